@@ -1,0 +1,100 @@
+"""MolExp: tracked runs as a durable research record. No server, no database, no lock file.
+
+::
+
+    import molexp as me
+
+    ws = me.Workspace("./lab")
+    exp = ws.Project("metals").Experiment("cu", params={"a": 3.6})
+    with exp.Run({"a": 3.5}).start() as ctx:
+        ctx.set_result("energy", -3.72)
+        ctx.artifact.save("volumes.json", [11.2, 11.8])
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from molexp import errors
+from molexp._record.assets import (
+    ArtifactAsset,
+    Asset,
+    CheckpointAsset,
+    DataAsset,
+    ErrorTraceAsset,
+    ExecutionStateAsset,
+    LogAsset,
+    MetricsAsset,
+    Producer,
+    UnknownAsset,
+)
+from molexp._record.context import Context, RunContext
+from molexp._record.experiment import Experiment, Runs
+from molexp._record.project import Project
+from molexp._record.reports import Finding, Report
+from molexp._record.rows import Rows
+from molexp._record.run import Run
+from molexp._record.workspace import Workspace
+from molexp._values.status import RunStatus
+from molexp.contracts import AssetKind
+from molexp.errors import *  # noqa: F403 - every error is importable from here too
+
+if TYPE_CHECKING:
+    from molexp._record.catalog.catalog import Catalog, RunRow
+    from molexp._record.data import DataAssets
+    from molexp.hookspecs import hookimpl
+    from molexp.plugins import PluginManager
+
+__all__ = [
+    "ArtifactAsset",
+    "Asset",
+    "AssetKind",
+    "Catalog",
+    "CheckpointAsset",
+    "Context",
+    "DataAsset",
+    "DataAssets",
+    "ErrorTraceAsset",
+    "ExecutionStateAsset",
+    "Experiment",
+    "Finding",
+    "LogAsset",
+    "MetricsAsset",
+    "PluginManager",
+    "Producer",
+    "Project",
+    "Report",
+    "Rows",
+    "Run",
+    "RunContext",
+    "RunRow",
+    "RunStatus",
+    "Runs",
+    "UnknownAsset",
+    "Workspace",
+    "errors",
+    "hookimpl",
+]
+__all__ += errors.__all__
+
+__version__ = "0.1.0"
+
+_LATE = {  # what costs time to import, and where it is
+    "Catalog": "molexp._record.catalog.catalog",
+    "RunRow": "molexp._record.catalog.catalog",
+    "DataAssets": "molexp._record.data",
+    "PluginManager": "molexp.plugins",
+    "hookimpl": "molexp.hookspecs",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATE:
+        from importlib import import_module
+
+        return getattr(import_module(_LATE[name]), name)
+    raise AttributeError(f"module 'molexp' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

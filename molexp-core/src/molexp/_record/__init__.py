@@ -1,0 +1,1 @@
+"""The record: hierarchy, runs, assets and catalog. It knows nothing of workflows."""

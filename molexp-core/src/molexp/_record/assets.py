@@ -1,0 +1,232 @@
+"""Assets: typed, named, versioned records about bytes."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Literal
+
+import attrs
+
+from molexp.errors import MolexpError, UnsupportedOperationError
+
+if TYPE_CHECKING:
+    from molexp._record.library import Library
+
+
+@attrs.frozen
+class Producer:
+    """Who made an asset.
+
+    Attributes:
+        run: path of the run.
+        attempt: number of the attempt.
+        task: name of the task; None outside of a workflow.
+    """
+
+    run: str
+    attempt: int
+    task: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Asset:
+    """A typed, named, versioned record about bytes.
+
+    Attributes:
+        id: spells scope, attempt, kind, name and version, so that it resolves by reading; see `Workspace.asset`.
+        name: what it was saved as.
+        kind: name of its kind.
+        version: 1, 2, ...; raised when a name is saved again.
+        scope: path of the run, experiment or project that it belongs to; "" is the workspace.
+        producer: who made it; None for imported data.
+        created_at: when, in UTC.
+        key: where its bytes lie in the workspace.
+        size: bytes; of all files, for a folder.
+        content_hash: ``sha256:...`` of the bytes; None where nobody has read them all.
+        tags: free labels.
+    """
+
+    id: str
+    name: str
+    kind: str
+    version: int
+    scope: str
+    producer: Producer | None
+    created_at: datetime
+    key: str
+    size: int
+    content_hash: str | None = None
+    tags: frozenset[str] = frozenset()
+    _library: Library | None = attrs.field(default=None, repr=False, eq=False, hash=False)
+
+    @property
+    def fields(self) -> Mapping[str, Any]:
+        """The fields of its kind, which are attributes too."""
+        return {name: getattr(self, name) for name in attrs.fields_dict(type(self)) if name not in _COMMON}
+
+    @property
+    def path(self) -> Path:
+        """The file (or folder) behind it.
+
+        Raises:
+            UnsupportedOperationError: the storage has no local paths; see `local`.
+        """
+        return self._bound().store.local_path(self.key)
+
+    def open(self, mode: Literal["r", "rb"] = "rb") -> IO[Any]:
+        """Open the bytes, or with ``"r"`` the text in UTF-8.
+
+        Raises:
+            KeyNotFoundError: the bytes are gone.
+        """
+        stream = self._bound().store.open_read(self.key)
+        return stream if mode == "rb" else io.TextIOWrapper(stream, encoding="utf-8")
+
+    def read_bytes(self) -> bytes:
+        """All bytes."""
+        return self._bound().store.read(self.key)
+
+    def load(self) -> Any:
+        """The object that was saved, as its kind reads it.
+
+        Raises:
+            PluginMissingError: its kind is not installed.
+        """
+        return self._bound().load(self)
+
+    def local(self) -> Path:
+        """A local path to the bytes: the file itself, or a copy that lives as long as this process."""
+        return self._bound().local(self.key)
+
+    def describe(self) -> str:
+        """One line for people, in the words of its kind."""
+        return self._bound().kind(self.kind).describe(self)
+
+    def _bound(self) -> Library:
+        if self._library is None:
+            raise UnsupportedOperationError(
+                "read bytes", hint="This asset is a bare record; find it through a workspace to read it."
+            )
+        return self._library
+
+
+_COMMON = frozenset(attrs.fields_dict(Asset))
+
+
+@attrs.frozen(kw_only=True)
+class ArtifactAsset(Asset):
+    """A file that a run produced.
+
+    Attributes:
+        format: ``json``, ``text`` or ``binary``: what `load` returns.
+    """
+
+    format: str = "binary"
+
+
+@attrs.frozen(kw_only=True)
+class CheckpointAsset(Asset):
+    """A state from which work can go on.
+
+    Attributes:
+        format: ``json``, ``text`` or ``binary``: what `load` returns.
+        step: the step that it was taken at, if there is one.
+    """
+
+    format: str = "binary"
+    step: int | None = None
+
+
+@attrs.frozen(kw_only=True)
+class LogAsset(Asset):
+    """Lines that a run wrote as it went."""
+
+
+@attrs.frozen(kw_only=True)
+class MetricsAsset(Asset):
+    """Numbers by step; `load` returns a list of dicts."""
+
+
+@attrs.frozen(kw_only=True)
+class ErrorTraceAsset(Asset):
+    """The traceback of what ended an attempt or a task.
+
+    Attributes:
+        type: qualified name of the exception's class.
+        message: its text.
+        task: the task it came from; None outside of a workflow.
+    """
+
+    type: str = ""
+    message: str = ""
+    task: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class ExecutionStateAsset(Asset):
+    """What became of the tasks of a workflow."""
+
+
+@attrs.frozen(kw_only=True)
+class DataAsset(Asset):
+    """A file or folder that was imported for others to use.
+
+    Attributes:
+        directory: whether it is a folder of files.
+        files: how many files it has.
+        source: where it was imported from.
+        external: whether the bytes are shared with, or lie in, a place outside of the workspace (``symlink`` and
+            ``hardlink``), where they may change.
+    """
+
+    directory: bool = False
+    files: int = 1
+    source: str = ""
+    external: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class UnknownAsset(Asset):
+    """An asset whose kind is not installed, or whose record cannot be understood; every field is kept.
+
+    Attributes:
+        record: the record as it was read.
+        problem: why it is unknown, and what to install.
+    """
+
+    record: Mapping[str, Any] = attrs.field(factory=dict)
+    problem: str = ""
+
+    @property
+    def fields(self) -> Mapping[str, Any]:
+        """The fields as they were recorded."""
+        found = self.record.get("fields")
+        return found if isinstance(found, dict) else {}
+
+    def load(self) -> Any:
+        """Always raises, with the reason."""
+        raise MolexpError(f"{self.name!r} cannot be loaded: {self.problem}")
+
+
+def asset_id(scope: str, attempt: int | None, kind: str, name: str, version: int) -> str:
+    """Spell an asset's id: ``metals/cu/cu-1#2:artifact:volumes.json@1``, ``metals/cu:data:reference@3``."""
+    place = f"{scope or '.'}#{attempt}" if attempt is not None else scope or "."
+    return f"{place}:{kind}:{name}@{version}"
+
+
+def parse_asset_id(text: str) -> tuple[str, int | None, str, str, int]:
+    """Scope, attempt, kind, name and version of an id.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    place, _, rest = text.partition(":")
+    kind, _, named = rest.partition(":")
+    name, _, version = named.rpartition("@")
+    scope, _, attempt = place.partition("#")
+    if not (place and kind and name and version.isdigit()) or (attempt and not attempt.isdigit()):
+        raise ValueError(f"{text!r} is no asset id; one looks like 'metals/cu/cu-1#2:artifact:volumes.json@1'.")
+    return "" if scope == "." else scope, int(attempt) if attempt else None, kind, name, int(version)

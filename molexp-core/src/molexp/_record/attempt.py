@@ -1,0 +1,216 @@
+"""An attempt as its coordinator holds it: what it records, its signs of life, its one end."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from molexp._record import keys
+from molexp._record.attempts import end_document, end_key, read_attempts
+from molexp._record.events import EventLog
+from molexp._record.fold import AttemptFacts, Contents, fold_run
+from molexp._record.reading import read_edits
+from molexp._values.documents import decode_object, encode, encode_pretty
+from molexp._values.ids import new_token
+from molexp._values.status import RunStatus
+from molexp._values.times import utc_now
+from molexp.errors import (
+    ContextClosedError,
+    KeyExistsError,
+    MolexpError,
+    RunCancelledError,
+    RunSupersededError,
+    StoreError,
+)
+
+if TYPE_CHECKING:
+    from molexp._record.process import Process
+    from molexp.contracts import Store
+
+
+class Handle(Protocol):
+    """Something of an attempt that has to be closed before its end: a log, the metrics, the capture of streams."""
+
+    def close(self) -> None:
+        """Close; what was recorded through it is complete, and its asset record final."""
+
+
+class Attempt:
+    """The coordinator's side of one attempt. Belongs to the process that claimed it, and is inert in a forked one."""
+
+    def __init__(
+        self, store: Store, process: Process, path: str, number: int, claim: Mapping[str, Any], claim_size: int
+    ) -> None:
+        self.store = store
+        self.process = process
+        self.path = path
+        self.number = number
+        self.folder = keys.folder(path)
+        self.payloads = keys.payloads(self.folder, number)
+        self.definition: dict[str, Any] = claim["definition"]
+        self.contents = Contents(provenance=claim["provenance"])
+        self.lock = threading.RLock()
+        self.interval: float = claim["lease"]["beat"]
+        self.status = RunStatus.RUNNING
+        self.on_cancel: Callable[[], None] | None = None
+        self._claim = claim
+        self._pid = process.pid
+        self._log = EventLog(store, f"{self.folder}/executions", number, claim["token"], claim_size)
+        self._handles: list[Handle] = []
+        self._payload_keys: list[str] = []
+        self._beats = 0
+        self._stop: MolexpError | None = None
+        self.closed = False
+        process.heart.add(self)
+
+    # ------------------------------------------------------------------------------------------------------ recording
+
+    @property
+    def inert(self) -> bool:
+        """Whether this is a forked child of the process that owns the attempt."""
+        return os.getpid() != self._pid
+
+    def check(self) -> None:
+        """Raise unless something can be recorded now.
+
+        Raises:
+            ContextClosedError: the attempt has ended, or belongs to another process.
+            RunSupersededError: somebody else ended it.
+            RunCancelledError: it was asked to stop.
+        """
+        if os.getpid() != self._pid:
+            raise ContextClosedError(self.path, why=f"its context belongs to process {self._pid}, which forked this one")
+        if self._stop is not None:
+            raise self._stop
+        if self.closed:
+            raise ContextClosedError(self.path, why=f"attempt {self.number} has ended as {self.status}")
+
+    def record(self, event: dict[str, Any]) -> None:
+        """Record an event; when this returns it survives ``kill -9`` (or waits for `flush`, without append)."""
+        self.check()
+        with self.lock:
+            self.contents.add(event)
+            self._log.write(event)
+
+    def wrote(self, key: str) -> None:
+        """Remember a payload's key, to sync it before the end."""
+        self._payload_keys.append(key)
+
+    def manage(self, handle: Handle) -> None:
+        """Close `handle` before the end."""
+        self._handles.append(handle)
+
+    def flush(self) -> None:
+        """What was recorded reaches the store."""
+        self.check()
+        self._log.flush()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether it was asked to stop."""
+        return isinstance(self._stop, RunCancelledError)
+
+    # --------------------------------------------------------------------------------------------------- signs of life
+
+    def beat(self) -> None:
+        """Give a sign of life, and see whether the attempt was ended or asked to stop. Called by the heart's thread."""
+        if self.closed or os.getpid() != self._pid:
+            return
+        try:
+            with self.lock:  # the end removes the lease: no beat may put it back afterwards
+                if self.closed:
+                    return
+                self._beats += 1
+                sign = {"beat": self._beats, "at": utc_now(), "token": self._claim["token"]}
+                self.store.write(keys.lease(self.path, self.number), encode(sign))
+            self._look_around()
+        except MolexpError:
+            pass  # a full disk or a broken network must not end the run; the next beat tries again
+
+    def _look_around(self) -> None:
+        key = end_key(self.folder, self.number)
+        if self.store.exists(key):
+            self._stop = self._stop or self._superseded(key)
+        elif request := read_edits(self.store, self.path).cancel_of(self.number):
+            if self._stop is None:
+                self._stop = RunCancelledError(self.path, reason=str(request.get("reason") or ""))
+                if self.on_cancel is not None:
+                    self.on_cancel()
+
+    def _superseded(self, key: str) -> RunSupersededError:
+        end = decode_object(self.store.read(key), key)
+        by = end.get("ended_by") or {}
+        who = f"process {by.get('pid')} on {by.get('host')}" if by else "itself"
+        return RunSupersededError(self.path, attempt=self.number, status=str(end.get("status")), by=who)
+
+    def learn_provenance(self) -> None:
+        """Record the process's provenance, which has become known. Called by the thread that captured it."""
+        try:
+            with self.lock:
+                if self.contents.provenance is None and not self.closed:
+                    known = self.process.provenance.publish(self.store, wait=False)
+                    self.record({"type": "provenance", "at": utc_now(), "provenance": known})
+        except MolexpError:
+            pass  # the end tries again, and raises
+
+    # ----------------------------------------------------------------------------------------------------------- end
+
+    def abandon(self, reason: str) -> None:
+        """End as interrupted: the process is going away."""
+        self.finish(RunStatus.INTERRUPTED, reason=reason)
+
+    def finish(self, status: RunStatus, *, reason: str = "", error: Mapping[str, Any] | None = None) -> None:
+        """End the attempt: close everything, create its end, update ``run.json``. Does nothing in a forked child.
+
+        Raises:
+            RunSupersededError: somebody else ended it before. What this process recorded is kept, as late.
+        """
+        if self.inert:
+            return
+        with self.lock:
+            if self.closed:
+                return
+            self.process.heart.remove(self)
+            for handle in self._handles:
+                handle.close()
+            if self.contents.provenance is None:
+                self.contents.provenance = self.process.provenance.publish(self.store, wait=True)
+            folded, event_keys = self._log.close()
+            self.closed = True
+            self.status = status
+        self.store.sync([*event_keys, *self._payload_keys])
+        end = end_document(
+            attempt=self.number,
+            token=new_token(),
+            status=status,
+            head=self._claim,
+            contents=self.contents,
+            folded=folded,
+            reason=reason,
+            error=error,
+        )
+        key = end_key(self.folder, self.number)
+        try:
+            self.store.create(key, encode_pretty(end))
+        except KeyExistsError:
+            raise self._superseded(key) from None
+        self._publish(end, key)
+
+    def _publish(self, end: dict[str, Any], key: str) -> None:
+        """What the end makes derivable: ``run.json`` for people; and the lease has served."""
+        try:
+            older = read_attempts(self.store, self.folder)[: self.number - 1] if self.number > 1 else []
+            this = AttemptFacts(self.number, end, self.contents, self.status, True)
+            state = fold_run(self.definition, [*older, this], read_edits(self.store, self.path), {})
+            document = keys.document(self.path)
+            self.store.write(document, encode_pretty(state.to_document()))
+            self.store.sync([key, document])
+            if self._beats:
+                self.store.delete(keys.lease(self.path, self.number))
+        except StoreError:
+            if not self.store.exists(key):  # the end is what counts; the rest is derived from it
+                raise
+
+

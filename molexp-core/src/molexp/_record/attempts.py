@@ -1,0 +1,196 @@
+"""Attempts as documents: reading them, and ending one whose owner is dead."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from molexp._record.fold import SCHEMA, AttemptFacts, Contents
+from molexp._values.documents import check_schema, decode_lines, decode_object, encode_pretty
+from molexp._values.ids import new_token
+from molexp._values.status import RunStatus
+from molexp._values.times import utc_now
+from molexp.contracts import Listing, Store
+from molexp.errors import CorruptRecordError, KeyExistsError, KeyNotFoundError
+
+if TYPE_CHECKING:
+    from molexp._record.identity import Owner
+
+_ATTEMPT = re.compile(r"([1-9]\d*)\.(?:jsonl|end\.json)")
+_SEGMENT = re.compile(r"(.+)-(\d{6})\.jsonl")
+
+
+def end_key(run_folder: str, attempt: int) -> str:
+    """The key of an attempt's end."""
+    return f"{run_folder}/executions/{attempt}.end.json"
+
+
+def claim_key(run_folder: str, attempt: int) -> str:
+    """The key of an attempt's claim."""
+    return f"{run_folder}/executions/{attempt}.jsonl"
+
+
+def attempt_numbers(listing: Listing) -> list[int]:
+    """The attempts that an ``executions`` folder shows, oldest first."""
+    names = (entry.key.rpartition("/")[2] for entry in listing.entries)
+    return sorted({int(match[1]) for name in names if (match := _ATTEMPT.fullmatch(name))})
+
+
+def read_attempts(store: Store, run_folder: str, cover: dict[str, int] | None = None) -> list[AttemptFacts]:
+    """Every attempt at a run, oldest first. What cannot be read of one is its `problem`.
+
+    Args:
+        store: the store.
+        run_folder: the run's folder.
+        cover: filled with the files that are read, and at most their sizes.
+    """
+    listing = store.children(f"{run_folder}/executions")
+    sizes = {entry.key.rpartition("/")[2]: entry.size for entry in listing.entries}
+    if cover is not None:
+        cover.update(sizes)
+    return [_read_attempt(store, run_folder, number, sizes, listing) for number in attempt_numbers(listing)]
+
+
+def _read_attempt(
+    store: Store, run_folder: str, number: int, sizes: Mapping[str, int], listing: Listing
+) -> AttemptFacts:
+    problem = ""
+    if f"{number}.end.json" in sizes:
+        key = end_key(run_folder, number)
+        try:
+            end = decode_object(store.read(key), key)
+            return _of_end(end, number, sizes)
+        except (CorruptRecordError, ValueError) as error:
+            problem = str(error)
+    facts = _of_events(store, run_folder, number, listing)
+    if problem:
+        facts.ended, facts.status, facts.problem = True, RunStatus.INTERRUPTED, problem
+    return facts
+
+
+def _of_end(end: dict[str, Any], number: int, sizes: Mapping[str, int]) -> AttemptFacts:
+    folded = end.get("folded")
+    late = 0
+    if isinstance(folded, dict) and isinstance(counted := folded.get(f"{number}.jsonl"), int):
+        late = max(0, sizes.get(f"{number}.jsonl", 0) - counted)
+    return AttemptFacts(number, end, Contents.of_end(end), RunStatus(end.get("status", "")), True, late)
+
+
+def _of_events(store: Store, run_folder: str, number: int, listing: Listing) -> AttemptFacts:
+    contents = Contents()
+    key = claim_key(run_folder, number)
+    try:
+        lines, length, bad = decode_lines(store.read(key), key)
+    except KeyNotFoundError:
+        lines, length, bad = [], 0, 0
+    folded = {f"{number}.jsonl": length}
+    head = lines[0] if lines and lines[0].get("type") == "claim" else {}
+    contents.provenance = head.get("provenance")
+    for event in lines[1:] if head else lines:
+        contents.add(event)
+    bad += _fold_writers(store, f"{run_folder}/executions", number, listing, contents, folded)
+    facts = AttemptFacts(number, dict(head, folded=folded), contents, RunStatus.RUNNING, False)
+    facts.problem = f"{bad} events cannot be read" if bad else ""
+    return facts
+
+
+def read_claim(store: Store, run_folder: str, number: int) -> dict[str, Any]:
+    """An attempt's claim; empty if it is missing, torn or corrupt."""
+    key = claim_key(run_folder, number)
+    try:
+        lines, _, _ = decode_lines(store.read(key), key)
+    except KeyNotFoundError:
+        return {}
+    return lines[0] if lines and lines[0].get("type") == "claim" else {}
+
+
+def _fold_writers(
+    store: Store, executions: str, number: int, listing: Listing, contents: Contents, folded: dict[str, int]
+) -> int:
+    """Fold what the attempt's other writers, and segments, hold; returns how many lines cannot be read."""
+    bad = 0
+    for name in (str(number), f"{number}.s"):
+        if name not in listing.folders:
+            continue
+        for entry in store.children(f"{executions}/{name}").entries:
+            file = entry.key.rpartition("/")[2]
+            if not file.endswith(".jsonl"):
+                continue
+            events, length, broken = decode_lines(store.read(entry.key), entry.key)
+            bad += broken
+            for event in events:
+                contents.add(event)
+            if match := _SEGMENT.fullmatch(file):
+                folded[f"{name}/{match[1]}"] = int(match[2]) + 1
+            else:
+                folded[f"{name}/{file}"] = length
+    return bad
+
+
+def end_document(
+    *,
+    attempt: int,
+    token: str,
+    status: RunStatus,
+    head: Mapping[str, Any],
+    contents: Contents,
+    folded: Mapping[str, int],
+    reason: str = "",
+    error: Mapping[str, Any] | None = None,
+    ended_by: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """An attempt's end: all that anybody needs to know of it from then on."""
+    return {
+        "schema": SCHEMA,
+        "type": "end",
+        "attempt": attempt,
+        "status": str(status),
+        "reason": reason,
+        "error": error,
+        "token": token,
+        "owner": head.get("owner"),
+        "started_at": head.get("started_at"),
+        "ended_at": utc_now(),
+        "ended_by": ended_by,
+        "fresh": bool(head.get("fresh")),
+        "provenance": contents.provenance,
+        "workdir": contents.workdir,
+        "results": contents.results,
+        "assets": list(contents.assets.values()),
+        "commands": contents.commands,
+        "folded": folded,
+    }
+
+
+def end_dead(store: Store, run_folder: str, facts: AttemptFacts, how: str, me: Owner) -> AttemptFacts:
+    """End an attempt whose owner is dead, as ``interrupted``; returns what stands then, by whomever it was ended.
+
+    Raises:
+        SchemaError: its claim was written by a newer MolExp.
+    """
+    check_schema(facts.head or {"schema": 1}, claim_key(run_folder, facts.number), SCHEMA)
+    for record in facts.contents.assets.values():
+        if record.get("size") is None:  # a log or a metrics file that was still being written
+            try:
+                record["size"] = store.stat(str(record.get("key"))).size
+            except KeyNotFoundError:
+                record["size"] = 0
+    end = end_document(
+        attempt=facts.number,
+        token=new_token(),
+        status=RunStatus.INTERRUPTED,
+        head=facts.head,
+        contents=facts.contents,
+        folded=facts.head.get("folded", {}),
+        reason=how,
+        ended_by={"host": me.host, "pid": me.pid, "user": me.user},
+    )
+    key = end_key(run_folder, facts.number)
+    try:
+        store.create(key, encode_pretty(end))
+    except KeyExistsError:
+        end = decode_object(store.read(key), key)
+    return _of_end(end, facts.number, {})
+
+

@@ -1,0 +1,33 @@
+"""Core's own plugin: the built-in kinds, the in-memory store and the default run-id scheme, registered like anybody's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from molexp.contracts import AssetKind, RunIdScheme, Store
+from molexp.hookspecs import hookimpl
+
+
+@hookimpl
+def molexp_register_storage_backends() -> Iterable[type[Store]]:
+    """The in-memory store."""
+    from molexp._stores.memory import MemoryStore
+
+    return [MemoryStore]
+
+
+@hookimpl
+def molexp_register_asset_kinds() -> Iterable[type[AssetKind[Any]]]:
+    """The built-in kinds."""
+    from molexp._record.kinds import BUILTIN
+
+    return BUILTIN
+
+
+@hookimpl
+def molexp_register_run_id_schemes() -> Iterable[type[RunIdScheme]]:
+    """The default scheme."""
+    from molexp._record.ids_scheme import Molexp1
+
+    return [Molexp1]

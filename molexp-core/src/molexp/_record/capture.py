@@ -1,0 +1,117 @@
+"""Capturing standard output and error at file-descriptor level, child processes and C libraries included.
+
+The descriptors point straight at the log files, so what was printed survives ``kill -9``. The terminal goes on showing
+it: a thread follows the files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import IO, Any
+
+from molexp._record.kinds import LogKind
+from molexp._record.shelf import Shelf
+from molexp._record.streams import growing
+from molexp.errors import RunError
+
+_ECHO = 0.05  # seconds between looks at the files, for the terminal's sake
+_STREAMS = ("stdout", "stderr")
+
+
+class Capture:
+    """The standard streams of the process, taken by one attempt."""
+
+    _taken = threading.Lock()  # descriptors 1 and 2 belong to the process, so only one attempt at a time can have them
+
+    def __init__(self, shelf: Shelf) -> None:
+        if not Capture._taken.acquire(blocking=False):
+            raise RunError(
+                "Another run of this process captures stdout and stderr; only one can. Start one of them with "
+                "capture=False, or in a process of its own.",
+                run=shelf.attempt.path,
+            )
+        self._pid = os.getpid()
+        self._stopping = threading.Event()
+        self._saved: list[int] = []
+        self._followed: list[IO[bytes]] = []
+        self._tees: list[tuple[str, Any]] = []
+        try:
+            self._take([growing(shelf, LogKind.name, name, None).share() for name in _STREAMS])
+        except BaseException:
+            Capture._taken.release()
+            raise
+        self._echo = threading.Thread(target=self._follow, name="molexp-echo", daemon=True)
+        self._echo.start()
+
+    def stop(self) -> None:
+        """Give the streams back."""
+        if self._pid != os.getpid() or self._stopping.is_set():
+            return
+        _flush()
+        for name, original in self._tees:
+            setattr(sys, name, original)
+        for number, saved in enumerate(self._saved, 1):
+            os.dup2(saved, number)
+        self._stopping.set()
+        self._echo.join()
+        for file, saved in zip(self._followed, self._saved, strict=True):
+            file.close()
+            os.close(saved)
+        Capture._taken.release()
+
+    def _take(self, paths: list[Path]) -> None:
+        _flush()
+        for number, (name, path) in enumerate(zip(_STREAMS, paths, strict=True), 1):
+            self._followed.append(path.open("rb"))
+            self._followed[-1].seek(0, os.SEEK_END)
+            self._saved.append(os.dup(number))
+            target = os.open(path, os.O_WRONLY | os.O_APPEND)
+            os.dup2(target, number)
+            os.close(target)
+            stream = getattr(sys, name)
+            if not _writes_to(stream, number):  # Jupyter, pytest, an IDE: print() does not reach the descriptor
+                self._tees.append((name, stream))
+                setattr(sys, name, _Tee(stream, number))
+
+    def _follow(self) -> None:
+        last = False
+        while not last:
+            last = self._stopping.wait(_ECHO)
+            for number, (file, saved) in enumerate(zip(self._followed, self._saved, strict=True)):
+                teed = any(name == _STREAMS[number] for name, _ in self._tees)
+                while chunk := file.read(1 << 16):
+                    if not teed:
+                        with contextlib.suppress(OSError):  # the terminal is gone; the log is not
+                            os.write(saved, chunk)
+
+
+def _flush() -> None:
+    for name in _STREAMS:
+        with contextlib.suppress(Exception):  # a closed or strange stream must not fail the run
+            getattr(sys, name).flush()
+
+
+def _writes_to(stream: Any, number: int) -> bool:
+    try:
+        return bool(stream.fileno() == number)
+    except Exception:
+        return False
+
+
+class _Tee:
+    """A text stream that also writes to a descriptor; everything else is the original's."""
+
+    def __init__(self, stream: Any, number: int) -> None:
+        self._stream = stream
+        self._number = number
+
+    def write(self, text: str) -> int:
+        os.write(self._number, text.encode("utf-8", "backslashreplace"))
+        return int(self._stream.write(text) or len(text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)

@@ -1,0 +1,299 @@
+"""``ws.catalog``: what users ask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from molexp._record import keys
+from molexp._record.assets import Asset
+from molexp._record.catalog.refresh import Refresher
+from molexp._record.reports import Finding, Report
+from molexp._record.rows import Rows
+from molexp._record.run import Run
+from molexp._values.canonical import canonical_equal
+from molexp._values.documents import decode
+from molexp._values.ids import nearest
+from molexp._values.plain import restore
+from molexp._values.status import RunStatus
+
+if TYPE_CHECKING:
+    from molexp._record.home import Home
+
+
+@attrs.frozen(kw_only=True)
+class RunRow:
+    """A run as the catalog answers it: a snapshot, with the names of ``run.json``.
+
+    Attributes:
+        path: ``project/experiment/run``.
+        id: the run's id.
+        project: the project's id.
+        experiment: the experiment's id.
+        status: where it stood.
+        created_at: when it was created, in UTC, ISO 8601.
+        parameters: the merged parameters.
+        replica: its index, from 0.
+        profile: the profile's name.
+        config: the resolved configuration.
+        workflow: what is recorded of its workflow.
+        provenance: id of its newest attempt's provenance.
+        results: its results, folded over the attempts.
+        tags: its tags, sorted.
+        execution_history: its attempts, oldest first.
+        document: all of it, as ``run.json`` would have it, with what this version does not know.
+    """
+
+    path: str
+    id: str
+    project: str
+    experiment: str
+    status: RunStatus
+    created_at: str
+    parameters: Mapping[str, Any]
+    replica: int
+    profile: str | None
+    config: Mapping[str, Any]
+    workflow: Any
+    provenance: str | None
+    results: Mapping[str, Any]
+    tags: tuple[str, ...]
+    execution_history: tuple[Mapping[str, Any], ...]
+    document: Mapping[str, Any] = attrs.field(repr=False)
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """The same as `parameters`."""
+        return self.parameters
+
+
+def _row(path: str, data: bytes) -> RunRow:
+    document = restore(decode(data, path))
+    project, experiment, run_id = path.split("/")
+    return RunRow(
+        path=path,
+        id=run_id,
+        project=project,
+        experiment=experiment,
+        status=RunStatus(document["status"]),
+        created_at=str(document.get("created_at") or ""),
+        parameters=document.get("parameters") or {},
+        replica=document.get("replica") or 0,
+        profile=document.get("profile"),
+        config=document.get("config") or {},
+        workflow=document.get("workflow"),
+        provenance=document.get("provenance"),
+        results=document.get("results") or {},
+        tags=tuple(document.get("tags") or ()),
+        execution_history=tuple(document.get("execution_history") or ()),
+        document=document,
+    )
+
+
+def _describe_run(row: RunRow) -> dict[str, Any]:
+    return {"path": row.path, **row.document}
+
+
+def _describe_asset(asset: Asset) -> dict[str, Any]:
+    producer = asset.producer
+    return {
+        "id": asset.id,
+        "name": asset.name,
+        "kind": asset.kind,
+        "version": asset.version,
+        "scope": asset.scope,
+        "producer": producer.run if producer is not None else None,
+        "attempt": producer.attempt if producer is not None else None,
+        "task": producer.task if producer is not None else None,
+        "created_at": asset.created_at,
+        "key": asset.key,
+        "size": asset.size,
+        "content_hash": asset.content_hash,
+        "tags": sorted(asset.tags),
+        "fields": dict(asset.fields),
+    }
+
+
+class Catalog:
+    """Answers which runs and which assets there are, from a derived index that every call brings up to date first.
+
+    Everything in it can be deleted and rebuilt from the files; see ``docs/explanation/catalog.md``.
+    """
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+
+    def __repr__(self) -> str:
+        return f"<catalog of {self._home.store.url}>"
+
+    def runs(
+        self,
+        *,
+        project: str | None = None,
+        experiment: str | None = None,
+        status: str | Iterable[str] | None = None,
+        params: Mapping[str, Any] | None = None,
+        tags: Iterable[str] = (),
+        sort: str | None = None,
+        limit: int | None = None,
+    ) -> Rows[RunRow]:
+        """The runs that match all of what is given.
+
+        Args:
+            project: a project's id.
+            experiment: an experiment's id, or ``project/experiment``.
+            status: one status, or several.
+            params: parameters that must be equal, by name; a dotted name reaches into a nested one.
+            tags: tags that they must all have.
+            sort: a column, such as ``created_at`` or ``results.loss``, with ``-`` before it for descending order; by
+                default they come as they were created.
+            limit: at most so many.
+
+        Raises:
+            ValueError: a status that does not exist.
+        """
+        self._refresh()
+        clauses, values = ["1"], list[Any]()
+        if experiment is not None and "/" in experiment:
+            project, experiment = experiment.split("/", 1)
+        for column, wanted in (("project", project), ("experiment", experiment)):
+            if wanted is not None:
+                clauses.append(f"{column} = ?")
+                values.append(wanted)
+        if status is not None:
+            statuses = [_status(status)] if isinstance(status, str) else [_status(word) for word in status]
+            clauses.append(f"status IN ({', '.join('?' * len(statuses))})")
+            values += statuses
+        sql = f"SELECT path, document FROM runs WHERE {' AND '.join(clauses)} ORDER BY created_at, path"
+        rows = [_row(path, data) for path, data in self._home.index.select(sql, values)]
+        wanted_tags = {tags} if isinstance(tags, str) else set(tags)
+        rows = [
+            row
+            for row in rows
+            if wanted_tags <= set(row.tags)
+            and all(_matches(row.parameters, name, value) for name, value in (params or {}).items())
+        ]
+        rows = self._still_there(rows)
+        if sort is not None:
+            rows = _sorted(rows, sort)
+        return Rows(rows[:limit], _describe_run)
+
+    def assets(
+        self,
+        *,
+        kind: str | None = None,
+        name: str | None = None,
+        scope: str | None = None,
+        producer: Run | str | None = None,
+        limit: int | None = None,
+    ) -> Rows[Asset]:
+        """The assets that match all of what is given, oldest first.
+
+        Args:
+            kind: a kind's name.
+            name: an asset's name.
+            scope: path of the run, experiment or project that they belong to; "" is the workspace.
+            producer: the run that made them, or its path.
+            limit: at most so many.
+        """
+        self._refresh()
+        clauses, values = ["1"], list[Any]()
+        by = producer.path if isinstance(producer, Run) else producer
+        for column, wanted in (("kind", kind), ("name", name), ("scope", scope), ("producer", by)):
+            if wanted is not None:
+                clauses.append(f"{column} = ?")
+                values.append(wanted)
+        sql = f"SELECT record FROM assets WHERE {' AND '.join(clauses)} ORDER BY created_at, id LIMIT ?"
+        found = self._home.index.select(sql, [*values, -1 if limit is None else limit])
+        return Rows([self._home.library.asset(decode(record, "index")) for (record,) in found], _describe_asset)
+
+    def unreadable(self) -> Mapping[str, str]:
+        """What could not be read, key to reason; the answers are right for the rest."""
+        self._refresh()
+        return self._home.index.problems()
+
+    def rebuild(self) -> Report:
+        """Forget the index and read everything anew."""
+        self._home.index.clear()
+        counts = Refresher(self._home, self._home.index).scan() if self._home.exists() else {}
+        findings = tuple(Finding(key, reason) for key, reason in self._home.index.problems().items())
+        return Report("rebuild", findings, counts)
+
+    def verify(self) -> Report:
+        """Read everything and compare: what differed is reported, and mended."""
+        self._refresh()
+        before = self._snapshot()
+        self.rebuild()
+        after = self._snapshot()
+        findings = []
+        for key in sorted(before.keys() | after.keys()):
+            if before.get(key) != after.get(key):
+                what = "missing" if key not in before else "no longer there" if key not in after else "out of date"
+                findings.append(Finding(key, f"{what} in the index", "mended"))
+        return Report("verify", tuple(findings), {"rows": len(after)})
+
+    def _snapshot(self) -> dict[str, Any]:
+        rows = {path: decode(data, path) for path, data in self._home.index.select("SELECT path, document FROM runs")}
+        assets = {key: decode(data, key) for key, data in self._home.index.select("SELECT id, record FROM assets")}
+        return {**rows, **assets}
+
+    def _refresh(self) -> None:
+        if self._home.exists():
+            Refresher(self._home, self._home.index).refresh()
+
+    def _still_there(self, rows: list[RunRow]) -> list[RunRow]:
+        """Rows whose files are there, where looking is cheap: what was removed by hand is not an answer."""
+        store = self._home.store
+        if "local_path" not in store.capabilities:
+            return rows
+        gone = [row.path for row in rows if not store.exists(keys.document(row.path))]
+        if not gone:
+            return rows
+        entries, missing = Refresher(self._home, self._home.index).fold(gone)
+        self._home.index.apply(entries, gone=missing)
+        return [row for row in rows if row.path not in missing]
+
+
+def _status(word: str) -> str:
+    try:
+        return str(RunStatus(word))
+    except ValueError:
+        close = nearest(str(word), list(RunStatus))
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise ValueError(f"{word!r} is no status; there are {', '.join(RunStatus)}.{hint}") from None
+
+
+_ABSENT = object()
+
+
+def _reach(value: Any, name: str) -> Any:
+    if isinstance(value, Mapping) and name in value:
+        return value[name]
+    for part in name.split("."):
+        if not isinstance(value, Mapping) or part not in value:
+            return _ABSENT
+        value = value[part]
+    return value
+
+
+def _matches(parameters: Mapping[str, Any], name: str, wanted: Any) -> bool:
+    found = _reach(parameters, name)
+    return found is not _ABSENT and canonical_equal(found, wanted)
+
+
+def _sorted(rows: list[RunRow], column: str) -> list[RunRow]:
+    """Sort by a column; rows without it come last, and values of different types apart."""
+    descending, name = column.startswith("-"), column.lstrip("-")
+    name = "parameters" + name[6:] if name == "params" or name.startswith("params.") else name
+
+    def key(row: RunRow) -> tuple[str, Any]:
+        found = _reach({"path": row.path, **row.document}, name)
+        if isinstance(found, bool | int | float):
+            return ("number", found)
+        return (type(found).__name__, str(found))
+
+    with_it = [row for row in rows if _reach({"path": row.path, **row.document}, name) not in (_ABSENT, None)]
+    without = [row for row in rows if row not in with_it]
+    return sorted(with_it, key=key, reverse=descending) + without

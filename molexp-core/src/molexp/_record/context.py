@@ -1,0 +1,409 @@
+"""What code that runs under a run sees: one vocabulary for recording and finding, with and without a workflow."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tempfile
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from molexp._record.accessors import Accessor, no_kind
+from molexp._record.assets import Asset
+from molexp._record.kinds import ErrorTraceKind, LogKind
+from molexp._record.process import Terminated
+from molexp._record.streams import LogHandle, LogStreamHandler, Metrics, check_log_name, growing
+from molexp._values.documents import encode
+from molexp._values.plain import plain
+from molexp._values.status import RunStatus
+from molexp._values.times import utc_now
+from molexp.errors import (
+    AssetError,
+    InvalidNameError,
+    MolexpError,
+    NotFoundError,
+    RunCancelledError,
+    SerializationError,
+)
+
+if TYPE_CHECKING:
+    from molexp._record.attempt import Attempt
+    from molexp._record.capture import Capture
+    from molexp._record.finding import Finder
+    from molexp._record.run import Run
+    from molexp._record.shelf import Shelf
+    from molexp.contracts import AssetKind
+
+T = TypeVar("T")
+
+RESULT_LIMIT = 64 * 1024  # bytes of JSON a result may take
+
+
+class Context:
+    """Records results, assets, logs and metrics, and finds assets.
+
+    Without a run every recording helper is harmless and returns None, so that the same code runs in memory.
+
+    Attributes:
+        run: the run; None without one.
+        params: the run's merged parameters.
+        config: the resolved profile; empty without one.
+    """
+
+    run: Run | None
+    params: Mapping[str, Any]
+    config: Mapping[str, Any]
+
+    def __init__(
+        self,
+        *,
+        run: Run | None = None,
+        params: Mapping[str, Any] | None = None,
+        config: Mapping[str, Any] | None = None,
+        shelf: Shelf | None = None,
+        finder: Finder | None = None,
+        task: str | None = None,
+    ) -> None:
+        self.run = run
+        self.params = {} if params is None else params
+        self.config = {} if config is None else config
+        self._shelf = shelf
+        self._finder = finder
+        self._task = task
+        self._attempt: Attempt | None = shelf.attempt if shelf is not None else None
+        self._accessors: dict[str, Accessor[Any]] = {}
+        self._logs: dict[str, LogHandle] = {}
+        self._metrics: Metrics | None = None
+        self._logger: logging.Logger | None = None
+        self._workdir: Path | None = None
+
+    # ------------------------------------------------------------------------------------------------------ recording
+
+    def set_result(self, name: str, value: Any) -> None:
+        """Record a small structured value, queryable in `Run.results`; a later one of the same name wins.
+
+        Args:
+            name: the result's name.
+            value: anything that has a JSON form (see ``docs/explanation/values.md``), up to 64 KiB of it; NaN and
+                infinity are legal. An asset, or a path inside the workspace, is stored as a reference.
+
+        Raises:
+            SerializationError: a value that JSON cannot carry, or one that is too large; names its path and type.
+            InvalidNameError: the name is empty or no text.
+        """
+        if not isinstance(name, str) or not name:
+            raise InvalidNameError("a result's name", repr(name), "it must be text, and not empty")
+        refer = self.run.refer if self.run is not None else None
+        stored = plain(value, where=f"results.{name}", nan=True, refer=refer)
+        if type(stored) not in (int, float, bool) and (size := len(encode(stored))) > RESULT_LIMIT:
+            reason = f"it takes {size} bytes as JSON, and a result at most {RESULT_LIMIT}; save it as an artifact"
+            raise SerializationError(f"results.{name}", type(value).__name__, reason)
+        if self._attempt is not None:
+            event = {"type": "result", "at": utc_now(), "name": name, "value": stored}
+            if self._task is not None:
+                event["task"] = self._task
+            self._attempt.record(event)
+
+    def save(self, name: str, obj: Any, *, kind: str | None = None, **fields: Any) -> Asset | None:
+        """Save `obj` as an asset of `kind`, or of the one kind that accepts it.
+
+        Raises:
+            NoKindError: no kind accepts it, or several do; names its type and the kinds.
+        """
+        if self._shelf is None:
+            return None
+        return self._accessor(kind or self._choose(name, obj)).save(name, obj, **fields)
+
+    @property
+    def artifact(self) -> Accessor[Any]:
+        """Files that the run produces."""
+        return self._accessors.get("artifact") or self._accessor("artifact")
+
+    @property
+    def checkpoint(self) -> Accessor[Any]:
+        """States from which work can go on."""
+        return self._accessor("checkpoint")
+
+    def log(self, name: str) -> LogHandle:
+        """The log ``logs/<name>.log``: append lines to it, or print into it.
+
+        Raises:
+            InvalidNameError: the name looks like a line, or cannot be a file's.
+            AssetExistsError: another task has it.
+        """
+        if (handle := self._logs.get(name)) is None:
+            check_log_name(name)
+            handle = self._logs[name] = self._open_log(name)
+        return handle
+
+    @property
+    def logger(self) -> logging.Logger:
+        """A standard logger into a log of this run (``run``) or task (``tasks/<task>``)."""
+        if self._logger is None:
+            logger = logging.Logger(f"molexp.{self._task or 'run'}", logging.DEBUG)
+            logger.parent = logging.getLogger("molexp")
+            logger.addHandler(LogStreamHandler(self._open_log(f"tasks/{self._task}" if self._task else "run")))
+            self._logger = logger
+        return self._logger
+
+    @property
+    def metrics(self) -> Metrics:
+        """Numbers by step."""
+        if self._metrics is None:
+            self._metrics = Metrics(self._shelf, self._task)
+        return self._metrics
+
+    def shell(
+        self,
+        command: Sequence[str | Path] | str,
+        *,
+        log: str = "shell",
+        timeout: float | None = None,
+        check: bool = True,
+        cwd: str | os.PathLike[str] | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> int:
+        """Run a command; its argv, exit code, times and both streams are recorded.
+
+        Args:
+            command: a sequence runs as it is; a text is given to the shell.
+            log: name of the log for standard output; standard error goes to ``<log>.err``.
+            timeout: seconds after which it is killed, with its children.
+            check: raise if the exit code is not 0.
+            cwd: where it runs; `workdir` if it is not given.
+            env: variables over those of this process; their values are not recorded.
+
+        Returns:
+            The exit code.
+
+        Raises:
+            CommandError: it failed, or ran out of time.
+            FileNotFoundError: there is no such program.
+        """
+        from molexp._record.shell import run_command
+
+        return run_command(self, command, log=log, timeout=timeout, check=check, cwd=cwd or self.workdir, env=env)
+
+    # -------------------------------------------------------------------------------------------------------- finding
+
+    def find_asset(self, name: str, *, kind: str | None = None, version: int | None = None) -> Asset | None:
+        """The asset of this name: of this run, else data of its experiment, project or workspace; None if absent.
+
+        Raises:
+            AmbiguousAssetError: several kinds of one scope have the name, and `kind` does not say which.
+        """
+        return None if self._finder is None else self._finder.find(name, kind=kind, version=version)
+
+    def asset(self, name: str, *, kind: str | None = None, version: int | None = None) -> Asset:
+        """As `find_asset`, but it must be there.
+
+        Raises:
+            NotFoundError: with the nearest names.
+            AmbiguousAssetError: several kinds of one scope have the name, and `kind` does not say which.
+        """
+        if self._finder is None:
+            raise NotFoundError("asset", name, hint="There is no run, so there are no assets.")
+        return self._finder.require(name, kind=kind, version=version)
+
+    def __getitem__(self, kind: type[AssetKind[T]]) -> Accessor[T]:
+        if self._shelf is None:
+            return Accessor(None)
+        return Accessor(self._shelf.library.kind_of(kind), self._shelf, self._finder, self._task)
+
+    def __getattr__(self, kind: str) -> Accessor[Any]:
+        if kind.startswith("_"):
+            raise AttributeError(kind)
+        try:
+            return self._accessor(kind)
+        except LookupError as error:
+            raise AttributeError(
+                f"{type(self).__name__!r} has no attribute {kind!r}, and there is no such asset kind. {error}"
+            ) from None
+
+    def __dir__(self) -> list[str]:
+        kinds = self._shelf.library.kind_names() if self._shelf is not None else []
+        return sorted({*super().__dir__(), *kinds})
+
+    # -------------------------------------------------------------------------------------------------------- scratch
+
+    @property
+    def workdir(self) -> Path:
+        """A private local folder, made on first use; removed when the run succeeds, kept and recorded when it does not.
+
+        It is never the process's current directory.
+        """
+        if self._workdir is None:
+            label = f"{self.run.id}-" if self.run is not None else ""
+            self._workdir = Path(tempfile.mkdtemp(prefix=f"molexp-{label}")).resolve()
+            if self._attempt is not None:
+                self._attempt.record({"type": "workdir", "at": utc_now(), "path": str(self._workdir)})
+        return self._workdir
+
+    def _drop_workdir(self) -> None:
+        if self._workdir is not None:
+            shutil.rmtree(self._workdir, ignore_errors=True)
+            self._workdir = None
+            if self._attempt is not None:
+                self._attempt.contents.workdir = None
+
+    # --------------------------------------------------------------------------------------------------------- pieces
+
+    def _accessor(self, kind: str) -> Accessor[Any]:
+        if (found := self._accessors.get(kind)) is None:
+            if self._shelf is None:
+                return Accessor(None)
+            known = self._shelf.library.kind(kind)
+            found = self._accessors[kind] = Accessor(known, self._shelf, self._finder, self._task)
+        return found
+
+    def _open_log(self, name: str) -> LogHandle:
+        if self._shelf is None:
+            return LogHandle(None, name)
+        return LogHandle(growing(self._shelf, LogKind.name, name, self._task), name)
+
+    def _choose(self, name: str, obj: Any) -> str:
+        assert self._shelf is not None
+        library = self._shelf.library
+        accepting = [
+            kind
+            for kind in library.kind_names()
+            if (accepts := getattr(library.kind(kind), "accepts", None)) is not None and accepts(obj)
+        ]
+        special = [kind for kind in accepting if kind != "artifact"]
+        if len(special) == 1 or not special and accepting:
+            return (special or accepting)[0]
+        if special:
+            raise AssetError(f"Several kinds accept {name!r}: {', '.join(special)}. Say which with kind=...", name=name)
+        raise no_kind(name, obj, library)
+
+
+class RunContext(Context):
+    """An attempt that is going on; leave its ``with`` block to end it.
+
+    An error that leaves the block ends the attempt as ``failed`` with its traceback, Ctrl-C as ``cancelled``, a
+    termination signal as ``interrupted``, none as ``succeeded``; the error goes on. In a forked child it is inert.
+    """
+
+    run: Run
+
+    def __init__(self, *, run: Run, shelf: Shelf, finder: Finder, params: Mapping[str, Any], config: Mapping[str, Any]):
+        super().__init__(run=run, params=params, config=config, shelf=shelf, finder=finder)
+        self._attempt: Attempt = shelf.attempt
+        self._capture: Capture | None = None
+
+    def capture(self) -> None:
+        """Record standard output and error from now on, as the logs ``stdout`` and ``stderr``.
+
+        Raises:
+            RunError: another run of this process does.
+        """
+        from molexp._record.capture import Capture
+
+        if self._capture is None and self._shelf is not None:
+            self._capture = Capture(self._shelf)
+
+    @property
+    def attempt(self) -> int:
+        """The attempt's number: 1, 2, ..."""
+        return self._attempt.number
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody asked the run to stop; the next thing recorded raises `RunCancelledError`."""
+        return self._attempt.cancelled
+
+    def flush(self) -> None:
+        """What was recorded reaches the store, from every log as well."""
+        for handle in self._logs.values():
+            handle.flush()
+        if self._metrics is not None:
+            self._metrics.flush()
+        self._attempt.flush()
+
+    def finish(self, status: str = "succeeded", *, reason: str = "") -> None:
+        """End the attempt without a ``with`` block, as in a notebook. Does nothing if it has ended.
+
+        Args:
+            status: ``succeeded``, ``failed``, ``cancelled`` or ``interrupted``.
+            reason: why, for people.
+
+        Raises:
+            ValueError: another status.
+            RunSupersededError: somebody else ended it before.
+        """
+        wanted = RunStatus(status)
+        if not wanted.finished:
+            raise ValueError(f"A run cannot end as {status!r}.")
+        self._end(wanted, reason=reason)
+
+    def __enter__(self) -> Self:
+        self._attempt.check()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._attempt.inert or self._attempt.closed:
+            return
+        if error is None:
+            self._end(RunStatus.SUCCEEDED)
+            return
+        status, reason = judge(error)
+        try:
+            self._end(status, reason=reason, error=error if status is RunStatus.FAILED else None)
+        except MolexpError as problem:
+            error.add_note(f"And the run could not be ended: {problem}")
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, trace)
+
+    def _end(self, status: RunStatus, *, reason: str = "", error: BaseException | None = None) -> None:
+        if self._capture is not None:
+            self._capture.stop()
+        described = self._describe(error) if error is not None else None
+        if status is RunStatus.SUCCEEDED:
+            self._drop_workdir()
+        self._attempt.finish(status, reason=reason, error=described)
+
+    def _describe(self, error: BaseException) -> dict[str, Any]:
+        """Save the traceback; returns what the end says of the error."""
+        cls = type(error)
+        name = cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+        described: dict[str, Any] = {"type": name, "message": str(error)[:4096], "task": None}
+        try:
+            kind = self._shelf.library.kind(ErrorTraceKind.name) if self._shelf is not None else None
+            if kind is not None:
+                text = "".join(traceback.format_exception(error))
+                asset = Accessor(kind, self._shelf, self._finder, None).save("error-trace", text, **described)
+                described["trace"] = asset.id if asset is not None else None
+        except MolexpError as problem:
+            described["problem"] = str(problem)
+        return described
+
+
+def judge(error: BaseException) -> tuple[RunStatus, str]:
+    """How a run ends that this error leaves, and why."""
+    if isinstance(error, KeyboardInterrupt):
+        return RunStatus.CANCELLED, "KeyboardInterrupt"
+    if isinstance(error, RunCancelledError):
+        return RunStatus.CANCELLED, error.reason or "cancel request"
+    if isinstance(error, Terminated):
+        return RunStatus.INTERRUPTED, str(error)
+    if isinstance(error, SystemExit):
+        if error.code in (None, 0):
+            return RunStatus.SUCCEEDED, "SystemExit"
+        return RunStatus.FAILED, f"SystemExit: {error.code}"
+    if isinstance(error, GeneratorExit) or type(error).__name__ == "CancelledError":
+        return RunStatus.CANCELLED, type(error).__name__
+    return RunStatus.FAILED, f"{type(error).__name__}: {error}"[:1024]
+
+

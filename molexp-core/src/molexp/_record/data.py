@@ -1,0 +1,309 @@
+"""Data assets: files and folders that were imported for others to use, by name and version."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import attrs
+
+from molexp._record import keys
+from molexp._record.assets import DataAsset, asset_id
+from molexp._record.kinds import DataKind
+from molexp._record.payloads import CHUNK
+from molexp._values.documents import decode_object, encode_pretty
+from molexp._values.ids import check_payload_name, fold_name, nearest, new_token, slug
+from molexp._values.times import utc_now
+from molexp.contracts import StreamWriter
+from molexp.errors import (
+    CorruptRecordError,
+    KeyExistsError,
+    NotFoundError,
+    UnsupportedOperationError,
+)
+
+if TYPE_CHECKING:
+    from molexp._record.home import Home
+
+SCHEMA = 1
+Action = Literal["copy", "move", "symlink", "hardlink"]
+_ACTIONS = ("copy", "move", "symlink", "hardlink")
+
+
+@attrs.define
+class _Import:
+    """What was brought in, before it has a version."""
+
+    key: str
+    size: int
+    content_hash: str
+    directory: bool
+    files: int
+    written: list[str]
+
+
+class DataAssets(Mapping[str, DataAsset]):
+    """The data of one scope: names to the newest version's asset."""
+
+    def __init__(self, home: Home, scope: str) -> None:
+        self._home = home
+        self.scope = scope
+        self._folder = keys.below(scope, "data")
+
+    def __repr__(self) -> str:
+        return f"<data of {self.scope or 'the workspace'}: {', '.join(self) or 'none'}>"
+
+    # --------------------------------------------------------------------------------------------------------- reading
+
+    def __getitem__(self, name: str) -> DataAsset:
+        if (found := self.get(name)) is None:
+            raise NotFoundError(
+                "data asset", name, where=repr(self.scope) if self.scope else "the workspace", nearest=nearest(name, self)
+            )
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        for folder in self._home.store.children(self._folder).folders:
+            if (newest := self._newest(folder)) is not None:
+                yield str(newest.get("name"))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self.get(name) is not None
+
+    def get(self, name: str, default: Any = None, *, version: int | None = None) -> Any:
+        """The newest version of `name`, or the one asked for; `default` if it is not there."""
+        try:
+            folder = slug(name)
+        except ValueError:
+            return default
+        record = self._newest(folder) if version is None else self._record(folder, version)
+        if record is None or fold_name(str(record.get("name"))) != fold_name(name):
+            return default
+        return self._home.library.asset(record)
+
+    def versions(self, name: str) -> list[DataAsset]:
+        """Every version of `name`, oldest first."""
+        folder = slug(name)
+        records = (self._record(folder, number) for number in self._numbers(folder))
+        return [self._asset(record) for record in records if record is not None]
+
+    # ------------------------------------------------------------------------------------------------------- importing
+
+    def import_asset(
+        self, name: str, src: str | os.PathLike[str], *, action: Action = "copy", tags: Iterable[str] = ()
+    ) -> DataAsset:
+        """Import a file or folder as the next version of `name`; equal content returns the newest version as it is.
+
+        Args:
+            name: what others ask for.
+            src: a local file or folder.
+            action: ``copy``; ``move`` (the source is removed last); ``symlink`` or ``hardlink`` to where it lies, which
+                are marked external because their content may change there.
+            tags: free labels.
+
+        Raises:
+            NotFoundError: there is no such file.
+            InvalidNameError: the name cannot be used.
+            UnsupportedOperationError: the store cannot link, or not from where the source lies.
+            ValueError: another action, or a folder without files.
+        """
+        if action not in _ACTIONS:
+            raise ValueError(f"The action must be one of {', '.join(_ACTIONS)}, not {action!r}.")
+        check_payload_name(name, "data name")
+        source = Path(os.path.abspath(os.path.expanduser(os.fspath(src))))
+        files = _files_of(source)
+        self._home.materialize()
+        brought = self._bring(slug(name), source, files, action)
+        try:
+            record = self._publish(name, source, brought, action, tags)
+        except BaseException:
+            self._drop(brought)
+            raise
+        if record["key"] != brought.key:
+            self._drop(brought)
+        if action == "move":
+            _remove(source)
+        return self._asset(record)
+
+    def _bring(self, folder: str, source: Path, files: Mapping[str, Path], action: Action) -> _Import:
+        """The payload, complete, under a name nobody else has; nothing points at it yet."""
+        base = f"{self._folder}/{folder}/{new_token()}/{_payload_name(source)}"
+        directory = source.is_dir()
+        brought = _Import(base, 0, "", directory, len(files), [])
+        whole = sha256()
+        try:
+            if directory and action == "symlink":
+                self._home.store.symlink_from(source, base)
+                brought.written.append(base)
+            for relative, path in sorted(files.items()):
+                key = f"{base}/{relative}" if directory else base
+                size, digest = self._bring_file(path, key, "hash" if directory and action == "symlink" else action)
+                if not (directory and action == "symlink"):
+                    brought.written.append(key)
+                brought.size += size
+                whole.update(f"{relative}\0{digest}\n".encode())
+                brought.content_hash = f"sha256:{digest}"
+        except BaseException:
+            self._drop(brought)
+            raise
+        if directory:
+            brought.content_hash = f"sha256-tree:{whole.hexdigest()}"
+        return brought
+
+    def _bring_file(self, path: Path, key: str, action: Action | Literal["hash"]) -> tuple[int, str]:
+        """Bring one file in, or only hash it; returns its size and SHA-256."""
+        store = self._home.store
+        match action:
+            case "symlink":
+                store.symlink_from(path, key)
+            case "hardlink":
+                store.link_from(path, key)
+            case "move" if "link" in store.capabilities and not path.is_symlink():
+                try:
+                    store.link_from(path, key)  # on one file system, moving costs no copy
+                except UnsupportedOperationError:
+                    return _stream(path, store.open_write(key, exclusive=True))
+            case "move" | "copy":
+                return _stream(path, store.open_write(key, exclusive=True))
+        return _stream(path, None)
+
+    def _publish(
+        self, name: str, source: Path, brought: _Import, action: Action, tags: Iterable[str]
+    ) -> dict[str, Any]:
+        """Create the next version's record, which makes the payload known."""
+        folder = slug(name)
+        home = self._home
+        home.store.sync(brought.written)
+        while True:
+            newest = self._newest(folder)
+            if newest is not None and newest.get("content_hash") == brought.content_hash:
+                return newest
+            numbers = self._numbers(folder)
+            version = numbers[-1] + 1 if numbers else 1
+            record = {
+                "schema": SCHEMA,
+                "type": "data",
+                "token": new_token(),
+                "id": asset_id(self.scope, None, DataKind.name, name, version),
+                "name": name,
+                "kind": DataKind.name,
+                "version": version,
+                "scope": self.scope,
+                "producer": None,
+                "created_at": utc_now(),
+                "key": brought.key,
+                "size": brought.size,
+                "content_hash": brought.content_hash,
+                "tags": sorted(tags),
+                "distribution": "molexp-core",
+                "fields": {
+                    "directory": brought.directory,
+                    "files": brought.files,
+                    "source": str(source),
+                    "external": action in ("symlink", "hardlink"),
+                },
+            }
+            key = f"{self._folder}/{folder}/{version}.json"
+            home.announce(key)
+            try:
+                home.store.create(key, encode_pretty(record))
+            except KeyExistsError:
+                continue
+            home.store.sync([key])
+            return record
+
+    # ---------------------------------------------------------------------------------------------------------- records
+
+    def _numbers(self, folder: str) -> list[int]:
+        """The version numbers taken, oldest first."""
+        names = (
+            entry.key.rpartition("/")[2] for entry in self._home.store.children(f"{self._folder}/{folder}").entries
+        )
+        stems = (name.removesuffix(".json") for name in names if name.endswith(".json"))
+        return sorted(int(stem) for stem in stems if stem.isdigit())
+
+    def _newest(self, folder: str) -> dict[str, Any] | None:
+        for number in reversed(self._numbers(folder)):
+            if (record := self._record(folder, number)) is not None:
+                return record
+        return None
+
+    def _record(self, folder: str, version: int) -> dict[str, Any] | None:
+        """A version's record; None if it is not there, void, or cannot be read."""
+        key = f"{self._folder}/{folder}/{version}.json"
+        try:
+            record = decode_object(self._home.store.read(key), key)
+        except (NotFoundError, CorruptRecordError):
+            return None
+        return None if record.get("type") == "void" else record
+
+    def _asset(self, record: Mapping[str, Any]) -> DataAsset:
+        asset = self._home.library.asset(record)
+        assert isinstance(asset, DataAsset)
+        return asset
+
+    def _drop(self, brought: _Import) -> None:
+        for key in brought.written:
+            self._home.store.delete(key)
+
+
+def _stream(path: Path, writer: StreamWriter | None) -> tuple[int, str]:
+    """Hash a file, and copy it on the way if there is somewhere to copy it to."""
+    digest, size = sha256(), 0
+    with path.open("rb") as file, writer or nullcontext() as sink:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+            size += len(chunk)
+            if sink is not None:
+                sink.write(chunk)
+    return size, digest.hexdigest()
+
+
+def _payload_name(source: Path) -> str:
+    try:
+        return check_payload_name(source.name, "file name")
+    except ValueError:
+        return slug(source.name or "data")
+
+
+def _files_of(source: Path) -> dict[str, Path]:
+    """The files to import, by their path relative to a folder; a single file by its name.
+
+    Raises:
+        NotFoundError: there is nothing, or a link in a folder leads nowhere.
+    """
+    if source.is_file():
+        return {source.name: source}
+    if not source.is_dir():
+        raise NotFoundError("file or folder to import", str(source))
+    found: dict[str, Path] = {}
+    seen: set[str] = set()
+    for folder, names, files in os.walk(source, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:  # a link back up
+            names.clear()
+            continue
+        seen.add(real)
+        for file in files:
+            path = Path(folder, file)
+            if not path.is_file():
+                raise NotFoundError("file to import", str(path), hint="Is it a link that leads nowhere?")
+            found[path.relative_to(source).as_posix()] = path
+    if not found:
+        raise ValueError(f"There are no files in {str(source)!r}; nothing was imported.")
+    return found
+
+
+def _remove(source: Path) -> None:
+    if source.is_dir() and not source.is_symlink():
+        shutil.rmtree(source)
+    else:
+        source.unlink()

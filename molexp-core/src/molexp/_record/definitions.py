@@ -1,0 +1,132 @@
+"""Get or create: one document that defines an entity, created exclusively by whoever comes first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from molexp._record import keys
+from molexp._record.reading import read_edits
+from molexp._values.documents import decode_object, encode_pretty
+from molexp._values.ids import check_id, nearest, slug
+from molexp.errors import KeyExistsError, KeyNotFoundError, NotFoundError
+
+if TYPE_CHECKING:
+    from molexp._record.home import Home
+
+SCHEMA = 1
+
+
+def read_document(home: Home, key: str) -> dict[str, Any] | None:
+    """The document, or None.
+
+    Raises:
+        CorruptRecordError: it cannot be read.
+    """
+    try:
+        return decode_object(home.store.read(key), key)
+    except KeyNotFoundError:
+        return None
+
+
+def get_or_create(home: Home, path: str, make: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any], bool]:
+    """The document of the entity at `path`, and whether this call created it."""
+    key = keys.document(path)
+    if (found := read_document(home, key)) is not None:
+        return found, False
+    home.materialize()
+    document = make()
+    try:
+        home.store.create(key, encode_pretty(document))
+    except KeyExistsError:
+        return decode_object(home.store.read(key), key), False
+    return document, True
+
+
+def look_up(home: Home, path: str) -> dict[str, Any]:
+    """The document of the entity at `path`.
+
+    Raises:
+        NotFoundError: with the nearest names.
+    """
+    parent, _, name = path.rpartition("/")
+    what = ("project", "experiment", "run")[path.count("/")]
+    found = read_document(home, keys.document(path))
+    if found is None:
+        names = member_ids(home, parent)
+        close = nearest(name, names)
+        raise NotFoundError(what, name, where=f"{parent!r}" if parent else home.store.url, nearest=close)
+    return found
+
+
+def choose_id(name: str, id: str | None, what: str) -> str:
+    """The id that was given, or the slug of the name.
+
+    Raises:
+        InvalidNameError: neither can be used.
+    """
+    return check_id(id, f"{what} id") if id is not None else slug(name)
+
+
+def member_ids(home: Home, path: str) -> list[str]:
+    """The ids one level below `path`, as their folders show; foreign folders are not ids."""
+    found = []
+    for name in home.store.children(keys.members(path)).folders:
+        try:
+            found.append(check_id(name))
+        except ValueError:
+            continue
+    return found
+
+
+class Entity(Protocol):
+    """What a collection holds."""
+
+    id: str
+
+
+E = TypeVar("E", bound=Entity)
+
+
+class Members(Generic[E]):
+    """The entities one level below another, read anew each time."""
+
+    def __init__(self, home: Home, path: str, make: Callable[[str], E]) -> None:
+        self._home = home
+        self._path = path
+        self._make = make
+
+    def ids(self) -> list[str]:
+        """Their ids, sorted."""
+        found = []
+        for name in member_ids(self._home, self._path):
+            path = f"{self._path}/{name}" if self._path else name
+            if self._home.store.exists(keys.document(path)):
+                found.append(name)
+        return found
+
+    def __iter__(self) -> Iterator[E]:
+        return (self._make(name) for name in self.ids())
+
+    def __len__(self) -> int:
+        return len(self.ids())
+
+    def __contains__(self, member: object) -> bool:
+        name = member if isinstance(member, str) else getattr(member, "id", None)
+        return name in self.ids()
+
+    def __getitem__(self, id: str) -> E:
+        if id not in self:
+            raise NotFoundError(
+                "member", id, where=repr(self._path), nearest=get_close_matches(id, self.ids())
+            )
+        return self._make(id)
+
+    def __repr__(self) -> str:
+        return f"<{', '.join(self.ids()) or 'none'}>"
+
+
+def deleted(home: Home, path: str) -> bool:
+    """Whether the entity at `path` was deleted."""
+    return read_edits(home.store, path).deleted

@@ -1,0 +1,402 @@
+"""Experiments: repeatable definitions, and the runs under them."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from molexp._record import keys
+from molexp._record.definitions import SCHEMA, choose_id, deleted, get_or_create, look_up, member_ids, read_document
+from molexp._record.home import DEFAULT_SCHEME, Home
+from molexp._record.rows import Rows
+from molexp._record.run import Run
+from molexp._values.canonical import canonical_equal, canonical_hash
+from molexp._values.documents import check_schema, decode_object, encode_pretty
+from molexp._values.ids import check_id, nearest, new_run_id, new_token
+from molexp._values.plain import plain, restore
+from molexp._values.times import utc_now
+from molexp.contracts import RunIdentity
+from molexp.errors import ConflictError, CorruptRecordError, KeyExistsError, NotFoundError
+
+if TYPE_CHECKING:
+    from molexp._record.data import DataAssets
+    from molexp._record.project import Project
+
+RESERVED = ("executor", "resources", "scheduler")  # keys of a configuration that do not make another run
+RECORDED_SPACE = 10_000  # points of a space that are recorded, for people
+
+_REVISION = re.compile(r"experiment\.(\d+)\.json")
+_EMPTY_HASH = canonical_hash({})
+
+
+class Experiment:
+    """A repeatable definition: fixed params, optionally a space of parameters and a number of replicas.
+
+    A handle holds the revision of the definition that it was made with.
+
+    Attributes:
+        id: its id, unique in the project.
+        path: ``project/experiment``.
+        project: the project.
+    """
+
+    def __init__(
+        self, project: Project, id: str, definition: dict[str, Any], space: Iterable[Mapping[str, Any]] | None = None
+    ) -> None:
+        self.project = project
+        self.id = id
+        self.path = f"{project.id}/{id}"
+        self.home: Home = project.home
+        self._definition = definition
+        self._params: dict[str, Any] = definition.get("params") or {}
+        self._space = space
+        self._runs_folder = keys.members(self.path)
+
+    def __repr__(self) -> str:
+        return f"<Experiment {self.path}>"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Experiment):
+            return NotImplemented
+        return (self.path, self.home.store.url) == (other.path, other.home.store.url)
+
+    def __hash__(self) -> int:
+        return hash((self.path, self.home.store.url))
+
+    # ------------------------------------------------------------------------------------------------------ what it is
+
+    @property
+    def name(self) -> str:
+        """Its name as it was first given."""
+        return str(self._definition.get("name") or self.id)
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """Its fixed parameters."""
+        found: dict[str, Any] = restore(self._params)
+        return found
+
+    @property
+    def revision(self) -> int:
+        """The number of its definition: 1, and one more with every update."""
+        return int(self._definition.get("revision") or 1)
+
+    @property
+    def space(self) -> Iterable[Mapping[str, Any]] | None:
+        """The parameter dicts to run: as given in this process, else as recorded; None if there is none."""
+        if self._space is not None:
+            return self._space
+        recorded = self._definition.get("space")
+        return restore(recorded) if isinstance(recorded, list) else None
+
+    @property
+    def replicas(self) -> int:
+        """How many times each point is to be run."""
+        return int(self._definition.get("replicas") or 1)
+
+    @property
+    def workflow_source(self) -> str | None:
+        """The file that its workflow was said to come from."""
+        found = self._definition.get("workflow_source")
+        return str(found.get("file")) if isinstance(found, dict) else None
+
+    @property
+    def data_assets(self) -> DataAssets:
+        """The data that belongs to it."""
+        from molexp._record.data import DataAssets
+
+        return DataAssets(self.home, self.path)
+
+    # ------------------------------------------------------------------------------------------------------------ runs
+
+    @property
+    def runs(self) -> Runs:
+        """Its runs as the files show them now, by id."""
+        return Runs(self)
+
+    def run(self, id: str) -> Run:
+        """Look up a run.
+
+        Raises:
+            NotFoundError: with the nearest names.
+        """
+        path = f"{self.path}/{id}"
+        try:
+            check_id(id, "run id")
+            definition = look_up(self.home, path)
+        except CorruptRecordError:
+            definition = None  # a claim may repeat it
+        except ValueError:
+            raise NotFoundError("run", id, where=repr(self.path), nearest=nearest(id, member_ids(self.home, self.path))) from None
+        if deleted(self.home, path):
+            raise NotFoundError("run", id, where=repr(self.path), hint="It was deleted.")
+        return Run(self, id, definition=definition)
+
+    def Run(
+        self,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        id: str | None = None,
+        replica: int | None = None,
+        profile: str | None = None,
+        overrides: Mapping[str, Any] | None = None,
+    ) -> Run:
+        """Get or create a run.
+
+        Args:
+            parameters: its own parameters, over the experiment's params; each is a unit, nested ones are not merged.
+            id: its id; without one it is always a new run, with a time-sortable id.
+            replica: its replica index, from 0.
+            profile: name of the profile to resolve.
+            overrides: values over the profile's, by dotted name.
+
+        Raises:
+            ConflictError: it exists with other own parameters, another replica or configuration. What is not given
+                has no opinion.
+            InvalidNameError: the id cannot be used.
+            SerializationError: a parameter that JSON cannot carry, NaN included; names its path and type.
+        """
+        return self._run(parameters, id, replica, profile, overrides, None)
+
+    def derived_run(
+        self,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        replica: int = 0,
+        profile: str | None = None,
+        overrides: Mapping[str, Any] | None = None,
+    ) -> Run:
+        """Get or create the run whose id follows from its parameters, replica and configuration.
+
+        The scheme is the workspace's (setting ``run_id_scheme``, by default ``molexp-1``).
+
+        Raises:
+            SerializationError: a parameter that JSON cannot carry, NaN included; names its path and type.
+            PluginMissingError: the scheme is not installed.
+        """
+        name = str(self.home.settings.get("run_id_scheme") or DEFAULT_SCHEME)
+        scheme = self.home.plugins.run_id_scheme(name)()
+        own = plain(dict(parameters or {}), where="parameters", nan=False, refer=_refuse_references)
+        config = _resolve(profile, overrides)
+        identity = RunIdentity(
+            self.project.id,
+            self.id,
+            {**self._params, **own},
+            replica,
+            {key: value for key, value in config.items() if key not in RESERVED},
+        )
+        return self._run(own, check_id(scheme.derive(identity), "run id"), replica, profile, overrides, name)
+
+    def _run(
+        self,
+        parameters: Mapping[str, Any] | None,
+        id: str | None,
+        replica: int | None,
+        profile: str | None,
+        overrides: Mapping[str, Any] | None,
+        scheme: str | None,
+    ) -> Run:
+        own = plain(parameters, where="parameters", nan=False, refer=_refuse_references) if parameters else {}
+        if not isinstance(own, dict):
+            raise TypeError(f"Parameters are a mapping of names to values, not {type(parameters).__name__}.")
+        if replica is not None and replica < 0:
+            raise ValueError(f"A replica's index counts from 0; {replica} is below.")
+        config = _resolve(profile, overrides) if profile is not None or overrides else {}
+        given = {
+            "own_parameters": own if parameters is not None else None,
+            "replica": replica,
+            "config": config if profile is not None or overrides else None,
+        }
+        if id is not None:
+            check_id(id, "run id")
+            if (found := self._existing(id, given)) is not None:
+                return found
+        while True:
+            run_id = id or new_run_id()
+            definition = {
+                "schema": SCHEMA,
+                "type": "run",
+                "id": run_id,
+                "project": self.project.id,
+                "experiment": self.id,
+                "experiment_revision": self._definition.get("revision", 1),
+                "token": new_token(),
+                "created_at": utc_now(),
+                "parameters": {**self._params, **own},
+                "own_parameters": own,
+                "replica": replica or 0,
+                "profile": profile,
+                "config": config,
+                "config_hash": canonical_hash(config) if config else _EMPTY_HASH,
+                "id_scheme": scheme,
+                "workflow": None,
+            }
+            key = f"{self._runs_folder}/{run_id}/run.json"
+            self.home.announce(key)
+            try:
+                self.home.store.create(key, encode_pretty(definition))
+            except KeyExistsError:
+                if id is not None and (found := self._existing(id, given)) is not None:
+                    return found
+                continue
+            return Run(self, run_id, definition=definition, untried=True)
+
+    def _existing(self, id: str, given: Mapping[str, Any]) -> Run | None:
+        path = f"{self.path}/{id}"
+        stored = read_document(self.home, keys.document(path))
+        if stored is None:
+            return None
+        if deleted(self.home, path):
+            raise ConflictError(
+                "run", path, stored="deleted", given="a run", hint="Free its bytes with ws.gc(dry_run=False), or use another id."
+            )
+        opinions = {name: value for name, value in given.items() if value is not None}
+        differing = {name for name, value in opinions.items() if not canonical_equal(stored.get(name), value)}
+        if differing:
+            raise ConflictError(
+                "run",
+                path,
+                stored={name: stored.get(name) for name in sorted(differing)},
+                given={name: opinions[name] for name in sorted(differing)},
+                hint="Use another id, or leave the id out for a new run.",
+            )
+        return Run(self, id, definition=stored)
+
+
+class Runs(Rows[Run]):
+    """The runs of an experiment, by id."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self._experiment = experiment
+        home = experiment.home
+        paths = ((name, f"{experiment.path}/{name}") for name in member_ids(home, experiment.path))
+        super().__init__(
+            (Run(experiment, name) for name, path in paths if _is_run(home, path)), lambda run: run.to_dict()
+        )
+
+    def create_many(self, space: Iterable[Mapping[str, Any]], *, replicas: int = 1) -> Rows[Run]:
+        """Get or create the derived run of every point and replica, in order."""
+        if replicas < 1:
+            raise ValueError(f"There is at least one replica; {replicas} are not.")
+        runs = [self._experiment.derived_run(point, replica=index) for point in space for index in range(replicas)]
+        return Rows(runs, lambda run: run.to_dict())
+
+
+def _is_run(home: Home, path: str) -> bool:
+    exists = home.store.exists(keys.document(path)) or bool(home.store.children(f"{keys.folder(path)}/executions").entries)
+    return exists and not deleted(home, path)
+
+
+def _refuse_references(value: Any) -> Any:
+    """Paths in parameters are what they say, wherever they point."""
+    return os.fspath(value) if isinstance(value, os.PathLike) else None
+
+
+def _resolve(profile: str | None, overrides: Mapping[str, Any] | None) -> dict[str, Any]:
+    from molexp._record.profiles import resolve_profile
+
+    return resolve_profile(profile, overrides)
+
+
+# ------------------------------------------------------------------------------------------------------- get or create
+
+
+def experiment_of(
+    project: Project,
+    name: str,
+    *,
+    params: Mapping[str, Any] | None,
+    space: Iterable[Mapping[str, Any]] | None,
+    replicas: int | None,
+    workflow_source: str | os.PathLike[str] | None,
+    id: str | None,
+    update: bool,
+) -> Experiment:
+    """See `Project.Experiment`."""
+    home = project.home
+    experiment_id = choose_id(name, id, "experiment")
+    path = f"{project.id}/{experiment_id}"
+    given = plain(dict(params), where="params", nan=False, refer=_refuse_references) if params is not None else None
+    if replicas is not None and replicas < 1:
+        raise ValueError(f"There is at least one replica; {replicas} are not.")
+
+    def make(revision: int = 1) -> dict[str, Any]:
+        return {
+            "schema": SCHEMA,
+            "type": "experiment",
+            "id": experiment_id,
+            "name": name,
+            "project": project.id,
+            "revision": revision,
+            "token": new_token(),
+            "created_at": utc_now(),
+            "params": given or {},
+            "space": _recorded_space(space),
+            "replicas": replicas or 1,
+            "workflow_source": _source(workflow_source),
+        }
+
+    document, created = get_or_create(home, path, make)
+    while not created:
+        document = newest_definition(home, path, document)
+        if given is None or canonical_equal(document.get("params") or {}, given):
+            break
+        if not update:
+            raise ConflictError(
+                "experiment",
+                path,
+                stored=document.get("params"),
+                given=given,
+                hint="Use another name, make what differs a run parameter, or pass update=True for a new revision "
+                "(existing runs keep what they resolved).",
+            )
+        check_schema(document, keys.document(path), SCHEMA)
+        document = make(int(document.get("revision") or 1) + 1)
+        created = _claim_revision(home, path, document)
+    return Experiment(project, experiment_id, document, space)
+
+
+def _claim_revision(home: Home, path: str, document: dict[str, Any]) -> bool:
+    key = f"{keys.folder(path)}/experiment.{document['revision']}.json"
+    try:
+        home.store.create(key, encode_pretty(document))
+    except KeyExistsError:
+        return False
+    return True
+
+
+def newest_definition(home: Home, path: str, first: dict[str, Any]) -> dict[str, Any]:
+    """The newest revision of an experiment's definition."""
+    revisions = {
+        int(match[1]): entry.key
+        for entry in home.store.children(keys.folder(path)).entries
+        if (match := _REVISION.fullmatch(entry.key.rpartition("/")[2]))
+    }
+    if not revisions:
+        return first
+    key = revisions[max(revisions)]
+    return decode_object(home.store.read(key), key)
+
+
+def _recorded_space(space: Iterable[Mapping[str, Any]] | None) -> Any:
+    """What is recorded of a space, for people: its points if they can be had without using it up."""
+    if space is None:
+        return None
+    if not isinstance(space, Sequence):
+        return {"iterable": type(space).__name__}
+    return plain([dict(point) for point in space[:RECORDED_SPACE]], where="space", nan=False, refer=_refuse_references)
+
+
+def _source(source: str | os.PathLike[str] | None) -> Any:
+    if source is None:
+        return None
+    text = os.fspath(source)
+    if os.path.isfile(text):
+        with open(text, "rb") as file:
+            digest = sha256(file.read()).hexdigest()
+        return {"file": os.path.basename(text), "sha256": digest}
+    return {"file": os.path.basename(text), "sha256": None}
+

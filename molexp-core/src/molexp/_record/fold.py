@@ -1,0 +1,207 @@
+"""What documents add up to: pure functions from what was read to what is true. No I/O.
+
+The rules (design, section 6): an end alone is believed once it stands; results fold over attempts, a later one wins by
+name, a fresh one starts empty; edits apply in the order of their ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import attrs
+
+from molexp._values.status import RunStatus
+
+SCHEMA = 1
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+@attrs.define(slots=True)
+class Contents:
+    """What the events of one attempt add up to."""
+
+    results: dict[str, Any] = attrs.field(factory=dict)
+    assets: dict[str, dict[str, Any]] = attrs.field(factory=dict)  # by payload key: a replaced name keeps its key
+    commands: list[dict[str, Any]] = attrs.field(factory=list)
+    provenance: str | None = None
+    workdir: str | None = None
+
+    def add(self, event: Mapping[str, Any]) -> None:
+        """Fold one event in; unknown ones stay in their file and count for nothing here."""
+        kind = event.get("type")
+        if kind == "result" and isinstance(event.get("name"), str):
+            self.results[event["name"]] = event.get("value")
+        elif kind == "asset" and isinstance(record := event.get("asset"), dict):
+            self.assets[str(record.get("key"))] = record
+        elif kind == "command":
+            self.commands.append({k: v for k, v in event.items() if k != "type"})
+        elif kind == "provenance":
+            self.provenance = event.get("provenance")
+        elif kind == "workdir":
+            self.workdir = event.get("path")
+
+    @classmethod
+    def of_end(cls, end: Mapping[str, Any]) -> Contents:
+        """What an end says."""
+        assets = {str(record.get("key")): record for record in _list(end.get("assets")) if isinstance(record, dict)}
+        return cls(
+            _dict(end.get("results")), assets, _list(end.get("commands")), end.get("provenance"), end.get("workdir")
+        )
+
+
+@attrs.define(slots=True)
+class AttemptFacts:
+    """One attempt as it was read.
+
+    Attributes:
+        number: 1, 2, ...
+        head: the end if there is one, else the claim: both name owner, start and ``fresh``. Empty if torn.
+        contents: what it recorded.
+        status: what its end says, else ``running`` (or ``interrupted``, once somebody has established that).
+        ended: whether its end stands.
+        late: bytes or segments that lie beyond what its end folded.
+        problem: what could not be read of it.
+    """
+
+    number: int
+    head: dict[str, Any]
+    contents: Contents
+    status: RunStatus
+    ended: bool
+    late: int = 0
+    problem: str = ""
+
+    def history(self) -> dict[str, Any]:
+        """Its entry in ``execution_history``."""
+        owner = _dict(self.head.get("owner"))
+        entry: dict[str, Any] = {
+            "attempt": self.number,
+            "status": str(self.status),
+            "started_at": self.head.get("started_at"),
+            "ended_at": self.head.get("ended_at"),
+            "host": owner.get("host"),
+            "pid": owner.get("pid"),
+            "user": owner.get("user"),
+        }
+        if owner.get("job"):
+            entry["job"] = owner["job"]
+        for name in ("reason", "error", "ended_by"):
+            if self.head.get(name):
+                entry[name] = self.head[name]
+        for name, value in (
+            ("provenance", self.contents.provenance),
+            ("commands", self.contents.commands),
+            ("workdir", self.contents.workdir),
+            ("late", self.late),
+            ("problem", self.problem),
+        ):
+            if value:
+                entry[name] = value
+        return entry
+
+
+@attrs.define(slots=True)
+class Edits:
+    """What the edits of an entity add up to."""
+
+    tags: set[str] = attrs.field(factory=set)
+    notes: list[dict[str, Any]] = attrs.field(factory=list)
+    archived: bool = False
+    deleted: bool = False
+    cancels: list[dict[str, Any]] = attrs.field(factory=list)
+
+    def add(self, edit: Mapping[str, Any]) -> None:
+        """Fold one edit in; unknown ones count for nothing here."""
+        match edit.get("op"):
+            case "annotate":
+                self.tags.update(str(tag) for tag in _list(edit.get("tags")))
+                self.tags.difference_update(str(tag) for tag in _list(edit.get("untag")))
+                if edit.get("note"):
+                    self.notes.append({"at": edit.get("at"), "by": edit.get("by"), "text": str(edit["note"])})
+            case "archive":
+                self.archived = True
+            case "delete":
+                self.deleted = True
+            case "cancel":
+                self.cancels.append(dict(edit))
+
+    def cancel_of(self, attempt: int) -> dict[str, Any] | None:
+        """The request to cancel this attempt, if there is one; attempt 0 stands for a run not yet started."""
+        return next((edit for edit in self.cancels if edit.get("attempt") == attempt), None)
+
+
+_STATE_KEYS = ("status", "results", "tags", "notes", "archived", "execution_history", "provenance")
+
+
+@attrs.define(slots=True)
+class RunState:
+    """All that is true of a run.
+
+    Attributes:
+        definition: what ``run.json`` said when it was created.
+        status: of the newest attempt.
+        results: folded over the attempts, in stored form (``{"$float": "nan"}`` and references unresolved).
+        attempts: oldest first.
+        edits: tags, notes and marks.
+        problems: what could not be read, key to reason.
+        cover: the files it was folded from, by their keys below the run's folder, with at most their sizes.
+    """
+
+    definition: dict[str, Any]
+    status: RunStatus
+    results: dict[str, Any]
+    attempts: list[AttemptFacts]
+    edits: Edits
+    problems: dict[str, str]
+    cover: dict[str, int] = attrs.field(factory=dict)
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """The attempts as plain dicts, oldest first."""
+        return [attempt.history() for attempt in self.attempts]
+
+    def assets(self) -> list[dict[str, Any]]:
+        """The asset records of all attempts, oldest attempt first."""
+        return [record for attempt in self.attempts for record in attempt.contents.assets.values()]
+
+    def to_document(self) -> dict[str, Any]:
+        """``run.json`` as people read it: the definition, then the folded state."""
+        doc = {name: value for name, value in self.definition.items() if name not in _STATE_KEYS}
+        last = self.attempts[-1] if self.attempts else None
+        doc["status"] = str(self.status)
+        doc["provenance"] = last.contents.provenance if last else None
+        doc["results"] = self.results
+        doc["tags"] = sorted(self.edits.tags)
+        if self.edits.notes:
+            doc["notes"] = self.edits.notes
+        if self.edits.archived:
+            doc["archived"] = True
+        doc["execution_history"] = self.history
+        return doc
+
+
+def fold_run(
+    definition: dict[str, Any], attempts: Iterable[AttemptFacts], edits: Edits, problems: dict[str, str]
+) -> RunState:
+    """Fold what was read of one run."""
+    ordered = sorted(attempts, key=lambda attempt: attempt.number)
+    results: dict[str, Any] = {}
+    for attempt in ordered:
+        if attempt.head.get("fresh"):
+            results = {}
+        results |= attempt.contents.results
+        if attempt.problem:
+            problems[f"attempt {attempt.number}"] = attempt.problem
+    if ordered:
+        status = ordered[-1].status
+    else:
+        status = RunStatus.CANCELLED if edits.cancel_of(0) else RunStatus.PENDING
+    return RunState(definition, status, results, ordered, edits, problems)

@@ -1,0 +1,196 @@
+"""What every entity of one opened workspace shares: its store, its kinds, its journal, its observer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from molexp._record import keys
+from molexp._record.journal import Journal
+from molexp._record.library import Library
+from molexp._record.liveness import Observer
+from molexp._record.process import Process, this_process
+from molexp._values.documents import check_schema, decode_object, encode, encode_pretty
+from molexp._values.ids import new_token
+from molexp._values.times import utc_now
+from molexp.contracts import Store
+from molexp.errors import (
+    KeyExistsError,
+    KeyNotFoundError,
+    NotFoundError,
+    UnsupportedOperationError,
+)
+
+if TYPE_CHECKING:
+    from molexp._record.catalog.index import Index
+    from molexp.plugins import PluginManager
+
+SCHEMA = 1
+DEFAULT_SCHEME = "molexp-1"
+
+
+class Home:
+    """One opened workspace, as its entities share it."""
+
+    def __init__(self, store: Store, plugins: PluginManager, name: str | None, read_only: bool) -> None:
+        self.store = store
+        self.plugins = plugins
+        self.read_only = read_only
+        self.library = Library(store, plugins)
+        self.given_name = name
+        self._document: dict[str, Any] | None = None
+        self._process: Process | None = None
+        self._journal: Journal | None = None
+        self._observer: Observer | None = None
+        self._index: Index | None = None
+        self._settings: dict[str, Any] | None = None
+
+    # ---------------------------------------------------------------------------------------------- the workspace itself
+
+    def document(self) -> dict[str, Any]:
+        """``workspace.json``.
+
+        Raises:
+            NotFoundError: there is no workspace yet.
+        """
+        if self._document is None:
+            try:
+                self._document = decode_object(self.store.read(keys.WORKSPACE), keys.WORKSPACE)
+            except KeyNotFoundError:
+                raise NotFoundError(
+                    "workspace", self.store.url, hint="Create one with molexp.Workspace(URL).materialize()."
+                ) from None
+        return self._document
+
+    def exists(self) -> bool:
+        """Whether there is a workspace."""
+        try:
+            self.document()
+        except NotFoundError:
+            return False
+        return True
+
+    def materialize(self) -> None:
+        """Create the workspace, once its storage has shown that it keeps exclusive creation; or find it.
+
+        Raises:
+            UnsupportedOperationError: the storage ignores exclusive creation in silence.
+            SchemaError: it was made by a newer MolExp.
+        """
+        if self._document is None and not self.exists():
+            self._probe()
+            document = {
+                "schema": SCHEMA,
+                "type": "workspace",
+                "id": new_token(),
+                "name": self.given_name,
+                "created_at": utc_now(),
+            }
+            try:
+                self.store.create(keys.WORKSPACE, encode_pretty(document))
+                self._document = document
+            except KeyExistsError:
+                pass  # somebody else was first; theirs is ours
+        check_schema(self.document(), keys.WORKSPACE, SCHEMA)
+
+    def _probe(self) -> None:
+        key = f"{keys.DERIVED}/probe/{new_token()}"
+        first, second = encode({"probe": new_token()}), encode({"probe": new_token()})
+        self.store.create(key, first)
+        try:
+            try:
+                self.store.create(key, second)
+            except KeyExistsError:
+                kept = self.store.read(key)
+            else:
+                kept = second
+        finally:
+            self.store.delete(key)
+        if kept != first:
+            raise UnsupportedOperationError(
+                "hold a workspace",
+                url=self.store.url,
+                hint="It lets two writers create one key: the second creation should have been refused, and was not. "
+                "Records would be lost without a word. Use a file system, or an S3 server that honours If-None-Match.",
+            )
+
+    # ---------------------------------------------------------------------------------------------------------- settings
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The workspace's settings: those of the newest ``settings/<n>.json``."""
+        if self._settings is None:
+            numbered = self._setting_keys()
+            key = numbered[-1][1] if numbered else ""
+            document = decode_object(self.store.read(key), key) if key else {}
+            values = document.get("values")
+            self._settings = values if isinstance(values, dict) else {}
+        return self._settings
+
+    def change_settings(self, values: Mapping[str, Any]) -> None:
+        """Store settings with `values` over the present ones; None removes one."""
+        self.materialize()
+        while True:
+            self._settings = None
+            merged = {name: value for name, value in {**self.settings, **values}.items() if value is not None}
+            numbered = self._setting_keys()
+            number = numbered[-1][0] + 1 if numbered else 1
+            document = {
+                "schema": SCHEMA,
+                "type": "settings",
+                "token": new_token(),
+                "changed_at": utc_now(),
+                "values": merged,
+            }
+            try:
+                self.store.create(f"{keys.SETTINGS}/{number}.json", encode_pretty(document))
+            except KeyExistsError:
+                continue
+            self._settings = merged
+            return
+
+    def _setting_keys(self) -> list[tuple[int, str]]:
+        found = []
+        for entry in self.store.children(keys.SETTINGS).entries:
+            number, _, rest = entry.key.rpartition("/")[2].partition(".")
+            if rest == "json" and number.isdigit():
+                found.append((int(number), entry.key))
+        return sorted(found)
+
+    # --------------------------------------------------------------------------------------------------- this process
+
+    @property
+    def process(self) -> Process:
+        """This process; after a fork, the child."""
+        if self._process is None or self._process.pid != os.getpid():
+            self._process = this_process()
+            self._journal = self._observer = None
+        return self._process
+
+    def announce(self, *effects: str) -> None:
+        """Say that keys are about to be created, so that every catalog will know; see `Journal.announce`."""
+        if self._document is None:
+            self.materialize()
+        _ = self.process
+        if self._journal is None:
+            self._journal = Journal(self.store)
+        self._journal.announce(*effects)
+
+    @property
+    def observer(self) -> Observer:
+        """Judges the owners of attempts."""
+        process = self.process
+        if self._observer is None:
+            self._observer = Observer(self.store, process.owner, lambda: self.index, not self.read_only)
+        return self._observer
+
+    @property
+    def index(self) -> Index:
+        """The reader's index."""
+        if self._index is None:
+            from molexp._record.catalog.index import Index
+
+            workspace = str(self.document().get("id", "")) if self.exists() else ""
+            self._index = Index(workspace, self.store.url)
+        return self._index

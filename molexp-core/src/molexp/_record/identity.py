@@ -1,0 +1,156 @@
+"""Who a process is, and how one process can know that another is dead without asking a clock."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+_JOB_VARIABLES = (  # job id, restart count
+    ("SLURM_JOB_ID", "SLURM_RESTART_COUNT"),
+    ("LSB_JOBID", "LSB_REQUEUE_COUNT"),
+    ("PBS_JOBID", "PBS_RESTART_COUNT"),
+)
+
+
+@attrs.frozen
+class Owner:
+    """The owner of an attempt, as its claim spells it.
+
+    Attributes:
+        host: the machine's name.
+        pid: the process id, in its own namespace.
+        boot: the boot id of the machine's kernel; "" where it has none.
+        namespace: the PID namespace; "" where there are none. Containers of one machine share its boot id.
+        birth: the process's start time in clock ticks since boot; "" where unknown.
+        user: who runs it.
+        job: the scheduler's job id; "" outside of one.
+        restart: how many times the scheduler has requeued that job.
+    """
+
+    host: str
+    pid: int
+    boot: str = ""
+    namespace: str = ""
+    birth: str = ""
+    user: str = ""
+    job: str = ""
+    restart: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The owner as plain JSON."""
+        return {name: getattr(self, name) for name in self.__slots__ if name != "__weakref__"}
+
+    @classmethod
+    def from_dict(cls, doc: Mapping[str, Any]) -> Owner:
+        """The owner that a claim names; what is missing or malformed is unknown."""
+
+        def text(name: str) -> str:
+            value = doc.get(name, "")
+            return value if isinstance(value, str) else ""
+
+        def number(name: str) -> int:
+            value = doc.get(name, 0)
+            return value if isinstance(value, int) else 0
+
+        return cls(
+            text("host"),
+            number("pid"),
+            text("boot"),
+            text("namespace"),
+            text("birth"),
+            text("user"),
+            text("job"),
+            number("restart"),
+        )
+
+
+def _first_line(path: str) -> str:
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:
+            return file.readline().strip()
+    except OSError:
+        return ""
+
+
+def _process_stat(pid: int | str) -> tuple[str, str]:
+    """State letter and start time of a process, from proc(5); empty where that cannot be read."""
+    line = _first_line(f"/proc/{pid}/stat")
+    fields = line.rpartition(")")[2].split()  # the command's name, in parentheses, may hold anything
+    return (fields[0], fields[19]) if len(fields) > 19 else ("", "")
+
+
+def boot_id() -> str:
+    """The id of this boot of this kernel; "" where the system has none."""
+    return _first_line("/proc/sys/kernel/random/boot_id")
+
+
+def _namespace() -> str:
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""
+
+
+def _user() -> str:
+    name = os.environ.get("USER") or os.environ.get("USERNAME") or ""
+    if not name and hasattr(os, "getuid"):
+        import pwd
+
+        try:
+            name = pwd.getpwuid(os.getuid()).pw_name
+        except KeyError:
+            name = str(os.getuid())
+    return name
+
+
+def this_owner() -> Owner:
+    """This process."""
+    job, restart = "", 0
+    for id_variable, count_variable in _JOB_VARIABLES:
+        if found := os.environ.get(id_variable):
+            count = os.environ.get(count_variable, "")
+            job, restart = found, int(count) if count.isdigit() else 0
+            break
+    return Owner(
+        host=platform.node(),
+        pid=os.getpid(),
+        boot=boot_id(),
+        namespace=_namespace(),
+        birth=_process_stat("self")[1],
+        user=_user(),
+        job=job,
+        restart=restart,
+    )
+
+
+def known_dead(owner: Owner, me: Owner) -> str:
+    """How `me` knows that `owner` is dead, or "" if it does not.
+
+    Certain, never a guess: another attempt of a requeued job has taken its place, or the kernel that ran it, asked in
+    the same PID namespace, has no such process, a zombie, or another process of that number. Permission denied means
+    alive.
+    """
+    if owner.job and owner.job == me.job and me.restart > owner.restart:
+        return f"job {owner.job} was requeued (restart {me.restart})"
+    same_kernel = bool(owner.boot and owner.namespace) and (
+        (owner.host, owner.boot, owner.namespace) == (me.host, me.boot, me.namespace)
+    )
+    if not same_kernel or owner.pid <= 0 or not sys.platform.startswith("linux"):
+        return ""
+    try:
+        os.kill(owner.pid, 0)
+    except ProcessLookupError:
+        return f"process {owner.pid} on {owner.host} is gone"
+    except OSError:
+        return ""
+    state, birth = _process_stat(owner.pid)
+    if state in ("Z", "X"):
+        return f"process {owner.pid} on {owner.host} is a zombie"
+    if birth and owner.birth and birth != owner.birth:
+        return f"process {owner.pid} on {owner.host} is gone (the number was used again)"
+    return ""

@@ -1,0 +1,183 @@
+"""The asset kinds of a workspace: from records to assets, from assets to objects."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import attrs
+
+from molexp._record.assets import Asset, Producer, UnknownAsset
+from molexp._values.times import parse_time
+from molexp.contracts import AssetKind, Store, Upgrades
+from molexp.errors import MolexpError, PluginError
+
+if TYPE_CHECKING:
+    from cattrs import Converter
+
+    from molexp.plugins import PluginManager
+
+
+@attrs.frozen
+class KeySource:
+    """A payload to read, as kinds see it."""
+
+    name: str
+    key: str
+    fields: Mapping[str, Any]
+    library: Library
+
+    def open(self) -> IO[bytes]:
+        """A seekable binary stream."""
+        return self.library.store.open_read(self.key)
+
+    def path(self) -> Path:
+        """A local path to read from."""
+        return self.library.local(self.key)
+
+
+class Library:
+    """What a workspace knows of asset kinds."""
+
+    def __init__(self, store: Store, plugins: PluginManager) -> None:
+        self.store = store
+        self.plugins = plugins
+        self._kinds: dict[str, AssetKind[Any]] = {}
+        self._classes: dict[str, type[Asset]] = {}
+        self._copies: tempfile.TemporaryDirectory[str] | None = None
+
+    # ---------------------------------------------------------------------------------------------------------- kinds
+
+    def kind(self, name: str) -> AssetKind[Any]:
+        """The kind of this name.
+
+        Raises:
+            PluginMissingError: it is not installed.
+            PluginLoadError: the plugin that provides it is broken.
+        """
+        if (found := self._kinds.get(name)) is None:
+            found = self._kinds[name] = self.plugins.asset_kind(name)()
+        return found
+
+    def kind_of(self, cls: type[AssetKind[Any]]) -> AssetKind[Any]:
+        """The kind of this class, registered or not."""
+        if type(found := self._kinds.get(cls.name)) is cls:
+            return found
+        registered = self.plugins.asset_kinds().get(cls.name)
+        if registered is cls:
+            return self.kind(cls.name)
+        if registered is not None:
+            raise MolexpError(f"The kind {cls.name!r} is registered as {registered!r}, not as {cls!r}.")
+        raise MolexpError(
+            f"The kind {cls.name!r} is not registered: whoever reads the record could not load it. "
+            "Register it through the hook molexp_register_asset_kinds."
+        )
+
+    def kind_names(self) -> list[str]:
+        """The installed kinds."""
+        return sorted(self.plugins.asset_kinds())
+
+    def asset_class(self, kind: AssetKind[Any]) -> type[Asset]:
+        """The class of this kind's assets."""
+        if (found := self._classes.get(kind.name)) is None:
+            found = self._classes[kind.name] = kind.record or _make_class(kind)
+        return found
+
+    def distribution(self, kind: AssetKind[Any]) -> str:
+        """The distribution that provides a kind, for the record."""
+        return type(kind).__module__.partition(".")[0].replace("_", "-").replace("molexp", "molexp-core", 1)
+
+    # -------------------------------------------------------------------------------------------------------- records
+
+    def fields(self, kind: AssetKind[Any], values: Mapping[str, Any]) -> Any:
+        """The fields record of `kind`, from plain values.
+
+        Raises:
+            TypeError: a field that it does not have, or one that is missing.
+        """
+        names = attrs.fields_dict(kind.fields)
+        if unknown := sorted(set(values) - set(names)):
+            raise TypeError(f"The kind {kind.name!r} has no field {unknown[0]!r}; it has: {', '.join(names) or 'none'}.")
+        return kind.fields(**values)
+
+    def asset(self, record: Mapping[str, Any]) -> Asset:
+        """The asset that a record describes; an `UnknownAsset` if its kind is missing or does not understand it."""
+        try:
+            return self._known(record)
+        except PluginError:
+            origin = record.get("distribution") or "a plugin that did not leave its name"
+            problem = f"the kind {record.get('kind')!r} is not installed; it was written by {origin}"
+        except Exception as error:  # whatever a stranger's fields class raises, the rest of the record is readable
+            problem = f"its record is not understood ({type(error).__name__}: {error})"
+        return UnknownAsset(**_common(record), record=dict(record), problem=problem, library=self)
+
+    def _known(self, record: Mapping[str, Any]) -> Asset:
+        kind = self.kind(str(record.get("kind")))
+        stored = record.get("fields") or {}
+        schema = record.get("schema", 1)
+        if schema < kind.schema and isinstance(kind, Upgrades):
+            stored = kind.upgrade(stored, schema)
+        known = {name: value for name, value in stored.items() if name in attrs.fields_dict(kind.fields)}
+        fields = self._converter.structure(known, kind.fields)
+        own = {name: getattr(fields, name) for name in attrs.fields_dict(kind.fields)}
+        return self.asset_class(kind)(**_common(record), **own, library=self)
+
+    @cached_property
+    def _converter(self) -> Converter:
+        from cattrs.preconf.json import make_converter
+
+        return make_converter()
+
+    # ---------------------------------------------------------------------------------------------------------- bytes
+
+    def load(self, asset: Asset) -> Any:
+        """The object that an asset holds."""
+        return self.kind(asset.kind).load(KeySource(asset.name, asset.key, asset.fields, self))
+
+    def local(self, key: str) -> Path:
+        """A local path to `key`: the file itself, or a copy that lives as long as this process."""
+        if "local_path" in self.store.capabilities:
+            return self.store.local_path(key)
+        if self._copies is None:
+            self._copies = tempfile.TemporaryDirectory(prefix="molexp-copies-")
+        path = Path(self._copies.name, *key.split("/"))
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial = path.with_name(path.name + ".part")
+            self.store.get_file(key, partial)
+            partial.replace(path)
+        return path
+
+
+def _make_class(kind: AssetKind[Any]) -> type[Asset]:
+    title = "".join(part.title() for part in kind.name.split("_"))
+    own = {
+        field.name: attrs.field(default=field.default, type=field.type, kw_only=True)
+        for field in attrs.fields(kind.fields)
+    }
+    made: type[Asset] = attrs.make_class(f"{title}Asset", own, bases=(Asset,), frozen=True, kw_only=True, slots=True)
+    made.__doc__ = f"An asset of the kind {kind.name!r}."
+    return made
+
+
+def _common(record: Mapping[str, Any]) -> dict[str, Any]:
+    producer = record.get("producer")
+    created = record.get("created_at")
+    return {
+        "id": str(record.get("id", "")),
+        "name": str(record.get("name", "")),
+        "kind": str(record.get("kind", "")),
+        "version": int(record.get("version") or 1),
+        "scope": str(record.get("scope", "")),
+        "producer": Producer(str(producer.get("run")), int(producer.get("attempt", 0)), producer.get("task"))
+        if isinstance(producer, dict)
+        else None,
+        "created_at": parse_time(created if isinstance(created, str) else "1970-01-01T00:00:00Z"),
+        "key": str(record.get("key", "")),
+        "size": int(record.get("size") or 0),
+        "content_hash": record.get("content_hash"),
+        "tags": frozenset(record.get("tags") or ()),
+    }

@@ -1,0 +1,124 @@
+"""Starting a run: claiming its next attempt, once the one before has ended."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Literal
+
+from molexp._record import keys
+from molexp._record.attempt import Attempt
+from molexp._record.attempts import claim_key, end_key, read_attempts
+from molexp._record.context import RunContext
+from molexp._record.finding import Finder
+from molexp._record.fold import SCHEMA
+from molexp._record.liveness import seconds_from_environment
+from molexp._record.reading import read_edits
+from molexp._record.shelf import Shelf
+from molexp._values.documents import check_schema, encode_line
+from molexp._values.ids import new_token
+from molexp._values.status import RunStatus
+from molexp._values.times import parse_time, utc_now
+from molexp.errors import KeyExistsError, NotFoundError, RunBusyError, RunFinishedError
+
+if TYPE_CHECKING:
+    from molexp._record.run import Run
+
+_FIRST_LOOK = 0.02  # seconds between looks at a run that is waited for, growing to _LAST_LOOK
+_LAST_LOOK = 1.0
+
+
+def start(
+    run: Run, *, fresh: bool, wait: float, if_succeeded: Literal["rerun", "error"], capture: bool, untried: bool
+) -> RunContext:
+    """See `Run.start`."""
+    if if_succeeded not in ("rerun", "error"):
+        raise ValueError(f"if_succeeded must be 'rerun' or 'error', not {if_succeeded!r}.")
+    attempt = _claim(run, fresh, time.monotonic() + wait, if_succeeded, untried)
+    shelf = Shelf(attempt, run.home.library)
+    definition = attempt.definition
+    finder = Finder(
+        run.home.library, run.path, attempt.folder, run.scopes(), attempt.contents.assets, attempt.number
+    )
+    context = RunContext(
+        run=run, shelf=shelf, finder=finder, params=definition["parameters"], config=definition.get("config") or {}
+    )
+    if capture:
+        try:
+            context.capture()
+        except BaseException:
+            attempt.finish(RunStatus.FAILED, reason="its streams could not be captured")
+            raise
+    return context
+
+
+def _claim(run: Run, fresh: bool, deadline: float, if_succeeded: str, untried: bool) -> Attempt:
+    home = run.home
+    process = home.process
+    process.prepare()
+    definition = run.definition()
+    check_schema(definition, keys.document(run.path), SCHEMA)
+    folder = keys.folder(run.path)
+    beat = seconds_from_environment("MOLEXP_LEASE_BEAT", home.store.lease_beat)
+    ttl = seconds_from_environment("MOLEXP_LEASE_TTL", home.store.lease_ttl)
+    while True:
+        number = 1 if untried else _next_attempt(run, deadline, if_succeeded)
+        claim = {
+            "schema": SCHEMA,
+            "type": "claim",
+            "attempt": number,
+            "token": new_token(),
+            "started_at": utc_now(),
+            "owner": process.owner_document,
+            "invocation": process.invocation,
+            "lease": {"beat": beat, "ttl": ttl},
+            "fresh": fresh,
+            "provenance": process.provenance.publish(home.store, wait=False),
+            "definition": definition,
+        }
+        line = encode_line(claim)
+        home.announce(end_key(folder, number))
+        try:
+            home.store.create(claim_key(folder, number), line)
+        except KeyExistsError:
+            untried = False  # somebody else was first
+            continue
+        return Attempt(home.store, process, run.path, number, claim, len(line))
+
+
+def _next_attempt(run: Run, deadline: float, if_succeeded: str) -> int:
+    """The number of the attempt to claim, once the newest one has ended.
+
+    Raises:
+        RunBusyError: it has not, by the deadline.
+        RunFinishedError: it succeeded, and that is not to be repeated.
+    """
+    home = run.home
+    if read_edits(home.store, run.path).deleted:
+        raise NotFoundError("run", run.path, hint="It was deleted.")
+    pause = _FIRST_LOOK
+    while True:
+        attempts = read_attempts(home.store, keys.folder(run.path))
+        if not attempts:
+            return 1
+        newest = home.observer.settle(run.path, attempts[-1])
+        if newest.ended:
+            if newest.status is RunStatus.SUCCEEDED and if_succeeded == "error":
+                raise RunFinishedError(run.path, status=str(newest.status), attempt=newest.number)
+            return newest.number + 1
+        remaining = deadline - time.monotonic()
+        if remaining <= 0:
+            raise _busy(run.path, newest.number, newest.head)
+        threading.Event().wait(min(pause, remaining))  # nobody can tell us when a file appears on every storage
+        pause = min(pause * 2, _LAST_LOOK)
+
+
+def _busy(path: str, number: int, head: dict[str, Any]) -> RunBusyError:
+    owner = head.get("owner") or {}
+    try:
+        age = max(0.0, time.time() - parse_time(head["started_at"]).timestamp())
+    except (KeyError, ValueError):
+        age = 0.0
+    return RunBusyError(path, attempt=number, host=str(owner.get("host", "")), pid=int(owner.get("pid", 0)), age=age)
+
+

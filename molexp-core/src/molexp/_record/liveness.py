@@ -1,0 +1,117 @@
+"""Whether the owner of an attempt without an end is alive, and what to do when it is not.
+
+Two ways to know that it is dead, neither of which compares the clocks of two machines: this machine's kernel says so
+(`identity.known_dead`), or its lease was seen unchanged for its time-to-live on the observer's own clock.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import attrs
+
+from molexp._record import keys
+from molexp._record.attempts import end_dead
+from molexp._record.fold import AttemptFacts
+from molexp._record.identity import Owner, known_dead
+from molexp._values.status import RunStatus
+from molexp.contracts import Store
+from molexp.errors import KeyNotFoundError, StoreError
+
+
+def seconds_from_environment(variable: str, default: float) -> float:
+    """A time in seconds that an environment variable sets.
+
+    Raises:
+        ValueError: it is set to something that is no positive number.
+    """
+    text = os.environ.get(variable)
+    if not text:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not value > 0:
+        raise ValueError(f"{variable}={text!r} is no positive number of seconds.")
+    return value
+
+
+def boot_clock() -> float:
+    """Seconds on this machine's clock that nobody sets, suspended time included where the system counts it."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.clock_gettime(clock) if clock is not None else time.monotonic()
+
+
+class Sightings(Protocol):
+    """Remembers, across processes, when leases were first seen as they are."""
+
+    def unchanged_for(self, attempt: str, version: str, now: float, boot: str) -> float:
+        """Seconds since this machine first saw `attempt`'s lease at `version`; 0.0 when it sees it now first."""
+
+
+@attrs.frozen
+class Verdict:
+    """What is known of an owner.
+
+    Attributes:
+        dead: how its death is known; "" if it is not.
+        silent: seconds for which its lease has been seen unchanged.
+    """
+
+    dead: str
+    silent: float
+
+
+@attrs.define
+class Observer:
+    """Judges the owners of attempts for one process in one workspace."""
+
+    store: Store
+    me: Owner
+    sightings: Callable[[], Sightings]
+    may_write: bool
+
+    def judge(self, path: str, facts: AttemptFacts) -> Verdict:
+        """Judge the owner of a run's newest attempt, which has no end."""
+        owner = Owner.from_dict(facts.head.get("owner") or {})
+        if owner.pid == self.me.pid and owner == self.me:
+            return Verdict("", 0.0)
+        if how := known_dead(owner, self.me):
+            return Verdict(how, 0.0)
+        key = keys.lease(path, facts.number)
+        try:
+            version = self.store.stat(key).version
+        except KeyNotFoundError:
+            version = "claim"  # the claim is the first beat
+        silent = self.sightings().unchanged_for(key, version, boot_clock(), self.me.boot)
+        ttl = self._time_to_live(facts)
+        if silent >= ttl:
+            return Verdict(f"its lease had not changed for {silent:.0f} s", silent)
+        return Verdict("", silent)
+
+    def settle(self, path: str, facts: AttemptFacts) -> AttemptFacts:
+        """What is true of a run's newest attempt: if its owner is dead it is ended, if that can be written."""
+        if facts.ended:
+            return facts
+        verdict = self.judge(path, facts)
+        if not verdict.dead:
+            return facts
+        if self.may_write:
+            try:
+                return end_dead(self.store, keys.folder(path), facts, verdict.dead, self.me)
+            except StoreError:
+                pass  # it may be somebody else's to write; what is shown is true all the same
+        facts.status = RunStatus.INTERRUPTED
+        facts.head["reason"] = verdict.dead
+        return facts
+
+    def _time_to_live(self, facts: AttemptFacts) -> float:
+        lease = facts.head.get("lease")
+        claimed = lease.get("ttl") if isinstance(lease, dict) else None
+        return seconds_from_environment(
+            "MOLEXP_LEASE_TTL", float(claimed) if isinstance(claimed, int | float) else self.store.lease_ttl
+        )

@@ -1,0 +1,155 @@
+"""Writing one payload: hashed while it streams, complete before anything names it."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import IO, Any, cast
+
+from molexp.contracts import Store, StreamWriter
+from molexp.errors import KeyExistsError
+
+SMALL = 1 << 20  # bytes up to which a payload is created in one operation
+CHUNK = 1 << 20
+
+
+class PayloadSink:
+    """Where a kind writes one payload, once.
+
+    Args:
+        store: the store.
+        name: what people call the payload.
+        key: where it goes.
+        fallback: where it goes if `key` turns out to be taken by another writer of the same attempt; None: nowhere.
+        replace: whether `key` is the caller's own, to be replaced.
+    """
+
+    def __init__(self, store: Store, name: str, key: str, *, fallback: str | None = None, replace: bool = False) -> None:
+        self.name = name
+        self.key = key
+        self.size = 0
+        self.content_hash = ""
+        self.written = False
+        self._store = store
+        self._fallback = fallback
+        self._replace = replace
+
+    def write(self, data: bytes) -> None:
+        """Write the whole payload at once."""
+        self._begin()
+        self.size = len(data)
+        self.content_hash = "sha256:" + sha256(data).hexdigest()
+        if self._replace:
+            self._store.write(self.key, data)
+            return
+        try:
+            self._store.create(self.key, data)
+        except KeyExistsError:
+            if self._fallback is None:
+                raise
+            self.key = self._fallback
+            self._store.create(self.key, data)
+
+    @contextmanager
+    def open(self) -> Iterator[IO[bytes]]:
+        """A binary stream to write to; what is small arrives in one operation, what is large streams."""
+        self._begin()
+        self.written = False
+        stream = _Stream(self)
+        try:
+            yield cast("IO[bytes]", stream)
+        except BaseException:
+            stream.abort()
+            raise
+        stream.finish()
+
+    @contextmanager
+    def path(self) -> Iterator[Path]:
+        """A local path to write a file to; its content is taken when the block ends without an error."""
+        folder = tempfile.mkdtemp(prefix="molexp-")
+        try:
+            path = Path(folder, Path(self.key).name)
+            yield path
+            if not path.is_file():
+                raise FileNotFoundError(f"Nothing was written to {path}: {self.name!r} has no content to save.")
+            self.copy(path)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def copy(self, path: Path) -> None:
+        """Stream a local file."""
+        with path.open("rb") as source, self.open() as sink:
+            while chunk := source.read(CHUNK):
+                sink.write(chunk)
+
+    def stream_to_store(self) -> StreamWriter:
+        """The stream for a large payload."""
+        if not self._replace and self._fallback is not None and self._store.exists(self.key):
+            self.key = self._fallback
+        return self._store.open_write(self.key, exclusive=not self._replace)
+
+    def _begin(self) -> None:
+        if self.written:
+            raise ValueError(f"The payload of {self.name!r} was written already; a kind writes it once.")
+        self.written = True
+
+
+class _Stream(io.RawIOBase):
+    """Buffers a small payload; hands a large one to the store as it grows."""
+
+    def __init__(self, sink: PayloadSink) -> None:
+        self._sink = sink
+        self._hash = sha256()
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._large: StreamWriter | None = None
+        self._done = False
+
+    def writable(self) -> bool:
+        """It is."""
+        return True
+
+    def tell(self) -> int:
+        """How much was written."""
+        return self._size
+
+    def write(self, data: Any, /) -> int:
+        """Take the next bytes."""
+        if self._done:
+            raise ValueError(f"The payload of {self._sink.name!r} is closed.")
+        chunk = bytes(data)
+        self._size += len(chunk)
+        if self._large is None:
+            self._parts.append(chunk)
+            if self._size > SMALL:
+                self._large = self._sink.stream_to_store()
+                self._large.__enter__()
+                chunk = b"".join(self._parts)
+                self._parts.clear()
+        if self._large is not None:
+            self._hash.update(chunk)
+            self._large.write(chunk)
+        return len(data)
+
+    def abort(self) -> None:
+        """Drop what was written."""
+        self._done = True
+        if self._large is not None:
+            error = InterruptedError("aborted")
+            self._large.__exit__(InterruptedError, error, None)
+
+    def finish(self) -> None:
+        """The payload is complete."""
+        self._done = True
+        if self._large is None:
+            self._sink.write(b"".join(self._parts))
+        else:
+            self._large.__exit__(None, None, None)
+            self._sink.size = self._size
+            self._sink.content_hash = "sha256:" + self._hash.hexdigest()
+            self._sink.written = True

@@ -1,0 +1,199 @@
+"""What there is one of in a process: its identity, its heartbeat, its signal handlers, its provenance.
+
+This is the one place that keeps state for the whole process, because the operating system does too. All of it belongs
+to a pid: in a forked child, `this_process` makes a new one.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Protocol
+
+from molexp._record.identity import this_owner
+
+if TYPE_CHECKING:
+    from molexp._record.provenance import Provenance
+
+_SCHEDULER = (
+    "SLURM_JOB_ID",
+    "SLURM_ARRAY_JOB_ID",
+    "SLURM_ARRAY_TASK_ID",
+    "SLURM_JOB_NAME",
+    "SLURM_RESTART_COUNT",
+    "SLURM_PROCID",
+    "SLURM_CLUSTER_NAME",
+    "PBS_JOBID",
+    "LSB_JOBID",
+    "JOB_ID",
+)
+_WARNINGS = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU", "SIGBREAK")  # what schedulers send before they kill
+
+
+class Terminated(SystemExit):
+    """Raised in the main thread by a signal that asks the process to end while an attempt is going on.
+
+    It unwinds like any exit, so that everything is flushed; the exit code is 128 + the signal's number.
+    """
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(128 + signum)
+        self.signum = signum
+
+    def __str__(self) -> str:
+        return f"received {signal.Signals(self.signum).name}"
+
+
+class Living(Protocol):
+    """An attempt that this process owns."""
+
+    interval: float
+
+    def beat(self) -> None:
+        """Give a sign of life."""
+
+    def abandon(self, reason: str) -> None:
+        """End it: the process is going away without having done so."""
+
+    def learn_provenance(self) -> None:
+        """Record the process's provenance, which has become known."""
+
+
+class Heart:
+    """Beats for all attempts of the process, by one thread that is started with the first."""
+
+    def __init__(self) -> None:
+        self._due: dict[Living, float] = {}
+        self._condition = threading.Condition()
+        self._next = 0.0
+        self._thread: threading.Thread | None = None
+
+    def add(self, attempt: Living) -> None:
+        """Beat for `attempt`, first after its interval: its claim was the first beat."""
+        due = time.monotonic() + attempt.interval
+        with self._condition:
+            self._due[attempt] = due
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="molexp-heart", daemon=True)
+                self._next = due
+                self._thread.start()
+            elif due < self._next:
+                self._condition.notify()
+
+    def remove(self, attempt: Living) -> None:
+        """Beat for it no more. When this returns, no beat of it is under way that began before."""
+        with self._condition:
+            self._due.pop(attempt, None)
+
+    def attempts(self) -> list[Living]:
+        """The attempts that are alive."""
+        with self._condition:
+            return list(self._due)
+
+    def _run(self) -> None:
+        while True:
+            with self._condition:
+                now = time.monotonic()
+                ready = [attempt for attempt, due in self._due.items() if due <= now]
+                for attempt in ready:
+                    self._due[attempt] = now + attempt.interval
+                if not ready:
+                    self._next = min(self._due.values(), default=now + 3600.0)
+                    self._condition.wait(max(0.0, self._next - now))
+                    continue
+            for attempt in ready:
+                attempt.beat()
+
+
+def describe_invocation() -> dict[str, Any]:
+    """What differs between processes that run the same code: recorded with every attempt, not with the provenance."""
+    return {
+        "argv": list(sys.argv),
+        "cwd": _cwd(),
+        "scheduler": {name: os.environ[name] for name in _SCHEDULER if name in os.environ},
+    }
+
+
+def _cwd() -> str:
+    try:
+        return os.getcwd()
+    except OSError:  # it was removed
+        return ""
+
+
+class Process:
+    """This process."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.owner = this_owner()
+        self.owner_document = self.owner.to_dict()
+        self.invocation = describe_invocation()
+        self.heart = Heart()
+        self._lock = threading.Lock()
+        self._provenance: Provenance | None = None
+        self._prepared = False
+
+    def prepare(self) -> None:
+        """Make ready for the first attempt: signals, the end of the process, provenance."""
+        if self._prepared:
+            return
+        with self._lock:
+            if not self._prepared:
+                self._handle_signals()
+                atexit.register(self._leave)
+                self.provenance.capture()
+                self._prepared = True
+
+    @property
+    def provenance(self) -> Provenance:
+        """How this process came to be."""
+        if self._provenance is None:
+            from molexp._record.provenance import Provenance
+
+            self._provenance = Provenance(self._provenance_known)
+        return self._provenance
+
+    def _provenance_known(self) -> None:
+        for attempt in self.heart.attempts():
+            attempt.learn_provenance()
+
+    def _leave(self) -> None:
+        if os.getpid() == self.pid:
+            for attempt in self.heart.attempts():
+                with contextlib.suppress(Exception):
+                    attempt.abandon("its process ended without finishing it")
+
+    def _handle_signals(self) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for name in _WARNINGS:
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+                signal.signal(number, self._terminate)
+
+    def _terminate(self, number: int, _frame: FrameType | None) -> None:
+        if os.getpid() == self.pid and self.heart.attempts():
+            raise Terminated(number)
+        signal.signal(number, signal.SIG_DFL)
+        if sys.platform == "win32":
+            signal.raise_signal(number)
+        else:
+            os.kill(os.getpid(), number)
+
+
+_this: Process | None = None
+
+
+def this_process() -> Process:
+    """The process that calls."""
+    global _this
+    if _this is None or _this.pid != os.getpid():
+        _this = Process()
+    return _this

@@ -1,0 +1,105 @@
+"""Projects: related experiments."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from molexp._record.definitions import Members, look_up
+from molexp._record.experiment import Experiment, experiment_of, newest_definition
+
+if TYPE_CHECKING:
+    from molexp._record.data import DataAssets
+    from molexp._record.home import Home
+    from molexp._record.workspace import Workspace
+
+ExperimentT = Experiment
+
+
+class Project:
+    """Related experiments.
+
+    Attributes:
+        id: its id, unique in the workspace.
+        name: its name as it was first given.
+        path: the same as `id`.
+        workspace: the workspace.
+    """
+
+    def __init__(self, workspace: Workspace, id: str, definition: dict[str, Any]) -> None:
+        self.workspace = workspace
+        self.id = id
+        self.path = id
+        self.name = str(definition.get("name") or id)
+        self.home: Home = workspace.home
+
+    def __repr__(self) -> str:
+        return f"<Project {self.id}>"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Project):
+            return NotImplemented
+        return (self.id, self.home.store.url) == (other.id, other.home.store.url)
+
+    def __hash__(self) -> int:
+        return hash((self.id, self.home.store.url))
+
+    def Experiment(
+        self,
+        name: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        space: Iterable[Mapping[str, Any]] | None = None,
+        replicas: int | None = None,
+        workflow_source: str | os.PathLike[str] | None = None,
+        id: str | None = None,
+        update: bool = False,
+    ) -> ExperimentT:
+        """Get or create an experiment.
+
+        Args:
+            name: free text; the id is made from it unless one is given.
+            params: parameters that all its runs share.
+            space: parameter dicts to run, recorded for people.
+            replicas: how many times to run each, recorded for people.
+            workflow_source: the file that its workflow comes from, recorded for people.
+            id: its id.
+            update: claim a new revision of the definition if `params` differ from it.
+
+        Raises:
+            ConflictError: it exists with other params, and `update` is false.
+            InvalidNameError: neither name nor id can be used.
+            SerializationError: a parameter that JSON cannot carry, NaN included; names its path and type.
+        """
+        return experiment_of(
+            self,
+            name,
+            params=params,
+            space=space,
+            replicas=replicas,
+            workflow_source=workflow_source,
+            id=id,
+            update=update,
+        )
+
+    def experiment(self, id: str) -> ExperimentT:
+        """Look up an experiment.
+
+        Raises:
+            NotFoundError: with the nearest names.
+        """
+        path = f"{self.id}/{id}"
+        return Experiment(self, id, newest_definition(self.home, path, look_up(self.home, path)))
+
+    @property
+    def experiments(self) -> Members[ExperimentT]:
+        """Its experiments, by id."""
+        return Members(self.home, self.id, self.experiment)
+
+    @property
+    def data_assets(self) -> DataAssets:
+        """The data that belongs to it."""
+        from molexp._record.data import DataAssets
+
+        return DataAssets(self.home, self.path)

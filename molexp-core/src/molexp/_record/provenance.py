@@ -1,0 +1,143 @@
+"""Which code a process runs: git state, interpreter, packages. Captured once, off the start path, stored by content.
+
+What differs between processes of the same code (argv, host, scheduler ids) stands in each claim. The environment is
+never recorded, nor credentials in a remote's URL.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Any
+
+from molexp._record import keys
+from molexp._values.documents import encode_pretty
+from molexp.contracts import Store
+from molexp.errors import KeyExistsError
+
+SCHEMA = 1
+DIFF_LIMIT = 1 << 20  # bytes of a dirty diff that are kept
+_WAIT = 30.0  # seconds that a finishing attempt waits for git
+
+class Provenance:
+    """The provenance of this process; `known` is called once it has been captured."""
+
+    def __init__(self, known: Callable[[], None]) -> None:
+        self._known = known
+        self._thread: threading.Thread | None = None
+        self._data: bytes | None = None
+        self._id: str | None = None
+        self._published: set[str] = set()
+
+    def capture(self) -> None:
+        """Begin to capture, in a thread."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._capture, name="molexp-provenance", daemon=True)
+            self._thread.start()
+
+    def _capture(self) -> None:
+        try:
+            document = describe_process()
+        except Exception as error:  # a thread has nobody to raise to, and a run must not fail over this
+            document = {"schema": SCHEMA, "type": "provenance", "problem": f"{type(error).__name__}: {error}"}
+        data = encode_pretty(document)
+        self._id = sha256(data).hexdigest()
+        self._data = data
+        self._known()
+
+    def publish(self, store: Store, *, wait: bool) -> str | None:
+        """The id of the document, which stands in `store` then; None while it is being captured, unless `wait`."""
+        if self._data is None:
+            if not wait or self._thread is None or self._thread is threading.current_thread():
+                return None
+            self._thread.join(_WAIT)
+        if self._data is None or self._id is None:
+            return None
+        if store.url not in self._published:
+            try:
+                store.create(f"{keys.PROVENANCE}/{self._id}.json", self._data)
+            except KeyExistsError:
+                pass  # its name is the hash of its content
+            self._published.add(store.url)
+        return self._id
+
+
+def describe_process() -> dict[str, Any]:
+    """The provenance document."""
+    return {
+        "schema": SCHEMA,
+        "type": "provenance",
+        "python": sys.version.split()[0],
+        "implementation": platform.python_implementation(),
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "git": describe_git(_script_folder()),
+        "packages": installed_packages(),
+    }
+
+
+def _script_folder() -> str:
+    main = getattr(sys.modules.get("__main__"), "__file__", None)
+    return os.path.dirname(os.path.abspath(main)) if main else os.getcwd()
+
+
+def installed_packages() -> dict[str, str]:
+    """Distributions on ``sys.path`` by the names of their metadata folders, which costs a listing each."""
+    found: dict[str, str] = {}
+    for entry in sys.path:
+        try:
+            names = os.listdir(entry or ".")
+        except OSError:
+            continue
+        for name in names:
+            if match := re.fullmatch(r"(.+?)-([^-]+)(?:-py[\d.]+)?\.(?:dist|egg)-info", name):
+                found.setdefault(match[1].lower().replace("_", "-"), match[2])
+    return dict(sorted(found.items()))
+
+
+def describe_git(folder: str) -> dict[str, Any] | None:
+    """Commit, branch, remote and uncommitted changes of the working tree that `folder` lies in; None outside of one."""
+    status = _git(folder, "status", "--porcelain=v2", "--branch")
+    if status is None:
+        return None
+    heads = dict(line[2:].partition(" ")[::2] for line in status.splitlines() if line.startswith("# "))
+    changes = [line for line in status.splitlines() if not line.startswith("# ")]
+    tracked = any(not line.startswith("?") for line in changes)
+    diff = _git(folder, "diff", "HEAD", "--no-ext-diff", "--no-color") or "" if tracked else ""
+    remote = (_git(folder, "config", "--get", "remote.origin.url") or "").strip()
+    document: dict[str, Any] = {
+        "commit": heads.get("branch.oid"),
+        "branch": heads.get("branch.head"),
+        "remote": re.sub(r"//[^/@]*@", "//", remote) or None,
+        "dirty": bool(changes),
+    }
+    if diff:
+        document["diff"] = diff[:DIFF_LIMIT]
+        document["diff_truncated"] = len(diff) > DIFF_LIMIT
+    if untracked := [line[2:] for line in changes if line.startswith("? ")]:
+        document["untracked"] = untracked[:1000]
+    return document
+
+
+def _git(folder: str, *arguments: str) -> str | None:
+    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
+    try:
+        done = subprocess.run(
+            ["git", "-C", folder, *arguments],
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            env=environment,
+            timeout=20,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.decode(errors="replace") if done.returncode == 0 else None
+
+

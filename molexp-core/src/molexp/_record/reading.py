@@ -1,0 +1,81 @@
+"""Reading one run from the files: definition, attempts and edits, folded. Everybody who needs to know reads here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from molexp._record import keys
+from molexp._record.attempts import attempt_numbers, read_attempts, read_claim
+from molexp._record.fold import Edits, RunState, fold_run
+from molexp._record.liveness import Observer
+from molexp._values.documents import decode_object
+from molexp._values.status import RunStatus
+from molexp.contracts import Store
+from molexp.errors import CorruptRecordError, KeyNotFoundError, NotFoundError, StoreError
+
+
+def read_edits(
+    store: Store, path: str, problems: dict[str, str] | None = None, cover: dict[str, int] | None = None
+) -> Edits:
+    """The edits of the entity at `path`, folded in the order of their ids."""
+    edits = Edits()
+    listing = store.children(keys.below(path, "edits"))
+    names = [entry.key for entry in listing.entries if entry.key.endswith(".json")]
+    if cover is not None:
+        cover.update((f"edits/{key.rpartition('/')[2]}", 0) for key in names)
+    for key, data in zip(names, store.read_many(names) if names else [], strict=True):
+        try:
+            if isinstance(data, StoreError):
+                raise data
+            edits.add(decode_object(data, key))
+        except (CorruptRecordError, StoreError) as error:
+            if problems is not None:
+                problems[key] = str(error)
+    return edits
+
+
+def read_definition(store: Store, path: str, problems: dict[str, str]) -> dict[str, Any]:
+    """``run.json``, or if that cannot be read, the definition that an attempt's claim repeats.
+
+    Raises:
+        NotFoundError: there is no such run.
+        CorruptRecordError: it is there and no copy can be read.
+    """
+    key = keys.document(path)
+    reason: CorruptRecordError | None = None
+    try:
+        return decode_object(store.read(key), key)
+    except CorruptRecordError as error:
+        reason = error
+    except KeyNotFoundError:
+        pass
+    folder = keys.folder(path)
+    for number in attempt_numbers(store.children(f"{folder}/executions")):
+        if definition := read_claim(store, folder, number).get("definition"):
+            problems[key] = str(reason) if reason else f"{key!r} is missing; an attempt's claim repeats it."
+            return dict(definition)
+    if reason is not None:
+        raise reason
+    raise NotFoundError("run", path)
+
+
+def read_run(store: Store, path: str, observer: Observer | None) -> RunState:
+    """All that is true of the run at `path` now.
+
+    Raises:
+        NotFoundError: there is no such run.
+        CorruptRecordError: its definition cannot be read.
+    """
+    problems: dict[str, str] = {}
+    cover: dict[str, int] = {}
+    attempts = read_attempts(store, keys.folder(path), cover)
+    definition = read_definition(store, path, problems)
+    if attempts and observer is not None:
+        attempts[-1] = observer.settle(path, attempts[-1])
+    for older in attempts[:-1]:
+        if not older.ended:  # its end was lost; a newer attempt could only be claimed because it stood
+            older.status = RunStatus.INTERRUPTED
+            older.problem = older.problem or "its end is missing"
+    state = fold_run(definition, attempts, read_edits(store, path, problems, cover), problems)
+    state.cover = cover
+    return state

@@ -1,0 +1,48 @@
+"""What maintenance found and did."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import attrs
+
+
+@attrs.frozen
+class Finding:
+    """One thing found.
+
+    Attributes:
+        key: where.
+        what: what about it.
+        done: what was done about it; "" if nothing was.
+    """
+
+    key: str
+    what: str
+    done: str = ""
+
+
+@attrs.frozen
+class Report:
+    """What an operation over a whole workspace found and did.
+
+    Attributes:
+        operation: its name.
+        findings: what it found, in the order in which it did.
+        counts: totals, by name.
+    """
+
+    operation: str
+    findings: tuple[Finding, ...] = ()
+    counts: Mapping[str, int] = attrs.field(factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing was found that is still so."""
+        return all(finding.done for finding in self.findings)
+
+    def __str__(self) -> str:
+        totals = ", ".join(f"{name} {value}" for name, value in self.counts.items())
+        lines = [f"{self.operation}: {totals or 'nothing to report'}"]
+        lines += [f"  {found.key}: {found.what}{f' ({found.done})' if found.done else ''}" for found in self.findings]
+        return "\n".join(lines)

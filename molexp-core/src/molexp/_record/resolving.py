@@ -1,0 +1,40 @@
+"""From ids and paths to what they name, by reading; no catalog is needed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from molexp._record import keys
+from molexp._record.assets import Asset, parse_asset_id
+from molexp._record.attempts import read_attempts
+from molexp._record.data import DataAssets
+from molexp.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from molexp._record.home import Home
+
+
+def resolve_asset(home: Home, asset_id: str) -> Asset:
+    """The asset of this id.
+
+    Raises:
+        ValueError: it is no asset id.
+        NotFoundError: there is none; or it was replaced by a later version of the same name.
+    """
+    scope, attempt, kind, name, version = parse_asset_id(asset_id)
+    if attempt is None:
+        found = DataAssets(home, scope).get(name, version=version)
+        if found is None:
+            raise NotFoundError("asset", asset_id)
+        asset: Asset = found
+        return asset
+    hint = ""
+    for facts in read_attempts(home.store, keys.folder(scope)):
+        if facts.number != attempt:
+            continue
+        for record in facts.contents.assets.values():
+            if record.get("id") == asset_id:
+                return home.library.asset(record)
+            if record.get("kind") == kind and record.get("name") == name:
+                hint = f"Its bytes were replaced by version {record.get('version')} of the same name."
+    raise NotFoundError("asset", asset_id, hint=hint)

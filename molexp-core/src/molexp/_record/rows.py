@@ -1,0 +1,90 @@
+"""Answers as tables: sequences that become lists of dicts, frames, or HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from html import escape
+from typing import Any, Generic, TypeVar, overload
+
+R = TypeVar("R")
+
+_SHOWN = 50  # rows that a notebook shows
+
+
+class Rows(Sequence[R], Generic[R]):
+    """A sequence of records."""
+
+    def __init__(self, rows: Iterable[R], describe: Callable[[R], Mapping[str, Any]]) -> None:
+        self._rows = list(rows)
+        self._describe = describe
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, index: int) -> R: ...
+    @overload
+    def __getitem__(self, index: slice) -> Rows[R]: ...
+    def __getitem__(self, index: int | slice) -> R | Rows[R]:
+        return Rows(self._rows[index], self._describe) if isinstance(index, slice) else self._rows[index]
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} rows>" if len(self) > 10 else f"Rows({self._rows!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return list(self) == list(other) if isinstance(other, Sequence) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]  # a mutable sequence's worth of equality
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """Each record as a dict, nested as it is."""
+        return [dict(self._describe(row)) for row in self]
+
+    def to_pandas(self) -> Any:
+        """A `pandas.DataFrame`, one row a record, with columns such as ``status``, ``params.lr``, ``results.loss``.
+
+        Raises:
+            ModuleNotFoundError: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError("to_pandas() needs pandas: pip install pandas", name="pandas") from error
+        return pandas.DataFrame(self._flat())
+
+    def _repr_html_(self) -> str:
+        flat = self._flat(_SHOWN)
+        columns = list(dict.fromkeys(name for row in flat for name in row))
+        head = "".join(f"<th>{escape(name)}</th>" for name in columns)
+        body = "".join(
+            "<tr>" + "".join(f"<td>{escape(str(row.get(name, '')))}</td>" for name in columns) + "</tr>" for row in flat
+        )
+        more = f"<p>{len(self) - _SHOWN} more rows</p>" if len(self) > _SHOWN else ""
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
+
+    def _flat(self, limit: int | None = None) -> list[dict[str, Any]]:
+        return [flatten(self._describe(row)) for row in self._rows[:limit]]
+
+
+_NAMES = {"parameters": "params"}  # the name of a column is the name in queries
+_WHOLE = ("execution_history", "tags", "notes", "fields")
+
+
+def flatten(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record as one level: ``{"results": {"loss": 1}}`` becomes ``{"results.loss": 1}``."""
+    flat: dict[str, Any] = {}
+
+    def visit(prefix: str, value: Any) -> None:
+        if isinstance(value, Mapping) and value and not any(str(name).startswith("$") for name in value):
+            for name, inner in value.items():
+                visit(f"{prefix}.{name}", inner)
+        elif not (isinstance(value, Mapping) and not value):
+            flat[prefix] = value
+
+    for name, value in record.items():
+        name = _NAMES.get(name, name)
+        if name in _WHOLE and name != "fields":
+            flat[name] = value
+        else:
+            visit(name, value)
+    return flat

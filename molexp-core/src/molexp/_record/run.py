@@ -1,0 +1,301 @@
+"""Runs: one identity under an experiment, and what has become of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from molexp._record import keys
+from molexp._record.assets import Asset
+from molexp._record.edits import write_edit
+from molexp._record.finding import Finder
+from molexp._record.fold import RunState
+from molexp._record.lifecycle import start
+from molexp._record.reading import read_definition, read_run
+from molexp._record.streams import Logs
+from molexp._values.plain import restore
+from molexp._values.status import RunStatus
+from molexp.errors import NotFoundError, RunBusyError
+
+if TYPE_CHECKING:
+    from molexp._record.context import RunContext
+    from molexp._record.data import DataAssets
+    from molexp._record.experiment import Experiment
+    from molexp._record.home import Home
+
+
+class Run:
+    """One identity under an experiment.
+
+    Attributes read the record at the time of access; nothing is cached but the definition, which never changes.
+
+    Attributes:
+        id: its id, unique in the experiment.
+        path: ``project/experiment/run``.
+        experiment: the experiment.
+    """
+
+    def __init__(
+        self, experiment: Experiment, id: str, *, definition: dict[str, Any] | None = None, untried: bool = False
+    ) -> None:
+        self.experiment = experiment
+        self.id = id
+        self.path = f"{experiment.path}/{id}"
+        self.home: Home = experiment.home
+        self._definition = definition
+        self._untried = untried  # this process created it and has not started it: nobody else is likely to have
+
+    def __repr__(self) -> str:
+        return f"<Run {self.path}>"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Run):
+            return NotImplemented
+        return (self.path, self.home.store.url) == (other.path, other.home.store.url)
+
+    def __hash__(self) -> int:
+        return hash((self.path, self.home.store.url))
+
+    # ------------------------------------------------------------------------------------------------------ what it is
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """The experiment's params overridden by its own, as they were when it was created."""
+        return self._value(self.definition().get("parameters") or {})
+
+    @property
+    def own_parameters(self) -> Mapping[str, Any]:
+        """Its own parameters, unmerged."""
+        return self._value(self.definition().get("own_parameters") or {})
+
+    @property
+    def replica(self) -> int:
+        """The replica's index, from 0."""
+        return int(self.definition().get("replica") or 0)
+
+    @property
+    def profile(self) -> str | None:
+        """Name of the profile it was made with."""
+        return self.definition().get("profile")
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The resolved profile with overrides; empty without one."""
+        return self._value(self.definition().get("config") or {})
+
+    @property
+    def created_at(self) -> str:
+        """When it was created, in UTC, ISO 8601."""
+        return str(self.definition().get("created_at"))
+
+    def definition(self) -> dict[str, Any]:
+        """What ``run.json`` said when it was created.
+
+        Raises:
+            NotFoundError: there is no such run.
+            CorruptRecordError: no copy of it can be read.
+        """
+        if self._definition is None:
+            self._definition = read_definition(self.home.store, self.path, {})
+        return self._definition
+
+    # ------------------------------------------------------------------------------------------------- what became of it
+
+    @property
+    def status(self) -> RunStatus:
+        """Where it stands. An attempt whose owner is found to be dead is ended as ``interrupted``."""
+        return self.state().status
+
+    @property
+    def results(self) -> Mapping[str, Any]:
+        """What `Context.set_result` recorded, folded over the attempts; references are assets and paths again."""
+        results: Mapping[str, Any] = self._value(self.state().results)
+        return results
+
+    @property
+    def execution_history(self) -> Sequence[Mapping[str, Any]]:
+        """The attempts, oldest first: status, times, host, pid, reason, error."""
+        return self.state().history
+
+    @property
+    def tags(self) -> frozenset[str]:
+        """Its tags."""
+        return frozenset(self.state().edits.tags)
+
+    @property
+    def notes(self) -> Sequence[Mapping[str, Any]]:
+        """Its notes, oldest first: at, by, text."""
+        return self.state().edits.notes
+
+    @property
+    def archived(self) -> bool:
+        """Whether it was archived."""
+        return self.state().edits.archived
+
+    @property
+    def assets(self) -> list[Asset]:
+        """The assets of all its attempts, oldest first."""
+        return [self.home.library.asset(record) for record in self.state().assets()]
+
+    @property
+    def logs(self) -> Logs:
+        """Its logs, by name; the newest attempt's where several wrote one."""
+        return Logs(self.home.store, self.state().assets())
+
+    def asset(self, name: str, *, kind: str | None = None, version: int | None = None) -> Asset:
+        """The asset of this name: of the newest attempt that has it, else data of its parents.
+
+        Raises:
+            NotFoundError: with the nearest names.
+            AmbiguousAssetError: several kinds have the name, and `kind` does not say which.
+        """
+        finder = Finder(self.home.library, self.path, keys.folder(self.path), self.scopes())
+        return finder.require(name, kind=kind, version=version)
+
+    def state(self) -> RunState:
+        """All that is true of it now.
+
+        Raises:
+            NotFoundError: there is no such run, or it was deleted.
+            CorruptRecordError: its definition cannot be read.
+        """
+        state = read_run(self.home.store, self.path, self.home.observer)
+        if state.edits.deleted:
+            raise NotFoundError("run", self.path, hint="It was deleted.")
+        return state
+
+    def to_dict(self) -> dict[str, Any]:
+        """``run.json`` as it would be written now."""
+        document: dict[str, Any] = self._value(self.state().to_document())
+        return document
+
+    # ----------------------------------------------------------------------------------------------------------- doing
+
+    def start(
+        self,
+        *,
+        fresh: bool = False,
+        wait: float = 0.0,
+        if_succeeded: Literal["rerun", "error"] = "rerun",
+        capture: bool = False,
+    ) -> RunContext:
+        """Start an attempt at it; leave the returned context to end it.
+
+        Args:
+            fresh: results start empty, instead of from what earlier attempts recorded.
+            wait: seconds to wait for a live attempt to end.
+            if_succeeded: ``"error"`` refuses to repeat a run that succeeded.
+            capture: record standard output and error, child processes included, as the logs ``stdout``, ``stderr``.
+
+        Raises:
+            RunBusyError: an attempt is alive; names host, pid and age.
+            RunFinishedError: it succeeded, and ``if_succeeded="error"``.
+            NotFoundError: it was deleted.
+            SchemaError: it was written by a newer MolExp.
+        """
+        untried, self._untried = self._untried, False
+        return start(self, fresh=fresh, wait=wait, if_succeeded=if_succeeded, capture=capture, untried=untried)
+
+    def cancel(self, reason: str = "") -> None:
+        """Ask it to stop: the owner of a live attempt sees the request at its next beat.
+
+        A run that was never started counts as cancelled at once, until somebody starts it all the same. For a finished
+        run it does nothing.
+        """
+        state = self.state()
+        if not state.attempts or state.status is RunStatus.RUNNING:
+            number = state.attempts[-1].number if state.attempts else 0
+            write_edit(self.home, self.path, "cancel", attempt=number, reason=reason)
+
+    def delete(self) -> None:
+        """Hide it at once; `Workspace.gc` frees its bytes.
+
+        Raises:
+            RunBusyError: an attempt is alive.
+        """
+        state = self.state()
+        if state.status is RunStatus.RUNNING:
+            owner = state.attempts[-1].head.get("owner") or {}
+            raise RunBusyError(
+                self.path,
+                attempt=state.attempts[-1].number,
+                host=str(owner.get("host", "")),
+                pid=int(owner.get("pid", 0)),
+                age=0.0,
+            )
+        write_edit(self.home, self.path, "delete")
+
+    def archive(self) -> None:
+        """Mark it as archived."""
+        self.state()
+        write_edit(self.home, self.path, "archive")
+
+    def annotate(self, *, tags: Iterable[str] = (), untag: Iterable[str] = (), note: str | None = None) -> None:
+        """Add and remove tags, add a note."""
+        added, removed = _labels(tags), _labels(untag)
+        if not (added or removed or note):
+            return
+        self.state()
+        write_edit(self.home, self.path, "annotate", tags=added, untag=removed, note=note)
+
+    def flush(self) -> None:
+        """What was acknowledged reaches the store: everything that this process records for it right now."""
+        for attempt in self.home.process.heart.attempts():
+            if getattr(attempt, "path", None) == self.path:
+                attempt.flush()
+
+    # ------------------------------------------------------------------------------------------------------ references
+
+    def scopes(self) -> tuple[DataAssets, DataAssets, DataAssets]:
+        """The data of its experiment, project and workspace."""
+        from molexp._record.data import DataAssets
+
+        parts = self.path.split("/")
+        return DataAssets(self.home, "/".join(parts[:2])), DataAssets(self.home, parts[0]), DataAssets(self.home, "")
+
+    def refer(self, value: Any) -> Any:
+        """How a result that is an asset, or a path inside the workspace, is stored; None for anything else."""
+        if isinstance(value, Asset):
+            return {"$asset": value.id}
+        if isinstance(value, Path):
+            key = key_of(self.home, value)
+            return {"$key": key} if key is not None else str(value)
+        if isinstance(value, Run):
+            return {"$run": value.path}
+        return None
+
+    def _value(self, stored: Any) -> Any:
+        return restore(stored, resolve=self._resolve)
+
+    def _resolve(self, tag: str, payload: Any) -> Any:
+        if tag == "$asset" and isinstance(payload, str):
+            from molexp._record.resolving import resolve_asset
+
+            try:
+                return resolve_asset(self.home, payload)
+            except (NotFoundError, ValueError):
+                return None  # kept as it is: it may have been deleted since
+        if tag == "$key" and isinstance(payload, str) and "local_path" in self.home.store.capabilities:
+            return self.home.store.local_path(payload)
+        return None
+
+
+def key_of(home: Home, path: Path) -> str | None:
+    """The key of a local path, if it lies inside the workspace."""
+    if "local_path" not in home.store.capabilities:
+        return None
+    root = Path(home.store.locate(keys.WORKSPACE)).parent
+    try:
+        return path.resolve().relative_to(root.resolve()).as_posix()
+    except ValueError:
+        return None
+
+
+def _labels(labels: Iterable[str]) -> list[str]:
+    if isinstance(labels, str):
+        raise TypeError(f"Tags are a collection of texts, not one text: write [{labels!r}].")
+    found = sorted({str(label).strip() for label in labels})
+    if "" in found:
+        raise ValueError("A tag is empty.")
+    return found

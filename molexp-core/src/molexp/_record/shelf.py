@@ -1,0 +1,132 @@
+"""Where an attempt puts its assets: names, keys, records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import attrs
+
+from molexp._record.assets import Asset, Producer, asset_id
+from molexp._record.attempt import Attempt
+from molexp._record.library import Library
+from molexp._record.payloads import PayloadSink
+from molexp._values.ids import check_payload_name, fold_name
+from molexp._values.times import parse_time, utc_now
+from molexp.contracts import AssetKind
+from molexp.errors import AssetExistsError
+
+
+@attrs.define(slots=True)
+class Slot:
+    """A name of an attempt: what holds it, and where."""
+
+    kind: AssetKind[Any]
+    name: str
+    task: str | None
+    key: str
+    fallback: str | None
+    version: int = 0
+    growing: Any = None
+
+
+class Shelf:
+    """The assets of one attempt, as its coordinator makes them."""
+
+    def __init__(self, attempt: Attempt, library: Library) -> None:
+        self.attempt = attempt
+        self.library = library
+        self._slots: dict[str, Slot] = {}
+
+    def reserve(self, kind: AssetKind[Any], name: str, task: str | None) -> Slot:
+        """Take `name` for `kind` and `task`, or find that they have it already.
+
+        Raises:
+            InvalidNameError: the name cannot be used, or would leave the folder.
+            AssetExistsError: another kind or task has it.
+        """
+        name = check_payload_name(name, f"{kind.name} name")
+        payload = name if name.endswith(kind.suffix) else name + kind.suffix
+        folded = fold_name(f"{kind.folder}/{payload}")
+        with self.attempt.lock:
+            self.attempt.check()
+            if (slot := self._slots.get(folded)) is not None:
+                if slot.task != task or slot.kind.name != kind.name:
+                    whom = f"task {slot.task!r}" if slot.task else f"{slot.kind.name} {slot.name!r} of this run"
+                    raise AssetExistsError(name, owner=whom)
+                return slot
+            self._refuse_folders(folded, name)
+            base = f"{self.attempt.payloads}/{kind.folder}"
+            fallback = f"{base}/{task}/{payload}" if task else None
+            slot = self._slots[folded] = Slot(kind, name, task, f"{base}/{payload}", fallback)
+            return slot
+
+    def release(self, slot: Slot) -> None:
+        """Give up a name under which nothing was saved."""
+        if slot.version == 0:
+            with self.attempt.lock:
+                self._slots = {folded: kept for folded, kept in self._slots.items() if kept is not slot}
+
+    def sink(self, slot: Slot) -> PayloadSink:
+        """Where the payload of a reserved name is written."""
+        replace = slot.version > 0
+        return PayloadSink(self.attempt.store, slot.name, slot.key, fallback=slot.fallback, replace=replace)
+
+    def publish(
+        self,
+        slot: Slot,
+        *,
+        size: int | None,
+        content_hash: str | None,
+        fields: Mapping[str, Any],
+        tags: Iterable[str] = (),
+    ) -> dict[str, Any]:
+        """Record an asset whose bytes are complete (or, with no size yet, still growing); returns its record."""
+        attempt, kind = self.attempt, slot.kind
+        slot.version += 1
+        record = {
+            "id": asset_id(attempt.path, attempt.number, kind.name, slot.name, slot.version),
+            "name": slot.name,
+            "kind": kind.name,
+            "schema": kind.schema,
+            "version": slot.version,
+            "scope": attempt.path,
+            "producer": {"run": attempt.path, "attempt": attempt.number, "task": slot.task},
+            "created_at": utc_now(),
+            "key": slot.key,
+            "size": size,
+            "content_hash": content_hash,
+            "tags": sorted(tags),
+            "distribution": self.library.distribution(kind),
+            "fields": fields,
+        }
+        attempt.wrote(slot.key)
+        attempt.record({"type": "asset", "asset": record})
+        return record
+
+    def asset(self, slot: Slot, record: Mapping[str, Any], fields: Any) -> Asset:
+        """The asset of a record that was just made."""
+        own = {name: getattr(fields, name) for name in attrs.fields_dict(type(fields))}
+        return self.library.asset_class(slot.kind)(
+            id=record["id"],
+            name=slot.name,
+            kind=slot.kind.name,
+            version=slot.version,
+            scope=record["scope"],
+            producer=Producer(record["scope"], self.attempt.number, slot.task),
+            created_at=parse_time(record["created_at"]),
+            key=slot.key,
+            size=record["size"],
+            content_hash=record["content_hash"],
+            tags=frozenset(record["tags"]),
+            library=self.library,
+            **own,
+        )
+
+    def _refuse_folders(self, folded: str, name: str) -> None:
+        """A name cannot be a file and a folder of other names."""
+        parts = folded.split("/")
+        above = {"/".join(parts[:end]) for end in range(2, len(parts))}
+        for other, slot in self._slots.items():
+            if other in above or other.startswith(folded + "/"):
+                raise AssetExistsError(name, owner=f"{slot.kind.name} {slot.name!r}: a name is a file or a folder, not both")

@@ -1,0 +1,314 @@
+"""What a run writes as it goes: logs and metrics. Every line that was written survives ``kill -9``."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from molexp._record.kinds import LogKind, MetricsKind
+from molexp._record.shelf import Shelf, Slot
+from molexp._values.documents import encode_line
+from molexp._values.plain import plain
+from molexp.contracts import Appender, Store
+from molexp.errors import InvalidNameError, KeyExistsError, KeyNotFoundError
+
+
+class Growing:
+    """The payload of an asset that grows until its context ends. Its file is made with the first bytes."""
+
+    def __init__(self, shelf: Shelf, slot: Slot) -> None:
+        self._shelf = shelf
+        self._slot = slot
+        self._lock = threading.Lock()
+        self._hash = sha256()
+        self._size = 0
+        self._appender: Appender | None = None
+        self._record: dict[str, Any] | None = None
+        self._shared: Path | None = None
+
+    def write(self, data: bytes) -> None:
+        """Append `data`.
+
+        Raises:
+            ContextClosedError: the attempt has ended, or belongs to another process.
+        """
+        self._shelf.attempt.check()
+        with self._lock:
+            appender = self._appender or self._open()
+            appender.write(data)
+            self._hash.update(data)
+            self._size += len(data)
+
+    def share(self) -> Path:
+        """A local path that other programs may append to, too."""
+        self._shelf.attempt.check()
+        store = self._shelf.attempt.store
+        with self._lock:
+            if self._appender is None:
+                self._open()
+            if self._shared is None:
+                if "local_path" in store.capabilities:
+                    self._shared = store.local_path(self._slot.key)
+                else:
+                    number, name = tempfile.mkstemp(prefix="molexp-log-")
+                    os.close(number)
+                    self._shared = Path(name)
+            return self._shared
+
+    def text(self) -> str:
+        """All that was written so far."""
+        self.flush()
+        return LogReader(self._shelf.attempt.store, self._slot.name, self._slot.key).text()
+
+    def flush(self) -> None:
+        """Let the store see what was written."""
+        with self._lock:
+            if isinstance(self._appender, _Whole):
+                self._appender.flush()
+
+    def close(self) -> None:
+        """No more comes; the asset's record is final."""
+        with self._lock:
+            if self._appender is None:
+                return
+            if self._shared is not None:
+                self._take_shared(self._appender, self._shared)
+            self._appender.close()
+            self._appender = None
+            if self._record is not None:
+                self._record["size"] = self._size
+                self._record["content_hash"] = f"sha256:{self._hash.hexdigest()}"
+
+    def _open(self) -> Appender:
+        attempt = self._shelf.attempt
+        self._appender = open_growing(attempt.store, self._slot)
+        self._record = self._shelf.publish(self._slot, size=None, content_hash=None, fields={})
+        attempt.manage(self)
+        return self._appender
+
+    def _take_shared(self, appender: Appender, path: Path) -> None:
+        """Count what others appended; where they wrote to a copy, append that."""
+        if isinstance(appender, _Whole):
+            data = path.read_bytes()
+            path.unlink()
+            appender.write(data)
+            self._hash.update(data)
+            self._size += len(data)
+            return
+        self._hash, self._size = sha256(), 0
+        with path.open("rb") as file:
+            while chunk := file.read(1 << 20):
+                self._hash.update(chunk)
+                self._size += len(chunk)
+
+
+def growing(shelf: Shelf, kind: str, name: str, task: str | None) -> Growing:
+    """The growing payload of this name, the same one for all who ask.
+
+    Raises:
+        InvalidNameError: the name cannot be used.
+        AssetExistsError: another task or kind has it.
+    """
+    slot = shelf.reserve(shelf.library.kind(kind), name, task)
+    with shelf.attempt.lock:
+        if slot.growing is None:
+            slot.growing = Growing(shelf, slot)
+        found: Growing = slot.growing
+        return found
+
+
+def open_growing(store: Store, slot: Slot) -> Appender:
+    """Open a payload for appending, under a name of the writer's own if another writer of the attempt has it."""
+    if "append" not in store.capabilities:
+        return _Whole(store, slot.key)
+    try:
+        return store.open_append(slot.key, exclusive=True)
+    except KeyExistsError:
+        if slot.fallback is None:
+            raise
+        slot.key = slot.fallback
+        return store.open_append(slot.key, exclusive=True)
+
+
+class _Whole:
+    """Appends on a store that cannot: all of it is written again with every flush."""
+
+    def __init__(self, store: Store, key: str) -> None:
+        self._store = store
+        self._key = key
+        self._parts: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        self._parts.append(data)
+
+    def flush(self) -> None:
+        self._parts = [b"".join(self._parts)]
+        self._store.write(self._key, self._parts[0])
+
+    def close(self) -> None:
+        self.flush()
+
+
+class LogHandle(io.TextIOBase):
+    """A log: ``append`` for lines, and file-like, so that ``print(..., file=ctx.log("train"))`` works."""
+
+    def __init__(self, growing: Growing | None, name: str) -> None:
+        self._growing = growing
+        self._log_name = name
+
+    @property
+    def name(self) -> str:
+        """The log's name."""
+        return self._log_name
+
+    def append(self, text: str) -> None:
+        """Write `text` as a line of its own (or several, if it has line breaks)."""
+        self.write(text if text.endswith("\n") else text + "\n")
+
+    def write(self, text: str, /) -> int:
+        """Write `text` as it is."""
+        if self._growing is not None and text:
+            self._growing.write(text.encode("utf-8", "backslashreplace"))
+        return len(text)
+
+    def writable(self) -> bool:
+        """It is."""
+        return True
+
+    def flush(self) -> None:
+        """Let the store see what was written; where files can be appended to, it does already."""
+        if self._growing is not None:
+            self._growing.flush()
+
+    def close(self) -> None:
+        """Does nothing: the log is open as long as its context."""
+
+    def text(self) -> str:
+        """All that was written so far."""
+        return "" if self._growing is None else self._growing.text()
+
+    def tail(self, n: int = 10) -> list[str]:
+        """The last `n` lines."""
+        return self.text().splitlines()[-n:]
+
+
+def check_log_name(name: str) -> None:
+    """Refuse what looks like a line rather than a name.
+
+    Raises:
+        InvalidNameError: it has blanks or ``=``.
+    """
+    if isinstance(name, str) and any(mark in name for mark in " \t\n="):
+        raise InvalidNameError(
+            "log name", name, "a log's name has no blanks and no '='; did you mean ctx.logger.info(...)? Or "
+            "ctx.log(NAME).append(...)"
+        )
+
+
+class LogStreamHandler(logging.Handler):
+    """Feeds a standard logger into a log."""
+
+    def __init__(self, handle: LogHandle) -> None:
+        super().__init__()
+        self._handle = handle
+        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record."""
+        try:
+            self._handle.append(self.format(record))
+        except Exception:
+            self.handleError(record)
+
+
+class Metrics:
+    """Numbers by step, as one line each in ``logs/metrics.jsonl``."""
+
+    def __init__(self, shelf: Shelf | None, task: str | None) -> None:
+        self._growing: Growing | None = None
+        self._step = -1
+        if shelf is not None:
+            name = f"tasks/{task}/metrics" if task else "metrics"
+            self._growing = growing(shelf, MetricsKind.name, name, task)
+
+    def log(self, values: Mapping[str, Any] | None = None, /, *, step: int | None = None, **more: Any) -> None:
+        """Log values at a step.
+
+        Args:
+            values: names to numbers; for names that are no Python identifiers.
+            step: the step; one more than the last if it is not given.
+            more: further names to numbers.
+
+        Raises:
+            SerializationError: a value that is no number, text, bool or None, nor a list or dict of them.
+        """
+        self._step = step = self._step + 1 if step is None else step
+        if self._growing is None:
+            return
+        point: dict[str, Any] = {"step": step, "time": time.time(), **more}
+        if values:
+            point.update(values)
+        for value in point.values():
+            if type(value) is not int and (type(value) is not float or value - value != 0.0):
+                point = plain(point, where="metrics", nan=True)
+                break
+        self._growing.write(encode_line(point))
+
+    def flush(self) -> None:
+        """Let the store see what was logged."""
+        if self._growing is not None:
+            self._growing.flush()
+
+
+class LogReader:
+    """A log of a run that others read."""
+
+    def __init__(self, store: Store, name: str, key: str) -> None:
+        self.name = name
+        self.key = key
+        self._store = store
+
+    def text(self) -> str:
+        """All of it, as far as it is written."""
+        try:
+            return self._store.read(self.key).decode("utf-8", "replace")
+        except KeyNotFoundError:
+            return ""
+
+    def tail(self, n: int = 10) -> list[str]:
+        """The last `n` lines."""
+        return self.text().splitlines()[-n:]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.text().splitlines())
+
+    def __repr__(self) -> str:
+        return f"<log {self.name!r}>"
+
+
+class Logs(Mapping[str, LogReader]):
+    """The logs of a run's newest attempt that wrote any, by name."""
+
+    def __init__(self, store: Store, records: list[dict[str, Any]]) -> None:
+        self._readers = {
+            str(record["name"]): LogReader(store, str(record["name"]), str(record["key"]))
+            for record in records
+            if record.get("kind") == LogKind.name
+        }
+
+    def __getitem__(self, name: str) -> LogReader:
+        return self._readers[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._readers)
+
+    def __len__(self) -> int:
+        return len(self._readers)

@@ -1,0 +1,296 @@
+"""Workspaces: the root of the hierarchy."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self
+
+from molexp._record.assets import Asset
+from molexp._record.definitions import SCHEMA, Members, choose_id, get_or_create, look_up, member_ids
+from molexp._record.home import Home
+from molexp._record.project import Project
+from molexp._record.readonly import ReadOnlyStore
+from molexp._record.reports import Report
+from molexp._record.run import Run
+from molexp._values.ids import check_id, nearest, new_token
+from molexp._values.times import utc_now
+from molexp.errors import ConflictError, NotFoundError
+
+if TYPE_CHECKING:
+    from molexp._record.catalog.catalog import Catalog
+    from molexp._record.data import DataAssets
+    from molexp.plugins import PluginManager
+
+ProjectT = Project
+RunT = Run
+
+_SETTINGS = ("run_id_scheme", "durability")
+_SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):")  # one letter is a Windows drive
+
+
+class Workspace:
+    """The root of the hierarchy: a folder, or a prefix of an object store. Light: nothing is read or written yet.
+
+    It comes to be with `materialize`, or when the first project is created.
+
+    Args:
+        url: a path (``~`` is expanded; a relative one is relative to the current directory, at once) or a URL whose
+            scheme an installed plugin provides.
+        name: what people call it; recorded when it is created.
+        storage_options: options for the storage backend.
+        read_only: refuse every write.
+        plugins: the plugin manager; by default one for the whole process.
+
+    Raises:
+        PluginMissingError: nothing that is installed provides the scheme; names the package to install.
+        PluginLoadError: the plugin that provides it is broken.
+    """
+
+    def __init__(
+        self,
+        url: str | os.PathLike[str],
+        *,
+        name: str | None = None,
+        storage_options: Mapping[str, Any] | None = None,
+        read_only: bool = False,
+        plugins: PluginManager | None = None,
+    ) -> None:
+        if plugins is None:
+            from molexp.plugins import default_manager
+
+            plugins = default_manager()
+        text = os.fspath(url)
+        if not isinstance(text, str) or not text:
+            raise ValueError("A workspace needs a path or a URL; what was given is empty or no text.")
+        match = _SCHEME.match(text)
+        backend = plugins.storage_backend(match[1].lower() if match else "file")
+        store = backend.open(text, dict(storage_options or {}))
+        self.home = Home(ReadOnlyStore(store) if read_only else store, plugins, name, read_only)
+
+    @classmethod
+    def load(
+        cls,
+        url: str | os.PathLike[str],
+        *,
+        storage_options: Mapping[str, Any] | None = None,
+        read_only: bool = False,
+        plugins: PluginManager | None = None,
+    ) -> Self:
+        """Open a workspace that exists.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        workspace = cls(url, storage_options=storage_options, read_only=read_only, plugins=plugins)
+        workspace.home.document()
+        return workspace
+
+    def __repr__(self) -> str:
+        return f"<Workspace {self.url}>"
+
+    def __eq__(self, other: object) -> bool:
+        return self.url == other.url if isinstance(other, Workspace) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.url)
+
+    # ------------------------------------------------------------------------------------------------------ what it is
+
+    @property
+    def url(self) -> str:
+        """The canonical URL, without credentials."""
+        return self.home.store.url
+
+    @property
+    def id(self) -> str:
+        """Its id, made when it was created; copies keep it.
+
+        Raises:
+            NotFoundError: it does not exist yet.
+        """
+        return str(self.home.document().get("id"))
+
+    @property
+    def name(self) -> str | None:
+        """Its name, if it was given one."""
+        return self.home.document().get("name") if self.home.exists() else self.home.given_name
+
+    @property
+    def read_only(self) -> bool:
+        """Whether every write is refused."""
+        return self.home.read_only
+
+    def materialize(self) -> Self:
+        """Create it, or make sure that it exists.
+
+        Raises:
+            UnsupportedOperationError: the storage ignores exclusive creation in silence.
+            StorePermissionError: it cannot be written there.
+            SchemaError: it was made by a newer MolExp.
+        """
+        self.home.materialize()
+        return self
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Its settings; see `configure`."""
+        return dict(self.home.settings)
+
+    def configure(self, **settings: Any) -> None:
+        """Change settings for everybody who opens it from now on; None removes one.
+
+        Args:
+            settings: ``run_id_scheme``, the name of the scheme that derives run ids; ``durability``, when files are
+                synced: ``never``, ``end`` or ``always``.
+
+        Raises:
+            TypeError: an unknown setting.
+        """
+        if unknown := sorted(set(settings) - set(_SETTINGS)):
+            close = nearest(unknown[0], _SETTINGS)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise TypeError(f"There is no setting {unknown[0]!r}; there are {', '.join(_SETTINGS)}.{hint}")
+        if scheme := settings.get("run_id_scheme"):
+            self.home.plugins.run_id_scheme(scheme)
+        if settings.get("durability") not in (None, "never", "end", "always"):
+            raise ValueError(f"durability must be 'never', 'end' or 'always', not {settings['durability']!r}.")
+        self.home.change_settings(settings)
+
+    # ------------------------------------------------------------------------------------------------------- hierarchy
+
+    def Project(self, name: str, *, id: str | None = None) -> ProjectT:
+        """Get or create a project.
+
+        Args:
+            name: free text; the id is made from it unless one is given.
+            id: its id.
+
+        Raises:
+            InvalidNameError: neither name nor id can be used.
+        """
+        project_id = choose_id(name, id, "project")
+
+        def make() -> dict[str, Any]:
+            return {
+                "schema": SCHEMA,
+                "type": "project",
+                "id": project_id,
+                "name": name,
+                "token": new_token(),
+                "created_at": utc_now(),
+            }
+
+        document, _ = get_or_create(self.home, project_id, make)
+        return Project(self, project_id, document)
+
+    def project(self, id: str) -> ProjectT:
+        """Look up a project.
+
+        Raises:
+            NotFoundError: with the nearest names.
+        """
+        try:
+            check_id(id, "project id")
+        except ValueError:
+            raise NotFoundError("project", id, where=self.url, nearest=nearest(id, member_ids(self.home, ""))) from None
+        return Project(self, id, look_up(self.home, id))
+
+    @property
+    def projects(self) -> Members[ProjectT]:
+        """Its projects, by id."""
+        return Members(self.home, "", self.project)
+
+    def run(self, path: str) -> RunT:
+        """Look up a run by its path, ``metals/cu/cu-large``; by the beginning of its id; or the newest, ``@latest``.
+
+        ``metals/cu/@latest`` is the newest of one experiment.
+
+        Raises:
+            NotFoundError: there is none.
+            ConflictError: several begin like that; names them.
+        """
+        parts = path.strip("/").split("/")
+        if parts[-1] == "@latest":
+            return self._latest("/".join(parts[:-1]), path)
+        if len(parts) == 3:
+            experiment = self.project(parts[0]).experiment(parts[1])
+            if parts[2] in member_ids(self.home, experiment.path):
+                return experiment.run(parts[2])
+        return self._by_prefix(parts, path)
+
+    def _latest(self, scope: str, path: str) -> RunT:
+        within = [row for row in self.catalog.runs() if not scope or row.path.startswith(scope + "/")]
+        if not within:
+            raise NotFoundError("run", path, where=self.url)
+        return self._at(max(within, key=lambda row: (row.created_at, row.path)).path)
+
+    def _by_prefix(self, parts: list[str], path: str) -> RunT:
+        *above, prefix = parts
+        candidates = [
+            row.path
+            for row in self.catalog.runs()
+            if row.id.startswith(prefix) and row.path.split("/")[: len(above)] == above
+        ]
+        exact = [found for found in candidates if found.rpartition("/")[2] == prefix]
+        found = exact or candidates
+        if not found:
+            close = nearest(path, [row.path for row in self.catalog.runs()])
+            raise NotFoundError("run", path, where=self.url, nearest=close)
+        if len(found) > 1:
+            raise ConflictError("run", path, stored=found[:10], given=path, hint="Give more of its path.")
+        return self._at(found[0])
+
+    def _at(self, path: str) -> RunT:
+        project, experiment, run = path.split("/")
+        return self.project(project).experiment(experiment).run(run)
+
+    # ----------------------------------------------------------------------------------------------- assets and queries
+
+    @property
+    def data_assets(self) -> DataAssets:
+        """The data that belongs to it."""
+        from molexp._record.data import DataAssets
+
+        return DataAssets(self.home, "")
+
+    def asset(self, id: str) -> Asset:
+        """The asset of this id, by reading; no catalog is needed.
+
+        Raises:
+            ValueError: it is no asset id.
+            NotFoundError: there is none; or it was replaced by a later version of the same name.
+        """
+        from molexp._record.resolving import resolve_asset
+
+        return resolve_asset(self.home, id)
+
+    @property
+    def catalog(self) -> Catalog:
+        """Answers which runs and which assets there are."""
+        from molexp._record.catalog.catalog import Catalog
+
+        return Catalog(self.home)
+
+    # ----------------------------------------------------------------------------------------------------- maintenance
+
+    def gc(self, *, dry_run: bool = True) -> Report:
+        """Free the bytes of deleted runs, of imports that were never finished, and of old temporary files.
+
+        Args:
+            dry_run: only report what would be freed.
+        """
+        from molexp._record.maintenance import collect
+
+        return collect(self.home, dry_run=dry_run)
+
+    def fsck(self, *, repair: bool = False) -> Report:
+        """Look for what cannot be read, is missing, came late, or is foreign.
+
+        Args:
+            repair: write ``run.json`` again where it is damaged and a claim repeats it.
+        """
+        from molexp._record.maintenance import check
+
+        return check(self.home, repair=repair)

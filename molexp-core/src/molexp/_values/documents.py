@@ -1,0 +1,193 @@
+"""Documents: JSON bytes from plain values and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from molexp._values.canonical import integer_text
+from molexp.errors import CorruptRecordError, SchemaError
+
+__all__ = [
+    "check_schema",
+    "decode",
+    "decode_lines",
+    "decode_object",
+    "encode",
+    "encode_line",
+    "encode_pretty",
+]
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder()
+
+
+def encode(doc: Any) -> bytes:
+    r"""Return a document as compact UTF-8 JSON.
+
+    It takes what `plain` returns. Lone surrogates, which what MolExp itself records may hold (a command line, a file
+    name in a traceback), are written as visible escapes (``\udc80``): a report of a failure must not fail.
+
+    Raises:
+        TypeError: for a value that is not plain.
+    """
+    try:
+        return _encoder.encode(doc)
+    except (ValueError, OverflowError):  # a lone surrogate, or more digits than the interpreter likes to convert
+        return _encoder.encode(_encodable(doc))
+
+
+def encode_line(doc: Any) -> bytes:
+    """Return a document as one line, newline included.
+
+    Raises:
+        TypeError: for a value that is not plain.
+    """
+    return encode(doc) + b"\n"
+
+
+def encode_pretty(doc: Any) -> bytes:
+    """Return a document for people: indented by two, with a newline at its end.
+
+    Raises:
+        TypeError: for a value that is not plain.
+    """
+    return msgspec.json.format(encode(doc), indent=2) + b"\n"
+
+
+def decode(data: bytes, key: str) -> Any:
+    """Return the document that ``data`` holds; integers are exact at any size.
+
+    Args:
+        data: UTF-8 JSON.
+        key: the document's key, for errors.
+
+    Raises:
+        CorruptRecordError: it is not JSON, or is nested too deep to read.
+    """
+    try:
+        return _decoder.decode(data)
+    except msgspec.ValidationError:  # JSON, with a number out of the decoder's range
+        return _decode_slowly(data, key)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        reason = f"it is not valid JSON ({error})" if data.strip() else "it is empty"
+        raise CorruptRecordError(key, reason) from None
+    except RecursionError:
+        raise CorruptRecordError(key, "it is nested too deep") from None
+
+
+def decode_object(data: bytes, key: str) -> dict[str, Any]:
+    """Return the JSON object that ``data`` holds.
+
+    Raises:
+        CorruptRecordError: it is not JSON, or not an object.
+    """
+    doc = decode(data, key)
+    if type(doc) is not dict:
+        raise CorruptRecordError(key, f"it holds a JSON {_json_type(doc)} where an object belongs")
+    return doc
+
+
+def decode_lines(data: bytes, key: str) -> tuple[list[dict[str, Any]], int, int]:
+    """Return the objects in the whole lines of ``data``; one bad line does not hide the others.
+
+    A last line without a newline is torn, or still being written: it is left alone. Blank lines count for nothing.
+
+    Returns:
+        The objects in order, how many bytes were whole lines, and how many whole lines were not JSON objects.
+    """
+    length = data.rfind(b"\n") + 1
+    whole = data if length == len(data) else data[:length]
+    try:
+        docs = _decoder.decode_lines(whole)
+    except (ValueError, RecursionError):
+        return _decode_each(whole, key, length)
+    objects = [doc for doc in docs if type(doc) is dict]
+    return objects, length, len(docs) - len(objects)
+
+
+def check_schema(doc: dict[str, Any], key: str, known: int) -> None:
+    """Refuse a document that a newer MolExp wrote.
+
+    Args:
+        doc: the document.
+        key: its key.
+        known: the newest schema that this version knows.
+
+    Raises:
+        SchemaError: its schema is newer.
+        CorruptRecordError: it has no schema number.
+    """
+    found = doc.get("schema")
+    if type(found) is not int or found < 1:
+        raise CorruptRecordError(key, f"its schema is {found!r} where a number from 1 belongs")
+    if found > known:
+        raise SchemaError(key, found=found, known=known)
+
+
+def _decode_each(data: bytes, key: str, length: int) -> tuple[list[dict[str, Any]], int, int]:
+    objects: list[dict[str, Any]] = []
+    bad = 0
+    for line in data.split(b"\n"):
+        for doc in _decode_line(line, key):
+            if type(doc) is dict:
+                objects.append(doc)
+            else:
+                bad += 1
+    return objects, length, bad
+
+
+def _decode_line(line: bytes, key: str) -> list[Any]:
+    try:
+        return _decoder.decode_lines(line)
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return [decode(line, key)]
+    except CorruptRecordError:
+        return [None]
+
+
+def _decode_slowly(data: bytes, key: str) -> Any:
+    import json
+
+    try:
+        return json.loads(data, parse_int=_integer, parse_float=_finite, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise CorruptRecordError(key, f"it is not valid JSON ({error})") from None
+
+
+def _integer(digits: str) -> int:
+    from decimal import Decimal
+
+    return int(Decimal(digits))
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if number - number != 0.0:
+        raise ValueError(f"the number {digits} is out of range")
+    return number
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _encodable(doc: Any) -> Any:
+    """Return a copy with huge integers as raw JSON and lone surrogates as visible escapes."""
+    if isinstance(doc, str):
+        return doc if doc.isascii() else doc.encode(errors="backslashreplace").decode()
+    if isinstance(doc, int) and not isinstance(doc, bool):
+        return msgspec.Raw(integer_text(doc).encode())
+    if isinstance(doc, dict):
+        return {_encodable(key) if isinstance(key, str) else key: _encodable(value) for key, value in doc.items()}
+    if isinstance(doc, (list, tuple)):
+        return [_encodable(item) for item in doc]
+    return doc
+
+
+def _json_type(doc: Any) -> str:
+    names = {list: "array", str: "string", bool: "boolean", type(None): "null"}
+    return names.get(type(doc), "number")

@@ -1,0 +1,261 @@
+"""Ids and names: what is allowed, how a free name becomes an id, and fresh ones."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+from collections.abc import Iterable
+
+from molexp.errors import InvalidNameError
+
+__all__ = [
+    "check_id",
+    "check_payload_name",
+    "fold_name",
+    "nearest",
+    "new_run_id",
+    "new_token",
+    "slug",
+]
+
+_ID_LIMIT = 128
+_HASH_DIGITS = 8
+_SEGMENT_LIMIT = 200  # bytes: 255 on common file systems, less what temporary names and suffixes add
+_NAME_LIMIT = 400  # bytes: 1024 for a key, less the longest path of a run and its task
+_NEAREST_LIMIT = 10_000  # names to compare with; a hint is not worth more than some milliseconds
+
+_ID = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_LOST = re.compile(r"[^a-z0-9._-]")
+_BLANKS = re.compile(r"\s+")
+_ALLOWED = "allowed are a-z, 0-9, '.', '_' and '-', up to 128 characters, starting with a letter or digit"
+
+# https://learn.microsoft.com/windows/win32/fileio/naming-a-file
+_DEVICE = re.compile(
+    r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9\u00b9\u00b2\u00b3]) *(?:[.:].*)?", re.IGNORECASE
+)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_WINDOWS = re.compile(r'[<>:"|?*]')
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
+
+
+def check_id(text: str, what: str = "id") -> str:
+    """Return ``text`` if it is a valid id.
+
+    Args:
+        text: ``[a-z0-9][a-z0-9._-]*``, up to 128 characters, no trailing dot, no Windows device name.
+        what: what it is the id of, for the error, as in "run id".
+
+    Raises:
+        InvalidNameError: with what is wrong and what is allowed.
+    """
+    if not isinstance(text, str):
+        raise InvalidNameError(what, repr(text), f"it is {type(text).__name__}, not text")
+    if len(text) <= _ID_LIMIT and _ID.fullmatch(text) and text[-1] != "." and not _DEVICE.fullmatch(text):
+        return text
+    raise InvalidNameError(what, text, f"{_fault(text)}; {_ALLOWED}")
+
+
+def slug(name: str) -> str:
+    """Return the id for a free name: lower case, blanks as ``-``, and a hash wherever something was lost.
+
+    A valid id is its own slug. Characters that ids lack are dropped, and the result gets ``-`` and 8 hex digits of the
+    SHA-256 of the name in NFC, so that "α-quartz" and "β-quartz" differ; so does one that was cut at 128 characters or
+    would be a Windows device name. Where nothing is left, the digits are the id.
+
+    Raises:
+        InvalidNameError: the name is empty, blank, or not text that UTF-8 can carry.
+    """
+    if not isinstance(name, str):
+        raise InvalidNameError("a name", repr(name), f"it is {type(name).__name__}, not text")
+    if not name.strip():
+        raise InvalidNameError("a name", name, "it is empty")
+    nfc = _nfc(name)
+    spelled = _BLANKS.sub("-", nfc.strip().lower())
+    kept = _LOST.sub("", spelled).lstrip("._-").rstrip(".")
+    device = _DEVICE.fullmatch(kept)
+    if kept == spelled and len(kept) <= _ID_LIMIT and not device:
+        return kept
+    base = kept[: _ID_LIMIT - _HASH_DIGITS - 1].rstrip("._-")
+    if device:
+        base = base.replace(".", "-", 1)  # Windows takes `nul.txt-1` for the device, not `nul-txt-1`
+    return f"{base}-{_digits(nfc)}" if base else _digits(nfc)
+
+
+def fold_name(name: str) -> str:
+    """Return the form under which payload names are compared: equal after NFC and case folding is one name.
+
+    This is canonical caseless matching of the Unicode Standard (section 3.13, definition D145), composed.
+    """
+    if name.isascii():
+        return name.lower()
+    from unicodedata import normalize
+
+    return normalize("NFC", normalize("NFD", normalize("NFD", name).casefold()))
+
+
+def check_payload_name(name: str, what: str = "a name") -> str:
+    """Return the name of an artifact, log or data asset in NFC, if every store and system can hold it.
+
+    Args:
+        name: relative, with "/" between segments; at most 200 bytes a segment and 400 in all.
+        what: what it names, for the error, as in "artifact name".
+
+    Raises:
+        InvalidNameError: with what is wrong and what to do: it would leave its folder (``..``, an absolute path), has
+            an empty segment, or holds what some system cannot store (control characters, ``<>:"|?*``, backslashes,
+            device names, segments that end in a dot or blank).
+    """
+    if not isinstance(name, str):
+        raise InvalidNameError(what, repr(name), f"it is {type(name).__name__}, not text")
+    if len(name) <= _SEGMENT_LIMIT and _PLAIN_NAME.fullmatch(name) and not _DEVICE.fullmatch(name):
+        return name
+    fault = _whole_fault(name)
+    if fault:
+        raise InvalidNameError(what, name, fault)
+    nfc = _nfc(name)
+    for segment in nfc.split("/"):
+        fault = _segment_fault(segment)
+        if fault:
+            raise InvalidNameError(what, name, fault)
+    return nfc
+
+
+def new_run_id() -> str:
+    """Return a fresh id as ``20261123-083021-482913-4f2a9c1d``: UTC date, time, microseconds, 8 random hex digits.
+
+    Ids of one process strictly increase, whatever its clock does; random digits keep processes apart, forked ones too.
+    """
+    second, micros = divmod(_clock.tick(), 1_000_000)
+    return f"{_clock.text(second)}{micros:06d}-{os.urandom(4).hex()}"
+
+
+def new_token() -> str:
+    """Return 16 random characters of ``[a-f0-9]``, unique wherever they meet; the kernel's, so forks differ."""
+    return os.urandom(8).hex()
+
+
+def nearest(name: str, names: Iterable[str], n: int = 3) -> tuple[str, ...]:
+    """Return up to ``n`` of ``names`` that look like ``name``, best first; case does not matter."""
+    from difflib import get_close_matches
+    from itertools import islice
+
+    spelled: dict[str, str] = {}
+    for candidate in islice(names, _NEAREST_LIMIT):
+        spelled.setdefault(candidate.lower(), candidate)
+    return tuple(spelled[match] for match in get_close_matches(name.lower(), list(spelled), n))
+
+
+class _Clock:
+    """A clock in microseconds that only goes forward, and the text of its current second."""
+
+    __slots__ = ("_last", "_lock", "_pair")
+
+    def __init__(self) -> None:
+        self._last = 0
+        self._pair = (-1, "")
+        self._lock = threading.Lock()
+
+    def tick(self) -> int:
+        """Return the time, later than ever before."""
+        with self._lock:
+            now = time.time_ns() // 1000
+            if now <= self._last:
+                now = self._last + 1
+            self._last = now
+            return now
+
+    def text(self, second: int) -> str:
+        """Return ``second`` as ``20261123-083021-``."""
+        known, text = self._pair
+        if known != second:
+            text = time.strftime("%Y%m%d-%H%M%S-", time.gmtime(second))
+            self._pair = (second, text)
+        return text
+
+    def forked(self) -> None:
+        """Drop a lock that a thread of the parent may have held."""
+        self._lock = threading.Lock()
+
+
+_clock = _Clock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_clock.forked)
+
+
+def _nfc(name: str) -> str:
+    if name.isascii():
+        return name
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise InvalidNameError("a name", ascii(name), "it holds a lone surrogate, which is not text") from None
+    from unicodedata import normalize
+
+    return normalize("NFC", name)
+
+
+def _digits(text: str) -> str:
+    from hashlib import sha256
+
+    return sha256(text.encode()).hexdigest()[:_HASH_DIGITS]
+
+
+def _fault(text: str) -> str:
+    """Return what keeps ``text`` from being an id."""
+    if not text:
+        return "it is empty"
+    if len(text) > _ID_LIMIT:
+        return f"it has {len(text)} characters"
+    lost = _LOST.search(text)
+    if lost:
+        return f"it contains {lost.group()!r}"
+    if text[0] in "._-":
+        return f"it starts with {text[0]!r}"
+    if text[-1] == ".":
+        return "it ends with a dot, which Windows drops"
+    return "Windows reserves it for a device"
+
+
+def _whole_fault(name: str) -> str:
+    """Return what is wrong with a payload name as a whole; "" if nothing is."""
+    if not name:
+        return "it is empty"
+    if not name.isascii():
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            return "it holds a lone surrogate, which is not text"
+    if name[0] == "/":
+        return "it is an absolute path and would leave the run's folder; give a name relative to it"
+    if "\\" in name:
+        return "it has a backslash; separate folders with '/'"
+    if len(_nfc(name).encode()) > _NAME_LIMIT:
+        return f"it is longer than {_NAME_LIMIT} bytes in UTF-8; choose a shorter one"
+    control = _CONTROL.search(name)
+    if control:
+        return f"it has a control character, {control.group()!a}; leave it out"
+    return ""
+
+
+def _segment_fault(segment: str) -> str:
+    """Return what is wrong with a segment of a payload name; "" if nothing is."""
+    if not segment:
+        return "it has an empty segment; write single slashes between segments, and none at the end"
+    if segment == "..":
+        return "its '..' would leave the run's folder; give a name inside it"
+    if segment == ".":
+        return "it has a '.' segment; leave it out"
+    if segment[-1] in ". ":
+        return f"its segment {segment!r} ends with a dot or blank, which Windows drops; leave it out"
+    forbidden = _WINDOWS.search(segment)
+    if forbidden:
+        return f"it has {forbidden.group()!r}, which Windows cannot store; choose another character"
+    if segment[:5].lower() == ".tmp-":
+        return "names that start with '.tmp-' are MolExp's temporary files; choose another"
+    if _DEVICE.fullmatch(segment):
+        return f"Windows reserves {segment!r} for a device; choose another"
+    if len(segment.encode()) > _SEGMENT_LIMIT:
+        return f"its segment {segment[:20] + '...'!r} is longer than {_SEGMENT_LIMIT} bytes in UTF-8; shorten it"
+    return ""

@@ -1,0 +1,43 @@
+"""Times: UTC, ISO 8601, microseconds."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+__all__ = ["parse_time", "utc_now"]
+
+
+class _Second:
+    """The text of the current second, formatted once. A reader takes the pair in one step, so threads need no lock."""
+
+    __slots__ = ("pair",)
+
+    def __init__(self) -> None:
+        self.pair = (-1, "")
+
+    def text(self, second: int) -> str:
+        known, text = self.pair
+        if known != second:
+            text = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
+            self.pair = (second, text)
+        return text
+
+
+_second = _Second()
+
+
+def utc_now() -> str:
+    """Return the current time as ``2026-11-23T08:30:21.482913Z``."""
+    second, rest = divmod(time.time_ns(), 1_000_000_000)
+    return f"{_second.text(second)}{rest // 1000:06d}Z"
+
+
+def parse_time(text: str) -> datetime:
+    """Return an ISO 8601 time as an aware UTC datetime; a time without an offset is taken for UTC.
+
+    Raises:
+        ValueError: it is not an ISO 8601 time.
+    """
+    moment = datetime.fromisoformat(text)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -1,0 +1,126 @@
+"""What an asset kind implements: how one type of object becomes bytes, a record, and an object again."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar, runtime_checkable
+
+import attrs
+
+if TYPE_CHECKING:
+    from molexp._record.assets import Asset
+
+T = TypeVar("T")
+T_contra = TypeVar("T_contra", contravariant=True)
+
+
+class Sink(Protocol):
+    """Where a kind writes one payload; use one of the two, once."""
+
+    name: str
+
+    def open(self) -> AbstractContextManager[IO[bytes]]:
+        """A binary stream to write to."""
+
+    def path(self) -> AbstractContextManager[Path]:
+        """A local path to write a file to, for libraries that want one. It does not exist yet."""
+
+
+class Source(Protocol):
+    """Where a kind reads one payload from.
+
+    Attributes:
+        name: the asset's name.
+        fields: the fields that were recorded with it.
+    """
+
+    name: str
+    fields: Mapping[str, Any]
+
+    def open(self) -> IO[bytes]:
+        """A seekable binary stream; the caller closes it."""
+
+    def path(self) -> Path:
+        """A local path to read from: the file itself, or a copy that lives as long as the process."""
+
+
+@attrs.frozen
+class NoFields:
+    """The fields record of a kind that has none."""
+
+
+class AssetKind(ABC, Generic[T]):
+    """One type of asset.
+
+    Optional abilities are protocols of their own: `Accepts`, `Validates`, `Previews`, `Merges`, `Upgrades`. A kind
+    has one by having its method.
+    """
+
+    name: ClassVar[str]
+    """What users write, as in ``ctx.trajectory``; a lower-case Python identifier."""
+
+    fields: ClassVar[type] = NoFields
+    """An attrs class: the typed fields that records of this kind have beside the common ones. Values are JSON."""
+
+    suffix: ClassVar[str] = ""
+    """What is appended to a payload's name that does not end so yet, as in ``.xyz``."""
+
+    folder: ClassVar[Literal["artifacts", "logs", "checkpoints"]] = "artifacts"
+    """Where in an attempt payloads lie."""
+
+    record: ClassVar[type[Asset] | None] = None
+    """The subclass of `Asset` that records of this kind become; made from `fields` if it is None."""
+
+    schema: ClassVar[int] = 1
+    """Raised when the meaning of `fields` or of the bytes changes; `Upgrades` reads older records."""
+
+    @abstractmethod
+    def save(self, obj: T, sink: Sink) -> Mapping[str, Any]:
+        """Write `obj` to `sink` and return the values of `fields`."""
+
+    @abstractmethod
+    def load(self, source: Source) -> T:
+        """Read the object that `save` wrote."""
+
+    def describe(self, asset: Asset) -> str:
+        """One line for people."""
+        return f"{self.name} {asset.name!r}, {asset.size} bytes"
+
+
+@runtime_checkable
+class Accepts(Protocol):
+    """Chosen by ``ctx.save`` for objects that it accepts, when no kind is named."""
+
+    def accepts(self, obj: Any, /) -> bool: ...
+
+
+@runtime_checkable
+class Validates(Protocol[T_contra]):
+    """Refuses what must not be recorded."""
+
+    def validate(self, obj: T_contra, /) -> None:
+        """Raise `ValueError` with what is wrong."""
+
+
+@runtime_checkable
+class Previews(Protocol):
+    """Shows a little of a payload."""
+
+    def preview(self, source: Source, /) -> str: ...
+
+
+@runtime_checkable
+class Merges(Protocol):
+    """Joins the payloads that several writers of one attempt contributed under one name."""
+
+    def merge(self, sources: list[Source], sink: Sink, /) -> Mapping[str, Any]: ...
+
+
+@runtime_checkable
+class Upgrades(Protocol):
+    """Reads the fields of records with an older schema."""
+
+    def upgrade(self, fields: Mapping[str, Any], schema: int, /) -> Mapping[str, Any]: ...

@@ -1,0 +1,43 @@
+"""What a run-id scheme implements: a name for a run, derived from what defines it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import attrs
+
+
+@attrs.frozen
+class RunIdentity:
+    """What makes two runs the same run.
+
+    Attributes:
+        project: id of the project.
+        experiment: id of the experiment.
+        parameters: the merged parameters, plain JSON values.
+        replica: the replica's index, from 0.
+        config: the active profile's resolved configuration with overrides, less the keys that do not count
+            (``executor``, ``resources``, ``scheduler``).
+    """
+
+    project: str
+    experiment: str
+    parameters: dict[str, Any]
+    replica: int
+    config: dict[str, Any]
+
+
+class RunIdScheme(ABC):
+    """Derives run ids.
+
+    A scheme never changes: a workspace names the one it uses, every run records the one it was named by, and whoever
+    wants another derivation registers another name.
+    """
+
+    name: ClassVar[str]
+    """The scheme's name, with its version in it, as in ``molexp-1``."""
+
+    @abstractmethod
+    def derive(self, identity: RunIdentity) -> str:
+        """Return the id: equal for equal identities on every machine, a valid id, and for ever the same."""

@@ -1,0 +1,341 @@
+"""What a storage backend implements: a flat namespace of keys to bytes behind a URL."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, ClassVar, Literal, Protocol, Self
+
+import attrs
+
+from molexp.errors import InvalidKeyError, KeyNotFoundError, StoreError, UnsupportedOperationError
+
+Capability = Literal["append", "link", "symlink", "local_path"]
+
+_KEY_LIMIT = 1024  # bytes, the limit of S3 keys
+_SEGMENT_LIMIT = 255  # bytes, NAME_MAX of the common file systems
+_PLAIN = re.compile(r"\.?[A-Za-z0-9_~-][A-Za-z0-9_.~-]*+(?:/\.?[A-Za-z0-9_~-][A-Za-z0-9_.~-]*+)*+").fullmatch
+_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\\]|(?:^|/)\.{0,2}(?:/|$)")
+
+
+def check_key(key: str) -> str:
+    """Return `key`, or refuse it before any I/O.
+
+    A key is one or more segments joined by single slashes. Segments are neither empty nor ``.`` nor ``..``, hold no
+    control character and no backslash, and take at most 255 bytes in UTF-8; a key takes at most 1024.
+
+    Raises:
+        InvalidKeyError: with the reason.
+    """
+    if len(key) <= _SEGMENT_LIMIT and _PLAIN(key):  # nearly all of them; the rest costs five times as much
+        return key
+    _check_each_rule(key)
+    return key
+
+
+def _check_each_rule(key: str) -> None:
+    if _FORBIDDEN.search(key):
+        if not key:
+            raise InvalidKeyError(key, "it is empty")
+        if key.startswith("/"):
+            raise InvalidKeyError(key, "it is absolute; keys are relative to the workspace")
+        if "\\" in key:
+            raise InvalidKeyError(key, "it has a backslash")
+        if re.search(r"[\x00-\x1f\x7f]", key):
+            raise InvalidKeyError(key, "it has a control character")
+        raise InvalidKeyError(key, "it has an empty, '.' or '..' segment")
+    if len(key) > 63 or not key.isascii():  # a shorter one cannot exceed 255 bytes
+        try:
+            size = len(key.encode())
+        except UnicodeEncodeError:
+            raise InvalidKeyError(key, "it cannot be encoded in UTF-8") from None
+        if size > _KEY_LIMIT:
+            raise InvalidKeyError(key, f"it takes {size} bytes; at most {_KEY_LIMIT} are allowed")
+        if any(len(segment.encode()) > _SEGMENT_LIMIT for segment in key.split("/")):
+            raise InvalidKeyError(key, f"a segment takes more than {_SEGMENT_LIMIT} bytes")
+
+
+@attrs.frozen
+class Stat:
+    """What a store knows about one key without reading it.
+
+    Attributes:
+        key: the key.
+        size: bytes.
+        version: an opaque text that differs whenever the bytes were replaced or appended to.
+        modified: seconds since 1970 on the *store's* clock; 0.0 if it keeps none.
+    """
+
+    key: str
+    size: int
+    version: str
+    modified: float = 0.0
+
+
+@attrs.frozen
+class Listing:
+    """One level of keys.
+
+    Attributes:
+        entries: the keys directly below the prefix, sorted.
+        folders: the names (one segment each, no slash) that have keys below them, sorted.
+    """
+
+    entries: tuple[Stat, ...]
+    folders: tuple[str, ...]
+
+
+class Appender(Protocol):
+    """A file kept open for appending by its only writer."""
+
+    def write(self, data: bytes) -> None:
+        """Append; when it returns, the bytes survive the death of this process."""
+
+    def close(self) -> None:
+        """Close; on shared file systems, this is when other hosts begin to see the bytes."""
+
+
+class StreamWriter(Protocol):
+    """A binary stream whose bytes appear under its key, whole, when its ``with`` block ends without an error.
+
+    After an error nothing appears, and nothing stays behind.
+    """
+
+    def write(self, data: bytes, /) -> int: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
+
+
+class Store(ABC):
+    """A flat namespace of keys to bytes.
+
+    The contract, which `molexp.testing.StoreTests` checks:
+
+    - Every operation is synchronous and safe to call from several threads and processes at once.
+    - A reader sees the bytes of one `write` or `create`, never a mix and never a part.
+    - `create` is exact: of any number of racing callers, anywhere, one succeeds.
+    - Read your writes: what an operation that returned has done, the next operation of this host sees.
+    - Every key is checked with `check_key` before any I/O. A key may not also be a folder of other keys.
+    - Failures are errors from `molexp.errors`: `KeyNotFoundError`, `KeyExistsError`, `StorePermissionError`,
+      `CredentialsError`, `UnavailableError`, `StorageFullError`, else `StoreError`; the cause is chained.
+    - A store pickles, without secrets, and the copy works in another process.
+
+    Not promised: the order of listings beyond what is said, times that can be compared with another machine's,
+    locks, or that `stat` sees changes made by another host at once (file systems cache attributes for seconds).
+
+    Abilities that not every storage has are declared in `capabilities`; the operations of one that is not declared
+    raise `UnsupportedOperationError`:
+
+    - ``append``: `append`, `open_append` and `rename`;
+    - ``link``: `link_from`, a hard link to a local file outside of the store;
+    - ``symlink``: `symlink_from`;
+    - ``local_path``: `local_path`, keys are files that other programs can open.
+    """
+
+    schemes: ClassVar[tuple[str, ...]] = ()
+    """URL schemes that `open` understands, in lower case, as in ``("file",)``."""
+
+    capabilities: frozenset[Capability] = frozenset()
+    """What this store can do beyond the basic operations. May differ from instance to instance."""
+
+    url: str = ""
+    """The canonical URL: absolute, without credentials, equal for all ways to spell one place."""
+
+    lease_beat: float = 30.0
+    """Seconds between an attempt's signs of life on this storage, unless ``MOLEXP_LEASE_BEAT`` says otherwise."""
+
+    lease_ttl: float = 180.0
+    """Seconds without one after which its owner counts as dead, unless ``MOLEXP_LEASE_TTL`` says otherwise."""
+
+    # ------------------------------------------------------------------------------------------------------- opening
+
+    @classmethod
+    @abstractmethod
+    def open(cls, url: str, options: Mapping[str, Any]) -> Self:
+        """Open the store behind `url`; nothing is created and no I/O is needed.
+
+        Args:
+            url: with one of `schemes`, or a plain path where ``file`` is among them.
+            options: the user's ``storage_options``.
+
+        Raises:
+            TypeError: an option that this backend does not know, naming the ones it does.
+            ValueError: a URL or value that makes no sense.
+        """
+
+    def close(self) -> None:
+        """Release connections and files. The store may be used again afterwards."""
+
+    # ----------------------------------------------------------------------------------------------------- documents
+
+    @abstractmethod
+    def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
+        """Return the bytes under `key`, or up to `length` of them from `start`; beyond the end, ``b""``.
+
+        Raises:
+            KeyNotFoundError: there is nothing.
+        """
+
+    def read_many(self, keys: Sequence[str]) -> list[bytes | StoreError]:
+        """Read several small documents; what failed stands in the answer as its error.
+
+        Backends with slow requests override this to make them in parallel.
+        """
+        found: list[bytes | StoreError] = []
+        for key in keys:
+            try:
+                found.append(self.read(key))
+            except StoreError as error:
+                found.append(error)
+        return found
+
+    @abstractmethod
+    def write(self, key: str, data: bytes) -> None:
+        """Set `key` to `data`, replacing what was there, atomically."""
+
+    @abstractmethod
+    def create(self, key: str, data: bytes) -> None:
+        """Set `key` to `data` if nothing is there: whole, atomically, and exactly once among all racing callers.
+
+        Callers put a token into `data` that nobody else writes. An implementation whose request went out but whose
+        answer was lost looks at what is there now: equal bytes are its own success.
+
+        Raises:
+            KeyExistsError: something is there. Nothing was changed.
+        """
+
+    @abstractmethod
+    def stat(self, key: str) -> Stat:
+        """Describe `key`.
+
+        Raises:
+            KeyNotFoundError: there is nothing, or `key` is only a folder of other keys.
+        """
+
+    def exists(self, key: str) -> bool:
+        """Whether there is something under `key`."""
+        try:
+            self.stat(key)
+        except KeyNotFoundError:
+            return False
+        return True
+
+    @abstractmethod
+    def delete(self, key: str) -> None:
+        """Remove `key`. That nothing was there is not an error."""
+
+    @abstractmethod
+    def list(self, prefix: str = "") -> Iterator[Stat]:
+        """Every key below the folder `prefix` ("" is the whole store), in any order.
+
+        ``list("a")`` yields ``a/x`` and ``a/b/y``, but neither ``a`` nor ``ab/z``. What is created or deleted
+        meanwhile may or may not be seen; everything else is. A prefix that is not there lists nothing.
+        """
+
+    @abstractmethod
+    def children(self, prefix: str = "") -> Listing:
+        """One level below the folder `prefix`; empty if it is not there."""
+
+    # ----------------------------------------------------------------------------------------------- payloads, any size
+
+    @abstractmethod
+    def open_read(self, key: str) -> IO[bytes]:
+        """Open `key` as a seekable binary stream.
+
+        Raises:
+            KeyNotFoundError: there is nothing.
+        """
+
+    @abstractmethod
+    def open_write(self, key: str, *, exclusive: bool = False) -> StreamWriter:
+        """Open a stream that becomes `key` when it is left without an error; with `exclusive`, as `create` does.
+
+        Raises:
+            KeyExistsError: on leaving, with `exclusive`, if something is there by then; the stream's bytes are dropped.
+        """
+
+    def put_file(self, path: Path, key: str, *, exclusive: bool = False) -> None:
+        """Copy a local file to `key`, with bounded memory."""
+        with path.open("rb") as source, self.open_write(key, exclusive=exclusive) as sink:
+            while chunk := source.read(1 << 20):
+                sink.write(chunk)
+
+    def get_file(self, key: str, path: Path) -> None:
+        """Copy `key` to a local file, with bounded memory."""
+        with self.open_read(key) as source, path.open("wb") as sink:
+            shutil.copyfileobj(source, sink, 1 << 20)
+
+    @abstractmethod
+    def locate(self, key: str) -> str:
+        """Where the outside world finds `key`: a path or a URL. It need not exist."""
+
+    def sync(self, keys: Iterable[str]) -> None:
+        """Make `keys`, and the names they bear, survive a power loss. Nothing to do where every write does."""
+
+    # --------------------------------------------------------------------------------------------------- housekeeping
+
+    def prune(self, prefix: str) -> None:
+        """Remove what is left of the folder `prefix` once it has no keys: nothing, where folders are only names."""
+
+    def leftovers(self, age: float) -> Iterable[str]:
+        """Names of unfinished temporary files not touched for `age` seconds: what killed writers left behind."""
+        return ()
+
+    def remove_leftover(self, name: str) -> None:
+        """Remove one of `leftovers`."""
+
+    # -------------------------------------------------------------------------------------------------- capabilities
+
+    def append(self, key: str, data: bytes) -> None:
+        """Append `data`, which is one or more whole lines, to the existing file `key`, and let other hosts see it.
+
+        The file is opened, appended to and closed. Only its one writer appends to a file, but others may rename it.
+
+        Raises:
+            KeyNotFoundError: there is no such file.
+            KeyMovedError: after the write, the name was no longer the file that was written to. The bytes may
+                or may not have been seen by whoever renamed it.
+        """
+        raise self._unsupported("append", "append")
+
+    def open_append(self, key: str, *, exclusive: bool = False) -> Appender:
+        """Open `key` for appending by its only writer, creating it if it is not there.
+
+        Raises:
+            KeyExistsError: with `exclusive`, something is there.
+        """
+        raise self._unsupported("append", "append")
+
+    def rename(self, key: str, new: str) -> None:
+        """Rename `key` to `new`, which must not exist, atomically.
+
+        Raises:
+            KeyNotFoundError: there is no `key`.
+            KeyExistsError: there is a `new`.
+        """
+        raise self._unsupported("rename", "append")
+
+    def link_from(self, path: Path, key: str) -> None:
+        """Create `key` as a hard link to the local file `path`, exclusively.
+
+        Raises:
+            UnsupportedOperationError: also where `path` lies on another file system.
+        """
+        raise self._unsupported("hard-link files", "link")
+
+    def symlink_from(self, path: Path, key: str) -> None:
+        """Create `key` as a symbolic link to the local file or folder `path`, exclusively."""
+        raise self._unsupported("symlink files", "symlink")
+
+    def local_path(self, key: str) -> Path:
+        """The file behind `key`, for programs that want a path. It need not exist; its folder is not created."""
+        raise self._unsupported("name local paths", "local_path")
+
+    def _unsupported(self, operation: str, capability: Capability) -> UnsupportedOperationError:
+        return UnsupportedOperationError(operation, capability=capability, url=self.url)

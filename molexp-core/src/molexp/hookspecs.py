@@ -1,0 +1,64 @@
+"""Every hook there is. Hooks only register; the classes that they return do the work (`molexp.contracts`).
+
+A plugin is a module (or any object) behind an entry point of the group ``molexp.plugins``, with some of these
+functions, each marked with `hookimpl`::
+
+    from molexp import hookimpl
+
+    @hookimpl
+    def molexp_register_asset_kinds():
+        from my_package.kinds import Trajectory
+        return [Trajectory]
+
+The plugin manager calls each hook at most once per manager, when something of its sort is first asked for. A hook
+takes no arguments, does no I/O, and imports what it returns inside itself, so that a plugin costs nothing until it is
+used. Whatever goes wrong in one disables that plugin alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pluggy
+
+from molexp.contracts import AssetKind, Executor, RunIdScheme, Store
+
+GROUP = "molexp.plugins"
+"""The entry-point group."""
+
+hookspec = pluggy.HookspecMarker("molexp")
+hookimpl = pluggy.HookimplMarker("molexp")
+
+
+@hookspec
+def molexp_register_storage_backends() -> Iterable[type[Store]]:
+    """Return store classes; called when a workspace is opened.
+
+    Their `schemes` say which URLs are theirs; a scheme that two plugins claim belongs to neither.
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def molexp_register_asset_kinds() -> Iterable[type[AssetKind[Any]]]:
+    """Return asset kinds; called when an asset is first saved, found or listed.
+
+    Their `name` must be a lower-case identifier that no other kind has.
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def molexp_register_run_id_schemes() -> Iterable[type[RunIdScheme]]:
+    """Return run-id schemes; called when a run's id is first derived.
+
+    A workspace names its scheme in its settings: installing a package changes no id.
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def molexp_register_executors() -> Iterable[type[Executor]]:
+    """Return executors; called when one is first chosen by its name."""
+    raise NotImplementedError

@@ -1,0 +1,19 @@
+"""Plugins: found from metadata, loaded late, one at a time, and isolated from each other.
+
+A plugin is an entry point of the group ``molexp.plugins``; what it can register is in `molexp.hookspecs`. Core's own
+built-ins are plugins too and have no privilege. How to write one: ``docs/how-to/write-a-plugin.md``.
+
+Environment variables, read when a manager is made:
+
+- ``MOLEXP_PLUGINS``: a comma-separated list of plugin or distribution names; only these are used. Built-ins are no
+  exception: whoever lists plugins also lists ``molexp-core`` and ``molexp-fs``. Unset or empty means all.
+- ``MOLEXP_DISABLE_PLUGINS``: a comma-separated list of plugin or distribution names that are not used; it wins over
+  the list above.
+- ``MOLEXP_STRICT_PLUGINS``: ``1`` turns whatever is wrong with any plugin into an error at first use. Unset, empty,
+  ``0``, ``false``, ``no`` and ``off`` mean no.
+"""
+
+from molexp.plugins._info import PluginInfo, PluginStatus, PluginWarning
+from molexp.plugins._manager import PluginManager, default_manager
+
+__all__ = ["PluginInfo", "PluginManager", "PluginStatus", "PluginWarning", "default_manager"]

@@ -1,0 +1,44 @@
+"""What is known about a plugin."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import attrs
+
+PluginStatus = Literal["available", "loaded", "disabled", "broken"]
+
+
+class PluginWarning(UserWarning):
+    """A plugin is broken, or an environment variable names one that does not exist. Everything else goes on."""
+
+
+@attrs.frozen
+class PluginInfo:
+    """One plugin, as far as it is known.
+
+    Attributes:
+        name: the name of its entry point.
+        distribution: the distribution that it comes with; "" if its metadata does not say.
+        version: that distribution's version; "" if its metadata does not say.
+        status: "available" (installed, not imported yet), "loaded", "disabled" (by the environment), or "broken"
+            (something is wrong with it; what `cause` names is not used, the rest of it is).
+        cause: why it is disabled, or what is wrong with it, one sentence a line; "" otherwise.
+        value: what the entry point refers to, as in ``package.module:attribute``.
+    """
+
+    name: str
+    distribution: str
+    version: str
+    status: PluginStatus
+    cause: str
+    value: str
+
+    def __str__(self) -> str:
+        return label(self.name, self.distribution, self.version)
+
+
+def label(name: str, distribution: str, version: str) -> str:
+    """How messages name a plugin."""
+    origin = f"{distribution} {version}".strip() or "unknown distribution"
+    return f"{name} ({origin})"

@@ -1,0 +1,129 @@
+"""Import one plugin, find its hooks, call one of them: whatever goes wrong becomes one `Unusable`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+Hook = Callable[[], Any]
+
+
+class Unusable(Exception):  # noqa: N818 - never leaves this package
+    """Something of a plugin cannot be used; the text is the cause that people are told."""
+
+
+@contextmanager
+def isolated(doing: str) -> Iterator[None]:
+    """Turn whatever third-party code raises into `Unusable`, except Ctrl-C.
+
+    ``SystemExit`` is no reason to end the program, and extension modules raise panics beside ``Exception``.
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, Unusable):
+        raise
+    except BaseException as error:
+        import logging
+
+        logging.getLogger("molexp.plugins").debug("%s failed", doing, exc_info=True)
+        raise Unusable(f"{doing} failed: {_sentence(error)}") from None
+
+
+def _sentence(error: BaseException) -> str:
+    """The error in one line, with the place it comes from."""
+    import traceback
+
+    text = traceback.format_exception_only(error)[-1].strip().replace("\n", " ")
+    if isinstance(error, SyntaxError):
+        return f"{text} ({error.filename}, line {error.lineno})"
+    if isinstance(error, SystemExit):
+        text = f"it tried to end the program ({text})"
+    frames = traceback.extract_tb(error.__traceback__)
+    outer = [frame for frame in frames if "importlib" not in frame.filename and frame.filename != __file__]
+    return f"{text} ({outer[-1].filename}, line {outer[-1].lineno})" if outer else text
+
+
+def load_hooks(name: str, entry: EntryPoint) -> dict[str, list[Hook]]:
+    """Import what `entry` refers to and return its hook implementations by hook.
+
+    Raises:
+        Unusable: with the cause.
+    """
+    if entry.pattern.match(entry.value) is None:
+        raise Unusable(f"its entry point {entry.value!r} is not of the form 'module' or 'module:attribute'")
+    with isolated(f"importing {entry.value!r}"):
+        plugin = entry.load()
+    with isolated(f"looking for hooks in {entry.value!r}"):
+        return _hooks_of(plugin, name, entry.value)
+
+
+def _hooks_of(plugin: object, name: str, value: str) -> dict[str, list[Hook]]:
+    """Let pluggy find and check the hooks, in a manager that nobody else's mistakes can reach."""
+    import pluggy
+
+    from molexp import hookspecs
+
+    if plugin is None:
+        raise Unusable(f"{value!r} is None, not a plugin")
+    manager = pluggy.PluginManager("molexp")
+    manager.add_hookspecs(hookspecs)
+    specified = [hook for hook in vars(manager.hook) if not hook.startswith("_")]
+    try:
+        manager.register(plugin, name)
+    except pluggy.PluginValidationError as error:
+        raise Unusable(_validation_sentence(str(error))) from None
+    found: dict[str, list[Hook]] = {}
+    for hook, caller in vars(manager.hook).items():
+        implementations = [] if hook.startswith("_") else caller.get_hookimpls()
+        if any(impl.wrapper or impl.hookwrapper for impl in implementations):
+            raise Unusable(f"{hook} is a hook wrapper; registrations cannot be wrapped")
+        if hook in specified:
+            found[hook] = [impl.function for impl in implementations]
+        elif not all(impl.optionalhook for impl in implementations):
+            raise Unusable(f"there is no hook {hook!r}{_nearest(hook, specified)}")
+    _refuse_unmarked(plugin, found, value)
+    return found
+
+
+def _validation_sentence(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return f"a hook has the wrong signature (hooks take no arguments): {' '.join(lines[1:]) or text}"
+
+
+def _refuse_unmarked(plugin: object, found: dict[str, list[Hook]], value: str) -> None:
+    """A forgotten marker would otherwise be a plugin that does nothing, in silence."""
+    for hook, implementations in found.items():
+        if not implementations and callable(getattr(plugin, hook, None)):
+            raise Unusable(f"{hook} is not marked: write @hookimpl above it (from molexp import hookimpl)")
+    if not any(found.values()):
+        raise Unusable(f"{value!r} has no hooks; those that exist are {', '.join(sorted(found))}")
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def call_hook(hook: str, implementation: Hook) -> list[Any]:
+    """What the implementation returned, as a list.
+
+    Raises:
+        Unusable: with the cause.
+    """
+    with isolated(hook):
+        returned = implementation()
+        if isinstance(returned, type):
+            name = returned.__qualname__
+            raise Unusable(f"{hook} returned the class {name}; return a list, [{name}]")
+        if isinstance(returned, str | bytes) or not isinstance(returned, Iterable):
+            if hasattr(returned, "close"):
+                returned.close()  # a coroutine that nobody awaits would warn about itself
+            shown = "None (is its return missing?)" if returned is None else f"a {type(returned).__qualname__}"
+            raise Unusable(f"{hook} returned {shown}; return an iterable of classes")
+        return list(returned)

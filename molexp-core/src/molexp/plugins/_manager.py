@@ -1,0 +1,269 @@
+"""The plugin manager."""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+import warnings
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from molexp.errors import PluginError, PluginLoadError, PluginMissingError
+from molexp.plugins._discovery import discover
+from molexp.plugins._info import PluginInfo, PluginWarning
+from molexp.plugins._plugin import Fault, Plugin
+from molexp.plugins._selection import Selection, normalized
+from molexp.plugins._sorts import ASSET_KINDS, EXECUTORS, RUN_ID_SCHEMES, SORTS, STORAGE_BACKENDS, Sort
+
+if TYPE_CHECKING:
+    from molexp.contracts import AssetKind, Executor, RunIdScheme, Store
+
+
+@attrs.frozen
+class _Registry:
+    """Everything of one sort: the names that can be used, and who claims those that cannot."""
+
+    classes: Mapping[str, type[Any]]
+    contested: Mapping[str, Mapping[str, str]]
+
+
+class PluginManager:
+    """Finds, loads and isolates plugins.
+
+    Nothing is done until something is asked for: `plugins` reads metadata and imports nothing; the four mappings
+    import plugins one after another, in the order of distribution and plugin name, and call one hook of each, once.
+    Whatever is wrong with a plugin disables what it concerns, is kept for `plugins`, and is told in one
+    `PluginWarning`; everything else goes on. A manager may be used by several threads. What is installed after its
+    first use is seen by a new manager only.
+
+    Args:
+        path: where to look for distributions; by default ``sys.path``.
+        environ: where to read the ``MOLEXP_*PLUGINS`` variables, now; by default ``os.environ``.
+    """
+
+    def __init__(self, *, path: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> None:
+        self._path = None if path is None else tuple(path)
+        self._selection = Selection.of(os.environ if environ is None else environ)
+        self._lock = threading.RLock()
+        self._asking: Plugin | None = None
+        self._plugins: tuple[Plugin, ...] | None = None
+        self._unknown: dict[str, str] = {}
+        self._registries: dict[str, _Registry] = {}
+        self._review_due = True
+        self._told: set[str] = set()
+
+    # ------------------------------------------------------------------------------------------------------- reports
+
+    def plugins(self) -> tuple[PluginInfo, ...]:
+        """Every plugin that is installed, with what is known about it by now. Nothing is imported."""
+        with self._lock:
+            return tuple(plugin.info() for plugin in self._discovered())
+
+    def check(self) -> tuple[PluginInfo, ...]:
+        """Import every plugin, call every hook, and report. Raises nothing, in strict mode either."""
+        for sort in SORTS:
+            self._registry(sort)
+        return self.plugins()
+
+    def unknown_names(self) -> Mapping[str, str]:
+        """What the environment names and is not installed: ``VARIABLE=name`` to an explanation."""
+        with self._lock:
+            self._discovered()
+            return MappingProxyType(self._unknown)
+
+    # ------------------------------------------------------------------------------------------------ what there is
+
+    def storage_backends(self) -> Mapping[str, type[Store]]:
+        """Storage backends by URL scheme.
+
+        Raises:
+            PluginLoadError: in strict mode, if anything is wrong with any plugin.
+        """
+        return self._all(STORAGE_BACKENDS)
+
+    def asset_kinds(self) -> Mapping[str, type[AssetKind[Any]]]:
+        """Asset kinds by name. Raises as `storage_backends` does."""
+        return self._all(ASSET_KINDS)
+
+    def run_id_schemes(self) -> Mapping[str, type[RunIdScheme]]:
+        """Run-id schemes by name. Raises as `storage_backends` does."""
+        return self._all(RUN_ID_SCHEMES)
+
+    def executors(self) -> Mapping[str, type[Executor]]:
+        """Executors by name. Raises as `storage_backends` does."""
+        return self._all(EXECUTORS)
+
+    def storage_backend(self, scheme: str) -> type[Store]:
+        """The storage backend for URLs with this scheme.
+
+        Raises:
+            PluginLoadError: two plugins claim it, or a broken or disabled plugin may be what provides it; each is
+                named with its distribution, version and cause.
+            PluginMissingError: nothing that is installed provides it; names the package to install where one is known.
+        """
+        return self._one(STORAGE_BACKENDS, scheme)
+
+    def asset_kind(self, name: str) -> type[AssetKind[Any]]:
+        """The asset kind of this name. Raises as `storage_backend` does."""
+        return self._one(ASSET_KINDS, name)
+
+    def run_id_scheme(self, name: str) -> type[RunIdScheme]:
+        """The run-id scheme of this name. Raises as `storage_backend` does."""
+        return self._one(RUN_ID_SCHEMES, name)
+
+    def executor(self, name: str) -> type[Executor]:
+        """The executor of this name. Raises as `storage_backend` does."""
+        return self._one(EXECUTORS, name)
+
+    # ------------------------------------------------------------------------------------------------------ discovery
+
+    def _discovered(self) -> tuple[Plugin, ...]:
+        """All plugins; called with the lock held."""
+        if self._plugins is None:
+            from molexp.hookspecs import GROUP
+
+            found = discover(GROUP, self._path)
+            plugins = tuple(Plugin(one, self._selection.excludes(one.name, one.distribution)) for one in found)
+            _reject(plugins)
+            installed = [name for one in found for name in (one.name, one.distribution)]
+            self._unknown = dict(self._selection.unknown(installed))
+            self._plugins = plugins
+        return self._plugins
+
+    # -------------------------------------------------------------------------------------------------------- loading
+
+    def _registry(self, sort: Sort) -> _Registry:
+        known = self._registries.get(sort.hook)
+        if known is None:
+            with self._lock:
+                known = self._registries.get(sort.hook)
+                if known is None:
+                    known = self._registries[sort.hook] = self._collect(sort)
+                    self._review_due = True
+        return known
+
+    def _collect(self, sort: Sort) -> _Registry:
+        """Ask each plugin; called with the lock held."""
+        if self._asking is not None:
+            raise PluginError(
+                f"The plugin {self._asking.label} asked for a {sort.what} while it was being loaded. "
+                "Plugins register when they are loaded; they use what others registered later."
+            )
+        claims: dict[str, list[tuple[Plugin, type[Any]]]] = {}
+        for plugin in self._discovered():
+            self._asking = plugin
+            try:
+                contributions = plugin.ask(sort)
+            finally:
+                self._asking = None
+            for name, cls in contributions:
+                claims.setdefault(name, []).append((plugin, cls))
+        return _settle(sort, claims)
+
+    def _all(self, sort: Sort) -> Mapping[str, type[Any]]:
+        registry = self._registry(sort)
+        if self._review_due:
+            self._review_due = False
+            try:
+                self._insist() if self._selection.strict else self._tell()
+            except Exception:
+                self._review_due = True  # in strict mode it is an error every time
+                raise
+        return registry.classes
+
+    def _insist(self) -> None:
+        broken = {str(info): info.cause for info in self.check() if info.status == "broken"}
+        broken.update(self.unknown_names())
+        if broken:
+            raise PluginLoadError(broken)
+
+    def _tell(self) -> None:
+        """Warn of each fault once. Without the lock: a filter may turn the warning into an error."""
+        news = {str(info): info.cause for info in self.plugins() if info.status == "broken"}
+        for subject, cause in {**news, **self.unknown_names()}.items():
+            message = f"{subject}: {cause}"
+            if message not in self._told:
+                self._told.add(message)
+                warnings.warn(PluginWarning(message), stacklevel=4)
+
+    # -------------------------------------------------------------------------------------------------------- look-up
+
+    def _one(self, sort: Sort, name: str) -> type[Any]:
+        found = self._all(sort).get(name)
+        if found is None:
+            raise self._unavailable(sort, name)
+        return found
+
+    def _unavailable(self, sort: Sort, name: str) -> PluginError:
+        asked = f"The {sort.what} {name!r}"
+        registry = self._registry(sort)
+        contested = registry.contested.get(name)
+        if contested:
+            return PluginLoadError(contested, asked=asked)
+        import difflib
+
+        nearest = difflib.get_close_matches(name, registry.classes, n=3)
+        package = sort.packages.get(name, "")
+        with self._lock:
+            suspects = {
+                plugin.label: (normalized(plugin.found.distribution), cause)
+                for plugin in self._discovered()
+                if (cause := plugin.suspected(sort))
+            }
+        if package and package in {distribution for distribution, _ in suspects.values()}:
+            return PluginLoadError(
+                {who: cause for who, (distribution, cause) in suspects.items() if distribution == package}, asked=asked
+            )
+        causes = {who: cause for who, (_, cause) in suspects.items()}
+        if causes and not package:
+            meant = f" (did you mean {' or '.join(map(repr, nearest))}?)" if nearest else ""
+            return PluginLoadError(causes, asked=asked + meant)
+        missing = PluginMissingError(sort.what, name, package=package, known=registry.classes, nearest=nearest)
+        if causes:
+            listed = "".join(f"\n  {who}: {cause}" for who, cause in causes.items())
+            missing.args = (f"{missing} These plugins, which may have provided it, are not in use:{listed}",)
+        return missing
+
+
+def _reject(plugins: Sequence[Plugin]) -> None:
+    """Mark the plugins that must not be imported: unsuitable, or with a name that another one has too."""
+    enabled: dict[str, list[Plugin]] = {}
+    for plugin in plugins:
+        if not plugin.disabled:
+            enabled.setdefault(plugin.found.name, []).append(plugin)
+            if plugin.found.problem:
+                plugin.reject(plugin.found.problem)
+    for name, namesakes in enabled.items():
+        if len(namesakes) > 1:
+            who = " and ".join(f"{plugin.found.distribution} {plugin.found.version}" for plugin in namesakes)
+            for plugin in namesakes:
+                plugin.reject(f"the plugin name {name!r} is used by {who}; none of them was loaded")
+
+
+def _settle(sort: Sort, claims: Mapping[str, list[tuple[Plugin, type[Any]]]]) -> _Registry:
+    """Names that are claimed once can be used; one that is claimed twice belongs to nobody."""
+    classes: dict[str, type[Any]] = {}
+    contested: dict[str, dict[str, str]] = {}
+    for name, claimants in claims.items():
+        if len(claimants) == 1:
+            classes[name] = claimants[0][1]
+            continue
+        who = " and ".join(f"{plugin.label} as {cls.__module__}.{cls.__qualname__}" for plugin, cls in claimants)
+        cause = f"the {sort.what} {name!r} is registered by {who}; neither is used"
+        contested[name] = {plugin.label: cause for plugin, _ in claimants}
+        for plugin in {id(plugin): plugin for plugin, _ in claimants}.values():
+            plugin.faults.append(Fault(cause, hides=()))
+    return _Registry(MappingProxyType(classes), MappingProxyType(contested))
+
+
+@functools.cache
+def default_manager() -> PluginManager:
+    """The manager that a workspace uses when it is given none: one per process, made at first use.
+
+    A convenience. Code that wants other plugins, tests above all, makes its own and passes it on.
+    """
+    return PluginManager()

@@ -1,0 +1,67 @@
+"""What the environment says about plugins."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+import attrs
+
+ALLOW = "MOLEXP_PLUGINS"
+DENY = "MOLEXP_DISABLE_PLUGINS"
+STRICT = "MOLEXP_STRICT_PLUGINS"
+
+
+def normalized(name: str) -> str:
+    """Distribution names differ in neither case nor separators (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name.strip()).lower()
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+@attrs.frozen
+class Selection:
+    """Which plugins to use, and whether to insist on them.
+
+    Attributes:
+        allow: plugin or distribution names; empty means all.
+        deny: plugin or distribution names; these win.
+        strict: whether anything that is wrong is an error at once.
+    """
+
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+    strict: bool = False
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str]) -> Selection:
+        """Read the three variables."""
+        return cls(
+            allow=_names(environ.get(ALLOW, "")),
+            deny=_names(environ.get(DENY, "")),
+            strict=environ.get(STRICT, "").strip().lower() not in {"", "0", "false", "no", "off"},
+        )
+
+    def excludes(self, name: str, distribution: str) -> str:
+        """Why this plugin is not to be used; "" if it is."""
+        own = {normalized(name), normalized(distribution)}
+        if any(normalized(given) in own for given in self.deny):
+            return f"disabled by {DENY}={','.join(self.deny)}"
+        if self.allow and not any(normalized(given) in own for given in self.allow):
+            return f"not listed in {ALLOW}={','.join(self.allow)}"
+        return ""
+
+    def unknown(self, installed: Iterable[str]) -> Iterator[tuple[str, str]]:
+        """What is given and matches none of the `installed` names, as (``VARIABLE=name``, explanation)."""
+        import difflib
+
+        names = {normalized(name): name for name in installed if name}
+        for variable, given in ((ALLOW, self.allow), (DENY, self.deny)):
+            for name in given:
+                if normalized(name) in names:
+                    continue
+                close = difflib.get_close_matches(normalized(name), names, n=2)
+                nearest = f"; did you mean {' or '.join(repr(names[match]) for match in close)}?" if close else ""
+                yield f"{variable}={name}", f"no installed plugin or distribution has this name{nearest}"

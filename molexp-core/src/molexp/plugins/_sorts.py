@@ -1,0 +1,148 @@
+"""The four sorts of things that plugins register, and what makes a class one of them."""
+
+from __future__ import annotations
+
+import inspect
+import keyword
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import attrs
+
+from molexp.contracts import AssetKind, Executor, RunIdScheme, Store
+from molexp.plugins._loading import Unusable
+
+RESERVED_KIND_NAMES = frozenset(
+    {
+        "asset",
+        "cancelled",
+        "config",
+        "find_asset",
+        "index",
+        "input",
+        "inputs",
+        "logger",
+        "params",
+        "retry",
+        "run",
+        "save",
+        "set_result",
+        "shell",
+        "task",
+        "workdir",
+    }
+)
+"""Attributes of contexts: a kind of this name could not be reached as ``ctx.<kind>``."""
+
+_URL_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")  # RFC 3986, section 3.1, in its canonical lower case
+_PLAIN_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+
+
+@attrs.frozen
+class Sort:
+    """A sort of contribution.
+
+    Attributes:
+        hook: the hook that registers it.
+        what: what messages call it.
+        base: the class that contributions derive from.
+        names: the names that a class claims; raises `Unusable`.
+        packages: names to the distribution that provides them, for what we make ourselves.
+    """
+
+    hook: str
+    what: str
+    base: type[Any]
+    names: Callable[[type[Any]], tuple[str, ...]]
+    packages: Mapping[str, str]
+
+    def claims(self, contribution: object) -> tuple[str, ...]:
+        """Check one thing that a hook returned and return the names that it claims.
+
+        Raises:
+            Unusable: with the cause.
+        """
+        if not isinstance(contribution, type):
+            raise Unusable(f"{self.hook} returned {_shown(contribution)}, which is not a class")
+        if not issubclass(contribution, self.base):
+            wanted = f"molexp.contracts.{self.base.__name__}"
+            raise Unusable(f"{self.hook} returned {_shown(contribution)}, which is no subclass of {wanted}")
+        if inspect.isabstract(contribution):
+            missing = ", ".join(sorted(getattr(contribution, "__abstractmethods__", ())))
+            raise Unusable(f"{_shown(contribution)} lacks abstract methods of {self.base.__name__}: {missing}")
+        return self.names(contribution)
+
+
+def _shown(thing: object) -> str:
+    if isinstance(thing, type):
+        return f"{thing.__module__}.{thing.__qualname__}"
+    return f"a {type(thing).__qualname__}"
+
+
+def _schemes(cls: type[Any]) -> tuple[str, ...]:
+    schemes = cls.schemes
+    if not isinstance(schemes, tuple | list) or not schemes:
+        raise Unusable(f"{_shown(cls)}.schemes is {schemes!r}; it must be a tuple of URL schemes, as in ('file',)")
+    for scheme in schemes:
+        if not isinstance(scheme, str) or not _URL_SCHEME.fullmatch(scheme):
+            raise Unusable(f"{_shown(cls)}.schemes has {scheme!r}; a scheme is lower case, as in 'file'")
+    return tuple(dict.fromkeys(schemes))
+
+
+def _name(cls: type[Any]) -> str:
+    name = getattr(cls, "name", None)
+    if not isinstance(name, str) or not name:
+        raise Unusable(f"{_shown(cls)} has no name: give it a class attribute 'name'")
+    return name
+
+
+def _kind_name(cls: type[Any]) -> tuple[str, ...]:
+    name = _name(cls)
+    if not name.isidentifier() or name != name.lower() or name.startswith("_") or keyword.iskeyword(name):
+        raise Unusable(f"{_shown(cls)}.name is {name!r}; it must be a lower-case identifier, as in 'trajectory'")
+    if name in RESERVED_KIND_NAMES:
+        raise Unusable(f"{_shown(cls)}.name is {name!r}, which contexts use for something else; choose another")
+    if not isinstance(cls.fields, type) or not attrs.has(cls.fields):
+        raise Unusable(f"{_shown(cls)}.fields is {cls.fields!r}; it must be an attrs class")
+    return (name,)
+
+
+def _plain_name(cls: type[Any]) -> tuple[str, ...]:
+    name = _name(cls)
+    if not _PLAIN_NAME.fullmatch(name):
+        raise Unusable(f"{_shown(cls)}.name is {name!r}; it must be lower-case letters, digits, '.', '_' and '-'")
+    return (name,)
+
+
+_CORE_KINDS = ("artifact", "checkpoint", "data", "error_trace", "execution_state", "log", "metrics")
+
+STORAGE_BACKENDS = Sort(
+    hook="molexp_register_storage_backends",
+    what="storage backend",
+    base=Store,
+    names=_schemes,
+    packages={"file": "molexp-fs", "s3": "molexp-s3-store", "memory": "molexp-core"},
+)
+ASSET_KINDS = Sort(
+    hook="molexp_register_asset_kinds",
+    what="asset kind",
+    base=AssetKind,
+    names=_kind_name,
+    packages=dict.fromkeys(_CORE_KINDS, "molexp-core"),
+)
+RUN_ID_SCHEMES = Sort(
+    hook="molexp_register_run_id_schemes",
+    what="run-id scheme",
+    base=RunIdScheme,
+    names=_plain_name,
+    packages={"molexp-1": "molexp-core"},
+)
+EXECUTORS = Sort(
+    hook="molexp_register_executors",
+    what="executor",
+    base=Executor,
+    names=_plain_name,
+    packages={"inline": "molexp-core", "process": "molexp-core"},
+)
+SORTS = (STORAGE_BACKENDS, ASSET_KINDS, RUN_ID_SCHEMES, EXECUTORS)

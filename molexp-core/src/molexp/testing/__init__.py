@@ -1,0 +1,32 @@
+"""Conformance kits: what MolExp's own implementations of its contracts pass, for yours to pass too.
+
+They need pytest. A test module of a storage backend is one class::
+
+    import pytest
+    from molexp.testing import StoreTests
+
+    class TestMyStore(StoreTests):
+        @pytest.fixture
+        def store(self, tmp_path):
+            return MyStore.open(f"my://{tmp_path}", {})
+
+        def raw_write(self, store, key, data): ...   # by other means than the store's own
+        def raw_read(self, store, key): ...
+        def raw_keys(self, store): ...
+"""
+
+import pytest
+
+# Before they are imported: their asserts explain themselves like those of a test module.
+pytest.register_assert_rewrite(
+    "molexp.testing._store_capabilities",
+    "molexp.testing._store_documents",
+    "molexp.testing._store_listings",
+    "molexp.testing._store_payloads",
+    "molexp.testing._store_races",
+)
+
+from molexp.testing._conformance import Conformance, declared_override, required  # noqa: E402
+from molexp.testing._store_tests import StoreTests  # noqa: E402
+
+__all__ = ["Conformance", "StoreTests", "declared_override", "required"]

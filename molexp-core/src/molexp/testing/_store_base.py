@@ -1,0 +1,153 @@
+"""How the store kit reaches a store, and the values it works with."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import ClassVar, TypeVar
+
+import pytest
+
+from molexp.contracts import Capability, Store
+from molexp.errors import MolexpError
+from molexp.testing._conformance import Conformance, required
+
+_E = TypeVar("_E", bound=MolexpError)
+
+INVALID_KEYS = {
+    "empty": "",
+    "absolute": "/a",
+    "parent": "../a",
+    "inner parent": "a/../b",
+    "last parent": "a/..",
+    "dot": ".",
+    "inner dot": "a/./b",
+    "double slash": "a//b",
+    "trailing slash": "a/",
+    "null": "a\0b",
+    "newline": "a\nb",
+    "trailing newline": "a\n",
+    "delete": "a\x7fb",
+    "backslash": "a\\b",
+    "long segment": "a" * 256,
+    "long segment in UTF-8": "ä" * 128,
+    "long": "/".join(["a" * 100] * 11),
+    "not UTF-8": "a\ud800b",
+}
+
+VALID_KEYS = (
+    "a",
+    ".hidden",
+    "..a",
+    "a.",
+    "...",
+    "a b/c d",
+    " a",
+    "a+b",
+    "a%41b",
+    "a%2Fb",
+    "a#b",
+    "a=b&c",
+    "~a",
+    "a'b",
+    "a(b)[c]{d},e;f@g!h$i^j`k",
+    "α-quartz/Größe.json",
+    "日本語/データ.bin",
+    "𝛼/🧪.txt",
+    "x" * 255,
+    "é" * 127,
+    "/".join(["d" * 99] * 10),
+)
+"""Unusual keys that every store takes; those that only some systems refuse (``a:b`` on Windows) are left out."""
+
+
+class StoreBackDoor(Conformance, abstract=True):
+    """What a subclass says about its store. The raw methods must not use the store under test, only its location."""
+
+    shared_by_processes: ClassVar[bool] = True
+    """Whether an unpickled copy in another process reaches the same keys."""
+
+    secrets: ClassVar[tuple[str, ...]] = ()
+    """Texts that the fixture's store was given and that must stand in no pickle, URL, repr or error of it."""
+
+    @required
+    def store(self) -> Store:
+        """Define it as a pytest fixture that gives a fresh, empty store."""
+        raise NotImplementedError
+
+    @required
+    def raw_write(self, store: Store, key: str, data: bytes) -> None:
+        """Put `data` under `key` where `store` keeps it."""
+        raise NotImplementedError
+
+    @required
+    def raw_read(self, store: Store, key: str) -> bytes | None:
+        """Return what lies under `key` where `store` keeps it; None if nothing does."""
+        raise NotImplementedError
+
+    @required
+    def raw_keys(self, store: Store) -> set[str]:
+        """Return all keys, and the names of anything else that lies there: a leftover is found by this."""
+        raise NotImplementedError
+
+
+def need(store: Store, capability: Capability) -> None:
+    """Skip a test of an ability that this store does not declare."""
+    if capability not in store.capabilities:
+        pytest.skip(f"{type(store).__name__} does not declare {capability!r}")
+
+
+def copy_of(store: Store) -> Store:
+    """Return another store at the same place."""
+    copy = pickle.loads(pickle.dumps(store))  # noqa: S301 - our own
+    assert isinstance(copy, Store)
+    return copy
+
+
+@contextmanager
+def refused(error: type[_E], key: str) -> Iterator[None]:
+    """Expect exactly this sort of error, about this key."""
+    with pytest.raises(error) as caught:
+        yield
+    assert getattr(caught.value, "key", None) == key, f"the error names {getattr(caught.value, 'key', None)!r}"
+    assert str(caught.value)
+
+
+def operations(store: Store, scratch: Path) -> dict[str, Callable[[str], object]]:
+    """Every declared operation that takes a key, by name."""
+    local = scratch / "local"
+    local.write_bytes(b"local")
+
+    def stream(key: str) -> None:
+        with store.open_write(key) as sink:
+            sink.write(b"x")
+
+    found: dict[str, Callable[[str], object]] = {
+        "read": store.read,
+        "write": lambda key: store.write(key, b"x"),
+        "create": lambda key: store.create(key, b"x"),
+        "stat": store.stat,
+        "exists": store.exists,
+        "delete": store.delete,
+        "open_read": store.open_read,
+        "open_write": stream,
+        "put_file": lambda key: store.put_file(local, key),
+        "get_file": lambda key: store.get_file(key, scratch / "fetched"),
+        "locate": store.locate,
+        "list": lambda key: key and store.list(key),
+        "children": lambda key: key and store.children(key),
+    }
+    if "append" in store.capabilities:
+        found["append"] = lambda key: store.append(key, b"x\n")
+        found["open_append"] = store.open_append
+        found["rename from"] = lambda key: store.rename(key, "renamed")
+        found["rename to"] = lambda key: store.rename("present", key)
+    if "link" in store.capabilities:
+        found["link_from"] = lambda key: store.link_from(local, key)
+    if "symlink" in store.capabilities:
+        found["symlink_from"] = lambda key: store.symlink_from(local, key)
+    if "local_path" in store.capabilities:
+        found["local_path"] = store.local_path
+    return found

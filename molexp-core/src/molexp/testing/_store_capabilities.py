@@ -1,0 +1,213 @@
+"""Capabilities: what is declared works, and what is not is refused."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from molexp.contracts import Capability, Store
+from molexp.errors import KeyExistsError, KeyMovedError, KeyNotFoundError, UnsupportedOperationError
+from molexp.testing._store_base import StoreBackDoor, need, refused
+
+KNOWN: tuple[Capability, ...] = ("append", "link", "symlink", "local_path")
+
+
+def _uses(store: Store, capability: Capability, local: Path) -> dict[str, Callable[[], object]]:
+    if capability == "append":
+        return {
+            "append": lambda: store.append("present", b"x\n"),
+            "open_append": lambda: store.open_append("new"),
+            "open_append exclusively": lambda: store.open_append("newer", exclusive=True),
+            "rename": lambda: store.rename("present", "renamed"),
+        }
+    if capability == "link":
+        return {"link_from": lambda: store.link_from(local, "linked")}
+    if capability == "symlink":
+        return {"symlink_from": lambda: store.symlink_from(local, "symlinked")}
+    return {"local_path": lambda: store.local_path("present")}
+
+
+class CapabilityTests(StoreBackDoor, abstract=True):
+    """`append`, `link`, `symlink`, `local_path`."""
+
+    # -------------------------------------------------------------------------------------------------------- honesty
+
+    def test_only_known_capabilities_are_declared(self, store: Store) -> None:
+        assert isinstance(store.capabilities, frozenset)
+        assert store.capabilities <= set(KNOWN)
+
+    @pytest.mark.parametrize("capability", KNOWN)
+    def test_what_is_not_declared_is_refused_and_what_is_works(
+        self, store: Store, tmp_path: Path, capability: Capability
+    ) -> None:
+        local = tmp_path / "local"
+        local.write_bytes(b"local")
+        self.raw_write(store, "present", b"1")
+        for name, use in _uses(store, capability, local).items():
+            if capability in store.capabilities:
+                use()
+                continue
+            with pytest.raises(UnsupportedOperationError) as caught:
+                use()
+            assert caught.value.capability == capability, name
+            assert caught.value.url == store.url, name
+            assert self.raw_keys(store) == {"present"}, f"{name} was refused and changed something"
+
+    # --------------------------------------------------------------------------------------------------------- append
+
+    def test_append_extends_and_shows_at_once(self, store: Store) -> None:
+        need(store, "append")
+        store.create("j/a", b"1\n")
+        versions = [store.stat("j/a").version]
+        for line in (b"22\n", b"333\n"):
+            store.append("j/a", line)
+            versions.append(store.stat("j/a").version)
+        assert self.raw_read(store, "j/a") == store.read("j/a") == b"1\n22\n333\n"
+        assert store.stat("j/a").size == 9
+        assert len(set(versions)) == 3
+        assert self.raw_keys(store) == {"j/a"}
+
+    def test_append_makes_no_file(self, store: Store) -> None:
+        need(store, "append")
+        self.raw_write(store, "folder/x", b"")
+        for key in ("missing", "no/such", "folder"):
+            with refused(KeyNotFoundError, key):
+                store.append(key, b"x\n")
+        assert self.raw_keys(store) == {"folder/x"}
+
+    def test_append_to_a_renamed_file_is_refused(self, store: Store) -> None:
+        need(store, "append")
+        store.create("a", b"1\n")
+        store.rename("a", "b")
+        with pytest.raises((KeyNotFoundError, KeyMovedError)):
+            store.append("a", b"2\n")
+        assert self.raw_read(store, "b") == b"1\n"
+        assert self.raw_keys(store) == {"b"}
+
+    def test_an_appender_creates_with_its_folders(self, store: Store) -> None:
+        need(store, "append")
+        appender = store.open_append("x/y/z")
+        assert self.raw_read(store, "x/y/z") == b""
+        appender.write(b"1\n")
+        assert self.raw_read(store, "x/y/z") == b"1\n", "acknowledged bytes must not wait in a buffer"
+        appender.write(b"")
+        appender.write(b"2" * 1_000_000)
+        assert store.read("x/y/z") == b"1\n" + b"2" * 1_000_000
+        appender.close()
+
+    def test_an_appender_extends_what_is_there(self, store: Store) -> None:
+        need(store, "append")
+        self.raw_write(store, "a", b"1\n")
+        appender = store.open_append("a")
+        appender.write(b"2\n")
+        appender.close()
+        store.append("a", b"3\n")
+        assert self.raw_read(store, "a") == b"1\n2\n3\n"
+
+    def test_an_exclusive_appender_claims_its_key(self, store: Store) -> None:
+        need(store, "append")
+        store.open_append("a/b", exclusive=True).close()
+        with refused(KeyExistsError, "a/b"):
+            store.open_append("a/b", exclusive=True)
+        with refused(KeyExistsError, "a/b"):
+            store.create("a/b", b"")
+        assert self.raw_read(store, "a/b") == b""
+
+    def test_a_closed_appender_says_so(self, store: Store) -> None:
+        need(store, "append")
+        appender = store.open_append("a")
+        appender.close()
+        appender.close()
+        with pytest.raises(ValueError, match="closed"):
+            appender.write(b"1\n")
+        assert self.raw_read(store, "a") == b""
+
+    # --------------------------------------------------------------------------------------------------------- rename
+
+    def test_rename_moves_the_bytes(self, store: Store) -> None:
+        need(store, "append")
+        store.create("a/b", b"1\n")
+        store.rename("a/b", "c/d/e")
+        assert self.raw_keys(store) == {"c/d/e"}
+        assert store.read("c/d/e") == b"1\n"
+        assert not store.exists("a/b")
+        store.create("a/b", b"2\n")
+        store.append("c/d/e", b"3\n")
+        assert (store.read("a/b"), store.read("c/d/e")) == (b"2\n", b"1\n3\n")
+
+    def test_rename_refuses_a_taken_name(self, store: Store) -> None:
+        need(store, "append")
+        store.create("a", b"1")
+        store.create("b", b"2")
+        with refused(KeyExistsError, "b"):
+            store.rename("a", "b")
+        with pytest.raises(KeyExistsError):
+            store.rename("a", "a")
+        assert (self.raw_read(store, "a"), self.raw_read(store, "b")) == (b"1", b"2")
+        assert self.raw_keys(store) == {"a", "b"}
+
+    def test_rename_of_nothing(self, store: Store) -> None:
+        need(store, "append")
+        self.raw_write(store, "folder/x", b"")
+        for key in ("missing", "no/such", "folder"):
+            with refused(KeyNotFoundError, key):
+                store.rename(key, "new")
+        assert self.raw_keys(store) == {"folder/x"}
+
+    # ---------------------------------------------------------------------------------------------- links, local paths
+
+    def test_link_from_shares_the_file(self, store: Store, tmp_path: Path) -> None:
+        need(store, "link")
+        local = tmp_path / "local"
+        local.write_bytes(b"payload")
+        store.link_from(local, "data/x")
+        assert self.raw_read(store, "data/x") == store.read("data/x") == b"payload"
+        assert os.stat(store.locate("data/x")).st_ino == local.stat().st_ino
+        with refused(KeyExistsError, "data/x"):
+            store.link_from(local, "data/x")
+        store.delete("data/x")
+        assert local.read_bytes() == b"payload"
+
+    def test_link_from_a_missing_file(self, store: Store, tmp_path: Path) -> None:
+        need(store, "link")
+        with pytest.raises(FileNotFoundError):
+            store.link_from(tmp_path / "missing", "data/x")
+        assert self.raw_keys(store) == set()
+
+    def test_symlink_from_follows_the_file(self, store: Store, tmp_path: Path) -> None:
+        need(store, "symlink")
+        local = tmp_path / "local"
+        local.write_bytes(b"payload")
+        store.symlink_from(local, "data/x")
+        assert store.read("data/x") == b"payload"
+        assert [stat.key for stat in store.list("data")] == ["data/x"]
+        assert store.stat("data/x").size == 7
+        with refused(KeyExistsError, "data/x"):
+            store.symlink_from(local, "data/x")
+        with refused(KeyExistsError, "data/x"):
+            store.create("data/x", b"mine")
+        store.delete("data/x")
+        assert local.read_bytes() == b"payload"
+        assert not store.exists("data/x")
+
+    def test_symlink_from_a_folder_lists_what_is_in_it(self, store: Store, tmp_path: Path) -> None:
+        need(store, "symlink")
+        folder = tmp_path / "folder"
+        folder.mkdir()
+        (folder / "inner").write_bytes(b"1")
+        store.symlink_from(folder, "data/x")
+        assert store.read("data/x/inner") == b"1"
+        assert not store.exists("data/x")
+        store.delete("data/x")
+        assert (folder / "inner").exists()
+
+    def test_local_path_is_the_file(self, store: Store) -> None:
+        need(store, "local_path")
+        assert not store.local_path("not/yet").parent.exists()
+        store.write("a/b", b"1")
+        assert store.local_path("a/b").read_bytes() == b"1"
+        store.local_path("a/b").write_bytes(b"22")
+        assert store.read("a/b") == b"22"

@@ -1,0 +1,130 @@
+"""Payloads: streams and files, whole or not at all."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+from molexp.contracts import Store
+from molexp.errors import KeyExistsError
+from molexp.testing._store_base import StoreBackDoor, refused
+
+PIECES = [bytes([number]) * 70_000 for number in range(100)]  # 7 MB
+WHOLE = b"".join(PIECES)
+
+
+class _Interrupt(BaseException):
+    """Like KeyboardInterrupt, which pytest would take for one."""
+
+
+class PayloadTests(StoreBackDoor, abstract=True):
+    """Anything too large for memory."""
+
+    def test_a_stream_appears_when_it_is_left(self, store: Store) -> None:
+        with store.open_write("a/b") as sink:
+            for piece in PIECES:
+                assert sink.write(piece) == len(piece)
+            assert not store.exists("a/b")
+            assert [stat.key for stat in store.list()] == []
+        assert self.raw_read(store, "a/b") == WHOLE
+        assert self.raw_keys(store) == {"a/b"}
+
+    def test_a_stream_replaces_when_it_is_left(self, store: Store) -> None:
+        store.write("a", b"old")
+        with store.open_write("a") as sink:
+            sink.write(WHOLE)
+            assert store.read("a") == b"old"
+        assert store.read("a") == WHOLE
+
+    def test_an_empty_stream_is_an_empty_value(self, store: Store) -> None:
+        with store.open_write("a"):
+            pass
+        assert self.raw_read(store, "a") == b""
+
+    @pytest.mark.parametrize("error", [ValueError, _Interrupt])
+    @pytest.mark.parametrize("exclusive", [False, True])
+    @pytest.mark.parametrize("pieces", [0, 1, 100])
+    def test_an_aborted_stream_leaves_nothing(
+        self, store: Store, error: type[BaseException], exclusive: bool, pieces: int
+    ) -> None:
+        with pytest.raises(error):
+            _abort(store, PIECES[:pieces], error(), exclusive=exclusive)
+        assert not store.exists("a")
+        assert self.raw_keys(store) == set()
+
+    def test_an_aborted_stream_leaves_what_was_there(self, store: Store) -> None:
+        store.write("a", b"old")
+        with pytest.raises(ValueError, match="stop"):
+            _abort(store, PIECES, ValueError("stop"))
+        assert self.raw_read(store, "a") == b"old"
+        assert self.raw_keys(store) == {"a"}
+
+    def test_a_stream_that_nobody_enters_leaves_nothing(self, store: Store) -> None:
+        store.open_write("a")
+        assert self.raw_keys(store) == set()
+
+    def test_an_exclusive_stream_creates(self, store: Store) -> None:
+        with store.open_write("a", exclusive=True) as sink:
+            sink.write(WHOLE)
+        assert self.raw_read(store, "a") == WHOLE
+        assert self.raw_keys(store) == {"a"}
+
+    def test_an_exclusive_stream_is_refused_by_what_came_meanwhile(self, store: Store) -> None:
+        with refused(KeyExistsError, "a"), store.open_write("a", exclusive=True) as sink:
+            sink.write(b"mine")
+            store.create("a", b"theirs")
+        assert self.raw_read(store, "a") == b"theirs"
+        assert self.raw_keys(store) == {"a"}
+
+    def test_of_two_exclusive_streams_the_first_to_end_wins(self, store: Store) -> None:
+        with refused(KeyExistsError, "a"), store.open_write("a", exclusive=True) as slow:
+            slow.write(b"slow")
+            with store.open_write("a", exclusive=True) as fast:
+                fast.write(b"fast")
+            slow.write(b"er")
+        assert self.raw_read(store, "a") == b"fast"
+        assert self.raw_keys(store) == {"a"}
+
+    def test_open_read_seeks(self, store: Store) -> None:
+        self.raw_write(store, "a", WHOLE)
+        with store.open_read("a") as source:
+            assert source.read(3) == WHOLE[:3]
+            assert source.seek(-5, io.SEEK_END) == len(WHOLE) - 5
+            assert source.read() == WHOLE[-5:]
+            assert source.read() == b""
+            assert source.seek(100_000) == 100_000
+            assert source.read(10) == WHOLE[100_000:100_010]
+            assert source.tell() == 100_010
+
+    def test_files_go_in_and_come_out(self, store: Store, tmp_path: Path) -> None:
+        (tmp_path / "in").write_bytes(WHOLE)
+        store.put_file(tmp_path / "in", "a/b")
+        assert self.raw_read(store, "a/b") == WHOLE
+        store.get_file("a/b", tmp_path / "out")
+        assert (tmp_path / "out").read_bytes() == WHOLE
+        assert (tmp_path / "in").read_bytes() == WHOLE
+
+    def test_put_file_exclusively(self, store: Store, tmp_path: Path) -> None:
+        (tmp_path / "in").write_bytes(b"mine")
+        store.put_file(tmp_path / "in", "a", exclusive=True)
+        (tmp_path / "in").write_bytes(b"other")
+        with refused(KeyExistsError, "a"):
+            store.put_file(tmp_path / "in", "a", exclusive=True)
+        assert self.raw_read(store, "a") == b"mine"
+        store.put_file(tmp_path / "in", "a")
+        assert self.raw_read(store, "a") == b"other"
+        assert self.raw_keys(store) == {"a"}
+
+    def test_put_file_of_a_missing_file_changes_nothing(self, store: Store, tmp_path: Path) -> None:
+        with pytest.raises(FileNotFoundError):
+            store.put_file(tmp_path / "missing", "a")
+        assert self.raw_keys(store) == set()
+
+
+def _abort(store: Store, pieces: list[bytes], error: BaseException, *, exclusive: bool = False) -> None:
+    with store.open_write("a", exclusive=exclusive) as sink:
+        for piece in pieces:
+            sink.write(piece)
+        raise error

@@ -1,0 +1,72 @@
+"""From errors of the operating system to errors of MolExp."""
+
+from __future__ import annotations
+
+import errno
+from typing import Literal
+
+from molexp.errors import (
+    InvalidKeyError,
+    KeyExistsError,
+    KeyNotFoundError,
+    ReadOnlyError,
+    StorageFullError,
+    StoreError,
+    StorePermissionError,
+    UnavailableError,
+)
+
+Action = Literal["read", "write", "delete", "list", "rename"]
+
+
+def _codes(*names: str) -> frozenset[int]:
+    return frozenset(getattr(errno, name) for name in names if hasattr(errno, name))
+
+
+ABSENT = _codes("ENOENT", "ENOTDIR", "EISDIR", "ELOOP")
+"""What reading a name answers when there is no file under it."""
+
+NO_TMPFILE = _codes("EOPNOTSUPP", "ENOTSUP", "EISDIR", "EINVAL", "ENOSYS")
+"""What opening a nameless file answers where there is no such thing; old kernels ignore the flag and say EISDIR."""
+
+NO_LINK = _codes("EPERM", "EOPNOTSUPP", "ENOTSUP", "ENOSYS", "EINVAL", "EMLINK")
+"""What `link` answers where the file system has no hard links."""
+
+_DENIED = _codes("EACCES", "EPERM")
+_FULL = _codes("ENOSPC", "EDQUOT")
+_AWAY = _codes("ESTALE", "ETIMEDOUT", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH", "ENOTCONN", "ESHUTDOWN")
+
+
+def translate(error: OSError, key: str, url: str, action: Action) -> StoreError:
+    """Return the error of MolExp that says what `error` means for `key`; the caller raises it from `error`."""
+    code = error.errno
+    detail = error.strerror or str(error)
+    if code in ABSENT:
+        if action == "write":
+            return _not_writable(code, key, url)
+        return KeyNotFoundError(key, url=url)
+    if code == errno.EEXIST:
+        return KeyExistsError(key, url=url)
+    if code == errno.EROFS:
+        return ReadOnlyError(key, url=url, detail="it lies on a read-only file system")
+    if code in _DENIED:
+        return StorePermissionError(key, url=url, detail=detail, action=action)
+    if code in _FULL:
+        return StorageFullError(key, url=url, detail=detail)
+    if code == errno.ENAMETOOLONG:
+        return InvalidKeyError(key, f"the file system below {url} has no room for a name or path this long")
+    if code in _AWAY:
+        return UnavailableError(
+            f"Cannot {action} {key!r} in {url}: {detail}. The file server does not answer; try again.", key=key, url=url
+        )
+    return StoreError(f"Cannot {action} {key!r} in {url}: {detail}. See the cause above.", key=key, url=url)
+
+
+def _not_writable(code: int | None, key: str, url: str) -> StoreError:
+    if code == errno.EISDIR:
+        why = "it is a folder of other keys, and a key may not also be a folder. Use another name"
+    elif code == errno.ENOTDIR:
+        why = "one of its folders is a key, and a key may not also be a folder. Use another name"
+    else:
+        why = "its folder or its temporary file was removed meanwhile. Nothing was changed; try again"
+    return StoreError(f"Cannot write {key!r} in {url}: {why}.", key=key, url=url)

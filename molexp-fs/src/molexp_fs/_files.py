@@ -1,0 +1,147 @@
+"""Small steps on plain paths, shared by documents and streams. They raise `OSError` and know no keys."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import suppress
+
+TEMP_PREFIX = ".tmp-"
+"""Begins the names of files that are still being written, and of nothing else."""
+
+BINARY = getattr(os, "O_BINARY", 0)  # Windows translates line ends without it
+APPEND = os.O_WRONLY | os.O_APPEND | BINARY
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | BINARY
+_DIRECTORY = getattr(os, "O_DIRECTORY", None)
+
+
+def folder_of_path(path: str) -> str:
+    """Return the folder part; unlike ``dirname``, of paths that end in one of our keys only, where it is cheap."""
+    return path[: path.rfind("/")] or "/"
+
+
+def temp_path(path: str) -> str:
+    """Return a name that nobody else uses, in the folder of `path`, so that it can be linked or renamed to it."""
+    return f"{path[: path.rfind('/')]}/{TEMP_PREFIX}{os.urandom(8).hex()}"
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write all of `data`; one call may write less, on a nearly full disk or beyond 2 GiB."""
+    done = os.write(fd, data)
+    if done == len(data):
+        return
+    with memoryview(data) as view:
+        while done < len(view):
+            done += os.write(fd, view[done:])
+
+
+def read_all(fd: int, start: int, length: int | None) -> bytes:
+    """Read `length` bytes from `start`, or what there is of them."""
+    there = os.fstat(fd).st_size - start
+    want = there if length is None else min(there, length)
+    if want <= 0:
+        if length is None or length > 0:
+            os.read(fd, 0)  # a folder has a size as well, and says so only when it is read
+        return b""
+    if start:
+        os.lseek(fd, start, os.SEEK_SET)
+    data = os.read(fd, want)
+    if len(data) == want:
+        return data
+    parts = [data]
+    while parts[-1] and (want := want - len(parts[-1])) > 0:
+        parts.append(os.read(fd, want))
+    return b"".join(parts)
+
+
+def write_new(path: str, data: bytes, *, durable: bool) -> None:
+    """Create `path` exclusively with `data`; leave nothing behind after an error."""
+    fd = os.open(path, _NEW, 0o666)
+    try:
+        try:
+            write_all(fd, data)
+            if durable:
+                os.fsync(fd)
+        finally:
+            os.close(fd)  # before the file gets its name: on NFS, this is what sends the bytes
+    except BaseException:
+        remove(path)
+        raise
+
+
+def claim(path: str) -> None:
+    """Create `path` empty and exclusively."""
+    os.close(os.open(path, _NEW, 0o666))
+
+
+def remove(path: str) -> None:
+    """Unlink `path` as far as that is possible; used where another error is on its way already."""
+    with suppress(OSError):
+        os.unlink(path)
+
+
+def same_file(one: str, other: str) -> bool:
+    """Whether two names are of one inode, without following symbolic links."""
+    try:
+        return os.path.samestat(os.lstat(one), os.lstat(other))
+    except OSError:
+        return False
+
+
+def make_folders(folder: str, *, durable: bool) -> None:
+    """Create `folder` and those above it that are missing."""
+    try:
+        os.mkdir(folder)
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        above = os.path.dirname(folder)
+        if above == folder:
+            raise
+        make_folders(above, durable=durable)
+        with suppress(FileExistsError):
+            os.mkdir(folder)
+    if durable:
+        sync_folder(os.path.dirname(folder))
+
+
+def remove_empty_folder(path: str) -> bool:
+    """Remove `path` if it is an empty folder; such a one is nobody's and may stand in the way of a key."""
+    try:
+        os.rmdir(path)
+    except OSError:
+        return False
+    return True
+
+
+def is_folder(path: str) -> bool:
+    """Whether `path` is a folder, and not a link to one."""
+    try:
+        return stat.S_ISDIR(os.lstat(path).st_mode)
+    except OSError:
+        return False
+
+
+def sync_file(path: str) -> None:
+    """Flush a file to the disk."""
+    # Windows flushes only what is open for writing.
+    fd = os.open(path, os.O_RDONLY if _DIRECTORY is not None else os.O_RDWR | BINARY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def sync_folder(folder: str) -> None:
+    """Flush the names in a folder to the disk, where folders can be flushed."""
+    if _DIRECTORY is None:
+        return
+    fd = os.open(folder, os.O_RDONLY | _DIRECTORY)
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems cannot, and need not
+            raise
+    finally:
+        os.close(fd)

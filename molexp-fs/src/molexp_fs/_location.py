@@ -1,0 +1,58 @@
+"""Where a store lies: from what users write to one canonical folder, and back to a URL."""
+
+from __future__ import annotations
+
+import os
+import re
+from urllib.parse import quote_from_bytes, unquote_to_bytes
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(?=:)")
+_HOSTS = ("", "localhost")
+
+
+def folder_of(url: str) -> str:
+    """Return the absolute folder that a plain path or a ``file:`` URL means, with its symbolic links resolved.
+
+    A relative path is resolved against the current directory now, so that a later ``chdir`` does not matter.
+
+    Raises:
+        ValueError: `url` is empty, has another scheme, names another host, or has a query or fragment.
+    """
+    url = os.fspath(url)
+    if not url:
+        raise ValueError("The location of a workspace is empty; give a folder, as in './lab'.")
+    if "\0" in url:
+        raise ValueError(f"{url!r} has a null character.")
+    scheme = _SCHEME.match(url)
+    if scheme and scheme[0].lower() == "file":
+        path = _path_in(url)
+    elif scheme and url.startswith("://", scheme.end()):
+        raise ValueError(f"{url!r} is not a local folder: its scheme is {scheme[0]!r}, not 'file'.")
+    else:
+        path = os.path.expanduser(url)
+    return os.path.realpath(path)
+
+
+def url_of(folder: str) -> str:
+    """Return the canonical ``file:///...`` URL of an absolute folder."""
+    path = folder.replace(os.sep, "/")
+    return "file://" + ("" if path.startswith("/") else "/") + quote_from_bytes(os.fsencode(path), safe="/:@~")
+
+
+def _path_in(url: str) -> str:
+    rest = url[len("file:") :]
+    if "?" in rest or "#" in rest:
+        raise ValueError(f"{url!r} has a query or a fragment; in a path, write %3F and %23.")
+    if rest.startswith("//"):
+        host, slash, rest = rest[2:].partition("/")
+        if host.lower() not in _HOSTS:
+            raise ValueError(f"{url!r} names the host {host!r}; a file URL has three slashes, as in file:///data/lab.")
+        rest = slash + rest
+    path = os.fsdecode(unquote_to_bytes(rest))
+    if "\0" in path:
+        raise ValueError(f"{url!r} has a null character.")
+    if re.match(r"/[A-Za-z]:(/|$)", path) and os.name == "nt":
+        path = path[1:]
+    if not os.path.isabs(path):
+        raise ValueError(f"{url!r} is not absolute; a file URL has three slashes, as in file:///data/lab.")
+    return path

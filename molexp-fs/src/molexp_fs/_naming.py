@@ -1,0 +1,147 @@
+"""How files get their names: whole, and where that is asked for, exclusively."""
+
+from __future__ import annotations
+
+import os
+
+from molexp_fs import _files as files
+from molexp_fs._errors import NO_LINK, NO_TMPFILE
+
+_NAMELESS = os.O_WRONLY | getattr(os, "O_TMPFILE", 0)
+_HAS_NAMELESS = hasattr(os, "O_TMPFILE") and os.link in os.supports_dir_fd
+_HAS_LINKS = hasattr(os, "link")
+_NO_FOLLOW = {"follow_symlinks": False} if _HAS_LINKS and os.link in os.supports_follow_symlinks else {}
+
+
+class Naming:
+    """The ways that one file system offers, found out by using them.
+
+    Methods take paths and raise `OSError`; a missing folder is the caller's to make.
+
+    Attributes:
+        durable: whether every change is flushed to the disk before it returns.
+        nameless: whether a file can be written before it has a name, so that a killed process leaves nothing.
+        links: whether there are hard links.
+    """
+
+    __slots__ = ("durable", "links", "nameless")
+
+    def __init__(self, *, durable: bool):
+        self.durable = durable
+        self.nameless = _HAS_NAMELESS
+        self.links = _HAS_LINKS
+
+    def create(self, path: str, data: bytes) -> None:
+        """Create `path` with `data`, exclusively."""
+        if self.nameless and self._create_nameless(path, data):
+            return
+        temp = files.temp_path(path)
+        files.write_new(temp, data, durable=self.durable)
+        try:
+            self.publish(temp, path)
+        finally:
+            files.remove(temp)
+
+    def write(self, path: str, data: bytes) -> None:
+        """Replace `path`, or create it, with `data`."""
+        temp = files.temp_path(path)
+        files.write_new(temp, data, durable=self.durable)
+        try:
+            self.replace(temp, path)
+        except BaseException:
+            files.remove(temp)
+            raise
+
+    def replace(self, temp: str, path: str) -> None:
+        """Give `temp` the name `path`, whatever bore it."""
+        os.replace(temp, path)
+        self._flush(path)
+
+    def publish(self, temp: str, path: str) -> None:
+        """Give `temp` the name `path` exclusively; the caller removes the name `temp`, which may be left."""
+        if not (self.links and self._link(temp, path)):
+            self._claim_and_replace(temp, path)
+            self.links = False  # only now: a folder that denies everything says nothing about links
+        self._flush(path)
+
+    def rename(self, path: str, target: str) -> None:
+        """Rename `path` to `target` exclusively.
+
+        With links the file gets its new name before it loses the old one. Of several callers, the one that removes
+        the old name has renamed the file; the others get `FileNotFoundError`.
+        """
+        if self.links and self._link(path, target):
+            try:
+                os.unlink(path)
+            except FileNotFoundError:
+                if os.lstat(target).st_nlink > 1:  # the faster caller chose another name; this one is superfluous
+                    files.remove(target)
+                raise
+        else:
+            self._claim_and_replace(path, target)
+        self._flush(target)
+        self._flush(path)
+
+    def open_append(self, path: str, *, exclusive: bool) -> int:
+        """Open `path` for appending, creating it if it is not there; with `exclusive`, only then."""
+        fd = os.open(path, files.APPEND | os.O_CREAT | (os.O_EXCL if exclusive else 0), 0o666)
+        try:
+            self._flush(path)
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
+
+    def _create_nameless(self, path: str, data: bytes) -> bool:
+        """Create `path` without a temporary name; False if that is not possible here."""
+        try:
+            fd = os.open(path[: path.rfind("/")] or "/", _NAMELESS, 0o666)
+        except OSError as error:
+            if error.errno not in NO_TMPFILE:
+                raise
+            self.nameless = False
+            return False
+        try:
+            files.write_all(fd, data)
+            if self.durable:
+                os.fsync(fd)
+            try:
+                # A directory descriptor, which an absolute path leaves unused, makes Python call linkat(2) with the
+                # flag that follows the link in /proc; see open(2) under O_TMPFILE.
+                os.link(f"/proc/self/fd/{fd}", path, src_dir_fd=0, follow_symlinks=True)
+            except FileExistsError:
+                raise
+            except OSError:
+                self.nameless = False  # no /proc, or such links denied; the other way works or meets the same error
+                return False
+        finally:
+            os.close(fd)
+        if self.durable:
+            self._flush(path)
+        return True
+
+    @staticmethod
+    def _link(path: str, new: str) -> bool:
+        try:
+            os.link(path, new, **_NO_FOLLOW)
+        except FileExistsError:
+            if not files.same_file(path, new):  # else it was our own request, replayed after its answer was lost
+                raise
+        except OSError as error:
+            if error.errno in NO_LINK:
+                return False
+            raise
+        return True
+
+    @staticmethod
+    def _claim_and_replace(path: str, new: str) -> None:
+        files.claim(new)
+        try:
+            os.replace(path, new)
+        except BaseException:
+            files.remove(new)
+            raise
+
+    def _flush(self, path: str) -> None:
+        if self.durable:
+            files.sync_folder(files.folder_of_path(path))

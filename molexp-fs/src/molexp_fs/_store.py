@@ -1,0 +1,504 @@
+"""A store in a folder."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat as modes
+import time
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any, ClassVar, Literal, Self, get_args
+
+from molexp.contracts import Appender, Capability, Listing, Stat, Store, StreamWriter, check_key
+from molexp.errors import InvalidKeyError, KeyExistsError, KeyMovedError, KeyNotFoundError, StoreError
+from molexp_fs import _files as files
+from molexp_fs import _walk
+from molexp_fs._errors import NO_LINK, Action, translate
+from molexp_fs._location import folder_of, url_of
+from molexp_fs._naming import Naming
+from molexp_fs._streams import FileAppender, FileWriter
+
+Durability = Literal["never", "end", "always"]
+
+_READ = os.O_RDONLY | files.BINARY
+_TRIES = 8  # how often a writer makes its folder anew while somebody else removes it
+_NOT_ON_WINDOWS = frozenset('<>:"|?*')
+
+
+class LocalStore(Store):
+    """Keys are the paths of plain files below one folder.
+
+    - `create` writes a nameless file and links it to its name; where the file system has no nameless files, it links
+      a temporary one; where it has no links (FAT), it claims the name with an empty file and replaces that, so that a
+      reader may see the claim empty, but never in part.
+    - `write` replaces the file by a temporary one. Temporary files are called ``.tmp-...``; they are no keys, and no
+      key may have such a segment. A process that is killed may leave one behind: see `leftovers`.
+    - A symbolic link to a file is a key. One to a folder is listed as the folder, unless it leads back to where the
+      listing came from; deleting it removes the link.
+    - Files whose names no key can have, and whatever is neither file nor folder, are not listed.
+    - An empty folder is not a key, but `children` may name it; `prune` removes those.
+    - `Stat.version` is made of modification time, inode and size: two replacements within one tick of the file
+      system's clock (some milliseconds) that reuse an inode and keep the size are not told apart.
+
+    Attributes:
+        durability: when what was written also survives a power loss: ``"never"``, at the ``"end"`` of an attempt
+            (when `sync` is called; the default), or ``"always"``, after every operation.
+    """
+
+    schemes: ClassVar[tuple[str, ...]] = ("file",)
+
+    def __init__(self, folder: str, *, durability: Durability = "end"):
+        """Use `open`, which also understands URLs.
+
+        Args:
+            folder: an absolute folder, its symbolic links resolved. It need not exist.
+            durability: see the class.
+        """
+        self.url = url_of(folder)
+        self.durability = durability
+        self.capabilities = _capabilities()
+        self._base = folder.replace(os.sep, "/").rstrip("/") + "/"
+        self._always = durability == "always"
+        self._naming = Naming(durable=self._always)
+
+    @classmethod
+    def open(cls, url: str, options: Mapping[str, Any]) -> Self:
+        """Open the folder behind a plain path (``~`` and relative ones too) or a ``file:///`` URL; nothing is created.
+
+        Args:
+            url: the folder; a relative one is resolved against the current directory at once.
+            options: ``durability`` is the only one.
+
+        Raises:
+            TypeError: an unknown option.
+            ValueError: a URL that means no local folder, or an unknown `durability`.
+        """
+        unknown = sorted(set(options) - {"durability"})
+        if unknown:
+            raise TypeError(f"The file store has no option {', '.join(map(repr, unknown))}; it knows 'durability'.")
+        durability = options.get("durability", "end")
+        if durability not in get_args(Durability):
+            raise ValueError(f"durability={durability!r} is unknown; use 'never', 'end' or 'always'.")
+        return cls(folder_of(url), durability=durability)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self).open, (self.url, {"durability": self.durability})
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.url!r}, durability={self.durability!r})"
+
+    # ----------------------------------------------------------------------------------------------------- documents
+
+    def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
+        """Return the bytes under `key`, or up to `length` of them from `start`.
+
+        Raises:
+            KeyNotFoundError: there is nothing, or only a folder.
+            StoreError: it cannot be read.
+        """
+        path = self._path(key)
+        try:
+            return _read(path, start, length)
+        except OSError as error:
+            if error.errno != getattr(errno, "ESTALE", None):
+                raise self._error(error, key, "read") from error
+        try:
+            return _read(path, start, length)  # replaced on an NFS server between open and read: the new one is there
+        except OSError as error:
+            raise self._error(error, key, "read") from error
+
+    def write(self, key: str, data: bytes) -> None:
+        """Set `key` to `data` by replacing its file.
+
+        Raises:
+            StoreError: nothing was changed.
+        """
+        path = self._path(key)
+        try:
+            self._naming.write(path, data)
+        except OSError as error:
+            self._retry(error, key, path, lambda: self._naming.write(path, data))
+
+    def create(self, key: str, data: bytes) -> None:
+        """Set `key` to `data` if nothing is there, exactly once among all racing callers on all hosts.
+
+        Raises:
+            KeyExistsError: something is there. Nothing was changed.
+            StoreError: nothing was changed.
+        """
+        path = self._path(key)
+        try:
+            self._naming.create(path, data)
+        except OSError as error:
+            self._retry(error, key, path, lambda: self._naming.create(path, data))
+
+    def stat(self, key: str) -> Stat:
+        """Describe `key`.
+
+        Raises:
+            KeyNotFoundError: there is nothing, or only a folder.
+        """
+        path = self._path(key)
+        try:
+            found = os.stat(path)
+        except OSError as error:
+            raise self._error(error, key, "read") from error
+        if not modes.S_ISREG(found.st_mode):
+            raise KeyNotFoundError(key, url=self.url)
+        return _walk.describe(key, found)
+
+    def delete(self, key: str) -> None:
+        """Remove `key`; nothing or a folder under that name is not an error. Empty folders stay: see `prune`."""
+        path = self._path(key)
+        try:
+            os.unlink(path)
+            if self._always:
+                files.sync_folder(files.folder_of_path(path))
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return
+        except OSError as error:
+            if not files.is_folder(path):  # which some systems answer with "permission denied"
+                raise self._error(error, key, "delete") from error
+
+    def list(self, prefix: str = "") -> Iterator[Stat]:
+        """Every key below the folder `prefix`, in any order.
+
+        Raises:
+            StorePermissionError: while iterating, a folder cannot be read.
+        """
+        if prefix:
+            self._path(prefix)
+        return _walk.walk(self._base, prefix, self.url)
+
+    def children(self, prefix: str = "") -> Listing:
+        """One level below the folder `prefix`. Its `folders` may name empty ones.
+
+        Raises:
+            StorePermissionError: the folder cannot be read.
+        """
+        if prefix:
+            self._path(prefix)
+        return _walk.children(self._base, prefix, self.url)
+
+    # ------------------------------------------------------------------------------------------------------ payloads
+
+    def open_read(self, key: str) -> IO[bytes]:
+        """Open `key` as a seekable, buffered binary stream.
+
+        Raises:
+            KeyNotFoundError: there is nothing, or only a folder.
+        """
+        path = self._path(key)
+        try:
+            return open(path, "rb")
+        except OSError as error:
+            raise self._error(error, key, "read") from error
+
+    def open_write(self, key: str, *, exclusive: bool = False) -> StreamWriter:
+        """Open a stream into a temporary file, which becomes `key` when the ``with`` block ends without an error.
+
+        Raises:
+            KeyExistsError: on leaving, with `exclusive`, if something is there by then.
+            StoreError: on entering, writing or leaving; nothing was changed and nothing stays behind.
+        """
+        path = self._path(key)
+
+        def begin() -> str:
+            temp = files.temp_path(path)
+            try:
+                files.claim(temp)
+            except OSError as error:
+                self._retry(error, key, path, lambda: files.claim(temp))
+            return temp
+
+        def publish(temp: str) -> None:
+            act = self._naming.publish if exclusive else self._naming.replace
+            try:
+                act(temp, path)
+            except OSError as error:
+                self._retry(error, key, path, lambda: act(temp, path))
+
+        return FileWriter(key, self.url, begin, publish, self._always)
+
+    def locate(self, key: str) -> str:
+        """The path of the file, in the notation of this operating system."""
+        return self._path(key).replace("/", os.sep)
+
+    def sync(self, keys: Iterable[str]) -> None:
+        """Make `keys`, and the names they bear, survive a power loss, unless `durability` is ``"never"``.
+
+        Flushes each file, and each folder from there up to the one that holds the store's own, once. What was
+        deleted meanwhile is passed over; that it is gone is made durable as well.
+
+        Raises:
+            StoreError: it could not be flushed, and a power loss may lose it.
+        """
+        if self.durability != "end":
+            return  # "always" has done so already
+        paths = dict.fromkeys(map(self._path, keys))
+        folders: dict[str, None] = {}
+        for path in paths:
+            self._flush(files.sync_file, path)
+            folder = files.folder_of_path(path)
+            while len(folder) >= len(self._base) - 1 and folder not in folders:
+                folders[folder] = None
+                folder = os.path.dirname(folder)
+        for folder in sorted(folders, key=len, reverse=True):
+            self._flush(files.sync_folder, folder)
+        with suppress(PermissionError):  # above the store, where we may have no business
+            files.sync_folder(os.path.dirname(self._base[:-1]) or "/")
+
+    # -------------------------------------------------------------------------------------------------- capabilities
+
+    def append(self, key: str, data: bytes) -> None:
+        """Append `data` to the existing file `key`, close it, and only then look whether it still bears this name.
+
+        Closing comes first because it is what sends the bytes to an NFS server: whoever renames the file after we
+        looked finds them in it.
+
+        Raises:
+            KeyNotFoundError: there is no such file.
+            KeyMovedError: after the write, the name was no longer the file that was written to.
+            StoreError: `data` was not written, or only in part.
+        """
+        path = self._path(key)
+        try:
+            fd = os.open(path, files.APPEND)
+        except OSError as error:
+            raise self._error(error, key, "read") from error
+        try:
+            try:
+                files.write_all(fd, data)
+                if self._always:
+                    os.fsync(fd)
+                wrote = os.fstat(fd)
+            finally:
+                os.close(fd)
+            now = os.stat(path)
+        except FileNotFoundError as error:
+            raise KeyMovedError(key, url=self.url) from error
+        except OSError as error:
+            raise self._error(error, key, "write") from error
+        if now.st_ino != wrote.st_ino or now.st_dev != wrote.st_dev:
+            raise KeyMovedError(key, url=self.url)
+
+    def open_append(self, key: str, *, exclusive: bool = False) -> Appender:
+        """Open `key` for appending by its only writer, creating it if it is not there.
+
+        Raises:
+            KeyExistsError: with `exclusive`, something is there.
+            StoreError: it cannot be opened.
+        """
+        path = self._path(key)
+        opened: list[int] = []
+
+        def act() -> None:
+            opened.append(self._naming.open_append(path, exclusive=exclusive))
+
+        try:
+            act()
+        except OSError as error:
+            self._retry(error, key, path, act)
+        return FileAppender(opened[0], key, self.url, self._always)
+
+    def rename(self, key: str, new: str) -> None:
+        """Rename `key` to `new`, which must not exist.
+
+        The file gets its new name before it loses the old one, so it has at least one at any instant; a process that
+        dies in between leaves both, and the same call finishes it. Whoever removes the old name has renamed the file.
+        Without hard links the new name is claimed by an empty file first.
+
+        Raises:
+            KeyNotFoundError: there is no `key`, or another caller was faster.
+            KeyExistsError: there is a `new`.
+        """
+        path, target = self._path(key), self._path(new)
+        try:
+            if modes.S_ISDIR(os.lstat(path).st_mode):
+                raise KeyNotFoundError(key, url=self.url)
+        except OSError as error:
+            raise self._error(error, key, "rename") from error
+        if _folded(key) == _folded(new):
+            raise KeyExistsError(new, url=self.url)  # where case does not matter, both are one file
+        try:
+            self._naming.rename(path, target)
+        except OSError as error:
+            try:
+                self._retry(error, new, target, lambda: self._naming.rename(path, target))
+            except StoreError as final:
+                if isinstance(final.__cause__, FileNotFoundError):
+                    raise KeyNotFoundError(key, url=self.url) from final.__cause__
+                raise
+
+    def link_from(self, path: Path, key: str) -> None:
+        """Create `key` as a hard link to the local file `path`, exclusively.
+
+        Raises:
+            FileNotFoundError: there is no file `path`.
+            KeyExistsError: there is a `key`.
+            UnsupportedOperationError: `path` lies on another file system, or there are no hard links.
+        """
+        source, target = os.path.realpath(path), self._path(key)
+        os.stat(source)  # a missing source is the caller's error, a missing folder is ours to make
+        if os.path.isdir(source):
+            raise StoreError(f"Cannot hard-link {source!r}: it is a folder. Copy or symlink it.", key=key, url=self.url)
+        try:
+            self._link_new(lambda: os.link(source, target), key, target)
+        except StoreError as error:
+            cause = error.__cause__
+            if isinstance(cause, OSError) and cause.errno in NO_LINK | {errno.EXDEV}:
+                raise self._unsupported(f"hard-link {source!r}: {cause.strerror}", "link") from cause
+            raise
+
+    def symlink_from(self, path: Path, key: str) -> None:
+        """Create `key` as a symbolic link to the local file or folder `path`, exclusively.
+
+        A target inside of the store is linked to relatively, so that the store can be moved.
+
+        Raises:
+            KeyExistsError: there is a `key`.
+            UnsupportedOperationError: the operating system or the file system does not allow symbolic links.
+        """
+        source, target = os.path.abspath(path), self._path(key)
+        inside = os.path.realpath(source)
+        if inside.replace(os.sep, "/").startswith(self._base):
+            source = os.path.relpath(inside, files.folder_of_path(target))
+        try:
+            self._link_new(lambda: os.symlink(source, target, os.path.isdir(path)), key, target)
+        except StoreError as error:
+            cause = error.__cause__
+            if isinstance(cause, OSError) and (cause.errno in NO_LINK or getattr(cause, "winerror", None) == 1314):
+                raise self._unsupported(f"symlink {source!r}: {cause.strerror}", "symlink") from cause
+            raise
+
+    def local_path(self, key: str) -> Path:
+        """The file behind `key`. It need not exist; its folder is not created."""
+        return Path(self._path(key))
+
+    # --------------------------------------------------------------------------------------------------- housekeeping
+
+    def leftovers(self, older_than: float) -> Iterator[str]:
+        """Name the temporary files that killed processes left behind, relative to the store, as keys are.
+
+        Args:
+            older_than: seconds since they were last written to, on the clock of the file system. A stream that is
+                still in use may pause; leave it a day.
+        """
+        now = self._now()
+        for name, found in _walk.leftovers(self._base):
+            if now - found.st_mtime > older_than:
+                yield name
+
+    def remove_leftovers(self, older_than: float) -> int:
+        """Remove what `leftovers` names and return how many there were.
+
+        Raises:
+            StorePermissionError: one may not be removed.
+        """
+        removed = 0
+        for name in self.leftovers(older_than):
+            try:
+                os.unlink(self._base + name)
+                removed += 1
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise self._error(error, name, "delete") from error
+        return removed
+
+    def prune(self, prefix: str = "") -> None:
+        """Remove the empty folders below `prefix`, and `prefix` itself if nothing is left in it.
+
+        Safe at any time: a writer whose folder vanishes makes it again.
+        """
+        _walk.prune(self._base, self._path(prefix) if prefix else self._base)
+
+    # ------------------------------------------------------------------------------------------------------- the work
+
+    def _path(self, key: str) -> str:
+        check_key(key)
+        if files.TEMP_PREFIX in key and f"/{files.TEMP_PREFIX}" in f"/{key}":
+            raise InvalidKeyError(key, f"names that begin with {files.TEMP_PREFIX!r} are those of temporary files")
+        if os.name == "nt":
+            _check_windows(key)
+        return self._base + key
+
+    def _retry(self, error: OSError, key: str, path: str, act: Callable[[], None]) -> None:
+        """Remove what stood in the way of writing to `path`, and `act` again.
+
+        Missing folders are made only now: nearly always they are there. An empty folder that bears the key's name is
+        a remnant of deleted keys.
+        """
+        for _ in range(_TRIES):
+            try:
+                if isinstance(error, FileNotFoundError):
+                    files.make_folders(files.folder_of_path(path), durable=self._always)
+                elif not (isinstance(error, FileExistsError | IsADirectoryError) and files.remove_empty_folder(path)):
+                    break
+                return act()
+            except OSError as again:
+                error = again
+        if isinstance(error, FileExistsError) and files.is_folder(path):
+            error = IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+        raise self._error(error, key, "write") from error
+
+    def _link_new(self, act: Callable[[], None], key: str, target: str) -> None:
+        try:
+            act()
+        except OSError as error:
+            self._retry(error, key, target, act)
+        if self._always:
+            files.sync_folder(files.folder_of_path(target))
+
+    def _flush(self, act: Callable[[str], None], path: str) -> None:
+        try:
+            act(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError as error:
+            raise self._error(error, path[len(self._base) :], "write") from error
+
+    def _now(self) -> float:
+        """The clock that stamps our files: a file server's may differ from this machine's."""
+        temp = files.temp_path(self._base + "x")
+        try:
+            files.claim(temp)
+        except OSError:
+            return time.time()  # nothing can be written there, so nothing will be removed either
+        try:
+            return os.stat(temp).st_mtime
+        finally:
+            files.remove(temp)
+
+    def _error(self, error: OSError, key: str, action: Action) -> StoreError:
+        return translate(error, key, self.url, action)
+
+
+def _capabilities() -> frozenset[Capability]:
+    found: set[Capability] = {"append", "local_path"}
+    if hasattr(os, "link"):
+        found.add("link")
+    if hasattr(os, "symlink"):
+        found.add("symlink")
+    return frozenset(found)
+
+
+def _read(path: str, start: int, length: int | None) -> bytes:
+    fd = os.open(path, _READ)
+    try:
+        return files.read_all(fd, start, length)
+    finally:
+        os.close(fd)
+
+
+def _folded(key: str) -> str:
+    return unicodedata.normalize("NFC", key).casefold()
+
+
+def _check_windows(key: str) -> None:
+    for segment in key.split("/"):
+        if _NOT_ON_WINDOWS.intersection(segment) or segment[-1] in ". ":
+            raise InvalidKeyError(key, f"Windows has no file called {segment!r}")

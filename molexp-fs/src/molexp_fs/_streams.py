@@ -1,0 +1,106 @@
+"""Streams into a folder: whole files that appear at the end, and files that are appended to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from types import TracebackType
+from typing import IO, Self
+
+from molexp_fs._errors import translate
+from molexp_fs._files import remove, write_all
+
+_BUFFER = 1 << 18
+
+
+class FileWriter:
+    """A `StreamWriter` into a temporary file, which `publish` turns into the key."""
+
+    def __init__(self, key: str, url: str, begin: Callable[[], str], publish: Callable[[str], None], durable: bool):
+        self._key = key
+        self._url = url
+        self._begin = begin
+        self._publish = publish
+        self._durable = durable
+        self._temp = ""
+        self._file: IO[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self._temp = self._begin()  # not before: a stream that nobody enters leaves nothing behind
+        self._file = open(self._temp, "wb", buffering=_BUFFER)
+        return self
+
+    def write(self, data: bytes, /) -> int:
+        """Write all of `data` and return its length."""
+        if self._file is None:
+            raise ValueError(f"The stream into {self._key!r} is used outside of its 'with' block.")
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            raise translate(error, self._key, self._url, "write") from error
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        try:
+            self._close(flush=kind is None)
+            if kind is None:
+                self._publish(self._temp)
+        finally:
+            remove(self._temp)  # after an error; published, it is gone already
+
+    def _close(self, *, flush: bool) -> None:
+        file, self._file = self._file, None
+        assert file is not None
+        try:
+            if flush:
+                file.flush()
+                if self._durable:
+                    os.fsync(file.fileno())
+            file.close()
+        except OSError as error:
+            if flush:
+                raise translate(error, self._key, self._url, "write") from error
+        finally:
+            if not file.closed:
+                os.close(file.fileno())  # what is still buffered could not be written; do not try again at exit
+
+
+class FileAppender:
+    """An `Appender` that keeps its file open; used by one thread at a time."""
+
+    def __init__(self, fd: int, key: str, url: str, durable: bool):
+        self._fd = fd
+        self._key = key
+        self._url = url
+        self._durable = durable
+
+    def write(self, data: bytes) -> None:
+        """Append `data`; when it returns, the bytes survive the death of this process.
+
+        Raises:
+            StoreError: they could not be written, or only in part.
+            ValueError: the appender is closed.
+        """
+        if self._fd < 0:
+            raise ValueError(f"The appender of {self._key!r} is closed.")
+        try:
+            write_all(self._fd, data)
+            if self._durable:
+                os.fsync(self._fd)
+        except OSError as error:
+            raise translate(error, self._key, self._url, "write") from error
+
+    def close(self) -> None:
+        """Close; on shared file systems, this is when other hosts begin to see the bytes.
+
+        Raises:
+            StoreError: what was written did not reach the file server.
+        """
+        fd, self._fd = self._fd, -1
+        if fd < 0:
+            return
+        try:
+            os.close(fd)
+        except OSError as error:
+            raise translate(error, self._key, self._url, "write") from error

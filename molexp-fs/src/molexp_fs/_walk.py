@@ -1,0 +1,124 @@
+"""Listings: from folders to keys."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+
+from molexp.contracts import Listing, Stat
+from molexp_fs._errors import translate
+from molexp_fs._files import TEMP_PREFIX
+
+_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\\]")
+_GONE = (FileNotFoundError, NotADirectoryError)
+
+
+def describe(key: str, found: os.stat_result) -> Stat:
+    """Return what `found` says about `key`."""
+    version = f"{found.st_mtime_ns:x}-{found.st_ino:x}-{found.st_size:x}"
+    return Stat(key, found.st_size, version, found.st_mtime)
+
+
+def children(base: str, prefix: str, url: str) -> Listing:
+    """List one level; a folder that is not there has nothing in it."""
+    files, folders = _level(base, prefix, url)
+    return Listing(tuple(sorted(files, key=_key)), tuple(sorted(folders)))
+
+
+def walk(base: str, prefix: str, url: str) -> Iterator[Stat]:
+    """Yield every key below `prefix`, holding no folder open while the caller is busy."""
+    waiting = [prefix]
+    while waiting:
+        at = waiting.pop()
+        files, folders = _level(base, at, url)
+        yield from files
+        waiting.extend(_join(at, name) for name in folders)
+
+
+def leftovers(base: str, prefix: str = "") -> Iterator[tuple[str, os.stat_result]]:
+    """Yield the temporary files below `prefix`; symbolic links are not followed: they may lead out of the store."""
+    try:
+        with os.scandir(base + prefix) as entries:
+            found = list(entries)
+    except _GONE:
+        return
+    for entry in found:
+        if entry.is_dir(follow_symlinks=False):
+            yield from leftovers(base, _join(prefix, entry.name))
+        elif entry.name.startswith(TEMP_PREFIX):
+            try:
+                yield _join(prefix, entry.name), entry.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue  # its writer has just finished
+
+
+def prune(base: str, folder: str) -> bool:
+    """Remove the empty folders in `folder`, and itself if nothing is left; return whether it is gone."""
+    try:
+        with os.scandir(folder) as entries:
+            inner = [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+        for path in inner:
+            prune(base, path)
+        if folder != base:
+            os.rmdir(folder)  # refuses a folder with anything in it
+    except OSError:
+        return False
+    return True
+
+
+def _level(base: str, prefix: str, url: str) -> tuple[list[Stat], list[str]]:
+    files: list[Stat] = []
+    folders: list[str] = []
+    try:
+        with os.scandir(base + prefix) as entries:
+            for entry in entries:
+                if _is_ours(entry.name):
+                    _sort(entry, base, prefix, files, folders)
+    except _GONE:
+        return files, folders
+    except OSError as error:
+        raise translate(error, prefix, url, "list") from error
+    return files, folders
+
+
+def _sort(entry: os.DirEntry[str], base: str, prefix: str, files: list[Stat], folders: list[str]) -> None:
+    try:
+        if entry.is_file():
+            files.append(describe(_join(prefix, entry.name), entry.stat()))
+        elif entry.is_dir() and not (entry.is_symlink() and _loops(entry.path, base, prefix)):
+            folders.append(entry.name)
+    except FileNotFoundError:
+        pass  # deleted since the folder was opened, or a link that leads nowhere
+
+
+def _is_ours(name: str) -> bool:
+    # A name that no key can have is a foreign file's: not UTF-8, or with a backslash or a control character.
+    if name.startswith(TEMP_PREFIX) or _FORBIDDEN.search(name):
+        return False
+    if name.isascii():
+        return True
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _loops(path: str, base: str, prefix: str) -> bool:
+    """Whether the linked folder `path` is one of those that led to it."""
+    target = os.stat(path)
+    above = base
+    ways = [base]
+    for name in prefix.split("/") if prefix else ():
+        above += name + "/"
+        ways.append(above)
+    return any(os.path.samestat(target, os.stat(way)) for way in ways)
+
+
+def _join(prefix: str, name: str) -> str:
+    return f"{prefix}/{name}" if prefix else name
+
+
+def _key(stat: Stat) -> str:
+    return stat.key

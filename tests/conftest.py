@@ -1,0 +1,72 @@
+"""What holds for every test: temporary folders in memory where there is a tmpfs, and nothing of the user's own setup."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+TMPFS = Path("/dev/shm")
+
+# What a user, a scheduler or a launcher set for other programs, and would change what MolExp does here.
+FOREIGN = ("MOLEXP_", "OMPI_", "PBS_", "PMIX_", "PMI_", "SLURM_", "TORCHELASTIC_")
+RANKS = ("LOCAL_RANK", "RANK", "WORLD_SIZE")
+
+hypothesis.settings.register_profile("dev", deadline=None)
+hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+_session_folder = pytest.StashKey[Path]()
+_environment = pytest.StashKey[dict[str, str]]()
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest's own hook decides where `tmp_path` lies
+def pytest_configure(config: pytest.Config) -> None:
+    folder = Path(tempfile.mkdtemp(prefix="molexp-tests-", dir=_tmpfs()))
+    config.stash[_session_folder] = folder
+    config.stash[_environment] = dict(os.environ)
+    if config.option.basetemp is None:
+        config.option.basetemp = folder / "t"
+    for name in [name for name in os.environ if name.startswith(FOREIGN) or name in RANKS]:
+        del os.environ[name]
+    os.environ["MOLEXP_CACHE_DIR"] = str(folder / "cache")
+    (folder / "tmp").mkdir()
+    os.environ["TMPDIR"] = str(folder / "tmp")
+    tempfile.tempdir = None  # look at TMPDIR again
+    # Processes that tests start would compile all they import, again and again, where this is set.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if (environment := config.stash.get(_environment, None)) is not None:
+        os.environ.clear()
+        os.environ.update(environment)
+        tempfile.tempdir = None
+    if (folder := config.stash.get(_session_folder, None)) is not None:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"temporary folders: {config.option.basetemp}"
+
+
+@pytest.fixture(autouse=True)
+def _same_folder_and_environment() -> Iterator[None]:
+    """A test that changes either takes the next one down with it; say so where it happens."""
+    folder, environment = Path.cwd(), dict(os.environ)
+    yield
+    left = {name for name in environment.keys() | os.environ.keys() if environment.get(name) != os.environ.get(name)}
+    left.discard("PYTEST_CURRENT_TEST")
+    assert not left, f"the test left environment variables changed: {sorted(left)}"
+    assert folder == Path.cwd(), "the test left another current folder"
+
+
+def _tmpfs() -> Path | None:
+    return TMPFS if os.path.ismount(TMPFS) and os.access(TMPFS, os.W_OK) else None

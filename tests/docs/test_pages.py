@@ -1,0 +1,82 @@
+"""What the documentation shows works: its Python runs, its links lead somewhere."""
+
+from __future__ import annotations
+
+import linecache
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.docs.pages import Block, blocks
+from tests.repository import ROOT, files
+
+PAGES = [path for path in files() if path.suffix == ".md"]
+LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
+
+
+def name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def python_of(page: Path) -> list[Block]:
+    return list(blocks(page, page.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if python_of(page)], ids=name)
+def test_python_on_a_page_runs(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    linecache.checkcache(str(page))
+    namespace = {"__name__": "__page__"}
+    for block in python_of(page):
+        if block.no_run is None:
+            exec(block.compiled(), namespace)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_a_block_that_is_not_run_says_why(page):
+    for block in python_of(page):
+        assert block.no_run is None or block.no_run, f"{page}:{block.line}: `<!-- no-run: reason -->` without a reason"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_links_lead_to_files_and_headings(page):
+    for found in LINK.finditer(without_code(page.read_text(encoding="utf-8"))):
+        target, _, fragment = found["target"].partition("#")
+        if "://" in target or target.startswith("mailto:"):
+            continue
+        linked = (page.parent / target).resolve() if target else page
+        assert linked.exists(), f"{name(page)} links to {found['target']}, which does not exist"
+        if fragment and linked.suffix == ".md":
+            assert fragment in anchors(linked), f"{name(page)} links to {found['target']}: no such heading"
+
+
+def test_pages_that_are_mentioned_exist():
+    mentioned = {
+        (str(path.relative_to(ROOT)), found)
+        for path in files()
+        if path.suffix in {".py", ".md", ".toml"}
+        for found in re.findall(r"\bdocs/[\w./-]+\.md\b", path.read_text(encoding="utf-8"))
+    }
+    missing = sorted((where, page) for where, page in mentioned if not (ROOT / page).is_file())
+    assert not missing
+
+
+def without_code(text: str) -> str:
+    return re.sub(r"^ *```.*?^ *```\s*$", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors(page: Path) -> set[str]:
+    """The ids that a Markdown renderer gives to headings."""
+    headings = re.findall(r"^#+ (.*)$", without_code(page.read_text(encoding="utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_blocks_are_found_with_their_lines_and_reasons(tmp_path):
+    text = "a\n\n```python\nx = 1\n```\n\n<!-- no-run: needs a cluster -->\n```python\ny\n```\n\n- b\n\n  ```python\n  z = 2\n  ```\n"
+    found = list(blocks(tmp_path / "a.md", text))
+    assert [(b.line, b.code, b.no_run) for b in found] == [
+        (3, "x = 1\n", None),
+        (8, "y\n", "needs a cluster"),
+        (14, "z = 2\n", None),
+    ]

@@ -1,0 +1,195 @@
+"""Every distribution builds, holds what it should, and works in a clean environment with only the plugins chosen."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from email.message import Message
+from email.parser import HeaderParser
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from tests.repository import DISTRIBUTIONS, ROOT, files
+
+UV = os.environ.get("UV") or shutil.which("uv")
+pytestmark = pytest.mark.skipif(UV is None, reason="uv builds the wheels and environments, and is not installed")
+
+PACKAGES = {"molexp": None, "molexp-core": "molexp", "molexp-fs": "molexp_fs"}
+
+
+def uv(*arguments: str | Path, cwd: Path) -> None:
+    """Run uv on what it has in its cache, and with the network only if that does not do."""
+    command = [str(UV), *map(str, arguments)]
+    environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
+    offline = subprocess.run([*command, "--offline"], cwd=cwd, env=environment, capture_output=True, check=False)
+    if offline.returncode:
+        online = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+        assert online.returncode == 0, online.stderr
+
+
+@pytest.fixture(scope="module")
+def dist(tmp_path_factory) -> Path:
+    """All distributions, built from a copy that holds what is committed and nothing that lies about."""
+    source: Path = tmp_path_factory.mktemp("source")
+    for path in files():
+        copy = source / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
+    built: Path = tmp_path_factory.mktemp("dist")
+    uv("build", "--all-packages", "--out-dir", built, cwd=source)  # each wheel from its source distribution
+    return built
+
+
+def wheel(dist: Path, name: str) -> Path:
+    return next(dist.glob(f"{name.replace('-', '_')}-*.whl"))
+
+
+def names_in(dist: Path, name: str) -> set[str]:
+    with zipfile.ZipFile(wheel(dist, name)) as archive:
+        return set(archive.namelist())
+
+
+def metadata(dist: Path, name: str) -> Message:
+    with zipfile.ZipFile(wheel(dist, name)) as archive:
+        path = next(entry for entry in archive.namelist() if entry.endswith(".dist-info/METADATA"))
+        return HeaderParser().parsestr(archive.read(path).decode())
+
+
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_a_wheel_holds_its_package_and_nothing_else(dist, name):
+    package = PACKAGES[name]
+    content = {entry for entry in names_in(dist, name) if ".dist-info/" not in entry}
+    if package is None:
+        assert content == set()
+        return
+    source = DISTRIBUTIONS[name] / "src"
+    assert content == {str(path.relative_to(source)) for path in files() if path.is_relative_to(source)}
+    assert f"{package}/py.typed" in content
+
+
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_a_wheel_carries_licence_and_readme(dist, name):
+    assert any(entry.endswith(".dist-info/licenses/LICENSE") for entry in names_in(dist, name))
+    head = metadata(dist, name)
+    assert head["License-Expression"] == "BSD-3-Clause"
+    assert head["Description-Content-Type"].startswith("text/markdown")
+    assert str(head.get_payload()).startswith(f"# {'MolExp' if name == 'molexp' else name}\n")
+
+
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_a_source_distribution_leaves_tests_and_tools_out(dist, name):
+    archive = next(dist.glob(f"{name.replace('-', '_')}-*.tar.gz"))
+    with tarfile.open(archive) as tar:
+        below = {member.split("/", 1)[1] for member in tar.getnames() if "/" in member}
+    assert {"LICENSE", "README.md", "pyproject.toml", "PKG-INFO"} <= below
+    assert not [
+        entry for entry in below if entry.startswith(("tests", "docs", "benchmarks", "examples", "tools", ".ci"))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "needed"),
+    [
+        ("molexp", {"molexp-core", "molexp-fs"}),
+        ("molexp-core", {"attrs", "cattrs", "msgspec", "packaging", "platformdirs", "pluggy"}),
+        ("molexp-fs", {"molexp-core"}),
+    ],
+)
+def test_a_distribution_requires_no_more_than_the_design_gives_it(dist, name, needed):
+    requirements = map(Requirement, metadata(dist, name).get_all("Requires-Dist") or ())
+    assert {r.name for r in requirements if r.marker is None or r.marker.evaluate({"extra": ""})} == needed
+
+
+class CleanEnvironment:
+    """An environment with the wheels asked for, what they require, and nothing else."""
+
+    def __init__(self, folder: Path, dist: Path, *names: str) -> None:
+        self.folder = folder
+        uv("venv", "--python", sys.executable, folder / "venv", cwd=folder)
+        self.python = folder / "venv" / "bin" / "python"
+        wheels = [wheel(dist, name) for name in names]
+        # In a folder of its own: nothing of the workspace that we come from. Our wheels are all given by path, so that
+        # an index never has a say in them.
+        pins = ("--constraint", ROOT / "constraints.txt")
+        uv("pip", "install", "--python", self.python, *pins, *wheels, cwd=folder)
+
+    def run(self, script: str) -> str:
+        done = subprocess.run(
+            [self.python, "-I", "-c", script], cwd=self.folder, capture_output=True, text=True, check=False, timeout=120
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+TRACK = """
+import molexp as me
+ws = me.Workspace({url!r})
+with ws.Project("metals").Experiment("cu", params={{"a": 3.6}}).Run(id="first").start() as ctx:
+    ctx.set_result("energy", -3.7)
+    ctx.artifact.save("volumes.json", [1, 2, 3])
+    ctx.log("relax").append("done")
+run = ws.run("metals/cu/first")
+print(run.status, run.results["energy"], [row.id for row in ws.catalog.runs(status="succeeded")])
+"""
+TRACKED = "succeeded -3.7 ['first']\n"
+
+
+@pytest.fixture(scope="module")
+def core_alone(dist, tmp_path_factory) -> CleanEnvironment:
+    return CleanEnvironment(tmp_path_factory.mktemp("core"), dist, "molexp-core")
+
+
+def test_the_core_alone_tracks_runs_in_memory(core_alone):
+    assert core_alone.run(TRACK.format(url="memory://lab")) == TRACKED
+
+
+def test_the_core_alone_names_the_package_that_opens_folders(core_alone):
+    script = """
+import molexp as me
+from molexp.errors import PluginMissingError
+try:
+    me.Workspace("./lab").materialize()
+except PluginMissingError as error:
+    print(error)
+"""
+    assert "pip install molexp-fs" in core_alone.run(script)
+    assert not (core_alone.folder / "lab").exists()
+
+
+def test_the_core_alone_names_the_package_for_s3(core_alone):
+    script = """
+import molexp as me
+from molexp.errors import PluginMissingError
+try:
+    me.Workspace("s3://bucket/lab").materialize()
+except PluginMissingError as error:
+    print(error)
+"""
+    assert "molexp-s3-store" in core_alone.run(script)
+
+
+def test_the_core_alone_has_no_other_packages(core_alone):
+    script = "from importlib.metadata import distributions; print(*sorted(d.name for d in distributions()))"
+    assert set(core_alone.run(script).split()) == {
+        "attrs",
+        "cattrs",
+        "molexp-core",
+        "msgspec",
+        "packaging",
+        "platformdirs",
+        "pluggy",
+        "typing_extensions",
+    }
+
+
+@pytest.mark.parametrize("names", [("molexp-core", "molexp-fs"), tuple(DISTRIBUTIONS)], ids="+".join)
+def test_with_storage_for_file_systems_runs_are_tracked_in_a_folder(dist, tmp_path, names):
+    environment = CleanEnvironment(tmp_path, dist, *names)
+    assert environment.run(TRACK.format(url="./lab")) == TRACKED
+    assert (tmp_path / "lab" / "projects" / "metals" / "experiments" / "cu" / "runs" / "first" / "run.json").is_file()

@@ -1,0 +1,38 @@
+"""The repository that the tests run in: its files, its distributions."""
+
+from __future__ import annotations
+
+import subprocess
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+LEFT_BY_TOOLS = {".git", ".venv", "__pycache__", "build", "dist", "lab"}
+
+DISTRIBUTIONS = {"molexp": ROOT, "molexp-core": ROOT / "molexp-core", "molexp-fs": ROOT / "molexp-fs"}
+
+
+@cache
+def files() -> tuple[Path, ...]:
+    """What is committed, or would be: tracked and new files, less the ignored ones."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+    )
+    if listed.returncode == 0:
+        found = [ROOT / name for name in listed.stdout.decode().split("\0") if name]
+    else:  # an exported tree
+        found = [path for path in ROOT.rglob("*") if not is_left_by_tools(path.relative_to(ROOT))]
+    return tuple(sorted(path for path in found if path.is_file()))
+
+
+def is_left_by_tools(path: Path) -> bool:
+    return path.name == "uv.lock" or any(part in LEFT_BY_TOOLS or part.endswith("_cache") for part in path.parts)
+
+
+def pyproject(distribution: str) -> dict[str, Any]:
+    return tomllib.loads((DISTRIBUTIONS[distribution] / "pyproject.toml").read_text(encoding="utf-8"))

@@ -1,0 +1,234 @@
+"""Stores that are wrong in one way each, and the kit run on them; `test_kit_catches_broken_stores.py` starts it.
+
+Not collected by itself: most of what is in here fails, on purpose.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from molexp.contracts import Listing, Stat, Store
+from molexp.errors import InvalidKeyError, KeyExistsError
+from molexp_fs import LocalStore
+from tests.stores.test_local import LocalStoreTests
+
+
+class Broken(LocalStoreTests, abstract=True):
+    kind: type[LocalStore] = LocalStore
+    shared_by_processes = False
+
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> Store:
+        return self.kind.open(str(tmp_path / "lab"), {})
+
+
+class TestNothingBroken(Broken):
+    pass
+
+
+class LostWrite(LocalStore):
+    def write(self, key: str, data: bytes) -> None:
+        if not self.exists(key):
+            super().write(key, data)
+
+
+class TestLostWrite(Broken):
+    kind = LostWrite
+
+
+class CheckThenWrite(LocalStore):
+    def create(self, key: str, data: bytes) -> None:
+        if self.exists(key):
+            raise KeyExistsError(key, url=self.url)
+        super().write(key, data)
+
+
+class TestCheckThenWrite(Broken):
+    kind = CheckThenWrite
+
+
+class OverwritingCreate(LocalStore):
+    def create(self, key: str, data: bytes) -> None:
+        super().write(key, data)
+
+
+class TestOverwritingCreate(Broken):
+    kind = OverwritingCreate
+
+
+class TornWrite(LocalStore):
+    def write(self, key: str, data: bytes) -> None:
+        path = self.local_path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb", buffering=0) as file:
+            file.write(data[: len(data) // 2])
+            file.write(data[len(data) // 2 :])
+
+
+class TestTornWrite(Broken):
+    kind = TornWrite
+
+
+class TornCreate(LocalStore):
+    def create(self, key: str, data: bytes) -> None:
+        path = self.local_path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            file = path.open("xb", buffering=0)
+        except FileExistsError:
+            raise KeyExistsError(key, url=self.url) from None
+        with file:
+            for start in range(0, len(data), 1000):
+                file.write(data[start : start + 1000])
+
+
+class TestTornCreate(Broken):
+    kind = TornCreate
+
+
+class StaleList(LocalStore):
+    """Remembers a listing until it changes something itself."""
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.seen: dict[str, list[Stat]] = {}
+
+    def list(self, prefix: str = "") -> Iterator[Stat]:
+        if prefix not in self.seen:
+            self.seen[prefix] = [*super().list(prefix)]
+        return iter(self.seen[prefix])
+
+    def write(self, key: str, data: bytes) -> None:
+        super().write(key, data)
+        self.seen.clear()
+
+
+class TestStaleList(Broken):
+    kind = StaleList
+
+
+class PrefixConfusion(LocalStore):
+    """Takes a prefix for text."""
+
+    def list(self, prefix: str = "") -> Iterator[Stat]:
+        if prefix:
+            super().list(prefix)
+        return (stat for stat in super().list() if stat.key.startswith(prefix))
+
+
+class TestPrefixConfusion(Broken):
+    kind = PrefixConfusion
+
+
+class ShortListing(LocalStore):
+    """Forgets that there is a second page."""
+
+    def children(self, prefix: str = "") -> Listing:
+        found = super().children(prefix)
+        return Listing(found.entries[:1000], found.folders[:1000])
+
+
+class TestShortListing(Broken):
+    kind = ShortListing
+
+
+class _InPlace:
+    def __init__(self, path: Path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.file = path.open("wb")
+
+    def write(self, data: bytes) -> int:
+        return self.file.write(data)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.file.close()
+
+
+class StreamInPlace(LocalStore):
+    def open_write(self, key: str, *, exclusive: bool = False) -> Any:
+        if exclusive:
+            return super().open_write(key, exclusive=True)
+        return _InPlace(self.local_path(key))
+
+
+class TestStreamInPlace(Broken):
+    kind = StreamInPlace
+
+
+class TrustingAppend(LocalStore):
+    """Keeps the path unchecked, and makes a file that was renamed away anew."""
+
+    def append(self, key: str, data: bytes) -> None:
+        path = self.locate("x")[:-1] + key
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "ab") as file:
+            file.write(data)
+
+
+class TestTrustingAppend(Broken):
+    kind = TrustingAppend
+
+
+class OverwritingRename(LocalStore):
+    def rename(self, key: str, new: str) -> None:
+        self.stat(key)
+        target = self.local_path(new)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(self.local_path(key), target)
+
+
+class TestOverwritingRename(Broken):
+    kind = OverwritingRename
+
+
+class BoastfulStore(LocalStore):
+    """Declares what it cannot do."""
+
+    def symlink_from(self, path: Path, key: str) -> None:
+        raise self._unsupported("symlink files", "symlink")
+
+
+class TestBoastfulStore(Broken):
+    kind = BoastfulStore
+
+
+class SecretiveStore(LocalStore):
+    """Does what it does not declare."""
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.capabilities = frozenset()
+
+
+class TestSecretiveStore(Broken):
+    kind = SecretiveStore
+
+
+class CarelessStore(LocalStore):
+    """Ignores options, and lets its errors carry what nobody should see."""
+
+    @classmethod
+    def open(cls, url: str, options: Mapping[str, Any]):
+        return super().open(url, {})
+
+    def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
+        try:
+            return super().read(key, start, length)
+        except InvalidKeyError:
+            raise
+        except Exception as error:
+            error.args = (f"{error.args[0]} (password: hunter2)",)
+            raise
+
+
+class TestCarelessStore(Broken):
+    kind = CarelessStore
+    secrets = ("hunter2",)
