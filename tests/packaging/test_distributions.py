@@ -8,14 +8,16 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from collections.abc import Iterable
 from email.message import Message
 from email.parser import HeaderParser
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 
-from tests.repository import DISTRIBUTIONS, ROOT, files
+from tests.repository import DISTRIBUTIONS, ROOT, files, pyproject
 
 UV = os.environ.get("UV") or shutil.which("uv")
 pytestmark = pytest.mark.skipif(UV is None, reason="uv builds the wheels and environments, and is not installed")
@@ -109,15 +111,16 @@ def test_a_distribution_requires_no_more_than_the_design_gives_it(dist, name, ne
 class CleanEnvironment:
     """An environment with the wheels asked for, what they require, and nothing else."""
 
-    def __init__(self, folder: Path, dist: Path, *names: str) -> None:
+    def __init__(self, folder: Path, dist: Path, *names: str, pins: Iterable[str] | None = None) -> None:
+        """`pins` are further requirements; without them, constraints.txt pins everything."""
         self.folder = folder
         uv("venv", "--python", sys.executable, folder / "venv", cwd=folder)
         self.python = folder / "venv" / "bin" / "python"
         wheels = [wheel(dist, name) for name in names]
         # In a folder of its own: nothing of the workspace that we come from. Our wheels are all given by path, so that
         # an index never has a say in them.
-        pins = ("--constraint", ROOT / "constraints.txt")
-        uv("pip", "install", "--python", self.python, *pins, *wheels, cwd=folder)
+        chosen = ["--constraint", str(ROOT / "constraints.txt")] if pins is None else [*pins]
+        uv("pip", "install", "--python", self.python, *chosen, *wheels, cwd=folder)
 
     def run(self, script: str) -> str:
         done = subprocess.run(
@@ -193,3 +196,16 @@ def test_with_storage_for_file_systems_runs_are_tracked_in_a_folder(dist, tmp_pa
     environment = CleanEnvironment(tmp_path, dist, *names)
     assert environment.run(TRACK.format(url="./lab")) == TRACKED
     assert (tmp_path / "lab" / "projects" / "metals" / "experiments" / "cu" / "runs" / "first" / "run.json").is_file()
+
+
+@pytest.mark.soak
+def test_the_oldest_versions_that_we_admit_will_do(dist, tmp_path):
+    tools = [f"{tool}=={version(tool)}" for tool in ("hypothesis", "numpy", "pandas", "pytest")]
+    bounds = map(Requirement, pyproject("molexp-core")["project"]["dependencies"])
+    oldest = [f"{bound.name}=={next(iter(bound.specifier)).version}" for bound in bounds]
+    environment = CleanEnvironment(tmp_path, dist, "molexp-core", "molexp-fs", pins=[*oldest, *tools])
+    assert environment.run(TRACK.format(url="./lab")) == TRACKED
+    suites = [ROOT / "tests" / area for area in ("plugins", "values")]
+    command: list[str | Path] = [environment.python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *suites]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-5000:]

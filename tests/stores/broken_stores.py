@@ -6,9 +6,10 @@ Not collected by itself: most of what is in here fails, on purpose.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -16,6 +17,27 @@ from molexp.contracts import Listing, Stat, Store
 from molexp.errors import InvalidKeyError, KeyExistsError
 from molexp_fs import LocalStore
 from tests.stores.test_local import LocalStoreTests
+
+
+class Meeting:
+    """Lets one thread stop between two steps until others have passed, so that what can go wrong does."""
+
+    def __init__(self) -> None:
+        self.passed = 0
+        self.met = False
+        self.changed = threading.Condition()
+
+    def passing(self) -> None:
+        with self.changed:
+            self.passed += 1
+            self.changed.notify_all()
+
+    def wait(self, others: int) -> None:
+        if self.met or threading.active_count() == 1:
+            return
+        with self.changed:
+            enough = self.passed + others
+            self.met = self.changed.wait_for(lambda: self.passed >= enough, timeout=1)
 
 
 class Broken(LocalStoreTests, abstract=True):
@@ -42,9 +64,14 @@ class TestLostWrite(Broken):
 
 
 class CheckThenWrite(LocalStore):
+    meeting = Meeting()
+
     def create(self, key: str, data: bytes) -> None:
-        if self.exists(key):
+        there = self.exists(key)
+        self.meeting.passing()
+        if there:
             raise KeyExistsError(key, url=self.url)
+        self.meeting.wait(1)
         super().write(key, data)
 
 
@@ -61,20 +88,40 @@ class TestOverwritingCreate(Broken):
     kind = OverwritingCreate
 
 
-class TornWrite(LocalStore):
+class _Torn(LocalStore):
+    """Its files are written in two steps."""
+
+    meeting: Meeting
+
+    def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
+        try:
+            return super().read(key, start, length)
+        finally:
+            self.meeting.passing()
+
+    def fill(self, file: IO[bytes], data: bytes) -> None:
+        file.write(data[: len(data) // 2])
+        self.meeting.wait(4)  # of three readers, at least one has begun to read after the first step
+        file.write(data[len(data) // 2 :])
+
+
+class TornWrite(_Torn):
+    meeting = Meeting()
+
     def write(self, key: str, data: bytes) -> None:
         path = self.local_path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb", buffering=0) as file:
-            file.write(data[: len(data) // 2])
-            file.write(data[len(data) // 2 :])
+            self.fill(file, data)
 
 
 class TestTornWrite(Broken):
     kind = TornWrite
 
 
-class TornCreate(LocalStore):
+class TornCreate(_Torn):
+    meeting = Meeting()
+
     def create(self, key: str, data: bytes) -> None:
         path = self.local_path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -83,8 +130,7 @@ class TornCreate(LocalStore):
         except FileExistsError:
             raise KeyExistsError(key, url=self.url) from None
         with file:
-            for start in range(0, len(data), 1000):
-                file.write(data[start : start + 1000])
+            self.fill(file, data)
 
 
 class TestTornCreate(Broken):

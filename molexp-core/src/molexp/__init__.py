@@ -16,22 +16,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from molexp import errors
-from molexp._record.assets import (
-    ArtifactAsset,
-    Asset,
-    CheckpointAsset,
-    DataAsset,
-    ErrorTraceAsset,
-    ExecutionStateAsset,
-    LogAsset,
-    MetricsAsset,
-    Producer,
-    UnknownAsset,
-)
-from molexp._record.context import Context, RunContext
 from molexp._record.experiment import Experiment, Runs
 from molexp._record.project import Project
-from molexp._record.reports import Finding, Report
 from molexp._record.rows import Rows
 from molexp._record.run import Run
 from molexp._record.workspace import Workspace
@@ -40,8 +26,22 @@ from molexp.contracts import AssetKind
 from molexp.errors import *  # noqa: F403 - every error is importable from here too
 
 if TYPE_CHECKING:
+    from molexp._record.assets import (
+        ArtifactAsset,
+        Asset,
+        CheckpointAsset,
+        DataAsset,
+        ErrorTraceAsset,
+        ExecutionStateAsset,
+        LogAsset,
+        MetricsAsset,
+        Producer,
+        UnknownAsset,
+    )
     from molexp._record.catalog.catalog import Catalog, RunRow
+    from molexp._record.context import Context, RunContext
     from molexp._record.data import DataAssets
+    from molexp._record.reports import Finding, Report
     from molexp.hookspecs import hookimpl
     from molexp.plugins import PluginManager
 
@@ -79,20 +79,34 @@ __all__ += errors.__all__
 
 __version__ = "0.1.0"
 
-_LATE = {  # what costs time to import, and where it is
-    "Catalog": "molexp._record.catalog.catalog",
-    "RunRow": "molexp._record.catalog.catalog",
-    "DataAssets": "molexp._record.data",
-    "PluginManager": "molexp.plugins",
-    "hookimpl": "molexp.hookspecs",
+_LATE = {  # what costs time to import, by where it is
+    "molexp._record.assets": (
+        "ArtifactAsset",
+        "Asset",
+        "CheckpointAsset",
+        "DataAsset",
+        "ErrorTraceAsset",
+        "ExecutionStateAsset",
+        "LogAsset",
+        "MetricsAsset",
+        "Producer",
+        "UnknownAsset",
+    ),
+    "molexp._record.catalog.catalog": ("Catalog", "RunRow"),
+    "molexp._record.context": ("Context", "RunContext"),
+    "molexp._record.data": ("DataAssets",),
+    "molexp._record.reports": ("Finding", "Report"),
+    "molexp.hookspecs": ("hookimpl",),
+    "molexp.plugins": ("PluginManager",),
 }
+_HOME = {name: module for module, names in _LATE.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LATE:
+    if name in _HOME:
         from importlib import import_module
 
-        return getattr(import_module(_LATE[name]), name)
+        return getattr(import_module(_HOME[name]), name)
     raise AttributeError(f"module 'molexp' has no attribute {name!r}")
 
 

@@ -36,8 +36,16 @@ def write_all(fd: int, data: bytes) -> None:
             done += os.write(fd, view[done:])
 
 
-def read_all(fd: int, start: int, length: int | None) -> bytes:
-    """Read `length` bytes from `start`, or what there is of them."""
+def read(path: str, start: int, length: int | None) -> bytes:
+    """Return `length` bytes of the file `path` from `start`, or what there is of them."""
+    fd = os.open(path, os.O_RDONLY | BINARY)
+    try:
+        return _read_all(fd, start, length)
+    finally:
+        os.close(fd)
+
+
+def _read_all(fd: int, start: int, length: int | None) -> bytes:
     there = os.fstat(fd).st_size - start
     want = there if length is None else min(there, length)
     if want <= 0:

@@ -33,7 +33,8 @@ class Naming:
 
     def create(self, path: str, data: bytes) -> None:
         """Create `path` with `data`, exclusively."""
-        if self.nameless and self._create_nameless(path, data):
+        if self.nameless and (fd := self._create_nameless(path, data, _NAMELESS)) is not None:
+            os.close(fd)
             return
         temp = files.temp_path(path)
         files.write_new(temp, data, durable=self.durable)
@@ -82,25 +83,32 @@ class Naming:
         self._flush(target)
         self._flush(path)
 
-    def open_append(self, path: str, *, exclusive: bool) -> int:
-        """Open `path` for appending, creating it if it is not there; with `exclusive`, only then."""
+    def open_append(self, path: str, *, exclusive: bool, first: bytes) -> int:
+        """Open `path` for appending, creating it if it is not there; with `exclusive`, only then, and with `first`."""
+        if exclusive and first:
+            if self.nameless and (fd := self._create_nameless(path, first, _NAMELESS | os.O_APPEND)) is not None:
+                return fd
+            self.create(path, first)
+            return os.open(path, files.APPEND)
         fd = os.open(path, files.APPEND | os.O_CREAT | (os.O_EXCL if exclusive else 0), 0o666)
         try:
+            if first:
+                files.write_all(fd, first)
             self._flush(path)
         except BaseException:
             os.close(fd)
             raise
         return fd
 
-    def _create_nameless(self, path: str, data: bytes) -> bool:
-        """Create `path` without a temporary name; False if that is not possible here."""
+    def _create_nameless(self, path: str, data: bytes, flags: int) -> int | None:
+        """Create `path` without a temporary name and return it open; None if that is not possible here."""
         try:
-            fd = os.open(path[: path.rfind("/")] or "/", _NAMELESS, 0o666)
+            fd = os.open(path[: path.rfind("/")] or "/", flags, 0o666)
         except OSError as error:
             if error.errno not in NO_TMPFILE:
                 raise
             self.nameless = False
-            return False
+            return None
         try:
             files.write_all(fd, data)
             if self.durable:
@@ -113,12 +121,14 @@ class Naming:
                 raise
             except OSError:
                 self.nameless = False  # no /proc, or such links denied; the other way works or meets the same error
-                return False
-        finally:
+                os.close(fd)
+                return None
+            if self.durable:
+                self._flush(path)
+        except BaseException:
             os.close(fd)
-        if self.durable:
-            self._flush(path)
-        return True
+            raise
+        return fd
 
     @staticmethod
     def _link(path: str, new: str) -> bool:

@@ -5,27 +5,27 @@ from __future__ import annotations
 import errno
 import os
 import stat as modes
-import time
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import IO, Any, ClassVar, Literal, Self, get_args
 
 from molexp.contracts import Appender, Capability, Listing, Stat, Store, StreamWriter, check_key
-from molexp.errors import InvalidKeyError, KeyExistsError, KeyMovedError, KeyNotFoundError, StoreError
+from molexp.errors import KeyExistsError, KeyMovedError, KeyNotFoundError, StoreError
 from molexp_fs import _files as files
-from molexp_fs import _walk
+from molexp_fs import _housekeeping, _walk
 from molexp_fs._errors import NO_LINK, Action, translate
+from molexp_fs._files import TEMP_PREFIX
+from molexp_fs._keys import check_local, folded
 from molexp_fs._location import folder_of, url_of
 from molexp_fs._naming import Naming
 from molexp_fs._streams import FileAppender, FileWriter
 
 Durability = Literal["never", "end", "always"]
 
-_READ = os.O_RDONLY | files.BINARY
+_WINDOWS = os.name == "nt"
 _TRIES = 8  # how often a writer makes its folder anew while somebody else removes it
-_NOT_ON_WINDOWS = frozenset('<>:"|?*')
+_REMEMBERED = 4096  # folders that a store remembers to have used
 
 
 class LocalStore(Store):
@@ -63,6 +63,8 @@ class LocalStore(Store):
         self._base = folder.replace(os.sep, "/").rstrip("/") + "/"
         self._always = durability == "always"
         self._naming = Naming(durable=self._always)
+        self._used: set[str] = set()  # folders that something was made in
+        self._synced: set[str] = set()  # folders whose own names are known to be on the disk
 
     @classmethod
     def open(cls, url: str, options: Mapping[str, Any]) -> Self:
@@ -101,12 +103,14 @@ class LocalStore(Store):
         """
         path = self._path(key)
         try:
-            return _read(path, start, length)
+            return files.read(path, start, length)
         except OSError as error:
             if error.errno != getattr(errno, "ESTALE", None):
                 raise self._error(error, key, "read") from error
         try:
-            return _read(path, start, length)  # replaced on an NFS server between open and read: the new one is there
+            return files.read(
+                path, start, length
+            )  # replaced on an NFS server between open and read: the new one is there
         except OSError as error:
             raise self._error(error, key, "read") from error
 
@@ -129,7 +133,7 @@ class LocalStore(Store):
             KeyExistsError: something is there. Nothing was changed.
             StoreError: nothing was changed.
         """
-        path = self._path(key)
+        path = self._path_to_make(key)
         try:
             self._naming.create(path, data)
         except OSError as error:
@@ -227,11 +231,11 @@ class LocalStore(Store):
         """The path of the file, in the notation of this operating system."""
         return self._path(key).replace("/", os.sep)
 
-    def sync(self, keys: Iterable[str]) -> None:
-        """Make `keys`, and the names they bear, survive a power loss, unless `durability` is ``"never"``.
+    def sync(self, keys: Iterable[str], *, content: bool = True, names: bool = True) -> None:
+        """Make `keys` survive a power loss, unless `durability` is ``"never"``.
 
-        Flushes each file, and each folder from there up to the one that holds the store's own, once. What was
-        deleted meanwhile is passed over; that it is gone is made durable as well.
+        Flushes each file and each folder that names one, once, and the folders above those, up to the one that holds
+        the store's own, when this store first sees them. What was deleted meanwhile is passed over.
 
         Raises:
             StoreError: it could not be flushed, and a power loss may lose it.
@@ -239,17 +243,30 @@ class LocalStore(Store):
         if self.durability != "end":
             return  # "always" has done so already
         paths = dict.fromkeys(map(self._path, keys))
-        folders: dict[str, None] = {}
-        for path in paths:
-            self._flush(files.sync_file, path)
-            folder = files.folder_of_path(path)
-            while len(folder) >= len(self._base) - 1 and folder not in folders:
-                folders[folder] = None
-                folder = os.path.dirname(folder)
-        for folder in sorted(folders, key=len, reverse=True):
-            self._flush(files.sync_folder, folder)
-        with suppress(PermissionError):  # above the store, where we may have no business
-            files.sync_folder(os.path.dirname(self._base[:-1]) or "/")
+        if content:
+            for path in paths:
+                self._flush(files.sync_file, path)
+        if names:
+            self._sync_folders(dict.fromkeys(map(files.folder_of_path, paths)))
+
+    def _sync_folders(self, folders: Iterable[str]) -> None:
+        due = dict.fromkeys(folders)
+        new: list[str] = []
+        for folder in tuple(due):
+            while folder not in self._synced and len(folder) >= len(self._base) - 1:
+                new.append(folder)
+                self._synced.add(folder)
+                folder = os.path.dirname(folder) or "/"
+                due[folder] = None
+        if len(self._synced) >= _REMEMBERED:
+            self._synced.clear()
+        try:
+            for folder in sorted(due, key=len, reverse=True):
+                with suppress(PermissionError) if len(folder) < len(self._base) - 1 else nullcontext():
+                    self._flush(files.sync_folder, folder)  # above the store we may have no business
+        except BaseException:
+            self._synced.difference_update(new)
+            raise
 
     # -------------------------------------------------------------------------------------------------- capabilities
 
@@ -285,24 +302,25 @@ class LocalStore(Store):
         if now.st_ino != wrote.st_ino or now.st_dev != wrote.st_dev:
             raise KeyMovedError(key, url=self.url)
 
-    def open_append(self, key: str, *, exclusive: bool = False) -> Appender:
-        """Open `key` for appending by its only writer, creating it if it is not there.
+    def open_append(self, key: str, *, exclusive: bool = False, first: bytes = b"") -> Appender:
+        """Open `key` for appending by its only writer, creating it if it is not there, and append `first`.
 
         Raises:
             KeyExistsError: with `exclusive`, something is there.
             StoreError: it cannot be opened.
         """
-        path = self._path(key)
-        opened: list[int] = []
-
-        def act() -> None:
-            opened.append(self._naming.open_append(path, exclusive=exclusive))
-
+        path = self._path_to_make(key)
         try:
-            act()
+            fd = self._naming.open_append(path, exclusive=exclusive, first=first)
         except OSError as error:
-            self._retry(error, key, path, act)
-        return FileAppender(opened[0], key, self.url, self._always)
+            opened: list[int] = []
+
+            def again() -> None:
+                opened.append(self._naming.open_append(path, exclusive=exclusive, first=first))
+
+            self._retry(error, key, path, again)
+            fd = opened[0]
+        return FileAppender(fd, key, self.url, self._always)
 
     def rename(self, key: str, new: str) -> None:
         """Rename `key` to `new`, which must not exist.
@@ -321,7 +339,7 @@ class LocalStore(Store):
                 raise KeyNotFoundError(key, url=self.url)
         except OSError as error:
             raise self._error(error, key, "rename") from error
-        if _folded(key) == _folded(new):
+        if folded(key) == folded(new):
             raise KeyExistsError(new, url=self.url)  # where case does not matter, both are one file
         try:
             self._naming.rename(path, target)
@@ -387,10 +405,7 @@ class LocalStore(Store):
             older_than: seconds since they were last written to, on the clock of the file system. A stream that is
                 still in use may pause; leave it a day.
         """
-        now = self._now()
-        for name, found in _walk.leftovers(self._base):
-            if now - found.st_mtime > older_than:
-                yield name
+        return _housekeeping.leftovers(self._base, older_than)
 
     def remove_leftovers(self, older_than: float) -> int:
         """Remove what `leftovers` names and return how many there were.
@@ -414,17 +429,35 @@ class LocalStore(Store):
 
         Safe at any time: a writer whose folder vanishes makes it again.
         """
-        _walk.prune(self._base, self._path(prefix) if prefix else self._base)
+        _housekeeping.prune(self._base, self._path(prefix) if prefix else self._base)
 
     # ------------------------------------------------------------------------------------------------------- the work
 
     def _path(self, key: str) -> str:
         check_key(key)
-        if files.TEMP_PREFIX in key and f"/{files.TEMP_PREFIX}" in f"/{key}":
-            raise InvalidKeyError(key, f"names that begin with {files.TEMP_PREFIX!r} are those of temporary files")
-        if os.name == "nt":
-            _check_windows(key)
+        if TEMP_PREFIX in key or _WINDOWS:
+            check_local(key)
         return self._base + key
+
+    def _path_to_make(self, key: str) -> str:
+        """The path of a key that is about to be made, its folder with it if this store has not used that before.
+
+        Whether a folder is there is only a guess: it costs one call where it is new, which looking first would not
+        save, and `_retry` is there for the rest.
+        """
+        path = self._path(key)
+        folder = path[: path.rfind("/")]
+        if folder not in self._used:
+            if len(self._used) >= _REMEMBERED:
+                self._used.clear()
+            try:
+                os.mkdir(folder)
+                if self._always:
+                    files.sync_folder(os.path.dirname(folder))
+            except OSError:
+                pass  # it is there already; or whoever makes the file meets the same error
+            self._used.add(folder)
+        return path
 
     def _retry(self, error: OSError, key: str, path: str, act: Callable[[], None]) -> None:
         """Remove what stood in the way of writing to `path`, and `act` again.
@@ -461,18 +494,6 @@ class LocalStore(Store):
         except OSError as error:
             raise self._error(error, path[len(self._base) :], "write") from error
 
-    def _now(self) -> float:
-        """The clock that stamps our files: a file server's may differ from this machine's."""
-        temp = files.temp_path(self._base + "x")
-        try:
-            files.claim(temp)
-        except OSError:
-            return time.time()  # nothing can be written there, so nothing will be removed either
-        try:
-            return os.stat(temp).st_mtime
-        finally:
-            files.remove(temp)
-
     def _error(self, error: OSError, key: str, action: Action) -> StoreError:
         return translate(error, key, self.url, action)
 
@@ -484,21 +505,3 @@ def _capabilities() -> frozenset[Capability]:
     if hasattr(os, "symlink"):
         found.add("symlink")
     return frozenset(found)
-
-
-def _read(path: str, start: int, length: int | None) -> bytes:
-    fd = os.open(path, _READ)
-    try:
-        return files.read_all(fd, start, length)
-    finally:
-        os.close(fd)
-
-
-def _folded(key: str) -> str:
-    return unicodedata.normalize("NFC", key).casefold()
-
-
-def _check_windows(key: str) -> None:
-    for segment in key.split("/"):
-        if _NOT_ON_WINDOWS.intersection(segment) or segment[-1] in ". ":
-            raise InvalidKeyError(key, f"Windows has no file called {segment!r}")

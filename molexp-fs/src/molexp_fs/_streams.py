@@ -85,7 +85,9 @@ class FileAppender:
         if self._fd < 0:
             raise ValueError(f"The appender of {self._key!r} is closed.")
         try:
-            write_all(self._fd, data)
+            done = os.write(self._fd, data)
+            if done != len(data):
+                write_all(self._fd, data[done:])
             if self._durable:
                 os.fsync(self._fd)
         except OSError as error:

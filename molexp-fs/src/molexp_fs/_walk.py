@@ -11,7 +11,8 @@ from molexp_fs._errors import translate
 from molexp_fs._files import TEMP_PREFIX
 
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\\]")
-_GONE = (FileNotFoundError, NotADirectoryError)
+GONE = (FileNotFoundError, NotADirectoryError)
+"""What a folder answers that is not there."""
 
 
 def describe(key: str, found: os.stat_result) -> Stat:
@@ -33,38 +34,7 @@ def walk(base: str, prefix: str, url: str) -> Iterator[Stat]:
         at = waiting.pop()
         files, folders = _level(base, at, url)
         yield from files
-        waiting.extend(_join(at, name) for name in folders)
-
-
-def leftovers(base: str, prefix: str = "") -> Iterator[tuple[str, os.stat_result]]:
-    """Yield the temporary files below `prefix`; symbolic links are not followed: they may lead out of the store."""
-    try:
-        with os.scandir(base + prefix) as entries:
-            found = list(entries)
-    except _GONE:
-        return
-    for entry in found:
-        if entry.is_dir(follow_symlinks=False):
-            yield from leftovers(base, _join(prefix, entry.name))
-        elif entry.name.startswith(TEMP_PREFIX):
-            try:
-                yield _join(prefix, entry.name), entry.stat(follow_symlinks=False)
-            except FileNotFoundError:
-                continue  # its writer has just finished
-
-
-def prune(base: str, folder: str) -> bool:
-    """Remove the empty folders in `folder`, and itself if nothing is left; return whether it is gone."""
-    try:
-        with os.scandir(folder) as entries:
-            inner = [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
-        for path in inner:
-            prune(base, path)
-        if folder != base:
-            os.rmdir(folder)  # refuses a folder with anything in it
-    except OSError:
-        return False
-    return True
+        waiting.extend(join(at, name) for name in folders)
 
 
 def _level(base: str, prefix: str, url: str) -> tuple[list[Stat], list[str]]:
@@ -75,7 +45,7 @@ def _level(base: str, prefix: str, url: str) -> tuple[list[Stat], list[str]]:
             for entry in entries:
                 if _is_ours(entry.name):
                     _sort(entry, base, prefix, files, folders)
-    except _GONE:
+    except GONE:
         return files, folders
     except OSError as error:
         raise translate(error, prefix, url, "list") from error
@@ -85,7 +55,7 @@ def _level(base: str, prefix: str, url: str) -> tuple[list[Stat], list[str]]:
 def _sort(entry: os.DirEntry[str], base: str, prefix: str, files: list[Stat], folders: list[str]) -> None:
     try:
         if entry.is_file():
-            files.append(describe(_join(prefix, entry.name), entry.stat()))
+            files.append(describe(join(prefix, entry.name), entry.stat()))
         elif entry.is_dir() and not (entry.is_symlink() and _loops(entry.path, base, prefix)):
             folders.append(entry.name)
     except FileNotFoundError:
@@ -116,7 +86,8 @@ def _loops(path: str, base: str, prefix: str) -> bool:
     return any(os.path.samestat(target, os.stat(way)) for way in ways)
 
 
-def _join(prefix: str, name: str) -> str:
+def join(prefix: str, name: str) -> str:
+    """Return the key or folder `name` in the folder `prefix`."""
     return f"{prefix}/{name}" if prefix else name
 
 

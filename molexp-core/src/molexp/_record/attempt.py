@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from molexp._record import keys
-from molexp._record.attempts import end_document, end_key, read_attempts
+from molexp._record.attempts import end_document, end_key, read_attempts, settle_replacements
 from molexp._record.events import EventLog
 from molexp._record.fold import AttemptFacts, Contents, fold_run
 from molexp._record.reading import read_edits
@@ -41,7 +41,7 @@ class Attempt:
     """The coordinator's side of one attempt. Belongs to the process that claimed it, and is inert in a forked one."""
 
     def __init__(
-        self, store: Store, process: Process, path: str, number: int, claim: Mapping[str, Any], claim_size: int
+        self, store: Store, process: Process, path: str, number: int, claim: Mapping[str, Any], log: EventLog
     ) -> None:
         self.store = store
         self.process = process
@@ -57,12 +57,13 @@ class Attempt:
         self.on_cancel: Callable[[], None] | None = None
         self._claim = claim
         self._pid = process.pid
-        self._log = EventLog(store, f"{self.folder}/executions", number, claim["token"], claim_size)
+        self._log = log
         self._handles: list[Handle] = []
         self._payload_keys: list[str] = []
         self._beats = 0
         self._stop: MolexpError | None = None
         self.closed = False
+        self._halted = False  # closed, or asked to stop: nothing is recorded any more
         process.heart.add(self)
 
     # ------------------------------------------------------------------------------------------------------ recording
@@ -80,12 +81,13 @@ class Attempt:
             RunSupersededError: somebody else ended it.
             RunCancelledError: it was asked to stop.
         """
+        if not self._halted and os.getpid() == self._pid:
+            return
         if os.getpid() != self._pid:
             raise ContextClosedError(self.path, why=f"its context belongs to process {self._pid}, which forked this one")
         if self._stop is not None:
             raise self._stop
-        if self.closed:
-            raise ContextClosedError(self.path, why=f"attempt {self.number} has ended as {self.status}")
+        raise ContextClosedError(self.path, why=f"attempt {self.number} has ended as {self.status}")
 
     def record(self, event: dict[str, Any]) -> None:
         """Record an event; when this returns it survives ``kill -9`` (or waits for `flush`, without append)."""
@@ -132,12 +134,17 @@ class Attempt:
     def _look_around(self) -> None:
         key = end_key(self.folder, self.number)
         if self.store.exists(key):
-            self._stop = self._stop or self._superseded(key)
+            self._halt(self._superseded(key))
         elif request := read_edits(self.store, self.path).cancel_of(self.number):
-            if self._stop is None:
-                self._stop = RunCancelledError(self.path, reason=str(request.get("reason") or ""))
-                if self.on_cancel is not None:
-                    self.on_cancel()
+            if self._halt(RunCancelledError(self.path, reason=str(request.get("reason") or ""))) and self.on_cancel:
+                self.on_cancel()
+
+    def _halt(self, why: MolexpError) -> bool:
+        """Record nothing from now on; returns whether this is the first reason."""
+        first = self._stop is None
+        if first:
+            self._stop, self._halted = why, True
+        return first
 
     def _superseded(self, key: str) -> RunSupersededError:
         end = decode_object(self.store.read(key), key)
@@ -177,10 +184,13 @@ class Attempt:
                 handle.close()
             if self.contents.provenance is None:
                 self.contents.provenance = self.process.provenance.publish(self.store, wait=True)
-            folded, event_keys = self._log.close()
-            self.closed = True
+            if self.contents.replacing:
+                settle_replacements(self.store, self.contents)
+            folded = self._log.close()
+            self.closed = self._halted = True
             self.status = status
-        self.store.sync([*event_keys, *self._payload_keys])
+        payloads = [*dict.fromkeys(self._payload_keys)]
+        self.store.sync(payloads, names=False)  # bytes before the end that names them; of events it repeats what counts
         end = end_document(
             attempt=self.number,
             token=new_token(),
@@ -196,9 +206,9 @@ class Attempt:
             self.store.create(key, encode_pretty(end))
         except KeyExistsError:
             raise self._superseded(key) from None
-        self._publish(end, key)
+        self._publish(end, key, payloads)
 
-    def _publish(self, end: dict[str, Any], key: str) -> None:
+    def _publish(self, end: dict[str, Any], key: str, payloads: list[str]) -> None:
         """What the end makes derivable: ``run.json`` for people; and the lease has served."""
         try:
             older = read_attempts(self.store, self.folder)[: self.number - 1] if self.number > 1 else []
@@ -206,7 +216,8 @@ class Attempt:
             state = fold_run(self.definition, [*older, this], read_edits(self.store, self.path), {})
             document = keys.document(self.path)
             self.store.write(document, encode_pretty(state.to_document()))
-            self.store.sync([key, document])
+            self.store.sync([key, document], names=False)
+            self.store.sync([*payloads, key, document], content=False)
             if self._beats:
                 self.store.delete(keys.lease(self.path, self.number))
         except StoreError:

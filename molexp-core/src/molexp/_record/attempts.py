@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from molexp._record.fold import SCHEMA, AttemptFacts, Contents
@@ -163,6 +164,27 @@ def end_document(
     }
 
 
+def settle_replacements(store: Store, contents: Contents) -> None:
+    """Where a payload was replaced and nobody came to record it, let its record say what the bytes are."""
+    for key, change in contents.replacing.items():
+        record = contents.assets.get(key)
+        if record is None or _content_hash(store, key) != change.get("content_hash"):
+            continue
+        version = int(record["version"]) + 1
+        name = str(record["id"]).rpartition("@")[0]
+        new = {"id": f"{name}@{version}", "version": version, "size": change["size"]}
+        contents.assets[key] = {**record, **new, "content_hash": change["content_hash"]}
+    contents.replacing.clear()
+
+
+def _content_hash(store: Store, key: str) -> str:
+    digest = sha256()
+    with store.open_read(key) as stream:
+        while chunk := stream.read(1 << 20):
+            digest.update(chunk)
+    return f"sha256:{digest.hexdigest()}"
+
+
 def end_dead(store: Store, run_folder: str, facts: AttemptFacts, how: str, me: Owner) -> AttemptFacts:
     """End an attempt whose owner is dead, as ``interrupted``; returns what stands then, by whomever it was ended.
 
@@ -170,6 +192,7 @@ def end_dead(store: Store, run_folder: str, facts: AttemptFacts, how: str, me: O
         SchemaError: its claim was written by a newer MolExp.
     """
     check_schema(facts.head or {"schema": 1}, claim_key(run_folder, facts.number), SCHEMA)
+    settle_replacements(store, facts.contents)
     for record in facts.contents.assets.values():
         if record.get("size") is None:  # a log or a metrics file that was still being written
             try:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from molexp._record import keys
-from molexp._record.reading import read_edits
 from molexp._values.documents import decode_object, encode_pretty
 from molexp._values.ids import check_id, nearest, slug
 from molexp.errors import KeyExistsError, KeyNotFoundError, NotFoundError
@@ -118,9 +116,7 @@ class Members(Generic[E]):
 
     def __getitem__(self, id: str) -> E:
         if id not in self:
-            raise NotFoundError(
-                "member", id, where=repr(self._path), nearest=get_close_matches(id, self.ids())
-            )
+            raise NotFoundError("member", id, where=repr(self._path), nearest=nearest(id, self.ids()))
         return self._make(id)
 
     def __repr__(self) -> str:
@@ -129,4 +125,6 @@ class Members(Generic[E]):
 
 def deleted(home: Home, path: str) -> bool:
     """Whether the entity at `path` was deleted."""
+    from molexp._record.reading import read_edits
+
     return read_edits(home.store, path).deleted

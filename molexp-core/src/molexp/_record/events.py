@@ -12,17 +12,15 @@ from molexp.contracts import Appender, Store
 class EventFile:
     """One file of lines, kept open by its only writer. Every event that `write` returned from survives ``kill -9``."""
 
-    def __init__(self, store: Store, key: str, size: int) -> None:
-        self._store = store
+    def __init__(self, store: Store, key: str, claim: bytes) -> None:
         self._key = key
-        self._size = size
-        self._appender: Appender | None = None
+        self._size = len(claim)
+        self._appender: Appender | None = store.open_append(key, exclusive=True, first=claim)
 
     def write(self, event: dict[str, Any]) -> None:
         """Record an event."""
         line = encode_line(event)
-        if self._appender is None:
-            self._appender = self._store.open_append(self._key)
+        assert self._appender is not None, "closed"
         self._appender.write(line)
         self._size += len(line)
 
@@ -39,15 +37,12 @@ class EventFile:
         """What an end says that it folded of this writer: the file's name and length in bytes."""
         return {self._key.rpartition("/")[2]: self._size}
 
-    def keys(self) -> list[str]:
-        """The keys written so far."""
-        return [self._key]
-
 
 class EventSegments:
     """Immutable segments of lines, for stores without append; `flush` creates one."""
 
-    def __init__(self, store: Store, folder: str, writer: str) -> None:
+    def __init__(self, store: Store, key: str, claim: bytes, folder: str, writer: str) -> None:
+        store.create(key, claim)
         self._store = store
         self._folder = folder
         self._writer = writer
@@ -74,24 +69,24 @@ class EventSegments:
         """What an end says that it folded of this writer: its name and number of segments."""
         return {f"{self._folder.rpartition('/')[2]}/{self._writer}": self._count} if self._count else {}
 
-    def keys(self) -> list[str]:
-        """The keys written so far."""
-        return [self._key(number) for number in range(self._count)]
-
     def _key(self, number: int) -> str:
         return f"{self._folder}/{self._writer}-{number:06d}.jsonl"
 
 
 class EventLog:
-    """Events of one writer, thread-safe, in whichever form the store can hold."""
+    """A coordinator's events, thread-safe, in whichever form the store can hold. Making one claims the attempt.
 
-    def __init__(self, store: Store, executions: str, attempt: int, writer: str, size: int) -> None:
+    Raises:
+        KeyExistsError: the attempt was claimed by somebody else.
+    """
+
+    def __init__(self, store: Store, key: str, claim: bytes, writer: str) -> None:
         self._lock = threading.Lock()
         self._sink: EventFile | EventSegments
         if "append" in store.capabilities:
-            self._sink = EventFile(store, f"{executions}/{attempt}.jsonl", size)
+            self._sink = EventFile(store, key, claim)
         else:
-            self._sink = EventSegments(store, f"{executions}/{attempt}.s", writer)
+            self._sink = EventSegments(store, key, claim, f"{key.removesuffix('.jsonl')}.s", writer)
 
     def write(self, event: dict[str, Any]) -> None:
         """Record an event."""
@@ -103,8 +98,8 @@ class EventLog:
         with self._lock:
             self._sink.flush()
 
-    def close(self) -> tuple[dict[str, int], list[str]]:
-        """Flush and close; returns what was folded, and the keys that hold it."""
+    def close(self) -> dict[str, int]:
+        """Flush and close; returns what an end says that it folded."""
         with self._lock:
             self._sink.close()
-            return self._sink.folded(), self._sink.keys()
+            return self._sink.folded()

@@ -277,6 +277,11 @@ class Runs(Rows[Run]):
             (Run(experiment, name) for name, path in paths if _is_run(home, path)), lambda run: run.to_dict()
         )
 
+    def __contains__(self, member: object) -> bool:
+        if isinstance(member, str):
+            return any(run.id == member for run in self)
+        return any(run == member for run in self)
+
     def create_many(self, space: Iterable[Mapping[str, Any]], *, replicas: int = 1) -> Rows[Run]:
         """Get or create the derived run of every point and replica, in order."""
         if replicas < 1:

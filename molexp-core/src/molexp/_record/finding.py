@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from molexp._record.assets import Asset
@@ -53,7 +53,7 @@ class Finder:
         library: Library,
         path: str,
         folder: str,
-        scopes: Iterable[DataAssets],
+        scopes: Callable[[], Iterable[DataAssets]],
         own: Mapping[str, Mapping[str, Any]] | None = None,
         attempt: int = 0,
     ) -> None:
@@ -62,7 +62,7 @@ class Finder:
         self._folder = folder
         self._own = own
         self._attempt = attempt
-        self._scopes = tuple(scopes)
+        self._scopes = scopes
         self._older: list[list[Mapping[str, Any]]] | None = None
 
     def find(self, name: str, *, kind: str | None = None, version: int | None = None) -> Asset | None:
@@ -75,7 +75,7 @@ class Finder:
             if record := pick(records, name, scope=self._path, kind=kind, version=version):
                 return self._library.asset(record)
         if kind in (None, "data"):
-            for scope in self._scopes:
+            for scope in self._scopes():
                 if asset := scope.get(name, version=version):
                     return asset
         return None
@@ -90,7 +90,7 @@ class Finder:
         if asset := self.find(name, kind=kind, version=version):
             return asset
         known = {str(record.get("name")) for records in self._attempts() for record in records}
-        known.update(found for scope in self._scopes for found in scope)
+        known.update(found for scope in self._scopes() for found in scope)
         what = f"{kind} asset" if kind else "asset"
         wanted = name if version is None else f"{name}@{version}"
         raise NotFoundError(what, wanted, where=f"{self._path} and its parents", nearest=nearest(name, known))

@@ -33,6 +33,7 @@ class Contents:
     commands: list[dict[str, Any]] = attrs.field(factory=list)
     provenance: str | None = None
     workdir: str | None = None
+    replacing: dict[str, dict[str, Any]] = attrs.field(factory=dict)  # by payload key: said, and not yet recorded
 
     def add(self, event: Mapping[str, Any]) -> None:
         """Fold one event in; unknown ones stay in their file and count for nothing here."""
@@ -41,6 +42,9 @@ class Contents:
             self.results[event["name"]] = event.get("value")
         elif kind == "asset" and isinstance(record := event.get("asset"), dict):
             self.assets[str(record.get("key"))] = record
+            self.replacing.pop(str(record.get("key")), None)
+        elif kind == "replacing":
+            self.replacing[str(event.get("key"))] = dict(event)
         elif kind == "command":
             self.commands.append({k: v for k, v in event.items() if k != "type"})
         elif kind == "provenance":

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from molexp._record import keys
 from molexp._record.journal import Journal
-from molexp._record.library import Library
-from molexp._record.liveness import Observer
 from molexp._record.process import Process, this_process
 from molexp._values.documents import check_schema, decode_object, encode, encode_pretty
 from molexp._values.ids import new_token
@@ -24,6 +22,8 @@ from molexp.errors import (
 
 if TYPE_CHECKING:
     from molexp._record.catalog.index import Index
+    from molexp._record.library import Library
+    from molexp._record.liveness import Observer
     from molexp.plugins import PluginManager
 
 SCHEMA = 1
@@ -37,13 +37,14 @@ class Home:
         self.store = store
         self.plugins = plugins
         self.read_only = read_only
-        self.library = Library(store, plugins)
+        self._library: Library | None = None
         self.given_name = name
         self._document: dict[str, Any] | None = None
         self._process: Process | None = None
         self._journal: Journal | None = None
         self._observer: Observer | None = None
         self._index: Index | None = None
+        self._lease: dict[str, float] | None = None
         self._settings: dict[str, Any] | None = None
 
     # ---------------------------------------------------------------------------------------------- the workspace itself
@@ -158,6 +159,15 @@ class Home:
                 found.append((int(number), entry.key))
         return sorted(found)
 
+    @property
+    def library(self) -> Library:
+        """What the workspace knows of asset kinds."""
+        if self._library is None:
+            from molexp._record.library import Library
+
+            self._library = Library(self.store, self.plugins)
+        return self._library
+
     # --------------------------------------------------------------------------------------------------- this process
 
     @property
@@ -182,8 +192,22 @@ class Home:
         """Judges the owners of attempts."""
         process = self.process
         if self._observer is None:
+            from molexp._record.liveness import Observer
+
             self._observer = Observer(self.store, process.owner, lambda: self.index, not self.read_only)
         return self._observer
+
+    @property
+    def lease(self) -> Mapping[str, float]:
+        """Seconds between signs of life, and after which an owner counts as dead without one."""
+        if self._lease is None:
+            from molexp._record.liveness import seconds_from_environment
+
+            self._lease = {
+                "beat": seconds_from_environment("MOLEXP_LEASE_BEAT", self.store.lease_beat),
+                "ttl": seconds_from_environment("MOLEXP_LEASE_TTL", self.store.lease_ttl),
+            }
+        return self._lease
 
     @property
     def index(self) -> Index:

@@ -6,6 +6,8 @@ is the key prefix that belongs to it.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 WORKSPACE = "workspace.json"
 SETTINGS = "settings"
 PROVENANCE = "provenance"
@@ -19,6 +21,7 @@ _LEVELS = ("projects", "experiments", "runs")
 _DOCUMENTS = ("workspace.json", "project.json", "experiment.json", "run.json")
 
 
+@lru_cache(maxsize=1024)
 def folder(path: str) -> str:
     """The folder of the entity at `path`; "" for the workspace."""
     if not path:

@@ -82,8 +82,7 @@ class FileKind(AssetKind[Any]):
             return self._copy(obj, sink)
         else:
             raise NoKindError(sink.name, type(obj).__qualname__, hint=WHAT_FILES_TAKE)
-        with sink.open() as stream:
-            stream.write(data)
+        sink.write(data)
         return {"format": form}
 
     def load(self, source: Source) -> Any:
@@ -197,8 +196,7 @@ class ErrorTraceKind(_Written):
 
     def save(self, obj: Any, sink: Sink) -> Mapping[str, Any]:
         """Write a traceback's text."""
-        with sink.open() as stream:
-            stream.write(str(obj).encode("utf-8", "backslashreplace"))
+        sink.write(str(obj).encode("utf-8", "backslashreplace"))
         return {}
 
     def load(self, source: Source) -> str:

@@ -47,6 +47,8 @@ class Library:
         self.plugins = plugins
         self._kinds: dict[str, AssetKind[Any]] = {}
         self._classes: dict[str, type[Asset]] = {}
+        self._distributions: dict[str, str] = {}
+        self._field_names: dict[str, tuple[str, ...]] = {}
         self._copies: tempfile.TemporaryDirectory[str] | None = None
 
     # ---------------------------------------------------------------------------------------------------------- kinds
@@ -88,7 +90,15 @@ class Library:
 
     def distribution(self, kind: AssetKind[Any]) -> str:
         """The distribution that provides a kind, for the record."""
-        return type(kind).__module__.partition(".")[0].replace("_", "-").replace("molexp", "molexp-core", 1)
+        if (found := self._distributions.get(kind.name)) is None:
+            found = self._distributions[kind.name] = self.plugins.distribution_of(type(kind))
+        return found
+
+    def field_names(self, kind: AssetKind[Any]) -> tuple[str, ...]:
+        """The names of a kind's fields."""
+        if (found := self._field_names.get(kind.name)) is None:
+            found = self._field_names[kind.name] = tuple(attrs.fields_dict(kind.fields))
+        return found
 
     # -------------------------------------------------------------------------------------------------------- records
 
@@ -98,7 +108,7 @@ class Library:
         Raises:
             TypeError: a field that it does not have, or one that is missing.
         """
-        names = attrs.fields_dict(kind.fields)
+        names = self.field_names(kind)
         if unknown := sorted(set(values) - set(names)):
             raise TypeError(f"The kind {kind.name!r} has no field {unknown[0]!r}; it has: {', '.join(names) or 'none'}.")
         return kind.fields(**values)
@@ -120,9 +130,10 @@ class Library:
         schema = record.get("schema", 1)
         if schema < kind.schema and isinstance(kind, Upgrades):
             stored = kind.upgrade(stored, schema)
-        known = {name: value for name, value in stored.items() if name in attrs.fields_dict(kind.fields)}
+        names = self.field_names(kind)
+        known = {name: value for name, value in stored.items() if name in names}
         fields = self._converter.structure(known, kind.fields)
-        own = {name: getattr(fields, name) for name in attrs.fields_dict(kind.fields)}
+        own = {name: getattr(fields, name) for name in names}
         return self.asset_class(kind)(**_common(record), **own, library=self)
 
     @cached_property

@@ -12,7 +12,7 @@ from molexp._record.attempts import claim_key, end_key, read_attempts
 from molexp._record.context import RunContext
 from molexp._record.finding import Finder
 from molexp._record.fold import SCHEMA
-from molexp._record.liveness import seconds_from_environment
+from molexp._record.events import EventLog
 from molexp._record.reading import read_edits
 from molexp._record.shelf import Shelf
 from molexp._values.documents import check_schema, encode_line
@@ -38,7 +38,7 @@ def start(
     shelf = Shelf(attempt, run.home.library)
     definition = attempt.definition
     finder = Finder(
-        run.home.library, run.path, attempt.folder, run.scopes(), attempt.contents.assets, attempt.number
+        run.home.library, run.path, attempt.folder, run.scopes, attempt.contents.assets, attempt.number
     )
     context = RunContext(
         run=run, shelf=shelf, finder=finder, params=definition["parameters"], config=definition.get("config") or {}
@@ -59,31 +59,29 @@ def _claim(run: Run, fresh: bool, deadline: float, if_succeeded: str, untried: b
     definition = run.definition()
     check_schema(definition, keys.document(run.path), SCHEMA)
     folder = keys.folder(run.path)
-    beat = seconds_from_environment("MOLEXP_LEASE_BEAT", home.store.lease_beat)
-    ttl = seconds_from_environment("MOLEXP_LEASE_TTL", home.store.lease_ttl)
     while True:
         number = 1 if untried else _next_attempt(run, deadline, if_succeeded)
+        token = new_token()
         claim = {
             "schema": SCHEMA,
             "type": "claim",
             "attempt": number,
-            "token": new_token(),
+            "token": token,
             "started_at": utc_now(),
             "owner": process.owner_document,
             "invocation": process.invocation,
-            "lease": {"beat": beat, "ttl": ttl},
+            "lease": home.lease,
             "fresh": fresh,
             "provenance": process.provenance.publish(home.store, wait=False),
             "definition": definition,
         }
-        line = encode_line(claim)
         home.announce(end_key(folder, number))
         try:
-            home.store.create(claim_key(folder, number), line)
+            log = EventLog(home.store, claim_key(folder, number), encode_line(claim), token)
         except KeyExistsError:
             untried = False  # somebody else was first
             continue
-        return Attempt(home.store, process, run.path, number, claim, len(line))
+        return Attempt(home.store, process, run.path, number, claim, log)
 
 
 def _next_attempt(run: Run, deadline: float, if_succeeded: str) -> int:

@@ -62,8 +62,8 @@ def collect(home: Home, *, dry_run: bool) -> Report:
             home.store.delete(key)
     for key in home.store.leftovers(_ABANDONED):
         findings.append(Finding(key, "unfinished temporary file", done))
-        if not dry_run:
-            home.store.remove_leftover(key)
+    if not dry_run:
+        home.store.remove_leftovers(_ABANDONED)
     return Report("gc", tuple(findings), {"found": len(findings), "bytes": freed})
 
 

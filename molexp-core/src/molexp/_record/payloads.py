@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -26,10 +26,18 @@ class PayloadSink:
         name: what people call the payload.
         key: where it goes.
         fallback: where it goes if `key` turns out to be taken by another writer of the same attempt; None: nowhere.
-        replace: whether `key` is the caller's own, to be replaced.
+        replacing: told size and hash right before `key`, the caller's own, is replaced; None: it is not to be.
     """
 
-    def __init__(self, store: Store, name: str, key: str, *, fallback: str | None = None, replace: bool = False) -> None:
+    def __init__(
+        self,
+        store: Store,
+        name: str,
+        key: str,
+        *,
+        fallback: str | None = None,
+        replacing: Callable[[int, str], None] | None = None,
+    ) -> None:
         self.name = name
         self.key = key
         self.size = 0
@@ -37,14 +45,15 @@ class PayloadSink:
         self.written = False
         self._store = store
         self._fallback = fallback
-        self._replace = replace
+        self._replacing = replacing
 
     def write(self, data: bytes) -> None:
         """Write the whole payload at once."""
         self._begin()
         self.size = len(data)
         self.content_hash = "sha256:" + sha256(data).hexdigest()
-        if self._replace:
+        if self._replacing is not None:
+            self._replacing(self.size, self.content_hash)
             self._store.write(self.key, data)
             return
         try:
@@ -89,9 +98,15 @@ class PayloadSink:
 
     def stream_to_store(self) -> StreamWriter:
         """The stream for a large payload."""
-        if not self._replace and self._fallback is not None and self._store.exists(self.key):
+        if self._replacing is None and self._fallback is not None and self._store.exists(self.key):
             self.key = self._fallback
-        return self._store.open_write(self.key, exclusive=not self._replace)
+        return self._store.open_write(self.key, exclusive=self._replacing is None)
+
+    def streamed(self, size: int, digest: str) -> None:
+        """The stream is about to become the payload."""
+        self.size, self.content_hash, self.written = size, f"sha256:{digest}", True
+        if self._replacing is not None:
+            self._replacing(self.size, self.content_hash)
 
     def _begin(self) -> None:
         if self.written:
@@ -149,7 +164,9 @@ class _Stream(io.RawIOBase):
         if self._large is None:
             self._sink.write(b"".join(self._parts))
         else:
+            try:
+                self._sink.streamed(self._size, self._hash.hexdigest())
+            except BaseException:
+                self.abort()
+                raise
             self._large.__exit__(None, None, None)
-            self._sink.size = self._size
-            self._sink.content_hash = "sha256:" + self._hash.hexdigest()
-            self._sink.written = True

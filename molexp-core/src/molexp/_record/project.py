@@ -6,8 +6,10 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from molexp._record.definitions import Members, look_up
+from molexp._record.definitions import Members, look_up, member_ids
 from molexp._record.experiment import Experiment, experiment_of, newest_definition
+from molexp._values.ids import check_id, nearest
+from molexp.errors import NotFoundError
 
 if TYPE_CHECKING:
     from molexp._record.data import DataAssets
@@ -90,6 +92,11 @@ class Project:
             NotFoundError: with the nearest names.
         """
         path = f"{self.id}/{id}"
+        try:
+            check_id(id, "experiment id")
+        except ValueError:
+            close = nearest(id, member_ids(self.home, self.id)) if isinstance(id, str) else ()
+            raise NotFoundError("experiment", str(id), where=repr(self.id), nearest=close) from None
         return Experiment(self, id, newest_definition(self.home, path, look_up(self.home, path)))
 
     @property

@@ -70,13 +70,14 @@ class Provenance:
 
 def describe_process() -> dict[str, Any]:
     """The provenance document."""
+    system = platform.uname()  # platform.platform() starts a process, and holds a lock that a fork would never get back
     return {
         "schema": SCHEMA,
         "type": "provenance",
         "python": sys.version.split()[0],
         "implementation": platform.python_implementation(),
-        "platform": platform.platform(),
-        "machine": platform.machine(),
+        "platform": f"{system.system}-{system.release}-{system.machine}",
+        "machine": system.machine,
         "git": describe_git(_script_folder()),
         "packages": installed_packages(),
     }

@@ -20,10 +20,12 @@ def read_edits(
     """The edits of the entity at `path`, folded in the order of their ids."""
     edits = Edits()
     listing = store.children(keys.below(path, "edits"))
+    if not listing.entries:
+        return edits
     names = [entry.key for entry in listing.entries if entry.key.endswith(".json")]
     if cover is not None:
         cover.update((f"edits/{key.rpartition('/')[2]}", 0) for key in names)
-    for key, data in zip(names, store.read_many(names) if names else [], strict=True):
+    for key, data in zip(names, store.read_many(names), strict=True):
         try:
             if isinstance(data, StoreError):
                 raise data

@@ -88,7 +88,7 @@ class ReadOnlyStore(Store):
         """Refused."""
         self._refuse(key)
 
-    def open_append(self, key: str, *, exclusive: bool = False) -> NoReturn:
+    def open_append(self, key: str, *, exclusive: bool = False, first: bytes = b"") -> NoReturn:
         """Refused."""
         self._refuse(key)
 
@@ -104,5 +104,17 @@ class ReadOnlyStore(Store):
         """Refused."""
         self._refuse(key)
 
-    def sync(self, keys: Iterable[str]) -> None:
+    def leftovers(self, older_than: float) -> Iterable[str]:
+        """As the store does."""
+        return self._store.leftovers(older_than)
+
+    def remove_leftovers(self, older_than: float) -> int:
+        """Refused."""
+        self._refuse()
+
+    def prune(self, prefix: str = "") -> None:
+        """Refused."""
+        self._refuse(prefix)
+
+    def sync(self, keys: Iterable[str], *, content: bool = True, names: bool = True) -> None:
         """Nothing to do."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from html import escape
 from typing import Any, Generic, TypeVar, overload
 
 R = TypeVar("R")
@@ -53,6 +52,8 @@ class Rows(Sequence[R], Generic[R]):
         return pandas.DataFrame(self._flat())
 
     def _repr_html_(self) -> str:
+        from html import escape
+
         flat = self._flat(_SHOWN)
         columns = list(dict.fromkeys(name for row in flat for name in row))
         head = "".join(f"<th>{escape(name)}</th>" for name in columns)

@@ -7,22 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from molexp._record import keys
-from molexp._record.assets import Asset
 from molexp._record.edits import write_edit
-from molexp._record.finding import Finder
-from molexp._record.fold import RunState
-from molexp._record.lifecycle import start
-from molexp._record.reading import read_definition, read_run
-from molexp._record.streams import Logs
 from molexp._values.plain import restore
 from molexp._values.status import RunStatus
 from molexp.errors import NotFoundError, RunBusyError
 
 if TYPE_CHECKING:
+    from molexp._record.assets import Asset
     from molexp._record.context import RunContext
     from molexp._record.data import DataAssets
     from molexp._record.experiment import Experiment
+    from molexp._record.fold import RunState
     from molexp._record.home import Home
+    from molexp._record.streams import Logs
 
 
 class Run:
@@ -97,6 +94,8 @@ class Run:
             CorruptRecordError: no copy of it can be read.
         """
         if self._definition is None:
+            from molexp._record.reading import read_definition
+
             self._definition = read_definition(self.home.store, self.path, {})
         return self._definition
 
@@ -141,6 +140,8 @@ class Run:
     @property
     def logs(self) -> Logs:
         """Its logs, by name; the newest attempt's where several wrote one."""
+        from molexp._record.streams import Logs
+
         return Logs(self.home.store, self.state().assets())
 
     def asset(self, name: str, *, kind: str | None = None, version: int | None = None) -> Asset:
@@ -150,7 +151,9 @@ class Run:
             NotFoundError: with the nearest names.
             AmbiguousAssetError: several kinds have the name, and `kind` does not say which.
         """
-        finder = Finder(self.home.library, self.path, keys.folder(self.path), self.scopes())
+        from molexp._record.finding import Finder
+
+        finder = Finder(self.home.library, self.path, keys.folder(self.path), self.scopes)
         return finder.require(name, kind=kind, version=version)
 
     def state(self) -> RunState:
@@ -160,6 +163,8 @@ class Run:
             NotFoundError: there is no such run, or it was deleted.
             CorruptRecordError: its definition cannot be read.
         """
+        from molexp._record.reading import read_run
+
         state = read_run(self.home.store, self.path, self.home.observer)
         if state.edits.deleted:
             raise NotFoundError("run", self.path, hint="It was deleted.")
@@ -194,6 +199,8 @@ class Run:
             NotFoundError: it was deleted.
             SchemaError: it was written by a newer MolExp.
         """
+        from molexp._record.lifecycle import start
+
         untried, self._untried = self._untried, False
         return start(self, fresh=fresh, wait=wait, if_succeeded=if_succeeded, capture=capture, untried=untried)
 
@@ -256,6 +263,8 @@ class Run:
 
     def refer(self, value: Any) -> Any:
         """How a result that is an asset, or a path inside the workspace, is stored; None for anything else."""
+        from molexp._record.assets import Asset
+
         if isinstance(value, Asset):
             return {"$asset": value.id}
         if isinstance(value, Path):

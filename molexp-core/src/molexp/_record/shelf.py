@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import attrs
@@ -69,8 +70,12 @@ class Shelf:
 
     def sink(self, slot: Slot) -> PayloadSink:
         """Where the payload of a reserved name is written."""
-        replace = slot.version > 0
-        return PayloadSink(self.attempt.store, slot.name, slot.key, fallback=slot.fallback, replace=replace)
+        replacing = partial(self._replacing, slot) if slot.version > 0 else None
+        return PayloadSink(self.attempt.store, slot.name, slot.key, fallback=slot.fallback, replacing=replacing)
+
+    def _replacing(self, slot: Slot, size: int, content_hash: str) -> None:
+        """Say what is about to replace a payload: whoever ends the attempt can tell which record its bytes bear out."""
+        self.attempt.record({"type": "replacing", "key": slot.key, "size": size, "content_hash": content_hash})
 
     def publish(
         self,
@@ -106,7 +111,7 @@ class Shelf:
 
     def asset(self, slot: Slot, record: Mapping[str, Any], fields: Any) -> Asset:
         """The asset of a record that was just made."""
-        own = {name: getattr(fields, name) for name in attrs.fields_dict(type(fields))}
+        own = {name: getattr(fields, name) for name in self.library.field_names(slot.kind)}
         return self.library.asset_class(slot.kind)(
             id=record["id"],
             name=slot.name,
@@ -125,8 +130,9 @@ class Shelf:
 
     def _refuse_folders(self, folded: str, name: str) -> None:
         """A name cannot be a file and a folder of other names."""
-        parts = folded.split("/")
-        above = {"/".join(parts[:end]) for end in range(2, len(parts))}
+        if not self._slots:
+            return
+        below = folded + "/"
         for other, slot in self._slots.items():
-            if other in above or other.startswith(folded + "/"):
+            if folded.startswith(other + "/") or other.startswith(below):
                 raise AssetExistsError(name, owner=f"{slot.kind.name} {slot.name!r}: a name is a file or a folder, not both")

@@ -27,6 +27,7 @@ class Growing:
     def __init__(self, shelf: Shelf, slot: Slot) -> None:
         self._shelf = shelf
         self._slot = slot
+        self._check = shelf.attempt.check
         self._lock = threading.Lock()
         self._hash = sha256()
         self._size = 0
@@ -40,16 +41,15 @@ class Growing:
         Raises:
             ContextClosedError: the attempt has ended, or belongs to another process.
         """
-        self._shelf.attempt.check()
+        self._check()
         with self._lock:
-            appender = self._appender or self._open()
-            appender.write(data)
+            (self._appender or self._open()).write(data)
             self._hash.update(data)
             self._size += len(data)
 
     def share(self) -> Path:
         """A local path that other programs may append to, too."""
-        self._shelf.attempt.check()
+        self._check()
         store = self._shelf.attempt.store
         with self._lock:
             if self._appender is None:
@@ -171,7 +171,9 @@ class LogHandle(io.TextIOBase):
 
     def append(self, text: str) -> None:
         """Write `text` as a line of its own (or several, if it has line breaks)."""
-        self.write(text if text.endswith("\n") else text + "\n")
+        if self._growing is not None:
+            line = text if text.endswith("\n") else text + "\n"
+            self._growing.write(line.encode("utf-8", "backslashreplace"))
 
     def write(self, text: str, /) -> int:
         """Write `text` as it is."""

@@ -7,20 +7,20 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
-from molexp._record.assets import Asset
 from molexp._record.definitions import SCHEMA, Members, choose_id, get_or_create, look_up, member_ids
 from molexp._record.home import Home
 from molexp._record.project import Project
-from molexp._record.readonly import ReadOnlyStore
-from molexp._record.reports import Report
 from molexp._record.run import Run
 from molexp._values.ids import check_id, nearest, new_token
 from molexp._values.times import utc_now
 from molexp.errors import ConflictError, NotFoundError
 
 if TYPE_CHECKING:
+    from molexp._record.assets import Asset
     from molexp._record.catalog.catalog import Catalog
     from molexp._record.data import DataAssets
+    from molexp._record.reports import Report
+    from molexp.contracts import Store
     from molexp.plugins import PluginManager
 
 ProjectT = Project
@@ -66,8 +66,12 @@ class Workspace:
             raise ValueError("A workspace needs a path or a URL; what was given is empty or no text.")
         match = _SCHEME.match(text)
         backend = plugins.storage_backend(match[1].lower() if match else "file")
-        store = backend.open(text, dict(storage_options or {}))
-        self.home = Home(ReadOnlyStore(store) if read_only else store, plugins, name, read_only)
+        store: Store = backend.open(text, dict(storage_options or {}))
+        if read_only:
+            from molexp._record.readonly import ReadOnlyStore
+
+            store = ReadOnlyStore(store)
+        self.home = Home(store, plugins, name, read_only)
 
     @classmethod
     def load(

@@ -258,8 +258,8 @@ class MemoryStore(Store):
         with self._space.lock:
             self._extend(self._file(key), data)
 
-    def open_append(self, key: str, *, exclusive: bool = False) -> Appender:
-        """Open `key` for appending by its only writer, creating it if it is not there.
+    def open_append(self, key: str, *, exclusive: bool = False, first: bytes = b"") -> Appender:
+        """Open `key` for appending by its only writer, creating it if it is not there, and append `first`.
 
         Raises:
             KeyExistsError: with `exclusive`, something is there.
@@ -270,9 +270,11 @@ class MemoryStore(Store):
         self._need_append("append")
         with self._space.lock:
             if key not in self._space.files:
-                self._put(key, b"")
+                self._put(key, first)
             elif exclusive:
                 raise KeyExistsError(key, url=self.url)
+            else:
+                self._extend(self._file(key), first)
             return _Appender(self, key, self._file(key))
 
     def rename(self, key: str, new: str) -> None:

@@ -1,6 +1,9 @@
 """The contracts that plugins implement; each is specified in its own docstrings."""
 
-from molexp.contracts._executors import Call, Executor, Outcome, Resources
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from molexp.contracts._kinds import (
     Accepts,
     AssetKind,
@@ -14,6 +17,9 @@ from molexp.contracts._kinds import (
 )
 from molexp.contracts._schemes import RunIdentity, RunIdScheme
 from molexp.contracts._store import Appender, Capability, Listing, Stat, Store, StreamWriter, check_key
+
+if TYPE_CHECKING:
+    from molexp.contracts._executors import Call, Executor, Outcome, Resources
 
 __all__ = [
     "Accepts",
@@ -39,3 +45,11 @@ __all__ = [
     "Validates",
     "check_key",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("Call", "Executor", "Outcome", "Resources"):  # seldom needed, and not cheap to import
+        from molexp.contracts import _executors
+
+        return getattr(_executors, name)
+    raise AttributeError(f"module 'molexp.contracts' has no attribute {name!r}")

@@ -18,9 +18,12 @@ T_contra = TypeVar("T_contra", contravariant=True)
 
 
 class Sink(Protocol):
-    """Where a kind writes one payload; use one of the two, once."""
+    """Where a kind writes one payload; use one of the three, once."""
 
     name: str
+
+    def write(self, data: bytes) -> None:
+        """Write the whole payload."""
 
     def open(self) -> AbstractContextManager[IO[bytes]]:
         """A binary stream to write to."""

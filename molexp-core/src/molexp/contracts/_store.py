@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -268,6 +267,8 @@ class Store(ABC):
 
     def get_file(self, key: str, path: Path) -> None:
         """Copy `key` to a local file, with bounded memory."""
+        import shutil
+
         with self.open_read(key) as source, path.open("wb") as sink:
             shutil.copyfileobj(source, sink, 1 << 20)
 
@@ -275,20 +276,27 @@ class Store(ABC):
     def locate(self, key: str) -> str:
         """Where the outside world finds `key`: a path or a URL. It need not exist."""
 
-    def sync(self, keys: Iterable[str]) -> None:
-        """Make `keys`, and the names they bear, survive a power loss. Nothing to do where every write does."""
+    def sync(self, keys: Iterable[str], *, content: bool = True, names: bool = True) -> None:
+        """Make `keys` survive a power loss. Nothing to do where every write does.
+
+        Args:
+            keys: what was written; what was deleted meanwhile is passed over.
+            content: the bytes.
+            names: the names they bear, in all folders above.
+        """
 
     # --------------------------------------------------------------------------------------------------- housekeeping
 
-    def prune(self, prefix: str) -> None:
-        """Remove what is left of the folder `prefix` once it has no keys: nothing, where folders are only names."""
+    def prune(self, prefix: str = "") -> None:
+        """Remove what is left of folders below `prefix` that have no keys: nothing, where folders are only names."""
 
-    def leftovers(self, age: float) -> Iterable[str]:
-        """Names of unfinished temporary files not touched for `age` seconds: what killed writers left behind."""
+    def leftovers(self, older_than: float) -> Iterable[str]:
+        """Names of temporary files that killed writers left behind, not written to for `older_than` seconds."""
         return ()
 
-    def remove_leftover(self, name: str) -> None:
-        """Remove one of `leftovers`."""
+    def remove_leftovers(self, older_than: float) -> int:
+        """Remove what `leftovers` names; returns how many there were."""
+        return 0
 
     # -------------------------------------------------------------------------------------------------- capabilities
 
@@ -304,8 +312,10 @@ class Store(ABC):
         """
         raise self._unsupported("append", "append")
 
-    def open_append(self, key: str, *, exclusive: bool = False) -> Appender:
-        """Open `key` for appending by its only writer, creating it if it is not there.
+    def open_append(self, key: str, *, exclusive: bool = False, first: bytes = b"") -> Appender:
+        """Open `key` for appending by its only writer, creating it if it is not there, and append `first`.
+
+        With `exclusive` the file comes to be as by `create`, with `first` in it.
 
         Raises:
             KeyExistsError: with `exclusive`, something is there.

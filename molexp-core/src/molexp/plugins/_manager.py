@@ -25,10 +25,11 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class _Registry:
-    """Everything of one sort: the names that can be used, and who claims those that cannot."""
+    """Everything of one sort: the names that can be used, who claims those that cannot, and where the former are from."""
 
     classes: Mapping[str, type[Any]]
     contested: Mapping[str, Mapping[str, str]]
+    owners: Mapping[str, str]
 
 
 class PluginManager:
@@ -118,6 +119,10 @@ class PluginManager:
     def executor(self, name: str) -> type[Executor]:
         """The executor of this name. Raises as `storage_backend` does."""
         return self._one(EXECUTORS, name)
+
+    def distribution_of(self, kind: type[AssetKind[Any]]) -> str:
+        """Name and version of the distribution that registered an asset kind, for the record; "" if none did."""
+        return self._registry(ASSET_KINDS).owners.get(kind.name, "")
 
     # ------------------------------------------------------------------------------------------------------ discovery
 
@@ -257,7 +262,12 @@ def _settle(sort: Sort, claims: Mapping[str, list[tuple[Plugin, type[Any]]]]) ->
         contested[name] = {plugin.label: cause for plugin, _ in claimants}
         for plugin in {id(plugin): plugin for plugin, _ in claimants}.values():
             plugin.faults.append(Fault(cause, hides=()))
-    return _Registry(MappingProxyType(classes), MappingProxyType(contested))
+    owners = {
+        name: f"{claimants[0][0].found.distribution} {claimants[0][0].found.version}".strip()
+        for name, claimants in claims.items()
+        if name in classes
+    }
+    return _Registry(MappingProxyType(classes), MappingProxyType(contested), MappingProxyType(owners))
 
 
 @functools.cache

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 
@@ -140,9 +142,20 @@ def _append_until_moved(store: Store, key: str, started: threading.Event, rename
 
 def _in_threads(work: Callable[..., list[int]], store: Store, rounds: int) -> list[list[int]]:
     barrier = threading.Barrier(CALLERS, timeout=60)
-    with ThreadPoolExecutor(CALLERS) as pool:
+    with _eager_threads(), ThreadPoolExecutor(CALLERS) as pool:
         futures = [pool.submit(work, copy_of(store), who, rounds, barrier) for who in range(CALLERS)]
         return _results(futures, barrier)
+
+
+@contextmanager
+def _eager_threads() -> Iterator[None]:
+    """Let threads take turns as often as possible: what can go wrong between two steps then does."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(usual)
 
 
 def _in_processes(work: Callable[..., list[int]], store: Store, rounds: int) -> list[list[int]]:

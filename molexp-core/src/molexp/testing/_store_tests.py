@@ -21,6 +21,6 @@ class StoreTests(DocumentTests, ListingTests, PayloadTests, CapabilityTests, Rac
     what must not be told. Tests of capabilities that the store does not declare are skipped; that it then refuses
     them is tested. A test that does not fit can be replaced, with `declared_override` and a reason.
 
-    Nothing here is decided by time. Calls are made to meet by barriers, so a store that is not exact fails with near
-    certainty, and one that is exact never does.
+    Nothing here is decided by time. Calls are made to meet by barriers: a store that is exact always passes, and one
+    that is not fails as often as its steps can be told apart, which is nearly always but not certain.
     """

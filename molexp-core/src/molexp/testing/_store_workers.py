@@ -22,8 +22,8 @@ def with_held(work: Callable[..., list[int]], store: Store, who: int, rounds: in
 
 
 def value(number: int) -> bytes:
-    """Return a value that shows whether it is whole, of a size of its own."""
-    return b"%08d" % number * (500 + number % 7 * 1500)
+    """Return a value that shows whether it is whole, of up to 400 kB: large enough that writing it takes a while."""
+    return b"%08d" % number * (500 + number % 7 * 8000)
 
 
 def check_whole(data: bytes) -> None:

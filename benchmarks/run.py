@@ -1,0 +1,33 @@
+"""All benchmarks, one command: ``uv run --group bench python benchmarks/run.py``.
+
+Prints one line a ratio, with its limit, and exits 1 if one is over. ``--quick`` measures less; names choose some.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+import metric_points
+import start_up
+import tracked_run
+
+SUITES = {"tracked_run": tracked_run.measure, "metric_points": metric_points.measure, "start_up": start_up.measure}
+
+
+def main() -> int:
+    """Measure what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("suites", nargs="*", choices=[[], *SUITES], help="which to run; all by default")
+    parser.add_argument("--quick", action="store_true", help="measure less")
+    arguments = parser.parse_args()
+    over = False
+    for name in arguments.suites or SUITES:
+        for line in SUITES[name](quick=arguments.quick):
+            print(line, flush=True)
+            over = over or line.ratio > line.limit
+    return int(over)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,62 @@
+"""What is left behind: temporary files of killed processes, and empty folders."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+
+from molexp_fs._files import TEMP_PREFIX, claim, remove, temp_path
+from molexp_fs._walk import GONE, join
+
+
+def leftovers(base: str, older_than: float) -> Iterator[str]:
+    """Yield the temporary files that nobody wrote to for so many seconds."""
+    now = _clock(base)
+    for name, found in _temporary(base, ""):
+        if now - found.st_mtime > older_than:
+            yield name
+
+
+def _temporary(base: str, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
+    # Symbolic links are not followed: they may lead out of the store.
+    try:
+        with os.scandir(base + prefix) as entries:
+            found = list(entries)
+    except GONE:
+        return
+    for entry in found:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _temporary(base, join(prefix, entry.name))
+        elif entry.name.startswith(TEMP_PREFIX):
+            try:
+                yield join(prefix, entry.name), entry.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue  # its writer has just finished
+
+
+def _clock(base: str) -> float:
+    """Return the time that stamps the files in `base`: a file server's may differ from this machine's."""
+    temp = temp_path(base + "x")
+    try:
+        claim(temp)
+    except OSError:
+        return time.time()  # nothing can be written there, so nothing will be removed either
+    try:
+        return os.stat(temp).st_mtime
+    finally:
+        remove(temp)
+
+
+def prune(base: str, folder: str) -> bool:
+    """Remove the empty folders in `folder`, and itself if nothing is left; return whether it is gone."""
+    try:
+        with os.scandir(folder) as entries:
+            inner = [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+        for path in inner:
+            prune(base, path)
+        if folder != base:
+            os.rmdir(folder)  # refuses a folder with anything in it
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,29 @@
+"""Which keys can be files, beyond what the contract says of all keys."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+
+from molexp.errors import InvalidKeyError
+from molexp_fs._files import TEMP_PREFIX
+
+_NOT_ON_WINDOWS = frozenset('<>:"|?*')
+
+
+def check_local(key: str) -> None:
+    """Refuse a key that a temporary file could have, or that Windows takes for something else.
+
+    Raises:
+        InvalidKeyError: with the reason.
+    """
+    for segment in key.split("/"):
+        if segment.startswith(TEMP_PREFIX):
+            raise InvalidKeyError(key, f"names that begin with {TEMP_PREFIX!r} are those of temporary files")
+        if os.name == "nt" and (_NOT_ON_WINDOWS.intersection(segment) or segment[-1] in ". "):
+            raise InvalidKeyError(key, f"Windows has no file called {segment!r}")
+
+
+def folded(key: str) -> str:
+    """Return what `key` is on a file system that ignores case and Unicode composition."""
+    return unicodedata.normalize("NFC", key).casefold()

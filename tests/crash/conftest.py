@@ -1,0 +1,103 @@
+"""Processes: written as functions of a script, told what to do by lines on their standard input."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent
+REPOSITORY = HERE.parent.parent
+
+
+class Zygotes:
+    """Two warmed processes that run cases; see `zygote`."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        self.folder = folder
+        self.processes = [
+            subprocess.Popen(
+                [sys.executable, str(HERE / "zygote.py")],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                cwd=folder,
+                env=dict(environment),
+            )
+            for _ in range(2)
+        ]
+
+    def ask(self, process: subprocess.Popen[str], request: Mapping[str, Any]) -> dict[str, Any]:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(json.dumps({**request, "folder": str(self.folder)}) + "\n")
+        process.stdin.flush()
+        answer: dict[str, Any] = json.loads(process.stdout.readline())
+        return answer
+
+    def run(self, requests: list[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+        """Run all cases; returns each with its answer, in no particular order."""
+        waiting: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        for request in requests:
+            waiting.put(request)
+        answers: list[tuple[dict[str, Any], dict[str, Any]]] = []
+
+        def drive(process: subprocess.Popen[str]) -> None:
+            self.ask(process, {**requests[0], "warm": True})
+            while True:
+                try:
+                    request = waiting.get_nowait()
+                except queue.Empty:
+                    return
+                answers.append((request, self.ask(process, request)))
+
+        threads = [threading.Thread(target=drive, args=[process]) for process in self.processes]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(answers) == len(requests), "a zygote died"
+        return answers
+
+    def close(self) -> None:
+        for process in self.processes:
+            assert process.stdin is not None
+            process.stdin.close()
+            process.wait(30)
+            assert process.stdout is not None
+            process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def crash_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the distribution of the killing backend."""
+    folder = tmp_path_factory.mktemp("site")
+    shutil.copy(HERE / "killing.py", folder / "molexp_killing.py")
+    info = folder / "molexp_killing-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: molexp-killing\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[molexp.plugins]\nkilling = molexp_killing\n")
+    (info / "RECORD").write_text("molexp_killing.py,,\n")
+    return folder
+
+
+def environment(*paths: Path, **more: str) -> dict[str, str]:
+    """The environment of a child, with `paths` to import from."""
+    path = os.pathsep.join([*map(str, paths), str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {**os.environ, "PYTHONPATH": path, **more}
+
+
+@pytest.fixture
+def zygotes(tmp_path: Path, crash_site: Path) -> Iterator[Zygotes]:
+    made = Zygotes(tmp_path, environment(crash_site))
+    yield made
+    made.close()

@@ -1,0 +1,57 @@
+"""A writer is killed before and after every store operation of a scenario; each time all that it acknowledged is there."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+SAMPLES = 60
+
+
+def count(zygotes) -> list[str]:
+    """The operations of the scenario, by running it to its end."""
+    ((_, answer),) = zygotes.run([{"case": "scenario", "k": 0, "side": "before", "count": True}])
+    assert answer["ok"], answer["error"]
+    assert not answer["killed"]
+    operations: list[str] = answer["operations"]
+    return operations
+
+
+def report(answers: list[tuple[dict[str, Any], dict[str, Any]]]) -> None:
+    failed = sorted((request["k"], request["side"], answer["error"]) for request, answer in answers if not answer["ok"])
+    assert not failed, f"{len(failed)} of {len(answers)} kills, such as at {failed[0][:2]}:\n{failed[0][2]}\n" + "\n".join(
+        f"{k} {side}: {error.strip().splitlines()[-1][:300]}" for k, side, error in failed
+    )
+
+
+def test_the_scenario_uses_every_kind_of_operation(zygotes):
+    kinds = Counter(count(zygotes))
+
+    wanted = {"read", "write", "create", "stat", "delete", "children", "append", "open_append", "sync", "link_from"}
+    assert wanted <= kinds.keys(), kinds
+    assert {"appender.write", "appender.close", "writer.enter", "writer.write", "writer.exit"} <= kinds.keys(), kinds
+
+
+def test_a_kill_at_sampled_operations_loses_nothing(zygotes):
+    total = len(count(zygotes))
+    numbers = sorted({1 + index * total // SAMPLES for index in range(SAMPLES)})
+
+    answers = zygotes.run(
+        [{"case": "scenario", "k": k, "side": ("before", "after")[index % 2]} for index, k in enumerate(numbers)]
+    )
+
+    report(answers)
+    assert sum(answer["killed"] for _, answer in answers) >= len(numbers) - 2  # a thread makes the count vary by one
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("side", ["before", "after", "torn"])
+def test_a_kill_at_every_operation_loses_nothing(zygotes, side):
+    total = len(count(zygotes))
+
+    answers = zygotes.run([{"case": "scenario", "k": k, "side": side} for k in range(1, total + 1)])
+
+    report(answers)
+    assert sum(answer["killed"] for _, answer in answers) >= total - 3

@@ -1,0 +1,66 @@
+"""Where the record's tests keep their workspaces, and how they run what needs a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import molexp as me
+from tests.record.helpers import Child, Place, run_script
+
+PLACES = ("files", "memory", "memory without append")
+
+
+def place_of(word: str, folder: Path) -> Place:
+    if word == "files":
+        return Place(str(folder / "lab"))
+    return Place(f"memory://{folder.name}-{id(folder)}", {"append": word == "memory"})
+
+
+@pytest.fixture(params=PLACES)
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """A place for a workspace: on every storage that core and molexp-fs bring."""
+    return place_of(request.param, tmp_path)
+
+
+@pytest.fixture
+def ws(place: Place) -> me.Workspace:
+    return place.workspace()
+
+
+@pytest.fixture
+def exp(ws: me.Workspace) -> me.Experiment:
+    return ws.Project("metals").Experiment("cu", params={"a": 3.6})
+
+
+@pytest.fixture
+def run(exp: me.Experiment) -> me.Run:
+    return exp.Run({"b": 1}, id="one")
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Place:
+    """A place on a local file system, for what only files have."""
+    return place_of("files", tmp_path)
+
+
+@pytest.fixture
+def lab_exp(lab: Place) -> me.Experiment:
+    return lab.workspace().Project("metals").Experiment("cu", params={"a": 3.6})
+
+
+@pytest.fixture
+def lab_run(lab_exp: me.Experiment) -> me.Run:
+    return lab_exp.Run({"b": 1}, id="one")
+
+
+@pytest.fixture
+def script(tmp_path: Path, lab: Place) -> Callable[..., Child]:
+    """Run Python code in a process of its own, with ``LAB`` as the workspace's folder; to its end."""
+
+    def script(code: str, **environ: str) -> Child:
+        return run_script(tmp_path, lab, code, environ)
+
+    return script

@@ -1,0 +1,93 @@
+"""What the record's tests look through: places seen from behind, child processes, plugins made on the spot."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import attrs
+import msgspec
+
+import molexp as me
+from molexp.contracts import Store
+from molexp.plugins import PluginManager, default_manager
+
+DEADLINE = 60  # seconds; nothing here takes long, but a test must not hang
+
+
+class Place:
+    """Where a workspace lies. It reads and writes keys behind the workspace's back."""
+
+    def __init__(self, url: str, options: Mapping[str, Any] | None = None) -> None:
+        self.url = url
+        self.options = dict(options or {})
+        self.store: Store = self._backend().open(url, self.options)
+
+    def _backend(self) -> type[Store]:
+        return default_manager().storage_backend("memory" if self.url.startswith("memory:") else "file")
+
+    def workspace(self, **options: Any) -> me.Workspace:
+        return me.Workspace(self.url, storage_options=self.options, **options)
+
+    def load(self, **options: Any) -> me.Workspace:
+        return me.Workspace.load(self.url, storage_options=self.options, **options)
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.url)
+
+    def keys(self) -> list[str]:
+        """Every key of the record; what is derived is left out."""
+        return sorted(stat.key for stat in self.store.list() if not stat.key.startswith(".molexp/"))
+
+    def everything(self) -> dict[str, bytes]:
+        """All keys, derived ones too, with their bytes."""
+        return {stat.key: self.store.read(stat.key) for stat in self.store.list()}
+
+    def document(self, key: str) -> dict[str, Any]:
+        found: dict[str, Any] = msgspec.json.decode(self.store.read(key))
+        return found
+
+    def change(self, key: str, **values: Any) -> None:
+        """Write a document again with `values` in it, as another version of MolExp might have."""
+        self.store.write(key, msgspec.json.encode({**self.document(key), **values}))
+
+
+@attrs.frozen
+class Child:
+    """A process that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def run_script(folder: Path, lab: Place, code: str, environ: Mapping[str, str]) -> Child:
+    """Run Python code in a process of its own, to its end."""
+    done = subprocess.run(
+        [sys.executable, "-c", dedent(code)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+        env={**os.environ, "LAB": lab.url, **environ},
+        timeout=DEADLINE,
+    )
+    return Child(done.returncode, done.stdout, done.stderr)
+
+
+def install(folder: Path, name: str, source: str) -> PluginManager:
+    """Install a distribution with one plugin module into `folder`; a manager that sees it beside what is installed."""
+    info = folder / f"{name.replace('-', '_')}-1.0.dist-info"
+    info.mkdir(parents=True)
+    (folder / f"{name.replace('-', '_')}.py").write_text(dedent(source), encoding="utf-8")
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[molexp.plugins]\n{name} = {name.replace('-', '_')}\n")
+    importlib.invalidate_caches()
+    return PluginManager(path=[*sys.path, str(folder)])

@@ -1,0 +1,158 @@
+"""What a run costs, counted: files, store operations, threads, imports. Never seconds."""
+
+from __future__ import annotations
+
+import threading
+from textwrap import dedent
+
+import pytest
+
+from tests.record.helpers import install
+
+EARLY = "asyncio molexp.workflow pluggy cattrs sqlite3 typer fsspec numpy pandas logging.handlers subprocess".split()
+
+
+def test_a_finished_run_takes_at_most_nine_inodes(lab, lab_run):
+    with lab_run.start() as ctx:
+        ctx.set_result("energy", -1.5)
+        ctx.artifact.save("volumes.json", [1, 2, 3])
+        ctx.log("relax").append("done")
+    found = sorted((lab.folder / "projects/metals/experiments/cu/runs/one").rglob("*"))
+
+    folders = [path for path in found if path.is_dir()]
+    files = [path for path in found if path.is_file()]
+    assert len(folders) + 1 <= 4, folders
+    assert len(files) <= 5, files
+
+
+def test_a_short_run_leaves_nothing_else_behind(lab, lab_exp):
+    with lab_exp.Run(id="zero").start():
+        pass
+    before = set(lab.everything())
+    with lab_exp.Run(id="one").start() as ctx:
+        during = set(lab.everything())
+        ctx.set_result("energy", -1.5)
+    after = set(lab.everything())
+
+    base = "projects/metals/experiments/cu/runs/one"
+    assert during - before == {f"{base}/run.json", f"{base}/executions/1.jsonl"}
+    assert after - before == {f"{base}/run.json", f"{base}/executions/1.jsonl", f"{base}/executions/1.end.json"}
+    assert not [key for key in after if key.startswith(".molexp/live/")]
+
+
+def test_a_run_starts_no_thread_of_its_own(lab_exp):
+    with lab_exp.Run().start():
+        pass
+    before = set(threading.enumerate())
+    with lab_exp.Run().start() as ctx:
+        ctx.log("train").append("line")
+        ctx.metrics.log(loss=1)
+        assert set(threading.enumerate()) - before == set()
+
+
+def test_a_process_has_at_most_two_threads_for_all_its_runs(script):
+    done = script(
+        """
+        import os, threading, molexp as me
+        exp = me.Workspace(os.environ["LAB"]).Project("p").Experiment("e")
+        open_runs = [exp.Run().start() for _ in range(20)]
+        print(*sorted(thread.name for thread in threading.enumerate() if thread is not threading.main_thread()))
+        for ctx in open_runs:
+            ctx.finish()
+        """
+    )
+
+    assert done.code == 0, done.err
+    assert set(done.out.split()) <= {"molexp-heart", "molexp-provenance"}
+    assert len(done.out.split()) <= 2
+
+
+def test_importing_molexp_is_light(script):
+    done = script(
+        f"""
+        import sys
+        before = set(sys.modules)
+        import molexp
+        print(*sorted(set({EARLY!r}) & (sys.modules.keys() - before)))
+        import threading
+        assert threading.active_count() == 1
+        """
+    )
+
+    assert done.code == 0, done.err
+    assert done.out.split() == []
+
+
+def test_tracking_a_run_imports_no_more_than_it_needs(script):
+    done = script(
+        """
+        import os, sys, molexp as me
+        with me.Workspace(os.environ["LAB"]).Project("p").Experiment("e").Run().start() as ctx:
+            ctx.set_result("x", 1)
+            ctx.artifact.save("a.json", [1])
+            ctx.log("l").append("line")
+        print(*sorted({"asyncio", "molexp.workflow", "cattrs", "sqlite3", "typer", "fsspec"} & set(sys.modules)))
+        """
+    )
+
+    assert done.code == 0, done.err
+    assert done.out.split() == []
+
+
+COUNTING = """
+    from collections import Counter
+    from molexp._stores.memory import MemoryStore
+    from molexp.hookspecs import hookimpl
+
+    COUNTS = Counter()
+    OPERATIONS = ("read read_many write create stat exists delete list children open_read open_write append "
+                  "open_append rename sync").split()
+
+    def counted(name):
+        method = getattr(MemoryStore, name)
+        def call(self, *args, **kwargs):
+            COUNTS[name] += 1
+            return method(self, *args, **kwargs)
+        return call
+
+    CountingStore = type("CountingStore", (MemoryStore,), {
+        "schemes": ("counting",),
+        "open": classmethod(lambda cls, url, options: cls(url.removeprefix("counting://"), **options)),
+        **{name: counted(name) for name in OPERATIONS},
+    })
+
+    @hookimpl
+    def molexp_register_storage_backends():
+        return [CountingStore]
+"""
+
+
+@pytest.fixture
+def counting(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    return install(tmp_path / "site", "counting-store", dedent(COUNTING))
+
+
+@pytest.mark.parametrize("append", [True, False], ids=["append", "no append"])
+def test_the_fiftieth_run_costs_what_the_first_cost(counting, append, request):
+    import molexp as me
+
+    workspace = me.Workspace(f"counting://{append}", plugins=counting, storage_options={"append": append})
+    import counting_store
+
+    exp = workspace.Project("metals").Experiment("cu", params={"a": 3.6})
+    counts = []
+    for number in range(50):
+        counting_store.COUNTS.clear()
+        with exp.Run({"n": number}).start() as ctx:
+            ctx.set_result("energy", -1.5)
+            ctx.artifact.save("volumes.json", [1, 2, 3])
+            for line in range(10):
+                ctx.log("relax").append(f"line {line}")
+        counts.append(dict(counting_store.COUNTS))
+
+    request.node.add_report_section("call", "cost", f"store operations of one run: {counts[1]}")
+    print("store operations of one run:", counts[1], "in all", sum(counts[1].values()))
+    assert counts[1] == counts[49], "from the second run of a process on nothing grows"
+    assert sum(counts[1].values()) <= sum(counts[0].values())
+    assert sum(counts[1].values()) <= 20

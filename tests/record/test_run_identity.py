@@ -1,0 +1,168 @@
+"""A run's parameters and its id: fresh and sortable, given, or derived from what it is."""
+
+from __future__ import annotations
+
+import time
+from textwrap import dedent
+
+import pytest
+
+import molexp as me
+from tests.record.helpers import install
+
+
+def test_parameters_are_the_experiments_overridden_by_its_own(place, ws):
+    exp = ws.Project("metals").Experiment("cu", params={"a": 3.6, "k": {"x": 1, "y": 2}})
+    run = exp.Run({"a": 3.7, "k": {"x": 5}, "b": 1}, id="one")
+
+    assert run.parameters == {"a": 3.7, "k": {"x": 5}, "b": 1}
+    assert run.own_parameters == {"a": 3.7, "k": {"x": 5}, "b": 1}
+    found = place.load().run("metals/cu/one")
+    assert found.parameters == run.parameters
+    document = place.document("projects/metals/experiments/cu/runs/one/run.json")
+    assert document["parameters"] == {"a": 3.7, "k": {"x": 5}, "b": 1}
+
+
+def test_own_parameters_are_stored_beside_the_merged(place, exp):
+    exp.Run({"b": 1}, id="one")
+
+    document = place.document("projects/metals/experiments/cu/runs/one/run.json")
+    assert document["own_parameters"] == {"b": 1}
+    assert document["parameters"] == {"a": 3.6, "b": 1}
+
+
+def test_a_run_cannot_change_what_others_see(exp):
+    given = {"list": [1]}
+    run = exp.Run(given, id="one")
+    given["list"].append(2)
+    run.parameters["list"].append(3)
+
+    assert run.parameters["list"] == [1]
+
+
+def test_without_an_id_it_is_always_a_new_run(exp):
+    runs = [exp.Run({"b": 1}) for _ in range(5)]
+
+    assert len({run.id for run in runs}) == 5
+    assert len(exp.runs) == 5
+
+
+def test_fresh_ids_sort_by_time(exp):
+    ids = []
+    for _ in range(20):
+        ids.append(exp.Run().id)
+        if len(ids) == 10:
+            time.sleep(0.002)
+
+    assert ids == sorted(ids)
+    assert [run.id for run in exp.runs] == ids
+    assert ids[0].startswith(time.strftime("20"))
+
+
+def test_replicas_are_told_apart(exp):
+    first, second = exp.derived_run({"b": 1}), exp.derived_run({"b": 1}, replica=1)
+
+    assert first != second
+    assert (first.replica, second.replica) == (0, 1)
+
+
+# --------------------------------------------------------------------------------------------------------------- derived
+
+
+def test_a_derived_run_is_found_again(exp):
+    first = exp.derived_run({"b": 1, "c": [1, 2]})
+
+    assert exp.derived_run({"c": [1, 2], "b": 1.0}) == first
+    assert exp.derived_run({"b": 2, "c": [1, 2]}) != first
+    assert exp.derived_run({"b": True, "c": [1, 2]}) != first
+
+
+def test_its_id_depends_on_project_experiment_and_merged_parameters(ws):
+    cu = ws.Project("metals").Experiment("cu", params={"a": 1})
+    ids = {
+        cu.derived_run().id,
+        cu.derived_run({"a": 2}).id,
+        ws.Project("metals").Experiment("ag", params={"a": 1}).derived_run().id,
+        ws.Project("alloys").Experiment("cu", params={"a": 1}).derived_run().id,
+    }
+
+    assert len(ids) == 4
+
+
+def test_the_configuration_counts_less_the_reserved_keys(exp):
+    plain = exp.derived_run({"b": 1})
+
+    assert exp.derived_run({"b": 1}, overrides={"solver.tol": 1e-9}).id != plain.id
+
+
+def test_laptop_to_cluster_keeps_the_id(ws):
+    ids = []
+    for number, overrides in enumerate((None, {"executor": "slurm", "resources.cpus": 8, "scheduler.queue": "long"})):
+        exp = me.Workspace(f"memory://cluster-{number}").Project("metals").Experiment("cu")
+        ids.append(exp.derived_run({"b": 1}, overrides=overrides).id)
+
+    assert ids[0] == ids[1]
+
+
+def test_its_id_is_the_same_in_every_process(script, tmp_path):
+    """Whatever the hash seed, the order of keys, the folder."""
+    code = """
+        import os, molexp as me
+        exp = me.Workspace(os.environ["LAB"] + os.environ["N"]).Project("metals").Experiment("cu", params={"a": 3.6})
+        print(exp.derived_run(eval(os.environ["P"])).id)
+    """
+    children = [
+        script(code, N="1", P="{'x': 1, 'y': {'p': 0.1, 'q': None}}", PYTHONHASHSEED="1"),
+        script(code, N="2", P="{'y': {'q': None, 'p': 0.1}, 'x': 1.0}", PYTHONHASHSEED="2"),
+    ]
+
+    ids = {child.out.strip() for child in children}
+    assert ids == {"e71ab3db3e6edddf9176"}, children
+
+
+def test_a_space_with_replicas_becomes_runs_in_order(exp):
+    runs = exp.runs.create_many([{"b": 1}, {"b": 2}], replicas=2)
+
+    assert [(run.parameters["b"], run.replica) for run in runs] == [(1, 0), (1, 1), (2, 0), (2, 1)]
+    assert list(exp.runs.create_many([{"b": 1}, {"b": 2}], replicas=2)) == list(runs)
+    assert len(exp.runs) == 4
+
+
+def test_the_scheme_is_recorded_on_each_run(place, exp):
+    derived, given = exp.derived_run({"b": 1}), exp.Run(id="one")
+
+    folder = "projects/metals/experiments/cu/runs"
+    assert place.document(f"{folder}/{derived.id}/run.json")["id_scheme"] == "molexp-1"
+    assert place.document(f"{folder}/{given.id}/run.json")["id_scheme"] is None
+
+
+SCHEME = """
+    from molexp.contracts import RunIdScheme
+    from molexp.hookspecs import hookimpl
+
+    class Readable(RunIdScheme):
+        name = "readable"
+        def derive(self, identity):
+            return "-".join(f"{key}-{value}" for key, value in sorted(identity.parameters.items()))
+
+    @hookimpl
+    def molexp_register_run_id_schemes():
+        return [Readable]
+"""
+
+
+def test_a_scheme_is_chosen_by_the_workspaces_settings(tmp_path, monkeypatch, place):
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    plugins = install(tmp_path / "site", "readable-ids", dedent(SCHEME))
+    workspace = place.workspace(plugins=plugins)
+    exp = workspace.Project("metals").Experiment("cu")
+    before = exp.derived_run({"b": 1})
+    assert before.id != "b-1", "installing a scheme changes nothing by itself"
+
+    workspace.configure(run_id_scheme="readable")
+
+    assert exp.derived_run({"b": 1}).id == "b-1"
+    assert place.load(plugins=plugins).project("metals").experiment("cu").derived_run({"b": 1}).id == "b-1"
+    with pytest.raises(me.PluginMissingError, match="readable"):
+        place.load().project("metals").experiment("cu").derived_run({"b": 1})
+    assert place.load().run(before.path).id == before.id
