@@ -103,7 +103,7 @@ def bare(*, sync: bool) -> Contender:
 
 
 def signac_project() -> Contender | None:
-    """signac 2.4, through its public names; None where it is not installed."""
+    """Signac 2.4, through its public names; None where it is not installed."""
     try:
         import signac
     except ModuleNotFoundError:
@@ -139,11 +139,15 @@ def measure(*, quick: bool) -> list[Line]:
         limit = 1.0 if where == "disk" else 1.5
         lines.append(Line("tracked run, never synced / bare loop", where, found.ratio("molexp", "bare"), limit, detail))
         if "signac" in contenders:
-            lines.append(Line("tracked run, never synced / signac", where, found.ratio("molexp", "signac"), 0.7, detail))
+            lines.append(
+                Line("tracked run, never synced / signac", where, found.ratio("molexp", "signac"), 0.7, detail)
+            )
     synced = {"molexp": molexp("end"), "bare": bare(sync=True)}
     found = take_turns(synced, where=folders()["disk"], count=max(10, count // 10), rounds=rounds)
     detail = ", ".join(f"{name} {micros:.0f} us" for name, micros in found.micros.items())
-    lines.append(Line("tracked run, synced at its end / bare synced", "disk", found.ratio("molexp", "bare"), 1.2, detail))
+    lines.append(
+        Line("tracked run, synced at its end / bare synced", "disk", found.ratio("molexp", "bare"), 1.2, detail)
+    )
     lines.append(_growth(2000))
     return lines
 

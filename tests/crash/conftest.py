@@ -101,3 +101,96 @@ def zygotes(tmp_path: Path, crash_site: Path) -> Iterator[Zygotes]:
     made = Zygotes(tmp_path, environment(crash_site))
     yield made
     made.close()
+
+
+class Actor:
+    """A process that does one thing of `actors`, reports by lines, and is told by lines what to do."""
+
+    def __init__(self, command: list[str], environ: Mapping[str, str], folder: Path, gates: tuple[int, ...] = ()) -> None:
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=folder,
+            env=dict(environ),
+            pass_fds=gates,
+        )
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def say(self, line: str = "go") -> None:
+        """Tell it something."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+
+    def hear(self) -> dict[str, Any]:
+        """Its next report; waits for it."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, f"the process ended with {self.process.wait(30)} instead of reporting"
+        report: dict[str, Any] = json.loads(line)
+        return report
+
+    def ask(self, line: str = "go") -> dict[str, Any]:
+        """Tell it something and wait for its answer."""
+        self.say(line)
+        return self.hear()
+
+    def rest(self) -> list[dict[str, Any]]:
+        """All that it still reports until it ends, which must be well."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.close()
+        reports = [json.loads(line) for line in self.process.stdout]
+        assert self.process.wait(60) == 0
+        return reports
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        self.process.send_signal(number)
+
+    def kill(self, *, reap: bool = True) -> None:
+        """Kill it, and unless it is to be a zombie, wait until it is gone."""
+        self.process.kill()
+        if reap:
+            self.process.wait(30)
+        else:
+            os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(30)
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                try:
+                    pipe.close()
+                except BrokenPipeError:
+                    pass
+
+
+class Stage:
+    """Starts actors, and ends those that are left."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.lab = folder / "lab"
+        self.actors: list[Actor] = []
+
+    def start(self, name: str, *arguments: object, gates: tuple[int, ...] = (), prefix: tuple[str, ...] = (), **more: str) -> Actor:
+        command = [*prefix, sys.executable, str(HERE / "actors.py"), name, str(self.lab), *map(str, arguments)]
+        actor = Actor([*command, *map(str, gates)], environment(**more), self.folder, gates)
+        self.actors.append(actor)
+        return actor
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    made = Stage(tmp_path)
+    yield made
+    for actor in made.actors:
+        actor.close()

@@ -512,13 +512,19 @@ class CommandError(MolexpError):
         tail: the last lines of its standard error.
     """
 
-    def __init__(self, command: str, *, exit_code: int | None, log: str, tail: str, timeout: float | None = None) -> None:
+    def __init__(
+        self, command: str, *, exit_code: int | None, log: str, tail: str, timeout: float | None = None
+    ) -> None:
         self.command = command
         self.exit_code = exit_code
         self.log = log
         self.tail = tail
         self.timeout = timeout
-        how = f"ran longer than {timeout:g} s and was killed" if exit_code is None else f"ended with exit code {exit_code}"
+        how = (
+            f"ran longer than {timeout:g} s and was killed"
+            if exit_code is None
+            else f"ended with exit code {exit_code}"
+        )
         end = f"\n{tail}" if tail else ""
         super().__init__(f"The command {command!r} {how}; its output is in the log {log!r}.{end}")
 
@@ -542,7 +548,9 @@ class PluginLoadError(PluginError):
         self.asked = asked
         listed = "\n".join(f"  {name}: {cause}" for name, cause in self.causes.items())
         head = f"{asked} is not available; these plugins" if asked else "These plugins"
-        super().__init__(f"{head} could not be loaded:\n{listed}\nRepair or uninstall them, or set MOLEXP_DISABLE_PLUGINS.")
+        super().__init__(
+            f"{head} could not be loaded:\n{listed}\nRepair or uninstall them, or set MOLEXP_DISABLE_PLUGINS."
+        )
 
 
 class PluginMissingError(PluginError, LookupError):
@@ -554,7 +562,9 @@ class PluginMissingError(PluginError, LookupError):
         package: the distribution that provides it, if one is known.
     """
 
-    def __init__(self, what: str, name: str, *, package: str = "", known: Iterable[str] = (), nearest: Iterable[str] = ()) -> None:
+    def __init__(
+        self, what: str, name: str, *, package: str = "", known: Iterable[str] = (), nearest: Iterable[str] = ()
+    ) -> None:
         self.what = what
         self.name = name
         self.package = package

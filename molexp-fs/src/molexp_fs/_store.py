@@ -8,9 +8,9 @@ import stat as modes
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import IO, Any, ClassVar, Literal, Self, get_args
+from typing import IO, Any, ClassVar, Self, get_args
 
-from molexp.contracts import Appender, Capability, Listing, Stat, Store, StreamWriter, check_key
+from molexp.contracts import Appender, Capability, Durability, Listing, Stat, Store, StreamWriter, check_key
 from molexp.errors import KeyExistsError, KeyMovedError, KeyNotFoundError, StoreError
 from molexp_fs import _files as files
 from molexp_fs import _housekeeping, _walk
@@ -20,8 +20,6 @@ from molexp_fs._keys import check_local, folded
 from molexp_fs._location import folder_of, url_of
 from molexp_fs._naming import Naming
 from molexp_fs._streams import FileAppender, FileWriter
-
-Durability = Literal["never", "end", "always"]
 
 _WINDOWS = os.name == "nt"
 _TRIES = 8  # how often a writer makes its folder anew while somebody else removes it
@@ -58,13 +56,22 @@ class LocalStore(Store):
             durability: see the class.
         """
         self.url = url_of(folder)
-        self.durability = durability
         self.capabilities = _capabilities()
         self._base = folder.replace(os.sep, "/").rstrip("/") + "/"
-        self._always = durability == "always"
-        self._naming = Naming(durable=self._always)
+        self._naming = Naming(durable=False)
+        self.durability = durability
         self._used: set[str] = set()  # folders that something was made in
         self._synced: set[str] = set()  # folders whose own names are known to be on the disk
+
+    @property
+    def durability(self) -> Durability:
+        """When files are flushed to the disk: ``never``, at the ``end`` of an attempt (`sync`), or ``always``."""
+        return self._durability
+
+    @durability.setter
+    def durability(self, value: Durability) -> None:
+        self._durability = value
+        self._always = self._naming.durable = value == "always"
 
     @classmethod
     def open(cls, url: str, options: Mapping[str, Any]) -> Self:
@@ -253,11 +260,12 @@ class LocalStore(Store):
         due = dict.fromkeys(folders)
         new: list[str] = []
         for folder in tuple(due):
-            while folder not in self._synced and len(folder) >= len(self._base) - 1:
-                new.append(folder)
-                self._synced.add(folder)
-                folder = os.path.dirname(folder) or "/"
-                due[folder] = None
+            above = folder
+            while above not in self._synced and len(above) >= len(self._base) - 1:
+                new.append(above)
+                self._synced.add(above)
+                above = os.path.dirname(above) or "/"
+                due[above] = None
         if len(self._synced) >= _REMEMBERED:
             self._synced.clear()
         try:
@@ -442,22 +450,26 @@ class LocalStore(Store):
     def _path_to_make(self, key: str) -> str:
         """The path of a key that is about to be made, its folder with it if this store has not used that before.
 
-        Whether a folder is there is only a guess: it costs one call where it is new, which looking first would not
-        save, and `_retry` is there for the rest.
+        That the folder is missing is only a guess: right, it saves a call that fails; wrong, it costs one that does.
         """
         path = self._path(key)
         folder = path[: path.rfind("/")]
         if folder not in self._used:
             if len(self._used) >= _REMEMBERED:
                 self._used.clear()
-            try:
-                os.mkdir(folder)
-                if self._always:
-                    files.sync_folder(os.path.dirname(folder))
-            except OSError:
-                pass  # it is there already; or whoever makes the file meets the same error
+            with suppress(OSError):  # whoever makes the file meets the same error, and names the key
+                self._make_folder(folder)
             self._used.add(folder)
         return path
+
+    def _make_folder(self, folder: str) -> None:
+        try:
+            os.mkdir(folder)
+        except FileNotFoundError:
+            files.make_folders(os.path.dirname(folder), durable=self._always)
+            os.mkdir(folder)
+        if self._always:
+            files.sync_folder(os.path.dirname(folder))
 
     def _retry(self, error: OSError, key: str, path: str, act: Callable[[], None]) -> None:
         """Remove what stood in the way of writing to `path`, and `act` again.

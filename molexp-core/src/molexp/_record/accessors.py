@@ -31,7 +31,11 @@ class Accessor(Generic[T]):
     """
 
     def __init__(
-        self, kind: AssetKind[T] | None, shelf: Shelf | None = None, finder: Finder | None = None, task: str | None = None
+        self,
+        kind: AssetKind[T] | None,
+        shelf: Shelf | None = None,
+        finder: Finder | None = None,
+        task: str | None = None,
     ) -> None:
         self._kind = kind
         self._shelf = shelf

@@ -84,7 +84,9 @@ class Attempt:
         if not self._halted and os.getpid() == self._pid:
             return
         if os.getpid() != self._pid:
-            raise ContextClosedError(self.path, why=f"its context belongs to process {self._pid}, which forked this one")
+            raise ContextClosedError(
+                self.path, why=f"its context belongs to process {self._pid}, which forked this one"
+            )
         if self._stop is not None:
             raise self._stop
         raise ContextClosedError(self.path, why=f"attempt {self.number} has ended as {self.status}")
@@ -135,8 +137,11 @@ class Attempt:
         key = end_key(self.folder, self.number)
         if self.store.exists(key):
             self._halt(self._superseded(key))
-        elif request := read_edits(self.store, self.path).cancel_of(self.number):
-            if self._halt(RunCancelledError(self.path, reason=str(request.get("reason") or ""))) and self.on_cancel:
+            return
+        request = read_edits(self.store, self.path).cancel_of(self.number)
+        if request is not None:
+            first = self._halt(RunCancelledError(self.path, reason=str(request.get("reason") or "")))
+            if first and self.on_cancel is not None:
                 self.on_cancel()
 
     def _halt(self, why: MolexpError) -> bool:
@@ -223,5 +228,3 @@ class Attempt:
         except StoreError:
             if not self.store.exists(key):  # the end is what counts; the rest is derived from it
                 raise
-
-

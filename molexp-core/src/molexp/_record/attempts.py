@@ -179,9 +179,12 @@ def settle_replacements(store: Store, contents: Contents) -> None:
 
 def _content_hash(store: Store, key: str) -> str:
     digest = sha256()
-    with store.open_read(key) as stream:
-        while chunk := stream.read(1 << 20):
-            digest.update(chunk)
+    try:
+        with store.open_read(key) as stream:
+            while chunk := stream.read(1 << 20):
+                digest.update(chunk)
+    except KeyNotFoundError:
+        return ""
     return f"sha256:{digest.hexdigest()}"
 
 
@@ -215,5 +218,3 @@ def end_dead(store: Store, run_folder: str, facts: AttemptFacts, how: str, me: O
     except KeyExistsError:
         end = decode_object(store.read(key), key)
     return _of_end(end, facts.number, {})
-
-

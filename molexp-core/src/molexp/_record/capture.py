@@ -98,7 +98,7 @@ def _flush() -> None:
 def _writes_to(stream: Any, number: int) -> bool:
     try:
         return bool(stream.fileno() == number)
-    except Exception:
+    except Exception:  # noqa: BLE001 - it may be anything with a write method
         return False
 
 

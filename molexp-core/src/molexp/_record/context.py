@@ -144,7 +144,8 @@ class Context:
     def logger(self) -> logging.Logger:
         """A standard logger into a log of this run (``run``) or task (``tasks/<task>``)."""
         if self._logger is None:
-            logger = logging.Logger(f"molexp.{self._task or 'run'}", logging.DEBUG)
+            name = f"molexp.{self._task or 'run'}"
+            logger = logging.Logger(name, logging.DEBUG)  # noqa: LOG001 - it goes with its context; a global one stays
             logger.parent = logging.getLogger("molexp")
             logger.addHandler(LogStreamHandler(self._open_log(f"tasks/{self._task}" if self._task else "run")))
             self._logger = logger
@@ -274,7 +275,7 @@ class Context:
             if (accepts := getattr(library.kind(kind), "accepts", None)) is not None and accepts(obj)
         ]
         special = [kind for kind in accepting if kind != "artifact"]
-        if len(special) == 1 or not special and accepting:
+        if len(special) == 1 or (not special and accepting):
             return (special or accepting)[0]
         if special:
             raise AssetError(f"Several kinds accept {name!r}: {', '.join(special)}. Say which with kind=...", name=name)
@@ -405,5 +406,3 @@ def judge(error: BaseException) -> tuple[RunStatus, str]:
     if isinstance(error, GeneratorExit) or type(error).__name__ == "CancelledError":
         return RunStatus.CANCELLED, type(error).__name__
     return RunStatus.FAILED, f"{type(error).__name__}: {error}"[:1024]
-
-

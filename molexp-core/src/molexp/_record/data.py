@@ -61,9 +61,13 @@ class DataAssets(Mapping[str, DataAsset]):
     # --------------------------------------------------------------------------------------------------------- reading
 
     def __getitem__(self, name: str) -> DataAsset:
-        if (found := self.get(name)) is None:
+        found: DataAsset | None = self.get(name)
+        if found is None:
             raise NotFoundError(
-                "data asset", name, where=repr(self.scope) if self.scope else "the workspace", nearest=nearest(name, self)
+                "data asset",
+                name,
+                where=repr(self.scope) if self.scope else "the workspace",
+                nearest=nearest(name, self),
             )
         return found
 
@@ -95,7 +99,7 @@ class DataAssets(Mapping[str, DataAsset]):
         records = (self._record(folder, number) for number in self._numbers(folder))
         return [self._asset(record) for record in records if record is not None]
 
-    # ------------------------------------------------------------------------------------------------------- importing
+    # ---------------------------------------------------------------------------------------------------- bringing it in
 
     def import_asset(
         self, name: str, src: str | os.PathLike[str], *, action: Action = "copy", tags: Iterable[str] = ()

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from molexp._record.data import DataAssets
     from molexp._record.project import Project
 
+RunT = Run
+
 RESERVED = ("executor", "resources", "scheduler")  # keys of a configuration that do not make another run
 RECORDED_SPACE = 10_000  # points of a space that are recorded, for people
 
@@ -117,7 +119,7 @@ class Experiment:
         """Its runs as the files show them now, by id."""
         return Runs(self)
 
-    def run(self, id: str) -> Run:
+    def run(self, id: str) -> RunT:
         """Look up a run.
 
         Raises:
@@ -130,7 +132,9 @@ class Experiment:
         except CorruptRecordError:
             definition = None  # a claim may repeat it
         except ValueError:
-            raise NotFoundError("run", id, where=repr(self.path), nearest=nearest(id, member_ids(self.home, self.path))) from None
+            raise NotFoundError(
+                "run", id, where=repr(self.path), nearest=nearest(id, member_ids(self.home, self.path))
+            ) from None
         if deleted(self.home, path):
             raise NotFoundError("run", id, where=repr(self.path), hint="It was deleted.")
         return Run(self, id, definition=definition)
@@ -143,7 +147,7 @@ class Experiment:
         replica: int | None = None,
         profile: str | None = None,
         overrides: Mapping[str, Any] | None = None,
-    ) -> Run:
+    ) -> RunT:
         """Get or create a run.
 
         Args:
@@ -168,7 +172,7 @@ class Experiment:
         replica: int = 0,
         profile: str | None = None,
         overrides: Mapping[str, Any] | None = None,
-    ) -> Run:
+    ) -> RunT:
         """Get or create the run whose id follows from its parameters, replica and configuration.
 
         The scheme is the workspace's (setting ``run_id_scheme``, by default ``molexp-1``).
@@ -198,7 +202,7 @@ class Experiment:
         profile: str | None,
         overrides: Mapping[str, Any] | None,
         scheme: str | None,
-    ) -> Run:
+    ) -> RunT:
         own = plain(parameters, where="parameters", nan=False, refer=_refuse_references) if parameters else {}
         if not isinstance(own, dict):
             raise TypeError(f"Parameters are a mapping of names to values, not {type(parameters).__name__}.")
@@ -244,14 +248,18 @@ class Experiment:
                 continue
             return Run(self, run_id, definition=definition, untried=True)
 
-    def _existing(self, id: str, given: Mapping[str, Any]) -> Run | None:
+    def _existing(self, id: str, given: Mapping[str, Any]) -> RunT | None:
         path = f"{self.path}/{id}"
         stored = read_document(self.home, keys.document(path))
         if stored is None:
             return None
         if deleted(self.home, path):
             raise ConflictError(
-                "run", path, stored="deleted", given="a run", hint="Free its bytes with ws.gc(dry_run=False), or use another id."
+                "run",
+                path,
+                stored="deleted",
+                given="a run",
+                hint="Free its bytes with ws.gc(dry_run=False), or use another id.",
             )
         opinions = {name: value for name, value in given.items() if value is not None}
         differing = {name for name, value in opinions.items() if not canonical_equal(stored.get(name), value)}
@@ -291,7 +299,9 @@ class Runs(Rows[Run]):
 
 
 def _is_run(home: Home, path: str) -> bool:
-    exists = home.store.exists(keys.document(path)) or bool(home.store.children(f"{keys.folder(path)}/executions").entries)
+    exists = home.store.exists(keys.document(path)) or bool(
+        home.store.children(f"{keys.folder(path)}/executions").entries
+    )
     return exists and not deleted(home, path)
 
 
@@ -404,4 +414,3 @@ def _source(source: str | os.PathLike[str] | None) -> Any:
             digest = sha256(file.read()).hexdigest()
         return {"file": os.path.basename(text), "sha256": digest}
     return {"file": os.path.basename(text), "sha256": None}
-

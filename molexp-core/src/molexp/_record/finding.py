@@ -76,8 +76,9 @@ class Finder:
                 return self._library.asset(record)
         if kind in (None, "data"):
             for scope in self._scopes():
-                if asset := scope.get(name, version=version):
-                    return asset
+                found: Asset | None = scope.get(name, version=version)
+                if found is not None:
+                    return found
         return None
 
     def require(self, name: str, *, kind: str | None = None, version: int | None = None) -> Asset:

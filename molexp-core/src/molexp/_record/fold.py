@@ -97,18 +97,17 @@ class AttemptFacts:
         }
         if owner.get("job"):
             entry["job"] = owner["job"]
-        for name in ("reason", "error", "ended_by"):
-            if self.head.get(name):
-                entry[name] = self.head[name]
-        for name, value in (
-            ("provenance", self.contents.provenance),
-            ("commands", self.contents.commands),
-            ("workdir", self.contents.workdir),
-            ("late", self.late),
-            ("problem", self.problem),
-        ):
-            if value:
-                entry[name] = value
+        seldom = {
+            "reason": self.head.get("reason"),
+            "error": self.head.get("error"),
+            "ended_by": self.head.get("ended_by"),
+            "provenance": self.contents.provenance,
+            "commands": self.contents.commands,
+            "workdir": self.contents.workdir,
+            "late": self.late,
+            "problem": self.problem,
+        }
+        entry.update((name, value) for name, value in seldom.items() if value)
         return entry
 
 

@@ -45,6 +45,7 @@ class Home:
         self._observer: Observer | None = None
         self._index: Index | None = None
         self._lease: dict[str, float] | None = None
+        self.durability_given = False  # by the caller or the environment, which count more than the settings
         self._settings: dict[str, Any] | None = None
 
     # ---------------------------------------------------------------------------------------------- the workspace itself
@@ -184,6 +185,8 @@ class Home:
             self.materialize()
         _ = self.process
         if self._journal is None:
+            if not self.durability_given and (wanted := self.settings.get("durability")):
+                self.store.durability = wanted
             self._journal = Journal(self.store)
         self._journal.announce(*effects)
 

@@ -43,7 +43,7 @@ class Owner:
 
     def to_dict(self) -> dict[str, Any]:
         """The owner as plain JSON."""
-        return {name: getattr(self, name) for name in self.__slots__ if name != "__weakref__"}
+        return attrs.asdict(self)
 
     @classmethod
     def from_dict(cls, doc: Mapping[str, Any]) -> Owner:

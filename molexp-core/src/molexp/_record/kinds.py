@@ -10,8 +10,8 @@ from typing import Any
 import attrs
 
 from molexp._record.assets import (
-    Asset,
     ArtifactAsset,
+    Asset,
     CheckpointAsset,
     DataAsset,
     ErrorTraceAsset,

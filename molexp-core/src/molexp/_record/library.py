@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
+import os
+import shutil
 import tempfile
 from collections.abc import Mapping
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -49,7 +53,7 @@ class Library:
         self._classes: dict[str, type[Asset]] = {}
         self._distributions: dict[str, str] = {}
         self._field_names: dict[str, tuple[str, ...]] = {}
-        self._copies: tempfile.TemporaryDirectory[str] | None = None
+        self._copies = ""
 
     # ---------------------------------------------------------------------------------------------------------- kinds
 
@@ -110,7 +114,9 @@ class Library:
         """
         names = self.field_names(kind)
         if unknown := sorted(set(values) - set(names)):
-            raise TypeError(f"The kind {kind.name!r} has no field {unknown[0]!r}; it has: {', '.join(names) or 'none'}.")
+            raise TypeError(
+                f"The kind {kind.name!r} has no field {unknown[0]!r}; it has: {', '.join(names) or 'none'}."
+            )
         return kind.fields(**values)
 
     def asset(self, record: Mapping[str, Any]) -> Asset:
@@ -120,7 +126,7 @@ class Library:
         except PluginError:
             origin = record.get("distribution") or "a plugin that did not leave its name"
             problem = f"the kind {record.get('kind')!r} is not installed; it was written by {origin}"
-        except Exception as error:  # whatever a stranger's fields class raises, the rest of the record is readable
+        except Exception as error:  # noqa: BLE001 - whatever a stranger's fields class raises, the rest of the record is readable
             problem = f"its record is not understood ({type(error).__name__}: {error})"
         return UnknownAsset(**_common(record), record=dict(record), problem=problem, library=self)
 
@@ -132,7 +138,7 @@ class Library:
             stored = kind.upgrade(stored, schema)
         names = self.field_names(kind)
         known = {name: value for name, value in stored.items() if name in names}
-        fields = self._converter.structure(known, kind.fields)
+        fields: Any = self._converter.structure(known, kind.fields)
         own = {name: getattr(fields, name) for name in names}
         return self.asset_class(kind)(**_common(record), **own, library=self)
 
@@ -152,15 +158,22 @@ class Library:
         """A local path to `key`: the file itself, or a copy that lives as long as this process."""
         if "local_path" in self.store.capabilities:
             return self.store.local_path(key)
-        if self._copies is None:
-            self._copies = tempfile.TemporaryDirectory(prefix="molexp-copies-")
-        path = Path(self._copies.name, *key.split("/"))
+        if not self._copies:
+            self._copies = tempfile.mkdtemp(prefix="molexp-copies-")
+            atexit.register(_remove_copies, self._copies, os.getpid())
+        seen = sha256(self.store.stat(key).version.encode()).hexdigest()[:8]  # a name that is saved again keeps its key
+        path = Path(self._copies, seen, *key.split("/"))
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             partial = path.with_name(path.name + ".part")
             self.store.get_file(key, partial)
             partial.replace(path)
         return path
+
+
+def _remove_copies(folder: str, pid: int) -> None:
+    if os.getpid() == pid:  # a forked child leaves its parent's alone
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _make_class(kind: AssetKind[Any]) -> type[Asset]:

@@ -10,9 +10,9 @@ from molexp._record import keys
 from molexp._record.attempt import Attempt
 from molexp._record.attempts import claim_key, end_key, read_attempts
 from molexp._record.context import RunContext
+from molexp._record.events import EventLog
 from molexp._record.finding import Finder
 from molexp._record.fold import SCHEMA
-from molexp._record.events import EventLog
 from molexp._record.reading import read_edits
 from molexp._record.shelf import Shelf
 from molexp._values.documents import check_schema, encode_line
@@ -37,9 +37,7 @@ def start(
     attempt = _claim(run, fresh, time.monotonic() + wait, if_succeeded, untried)
     shelf = Shelf(attempt, run.home.library)
     definition = attempt.definition
-    finder = Finder(
-        run.home.library, run.path, attempt.folder, run.scopes, attempt.contents.assets, attempt.number
-    )
+    finder = Finder(run.home.library, run.path, attempt.folder, run.scopes, attempt.contents.assets, attempt.number)
     context = RunContext(
         run=run, shelf=shelf, finder=finder, params=definition["parameters"], config=definition.get("config") or {}
     )
@@ -118,5 +116,3 @@ def _busy(path: str, number: int, head: dict[str, Any]) -> RunBusyError:
     except (KeyError, ValueError):
         age = 0.0
     return RunBusyError(path, attempt=number, host=str(owner.get("host", "")), pid=int(owner.get("pid", 0)), age=age)
-
-

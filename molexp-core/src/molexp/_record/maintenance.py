@@ -60,8 +60,7 @@ def collect(home: Home, *, dry_run: bool) -> Report:
         freed += size
         if not dry_run:
             home.store.delete(key)
-    for key in home.store.leftovers(_ABANDONED):
-        findings.append(Finding(key, "unfinished temporary file", done))
+    findings += [Finding(key, "unfinished temporary file", done) for key in home.store.leftovers(_ABANDONED)]
     if not dry_run:
         home.store.remove_leftovers(_ABANDONED)
     return Report("gc", tuple(findings), {"found": len(findings), "bytes": freed})
@@ -117,9 +116,11 @@ def _check_run(home: Home, path: str, repair: bool) -> list[Finding]:
             home.store.write(key, encode_pretty(state.to_document()))
             done = "written again from an attempt's claim"
         found.append(Finding(key, reason, done))
-    for attempt in state.attempts:
-        if attempt.late:
-            found.append(Finding(f"{folder}/executions/{attempt.number}.jsonl", f"{attempt.late} bytes came after its end"))
+    found += [
+        Finding(f"{folder}/executions/{attempt.number}.jsonl", f"{attempt.late} bytes came after its end")
+        for attempt in state.attempts
+        if attempt.late
+    ]
     for record in state.assets():
         key = str(record.get("key"))
         try:

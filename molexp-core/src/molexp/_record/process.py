@@ -54,6 +54,10 @@ class Living(Protocol):
     """An attempt that this process owns."""
 
     interval: float
+    path: str
+
+    def flush(self) -> None:
+        """What was recorded reaches the store."""
 
     def beat(self) -> None:
         """Give a sign of life."""
@@ -193,7 +197,7 @@ _this: Process | None = None
 
 def this_process() -> Process:
     """The process that calls."""
-    global _this
+    global _this  # noqa: PLW0603 - see the module's docstring
     if _this is None or _this.pid != os.getpid():
         _this = Process()
     return _this

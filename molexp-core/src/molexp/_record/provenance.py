@@ -25,6 +25,7 @@ SCHEMA = 1
 DIFF_LIMIT = 1 << 20  # bytes of a dirty diff that are kept
 _WAIT = 30.0  # seconds that a finishing attempt waits for git
 
+
 class Provenance:
     """The provenance of this process; `known` is called once it has been captured."""
 
@@ -44,7 +45,7 @@ class Provenance:
     def _capture(self) -> None:
         try:
             document = describe_process()
-        except Exception as error:  # a thread has nobody to raise to, and a run must not fail over this
+        except Exception as error:  # noqa: BLE001 - a thread has nobody to raise to, and a run must not fail over this
             document = {"schema": SCHEMA, "type": "provenance", "problem": f"{type(error).__name__}: {error}"}
         data = encode_pretty(document)
         self._id = sha256(data).hexdigest()
@@ -140,5 +141,3 @@ def _git(folder: str, *arguments: str) -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.decode(errors="replace") if done.returncode == 0 else None
-
-

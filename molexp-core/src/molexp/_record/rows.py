@@ -82,8 +82,8 @@ def flatten(record: Mapping[str, Any]) -> dict[str, Any]:
         elif not (isinstance(value, Mapping) and not value):
             flat[prefix] = value
 
-    for name, value in record.items():
-        name = _NAMES.get(name, name)
+    for key, value in record.items():
+        name = _NAMES.get(key, key)
         if name in _WHOLE and name != "fields":
             flat[name] = value
         else:

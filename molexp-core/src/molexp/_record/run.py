@@ -59,12 +59,12 @@ class Run:
     @property
     def parameters(self) -> Mapping[str, Any]:
         """The experiment's params overridden by its own, as they were when it was created."""
-        return self._value(self.definition().get("parameters") or {})
+        return self._mapping("parameters")
 
     @property
     def own_parameters(self) -> Mapping[str, Any]:
         """Its own parameters, unmerged."""
-        return self._value(self.definition().get("own_parameters") or {})
+        return self._mapping("own_parameters")
 
     @property
     def replica(self) -> int:
@@ -79,12 +79,16 @@ class Run:
     @property
     def config(self) -> Mapping[str, Any]:
         """The resolved profile with overrides; empty without one."""
-        return self._value(self.definition().get("config") or {})
+        return self._mapping("config")
 
     @property
     def created_at(self) -> str:
         """When it was created, in UTC, ISO 8601."""
         return str(self.definition().get("created_at"))
+
+    def _mapping(self, name: str) -> Mapping[str, Any]:
+        found: dict[str, Any] = self._value(self.definition().get(name) or {})
+        return found
 
     def definition(self) -> dict[str, Any]:
         """What ``run.json`` said when it was created.
@@ -249,7 +253,7 @@ class Run:
     def flush(self) -> None:
         """What was acknowledged reaches the store: everything that this process records for it right now."""
         for attempt in self.home.process.heart.attempts():
-            if getattr(attempt, "path", None) == self.path:
+            if attempt.path == self.path:
                 attempt.flush()
 
     # ------------------------------------------------------------------------------------------------------ references

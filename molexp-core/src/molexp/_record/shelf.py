@@ -135,4 +135,6 @@ class Shelf:
         below = folded + "/"
         for other, slot in self._slots.items():
             if folded.startswith(other + "/") or other.startswith(below):
-                raise AssetExistsError(name, owner=f"{slot.kind.name} {slot.name!r}: a name is a file or a folder, not both")
+                raise AssetExistsError(
+                    name, owner=f"{slot.kind.name} {slot.name!r}: a name is a file or a folder, not both"
+                )

@@ -210,8 +210,9 @@ def check_log_name(name: str) -> None:
     """
     if isinstance(name, str) and any(mark in name for mark in " \t\n="):
         raise InvalidNameError(
-            "log name", name, "a log's name has no blanks and no '='; did you mean ctx.logger.info(...)? Or "
-            "ctx.log(NAME).append(...)"
+            "log name",
+            name,
+            "a log's name has no blanks and no '='; did you mean ctx.logger.info(...)? Or ctx.log(NAME).append(...)",
         )
 
 
@@ -227,7 +228,7 @@ class LogStreamHandler(logging.Handler):
         """Write one record."""
         try:
             self._handle.append(self.format(record))
-        except Exception:
+        except Exception:  # noqa: BLE001 - as every handler of the standard library does
             self.handleError(record)
 
 

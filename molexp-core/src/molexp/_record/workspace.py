@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, get_args
 
 from molexp._record.definitions import SCHEMA, Members, choose_id, get_or_create, look_up, member_ids
 from molexp._record.home import Home
@@ -13,6 +13,7 @@ from molexp._record.project import Project
 from molexp._record.run import Run
 from molexp._values.ids import check_id, nearest, new_token
 from molexp._values.times import utc_now
+from molexp.contracts import Durability
 from molexp.errors import ConflictError, NotFoundError
 
 if TYPE_CHECKING:
@@ -25,6 +26,19 @@ if TYPE_CHECKING:
 
 ProjectT = Project
 RunT = Run
+
+
+def check_durability(value: Any, what: str) -> Durability:
+    """Return `value` if it is a durability.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if value not in get_args(Durability):
+        raise ValueError(f"{what} must be one of {', '.join(get_args(Durability))}, not {value!r}.")
+    found: Durability = value
+    return found
+
 
 _SETTINGS = ("run_id_scheme", "durability")
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):")  # one letter is a Windows drive
@@ -72,6 +86,10 @@ class Workspace:
 
             store = ReadOnlyStore(store)
         self.home = Home(store, plugins, name, read_only)
+        self.home.durability_given = "durability" in (storage_options or {})
+        if not self.home.durability_given and (wanted := os.environ.get("MOLEXP_DURABILITY")):
+            store.durability = check_durability(wanted, "MOLEXP_DURABILITY")
+            self.home.durability_given = True
 
     @classmethod
     def load(
@@ -158,8 +176,8 @@ class Workspace:
             raise TypeError(f"There is no setting {unknown[0]!r}; there are {', '.join(_SETTINGS)}.{hint}")
         if scheme := settings.get("run_id_scheme"):
             self.home.plugins.run_id_scheme(scheme)
-        if settings.get("durability") not in (None, "never", "end", "always"):
-            raise ValueError(f"durability must be 'never', 'end' or 'always', not {settings['durability']!r}.")
+        if (wanted := settings.get("durability")) is not None:
+            check_durability(wanted, "durability")
         self.home.change_settings(settings)
 
     # ------------------------------------------------------------------------------------------------------- hierarchy

@@ -16,7 +16,7 @@ from molexp.contracts._kinds import (
     Validates,
 )
 from molexp.contracts._schemes import RunIdentity, RunIdScheme
-from molexp.contracts._store import Appender, Capability, Listing, Stat, Store, StreamWriter, check_key
+from molexp.contracts._store import Appender, Capability, Durability, Listing, Stat, Store, StreamWriter, check_key
 
 if TYPE_CHECKING:
     from molexp.contracts._executors import Call, Executor, Outcome, Resources
@@ -27,6 +27,7 @@ __all__ = [
     "AssetKind",
     "Call",
     "Capability",
+    "Durability",
     "Executor",
     "Listing",
     "Merges",

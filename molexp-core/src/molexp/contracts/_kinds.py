@@ -20,7 +20,9 @@ T_contra = TypeVar("T_contra", contravariant=True)
 class Sink(Protocol):
     """Where a kind writes one payload; use one of the three, once."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """The asset's name."""
 
     def write(self, data: bytes) -> None:
         """Write the whole payload."""
@@ -33,15 +35,15 @@ class Sink(Protocol):
 
 
 class Source(Protocol):
-    """Where a kind reads one payload from.
+    """Where a kind reads one payload from."""
 
-    Attributes:
-        name: the asset's name.
-        fields: the fields that were recorded with it.
-    """
+    @property
+    def name(self) -> str:
+        """The asset's name."""
 
-    name: str
-    fields: Mapping[str, Any]
+    @property
+    def fields(self) -> Mapping[str, Any]:
+        """The fields that were recorded with it."""
 
     def open(self) -> IO[bytes]:
         """A seekable binary stream; the caller closes it."""

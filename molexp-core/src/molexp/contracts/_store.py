@@ -14,6 +14,7 @@ import attrs
 from molexp.errors import InvalidKeyError, KeyNotFoundError, StoreError, UnsupportedOperationError
 
 Capability = Literal["append", "link", "symlink", "local_path"]
+Durability = Literal["never", "end", "always"]
 
 _KEY_LIMIT = 1024  # bytes, the limit of S3 keys
 _SEGMENT_LIMIT = 255  # bytes, NAME_MAX of the common file systems
@@ -145,6 +146,12 @@ class Store(ABC):
 
     url: str = ""
     """The canonical URL: absolute, without credentials, equal for all ways to spell one place."""
+
+    durability: Durability = "end"
+    """When writes survive a power loss: ``never`` of themselves, at the ``end`` of an attempt (`sync`), or ``always``.
+
+    Set from the outside; where every write is durable as it is, it means nothing.
+    """
 
     lease_beat: float = 30.0
     """Seconds between an attempt's signs of life on this storage, unless ``MOLEXP_LEASE_BEAT`` says otherwise."""

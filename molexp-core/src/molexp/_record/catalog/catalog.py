@@ -166,7 +166,7 @@ class Catalog:
             statuses = [_status(status)] if isinstance(status, str) else [_status(word) for word in status]
             clauses.append(f"status IN ({', '.join('?' * len(statuses))})")
             values += statuses
-        sql = f"SELECT path, document FROM runs WHERE {' AND '.join(clauses)} ORDER BY created_at, path"
+        sql = f"SELECT path, document FROM runs WHERE {' AND '.join(clauses)} ORDER BY created_at, path"  # noqa: S608 - constants
         rows = [_row(path, data) for path, data in self._home.index.select(sql, values)]
         wanted_tags = {tags} if isinstance(tags, str) else set(tags)
         rows = [
@@ -205,7 +205,7 @@ class Catalog:
             if wanted is not None:
                 clauses.append(f"{column} = ?")
                 values.append(wanted)
-        sql = f"SELECT record FROM assets WHERE {' AND '.join(clauses)} ORDER BY created_at, id LIMIT ?"
+        sql = f"SELECT record FROM assets WHERE {' AND '.join(clauses)} ORDER BY created_at, id LIMIT ?"  # noqa: S608 - constants
         found = self._home.index.select(sql, [*values, -1 if limit is None else limit])
         return Rows([self._home.library.asset(decode(record, "index")) for (record,) in found], _describe_asset)
 

@@ -230,7 +230,7 @@ class Index:
         with self.transaction() as connection:
             for name in _NAMES:
                 if name != "sightings":
-                    connection.execute(f"DELETE FROM {name}")
+                    connection.execute(f"DELETE FROM {name}")  # noqa: S608 - one of ours
 
 
 def _prepare(path: str) -> sqlite3.Connection:

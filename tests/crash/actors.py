@@ -1,0 +1,237 @@
+"""What the processes of these tests do. Run as ``actors.py NAME ARGUMENT...``; they report JSON lines on stdout."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import sys
+from pathlib import Path
+from typing import Any
+
+import molexp as me
+from molexp.errors import ConflictError, MolexpError, RunBusyError, RunFinishedError
+
+
+def tell(**facts: Any) -> None:
+    """Report."""
+    print(json.dumps(facts), flush=True)
+
+
+def wait() -> str:
+    """Wait for a line from the test; "" at the end of the input."""
+    return sys.stdin.readline().strip()
+
+
+# ------------------------------------------------------------------------------------------------------------- writers
+
+
+def track(folder: str, writer: str, count: str) -> None:
+    """Track runs: two artifacts and a log each."""
+    experiment = me.Workspace(folder).Project("metals").Experiment("cu", params={"a": 3.6})
+    for number in range(int(count)):
+        run = experiment.Run({"writer": int(writer), "number": number})
+        with run.start() as ctx:
+            ctx.set_result("number", number)
+            ctx.artifact.save("cell.json", {"number": number})
+            ctx.artifact.save("notes.txt", f"run {number} of {writer}")
+            ctx.log("relax").append(f"{number} done")
+        tell(run=run.path)
+
+
+def poll(folder: str, gate: str) -> None:
+    """Ask the catalog over and over until the gate closes; tell what was wrong with the answers."""
+    ws = me.Workspace(folder)
+    seen: dict[str, str] = {}
+    assets: set[str] = set()
+    wrong: list[str] = []
+    rounds, last = 0, False
+    while not last:
+        last = bool(select.select([int(gate)], [], [], 0)[0])  # before asking: the last round sees all
+        rows = {row.path: row for row in ws.catalog.runs()}
+        wrong += [f"{path} vanished" for path in seen.keys() - rows.keys()]
+        finished = {path for path, row in rows.items() if row.status.finished}
+        wrong += [f"{path} was {seen[path]}, is {rows[path].status}" for path in seen if backwards(seen[path], rows.get(path))]
+        wrong += [f"{path} has no result" for path in finished if "number" not in rows[path].results]
+        found = ws.catalog.assets()
+        ids = {asset.id for asset in found}
+        wrong += [f"{asset} vanished" for asset in assets - ids]
+        by_run: dict[str, int] = {}
+        for asset in found:
+            by_run[asset.scope] = by_run.get(asset.scope, 0) + 1
+        wrong += [f"{path} finished with {by_run.get(path)} assets" for path in finished if by_run.get(path) != 3]
+        seen |= {path: str(row.status) for path, row in rows.items()}
+        assets = ids
+        rounds += 1
+        if rounds == 1:
+            tell(ready=True)
+    tell(rounds=rounds, wrong=wrong[:20], statuses=seen, assets=len(assets))
+
+
+def backwards(before: str, row: Any) -> bool:
+    """Whether a status went back."""
+    order = {"pending": 0, "running": 1}
+    return row is not None and order.get(str(row.status), 2) < order.get(before, 2)
+
+
+def look(folder: str) -> None:
+    """What a process sees that comes afterwards, by the files and by the catalog."""
+    ws = me.Workspace.load(folder, read_only=True)
+    runs = ws.project("metals").experiment("cu").runs
+    tell(
+        files={run.path: [str(run.status), len(run.assets), run.results["number"]] for run in runs},
+        catalog={row.path: [str(row.status), row.results["number"]] for row in ws.catalog.runs()},
+        assets=sorted(asset.id for asset in ws.catalog.assets()),
+        file_assets=sorted(asset.id for run in runs for asset in run.assets),
+    )
+
+
+# --------------------------------------------------------------------------------------------------------------- races
+
+
+def race(folder: str, number: str, what: str, *gates: str) -> None:
+    """Do `what` once for every gate, when it closes."""
+    mine = int(number)
+    act = {
+        "start": race_start,
+        "create": race_create,
+        "define": race_define,
+        "revise": race_revise,
+        "import": race_import,
+        "import-equal": race_import_equal,
+        "annotate": race_annotate,
+    }[what]
+    for turn, gate in enumerate(gates):
+        experiment = None
+        if what not in ("create", "define"):
+            experiment = me.Workspace(folder).Project("metals").Experiment("cu", params=None if what == "revise" else {"a": 1})
+        tell(ready=turn)
+        os.read(int(gate), 1)
+        try:
+            tell(**act(folder, experiment, mine, turn))
+        except MolexpError as error:
+            tell(error=type(error).__name__, text=str(error))
+
+
+def race_start(_folder: str, experiment: Any, mine: int, turn: int) -> dict[str, Any]:
+    """Start one run that is not to be repeated."""
+    run = experiment.Run({"turn": turn}, id=f"turn-{turn}")
+    try:
+        with run.start(if_succeeded="error") as ctx:
+            ctx.set_result("by", mine)
+            ctx.artifact.save("who.json", {"by": mine})
+    except RunBusyError as error:
+        assert error.pid
+        assert error.host
+        return {"error": "RunBusyError"}
+    except RunFinishedError:
+        return {"error": "RunFinishedError"}
+    return {"executed": mine}
+
+
+def race_create(folder: str, _experiment: Any, mine: int, turn: int) -> dict[str, Any]:
+    """Create everything from the workspace down."""
+    run = me.Workspace(f"{folder}-{turn}").Project("metals").Experiment("cu", params={"a": 1}).Run({"b": 2}, id="x")
+    return {"token": run.definition()["token"], "created_at": run.created_at}
+
+
+def race_define(folder: str, _experiment: Any, mine: int, turn: int) -> dict[str, Any]:
+    """Define one experiment differently."""
+    try:
+        experiment = me.Workspace(folder).Project("metals").Experiment(f"turn-{turn}", params={"a": mine})
+    except ConflictError as error:
+        return {"conflict": error.stored["a"]}
+    return {"defined": experiment.params["a"]}
+
+
+def race_revise(_folder: str, experiment: Any, mine: int, turn: int) -> dict[str, Any]:
+    """Update one experiment's definition, each to another."""
+    revised = experiment.project.Experiment("cu", params={"by": mine, "turn": turn}, update=True)
+    return {"revision": revised.revision}
+
+
+def race_import(folder: str, experiment: Any, mine: int, turn: int) -> dict[str, Any]:
+    """Import different content under one name."""
+    source = Path(f"{folder}-source-{turn}-{mine}")
+    source.write_text(f"content {turn} of {mine}")
+    asset = experiment.data_assets.import_asset(f"ref-{turn}", source, action=("copy", "move")[mine % 2])
+    return {"version": asset.version, "content": asset.read_bytes().decode(), "mine": f"content {turn} of {mine}"}
+
+
+def race_import_equal(folder: str, experiment: Any, mine: int, turn: int) -> dict[str, Any]:
+    """Import equal content under one name."""
+    source = Path(f"{folder}-source-{turn}-{mine}")
+    source.write_text(f"content {turn}")
+    asset = experiment.data_assets.import_asset(f"ref-{turn}", source)
+    return {"version": asset.version, "key": asset.key, "content": asset.read_bytes().decode()}
+
+
+def race_annotate(_folder: str, experiment: Any, mine: int, turn: int) -> dict[str, Any]:
+    """Tag and note one run."""
+    experiment.Run({}, id=f"turn-{turn}").annotate(tags=[f"tag-{mine}"], note=f"note of {mine}")
+    return {"tagged": mine}
+
+
+# -------------------------------------------------------------------------------------------------------------- owners
+
+
+def own(folder: str, capture: str = "") -> None:
+    """Start the run ``one`` and do what the lines say, until ``leave``."""
+    run = me.Workspace(folder).Project("metals").Experiment("cu").Run({}, id="one")
+    try:
+        with run.start(capture=bool(capture)) as ctx:
+            ctx.set_result("energy", 1.0)
+            ctx.artifact.save("a.json", {"attempt": ctx.attempt})
+            ctx.log("relax").append("begun")
+            tell(attempt=ctx.attempt, pid=os.getpid())
+            while (line := wait()) != "leave":
+                tell(line=line, **obey(ctx, line))
+    except MolexpError as error:
+        tell(error=type(error).__name__, text=str(error))
+    else:
+        tell(left=True)
+
+
+def obey(ctx: Any, line: str) -> dict[str, Any]:
+    """Do what a line says; tell how it went."""
+    try:
+        match line.split():
+            case ["result", name, value]:
+                ctx.set_result(name, json.loads(value))
+            case ["artifact", name, text]:
+                ctx.artifact.save(name, text)
+            case ["log", text]:
+                ctx.log("relax").append(text)
+            case _:
+                raise ValueError(line)
+    except MolexpError as error:
+        return {"refused": type(error).__name__}
+    return {"done": True}
+
+
+def take_over(folder: str, wait_for: str) -> None:
+    """Start the run ``one`` again, as soon as that can be done."""
+    run = me.Workspace.load(folder).run("metals/cu/one")
+    with run.start(wait=float(wait_for)) as ctx:
+        ctx.set_result("energy", 2.0)
+        ctx.artifact.save("a.json", {"attempt": ctx.attempt})
+        ctx.log("relax").append(f"attempt {ctx.attempt}")
+        tell(attempt=ctx.attempt)
+    tell(left=True)
+
+
+def status(folder: str) -> None:
+    """Tell what is known of the run ``one``, whenever a line asks."""
+    ws = me.Workspace.load(folder)
+    while wait():
+        run = ws.run("metals/cu/one")
+        tell(
+            status=str(run.status),
+            catalog=[str(row.status) for row in ws.catalog.runs()],
+            history=[dict(entry) for entry in run.execution_history],
+            pid=os.getpid(),
+        )
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]](*sys.argv[2:])
