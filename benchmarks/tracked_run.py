@@ -113,6 +113,7 @@ def signac_project() -> Contender | None:
         project = signac.init_project(str(folder))
         for number in range(count):
             job = project.open_job({"a": 3.6, "scale": number}).init()
+            job.doc.update(status="pending", created_at=datetime.now(UTC).isoformat())
             job.doc.update(status="running", started_at=datetime.now(UTC).isoformat(), pid=os.getpid())
             job.doc.energy = -3.72
             with open(job.fn("volumes.json"), "w") as file:

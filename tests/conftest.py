@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import shutil
 import sys
@@ -23,13 +25,15 @@ hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, prin
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 _session_folder = pytest.StashKey[Path]()
+_session_process = pytest.StashKey[int]()
 _environment = pytest.StashKey[dict[str, str]]()
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest's own hook decides where `tmp_path` lies
 def pytest_configure(config: pytest.Config) -> None:
-    folder = Path(tempfile.mkdtemp(prefix="molexp-tests-", dir=_tmpfs()))
+    folder = _new_session_folder()
     config.stash[_session_folder] = folder
+    config.stash[_session_process] = os.getpid()
     config.stash[_environment] = dict(os.environ)
     if config.option.basetemp is None:
         config.option.basetemp = folder / "t"
@@ -45,6 +49,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
+    if config.stash.get(_session_process, None) != os.getpid():
+        return  # a forked child that came to its end
     if (environment := config.stash.get(_environment, None)) is not None:
         os.environ.clear()
         os.environ.update(environment)
@@ -66,6 +72,19 @@ def _same_folder_and_environment() -> Iterator[None]:
     left.discard("PYTEST_CURRENT_TEST")
     assert not left, f"the test left environment variables changed: {sorted(left)}"
     assert folder == Path.cwd(), "the test left another current folder"
+
+
+def _new_session_folder() -> Path:
+    """A folder for this session; those of sessions that were killed are removed, because they take up memory."""
+    parent = _tmpfs() or Path(tempfile.gettempdir())
+    for owner in parent.glob("molexp-tests-*/owner"):
+        with contextlib.suppress(OSError), owner.open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # refused while its session lives
+            shutil.rmtree(owner.parent, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix="molexp-tests-", dir=parent))
+    descriptor = os.open(folder / "owner.new", os.O_CREAT | os.O_RDWR)  # stays open as long as this process
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    return (folder / "owner.new").rename(folder / "owner").parent
 
 
 def _tmpfs() -> Path | None:

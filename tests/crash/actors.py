@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import os
 import select
+import signal
+import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import molexp as me
-from molexp.errors import ConflictError, MolexpError, RunBusyError, RunFinishedError
+from tests.crash import checks
+from molexp.errors import ConflictError, MolexpError, RunBusyError, RunCancelledError, RunFinishedError
 
 
 def tell(**facts: Any) -> None:
@@ -175,11 +180,11 @@ def race_annotate(_folder: str, experiment: Any, mine: int, turn: int) -> dict[s
 # -------------------------------------------------------------------------------------------------------------- owners
 
 
-def own(folder: str, capture: str = "") -> None:
-    """Start the run ``one`` and do what the lines say, until ``leave``."""
-    run = me.Workspace(folder).Project("metals").Experiment("cu").Run({}, id="one")
+def own(folder: str, name: str = "one") -> None:
+    """Start a run and do what the lines say, until ``leave``."""
+    run = me.Workspace(folder).Project("metals").Experiment("cu").Run({}, id=name)
     try:
-        with run.start(capture=bool(capture)) as ctx:
+        with run.start() as ctx:
             ctx.set_result("energy", 1.0)
             ctx.artifact.save("a.json", {"attempt": ctx.attempt})
             ctx.log("relax").append("begun")
@@ -202,11 +207,48 @@ def obey(ctx: Any, line: str) -> dict[str, Any]:
                 ctx.artifact.save(name, text)
             case ["log", text]:
                 ctx.log("relax").append(text)
+            case ["metrics", value]:
+                ctx.metrics.log(loss=float(value))
+            case ["block"]:  # in one call, and in the main thread, until something interrupts it
+                tell(blocking=True)
+                signal.pause()
+            case ["compute", limit]:  # without recording anything, and without a blocking call
+                tell(blocking=True)
+                end = time.monotonic() + float(limit)
+                while time.monotonic() < end:
+                    pass
+            case ["command"]:
+                tell(blocking=True)
+                ctx.shell(["sleep", "600"])
+            case ["look", name]:
+                run = me.Workspace.load(ctx.run.home.store.url).run(f"metals/cu/{name}")
+                return {"status": str(run.status)}
+            case ["neighbour"]:  # another process in the same namespaces
+                command = [sys.executable, __file__, "status", ctx.run.home.store.url.removeprefix("file://")]
+                done = subprocess.run(command, input="go\n", capture_output=True, text=True, check=True)
+                return dict(json.loads(done.stdout))
+            case ["neighbour-dies"]:  # and what this process then sees of its run
+                url = ctx.run.home.store.url
+                command = [sys.executable, __file__, "own", url.removeprefix("file://")]
+                with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as neighbour:
+                    assert neighbour.stdout is not None
+                    neighbour.stdout.readline()
+                    neighbour.kill()
+                run = me.Workspace.load(url).run("metals/cu/one")
+                return {"status": str(run.status), "history": [dict(entry) for entry in run.execution_history]}
             case _:
                 raise ValueError(line)
     except MolexpError as error:
         return {"refused": type(error).__name__}
     return {"done": True}
+
+
+def track_one(folder: str) -> None:
+    """Track the run ``one``."""
+    with me.Workspace(folder).Project("metals").Experiment("cu").Run({}, id="one").start() as ctx:
+        ctx.set_result("energy", 1.0)
+        ctx.artifact.save("a.json", {"attempt": ctx.attempt})
+        ctx.log("relax").append("begun")
 
 
 def take_over(folder: str, wait_for: str) -> None:
@@ -220,9 +262,49 @@ def take_over(folder: str, wait_for: str) -> None:
     tell(left=True)
 
 
-def status(folder: str) -> None:
+def own_in_thread(folder: str) -> None:
+    """Own the run ``one`` outside of the main thread, recording until that is refused."""
+
+    def work() -> None:
+        run = me.Workspace(folder).Project("metals").Experiment("cu").Run({}, id="one")
+        try:
+            with run.start() as ctx:
+                tell(attempt=ctx.attempt)
+                while True:
+                    ctx.set_result("energy", 1.0)
+        except MolexpError as error:
+            tell(error=type(error).__name__, text=str(error))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+
+
+def own_many(folder: str, count: str) -> None:
+    """Own many short runs, each of which is asked to stop while it goes on."""
+    experiment = me.Workspace(folder).Project("metals").Experiment("cu")
+    for number in range(int(count)):
+        run = experiment.Run({}, id=f"r{number}")
+        try:
+            with run.start():
+                run.cancel()
+                for _ in range(number * 2000):  # so that the beat finds it at different places
+                    pass
+        except RunCancelledError:
+            pass
+        tell(end=str(run.status))
+    tell(left=True)
+
+
+def cancel(folder: str) -> None:
+    """Ask the run ``one`` to stop."""
+    me.Workspace.load(folder).run("metals/cu/one").cancel("enough of it")
+    tell(asked=True)
+
+
+def status(folder: str, read_only: str = "") -> None:
     """Tell what is known of the run ``one``, whenever a line asks."""
-    ws = me.Workspace.load(folder)
+    ws = me.Workspace.load(folder, read_only=bool(read_only))
     while wait():
         run = ws.run("metals/cu/one")
         tell(
@@ -231,6 +313,138 @@ def status(folder: str) -> None:
             history=[dict(entry) for entry in run.execution_history],
             pid=os.getpid(),
         )
+
+
+# -------------------------------------------------------------------------------------------------------------- storage
+
+
+def fill(ballast: Path) -> None:
+    """Leave no byte free."""
+    with ballast.open("ab", buffering=0) as file:
+        for size in (1 << 16, 1 << 12, 1):
+            try:
+                while True:
+                    file.write(b"x" * size)
+            except OSError:
+                continue
+
+
+def on_full_disk(folder: str, last: str) -> None:
+    """Meet a full disk with every kind of change, go on when there is space again, and be killed or leave."""
+    ballast, elsewhere = Path(folder, "ballast"), Path(os.environ["TMPDIR"], "source.bin")
+    elsewhere.write_bytes(b"y" * 9000)
+    ws = me.Workspace(folder)
+    experiment = ws.Project("metals").Experiment("cu")
+    with experiment.Run({}, id="before").start() as ctx:
+        ctx.set_result("energy", 1.0)
+        ctx.artifact.save("a.txt", "a" * 9000)
+        ctx.log("relax").append("begun")
+    run = experiment.Run({}, id="one")
+    try:
+        with run.start() as ctx:
+            changes = {
+                "result": lambda n: ctx.set_result(f"r{n}", "x" * 9000),
+                "artifact": lambda n: ctx.artifact.save(f"a{n}.txt", "x" * 9000),
+                "replaced": lambda n: ctx.artifact.save("same.txt", f"{n}" * 9000),
+                "large": lambda n: ctx.artifact.save(f"l{n}.bin", b"x" * (1 << 21)),
+                "log": lambda n: ctx.log("relax").append(f"{n} " + "x" * 9000),
+                "metrics": lambda n: ctx.metrics.log(step=n, text="x" * 9000),
+                "data": lambda n: experiment.data_assets.import_asset(f"d{n}", elsewhere),
+                "tag": lambda n: run.annotate(tags=[f"tag{n}"], note="x" * 9000),
+                "run": lambda n: experiment.Run({"text": "x" * 9000}, id=f"run-{n}"),
+                "new log": lambda n: ctx.log(f"log{n}").append("x" * 9000),
+            }
+            for name, change in changes.items():
+                done, refused = [], ""
+                for number in range(3):
+                    change(number)
+                    done.append(number)
+                    if number == 1:
+                        fill(ballast)
+                        for spare in range(100, 200):
+                            try:
+                                change(spare)
+                                done.append(spare)  # there was room in a page
+                            except MolexpError as error:
+                                refused = f"{type(error).__name__}: {error}"
+                                break
+                        ballast.unlink()
+                tell(change=name, done=done, refused=refused)
+            if last == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            if last == "full":
+                fill(ballast)
+    except MolexpError as error:
+        tell(error=type(error).__name__, text=str(error), status=str(run.status))
+        ballast.unlink()
+        ctx.finish()
+    tell(status=str(run.status))
+
+
+def verify_full_disk(folder: str) -> None:
+    """Afterwards, and in another process: all that was done is there, and hangs together."""
+    told = json.loads(wait())
+    done = {report["change"]: report["done"] for report in told if "change" in report}
+    lab = Path(folder)
+    ws = me.Workspace.load(folder)
+    checks.check_record(ws, lab)
+    before, run = ws.run("metals/cu/before"), ws.run("metals/cu/one")
+    assert before.status == "succeeded"
+    assert before.results == {"energy": 1.0}
+    assert {f"r{n}" for n in done["result"]} <= run.results.keys()
+    assert all(run.asset(f"a{n}.txt").load() == "x" * 9000 for n in done["artifact"])
+    assert run.asset("same.txt").load() == f"{done['replaced'][-1]}" * 9000
+    assert all(run.asset(f"l{n}.bin").size == 1 << 21 for n in done["large"])
+    assert set(done["log"]) <= {int(line.split()[0]) for line in run.logs["relax"].text().splitlines() if len(line) > 9000}
+    assert set(done["metrics"]) <= {point["step"] for point in run.asset("metrics").load()}
+    assert {f"d{n}" for n in done["data"]} <= set(run.experiment.data_assets)
+    assert {f"tag{n}" for n in done["tag"]} <= run.tags
+    assert {f"run-{n}" for n in done["run"]} <= {other.id for other in run.experiment.runs}
+    assert all(run.logs[f"log{n}"].text() == "x" * 9000 + "\n" for n in done["new log"])
+    caches = Path(os.environ["TMPDIR"])
+    checks.check_catalog(lab, {"shared": Path(os.environ["MOLEXP_CACHE_DIR"])}, caches / "rebuilt")
+    tell(status=str(run.status))
+
+
+def change_nothing(folder: str) -> None:
+    """Read all there is, and fail to change any of it; tell how."""
+    ws = me.Workspace.load(folder)
+    run = ws.run("metals/cu/one")
+    experiment = run.experiment
+    told: dict[str, Any] = {
+        "status": str(run.status),
+        "results": run.results,
+        "artifact": run.asset("a.json").load(),
+        "rows": {row.path: str(row.status) for row in ws.catalog.runs()},
+        "assets": len(ws.catalog.assets()),
+        "findings": [finding.what for finding in ws.fsck().findings],
+    }
+    source = Path(os.environ["TMPDIR"], f"source-{os.getpid()}.txt")
+    source.write_text("content")
+    changes = {
+        "project": lambda: ws.Project("other"),
+        "run": lambda: experiment.Run({"x": 1}),
+        "start": lambda: ws.run("metals/cu/two").start(),
+        "annotate": lambda: run.annotate(tags=["x"]),
+        "delete": lambda: ws.run("metals/cu/two").delete(),
+        "import": lambda: experiment.data_assets.import_asset("x", source),
+        "configure": lambda: ws.configure(durability="never"),
+    }
+    refused = {}
+    for name, change in changes.items():
+        try:
+            change()
+        except MolexpError as error:
+            refused[name] = type(error).__name__
+            assert str(error)
+    tell(**told, refused=refused)
+
+
+def as_nobody(folder: str) -> None:
+    """The same, as a user who may read and not write."""
+    os.setgid(65534)
+    os.setuid(65534)
+    change_nothing(folder)
 
 
 if __name__ == "__main__":

@@ -183,7 +183,14 @@ class Stage:
 
     def start(self, name: str, *arguments: object, gates: tuple[int, ...] = (), prefix: tuple[str, ...] = (), **more: str) -> Actor:
         command = [*prefix, sys.executable, str(HERE / "actors.py"), name, str(self.lab), *map(str, arguments)]
-        actor = Actor([*command, *map(str, gates)], environment(**more), self.folder, gates)
+        return self._keep(Actor([*command, *map(str, gates)], environment(**more), self.folder, gates))
+
+    def script(self, script: str, prefix: tuple[str, ...]) -> Actor:
+        """A shell script; its ``$1`` is this Python, its ``$2`` the actors."""
+        command = [*prefix, "sh", "-c", script, "sh", sys.executable, str(HERE / "actors.py")]
+        return self._keep(Actor(command, environment(), self.folder))
+
+    def _keep(self, actor: Actor) -> Actor:
         self.actors.append(actor)
         return actor
 

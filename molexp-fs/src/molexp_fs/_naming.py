@@ -110,7 +110,8 @@ class Naming:
             self.nameless = False
             return None
         try:
-            files.write_all(fd, data)
+            if (done := os.write(fd, data)) != len(data):
+                files.write_all(fd, data[done:])
             if self.durable:
                 os.fsync(fd)
             try:

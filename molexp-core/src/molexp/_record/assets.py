@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 
 import attrs
 
+from molexp._values.ids import check_id
 from molexp.errors import MolexpError, UnsupportedOperationError
 
 if TYPE_CHECKING:
@@ -217,6 +218,13 @@ def asset_id(scope: str, attempt: int | None, kind: str, name: str, version: int
     return f"{place}:{kind}:{name}@{version}"
 
 
+def _is_id(text: str) -> bool:
+    try:
+        return bool(check_id(text))
+    except ValueError:
+        return False
+
+
 def parse_asset_id(text: str) -> tuple[str, int | None, str, str, int]:
     """Scope, attempt, kind, name and version of an id.
 
@@ -227,6 +235,8 @@ def parse_asset_id(text: str) -> tuple[str, int | None, str, str, int]:
     kind, _, named = rest.partition(":")
     name, _, version = named.rpartition("@")
     scope, _, attempt = place.partition("#")
-    if not (place and kind and name and version.isdigit()) or (attempt and not attempt.isdigit()):
+    parts = [] if scope == "." else scope.split("/")
+    known = all(map(_is_id, parts)) and (len(parts) == 3 and attempt.isdigit() if "#" in place else len(parts) < 3)
+    if not (place and known and kind and name and version.isdigit()):
         raise ValueError(f"{text!r} is no asset id; one looks like 'metals/cu/cu-1#2:artifact:volumes.json@1'.")
     return "" if scope == "." else scope, int(attempt) if attempt else None, kind, name, int(version)

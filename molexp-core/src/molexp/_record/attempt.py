@@ -109,12 +109,18 @@ class Attempt:
     def flush(self) -> None:
         """What was recorded reaches the store."""
         self.check()
-        self._log.flush()
+        with self.lock:
+            self._log.flush()
 
     @property
     def cancelled(self) -> bool:
         """Whether it was asked to stop."""
         return isinstance(self._stop, RunCancelledError)
+
+    @property
+    def stopped_by(self) -> MolexpError | None:
+        """Why nothing is recorded any more: it was asked to stop, or somebody else ended it."""
+        return self._stop
 
     # --------------------------------------------------------------------------------------------------- signs of life
 
@@ -134,15 +140,32 @@ class Attempt:
             pass  # a full disk or a broken network must not end the run; the next beat tries again
 
     def _look_around(self) -> None:
-        key = end_key(self.folder, self.number)
-        if self.store.exists(key):
-            self._halt(self._superseded(key))
+        if self._has_foreign_end():
+            self.process.heart.remove(self)
+            self.store.delete(keys.lease(self.path, self.number))
             return
         request = read_edits(self.store, self.path).cancel_of(self.number)
         if request is not None:
             first = self._halt(RunCancelledError(self.path, reason=str(request.get("reason") or "")))
             if first and self.on_cancel is not None:
                 self.on_cancel()
+
+    def _has_foreign_end(self) -> bool:
+        """Whether somebody else ended the attempt; if so, nothing is recorded any more."""
+        key = end_key(self.folder, self.number)
+        if self.closed or not self.store.exists(key) or self.closed:  # the second look: while we asked
+            return False
+        self._halt(self._superseded(key))
+        return True
+
+    def check_end(self) -> None:
+        """Before what was recorded is replaced: raise if the attempt has an end, which says that it is as it was.
+
+        Raises:
+            RunSupersededError: somebody else ended it.
+        """
+        if self._has_foreign_end():
+            self.check()
 
     def _halt(self, why: MolexpError) -> bool:
         """Record nothing from now on; returns whether this is the first reason."""
@@ -181,6 +204,14 @@ class Attempt:
         """
         if self.inert:
             return
+        try:
+            self._finish(status, reason, error)
+        except StoreError:  # a full disk, a lost network: it has not ended, and whoever calls may try again
+            self.closed = False
+            self.process.heart.add(self)
+            raise
+
+    def _finish(self, status: RunStatus, reason: str, error: Mapping[str, Any] | None) -> None:
         with self.lock:
             if self.closed:
                 return
@@ -210,6 +241,8 @@ class Attempt:
         try:
             self.store.create(key, encode_pretty(end))
         except KeyExistsError:
+            if self._beats:
+                self.store.delete(keys.lease(self.path, self.number))
             raise self._superseded(key) from None
         self._publish(end, key, payloads)
 

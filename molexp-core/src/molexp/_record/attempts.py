@@ -61,7 +61,7 @@ def _read_attempt(
         key = end_key(run_folder, number)
         try:
             end = decode_object(store.read(key), key)
-            return _of_end(end, number, sizes)
+            return _of_end(end, number, _late(store, run_folder, number, listing, end.get("folded")))
         except (CorruptRecordError, ValueError) as error:
             problem = str(error)
     facts = _of_events(store, run_folder, number, listing)
@@ -70,12 +70,31 @@ def _read_attempt(
     return facts
 
 
-def _of_end(end: dict[str, Any], number: int, sizes: Mapping[str, int]) -> AttemptFacts:
-    folded = end.get("folded")
-    late = 0
-    if isinstance(folded, dict) and isinstance(counted := folded.get(f"{number}.jsonl"), int):
-        late = max(0, sizes.get(f"{number}.jsonl", 0) - counted)
+def _of_end(end: dict[str, Any], number: int, late: dict[str, int]) -> AttemptFacts:
     return AttemptFacts(number, end, Contents.of_end(end), RunStatus(end.get("status", "")), True, late)
+
+
+def _late(store: Store, run_folder: str, number: int, listing: Listing, folded: Any) -> dict[str, int]:
+    """Bytes of events that an end did not fold, by key: they came after it."""
+    if not isinstance(folded, dict):
+        return {}
+    late = {}
+    for entry in listing.entries:
+        counted = folded.get(f"{number}.jsonl")
+        if isinstance(counted, int) and entry.key == claim_key(run_folder, number) and entry.size > counted:
+            late[entry.key] = entry.size - counted
+    for folder in (str(number), f"{number}.s"):
+        if folder not in listing.folders:
+            continue
+        for entry in store.children(f"{run_folder}/executions/{folder}").entries:
+            file = entry.key.rpartition("/")[2]
+            if match := _SEGMENT.fullmatch(file):
+                extra = entry.size if int(match[2]) >= folded.get(f"{folder}/{match[1]}", 0) else 0
+            else:
+                extra = entry.size - folded.get(f"{folder}/{file}", 0)
+            if extra > 0:
+                late[entry.key] = extra
+    return late
 
 
 def _of_events(store: Store, run_folder: str, number: int, listing: Listing) -> AttemptFacts:
@@ -194,7 +213,7 @@ def end_dead(store: Store, run_folder: str, facts: AttemptFacts, how: str, me: O
     Raises:
         SchemaError: its claim was written by a newer MolExp.
     """
-    check_schema(facts.head or {"schema": 1}, claim_key(run_folder, facts.number), SCHEMA)
+    check_schema({"schema": SCHEMA, **facts.head}, claim_key(run_folder, facts.number), SCHEMA)
     settle_replacements(store, facts.contents)
     for record in facts.contents.assets.values():
         if record.get("size") is None:  # a log or a metrics file that was still being written

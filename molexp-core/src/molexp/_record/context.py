@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from molexp._record.accessors import Accessor, no_kind
 from molexp._record.assets import Asset
+from molexp._record.interrupting import Interrupter
 from molexp._record.kinds import ErrorTraceKind, LogKind
 from molexp._record.process import Terminated
 from molexp._record.streams import LogHandle, LogStreamHandler, Metrics, check_log_name, growing
@@ -286,7 +287,8 @@ class RunContext(Context):
     """An attempt that is going on; leave its ``with`` block to end it.
 
     An error that leaves the block ends the attempt as ``failed`` with its traceback, Ctrl-C as ``cancelled``, a
-    termination signal as ``interrupted``, none as ``succeeded``; the error goes on. In a forked child it is inert.
+    termination signal as ``interrupted``, none as ``succeeded``; the error goes on. A cancel request interrupts a block
+    that runs in the main thread, which it leaves as `RunCancelledError`. In a forked child it is inert.
     """
 
     run: Run
@@ -295,6 +297,7 @@ class RunContext(Context):
         super().__init__(run=run, params=params, config=config, shelf=shelf, finder=finder)
         self._attempt: Attempt = shelf.attempt
         self._capture: Capture | None = None
+        self._interrupter: Interrupter | None = None
 
     def capture(self) -> None:
         """Record standard output and error from now on, as the logs ``stdout`` and ``stderr``.
@@ -342,22 +345,38 @@ class RunContext(Context):
         self._end(wanted, reason=reason)
 
     def __enter__(self) -> Self:
-        self._attempt.check()
+        try:
+            self._attempt.check()
+        except RunCancelledError as error:  # between the start and here
+            self._end(RunStatus.CANCELLED, reason=judge(error)[1])
+            raise
+        self._interrupter = Interrupter(self._attempt.process)
+        self._interrupter.arm()
+        self._attempt.on_cancel = self._interrupter.fire
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._attempt.inert or self._attempt.closed:
+        if self._attempt.inert:
             return
-        if error is None:
+        late = self._interrupter.disarm() if self._interrupter is not None else None
+        if self._attempt.closed:
+            return
+        left_by = error or late
+        interrupted = self._interrupter is not None and self._interrupter.sent
+        if interrupted and isinstance(left_by, KeyboardInterrupt | Terminated) and (asked := self._attempt.stopped_by):
+            left_by = asked  # nobody pressed Ctrl-C: the request did
+        if left_by is None:
             self._end(RunStatus.SUCCEEDED)
             return
-        status, reason = judge(error)
+        status, reason = judge(left_by)
         try:
-            self._end(status, reason=reason, error=error if status is RunStatus.FAILED else None)
+            self._end(status, reason=reason, error=left_by if status is RunStatus.FAILED else None)
         except MolexpError as problem:
-            error.add_note(f"And the run could not be ended: {problem}")
+            left_by.add_note(f"And the run could not be ended: {problem}")
+        if left_by is not error:
+            raise left_by from None
 
     async def __aenter__(self) -> Self:
         return self.__enter__()

@@ -216,7 +216,7 @@ class DataAssets(Mapping[str, DataAsset]):
                 },
             }
             key = f"{self._folder}/{folder}/{version}.json"
-            home.announce(key)
+            home.journal.announce(key)
             try:
                 home.store.create(key, encode_pretty(record))
             except KeyExistsError:

@@ -30,6 +30,6 @@ def write_edit(home: Home, path: str, op: str, **values: Any) -> None:
         "by": {"user": owner.user, "host": owner.host},
         **values,
     }
-    home.announce(key)
+    home.journal.announce(key)
     home.store.create(key, encode_pretty(document))
     home.store.sync([key])

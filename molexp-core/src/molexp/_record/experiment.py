@@ -131,6 +131,10 @@ class Experiment:
             definition = look_up(self.home, path)
         except CorruptRecordError:
             definition = None  # a claim may repeat it
+        except NotFoundError:
+            if not self.home.store.children(f"{keys.folder(path)}/executions").entries:
+                raise
+            definition = None  # the same
         except ValueError:
             raise NotFoundError(
                 "run", id, where=repr(self.path), nearest=nearest(id, member_ids(self.home, self.path))
@@ -214,6 +218,8 @@ class Experiment:
             "replica": replica,
             "config": config if profile is not None or overrides else None,
         }
+        if scheme is not None:
+            given = {}  # the id says it all: what was merged into equal parameters does not matter
         if id is not None:
             check_id(id, "run id")
             if (found := self._existing(id, given)) is not None:
@@ -238,8 +244,9 @@ class Experiment:
                 "id_scheme": scheme,
                 "workflow": None,
             }
-            key = f"{self._runs_folder}/{run_id}/run.json"
-            self.home.announce(key)
+            folder = f"{self._runs_folder}/{run_id}"
+            key = f"{folder}/run.json"
+            self.home.journal.announce_run(key, f"{folder}/executions/1.end.json")
             try:
                 self.home.store.create(key, encode_pretty(definition))
             except KeyExistsError:
@@ -376,6 +383,7 @@ def experiment_of(
 
 def _claim_revision(home: Home, path: str, document: dict[str, Any]) -> bool:
     key = f"{keys.folder(path)}/experiment.{document['revision']}.json"
+    home.ready()
     try:
         home.store.create(key, encode_pretty(document))
     except KeyExistsError:

@@ -71,7 +71,7 @@ class AttemptFacts:
         contents: what it recorded.
         status: what its end says, else ``running`` (or ``interrupted``, once somebody has established that).
         ended: whether its end stands.
-        late: bytes or segments that lie beyond what its end folded.
+        late: bytes of events that its end did not fold, by key: they came after it.
         problem: what could not be read of it.
     """
 
@@ -80,7 +80,7 @@ class AttemptFacts:
     contents: Contents
     status: RunStatus
     ended: bool
-    late: int = 0
+    late: dict[str, int] = attrs.field(factory=dict)
     problem: str = ""
 
     def history(self) -> dict[str, Any]:
@@ -104,7 +104,7 @@ class AttemptFacts:
             "provenance": self.contents.provenance,
             "commands": self.contents.commands,
             "workdir": self.contents.workdir,
-            "late": self.late,
+            "late": sum(self.late.values()),
             "problem": self.problem,
         }
         entry.update((name, value) for name, value in seldom.items() if value)

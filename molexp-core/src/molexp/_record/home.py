@@ -16,6 +16,7 @@ from molexp.contracts import Store
 from molexp.errors import (
     KeyExistsError,
     KeyNotFoundError,
+    MolexpError,
     NotFoundError,
     UnsupportedOperationError,
 )
@@ -40,6 +41,7 @@ class Home:
         self._library: Library | None = None
         self.given_name = name
         self._document: dict[str, Any] | None = None
+        self._writable = False  # known to exist, and not made by a newer MolExp
         self._process: Process | None = None
         self._journal: Journal | None = None
         self._observer: Observer | None = None
@@ -95,6 +97,19 @@ class Home:
             except KeyExistsError:
                 pass  # somebody else was first; theirs is ours
         check_schema(self.document(), keys.WORKSPACE, SCHEMA)
+        self._writable = True
+
+    def ready(self) -> None:
+        """Make sure that it exists, and is not a newer MolExp's, before the first thing is written."""
+        if not self._writable:
+            self.materialize()
+
+    def _may_write(self) -> bool:
+        try:
+            check_schema(self.document(), keys.WORKSPACE, SCHEMA)
+        except MolexpError:
+            return False
+        return not self.read_only
 
     def _probe(self) -> None:
         key = f"{keys.DERIVED}/probe/{new_token()}"
@@ -179,16 +194,17 @@ class Home:
             self._journal = self._observer = None
         return self._process
 
-    def announce(self, *effects: str) -> None:
-        """Say that keys are about to be created, so that every catalog will know; see `Journal.announce`."""
+    @property
+    def journal(self) -> Journal:
+        """What this process announces here, before it changes anything; makes sure that the workspace exists."""
         if self._document is None:
             self.materialize()
-        _ = self.process
+        _ = self.process  # after a fork, the child's
         if self._journal is None:
             if not self.durability_given and (wanted := self.settings.get("durability")):
                 self.store.durability = wanted
             self._journal = Journal(self.store)
-        self._journal.announce(*effects)
+        return self._journal
 
     @property
     def observer(self) -> Observer:
@@ -197,7 +213,7 @@ class Home:
         if self._observer is None:
             from molexp._record.liveness import Observer
 
-            self._observer = Observer(self.store, process.owner, lambda: self.index, not self.read_only)
+            self._observer = Observer(self.store, process.owner, lambda: self.index, self._may_write())
         return self._observer
 
     @property

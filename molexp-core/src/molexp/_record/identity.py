@@ -91,6 +91,8 @@ def boot_id() -> str:
 
 def _namespace() -> str:
     try:
+        if os.readlink("/proc/self") != str(os.getpid()):
+            return ""  # this /proc is of another namespace, and would speak of other processes
         return os.readlink("/proc/self/ns/pid")
     except OSError:
         return ""

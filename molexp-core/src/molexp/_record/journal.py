@@ -6,14 +6,33 @@ A hint is settled when the key that it names is there. The protocol and its reas
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
 
 from molexp._record import keys
-from molexp._values.documents import encode_line
+from molexp._values.documents import decode_lines, encode_line
 from molexp._values.ids import new_token
 from molexp.contracts import Store
-from molexp.errors import KeyMovedError, KeyNotFoundError
+from molexp.errors import KeyMovedError, KeyNotFoundError, StoreError
 
 SCHEMA = 1
+
+
+@attrs.frozen
+class Hints:
+    """What a part of a journal says.
+
+    Attributes:
+        announced: keys that may have been created since.
+        withdrawn: keys that were announced as a guess, and will not be created after all; what was done is done.
+        end: the byte up to which the journal was read.
+    """
+
+    announced: frozenset[str]
+    withdrawn: frozenset[str]
+    end: int
 
 
 class Journal:
@@ -29,13 +48,16 @@ class Journal:
         self._key = ""
         self._count = 0
         self._token = ""
+        self._guess = ""  # an end that was announced when its run was created, before anybody has started it
 
     def announce(self, *effects: str) -> None:
         """Say that the keys `effects` are about to be created; returns when readers can know."""
         if "append" in self._store.capabilities:
-            line = encode_line({"keys": effects})
             with self._lock:
-                self._append(line)
+                if effects == (self._guess,):
+                    self._guess = ""
+                    return
+                self._append(encode_line({"keys": effects}))
         else:
             with self._lock:
                 self._token = self._token or new_token()
@@ -44,28 +66,55 @@ class Journal:
             for number, effect in enumerate(effects, start):
                 self._store.write(f"{keys.HINTS}/{self._token}/{number}/{effect}", b"")
 
+    def announce_run(self, definition: str, end: str) -> None:
+        """Say that a run is about to be created, by the end of its first attempt: most runs are started next.
+
+        So one hint covers both. If another run is created first, the guess was wrong and is withdrawn with the next
+        hint: by then the run is there, and whoever starts it announces the end again.
+        """
+        if "append" not in self._store.capabilities:
+            self.announce(definition)
+            return
+        with self._lock:
+            line = {"keys": (end,), "withdrawn": (self._guess,)} if self._guess else {"keys": (end,)}
+            self._guess = ""
+            self._append(encode_line(line))
+            self._guess = end
+
     def _append(self, line: bytes) -> None:
         if self._key:
             try:
                 return self._store.append(self._key, line)
             except (KeyMovedError, KeyNotFoundError):
                 pass  # sealed by a compactor, or `.molexp` was deleted: what it holds of ours may be unread
+            except StoreError:
+                self._key = ""  # part of the line may be there, which would spoil the next one
+                raise
         key = f"{keys.JOURNALS}/{new_token()}.jsonl"
         self._store.create(key, encode_line({"schema": SCHEMA, "type": "journal"}) + line)
         self._key = key
         return None
 
 
-def hints_of(store: Store, journal: str, start: int) -> tuple[list[str], int]:
-    """The keys announced in `journal` from byte `start` on, and the byte up to which it was read."""
-    from molexp._values.documents import decode_lines
+def hints_of(store: Store, journal: str, start: int) -> Hints:
+    """What `journal` says from byte `start` on.
 
+    Raises:
+        KeyNotFoundError: it is gone.
+    """
     lines, length, _ = decode_lines(store.read(journal, start), journal)
-    announced = [
-        key
-        for line in lines
-        if isinstance(found := line.get("keys"), list)
-        for key in found
-        if isinstance(key, str) and key
-    ]
-    return announced, start + length
+    announced: set[str] = set()
+    withdrawn: set[str] = set()
+    for line in lines:
+        wrong = _keys(line, "withdrawn")
+        withdrawn |= wrong
+        announced -= wrong
+        said = _keys(line, "keys")
+        announced |= said
+        withdrawn -= said
+    return Hints(frozenset(announced), frozenset(withdrawn), start + length)
+
+
+def _keys(line: Mapping[str, Any], name: str) -> set[str]:
+    found = line.get(name)
+    return {key for key in found if isinstance(key, str) and key} if isinstance(found, list) else set()

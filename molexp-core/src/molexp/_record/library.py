@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -89,7 +89,7 @@ class Library:
     def asset_class(self, kind: AssetKind[Any]) -> type[Asset]:
         """The class of this kind's assets."""
         if (found := self._classes.get(kind.name)) is None:
-            found = self._classes[kind.name] = kind.record or _make_class(kind)
+            found = self._classes[kind.name] = kind.record or _make_class(type(kind))
         return found
 
     def distribution(self, kind: AssetKind[Any]) -> str:
@@ -176,7 +176,8 @@ def _remove_copies(folder: str, pid: int) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _make_class(kind: AssetKind[Any]) -> type[Asset]:
+@cache  # one class for a kind, however many workspaces are open: assets of two of them can be equal
+def _make_class(kind: type[AssetKind[Any]]) -> type[Asset]:
     title = "".join(part.title() for part in kind.name.split("_"))
     own = {
         field.name: attrs.field(default=field.default, type=field.type, kw_only=True)

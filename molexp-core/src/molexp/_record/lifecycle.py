@@ -10,7 +10,7 @@ from molexp._record import keys
 from molexp._record.attempt import Attempt
 from molexp._record.attempts import claim_key, end_key, read_attempts
 from molexp._record.context import RunContext
-from molexp._record.events import EventLog
+from molexp._record.events import claim_events
 from molexp._record.finding import Finder
 from molexp._record.fold import SCHEMA
 from molexp._record.reading import read_edits
@@ -52,10 +52,11 @@ def start(
 
 def _claim(run: Run, fresh: bool, deadline: float, if_succeeded: str, untried: bool) -> Attempt:
     home = run.home
-    process = home.process
-    process.prepare()
+    home.ready()
     definition = run.definition()
     check_schema(definition, keys.document(run.path), SCHEMA)
+    process = home.process
+    process.prepare()
     folder = keys.folder(run.path)
     while True:
         number = 1 if untried else _next_attempt(run, deadline, if_succeeded)
@@ -73,9 +74,9 @@ def _claim(run: Run, fresh: bool, deadline: float, if_succeeded: str, untried: b
             "provenance": process.provenance.publish(home.store, wait=False),
             "definition": definition,
         }
-        home.announce(end_key(folder, number))
+        home.journal.announce(end_key(folder, number))
         try:
-            log = EventLog(home.store, claim_key(folder, number), encode_line(claim), token)
+            log = claim_events(home.store, claim_key(folder, number), encode_line(claim), token)
         except KeyExistsError:
             untried = False  # somebody else was first
             continue
@@ -97,7 +98,7 @@ def _next_attempt(run: Run, deadline: float, if_succeeded: str) -> int:
         attempts = read_attempts(home.store, keys.folder(run.path))
         if not attempts:
             return 1
-        newest = home.observer.settle(run.path, attempts[-1])
+        newest = home.observer.settle(run.path, attempts[-1], insist=True)
         if newest.ended:
             if newest.status is RunStatus.SUCCEEDED and if_succeeded == "error":
                 raise RunFinishedError(run.path, status=str(newest.status), attempt=newest.number)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 import attrs
@@ -19,7 +20,7 @@ from molexp._record.fold import AttemptFacts
 from molexp._record.identity import Owner, known_dead
 from molexp._values.status import RunStatus
 from molexp.contracts import Store
-from molexp.errors import KeyNotFoundError, StoreError
+from molexp.errors import KeyNotFoundError, RecordError, StoreError
 
 
 def seconds_from_environment(variable: str, default: float) -> float:
@@ -93,8 +94,14 @@ class Observer:
             return Verdict(f"its lease had not changed for {silent:.0f} s", silent)
         return Verdict("", silent)
 
-    def settle(self, path: str, facts: AttemptFacts) -> AttemptFacts:
-        """What is true of a run's newest attempt: if its owner is dead it is ended, if that can be written."""
+    def settle(self, path: str, facts: AttemptFacts, *, insist: bool = False) -> AttemptFacts:
+        """What is true of a run's newest attempt: if its owner is dead it is ended, if that can be written.
+
+        Args:
+            path: the run's path.
+            facts: the attempt.
+            insist: raise what makes it impossible to end it.
+        """
         if facts.ended:
             return facts
         verdict = self.judge(path, facts)
@@ -102,12 +109,21 @@ class Observer:
             return facts
         if self.may_write:
             try:
-                return end_dead(self.store, keys.folder(path), facts, verdict.dead, self.me)
-            except StoreError:
-                pass  # it may be somebody else's to write; what is shown is true all the same
+                ended = end_dead(self.store, keys.folder(path), facts, verdict.dead, self.me)
+            except (StoreError, RecordError):
+                if insist:
+                    raise
+                # it may be somebody else's to write, or a newer version's; what is shown is true all the same
+            else:
+                self._drop_lease(path, facts.number)
+                return ended
         facts.status = RunStatus.INTERRUPTED
         facts.head["reason"] = verdict.dead
         return facts
+
+    def _drop_lease(self, path: str, attempt: int) -> None:
+        with suppress(StoreError):  # it means nothing any more
+            self.store.delete(keys.lease(path, attempt))
 
     def _time_to_live(self, facts: AttemptFacts) -> float:
         lease = facts.head.get("lease")

@@ -43,6 +43,8 @@ def collect(home: Home, *, dry_run: bool) -> Report:
     """See `Workspace.gc`."""
     findings: list[Finding] = []
     freed = 0
+    if not dry_run and home.exists():
+        home.materialize()  # refuses what a newer MolExp made
     done = "" if dry_run else "freed"
     for path in run_paths(home):
         if not read_edits(home.store, path).deleted:
@@ -92,6 +94,8 @@ def check(home: Home, *, repair: bool) -> Report:
     """See `Workspace.fsck`."""
     findings: list[Finding] = []
     runs = 0
+    if repair and home.exists():
+        home.materialize()  # refuses what a newer MolExp made
     for path in run_paths(home):
         runs += 1
         findings += _check_run(home, path, repair)
@@ -117,9 +121,9 @@ def _check_run(home: Home, path: str, repair: bool) -> list[Finding]:
             done = "written again from an attempt's claim"
         found.append(Finding(key, reason, done))
     found += [
-        Finding(f"{folder}/executions/{attempt.number}.jsonl", f"{attempt.late} bytes came after its end")
+        Finding(key, f"{size} bytes came after the attempt's end; they are no part of it")
         for attempt in state.attempts
-        if attempt.late
+        for key, size in attempt.late.items()
     ]
     for record in state.assets():
         key = str(record.get("key"))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from molexp._record import keys
 from molexp._record.attempts import attempt_numbers, read_attempts, read_claim
 from molexp._record.fold import Edits, RunState, fold_run
 from molexp._record.liveness import Observer
-from molexp._values.documents import decode_object
+from molexp._values.documents import decode_object, encode_pretty
 from molexp._values.status import RunStatus
 from molexp.contracts import Store
 from molexp.errors import CorruptRecordError, KeyNotFoundError, NotFoundError, StoreError
@@ -72,12 +73,19 @@ def read_run(store: Store, path: str, observer: Observer | None) -> RunState:
     cover: dict[str, int] = {}
     attempts = read_attempts(store, keys.folder(path), cover)
     definition = read_definition(store, path, problems)
-    if attempts and observer is not None:
+    settled = False
+    if attempts and observer is not None and not attempts[-1].ended:
         attempts[-1] = observer.settle(path, attempts[-1])
+        settled = attempts[-1].ended
     for older in attempts[:-1]:
         if not older.ended:  # its end was lost; a newer attempt could only be claimed because it stood
             older.status = RunStatus.INTERRUPTED
             older.problem = older.problem or "its end is missing"
     state = fold_run(definition, attempts, read_edits(store, path, problems, cover), problems)
+    if settled:
+        cover.setdefault(f"{attempts[-1].number}.end.json", 0)
+        if keys.document(path) not in problems:
+            with suppress(StoreError):  # for people; what was read here stands in the attempts
+                store.write(keys.document(path), encode_pretty(state.to_document()))
     state.cover = cover
     return state

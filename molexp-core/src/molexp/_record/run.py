@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from molexp._record import keys
+from molexp._record.definitions import SCHEMA
 from molexp._record.edits import write_edit
+from molexp._values.documents import check_schema
 from molexp._values.plain import restore
 from molexp._values.status import RunStatus
 from molexp.errors import NotFoundError, RunBusyError
@@ -174,6 +176,17 @@ class Run:
             raise NotFoundError("run", self.path, hint="It was deleted.")
         return state
 
+    def _editable(self) -> RunState:
+        """Its state, if this version may write to it.
+
+        Raises:
+            NotFoundError: there is no such run, or it was deleted.
+            SchemaError: it was written by a newer MolExp.
+        """
+        state = self.state()
+        check_schema(state.definition, keys.document(self.path), SCHEMA)
+        return state
+
     def to_dict(self) -> dict[str, Any]:
         """``run.json`` as it would be written now."""
         document: dict[str, Any] = self._value(self.state().to_document())
@@ -214,7 +227,7 @@ class Run:
         A run that was never started counts as cancelled at once, until somebody starts it all the same. For a finished
         run it does nothing.
         """
-        state = self.state()
+        state = self._editable()
         if not state.attempts or state.status is RunStatus.RUNNING:
             number = state.attempts[-1].number if state.attempts else 0
             write_edit(self.home, self.path, "cancel", attempt=number, reason=reason)
@@ -225,7 +238,7 @@ class Run:
         Raises:
             RunBusyError: an attempt is alive.
         """
-        state = self.state()
+        state = self._editable()
         if state.status is RunStatus.RUNNING:
             owner = state.attempts[-1].head.get("owner") or {}
             raise RunBusyError(
@@ -239,7 +252,7 @@ class Run:
 
     def archive(self) -> None:
         """Mark it as archived."""
-        self.state()
+        self._editable()
         write_edit(self.home, self.path, "archive")
 
     def annotate(self, *, tags: Iterable[str] = (), untag: Iterable[str] = (), note: str | None = None) -> None:
@@ -247,7 +260,7 @@ class Run:
         added, removed = _labels(tags), _labels(untag)
         if not (added or removed or note):
             return
-        self.state()
+        self._editable()
         write_edit(self.home, self.path, "annotate", tags=added, untag=removed, note=note)
 
     def flush(self) -> None:

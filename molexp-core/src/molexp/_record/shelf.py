@@ -75,6 +75,7 @@ class Shelf:
 
     def _replacing(self, slot: Slot, size: int, content_hash: str) -> None:
         """Say what is about to replace a payload: whoever ends the attempt can tell which record its bytes bear out."""
+        self.attempt.check_end()
         self.attempt.record({"type": "replacing", "key": slot.key, "size": size, "content_hash": content_hash})
 
     def publish(

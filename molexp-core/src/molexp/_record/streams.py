@@ -11,14 +11,14 @@ import time
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from molexp._record.kinds import LogKind, MetricsKind
 from molexp._record.shelf import Shelf, Slot
 from molexp._values.documents import encode_line
 from molexp._values.plain import plain
 from molexp.contracts import Appender, Store
-from molexp.errors import InvalidNameError, KeyExistsError, KeyNotFoundError
+from molexp.errors import InvalidNameError, KeyExistsError, KeyNotFoundError, StoreError
 
 
 class Growing:
@@ -33,7 +33,10 @@ class Growing:
         self._size = 0
         self._appender: Appender | None = None
         self._record: dict[str, Any] | None = None
+        self._torn = False  # part of a line may be there that could not be written
+        self._counted = True
         self._shared: Path | None = None
+        self._copied: IO[bytes] | None = None  # what others append to where keys are no files, as far as it was taken
 
     def write(self, data: bytes) -> None:
         """Append `data`.
@@ -43,7 +46,17 @@ class Growing:
         """
         self._check()
         with self._lock:
-            (self._appender or self._open()).write(data)
+            appender = self._open() if self._record is None or self._appender is None else self._appender
+            if self._copied is not None:
+                self._take_copied(appender, self._copied)
+            if self._torn:
+                data = b"\n" + data
+            try:
+                appender.write(data)
+            except StoreError:
+                self._torn, self._counted = True, False
+                raise
+            self._torn = False
             self._hash.update(data)
             self._size += len(data)
 
@@ -52,15 +65,14 @@ class Growing:
         self._check()
         store = self._shelf.attempt.store
         with self._lock:
-            if self._appender is None:
+            if self._record is None:
                 self._open()
             if self._shared is None:
                 if "local_path" in store.capabilities:
                     self._shared = store.local_path(self._slot.key)
                 else:
                     number, name = tempfile.mkstemp(prefix="molexp-log-")
-                    os.close(number)
-                    self._shared = Path(name)
+                    self._shared, self._copied = Path(name), os.fdopen(number, "rb")
             return self._shared
 
     def text(self) -> str:
@@ -71,6 +83,8 @@ class Growing:
     def flush(self) -> None:
         """Let the store see what was written."""
         with self._lock:
+            if self._appender is not None and self._copied is not None:
+                self._take_copied(self._appender, self._copied)
             if isinstance(self._appender, _Whole):
                 self._appender.flush()
 
@@ -79,8 +93,13 @@ class Growing:
         with self._lock:
             if self._appender is None:
                 return
-            if self._shared is not None:
-                self._take_shared(self._appender, self._shared)
+            if self._copied is not None:
+                self._take_copied(self._appender, self._copied)
+                self._copied.close()
+                self._copied = None
+                os.unlink(str(self._shared))
+            elif self._shared is not None or not self._counted:
+                self._count()
             self._appender.close()
             self._appender = None
             if self._record is not None:
@@ -89,22 +108,23 @@ class Growing:
 
     def _open(self) -> Appender:
         attempt = self._shelf.attempt
-        self._appender = open_growing(attempt.store, self._slot)
+        if self._appender is None:
+            self._appender = open_growing(attempt.store, self._slot)
         self._record = self._shelf.publish(self._slot, size=None, content_hash=None, fields={})
         attempt.manage(self)
         return self._appender
 
-    def _take_shared(self, appender: Appender, path: Path) -> None:
-        """Count what others appended; where they wrote to a copy, append that."""
-        if isinstance(appender, _Whole):
-            data = path.read_bytes()
-            path.unlink()
-            appender.write(data)
-            self._hash.update(data)
-            self._size += len(data)
-            return
+    def _take_copied(self, appender: Appender, copied: IO[bytes]) -> None:
+        """Append what others wrote to the copy since the last time."""
+        while chunk := copied.read(1 << 20):
+            appender.write(chunk)
+            self._hash.update(chunk)
+            self._size += len(chunk)
+
+    def _count(self) -> None:
+        """Count what is in the file: others appended to it, or a write failed halfway."""
         self._hash, self._size = sha256(), 0
-        with path.open("rb") as file:
+        with self._shelf.attempt.store.open_read(self._slot.key) as file:
             while chunk := file.read(1 << 20):
                 self._hash.update(chunk)
                 self._size += len(chunk)

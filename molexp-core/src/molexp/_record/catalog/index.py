@@ -19,14 +19,14 @@ import attrs
 
 from molexp._values.documents import decode, encode
 
-VERSION = 1
+VERSION = 2
 _BUSY = 60.0  # seconds to wait for another process of this user
 _CHUNK = 500  # values in one SQL statement
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS journals (name TEXT PRIMARY KEY, offset INTEGER) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS pending (key TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS pending (journal TEXT, key TEXT, PRIMARY KEY (journal, key)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS runs (
     path TEXT PRIMARY KEY, project TEXT, experiment TEXT, status TEXT, created_at TEXT, open INTEGER,
     document BLOB, cover BLOB
@@ -163,9 +163,9 @@ class Index:
         """How far each journal was read."""
         return dict(self.select("SELECT name, offset FROM journals"))
 
-    def pending(self) -> set[str]:
-        """Announced keys that were not there yet."""
-        return {key for (key,) in self.select("SELECT key FROM pending")}
+    def pending(self) -> set[tuple[str, str]]:
+        """Journals, and keys announced in them that were not there yet."""
+        return {(journal, key) for journal, key in self.select("SELECT journal, key FROM pending")}
 
     def open_runs(self) -> set[str]:
         """Runs whose newest attempt had no end."""
@@ -203,8 +203,10 @@ class Index:
         *,
         gone: Iterable[str] = (),
         journals: Mapping[str, int] | None = None,
-        settled: Iterable[str] = (),
-        pending: Iterable[str] = (),
+        settled: Iterable[tuple[str, str]] = (),
+        pending: Iterable[tuple[str, str]] = (),
+        withdrawn: Iterable[tuple[str, str]] = (),
+        read_from: Mapping[str, int] | None = None,
         folders: Mapping[str, str] | None = None,
         facts: Mapping[str, str] | None = None,
     ) -> None:
@@ -215,13 +217,20 @@ class Index:
             for entry in entries:
                 if _covers(connection, entry):
                     _insert(connection, entry)
+            for journal, key in withdrawn:
+                # Only where nobody has read on meanwhile: the key may have been announced again since.
+                connection.execute(
+                    "DELETE FROM pending WHERE journal = ?1 AND key = ?2 "
+                    "AND coalesce((SELECT offset FROM journals WHERE name = ?1), 0) = ?3",
+                    (journal, key, (read_from or {}).get(journal, 0)),
+                )
             for name, offset in (journals or {}).items():
                 connection.execute(
                     "INSERT INTO journals VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET offset = max(offset, ?2)",
                     (name, offset),
                 )
-            connection.executemany("INSERT OR IGNORE INTO pending VALUES (?)", ((key,) for key in pending))
-            connection.executemany("DELETE FROM pending WHERE key = ?", ((key,) for key in settled))
+            connection.executemany("INSERT OR IGNORE INTO pending VALUES (?, ?)", pending)
+            connection.executemany("DELETE FROM pending WHERE journal = ? AND key = ?", settled)
             connection.executemany("INSERT OR REPLACE INTO folders VALUES (?, ?)", (folders or {}).items())
             connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", (facts or {}).items())
 

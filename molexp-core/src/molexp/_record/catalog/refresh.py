@@ -7,8 +7,10 @@ the run it belongs to is read; rows, journal offsets and pending hints change in
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
+
+import attrs
 
 from molexp._record import keys
 from molexp._record.catalog.index import Index, RunEntry
@@ -23,6 +25,23 @@ if TYPE_CHECKING:
     from molexp._record.home import Home
 
 
+@attrs.define
+class _News:
+    """What the journals say that was not known: keys by the journal that names them.
+
+    Attributes:
+        offsets: how far each journal was read.
+        announced: keys that may have been created.
+        withdrawn: keys that were announced as a guess and will not be created.
+        vanished: whether a journal that was known is gone.
+    """
+
+    offsets: dict[str, int] = attrs.field(factory=dict)
+    announced: set[tuple[str, str]] = attrs.field(factory=set)
+    withdrawn: set[tuple[str, str]] = attrs.field(factory=set)
+    vanished: bool = False
+
+
 class Refresher:
     """Brings one workspace's index up to date."""
 
@@ -35,44 +54,45 @@ class Refresher:
     def refresh(self) -> None:
         """Take in everything that changed since the index was last brought up to date, by whomever."""
         known = self._index.journals()
-        offsets, announced, vanished = self._read_journals(known)
-        if vanished or not self._index.get("complete"):
-            self.scan(offsets)
+        news = self._read_journals(known)
+        if news.vanished or not self._index.get("complete"):
+            self.scan()
             return
-        waiting = self._index.pending() | announced
-        settled = {key for key in waiting if self._home.store.exists(key)}  # before anything is read
-        touched = {keys.owner_of(key) for key in waiting} | self._index.open_runs()
+        waiting = (self._index.pending() | news.announced) - news.withdrawn
+        settled = self._settled(waiting)  # before anything is read
+        touched = {keys.owner_of(key) for _, key in waiting | news.withdrawn} | self._index.open_runs()
         folders, found, gone = self._look_at_folders()
         touched |= found
         touched -= gone
-        if not (touched or gone or folders or offsets):
+        if not (touched or gone or folders or news.offsets):
             return
         entries, missing = self._fold(touched)
         self._index.apply(
             entries,
             gone=gone | missing,
-            journals=offsets,
+            journals=news.offsets,
             settled=settled,
             pending=waiting - settled,
+            withdrawn=news.withdrawn,
+            read_from=known,
             folders=folders,
         )
 
-    def scan(self, offsets: dict[str, int] | None = None) -> dict[str, int]:
+    def scan(self) -> dict[str, int]:
         """Read every run and every scope's data; returns totals."""
-        if offsets is None:
-            offsets, _, _ = self._read_journals({})
-        pending = {key for name in offsets for key in self._announced(name)}
-        settled = {key for key in pending if self._home.store.exists(key)}
+        news = self._read_journals({})
+        settled = self._settled(news.announced)
         folders: dict[str, str] = {}
+        known = self._index.run_paths()  # before the walk: what another process adds meanwhile is not gone
         paths = set(self._walk(folders))
         entries, missing = self._fold(paths)
-        gone = (self._index.run_paths() - paths) | missing
+        gone = (known - paths) | missing
         self._index.apply(
             entries,
             gone=gone,
-            journals=offsets,
+            journals=news.offsets,
             settled=settled,
-            pending=pending - settled,
+            pending=news.announced - settled,
             folders=folders,
             facts={"complete": "1"},
         )
@@ -88,37 +108,34 @@ class Refresher:
 
     # --------------------------------------------------------------------------------------------------------- journals
 
-    def _read_journals(self, known: dict[str, int]) -> tuple[dict[str, int], set[str], bool]:
-        """New offsets, newly announced keys, and whether a journal that was known is gone."""
+    def _settled(self, waiting: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Those of the announced keys that are there."""
+        here = {key for key in {key for _, key in waiting} if self._home.store.exists(key)}
+        return {(journal, key) for journal, key in waiting if key in here}
+
+    def _read_journals(self, known: Mapping[str, int]) -> _News:
+        """What was announced since the journals were read up to `known`."""
         store = self._home.store
-        offsets: dict[str, int] = {}
-        announced: set[str] = set()
+        news = _News()
         if "append" not in store.capabilities or not known:
             for entry in store.list(keys.HINTS):
-                name = entry.key.removeprefix(keys.HINTS + "/")
-                if name not in known:
-                    offsets[name] = 1
-                    announced.add(name.split("/", 2)[2])
+                if entry.key not in known:
+                    news.offsets[entry.key] = 1
+                    news.announced.add((entry.key, entry.key.removeprefix(keys.HINTS + "/").split("/", 2)[2]))
         names = set()
         for entry in store.children(keys.JOURNALS).entries:
             names.add(entry.key)
             start = known.get(entry.key, 0)
             if entry.size > start:
                 try:
-                    found, offsets[entry.key] = hints_of(store, entry.key, start)
+                    hints = hints_of(store, entry.key, start)
                 except KeyNotFoundError:
                     continue
-                announced.update(found)
-        vanished = any(name.startswith(keys.JOURNALS) and name not in names for name in known)
-        return offsets, announced, vanished
-
-    def _announced(self, name: str) -> Iterable[str]:
-        if name.startswith(keys.JOURNALS):
-            try:
-                return hints_of(self._home.store, name, 0)[0]
-            except KeyNotFoundError:
-                return ()
-        return (name.split("/", 2)[2],)
+                news.offsets[entry.key] = hints.end
+                news.announced.update((entry.key, key) for key in hints.announced)
+                news.withdrawn.update((entry.key, key) for key in hints.withdrawn)
+        news.vanished = any(name.startswith(keys.JOURNALS) and name not in names for name in known)
+        return news
 
     # ------------------------------------------------------------------------------------------------------------ walking
 

@@ -1,0 +1,52 @@
+"""The root of the tree, and what is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+
+def _restore(cls: type[MolexpError], args: tuple[Any, ...], facts: dict[str, Any]) -> MolexpError:
+    error = cls.__new__(cls)
+    error.args = args
+    error.__dict__.update(facts)
+    return error
+
+
+class MolexpError(Exception):
+    """The root of the tree; catch it to catch whatever MolExp raises on purpose."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""  # KeyError and friends would quote it
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (type(self), self.args, {k: v for k, v in self.__dict__.items() if k != "__notes__"})
+
+
+def nearest_names(names: Sequence[str]) -> str:
+    """A question for the end of a message; "" if there are none."""
+    return f" Did you mean {' or '.join(repr(n) for n in names)}?" if names else ""
+
+
+class NotFoundError(MolexpError, LookupError):
+    """Something that was asked for by name is not there.
+
+    Attributes:
+        what: the sort of thing ("run", "experiment", "asset", ...).
+        name: the name that was asked for.
+        where: where it was looked for.
+        nearest: names that exist and look similar, best first.
+    """
+
+    def __init__(self, what: str, name: str, *, where: str = "", nearest: Iterable[str] = (), hint: str = "") -> None:
+        self.what = what
+        self.name = name
+        self.where = where
+        self.nearest = tuple(nearest)
+        place = f" in {where}" if where else ""
+        super().__init__(
+            f"There is no {what} {name!r}{place}.{nearest_names(self.nearest)}{' ' + hint if hint else ''}"
+        )

@@ -1,0 +1,50 @@
+"""What is wrong with plugins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from molexp.errors._base import MolexpError, nearest_names
+
+
+class PluginError(MolexpError):
+    """Something about plugins."""
+
+
+class PluginLoadError(PluginError):
+    """One or more plugins are broken; raised at once in strict mode, otherwise when what they provide is asked for.
+
+    Attributes:
+        causes: plugin (with its distribution and version) to what is wrong with it.
+    """
+
+    def __init__(self, causes: Mapping[str, str], *, asked: str = "") -> None:
+        self.causes = dict(causes)
+        self.asked = asked
+        listed = "\n".join(f"  {name}: {cause}" for name, cause in self.causes.items())
+        head = f"{asked} is not available; these plugins" if asked else "These plugins"
+        super().__init__(
+            f"{head} could not be loaded:\n{listed}\nRepair or uninstall them, or set MOLEXP_DISABLE_PLUGINS."
+        )
+
+
+class PluginMissingError(PluginError, LookupError):
+    """Nothing that is installed provides what was asked for.
+
+    Attributes:
+        what: the sort of thing ("storage backend", "asset kind", ...).
+        name: the name that was asked for.
+        package: the distribution that provides it, if one is known.
+    """
+
+    def __init__(
+        self, what: str, name: str, *, package: str = "", known: Iterable[str] = (), nearest: Iterable[str] = ()
+    ) -> None:
+        self.what = what
+        self.name = name
+        self.package = package
+        self.known = tuple(known)
+        self.nearest = tuple(nearest)
+        do = f" Install it: pip install {package}" if package else ""
+        have = f" Available: {', '.join(self.known)}." if self.known and not package else ""
+        super().__init__(f"No installed plugin provides the {what} {name!r}.{nearest_names(self.nearest)}{have}{do}")

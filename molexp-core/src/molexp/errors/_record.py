@@ -1,0 +1,103 @@
+"""What is wrong with names, values and documents."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from molexp.errors._base import MolexpError
+
+
+class ConflictError(MolexpError):
+    """A definition exists under this name and differs from the one given. Nothing was changed.
+
+    Attributes:
+        what: the sort of thing ("experiment", "run", ...).
+        name: its path.
+        stored: what the record holds.
+        given: what the caller gave.
+    """
+
+    def __init__(self, what: str, name: str, *, stored: Any, given: Any, hint: str) -> None:
+        self.what = what
+        self.name = name
+        self.stored = stored
+        self.given = given
+        super().__init__(
+            f"The {what} {name!r} exists with a different definition.\n  stored: {stored}\n  given:  {given}\n{hint}"
+        )
+
+
+class InvalidNameError(MolexpError, ValueError):
+    """An id or a name that cannot be used. Nothing was written.
+
+    Attributes:
+        what: the sort of name.
+        name: the offending name.
+        reason: what is wrong with it, and what is allowed.
+    """
+
+    def __init__(self, what: str, name: str, reason: str) -> None:
+        self.what = what
+        self.name = name
+        self.reason = reason
+        shown = name if len(name) <= 80 else f"{name[:60]}... ({len(name)} characters)"
+        super().__init__(f"{shown!r} cannot be used as {what}: {reason}.")
+
+
+class SerializationError(MolexpError, ValueError):
+    """A value that JSON cannot carry.
+
+    Attributes:
+        path: where in the given value it stands, as in ``results.fit[3].matrix``.
+        type_name: the offending type.
+    """
+
+    def __init__(self, path: str, type_name: str, reason: str) -> None:
+        self.path = path
+        self.type_name = type_name
+        super().__init__(f"{path} ({type_name}) cannot be recorded: {reason}.")
+
+
+class RecordError(MolexpError):
+    """The record itself is at fault.
+
+    Attributes:
+        key: the document's key.
+    """
+
+    def __init__(self, message: str, *, key: str = "") -> None:
+        self.key = key
+        super().__init__(message)
+
+
+class CorruptRecordError(RecordError):
+    """A document that cannot be read. Others are not affected.
+
+    Attributes:
+        reason: what is wrong with it.
+    """
+
+    def __init__(self, key: str, reason: str) -> None:
+        self.reason = reason
+        super().__init__(
+            f"{key!r} cannot be read: {reason}. Restore it from a backup, or see `fsck` for what is affected.",
+            key=key,
+        )
+
+
+class SchemaError(RecordError):
+    """A document was written by a newer MolExp. It may be read; nothing is written to it.
+
+    Attributes:
+        found: the document's schema number.
+        known: the newest one that this version knows.
+    """
+
+    def __init__(self, key: str, *, found: int, known: int) -> None:
+        self.found = found
+        self.known = known
+        super().__init__(
+            f"{key!r} has schema {found}; this molexp-core knows schemas up to {known} and writes nothing there. "
+            "Upgrade molexp-core.",
+            key=key,
+        )

@@ -1,0 +1,183 @@
+"""What is wrong with a run, its assets or its commands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from molexp.errors._base import MolexpError
+
+
+class RunError(MolexpError):
+    """Something about a run's life.
+
+    Attributes:
+        run: the run's path, ``project/experiment/run``.
+    """
+
+    def __init__(self, message: str, *, run: str) -> None:
+        self.run = run
+        super().__init__(message)
+
+
+class RunBusyError(RunError):
+    """Another attempt at this run is alive.
+
+    Attributes:
+        attempt: its number.
+        host: the machine it runs on; "" if unknown.
+        pid: its process id there; 0 if unknown.
+        age: seconds since it was claimed or last seen to beat, as far as this process can tell.
+    """
+
+    def __init__(self, run: str, *, attempt: int, host: str, pid: int, age: float) -> None:
+        self.attempt = attempt
+        self.host = host
+        self.pid = pid
+        self.age = age
+        who = f"by process {pid} on {host}" if host else "by an unknown owner"
+        super().__init__(
+            f"Run {run!r} is being executed {who} (attempt {attempt}, started {age:.0f} s ago). "
+            "Wait for it with start(wait=SECONDS), cancel it with run.cancel(), or use another run.",
+            run=run,
+        )
+
+
+class RunFinishedError(RunError):
+    """The run succeeded already, and the caller asked not to repeat it.
+
+    Attributes:
+        status: its status.
+        attempt: the attempt that finished it.
+    """
+
+    def __init__(self, run: str, *, status: str, attempt: int) -> None:
+        self.status = status
+        self.attempt = attempt
+        super().__init__(
+            f"Run {run!r} is finished ({status}, attempt {attempt}). "
+            "Start it with if_succeeded='rerun' for another attempt.",
+            run=run,
+        )
+
+
+class RunSupersededError(RunError):
+    """This attempt was ended by somebody else, who took its owner for dead; what it wrote since is kept as late.
+
+    Attributes:
+        attempt: the attempt's number.
+        status: what its end says.
+        by: who ended it.
+    """
+
+    def __init__(self, run: str, *, attempt: int, status: str, by: str) -> None:
+        self.attempt = attempt
+        self.status = status
+        self.by = by
+        super().__init__(
+            f"Attempt {attempt} at run {run!r} was already ended as {status!r} by {by}: its owner had shown no sign of "
+            "life. What this process recorded up to then is kept; later records are not part of the run.",
+            run=run,
+        )
+
+
+class RunCancelledError(RunError):
+    """A cancel request reached this attempt; it ends as ``cancelled`` unless the error is swallowed.
+
+    Attributes:
+        reason: what the request said.
+    """
+
+    def __init__(self, run: str, *, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"Run {run!r} was cancelled{': ' + reason if reason else ''}.", run=run)
+
+
+class ContextClosedError(RunError):
+    """A context was used after its end, or in a process that was forked from its owner. Nothing was recorded."""
+
+    def __init__(self, run: str, *, why: str) -> None:
+        self.why = why
+        super().__init__(f"Nothing can be recorded for run {run!r} here: {why}.", run=run)
+
+
+class AssetError(MolexpError):
+    """Something about an asset.
+
+    Attributes:
+        name: the asset's name.
+    """
+
+    def __init__(self, message: str, *, name: str) -> None:
+        self.name = name
+        super().__init__(message)
+
+
+class AmbiguousAssetError(AssetError):
+    """One name stands for assets of several kinds in one scope.
+
+    Attributes:
+        scope: the scope.
+        kinds: the kinds that have this name.
+    """
+
+    def __init__(self, name: str, *, scope: str, kinds: Iterable[str]) -> None:
+        self.scope = scope
+        self.kinds = tuple(kinds)
+        super().__init__(
+            f"{name!r} is ambiguous in {scope!r}: {', '.join(self.kinds)}. Say which with kind={self.kinds[0]!r}.",
+            name=name,
+        )
+
+
+class AssetExistsError(AssetError):
+    """The name belongs to another kind or task of the same attempt. Nothing was replaced.
+
+    Attributes:
+        owner: who has it.
+    """
+
+    def __init__(self, name: str, *, owner: str) -> None:
+        self.owner = owner
+        super().__init__(f"The name {name!r} is taken by {owner}; choose another name.", name=name)
+
+
+class NoKindError(AssetError, TypeError):
+    """No asset kind accepts this object.
+
+    Attributes:
+        type_name: the object's type.
+        kinds: the kinds that are installed.
+    """
+
+    def __init__(self, name: str, type_name: str, *, kinds: Iterable[str] = (), hint: str = "") -> None:
+        self.type_name = type_name
+        self.kinds = tuple(kinds)
+        known = f" Installed kinds: {', '.join(self.kinds)}." if self.kinds else ""
+        super().__init__(f"No way to save {name!r}, a {type_name}.{' ' + hint if hint else ''}{known}", name=name)
+
+
+class CommandError(MolexpError):
+    """A command failed.
+
+    Attributes:
+        command: what was run.
+        exit_code: its exit code; negative is the signal that killed it, ``None`` means it ran out of time.
+        log: name of the log that has its output.
+        tail: the last lines of its standard error.
+    """
+
+    def __init__(
+        self, command: str, *, exit_code: int | None, log: str, tail: str, timeout: float | None = None
+    ) -> None:
+        self.command = command
+        self.exit_code = exit_code
+        self.log = log
+        self.tail = tail
+        self.timeout = timeout
+        how = (
+            f"ran longer than {timeout:g} s and was killed"
+            if exit_code is None
+            else f"ended with exit code {exit_code}"
+        )
+        end = f"\n{tail}" if tail else ""
+        super().__init__(f"The command {command!r} {how}; its output is in the log {log!r}.{end}")

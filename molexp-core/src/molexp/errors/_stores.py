@@ -1,0 +1,122 @@
+"""What storage says."""
+
+from __future__ import annotations
+
+from molexp.errors._base import MolexpError, NotFoundError
+
+
+class StoreError(MolexpError):
+    """A storage operation failed.
+
+    Attributes:
+        key: the key that was operated on; "" where there is none.
+        url: the store's URL, without credentials.
+    """
+
+    def __init__(self, message: str, *, key: str = "", url: str = "") -> None:
+        self.key = key
+        self.url = url
+        super().__init__(message)
+
+
+class KeyNotFoundError(StoreError, NotFoundError):
+    """There is nothing under this key."""
+
+    def __init__(self, key: str, *, url: str = "") -> None:
+        NotFoundError.__init__(self, "key", key, where=url)
+        self.key = key
+        self.url = url
+
+
+class KeyExistsError(StoreError):
+    """An exclusive creation found the key taken. Nothing was changed."""
+
+    def __init__(self, key: str, *, url: str = "") -> None:
+        super().__init__(f"The key {key!r} exists already in {url or 'the store'}.", key=key, url=url)
+
+
+class KeyMovedError(StoreError):
+    """An append went to a file that no longer bears this name; what it wrote must be written again elsewhere."""
+
+    def __init__(self, key: str, *, url: str = "") -> None:
+        super().__init__(
+            f"The key {key!r} was renamed or replaced while it was being appended to; start a new one.",
+            key=key,
+            url=url,
+        )
+
+
+class InvalidKeyError(StoreError, ValueError):
+    """A key that no store accepts. Nothing was read or written.
+
+    Attributes:
+        reason: what is wrong with it.
+    """
+
+    def __init__(self, key: str, reason: str) -> None:
+        self.reason = reason
+        shown = key if len(key) <= 80 else f"{key[:60]}... ({len(key)} characters)"
+        super().__init__(f"{shown!r} is not a valid key: {reason}.", key=key)
+
+
+class StorePermissionError(StoreError):
+    """The operating system or the server denies access."""
+
+    def __init__(self, key: str, *, url: str = "", detail: str = "", action: str = "access") -> None:
+        self.action = action
+        super().__init__(
+            f"No permission to {action} {key or 'the workspace'!r} in {url or 'the store'}"
+            f"{': ' + detail if detail else ''}. Check the owner and mode of the folder, or open it with read_only=True.",
+            key=key,
+            url=url,
+        )
+
+
+class ReadOnlyError(StorePermissionError):
+    """The workspace was opened with ``read_only=True``, or lies on a read-only file system."""
+
+    def __init__(self, key: str = "", *, url: str = "", detail: str = "") -> None:
+        super().__init__(key, url=url)
+        self.action = "write"
+        why = detail or "it was opened with read_only=True"
+        self.args = (
+            f"Cannot write {key or 'here'!r}: {url or 'the workspace'} is read-only ({why}). Nothing was changed.",
+        )
+
+
+class CredentialsError(StoreError):
+    """Credentials are missing, wrong or expired."""
+
+
+class UnavailableError(StoreError):
+    """The storage did not answer, or kept failing after retries."""
+
+
+class StorageFullError(StoreError):
+    """The disk or quota is full."""
+
+    def __init__(self, key: str, *, url: str = "", detail: str = "") -> None:
+        super().__init__(
+            f"No space left for {key!r} in {url or 'the store'}{': ' + detail if detail else ''}. "
+            "What was written before is intact; free some space and try again.",
+            key=key,
+            url=url,
+        )
+
+
+class UnsupportedOperationError(StoreError):
+    """An operation behind a capability that this store does not declare.
+
+    Attributes:
+        operation: the operation.
+        capability: the capability that it needs.
+    """
+
+    def __init__(self, operation: str, *, capability: str = "", url: str = "", hint: str = "") -> None:
+        self.operation = operation
+        self.capability = capability
+        need = f" (it does not declare the capability {capability!r})" if capability else ""
+        super().__init__(
+            f"{url or 'This store'} cannot {operation}{need}.{' ' + hint if hint else ''}",
+            url=url,
+        )
