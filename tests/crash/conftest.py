@@ -106,7 +106,9 @@ def zygotes(tmp_path: Path, crash_site: Path) -> Iterator[Zygotes]:
 class Actor:
     """A process that does one thing of `actors`, reports by lines, and is told by lines what to do."""
 
-    def __init__(self, command: list[str], environ: Mapping[str, str], folder: Path, gates: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self, command: list[str], environ: Mapping[str, str], folder: Path, gates: tuple[int, ...] = ()
+    ) -> None:
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -181,7 +183,9 @@ class Stage:
         self.lab = folder / "lab"
         self.actors: list[Actor] = []
 
-    def start(self, name: str, *arguments: object, gates: tuple[int, ...] = (), prefix: tuple[str, ...] = (), **more: str) -> Actor:
+    def start(
+        self, name: str, *arguments: object, gates: tuple[int, ...] = (), prefix: tuple[str, ...] = (), **more: str
+    ) -> Actor:
         command = [*prefix, sys.executable, str(HERE / "actors.py"), name, str(self.lab), *map(str, arguments)]
         return self._keep(Actor([*command, *map(str, gates)], environment(**more), self.folder, gates))
 

@@ -87,8 +87,8 @@ class KillingWriter:
         self.killer.around("writer.enter", self.inner.__enter__)
         return self
 
-    def __exit__(self, *error: Any) -> None:
-        self.killer.around("writer.exit", lambda: self.inner.__exit__(*error))
+    def __exit__(self, *error: object) -> None:
+        self.killer.around("writer.exit", lambda: self.inner.__exit__(*error))  # type: ignore[arg-type]
 
 
 class KillingStore(Store):

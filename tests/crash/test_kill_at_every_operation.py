@@ -21,8 +21,9 @@ def count(zygotes) -> list[str]:
 
 def report(answers: list[tuple[dict[str, Any], dict[str, Any]]]) -> None:
     failed = sorted((request["k"], request["side"], answer["error"]) for request, answer in answers if not answer["ok"])
-    assert not failed, f"{len(failed)} of {len(answers)} kills, such as at {failed[0][:2]}:\n{failed[0][2]}\n" + "\n".join(
-        f"{k} {side}: {error.strip().splitlines()[-1][:300]}" for k, side, error in failed
+    assert not failed, (
+        f"{len(failed)} of {len(answers)} kills, such as at {failed[0][:2]}:\n{failed[0][2]}\n"
+        + "\n".join(f"{k} {side}: {error.strip().splitlines()[-1][:300]}" for k, side, error in failed)
     )
 
 

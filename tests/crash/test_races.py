@@ -6,9 +6,9 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-import molexp as me
 import pytest
 
+import molexp as me
 from tests.crash import checks
 
 RACERS = 16

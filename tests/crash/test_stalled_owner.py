@@ -8,9 +8,9 @@ import signal
 import time
 from pathlib import Path
 
-import molexp as me
 import pytest
 
+import molexp as me
 from tests.crash import checks
 
 linux = pytest.mark.skipif(not hasattr(os, "waitid"), reason="needs waitid")
@@ -77,7 +77,9 @@ def test_one_that_goes_on_after_a_takeover_changes_nothing_of_it(stage, run, bea
     if beat == "3600":  # nothing told it before its end
         assert [report.get("done") for report in did] == [True, True, True, None], did  # the end vouches for a.json
         assert history[0]["late"] > 0
-        findings = [finding for finding in me.Workspace.load(stage.lab).fsck().findings if "came after its end" in finding.what]
+        findings = [
+            finding for finding in me.Workspace.load(stage.lab).fsck().findings if "came after its end" in finding.what
+        ]
         assert [finding.key for finding in findings] == [f"{RUN}/executions/1.jsonl"]
     assert not list((stage.lab / ".molexp/live").glob("*")), "a lease was left behind"
 

@@ -93,7 +93,7 @@ def scenario_case(request: dict[str, Any]) -> dict[str, Any]:
         checks.check_catalog(folder, caches, base / "rebuilt")
         again(folder, caches, base / "rebuilt")
         scenario_after(folder, base / "sources", told)
-    answer = {"killed": killed, "told": len(told)}
+    answer: dict[str, Any] = {"killed": killed, "told": len(told)}
     if request.get("count"):
         answer["operations"] = count.read_text().split()
     shutil.rmtree(base)
@@ -205,7 +205,11 @@ def verify_loop(folder: Path, cache: Path, told: list[dict[str, Any]]) -> None:
         if fact["step"] == "logged":
             assert experiment.run(fact["run"]).logs["relax"].text() == f"{fact['number']} volumes\n"
     for name, step in last.items():
-        allowed = {"created": {"pending", "interrupted"}, "finished": {"succeeded"}, "logged": {"succeeded", "interrupted"}}
+        allowed = {
+            "created": {"pending", "interrupted"},
+            "finished": {"succeeded"},
+            "logged": {"succeeded", "interrupted"},
+        }
         assert statuses[f"metals/cu/{name}"] in allowed.get(step, {"interrupted"}), (name, step)
 
 

@@ -98,7 +98,7 @@ def test_a_conflict_of_experiments_shows_both_and_writes_nothing(place, ws):
 @pytest.mark.parametrize(
     ("given", "stored"),
     [
-        ({"parameters": {"b": 2}}, {"own_parameters": {"b": 1}}),
+        ({"parameters": {"b": 2}}, {"parameters": {"b": 1}}),
         ({"replica": 1}, {"replica": 0}),
         ({"overrides": {"solver.tol": 1e-9}}, {"config": {}}),
     ],

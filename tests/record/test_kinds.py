@@ -108,7 +108,7 @@ def test_what_it_refuses_is_not_recorded(their_run, kind, place):
         before = place.everything()
         with pytest.raises(ValueError, match="at least one frame"):
             ctx.trajectory.save("a", kind.Frames())
-        with pytest.raises(me.NoKindError, match="'a', a list"):
+        with pytest.raises(me.NoKindError, match="'a', of type list"):
             ctx.trajectory.save("a", [1, 2])
         with pytest.raises(TypeError, match="no field 'colour'"):
             ctx.trajectory.save("a", kind.Frames(["x"]), colour="red")
@@ -132,7 +132,7 @@ def test_a_class_that_nobody_registered_is_refused(run):
 
 def test_an_unknown_kind_is_an_attribute_error_that_names_the_nearest(run):
     with run.start() as ctx:
-        with pytest.raises(AttributeError, match=r"no attribute 'artefact'.*Did you mean 'artifact'"):
+        with pytest.raises(AttributeError, match=r"no 'artefact'.*Did you mean 'artifact'"):
             ctx.artefact.save("a", "text")
         assert not hasattr(ctx, "trajectory")
 

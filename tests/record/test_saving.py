@@ -148,7 +148,7 @@ def test_a_text_that_names_an_existing_file_asks_for_a_path(run, tmp_path):
 def test_anything_else_names_the_type_and_the_kinds(place, run, value, kind):
     with run.start() as ctx:
         before = place.everything()
-        with pytest.raises(me.NoKindError, match=rf"'x', a {kind}\.") as caught:
+        with pytest.raises(me.NoKindError, match=rf"'x', of type {kind}\.") as caught:
             ctx.artifact.save("x", value)
         assert {"artifact", "checkpoint"} <= set(caught.value.kinds)
         assert "writing(" in str(caught.value)

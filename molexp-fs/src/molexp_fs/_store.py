@@ -6,24 +6,20 @@ import errno
 import os
 import stat as modes
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import IO, Any, ClassVar, Self, get_args
 
-from molexp.contracts import Appender, Capability, Durability, Listing, Stat, Store, StreamWriter, check_key
+from molexp.contracts import Appender, Capability, Durability, Listing, Stat, Store, StreamWriter
 from molexp.errors import KeyExistsError, KeyMovedError, KeyNotFoundError, StoreError
 from molexp_fs import _files as files
 from molexp_fs import _housekeeping, _walk
-from molexp_fs._errors import NO_LINK, Action, translate
-from molexp_fs._files import TEMP_PREFIX
-from molexp_fs._keys import check_local, folded
+from molexp_fs._errors import NO_LINK
+from molexp_fs._folder import Folder
+from molexp_fs._keys import folded
 from molexp_fs._location import folder_of, url_of
 from molexp_fs._naming import Naming
 from molexp_fs._streams import FileAppender, FileWriter
-
-_WINDOWS = os.name == "nt"
-_TRIES = 8  # how often a writer makes its folder anew while somebody else removes it
-_REMEMBERED = 4096  # folders that a store remembers to have used
+from molexp_fs._syncing import Syncing
 
 
 class LocalStore(Store):
@@ -57,11 +53,10 @@ class LocalStore(Store):
         """
         self.url = url_of(folder)
         self.capabilities = _capabilities()
-        self._base = folder.replace(os.sep, "/").rstrip("/") + "/"
         self._naming = Naming(durable=False)
+        self._folder = Folder(folder, self.url, durable=False)
+        self._syncing = Syncing(self._folder)
         self.durability = durability
-        self._used: set[str] = set()  # folders that something was made in
-        self._synced: set[str] = set()  # folders whose own names are known to be on the disk
 
     @property
     def durability(self) -> Durability:
@@ -71,7 +66,7 @@ class LocalStore(Store):
     @durability.setter
     def durability(self, value: Durability) -> None:
         self._durability = value
-        self._always = self._naming.durable = value == "always"
+        self._naming.durable = self._folder.durable = value == "always"
 
     @classmethod
     def open(cls, url: str, options: Mapping[str, Any]) -> Self:
@@ -108,18 +103,16 @@ class LocalStore(Store):
             KeyNotFoundError: there is nothing, or only a folder.
             StoreError: it cannot be read.
         """
-        path = self._path(key)
+        path = self._folder.path(key)
         try:
             return files.read(path, start, length)
         except OSError as error:
             if error.errno != getattr(errno, "ESTALE", None):
-                raise self._error(error, key, "read") from error
-        try:
-            return files.read(
-                path, start, length
-            )  # replaced on an NFS server between open and read: the new one is there
+                raise self._folder.error(error, key, "read") from error
+        try:  # replaced on an NFS server between open and read: the new one is there
+            return files.read(path, start, length)
         except OSError as error:
-            raise self._error(error, key, "read") from error
+            raise self._folder.error(error, key, "read") from error
 
     def write(self, key: str, data: bytes) -> None:
         """Set `key` to `data` by replacing its file.
@@ -127,11 +120,11 @@ class LocalStore(Store):
         Raises:
             StoreError: nothing was changed.
         """
-        path = self._path(key)
+        path = self._folder.path(key)
         try:
             self._naming.write(path, data)
         except OSError as error:
-            self._retry(error, key, path, lambda: self._naming.write(path, data))
+            self._folder.retry(error, key, path, lambda: self._naming.write(path, data))
 
     def create(self, key: str, data: bytes) -> None:
         """Set `key` to `data` if nothing is there, exactly once among all racing callers on all hosts.
@@ -140,11 +133,11 @@ class LocalStore(Store):
             KeyExistsError: something is there. Nothing was changed.
             StoreError: nothing was changed.
         """
-        path = self._path_to_make(key)
+        path = self._folder.path_to_make(key)
         try:
             self._naming.create(path, data)
         except OSError as error:
-            self._retry(error, key, path, lambda: self._naming.create(path, data))
+            self._folder.retry(error, key, path, lambda: self._naming.create(path, data))
 
     def stat(self, key: str) -> Stat:
         """Describe `key`.
@@ -152,27 +145,27 @@ class LocalStore(Store):
         Raises:
             KeyNotFoundError: there is nothing, or only a folder.
         """
-        path = self._path(key)
+        path = self._folder.path(key)
         try:
             found = os.stat(path)
         except OSError as error:
-            raise self._error(error, key, "read") from error
+            raise self._folder.error(error, key, "read") from error
         if not modes.S_ISREG(found.st_mode):
             raise KeyNotFoundError(key, url=self.url)
         return _walk.describe(key, found)
 
     def delete(self, key: str) -> None:
         """Remove `key`; nothing or a folder under that name is not an error. Empty folders stay: see `prune`."""
-        path = self._path(key)
+        path = self._folder.path(key)
         try:
             os.unlink(path)
-            if self._always:
+            if self._naming.durable:
                 files.sync_folder(files.folder_of_path(path))
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return
         except OSError as error:
             if not files.is_folder(path):  # which some systems answer with "permission denied"
-                raise self._error(error, key, "delete") from error
+                raise self._folder.error(error, key, "delete") from error
 
     def list(self, prefix: str = "") -> Iterator[Stat]:
         """Every key below the folder `prefix`, in any order.
@@ -181,8 +174,8 @@ class LocalStore(Store):
             StorePermissionError: while iterating, a folder cannot be read.
         """
         if prefix:
-            self._path(prefix)
-        return _walk.walk(self._base, prefix, self.url)
+            self._folder.path(prefix)
+        return _walk.walk(self._folder.base, prefix, self.url)
 
     def children(self, prefix: str = "") -> Listing:
         """One level below the folder `prefix`. Its `folders` may name empty ones.
@@ -191,8 +184,8 @@ class LocalStore(Store):
             StorePermissionError: the folder cannot be read.
         """
         if prefix:
-            self._path(prefix)
-        return _walk.children(self._base, prefix, self.url)
+            self._folder.path(prefix)
+        return _walk.children(self._folder.base, prefix, self.url)
 
     # ------------------------------------------------------------------------------------------------------ payloads
 
@@ -202,11 +195,11 @@ class LocalStore(Store):
         Raises:
             KeyNotFoundError: there is nothing, or only a folder.
         """
-        path = self._path(key)
+        path = self._folder.path(key)
         try:
             return open(path, "rb")
         except OSError as error:
-            raise self._error(error, key, "read") from error
+            raise self._folder.error(error, key, "read") from error
 
     def open_write(self, key: str, *, exclusive: bool = False) -> StreamWriter:
         """Open a stream into a temporary file, which becomes `key` when the ``with`` block ends without an error.
@@ -215,14 +208,14 @@ class LocalStore(Store):
             KeyExistsError: on leaving, with `exclusive`, if something is there by then.
             StoreError: on entering, writing or leaving; nothing was changed and nothing stays behind.
         """
-        path = self._path(key)
+        path = self._folder.path(key)
 
         def begin() -> str:
             temp = files.temp_path(path)
             try:
                 files.claim(temp)
             except OSError as error:
-                self._retry(error, key, path, lambda: files.claim(temp))
+                self._folder.retry(error, key, path, lambda: files.claim(temp))
             return temp
 
         def publish(temp: str) -> None:
@@ -230,13 +223,13 @@ class LocalStore(Store):
             try:
                 act(temp, path)
             except OSError as error:
-                self._retry(error, key, path, lambda: act(temp, path))
+                self._folder.retry(error, key, path, lambda: act(temp, path))
 
-        return FileWriter(key, self.url, begin, publish, self._always)
+        return FileWriter(key, self.url, begin, publish, self._naming.durable)
 
     def locate(self, key: str) -> str:
         """The path of the file, in the notation of this operating system."""
-        return self._path(key).replace("/", os.sep)
+        return self._folder.path(key).replace("/", os.sep)
 
     def sync(self, keys: Iterable[str], *, content: bool = True, names: bool = True) -> None:
         """Make `keys` survive a power loss, unless `durability` is ``"never"``.
@@ -249,32 +242,11 @@ class LocalStore(Store):
         """
         if self.durability != "end":
             return  # "always" has done so already
-        paths = dict.fromkeys(map(self._path, keys))
+        paths = dict.fromkeys(map(self._folder.path, keys))
         if content:
-            for path in paths:
-                self._flush(files.sync_file, path)
+            self._syncing.contents(paths)
         if names:
-            self._sync_folders(dict.fromkeys(map(files.folder_of_path, paths)))
-
-    def _sync_folders(self, folders: Iterable[str]) -> None:
-        due = dict.fromkeys(folders)
-        new: list[str] = []
-        for folder in tuple(due):
-            above = folder
-            while above not in self._synced and len(above) >= len(self._base) - 1:
-                new.append(above)
-                self._synced.add(above)
-                above = os.path.dirname(above) or "/"
-                due[above] = None
-        if len(self._synced) >= _REMEMBERED:
-            self._synced.clear()
-        try:
-            for folder in sorted(due, key=len, reverse=True):
-                with suppress(PermissionError) if len(folder) < len(self._base) - 1 else nullcontext():
-                    self._flush(files.sync_folder, folder)  # above the store we may have no business
-        except BaseException:
-            self._synced.difference_update(new)
-            raise
+            self._syncing.names(paths)
 
     # -------------------------------------------------------------------------------------------------- capabilities
 
@@ -289,15 +261,15 @@ class LocalStore(Store):
             KeyMovedError: after the write, the name was no longer the file that was written to.
             StoreError: `data` was not written, or only in part.
         """
-        path = self._path(key)
+        path = self._folder.path(key)
         try:
             fd = os.open(path, files.APPEND)
         except OSError as error:
-            raise self._error(error, key, "read") from error
+            raise self._folder.error(error, key, "read") from error
         try:
             try:
                 files.write_all(fd, data)
-                if self._always:
+                if self._naming.durable:
                     os.fsync(fd)
                 wrote = os.fstat(fd)
             finally:
@@ -306,7 +278,7 @@ class LocalStore(Store):
         except FileNotFoundError as error:
             raise KeyMovedError(key, url=self.url) from error
         except OSError as error:
-            raise self._error(error, key, "write") from error
+            raise self._folder.error(error, key, "write") from error
         if now.st_ino != wrote.st_ino or now.st_dev != wrote.st_dev:
             raise KeyMovedError(key, url=self.url)
 
@@ -317,7 +289,7 @@ class LocalStore(Store):
             KeyExistsError: with `exclusive`, something is there.
             StoreError: it cannot be opened.
         """
-        path = self._path_to_make(key)
+        path = self._folder.path_to_make(key)
         try:
             fd = self._naming.open_append(path, exclusive=exclusive, first=first)
         except OSError as error:
@@ -326,9 +298,9 @@ class LocalStore(Store):
             def again() -> None:
                 opened.append(self._naming.open_append(path, exclusive=exclusive, first=first))
 
-            self._retry(error, key, path, again)
+            self._folder.retry(error, key, path, again)
             fd = opened[0]
-        return FileAppender(fd, key, self.url, self._always)
+        return FileAppender(fd, key, self.url, self._naming.durable)
 
     def rename(self, key: str, new: str) -> None:
         """Rename `key` to `new`, which must not exist.
@@ -341,19 +313,19 @@ class LocalStore(Store):
             KeyNotFoundError: there is no `key`, or another caller was faster.
             KeyExistsError: there is a `new`.
         """
-        path, target = self._path(key), self._path(new)
+        path, target = self._folder.path(key), self._folder.path(new)
         try:
             if modes.S_ISDIR(os.lstat(path).st_mode):
                 raise KeyNotFoundError(key, url=self.url)
         except OSError as error:
-            raise self._error(error, key, "rename") from error
+            raise self._folder.error(error, key, "rename") from error
         if folded(key) == folded(new):
             raise KeyExistsError(new, url=self.url)  # where case does not matter, both are one file
         try:
             self._naming.rename(path, target)
         except OSError as error:
             try:
-                self._retry(error, new, target, lambda: self._naming.rename(path, target))
+                self._folder.retry(error, new, target, lambda: self._naming.rename(path, target))
             except StoreError as final:
                 if isinstance(final.__cause__, FileNotFoundError):
                     raise KeyNotFoundError(key, url=self.url) from final.__cause__
@@ -367,7 +339,7 @@ class LocalStore(Store):
             KeyExistsError: there is a `key`.
             UnsupportedOperationError: `path` lies on another file system, or there are no hard links.
         """
-        source, target = os.path.realpath(path), self._path(key)
+        source, target = os.path.realpath(path), self._folder.path(key)
         os.stat(source)  # a missing source is the caller's error, a missing folder is ours to make
         if os.path.isdir(source):
             raise StoreError(f"Cannot hard-link {source!r}: it is a folder. Copy or symlink it.", key=key, url=self.url)
@@ -388,9 +360,9 @@ class LocalStore(Store):
             KeyExistsError: there is a `key`.
             UnsupportedOperationError: the operating system or the file system does not allow symbolic links.
         """
-        source, target = os.path.abspath(path), self._path(key)
+        source, target = os.path.abspath(path), self._folder.path(key)
         inside = os.path.realpath(source)
-        if inside.replace(os.sep, "/").startswith(self._base):
+        if inside.replace(os.sep, "/").startswith(self._folder.base):
             source = os.path.relpath(inside, files.folder_of_path(target))
         try:
             self._link_new(lambda: os.symlink(source, target, os.path.isdir(path)), key, target)
@@ -402,7 +374,7 @@ class LocalStore(Store):
 
     def local_path(self, key: str) -> Path:
         """The file behind `key`. It need not exist; its folder is not created."""
-        return Path(self._path(key))
+        return Path(self._folder.path(key))
 
     # --------------------------------------------------------------------------------------------------- housekeeping
 
@@ -413,7 +385,7 @@ class LocalStore(Store):
             older_than: seconds since they were last written to, on the clock of the file system. A stream that is
                 still in use may pause; leave it a day.
         """
-        return _housekeeping.leftovers(self._base, older_than)
+        return _housekeeping.leftovers(self._folder.base, older_than)
 
     def remove_leftovers(self, older_than: float) -> int:
         """Remove what `leftovers` names and return how many there were.
@@ -424,12 +396,12 @@ class LocalStore(Store):
         removed = 0
         for name in self.leftovers(older_than):
             try:
-                os.unlink(self._base + name)
+                os.unlink(self._folder.base + name)
                 removed += 1
             except FileNotFoundError:
                 continue
             except OSError as error:
-                raise self._error(error, name, "delete") from error
+                raise self._folder.error(error, name, "delete") from error
         return removed
 
     def prune(self, prefix: str = "") -> None:
@@ -437,77 +409,15 @@ class LocalStore(Store):
 
         Safe at any time: a writer whose folder vanishes makes it again.
         """
-        _housekeeping.prune(self._base, self._path(prefix) if prefix else self._base)
-
-    # ------------------------------------------------------------------------------------------------------- the work
-
-    def _path(self, key: str) -> str:
-        check_key(key)
-        if TEMP_PREFIX in key or _WINDOWS:
-            check_local(key)
-        return self._base + key
-
-    def _path_to_make(self, key: str) -> str:
-        """The path of a key that is about to be made, its folder with it if this store has not used that before.
-
-        That the folder is missing is only a guess: right, it saves a call that fails; wrong, it costs one that does.
-        """
-        path = self._path(key)
-        folder = path[: path.rfind("/")]
-        if folder not in self._used:
-            if len(self._used) >= _REMEMBERED:
-                self._used.clear()
-            with suppress(OSError):  # whoever makes the file meets the same error, and names the key
-                self._make_folder(folder)
-            self._used.add(folder)
-        return path
-
-    def _make_folder(self, folder: str) -> None:
-        try:
-            os.mkdir(folder)
-        except FileNotFoundError:
-            files.make_folders(os.path.dirname(folder), durable=self._always)
-            os.mkdir(folder)
-        if self._always:
-            files.sync_folder(os.path.dirname(folder))
-
-    def _retry(self, error: OSError, key: str, path: str, act: Callable[[], None]) -> None:
-        """Remove what stood in the way of writing to `path`, and `act` again.
-
-        Missing folders are made only now: nearly always they are there. An empty folder that bears the key's name is
-        a remnant of deleted keys.
-        """
-        for _ in range(_TRIES):
-            try:
-                if isinstance(error, FileNotFoundError):
-                    files.make_folders(files.folder_of_path(path), durable=self._always)
-                elif not (isinstance(error, FileExistsError | IsADirectoryError) and files.remove_empty_folder(path)):
-                    break
-                return act()
-            except OSError as again:
-                error = again
-        if isinstance(error, FileExistsError) and files.is_folder(path):
-            error = IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
-        raise self._error(error, key, "write") from error
+        _housekeeping.prune(self._folder.base, self._folder.path(prefix) if prefix else self._folder.base)
 
     def _link_new(self, act: Callable[[], None], key: str, target: str) -> None:
         try:
             act()
         except OSError as error:
-            self._retry(error, key, target, act)
-        if self._always:
+            self._folder.retry(error, key, target, act)
+        if self._naming.durable:
             files.sync_folder(files.folder_of_path(target))
-
-    def _flush(self, act: Callable[[str], None], path: str) -> None:
-        try:
-            act(path)
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        except OSError as error:
-            raise self._error(error, path[len(self._base) :], "write") from error
-
-    def _error(self, error: OSError, key: str, action: Action) -> StoreError:
-        return translate(error, key, self.url, action)
 
 
 def _capabilities() -> frozenset[Capability]:

@@ -13,6 +13,7 @@ from molexp_fs._files import TEMP_PREFIX
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\\]")
 GONE = (FileNotFoundError, NotADirectoryError)
 """What a folder answers that is not there."""
+_NOTHING = Listing((), ())
 
 
 def describe(key: str, found: os.stat_result) -> Stat:
@@ -24,6 +25,8 @@ def describe(key: str, found: os.stat_result) -> Stat:
 def children(base: str, prefix: str, url: str) -> Listing:
     """List one level; a folder that is not there has nothing in it."""
     files, folders = _level(base, prefix, url)
+    if not files and not folders:
+        return _NOTHING
     return Listing(tuple(sorted(files, key=_key)), tuple(sorted(folders)))
 
 

@@ -136,7 +136,9 @@ def no_kind(name: str, obj: Any, library: Library) -> NoKindError:
     cls = type(obj)
     type_name = cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
     accepting = [
-        kind.name for kind in map(library.kind, library.kind_names()) if isinstance(kind, Accepts) and kind.accepts(obj)
+        kind.name
+        for kind in map(library.kind, library.kind_names(savable=True))
+        if isinstance(kind, Accepts) and kind.accepts(obj)
     ]
     hint = f"Use ctx.{accepting[0]}.save(...)." if accepting else WHAT_FILES_TAKE
-    return NoKindError(name, type_name, kinds=accepting or library.kind_names(), hint=hint)
+    return NoKindError(name, type_name, kinds=accepting or library.kind_names(savable=True), hint=hint)

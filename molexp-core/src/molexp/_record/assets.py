@@ -32,7 +32,7 @@ class Producer:
     task: str | None = None
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class Asset:
     """A typed, named, versioned record about bytes.
 
@@ -62,6 +62,10 @@ class Asset:
     content_hash: str | None = None
     tags: frozenset[str] = frozenset()
     _library: Library | None = attrs.field(default=None, repr=False, eq=False, hash=False)
+
+    def __repr__(self) -> str:
+        where = f" of {self.scope}" if self.scope else ""
+        return f"<{type(self).__name__} {self.name!r} version {self.version}{where}, {self.size} bytes>"
 
     @property
     def fields(self) -> Mapping[str, Any]:
@@ -117,7 +121,7 @@ class Asset:
 _COMMON = frozenset(attrs.fields_dict(Asset))
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class ArtifactAsset(Asset):
     """A file that a run produced.
 
@@ -128,7 +132,7 @@ class ArtifactAsset(Asset):
     format: str = "binary"
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class CheckpointAsset(Asset):
     """A state from which work can go on.
 
@@ -141,17 +145,17 @@ class CheckpointAsset(Asset):
     step: int | None = None
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class LogAsset(Asset):
     """Lines that a run wrote as it went."""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class MetricsAsset(Asset):
     """Numbers by step; `load` returns a list of dicts."""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class ErrorTraceAsset(Asset):
     """The traceback of what ended an attempt or a task.
 
@@ -166,19 +170,20 @@ class ErrorTraceAsset(Asset):
     task: str | None = None
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class ExecutionStateAsset(Asset):
     """What became of the tasks of a workflow."""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class DataAsset(Asset):
     """A file or folder that was imported for others to use.
 
     Attributes:
         directory: whether it is a folder of files.
         files: how many files it has.
-        source: where it was imported from.
+        source: where it was imported from, outside of the workspace.
+        source_key: where it was imported from, inside of it.
         external: whether the bytes are shared with, or lie in, a place outside of the workspace (``symlink`` and
             ``hardlink``), where they may change.
     """
@@ -186,10 +191,11 @@ class DataAsset(Asset):
     directory: bool = False
     files: int = 1
     source: str = ""
+    source_key: str = ""
     external: bool = False
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class UnknownAsset(Asset):
     """An asset whose kind is not installed, or whose record cannot be understood; every field is kept.
 

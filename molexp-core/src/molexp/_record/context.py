@@ -8,10 +8,13 @@ import shutil
 import tempfile
 import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from contextvars import Token
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from molexp._record import current
 from molexp._record.accessors import Accessor, no_kind
 from molexp._record.assets import Asset
 from molexp._record.interrupting import Interrupter
@@ -222,9 +225,8 @@ class Context:
         try:
             return self._accessor(kind)
         except LookupError as error:
-            raise AttributeError(
-                f"{type(self).__name__!r} has no attribute {kind!r}, and there is no such asset kind. {error}"
-            ) from None
+            where = f" The run has one: ctx.run.{kind}." if hasattr(type(self.run), kind) else f" {error}"
+            raise AttributeError(f"A context has no {kind!r}, and there is no such asset kind.{where}") from None
 
     def __dir__(self) -> list[str]:
         kinds = self._shelf.library.kind_names() if self._shelf is not None else []
@@ -298,6 +300,10 @@ class RunContext(Context):
         self._attempt: Attempt = shelf.attempt
         self._capture: Capture | None = None
         self._interrupter: Interrupter | None = None
+        self._entered: Token[Attempt | None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<RunContext of {self.run.path}, attempt {self.attempt}, {self._attempt.status}>"
 
     def capture(self) -> None:
         """Record standard output and error from now on, as the logs ``stdout`` and ``stderr``.
@@ -350,6 +356,7 @@ class RunContext(Context):
         except RunCancelledError as error:  # between the start and here
             self._end(RunStatus.CANCELLED, reason=judge(error)[1])
             raise
+        self._entered = current.enter(self._attempt)
         self._interrupter = Interrupter(self._attempt.process)
         self._interrupter.arm()
         self._attempt.on_cancel = self._interrupter.fire
@@ -361,6 +368,10 @@ class RunContext(Context):
         if self._attempt.inert:
             return
         late = self._interrupter.disarm() if self._interrupter is not None else None
+        if self._entered is not None:
+            with suppress(ValueError):  # left in another task than it was entered in
+                current.leave(self._entered)
+            self._entered = None
         if self._attempt.closed:
             return
         left_by = error or late

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 
 from molexp._record import keys
-from molexp._record.assets import DataAsset, asset_id
+from molexp._record.assets import Asset, DataAsset, asset_id
+from molexp._record.current import current_attempt
 from molexp._record.kinds import DataKind
 from molexp._record.payloads import CHUNK
+from molexp._record.run import key_of
 from molexp._values.documents import decode_object, encode_pretty
 from molexp._values.ids import check_payload_name, fold_name, nearest, new_token, slug
 from molexp._values.times import utc_now
@@ -102,13 +104,15 @@ class DataAssets(Mapping[str, DataAsset]):
     # ---------------------------------------------------------------------------------------------------- bringing it in
 
     def import_asset(
-        self, name: str, src: str | os.PathLike[str], *, action: Action = "copy", tags: Iterable[str] = ()
+        self, name: str, src: str | os.PathLike[str] | Asset, *, action: Action = "copy", tags: Iterable[str] = ()
     ) -> DataAsset:
         """Import a file or folder as the next version of `name`; equal content returns the newest version as it is.
 
+        Inside the block of a run, that run is recorded as its producer.
+
         Args:
             name: what others ask for.
-            src: a local file or folder.
+            src: a local file or folder, or an asset.
             action: ``copy``; ``move`` (the source is removed last); ``symlink`` or ``hardlink`` to where it lies, which
                 are marked external because their content may change there.
             tags: free labels.
@@ -117,20 +121,25 @@ class DataAssets(Mapping[str, DataAsset]):
             NotFoundError: there is no such file.
             InvalidNameError: the name cannot be used.
             UnsupportedOperationError: the store cannot link, or not from where the source lies.
-            ValueError: another action, or a folder without files.
+            ValueError: another action, a folder without files, or a move of what the workspace holds already.
         """
         if action not in _ACTIONS:
             raise ValueError(f"The action must be one of {', '.join(_ACTIONS)}, not {action!r}.")
         check_payload_name(name, "data name")
-        source = Path(os.path.abspath(os.path.expanduser(os.fspath(src))))
+        local = src.local() if isinstance(src, Asset) else src
+        source = Path(os.path.abspath(os.path.expanduser(os.fspath(local))))
+        inside = key_of(self._home, source)
+        if action == "move" and (inside is not None or isinstance(src, Asset)):
+            raise ValueError(f"{str(src)!r} is part of the record and cannot be moved away; use 'copy' or 'hardlink'.")
         files = _files_of(source)
         self._home.materialize()
         brought = self._bring(slug(name), source, files, action)
-        try:
-            record = self._publish(name, source, brought, action, tags)
-        except BaseException:
-            self._drop(brought)
-            raise
+        origin = {
+            "source": str(source) if inside is None else "",
+            "source_key": inside or "",
+            "external": action in ("symlink", "hardlink") and inside is None,
+        }
+        record = self._publish(name, brought, origin, tags)  # after an error, what was brought is `gc`'s
         if record["key"] != brought.key:
             self._drop(brought)
         if action == "move":
@@ -179,13 +188,13 @@ class DataAssets(Mapping[str, DataAsset]):
                 return _stream(path, store.open_write(key, exclusive=True))
         return _stream(path, None)
 
-    def _publish(
-        self, name: str, source: Path, brought: _Import, action: Action, tags: Iterable[str]
-    ) -> dict[str, Any]:
+    def _publish(self, name: str, brought: _Import, origin: Mapping[str, Any], tags: Iterable[str]) -> dict[str, Any]:
         """Create the next version's record, which makes the payload known."""
         folder = slug(name)
         home = self._home
         home.store.sync(brought.written)
+        attempt = current_attempt(home.store)
+        producer = {"run": attempt.path, "attempt": attempt.number, "task": None} if attempt is not None else None
         while True:
             newest = self._newest(folder)
             if newest is not None and newest.get("content_hash") == brought.content_hash:
@@ -201,19 +210,14 @@ class DataAssets(Mapping[str, DataAsset]):
                 "kind": DataKind.name,
                 "version": version,
                 "scope": self.scope,
-                "producer": None,
+                "producer": producer,
                 "created_at": utc_now(),
                 "key": brought.key,
                 "size": brought.size,
                 "content_hash": brought.content_hash,
                 "tags": sorted(tags),
                 "distribution": "molexp-core",
-                "fields": {
-                    "directory": brought.directory,
-                    "files": brought.files,
-                    "source": str(source),
-                    "external": action in ("symlink", "hardlink"),
-                },
+                "fields": {"directory": brought.directory, "files": brought.files, **origin},
             }
             key = f"{self._folder}/{folder}/{version}.json"
             home.journal.announce(key)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from molexp._record import keys
 from molexp._record.definitions import SCHEMA, choose_id, deleted, get_or_create, look_up, member_ids, read_document
 from molexp._record.home import DEFAULT_SCHEME, Home
-from molexp._record.rows import Rows
+from molexp._record.rows import RUN_COLUMNS, Rows
 from molexp._record.run import Run
 from molexp._values.canonical import canonical_equal, canonical_hash
 from molexp._values.documents import check_schema, decode_object, encode_pretty
@@ -31,6 +31,7 @@ RESERVED = ("executor", "resources", "scheduler")  # keys of a configuration tha
 RECORDED_SPACE = 10_000  # points of a space that are recorded, for people
 
 _REVISION = re.compile(r"experiment\.(\d+)\.json")
+_SHOWN = {"own_parameters": "parameters"}  # in the words of whoever gave them
 _EMPTY_HASH = canonical_hash({})
 
 
@@ -274,8 +275,8 @@ class Experiment:
             raise ConflictError(
                 "run",
                 path,
-                stored={name: stored.get(name) for name in sorted(differing)},
-                given={name: opinions[name] for name in sorted(differing)},
+                stored={_SHOWN.get(name, name): stored.get(name) for name in sorted(differing)},
+                given={_SHOWN.get(name, name): opinions[name] for name in sorted(differing)},
                 hint="Use another id, or leave the id out for a new run.",
             )
         return Run(self, id, definition=stored)
@@ -288,9 +289,7 @@ class Runs(Rows[Run]):
         self._experiment = experiment
         home = experiment.home
         paths = ((name, f"{experiment.path}/{name}") for name in member_ids(home, experiment.path))
-        super().__init__(
-            (Run(experiment, name) for name, path in paths if _is_run(home, path)), lambda run: run.to_dict()
-        )
+        super().__init__((Run(experiment, name) for name, path in paths if _is_run(home, path)), _describe, RUN_COLUMNS)
 
     def __contains__(self, member: object) -> bool:
         if isinstance(member, str):
@@ -302,7 +301,11 @@ class Runs(Rows[Run]):
         if replicas < 1:
             raise ValueError(f"There is at least one replica; {replicas} are not.")
         runs = [self._experiment.derived_run(point, replica=index) for point in space for index in range(replicas)]
-        return Rows(runs, lambda run: run.to_dict())
+        return Rows(runs, _describe, RUN_COLUMNS)
+
+
+def _describe(run: Run) -> dict[str, Any]:
+    return {"path": run.path, **run.to_dict()}
 
 
 def _is_run(home: Home, path: str) -> bool:

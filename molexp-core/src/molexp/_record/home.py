@@ -197,8 +197,7 @@ class Home:
     @property
     def journal(self) -> Journal:
         """What this process announces here, before it changes anything; makes sure that the workspace exists."""
-        if self._document is None:
-            self.materialize()
+        self.ready()
         _ = self.process  # after a fork, the child's
         if self._journal is None:
             if not self.durability_given and (wanted := self.settings.get("durability")):

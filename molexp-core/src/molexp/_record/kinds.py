@@ -57,6 +57,7 @@ class DataFields:
     directory: bool = False
     files: int = 1
     source: str = ""
+    source_key: str = ""
     external: bool = False
 
 
@@ -145,9 +146,14 @@ class CheckpointKind(FileKind):
 class _Written(AssetKind[Any]):
     """A kind whose payload a context writes as the run goes on, never by `save`."""
 
+    unsaved = True
+
     def save(self, obj: Any, sink: Sink) -> Mapping[str, Any]:
         """Always raises: there is another way to write one."""
-        raise MolexpError(f"Nothing is saved as {self.name!r} ({sink.name!r}): the context writes these by itself.")
+        how = {"data": "import it with data_assets.import_asset", "log": "append to ctx.log(NAME)"}.get(self.name)
+        raise MolexpError(
+            f"Nothing is saved as {self.name!r} ({sink.name!r}): {how or 'the context writes these by itself'}."
+        )
 
 
 class LogKind(_Written):

@@ -82,9 +82,10 @@ class Library:
             "Register it through the hook molexp_register_asset_kinds."
         )
 
-    def kind_names(self) -> list[str]:
-        """The installed kinds."""
-        return sorted(self.plugins.asset_kinds())
+    def kind_names(self, *, savable: bool = False) -> list[str]:
+        """The installed kinds; with `savable`, without those whose assets contexts write by themselves."""
+        kinds = self.plugins.asset_kinds()
+        return sorted(name for name, kind in kinds.items() if not (savable and getattr(kind, "unsaved", False)))
 
     def asset_class(self, kind: AssetKind[Any]) -> type[Asset]:
         """The class of this kind's assets."""
@@ -183,7 +184,9 @@ def _make_class(kind: type[AssetKind[Any]]) -> type[Asset]:
         field.name: attrs.field(default=field.default, type=field.type, kw_only=True)
         for field in attrs.fields(kind.fields)
     }
-    made: type[Asset] = attrs.make_class(f"{title}Asset", own, bases=(Asset,), frozen=True, kw_only=True, slots=True)
+    made: type[Asset] = attrs.make_class(
+        f"{title}Asset", own, bases=(Asset,), frozen=True, kw_only=True, slots=True, repr=False
+    )
     made.__doc__ = f"An asset of the kind {kind.name!r}."
     return made
 

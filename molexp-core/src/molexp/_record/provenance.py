@@ -111,7 +111,8 @@ def describe_git(folder: str) -> dict[str, Any] | None:
     heads = dict(line[2:].partition(" ")[::2] for line in status.splitlines() if line.startswith("# "))
     changes = [line for line in status.splitlines() if not line.startswith("# ")]
     tracked = any(not line.startswith("?") for line in changes)
-    diff = _git(folder, "diff", "HEAD", "--no-ext-diff", "--no-color") or "" if tracked else ""
+    wanted = tracked and os.environ.get("MOLEXP_GIT_DIFF", "1") != "0"
+    diff = _git(folder, "diff", "HEAD", "--no-ext-diff", "--no-color") or "" if wanted else ""
     remote = (_git(folder, "config", "--get", "remote.origin.url") or "").strip()
     document: dict[str, Any] = {
         "commit": heads.get("branch.oid"),

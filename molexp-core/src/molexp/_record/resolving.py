@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from molexp._record import keys
 from molexp._record.assets import Asset, parse_asset_id
@@ -38,3 +39,21 @@ def resolve_asset(home: Home, asset_id: str) -> Asset:
             if record.get("kind") == kind and record.get("name") == name:
                 hint = f"Its bytes were replaced by version {record.get('version')} of the same name."
     raise NotFoundError("asset", asset_id, hint=hint)
+
+
+def reference_resolver(home: Home) -> Callable[[str, Any], Any]:
+    """What turns stored references into assets, and into paths that are anchored to where the workspace lies now."""
+
+    def resolve(tag: str, payload: Any) -> Any:
+        if not isinstance(payload, str):
+            return None
+        if tag == "$asset":
+            try:
+                return resolve_asset(home, payload)
+            except (NotFoundError, ValueError):
+                return None  # kept as it is: it may have been deleted since
+        if tag == "$key" and "local_path" in home.store.capabilities:
+            return home.store.local_path(payload)
+        return None
+
+    return resolve

@@ -8,14 +8,34 @@ from typing import Any, Generic, TypeVar, overload
 R = TypeVar("R")
 
 _SHOWN = 50  # rows that a notebook shows
+_LISTED = 10  # rows that a repr shows
+
+RUN_COLUMNS = (
+    "id",
+    "project",
+    "experiment",
+    "status",
+    "created_at",
+    "parameters",
+    "results",
+    "tags",
+    "replica",
+    "profile",
+    "config",
+    "path",
+)
+"""What a table shows of a run, in this order; `Rows.to_dicts` has everything."""
 
 
 class Rows(Sequence[R], Generic[R]):
     """A sequence of records."""
 
-    def __init__(self, rows: Iterable[R], describe: Callable[[R], Mapping[str, Any]]) -> None:
+    def __init__(
+        self, rows: Iterable[R], describe: Callable[[R], Mapping[str, Any]], columns: tuple[str, ...] = ()
+    ) -> None:
         self._rows = list(rows)
         self._describe = describe
+        self._columns = columns  # what tables show, in this order; everything if there are none
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -25,10 +45,14 @@ class Rows(Sequence[R], Generic[R]):
     @overload
     def __getitem__(self, index: slice) -> Rows[R]: ...
     def __getitem__(self, index: int | slice) -> R | Rows[R]:
-        return Rows(self._rows[index], self._describe) if isinstance(index, slice) else self._rows[index]
+        if isinstance(index, slice):
+            return Rows(self._rows[index], self._describe, self._columns)
+        return self._rows[index]
 
     def __repr__(self) -> str:
-        return f"<{len(self)} rows>" if len(self) > 10 else f"Rows({self._rows!r})"
+        shown = [f"  {row!r}" for row in self._rows[:_LISTED]]
+        more = [f"  ... and {len(self) - _LISTED} more"] if len(self) > _LISTED else []
+        return "\n".join([f"{len(self)} {'row' if len(self) == 1 else 'rows'}", *shown, *more])
 
     def __eq__(self, other: object) -> bool:
         return list(self) == list(other) if isinstance(other, Sequence) else NotImplemented
@@ -64,7 +88,12 @@ class Rows(Sequence[R], Generic[R]):
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
 
     def _flat(self, limit: int | None = None) -> list[dict[str, Any]]:
-        return [flatten(self._describe(row)) for row in self._rows[:limit]]
+        return [flatten(self._pick(self._describe(row))) for row in self._rows[:limit]]
+
+    def _pick(self, record: Mapping[str, Any]) -> Mapping[str, Any]:
+        if not self._columns:
+            return record
+        return {name: record[name] for name in self._columns if name in record}
 
 
 _NAMES = {"parameters": "params"}  # the name of a column is the name in queries

@@ -292,19 +292,9 @@ class Run:
         return None
 
     def _value(self, stored: Any) -> Any:
-        return restore(stored, resolve=self._resolve)
+        from molexp._record.resolving import reference_resolver
 
-    def _resolve(self, tag: str, payload: Any) -> Any:
-        if tag == "$asset" and isinstance(payload, str):
-            from molexp._record.resolving import resolve_asset
-
-            try:
-                return resolve_asset(self.home, payload)
-            except (NotFoundError, ValueError):
-                return None  # kept as it is: it may have been deleted since
-        if tag == "$key" and isinstance(payload, str) and "local_path" in self.home.store.capabilities:
-            return self.home.store.local_path(payload)
-        return None
+        return restore(stored, resolve=reference_resolver(self.home))
 
 
 def key_of(home: Home, path: Path) -> str | None:

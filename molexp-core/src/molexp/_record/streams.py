@@ -16,9 +16,10 @@ from typing import IO, Any
 from molexp._record.kinds import LogKind, MetricsKind
 from molexp._record.shelf import Shelf, Slot
 from molexp._values.documents import encode_line
+from molexp._values.ids import nearest
 from molexp._values.plain import plain
 from molexp.contracts import Appender, Store
-from molexp.errors import InvalidNameError, KeyExistsError, KeyNotFoundError, StoreError
+from molexp.errors import InvalidNameError, KeyExistsError, KeyNotFoundError, NotFoundError, StoreError
 
 
 class Growing:
@@ -327,7 +328,12 @@ class Logs(Mapping[str, LogReader]):
             if record.get("kind") == LogKind.name
         }
 
+    def __repr__(self) -> str:
+        return f"<logs: {', '.join(self) or 'none'}>"
+
     def __getitem__(self, name: str) -> LogReader:
+        if name not in self._readers:
+            raise NotFoundError("log", name, nearest=nearest(name, self._readers))
         return self._readers[name]
 
     def __iter__(self) -> Iterator[str]:

@@ -23,7 +23,7 @@ class ConflictError(MolexpError):
         self.stored = stored
         self.given = given
         super().__init__(
-            f"The {what} {name!r} exists with a different definition.\n  stored: {stored}\n  given:  {given}\n{hint}"
+            f"The {what} {name!r} exists with a different definition.\nstored: {stored}\ngiven: {given}\n{hint}"
         )
 
 

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import attrs
 
 from molexp._record import keys
 from molexp._record.assets import Asset
+from molexp._record.catalog.index import is_busy
 from molexp._record.catalog.refresh import Refresher
 from molexp._record.reports import Finding, Report
-from molexp._record.rows import Rows
+from molexp._record.resolving import reference_resolver
+from molexp._record.rows import RUN_COLUMNS, Rows
 from molexp._record.run import Run
 from molexp._values.canonical import canonical_equal
 from molexp._values.documents import decode
 from molexp._values.ids import nearest
 from molexp._values.plain import restore
 from molexp._values.status import RunStatus
+from molexp.errors import CorruptRecordError
 
 if TYPE_CHECKING:
     from molexp._record.home import Home
 
+P = ParamSpec("P")
+T = TypeVar("T")
 
-@attrs.frozen(kw_only=True)
+
+@attrs.frozen(kw_only=True, repr=False)
 class RunRow:
     """A run as the catalog answers it: a snapshot, with the names of ``run.json``.
 
@@ -61,7 +69,10 @@ class RunRow:
     results: Mapping[str, Any]
     tags: tuple[str, ...]
     execution_history: tuple[Mapping[str, Any], ...]
-    document: Mapping[str, Any] = attrs.field(repr=False)
+    document: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        return f"<RunRow {self.path} {self.status}>"
 
     @property
     def params(self) -> Mapping[str, Any]:
@@ -69,8 +80,9 @@ class RunRow:
         return self.parameters
 
 
-def _row(path: str, data: bytes) -> RunRow:
-    document = restore(decode(data, path))
+def _row(home: Home, path: str, data: bytes) -> RunRow:
+    resolve = reference_resolver(home) if b'"$' in data else None
+    document = restore(decode(data, path), resolve=resolve)
     project, experiment, run_id = path.split("/")
     return RunRow(
         path=path,
@@ -116,6 +128,23 @@ def _describe_asset(asset: Asset) -> dict[str, Any]:
     }
 
 
+def _from_a_sound_index(answer: Callable[Concatenate[Catalog, P], T]) -> Callable[Concatenate[Catalog, P], T]:
+    """Answer again from a new index if the one at hand turns out to be damaged, or gone."""
+
+    @wraps(answer)
+    def answer_again(self: Catalog, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        for _ in range(2):  # a damaged file, then a folder that cannot hold one
+            try:
+                return answer(self, *args, **kwargs)
+            except (sqlite3.DatabaseError, CorruptRecordError) as error:
+                if isinstance(error, sqlite3.Error) and is_busy(error):
+                    raise
+                self._home.index.discard()
+        return answer(self, *args, **kwargs)
+
+    return answer_again
+
+
 class Catalog:
     """Answers which runs and which assets there are, from a derived index that every call brings up to date first.
 
@@ -128,6 +157,7 @@ class Catalog:
     def __repr__(self) -> str:
         return f"<catalog of {self._home.store.url}>"
 
+    @_from_a_sound_index
     def runs(
         self,
         *,
@@ -167,7 +197,7 @@ class Catalog:
             clauses.append(f"status IN ({', '.join('?' * len(statuses))})")
             values += statuses
         sql = f"SELECT path, document FROM runs WHERE {' AND '.join(clauses)} ORDER BY created_at, path"  # noqa: S608 - constants
-        rows = [_row(path, data) for path, data in self._home.index.select(sql, values)]
+        rows = [_row(self._home, path, data) for path, data in self._home.index.select(sql, values)]
         wanted_tags = {tags} if isinstance(tags, str) else set(tags)
         rows = [
             row
@@ -178,8 +208,9 @@ class Catalog:
         rows = self._still_there(rows)
         if sort is not None:
             rows = _sorted(rows, sort)
-        return Rows(rows[:limit], _describe_run)
+        return Rows(rows[:limit], _describe_run, RUN_COLUMNS)
 
+    @_from_a_sound_index
     def assets(
         self,
         *,
@@ -209,11 +240,13 @@ class Catalog:
         found = self._home.index.select(sql, [*values, -1 if limit is None else limit])
         return Rows([self._home.library.asset(decode(record, "index")) for (record,) in found], _describe_asset)
 
+    @_from_a_sound_index
     def unreadable(self) -> Mapping[str, str]:
         """What could not be read, key to reason; the answers are right for the rest."""
         self._refresh()
         return self._home.index.problems()
 
+    @_from_a_sound_index
     def rebuild(self) -> Report:
         """Forget the index and read everything anew."""
         self._home.index.clear()
@@ -221,6 +254,7 @@ class Catalog:
         findings = tuple(Finding(key, reason) for key, reason in self._home.index.problems().items())
         return Report("rebuild", findings, counts)
 
+    @_from_a_sound_index
     def verify(self) -> Report:
         """Read everything and compare: what differed is reported, and mended."""
         self._refresh()
@@ -260,7 +294,7 @@ def _status(word: str) -> str:
     try:
         return str(RunStatus(word))
     except ValueError:
-        close = nearest(str(word), list(RunStatus))
+        close = nearest(str(word), [str(status) for status in RunStatus])
         hint = f" Did you mean {close[0]!r}?" if close else ""
         raise ValueError(f"{word!r} is no status; there are {', '.join(RunStatus)}.{hint}") from None
 
@@ -294,6 +328,8 @@ def _sorted(rows: list[RunRow], column: str) -> list[RunRow]:
             return ("number", found)
         return (type(found).__name__, str(found))
 
-    with_it = [row for row in rows if _reach({"path": row.path, **row.document}, name) not in (_ABSENT, None)]
-    without = [row for row in rows if row not in with_it]
+    with_it, without = list[RunRow](), list[RunRow]()
+    for row in rows:
+        found = _reach({"path": row.path, **row.document}, name)
+        (without if found is _ABSENT or found is None or found != found else with_it).append(row)  # noqa: PLR0124 - NaN
     return sorted(with_it, key=key, reverse=descending) + without

@@ -86,6 +86,7 @@ class Index:
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._pid = 0
+        self._discarded = False
 
     # ------------------------------------------------------------------------------------------------------ connection
 
@@ -126,26 +127,25 @@ class Index:
         """All or nothing, one writer at a time."""
         with self._lock:
             connection = self._connect()
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-            except sqlite3.DatabaseError as error:
-                if isinstance(error, sqlite3.OperationalError) and "malformed" not in str(error):
-                    raise
-                connection = self._discard()
-                connection.execute("BEGIN IMMEDIATE")
+            connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
             except BaseException:
-                connection.rollback()
+                with suppress(sqlite3.Error):  # what went wrong first is what matters
+                    connection.rollback()
                 raise
             connection.commit()
 
-    def _discard(self) -> sqlite3.Connection:
-        """Start anew: what was there is no index."""
-        self.close()
-        with suppress(OSError):
-            os.unlink(self._path)
-        return self._connect()
+    def discard(self) -> None:
+        """Start anew: what was there is no index, or no longer there; the second time, in memory."""
+        with self._lock:
+            self.close()
+            if self._path:
+                with suppress(OSError):
+                    os.unlink(self._path)
+            if self._discarded:
+                self._path = ""
+            self._discarded = True
 
     def select(self, sql: str, values: Iterable[Any] = ()) -> list[tuple[Any, ...]]:
         """Rows of a query."""
@@ -185,6 +185,15 @@ class Index:
 
     def unchanged_for(self, attempt: str, version: str, now: float, boot: str) -> float:
         """See `Sightings`."""
+        try:
+            return self._unchanged_for(attempt, version, now, boot)
+        except sqlite3.DatabaseError as error:
+            if is_busy(error):
+                raise
+            self.discard()
+            return self._unchanged_for(attempt, version, now, boot)
+
+    def _unchanged_for(self, attempt: str, version: str, now: float, boot: str) -> float:
         with self.transaction() as connection:
             row = connection.execute(
                 "SELECT first FROM sightings WHERE attempt = ? AND version = ? AND boot = ? AND first <= ?",
@@ -240,6 +249,11 @@ class Index:
             for name in _NAMES:
                 if name != "sightings":
                     connection.execute(f"DELETE FROM {name}")  # noqa: S608 - one of ours
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Whether the index is sound, and another process kept it for too long."""
+    return getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def _prepare(path: str) -> sqlite3.Connection:

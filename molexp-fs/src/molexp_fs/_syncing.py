@@ -1,0 +1,64 @@
+"""What has to reach the disk before a power loss: files, and the names they bear."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext, suppress
+
+from molexp.errors import StorePermissionError
+from molexp_fs import _files as files
+from molexp_fs._folder import REMEMBERED, Folder
+
+
+class Syncing:
+    """Flushes the files of one store, and the folders that name them."""
+
+    __slots__ = ("_folder", "_known")
+
+    def __init__(self, folder: Folder):
+        self._folder = folder
+        self._known: set[str] = set()  # folders whose own names are known to be on the disk
+
+    def contents(self, paths: Iterable[str]) -> None:
+        """Flush the bytes of each file.
+
+        Raises:
+            StoreError: it could not be done.
+        """
+        for path in paths:
+            self._flush(files.sync_file, path)
+
+    def names(self, paths: Iterable[str]) -> None:
+        """Flush the folder of each path, once, and the folders above those that were not seen before.
+
+        Raises:
+            StoreError: it could not be done.
+        """
+        due = dict.fromkeys(map(files.folder_of_path, paths))
+        lowest = len(self._folder.base) - 1  # the length of the store's own folder
+        new: list[str] = []
+        for folder in tuple(due):
+            above = folder
+            while above not in self._known and len(above) >= lowest:
+                new.append(above)
+                self._known.add(above)
+                above = os.path.dirname(above) or "/"
+                due[above] = None
+        if len(self._known) >= REMEMBERED:
+            self._known.clear()
+        try:
+            for folder in sorted(due, key=len, reverse=True):
+                with suppress(StorePermissionError) if len(folder) < lowest else nullcontext():
+                    self._flush(files.sync_folder, folder)  # above the store we may have no business
+        except BaseException:
+            self._known.difference_update(new)
+            raise
+
+    def _flush(self, act: Callable[[str], None], path: str) -> None:
+        try:
+            act(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError as error:
+            raise self._folder.error(error, path[len(self._folder.base) :], "write") from error
