@@ -64,6 +64,11 @@ def pages() -> dict[str, str]:
     return texts | {"index.md": index()}
 
 
+def written() -> list[str]:
+    """The pages there that this script wrote, now or earlier: named after modules. Others are written by hand."""
+    return ["index.md", *sorted(path.name for path in REFERENCE.glob("molexp*.md"))]
+
+
 def index() -> str:
     rows = [
         f"- [`{name}`]({name}.md): {first_line(inspect.getdoc(importlib.import_module(name)) or '')}" for name in ORDER
@@ -311,7 +316,7 @@ def joined(*parts: str) -> str:
 def main() -> None:
     REFERENCE.mkdir(exist_ok=True)
     texts = pages()
-    for stale in {path.name for path in REFERENCE.glob("*.md")} - texts.keys():
+    for stale in set(written()) - texts.keys():
         (REFERENCE / stale).unlink()
     for name, text in texts.items():
         (REFERENCE / name).write_text(text, encoding="utf-8")

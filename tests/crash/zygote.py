@@ -88,7 +88,7 @@ def scenario_case(request: dict[str, Any]) -> dict[str, Any]:
     _, status = os.waitpid(pid, 0)
     killed = os.WIFSIGNALED(status)
     assert killed or status == 0, "the writer failed"
-    scenario.verify(folder, base / "sources", told)
+    scenario.verify(folder, base / "sources", told, torn=request["side"] == "torn")
     if (folder / "workspace.json").exists():
         checks.check_catalog(folder, caches, base / "rebuilt")
         again(folder, caches, base / "rebuilt")

@@ -12,6 +12,7 @@ from tests.docs.pages import Block, blocks
 from tests.repository import ROOT, files
 
 PAGES = [path for path in files() if path.suffix == ".md"]
+COMMITTED = {*files(), *(folder for path in files() for folder in path.parents if folder.is_relative_to(ROOT))}
 LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 
 
@@ -46,7 +47,7 @@ def test_links_lead_to_files_and_headings(page):
         if "://" in target or target.startswith("mailto:"):
             continue
         linked = (page.parent / target).resolve() if target else page
-        assert linked.exists(), f"{name(page)} links to {found['target']}, which does not exist"
+        assert linked in COMMITTED, f"{name(page)} links to {found['target']}, which is not in the repository"
         if fragment and linked.suffix == ".md":
             assert fragment in anchors(linked), f"{name(page)} links to {found['target']}: no such heading"
 

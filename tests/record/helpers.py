@@ -42,7 +42,7 @@ class Place:
     def folder(self) -> Path:
         return Path(self.url)
 
-    def keys(self) -> list[str]:
+    def record(self) -> list[str]:
         """Every key of the record; what is derived is left out."""
         return sorted(stat.key for stat in self.store.list() if not stat.key.startswith(".molexp/"))
 

@@ -75,7 +75,7 @@ def test_runs_that_match_all_of_what_is_given(lab_of_runs, place, filters, found
 
 
 def test_an_unknown_status_is_told_with_the_nearest(ws):
-    with pytest.raises(ValueError, match="'suceeded' is no status.*Did you mean 'succeeded'"):
+    with pytest.raises(ValueError, match=r"'suceeded' is no status.*Did you mean 'succeeded'"):
         ws.catalog.runs(status="suceeded")
     with pytest.raises(ValueError, match="'done'"):
         ws.catalog.runs(status=["failed", "done"])
@@ -143,7 +143,16 @@ def test_rows_as_a_frame(lab_of_runs):
 
     assert isinstance(frame, pandas.DataFrame)
     assert len(frame) == 5
-    assert {"id", "path", "status", "params.lr", "params.a", "params.opt.name", "results.loss", "results.nested.deep"} <= set(frame)
+    assert {
+        "id",
+        "path",
+        "status",
+        "params.lr",
+        "params.a",
+        "params.opt.name",
+        "results.loss",
+        "results.nested.deep",
+    } <= set(frame)
     assert list(frame["status"][:3]) == ["succeeded"] * 3
     assert frame["results.loss"].dropna().tolist() == [0.3, 0.1, 0.2]
     assert frame.set_index("id")["params.lr"]["r1"] == 0.1
@@ -229,7 +238,18 @@ def test_assets_as_a_frame_and_a_table(lab_of_runs):
     assets = lab_of_runs.catalog.assets()
     frame = assets.to_pandas()
 
-    assert {"id", "name", "kind", "version", "scope", "producer", "key", "size", "content_hash", "fields.format"} <= set(frame)
+    assert {
+        "id",
+        "name",
+        "kind",
+        "version",
+        "scope",
+        "producer",
+        "key",
+        "size",
+        "content_hash",
+        "fields.format",
+    } <= set(frame)
     assert sorted(frame["kind"].unique()) == ["artifact", "data", "error_trace", "log"]
     assert "model.json" in assets._repr_html_()
 

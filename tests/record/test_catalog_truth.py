@@ -147,9 +147,14 @@ def test_a_query_with_nothing_new_reads_no_run_again(lab, lab_exp, monkeypatch):
     workspace = lab.load()
     workspace.catalog.runs()
     store_class = type(lab.store)
-    reads = []
+    reads: list[str] = []
     original = store_class.read
-    monkeypatch.setattr(store_class, "read", lambda self, key, *rest: reads.append(key) or original(self, key, *rest))
+
+    def read(self, key, *rest):
+        reads.append(key)
+        return original(self, key, *rest)
+
+    monkeypatch.setattr(store_class, "read", read)
 
     workspace.catalog.runs()
     assert not [key for key in reads if "/runs/" in key]

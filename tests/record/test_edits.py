@@ -32,9 +32,9 @@ def test_notes_are_kept_in_order_with_who_and_when(run):
 
 
 def test_each_change_is_one_exclusive_creation(place, run):
-    before = set(place.keys())
+    before = set(place.record())
     run.annotate(tags=["a", "b"], untag=["c"], note="text")
-    (key,) = set(place.keys()) - before
+    (key,) = set(place.record()) - before
 
     assert key.startswith(f"{RUN}/edits/")
 
@@ -125,7 +125,13 @@ def test_a_deleted_run_is_hidden_at_once(place, ws, exp, run):
     assert list(exp.runs) == []
     assert list(ws.catalog.runs()) == list(place.load().catalog.runs()) == []
     assert list(ws.catalog.assets()) == []
-    for look in (lambda: exp.run("one"), lambda: ws.run("metals/cu/one"), lambda: run.status, lambda: run.start(), run.archive):
+    for look in (
+        lambda: exp.run("one"),
+        lambda: ws.run("metals/cu/one"),
+        lambda: run.status,
+        run.start,
+        run.archive,
+    ):
         with pytest.raises(me.NotFoundError):
             look()
     assert place.store.exists(asset.key), "gc frees the bytes, nobody else"
@@ -149,7 +155,7 @@ def test_gc_tells_first_and_then_frees(place, ws, exp, run):
 
     report = ws.gc(dry_run=False)
     assert report.ok
-    assert [key for key in place.keys() if key.startswith(f"{RUN}/")] == []
+    assert [key for key in place.record() if key.startswith(f"{RUN}/")] == []
     assert [row.id for row in ws.catalog.runs()] == ["two"]
     assert ws.gc().counts["found"] == 0
     assert exp.Run({"other": 1}, id="one").status == "pending"
@@ -244,7 +250,11 @@ def test_corrupt_missing_and_changed_are_named(place, exp):
     place.store.write(f"{folder}/changed/artifacts/a.txt", b"longer than it was")
     found = found_by_fsck(place)
 
-    assert set(found) == {f"{folder}/corrupt/run.json", f"{folder}/gone/artifacts/a.txt", f"{folder}/changed/artifacts/a.txt"}
+    assert set(found) == {
+        f"{folder}/corrupt/run.json",
+        f"{folder}/gone/artifacts/a.txt",
+        f"{folder}/changed/artifacts/a.txt",
+    }
     assert "not valid JSON" in found[f"{folder}/corrupt/run.json"]
     assert "gone" in found[f"{folder}/gone/artifacts/a.txt"]
     assert "18 bytes" in found[f"{folder}/changed/artifacts/a.txt"]

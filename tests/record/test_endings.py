@@ -16,7 +16,7 @@ from tests.record.helpers import DEADLINE
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and forks of POSIX")
 
 WAIT_FOR_A_SIGNAL = """
-    import os, sys, signal, molexp as me
+    import os, sys, signal, time, molexp as me
     for name in ("SIGHUP", "SIGINT", "SIGTERM"):  # whatever started the tests may ignore them
         signal.signal(getattr(signal, name), signal.default_int_handler if name == "SIGINT" else signal.SIG_DFL)
     run = me.Workspace(os.environ["LAB"]).Project("p").Experiment("e").Run(id="one")
@@ -28,7 +28,8 @@ WAIT_FOR_A_SIGNAL = """
         (ctx.workdir / "scratch").write_text("kept too")
         print("ready", ctx.workdir, file=sys.stderr, flush=True)
         os.write(int(os.environ["READY"]), b"!")
-        signal.pause()
+        while True:  # at work; signal.pause() would sleep through one that came just before it
+            time.sleep(0.01)
     print("never")
 """
 
@@ -107,7 +108,8 @@ def test_without_a_run_a_signal_does_what_it_always_did(lab, tmp_path):
         with me.Workspace(os.environ["LAB"]).Project("p").Experiment("e").Run(id="one").start():
             pass
         os.write(int(os.environ["READY"]), b"!")
-        signal.pause()
+        while True:
+            signal.sigtimedwait([], 0.01)
         """,
     )
 
@@ -187,11 +189,14 @@ def test_a_process_that_died_without_a_word_is_noticed_at_once(lab, script):
 
 
 def test_exit_codes_are_the_scripts_own(lab, script):
-    assert script("""
+    assert (
+        script("""
         import os, sys, molexp as me
         with me.Workspace(os.environ["LAB"]).Project("p").Experiment("e").Run(id="one").start():
             sys.exit(3)
-    """).code == 3
+    """).code
+        == 3
+    )
     assert lab.load().run("p/e/one").status == "failed"
 
 

@@ -38,7 +38,7 @@ def test_the_same_run_is_found_again(place, exp):
 
     assert again == first
     assert again.created_at == first.created_at
-    assert {k for k in counted(place)} == set(before)
+    assert set(counted(place)) == set(before)
 
 
 def test_an_argument_that_is_not_given_has_no_opinion(ws):
@@ -62,7 +62,9 @@ def test_an_empty_mapping_is_an_opinion(exp):
         exp.project.Experiment("cu", params={})
 
 
-@pytest.mark.parametrize(("stored", "given"), [(1, 1.0), (0.0, -0.0), ({"x": 1, "y": 2}, {"y": 2, "x": 1}), ((1, 2), [1, 2])])
+@pytest.mark.parametrize(
+    ("stored", "given"), [(1, 1.0), (0.0, -0.0), ({"x": 1, "y": 2}, {"y": 2, "x": 1}), ((1, 2), [1, 2])]
+)
 def test_values_that_mean_the_same_do_not_conflict(ws, stored, given):
     project = ws.Project("metals")
     project.Experiment("cu", params={"v": stored}).Run({"w": stored}, id="one")
@@ -70,7 +72,9 @@ def test_values_that_mean_the_same_do_not_conflict(ws, stored, given):
     project.Experiment("cu", params={"v": given}).Run({"w": given}, id="one")
 
 
-@pytest.mark.parametrize(("stored", "given"), [(1, True), (0, False), (1, "1"), (2**53, 2**53 + 1), (None, 0), ([], {})])
+@pytest.mark.parametrize(
+    ("stored", "given"), [(1, True), (0, False), (1, "1"), (2**53, 2**53 + 1), (None, 0), ([], {})]
+)
 def test_values_that_differ_do_conflict(ws, stored, given):
     project = ws.Project("metals")
     project.Experiment("cu", params={"v": stored})
@@ -161,7 +165,7 @@ def test_update_makes_a_revision_and_old_runs_keep_what_they_resolved(place, ws)
     found = place.load().project("metals").experiment("cu")
     assert found.params == {"a": 3.7}
     assert found.run("old").parameters == {"a": 3.6}
-    assert "projects/metals/experiments/cu/experiment.2.json" in place.keys()
+    assert "projects/metals/experiments/cu/experiment.2.json" in place.record()
     assert place.document("projects/metals/experiments/cu/experiment.json")["params"] == {"a": 3.6}
 
 

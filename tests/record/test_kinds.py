@@ -108,7 +108,7 @@ def test_what_it_refuses_is_not_recorded(their_run, kind, place):
         before = place.everything()
         with pytest.raises(ValueError, match="at least one frame"):
             ctx.trajectory.save("a", kind.Frames())
-        with pytest.raises(me.NoKindError, match="'a', of type list"):
+        with pytest.raises(me.NoKindError, match=r"'a'.* list"):
             ctx.trajectory.save("a", [1, 2])
         with pytest.raises(TypeError, match="no field 'colour'"):
             ctx.trajectory.save("a", kind.Frames(["x"]), colour="red")
@@ -117,7 +117,7 @@ def test_what_it_refuses_is_not_recorded(their_run, kind, place):
 
 
 def test_a_class_that_nobody_registered_is_refused(run):
-    class Stray(me.AssetKind):
+    class Stray(me.AssetKind[object]):
         name = "stray"
 
         def save(self, obj, sink):
@@ -132,7 +132,7 @@ def test_a_class_that_nobody_registered_is_refused(run):
 
 def test_an_unknown_kind_is_an_attribute_error_that_names_the_nearest(run):
     with run.start() as ctx:
-        with pytest.raises(AttributeError, match=r"no 'artefact'.*Did you mean 'artifact'"):
+        with pytest.raises(AttributeError, match=r"'artefact'.*Did you mean 'artifact'"):
             ctx.artefact.save("a", "text")
         assert not hasattr(ctx, "trajectory")
 
@@ -140,7 +140,8 @@ def test_an_unknown_kind_is_an_attribute_error_that_names_the_nearest(run):
 def test_a_kind_that_writes_nothing_is_told_so(tmp_path, monkeypatch, place):
     monkeypatch.syspath_prepend(str(tmp_path / "lazy"))
     source = TRAJECTORY.replace("for frame in obj:", "for frame in ():").replace(
-        'with sink.open() as stream:\n                for frame in ():\n                    stream.write(f"{frame}\\n".encode())', "pass"
+        'with sink.open() as stream:\n                for frame in ():\n                    stream.write(f"{frame}\\n".encode())',
+        "pass",
     )
     plugins = install(tmp_path / "lazy", "molexp-lazy", source)
     run = place.workspace(plugins=plugins).Project("metals").Experiment("cu").Run(id="one")
@@ -161,7 +162,7 @@ def test_without_its_plugin_an_asset_keeps_every_field_and_names_the_writer(plac
     found = place.load().run("metals/cu/one").asset("a")
     assert isinstance(found, me.UnknownAsset)
     assert dict(found.fields) == {"frames": 2, "box": [1.0]}
-    assert (found.id, found.kind, found.size, found.tags) == (asset.id, "trajectory", asset.size, {"raw"})
+    assert (found.id, found.kind, found.size, found.tags) == (asset.id, "trajectory", asset.size, frozenset({"raw"}))
     assert found.read_bytes() == b"x\ny\n"
     assert "molexp-trajectories" in found.problem
     with pytest.raises(me.MolexpError, match="molexp-trajectories"):

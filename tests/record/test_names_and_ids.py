@@ -50,7 +50,9 @@ def test_one_name_in_two_unicode_forms_is_one_name(ws):
     assert ws.Project("cafe\u0301") == ws.Project("caf\u00e9")
 
 
-@pytest.mark.parametrize("name", ["con", "x" * 500, "..", "/etc/passwd", "水", "a\nb", "🧪", "<script>", "a" * 128 + "b"])
+@pytest.mark.parametrize(
+    "name", ["con", "x" * 500, "..", "/etc/passwd", "水", "a\nb", "🧪", "<script>", "a" * 128 + "b"]
+)
 def test_any_text_is_a_name(place, ws, name):
     project = ws.Project(name)
 

@@ -124,10 +124,10 @@ def test_what_json_cannot_carry_is_named_by_path_and_type_and_nothing_is_written
 
 
 def test_a_value_that_contains_itself_is_refused(run):
-    loop = []
+    loop: list[object] = []
     loop.append(loop)
 
-    with run.start() as ctx, pytest.raises(me.SerializationError, match="results.loop"):
+    with run.start() as ctx, pytest.raises(me.SerializationError, match=r"results\.loop"):
         ctx.set_result("loop", loop)
 
 

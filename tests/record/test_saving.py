@@ -144,11 +144,13 @@ def test_a_text_that_names_an_existing_file_asks_for_a_path(run, tmp_path):
         ctx.artifact.save("other", str(tmp_path / "nowhere.traj"))
 
 
-@pytest.mark.parametrize(("value", "kind"), [(object(), "object"), (3, "int"), (np.zeros(3), "numpy.ndarray"), (None, "NoneType")])
+@pytest.mark.parametrize(
+    ("value", "kind"), [(object(), "object"), (3, "int"), (np.zeros(3), "numpy.ndarray"), (None, "NoneType")]
+)
 def test_anything_else_names_the_type_and_the_kinds(place, run, value, kind):
     with run.start() as ctx:
         before = place.everything()
-        with pytest.raises(me.NoKindError, match=rf"'x', of type {kind}\.") as caught:
+        with pytest.raises(me.NoKindError, match=rf"'x'.* {kind}\b") as caught:
             ctx.artifact.save("x", value)
         assert {"artifact", "checkpoint"} <= set(caught.value.kinds)
         assert "writing(" in str(caught.value)
@@ -228,7 +230,22 @@ def test_saving_a_name_again_makes_a_version_that_replaces_the_bytes(place, run)
         place.load().asset(first.id)
 
 
-ESCAPES = ["../a", "a/../../b", "/etc/passwd", "..", ".", "", "a//b", "a/", "a\\b", "a\0b", "C:x", "nul", "a.", "x" * 300]
+ESCAPES = [
+    "../a",
+    "a/../../b",
+    "/etc/passwd",
+    "..",
+    ".",
+    "",
+    "a//b",
+    "a/",
+    "a\\b",
+    "a\0b",
+    "C:x",
+    "nul",
+    "a.",
+    "x" * 300,
+]
 
 
 @pytest.mark.parametrize("name", ESCAPES)
@@ -250,7 +267,9 @@ def test_names_may_have_folders(place, run):
     assert place.store.read(f"{RUN}/artifacts/frames/0001/cell.json") == b"[\n  1\n]\n"
 
 
-@pytest.mark.parametrize(("first", "second"), [("Cell.json", "cell.JSON"), ("straße", "STRASSE"), ("é", unicodedata.normalize("NFD", "é"))])
+@pytest.mark.parametrize(
+    ("first", "second"), [("Cell.json", "cell.JSON"), ("straße", "STRASSE"), ("é", unicodedata.normalize("NFD", "é"))]
+)
 def test_names_that_some_file_systems_confuse_are_one_name(run, first, second):
     with run.start() as ctx:
         ctx.artifact.save(first, "1")

@@ -68,9 +68,9 @@ def test_a_workspace_of_a_newer_version_is_read_and_never_written(place, exp, tm
 
 @pytest.mark.parametrize("way", ["start", "annotate", "archive", "delete", "cancel"])
 def test_a_run_of_a_newer_version_is_read_and_never_written(place, exp, way):
-    run = exp.Run({"b": 1}, id="one")
+    exp.Run({"b": 1}, id="one")
     if way != "cancel":
-        run = finished(exp)
+        finished(exp)
     place.change(f"{RUN}/run.json", schema=99, novelty="kept")
     before = place.everything()
     found = place.load().run("metals/cu/one")
@@ -164,7 +164,13 @@ def test_unknown_keys_in_a_runs_folder_stay(place, exp):
 
 # ------------------------------------------------------------------------------------------------------------ what is bad
 
-BAD = {"torn": b'{"schema": 1, "id"', "empty": b"", "no object": b"[1]", "binary": b"\xff\xfe\0", "deep": b"[" * 100_000}
+BAD = {
+    "torn": b'{"schema": 1, "id"',
+    "empty": b"",
+    "no object": b"[1]",
+    "binary": b"\xff\xfe\0",
+    "deep": b"[" * 100_000,
+}
 
 
 @pytest.mark.parametrize("data", BAD.values(), ids=BAD)

@@ -20,7 +20,7 @@ def test_nothing_is_written_until_the_first_child(place):
 
     workspace.Project("metals")
 
-    assert place.keys() == ["projects/metals/project.json", "workspace.json"]
+    assert place.record() == ["projects/metals/project.json", "workspace.json"]
     assert place.document("workspace.json")["name"] == "my lab"
 
 
@@ -33,7 +33,7 @@ def test_on_files_not_even_a_folder_is_made(tmp_path):
 def test_materialize_creates_it_and_nothing_else(place):
     workspace = place.workspace().materialize()
 
-    assert place.keys() == ["workspace.json"]
+    assert place.record() == ["workspace.json"]
     before = place.everything()
     assert place.workspace().materialize().id == workspace.id
     assert place.everything() == before
@@ -115,7 +115,7 @@ def test_a_scheme_that_is_not_installed_names_the_package(url, package):
 
 
 def test_an_unknown_scheme_is_named_with_what_there_is():
-    with pytest.raises(me.PluginMissingError, match="'gopher'.*Available: .*file"):
+    with pytest.raises(me.PluginMissingError, match=r"'gopher'.*Available: .*file"):
         me.Workspace("gopher://lab")
 
 
@@ -168,7 +168,7 @@ def test_settings_are_kept_and_the_newest_win(place):
     workspace.configure(run_id_scheme=None)
 
     assert place.load().settings == {"durability": "never"}
-    assert [key for key in place.keys() if key.startswith("settings/")] == [f"settings/{n}.json" for n in (1, 2, 3)]
+    assert [key for key in place.record() if key.startswith("settings/")] == [f"settings/{n}.json" for n in (1, 2, 3)]
 
 
 def test_settings_are_checked(place):

@@ -311,6 +311,42 @@ def test_durability_decides_what_is_flushed(tmp_path, monkeypatch, durability):
     assert sorted(flushed) == (sorted(expected) if durability == "end" else [])
 
 
+@linux
+def test_a_folder_above_the_store_that_cannot_be_opened_is_not_flushed(tmp_path, monkeypatch):
+    refused: list[str] = []
+    real = os.open
+
+    def refuse(path, *args, **kwargs):
+        if path == str(tmp_path):
+            refused.append(path)
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return real(path, *args, **kwargs)
+
+    store = LocalStore.open(str(tmp_path / "lab"), {})
+    store.create("a/x", b"1")
+    monkeypatch.setattr(os, "open", refuse)
+    store.sync(["a/x"])
+    assert refused
+
+
+@linux
+def test_a_folder_of_the_store_that_cannot_be_opened_is_an_error_until_it_can(tmp_path, monkeypatch):
+    real = os.open
+
+    def refuse(path, *args, **kwargs):
+        if path == str(tmp_path / "lab" / "a"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return real(path, *args, **kwargs)
+
+    store = LocalStore.open(str(tmp_path / "lab"), {})
+    store.create("a/x", b"1")
+    monkeypatch.setattr(os, "open", refuse)
+    for _ in range(2):
+        with pytest.raises(StorePermissionError) as caught:
+            store.sync(["a/x"])
+        assert caught.value.key == "a"
+
+
 @pytest.fixture
 def reachable(tmp_path):
     """Let nobody get as far as the temporary folder, which is its owner's alone."""

@@ -145,9 +145,9 @@ def test_lone_surrogates_are_refused(value):
 
 
 def test_what_contains_itself_is_refused():
-    inner = []
+    inner: list[object] = []
     inner.extend([inner, inner])
-    mapping = {}
+    mapping: dict[str, object] = {}
     mapping["self"] = mapping
     for value in (inner, mapping):
         with pytest.raises(SerializationError, match="contains itself") as caught:
@@ -156,7 +156,7 @@ def test_what_contains_itself_is_refused():
 
 
 def nested(depth):
-    value = 1
+    value: object = 1
     for _ in range(depth):
         value = [value]
     return value

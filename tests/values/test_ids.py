@@ -12,6 +12,7 @@ import sys
 import threading
 import unicodedata
 from pathlib import PurePosixPath, PureWindowsPath
+from typing import cast
 
 import pytest
 from hypothesis import example, given
@@ -74,7 +75,7 @@ class TestCheckId:
 
     def test_an_id_is_text(self):
         with pytest.raises(InvalidNameError, match="int"):
-            check_id(3)
+            check_id(cast("str", 3))
 
 
 class TestSlug:
@@ -139,7 +140,7 @@ class TestSlug:
     def test_what_is_not_text_is_refused(self):
         for name in ("a\ud800", None, 3):
             with pytest.raises(InvalidNameError):
-                slug(name)
+                slug(cast("str", name))
 
 
 class TestPayloadNames:
@@ -203,7 +204,7 @@ class TestPayloadNames:
 
     def test_a_name_is_text(self):
         with pytest.raises(InvalidNameError, match="PurePosixPath, not text"):
-            check_payload_name(PurePosixPath("a"))
+            check_payload_name(cast("str", PurePosixPath("a")))
 
     def test_names_come_back_in_nfc(self):
         assert check_payload_name("e\u0301.txt") == "\u00e9.txt"
@@ -277,7 +278,8 @@ class TestFreshIds:
         assert made == sorted(set(made))
 
     def test_threads(self):
-        made, tokens = [[] for _ in range(8)], [[] for _ in range(8)]
+        made: list[list[str]] = [[] for _ in range(8)]
+        tokens: list[list[str]] = [[] for _ in range(8)]
 
         def work(index):
             for _ in range(1000):

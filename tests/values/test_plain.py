@@ -48,7 +48,7 @@ class Cell:
 @dataclasses.dataclass
 class Fit:
     order: int
-    cell: Cell
+    cell: object
     table: typing.ClassVar[int] = 7
 
 
@@ -128,7 +128,7 @@ def test_restored_values_are_new_objects(value):
 
 
 def test_a_tag_that_is_kept_is_a_new_object():
-    value = {"$new": [{"a": []}]}
+    value: dict[str, object] = {"$new": [{"a": []}]}
     scribble(restore(value))
     assert value == {"$new": [{"a": []}]}
 
@@ -259,7 +259,7 @@ class TestRefusals:
             recorded({"x": value})
 
     def test_what_contains_itself(self):
-        inner = []
+        inner: list[object] = []
         inner.extend([inner, {"again": inner}])
         fit = Fit(1, None)
         fit.cell = fit
@@ -269,7 +269,7 @@ class TestRefusals:
             assert len(caught.value.path) < 120
 
     def test_depth_is_bounded(self):
-        value = 1.0
+        value: object = 1.0
         for _ in range(200):
             value = [value]
         assert restore(recorded(value)) == value

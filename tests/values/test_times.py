@@ -32,7 +32,7 @@ def test_every_microsecond_is_kept(micros):
 def test_threads_in_different_seconds_do_not_mix_them(monkeypatch):
     local = threading.local()
     monkeypatch.setattr("time.time_ns", lambda: local.now)
-    wrong = []
+    wrong: list[str] = []
 
     def work(index):
         local.now = index * 10**9

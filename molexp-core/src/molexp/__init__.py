@@ -26,6 +26,7 @@ from molexp.contracts import AssetKind
 from molexp.errors import *  # noqa: F403 - every error is importable from here too
 
 if TYPE_CHECKING:
+    from molexp._record.accessors import Accessor
     from molexp._record.assets import (
         ArtifactAsset,
         Asset,
@@ -42,10 +43,12 @@ if TYPE_CHECKING:
     from molexp._record.context import Context, RunContext
     from molexp._record.data import DataAssets
     from molexp._record.reports import Finding, Report
+    from molexp._record.streams import LogHandle, LogReader, Logs, Metrics
     from molexp.hookspecs import hookimpl
     from molexp.plugins import PluginManager
 
 __all__ = [
+    "Accessor",
     "ArtifactAsset",
     "Asset",
     "AssetKind",
@@ -59,6 +62,10 @@ __all__ = [
     "Experiment",
     "Finding",
     "LogAsset",
+    "LogHandle",
+    "LogReader",
+    "Logs",
+    "Metrics",
     "MetricsAsset",
     "PluginManager",
     "Producer",
@@ -80,6 +87,7 @@ __all__ += errors.__all__
 __version__ = "0.1.0"
 
 _LATE = {  # what costs time to import, by where it is
+    "molexp._record.accessors": ("Accessor",),
     "molexp._record.assets": (
         "ArtifactAsset",
         "Asset",
@@ -96,6 +104,7 @@ _LATE = {  # what costs time to import, by where it is
     "molexp._record.context": ("Context", "RunContext"),
     "molexp._record.data": ("DataAssets",),
     "molexp._record.reports": ("Finding", "Report"),
+    "molexp._record.streams": ("LogHandle", "LogReader", "Logs", "Metrics"),
     "molexp.hookspecs": ("hookimpl",),
     "molexp.plugins": ("PluginManager",),
 }

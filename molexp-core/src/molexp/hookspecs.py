@@ -29,6 +29,7 @@ GROUP = "molexp.plugins"
 
 hookspec = pluggy.HookspecMarker("molexp")
 hookimpl = pluggy.HookimplMarker("molexp")
+"""Marks a function of a plugin as the implementation of the hook that it is named after: ``@hookimpl``."""
 
 
 @hookspec

@@ -21,13 +21,9 @@ T = TypeVar("T")
 
 
 class Accessor(Generic[T]):
-    """Saves and loads assets of one kind. Without a run, saving is harmless and returns None.
+    """Saves and loads assets of one kind: ``ctx.artifact``, ``ctx.checkpoint``, ``ctx[Trajectory]``.
 
-    Args:
-        kind: the kind; None without a run, where nothing is looked up.
-        shelf: where assets are put; None without a run.
-        finder: where they are found; None without a run.
-        task: the task that works.
+    Without a run, saving is harmless and returns None.
     """
 
     def __init__(
@@ -37,6 +33,14 @@ class Accessor(Generic[T]):
         finder: Finder | None = None,
         task: str | None = None,
     ) -> None:
+        """Contexts make these.
+
+        Args:
+            kind: the kind; None without a run, where nothing is looked up.
+            shelf: where assets are put; None without a run.
+            finder: where they are found; None without a run.
+            task: the task that works.
+        """
         self._kind = kind
         self._shelf = shelf
         self._finder = finder

@@ -53,6 +53,13 @@ def read_attempts(store: Store, run_folder: str, cover: dict[str, int] | None = 
     return [_read_attempt(store, run_folder, number, sizes, listing) for number in attempt_numbers(listing)]
 
 
+def read_attempt(store: Store, run_folder: str, number: int) -> AttemptFacts:
+    """One attempt, as `read_attempts` reads it."""
+    listing = store.children(f"{run_folder}/executions")
+    sizes = {entry.key.rpartition("/")[2]: entry.size for entry in listing.entries}
+    return _read_attempt(store, run_folder, number, sizes, listing)
+
+
 def _read_attempt(
     store: Store, run_folder: str, number: int, sizes: Mapping[str, int], listing: Listing
 ) -> AttemptFacts:

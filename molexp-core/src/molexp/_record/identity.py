@@ -78,10 +78,15 @@ def _first_line(path: str) -> str:
 
 
 def _process_stat(pid: int | str) -> tuple[str, str]:
-    """State letter and start time of a process, from proc(5); empty where that cannot be read."""
+    """State letter and start time of a process, from proc(5); empty where that cannot be read.
+
+    A zombie that still has threads is none yet: they may be in the middle of a write.
+    """
     line = _first_line(f"/proc/{pid}/stat")
     fields = line.rpartition(")")[2].split()  # the command's name, in parentheses, may hold anything
-    return (fields[0], fields[19]) if len(fields) > 19 else ("", "")
+    if len(fields) <= 19:
+        return "", ""
+    return ("R" if fields[0] == "Z" and int(fields[17]) > 1 else fields[0]), fields[19]
 
 
 def boot_id() -> str:

@@ -15,7 +15,7 @@ from typing import Protocol
 import attrs
 
 from molexp._record import keys
-from molexp._record.attempts import end_dead
+from molexp._record.attempts import end_dead, read_attempt
 from molexp._record.fold import AttemptFacts
 from molexp._record.identity import Owner, known_dead
 from molexp._values.status import RunStatus
@@ -106,6 +106,10 @@ class Observer:
             return facts
         verdict = self.judge(path, facts)
         if not verdict.dead:
+            return facts
+        # Read again: between the reading and its death it may have recorded more, or ended.
+        facts = read_attempt(self.store, keys.folder(path), facts.number)
+        if facts.ended:
             return facts
         if self.may_write:
             try:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -86,8 +87,8 @@ def _run(
     env: Mapping[str, str] | None,
 ) -> int | None:
     """Run to the end; None if it ran out of time. Whatever interrupts the wait ends the command and its children."""
-    process = subprocess.Popen(
-        argv,
+    starting = _Start(
+        args=argv,
         shell=isinstance(argv, str),
         stdin=subprocess.DEVNULL,
         stdout=out,
@@ -97,13 +98,41 @@ def _run(
         start_new_session=sys.platform != "win32",
     )
     try:
-        return process.wait(timeout)
+        starting.start()
+        return starting.result().wait(timeout)
     except subprocess.TimeoutExpired:
-        _stop(process)
+        _stop(starting.result())
         return None
     except BaseException:
-        _stop(process)
+        starting.done.wait(_GRACE)
+        if starting.process is not None:
+            _stop(starting.process)
         raise
+
+
+class _Start(threading.Thread):
+    """Starts a process in a thread: there, no signal's handler can interrupt it halfway, and lose the process."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(name="molexp-shell", daemon=True)
+        self.process: subprocess.Popen[bytes] | None = None
+        self.error: BaseException | None = None
+        self.done = threading.Event()
+        self._options = options
+
+    def run(self) -> None:
+        try:
+            self.process = subprocess.Popen(**self._options)
+        except BaseException as error:  # noqa: BLE001 - it is raised in the thread that waits
+            self.error = error
+        self.done.set()
+
+    def result(self) -> subprocess.Popen[bytes]:
+        """The process, once it has started."""
+        self.done.wait()
+        if self.process is None:
+            raise self.error or AssertionError
+        return self.process
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -179,7 +179,11 @@ class _Whole:
 
 
 class LogHandle(io.TextIOBase):
-    """A log: ``append`` for lines, and file-like, so that ``print(..., file=ctx.log("train"))`` works."""
+    """A log that is written to, ``ctx.log("train")``: `append` for lines, or ``print(..., file=ctx.log("train"))``.
+
+    What was written survives the death of this process; where files cannot be appended to, what was flushed does.
+    Without a run it is dropped.
+    """
 
     def __init__(self, growing: Growing | None, name: str) -> None:
         self._growing = growing
@@ -254,7 +258,7 @@ class LogStreamHandler(logging.Handler):
 
 
 class Metrics:
-    """Numbers by step, as one line each in ``logs/metrics.jsonl``."""
+    """Numbers by step, ``ctx.metrics``: one line each in ``logs/metrics.jsonl``. Without a run they are dropped."""
 
     def __init__(self, shelf: Shelf | None, task: str | None) -> None:
         self._growing: Growing | None = None
@@ -293,7 +297,12 @@ class Metrics:
 
 
 class LogReader:
-    """A log of a run that others read."""
+    """A log of a run that anybody reads, ``run.logs["train"]``; iterating over it yields its lines.
+
+    Attributes:
+        name: the log's name.
+        key: where it lies in the workspace.
+    """
 
     def __init__(self, store: Store, name: str, key: str) -> None:
         self.name = name
@@ -319,7 +328,7 @@ class LogReader:
 
 
 class Logs(Mapping[str, LogReader]):
-    """The logs of a run's newest attempt that wrote any, by name."""
+    """The logs of a run, ``run.logs``, by name; where several attempts wrote one, the newest attempt's."""
 
     def __init__(self, store: Store, records: list[dict[str, Any]]) -> None:
         self._readers = {

@@ -14,7 +14,18 @@ import attrs
 from molexp.errors import InvalidKeyError, KeyNotFoundError, StoreError, UnsupportedOperationError
 
 Capability = Literal["append", "link", "symlink", "local_path"]
+"""An ability that not every storage has: ``append``, ``link``, ``symlink`` or ``local_path``.
+
+What each stands for is told at `Store`, which declares the ones it has in `Store.capabilities`.
+"""
+
 Durability = Literal["never", "end", "always"]
+"""When what was written survives a power loss: ``never``, at the ``end`` of an attempt, or ``always``.
+
+With ``never`` the operating system decides. With ``end``, what an attempt wrote is flushed to the disk as it ends, and
+what was written outside of attempts when it is whole; see `Store.sync`. With ``always``, every operation flushes. The
+death of a process alone loses nothing, whichever it is.
+"""
 
 _KEY_LIMIT = 1024  # bytes, the limit of S3 keys
 _SEGMENT_LIMIT = 255  # bytes, NAME_MAX of the common file systems

@@ -153,9 +153,7 @@ class NoKindError(AssetError, TypeError):
         self.type_name = type_name
         self.kinds = tuple(kinds)
         known = f" Installed kinds: {', '.join(self.kinds)}." if self.kinds else ""
-        super().__init__(
-            f"No way to save {name!r}, of type {type_name}.{' ' + hint if hint else ''}{known}", name=name
-        )
+        super().__init__(f"No way to save {name!r}, of type {type_name}.{' ' + hint if hint else ''}{known}", name=name)
 
 
 class CommandError(MolexpError):

@@ -7,6 +7,7 @@ from typing import Literal
 import attrs
 
 PluginStatus = Literal["available", "loaded", "disabled", "broken"]
+"""What became of a plugin: ``available``, ``loaded``, ``disabled`` or ``broken``; see `PluginInfo`."""
 
 
 class PluginWarning(UserWarning):
