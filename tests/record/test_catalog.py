@@ -272,3 +272,12 @@ def test_all_versions_of_data_and_payloads_of_all_attempts(ws, exp, run, tmp_pat
 
     assert [(asset.kind, asset.version) for asset in ws.catalog.assets(kind="data")] == [("data", 1), ("data", 2)]
     assert [asset.producer.attempt for asset in ws.catalog.assets(kind="artifact")] == [1, 2]
+
+
+def test_rows_whose_column_is_no_number_come_last(ws, exp):
+    for name, loss in (("a", float("nan")), ("b", 2.0), ("c", None), ("d", 1.0)):
+        with exp.Run(id=name).start() as ctx:
+            ctx.set_result("loss", loss)
+
+    assert ids(ws.catalog.runs(sort="results.loss")) == ["d", "b", "a", "c"]
+    assert ids(ws.catalog.runs(sort="-results.loss")) == ["b", "d", "a", "c"]

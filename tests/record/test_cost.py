@@ -87,8 +87,7 @@ def test_importing_molexp_is_light(script):
         before = set(sys.modules)
         import molexp
         print(*sorted(set({EARLY!r}) & (sys.modules.keys() - before)))
-        import importlib
-import threading
+        import threading
         assert threading.active_count() == 1
         """
     )

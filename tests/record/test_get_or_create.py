@@ -303,3 +303,15 @@ def test_foreign_folders_are_not_members(lab, lab_exp):
     (lab.folder / "projects" / ".DS_Store").write_text("")
 
     assert [project.id for project in lab.load().projects] == ["metals"]
+
+
+def test_a_run_whose_definition_is_lost_is_found_by_what_its_claim_repeats(exp):
+    with exp.Run({"a": 2}, id="one").start():
+        pass
+    key = "projects/metals/experiments/cu/runs/one/run.json"
+    exp.home.store.delete(key)
+
+    assert exp.Run({"a": 2}, id="one").parameters == {"a": 2}
+    with pytest.raises(me.ConflictError):
+        exp.Run({"a": 3}, id="one")
+    assert not exp.home.store.exists(key)

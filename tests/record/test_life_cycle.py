@@ -359,3 +359,12 @@ def test_secrets_of_the_environment_are_not_recorded(lab, script):
 
     assert done.code == 0, done.err
     assert not [key for key, data in lab.everything().items() if b"hunter" in data]
+
+
+def test_what_was_acknowledged_reaches_the_store_on_request(place, run):
+    with run.start() as ctx:
+        ctx.set_result("x", 1)
+        ctx.log("train").append("line")
+        run.flush()
+
+        assert place.load().run("metals/cu/one").results == {"x": 1}

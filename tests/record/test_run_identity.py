@@ -166,3 +166,40 @@ def test_a_scheme_is_chosen_by_the_workspaces_settings(tmp_path, monkeypatch, pl
     with pytest.raises(me.PluginMissingError, match="readable"):
         place.load().project("metals").experiment("cu").derived_run({"b": 1})
     assert place.load().run(before.path).id == before.id
+
+
+# --------------------------------------------------------------------------------------------------------- configuration
+
+
+def test_overrides_are_resolved_and_stored_with_the_run(place, exp):
+    run = exp.Run(id="one", overrides={"solver.tol": 1e-9, "solver.steps": 10, "device": "cpu"})
+    config = {"solver": {"tol": 1e-9, "steps": 10}, "device": "cpu"}
+
+    assert run.config == place.load().run("metals/cu/one").config == config
+    with run.start() as ctx:
+        assert ctx.config == config
+        assert ctx.params == {"a": 3.6}
+    document = place.document("projects/metals/experiments/cu/runs/one/run.json")
+    assert document["config"] == config
+    assert document["config_hash"] != exp.Run(id="two").to_dict()["config_hash"]
+
+
+def test_the_configuration_is_always_a_mapping(run):
+    assert run.config == {}
+    with run.start() as ctx:
+        assert ctx.config == {}
+
+
+@pytest.mark.parametrize("overrides", [{"a": 1, "a.b": 2}, {"x": float("nan")}])
+def test_overrides_that_make_no_sense_are_told_and_nothing_is_written(place, exp, overrides):
+    before = place.everything()
+    with pytest.raises(ValueError, match=r"a\.b|overrides\.x"):
+        exp.Run(id="one", overrides=overrides)
+    assert place.everything() == before
+
+
+def test_a_profile_that_cannot_be_resolved_is_told_and_nothing_is_written(place, exp):
+    before = place.everything()
+    with pytest.raises(me.MolexpError, match="'gpu'"):
+        exp.Run(id="one", profile="gpu")
+    assert place.everything() == before

@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from molexp._record import keys
-from molexp._record.definitions import SCHEMA, choose_id, deleted, get_or_create, look_up, member_ids, read_document
+from molexp._record.definitions import SCHEMA, choose_id, deleted, get_or_create, look_up, member_ids
 from molexp._record.home import DEFAULT_SCHEME, Home
 from molexp._record.rows import RUN_COLUMNS, Rows
 from molexp._record.run import Run
@@ -258,8 +258,11 @@ class Experiment:
 
     def _existing(self, id: str, given: Mapping[str, Any]) -> RunT | None:
         path = f"{self.path}/{id}"
-        stored = read_document(self.home, keys.document(path))
-        if stored is None:
+        from molexp._record.reading import read_definition
+
+        try:
+            stored = read_definition(self.home.store, path, {})
+        except NotFoundError:
             return None
         if deleted(self.home, path):
             raise ConflictError(

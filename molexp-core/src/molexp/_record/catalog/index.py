@@ -95,6 +95,10 @@ class Index:
         """The file; "" in memory."""
         return self._path
 
+    def __del__(self) -> None:
+        with suppress(Exception):  # the interpreter may be going down
+            self.close()
+
     def close(self) -> None:
         """Close the file."""
         with self._lock:
