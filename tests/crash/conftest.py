@@ -178,8 +178,9 @@ class Actor:
 class Stage:
     """Starts actors, and ends those that are left."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, site: Path) -> None:
         self.folder = folder
+        self.site = site
         self.lab = folder / "lab"
         self.actors: list[Actor] = []
 
@@ -188,6 +189,16 @@ class Stage:
     ) -> Actor:
         command = [*prefix, sys.executable, str(HERE / "actors.py"), name, str(self.lab), *map(str, arguments)]
         return self._keep(Actor([*command, *map(str, gates)], environment(**more), self.folder, gates))
+
+    def start_paused(self, name: str, suffix: str) -> tuple[Actor, int, int]:
+        """An actor that reads a key ending in `suffix`, says so to the first descriptor, and waits for the second's end."""
+        (heard, tell), (wait, release) = os.pipe(), os.pipe()
+        more = {"PAUSE_AFTER": suffix, "PAUSE_TELL": str(tell), "PAUSE_WAIT": str(wait)}
+        command = [sys.executable, str(HERE / "actors.py"), name, f"killing://{self.lab}"]
+        actor = self._keep(Actor(command, environment(self.site, **more), self.folder, (tell, wait)))
+        os.close(tell)
+        os.close(wait)
+        return actor, heard, release
 
     def script(self, script: str, prefix: tuple[str, ...]) -> Actor:
         """A shell script; its ``$1`` is this Python, its ``$2`` the actors."""
@@ -200,8 +211,8 @@ class Stage:
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
-    made = Stage(tmp_path)
+def stage(tmp_path: Path, crash_site: Path) -> Iterator[Stage]:
+    made = Stage(tmp_path, crash_site)
     yield made
     for actor in made.actors:
         actor.close()

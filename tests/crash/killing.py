@@ -2,7 +2,8 @@
 
 ``killing:///folder`` is a `LocalStore` in ``/folder``. ``KILL_AT`` is the number of the operation (1, 2, ...), counted
 over the process; ``KILL_SIDE`` is ``before``, ``after`` or ``torn`` (an append leaves half of its bytes; other operations
-die before). ``COUNT_TO`` names a file that gets the name of every operation, one a line.
+die before). ``COUNT_TO`` names a file that gets the name of every operation, one a line. After the first reading of a key
+that ends in ``PAUSE_AFTER`` the process says so to the descriptor ``PAUSE_TELL``, and waits until ``PAUSE_WAIT`` closes.
 """
 
 from __future__ import annotations
@@ -113,7 +114,12 @@ class KillingStore(Store):
         return type(self), (self.folder,)
 
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
-        return bytes(self.killer.around("read", lambda: self.inner.read(key, start, length)))
+        data = bytes(self.killer.around("read", lambda: self.inner.read(key, start, length)))
+        if (suffix := os.environ.get("PAUSE_AFTER")) and key.endswith(suffix):
+            del os.environ["PAUSE_AFTER"]
+            os.write(int(os.environ["PAUSE_TELL"]), b".")
+            os.read(int(os.environ["PAUSE_WAIT"]), 1)
+        return data
 
     def write(self, key: str, data: bytes) -> None:
         self.killer.around("write", lambda: self.inner.write(key, data))

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+
+import molexp as me
+from tests.crash import checks
 
 RUN = "projects/metals/experiments/cu/runs/one"
 
@@ -56,6 +60,32 @@ def test_a_killed_one_is_noticed_at_once(stage, reap):
     successor = stage.start("take_over", 0)
     assert successor.hear() == {"attempt": 2}
     assert successor.rest() == [{"left": True}]
+
+
+@pytest.mark.parametrize("last", ["kill", "leave"])
+def test_what_it_recorded_between_a_look_and_its_death_counts(stage, last):
+    """Whoever looks reads its events, then it records more and dies, and only then it is found to be dead."""
+    owner = begun(stage)
+    watcher, heard, release = stage.start_paused("status", "executions/1.jsonl")
+    watcher.say()
+    assert os.read(heard, 1) == b"."
+
+    assert owner.ask("result energy 3.0")["done"]
+    assert owner.ask("artifact a.json replaced")["done"]
+    if last == "kill":
+        owner.kill()
+    else:
+        owner.say("leave")
+        assert owner.rest() == [{"left": True}]
+    os.close(release)
+
+    report = watcher.hear()
+    os.close(heard)
+    assert report["status"] == ("interrupted" if last == "kill" else "succeeded")
+    run = me.Workspace.load(stage.lab).run("metals/cu/one")
+    assert run.results == {"energy": 3.0}
+    assert run.asset("a.json").load() == "replaced"
+    assert checks.check_record(me.Workspace.load(stage.lab), stage.lab) == {"metals/cu/one": report["status"]}
 
 
 def test_a_takeover_needs_no_look_before(stage):

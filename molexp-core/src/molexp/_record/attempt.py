@@ -12,7 +12,7 @@ from molexp._record.attempts import end_document, end_key, read_attempts, settle
 from molexp._record.events import EventLog
 from molexp._record.fold import AttemptFacts, Contents, fold_run
 from molexp._record.reading import read_edits
-from molexp._values.documents import decode_object, encode, encode_pretty
+from molexp._values.documents import decode_object, encode, encode_line, encode_pretty
 from molexp._values.ids import new_token
 from molexp._values.status import RunStatus
 from molexp._values.times import utc_now
@@ -239,7 +239,7 @@ class Attempt:
         )
         key = end_key(self.folder, self.number)
         try:
-            self.store.create(key, encode_pretty(end))
+            self.store.create(key, encode_line(end))
         except KeyExistsError:
             if self._beats:
                 self.store.delete(keys.lease(self.path, self.number))

@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from molexp._record.fold import SCHEMA, AttemptFacts, Contents
-from molexp._values.documents import check_schema, decode_lines, decode_object, encode_pretty
+from molexp._values.documents import check_schema, decode_lines, decode_object, encode_line
 from molexp._values.ids import new_token
 from molexp._values.status import RunStatus
 from molexp._values.times import utc_now
@@ -240,7 +240,7 @@ def end_dead(store: Store, run_folder: str, facts: AttemptFacts, how: str, me: O
     )
     key = end_key(run_folder, facts.number)
     try:
-        store.create(key, encode_pretty(end))
+        store.create(key, encode_line(end))
     except KeyExistsError:
         end = decode_object(store.read(key), key)
     return _of_end(end, facts.number, {})

@@ -44,7 +44,8 @@ class Interrupter:
             try:
                 with self._lock:
                     self._armed = False
-                signal.getsignal(signal.SIGINT)  # any call: what was sent is raised by now, and here
+                if self.sent:
+                    signal.getsignal(signal.SIGINT)  # any call: what was sent is raised by now, and here
             except (KeyboardInterrupt, SystemExit) as error:
                 late = error
             else:

@@ -197,8 +197,7 @@ class LogHandle(io.TextIOBase):
     def append(self, text: str) -> None:
         """Write `text` as a line of its own (or several, if it has line breaks)."""
         if self._growing is not None:
-            line = text if text.endswith("\n") else text + "\n"
-            self._growing.write(line.encode("utf-8", "backslashreplace"))
+            self._growing.write((text if text[-1:] == "\n" else text + "\n").encode("utf-8", "backslashreplace"))
 
     def write(self, text: str, /) -> int:
         """Write `text` as it is."""
