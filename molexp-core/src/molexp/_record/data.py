@@ -196,10 +196,10 @@ class DataAssets(Mapping[str, DataAsset]):
         attempt = current_attempt(home.store)
         producer = {"run": attempt.path, "attempt": attempt.number, "task": None} if attempt is not None else None
         while True:
-            newest = self._newest(folder)
+            numbers = self._numbers(folder)  # one look for both: what comes after it takes the number that we try
+            newest = self._newest_of(folder, numbers)
             if newest is not None and newest.get("content_hash") == brought.content_hash:
                 return newest
-            numbers = self._numbers(folder)
             version = numbers[-1] + 1 if numbers else 1
             record = {
                 "schema": SCHEMA,
@@ -239,7 +239,10 @@ class DataAssets(Mapping[str, DataAsset]):
         return sorted(int(stem) for stem in stems if stem.isdigit())
 
     def _newest(self, folder: str) -> dict[str, Any] | None:
-        for number in reversed(self._numbers(folder)):
+        return self._newest_of(folder, self._numbers(folder))
+
+    def _newest_of(self, folder: str, numbers: list[int]) -> dict[str, Any] | None:
+        for number in reversed(numbers):
             if (record := self._record(folder, number)) is not None:
                 return record
         return None
