@@ -71,7 +71,7 @@ def test_what_it_recorded_between_a_look_and_its_death_counts(stage, last):
     assert os.read(heard, 1) == b"."
 
     assert owner.ask("result energy 3.0")["done"]
-    assert owner.ask("artifact a.json replaced")["done"]
+    assert owner.ask('artifact a.json "replaced"')["done"]
     if last == "kill":
         owner.kill()
     else:
@@ -84,7 +84,7 @@ def test_what_it_recorded_between_a_look_and_its_death_counts(stage, last):
     assert report["status"] == ("interrupted" if last == "kill" else "succeeded")
     run = me.Workspace.load(stage.lab).run("metals/cu/one")
     assert run.results == {"energy": 3.0}
-    assert run.asset("a.json").load() == "replaced"
+    assert run.asset("a.json").load() == '"replaced"'
     assert checks.check_record(me.Workspace.load(stage.lab), stage.lab) == {"metals/cu/one": report["status"]}
 
 
