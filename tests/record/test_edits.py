@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 
@@ -285,3 +286,21 @@ def test_what_came_late_is_named_and_is_no_part_of_the_run(lab, lab_run):
     assert "bytes came after the attempt's end" in what
     assert lab_run.results == {"x": 1}
     assert lab_run.execution_history[0]["late"] > 0
+
+
+def test_a_run_json_that_its_writer_did_not_live_to_update_is_mended(exp):
+    with exp.Run(id="one").start() as ctx:
+        ctx.set_result("energy", 1)
+    key = "projects/metals/experiments/cu/runs/one/run.json"
+    shown = json.loads(exp.home.store.read(key))
+    for name in ("status", "results", "execution_history"):
+        del shown[name]
+    exp.home.store.write(key, json.dumps(shown).encode())
+    ws = exp.project.workspace
+
+    (finding,) = ws.fsck().findings
+    assert (finding.key, finding.done) == (key, "")
+    assert ws.fsck(repair=True).ok
+    assert ws.fsck().findings == ()
+    mended = json.loads(exp.home.store.read(key))
+    assert (mended["status"], mended["results"]) == ("succeeded", {"energy": 1})

@@ -98,3 +98,19 @@ def test_a_guess_announced_again_survives_a_slower_reader_of_the_same_index(tmp_
     assert [statuses(reader)["one"] for reader in readers] == ["running"] * 2
     context.finish()
     assert [statuses(reader)["one"] for reader in readers] == ["succeeded"] * 2
+
+
+def test_journals_that_were_deleted_cost_one_reading_of_everything_and_no_more(tmp_path):
+    exp, reader = experiment(tmp_path), me.Workspace(tmp_path)
+    with exp.Run(id="one").start():
+        pass
+    assert statuses(reader) == {"one": "succeeded"}
+
+    for journal in tmp_path.glob(".molexp/journals/*.jsonl"):
+        journal.unlink()
+    assert statuses(reader) == {"one": "succeeded"}
+    assert reader.home.index.journals() == {}
+
+    with exp.Run(id="two").start():
+        pass
+    assert statuses(reader) == {"one": "succeeded", "two": "succeeded"}

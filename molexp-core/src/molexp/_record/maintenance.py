@@ -11,10 +11,11 @@ from molexp._record.attempts import attempt_numbers
 from molexp._record.definitions import member_ids
 from molexp._record.reading import read_edits, read_run
 from molexp._record.reports import Finding, Report
-from molexp._values.documents import decode_object
+from molexp._values.documents import decode_object, encode_pretty
 from molexp.errors import CorruptRecordError, KeyNotFoundError, MolexpError, NotFoundError
 
 if TYPE_CHECKING:
+    from molexp._record.fold import RunState
     from molexp._record.home import Home
 
 _ABANDONED = 24 * 3600.0  # seconds after which an unfinished temporary file or import is nobody's any more
@@ -115,11 +116,10 @@ def _check_run(home: Home, path: str, repair: bool) -> list[Finding]:
     for key, reason in state.problems.items():
         done = ""
         if key == keys.document(path) and repair and not home.read_only:
-            from molexp._values.documents import encode_pretty
-
             home.store.write(key, encode_pretty(state.to_document()))
             done = "written again from an attempt's claim"
         found.append(Finding(key, reason, done))
+    found += _check_published(home, path, state, repair=repair)
     found += [
         Finding(key, f"{size} bytes came after the attempt's end; they are no part of it")
         for attempt in state.attempts
@@ -135,6 +135,19 @@ def _check_run(home: Home, path: str, repair: bool) -> list[Finding]:
         if record.get("size") is not None and size != record["size"] and state.attempts[-1].ended:
             found.append(Finding(key, f"{size} bytes, and its record says {record['size']}"))
     return found
+
+
+def _check_published(home: Home, path: str, state: RunState, *, repair: bool) -> list[Finding]:
+    """Whether ``run.json`` tells people what the newest end says: whoever wrote the end may have died before it did."""
+    key = keys.document(path)
+    if key in state.problems or not state.attempts or not state.attempts[-1].ended:
+        return []
+    shown = decode_object(home.store.read(key), key)
+    if shown.get("status") == str(state.status) and len(shown.get("execution_history") or ()) == len(state.attempts):
+        return []
+    if repair and not home.read_only:
+        home.store.write(key, encode_pretty(state.to_document()))
+    return [Finding(key, "it does not show the newest end", "written again" if repair else "")]
 
 
 def _foreign(home: Home) -> Iterator[Finding]:

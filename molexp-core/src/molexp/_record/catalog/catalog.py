@@ -248,8 +248,7 @@ class Catalog:
 
     @_from_a_sound_index
     def rebuild(self) -> Report:
-        """Forget the index and read everything anew."""
-        self._home.index.clear()
+        """Read everything anew; until that is done, answers come from what was known."""
         counts = Refresher(self._home, self._home.index).scan() if self._home.exists() else {}
         findings = tuple(Finding(key, reason) for key, reason in self._home.index.problems().items())
         return Report("rebuild", findings, counts)

@@ -158,10 +158,10 @@ class Index:
 
     # ------------------------------------------------------------------------------------------------------- what is seen
 
-    def get(self, name: str) -> str:
-        """A fact about the index; "" if it is not known."""
-        found = self.select("SELECT value FROM meta WHERE name = ?", (name,))
-        return str(found[0][0]) if found else ""
+    @property
+    def complete(self) -> bool:
+        """Whether everything was read once."""
+        return bool(self.select("SELECT 1 FROM meta WHERE name = 'complete'"))
 
     def journals(self) -> dict[str, int]:
         """How far each journal was read."""
@@ -221,14 +221,23 @@ class Index:
         withdrawn: Iterable[tuple[str, str]] = (),
         read_from: Mapping[str, int] | None = None,
         folders: Mapping[str, str] | None = None,
-        facts: Mapping[str, str] | None = None,
+        anew: bool = False,
     ) -> None:
-        """Take in what a refresh found, in one transaction; an entry that knows less than the row it meets is dropped."""
+        """Take in what a refresh found, in one transaction; an entry that knows less than the row it meets is dropped.
+
+        With `anew` everything was read: what is said here replaces what was known of journals and folders, and every
+        row that it meets. What another process has taken in meanwhile was announced after our look at the journals, and
+        is read again.
+        """
         with self.transaction() as connection:
+            if anew:
+                for table in ("journals", "pending", "folders"):
+                    connection.execute(f"DELETE FROM {table}")  # noqa: S608 - one of these
+                connection.execute("INSERT OR REPLACE INTO meta VALUES ('complete', '1')")
             for path in gone:
                 _remove(connection, path)
             for entry in entries:
-                if _covers(connection, entry):
+                if anew or _covers(connection, entry):
                     _insert(connection, entry)
             for journal, key in withdrawn:
                 # Only where nobody has read on meanwhile: the key may have been announced again since.
@@ -245,14 +254,6 @@ class Index:
             connection.executemany("INSERT OR IGNORE INTO pending VALUES (?, ?)", pending)
             connection.executemany("DELETE FROM pending WHERE journal = ? AND key = ?", settled)
             connection.executemany("INSERT OR REPLACE INTO folders VALUES (?, ?)", (folders or {}).items())
-            connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", (facts or {}).items())
-
-    def clear(self) -> None:
-        """Forget everything but when leases were first seen."""
-        with self.transaction() as connection:
-            for name in _NAMES:
-                if name != "sightings":
-                    connection.execute(f"DELETE FROM {name}")  # noqa: S608 - one of ours
 
 
 def is_busy(error: sqlite3.Error) -> bool:

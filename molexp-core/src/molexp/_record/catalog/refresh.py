@@ -55,7 +55,7 @@ class Refresher:
         """Take in everything that changed since the index was last brought up to date, by whomever."""
         known = self._index.journals()
         news = self._read_journals(known)
-        if news.vanished or not self._index.get("complete"):
+        if news.vanished or not self._index.complete:
             self.scan()
             return
         waiting = (self._index.pending() | news.announced) - news.withdrawn
@@ -94,7 +94,7 @@ class Refresher:
             settled=settled,
             pending=news.announced - settled,
             folders=folders,
-            facts={"complete": "1"},
+            anew=True,
         )
         return {
             "runs": sum(1 for entry in entries if entry.document is not None),
