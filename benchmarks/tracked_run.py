@@ -114,10 +114,13 @@ def signac_project() -> Contender | None:
         for number in range(count):
             job = project.open_job({"a": 3.6, "scale": number}).init()
             job.doc.update(status="pending", created_at=datetime.now(UTC).isoformat())
-            job.doc.update(status="running", started_at=datetime.now(UTC).isoformat(), pid=os.getpid())
+            job.doc.update(
+                status="running", started_at=datetime.now(UTC).isoformat(), host=platform.node(), pid=os.getpid()
+            )
             job.doc.energy = -3.72
-            with open(job.fn("volumes.json"), "w") as file:
+            with open(job.fn("volumes.json.tmp"), "w") as file:
                 json.dump(ARTIFACT, file)
+            os.replace(job.fn("volumes.json.tmp"), job.fn("volumes.json"))
             with open(job.fn("relax.log"), "w") as log:
                 for line in LINES:
                     log.write(line + "\n")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
-from contextlib import suppress
 
 from molexp.contracts import check_key
 from molexp.errors import StoreError
@@ -59,8 +58,10 @@ class Folder:
         if folder not in self._used:
             if len(self._used) >= REMEMBERED:
                 self._used.clear()
-            with suppress(OSError):  # whoever makes the file meets the same error, and names the key
+            try:
                 files.make_folders(folder, durable=self.durable)
+            except OSError:
+                pass  # whoever makes the file meets the same error, and names the key
             self._used.add(folder)
         return path
 

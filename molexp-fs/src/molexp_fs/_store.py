@@ -268,7 +268,8 @@ class LocalStore(Store):
             raise self._folder.error(error, key, "read") from error
         try:
             try:
-                files.write_all(fd, data)
+                if (done := os.write(fd, data)) != len(data):
+                    files.write_all(fd, data[done:])
                 if self._naming.durable:
                     os.fsync(fd)
                 wrote = os.fstat(fd)

@@ -226,7 +226,8 @@ class Attempt:
             self.closed = self._halted = True
             self.status = status
         payloads = [*dict.fromkeys(self._payload_keys)]
-        self.store.sync(payloads, names=False)  # bytes before the end that names them; of events it repeats what counts
+        if self.store.durability == "end":  # bytes before the end that names them; of events it repeats what counts
+            self.store.sync(payloads, names=False)
         end = end_document(
             attempt=self.number,
             token=new_token(),
@@ -254,8 +255,9 @@ class Attempt:
             state = fold_run(self.definition, [*older, this], read_edits(self.store, self.path), {})
             document = keys.document(self.path)
             self.store.write(document, encode_pretty(state.to_document()))
-            self.store.sync([key, document], names=False)
-            self.store.sync([*payloads, key, document], content=False)
+            if self.store.durability == "end":
+                self.store.sync([key, document], names=False)
+                self.store.sync([*payloads, key, document], content=False)
             if self._beats:
                 self.store.delete(keys.lease(self.path, self.number))
         except StoreError:
