@@ -291,7 +291,7 @@ def test_a_run_is_found_by_path_by_prefix_and_as_the_latest(ws):
     assert ws.run("metals/cu/cu-s") == second
     assert ws.run("@latest") == other
     assert ws.run("metals/cu/@latest") == second
-    with pytest.raises(me.ConflictError, match="cu-large"):
+    with pytest.raises(me.NotFoundError, match="cu-large"):
         ws.run("cu-")
     with pytest.raises(me.NotFoundError):
         ws.run("gold")

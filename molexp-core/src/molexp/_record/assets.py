@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 import attrs
 
 from molexp._values.ids import check_id
-from molexp.errors import MolexpError, UnsupportedOperationError
+from molexp.errors import AssetError, UnsupportedOperationError
 
 if TYPE_CHECKING:
     from molexp._record.library import Library
@@ -85,8 +85,11 @@ class Asset:
         """Open the bytes, or with ``"r"`` the text in UTF-8.
 
         Raises:
-            KeyNotFoundError: the bytes are gone.
+            KeyNotFoundError: the bytes are gone, or are a folder's; see `path`.
+            ValueError: another mode.
         """
+        if mode not in ("r", "rb"):
+            raise ValueError(f"An asset is opened with 'r' or 'rb', not {mode!r}: what was saved does not change.")
         stream = self._bound().store.open_read(self.key)
         return stream if mode == "rb" else io.TextIOWrapper(stream, encoding="utf-8")
 
@@ -215,7 +218,7 @@ class UnknownAsset(Asset):
 
     def load(self) -> Any:
         """Always raises, with the reason."""
-        raise MolexpError(f"{self.name!r} cannot be loaded: {self.problem}")
+        raise AssetError(f"{self.name!r} cannot be loaded: {self.problem}.", name=self.name)
 
 
 def asset_id(scope: str, attempt: int | None, kind: str, name: str, version: int) -> str:

@@ -62,6 +62,7 @@ class Attempt:
         self._payload_keys: list[str] = []
         self._beats = 0
         self._stop: MolexpError | None = None
+        self._unended: tuple[RunStatus, str, Mapping[str, Any] | None] | None = None  # an end that could not be written
         self.closed = False
         self._halted = False  # closed, or asked to stop: nothing is recorded any more
         process.heart.add(self)
@@ -129,6 +130,7 @@ class Attempt:
         if self.closed or os.getpid() != self._pid:
             return
         try:
+            self.retry_end()
             with self.lock:  # the end removes the lease: no beat may put it back afterwards
                 if self.closed:
                     return
@@ -204,12 +206,25 @@ class Attempt:
         """
         if self.inert:
             return
+        status, reason, error = self._unended or (status, reason, error)  # how it first ended is how it ends
         try:
             self._finish(status, reason, error)
-        except StoreError:  # a full disk, a lost network: it has not ended, and whoever calls may try again
+        except StoreError:  # a full disk, a lost network: it has not ended; the next beat, or whoever asks, tries again
+            self._unended = (status, reason, error)
             self.closed = False
             self.process.heart.add(self)
             raise
+        self._unended = None
+
+    def retry_end(self) -> None:
+        """End it, if its end could not be written before.
+
+        Raises:
+            StoreError: it still cannot.
+            RunSupersededError: somebody else ended it meanwhile.
+        """
+        if self._unended is not None:
+            self.finish(self._unended[0])
 
     def _finish(self, status: RunStatus, reason: str, error: Mapping[str, Any] | None) -> None:
         with self.lock:

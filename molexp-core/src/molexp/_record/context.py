@@ -30,6 +30,7 @@ from molexp.errors import (
     InvalidNameError,
     MolexpError,
     NotFoundError,
+    PluginError,
     RunCancelledError,
     SerializationError,
 )
@@ -224,7 +225,7 @@ class Context:
             raise AttributeError(kind)
         try:
             return self._accessor(kind)
-        except LookupError as error:
+        except (LookupError, PluginError) as error:
             where = f" The run has one: ctx.run.{kind}." if hasattr(type(self.run), kind) else f" {error}"
             raise AttributeError(f"A context has no {kind!r}, and there is no such asset kind.{where}") from None
 

@@ -47,7 +47,12 @@ class Experiment:
     """
 
     def __init__(
-        self, project: Project, id: str, definition: dict[str, Any], space: Iterable[Mapping[str, Any]] | None = None
+        self,
+        project: Project,
+        id: str,
+        definition: dict[str, Any],
+        space: Iterable[Mapping[str, Any]] | None = None,
+        replicas: int | None = None,
     ) -> None:
         self.project = project
         self.id = id
@@ -56,10 +61,15 @@ class Experiment:
         self._definition = definition
         self._params: dict[str, Any] = definition.get("params") or {}
         self._space = space
+        self._replicas = replicas
         self._runs_folder = keys.members(self.path)
 
     def __repr__(self) -> str:
         return f"<Experiment {self.path}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        space = self._space if isinstance(self._space, Sequence) else None  # a generator stays where it is
+        return type(self), (self.project, self.id, self._definition, space, self._replicas)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Experiment):
@@ -97,8 +107,8 @@ class Experiment:
 
     @property
     def replicas(self) -> int:
-        """How many times each point is to be run."""
-        return int(self._definition.get("replicas") or 1)
+        """How many times each point is to be run: as given in this process, else as recorded."""
+        return self._replicas or int(self._definition.get("replicas") or 1)
 
     @property
     def workflow_source(self) -> str | None:
@@ -195,7 +205,7 @@ class Experiment:
             self.id,
             {**self._params, **own},
             replica,
-            {key: value for key, value in config.items() if key not in RESERVED},
+            _counting(config),
         )
         return self._run(own, check_id(scheme.derive(identity), "run id"), replica, profile, overrides, name)
 
@@ -225,6 +235,7 @@ class Experiment:
             check_id(id, "run id")
             if (found := self._existing(id, given)) is not None:
                 return found
+        check_schema(self._definition, definition_key(self.path, self.revision), SCHEMA)
         while True:
             run_id = id or new_run_id()
             definition = {
@@ -273,7 +284,7 @@ class Experiment:
                 hint="Free its bytes with ws.gc(dry_run=False), or use another id.",
             )
         opinions = {name: value for name, value in given.items() if value is not None}
-        differing = {name for name, value in opinions.items() if not canonical_equal(stored.get(name), value)}
+        differing = {name for name, value in opinions.items() if not _agree(name, stored.get(name), value)}
         if differing:
             raise ConflictError(
                 "run",
@@ -283,6 +294,17 @@ class Experiment:
                 hint="Use another id, or leave the id out for a new run.",
             )
         return Run(self, id, definition=stored)
+
+
+def _agree(name: str, stored: Any, given: Any) -> bool:
+    """Whether two values of a definition are the same; where a run is executed makes no other run of it."""
+    if name == "config":
+        stored, given = _counting(stored or {}), _counting(given)
+    return canonical_equal(stored, given)
+
+
+def _counting(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in config.items() if key not in RESERVED}
 
 
 class Runs(Rows[Run]):
@@ -300,10 +322,18 @@ class Runs(Rows[Run]):
         return any(run == member for run in self)
 
     def create_many(self, space: Iterable[Mapping[str, Any]], *, replicas: int = 1) -> Rows[Run]:
-        """Get or create the derived run of every point and replica, in order."""
+        """Get or create the derived run of every point and replica, in order.
+
+        Raises:
+            SerializationError: a parameter that JSON cannot carry, NaN included; nothing was created.
+        """
         if replicas < 1:
             raise ValueError(f"There is at least one replica; {replicas} are not.")
-        runs = [self._experiment.derived_run(point, replica=index) for point in space for index in range(replicas)]
+        points = [
+            plain(dict(point), where=f"space[{number}]", nan=False, refer=_refuse_references)
+            for number, point in enumerate(space)
+        ]  # all of them before the first is created
+        runs = [self._experiment.derived_run(point, replica=index) for point in points for index in range(replicas)]
         return Rows(runs, _describe, RUN_COLUMNS)
 
 
@@ -351,28 +381,39 @@ def experiment_of(
     if replicas is not None and replicas < 1:
         raise ValueError(f"There is at least one replica; {replicas} are not.")
 
-    def make(revision: int = 1) -> dict[str, Any]:
+    said: dict[str, Any] = {}
+    if given is not None:
+        said["params"] = given
+    if space is not None:
+        said["space"] = _recorded_space(space)
+    if replicas is not None:
+        said["replicas"] = replicas
+    if workflow_source is not None:
+        said["workflow_source"] = _source(workflow_source)
+
+    def make() -> dict[str, Any]:
+        project.check_writable()
         return {
             "schema": SCHEMA,
             "type": "experiment",
             "id": experiment_id,
             "name": name,
             "project": project.id,
-            "revision": revision,
+            "revision": 1,
             "token": new_token(),
             "created_at": utc_now(),
-            "params": given or {},
-            "space": _recorded_space(space),
-            "replicas": replicas or 1,
-            "workflow_source": _source(workflow_source),
+            "params": {},
+            "space": None,
+            "replicas": 1,
+            "workflow_source": None,
+            **said,
         }
 
     document, created = get_or_create(home, path, make)
     while not created:
         document = newest_definition(home, path, document)
-        if given is None or canonical_equal(document.get("params") or {}, given):
-            break
-        if not update:
+        differing = [key for key, value in said.items() if not canonical_equal(document.get(key), value)]
+        if not update and "params" in differing:
             raise ConflictError(
                 "experiment",
                 path,
@@ -381,14 +422,23 @@ def experiment_of(
                 hint="Use another name, make what differs a run parameter, or pass update=True for a new revision "
                 "(existing runs keep what they resolved).",
             )
-        check_schema(document, keys.document(path), SCHEMA)
-        document = make(int(document.get("revision") or 1) + 1)
+        if not (update and differing):
+            break
+        revision = int(document.get("revision") or 1)
+        check_schema(document, definition_key(path, revision), SCHEMA)
+        # What was not given has no opinion, and what this version does not know is kept.
+        document = {**document, "revision": revision + 1, "token": new_token(), "created_at": utc_now(), **said}
         created = _claim_revision(home, path, document)
-    return Experiment(project, experiment_id, document, space)
+    return Experiment(project, experiment_id, document, space, replicas)
+
+
+def definition_key(path: str, revision: int) -> str:
+    """The key of a revision of an experiment's definition."""
+    return keys.document(path) if revision == 1 else f"{keys.folder(path)}/experiment.{revision}.json"
 
 
 def _claim_revision(home: Home, path: str, document: dict[str, Any]) -> bool:
-    key = f"{keys.folder(path)}/experiment.{document['revision']}.json"
+    key = definition_key(path, document["revision"])
     home.ready()
     try:
         home.store.create(key, encode_pretty(document))

@@ -221,10 +221,14 @@ class Home:
         if self._lease is None:
             from molexp._record.liveness import seconds_from_environment
 
-            self._lease = {
-                "beat": seconds_from_environment("MOLEXP_LEASE_BEAT", self.store.lease_beat),
-                "ttl": seconds_from_environment("MOLEXP_LEASE_TTL", self.store.lease_ttl),
-            }
+            ttl = seconds_from_environment("MOLEXP_LEASE_TTL", self.store.lease_ttl)
+            usual = min(self.store.lease_beat, ttl * self.store.lease_beat / self.store.lease_ttl)
+            beat = seconds_from_environment("MOLEXP_LEASE_BEAT", usual)
+            if beat >= ttl:
+                raise ValueError(
+                    f"MOLEXP_LEASE_BEAT={beat:g} is not below MOLEXP_LEASE_TTL={ttl:g}: every owner would count as dead."
+                )
+            self._lease = {"beat": beat, "ttl": ttl}
         return self._lease
 
     @property

@@ -55,6 +55,9 @@ class Library:
         self._field_names: dict[str, tuple[str, ...]] = {}
         self._copies = ""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _library, (self.store,)
+
     # ---------------------------------------------------------------------------------------------------------- kinds
 
     def kind(self, name: str) -> AssetKind[Any]:
@@ -189,6 +192,13 @@ def _make_class(kind: type[AssetKind[Any]]) -> type[Asset]:
     )
     made.__doc__ = f"An asset of the kind {kind.name!r}."
     return made
+
+
+def _library(store: Store) -> Library:
+    """What was pickled, in another process, with the plugins of that."""
+    from molexp.plugins import default_manager
+
+    return Library(store, default_manager())
 
 
 def _common(record: Mapping[str, Any]) -> dict[str, Any]:

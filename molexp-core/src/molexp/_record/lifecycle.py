@@ -93,6 +93,9 @@ def _next_attempt(run: Run, deadline: float, if_succeeded: str) -> int:
     home = run.home
     if read_edits(home.store, run.path).deleted:
         raise NotFoundError("run", run.path, hint="It was deleted.")
+    for own in home.process.heart.attempts():
+        if own.path == run.path:
+            own.retry_end()
     pause = _FIRST_LOOK
     while True:
         attempts = read_attempts(home.store, keys.folder(run.path))

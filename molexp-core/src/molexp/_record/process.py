@@ -62,6 +62,9 @@ class Living(Protocol):
     def beat(self) -> None:
         """Give a sign of life."""
 
+    def retry_end(self) -> None:
+        """End it, if its end could not be written before."""
+
     def abandon(self, reason: str) -> None:
         """End it: the process is going away without having done so."""
 

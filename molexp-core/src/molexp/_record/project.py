@@ -6,8 +6,10 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from molexp._record.definitions import Members, look_up, member_ids
+from molexp._record import keys
+from molexp._record.definitions import SCHEMA, Members, look_up, member_ids
 from molexp._record.experiment import Experiment, experiment_of, newest_definition
+from molexp._values.documents import check_schema
 from molexp._values.ids import check_id, nearest
 from molexp.errors import NotFoundError
 
@@ -34,10 +36,14 @@ class Project:
         self.id = id
         self.path = id
         self.name = str(definition.get("name") or id)
+        self._definition = definition
         self.home: Home = workspace.home
 
     def __repr__(self) -> str:
         return f"<Project {self.id}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.workspace, self.id, self._definition)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Project):
@@ -46,6 +52,14 @@ class Project:
 
     def __hash__(self) -> int:
         return hash((self.id, self.home.store.url))
+
+    def check_writable(self) -> None:
+        """Raise if it was made by a newer MolExp: nothing is created in it then.
+
+        Raises:
+            SchemaError: it was.
+        """
+        check_schema(self._definition, keys.document(self.path), SCHEMA)
 
     def Experiment(
         self,

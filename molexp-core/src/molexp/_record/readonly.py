@@ -20,6 +20,9 @@ class ReadOnlyStore(Store):
         self.lease_beat = store.lease_beat
         self.lease_ttl = store.lease_ttl
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._store,)
+
     @classmethod
     def open(cls, url: str, options: Mapping[str, Any]) -> Self:
         """Not for opening: it wraps a store that is open."""

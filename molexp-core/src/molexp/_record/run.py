@@ -48,6 +48,9 @@ class Run:
     def __repr__(self) -> str:
         return f"<Run {self.path}>"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickle, (type(self), self.experiment, self.id, self._definition)
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Run):
             return NotImplemented
@@ -295,6 +298,10 @@ class Run:
         from molexp._record.resolving import reference_resolver
 
         return restore(stored, resolve=reference_resolver(self.home))
+
+
+def _unpickle(cls: type[Run], experiment: Experiment, id: str, definition: dict[str, Any] | None) -> Run:
+    return cls(experiment, id, definition=definition)
 
 
 def key_of(home: Home, path: Path) -> str | None:

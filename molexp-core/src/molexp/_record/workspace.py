@@ -14,7 +14,7 @@ from molexp._record.run import Run
 from molexp._values.ids import check_id, nearest, new_token
 from molexp._values.times import utc_now
 from molexp.contracts import Durability
-from molexp.errors import ConflictError, NotFoundError
+from molexp.errors import NotFoundError
 
 if TYPE_CHECKING:
     from molexp._record.assets import Asset
@@ -26,6 +26,16 @@ if TYPE_CHECKING:
 
 ProjectT = Project
 RunT = Run
+
+
+def _reopen(cls: type[Workspace], store: Store, name: str | None, durability_given: bool) -> Workspace:
+    """A workspace that was pickled, in another process: the same store, that process's plugins."""
+    from molexp.plugins import default_manager
+
+    workspace = cls.__new__(cls)
+    workspace.home = Home(store, default_manager(), name, type(store).__name__ == "ReadOnlyStore")
+    workspace.home.durability_given = durability_given
+    return workspace
 
 
 def check_durability(value: Any, what: str) -> Durability:
@@ -111,6 +121,9 @@ class Workspace:
 
     def __repr__(self) -> str:
         return f"<Workspace {self.url}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopen, (type(self), self.home.store, self.home.given_name, self.home.durability_given)
 
     def __eq__(self, other: object) -> bool:
         return self.url == other.url if isinstance(other, Workspace) else NotImplemented
@@ -230,9 +243,12 @@ class Workspace:
         ``metals/cu/@latest`` is the newest of one experiment.
 
         Raises:
-            NotFoundError: there is none.
-            ConflictError: several begin like that; names them.
+            NotFoundError: there is none, or several begin like that; names them.
         """
+        if not path.strip("/"):
+            raise NotFoundError(
+                "run", path, where=self.url, hint="Give its path, such as 'metals/cu/cu-large', or '@latest'."
+            )
         parts = path.strip("/").split("/")
         if parts[-1] == "@latest":
             return self._latest("/".join(parts[:-1]), path)
@@ -261,7 +277,8 @@ class Workspace:
             close = nearest(path, [row.path for row in self.catalog.runs()])
             raise NotFoundError("run", path, where=self.url, nearest=close)
         if len(found) > 1:
-            raise ConflictError("run", path, stored=found[:10], given=path, hint="Give more of its path.")
+            hint = f"{len(found)} runs begin like that, such as {', '.join(found[:5])}; give more of it."
+            raise NotFoundError("run", path, where=self.url, hint=hint)
         return self._at(found[0])
 
     def _at(self, path: str) -> RunT:

@@ -14,7 +14,7 @@
     │   ├── UnavailableError              still failing after retries
     │   ├── StorageFullError              no space or quota left
     │   └── UnsupportedOperationError     a capability that this store does not declare
-    ├── NotFoundError                     (also LookupError) with the nearest names
+    ├── NotFoundError                     (also KeyError) with the nearest names
     ├── ConflictError                     a definition that exists and differs
     ├── InvalidNameError                  (also ValueError) an id or name that cannot be used
     ├── SerializationError                (also ValueError) a value JSON cannot carry; names its path and type

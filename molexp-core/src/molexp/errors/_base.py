@@ -31,7 +31,7 @@ def nearest_names(names: Sequence[str]) -> str:
     return f" Did you mean {' or '.join(repr(n) for n in names)}?" if names else ""
 
 
-class NotFoundError(MolexpError, LookupError):
+class NotFoundError(MolexpError, KeyError):
     """Something that was asked for by name is not there.
 
     Attributes:

@@ -15,7 +15,7 @@ from molexp._record.catalog.index import is_busy
 from molexp._record.catalog.refresh import Refresher
 from molexp._record.reports import Finding, Report
 from molexp._record.resolving import reference_resolver
-from molexp._record.rows import RUN_COLUMNS, Rows
+from molexp._record.rows import RUN_COLUMNS, Rows, flatten
 from molexp._record.run import Run
 from molexp._values.canonical import canonical_equal
 from molexp._values.documents import decode
@@ -37,6 +37,7 @@ class RunRow:
 
     Attributes:
         path: ``project/experiment/run``.
+        schema: of its ``run.json``.
         id: the run's id.
         project: the project's id.
         experiment: the experiment's id.
@@ -46,6 +47,7 @@ class RunRow:
         replica: its index, from 0.
         profile: the profile's name.
         config: the resolved configuration.
+        config_hash: SHA-256 of its canonical JSON.
         workflow: what is recorded of its workflow.
         provenance: id of its newest attempt's provenance.
         results: its results, folded over the attempts.
@@ -55,6 +57,7 @@ class RunRow:
     """
 
     path: str
+    schema: int
     id: str
     project: str
     experiment: str
@@ -64,6 +67,7 @@ class RunRow:
     replica: int
     profile: str | None
     config: Mapping[str, Any]
+    config_hash: str | None
     workflow: Any
     provenance: str | None
     results: Mapping[str, Any]
@@ -86,6 +90,7 @@ def _row(home: Home, path: str, data: bytes) -> RunRow:
     project, experiment, run_id = path.split("/")
     return RunRow(
         path=path,
+        schema=document.get("schema") or 1,
         id=run_id,
         project=project,
         experiment=experiment,
@@ -95,6 +100,7 @@ def _row(home: Home, path: str, data: bytes) -> RunRow:
         replica=document.get("replica") or 0,
         profile=document.get("profile"),
         config=document.get("config") or {},
+        config_hash=document.get("config_hash"),
         workflow=document.get("workflow"),
         provenance=document.get("provenance"),
         results=document.get("results") or {},
@@ -182,8 +188,9 @@ class Catalog:
             limit: at most so many.
 
         Raises:
-            ValueError: a status that does not exist.
+            ValueError: a status that does not exist, a column that no run has, or a negative limit.
         """
+        _check_limit(limit)
         self._refresh()
         clauses, values = ["1"], list[Any]()
         if experiment is not None and "/" in experiment:
@@ -229,6 +236,7 @@ class Catalog:
             producer: the run that made them, or its path.
             limit: at most so many.
         """
+        _check_limit(limit)
         self._refresh()
         clauses, values = ["1"], list[Any]()
         by = producer.path if isinstance(producer, Run) else producer
@@ -289,6 +297,11 @@ class Catalog:
         return [row for row in rows if row.path not in missing]
 
 
+def _check_limit(limit: int | None) -> None:
+    if limit is not None and limit < 0:
+        raise ValueError(f"limit={limit} is below 0.")
+
+
 def _status(word: str) -> str:
     try:
         return str(RunStatus(word))
@@ -331,4 +344,17 @@ def _sorted(rows: list[RunRow], column: str) -> list[RunRow]:
     for row in rows:
         found = _reach({"path": row.path, **row.document}, name)
         (without if found is _ABSENT or found is None or found != found else with_it).append(row)  # noqa: PLR0124 - NaN
+    if without and not with_it:
+        _refuse_unknown(column.lstrip("-"), name, rows)
     return sorted(with_it, key=key, reverse=descending) + without
+
+
+def _refuse_unknown(column: str, name: str, rows: list[RunRow]) -> None:
+    """Raise if no run has a column while some have others beside it: it is mistyped, rather than not there yet."""
+    above = name.rpartition(".")[0]
+    beside = [_reach(row.document, above) if above else row.document for row in rows]
+    if any(isinstance(found, Mapping) and found for found in beside):
+        columns = {known for row in rows for known in flatten({"path": row.path, **row.document})}
+        close = nearest(column, columns)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise ValueError(f"No run has the column {column!r}.{hint}")

@@ -1,0 +1,58 @@
+"""Handles travel to other processes: by URL and path, never with secrets or with what belongs to a process."""
+
+from __future__ import annotations
+
+import pickle
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import molexp as me
+
+
+def track(run: me.Run) -> str:
+    """What a worker of a pool does with a run that it was sent."""
+    with run.start() as ctx:
+        ctx.set_result("square", ctx.params["x"] ** 2)
+    return str(run.status)
+
+
+def test_runs_are_sent_to_a_pool_of_processes(tmp_path):
+    exp = me.Workspace(tmp_path).Project("p").Experiment("e", space=[{"x": x} for x in range(4)])
+    runs = exp.runs.create_many(exp.space or ())
+
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        assert list(pool.map(track, runs)) == ["succeeded"] * 4
+
+    assert [run.results for run in runs] == [{"square": x * x} for x in range(4)]
+
+
+def test_every_handle_is_equal_after_the_journey(exp):
+    run = exp.Run({"b": 1}, id="one")
+    handles = [exp.project.workspace, exp.project, exp, run]
+    if exp.home.store.url.startswith("memory:") and "append" not in exp.home.store.capabilities:
+        return  # the option is not part of the URL
+
+    assert pickle.loads(pickle.dumps(handles)) == handles
+
+
+def test_an_asset_can_be_read_after_the_journey(lab_run):
+    with lab_run.start() as ctx:
+        asset = ctx.artifact.save("volumes.json", [1, 2])
+
+    assert pickle.loads(pickle.dumps(asset)).load() == [1, 2]
+
+
+def test_a_space_that_can_be_iterated_once_stays_where_it_is(lab_exp):
+    exp = lab_exp.project.Experiment("once", space=({"x": x} for x in range(2)))
+
+    assert pickle.loads(pickle.dumps(exp)).space is None
+    assert [point["x"] for point in exp.space or ()] == [0, 1]
+
+
+def test_a_read_only_workspace_stays_one(lab_run, lab):
+    there = pickle.loads(pickle.dumps(lab.load(read_only=True)))
+
+    assert there.read_only
+    assert [run.id for run in there.project("metals").experiment("cu").runs] == ["one"]
+    assert isinstance(lab_run.home.store.local_path("x"), Path)
