@@ -111,3 +111,16 @@ def test_a_time_to_live_brings_a_beat_that_fits_it(monkeypatch, exp):
     monkeypatch.setenv("MOLEXP_LEASE_BEAT", "3")
     with pytest.raises(ValueError, match="MOLEXP_LEASE_BEAT"):
         me.Workspace("memory://other").Project("p").Experiment("e").Run().start()
+
+
+def test_a_table_of_nothing_has_its_columns(exp):
+    frame = exp.project.workspace.catalog.runs(status="failed").to_pandas()
+
+    assert list(frame[["id", "status", "created_at"]].columns) == ["id", "status", "created_at"]
+
+
+def test_a_program_that_is_not_there_is_an_error_that_says_what_to_look_at(run):
+    with run.start() as ctx, pytest.raises(FileNotFoundError) as caught:
+        ctx.shell(["no-such-program"])
+
+    assert "PATH" in "".join(caught.value.__notes__)

@@ -264,6 +264,7 @@ class DataAssets(Mapping[str, DataAsset]):
     def _drop(self, brought: _Import) -> None:
         for key in brought.written:
             self._home.store.delete(key)
+        self._home.store.prune(brought.key.rpartition("/")[0])
 
 
 def _stream(path: Path, writer: StreamWriter | None) -> tuple[int, str]:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Container, Iterable, Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
+import attrs
+
 from molexp._record import keys
-from molexp._record.attempts import attempt_numbers
 from molexp._record.definitions import member_ids
 from molexp._record.reading import read_edits, read_run
 from molexp._record.reports import Finding, Report
 from molexp._values.documents import decode_object, encode_pretty
+from molexp._values.ids import check_id
+from molexp.contracts import Stat, Store
 from molexp.errors import CorruptRecordError, KeyNotFoundError, MolexpError, NotFoundError
 
 if TYPE_CHECKING:
@@ -20,7 +26,24 @@ if TYPE_CHECKING:
 
 _ABANDONED = 24 * 3600.0  # seconds after which an unfinished temporary file or import is nobody's any more
 
-_RUN_FILES = ("run.json", "executions", "artifacts", "logs", "checkpoints", "edits")
+UNNAMED = "no record names it: a killed writer left it, or it is foreign"
+
+_TOKEN = re.compile(r"[0-9a-f]{16}")
+_NUMBER = r"[1-9][0-9]*"
+_DEPTH_OF_RUNS = 3
+_LAYOUT = tuple(
+    re.compile(pattern)
+    for pattern in (
+        rf"workspace\.json|settings/{_NUMBER}\.json|provenance/[0-9a-f]{{64}}\.json|\.molexp/.+",
+        r"project\.json",
+        rf"experiment(\.{_NUMBER})?\.json",
+        rf"run(\.{_NUMBER})?\.json"
+        rf"|executions/{_NUMBER}(\.jsonl|\.end\.json|/w-[^/]+\.jsonl|\.s/[^/]+\.jsonl)",
+    )
+)
+_EDIT = re.compile(r"edits/([^/]+)\.json")
+_DATA = re.compile(rf"data/([^/]+)/(?:{_NUMBER}\.json|({_TOKEN.pattern}/.+))")
+_PAYLOAD = re.compile(rf"(executions/{_NUMBER}/)?(artifacts|logs|checkpoints)/.+")
 
 
 def run_paths(home: Home) -> Iterator[str]:
@@ -50,7 +73,7 @@ def collect(home: Home, *, dry_run: bool) -> Report:
     for path in run_paths(home):
         if not read_edits(home.store, path).deleted:
             continue
-        entries = list(home.store.list(keys.folder(path)))
+        entries = list(_entries(home.store, keys.folder(path)))
         findings.append(Finding(keys.folder(path), f"deleted run, {sum(e.size for e in entries)} bytes", done))
         freed += sum(entry.size for entry in entries)
         if not dry_run:
@@ -58,37 +81,80 @@ def collect(home: Home, *, dry_run: bool) -> Report:
             for entry in sorted(entries, key=lambda entry: "/edits/" in entry.key):
                 home.store.delete(entry.key)
             home.store.prune(keys.folder(path))
-    for key, size in _unreferenced(home):
-        findings.append(Finding(key, f"imported data without a record, {size} bytes", done))
-        freed += size
-        if not dry_run:
-            home.store.delete(key)
+    for folder in list(_unnamed_imports(home)):
+        now = time.time()
+        for entry in list(_entries(home.store, folder)):
+            if not entry.modified or now - entry.modified <= _ABANDONED:
+                continue
+            findings.append(Finding(entry.key, f"imported data without a record, {entry.size} bytes", done))
+            freed += entry.size
+            if not dry_run:
+                home.store.delete(entry.key)
+                home.store.prune(folder)
     findings += [Finding(key, "unfinished temporary file", done) for key in home.store.leftovers(_ABANDONED)]
     if not dry_run:
         home.store.remove_leftovers(_ABANDONED)
+    findings += _prune_empty(home, dry_run=dry_run)
     return Report("gc", tuple(findings), {"found": len(findings), "bytes": freed})
 
 
-def _unreferenced(home: Home) -> Iterator[tuple[str, int]]:
-    """Payloads of imports that were never published: older than any import takes."""
-    now = time.time()
+def _prune_empty(home: Home, *, dry_run: bool) -> Iterator[Finding]:
+    """Folders without a file: of imports that came to nothing, and of runs that were never created."""
+    empty = [(folder, "empty folder of an import") for folder in _unnamed_imports(home)]
+    empty += [(keys.folder(path), "a folder without a run, empty") for path in run_paths(home)]
+    for folder, what in empty:
+        if home.store.children(folder).entries or next(_entries(home.store, folder), None) is not None:
+            continue
+        if not dry_run:
+            home.store.prune(folder)
+            parent, _, name = folder.rpartition("/")
+            if name in home.store.children(parent).folders:
+                continue  # a temporary file is in it: somebody is writing there
+        yield Finding(folder, what, "" if dry_run else "removed")
+
+
+def _entries(store: Store, prefix: str) -> Iterator[Stat]:
+    """What lies below `prefix`; a link to a folder is one entry, for what is in that folder is somebody else's."""
+    if "local_path" not in store.capabilities:
+        yield from store.list(prefix)
+        return
+    waiting = [prefix]
+    while waiting:
+        listing = store.children(at := waiting.pop())
+        yield from listing.entries
+        for name in listing.folders:
+            path = store.local_path(f"{at}/{name}")
+            if path.is_symlink():
+                yield Stat(f"{at}/{name}", 0, "", path.lstat().st_mtime)
+            else:
+                waiting.append(f"{at}/{name}")
+
+
+def _unnamed_imports(home: Home) -> Iterator[str]:
+    """The folders of imports that no record names: under way, given up, or killed."""
     for scope in scope_paths(home):
         base = keys.below(scope, "data")
-        for folder in home.store.children(base).folders:
-            listing = home.store.children(f"{base}/{folder}")
-            used = set()
-            for entry in listing.entries:
-                try:
-                    used.add(str(decode_object(home.store.read(entry.key), entry.key).get("key")))
-                except (CorruptRecordError, KeyNotFoundError):
-                    return  # what a record that cannot be read names must not be freed
-            for token in listing.folders:
-                prefix = f"{base}/{folder}/{token}"
-                if any(key.startswith(prefix + "/") for key in used):
-                    continue
-                for entry in home.store.list(prefix):
-                    if entry.modified and now - entry.modified > _ABANDONED:
-                        yield entry.key, entry.size
+        for name in home.store.children(base).folders:
+            named = _named_data(home.store, f"{base}/{name}", {})
+            if named is None:
+                continue  # what a record that cannot be read names must not be freed
+            for token in home.store.children(f"{base}/{name}").folders:
+                folder = f"{base}/{name}/{token}"
+                if _TOKEN.fullmatch(token) and not any(key.startswith(folder + "/") for key in named):
+                    yield folder
+
+
+def _named_data(store: Store, folder: str, problems: dict[str, str]) -> set[str] | None:
+    """The keys that the records of a data asset's versions name; None if one of them cannot be read."""
+    named: set[str] = set()
+    for entry in store.children(folder).entries:
+        if not entry.key.endswith(".json"):
+            continue
+        try:
+            named.add(str(decode_object(store.read(entry.key), entry.key).get("key")))
+        except (CorruptRecordError, KeyNotFoundError) as error:
+            problems[entry.key] = str(error)
+    return None if problems else named
 
 
 def check(home: Home, *, repair: bool) -> Report:
@@ -97,14 +163,18 @@ def check(home: Home, *, repair: bool) -> Report:
     runs = 0
     if repair and home.exists():
         home.materialize()  # refuses what a newer MolExp made
+    # the files are listed before the records are read: what a record that comes later names is not looked for
+    seen = _walk(home)
     for path in run_paths(home):
         runs += 1
-        findings += _check_run(home, path, repair)
-    findings += _foreign(home)
+        findings += _check_run(home, path, seen.payloads.pop(path, ()), repair)
+    for folder, found in seen.data.items():
+        findings += _check_data(home, folder, found)
+    findings += [Finding(key, "a foreign file; it is ignored") for key in sorted(seen.foreign)]
     return Report("fsck", tuple(findings), {"runs": runs, "findings": len(findings)})
 
 
-def _check_run(home: Home, path: str, repair: bool) -> list[Finding]:
+def _check_run(home: Home, path: str, payloads: Iterable[str], repair: bool) -> list[Finding]:
     folder = keys.folder(path)
     try:
         state = read_run(home.store, path, home.observer)
@@ -134,7 +204,27 @@ def _check_run(home: Home, path: str, repair: bool) -> list[Finding]:
             continue
         if record.get("size") is not None and size != record["size"] and state.attempts[-1].ended:
             found.append(Finding(key, f"{size} bytes, and its record says {record['size']}"))
+    if not state.attempts or state.attempts[-1].ended:  # who is at work writes first and records then
+        found += _unnamed(payloads, {str(record.get("key")) for record in state.assets()})
     return found
+
+
+def _check_data(home: Home, folder: str, payloads: Iterable[str]) -> Iterator[Finding]:
+    problems: dict[str, str] = {}
+    named = _named_data(home.store, folder, problems)
+    for key, reason in problems.items():
+        yield Finding(key, reason)
+    if named is not None:
+        yield from _unnamed(payloads, named)
+
+
+def _unnamed(payloads: Iterable[str], named: Container[str]) -> Iterator[Finding]:
+    for key in sorted(payloads):
+        at = key
+        while at and at not in named:  # a record of a folder names all that is in it
+            at = at.rpartition("/")[0]
+        if not at:
+            yield Finding(key, UNNAMED)
 
 
 def _check_published(home: Home, path: str, state: RunState, *, repair: bool) -> list[Finding]:
@@ -150,21 +240,50 @@ def _check_published(home: Home, path: str, state: RunState, *, repair: bool) ->
     return [Finding(key, "it does not show the newest end", "written again" if repair else "")]
 
 
-def _foreign(home: Home) -> Iterator[Finding]:
-    """Files that no part of MolExp wrote: they are ignored, and named here."""
-    known_top = {keys.WORKSPACE}
-    for entry in home.store.children("").entries:
-        if entry.key not in known_top:
-            yield Finding(entry.key, "a foreign file; it is ignored")
-    for path in run_paths(home):
-        folder = keys.folder(path)
-        listing = home.store.children(folder)
-        for entry in listing.entries:
-            name = entry.key.rpartition("/")[2]
-            if name not in _RUN_FILES and not name.startswith("run."):
-                yield Finding(entry.key, "a foreign file; it is ignored")
-        executions = home.store.children(f"{folder}/executions")
-        numbers = {str(number) for number in attempt_numbers(executions)}
-        for entry in executions.entries:
-            if entry.key.rpartition("/")[2].partition(".")[0] not in numbers:
-                yield Finding(entry.key, "a foreign file; it is ignored")
+@attrs.define
+class _Seen:
+    """What lies in a workspace.
+
+    Attributes:
+        payloads: of runs, by their paths.
+        data: what was imported, by the folder of its name; names without anything imported, too.
+        foreign: what is no part of the layout.
+    """
+
+    payloads: defaultdict[str, list[str]] = attrs.field(factory=lambda: defaultdict(list))
+    data: defaultdict[str, list[str]] = attrs.field(factory=lambda: defaultdict(list))
+    foreign: list[str] = attrs.field(factory=list)
+
+
+def _walk(home: Home) -> _Seen:
+    """Every key of the store, sorted by what it is."""
+    seen = _Seen()
+    for entry in home.store.list():
+        path, rest = _split(entry.key)
+        depth = path.count("/") + 1 if path else 0
+        if depth < _DEPTH_OF_RUNS and (match := _DATA.fullmatch(rest)) and _is_id(match[1]):
+            imported = seen.data[keys.below(path, f"data/{match[1]}")]
+            if match[2]:
+                imported.append(entry.key)
+        elif depth == _DEPTH_OF_RUNS and _PAYLOAD.fullmatch(rest):
+            seen.payloads[path].append(entry.key)
+        elif not (_LAYOUT[depth].fullmatch(rest) or ((match := _EDIT.fullmatch(rest)) and _is_id(match[1]))):
+            seen.foreign.append(entry.key)
+    return seen
+
+
+def _split(key: str) -> tuple[str, str]:
+    """The path of the entity whose file `key` is, and the key below its folder; what is no id names no entity."""
+    path = keys.owner_of(key)
+    while path and not all(_is_id(part) for part in path.split("/")):
+        path = path.rpartition("/")[0]
+    return path, key.removeprefix(f"{keys.folder(path)}/") if path else key
+
+
+@lru_cache(maxsize=1024)
+def _is_id(text: str) -> bool:
+    try:
+        check_id(text)
+    except ValueError:
+        return False
+    return True

@@ -46,3 +46,6 @@ class Report:
         lines = [f"{self.operation}: {totals or 'nothing to report'}"]
         lines += [f"  {found.key}: {found.what}{f' ({found.done})' if found.done else ''}" for found in self.findings]
         return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return str(self)

@@ -26,6 +26,8 @@ RUN_COLUMNS = (
 )
 """What a table shows of a run, in this order; `Rows.to_dicts` has everything."""
 
+_NESTED = ("parameters", "results", "config")  # become columns of their own, for each name in them
+
 
 class Rows(Sequence[R], Generic[R]):
     """A sequence of records."""
@@ -73,7 +75,8 @@ class Rows(Sequence[R], Generic[R]):
             import pandas
         except ModuleNotFoundError as error:
             raise ModuleNotFoundError("to_pandas() needs pandas: pip install pandas", name="pandas") from error
-        return pandas.DataFrame(self._flat())
+        columns = None if self._rows else [name for name in self._columns if name not in _NESTED]
+        return pandas.DataFrame(self._flat(), columns=columns)
 
     def _repr_html_(self) -> str:
         from html import escape

@@ -131,7 +131,10 @@ class _Start(threading.Thread):
         """The process, once it has started."""
         self.done.wait()
         if self.process is None:
-            raise self.error or AssertionError
+            error = self.error or AssertionError()
+            if isinstance(error, FileNotFoundError):
+                error.add_note("Is the program installed, and on the PATH? Does the folder to run in exist?")
+            raise error
         return self.process
 
 
