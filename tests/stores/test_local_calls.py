@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import sys
 import threading
 from collections import Counter
 from pathlib import Path
@@ -20,21 +19,8 @@ from molexp.errors import (
 )
 from molexp.testing import declared_override
 from molexp_fs import LocalStore
+from tests.stores.local import NOBODY, linux, names
 from tests.stores.test_local import LocalStoreTests
-
-NOBODY = 65534
-linux = pytest.mark.skipif(sys.platform != "linux", reason="about Linux")
-
-
-@pytest.fixture
-def lab(tmp_path) -> LocalStore:
-    return LocalStore.open(str(tmp_path / "lab"), {})
-
-
-def names(lab: LocalStore) -> set[str]:
-    root = Path(lab.locate("x")).parent
-    return {str(path.relative_to(root)) for path in root.rglob("*") if not path.is_dir()}
-
 
 # ----------------------------------------------------------------------------------------------- ways to create exactly
 

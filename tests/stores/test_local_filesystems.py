@@ -21,20 +21,7 @@ from molexp.errors import (
     StorageFullError,
 )
 from molexp_fs import LocalStore
-
-NOBODY = 65534
-linux = pytest.mark.skipif(sys.platform != "linux", reason="about Linux")
-
-
-@pytest.fixture
-def lab(tmp_path) -> LocalStore:
-    return LocalStore.open(str(tmp_path / "lab"), {})
-
-
-def names(lab: LocalStore) -> set[str]:
-    root = Path(lab.locate("x")).parent
-    return {str(path.relative_to(root)) for path in root.rglob("*") if not path.is_dir()}
-
+from tests.stores.local import linux, names
 
 # ------------------------------------------------------------------------------------------------------- file systems
 
