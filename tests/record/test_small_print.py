@@ -108,10 +108,6 @@ def test_a_time_to_live_brings_a_beat_that_fits_it(monkeypatch, exp):
         pass
     assert exp.project.workspace.home.lease == {"beat": 0.5, "ttl": 3.0}
 
-    monkeypatch.setenv("MOLEXP_LEASE_BEAT", "3")
-    with pytest.raises(ValueError, match="MOLEXP_LEASE_BEAT"):
-        me.Workspace("memory://other").Project("p").Experiment("e").Run().start()
-
 
 def test_a_table_of_nothing_has_its_columns(exp):
     frame = exp.project.workspace.catalog.runs(status="failed").to_pandas()

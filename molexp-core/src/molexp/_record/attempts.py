@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from molexp._record.identity import Owner
 
 _ATTEMPT = re.compile(r"([1-9]\d*)\.(?:jsonl|end\.json)")
-_SEGMENT = re.compile(r"(.+)-(\d{6})\.jsonl")
+_SEGMENT = re.compile(r"([A-Za-z0-9._-]+)-(\d{6})\.jsonl")
+_WRITER = re.compile(r"w-[A-Za-z0-9._-]+\.jsonl")
 
 
 def end_key(run_folder: str, attempt: int) -> str:
@@ -142,8 +143,8 @@ def _fold_writers(
             continue
         for entry in store.children(f"{executions}/{name}").entries:
             file = entry.key.rpartition("/")[2]
-            if not file.endswith(".jsonl"):
-                continue
+            if not (_SEGMENT if name.endswith(".s") else _WRITER).fullmatch(file):
+                continue  # foreign: a copy that a file synchroniser made of a conflict, say
             events, length, broken = decode_lines(store.read(entry.key), entry.key)
             bad += broken
             for event in events:

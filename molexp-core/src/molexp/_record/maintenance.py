@@ -37,8 +37,7 @@ _LAYOUT = tuple(
         rf"workspace\.json|settings/{_NUMBER}\.json|provenance/[0-9a-f]{{64}}\.json|\.molexp/.+",
         r"project\.json",
         rf"experiment(\.{_NUMBER})?\.json",
-        rf"run(\.{_NUMBER})?\.json"
-        rf"|executions/{_NUMBER}(\.jsonl|\.end\.json|/w-[^/]+\.jsonl|\.s/[^/]+\.jsonl)",
+        rf"run(\.{_NUMBER})?\.json|executions/{_NUMBER}(\.jsonl|\.end\.json|(/w-|\.s/)[^/]+\.jsonl)",
     )
 )
 _EDIT = re.compile(r"edits/([^/]+)\.json")
@@ -81,21 +80,26 @@ def collect(home: Home, *, dry_run: bool) -> Report:
             for entry in sorted(entries, key=lambda entry: "/edits/" in entry.key):
                 home.store.delete(entry.key)
             home.store.prune(keys.folder(path))
-    for folder in list(_unnamed_imports(home)):
-        now = time.time()
-        for entry in list(_entries(home.store, folder)):
-            if not entry.modified or now - entry.modified <= _ABANDONED:
-                continue
-            findings.append(Finding(entry.key, f"imported data without a record, {entry.size} bytes", done))
-            freed += entry.size
-            if not dry_run:
-                home.store.delete(entry.key)
-                home.store.prune(folder)
+    for folder, entry in list(_abandoned(home)):
+        findings.append(Finding(entry.key, f"imported data without a record, {entry.size} bytes", done))
+        freed += entry.size
+        if not dry_run:
+            home.store.delete(entry.key)
+            home.store.prune(folder)
     findings += [Finding(key, "unfinished temporary file", done) for key in home.store.leftovers(_ABANDONED)]
     if not dry_run:
         home.store.remove_leftovers(_ABANDONED)
     findings += _prune_empty(home, dry_run=dry_run)
     return Report("gc", tuple(findings), {"found": len(findings), "bytes": freed})
+
+
+def _abandoned(home: Home) -> Iterator[tuple[str, Stat]]:
+    """Payloads of imports that were never published, each with its import's folder: older than any import takes."""
+    now = time.time()
+    for folder in _unnamed_imports(home):
+        for entry in _entries(home.store, folder):
+            if entry.modified and now - entry.modified > _ABANDONED:
+                yield folder, entry
 
 
 def _prune_empty(home: Home, *, dry_run: bool) -> Iterator[Finding]:

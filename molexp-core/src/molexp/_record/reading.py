@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from typing import Any
 
@@ -14,6 +15,8 @@ from molexp._values.status import RunStatus
 from molexp.contracts import Store
 from molexp.errors import CorruptRecordError, KeyNotFoundError, NotFoundError, StoreError
 
+_EDIT = re.compile(r"[a-z0-9][a-z0-9._-]*\.json")  # not the copies that file synchronisers make of conflicts
+
 
 def read_edits(
     store: Store, path: str, problems: dict[str, str] | None = None, cover: dict[str, int] | None = None
@@ -23,7 +26,7 @@ def read_edits(
     listing = store.children(keys.below(path, "edits"))
     if not listing.entries:
         return edits
-    names = [entry.key for entry in listing.entries if entry.key.endswith(".json")]
+    names = [entry.key for entry in listing.entries if _EDIT.fullmatch(entry.key.rpartition("/")[2])]
     if cover is not None:
         cover.update((f"edits/{key.rpartition('/')[2]}", 0) for key in names)
     for key, data in zip(names, store.read_many(names), strict=True):
