@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from molexp._record import keys
-from molexp._record.definitions import SCHEMA, choose_id, deleted, get_or_create, look_up, member_ids
+from molexp._record.definitions import SCHEMA, deleted, look_up, member_ids
 from molexp._record.home import DEFAULT_SCHEME, Home
+from molexp._record.revisions import definition_key, plain_parameters
 from molexp._record.rows import RUN_COLUMNS, Rows
 from molexp._record.run import Run
 from molexp._values.canonical import canonical_equal, canonical_hash
-from molexp._values.documents import check_schema, decode_object, encode_pretty
+from molexp._values.documents import check_schema, encode_pretty
 from molexp._values.ids import check_id, nearest, new_run_id, new_token
-from molexp._values.plain import plain, restore
+from molexp._values.plain import restore
 from molexp._values.times import utc_now
 from molexp.contracts import RunIdentity
 from molexp.errors import ConflictError, CorruptRecordError, KeyExistsError, NotFoundError
@@ -28,9 +26,7 @@ if TYPE_CHECKING:
 RunT = Run
 
 RESERVED = ("executor", "resources", "scheduler")  # keys of a configuration that do not make another run
-RECORDED_SPACE = 10_000  # points of a space that are recorded, for people
 
-_REVISION = re.compile(r"experiment\.(\d+)\.json")
 _SHOWN = {"own_parameters": "parameters"}  # in the words of whoever gave them
 _EMPTY_HASH = canonical_hash({})
 
@@ -198,7 +194,7 @@ class Experiment:
         """
         name = str(self.home.settings.get("run_id_scheme") or DEFAULT_SCHEME)
         scheme = self.home.plugins.run_id_scheme(name)()
-        own = plain(dict(parameters or {}), where="parameters", nan=False, refer=_refuse_references)
+        own = plain_parameters(dict(parameters or {}), "parameters")
         config = _resolve(profile, overrides)
         identity = RunIdentity(
             self.project.id,
@@ -218,7 +214,7 @@ class Experiment:
         overrides: Mapping[str, Any] | None,
         scheme: str | None,
     ) -> RunT:
-        own = plain(parameters, where="parameters", nan=False, refer=_refuse_references) if parameters else {}
+        own = plain_parameters(parameters, "parameters") if parameters else {}
         if not isinstance(own, dict):
             raise TypeError(f"Parameters are a mapping of names to values, not {type(parameters).__name__}.")
         if replica is not None and replica < 0:
@@ -330,8 +326,7 @@ class Runs(Rows[Run]):
         if replicas < 1:
             raise ValueError(f"There is at least one replica; {replicas} are not.")
         points = [
-            plain(dict(point), where=f"space[{number}]", nan=False, refer=_refuse_references)
-            for number, point in enumerate(space)
+            plain_parameters(dict(point), f"space[{number}]") for number, point in enumerate(space)
         ]  # all of them before the first is created
         runs = [self._experiment.derived_run(point, replica=index) for point in points for index in range(replicas)]
         return Rows(runs, _describe, RUN_COLUMNS)
@@ -348,133 +343,7 @@ def _is_run(home: Home, path: str) -> bool:
     return exists and not deleted(home, path)
 
 
-def _refuse_references(value: Any) -> Any:
-    """Paths in parameters are what they say, wherever they point."""
-    return os.fspath(value) if isinstance(value, os.PathLike) else None
-
-
 def _resolve(profile: str | None, overrides: Mapping[str, Any] | None) -> dict[str, Any]:
     from molexp._record.profiles import resolve_profile
 
     return resolve_profile(profile, overrides)
-
-
-# ------------------------------------------------------------------------------------------------------- get or create
-
-
-def experiment_of(
-    project: Project,
-    name: str,
-    *,
-    params: Mapping[str, Any] | None,
-    space: Iterable[Mapping[str, Any]] | None,
-    replicas: int | None,
-    workflow_source: str | os.PathLike[str] | None,
-    id: str | None,
-    update: bool,
-) -> Experiment:
-    """See `Project.Experiment`."""
-    home = project.home
-    experiment_id = choose_id(name, id, "experiment")
-    path = f"{project.id}/{experiment_id}"
-    given = plain(dict(params), where="params", nan=False, refer=_refuse_references) if params is not None else None
-    if replicas is not None and replicas < 1:
-        raise ValueError(f"There is at least one replica; {replicas} are not.")
-
-    said: dict[str, Any] = {}
-    if given is not None:
-        said["params"] = given
-    if space is not None:
-        said["space"] = _recorded_space(space)
-    if replicas is not None:
-        said["replicas"] = replicas
-    if workflow_source is not None:
-        said["workflow_source"] = _source(workflow_source)
-
-    def make() -> dict[str, Any]:
-        project.check_writable()
-        return {
-            "schema": SCHEMA,
-            "type": "experiment",
-            "id": experiment_id,
-            "name": name,
-            "project": project.id,
-            "revision": 1,
-            "token": new_token(),
-            "created_at": utc_now(),
-            "params": {},
-            "space": None,
-            "replicas": 1,
-            "workflow_source": None,
-            **said,
-        }
-
-    document, created = get_or_create(home, path, make)
-    while not created:
-        document = newest_definition(home, path, document)
-        differing = [key for key, value in said.items() if not canonical_equal(document.get(key), value)]
-        if not update and "params" in differing:
-            raise ConflictError(
-                "experiment",
-                path,
-                stored=document.get("params"),
-                given=given,
-                hint="Use another name, make what differs a run parameter, or pass update=True for a new revision "
-                "(existing runs keep what they resolved).",
-            )
-        if not (update and differing):
-            break
-        revision = int(document.get("revision") or 1)
-        check_schema(document, definition_key(path, revision), SCHEMA)
-        # What was not given has no opinion, and what this version does not know is kept.
-        document = {**document, "revision": revision + 1, "token": new_token(), "created_at": utc_now(), **said}
-        created = _claim_revision(home, path, document)
-    return Experiment(project, experiment_id, document, space, replicas)
-
-
-def definition_key(path: str, revision: int) -> str:
-    """The key of a revision of an experiment's definition."""
-    return keys.document(path) if revision == 1 else f"{keys.folder(path)}/experiment.{revision}.json"
-
-
-def _claim_revision(home: Home, path: str, document: dict[str, Any]) -> bool:
-    key = definition_key(path, document["revision"])
-    home.ready()
-    try:
-        home.store.create(key, encode_pretty(document))
-    except KeyExistsError:
-        return False
-    return True
-
-
-def newest_definition(home: Home, path: str, first: dict[str, Any]) -> dict[str, Any]:
-    """The newest revision of an experiment's definition."""
-    revisions = {
-        int(match[1]): entry.key
-        for entry in home.store.children(keys.folder(path)).entries
-        if (match := _REVISION.fullmatch(entry.key.rpartition("/")[2]))
-    }
-    if not revisions:
-        return first
-    key = revisions[max(revisions)]
-    return decode_object(home.store.read(key), key)
-
-
-def _recorded_space(space: Iterable[Mapping[str, Any]] | None) -> Any:
-    """What is recorded of a space, for people: its points if they can be had without using it up."""
-    if space is None:
-        return None
-    if not isinstance(space, Sequence):
-        return {"iterable": type(space).__name__}
-    return plain([dict(point) for point in space[:RECORDED_SPACE]], where="space", nan=False, refer=_refuse_references)
-
-
-def _source(source: str | os.PathLike[str] | None) -> Any:
-    if source is None:
-        return None
-    text = os.fspath(source)
-    if os.path.isfile(text):
-        with open(text, "rb") as file:
-            digest = sha256(file.read()).hexdigest()
-        return {"file": os.path.basename(text), "sha256": digest}
-    return {"file": os.path.basename(text), "sha256": None}

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from molexp._record import keys
 from molexp._record.definitions import SCHEMA, Members, look_up, member_ids
-from molexp._record.experiment import Experiment, experiment_of, newest_definition
+from molexp._record.experiment import Experiment
+from molexp._record.revisions import define_experiment, newest_definition
 from molexp._values.documents import check_schema
 from molexp._values.ids import check_id, nearest
 from molexp.errors import NotFoundError
@@ -88,9 +89,11 @@ class Project:
             InvalidNameError: neither name nor id can be used.
             SerializationError: a parameter that JSON cannot carry, NaN included; names its path and type.
         """
-        return experiment_of(
-            self,
+        definition = define_experiment(
+            self.home,
+            self.id,
             name,
+            self.check_writable,
             params=params,
             space=space,
             replicas=replicas,
@@ -98,6 +101,7 @@ class Project:
             id=id,
             update=update,
         )
+        return Experiment(self, str(definition["id"]), definition, space, replicas)
 
     def experiment(self, id: str) -> ExperimentT:
         """Look up an experiment.

@@ -1,0 +1,157 @@
+"""The definition of an experiment: created once, revised by exclusive creation, never changed in place."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from molexp._record import keys
+from molexp._record.definitions import SCHEMA, choose_id, get_or_create
+from molexp._values.canonical import canonical_equal
+from molexp._values.documents import check_schema, decode_object, encode_pretty
+from molexp._values.ids import new_token
+from molexp._values.plain import plain
+from molexp._values.times import utc_now
+from molexp.errors import ConflictError, KeyExistsError
+
+if TYPE_CHECKING:
+    from molexp._record.home import Home
+
+RECORDED_SPACE = 10_000  # points of a space that are recorded, for people
+
+_REVISION = re.compile(r"experiment\.(\d+)\.json")
+
+
+def plain_parameters(value: Any, where: str) -> Any:
+    """Parameters as plain JSON. Paths are what they say, wherever they point.
+
+    Raises:
+        SerializationError: a value that JSON cannot carry, NaN included; names its path and type.
+    """
+    return plain(value, where=where, nan=False, refer=_path_text)
+
+
+def _path_text(value: Any) -> Any:
+    return os.fspath(value) if isinstance(value, os.PathLike) else None
+
+
+def define_experiment(
+    home: Home,
+    project: str,
+    name: str,
+    check_project: Callable[[], None],
+    *,
+    params: Mapping[str, Any] | None,
+    space: Iterable[Mapping[str, Any]] | None,
+    replicas: int | None,
+    workflow_source: str | os.PathLike[str] | None,
+    id: str | None,
+    update: bool,
+) -> dict[str, Any]:
+    """The newest definition of an experiment, after what `Project.Experiment` was given: created, found or revised."""
+    experiment_id = choose_id(name, id, "experiment")
+    path = f"{project}/{experiment_id}"
+    given = plain_parameters(dict(params), "params") if params is not None else None
+    if replicas is not None and replicas < 1:
+        raise ValueError(f"There is at least one replica; {replicas} are not.")
+
+    said: dict[str, Any] = {}
+    if given is not None:
+        said["params"] = given
+    if space is not None:
+        said["space"] = _recorded_space(space)
+    if replicas is not None:
+        said["replicas"] = replicas
+    if workflow_source is not None:
+        said["workflow_source"] = _source(workflow_source)
+
+    def make() -> dict[str, Any]:
+        check_project()
+        return {
+            "schema": SCHEMA,
+            "type": "experiment",
+            "id": experiment_id,
+            "name": name,
+            "project": project,
+            "revision": 1,
+            "token": new_token(),
+            "created_at": utc_now(),
+            "params": {},
+            "space": None,
+            "replicas": 1,
+            "workflow_source": None,
+            **said,
+        }
+
+    document, created = get_or_create(home, path, make)
+    while not created:
+        document = newest_definition(home, path, document)
+        differing = [key for key, value in said.items() if not canonical_equal(document.get(key), value)]
+        if not update and "params" in differing:
+            raise ConflictError(
+                "experiment",
+                path,
+                stored=document.get("params"),
+                given=given,
+                hint="Use another name, make what differs a run parameter, or pass update=True for a new revision "
+                "(existing runs keep what they resolved).",
+            )
+        if not (update and differing):
+            break
+        revision = int(document.get("revision") or 1)
+        check_schema(document, definition_key(path, revision), SCHEMA)
+        # What was not given has no opinion, and what this version does not know is kept.
+        document = {**document, "revision": revision + 1, "token": new_token(), "created_at": utc_now(), **said}
+        created = _claim_revision(home, path, document)
+    return document
+
+
+def definition_key(path: str, revision: int) -> str:
+    """The key of a revision of an experiment's definition."""
+    return keys.document(path) if revision == 1 else f"{keys.folder(path)}/experiment.{revision}.json"
+
+
+def _claim_revision(home: Home, path: str, document: dict[str, Any]) -> bool:
+    key = definition_key(path, document["revision"])
+    home.ready()
+    try:
+        home.store.create(key, encode_pretty(document))
+    except KeyExistsError:
+        return False
+    return True
+
+
+def newest_definition(home: Home, path: str, first: dict[str, Any]) -> dict[str, Any]:
+    """The newest revision of an experiment's definition."""
+    revisions = {
+        int(match[1]): entry.key
+        for entry in home.store.children(keys.folder(path)).entries
+        if (match := _REVISION.fullmatch(entry.key.rpartition("/")[2]))
+    }
+    if not revisions:
+        return first
+    key = revisions[max(revisions)]
+    return decode_object(home.store.read(key), key)
+
+
+def _recorded_space(space: Iterable[Mapping[str, Any]] | None) -> Any:
+    """What is recorded of a space, for people: its points if they can be had without using it up."""
+    if space is None:
+        return None
+    if not isinstance(space, Sequence):
+        return {"iterable": type(space).__name__}
+    return plain_parameters([dict(point) for point in space[:RECORDED_SPACE]], "space")
+
+
+def _source(source: str | os.PathLike[str] | None) -> Any:
+    if source is None:
+        return None
+    text = os.fspath(source)
+    if os.path.isfile(text):
+        with open(text, "rb") as file:
+            digest = sha256(file.read()).hexdigest()
+        return {"file": os.path.basename(text), "sha256": digest}
+    return {"file": os.path.basename(text), "sha256": None}
