@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from molexp._record.assets import Asset
 from molexp._record.kinds import WHAT_FILES_TAKE
+from molexp._values.plain import plain
 from molexp.contracts import Accepts, AssetKind
 from molexp.errors import NoKindError, NotFoundError
 
@@ -74,18 +75,19 @@ class Accessor(Generic[T]):
         if validate is not None:
             validate(obj)
         slot = shelf.reserve(kind, name, self._task)
-        try:
-            sink = shelf.sink(slot)
-            values = {**kind.save(obj, sink), **fields}
-            made = shelf.library.fields(kind, values)
-            if not sink.written:
-                raise TypeError(f"The kind {kind.name!r} wrote nothing for {name!r}: its save() must use the sink.")
-        except BaseException:
-            shelf.release(slot)
-            raise
-        slot.key = sink.key
-        record = shelf.publish(slot, size=sink.size, content_hash=sink.content_hash, fields=values, tags=tags)
-        return shelf.asset(slot, record, made)
+        with slot.lock:
+            try:
+                sink = shelf.sink(slot)
+                values = plain({**kind.save(obj, sink), **fields}, where=name, nan=True)
+                made = shelf.library.fields(kind, values)
+                if not sink.written:
+                    raise TypeError(f"The kind {kind.name!r} wrote nothing for {name!r}: its save() must use the sink.")
+            except BaseException:
+                shelf.release(slot)
+                raise
+            slot.key = sink.key
+            record = shelf.publish(slot, size=sink.size, content_hash=sink.content_hash, fields=values, tags=tags)
+            return shelf.asset(slot, record, made)
 
     @contextmanager
     def writing(self, name: str, *, tags: Iterable[str] = (), **fields: Any) -> Iterator[Path]:
@@ -108,6 +110,7 @@ class Accessor(Generic[T]):
         try:
             if name.lower().endswith(".json") and "format" in getattr(kind.fields, "__annotations__", {}):
                 fields.setdefault("format", "json")
+            fields = plain(fields, where=name, nan=True)
             shelf.library.fields(kind, fields)
             with sink.path() as path:
                 yield path

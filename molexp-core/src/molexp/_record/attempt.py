@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from molexp._record import keys
@@ -52,6 +53,7 @@ class Attempt:
         self.definition: dict[str, Any] = claim["definition"]
         self.contents = Contents(provenance=claim["provenance"])
         self.lock = threading.RLock()
+        self._ending = threading.RLock()  # one thread at a time ends it, and holds `lock` only in between
         self.interval: float = claim["lease"]["beat"]
         self.status = RunStatus.RUNNING
         self.on_cancel: Callable[[], None] | None = None
@@ -94,10 +96,10 @@ class Attempt:
 
     def record(self, event: dict[str, Any]) -> None:
         """Record an event; when this returns it survives ``kill -9`` (or waits for `flush`, without append)."""
-        self.check()
         with self.lock:
+            self.check()
+            self._log.write(event)  # first: what cannot be written is not part of the attempt either
             self.contents.add(event)
-            self._log.write(event)
 
     def wrote(self, key: str) -> None:
         """Remember a payload's key, to sync it before the end."""
@@ -207,14 +209,22 @@ class Attempt:
         if self.inert:
             return
         status, reason, error = self._unended or (status, reason, error)  # how it first ended is how it ends
+        with self._ending:
+            self._end_once(status, reason, error)
+
+    def _end_once(self, status: RunStatus, reason: str, error: Mapping[str, Any] | None) -> None:
         try:
-            self._finish(status, reason, error)
-        except StoreError:  # a full disk, a lost network: it has not ended; the next beat, or whoever asks, tries again
+            ended = self._finish(status, reason, error)
+        except RunSupersededError:
+            raise
+        except BaseException:  # a full disk, a lost network, Ctrl-C: the next beat, or whoever asks, tries again
             self._unended = (status, reason, error)
             self.closed = False
             self.process.heart.add(self)
             raise
         self._unended = None
+        if ended is not None:
+            self._publish(*ended)
 
     def retry_end(self) -> None:
         """End it, if its end could not be written before.
@@ -226,19 +236,25 @@ class Attempt:
         if self._unended is not None:
             self.finish(self._unended[0])
 
-    def _finish(self, status: RunStatus, reason: str, error: Mapping[str, Any] | None) -> None:
+    def _finish(
+        self, status: RunStatus, reason: str, error: Mapping[str, Any] | None
+    ) -> tuple[dict[str, Any], str, list[str]] | None:
+        """Create the end; returns it with its key and the payloads' keys, or None if it stands already."""
         with self.lock:
             if self.closed:
-                return
+                return None
+            self._halted = True  # from now on nothing is recorded: what is closed below stays closed
             self.process.heart.remove(self)
-            for handle in self._handles:
-                handle.close()
+        while self._handles:  # without the lock: another thread may be writing, and need it
+            self._handles[-1].close()
+            self._handles.pop()
+        with self.lock:
             if self.contents.provenance is None:
                 self.contents.provenance = self.process.provenance.publish(self.store, wait=True)
             if self.contents.replacing:
                 settle_replacements(self.store, self.contents)
             folded = self._log.close()
-            self.closed = self._halted = True
+            self.closed = True
             self.status = status
         payloads = [*dict.fromkeys(self._payload_keys)]
         if self.store.durability == "end":  # bytes before the end that names them; of events it repeats what counts
@@ -260,21 +276,23 @@ class Attempt:
             if self._beats:
                 self.store.delete(keys.lease(self.path, self.number))
             raise self._superseded(key) from None
-        self._publish(end, key, payloads)
+        return end, key, payloads
 
     def _publish(self, end: dict[str, Any], key: str, payloads: list[str]) -> None:
-        """What the end makes derivable: ``run.json`` for people; and the lease has served."""
-        try:
+        """What the end makes derivable, ``run.json`` for people; what was promised of its durability; the lease has served.
+
+        Raises:
+            StoreError: the attempt has ended, but a power loss may undo that.
+        """
+        document = keys.document(self.path)
+        with suppress(StoreError):  # the end is what counts; this is derived from it, and `fsck` mends it
             older = read_attempts(self.store, self.folder)[: self.number - 1] if self.number > 1 else []
             this = AttemptFacts(self.number, end, self.contents, self.status, True)
             state = fold_run(self.definition, [*older, this], read_edits(self.store, self.path), {})
-            document = keys.document(self.path)
             self.store.write(document, encode_pretty(state.to_document()))
-            if self.store.durability == "end":
-                self.store.sync([key, document], names=False)
-                self.store.sync([*payloads, key, document], content=False)
-            if self._beats:
+        if self._beats:
+            with suppress(StoreError):  # it has no meaning any more
                 self.store.delete(keys.lease(self.path, self.number))
-        except StoreError:
-            if not self.store.exists(key):  # the end is what counts; the rest is derived from it
-                raise
+        if self.store.durability == "end":
+            self.store.sync([key, document], names=False)
+            self.store.sync([*payloads, key, document], content=False)

@@ -248,13 +248,6 @@ class Context:
                 self._attempt.record({"type": "workdir", "at": utc_now(), "path": str(self._workdir)})
         return self._workdir
 
-    def _drop_workdir(self) -> None:
-        if self._workdir is not None:
-            shutil.rmtree(self._workdir, ignore_errors=True)
-            self._workdir = None
-            if self._attempt is not None:
-                self._attempt.contents.workdir = None
-
     # --------------------------------------------------------------------------------------------------------- pieces
 
     def _accessor(self, kind: str) -> Accessor[Any]:
@@ -355,7 +348,7 @@ class RunContext(Context):
         try:
             self._attempt.check()
         except RunCancelledError as error:  # between the start and here
-            self._end(RunStatus.CANCELLED, reason=judge(error)[1])
+            self._end(RunStatus.CANCELLED, reason=judge(error, self.run.path)[1])
             raise
         self._entered = current.enter(self._attempt)
         self._interrupter = Interrupter(self._attempt.process)
@@ -382,7 +375,7 @@ class RunContext(Context):
         if left_by is None:
             self._end(RunStatus.SUCCEEDED)
             return
-        status, reason = judge(left_by)
+        status, reason = judge(left_by, self.run.path)
         try:
             self._end(status, reason=reason, error=left_by if status is RunStatus.FAILED else None)
         except MolexpError as problem:
@@ -402,15 +395,18 @@ class RunContext(Context):
         if self._capture is not None:
             self._capture.stop()
         described = self._describe(error) if error is not None else None
-        if status is RunStatus.SUCCEEDED:
-            self._drop_workdir()
+        scratch = self._workdir if status is RunStatus.SUCCEEDED else None
+        if scratch is not None:
+            self._attempt.contents.workdir = None
         self._attempt.finish(status, reason=reason, error=described)
+        if scratch is not None:
+            shutil.rmtree(scratch, ignore_errors=True)
 
     def _describe(self, error: BaseException) -> dict[str, Any]:
         """Save the traceback; returns what the end says of the error."""
         cls = type(error)
         name = cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
-        described: dict[str, Any] = {"type": name, "message": str(error)[:4096], "task": None}
+        described: dict[str, Any] = {"type": name, "message": message_of(error)[:4096], "task": None}
         try:
             kind = self._shelf.library.kind(ErrorTraceKind.name) if self._shelf is not None else None
             if kind is not None:
@@ -422,11 +418,19 @@ class RunContext(Context):
         return described
 
 
-def judge(error: BaseException) -> tuple[RunStatus, str]:
+def message_of(error: BaseException) -> str:
+    """The text of an error, whatever its class does when it is asked for one."""
+    try:
+        return str(error)
+    except Exception as worse:  # noqa: BLE001 - it is a stranger's code
+        return f"<str() of it raised {type(worse).__name__}>"
+
+
+def judge(error: BaseException, run: str) -> tuple[RunStatus, str]:
     """How a run ends that this error leaves, and why."""
     if isinstance(error, KeyboardInterrupt):
         return RunStatus.CANCELLED, "KeyboardInterrupt"
-    if isinstance(error, RunCancelledError):
+    if isinstance(error, RunCancelledError) and error.run == run:
         return RunStatus.CANCELLED, error.reason or "cancel request"
     if isinstance(error, Terminated):
         return RunStatus.INTERRUPTED, str(error)
@@ -436,4 +440,4 @@ def judge(error: BaseException) -> tuple[RunStatus, str]:
         return RunStatus.FAILED, f"SystemExit: {error.code}"
     if isinstance(error, GeneratorExit) or type(error).__name__ == "CancelledError":
         return RunStatus.CANCELLED, type(error).__name__
-    return RunStatus.FAILED, f"{type(error).__name__}: {error}"[:1024]
+    return RunStatus.FAILED, f"{type(error).__name__}: {message_of(error)}"[:1024]

@@ -23,7 +23,7 @@ class EventFile:
     def write(self, event: dict[str, Any]) -> None:
         """Record an event."""
         line = encode_line(event)
-        assert self._appender is not None, "closed"
+        assert self._appender is not None, "the attempt records nothing once it has closed this"
         if self._torn:
             line = b"\n" + line
         try:

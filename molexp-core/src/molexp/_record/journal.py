@@ -44,7 +44,7 @@ class Journal:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may start or annotate a run
         self._key = ""
         self._count = 0
         self._token = ""

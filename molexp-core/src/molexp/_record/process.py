@@ -134,6 +134,16 @@ def _cwd() -> str:
         return ""
 
 
+def _handled_in_c() -> int:
+    """Signals that have a handler which Python knows nothing of (`faulthandler.register`), one bit each, from proc(5)."""
+    try:
+        with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+            caught = next((line for line in file if line.startswith("SigCgt:")), "SigCgt: 0")
+        return int(caught.split()[1], 16)
+    except (OSError, ValueError):
+        return 0
+
+
 class Process:
     """This process."""
 
@@ -146,14 +156,16 @@ class Process:
         self._lock = threading.Lock()
         self._provenance: Provenance | None = None
         self._prepared = False
+        self._handles_signals = False
 
     def prepare(self) -> None:
-        """Make ready for the first attempt: signals, the end of the process, provenance."""
+        """Make ready for an attempt: signals, the end of the process, provenance."""
+        if not self._handles_signals and threading.current_thread() is threading.main_thread():
+            self._handle_signals()
         if self._prepared:
             return
         with self._lock:
             if not self._prepared:
-                self._handle_signals()
                 atexit.register(self._leave)
                 self.provenance.capture()
                 self._prepared = True
@@ -178,12 +190,17 @@ class Process:
                     attempt.abandon("its process ended without finishing it")
 
     def _handle_signals(self) -> None:
-        if threading.current_thread() is not threading.main_thread():
-            return
+        """Handle what nobody handles yet; what a parent process of ours handled before the fork is nobody's here."""
+        elsewhere = _handled_in_c()
         for name in _WARNINGS:
             number = getattr(signal, name, None)
-            if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+            if number is None:
+                continue
+            handler = signal.getsignal(number)
+            inherited = isinstance(getattr(handler, "__self__", None), Process)
+            if inherited or (handler == signal.SIG_DFL and not elsewhere >> (number - 1) & 1):
                 signal.signal(number, self._terminate)
+        self._handles_signals = True
 
     def _terminate(self, number: int, _frame: FrameType | None) -> None:
         if os.getpid() == self.pid and self.heart.attempts():

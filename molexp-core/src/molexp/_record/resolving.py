@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from molexp._record import keys
 from molexp._record.assets import Asset, parse_asset_id
 from molexp._record.attempts import read_attempts
 from molexp._record.data import DataAssets
-from molexp.errors import NotFoundError
+from molexp.errors import NotFoundError, StoreError
 
 if TYPE_CHECKING:
     from molexp._record.home import Home
@@ -50,10 +51,11 @@ def reference_resolver(home: Home) -> Callable[[str, Any], Any]:
         if tag == "$asset":
             try:
                 return resolve_asset(home, payload)
-            except (NotFoundError, ValueError):
+            except (NotFoundError, StoreError, ValueError):
                 return None  # kept as it is: it may have been deleted since
         if tag == "$key" and "local_path" in home.store.capabilities:
-            return home.store.local_path(payload)
+            with suppress(StoreError):  # no key of ours: it is kept as it is
+                return home.store.local_path(payload)
         return None
 
     return resolve

@@ -12,6 +12,7 @@ from molexp._record.edits import write_edit
 from molexp._values.documents import check_schema
 from molexp._values.plain import restore
 from molexp._values.status import RunStatus
+from molexp.contracts import check_key
 from molexp.errors import NotFoundError, RunBusyError
 
 if TYPE_CHECKING:
@@ -310,8 +311,10 @@ def key_of(home: Home, path: Path) -> str | None:
         return None
     root = Path(home.store.locate(keys.WORKSPACE)).parent
     try:
-        return path.resolve().relative_to(root.resolve()).as_posix()
-    except ValueError:
+        key = check_key(path.resolve().relative_to(root.resolve()).as_posix())
+        home.store.local_path(key)
+        return key
+    except ValueError:  # outside; or the workspace's own folder, or a name that no key can have
         return None
 
 

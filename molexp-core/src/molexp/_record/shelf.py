@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
@@ -29,6 +30,7 @@ class Slot:
     fallback: str | None
     version: int = 0
     growing: Any = None
+    lock: Any = attrs.field(factory=threading.RLock)  # one save of a name at a time
 
 
 class Shelf:

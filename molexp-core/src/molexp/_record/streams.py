@@ -19,7 +19,7 @@ from molexp._values.documents import encode_line
 from molexp._values.ids import nearest
 from molexp._values.plain import plain
 from molexp.contracts import Appender, Store
-from molexp.errors import InvalidNameError, KeyExistsError, KeyNotFoundError, NotFoundError, StoreError
+from molexp.errors import InvalidNameError, KeyExistsError, KeyNotFoundError, NotFoundError, RunError, StoreError
 
 
 class Growing:
@@ -29,7 +29,9 @@ class Growing:
         self._shelf = shelf
         self._slot = slot
         self._check = shelf.attempt.check
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may log while its thread does
+        self._busy = False
+        self._interleaved: list[bytes] = []
         self._hash = sha256()
         self._size = 0
         self._appender: Appender | None = None
@@ -45,21 +47,33 @@ class Growing:
         Raises:
             ContextClosedError: the attempt has ended, or belongs to another process.
         """
-        self._check()
         with self._lock:
-            appender = self._open() if self._record is None or self._appender is None else self._appender
-            if self._copied is not None:
-                self._take_copied(appender, self._copied)
-            if self._torn:
-                data = b"\n" + data
+            self._check()
+            if self._busy:  # within a write of this same thread: it comes right after that
+                self._interleaved.append(data)
+                return
+            self._busy = True
             try:
-                appender.write(data)
-            except StoreError:
-                self._torn, self._counted = True, False
-                raise
-            self._torn = False
-            self._hash.update(data)
-            self._size += len(data)
+                self._append(data)
+                while self._interleaved:
+                    self._append(self._interleaved.pop(0))
+            finally:
+                self._busy = False
+
+    def _append(self, data: bytes) -> None:
+        appender = self._open() if self._record is None or self._appender is None else self._appender
+        if self._copied is not None:
+            self._take_copied(appender, self._copied)
+        if self._torn:
+            data = b"\n" + data
+        try:
+            appender.write(data)
+        except StoreError:
+            self._torn, self._counted = True, False
+            raise
+        self._torn = False
+        self._hash.update(data)
+        self._size += len(data)
 
     def share(self) -> Path:
         """A local path that other programs may append to, too."""
@@ -111,8 +125,13 @@ class Growing:
         attempt = self._shelf.attempt
         if self._appender is None:
             self._appender = open_growing(attempt.store, self._slot)
-        self._record = self._shelf.publish(self._slot, size=None, content_hash=None, fields={})
-        attempt.manage(self)
+        attempt.manage(self)  # before it is recorded: if the attempt ends meanwhile, the file is closed all the same
+        try:
+            self._record = self._shelf.publish(self._slot, size=None, content_hash=None, fields={})
+        except RunError:  # the attempt ended, or was stopped, meanwhile
+            self._appender.close()
+            self._appender = None
+            raise
         return self._appender
 
     def _take_copied(self, appender: Appender, copied: IO[bytes]) -> None:
