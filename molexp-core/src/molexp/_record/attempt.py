@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from molexp._record import keys
@@ -285,14 +284,15 @@ class Attempt:
             StoreError: the attempt has ended, but a power loss may undo that.
         """
         document = keys.document(self.path)
-        with suppress(StoreError):  # the end is what counts; this is derived from it, and `fsck` mends it
+        try:  # the end is what counts; this is derived from it, and `fsck` mends it
             older = read_attempts(self.store, self.folder)[: self.number - 1] if self.number > 1 else []
             this = AttemptFacts(self.number, end, self.contents, self.status, True)
             state = fold_run(self.definition, [*older, this], read_edits(self.store, self.path), {})
             self.store.write(document, encode_pretty(state.to_document()))
-        if self._beats:
-            with suppress(StoreError):  # it has no meaning any more
+            if self._beats:
                 self.store.delete(keys.lease(self.path, self.number))
+        except StoreError:
+            pass
         if self.store.durability == "end":
             self.store.sync([key, document], names=False)
             self.store.sync([*payloads, key, document], content=False)

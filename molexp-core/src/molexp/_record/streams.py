@@ -54,26 +54,25 @@ class Growing:
                 return
             self._busy = True
             try:
-                self._append(data)
-                while self._interleaved:
-                    self._append(self._interleaved.pop(0))
+                while True:
+                    appender = self._open() if self._record is None or self._appender is None else self._appender
+                    if self._copied is not None:
+                        self._take_copied(appender, self._copied)
+                    if self._torn:
+                        data = b"\n" + data
+                    appender.write(data)
+                    self._torn = False
+                    self._hash.update(data)
+                    self._size += len(data)
+                    if not self._interleaved:
+                        return
+                    data = self._interleaved.pop(0)
+            except StoreError:
+                if self._record is not None:  # it was opened: part of a line may be there
+                    self._torn, self._counted = True, False
+                raise
             finally:
                 self._busy = False
-
-    def _append(self, data: bytes) -> None:
-        appender = self._open() if self._record is None or self._appender is None else self._appender
-        if self._copied is not None:
-            self._take_copied(appender, self._copied)
-        if self._torn:
-            data = b"\n" + data
-        try:
-            appender.write(data)
-        except StoreError:
-            self._torn, self._counted = True, False
-            raise
-        self._torn = False
-        self._hash.update(data)
-        self._size += len(data)
 
     def share(self) -> Path:
         """A local path that other programs may append to, too."""
