@@ -80,8 +80,12 @@ def index() -> str:
 def page(module: ModuleType, homes: dict[int, str]) -> str:
     parts = [f"# `{module.__name__}`", markdown(inspect.getdoc(module) or "")]
     elsewhere = []
+    told: dict[int, str] = {}
     for name in public(module):
         value = getattr(module, name)
+        if documentable(value) and told.setdefault(id(value), name) != name:  # `RunT`: a second name for `Run`
+            parts.append(joined(f"## `{name}`", markdown(constant_doc(module, name))))
+            continue
         home = homes.setdefault(id(value), module.__name__) if documentable(value) else module.__name__
         if home == module.__name__:
             parts.append(entry(name, value, module))

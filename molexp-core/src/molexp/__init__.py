@@ -13,9 +13,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from molexp import errors
+from molexp._record.definitions import Members
 from molexp._record.experiment import Experiment, Runs
 from molexp._record.project import Project
 from molexp._record.rows import Rows
@@ -60,22 +61,26 @@ __all__ = [
     "ErrorTraceAsset",
     "ExecutionStateAsset",
     "Experiment",
+    "ExperimentT",
     "Finding",
     "LogAsset",
     "LogHandle",
     "LogReader",
     "Logs",
+    "Members",
     "Metrics",
     "MetricsAsset",
     "PluginManager",
     "Producer",
     "Project",
+    "ProjectT",
     "Report",
     "Rows",
     "Run",
     "RunContext",
     "RunRow",
     "RunStatus",
+    "RunT",
     "Runs",
     "UnknownAsset",
     "Workspace",
@@ -85,6 +90,15 @@ __all__ = [
 __all__ += errors.__all__
 
 __version__ = "0.1.0"
+
+ProjectT: TypeAlias = Project
+"""`Project`, for annotations: within `Workspace` and its subclasses that name is the method."""
+
+ExperimentT: TypeAlias = Experiment
+"""`Experiment`, for annotations: within `Project` and its subclasses that name is the method."""
+
+RunT: TypeAlias = Run
+"""`Run`, for annotations: within `Experiment` and its subclasses that name is the method."""
 
 _LATE = {  # what costs time to import, by where it is
     "molexp._record.accessors": ("Accessor",),
@@ -111,12 +125,14 @@ _LATE = {  # what costs time to import, by where it is
 _HOME = {name: module for module, names in _LATE.items() for name in names}
 
 
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        from importlib import import_module
+if not TYPE_CHECKING:  # to a type checker it would make every misspelt name one of unknown type
 
-        return getattr(import_module(_HOME[name]), name)
-    raise AttributeError(f"module 'molexp' has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        if name in _HOME:
+            from importlib import import_module
+
+            return getattr(import_module(_HOME[name]), name)
+        raise AttributeError(f"module 'molexp' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

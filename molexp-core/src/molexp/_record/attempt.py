@@ -47,14 +47,14 @@ class Attempt:
         self.process = process
         self.path = path
         self.number = number
-        self.folder = keys.folder(path)
-        self.payloads = keys.payloads(self.folder, number)
+        self.folder: str = keys.folder(path)
+        self.payloads: str = keys.payloads(self.folder, number)
         self.definition: dict[str, Any] = claim["definition"]
-        self.contents = Contents(provenance=claim["provenance"])
-        self.lock = threading.RLock()
+        self.contents: Contents = Contents(provenance=claim["provenance"])
+        self.lock: threading.RLock = threading.RLock()
         self._ending = threading.RLock()  # one thread at a time ends it, and holds `lock` only in between
         self.interval: float = claim["lease"]["beat"]
-        self.status = RunStatus.RUNNING
+        self.status: RunStatus = RunStatus.RUNNING
         self.on_cancel: Callable[[], None] | None = None
         self._claim = claim
         self._pid = process.pid

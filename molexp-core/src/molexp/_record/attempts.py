@@ -50,7 +50,7 @@ def read_attempts(store: Store, run_folder: str, cover: dict[str, int] | None = 
     listing = store.children(f"{run_folder}/executions")
     sizes = {entry.key.rpartition("/")[2]: entry.size for entry in listing.entries}
     if cover is not None:
-        cover.update(sizes)
+        cover.update((name, size) for name, size in sizes.items() if _ATTEMPT.fullmatch(name))
     return [_read_attempt(store, run_folder, number, sizes, listing) for number in attempt_numbers(listing)]
 
 

@@ -55,7 +55,7 @@ class DataAssets(Mapping[str, DataAsset]):
     def __init__(self, home: Home, scope: str) -> None:
         self._home = home
         self.scope = scope
-        self._folder = keys.below(scope, "data")
+        self._folder: str = keys.below(scope, "data")
 
     def __repr__(self) -> str:
         return f"<data of {self.scope or 'the workspace'}: {', '.join(self) or 'none'}>"

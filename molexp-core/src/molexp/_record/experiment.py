@@ -52,13 +52,13 @@ class Experiment:
     ) -> None:
         self.project = project
         self.id = id
-        self.path = f"{project.id}/{id}"
+        self.path: str = f"{project.id}/{id}"
         self.home: Home = project.home
         self._definition = definition
         self._params: dict[str, Any] = definition.get("params") or {}
         self._space = space
         self._replicas = replicas
-        self._runs_folder = keys.members(self.path)
+        self._runs_folder: str = keys.members(self.path)
 
     def __repr__(self) -> str:
         return f"<Experiment {self.path}>"

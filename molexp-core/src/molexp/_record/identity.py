@@ -55,7 +55,7 @@ class Owner:
 
         def number(name: str) -> int:
             value = doc.get(name, 0)
-            return value if isinstance(value, int) else 0
+            return value if isinstance(value, int) and 0 <= value < 1 << 31 else 0
 
         return cls(
             text("host"),

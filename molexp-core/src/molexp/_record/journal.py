@@ -14,7 +14,7 @@ import attrs
 from molexp._record import keys
 from molexp._values.documents import decode_lines, encode_line
 from molexp._values.ids import new_token
-from molexp.contracts import Store
+from molexp.contracts import Store, check_key
 from molexp.errors import KeyMovedError, KeyNotFoundError, StoreError
 
 SCHEMA = 1
@@ -117,4 +117,11 @@ def hints_of(store: Store, journal: str, start: int) -> Hints:
 
 def _keys(line: Mapping[str, Any], name: str) -> set[str]:
     found = line.get(name)
-    return {key for key in found if isinstance(key, str) and key} if isinstance(found, list) else set()
+    return {key for key in found if _is_key(key)} if isinstance(found, list) else set()
+
+
+def _is_key(key: Any) -> bool:
+    try:
+        return isinstance(key, str) and bool(check_key(key))
+    except ValueError:
+        return False

@@ -7,6 +7,7 @@ is the key prefix that belongs to it.
 from __future__ import annotations
 
 from functools import lru_cache
+from hashlib import sha256
 
 WORKSPACE = "workspace.json"
 SETTINGS = "settings"
@@ -16,6 +17,8 @@ JOURNALS = ".molexp/journals"
 HINTS = ".molexp/hints"
 LIVE = ".molexp/live"
 DERIVED = ".molexp"
+
+_LEASE_NAME = 200  # characters, of the 255 bytes that a segment may take
 
 _LEVELS = ("projects", "experiments", "runs")
 _DOCUMENTS = ("workspace.json", "project.json", "experiment.json", "run.json")
@@ -66,5 +69,8 @@ def payloads(run_folder: str, attempt: int) -> str:
 
 
 def lease(path: str, attempt: int) -> str:
-    """The key of an attempt's lease."""
-    return f"{LIVE}/{path.replace('/', '~')}~{attempt}"
+    """The key of an attempt's lease; for ids too long for one segment, a hash stands for them."""
+    name = path.replace("/", "~")
+    if len(name) > _LEASE_NAME:
+        name = sha256(path.encode()).hexdigest()
+    return f"{LIVE}/{name}~{attempt}"

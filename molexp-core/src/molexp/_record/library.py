@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
+from datetime import datetime
 from functools import cache, cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -202,20 +203,31 @@ def _library(store: Store) -> Library:
 
 
 def _common(record: Mapping[str, Any]) -> dict[str, Any]:
-    producer = record.get("producer")
-    created = record.get("created_at")
+    """The common fields; what is malformed is as if it were missing."""
+    producer, tags = record.get("producer"), record.get("tags")
     return {
         "id": str(record.get("id", "")),
         "name": str(record.get("name", "")),
         "kind": str(record.get("kind", "")),
-        "version": int(record.get("version") or 1),
+        "version": _number(record.get("version")) or 1,
         "scope": str(record.get("scope", "")),
-        "producer": Producer(str(producer.get("run")), int(producer.get("attempt", 0)), producer.get("task"))
+        "producer": Producer(str(producer.get("run")), _number(producer.get("attempt")), producer.get("task"))
         if isinstance(producer, dict)
         else None,
-        "created_at": parse_time(created if isinstance(created, str) else "1970-01-01T00:00:00Z"),
+        "created_at": _time(record.get("created_at")),
         "key": str(record.get("key", "")),
-        "size": int(record.get("size") or 0),
+        "size": _number(record.get("size")),
         "content_hash": record.get("content_hash"),
-        "tags": frozenset(record.get("tags") or ()),
+        "tags": frozenset(map(str, tags)) if isinstance(tags, list) else frozenset(),
     }
+
+
+def _number(value: Any) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _time(value: Any) -> datetime:
+    try:
+        return parse_time(value)
+    except (TypeError, ValueError, AttributeError):
+        return parse_time("1970-01-01T00:00:00Z")

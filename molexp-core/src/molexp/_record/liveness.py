@@ -78,7 +78,7 @@ class Observer:
 
     def judge(self, path: str, facts: AttemptFacts) -> Verdict:
         """Judge the owner of a run's newest attempt, which has no end."""
-        owner = Owner.from_dict(facts.head.get("owner") or {})
+        owner = Owner.from_dict(claimed if isinstance(claimed := facts.head.get("owner"), dict) else {})
         if owner.pid == self.me.pid and owner == self.me:
             return Verdict("", 0.0)
         if how := known_dead(owner, self.me):

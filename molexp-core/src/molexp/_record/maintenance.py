@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from molexp._record import keys
+from molexp._record.attempts import read_attempts
 from molexp._record.definitions import member_ids
 from molexp._record.reading import read_edits, read_run
 from molexp._record.reports import Finding, Report
@@ -71,6 +72,9 @@ def collect(home: Home, *, dry_run: bool) -> Report:
     done = "" if dry_run else "freed"
     for path in run_paths(home):
         if not read_edits(home.store, path).deleted:
+            continue
+        if _is_live(home, path):
+            findings.append(Finding(keys.folder(path), "deleted run that is still being executed"))
             continue
         entries = list(_entries(home.store, keys.folder(path)))
         findings.append(Finding(keys.folder(path), f"deleted run, {sum(e.size for e in entries)} bytes", done))
@@ -159,6 +163,12 @@ def _named_data(store: Store, folder: str, problems: dict[str, str]) -> set[str]
         except (CorruptRecordError, KeyNotFoundError) as error:
             problems[entry.key] = str(error)
     return None if problems else named
+
+
+def _is_live(home: Home, path: str) -> bool:
+    """Whether somebody executes a run: it was started before it was seen to be deleted."""
+    attempts = read_attempts(home.store, keys.folder(path))
+    return bool(attempts) and not home.observer.settle(path, attempts[-1]).ended
 
 
 def check(home: Home, *, repair: bool) -> Report:

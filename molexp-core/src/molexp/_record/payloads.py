@@ -39,10 +39,10 @@ class PayloadSink:
         replacing: Callable[[int, str], None] | None = None,
     ) -> None:
         self.name = name
-        self.key = key
-        self.size = 0
-        self.content_hash = ""
-        self.written = False
+        self.key: str = key
+        self.size: int = 0
+        self.content_hash: str = ""
+        self.written: bool = False
         self._store = store
         self._fallback = fallback
         self._replacing = replacing

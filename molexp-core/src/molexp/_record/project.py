@@ -36,7 +36,7 @@ class Project:
         self.workspace = workspace
         self.id = id
         self.path = id
-        self.name = str(definition.get("name") or id)
+        self.name: str = str(definition.get("name") or id)
         self._definition = definition
         self.home: Home = workspace.home
 

@@ -35,7 +35,7 @@ class Rows(Sequence[R], Generic[R]):
     def __init__(
         self, rows: Iterable[R], describe: Callable[[R], Mapping[str, Any]], columns: tuple[str, ...] = ()
     ) -> None:
-        self._rows = list(rows)
+        self._rows: list[R] = list(rows)
         self._describe = describe
         self._columns = columns  # what tables show, in this order; everything if there are none
 

@@ -41,7 +41,7 @@ class Run:
     ) -> None:
         self.experiment = experiment
         self.id = id
-        self.path = f"{experiment.path}/{id}"
+        self.path: str = f"{experiment.path}/{id}"
         self.home: Home = experiment.home
         self._definition = definition
         self._untried = untried  # this process created it and has not started it: nobody else is likely to have

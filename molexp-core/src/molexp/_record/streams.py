@@ -279,7 +279,7 @@ class Metrics:
 
     def __init__(self, shelf: Shelf | None, task: str | None) -> None:
         self._growing: Growing | None = None
-        self._step = -1
+        self._step: int = -1
         if shelf is not None:
             name = f"tasks/{task}/metrics" if task else "metrics"
             self._growing = growing(shelf, MetricsKind.name, name, task)
@@ -348,7 +348,7 @@ class Logs(Mapping[str, LogReader]):
     """The logs of a run, ``run.logs``, by name; where several attempts wrote one, the newest attempt's."""
 
     def __init__(self, store: Store, records: list[dict[str, Any]]) -> None:
-        self._readers = {
+        self._readers: dict[str, LogReader] = {
             str(record["name"]): LogReader(store, str(record["name"]), str(record["key"]))
             for record in records
             if record.get("kind") == LogKind.name

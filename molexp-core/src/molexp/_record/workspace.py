@@ -95,7 +95,7 @@ class Workspace:
             from molexp._record.readonly import ReadOnlyStore
 
             store = ReadOnlyStore(store)
-        self.home = Home(store, plugins, name, read_only)
+        self.home: Home = Home(store, plugins, name, read_only)
         self.home.durability_given = "durability" in (storage_options or {})
         if not self.home.durability_given and (wanted := os.environ.get("MOLEXP_DURABILITY")):
             store.durability = check_durability(wanted, "MOLEXP_DURABILITY")

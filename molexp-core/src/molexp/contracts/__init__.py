@@ -48,9 +48,11 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name in ("Call", "Executor", "Outcome", "Resources"):  # seldom needed, and not cheap to import
-        from molexp.contracts import _executors
+if not TYPE_CHECKING:  # to a type checker it would make every misspelt name one of unknown type
 
-        return getattr(_executors, name)
-    raise AttributeError(f"module 'molexp.contracts' has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        if name in ("Call", "Executor", "Outcome", "Resources"):  # seldom needed, and not cheap to import
+            from molexp.contracts import _executors
+
+            return getattr(_executors, name)
+        raise AttributeError(f"module 'molexp.contracts' has no attribute {name!r}")

@@ -19,7 +19,10 @@ import attrs
 
 from molexp._values.documents import decode, encode
 
-VERSION = 2
+VERSION = 3
+BORN = "token:"
+"""Begins the name in a cover that stands for the run's definition: which run it is, not what has become of it."""
+
 _BUSY = 60.0  # seconds to wait for another process of this user
 _CHUNK = 500  # values in one SQL statement
 
@@ -34,7 +37,8 @@ CREATE TABLE IF NOT EXISTS runs (
 CREATE INDEX IF NOT EXISTS runs_by_status ON runs (status);
 CREATE INDEX IF NOT EXISTS runs_open ON runs (open) WHERE open = 1;
 CREATE TABLE IF NOT EXISTS assets (
-    id TEXT PRIMARY KEY, owner TEXT, kind TEXT, name TEXT, scope TEXT, producer TEXT, created_at TEXT, record BLOB
+    id TEXT, owner TEXT, kind TEXT, name TEXT, scope TEXT, producer TEXT, created_at TEXT, record BLOB,
+    PRIMARY KEY (owner, id)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS assets_by_owner ON assets (owner);
 CREATE INDEX IF NOT EXISTS assets_by_name ON assets (name);
@@ -285,7 +289,15 @@ def _covers(connection: sqlite3.Connection, entry: RunEntry) -> bool:
     if row is None:
         return True
     known: dict[str, int] = decode(row[0], entry.path)
+    born = [name for name in known if name.startswith(BORN)]
+    if born and not any(name in entry.cover for name in born):
+        return True  # another run by now, made anew under its id
     return all(entry.cover.get(name, -1) >= size for name, size in known.items())
+
+
+def _text(value: Any) -> str | None:
+    """A column's value: what is no text has none, and cannot be searched for."""
+    return value if isinstance(value, str) else None
 
 
 def _remove(connection: sqlite3.Connection, path: str) -> None:
@@ -301,10 +313,9 @@ def _insert(connection: sqlite3.Connection, entry: RunEntry) -> None:
             "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 entry.path,
-                document.get("project"),
-                document.get("experiment"),
-                document.get("status"),
-                document.get("created_at"),
+                *entry.path.split("/")[:2],
+                str(document.get("status")),
+                _text(document.get("created_at")),
                 int(entry.open),
                 encode(document),
                 encode(entry.cover),
@@ -316,11 +327,11 @@ def _insert(connection: sqlite3.Connection, entry: RunEntry) -> None:
             (
                 str(record.get("id")),
                 entry.path,
-                record.get("kind"),
-                record.get("name"),
-                record.get("scope"),
-                (record.get("producer") or {}).get("run"),
-                record.get("created_at"),
+                _text(record.get("kind")),
+                _text(record.get("name")),
+                _text(record.get("scope")),
+                _text(producer.get("run")) if isinstance(producer := record.get("producer"), dict) else None,
+                _text(record.get("created_at")),
                 encode(record),
             )
             for record in entry.assets

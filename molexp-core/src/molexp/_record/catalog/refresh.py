@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import attrs
 
 from molexp._record import keys
-from molexp._record.catalog.index import Index, RunEntry
+from molexp._record.catalog.index import BORN, Index, RunEntry
 from molexp._record.definitions import member_ids
 from molexp._record.fold import RunState
 from molexp._record.journal import hints_of
 from molexp._record.reading import read_run
 from molexp._values.documents import decode_object
-from molexp.errors import CorruptRecordError, KeyNotFoundError, NotFoundError
+from molexp.errors import CorruptRecordError, KeyNotFoundError, NotFoundError, StoreError
 
 if TYPE_CHECKING:
     from molexp._record.home import Home
@@ -110,8 +110,14 @@ class Refresher:
 
     def _settled(self, waiting: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
         """Those of the announced keys that are there."""
-        here = {key for key in {key for _, key in waiting} if self._home.store.exists(key)}
+        here = {key for key in {key for _, key in waiting} if self._is_there(key)}
         return {(journal, key) for journal, key in waiting if key in here}
+
+    def _is_there(self, key: str) -> bool:
+        try:
+            return self._home.store.exists(key)
+        except StoreError:
+            return False
 
     def _read_journals(self, known: Mapping[str, int]) -> _News:
         """What was announced since the journals were read up to `known`."""
@@ -121,7 +127,9 @@ class Refresher:
             for entry in store.list(keys.HINTS):
                 if entry.key not in known:
                     news.offsets[entry.key] = 1
-                    news.announced.add((entry.key, entry.key.removeprefix(keys.HINTS + "/").split("/", 2)[2]))
+                    parts = entry.key.removeprefix(keys.HINTS + "/").split("/", 2)
+                    if len(parts) == 3:  # else it is foreign
+                        news.announced.add((entry.key, parts[2]))
         names = set()
         for entry in store.children(keys.JOURNALS).entries:
             names.add(entry.key)
@@ -216,10 +224,14 @@ class Refresher:
             return None
         except CorruptRecordError as error:
             return RunEntry(path, None, False, {}, [], {error.key: str(error)})
+        except Exception as error:  # noqa: BLE001 - one record that nobody foresaw must not block the rest
+            return RunEntry(path, None, False, {}, [], {keys.document(path): f"{type(error).__name__}: {error}"})
         if state.edits.deleted:
             return None
-        is_open = bool(state.attempts) and not state.attempts[-1].ended
-        return RunEntry(path, _row(state), is_open, state.cover, state.assets(), state.problems)
+        last = state.attempts[-1] if state.attempts else None
+        is_open = last is not None and (not last.ended or bool(last.problem))  # what cannot be read is looked at again
+        cover = {**state.cover, f"{BORN}{state.definition.get('token')}": 0}
+        return RunEntry(path, _row(state), is_open, cover, state.assets(), state.problems)
 
     def _fold_data(self, scope: str) -> RunEntry:
         store = self._home.store
@@ -232,7 +244,7 @@ class Refresher:
                     continue
                 try:
                     record = decode_object(store.read(file.key), file.key)
-                except (CorruptRecordError, KeyNotFoundError) as error:
+                except (CorruptRecordError, StoreError) as error:
                     problems[file.key] = str(error)
                     continue
                 if record.get("type") == "data":

@@ -1,0 +1,150 @@
+"""What type checkers make of a user's code: the documented API passes, mistakes do not."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.repository import ROOT
+
+RIGHT = """
+from pathlib import Path
+
+import molexp as me
+from molexp import ExperimentT, ProjectT, RunStatus, RunT
+from molexp.contracts import Call, Executor, Outcome, Resources
+
+
+def prepare(ws: me.Workspace) -> me.Experiment:
+    project: me.Project = ws.Project("metals")
+    return project.Experiment("cu", params={"a": 3.6}, space=[{"a": 3.5}, {"a": 3.7}], replicas=2)
+
+
+def relax(ctx: me.Context) -> float:
+    reference: me.Asset | None = ctx.find_asset("reference")
+    volumes = [float(ctx.params["a"]) * scale for scale in (0.98, 1.0, 1.02)]
+    ctx.set_result("n_points", len(volumes))
+    saved: me.Asset | None = ctx.artifact.save("volumes.json", volumes)
+    assert saved is None or saved.name == "volumes.json"
+    ctx.log("relax").append(f"{len(volumes)} volumes, {reference}")
+    ctx.logger.info("done")
+    with ctx.artifact.writing("md.traj") as path:
+        path.write_bytes(b"")
+    ctx[Text].save("note", "converged")
+    return min(volumes)
+
+
+class Text(me.AssetKind[str]):
+    name = "text"
+
+
+class Lab(me.Workspace):
+    def newest(self) -> RunT:
+        return self.run("@latest")
+
+    def metals(self) -> ProjectT:
+        return self.Project("metals")
+
+    def copper(self) -> ExperimentT:
+        return self.metals().Experiment("cu")
+
+
+class Here(Executor):
+    resources: Resources | None = None
+    last: Call | Outcome | None = None
+
+
+ws = me.Workspace(Path("lab"))
+exp = prepare(ws)
+run: me.Run = exp.Run(parameters={"a": 3.7}, id="cu-large")
+status: RunStatus = run.status
+energy: object = run.results["energy"]
+for attempt in run.execution_history:
+    print(attempt["status"])
+
+with exp.Run({"a": 3.5}).start() as ctx:
+    for step in range(100):
+        ctx.metrics.log(step=step, loss=1 / (step + 1))
+    relax(ctx)
+    made: RunT = ctx.run
+    data: me.DataAssets = made.experiment.data_assets
+    feature: me.DataAsset = data.import_asset("feature-cache", "features.parquet", action="move")
+    exit_code: int = ctx.shell(["true"])
+
+projects: me.Members[ProjectT] = ws.projects
+experiments: me.Members[me.ExperimentT] = ws.project("metals").experiments
+runs: me.Runs = exp.runs
+ids: list[str] = [found.id for found in runs]
+lines: list[str] = run.logs["relax"].tail()
+rows: me.Rows[me.RunRow] = ws.catalog.runs()
+report: me.Report = ws.fsck()
+try:
+    ws.run("metals/cu/none")
+except me.NotFoundError as error:
+    print(error.nearest)
+"""
+
+WRONG = """
+import molexp as me
+import molexp.contracts
+from molexp import Wrkspace
+from molexp.contracts import Exekutor
+ws = me.Wrokspace("lab")
+lab = me.Workspace(42)
+def first(run: me.RunTT) -> None: ...
+molexp.contracts.Stoer
+exp = me.Workspace("lab").Project("metals").Experiment("cu", parms={})
+me.Workspace("lab").Project(7)
+exp.Run(["a"])
+exp.Run({}, id=7)
+exp.Run().strat()
+number: int = exp.Run().id
+with exp.Run().start(wait="long") as ctx: pass
+ctx.set_result(1, 2)
+ctx.metrics.log(step="first")
+ctx.shell(["true"], check="no")
+exp.data_assets.import_asset("a", "b", action="steal")
+exp.runs[0].statsu
+"""
+
+
+def found(folder: Path, text: str) -> dict[int, list[str]]:
+    """What mypy complains about in a script of a user, who has installed the packages: line to messages."""
+    script = folder / "script.py"
+    script.write_text(text, encoding="utf-8")
+    config = folder / "mypy.ini"
+    config.write_text("[mypy]\n", encoding="utf-8")  # theirs, not ours
+    command = [sys.executable, "-m", "mypy", "--strict", "--config-file", str(config), "--no-error-summary"]
+    environment = os.environ | {"MYPYPATH": f"{ROOT / 'molexp-core' / 'src'}{os.pathsep}{ROOT / 'molexp-fs' / 'src'}"}
+    cache = f"--cache-dir={folder.parent / 'mypy_cache'}"  # the second script finds what the first one has read
+    ended = subprocess.run(
+        [*command, cache, script.name], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode in (0, 1), ended.stdout + ended.stderr
+    messages: dict[int, list[str]] = {}
+    for line in ended.stdout.splitlines():
+        place = re.match(r"script\.py:(\d+): error: (.*)", line)
+        assert place or ": note: " in line, line
+        if place:
+            messages.setdefault(int(place[1]), []).append(place[2])
+    return messages
+
+
+@pytest.fixture(autouse=True)
+def _has_mypy():
+    pytest.importorskip("mypy")
+
+
+def test_the_documented_api_passes_strict_checks(tmp_path):
+    assert found(tmp_path, RIGHT) == {}
+
+
+def test_every_mistake_is_reported(tmp_path):
+    wrong = {number for number, line in enumerate(WRONG.splitlines(), 1) if line and not line.startswith("import")}
+    reported = found(tmp_path, WRONG)
+    assert reported.keys() == wrong, reported
