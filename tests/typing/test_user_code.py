@@ -13,11 +13,13 @@ import pytest
 from tests.repository import ROOT
 
 RIGHT = """
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import molexp as me
 from molexp import ExperimentT, ProjectT, RunStatus, RunT
-from molexp.contracts import Call, Executor, Outcome, Resources
+from molexp.contracts import Call, Executor, Outcome, Resources, Sink, Source
 
 
 def prepare(ws: me.Workspace) -> me.Experiment:
@@ -41,6 +43,14 @@ def relax(ctx: me.Context) -> float:
 
 class Text(me.AssetKind[str]):
     name = "text"
+
+    def save(self, obj: str, sink: Sink) -> Mapping[str, Any]:
+        sink.write(obj.encode())
+        return {}
+
+    def load(self, source: Source) -> str:
+        with source.open() as stream:
+            return stream.read().decode()
 
 
 class Lab(me.Workspace):
