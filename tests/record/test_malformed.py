@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 
 import pytest
@@ -144,3 +145,26 @@ def test_gc_leaves_a_deleted_run_alone_that_somebody_executes(lab_exp, lab):
     context.finish()
     assert lab.load().gc(dry_run=False).counts["found"] >= 1
     assert isinstance(me.RunStatus.SUCCEEDED, str)
+
+
+def test_gc_leaves_an_import_alone_that_is_under_way(lab_exp, lab, tmp_path, monkeypatch):
+    """However old the files are that it moves: what counts is when they came."""
+    source = tmp_path / "source"
+    source.mkdir()
+    for number in range(5):
+        (source / f"{number}.bin").write_bytes(b"x" * 100)
+        os.utime(source / f"{number}.bin", (1, 1))
+    store = lab_exp.home.store
+    create = type(store).create
+
+    def collect_first(self, key, data):
+        if key.endswith("/data/d/1.json"):
+            monkeypatch.undo()
+            lab.load().gc(dry_run=False)
+        create(self, key, data)
+
+    monkeypatch.setattr(type(store), "create", collect_first)
+    asset = lab_exp.data_assets.import_asset("d", source, action="move")
+
+    assert sorted(path.name for path in asset.path.iterdir()) == [f"{number}.bin" for number in range(5)]
+    assert lab.load().fsck().ok

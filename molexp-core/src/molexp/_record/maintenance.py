@@ -98,12 +98,32 @@ def collect(home: Home, *, dry_run: bool) -> Report:
 
 
 def _abandoned(home: Home) -> Iterator[tuple[str, Stat]]:
-    """Payloads of imports that were never published, each with its import's folder: older than any import takes."""
+    """Payloads of imports that were never published, each with its import's folder: older than any import takes.
+
+    All of an import or nothing: as long as it goes on, something in it is young.
+    """
     now = time.time()
+    old = {}
     for folder in _unnamed_imports(home):
-        for entry in _entries(home.store, folder):
-            if entry.modified and now - entry.modified > _ABANDONED:
-                yield folder, entry
+        entries = list(_entries(home.store, folder))
+        came = [_came(home.store, entry) for entry in entries]
+        if entries and all(then and now - then > _ABANDONED for then in came):
+            old[folder] = entries
+    still = set(_unnamed_imports(home))  # what was published meanwhile is no longer unnamed
+    for folder, entries in old.items():
+        if folder in still:
+            yield from ((folder, entry) for entry in entries)
+
+
+def _came(store: Store, entry: Stat) -> float:
+    """When an entry came to where it is. Moved and linked files keep the time of modification that they had elsewhere."""
+    if "local_path" not in store.capabilities:
+        return entry.modified
+    try:
+        found = store.local_path(entry.key).lstat()
+    except OSError:
+        return 0.0
+    return max(found.st_ctime, found.st_mtime)
 
 
 def _prune_empty(home: Home, *, dry_run: bool) -> Iterator[Finding]:
