@@ -10,10 +10,10 @@ from typing import Any
 
 import attrs
 
-_JOB_VARIABLES = (  # job id, restart count
-    ("SLURM_JOB_ID", "SLURM_RESTART_COUNT"),
-    ("LSB_JOBID", "LSB_REQUEUE_COUNT"),
-    ("PBS_JOBID", "PBS_RESTART_COUNT"),
+_JOB_VARIABLES = (  # job id, restart count, cluster, index in an array
+    ("SLURM_JOB_ID", "SLURM_RESTART_COUNT", "SLURM_CLUSTER_NAME", "SLURM_ARRAY_TASK_ID"),
+    ("LSB_JOBID", "LSB_REQUEUE_COUNT", "", "LSB_JOBINDEX"),
+    ("PBS_JOBID", "PBS_RESTART_COUNT", "", ""),  # the id names server and index
 )
 
 
@@ -30,6 +30,8 @@ class Owner:
         user: who runs it.
         job: the scheduler's job id; "" outside of one.
         restart: how many times the scheduler has requeued that job.
+        cluster: the cluster that counts the job ids; "" where the scheduler names none.
+        array: the job's index in an array; "" outside of one, or where the id says it.
     """
 
     host: str
@@ -40,14 +42,17 @@ class Owner:
     user: str = ""
     job: str = ""
     restart: int = 0
+    cluster: str = ""
+    array: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The owner as plain JSON."""
         return attrs.asdict(self)
 
     @classmethod
-    def from_dict(cls, doc: Mapping[str, Any]) -> Owner:
+    def from_dict(cls, claimed: object) -> Owner:
         """The owner that a claim names; what is missing or malformed is unknown."""
+        doc: Mapping[str, Any] = claimed if isinstance(claimed, Mapping) else {}
 
         def text(name: str) -> str:
             value = doc.get(name, "")
@@ -66,6 +71,8 @@ class Owner:
             text("user"),
             text("job"),
             number("restart"),
+            text("cluster"),
+            text("array"),
         )
 
 
@@ -117,11 +124,12 @@ def _user() -> str:
 
 def this_owner() -> Owner:
     """This process."""
-    job, restart = "", 0
-    for id_variable, count_variable in _JOB_VARIABLES:
+    job, restart, cluster, array = "", 0, "", ""
+    for id_variable, count_variable, cluster_variable, array_variable in _JOB_VARIABLES:
         if found := os.environ.get(id_variable):
             count = os.environ.get(count_variable, "")
-            job, restart = found, int(count) if count.isdigit() else 0
+            job, restart = found, int(count) if count.isdecimal() else 0
+            cluster, array = os.environ.get(cluster_variable, ""), os.environ.get(array_variable, "")
             break
     return Owner(
         host=platform.node(),
@@ -132,6 +140,8 @@ def this_owner() -> Owner:
         user=_user(),
         job=job,
         restart=restart,
+        cluster=cluster,
+        array=array,
     )
 
 
@@ -142,7 +152,8 @@ def known_dead(owner: Owner, me: Owner) -> str:
     the same PID namespace, has no such process, a zombie, or another process of that number. Permission denied means
     alive.
     """
-    if owner.job and owner.job == me.job and me.restart > owner.restart:
+    same_job = bool(owner.job) and (owner.cluster, owner.job, owner.array) == (me.cluster, me.job, me.array)
+    if same_job and me.restart > owner.restart:
         return f"job {owner.job} was requeued (restart {me.restart})"
     same_kernel = bool(owner.boot and owner.namespace) and (
         (owner.host, owner.boot, owner.namespace) == (me.host, me.boot, me.namespace)
@@ -153,7 +164,7 @@ def known_dead(owner: Owner, me: Owner) -> str:
         os.kill(owner.pid, 0)
     except ProcessLookupError:
         return f"process {owner.pid} on {owner.host} is gone"
-    except OSError:
+    except (OSError, OverflowError):
         return ""
     state, birth = _process_stat(owner.pid)
     if state in ("Z", "X"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,6 +14,7 @@ from molexp._record.context import RunContext
 from molexp._record.events import claim_events
 from molexp._record.finding import Finder
 from molexp._record.fold import SCHEMA
+from molexp._record.identity import Owner
 from molexp._record.reading import read_edits
 from molexp._record.shelf import Shelf
 from molexp._values.documents import check_schema, encode_line
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 _FIRST_LOOK = 0.02  # seconds between looks at a run that is waited for, growing to _LAST_LOOK
 _LAST_LOOK = 1.0
+_MOMENT = 1.0  # seconds
+_MADE_UP = re.compile(r"\d{8}-\d{6}-\d{6}-[0-9a-f]{8}")
 
 
 def start(
@@ -80,7 +84,32 @@ def _claim(run: Run, fresh: bool, deadline: float, if_succeeded: str, untried: b
         except KeyExistsError:
             untried = False  # somebody else was first
             continue
-        return Attempt(home.store, process, run.path, number, claim, log)
+        attempt = Attempt(home.store, process, run.path, number, claim, log)
+        if untried and not _is_new(run):
+            _refuse_deleted(run, attempt)
+        return attempt
+
+
+def _refuse_deleted(run: Run, attempt: Attempt) -> None:
+    """End an attempt that was claimed without a look at the run, if that was deleted since it was created."""
+    try:
+        deleted = read_edits(run.home.store, run.path).deleted
+    except BaseException:
+        attempt.finish(RunStatus.FAILED, reason="whether the run was deleted could not be read")
+        raise
+    if deleted:
+        attempt.finish(RunStatus.CANCELLED, reason="the run was deleted")
+        raise NotFoundError("run", run.path, hint="It was deleted.")
+
+
+def _is_new(run: Run) -> bool:
+    """Whether nobody else can know of a run yet: its id was made up a moment ago."""
+    if not _MADE_UP.fullmatch(run.id):
+        return False
+    try:
+        return 0 <= time.time() - parse_time(run.definition()["created_at"]).timestamp() < _MOMENT
+    except (KeyError, TypeError, ValueError):
+        return False
 
 
 def _next_attempt(run: Run, deadline: float, if_succeeded: str) -> int:
@@ -114,9 +143,9 @@ def _next_attempt(run: Run, deadline: float, if_succeeded: str) -> int:
 
 
 def _busy(path: str, number: int, head: dict[str, Any]) -> RunBusyError:
-    owner = head.get("owner") or {}
+    owner = Owner.from_dict(head.get("owner"))
     try:
         age = max(0.0, time.time() - parse_time(head["started_at"]).timestamp())
-    except (KeyError, ValueError):
+    except (KeyError, TypeError, ValueError, AttributeError):
         age = 0.0
-    return RunBusyError(path, attempt=number, host=str(owner.get("host", "")), pid=int(owner.get("pid", 0)), age=age)
+    return RunBusyError(path, attempt=number, host=owner.host, pid=owner.pid, age=age)

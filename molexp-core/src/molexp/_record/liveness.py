@@ -22,6 +22,8 @@ from molexp._values.status import RunStatus
 from molexp.contracts import Store
 from molexp.errors import KeyNotFoundError, RecordError, StoreError
 
+_FOREVER = 1e9  # seconds; no lease is that long
+
 
 def seconds_from_environment(variable: str, default: float) -> float:
     """A time in seconds that an environment variable sets.
@@ -78,7 +80,7 @@ class Observer:
 
     def judge(self, path: str, facts: AttemptFacts) -> Verdict:
         """Judge the owner of a run's newest attempt, which has no end."""
-        owner = Owner.from_dict(claimed if isinstance(claimed := facts.head.get("owner"), dict) else {})
+        owner = Owner.from_dict(facts.head.get("owner"))
         if owner.pid == self.me.pid and owner == self.me:
             return Verdict("", 0.0)
         if how := known_dead(owner, self.me):
@@ -130,8 +132,21 @@ class Observer:
             self.store.delete(keys.lease(path, attempt))
 
     def _time_to_live(self, facts: AttemptFacts) -> float:
+        """Seconds of silence that count as death: this process's, else the claim's, but never less than two beats.
+
+        A claim whose own time-to-live is shorter than its beat is taken at its word.
+        """
         lease = facts.head.get("lease")
-        claimed = lease.get("ttl") if isinstance(lease, dict) else None
-        return seconds_from_environment(
-            "MOLEXP_LEASE_TTL", float(claimed) if isinstance(claimed, int | float) else self.store.lease_ttl
-        )
+        claimed, beat = _seconds(lease, "ttl"), _seconds(lease, "beat")
+        ttl = seconds_from_environment("MOLEXP_LEASE_TTL", claimed or self.store.lease_ttl)
+        if beat <= claimed and ttl < 2 * beat:
+            return 3 * beat
+        return ttl
+
+
+def _seconds(lease: object, name: str) -> float:
+    """What a claim says of its lease; 0.0 if that is missing or no positive time."""
+    value = lease.get(name) if isinstance(lease, dict) else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return 0.0
+    return float(value) if 0 < value < _FOREVER else 0.0

@@ -19,7 +19,7 @@ from molexp._record.reports import Finding, Report
 from molexp._values.documents import decode_object, encode_pretty
 from molexp._values.ids import check_id
 from molexp.contracts import Stat, Store
-from molexp.errors import CorruptRecordError, KeyNotFoundError, MolexpError, NotFoundError
+from molexp.errors import CorruptRecordError, KeyNotFoundError, MolexpError, NotFoundError, StoreError
 
 if TYPE_CHECKING:
     from molexp._record.fold import RunState
@@ -141,21 +141,35 @@ def _prune_empty(home: Home, *, dry_run: bool) -> Iterator[Finding]:
         yield Finding(folder, what, "" if dry_run else "removed")
 
 
-def _entries(store: Store, prefix: str) -> Iterator[Stat]:
-    """What lies below `prefix`; a link to a folder is one entry, for what is in that folder is somebody else's."""
+def _entries(store: Store, prefix: str, unreadable: dict[str, str] | None = None) -> Iterator[Stat]:
+    """What lies below `prefix`; a link to a folder is one entry, for what is in that folder is somebody else's.
+
+    Args:
+        store: the store.
+        prefix: a folder.
+        unreadable: filled with the folders that cannot be read; without it, they are errors.
+    """
     if "local_path" not in store.capabilities:
         yield from store.list(prefix)
         return
     waiting = [prefix]
     while waiting:
-        listing = store.children(at := waiting.pop())
+        at = waiting.pop()
+        try:
+            listing = store.children(at)
+        except StoreError as error:
+            if unreadable is None:
+                raise
+            unreadable[at] = str(error)
+            continue
         yield from listing.entries
         for name in listing.folders:
-            path = store.local_path(f"{at}/{name}")
+            key = f"{at}/{name}" if at else name
+            path = store.local_path(key)
             if path.is_symlink():
-                yield Stat(f"{at}/{name}", 0, "", path.lstat().st_mtime)
+                yield Stat(key, 0, "", path.lstat().st_mtime)
             else:
-                waiting.append(f"{at}/{name}")
+                waiting.append(key)
 
 
 def _unnamed_imports(home: Home) -> Iterator[str]:
@@ -180,7 +194,7 @@ def _named_data(store: Store, folder: str, problems: dict[str, str]) -> set[str]
             continue
         try:
             named.add(str(decode_object(store.read(entry.key), entry.key).get("key")))
-        except (CorruptRecordError, KeyNotFoundError) as error:
+        except (CorruptRecordError, StoreError) as error:
             problems[entry.key] = str(error)
     return None if problems else named
 
@@ -199,13 +213,32 @@ def check(home: Home, *, repair: bool) -> Report:
         home.materialize()  # refuses what a newer MolExp made
     # the files are listed before the records are read: what a record that comes later names is not looked for
     seen = _walk(home)
-    for path in run_paths(home):
+    findings += [Finding(folder, reason) for folder, reason in seen.unreadable.items()]
+    for path in _readable_runs(home, findings):
         runs += 1
-        findings += _check_run(home, path, seen.payloads.pop(path, ()), repair)
+        try:
+            findings += _check_run(home, path, seen.payloads.pop(path, ()), repair)
+        except Exception as error:  # noqa: BLE001 - whatever a malformed record makes of it, the others are looked at
+            findings.append(Finding(keys.folder(path), f"it cannot be checked ({type(error).__name__}: {error})"))
     for folder, found in seen.data.items():
         findings += _check_data(home, folder, found)
     findings += [Finding(key, "a foreign file; it is ignored") for key in sorted(seen.foreign)]
     return Report("fsck", tuple(findings), {"runs": runs, "findings": len(findings)})
+
+
+def _readable_runs(home: Home, findings: list[Finding]) -> Iterator[str]:
+    """As `run_paths`; a folder that cannot be read is a finding."""
+    level = [""]
+    for _ in range(_DEPTH_OF_RUNS):
+        below = []
+        for path in level:
+            try:
+                below += [f"{path}/{name}" if path else name for name in member_ids(home, path)]
+            except StoreError as error:
+                if not any(finding.key == keys.members(path) for finding in findings):
+                    findings.append(Finding(keys.members(path), str(error)))
+        level = below
+    yield from level
 
 
 def _check_run(home: Home, path: str, payloads: Iterable[str], repair: bool) -> list[Finding]:
@@ -215,7 +248,7 @@ def _check_run(home: Home, path: str, payloads: Iterable[str], repair: bool) -> 
     except NotFoundError:
         return [Finding(folder, "a folder without a run")]
     except MolexpError as error:
-        return [Finding(keys.document(path), str(error))]
+        return [Finding(getattr(error, "key", "") or keys.document(path), str(error))]
     found = []
     for key, reason in state.problems.items():
         done = ""
@@ -235,6 +268,9 @@ def _check_run(home: Home, path: str, payloads: Iterable[str], repair: bool) -> 
             size = home.store.stat(key).size
         except KeyNotFoundError:
             found.append(Finding(key, f"the bytes of asset {record.get('id')} are gone"))
+            continue
+        except StoreError as error:  # no key at all, or nothing that may be looked at
+            found.append(Finding(key, f"the bytes of asset {record.get('id')} are out of reach: {error}"))
             continue
         if record.get("size") is not None and size != record["size"] and state.attempts[-1].ended:
             found.append(Finding(key, f"{size} bytes, and its record says {record['size']}"))
@@ -282,17 +318,23 @@ class _Seen:
         payloads: of runs, by their paths.
         data: what was imported, by the folder of its name; names without anything imported, too.
         foreign: what is no part of the layout.
+        unreadable: folders that cannot be looked into, and why.
     """
 
     payloads: defaultdict[str, list[str]] = attrs.field(factory=lambda: defaultdict(list))
     data: defaultdict[str, list[str]] = attrs.field(factory=lambda: defaultdict(list))
     foreign: list[str] = attrs.field(factory=list)
+    unreadable: dict[str, str] = attrs.field(factory=dict)
 
 
 def _walk(home: Home) -> _Seen:
     """Every key of the store, sorted by what it is."""
     seen = _Seen()
-    for entry in home.store.list():
+    try:
+        entries = list(home.store.list())
+    except StoreError:  # folder by folder, then
+        entries = list(_entries(home.store, "", seen.unreadable))
+    for entry in entries:
         path, rest = _split(entry.key)
         depth = path.count("/") + 1 if path else 0
         if depth < _DEPTH_OF_RUNS and (match := _DATA.fullmatch(rest)) and _is_id(match[1]):
