@@ -51,7 +51,12 @@ def read_attempts(store: Store, run_folder: str, cover: dict[str, int] | None = 
     sizes = {entry.key.rpartition("/")[2]: entry.size for entry in listing.entries}
     if cover is not None:
         cover.update((name, size) for name, size in sizes.items() if _ATTEMPT.fullmatch(name))
-    return [_read_attempt(store, run_folder, number, sizes, listing) for number in attempt_numbers(listing)]
+    attempts = [_read_attempt(store, run_folder, number, sizes, listing) for number in attempt_numbers(listing)]
+    if cover is not None:
+        # whoever can read what could not be read here knows more, however small it is
+        broken = {attempt.problem_key.rpartition("/")[2] for attempt in attempts if attempt.problem}
+        cover.update((name, 0) for name in broken & cover.keys())
+    return attempts
 
 
 def read_attempt(store: Store, run_folder: str, number: int) -> AttemptFacts:
@@ -64,9 +69,8 @@ def read_attempt(store: Store, run_folder: str, number: int) -> AttemptFacts:
 def _read_attempt(
     store: Store, run_folder: str, number: int, sizes: Mapping[str, int], listing: Listing
 ) -> AttemptFacts:
-    problem = ""
+    problem, key = "", end_key(run_folder, number)
     if f"{number}.end.json" in sizes:
-        key = end_key(run_folder, number)
         try:
             end = decode_object(store.read(key), key)
             return _of_end(end, number, _late(store, run_folder, number, listing, end.get("folded")))
@@ -74,7 +78,7 @@ def _read_attempt(
             problem = str(error)
     facts = _of_events(store, run_folder, number, listing)
     if problem:
-        facts.ended, facts.status, facts.problem = True, RunStatus.INTERRUPTED, problem
+        facts.ended, facts.status, facts.problem, facts.problem_key = True, RunStatus.INTERRUPTED, problem, key
     return facts
 
 
@@ -86,10 +90,11 @@ def _late(store: Store, run_folder: str, number: int, listing: Listing, folded: 
     """Bytes of events that an end did not fold, by key: they came after it."""
     if not isinstance(folded, dict):
         return {}
+    folded = {name: count for name, count in folded.items() if isinstance(count, int)}
     late = {}
     for entry in listing.entries:
         counted = folded.get(f"{number}.jsonl")
-        if isinstance(counted, int) and entry.key == claim_key(run_folder, number) and entry.size > counted:
+        if counted is not None and entry.key == claim_key(run_folder, number) and entry.size > counted:
             late[entry.key] = entry.size - counted
     for folder in (str(number), f"{number}.s"):
         if folder not in listing.folders:
@@ -119,7 +124,8 @@ def _of_events(store: Store, run_folder: str, number: int, listing: Listing) -> 
         contents.add(event)
     bad += _fold_writers(store, f"{run_folder}/executions", number, listing, contents, folded)
     facts = AttemptFacts(number, dict(head, folded=folded), contents, RunStatus.RUNNING, False)
-    facts.problem = f"{bad} events cannot be read" if bad else ""
+    if bad:
+        facts.problem, facts.problem_key = f"{bad} events cannot be read", key
     return facts
 
 

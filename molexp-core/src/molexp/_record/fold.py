@@ -73,6 +73,7 @@ class AttemptFacts:
         ended: whether its end stands.
         late: bytes of events that its end did not fold, by key: they came after it.
         problem: what could not be read of it.
+        problem_key: the file that the problem is in.
     """
 
     number: int
@@ -82,6 +83,7 @@ class AttemptFacts:
     ended: bool
     late: dict[str, int] = attrs.field(factory=dict)
     problem: str = ""
+    problem_key: str = ""
 
     def history(self) -> dict[str, Any]:
         """Its entry in ``execution_history``."""
@@ -202,7 +204,7 @@ def fold_run(
             results = {}
         results |= attempt.contents.results
         if attempt.problem:
-            problems[f"attempt {attempt.number}"] = attempt.problem
+            problems[attempt.problem_key] = attempt.problem
     if ordered:
         status = ordered[-1].status
     else:

@@ -115,6 +115,12 @@ def hints_of(store: Store, journal: str, start: int) -> Hints:
     return Hints(frozenset(announced), frozenset(withdrawn), start + length)
 
 
+def hint_of(key: str) -> str:
+    """The key that a hint's own key, on storage without append, announces; "" for a foreign one."""
+    parts = key.removeprefix(keys.HINTS + "/").split("/", 2)
+    return parts[2] if len(parts) == 3 and _is_key(parts[2]) else ""
+
+
 def _keys(line: Mapping[str, Any], name: str) -> set[str]:
     found = line.get(name)
     return {key for key in found if _is_key(key)} if isinstance(found, list) else set()

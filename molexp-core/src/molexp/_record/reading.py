@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from molexp._record import keys
-from molexp._record.attempts import attempt_numbers, read_attempts, read_claim
+from molexp._record.attempts import attempt_numbers, end_key, read_attempts, read_claim
 from molexp._record.fold import Edits, RunState, fold_run
 from molexp._record.liveness import Observer
 from molexp._values.documents import decode_object, encode_pretty
@@ -18,15 +18,20 @@ from molexp.errors import CorruptRecordError, KeyNotFoundError, NotFoundError, S
 _EDIT = re.compile(r"[a-z0-9][a-z0-9._-]*\.json")  # not the copies that file synchronisers make of conflicts
 
 
+def edit_keys(store: Store, path: str) -> list[str]:
+    """The keys of the edits of the entity at `path`, in the order in which they count."""
+    entries = store.children(keys.below(path, "edits")).entries
+    return sorted(entry.key for entry in entries if _EDIT.fullmatch(entry.key.rpartition("/")[2]))
+
+
 def read_edits(
     store: Store, path: str, problems: dict[str, str] | None = None, cover: dict[str, int] | None = None
 ) -> Edits:
     """The edits of the entity at `path`, folded in the order of their ids."""
     edits = Edits()
-    listing = store.children(keys.below(path, "edits"))
-    if not listing.entries:
+    names = edit_keys(store, path)
+    if not names:
         return edits
-    names = [entry.key for entry in listing.entries if _EDIT.fullmatch(entry.key.rpartition("/")[2])]
     if cover is not None:
         cover.update((f"edits/{key.rpartition('/')[2]}", 0) for key in names)
     for key, data in zip(names, store.read_many(names), strict=True):
@@ -84,6 +89,7 @@ def read_run(store: Store, path: str, observer: Observer | None) -> RunState:
         if not older.ended:  # its end was lost; a newer attempt could only be claimed because it stood
             older.status = RunStatus.INTERRUPTED
             older.problem = older.problem or "its end is missing"
+            older.problem_key = older.problem_key or end_key(keys.folder(path), older.number)
     state = fold_run(definition, attempts, read_edits(store, path, problems, cover), problems)
     if settled:
         cover.setdefault(f"{attempts[-1].number}.end.json", 0)

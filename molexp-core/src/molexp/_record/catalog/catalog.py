@@ -193,9 +193,12 @@ class Catalog:
         _check_limit(limit)
         self._refresh()
         clauses, values = ["1"], list[Any]()
-        if experiment is not None and "/" in experiment:
-            project, experiment = experiment.split("/", 1)
-        for column, wanted in (("project", project), ("experiment", experiment)):
+        above, slash, experiment_id = experiment.rpartition("/") if experiment is not None else ("", "", None)
+        for column, wanted in (
+            ("project", project),
+            ("project", above if slash else None),
+            ("experiment", experiment_id),
+        ):
             if wanted is not None:
                 clauses.append(f"{column} = ?")
                 values.append(wanted)
@@ -212,7 +215,8 @@ class Catalog:
             if wanted_tags <= set(row.tags)
             and all(_matches(row.parameters, name, value) for name, value in (params or {}).items())
         ]
-        rows = self._still_there(rows)
+        gone = self._gone(row.path for row in rows)
+        rows = [row for row in rows if row.path not in gone]
         if sort is not None:
             rows = _sorted(rows, sort)
         return Rows(rows[:limit], _describe_run, RUN_COLUMNS)
@@ -244,9 +248,11 @@ class Catalog:
             if wanted is not None:
                 clauses.append(f"{column} = ?")
                 values.append(wanted)
-        sql = f"SELECT record FROM assets WHERE {' AND '.join(clauses)} ORDER BY created_at, id LIMIT ?"  # noqa: S608 - constants
-        found = self._home.index.select(sql, [*values, -1 if limit is None else limit])
-        return Rows([self._home.library.asset(decode(record, "index")) for (record,) in found], _describe_asset)
+        sql = f"SELECT owner, record FROM assets WHERE {' AND '.join(clauses)} ORDER BY created_at, id"  # noqa: S608 - constants
+        rows = self._home.index.select(sql, values)
+        gone = self._gone({owner for owner, _ in rows})
+        found = [record for owner, record in rows if owner not in gone][:limit]
+        return Rows([self._home.library.asset(decode(record, "index")) for record in found], _describe_asset)
 
     @_from_a_sound_index
     def unreadable(self) -> Mapping[str, str]:
@@ -277,24 +283,23 @@ class Catalog:
 
     def _snapshot(self) -> dict[str, Any]:
         rows = {path: decode(data, path) for path, data in self._home.index.select("SELECT path, document FROM runs")}
-        assets = {key: decode(data, key) for key, data in self._home.index.select("SELECT id, record FROM assets")}
+        assets = {
+            f"{owner}: {key}" if owner else key: decode(data, key)
+            for owner, key, data in self._home.index.select("SELECT owner, id, record FROM assets")
+        }
         return {**rows, **assets}
 
     def _refresh(self) -> None:
         if self._home.exists():
             Refresher(self._home, self._home.index).refresh()
 
-    def _still_there(self, rows: list[RunRow]) -> list[RunRow]:
-        """Rows whose files are there, where looking is cheap: what was removed by hand is not an answer."""
+    def _gone(self, paths: Iterable[str]) -> set[str]:
+        """Those of some runs and scopes that are not there, where looking is cheap: removed by hand, just now."""
         store = self._home.store
         if "local_path" not in store.capabilities:
-            return rows
-        gone = [row.path for row in rows if not store.exists(keys.document(row.path))]
-        if not gone:
-            return rows
-        entries, missing = Refresher(self._home, self._home.index).fold(gone)
-        self._home.index.apply(entries, gone=missing)
-        return [row for row in rows if row.path not in missing]
+            return set()
+        gone = {path for path in paths if not store.exists(keys.document(path))}
+        return Refresher(self._home, self._home.index).look_again(gone) if gone else gone
 
 
 def _check_limit(limit: int | None) -> None:

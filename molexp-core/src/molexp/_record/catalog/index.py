@@ -10,16 +10,18 @@ import os
 import platform
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from typing import Any
+from weakref import WeakSet
 
 import attrs
 
+from molexp._record import keys
 from molexp._values.documents import decode, encode
 
-VERSION = 3
+VERSION = 4
 BORN = "token:"
 """Begins the name in a cover that stands for the run's definition: which run it is, not what has become of it."""
 
@@ -42,7 +44,9 @@ CREATE TABLE IF NOT EXISTS assets (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS assets_by_owner ON assets (owner);
 CREATE INDEX IF NOT EXISTS assets_by_name ON assets (name);
-CREATE TABLE IF NOT EXISTS problems (owner TEXT, key TEXT, reason TEXT, PRIMARY KEY (owner, key)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS problems (
+    owner TEXT, key TEXT, reason TEXT, stamp TEXT, PRIMARY KEY (owner, key)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS folders (key TEXT PRIMARY KEY, stamp TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS sightings (attempt TEXT PRIMARY KEY, version TEXT, boot TEXT, first REAL) WITHOUT ROWID;
 """
@@ -50,12 +54,16 @@ _NAMES = ("meta", "journals", "pending", "runs", "assets", "problems", "folders"
 
 
 def cache_folder() -> str:
-    """Where indexes lie: ``MOLEXP_CACHE_DIR``, else the user's cache folder."""
+    """Where indexes lie: ``MOLEXP_CACHE_DIR``, else the user's cache folder; "" where the user has none."""
     if found := os.environ.get("MOLEXP_CACHE_DIR"):
         return found
     from platformdirs import user_cache_dir
 
-    return user_cache_dir("molexp", appauthor=False)
+    try:
+        found = user_cache_dir("molexp", appauthor=False)
+    except (OSError, RuntimeError):  # neither HOME nor an entry in the password database, as in some containers
+        return ""
+    return found if os.path.isabs(found) else ""
 
 
 @attrs.define
@@ -64,19 +72,26 @@ class RunEntry:
 
     Attributes:
         path: the run's or scope's path.
-        document: ``run.json`` as it would be written.
+        document: ``run.json`` as it would be written; None for a run that was deleted or cannot be read.
         open: whether its newest attempt has no end.
         cover: the files it was folded from, with their sizes.
         assets: records of its assets.
-        problems: what could not be read.
+        problems: what could not be read: key to reason.
+        stamps: what the keys among the problems looked like.
     """
 
     path: str
     document: dict[str, Any] | None
     open: bool
-    cover: dict[str, int]
-    assets: list[dict[str, Any]]
-    problems: dict[str, str]
+    cover: dict[str, int] = attrs.field(factory=dict)
+    assets: list[dict[str, Any]] = attrs.field(factory=list)
+    problems: dict[str, str] = attrs.field(factory=dict)
+    stamps: dict[str, str] = attrs.field(factory=dict)
+
+    @classmethod
+    def unreadable(cls, path: str, key: str, reason: object) -> RunEntry:
+        """A run of which nothing is known but why."""
+        return cls(path, None, False, problems={key: str(reason)})
 
 
 class Index:
@@ -84,13 +99,13 @@ class Index:
 
     def __init__(self, workspace: str, url: str) -> None:
         self._path = ""
-        if workspace and not url.startswith("memory:"):
+        if workspace and not url.startswith("memory:") and (folder := cache_folder()):
             place = sha256(url.encode()).hexdigest()[:16]
-            self._path = os.path.join(cache_folder(), platform.node() or "host", f"{workspace}-{place}.sqlite3")
-        self._lock = threading.RLock()
+            self._path = os.path.join(folder, platform.node() or "host", f"{workspace}-{place}.sqlite3")
+        self.lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
-        self._pid = 0
         self._discarded = False
+        _ALIVE.add(self)
 
     # ------------------------------------------------------------------------------------------------------ connection
 
@@ -105,15 +120,22 @@ class Index:
 
     def close(self) -> None:
         """Close the file."""
-        with self._lock:
-            if self._connection is not None and self._pid == os.getpid():
+        with self.lock:
+            if self._connection is not None:
                 self._connection.close()
             self._connection = None
 
+    def forget(self) -> None:
+        """Let go of the parent's connection, in a child after a fork; it must be neither used nor closed there."""
+        if self._connection is not None:
+            if self._connection.in_transaction:  # SQLite would wait in vain for what this process seems to have locked
+                self._path = ""
+            _keep_for_ever(self._connection)
+            self._connection = None
+
     def _connect(self) -> sqlite3.Connection:
-        if self._connection is None or self._pid != os.getpid():  # a connection must not cross a fork
+        if self._connection is None:
             self._connection = self._open()
-            self._pid = os.getpid()
         return self._connection
 
     def _open(self) -> sqlite3.Connection:
@@ -133,20 +155,22 @@ class Index:
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """All or nothing, one writer at a time."""
-        with self._lock:
+        with self.lock:
             connection = self._connect()
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
             except BaseException:
-                with suppress(sqlite3.Error):  # what went wrong first is what matters
-                    connection.rollback()
+                if connection is self._connection:  # and not the parent's, in a child that was forked in between
+                    with suppress(sqlite3.Error):  # what went wrong first is what matters
+                        connection.rollback()
                 raise
-            connection.commit()
+            if connection is self._connection:
+                connection.commit()
 
     def discard(self) -> None:
         """Start anew: what was there is no index, or no longer there; the second time, in memory."""
-        with self._lock:
+        with self.lock:
             self.close()
             if self._path:
                 with suppress(OSError):
@@ -157,7 +181,7 @@ class Index:
 
     def select(self, sql: str, values: Iterable[Any] = ()) -> list[tuple[Any, ...]]:
         """Rows of a query."""
-        with self._lock:
+        with self.lock:
             return self._connect().execute(sql, tuple(values)).fetchall()
 
     # ------------------------------------------------------------------------------------------------------- what is seen
@@ -179,9 +203,14 @@ class Index:
         """Runs whose newest attempt had no end."""
         return {path for (path,) in self.select("SELECT path FROM runs WHERE open = 1")}
 
-    def run_paths(self) -> set[str]:
-        """Every run."""
-        return {path for (path,) in self.select("SELECT path FROM runs")}
+    def owners(self) -> set[str]:
+        """Every run and scope that something is known of."""
+        sql = "SELECT path FROM runs UNION SELECT owner FROM assets UNION SELECT owner FROM problems"
+        return {path for (path,) in self.select(sql)}
+
+    def doubts(self) -> list[tuple[str, str, str]]:
+        """Owners of what could not be read, its keys, and what those looked like."""
+        return [(owner, key, stamp) for owner, key, stamp in self.select("SELECT owner, key, stamp FROM problems")]
 
     def folders(self) -> dict[str, str]:
         """Folders that were listed, with what they looked like then."""
@@ -219,6 +248,7 @@ class Index:
         entries: Iterable[RunEntry],
         *,
         gone: Iterable[str] = (),
+        exists: Callable[[str], bool] | None = None,
         journals: Mapping[str, int] | None = None,
         settled: Iterable[tuple[str, str]] = (),
         pending: Iterable[tuple[str, str]] = (),
@@ -232,6 +262,18 @@ class Index:
         With `anew` everything was read: what is said here replaces what was known of journals and folders, and every
         row that it meets. What another process has taken in meanwhile was announced after our look at the journals, and
         is read again.
+
+        Args:
+            entries: what is true of runs and scopes.
+            gone: runs and scopes that are not there.
+            exists: asked again about each of those, now that no other process of this user can take one in.
+            journals: how far each journal was read.
+            settled: announced keys that were there.
+            pending: announced keys that were not.
+            withdrawn: keys that were announced as a guess and will not be created.
+            read_from: how far the journals had been read before.
+            folders: what folders looked like; "" for those that nobody needs to look at again.
+            anew: see above.
         """
         with self.transaction() as connection:
             if anew:
@@ -239,10 +281,10 @@ class Index:
                     connection.execute(f"DELETE FROM {table}")  # noqa: S608 - one of these
                 connection.execute("INSERT OR REPLACE INTO meta VALUES ('complete', '1')")
             for path in gone:
-                _remove(connection, path)
+                if exists is None or not exists(path):
+                    _remove(connection, path)
             for entry in entries:
-                if anew or _covers(connection, entry):
-                    _insert(connection, entry)
+                _take_in(connection, entry, anew)
             for journal, key in withdrawn:
                 # Only where nobody has read on meanwhile: the key may have been announced again since.
                 connection.execute(
@@ -258,6 +300,40 @@ class Index:
             connection.executemany("INSERT OR IGNORE INTO pending VALUES (?, ?)", pending)
             connection.executemany("DELETE FROM pending WHERE journal = ? AND key = ?", settled)
             connection.executemany("INSERT OR REPLACE INTO folders VALUES (?, ?)", (folders or {}).items())
+            connection.execute("DELETE FROM folders WHERE stamp = ''")
+
+
+_ALIVE: WeakSet[Index] = WeakSet()
+_held = threading.local()
+
+
+def _before_fork() -> None:
+    """Wait until no thread is inside SQLite, whose own locks a child would inherit locked."""
+    _held.by_fork = sorted(_ALIVE, key=id)
+    for index in _held.by_fork:
+        index.lock.acquire()
+
+
+def _after_fork() -> None:
+    for index in _held.by_fork:
+        index.lock.release()
+    _held.by_fork = []
+
+
+def _after_fork_in_child() -> None:
+    for index in _held.by_fork:
+        index.forget()
+    _after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)
+
+
+def _keep_for_ever(connection: sqlite3.Connection) -> None:
+    import ctypes
+
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
 
 
 def is_busy(error: sqlite3.Error) -> bool:
@@ -281,18 +357,19 @@ def _prepare(path: str) -> sqlite3.Connection:
     return connection
 
 
-def _covers(connection: sqlite3.Connection, entry: RunEntry) -> bool:
-    """Whether an entry knows all that the row which it would replace knows."""
-    if entry.document is None:
-        return True
+def _take_in(connection: sqlite3.Connection, entry: RunEntry, anew: bool) -> None:
+    """Let an entry replace the row that it meets, if it knows all that the row knows."""
     row = connection.execute("SELECT cover FROM runs WHERE path = ?", (entry.path,)).fetchone()
-    if row is None:
-        return True
-    known: dict[str, int] = decode(row[0], entry.path)
-    born = [name for name in known if name.startswith(BORN)]
-    if born and not any(name in entry.cover for name in born):
-        return True  # another run by now, made anew under its id
-    return all(entry.cover.get(name, -1) >= size for name, size in known.items())
+    if not anew and row is not None and entry.cover:
+        known: dict[str, int] = decode(row[0], entry.path)
+        if not any(name in entry.cover for name in known if name.startswith(BORN)):
+            # Two runs that were made under one id, one after the other: whichever it is now, it is looked at again.
+            if entry.document is None:
+                return
+            entry.open = True
+        elif not all(entry.cover.get(name, -1) >= size for name, size in known.items()):
+            return
+    _insert(connection, entry)
 
 
 def _text(value: Any) -> str | None:
@@ -321,6 +398,9 @@ def _insert(connection: sqlite3.Connection, entry: RunEntry) -> None:
                 encode(entry.cover),
             ),
         )
+        if not entry.open and (history := document.get("execution_history")):
+            lease = keys.lease(entry.path, history[-1]["attempt"])
+            connection.execute("DELETE FROM sightings WHERE attempt = ?", (lease,))
     connection.executemany(
         "INSERT OR REPLACE INTO assets VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (
@@ -338,8 +418,8 @@ def _insert(connection: sqlite3.Connection, entry: RunEntry) -> None:
         ),
     )
     connection.executemany(
-        "INSERT OR REPLACE INTO problems VALUES (?, ?, ?)",
-        ((entry.path, key, reason) for key, reason in entry.problems.items()),
+        "INSERT OR REPLACE INTO problems VALUES (?, ?, ?, ?)",
+        ((entry.path, key, reason, entry.stamps.get(key, "")) for key, reason in entry.problems.items()),
     )
 
 

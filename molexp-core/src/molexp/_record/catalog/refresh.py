@@ -6,7 +6,6 @@ the run it belongs to is read; rows, journal offsets and pending hints change in
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
@@ -14,9 +13,9 @@ import attrs
 
 from molexp._record import keys
 from molexp._record.catalog.index import BORN, Index, RunEntry
-from molexp._record.definitions import member_ids
+from molexp._record.catalog.walking import OUTAGES, Found, Walker, looks_like
 from molexp._record.fold import RunState
-from molexp._record.journal import hints_of
+from molexp._record.journal import hint_of, hints_of
 from molexp._record.reading import read_run
 from molexp._values.documents import decode_object
 from molexp.errors import CorruptRecordError, KeyNotFoundError, NotFoundError, StoreError
@@ -33,7 +32,7 @@ class _News:
         offsets: how far each journal was read.
         announced: keys that may have been created.
         withdrawn: keys that were announced as a guess and will not be created.
-        vanished: whether a journal that was known is gone.
+        vanished: whether a journal that was known is gone, or shorter than it was.
     """
 
     offsets: dict[str, int] = attrs.field(factory=dict)
@@ -48,11 +47,16 @@ class Refresher:
     def __init__(self, home: Home, index: Index) -> None:
         self._home = home
         self._index = index
+        self._walker = Walker(home)
 
     # ---------------------------------------------------------------------------------------------------------- refresh
 
     def refresh(self) -> None:
-        """Take in everything that changed since the index was last brought up to date, by whomever."""
+        """Take in everything that changed since the index was last brought up to date, by whomever.
+
+        Raises:
+            UnavailableError, CredentialsError: the storage does not answer; nothing was taken in.
+        """
         known = self._index.journals()
         news = self._read_journals(known)
         if news.vanished or not self._index.complete:
@@ -61,39 +65,52 @@ class Refresher:
         waiting = (self._index.pending() | news.announced) - news.withdrawn
         settled = self._settled(waiting)  # before anything is read
         touched = {keys.owner_of(key) for _, key in waiting | news.withdrawn} | self._index.open_runs()
-        folders, found, gone = self._look_at_folders()
-        touched |= found
-        touched -= gone
-        if not (touched or gone or folders or news.offsets):
+        again = set()
+        for owner, key, stamp in self._index.doubts():
+            if not looks_like(stamp, self._walker.stamp(key)):
+                touched.add(owner)
+                again.add(key)
+        found = self._walker.changes(self._index.folders(), again)
+        gone = set[str]()
+        if found.listed:
+            owners = self._index.owners()
+            gone = {owner for owner in owners if found.lacks(owner)}
+            touched |= {path for path in found.members if path.count("/") == 2 and path not in owners}
+        touched = (touched | found.scopes) - gone
+        if not (touched or gone or found.stamps or news.offsets):
             return
-        entries, missing = self._fold(touched)
+        entries, missing = self._fold(touched, found)
         self._index.apply(
             entries,
             gone=gone | missing,
+            exists=self._exists,
             journals=news.offsets,
             settled=settled,
             pending=waiting - settled,
             withdrawn=news.withdrawn,
             read_from=known,
-            folders=folders,
+            folders=found.stamps,
         )
 
     def scan(self) -> dict[str, int]:
-        """Read every run and every scope's data; returns totals."""
+        """Read every run and every scope's data; returns totals.
+
+        Raises:
+            UnavailableError, CredentialsError: the storage does not answer; nothing was taken in.
+        """
         news = self._read_journals({})
         settled = self._settled(news.announced)
-        folders: dict[str, str] = {}
-        known = self._index.run_paths()  # before the walk: what another process adds meanwhile is not gone
-        paths = set(self._walk(folders))
-        entries, missing = self._fold(paths)
-        gone = (known - paths) | missing
+        owners = self._index.owners()  # before the walk: what another process adds meanwhile is not gone
+        found = self._walker.everything()
+        entries, missing = self._fold(found.members | {owner for owner in owners if not found.lacks(owner)}, found)
         self._index.apply(
             entries,
-            gone=gone,
+            gone={owner for owner in owners if found.lacks(owner)} | missing,
+            exists=self._exists,
             journals=news.offsets,
             settled=settled,
             pending=news.announced - settled,
-            folders=folders,
+            folders=found.stamps,
             anew=True,
         )
         return {
@@ -102,9 +119,11 @@ class Refresher:
             "unreadable": sum(len(entry.problems) for entry in entries),
         }
 
-    def fold(self, paths: Iterable[str]) -> tuple[list[RunEntry], set[str]]:
-        """What is true of runs and scopes now, and which of them are not there."""
-        return self._fold(paths)
+    def look_again(self, paths: Iterable[str]) -> set[str]:
+        """Read some runs and scopes anew, and return those of them that are not there."""
+        entries, missing = self._fold(paths, Found())
+        self._index.apply(entries, gone=missing, exists=self._exists)
+        return missing
 
     # --------------------------------------------------------------------------------------------------------- journals
 
@@ -116,8 +135,13 @@ class Refresher:
     def _is_there(self, key: str) -> bool:
         try:
             return self._home.store.exists(key)
+        except OUTAGES:
+            raise
         except StoreError:
             return False
+
+    def _exists(self, path: str) -> bool:
+        return self._is_there(keys.document(path))
 
     def _read_journals(self, known: Mapping[str, int]) -> _News:
         """What was announced since the journals were read up to `known`."""
@@ -127,12 +151,11 @@ class Refresher:
             for entry in store.list(keys.HINTS):
                 if entry.key not in known:
                     news.offsets[entry.key] = 1
-                    parts = entry.key.removeprefix(keys.HINTS + "/").split("/", 2)
-                    if len(parts) == 3:  # else it is foreign
-                        news.announced.add((entry.key, parts[2]))
-        names = set()
+                    if effect := hint_of(entry.key):  # else it is foreign
+                        news.announced.add((entry.key, effect))
+        sizes = {}
         for entry in store.children(keys.JOURNALS).entries:
-            names.add(entry.key)
+            sizes[entry.key] = entry.size
             start = known.get(entry.key, 0)
             if entry.size > start:
                 try:
@@ -142,114 +165,83 @@ class Refresher:
                 news.offsets[entry.key] = hints.end
                 news.announced.update((entry.key, key) for key in hints.announced)
                 news.withdrawn.update((entry.key, key) for key in hints.withdrawn)
-        news.vanished = any(name.startswith(keys.JOURNALS) and name not in names for name in known)
+        news.vanished = any(
+            name.startswith(keys.JOURNALS) and sizes.get(name, -1) < offset for name, offset in known.items()
+        )
         return news
-
-    # ------------------------------------------------------------------------------------------------------------ walking
-
-    def _walk(self, folders: dict[str, str]) -> Iterable[str]:
-        """Every scope and every run, by names alone."""
-        yield ""
-        for project in self._members("", folders):
-            yield project
-            for experiment in self._members(project, folders):
-                yield experiment
-                yield from self._members(experiment, folders)
-
-    def _members(self, path: str, folders: dict[str, str]) -> list[str]:
-        key = keys.members(path)
-        if stamp := self._stamp(key):
-            folders[key] = stamp  # before the listing, so that whatever comes during it is noticed next time
-        return [f"{path}/{name}" if path else name for name in member_ids(self._home, path)]
-
-    def _stamp(self, key: str) -> str:
-        """What a folder looks like, where that can be had for one stat."""
-        if "local_path" not in self._home.store.capabilities:
-            return ""
-        try:
-            found = os.stat(self._home.store.locate(key))
-        except OSError:
-            return "gone"
-        return f"{found.st_mtime_ns}-{found.st_ino}"
-
-    def _look_at_folders(self) -> tuple[dict[str, str], set[str], set[str]]:
-        """Folders that changed, and which of their runs and scopes came and went: deletions and copies by hand."""
-        known = self._index.folders()
-        changed = {key: stamp for key, stamp in known.items() if self._stamp(key) != stamp}
-        if not changed:
-            return {}, set(), set()
-        folders: dict[str, str] = {}
-        rows = self._index.run_paths()
-        here: set[str] = set()
-        for key in changed:
-            path = keys.owner_of(f"{key}/")
-            for member in self._members(path, folders):
-                here.add(member)
-                if member.count("/") < 2 and keys.members(member) not in known:
-                    here.update(self._members(member, folders))
-        here |= {
-            run
-            for member in list(here)
-            if member.count("/") == 1 and keys.members(member) not in known
-            for run in self._members(member, folders)
-        }
-        looked_at = {keys.owner_of(f"{key}/") for key in folders}
-        gone = {row for row in rows if row.rpartition("/")[0] in looked_at and row not in here}
-        gone |= {row for row in rows if self._above_is_gone(row, looked_at, here)}
-        return folders, here - rows, gone
-
-    @staticmethod
-    def _above_is_gone(row: str, looked_at: set[str], here: set[str]) -> bool:
-        project, experiment, _ = row.split("/")
-        above = f"{project}/{experiment}"
-        return ("" in looked_at and project not in here) or (project in looked_at and above not in here)
 
     # ------------------------------------------------------------------------------------------------------------ folding
 
-    def _fold(self, paths: Iterable[str]) -> tuple[list[RunEntry], set[str]]:
+    def _fold(self, paths: Iterable[str], found: Found) -> tuple[list[RunEntry], set[str]]:
+        """What is true of runs and scopes now, and which of them are not there."""
         entries: list[RunEntry] = []
         missing: set[str] = set()
         for path in sorted(paths):
-            entry = self._fold_run(path) if path.count("/") == 2 else self._fold_data(path)
+            is_run = path.count("/") == 2
+            entry = self._fold_run(path) if is_run else self._fold_data(path, found.problems.get(path, {}))
             if entry is None:
                 missing.add(path)
             else:
+                entry.stamps.update((key, self._walker.stamp(key)) for key in entry.problems)
                 entries.append(entry)
         return entries, missing
 
     def _fold_run(self, path: str) -> RunEntry | None:
+        document = keys.document(path)
         try:
             state = read_run(self._home.store, path, self._home.observer)
-        except NotFoundError:
-            return None
-        except CorruptRecordError as error:
-            return RunEntry(path, None, False, {}, [], {error.key: str(error)})
+        except OUTAGES:
+            raise
+        except NotFoundError as error:
+            if not self._is_there(document):
+                return None
+            return RunEntry.unreadable(path, document, error)  # a file of it vanished while it was read
+        except (CorruptRecordError, StoreError) as error:
+            return RunEntry.unreadable(path, error.key or document, error)
         except Exception as error:  # noqa: BLE001 - one record that nobody foresaw must not block the rest
-            return RunEntry(path, None, False, {}, [], {keys.document(path): f"{type(error).__name__}: {error}"})
-        if state.edits.deleted:
-            return None
+            return RunEntry.unreadable(path, document, f"{type(error).__name__}: {error}")
         last = state.attempts[-1] if state.attempts else None
-        is_open = last is not None and (not last.ended or bool(last.problem))  # what cannot be read is looked at again
         cover = {**state.cover, f"{BORN}{state.definition.get('token')}": 0}
-        return RunEntry(path, _row(state), is_open, cover, state.assets(), state.problems)
+        if state.edits.deleted:
+            return RunEntry(path, None, False, cover)
+        return RunEntry(path, _row(state), last is not None and not last.ended, cover, state.assets(), state.problems)
 
-    def _fold_data(self, scope: str) -> RunEntry:
+    def _fold_data(self, scope: str, problems: Mapping[str, str]) -> RunEntry | None:
         store = self._home.store
-        records: list[dict[str, object]] = []
-        problems: dict[str, str] = {}
+        entry = RunEntry(scope, None, False, problems=dict(problems))
         base = keys.below(scope, "data")
-        for folder in store.children(base).folders:
-            for file in store.children(f"{base}/{folder}").entries:
-                if not file.key.rpartition("/")[2].removesuffix(".json").isdigit():
-                    continue
-                try:
-                    record = decode_object(store.read(file.key), file.key)
-                except (CorruptRecordError, StoreError) as error:
-                    problems[file.key] = str(error)
-                    continue
-                if record.get("type") == "data":
-                    records.append(record)
-        return RunEntry(scope, None, False, {}, records, problems)
+        try:
+            folders = store.children(base).folders
+        except OUTAGES:
+            raise
+        except StoreError as error:
+            entry.problems[base] = str(error)
+            return entry
+        for folder in folders:
+            self._fold_versions(f"{base}/{folder}", entry)
+        return entry if entry.assets or entry.problems or self._exists(scope) else None
+
+    def _fold_versions(self, folder: str, entry: RunEntry) -> None:
+        store = self._home.store
+        try:
+            files = store.children(folder).entries
+        except OUTAGES:
+            raise
+        except StoreError as error:
+            entry.problems[folder] = str(error)
+            return
+        for file in files:
+            if not file.key.rpartition("/")[2].removesuffix(".json").isdigit():
+                continue
+            try:
+                record = decode_object(store.read(file.key), file.key)
+            except OUTAGES:
+                raise
+            except (CorruptRecordError, StoreError) as error:
+                entry.problems[file.key] = str(error)
+                continue
+            if record.get("type") == "data":
+                entry.assets.append(record)
 
 
 def _row(state: RunState) -> dict[str, object]:

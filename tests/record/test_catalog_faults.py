@@ -1,0 +1,370 @@
+"""What befalls files while they are indexed: removed by hand, broken, mended, locked, replaced; and forks in between."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+import molexp as me
+from molexp._record.catalog.index import RunEntry
+
+RUN = "projects/metals/experiments/cu/runs/one"
+
+
+@pytest.fixture
+def data(lab_exp, tmp_path):
+    """Two versions of data of an experiment, and one of its project."""
+    for version in (1, 2):
+        (tmp_path / "x").write_text(str(version))
+        lab_exp.data_assets.import_asset("d", tmp_path / "x")
+    lab_exp.project.data_assets.import_asset("d", tmp_path / "x")
+    return lab_exp
+
+
+def assets(ws):
+    return [(asset.scope, asset.version) for asset in ws.catalog.assets(kind="data")]
+
+
+# --------------------------------------------------------------------------------------------------------- removed by hand
+
+
+@pytest.mark.parametrize(
+    ("removed", "left"),
+    [
+        ("projects/metals/experiments/cu/data/d/1.json", [("metals/cu", 2), ("metals", 1)]),
+        ("projects/metals/experiments/cu/data/d", [("metals", 1)]),
+        ("projects/metals/experiments/cu/data", [("metals", 1)]),
+        ("projects/metals/experiments/cu", [("metals", 1)]),
+        ("projects/metals/experiments", [("metals", 1)]),
+        ("projects/metals/data", [("metals/cu", 1), ("metals/cu", 2)]),
+        ("projects/metals", []),
+        ("projects", []),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_data_removed_by_hand_is_noticed(lab, data, removed, left):
+    ws = lab.load()
+    assert assets(ws) == [("metals/cu", 1), ("metals/cu", 2), ("metals", 1)]
+    shutil.rmtree(lab.folder / removed, ignore_errors=True)
+    (lab.folder / removed).unlink(missing_ok=True)
+
+    assert assets(ws) == left
+    assert assets(lab.load()) == left
+    assert ws.catalog.verify().ok
+    ws.catalog.rebuild()
+    assert assets(ws) == left
+
+
+def test_data_of_a_project_that_was_removed_is_gone_for_rebuild_too(lab, data):
+    ws = lab.load()
+    assert assets(ws)
+    shutil.rmtree(lab.folder / "projects/metals")
+
+    ws.catalog.rebuild()
+    assert ws.home.index.owners() <= {""}
+    assert not [key for key in ws.home.index.folders() if "metals" in key]
+
+
+def test_data_restored_by_hand_is_noticed(lab, data, tmp_path):
+    ws = lab.load()
+    shutil.move(lab.folder / "projects/metals/data", tmp_path / "aside")
+    assert ("metals", 1) not in assets(ws)
+    shutil.move(tmp_path / "aside", lab.folder / "projects/metals/data")
+
+    assert ("metals", 1) in assets(ws)
+
+
+def test_a_limit_counts_what_is_there(lab, data):
+    ws = lab.load()
+    assert len(assets(ws)) == 3
+    shutil.rmtree(lab.folder / "projects/metals/experiments/cu")
+    # as if no folder showed it: the stamps are those of now
+    for key in ws.home.index.folders():
+        ws.home.index.apply([], folders={key: "gone"})
+
+    assert [asset.scope for asset in ws.catalog.assets(limit=1)] == ["metals"]
+
+
+# ------------------------------------------------------------------------------------------------------- broken and mended
+
+
+@pytest.mark.parametrize("key", [f"{RUN}/executions/1.end.json", f"{RUN}/run.json"])
+@pytest.mark.parametrize("ws", ["watching", "fresh"])
+def test_a_run_that_is_mended_in_place_is_looked_at_again(lab, lab_run, key, ws):
+    with lab_run.start() as ctx:
+        ctx.set_result("x", 1)
+    file = lab.folder / key
+    sound = file.read_bytes()
+    file.write_bytes(b"\x00" * 10_000)
+    claim = lab.folder / RUN / "executions/1.jsonl"
+    broken_claim, sound_claim = b"\x00" * 10_000, claim.read_bytes()
+    if key.endswith("run.json"):
+        claim.write_bytes(broken_claim)  # it repeats the definition
+    reader = lab.load()
+    assert reader.catalog.unreadable()
+    file.write_bytes(sound)
+    claim.write_bytes(sound_claim)
+
+    reader = reader if ws == "watching" else lab.load()
+    assert [row.results["x"] for row in reader.catalog.runs()] == [1]
+    assert not reader.catalog.unreadable()
+
+
+def test_a_broken_end_of_an_older_attempt_is_looked_at_again(lab, lab_run):
+    for value in (1, 2):
+        with lab_run.start() as ctx:
+            ctx.set_result(f"x{value}", value)
+    file = lab.folder / RUN / "executions/1.end.json"
+    sound = file.read_bytes()
+    file.write_bytes(b"{" * 5_000)
+    reader = lab.load()
+    assert list(reader.catalog.unreadable()) == [f"{RUN}/executions/1.end.json"]
+    file.write_bytes(sound)
+
+    (row,) = reader.catalog.runs()
+    assert row.results == {"x1": 1, "x2": 2}
+    assert not reader.catalog.unreadable()
+
+
+def test_what_cannot_be_read_is_read_again_only_when_it_has_changed(lab, lab_run, monkeypatch):
+    with lab_run.start():
+        pass
+    (lab.folder / RUN / "executions/1.end.json").write_bytes(b"{")
+    reader = lab.load()
+    os.utime(lab.folder / RUN / "executions/1.end.json", (1, 1))
+    while reader.catalog.unreadable() and any(
+        stamp.endswith("?")
+        for stamp in [*reader.home.index.folders().values(), *(stamp for *_, stamp in reader.home.index.doubts())]
+    ):
+        pass  # changes so recent that another could bear the same time
+    monkeypatch.setattr("molexp._record.catalog.refresh.read_run", lambda *_: pytest.fail("read again"))
+
+    assert reader.catalog.unreadable()
+
+
+def test_a_file_that_vanishes_while_it_is_read_does_not_make_its_run_vanish(lab, lab_run, monkeypatch):
+    with lab_run.start():
+        pass
+    reader = lab.load()
+    assert len(reader.catalog.runs()) == 1
+
+    def vanished(*_):
+        raise me.KeyNotFoundError(f"{RUN}/executions/1.jsonl")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("molexp._record.catalog.refresh.read_run", vanished)
+        reader.catalog.rebuild()
+        assert list(reader.home.index.problems()) == [f"{RUN}/run.json"]
+    assert len(reader.catalog.runs()) == 1
+
+
+@pytest.mark.parametrize("error", [me.UnavailableError("away"), me.CredentialsError("expired")], ids=repr)
+@pytest.mark.parametrize("what", ["run", "data", "exists"])
+def test_storage_that_does_not_answer_changes_nothing(lab, data, monkeypatch, error, what):
+    reader = lab.load()
+    with data.Run(id="one").start():
+        pass
+    before = assets(reader), [row.path for row in reader.catalog.runs()]
+    run = data.Run(id="two")
+
+    def fail(*_, **__):
+        raise error
+
+    with monkeypatch.context() as patch:
+        if what == "run":
+            patch.setattr("molexp._record.catalog.refresh.read_run", fail)
+        elif what == "data":
+            patch.setattr("molexp._record.catalog.refresh.decode_object", fail)
+        else:
+            patch.setattr(type(reader.home.store), "exists", fail)
+        with pytest.raises(type(error)):
+            reader.catalog.rebuild()
+    assert reader.home.index.owners() >= {"metals/cu/one"}
+    assert before[0] == assets(reader)
+    assert [row.path for row in reader.catalog.runs()] == [*before[1], run.path]
+
+
+def test_foreign_hints_are_ignored(ws, exp, place):
+    place.store.write(".molexp/hints/x", b"")
+    place.store.write(".molexp/hints/a/0/runs", b"")
+    place.store.write(".molexp/hints/a/0/projects/CON/experiments/b/runs/c/run.json", b"")
+    exp.Run(id="one")
+
+    assert [row.id for row in place.load().catalog.runs()] == ["one"]
+
+
+def test_a_journal_that_is_shorter_than_it_was_starts_a_new_look_at_everything(lab, lab_exp):
+    lab_exp.Run(id="one")
+    reader = lab.load()
+    assert len(reader.catalog.runs()) == 1
+    (journal,) = (lab.folder / ".molexp/journals").iterdir()
+    lab_exp.Run(id="two")
+    saved = journal.read_bytes()
+    lab_exp.Run(id="three")
+    assert len(reader.catalog.runs()) == 3
+    journal.write_bytes(saved)  # a backup, restored
+    shutil.rmtree(lab.folder / RUN.replace("one", "three"))
+
+    assert [row.id for row in reader.catalog.runs()] == ["one", "two"]
+
+
+# ----------------------------------------------------------------------------------------------------------------- locked
+
+
+LOCKED = [
+    "projects",
+    "projects/metals",
+    "projects/metals/experiments",
+    "projects/metals/experiments/cu/runs",
+    "projects/metals/experiments/cu/data",
+    "projects/metals/experiments/cu/data/d",
+    "projects/metals/experiments/cu/data/d/1.json",
+    RUN,
+    f"{RUN}/executions",
+]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs modes that bind")
+@pytest.mark.parametrize("where", LOCKED)
+def test_folders_that_may_not_be_read_are_named_and_block_nothing(lab, data, tmp_path, where):
+    for exp in (data, lab.load().Project("other").Experiment("cu")):
+        with exp.Run(id="one").start():
+            pass
+    code = """
+        import json, os, sys, molexp as me
+        ws = me.Workspace.load(sys.argv[1])
+        def look():
+            unreadable = ws.catalog.unreadable()
+            print(json.dumps([[row.path for row in ws.catalog.runs()], len(ws.catalog.assets(kind="data")),
+                              list(unreadable)]), flush=True)
+        look()
+        sys.stdin.readline()
+        look()
+    """
+    command = [sys.executable, "-c", "\n".join(line[8:] for line in code.splitlines()), lab.url]
+    if os.geteuid() == 0:  # who may read everything
+        if shutil.which("setpriv") is None:
+            pytest.skip("needs setpriv, or not to be root")
+        command = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *command]
+    locked = lab.folder / where
+    mode = locked.stat().st_mode
+    locked.chmod(0)
+    environment = {**os.environ, "MOLEXP_CACHE_DIR": str(tmp_path / "cache")}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as child:
+        assert child.stdout is not None
+        first = json.loads(child.stdout.readline())
+        locked.chmod(mode)
+        second = json.loads(child.communicate("\n", timeout=60)[0])
+
+    assert first[2], "named"
+    assert all(where.startswith(key) or key.startswith(where) for key in first[2]), first
+    assert ("other/cu/one" in first[0]) == (where != "projects")
+    assert second == [["metals/cu/one", "other/cu/one"], 3, []]
+
+
+# ----------------------------------------------------------------------------------------------------- two readers at once
+
+
+def test_of_two_runs_of_one_id_the_one_that_is_there_stays(lab, lab_exp):
+    """A reader that read the first run, and comes late to say so, does not bring it back."""
+    with lab_exp.Run({"n": 1}, id="one").start():
+        pass
+    reader = lab.load()
+    assert len(reader.catalog.runs()) == 1
+    ((cover, document),) = reader.home.index.select("SELECT cover, document FROM runs")
+    late = RunEntry("metals/cu/one", json.loads(document), False, json.loads(cover))
+    shutil.rmtree(lab.folder / RUN)
+    with lab.load().project("metals").experiment("cu").Run({"n": 2}, id="one").start():
+        pass
+    assert [row.params["n"] for row in reader.catalog.runs()] == [2]
+    reader.home.index.apply([late])
+
+    assert [row.params["n"] for row in reader.catalog.runs()] == [2]
+
+
+def test_a_run_that_came_back_is_not_taken_for_gone_by_a_reader_that_comes_late(lab, lab_exp):
+    lab_exp.Run(id="one")
+    reader = lab.load()
+    assert len(reader.catalog.runs()) == 1
+    reader.home.index.apply([], gone=["metals/cu/one"], exists=lambda path: lab.store.exists(f"{RUN}/run.json"))
+
+    assert len(reader.catalog.runs()) == 1
+
+
+def test_project_and_experiment_must_both_match(exp, ws):
+    exp.Run(id="one")
+    ws.Project("other").Experiment("cu").Run(id="two")
+
+    def found(**where):
+        return [row.id for row in ws.catalog.runs(**where)]
+
+    assert found(experiment="metals/cu") == found(experiment="metals/cu", project="metals") == ["one"]
+    assert found(experiment="metals/cu", project="other") == []
+    assert found(experiment="cu", project="other") == ["two"]
+    assert found(experiment="metals/cu/one") == found(experiment="/cu") == []
+
+
+# ------------------------------------------------------------------------------------------------------------------ forks
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_child_that_is_forked_while_threads_use_the_index_can_use_it(lab, lab_exp):
+    lab_exp.Run(id="one")
+    ws = lab.load()
+    done = threading.Event()
+
+    def use():
+        while not done.is_set():
+            ws.home.index.unchanged_for("a", "b", 0.0, "c")
+            assert len(ws.catalog.runs()) == 1
+
+    threads = [threading.Thread(target=use) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(20):
+            child = os.fork()
+            if child == 0:
+                signal.alarm(30)  # a child that hangs
+                code = 1
+                try:
+                    code = 0 if len(ws.catalog.runs()) == 1 else 2
+                finally:
+                    os._exit(code)
+            assert os.waitpid(child, 0)[1] == 0
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_child_that_ends_does_not_undo_what_its_parent_is_writing(script):
+    done = script(
+        """
+        import os, sys, molexp as me
+        ws = me.Workspace(os.environ["LAB"])
+        ws.Project("metals").Experiment("cu").Run(id="one")
+        assert len(ws.catalog.runs()) == 1
+        with ws.home.index.transaction() as connection:
+            connection.execute("PRAGMA cache_size = 1")
+            connection.executemany("INSERT INTO meta VALUES (?, ?)", ((str(n), "x" * 1000) for n in range(1000)))
+            child = os.fork()
+            if child == 0:
+                sys.exit()  # as an ordinary process does, everything torn down
+            assert os.waitpid(child, 0)[1] == 0
+        assert ws.home.index.select("SELECT count(*) FROM meta WHERE value LIKE 'x%'") == [(1000,)]
+        assert ws.home.index.select("PRAGMA integrity_check") == [("ok",)]
+        print("fine")
+        """
+    )
+
+    assert done.out == "fine\n", done.err
