@@ -11,8 +11,14 @@ import sys
 import metric_points
 import start_up
 import tracked_run
+import workflows
 
-SUITES = {"tracked_run": tracked_run.measure, "metric_points": metric_points.measure, "start_up": start_up.measure}
+SUITES = {
+    "tracked_run": tracked_run.measure,
+    "metric_points": metric_points.measure,
+    "start_up": start_up.measure,
+    "workflows": workflows.measure,
+}
 
 
 def main() -> int:

@@ -31,10 +31,16 @@ MODULES = (
     "molexp.plugins",
     "molexp.testing",
     "molexp",
+    "molexp.workflow.bindings",
+    "molexp.workflow",
+    "molexp.scripts",
     "molexp_fs",
 )
 ORDER = (
     "molexp",
+    "molexp.workflow",
+    "molexp.workflow.bindings",
+    "molexp.scripts",
     "molexp.errors",
     "molexp.plugins",
     "molexp.hookspecs",
@@ -164,7 +170,9 @@ def signature(name: str, function: Callable[..., Any]) -> str:
     except (TypeError, ValueError):
         return name
     parameters = [
-        p.replace(annotation=shown(p.annotation), default=shown_default(p.default)) for p in found.parameters.values()
+        p.replace(annotation=shown(p.annotation), default=shown_default(p.default))
+        for p in found.parameters.values()
+        if not p.name.startswith("_")  # such as what binds an asset to its workspace: not for users
     ]
     text = str(found.replace(parameters=parameters, return_annotation=shown(found.return_annotation)))
     if len(name) + len(text) <= 100:

@@ -11,7 +11,12 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 LEFT_BY_TOOLS = {".git", ".venv", "__pycache__", "build", "dist", "lab"}
 
-DISTRIBUTIONS = {"molexp": ROOT, "molexp-core": ROOT / "molexp-core", "molexp-fs": ROOT / "molexp-fs"}
+DISTRIBUTIONS = {
+    "molexp": ROOT,
+    "molexp-cli": ROOT / "molexp-cli",
+    "molexp-core": ROOT / "molexp-core",
+    "molexp-fs": ROOT / "molexp-fs",
+}
 
 
 @cache

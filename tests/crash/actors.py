@@ -15,6 +15,7 @@ from typing import Any
 
 import molexp as me
 from molexp.errors import ConflictError, MolexpError, RunBusyError, RunCancelledError, RunFinishedError
+from tests.crash.rank_actors import rank_alone, rank_runs, rank_shared  # noqa: F401 - chosen by name
 from tests.crash.storage_actors import as_nobody, change_nothing, fill, on_full_disk, verify_full_disk  # noqa: F401 - chosen by name
 from tests.crash.talking import tell, wait
 

@@ -1,14 +1,15 @@
-"""What the documentation shows works: its Python runs, its links lead somewhere."""
+"""What the documentation shows works: its Python and its commands run, its links lead somewhere."""
 
 from __future__ import annotations
 
 import linecache
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import Block, blocks
+from tests.docs.pages import Block, blocks, commands, matches
 from tests.repository import ROOT, files
 
 PAGES = [path for path in files() if path.suffix == ".md"]
@@ -20,23 +21,34 @@ def name(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
-def python_of(page: Path) -> list[Block]:
+def blocks_of(page: Path) -> list[Block]:
     return list(blocks(page, page.read_text(encoding="utf-8")))
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if python_of(page)], ids=name)
-def test_python_on_a_page_runs(page, tmp_path, monkeypatch):
+@pytest.fixture
+def modules(tmp_path):
+    """What a page saves and imports is no other page's."""
+    yield
+    for name, module in list(sys.modules.items()):
+        if (getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
+            del sys.modules[name]
+
+
+@pytest.mark.usefixtures("modules")
+@pytest.mark.parametrize("page", [page for page in PAGES if any(b.is_run for b in blocks_of(page))], ids=name)
+def test_a_page_does_what_it_shows(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)  # as in an interpreter that was started there
     linecache.checkcache(str(page))
-    namespace = {"__name__": "__page__"}
-    for block in python_of(page):
-        if block.no_run is None:
-            exec(block.compiled(), namespace)
+    namespace: dict[str, object] = {"__name__": "__page__"}
+    for block in blocks_of(page):
+        if block.is_run:
+            block.run(namespace)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_a_block_that_is_not_run_says_why(page):
-    for block in python_of(page):
+    for block in blocks_of(page):
         assert block.no_run is None or block.no_run, f"{page}:{block.line}: `<!-- no-run: reason -->` without a reason"
 
 
@@ -81,3 +93,27 @@ def test_blocks_are_found_with_their_lines_and_reasons(tmp_path):
         (8, "y\n", "needs a cluster"),
         (14, "z = 2\n", None),
     ]
+
+
+def test_a_file_is_saved_where_a_block_names_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = "```yaml\n# molcfg.yaml\ndefaults: {}\n```\n\n```python\n# a.py\nx = 1\n```\n\n```sh\nrm -r x\n```\n"
+    found = list(blocks(tmp_path / "a.md", text))
+    assert [block.is_run for block in found] == [True, True, False]
+    namespace: dict[str, object] = {}
+    for block in found[:2]:
+        block.run(namespace)
+    assert Path("molcfg.yaml").read_text() == "# molcfg.yaml\ndefaults: {}\n"
+    assert Path("a.py").read_text() == "# a.py\nx = 1\n"
+    assert namespace["x"] == 1
+
+
+def test_commands_print_what_the_page_says():
+    code = "$ molexp run a.py\nmolexp: ... succeeded in ... s\n...\n1 succeeded\n$ ls\n"
+    assert commands(code) == [("molexp run a.py", code.partition("\n")[2].removesuffix("$ ls\n")), ("ls", "")]
+    expected = commands(code)[0][1]
+    assert matches(expected, "molexp: p/e/1 succeeded in 0.1 s\n1 succeeded\n")
+    assert matches(expected, "molexp: p/e/1 succeeded in 0.1 s\nmore\nand more\n1 succeeded\n")
+    assert not matches(expected, "molexp: p/e/1 failed in 0.1 s\n1 succeeded\n")
+    assert not matches(expected, "molexp: p/e/1 succeeded in 0.1 s\n")
+    assert matches("", "anything")

@@ -58,7 +58,7 @@ def test_the_gate_runs_the_command_of_the_readme():
     gate = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     fenced = re.findall(r"^```sh\n(.*?)\n```$", README, re.MULTILINE | re.DOTALL)
     assert "pip install uv && uv run pytest" in fenced
-    assert "pip install uv && uv run python examples/s22/s22.py" in fenced
+    assert "pip install uv && uv run molexp run examples/s22/s22.py" in fenced
     assert "\nstep 'pip install uv && uv run pytest'\n" in gate
     assert (ROOT / "examples" / "s22" / "s22.py").is_file()
 
@@ -74,6 +74,7 @@ HEAVY = (
     "pandas",
     "rich",
     "typer",
+    "yaml",
 )
 
 

@@ -1,7 +1,9 @@
-"""Examples as users run them: in a process of their own."""
+"""Examples as users run them: in processes of their own."""
 
 from __future__ import annotations
 
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -9,34 +11,36 @@ from pathlib import Path
 from tests.repository import ROOT
 
 EXAMPLES = ROOT / "examples"
+PROGRAM = Path(sys.executable).parent / "molexp"
+LIMIT = 200.0  # seconds; each takes a few
 
 
-def run_example(name: str, *arguments: str | Path, cwd: Path | None = None) -> str:
+def run_example(name: str, *arguments: str | Path, cwd: Path) -> str:
     """Run an example; returns what it printed, and fails if it printed to stderr."""
-    done = subprocess.run(
-        [sys.executable, str(EXAMPLES / name), *map(str, arguments)],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
+    done = python(EXAMPLES / name, *arguments, cwd=cwd)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
     return done.stdout
 
 
-def altered(name: str, alteration: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run an example's ``main`` on a folder, after ``alteration`` has changed something of the module ``example``."""
-    script = f"""
-import importlib.util, sys
-from pathlib import Path
-spec = importlib.util.spec_from_file_location("example", {str(EXAMPLES / name)!r})
-example = importlib.util.module_from_spec(spec)
-sys.modules["example"] = example
-spec.loader.exec_module(example)
-{alteration}
-sys.exit(example.main(Path(sys.argv[1])))
-"""
-    return subprocess.run(
-        [sys.executable, "-c", script, *map(str, arguments)], capture_output=True, text=True, timeout=200, check=False
-    )
+def python(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return _run(sys.executable, *arguments, cwd=cwd)
+
+
+def molexp(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return _run(PROGRAM, *arguments, cwd=cwd)
+
+
+def type_in(line: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run a line as a page shows it, with the programs of this environment."""
+    program, *arguments = shlex.split(line)
+    return {"molexp": molexp, "python": python}[program](*arguments, cwd=cwd)
+
+
+def lines_of(page: Path) -> list[str]:
+    """The command lines that a page shows, in order."""
+    blocks = re.findall(r"^```sh\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    return [line for block in blocks for line in block.splitlines()]
+
+
+def _run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=LIMIT, check=False)

@@ -16,13 +16,14 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.version import Version
 
 from tests.repository import DISTRIBUTIONS, ROOT, files, pyproject
 
 UV = os.environ.get("UV") or shutil.which("uv")
 pytestmark = pytest.mark.skipif(UV is None, reason="uv builds the wheels and environments, and is not installed")
 
-PACKAGES = {"molexp": None, "molexp-core": "molexp", "molexp-fs": "molexp_fs"}
+PACKAGES = {"molexp": None, "molexp-cli": "molexp_cli", "molexp-core": "molexp", "molexp-fs": "molexp_fs"}
 
 
 def uv(*arguments: str | Path, cwd: Path) -> None:
@@ -98,8 +99,9 @@ def test_a_source_distribution_leaves_tests_and_tools_out(dist, name):
 @pytest.mark.parametrize(
     ("name", "needed"),
     [
-        ("molexp", {"molexp-core", "molexp-fs"}),
-        ("molexp-core", {"attrs", "cattrs", "msgspec", "packaging", "platformdirs", "pluggy"}),
+        ("molexp", {"molexp-cli", "molexp-core", "molexp-fs"}),
+        ("molexp-cli", {"molexp-core", "rich", "typer"}),
+        ("molexp-core", {"attrs", "cattrs", "msgspec", "packaging", "platformdirs", "pluggy", "pyyaml"}),
         ("molexp-fs", {"molexp-core"}),
     ],
 )
@@ -180,6 +182,7 @@ except PluginMissingError as error:
 def test_the_core_alone_has_no_other_packages(core_alone):
     script = "from importlib.metadata import distributions; print(*sorted(d.name for d in distributions()))"
     assert set(core_alone.run(script).split()) == {
+        "PyYAML",
         "attrs",
         "cattrs",
         "molexp-core",
@@ -198,14 +201,42 @@ def test_with_storage_for_file_systems_runs_are_tracked_in_a_folder(dist, tmp_pa
     assert (tmp_path / "lab" / "projects" / "metals" / "experiments" / "cu" / "runs" / "first" / "run.json").is_file()
 
 
+def test_the_whole_brings_the_command_line(dist, tmp_path):
+    environment = CleanEnvironment(tmp_path, dist, *DISTRIBUTIONS)
+    program = tmp_path / "venv" / "bin" / "molexp"
+
+    def molexp(*arguments: str) -> str:
+        done = subprocess.run([program, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert molexp("--version") == f"molexp {version('molexp')}\n"
+    assert molexp("-w", "lab", "exec", "p/e", "--id", "one", "--", "echo", "hello") == "hello\n"
+    assert "succeeded" in molexp("-w", "lab", "show", "p/e/one")
+    assert "loaded" in molexp("plugins", "check")
+    script = "from importlib.metadata import distributions; print(*(d.name for d in distributions()))"
+    assert not {"click", "pydantic"} & set(environment.run(script).split())
+
+
+def test_the_command_line_needs_no_storage_plugin_to_say_which_one_is_missing(dist, tmp_path):
+    CleanEnvironment(tmp_path, dist, "molexp-cli", "molexp-core")
+    program = tmp_path / "venv" / "bin" / "molexp"
+    done = subprocess.run(
+        [program, "-w", "lab", "runs", "list"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 4
+    assert "pip install molexp-fs" in done.stderr
+
+
 @pytest.mark.soak
 def test_the_oldest_versions_that_we_admit_will_do(dist, tmp_path):
     tools = [f"{tool}=={version(tool)}" for tool in ("hypothesis", "numpy", "pandas", "pytest")]
-    bounds = map(Requirement, pyproject("molexp-core")["project"]["dependencies"])
-    oldest = [f"{bound.name}=={next(iter(bound.specifier)).version}" for bound in bounds]
-    environment = CleanEnvironment(tmp_path, dist, "molexp-core", "molexp-fs", pins=[*oldest, *tools])
+    needed = [*pyproject("molexp-core")["project"]["dependencies"], *pyproject("molexp-cli")["project"]["dependencies"]]
+    bounds = [bound for bound in map(Requirement, needed) if bound.name not in DISTRIBUTIONS]
+    oldest = [f"{bound.name}=={min(Version(clause.version) for clause in bound.specifier)}" for bound in bounds]
+    environment = CleanEnvironment(tmp_path, dist, "molexp-cli", "molexp-core", "molexp-fs", pins=[*oldest, *tools])
     assert environment.run(TRACK.format(url="./lab")) == TRACKED
-    suites = [ROOT / "tests" / area for area in ("plugins", "values")]
+    suites = [ROOT / "tests" / area for area in ("cli", "plugins", "values")]
     command: list[str | Path] = [environment.python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *suites]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-5000:]

@@ -28,10 +28,11 @@ def test_installed_metadata_tells_that_version(name):
 
 def test_packages_tell_that_version():
     import molexp
+    import molexp_cli
     import molexp_fs
 
     version = pyproject("molexp")["project"]["version"]
-    assert (molexp.__version__, molexp_fs.__version__) == (version, version)
+    assert {molexp.__version__, molexp_cli.__version__, molexp_fs.__version__} == {version}
 
 
 def test_our_distributions_accept_each_other_and_not_the_next_minor_version():
@@ -43,7 +44,7 @@ def test_our_distributions_accept_each_other_and_not_the_next_minor_version():
         for requirement in map(Requirement, pyproject(name)["project"]["dependencies"])
         if requirement.name in DISTRIBUTIONS
     ]
-    assert {requirement.name for requirement in ours} == {"molexp-core", "molexp-fs"}
+    assert {requirement.name for requirement in ours} == {"molexp-cli", "molexp-core", "molexp-fs"}
     for requirement in ours:
         assert requirement.specifier.contains(version)
         assert not requirement.specifier.contains(following)

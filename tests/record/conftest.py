@@ -57,6 +57,15 @@ def lab_run(lab_exp: me.Experiment) -> me.Run:
 
 
 @pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current directory, with nothing in it."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
 def script(tmp_path: Path, lab: Place) -> Callable[..., Child]:
     """Run Python code in a process of its own, with ``LAB`` as the workspace's folder; to its end."""
 

@@ -52,6 +52,18 @@ ARGUMENTS = {
     "nearest": ["a", "b"],
     "where": "the lab",
     "package": "molexp-s3-store",
+    "file": "molcfg.yaml",
+    "line": 3,
+    "call": "relax",
+    "traceback": "Traceback: oops",
+    "workflow": "relax",
+    "task": "energies",
+    "cycle": ["a", "b", "a"],
+    "missing": "bild",
+    "experiment": "p/e",
+    "failed": ["energies", "gaps"],
+    "abandoned": True,
+    "script": "train.py",
 }
 
 
@@ -116,7 +128,9 @@ def test_its_message_is_a_sentence_with_the_facts(cls):
         (me.InvalidKeyError, ValueError),
         (me.InvalidNameError, ValueError),
         (me.SerializationError, ValueError),
+        (me.ProfileError, ValueError),
         (me.NoKindError, TypeError),
+        (me.NotPicklableError, TypeError),
         (me.PluginMissingError, LookupError),
         (me.ReadOnlyError, me.StorePermissionError),
     ],

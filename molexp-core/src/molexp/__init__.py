@@ -41,10 +41,18 @@ if TYPE_CHECKING:
         UnknownAsset,
     )
     from molexp._record.catalog.catalog import Catalog, RunRow
-    from molexp._record.context import Context, RunContext
+    from molexp._record.commands import TrackedCommand, track_command
+    from molexp._record.context import Context
     from molexp._record.data import DataAssets
+    from molexp._record.describing import describe_run, to_json
+    from molexp._record.entry import entry
+    from molexp._record.following import LogLine, read_logs
+    from molexp._record.locating import locate_workspace
     from molexp._record.reports import Finding, Report
+    from molexp._record.run_context import RunContext
     from molexp._record.streams import LogHandle, LogReader, Logs, Metrics
+    from molexp._record.words import parse_parameters
+    from molexp._values.sweeps import grid
     from molexp.hookspecs import hookimpl
     from molexp.plugins import PluginManager
 
@@ -65,6 +73,7 @@ __all__ = [
     "Finding",
     "LogAsset",
     "LogHandle",
+    "LogLine",
     "LogReader",
     "Logs",
     "Members",
@@ -82,10 +91,19 @@ __all__ = [
     "RunStatus",
     "RunT",
     "Runs",
+    "TrackedCommand",
     "UnknownAsset",
     "Workspace",
+    "describe_run",
+    "entry",
     "errors",
+    "grid",
     "hookimpl",
+    "locate_workspace",
+    "parse_parameters",
+    "read_logs",
+    "to_json",
+    "track_command",
 ]
 __all__ += errors.__all__
 
@@ -115,10 +133,18 @@ _LATE = {  # what costs time to import, by where it is
         "UnknownAsset",
     ),
     "molexp._record.catalog.catalog": ("Catalog", "RunRow"),
-    "molexp._record.context": ("Context", "RunContext"),
+    "molexp._record.commands": ("TrackedCommand", "track_command"),
+    "molexp._record.context": ("Context",),
     "molexp._record.data": ("DataAssets",),
+    "molexp._record.describing": ("describe_run", "to_json"),
+    "molexp._record.following": ("LogLine", "read_logs"),
+    "molexp._record.locating": ("locate_workspace",),
     "molexp._record.reports": ("Finding", "Report"),
+    "molexp._record.run_context": ("RunContext",),
     "molexp._record.streams": ("LogHandle", "LogReader", "Logs", "Metrics"),
+    "molexp._record.words": ("parse_parameters",),
+    "molexp._record.entry": ("entry",),
+    "molexp._values.sweeps": ("grid",),
     "molexp.hookspecs": ("hookimpl",),
     "molexp.plugins": ("PluginManager",),
 }

@@ -27,8 +27,8 @@ from molexp.contracts import AssetKind, Executor, RunIdScheme, Store
 GROUP = "molexp.plugins"
 """The entry-point group."""
 
-hookspec = pluggy.HookspecMarker("molexp")
-hookimpl = pluggy.HookimplMarker("molexp")
+hookspec: pluggy.HookspecMarker = pluggy.HookspecMarker("molexp")
+hookimpl: pluggy.HookimplMarker = pluggy.HookimplMarker("molexp")
 """Marks a function of a plugin as the implementation of the hook that it is named after: ``@hookimpl``."""
 
 

@@ -12,6 +12,7 @@ TEMP_PREFIX = ".tmp-"
 
 BINARY = getattr(os, "O_BINARY", 0)  # Windows translates line ends without it
 APPEND = os.O_WRONLY | os.O_APPEND | BINARY
+_LAST_STANDARD = 2
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | BINARY
 _DIRECTORY = getattr(os, "O_DIRECTORY", None)
 
@@ -76,6 +77,27 @@ def write_new(path: str, data: bytes, *, durable: bool) -> None:
     except BaseException:
         remove(path)
         raise
+
+
+def aloof(fd: int) -> int:
+    """Return a descriptor like `fd`, which it replaces, that is none of 0, 1 and 2.
+
+    A file gets those where they were closed, and what C libraries and child processes print would land in it.
+    """
+    passed = []
+    try:
+        while fd <= _LAST_STANDARD:
+            passed.append(fd)
+            fd = os.dup(fd)
+    finally:
+        for other in passed:
+            os.close(other)
+    return fd
+
+
+def open_aloof(path: str, flags: int) -> int:
+    """Open `path`, as an ``opener``, for longer than one operation: see `aloof`."""
+    return aloof(os.open(path, flags, 0o666))
 
 
 def claim(path: str) -> None:

@@ -10,32 +10,36 @@ from molexp_fs._files import TEMP_PREFIX, claim, remove, temp_path
 from molexp_fs._walk import GONE, join
 
 
-def leftovers(base: str, older_than: float) -> Iterator[str]:
-    """Yield the temporary files that nobody wrote to for so many seconds."""
-    now = _clock(base)
-    for name, found in _temporary(base, ""):
+def leftovers(base: str, older_than: float, now: float, unreadable: dict[str, OSError]) -> Iterator[str]:
+    """Yield the temporary files that nobody wrote to for so many seconds; note which folders cannot be read."""
+    for name, found in _temporary(base, "", unreadable):
         if now - found.st_mtime > older_than:
             yield name
 
 
-def _temporary(base: str, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
+def _temporary(base: str, prefix: str, unreadable: dict[str, OSError]) -> Iterator[tuple[str, os.stat_result]]:
     # Symbolic links are not followed: they may lead out of the store.
     try:
         with os.scandir(base + prefix) as entries:
             found = list(entries)
     except GONE:
         return
+    except OSError as error:
+        unreadable[prefix] = error
+        return
     for entry in found:
         if entry.is_dir(follow_symlinks=False):
-            yield from _temporary(base, join(prefix, entry.name))
+            yield from _temporary(base, join(prefix, entry.name), unreadable)
         elif entry.name.startswith(TEMP_PREFIX):
             try:
                 yield join(prefix, entry.name), entry.stat(follow_symlinks=False)
             except FileNotFoundError:
                 continue  # its writer has just finished
+            except OSError as error:  # a folder that may be listed, and no more
+                unreadable[prefix] = error
 
 
-def _clock(base: str) -> float:
+def clock(base: str) -> float:
     """Return the time that stamps the files in `base`: a file server's may differ from this machine's."""
     temp = temp_path(base + "x")
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(?=:)")
@@ -31,6 +32,18 @@ def folder_of(url: str) -> str:
     else:
         path = os.path.expanduser(url)
     return os.path.realpath(path)
+
+
+def file_in_the_way(folder: str) -> str | None:
+    """Return the file that lies where a folder is meant, or where one of its parents should be; None if there is none."""
+    try:
+        return None if stat.S_ISDIR(os.stat(folder).st_mode) else folder
+    except NotADirectoryError:
+        while not os.path.isfile(folder) and folder != os.path.dirname(folder):
+            folder = os.path.dirname(folder)
+        return folder
+    except OSError:
+        return None  # nothing is there, or it cannot be looked at: the first use says so
 
 
 def url_of(folder: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat as modes
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, ClassVar, Self, get_args
@@ -16,7 +17,7 @@ from molexp_fs import _housekeeping, _walk
 from molexp_fs._errors import NO_LINK
 from molexp_fs._folder import Folder
 from molexp_fs._keys import folded
-from molexp_fs._location import folder_of, url_of
+from molexp_fs._location import file_in_the_way, folder_of, url_of
 from molexp_fs._naming import Naming
 from molexp_fs._streams import FileAppender, FileWriter
 from molexp_fs._syncing import Syncing
@@ -51,8 +52,8 @@ class LocalStore(Store):
             folder: an absolute folder, its symbolic links resolved. It need not exist.
             durability: see the class.
         """
-        self.url = url_of(folder)
-        self.capabilities = _capabilities()
+        self.url: str = url_of(folder)
+        self.capabilities: frozenset[Capability] = _capabilities()
         self._naming = Naming(durable=False)
         self._folder = Folder(folder, self.url, durable=False)
         self._syncing = Syncing(self._folder)
@@ -79,6 +80,7 @@ class LocalStore(Store):
         Raises:
             TypeError: an unknown option.
             ValueError: a URL that means no local folder, or an unknown `durability`.
+            StoreError: there is a file, or one is in the way.
         """
         unknown = sorted(set(options) - {"durability"})
         if unknown:
@@ -86,7 +88,12 @@ class LocalStore(Store):
         durability = options.get("durability", "end")
         if durability not in get_args(Durability):
             raise ValueError(f"durability={durability!r} is unknown; use 'never', 'end' or 'always'.")
-        return cls(folder_of(url), durability=durability)
+        folder = folder_of(url)
+        if (file := file_in_the_way(folder)) is not None:
+            raise StoreError(
+                f"{file!r} is a file, and a workspace is a folder. Choose another path.", url=url_of(folder)
+            )
+        return cls(folder, durability=durability)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self).open, (self.url, {"durability": self.durability})
@@ -382,20 +389,25 @@ class LocalStore(Store):
     def leftovers(self, older_than: float) -> Iterator[str]:
         """Name the temporary files that killed processes left behind, relative to the store, as keys are.
 
+        Writes nothing, and so goes by this machine's clock; `remove_leftovers` goes by the file system's.
+
         Args:
-            older_than: seconds since they were last written to, on the clock of the file system. A stream that is
-                still in use may pause; leave it a day.
+            older_than: seconds since they were last written to. A stream that is still in use may pause; leave it a
+                day.
+
+        Raises:
+            StorePermissionError: a folder cannot be read; after what lies in the others was named.
         """
-        return _housekeeping.leftovers(self._folder.base, older_than)
+        return self._leftovers(older_than, time.time())
 
     def remove_leftovers(self, older_than: float) -> int:
         """Remove what `leftovers` names and return how many there were.
 
         Raises:
-            StorePermissionError: one may not be removed.
+            StorePermissionError: one may not be removed, or a folder cannot be read.
         """
         removed = 0
-        for name in self.leftovers(older_than):
+        for name in self._leftovers(older_than, _housekeeping.clock(self._folder.base)):
             try:
                 os.unlink(self._folder.base + name)
                 removed += 1
@@ -411,6 +423,12 @@ class LocalStore(Store):
         Safe at any time: a writer whose folder vanishes makes it again.
         """
         _housekeeping.prune(self._folder.base, self._folder.path(prefix) if prefix else self._folder.base)
+
+    def _leftovers(self, older_than: float, now: float) -> Iterator[str]:
+        unreadable: dict[str, OSError] = {}
+        yield from _housekeeping.leftovers(self._folder.base, older_than, now, unreadable)
+        for folder, error in unreadable.items():
+            raise self._folder.error(error, folder, "list") from error
 
     def _link_new(self, act: Callable[[], None], key: str, target: str) -> None:
         try:

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from molexp_fs._errors import translate
-from molexp_fs._files import remove, write_all
+from molexp_fs._files import aloof, open_aloof, remove, write_all
 
 _BUFFER = 1 << 18
 
@@ -27,7 +27,7 @@ class FileWriter:
 
     def __enter__(self) -> Self:
         self._temp = self._begin()  # not before: a stream that nobody enters leaves nothing behind
-        self._file = open(self._temp, "wb", buffering=_BUFFER)
+        self._file = open(self._temp, "wb", buffering=_BUFFER, opener=open_aloof)
         return self
 
     def write(self, data: bytes, /) -> int:
@@ -70,7 +70,7 @@ class FileAppender:
     """An `Appender` that keeps its file open; used by one thread at a time."""
 
     def __init__(self, fd: int, key: str, url: str, durable: bool):
-        self._fd = fd
+        self._fd = aloof(fd)
         self._key = key
         self._url = url
         self._durable = durable

@@ -61,7 +61,7 @@ class Asset:
     size: int
     content_hash: str | None = None
     tags: frozenset[str] = frozenset()
-    _library: Library | None = attrs.field(default=None, repr=False, eq=False, hash=False)
+    _library: Library | None = attrs.field(default=None, alias="_library", repr=False, eq=False, hash=False)
 
     def __repr__(self) -> str:
         where = f" of {self.scope}" if self.scope else ""

@@ -4,23 +4,33 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from molexp._record import keys
-from molexp._record.attempts import end_document, end_key, read_attempts, settle_replacements
+from molexp._record.attempts import (
+    claim_key,
+    end_document,
+    end_key,
+    read_attempts,
+    read_end,
+    settle_replacements,
+    settle_sizes,
+    superseded,
+)
+from molexp._record.contributing import take_in, writer_of, writers
 from molexp._record.events import EventLog
 from molexp._record.fold import AttemptFacts, Contents, fold_run
 from molexp._record.reading import read_edits
-from molexp._values.documents import decode_object, encode, encode_line, encode_pretty
+from molexp._record.writer import Writer
+from molexp._values.documents import encode, encode_line, encode_pretty
 from molexp._values.ids import new_token
 from molexp._values.status import RunStatus
 from molexp._values.times import utc_now
 from molexp.errors import (
-    ContextClosedError,
     KeyExistsError,
     MolexpError,
-    RunCancelledError,
     RunSupersededError,
     StoreError,
 )
@@ -30,99 +40,65 @@ if TYPE_CHECKING:
     from molexp.contracts import Store
 
 
-class Handle(Protocol):
-    """Something of an attempt that has to be closed before its end: a log, the metrics, the capture of streams."""
-
-    def close(self) -> None:
-        """Close; what was recorded through it is complete, and its asset record final."""
-
-
-class Attempt:
+class Attempt(Writer):
     """The coordinator's side of one attempt. Belongs to the process that claimed it, and is inert in a forked one."""
 
     def __init__(
         self, store: Store, process: Process, path: str, number: int, claim: Mapping[str, Any], log: EventLog
     ) -> None:
-        self.store = store
+        super().__init__(store, path, number, Contents(provenance=claim["provenance"]), log)
         self.process = process
-        self.path = path
-        self.number = number
-        self.folder: str = keys.folder(path)
-        self.payloads: str = keys.payloads(self.folder, number)
         self.definition: dict[str, Any] = claim["definition"]
-        self.contents: Contents = Contents(provenance=claim["provenance"])
-        self.lock: threading.RLock = threading.RLock()
         self._ending = threading.RLock()  # one thread at a time ends it, and holds `lock` only in between
         self.interval: float = claim["lease"]["beat"]
-        self.status: RunStatus = RunStatus.RUNNING
-        self.on_cancel: Callable[[], None] | None = None
         self._claim = claim
-        self._pid = process.pid
-        self._log = log
-        self._handles: list[Handle] = []
-        self._payload_keys: list[str] = []
         self._beats = 0
-        self._stop: MolexpError | None = None
         self._unended: tuple[RunStatus, str, Mapping[str, Any] | None] | None = None  # an end that could not be written
-        self.closed = False
-        self._halted = False  # closed, or asked to stop: nothing is recorded any more
+        self.began = 0.0
+        self.shared: bool = False  # whether processes that this one does not know may contribute
+        self._contributors: dict[str, int] = {}  # files of other writers, as far as they were folded
+        self.rank = process.rank
+        if self.rank is not None:
+            self.shared, self.suffix, self.began = True, self.rank.suffix, time.monotonic()
         process.heart.add(self)
 
-    # ------------------------------------------------------------------------------------------------------ recording
-
     @property
-    def inert(self) -> bool:
-        """Whether this is a forked child of the process that owns the attempt."""
-        return os.getpid() != self._pid
+    def known(self) -> Mapping[str, Mapping[str, Any]]:
+        """The asset records of the attempt; other ranks' too, where several were started."""
+        if self.rank is None:
+            return self.contents.assets
+        from molexp._record.joining import Ours
 
-    def check(self) -> None:
-        """Raise unless something can be recorded now.
+        return Ours(self)
+
+    def gather(self) -> None:
+        """Before it ends well: let the other ranks that joined it finish.
 
         Raises:
-            ContextClosedError: the attempt has ended, or belongs to another process.
-            RunSupersededError: somebody else ended it.
-            RunCancelledError: it was asked to stop.
+            MolexpError: it was asked to stop meanwhile, or somebody else ended it.
         """
-        if not self._halted and os.getpid() == self._pid:
-            return
-        if os.getpid() != self._pid:
-            raise ContextClosedError(
-                self.path, why=f"its context belongs to process {self._pid}, which forked this one"
-            )
-        if self._stop is not None:
-            raise self._stop
-        raise ContextClosedError(self.path, why=f"attempt {self.number} has ended as {self.status}")
+        if self.rank is not None:
+            from molexp._record.joining import gather
 
-    def record(self, event: dict[str, Any]) -> None:
-        """Record an event; when this returns it survives ``kill -9`` (or waits for `flush`, without append)."""
+            gather(self, self.rank)
+
+    def _writers(self) -> list[str]:
+        """Other writers that the attempt is known to have; all there are, where several ranks were started."""
+        if self.shared:
+            return self._foreign_writers()
+        return [*dict.fromkeys(map(writer_of, self._contributors))]
+
+    def _foreign_writers(self) -> list[str]:
+        found = writers(self.store, self.folder, self.number)
+        return [token for token in found if token != self._claim["token"]]
+
+    def take_in(self, token: str | None = None) -> None:
+        """Fold what another writer of the attempt, or without a token every other one, has recorded since the last time."""
         with self.lock:
-            self.check()
-            self._log.write(event)  # first: what cannot be written is not part of the attempt either
-            self.contents.add(event)
-
-    def wrote(self, key: str) -> None:
-        """Remember a payload's key, to sync it before the end."""
-        self._payload_keys.append(key)
-
-    def manage(self, handle: Handle) -> None:
-        """Close `handle` before the end."""
-        self._handles.append(handle)
-
-    def flush(self) -> None:
-        """What was recorded reaches the store."""
-        self.check()
-        with self.lock:
-            self._log.flush()
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether it was asked to stop."""
-        return isinstance(self._stop, RunCancelledError)
-
-    @property
-    def stopped_by(self) -> MolexpError | None:
-        """Why nothing is recorded any more: it was asked to stop, or somebody else ended it."""
-        return self._stop
+            if self.closed:
+                return
+            for writer in self._foreign_writers() if token is None else [token]:
+                take_in(self.store, self.folder, self.number, writer, self.contents, self._contributors)
 
     # --------------------------------------------------------------------------------------------------- signs of life
 
@@ -139,26 +115,22 @@ class Attempt:
                 sign = {"beat": self._beats, "at": utc_now(), "token": self._claim["token"]}
                 self.store.write(keys.lease(self.path, self.number), encode(sign))
             self._look_around()
-        except MolexpError:
-            pass  # a full disk or a broken network must not end the run; the next beat tries again
+        except Exception:  # noqa: BLE001, S110 - a full disk, a lost network, a malformed edit: the next beat tries again
+            pass
 
     def _look_around(self) -> None:
         if self._has_foreign_end():
             self.process.heart.remove(self)
             self.store.delete(keys.lease(self.path, self.number))
             return
-        request = read_edits(self.store, self.path).cancel_of(self.number)
-        if request is not None:
-            first = self._halt(RunCancelledError(self.path, reason=str(request.get("reason") or "")))
-            if first and self.on_cancel is not None:
-                self.on_cancel()
+        self._heed(read_edits(self.store, self.path).cancel_of(self.number))
 
     def _has_foreign_end(self) -> bool:
         """Whether somebody else ended the attempt; if so, nothing is recorded any more."""
         key = end_key(self.folder, self.number)
         if self.closed or not self.store.exists(key) or self.closed:  # the second look: while we asked
             return False
-        self._halt(self._superseded(key))
+        self._halt(self._superseded())
         return True
 
     def check_end(self) -> None:
@@ -170,18 +142,8 @@ class Attempt:
         if self._has_foreign_end():
             self.check()
 
-    def _halt(self, why: MolexpError) -> bool:
-        """Record nothing from now on; returns whether this is the first reason."""
-        first = self._stop is None
-        if first:
-            self._stop, self._halted = why, True
-        return first
-
-    def _superseded(self, key: str) -> RunSupersededError:
-        end = decode_object(self.store.read(key), key)
-        by = end.get("ended_by") or {}
-        who = f"process {by.get('pid')} on {by.get('host')}" if by else "itself"
-        return RunSupersededError(self.path, attempt=self.number, status=str(end.get("status")), by=who)
+    def _superseded(self) -> RunSupersededError:
+        return superseded(self.path, self.number, read_end(self.store, self.folder, self.number) or {})
 
     def learn_provenance(self) -> None:
         """Record the process's provenance, which has become known. Called by the thread that captured it."""
@@ -225,6 +187,18 @@ class Attempt:
         if ended is not None:
             self._publish(*ended)
 
+    def withdraw(self) -> None:
+        """Take the claim back, before anything else was done: there is no run that it could be an attempt at."""
+        self.process.heart.remove(self)
+        with self.lock:
+            self._halted = self.closed = True
+            self._log.close()
+        executions = f"{self.folder}/executions"
+        for entry in [*self.store.list(f"{executions}/{self.number}.s")]:  # the process's provenance, say
+            self.store.delete(entry.key)
+        self.store.delete(claim_key(self.folder, self.number))
+        self.store.prune(self.folder)
+
     def retry_end(self) -> None:
         """End it, if its end could not be written before.
 
@@ -244,18 +218,23 @@ class Attempt:
                 return None
             self._halted = True  # from now on nothing is recorded: what is closed below stays closed
             self.process.heart.remove(self)
-        while self._handles:  # without the lock: another thread may be writing, and need it
-            self._handles[-1].close()
-            self._handles.pop()
+        self._close_handles()
         with self.lock:
             if self.contents.provenance is None:
                 self.contents.provenance = self.process.provenance.publish(self.store, wait=True)
+            for token in self._writers():
+                self.take_in(token)
             if self.contents.replacing:
                 settle_replacements(self.store, self.contents)
-            folded = self._log.close()
+            folded = {**self._log.close(), **self._contributors}
+            if (events := self.contents.assets.get(claim_key(self.folder, self.number))) is not None:
+                events["size"] = folded.get(f"{self.number}.jsonl")  # they are themselves an asset
+            if self._contributors:
+                settle_sizes(self.store, self.contents)
             self.closed = True
             self.status = status
-        payloads = [*dict.fromkeys(self._payload_keys)]
+        theirs = self.contents.assets if self._contributors else ()  # what other writers made is among them
+        payloads = [*dict.fromkeys([*self._payload_keys, *theirs])]
         if self.store.durability == "end":  # bytes before the end that names them; of events it repeats what counts
             self.store.sync(payloads, names=False)
         end = end_document(
@@ -274,7 +253,7 @@ class Attempt:
         except KeyExistsError:
             if self._beats:
                 self.store.delete(keys.lease(self.path, self.number))
-            raise self._superseded(key) from None
+            raise self._superseded() from None
         return end, key, payloads
 
     def _publish(self, end: dict[str, Any], key: str, payloads: list[str]) -> None:

@@ -13,7 +13,7 @@ from molexp._values.ids import new_token
 from molexp._values.status import RunStatus
 from molexp._values.times import utc_now
 from molexp.contracts import Listing, Store
-from molexp.errors import CorruptRecordError, KeyExistsError, KeyNotFoundError
+from molexp.errors import CorruptRecordError, KeyExistsError, KeyNotFoundError, RunSupersededError
 
 if TYPE_CHECKING:
     from molexp._record.identity import Owner
@@ -139,6 +139,22 @@ def read_claim(store: Store, run_folder: str, number: int) -> dict[str, Any]:
     return lines[0] if lines and lines[0].get("type") == "claim" else {}
 
 
+def read_end(store: Store, run_folder: str, number: int) -> dict[str, Any] | None:
+    """An attempt's end; None if it has none."""
+    key = end_key(run_folder, number)
+    try:
+        return decode_object(store.read(key), key)
+    except KeyNotFoundError:
+        return None
+
+
+def superseded(path: str, number: int, end: Mapping[str, Any]) -> RunSupersededError:
+    """The error for an owner whose attempt has an end that it did not make."""
+    by = end.get("ended_by") or {}
+    who = f"process {by.get('pid')} on {by.get('host')}" if by else "itself"
+    return RunSupersededError(path, attempt=number, status=str(end.get("status")), by=who)
+
+
 def _fold_writers(
     store: Store, executions: str, number: int, listing: Listing, contents: Contents, folded: dict[str, int]
 ) -> int:
@@ -175,6 +191,11 @@ def end_document(
     ended_by: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """An attempt's end: all that anybody needs to know of it from then on."""
+    of_workflow = (
+        {"workflow": contents.workflow, "tasks": _over(contents.tasks, status)}
+        if contents.tasks or contents.workflow
+        else {}
+    )
     return {
         "schema": SCHEMA,
         "type": "end",
@@ -193,7 +214,18 @@ def end_document(
         "results": contents.results,
         "assets": list(contents.assets.values()),
         "commands": contents.commands,
+        **of_workflow,
+        **({"ranks": contents.ranks} if contents.ranks else {}),
         "folded": folded,
+    }
+
+
+def _over(tasks: Mapping[str, dict[str, Any]], status: RunStatus) -> dict[str, dict[str, Any]]:
+    """The records of tasks when their attempt is over: what was being executed is no longer."""
+    became = str(RunStatus.CANCELLED if status is RunStatus.CANCELLED else RunStatus.INTERRUPTED)
+    return {
+        name: {**record, "status": became} if record.get("status") == "running" else record
+        for name, record in tasks.items()
     }
 
 
@@ -208,6 +240,16 @@ def settle_replacements(store: Store, contents: Contents) -> None:
         new = {"id": f"{name}@{version}", "version": version, "size": change["size"]}
         contents.assets[key] = {**record, **new, "content_hash": change["content_hash"]}
     contents.replacing.clear()
+
+
+def settle_sizes(store: Store, contents: Contents) -> None:
+    """Say how large a log or a metrics file is whose writer died while it was still being written."""
+    for record in contents.assets.values():
+        if record.get("size") is None:
+            try:
+                record["size"] = store.stat(str(record.get("key"))).size
+            except KeyNotFoundError:
+                record["size"] = 0
 
 
 def _content_hash(store: Store, key: str) -> str:
@@ -229,12 +271,7 @@ def end_dead(store: Store, run_folder: str, facts: AttemptFacts, how: str, me: O
     """
     check_schema({"schema": SCHEMA, **facts.head}, claim_key(run_folder, facts.number), SCHEMA)
     settle_replacements(store, facts.contents)
-    for record in facts.contents.assets.values():
-        if record.get("size") is None:  # a log or a metrics file that was still being written
-            try:
-                record["size"] = store.stat(str(record.get("key"))).size
-            except KeyNotFoundError:
-                record["size"] = 0
+    settle_sizes(store, facts.contents)
     end = end_document(
         attempt=facts.number,
         token=new_token(),

@@ -1,11 +1,11 @@
-"""Core's own plugin: the built-in kinds, the in-memory store and the default run-id scheme, registered like anybody's."""
+"""Core's own plugin: built-in kinds, executors, in-memory store and default run-id scheme, registered like anybody's."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
 
-from molexp.contracts import AssetKind, RunIdScheme, Store
+from molexp.contracts import AssetKind, Executor, RunIdScheme, Store
 from molexp.hookspecs import hookimpl
 
 
@@ -31,3 +31,11 @@ def molexp_register_run_id_schemes() -> Iterable[type[RunIdScheme]]:
     from molexp._record.ids_scheme import Molexp1
 
     return [Molexp1]
+
+
+@hookimpl
+def molexp_register_executors() -> Iterable[type[Executor]]:
+    """The two that need nothing else: this process, and processes beside it."""
+    from molexp._executors import InlineExecutor, ProcessExecutor
+
+    return [InlineExecutor, ProcessExecutor]

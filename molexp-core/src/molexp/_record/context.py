@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import tempfile
 import traceback
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from contextvars import Token
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from molexp._record import current
 from molexp._record.accessors import Accessor, no_kind
 from molexp._record.assets import Asset
-from molexp._record.interrupting import Interrupter
 from molexp._record.kinds import ErrorTraceKind, LogKind
-from molexp._record.process import Terminated
 from molexp._record.streams import LogHandle, LogStreamHandler, Metrics, check_log_name, growing
 from molexp._values.documents import encode
 from molexp._values.plain import plain
-from molexp._values.status import RunStatus
 from molexp._values.times import utc_now
 from molexp.errors import (
     AssetError,
@@ -31,16 +23,16 @@ from molexp.errors import (
     MolexpError,
     NotFoundError,
     PluginError,
-    RunCancelledError,
     SerializationError,
 )
 
 if TYPE_CHECKING:
-    from molexp._record.attempt import Attempt
-    from molexp._record.capture import Capture
+    import subprocess
+
     from molexp._record.finding import Finder
     from molexp._record.run import Run
     from molexp._record.shelf import Shelf
+    from molexp._record.writer import Recording
     from molexp.contracts import AssetKind
 
 T = TypeVar("T")
@@ -79,12 +71,23 @@ class Context:
         self._shelf = shelf
         self._finder = finder
         self._task = task
-        self._attempt: Attempt | None = shelf.attempt if shelf is not None else None
+        self._recording: Recording | None = shelf.attempt if shelf is not None else None
         self._accessors: dict[str, Accessor[Any]] = {}
         self._logs: dict[str, LogHandle] = {}
         self._metrics: Metrics | None = None
         self._logger: logging.Logger | None = None
         self._workdir: Path | None = None
+
+    @property
+    def seed(self) -> int:
+        """A seed for random numbers, from 0 to 2**32 - 1.
+
+        The first 32 bits of the SHA-256 of the run's parameters and replica, in canonical JSON: the same on every
+        machine and in every attempt, another one for every replica. Without a run, that of the parameters.
+        """
+        from molexp._values.sweeps import seed_of
+
+        return self.run.seed if self.run is not None else seed_of(self.params, 0)
 
     # ------------------------------------------------------------------------------------------------------ recording
 
@@ -107,11 +110,9 @@ class Context:
         if type(stored) not in (int, float, bool) and (size := len(encode(stored))) > RESULT_LIMIT:
             reason = f"it takes {size} bytes as JSON, and a result at most {RESULT_LIMIT}; save it as an artifact"
             raise SerializationError(f"results.{name}", type(value).__name__, reason)
-        if self._attempt is not None:
+        if self._recording is not None:
             event = {"type": "result", "at": utc_now(), "name": name, "value": stored}
-            if self._task is not None:
-                event["task"] = self._task
-            self._attempt.record(event)
+            self._recording.record(event)
 
     def save(self, name: str, obj: Any, *, kind: str | None = None, **fields: Any) -> Asset | None:
         """Save `obj` as an asset of `kind`, or of the one kind that accepts it.
@@ -244,11 +245,14 @@ class Context:
         if self._workdir is None:
             label = f"{self.run.id}-" if self.run is not None else ""
             self._workdir = Path(tempfile.mkdtemp(prefix=f"molexp-{label}")).resolve()
-            if self._attempt is not None:
-                self._attempt.record({"type": "workdir", "at": utc_now(), "path": str(self._workdir)})
+            if self._recording is not None:
+                self._recording.record({"type": "workdir", "at": utc_now(), "path": str(self._workdir)})
         return self._workdir
 
     # --------------------------------------------------------------------------------------------------------- pieces
+
+    def _began(self, process: subprocess.Popen[bytes]) -> None:
+        """A command of `shell` runs; the call waits for its end."""
 
     def _accessor(self, kind: str) -> Accessor[Any]:
         if (found := self._accessors.get(kind)) is None:
@@ -279,143 +283,23 @@ class Context:
         raise no_kind(name, obj, library)
 
 
-class RunContext(Context):
-    """An attempt that is going on; leave its ``with`` block to end it.
-
-    An error that leaves the block ends the attempt as ``failed`` with its traceback, Ctrl-C as ``cancelled``, a
-    termination signal as ``interrupted``, none as ``succeeded``; the error goes on. A cancel request interrupts a block
-    that runs in the main thread, which it leaves as `RunCancelledError`. In a forked child it is inert.
-    """
-
-    run: Run
-
-    def __init__(self, *, run: Run, shelf: Shelf, finder: Finder, params: Mapping[str, Any], config: Mapping[str, Any]):
-        super().__init__(run=run, params=params, config=config, shelf=shelf, finder=finder)
-        self._attempt: Attempt = shelf.attempt
-        self._capture: Capture | None = None
-        self._interrupter: Interrupter | None = None
-        self._entered: Token[Attempt | None] | None = None
-
-    def __repr__(self) -> str:
-        return f"<RunContext of {self.run.path}, attempt {self.attempt}, {self._attempt.status}>"
-
-    def capture(self) -> None:
-        """Record standard output and error from now on, as the logs ``stdout`` and ``stderr``.
-
-        Raises:
-            RunError: another run of this process does.
-        """
-        from molexp._record.capture import Capture
-
-        if self._capture is None and self._shelf is not None:
-            self._capture = Capture(self._shelf)
-
-    @property
-    def attempt(self) -> int:
-        """The attempt's number: 1, 2, ..."""
-        return self._attempt.number
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether somebody asked the run to stop; the next thing recorded raises `RunCancelledError`."""
-        return self._attempt.cancelled
-
-    def flush(self) -> None:
-        """What was recorded reaches the store, from every log as well."""
-        for handle in self._logs.values():
-            handle.flush()
-        if self._metrics is not None:
-            self._metrics.flush()
-        self._attempt.flush()
-
-    def finish(self, status: str = "succeeded", *, reason: str = "") -> None:
-        """End the attempt without a ``with`` block, as in a notebook. Does nothing if it has ended.
-
-        Args:
-            status: ``succeeded``, ``failed``, ``cancelled`` or ``interrupted``.
-            reason: why, for people.
-
-        Raises:
-            ValueError: another status.
-            RunSupersededError: somebody else ended it before.
-        """
-        wanted = RunStatus(status)
-        if not wanted.finished:
-            raise ValueError(f"A run cannot end as {status!r}.")
-        self._end(wanted, reason=reason)
-
-    def __enter__(self) -> Self:
-        try:
-            self._attempt.check()
-        except RunCancelledError as error:  # between the start and here
-            self._end(RunStatus.CANCELLED, reason=judge(error, self.run.path)[1])
-            raise
-        self._entered = current.enter(self._attempt)
-        self._interrupter = Interrupter(self._attempt.process)
-        self._interrupter.arm()
-        self._attempt.on_cancel = self._interrupter.fire
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._attempt.inert:
-            return
-        late = self._interrupter.disarm() if self._interrupter is not None else None
-        if self._entered is not None:
-            with suppress(ValueError):  # left in another task than it was entered in
-                current.leave(self._entered)
-            self._entered = None
-        if self._attempt.closed:
-            return
-        left_by = error or late
-        interrupted = self._interrupter is not None and self._interrupter.sent
-        if interrupted and isinstance(left_by, KeyboardInterrupt | Terminated) and (asked := self._attempt.stopped_by):
-            left_by = asked  # nobody pressed Ctrl-C: the request did
-        if left_by is None:
-            self._end(RunStatus.SUCCEEDED)
-            return
-        status, reason = judge(left_by, self.run.path)
-        try:
-            self._end(status, reason=reason, error=left_by if status is RunStatus.FAILED else None)
-        except MolexpError as problem:
-            left_by.add_note(f"And the run could not be ended: {problem}")
-        if left_by is not error:
-            raise left_by from None
-
-    async def __aenter__(self) -> Self:
-        return self.__enter__()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.__exit__(kind, error, trace)
-
-    def _end(self, status: RunStatus, *, reason: str = "", error: BaseException | None = None) -> None:
-        if self._capture is not None:
-            self._capture.stop()
-        described = self._describe(error) if error is not None else None
-        scratch = self._workdir if status is RunStatus.SUCCEEDED else None
-        if scratch is not None:
-            self._attempt.contents.workdir = None
-        self._attempt.finish(status, reason=reason, error=described)
-        if scratch is not None:
-            shutil.rmtree(scratch, ignore_errors=True)
-
-    def _describe(self, error: BaseException) -> dict[str, Any]:
-        """Save the traceback; returns what the end says of the error."""
-        cls = type(error)
-        name = cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
-        described: dict[str, Any] = {"type": name, "message": message_of(error)[:4096], "task": None}
-        try:
-            kind = self._shelf.library.kind(ErrorTraceKind.name) if self._shelf is not None else None
-            if kind is not None:
-                text = "".join(traceback.format_exception(error))
-                asset = Accessor(kind, self._shelf, self._finder, None).save("error-trace", text, **described)
-                described["trace"] = asset.id if asset is not None else None
-        except MolexpError as problem:
-            described["problem"] = str(problem)
+def describe_error(
+    error: BaseException, shelf: Shelf | None, task: str | None, *, name: str = "error-trace"
+) -> dict[str, Any]:
+    """Save an error's traceback, of the run or of a task; returns what the record says of the error."""
+    cls = type(error)
+    kind = cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+    described: dict[str, Any] = {"type": kind, "message": message_of(error)[:4096], "task": task}
+    if shelf is None:
         return described
+    try:
+        text = "".join(traceback.format_exception(error))
+        name = f"tasks/{task}/{name}" if task else name
+        asset = Accessor(shelf.library.kind(ErrorTraceKind.name), shelf, None, task).save(name, text, **described)
+        described["trace"] = asset.id if asset is not None else None
+    except MolexpError as problem:
+        described["problem"] = str(problem)
+    return described
 
 
 def message_of(error: BaseException) -> str:
@@ -424,20 +308,3 @@ def message_of(error: BaseException) -> str:
         return str(error)
     except Exception as worse:  # noqa: BLE001 - it is a stranger's code
         return f"<str() of it raised {type(worse).__name__}>"
-
-
-def judge(error: BaseException, run: str) -> tuple[RunStatus, str]:
-    """How a run ends that this error leaves, and why."""
-    if isinstance(error, KeyboardInterrupt):
-        return RunStatus.CANCELLED, "KeyboardInterrupt"
-    if isinstance(error, RunCancelledError) and error.run == run:
-        return RunStatus.CANCELLED, error.reason or "cancel request"
-    if isinstance(error, Terminated):
-        return RunStatus.INTERRUPTED, str(error)
-    if isinstance(error, SystemExit):
-        if error.code in (None, 0):
-            return RunStatus.SUCCEEDED, "SystemExit"
-        return RunStatus.FAILED, f"SystemExit: {error.code}"
-    if isinstance(error, GeneratorExit) or type(error).__name__ == "CancelledError":
-        return RunStatus.CANCELLED, type(error).__name__
-    return RunStatus.FAILED, f"{type(error).__name__}: {message_of(error)}"[:1024]

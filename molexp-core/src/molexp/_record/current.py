@@ -6,16 +6,16 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from molexp._record.attempt import Attempt
+    from molexp._record.writer import Writer
     from molexp.contracts import Store
 
-_current: ContextVar[Attempt | None] = ContextVar("molexp_attempt", default=None)
+_current: ContextVar[Writer | None] = ContextVar("molexp_attempt", default=None)
 
 enter = _current.set
 leave = _current.reset
 
 
-def current_attempt(store: Store) -> Attempt | None:
+def current_attempt(store: Store) -> Writer | None:
     """The attempt whose block is being executed, if it is going on, in this process and in the workspace of `store`."""
     attempt = _current.get()
     if attempt is None or attempt.closed or attempt.inert or attempt.store.url != store.url:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from molexp._record.home import Home
 
 SCHEMA = 1
-Action = Literal["copy", "move", "symlink", "hardlink"]
+_Action = Literal["copy", "move", "symlink", "hardlink"]
 _ACTIONS = ("copy", "move", "symlink", "hardlink")
 
 
@@ -104,7 +104,12 @@ class DataAssets(Mapping[str, DataAsset]):
     # ---------------------------------------------------------------------------------------------------- bringing it in
 
     def import_asset(
-        self, name: str, src: str | os.PathLike[str] | Asset, *, action: Action = "copy", tags: Iterable[str] = ()
+        self,
+        name: str,
+        src: str | os.PathLike[str] | Asset,
+        *,
+        action: Literal["copy", "move", "symlink", "hardlink"] = "copy",
+        tags: Iterable[str] = (),
     ) -> DataAsset:
         """Import a file or folder as the next version of `name`; equal content returns the newest version as it is.
 
@@ -146,7 +151,7 @@ class DataAssets(Mapping[str, DataAsset]):
             _remove(source)
         return self._asset(record)
 
-    def _bring(self, folder: str, source: Path, files: Mapping[str, Path], action: Action) -> _Import:
+    def _bring(self, folder: str, source: Path, files: Mapping[str, Path], action: _Action) -> _Import:
         """The payload, complete, under a name nobody else has; nothing points at it yet."""
         base = f"{self._folder}/{folder}/{new_token()}/{_payload_name(source)}"
         directory = source.is_dir()
@@ -171,7 +176,7 @@ class DataAssets(Mapping[str, DataAsset]):
             brought.content_hash = f"sha256-tree:{whole.hexdigest()}"
         return brought
 
-    def _bring_file(self, path: Path, key: str, action: Action | Literal["hash"]) -> tuple[int, str]:
+    def _bring_file(self, path: Path, key: str, action: _Action | Literal["hash"]) -> tuple[int, str]:
         """Bring one file in, or only hash it; returns its size and SHA-256."""
         store = self._home.store
         match action:

@@ -33,7 +33,10 @@ def get_or_create(home: Home, path: str, make: Callable[[], dict[str, Any]]) -> 
     key = keys.document(path)
     if (found := read_document(home, key)) is not None:
         return found, False
-    home.materialize()
+    if "/" in path:
+        home.ready()
+    else:
+        home.materialize()  # a project is missing also when the whole workspace was removed
     document = make()
     try:
         home.store.create(key, encode_pretty(document))

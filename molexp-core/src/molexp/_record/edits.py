@@ -1,10 +1,12 @@
-"""Edits: changes to an entity by anybody, each created exclusively, folded on read."""
+"""Edits: changes to an entity by anybody, each created exclusively, folded on read in the order of their ids."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from molexp._record import keys
+from molexp._record.reading import edit_keys
 from molexp._values.documents import encode_pretty
 from molexp._values.ids import new_run_id, new_token
 from molexp._values.times import utc_now
@@ -14,11 +16,15 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 
+_LONGEST = 100  # characters; a longer id, to which nothing could be added, is no MolExp's
+_FOLLOWING = re.compile(r"(.+)_(\d{9})-[0-9a-f]{8}")
+_MOST = 999_999_999
+
 
 def write_edit(home: Home, path: str, op: str, **values: Any) -> None:
-    """Record one edit of the entity at `path`."""
+    """Record one edit of the entity at `path`; it comes after all that this process can see."""
     owner = home.process.owner
-    edit_id = new_run_id()  # sorts by time, and nobody else makes the same
+    edit_id = _id_after(edit_keys(home.store, path))
     key = keys.below(path, f"edits/{edit_id}.json")
     document = {
         "schema": SCHEMA,
@@ -33,3 +39,27 @@ def write_edit(home: Home, path: str, op: str, **values: Any) -> None:
     home.journal.announce(key)
     home.store.create(key, encode_pretty(document))
     home.store.sync([key])
+
+
+def _id_after(known: list[str]) -> str:
+    """A fresh id: by this machine's clock, or right after the newest of the edits `known` if that clock is behind theirs.
+
+    So whoever saw an edit can undo it, however the clocks of two machines differ.
+    """
+    fresh = new_run_id()  # sorts by time, and nobody else makes the same
+    ids = (key.rpartition("/")[2].removesuffix(".json") for key in known)
+    newest = max((other for other in ids if len(_counted(other)[0]) <= _LONGEST), key=_file, default="")
+    if _file(newest) < _file(fresh):
+        return fresh
+    base, count = _counted(newest)
+    return f"{base}_{count + 1:09d}-{fresh[-8:]}"  # "_" comes after the "." of the newest's file
+
+
+def _counted(edit_id: str) -> tuple[str, int]:
+    """The id that an id comes right after, and how many do up to it."""
+    match = _FOLLOWING.fullmatch(edit_id)
+    return (match[1], int(match[2])) if match and int(match[2]) < _MOST else (edit_id, 0)
+
+
+def _file(edit_id: str) -> str:
+    return f"{edit_id}.json"

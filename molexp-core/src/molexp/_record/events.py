@@ -50,8 +50,7 @@ class EventFile:
 class EventSegments:
     """Immutable segments of lines, for stores without append; `flush` creates one."""
 
-    def __init__(self, store: Store, key: str, claim: bytes, folder: str, writer: str) -> None:
-        store.create(key, claim)
+    def __init__(self, store: Store, folder: str, writer: str) -> None:
         self._store = store
         self._folder = folder
         self._writer = writer
@@ -91,4 +90,5 @@ def claim_events(store: Store, key: str, claim: bytes, writer: str) -> EventLog:
     """
     if "append" in store.capabilities:
         return EventFile(store, key, claim)
-    return EventSegments(store, key, claim, f"{key.removesuffix('.jsonl')}.s", writer)
+    store.create(key, claim)
+    return EventSegments(store, f"{key.removesuffix('.jsonl')}.s", writer)

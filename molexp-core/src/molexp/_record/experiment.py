@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from molexp._record import keys
 from molexp._record.definitions import SCHEMA, deleted, look_up, member_ids
 from molexp._record.home import DEFAULT_SCHEME, Home
-from molexp._record.revisions import definition_key, plain_parameters
+from molexp._record.revisions import check_space, definition_key, plain_parameters
 from molexp._record.rows import RUN_COLUMNS, Rows
 from molexp._record.run import Run
 from molexp._values.canonical import canonical_equal, canonical_hash
@@ -165,16 +165,21 @@ class Experiment:
             parameters: its own parameters, over the experiment's params; each is a unit, nested ones are not merged.
             id: its id; without one it is always a new run, with a time-sortable id.
             replica: its replica index, from 0.
-            profile: name of the profile to resolve.
-            overrides: values over the profile's, by dotted name.
+            profile: name of the profile to resolve, from the profile file beside the script or in the current
+                directory (``molcfg.yaml``, ``.yml``, ``.toml`` or ``.json``).
+            overrides: values over the profile's, by dotted name. Where there is a profile file, a name that it does
+                not have begins with ``+``.
 
         Raises:
             ConflictError: it exists with other own parameters, another replica or configuration. What is not given
                 has no opinion.
             InvalidNameError: the id cannot be used.
+            ProfileError: there is no such profile or no profile file, the file is wrong, or an override names what
+                is not there.
             SerializationError: a parameter that JSON cannot carry, NaN included; names its path and type.
         """
-        return self._run(parameters, id, replica, profile, overrides, None)
+        stated = profile is not None or bool(overrides)
+        return self._run(parameters, id, replica, profile, _resolve(profile, overrides), stated, None)
 
     def derived_run(
         self,
@@ -189,12 +194,36 @@ class Experiment:
         The scheme is the workspace's (setting ``run_id_scheme``, by default ``molexp-1``).
 
         Raises:
+            ProfileError: there is no such profile or no profile file, the file is wrong, or an override names what
+                is not there.
             SerializationError: a parameter that JSON cannot carry, NaN included; names its path and type.
             PluginMissingError: the scheme is not installed.
         """
+        name, run_id, own, config = self._derive(parameters, replica, profile, overrides)
+        return self._run(own, run_id, replica, profile, config, True, name)
+
+    def derived_id(
+        self,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        replica: int = 0,
+        profile: str | None = None,
+        overrides: Mapping[str, Any] | None = None,
+    ) -> str:
+        """The id of the run that `derived_run` would get or create. Nothing is created. Raises as that does."""
+        return self._derive(parameters, replica, profile, overrides)[1]
+
+    def _derive(
+        self,
+        parameters: Mapping[str, Any] | None,
+        replica: int,
+        profile: str | None,
+        overrides: Mapping[str, Any] | None,
+    ) -> tuple[str, str, dict[str, Any], dict[str, Any]]:
+        """The scheme, the id that it derives, the run's own parameters and its configuration."""
         name = str(self.home.settings.get("run_id_scheme") or DEFAULT_SCHEME)
         scheme = self.home.plugins.run_id_scheme(name)()
-        own = plain_parameters(dict(parameters or {}), "parameters")
+        own: dict[str, Any] = plain_parameters(dict(parameters or {}), "parameters")
         config = _resolve(profile, overrides)
         identity = RunIdentity(
             self.project.id,
@@ -203,7 +232,7 @@ class Experiment:
             replica,
             _counting(config),
         )
-        return self._run(own, check_id(scheme.derive(identity), "run id"), replica, profile, overrides, name)
+        return name, check_id(scheme.derive(identity), "run id"), own, config
 
     def _run(
         self,
@@ -211,19 +240,15 @@ class Experiment:
         id: str | None,
         replica: int | None,
         profile: str | None,
-        overrides: Mapping[str, Any] | None,
+        config: dict[str, Any],
+        stated: bool,
         scheme: str | None,
     ) -> RunT:
-        own = plain_parameters(parameters, "parameters") if parameters else {}
-        if not isinstance(own, dict):
-            raise TypeError(f"Parameters are a mapping of names to values, not {type(parameters).__name__}.")
-        if replica is not None and replica < 0:
-            raise ValueError(f"A replica's index counts from 0; {replica} is below.")
-        config = _resolve(profile, overrides) if profile is not None or overrides else {}
+        own = _own(parameters, replica)
         given = {
             "own_parameters": own if parameters is not None else None,
             "replica": replica,
-            "config": config if profile is not None or overrides else None,
+            "config": config if stated else None,
         }
         if scheme is not None:
             given = {}  # the id says it all: what was merged into equal parameters does not matter
@@ -232,6 +257,13 @@ class Experiment:
             if (found := self._existing(id, given)) is not None:
                 return found
         check_schema(self._definition, definition_key(self.path, self.revision), SCHEMA)
+        launch: dict[str, Any] = {}
+        if id is None and self.home.process.rank is not None:
+            from molexp._record.joining import find_made
+
+            made, launch = find_made(self, self.home.process.rank)
+            if made and (found := self._existing(made, given)) is not None:
+                return found
         while True:
             run_id = id or new_run_id()
             definition = {
@@ -251,6 +283,7 @@ class Experiment:
                 "config_hash": canonical_hash(config) if config else _EMPTY_HASH,
                 "id_scheme": scheme,
                 "workflow": None,
+                **launch,
             }
             folder = f"{self._runs_folder}/{run_id}"
             key = f"{folder}/run.json"
@@ -292,6 +325,15 @@ class Experiment:
         return Run(self, id, definition=stored)
 
 
+def _own(parameters: Mapping[str, Any] | None, replica: int | None) -> dict[str, Any]:
+    own = plain_parameters(parameters, "parameters") if parameters else {}
+    if not isinstance(own, dict):
+        raise TypeError(f"Parameters are a mapping of names to values, not {type(parameters).__name__}.")
+    if replica is not None and replica < 0:
+        raise ValueError(f"A replica's index counts from 0; {replica} is below.")
+    return own
+
+
 def _agree(name: str, stored: Any, given: Any) -> bool:
     """Whether two values of a definition are the same; where a run is executed makes no other run of it."""
     if name == "config":
@@ -317,18 +359,28 @@ class Runs(Rows[Run]):
             return any(run.id == member for run in self)
         return any(run == member for run in self)
 
-    def create_many(self, space: Iterable[Mapping[str, Any]], *, replicas: int = 1) -> Rows[Run]:
+    def create_many(
+        self, space: Iterable[Mapping[str, Any]] | None = None, *, replicas: int | None = None
+    ) -> Rows[Run]:
         """Get or create the derived run of every point and replica, in order.
+
+        Args:
+            space: the points; the experiment's own by default.
+            replicas: how many runs of each; by default one, and for the experiment's own space its own number.
 
         Raises:
             SerializationError: a parameter that JSON cannot carry, NaN included; nothing was created.
+            TypeError: the space is no iterable of dicts; nothing was created.
         """
-        if replicas < 1:
-            raise ValueError(f"There is at least one replica; {replicas} are not.")
+        own = space is None
+        space = self._experiment.space if space is None else space
+        times = replicas if replicas is not None else self._experiment.replicas if own else 1
+        check_space(space, times)
         points = [
-            plain_parameters(dict(point), f"space[{number}]") for number, point in enumerate(space)
+            plain_parameters(dict(point), f"space[{number}]")
+            for number, point in enumerate([{}] if space is None else space)
         ]  # all of them before the first is created
-        runs = [self._experiment.derived_run(point, replica=index) for point in points for index in range(replicas)]
+        runs = [self._experiment.derived_run(point, replica=index) for point in points for index in range(times)]
         return Rows(runs, _describe, RUN_COLUMNS)
 
 

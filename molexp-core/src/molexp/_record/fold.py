@@ -6,14 +6,19 @@ name, a fresh one starts empty; edits apply in the order of their ids.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import attrs
 
+from molexp._record.rank_events import heard, rank_history
 from molexp._values.status import RunStatus
 
 SCHEMA = 1
+
+_OF_ITSELF = ("log", "metrics", "error_trace")
+"""Kinds that say what a retry of a task did, not what it produced: they count even if the retry was superseded."""
 
 
 def _dict(value: Any) -> dict[str, Any]:
@@ -24,25 +29,63 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
+def _is_of_itself(event: Mapping[str, Any]) -> bool:
+    return event.get("type") == "asset" and _dict(event.get("asset")).get("kind") in _OF_ITSELF
+
+
 @attrs.define(slots=True)
 class Contents:
-    """What the events of one attempt add up to."""
+    """What the events of one attempt add up to.
+
+    What a task recorded in a try that was superseded by a later one does not count: one that came to no outcome of the
+    task, because the task was tried again. (A task that is executed again after an outcome, as by a second workflow in
+    the same attempt, starts with a later retry, too, and supersedes nothing.)
+    """
 
     results: dict[str, Any] = attrs.field(factory=dict)
     assets: dict[str, dict[str, Any]] = attrs.field(factory=dict)  # by payload key: a replaced name keeps its key
     commands: list[dict[str, Any]] = attrs.field(factory=list)
     provenance: str | None = None
     workdir: str | None = None
+    workdirs: list[str] = attrs.field(factory=list)  # of the run and of its tasks
     replacing: dict[str, dict[str, Any]] = attrs.field(factory=dict)  # by payload key: said, and not yet recorded
+    tasks: dict[str, dict[str, Any]] = attrs.field(factory=dict)  # the newest record of each task
+    workflow: dict[str, Any] | None = None
+    ranks: dict[str, dict[str, Any]] = attrs.field(factory=dict)  # what became of ranks other than 0, by their numbers
+    rank_of: dict[str, int] = attrs.field(factory=dict)  # the rank that said a result, where several may
+    _retries: dict[str, int] = attrs.field(factory=dict)  # the newest retry of each task
+    _accepted: set[tuple[str, int]] = attrs.field(factory=set)  # retries that came to an outcome of their task
+    _said: dict[tuple[str | None, int, str], Any] = attrs.field(factory=dict)  # by task, retry and name, in order
+    _made: dict[str, tuple[str, int]] = attrs.field(factory=dict)  # by payload key: the task and retry
 
     def add(self, event: Mapping[str, Any]) -> None:
         """Fold one event in; unknown ones stay in their file and count for nothing here."""
-        kind = event.get("type")
+        if (self.ranks or self.rank_of or "rank" in event) and not heard(self, event):
+            return
+        kind, task, retry = event.get("type"), event.get("task"), event.get("retry", 0)
+        task, retry = task if isinstance(task, str) else None, retry if isinstance(retry, int) else 0
+        if task is not None and not self._counts(task, retry) and not _is_of_itself(event):
+            return
         if kind == "result" and isinstance(event.get("name"), str):
-            self.results[event["name"]] = event.get("value")
+            self._say(task, retry, event["name"], event.get("value"))
+        elif kind == "task" and task is not None:
+            self.tasks[task] = {name: value for name, value in event.items() if name != "type"}
+            if event.get("status") != "running":
+                self._accepted.add((task, retry))
         elif kind == "asset" and isinstance(record := event.get("asset"), dict):
-            self.assets[str(record.get("key"))] = record
-            self.replacing.pop(str(record.get("key")), None)
+            key = str(record.get("key"))
+            self.assets[key] = record
+            self.replacing.pop(key, None)
+            if task is not None:
+                self._made[key] = task, retry
+        else:
+            self._learn(event)
+
+    def _learn(self, event: Mapping[str, Any]) -> None:
+        """What is not said as a task's."""
+        kind = event.get("type")
+        if kind == "workflow" and isinstance(event.get("workflow"), dict):
+            self.workflow = event["workflow"]
         elif kind == "replacing":
             self.replacing[str(event.get("key"))] = dict(event)
         elif kind == "command":
@@ -51,13 +94,45 @@ class Contents:
             self.provenance = event.get("provenance")
         elif kind == "workdir":
             self.workdir = event.get("path")
+            self.workdirs.append(str(self.workdir))
+
+    def _say(self, task: str | None, retry: int, name: str, value: Any) -> None:
+        """A result: the last one counts, and of one task that of its latest retry."""
+        said = task, retry, name
+        self._said.pop(said, None)
+        self._said[said] = value
+        newest = retry if task is None else self._retries.get(task, 0)
+        if not any((task, later, name) in self._said for later in range(retry + 1, newest + 1)):
+            self.results[name] = value
+
+    def _counts(self, task: str, retry: int) -> bool:
+        """Whether what a retry of a task says counts; the first word of a later one takes back the earlier one's."""
+        newest = self._retries.get(task, 0)
+        if retry <= newest:
+            return retry == newest or (task, retry) in self._accepted
+        self._retries[task] = retry
+        for said in [said for said in self._said if said[0] == task and (task, said[1]) not in self._accepted]:
+            del self._said[said]
+            self.results.pop(said[2], None)
+        self.results.update((name, value) for (_, _, name), value in self._said.items())
+        for key, made in list(self._made.items()):
+            if made[0] == task and made not in self._accepted and self.assets[key].get("kind") not in _OF_ITSELF:
+                del self.assets[key], self._made[key]
+        return True
 
     @classmethod
     def of_end(cls, end: Mapping[str, Any]) -> Contents:
         """What an end says."""
         assets = {str(record.get("key")): record for record in _list(end.get("assets")) if isinstance(record, dict)}
         return cls(
-            _dict(end.get("results")), assets, _list(end.get("commands")), end.get("provenance"), end.get("workdir")
+            _dict(end.get("results")),
+            assets,
+            _list(end.get("commands")),
+            end.get("provenance"),
+            end.get("workdir"),
+            tasks={name: record for name, record in _dict(end.get("tasks")).items() if isinstance(record, dict)},
+            workflow=_dict(end.get("workflow")) or None,
+            ranks={number: _dict(said) for number, said in _dict(end.get("ranks")).items()},
         )
 
 
@@ -105,12 +180,22 @@ class AttemptFacts:
             "ended_by": self.head.get("ended_by"),
             "provenance": self.contents.provenance,
             "commands": self.contents.commands,
+            "workflow": _dict(self.contents.workflow).get("workflow_id"),
+            "tasks": self._counted_tasks(),
+            **rank_history(self.contents.ranks.values(), ended=self.ended),
             "workdir": self.contents.workdir,
             "late": sum(self.late.values()),
             "problem": self.problem,
         }
         entry.update((name, value) for name, value in seldom.items() if value)
         return entry
+
+    def _counted_tasks(self) -> dict[str, int]:
+        """How many tasks came to which status."""
+        if not (tasks := self.contents.tasks):
+            return {}
+        words = ("reused" if record.get("reused") else str(record.get("status")) for record in tasks.values())
+        return dict(sorted(Counter(words).items()))
 
 
 @attrs.define(slots=True)
@@ -143,7 +228,7 @@ class Edits:
         return next((edit for edit in self.cancels if edit.get("attempt") == attempt), None)
 
 
-_STATE_KEYS = ("status", "results", "tags", "notes", "archived", "execution_history", "provenance")
+_STATE_KEYS = ("status", "workflow", "results", "tags", "notes", "archived", "execution_history", "provenance")
 
 
 @attrs.define(slots=True)
@@ -177,11 +262,21 @@ class RunState:
         """The asset records of all attempts, oldest attempt first."""
         return [record for attempt in self.attempts for record in attempt.contents.assets.values()]
 
+    def tasks(self) -> dict[str, dict[str, Any]]:
+        """The newest record of each task, over all attempts; a fresh attempt starts without any."""
+        tasks: dict[str, dict[str, Any]] = {}
+        for attempt in self.attempts:
+            if attempt.head.get("fresh"):
+                tasks = {}
+            tasks |= attempt.contents.tasks
+        return tasks
+
     def to_document(self) -> dict[str, Any]:
         """``run.json`` as people read it: the definition, then the folded state."""
         doc = {name: value for name, value in self.definition.items() if name not in _STATE_KEYS}
         last = self.attempts[-1] if self.attempts else None
         doc["status"] = str(self.status)
+        doc["workflow"] = last.contents.workflow if last else None
         doc["provenance"] = last.contents.provenance if last else None
         doc["results"] = self.results
         doc["tags"] = sorted(self.edits.tags)

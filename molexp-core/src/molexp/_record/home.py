@@ -78,11 +78,30 @@ class Home:
     def materialize(self) -> None:
         """Create the workspace, once its storage has shown that it keeps exclusive creation; or find it.
 
+        One that was removed since it was opened is created anew.
+
         Raises:
             UnsupportedOperationError: the storage ignores exclusive creation in silence.
             SchemaError: it was made by a newer MolExp.
         """
-        if self._document is None and not self.exists():
+        if self._document is not None:
+            self._look_again(self._document)
+        self._make_writable()
+
+    def ready(self) -> None:
+        """Make sure that it exists, and is not a newer MolExp's, before the first thing is written."""
+        if not self._writable:
+            self._make_writable()
+
+    def _look_again(self, known: dict[str, Any]) -> None:
+        """Forget what is known of the workspace if it was removed, or if another one lies in its place."""
+        self._document = None
+        if not self.exists() or self.document().get("id") != known.get("id"):
+            self._writable = False
+            self._settings = self._index = self._observer = None
+
+    def _make_writable(self) -> None:
+        if not self.exists():
             self._probe()
             document = {
                 "schema": SCHEMA,
@@ -96,13 +115,10 @@ class Home:
                 self._document = document
             except KeyExistsError:
                 pass  # somebody else was first; theirs is ours
-        check_schema(self.document(), keys.WORKSPACE, SCHEMA)
+        document = self.document()
+        check_schema(document, keys.WORKSPACE, SCHEMA)
+        self.process.opened(self.store.url, str(document.get("id")))
         self._writable = True
-
-    def ready(self) -> None:
-        """Make sure that it exists, and is not a newer MolExp's, before the first thing is written."""
-        if not self._writable:
-            self.materialize()
 
     def _may_write(self) -> bool:
         try:
@@ -202,7 +218,7 @@ class Home:
         if self._journal is None:
             if not self.durability_given and (wanted := self.settings.get("durability")):
                 self.store.durability = wanted
-            self._journal = Journal(self.store)
+            self._journal = Journal(self.store, self.materialize)
         return self._journal
 
     @property

@@ -89,11 +89,35 @@ def _process_stat(pid: int | str) -> tuple[str, str]:
 
     A zombie that still has threads is none yet: they may be in the middle of a write.
     """
-    line = _first_line(f"/proc/{pid}/stat")
-    fields = line.rpartition(")")[2].split()  # the command's name, in parentheses, may hold anything
-    if len(fields) <= 19:
+    fields = _stat_fields(pid)
+    if not fields:
         return "", ""
     return ("R" if fields[0] == "Z" and int(fields[17]) > 1 else fields[0]), fields[19]
+
+
+def _stat_fields(pid: int | str) -> list[str]:
+    """What proc(5) says of a process, from its state on; empty where that cannot be read."""
+    fields = _first_line(f"/proc/{pid}/stat").rpartition(")")[2].split()  # the command's name may hold anything
+    return fields if len(fields) > 19 else []
+
+
+def launcher_of(variable: str) -> str:
+    """The process that gave this one an environment variable, perhaps by way of a shell: its number and start time.
+
+    It is the nearest ancestor that was started without the variable; "" if there is none to be found.
+    """
+    pid, birth = os.getppid(), ""
+    while pid > 0 and (fields := _stat_fields(pid)):
+        birth = fields[19]
+        try:
+            with open(f"/proc/{pid}/environ", "rb") as file:
+                given = file.read().split(b"\0")
+        except OSError:  # another user's, as schedulers' daemons are
+            break
+        if not any(entry.startswith(variable.encode() + b"=") for entry in given):
+            break
+        pid, birth = int(fields[1]), ""
+    return f"{pid}:{birth}" if birth else ""
 
 
 def boot_id() -> str:

@@ -6,7 +6,7 @@ A hint is settled when the key that it names is there. The protocol and its reas
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
@@ -40,10 +40,15 @@ class Journal:
 
     With ``append`` it is one file of lines. Without, each hint is an empty object whose key ends in the key that it
     announces, so that a listing reads them all.
+
+    Args:
+        store: the workspace's.
+        lost: called when the journal is not where it was.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, lost: Callable[[], None]) -> None:
         self._store = store
+        self._lost = lost
         self._lock = threading.RLock()  # a signal's handler may start or annotate a run
         self._key = ""
         self._count = 0
@@ -86,7 +91,8 @@ class Journal:
             try:
                 return self._store.append(self._key, line)
             except (KeyMovedError, KeyNotFoundError):
-                pass  # sealed by a compactor, or `.molexp` was deleted: what it holds of ours may be unread
+                # Sealed by a compactor, or `.molexp` was deleted: what it holds of ours may be unread.
+                self._lost()  # or the whole workspace was
             except StoreError:
                 self._key = ""  # part of the line may be there, which would spoil the next one
                 raise

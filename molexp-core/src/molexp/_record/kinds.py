@@ -19,8 +19,9 @@ from molexp._record.assets import (
     LogAsset,
     MetricsAsset,
 )
+from molexp._record.fold import Contents
 from molexp._record.payloads import CHUNK
-from molexp._values.documents import decode, decode_lines, encode_pretty
+from molexp._values.documents import decode, decode_lines, encode_line, encode_pretty
 from molexp._values.plain import plain, restore
 from molexp.contracts import AssetKind, Sink, Source
 from molexp.errors import MolexpError, NoKindError
@@ -212,16 +213,32 @@ class ErrorTraceKind(_Written):
 
 
 class ExecutionStateKind(_Written):
-    """What became of the tasks of a workflow; loads as plain JSON."""
+    """What became of the tasks of a workflow; loads as a dict with ``workflow`` and ``tasks``.
+
+    Its payload is the attempt's own events, in which every task was recorded as it went; on storage without append a
+    document that says the same.
+    """
 
     name = "execution_state"
     suffix = ".json"
+    folder = "checkpoints"
     record = ExecutionStateAsset
 
-    def load(self, source: Source) -> Any:
-        """The record of tasks."""
+    def save(self, obj: Any, sink: Sink) -> Mapping[str, Any]:
+        """Write one document."""
+        sink.write(encode_line(obj))
+        return {}
+
+    def load(self, source: Source) -> dict[str, Any]:
+        """The newest record of each task, by name."""
         with source.open() as stream:
-            return decode(stream.read(), source.name)
+            events, _, _ = decode_lines(stream.read(), source.name)
+        if len(events) == 1 and "tasks" in events[0]:
+            return events[0]
+        contents = Contents()
+        for event in events:
+            contents.add(event)
+        return {"workflow": contents.workflow, "tasks": contents.tasks}
 
 
 class DataKind(_Written):

@@ -133,7 +133,7 @@ class Library:
             problem = f"the kind {record.get('kind')!r} is not installed; it was written by {origin}"
         except Exception as error:  # noqa: BLE001 - whatever a stranger's fields class raises, the rest of the record is readable
             problem = f"its record is not understood ({type(error).__name__}: {error})"
-        return UnknownAsset(**_common(record), record=dict(record), problem=problem, library=self)
+        return UnknownAsset(**_common(record), record=dict(record), problem=problem, _library=self)
 
     def _known(self, record: Mapping[str, Any]) -> Asset:
         kind = self.kind(str(record.get("kind")))
@@ -145,7 +145,7 @@ class Library:
         known = {name: value for name, value in stored.items() if name in names}
         fields: Any = self._converter.structure(known, kind.fields)
         own = {name: getattr(fields, name) for name in names}
-        return self.asset_class(kind)(**_common(record), **own, library=self)
+        return self.asset_class(kind)(**_common(record), **own, _library=self)
 
     @cached_property
     def _converter(self) -> Converter:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import re
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Literal
 
 from molexp._record import keys
 from molexp._record.attempt import Attempt
 from molexp._record.attempts import claim_key, end_key, read_attempts
-from molexp._record.context import RunContext
 from molexp._record.events import claim_events
 from molexp._record.finding import Finder
-from molexp._record.fold import SCHEMA
+from molexp._record.fold import SCHEMA, AttemptFacts
 from molexp._record.identity import Owner
 from molexp._record.reading import read_edits
+from molexp._record.run_context import RunContext
 from molexp._record.shelf import Shelf
 from molexp._values.documents import check_schema, encode_line
 from molexp._values.ids import new_token
@@ -24,6 +25,7 @@ from molexp._values.times import parse_time, utc_now
 from molexp.errors import KeyExistsError, NotFoundError, RunBusyError, RunFinishedError
 
 if TYPE_CHECKING:
+    from molexp._record.joining import Joined
     from molexp._record.run import Run
 
 _FIRST_LOOK = 0.02  # seconds between looks at a run that is waited for, growing to _LAST_LOOK
@@ -38,20 +40,43 @@ def start(
     """See `Run.start`."""
     if if_succeeded not in ("rerun", "error"):
         raise ValueError(f"if_succeeded must be 'rerun' or 'error', not {if_succeeded!r}.")
-    attempt = _claim(run, fresh, time.monotonic() + wait, if_succeeded, untried)
-    shelf = Shelf(attempt, run.home.library)
-    definition = attempt.definition
-    finder = Finder(run.home.library, run.path, attempt.folder, run.scopes, attempt.contents.assets, attempt.number)
-    context = RunContext(
-        run=run, shelf=shelf, finder=finder, params=definition["parameters"], config=definition.get("config") or {}
-    )
-    if capture:
+    begin = partial(_begin, run, fresh, wait, if_succeeded, untried)
+    if not capture:
+        return _context(run, begin())
+    from molexp._record.capture import Capture
+
+    with Capture.ahead():
+        attempt = begin()
+        context = _context(run, attempt)
         try:
             context.capture()
         except BaseException:
             attempt.finish(RunStatus.FAILED, reason="its streams could not be captured")
             raise
     return context
+
+
+def _begin(run: Run, fresh: bool, wait: float, if_succeeded: str, untried: bool) -> Attempt | Joined:
+    rank = run.home.process.rank
+    if rank is not None and rank.index > 0:
+        from molexp._record.joining import join
+
+        return join(run, rank, wait, if_succeeded)
+    return _claim(run, fresh, time.monotonic() + wait, if_succeeded, untried)
+
+
+def _context(run: Run, attempt: Attempt | Joined) -> RunContext:
+    shelf = Shelf(attempt, run.home.library)
+    definition = attempt.definition
+    finder = Finder(run.home.library, run.path, attempt.folder, run.scopes, attempt.known, attempt.number)
+    return RunContext(
+        run=run,
+        attempt=attempt,
+        shelf=shelf,
+        finder=finder,
+        params=definition["parameters"],
+        config=definition.get("config") or {},
+    )
 
 
 def _claim(run: Run, fresh: bool, deadline: float, if_succeeded: str, untried: bool) -> Attempt:
@@ -62,8 +87,12 @@ def _claim(run: Run, fresh: bool, deadline: float, if_succeeded: str, untried: b
     process = home.process
     process.prepare()
     folder = keys.folder(run.path)
+    ranks = {}
+    if process.rank is not None:
+        ranks["launch"] = process.rank.launch(process.count("start", home.store.url, run.path))
     while True:
         number = 1 if untried else _next_attempt(run, deadline, if_succeeded)
+        home.journal.announce(end_key(folder, number))
         token = new_token()
         claim = {
             "schema": SCHEMA,
@@ -77,8 +106,8 @@ def _claim(run: Run, fresh: bool, deadline: float, if_succeeded: str, untried: b
             "fresh": fresh,
             "provenance": process.provenance.publish(home.store, wait=False),
             "definition": definition,
+            **ranks,
         }
-        home.journal.announce(end_key(folder, number))
         try:
             log = claim_events(home.store, claim_key(folder, number), encode_line(claim), token)
         except KeyExistsError:
@@ -94,12 +123,20 @@ def _refuse_deleted(run: Run, attempt: Attempt) -> None:
     """End an attempt that was claimed without a look at the run, if that was deleted since it was created."""
     try:
         deleted = read_edits(run.home.store, run.path).deleted
+        freed = not deleted and not _exists(run)  # in this order: the edit that deletes it goes last
     except BaseException:
         attempt.finish(RunStatus.FAILED, reason="whether the run was deleted could not be read")
         raise
     if deleted:
         attempt.finish(RunStatus.CANCELLED, reason="the run was deleted")
+    elif freed:
+        attempt.withdraw()
+    if deleted or freed:
         raise NotFoundError("run", run.path, hint="It was deleted.")
+
+
+def _exists(run: Run) -> bool:
+    return run.home.store.exists(keys.document(run.path))
 
 
 def _is_new(run: Run) -> bool:
@@ -129,6 +166,8 @@ def _next_attempt(run: Run, deadline: float, if_succeeded: str) -> int:
     while True:
         attempts = read_attempts(home.store, keys.folder(run.path))
         if not attempts:
+            if not _exists(run):
+                raise NotFoundError("run", run.path, hint="It was deleted.")
             return 1
         newest = home.observer.settle(run.path, attempts[-1], insist=True)
         if newest.ended:
@@ -137,15 +176,16 @@ def _next_attempt(run: Run, deadline: float, if_succeeded: str) -> int:
             return newest.number + 1
         remaining = deadline - time.monotonic()
         if remaining <= 0:
-            raise _busy(run.path, newest.number, newest.head)
+            raise busy(run.path, newest)
         threading.Event().wait(min(pause, remaining))  # nobody can tell us when a file appears on every storage
         pause = min(pause * 2, _LAST_LOOK)
 
 
-def _busy(path: str, number: int, head: dict[str, Any]) -> RunBusyError:
-    owner = Owner.from_dict(head.get("owner"))
+def busy(path: str, attempt: AttemptFacts) -> RunBusyError:
+    """The error that says who is at work on a run; of a malformed claim, what it says all the same."""
+    owner = Owner.from_dict(attempt.head.get("owner"))
     try:
-        age = max(0.0, time.time() - parse_time(head["started_at"]).timestamp())
+        age = max(0.0, time.time() - parse_time(attempt.head["started_at"]).timestamp())
     except (KeyError, TypeError, ValueError, AttributeError):
         age = 0.0
-    return RunBusyError(path, attempt=number, host=owner.host, pid=owner.pid, age=age)
+    return RunBusyError(path, attempt=attempt.number, host=owner.host, pid=owner.pid, age=age)

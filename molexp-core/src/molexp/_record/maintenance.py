@@ -6,6 +6,7 @@ import re
 import time
 from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -18,8 +19,9 @@ from molexp._record.reading import read_edits, read_run
 from molexp._record.reports import Finding, Report
 from molexp._values.documents import decode_object, encode_pretty
 from molexp._values.ids import check_id
+from molexp._values.status import RunStatus
 from molexp.contracts import Stat, Store
-from molexp.errors import CorruptRecordError, KeyNotFoundError, MolexpError, NotFoundError, StoreError
+from molexp.errors import CorruptRecordError, KeyNotFoundError, MolexpError, NotFoundError, ReadOnlyError, StoreError
 
 if TYPE_CHECKING:
     from molexp._record.fold import RunState
@@ -46,73 +48,156 @@ _DATA = re.compile(rf"data/([^/]+)/(?:{_NUMBER}\.json|({_TOKEN.pattern}/.+))")
 _PAYLOAD = re.compile(rf"(executions/{_NUMBER}/)?(artifacts|logs|checkpoints)/.+")
 
 
-def run_paths(home: Home) -> Iterator[str]:
-    """Every run, by the names of folders."""
-    for project in member_ids(home, ""):
-        for experiment in member_ids(home, project):
-            for run in member_ids(home, f"{project}/{experiment}"):
-                yield f"{project}/{experiment}/{run}"
-
-
-def scope_paths(home: Home) -> Iterator[str]:
-    """The workspace, every project and every experiment."""
-    yield ""
-    for project in member_ids(home, ""):
-        yield project
-        for experiment in member_ids(home, project):
-            yield f"{project}/{experiment}"
-
-
 def collect(home: Home, *, dry_run: bool) -> Report:
     """See `Workspace.gc`."""
-    findings: list[Finding] = []
-    freed = 0
     if not dry_run and home.exists():
         home.materialize()  # refuses what a newer MolExp made
-    done = "" if dry_run else "freed"
-    for path in run_paths(home):
-        if not read_edits(home.store, path).deleted:
-            continue
-        if _is_live(home, path):
-            findings.append(Finding(keys.folder(path), "deleted run that is still being executed"))
-            continue
-        entries = list(_entries(home.store, keys.folder(path)))
-        findings.append(Finding(keys.folder(path), f"deleted run, {sum(e.size for e in entries)} bytes", done))
-        freed += sum(entry.size for entry in entries)
-        if not dry_run:
+    collector = _Collector(home, dry_run)
+    collector.deleted_runs()
+    collector.abandoned_imports()
+    collector.leftovers()
+    collector.empty_folders()
+    findings = collector.findings + [Finding(key, reason) for key, reason in collector.unreadable.items()]
+    return Report("gc", tuple(findings), {"found": len(findings), "bytes": collector.freed})
+
+
+class _Collector:
+    """Frees what is not needed, or only tells of it; what it cannot read it leaves alone, and names."""
+
+    def __init__(self, home: Home, dry_run: bool) -> None:
+        self.findings: list[Finding] = []
+        self.unreadable: dict[str, str] = {}
+        self.freed = 0
+        self._home = home
+        self._store = home.store
+        self._dry_run = dry_run
+        self._done = "" if dry_run else "freed"
+
+    def deleted_runs(self) -> None:
+        for path in _paths(self._home, self.unreadable)[1]:
+            with self._naming(keys.folder(path)):
+                if read_edits(self._store, path).deleted:
+                    self._deleted_run(path, keys.folder(path))
+
+    def _deleted_run(self, path: str, folder: str) -> None:
+        if self._is_live(path):
+            self.findings.append(Finding(folder, "deleted run that is still being executed"))
+            return
+        entries = list(_entries(self._store, folder))
+        if not self._dry_run:
             # the edit that hides it goes last: at every moment the run is hidden, or gone
             for entry in sorted(entries, key=lambda entry: "/edits/" in entry.key):
-                home.store.delete(entry.key)
-            home.store.prune(keys.folder(path))
-    for folder, entry in list(_abandoned(home)):
-        findings.append(Finding(entry.key, f"imported data without a record, {entry.size} bytes", done))
-        freed += entry.size
-        if not dry_run:
-            home.store.delete(entry.key)
-            home.store.prune(folder)
-    findings += [Finding(key, "unfinished temporary file", done) for key in home.store.leftovers(_ABANDONED)]
-    if not dry_run:
-        home.store.remove_leftovers(_ABANDONED)
-    findings += _prune_empty(home, dry_run=dry_run)
-    return Report("gc", tuple(findings), {"found": len(findings), "bytes": freed})
+                self._store.delete(entry.key)
+            self._store.prune(folder)
+        size = sum(entry.size for entry in entries)
+        self.findings.append(Finding(folder, f"deleted run, {size} bytes", self._done))
+        self.freed += size
+
+    def _is_live(self, path: str) -> bool:
+        """Whether somebody executes a run: it was started before it was seen to be deleted."""
+        attempts = read_attempts(self._store, keys.folder(path))
+        if not attempts:
+            return False
+        observer = self._home.observer
+        if self._dry_run:
+            observer = attrs.evolve(observer, may_write=False)
+        newest = observer.settle(path, attempts[-1])
+        return not newest.ended and (not self._dry_run or newest.status is RunStatus.RUNNING)
+
+    def abandoned_imports(self) -> None:
+        """Payloads of imports that were never published: older than any import takes.
+
+        All of an import or nothing: as long as it goes on, something in it is young.
+        """
+        now = time.time()
+        old = {}
+        for folder in _unnamed_imports(self._home, self.unreadable):
+            with self._naming(folder):
+                entries = list(_entries(self._store, folder))
+                came = [_came(self._store, entry) for entry in entries]
+                if entries and all(then and now - then > _ABANDONED for then in came):
+                    old[folder] = entries
+        still = set(_unnamed_imports(self._home, {}))  # what was published meanwhile is no longer unnamed
+        for folder in old.keys() & still:
+            for entry in old[folder]:
+                with self._naming(entry.key):
+                    if not self._dry_run:
+                        self._store.delete(entry.key)
+                        self._store.prune(folder)
+                    what = f"imported data without a record, {entry.size} bytes"
+                    self.findings.append(Finding(entry.key, what, self._done))
+                    self.freed += entry.size
+
+    def leftovers(self) -> None:
+        """Temporary files of killed processes."""
+        named = self._leftovers()
+        left = named
+        if not self._dry_run:
+            with self._naming(""):
+                self._store.remove_leftovers(_ABANDONED)
+            left = self._leftovers()
+        for key in named:
+            self.findings.append(Finding(key, "unfinished temporary file", "" if key in left else self._done))
+
+    def _leftovers(self) -> list[str]:
+        named: list[str] = []
+        try:
+            for key in self._store.leftovers(_ABANDONED):
+                named.append(key)  # noqa: PERF402 - what was named before an error counts
+        except StoreError:
+            for _ in _entries(self._store, "", self.unreadable):
+                pass  # only to know all that cannot be read
+        return named
+
+    def empty_folders(self) -> None:
+        """Folders without a file: of imports that came to nothing, and of runs that were never created."""
+        empty = [(folder, "empty folder of an import") for folder in _unnamed_imports(self._home, self.unreadable)]
+        runs = _paths(self._home, self.unreadable)[1]
+        empty += [(keys.folder(path), "a folder without a run, empty") for path in runs]
+        for folder, what in empty:
+            with self._naming(folder):
+                self._empty_folder(folder, what)
+
+    def _empty_folder(self, folder: str, what: str) -> None:
+        if self._store.children(folder).entries or next(_entries(self._store, folder), None) is not None:
+            return
+        if not self._dry_run:
+            self._store.prune(folder)
+            parent, _, name = folder.rpartition("/")
+            if name in self._store.children(parent).folders:
+                return  # a temporary file is in it: somebody is writing there
+        self.findings.append(Finding(folder, what, "" if self._dry_run else "removed"))
+
+    @contextmanager
+    def _naming(self, key: str) -> Iterator[None]:
+        """An error in here is a finding about `key`, or the key that it names."""
+        try:
+            yield
+        except ReadOnlyError:
+            raise
+        except MolexpError as error:
+            self.unreadable.setdefault(getattr(error, "key", "") or key, str(error))
 
 
-def _abandoned(home: Home) -> Iterator[tuple[str, Stat]]:
-    """Payloads of imports that were never published, each with its import's folder: older than any import takes.
+def _paths(home: Home, unreadable: dict[str, str]) -> tuple[list[str], list[str]]:
+    """The scopes (the workspace, every project and every experiment) and the runs, by the names of folders.
 
-    All of an import or nothing: as long as it goes on, something in it is young.
+    Args:
+        home: the workspace.
+        unreadable: filled with the folders that cannot be read.
     """
-    now = time.time()
-    old = {}
-    for folder in _unnamed_imports(home):
-        entries = list(_entries(home.store, folder))
-        came = [_came(home.store, entry) for entry in entries]
-        if entries and all(then and now - then > _ABANDONED for then in came):
-            old[folder] = entries
-    still = set(_unnamed_imports(home))  # what was published meanwhile is no longer unnamed
-    for folder, entries in old.items():
-        if folder in still:
-            yield from ((folder, entry) for entry in entries)
+    scopes: list[str] = []
+    level = [""]
+    for _ in range(_DEPTH_OF_RUNS):
+        scopes += level
+        below = []
+        for path in level:
+            try:
+                below += [f"{path}/{name}" if path else name for name in member_ids(home, path)]
+            except StoreError as error:
+                unreadable.setdefault(keys.members(path), str(error))
+        level = below
+    return scopes, level
 
 
 def _came(store: Store, entry: Stat) -> float:
@@ -124,21 +209,6 @@ def _came(store: Store, entry: Stat) -> float:
     except OSError:
         return 0.0
     return max(found.st_ctime, found.st_mtime)
-
-
-def _prune_empty(home: Home, *, dry_run: bool) -> Iterator[Finding]:
-    """Folders without a file: of imports that came to nothing, and of runs that were never created."""
-    empty = [(folder, "empty folder of an import") for folder in _unnamed_imports(home)]
-    empty += [(keys.folder(path), "a folder without a run, empty") for path in run_paths(home)]
-    for folder, what in empty:
-        if home.store.children(folder).entries or next(_entries(home.store, folder), None) is not None:
-            continue
-        if not dry_run:
-            home.store.prune(folder)
-            parent, _, name = folder.rpartition("/")
-            if name in home.store.children(parent).folders:
-                continue  # a temporary file is in it: somebody is writing there
-        yield Finding(folder, what, "" if dry_run else "removed")
 
 
 def _entries(store: Store, prefix: str, unreadable: dict[str, str] | None = None) -> Iterator[Stat]:
@@ -172,24 +242,38 @@ def _entries(store: Store, prefix: str, unreadable: dict[str, str] | None = None
                 waiting.append(key)
 
 
-def _unnamed_imports(home: Home) -> Iterator[str]:
+def _unnamed_imports(home: Home, unreadable: dict[str, str]) -> Iterator[str]:
     """The folders of imports that no record names: under way, given up, or killed."""
-    for scope in scope_paths(home):
+    for scope in _paths(home, unreadable)[0]:
         base = keys.below(scope, "data")
-        for name in home.store.children(base).folders:
+        for name in _folders(home.store, base, unreadable):
+            tokens = _folders(home.store, f"{base}/{name}", unreadable)
             named = _named_data(home.store, f"{base}/{name}", {})
             if named is None:
                 continue  # what a record that cannot be read names must not be freed
-            for token in home.store.children(f"{base}/{name}").folders:
+            for token in tokens:
                 folder = f"{base}/{name}/{token}"
                 if _TOKEN.fullmatch(token) and not any(key.startswith(folder + "/") for key in named):
                     yield folder
 
 
+def _folders(store: Store, prefix: str, unreadable: dict[str, str]) -> tuple[str, ...]:
+    try:
+        return store.children(prefix).folders
+    except StoreError as error:
+        unreadable.setdefault(prefix, str(error))
+        return ()
+
+
 def _named_data(store: Store, folder: str, problems: dict[str, str]) -> set[str] | None:
     """The keys that the records of a data asset's versions name; None if one of them cannot be read."""
     named: set[str] = set()
-    for entry in store.children(folder).entries:
+    try:
+        entries = store.children(folder).entries
+    except StoreError as error:
+        problems[folder] = str(error)
+        return None
+    for entry in entries:
         if not entry.key.endswith(".json"):
             continue
         try:
@@ -197,12 +281,6 @@ def _named_data(store: Store, folder: str, problems: dict[str, str]) -> set[str]
         except (CorruptRecordError, StoreError) as error:
             problems[entry.key] = str(error)
     return None if problems else named
-
-
-def _is_live(home: Home, path: str) -> bool:
-    """Whether somebody executes a run: it was started before it was seen to be deleted."""
-    attempts = read_attempts(home.store, keys.folder(path))
-    return bool(attempts) and not home.observer.settle(path, attempts[-1]).ended
 
 
 def check(home: Home, *, repair: bool) -> Report:
@@ -213,8 +291,9 @@ def check(home: Home, *, repair: bool) -> Report:
         home.materialize()  # refuses what a newer MolExp made
     # the files are listed before the records are read: what a record that comes later names is not looked for
     seen = _walk(home)
+    _, paths = _paths(home, seen.unreadable)
     findings += [Finding(folder, reason) for folder, reason in seen.unreadable.items()]
-    for path in _readable_runs(home, findings):
+    for path in paths:
         runs += 1
         try:
             findings += _check_run(home, path, seen.payloads.pop(path, ()), repair)
@@ -224,21 +303,6 @@ def check(home: Home, *, repair: bool) -> Report:
         findings += _check_data(home, folder, found)
     findings += [Finding(key, "a foreign file; it is ignored") for key in sorted(seen.foreign)]
     return Report("fsck", tuple(findings), {"runs": runs, "findings": len(findings)})
-
-
-def _readable_runs(home: Home, findings: list[Finding]) -> Iterator[str]:
-    """As `run_paths`; a folder that cannot be read is a finding."""
-    level = [""]
-    for _ in range(_DEPTH_OF_RUNS):
-        below = []
-        for path in level:
-            try:
-                below += [f"{path}/{name}" if path else name for name in member_ids(home, path)]
-            except StoreError as error:
-                if not any(finding.key == keys.members(path) for finding in findings):
-                    findings.append(Finding(keys.members(path), str(error)))
-        level = below
-    yield from level
 
 
 def _check_run(home: Home, path: str, payloads: Iterable[str], repair: bool) -> list[Finding]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -25,7 +25,8 @@ class PayloadSink:
         store: the store.
         name: what people call the payload.
         key: where it goes.
-        fallback: where it goes if `key` turns out to be taken by another writer of the same attempt; None: nowhere.
+        fallbacks: where it goes if `key` turns out to be taken by another writer of the same attempt; the first that is
+            free.
         replacing: told size and hash right before `key`, the caller's own, is replaced; None: it is not to be.
     """
 
@@ -35,7 +36,7 @@ class PayloadSink:
         name: str,
         key: str,
         *,
-        fallback: str | None = None,
+        fallbacks: Sequence[str] = (),
         replacing: Callable[[int, str], None] | None = None,
     ) -> None:
         self.name = name
@@ -44,7 +45,7 @@ class PayloadSink:
         self.content_hash: str = ""
         self.written: bool = False
         self._store = store
-        self._fallback = fallback
+        self._fallbacks = fallbacks
         self._replacing = replacing
 
     def write(self, data: bytes) -> None:
@@ -55,14 +56,13 @@ class PayloadSink:
         if self._replacing is not None:
             self._replacing(self.size, self.content_hash)
             self._store.write(self.key, data)
-            return
-        try:
-            self._store.create(self.key, data)
-        except KeyExistsError:
-            if self._fallback is None:
-                raise
-            self.key = self._fallback
-            self._store.create(self.key, data)
+            return None
+        for other in self._fallbacks:
+            try:
+                return self._store.create(self.key, data)
+            except KeyExistsError:
+                self.key = other
+        return self._store.create(self.key, data)
 
     @contextmanager
     def open(self) -> Iterator[IO[bytes]]:
@@ -98,8 +98,11 @@ class PayloadSink:
 
     def stream_to_store(self) -> StreamWriter:
         """The stream for a large payload."""
-        if self._replacing is None and self._fallback is not None and self._store.exists(self.key):
-            self.key = self._fallback
+        if self._replacing is None:
+            for other in self._fallbacks:
+                if not self._store.exists(self.key):
+                    break
+                self.key = other
         return self._store.open_write(self.key, exclusive=self._replacing is None)
 
     def streamed(self, size: int, digest: str) -> None:

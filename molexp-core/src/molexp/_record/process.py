@@ -16,10 +16,11 @@ import time
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from molexp._record.identity import this_owner
+from molexp._record.identity import Owner, this_owner
 
 if TYPE_CHECKING:
     from molexp._record.provenance import Provenance
+    from molexp._record.ranks import Rank
 
 _SCHEDULER = (
     "SLURM_JOB_ID",
@@ -33,6 +34,9 @@ _SCHEDULER = (
     "LSB_JOBID",
     "JOB_ID",
 )
+_LAUNCHERS = ("TORCHELASTIC_RUN_ID", "OMPI_COMM_WORLD_RANK", "SLURM_STEP_ID", "PMI_RANK")
+"""Variables that no process has which was started alone; which rank it is, if any, `ranks` finds out."""
+
 _WARNINGS = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU", "SIGBREAK")  # what schedulers send before they kill
 
 
@@ -148,15 +152,40 @@ class Process:
     """This process."""
 
     def __init__(self) -> None:
-        self.pid = os.getpid()
-        self.owner = this_owner()
-        self.owner_document = self.owner.to_dict()
-        self.invocation = describe_invocation()
-        self.heart = Heart()
+        self.pid: int = os.getpid()
+        self.owner: Owner = this_owner()
+        self.owner_document: dict[str, Any] = self.owner.to_dict()
+        self.invocation: dict[str, Any] = describe_invocation()
+        self.heart: Heart = Heart()
         self._lock = threading.Lock()
         self._provenance: Provenance | None = None
+        self._workspaces: dict[str, str] = {}  # that were opened for writing: URL to id
+        self.terminated_by: int = 0
+        """The signal that asked this process to end; 0 for none."""
         self._prepared = False
         self._handles_signals = False
+        self._rank: Rank | None = None
+        self._counts: dict[tuple[str, ...], int] = {}
+        self._ranked: bool | None = None
+        self.expects_ranks: bool = True
+        """Whether other ranks may start the same runs; rank 0 learns that they do not."""
+
+    @property
+    def rank(self) -> Rank | None:
+        """Which of several processes of one launch this is; None if it was started alone."""
+        if self._ranked is None:
+            if any(name in os.environ for name in _LAUNCHERS):
+                from molexp._record.ranks import find_rank
+
+                self._rank = find_rank(self.owner)
+            self._ranked = self._rank is not None
+        return self._rank
+
+    def count(self, *what: str) -> int:
+        """How often this process was told so before."""
+        with self._lock:
+            self._counts[what] = self._counts.get(what, -1) + 1
+            return self._counts[what]
 
     def prepare(self) -> None:
         """Make ready for an attempt: signals, the end of the process, provenance."""
@@ -167,7 +196,8 @@ class Process:
         with self._lock:
             if not self._prepared:
                 atexit.register(self._leave)
-                self.provenance.capture()
+                if self.rank is None or self.rank.index == 0:
+                    self.provenance.capture()
                 self._prepared = True
 
     @property
@@ -178,6 +208,13 @@ class Process:
 
             self._provenance = Provenance(self._provenance_known)
         return self._provenance
+
+    def opened(self, url: str, workspace: str) -> None:
+        """The workspace of that id lies at `url`; nothing was published in it yet if it is another one than before."""
+        if self._workspaces.get(url) != workspace:
+            self._workspaces[url] = workspace
+            if self._provenance is not None:
+                self._provenance.forget(url)
 
     def _provenance_known(self) -> None:
         for attempt in self.heart.attempts():
@@ -204,6 +241,7 @@ class Process:
 
     def _terminate(self, number: int, _frame: FrameType | None) -> None:
         if os.getpid() == self.pid and self.heart.attempts():
+            self.terminated_by = number
             raise Terminated(number)
         signal.signal(number, signal.SIG_DFL)
         if sys.platform == "win32":

@@ -34,7 +34,7 @@ class Provenance:
         self._thread: threading.Thread | None = None
         self._data: bytes | None = None
         self._id: str | None = None
-        self._published: set[str] = set()
+        self._published: set[str] = set()  # URLs of workspaces
 
     def capture(self) -> None:
         """Begin to capture, in a thread."""
@@ -68,6 +68,10 @@ class Provenance:
             self._published.add(store.url)
         return self._id
 
+    def forget(self, url: str) -> None:
+        """Another workspace lies at `url` than the one in which it was published."""
+        self._published.discard(url)
+
 
 def describe_process() -> dict[str, Any]:
     """The provenance document."""
@@ -79,14 +83,17 @@ def describe_process() -> dict[str, Any]:
         "implementation": platform.python_implementation(),
         "platform": f"{system.system}-{system.release}-{system.machine}",
         "machine": system.machine,
-        "git": describe_git(_script_folder()),
+        "git": describe_git(folder) if (folder := _script_folder()) else None,
         "packages": installed_packages(),
     }
 
 
 def _script_folder() -> str:
     main = getattr(sys.modules.get("__main__"), "__file__", None)
-    return os.path.dirname(os.path.abspath(main)) if main else os.getcwd()
+    try:
+        return os.path.dirname(os.path.abspath(main)) if main else os.getcwd()
+    except OSError:  # the current folder was removed
+        return ""
 
 
 def installed_packages() -> dict[str, str]:

@@ -54,10 +54,10 @@ def define_experiment(
     """The newest definition of an experiment, after what `Project.Experiment` was given: created, found or revised."""
     experiment_id = choose_id(name, id, "experiment")
     path = f"{project}/{experiment_id}"
+    if params is not None and not isinstance(params, Mapping):
+        raise TypeError(f"params are a mapping of names to values, not {type(params).__name__}.")
     given = plain_parameters(dict(params), "params") if params is not None else None
-    if replicas is not None and replicas < 1:
-        raise ValueError(f"There is at least one replica; {replicas} are not.")
-
+    check_space(space, replicas)
     said: dict[str, Any] = {}
     if given is not None:
         said["params"] = given
@@ -135,6 +135,25 @@ def newest_definition(home: Home, path: str, first: dict[str, Any]) -> dict[str,
         return first
     key = revisions[max(revisions)]
     return decode_object(home.store.read(key), key)
+
+
+def check_space(space: Any, replicas: Any) -> None:
+    """Refuse what is no space, or no number of replicas, before anything is recorded of it.
+
+    Raises:
+        TypeError: `space` is no iterable of dicts, or `replicas` no number.
+        ValueError: `replicas` is below 1.
+    """
+    if isinstance(space, str | bytes | Mapping) or (space is not None and not isinstance(space, Iterable)):
+        raise TypeError(f"A space is an iterable of parameter dicts, as me.grid(a=[...]) returns, not {space!r}.")
+    for point in space if isinstance(space, Sequence) else ():
+        if not isinstance(point, Mapping):
+            raise TypeError(f"The points of a space are dicts of parameters, not {point!r}.")
+    if replicas is not None:
+        if isinstance(replicas, bool) or not isinstance(replicas, int):
+            raise TypeError(f"replicas is a number of times, not {replicas!r}.")
+        if replicas < 1:
+            raise ValueError(f"There is at least one replica; {replicas} are not.")
 
 
 def _recorded_space(space: Iterable[Mapping[str, Any]] | None) -> Any:

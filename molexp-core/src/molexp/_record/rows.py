@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, ClassVar, Generic, TypeVar, overload
 
 R = TypeVar("R")
 
@@ -59,7 +59,7 @@ class Rows(Sequence[R], Generic[R]):
     def __eq__(self, other: object) -> bool:
         return list(self) == list(other) if isinstance(other, Sequence) else NotImplemented
 
-    __hash__ = None  # type: ignore[assignment]  # a mutable sequence's worth of equality
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]  # a mutable sequence's worth of equality
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """Each record as a dict, nested as it is."""

@@ -13,15 +13,15 @@ from molexp._values.documents import check_schema
 from molexp._values.plain import restore
 from molexp._values.status import RunStatus
 from molexp.contracts import check_key
-from molexp.errors import NotFoundError, RunBusyError
+from molexp.errors import NotFoundError
 
 if TYPE_CHECKING:
     from molexp._record.assets import Asset
-    from molexp._record.context import RunContext
     from molexp._record.data import DataAssets
     from molexp._record.experiment import Experiment
     from molexp._record.fold import RunState
     from molexp._record.home import Home
+    from molexp._record.run_context import RunContext
     from molexp._record.streams import Logs
 
 
@@ -78,6 +78,13 @@ class Run:
         return int(self.definition().get("replica") or 0)
 
     @property
+    def seed(self) -> int:
+        """A seed for random numbers that follows from parameters and replica: see `Context.seed`."""
+        from molexp._values.sweeps import seed_of
+
+        return seed_of(self.definition().get("parameters") or {}, self.replica)
+
+    @property
     def profile(self) -> str | None:
         """Name of the profile it was made with."""
         return self.definition().get("profile")
@@ -114,45 +121,45 @@ class Run:
     @property
     def status(self) -> RunStatus:
         """Where it stands. An attempt whose owner is found to be dead is ended as ``interrupted``."""
-        return self.state().status
+        return self._state().status
 
     @property
     def results(self) -> Mapping[str, Any]:
         """What `Context.set_result` recorded, folded over the attempts; references are assets and paths again."""
-        results: Mapping[str, Any] = self._value(self.state().results)
+        results: Mapping[str, Any] = self._value(self._state().results)
         return results
 
     @property
     def execution_history(self) -> Sequence[Mapping[str, Any]]:
         """The attempts, oldest first: status, times, host, pid, reason, error."""
-        return self.state().history
+        return self._state().history
 
     @property
     def tags(self) -> frozenset[str]:
         """Its tags."""
-        return frozenset(self.state().edits.tags)
+        return frozenset(self._state().edits.tags)
 
     @property
     def notes(self) -> Sequence[Mapping[str, Any]]:
         """Its notes, oldest first: at, by, text."""
-        return self.state().edits.notes
+        return self._state().edits.notes
 
     @property
     def archived(self) -> bool:
         """Whether it was archived."""
-        return self.state().edits.archived
+        return self._state().edits.archived
 
     @property
     def assets(self) -> list[Asset]:
         """The assets of all its attempts, oldest first."""
-        return [self.home.library.asset(record) for record in self.state().assets()]
+        return [self.home.library.asset(record) for record in self._state().assets()]
 
     @property
     def logs(self) -> Logs:
         """Its logs, by name; the newest attempt's where several wrote one."""
         from molexp._record.streams import Logs
 
-        return Logs(self.home.store, self.state().assets())
+        return Logs(self.home.store, self._state().assets())
 
     def asset(self, name: str, *, kind: str | None = None, version: int | None = None) -> Asset:
         """The asset of this name: of the newest attempt that has it, else data of its parents.
@@ -166,7 +173,7 @@ class Run:
         finder = Finder(self.home.library, self.path, keys.folder(self.path), self.scopes)
         return finder.require(name, kind=kind, version=version)
 
-    def state(self) -> RunState:
+    def _state(self) -> RunState:
         """All that is true of it now.
 
         Raises:
@@ -187,13 +194,13 @@ class Run:
             NotFoundError: there is no such run, or it was deleted.
             SchemaError: it was written by a newer MolExp.
         """
-        state = self.state()
+        state = self._state()
         check_schema(state.definition, keys.document(self.path), SCHEMA)
         return state
 
     def to_dict(self) -> dict[str, Any]:
         """``run.json`` as it would be written now."""
-        document: dict[str, Any] = self._value(self.state().to_document())
+        document: dict[str, Any] = self._value(self._state().to_document())
         return document
 
     # ----------------------------------------------------------------------------------------------------------- doing
@@ -244,14 +251,9 @@ class Run:
         """
         state = self._editable()
         if state.status is RunStatus.RUNNING:
-            owner = state.attempts[-1].head.get("owner") or {}
-            raise RunBusyError(
-                self.path,
-                attempt=state.attempts[-1].number,
-                host=str(owner.get("host", "")),
-                pid=int(owner.get("pid", 0)),
-                age=0.0,
-            )
+            from molexp._record.lifecycle import busy
+
+            raise busy(self.path, state.attempts[-1])
         write_edit(self.home, self.path, "delete")
 
     def archive(self) -> None:
@@ -262,6 +264,8 @@ class Run:
     def annotate(self, *, tags: Iterable[str] = (), untag: Iterable[str] = (), note: str | None = None) -> None:
         """Add and remove tags, add a note."""
         added, removed = _labels(tags), _labels(untag)
+        if note is not None and not isinstance(note, str):
+            raise TypeError(f"A note is text, not {note!r}.")
         if not (added or removed or note):
             return
         self._editable()
@@ -321,7 +325,10 @@ def key_of(home: Home, path: Path) -> str | None:
 def _labels(labels: Iterable[str]) -> list[str]:
     if isinstance(labels, str):
         raise TypeError(f"Tags are a collection of texts, not one text: write [{labels!r}].")
-    found = sorted({str(label).strip() for label in labels})
+    given = list(labels)
+    if wrong := [label for label in given if not isinstance(label, str)]:
+        raise TypeError(f"A tag is text, not {wrong[0]!r}.")
+    found = sorted({label.strip() for label in given})
     if "" in found:
         raise ValueError("A tag is empty.")
     return found

@@ -10,10 +10,11 @@ from typing import Any
 import attrs
 
 from molexp._record.assets import Asset, Producer, asset_id
-from molexp._record.attempt import Attempt
 from molexp._record.library import Library
 from molexp._record.payloads import PayloadSink
-from molexp._values.ids import check_payload_name, fold_name
+from molexp._record.rank_events import FIRST
+from molexp._record.writer import Recording
+from molexp._values.ids import check_payload_name, fold_name, new_token
 from molexp._values.times import parse_time, utc_now
 from molexp.contracts import AssetKind
 from molexp.errors import AssetExistsError
@@ -27,19 +28,26 @@ class Slot:
     name: str
     task: str | None
     key: str
-    fallback: str | None
+    fallbacks: tuple[str, ...]
+    apart: str = ""  # what it is called there, if that is another name
     version: int = 0
     growing: Any = None
     lock: Any = attrs.field(factory=threading.RLock)  # one save of a name at a time
 
 
 class Shelf:
-    """The assets of one attempt, as its coordinator makes them."""
+    """The assets of one attempt, as one writer makes them."""
 
-    def __init__(self, attempt: Attempt, library: Library) -> None:
+    def __init__(self, attempt: Recording, library: Library) -> None:
         self.attempt = attempt
         self.library = library
         self._slots: dict[str, Slot] = {}
+
+    def of(self, recording: Recording) -> Shelf:
+        """The same shelf, for what is recorded through another door of the same writer."""
+        shelf = Shelf(recording, self.library)
+        shelf._slots = self._slots
+        return shelf
 
     def reserve(self, kind: AssetKind[Any], name: str, task: str | None) -> Slot:
         """Take `name` for `kind` and `task`, or find that they have it already.
@@ -60,20 +68,41 @@ class Shelf:
                 return slot
             self._refuse_folders(folded, name)
             base = f"{self.attempt.payloads}/{kind.folder}"
-            fallback = f"{base}/{task}/{payload}" if task else None
-            slot = self._slots[folded] = Slot(kind, name, task, f"{base}/{payload}", fallback)
+            fallbacks = self._fallbacks(kind, base, payload, task)
+            apart = self._apart(kind, name) if task is None else ""
+            slot = self._slots[folded] = Slot(kind, name, task, f"{base}/{payload}", fallbacks, apart)
+            if apart and kind.folder == "logs" and self.attempt.suffix != FIRST:
+                slot.key = fallbacks[0]  # every rank has logs of the same names: the plain ones are rank 0's
             return slot
+
+    def _apart(self, kind: AssetKind[Any], name: str) -> str:
+        """The name of what another writer of the attempt has the name of, in keeping with where it is put."""
+        writer = self.attempt.suffix
+        if not writer:
+            return ""
+        return f"{name}.{writer}" if kind.folder == "logs" else f"{writer}/{name}"
+
+    def _fallbacks(self, kind: AssetKind[Any], base: str, payload: str, task: str | None) -> tuple[str, ...]:
+        """Where a payload goes if another writer of the attempt has its name, or an earlier try of the task had."""
+        writer = self.attempt.suffix
+        if writer and kind.folder == "logs":
+            stem = f"{base}/{payload.removesuffix(kind.suffix)}"
+            return f"{stem}.{writer}{kind.suffix}", f"{stem}.{new_token()}{kind.suffix}"
+        if task or writer:
+            return f"{base}/{task or writer}/{payload}", f"{base}/{task or writer}/{new_token()}/{payload}"
+        return ()
 
     def release(self, slot: Slot) -> None:
         """Give up a name under which nothing was saved."""
         if slot.version == 0:
             with self.attempt.lock:
-                self._slots = {folded: kept for folded, kept in self._slots.items() if kept is not slot}
+                for folded in [folded for folded, kept in self._slots.items() if kept is slot]:
+                    del self._slots[folded]  # in place: the shelves of all tasks have them in common
 
     def sink(self, slot: Slot) -> PayloadSink:
         """Where the payload of a reserved name is written."""
         replacing = partial(self._replacing, slot) if slot.version > 0 else None
-        return PayloadSink(self.attempt.store, slot.name, slot.key, fallback=slot.fallback, replacing=replacing)
+        return PayloadSink(self.attempt.store, slot.name, slot.key, fallbacks=slot.fallbacks, replacing=replacing)
 
     def _replacing(self, slot: Slot, size: int, content_hash: str) -> None:
         """Say what is about to replace a payload: whoever ends the attempt can tell which record its bytes bear out."""
@@ -92,9 +121,10 @@ class Shelf:
         """Record an asset whose bytes are complete (or, with no size yet, still growing); returns its record."""
         attempt, kind = self.attempt, slot.kind
         slot.version += 1
+        name = slot.apart if slot.apart and slot.key in slot.fallbacks else slot.name
         record = {
-            "id": asset_id(attempt.path, attempt.number, kind.name, slot.name, slot.version),
-            "name": slot.name,
+            "id": asset_id(attempt.path, attempt.number, kind.name, name, slot.version),
+            "name": name,
             "kind": kind.name,
             "schema": kind.schema,
             "version": slot.version,
@@ -117,7 +147,7 @@ class Shelf:
         own = {name: getattr(fields, name) for name in self.library.field_names(slot.kind)}
         return self.library.asset_class(slot.kind)(
             id=record["id"],
-            name=slot.name,
+            name=record["name"],
             kind=slot.kind.name,
             version=slot.version,
             scope=record["scope"],
@@ -127,7 +157,7 @@ class Shelf:
             size=record["size"],
             content_hash=record["content_hash"],
             tags=frozenset(record["tags"]),
-            library=self.library,
+            _library=self.library,
             **own,
         )
 

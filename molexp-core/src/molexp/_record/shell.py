@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _GRACE = 5.0  # seconds between asking a command to end and killing it
 _TAIL = 20  # lines of standard error that an error shows
+_TAIL_BYTES = 1 << 16  # and no more than that
 
 
 def run_command(
@@ -42,10 +43,18 @@ def run_command(
     started = utc_now()
     with _streams(context, log) as (out, err):
         start = os.fstat(err.fileno()).st_size
-        code = _run(argv, out, err, timeout, cwd, env)
-        err.seek(start)
-        tail = "\n".join(err.read().decode("utf-8", "replace").splitlines()[-_TAIL:]) if code != 0 else ""
-    attempt = context._attempt
+        code = run_to_end(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            timeout=timeout,
+            cwd=cwd,
+            env=env,
+            started=context._began,
+        )
+        tail = tail_of(err, start) if code != 0 else ""
+    attempt = context._recording
     if attempt is not None:
         attempt.record(
             {
@@ -78,35 +87,55 @@ def _streams(context: Context, log: str) -> Any:
         yield files
 
 
-def _run(
+def tail_of(file: IO[bytes], start: int) -> str:
+    """The last lines of what a command wrote from `start` on, as an error shows them."""
+    file.seek(max(start, os.fstat(file.fileno()).st_size - _TAIL_BYTES))
+    return "\n".join(file.read().decode("utf-8", "replace").splitlines()[-_TAIL:])
+
+
+def run_to_end(
     argv: str | list[str],
-    out: IO[bytes],
-    err: IO[bytes],
+    *,
+    stdin: int | None,
+    stdout: IO[bytes] | None,
+    stderr: IO[bytes] | None,
     timeout: float | None,
     cwd: str | os.PathLike[str],
     env: Mapping[str, str] | None,
+    stop: Callable[[subprocess.Popen[bytes], BaseException], None] | None = None,
+    started: Callable[[subprocess.Popen[bytes]], None] | None = None,
 ) -> int | None:
-    """Run to the end; None if it ran out of time. Whatever interrupts the wait ends the command and its children."""
+    """Run a command to its end; None if it ran out of time.
+
+    Whatever interrupts the wait ends the command and its children, or is given to `stop`, which has to do so. `started`
+    is told the process, for those who end it from another thread.
+    """
     starting = _Start(
         args=argv,
         shell=isinstance(argv, str),
-        stdin=subprocess.DEVNULL,
-        stdout=out,
-        stderr=err,
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
         cwd=cwd,
         env={**os.environ, **env} if env else None,
         start_new_session=sys.platform != "win32",
     )
     try:
         starting.start()
-        return starting.result().wait(timeout)
+        process = starting.result()
+        if started is not None:
+            started(process)
+        return process.wait(timeout)
     except subprocess.TimeoutExpired:
-        _stop(starting.result())
+        stop_command(starting.result())
         return None
-    except BaseException:
+    except BaseException as error:
         starting.done.wait(_GRACE)
         if starting.process is not None:
-            _stop(starting.process)
+            if stop is not None:
+                stop(starting.process, error)
+            else:
+                stop_command(starting.process)
         raise
 
 
@@ -138,18 +167,19 @@ class _Start(threading.Thread):
         return self.process
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def stop_command(process: subprocess.Popen[bytes]) -> None:
     """Ask the command and its children to end, then kill them."""
-    _signal(process, "SIGTERM")
+    signal_command(process, "SIGTERM")
     try:
         process.wait(_GRACE)
     except subprocess.TimeoutExpired:
         pass
-    _signal(process, "SIGKILL")
+    signal_command(process, "SIGKILL")
     process.wait()
 
 
-def _signal(process: subprocess.Popen[bytes], name: str) -> None:
+def signal_command(process: subprocess.Popen[bytes], name: str) -> None:
+    """Send a signal to a command and its children."""
     if sys.platform == "win32":
         process.kill()
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import operator
 import os
 import tempfile
 import threading
@@ -37,7 +38,7 @@ class Growing:
         self._appender: Appender | None = None
         self._record: dict[str, Any] | None = None
         self._torn = False  # part of a line may be there that could not be written
-        self._counted = True
+        self._counted = slot.version == 0
         self._shared: Path | None = None
         self._copied: IO[bytes] | None = None  # what others append to where keys are no files, as far as it was taken
 
@@ -73,6 +74,10 @@ class Growing:
                 raise
             finally:
                 self._busy = False
+
+    def belongs_to(self, shelf: Shelf) -> bool:
+        """Whether it was made for this one, and not for an earlier retry of the task."""
+        return self._shelf is shelf
 
     def share(self) -> Path:
         """A local path that other programs may append to, too."""
@@ -113,12 +118,16 @@ class Growing:
                 self._copied = None
                 os.unlink(str(self._shared))
             elif self._shared is not None or not self._counted:
+                self.flush()
                 self._count()
             self._appender.close()
             self._appender = None
             if self._record is not None:
                 self._record["size"] = self._size
                 self._record["content_hash"] = f"sha256:{self._hash.hexdigest()}"
+                self._shelf.attempt.completed(self._record)
+            if self._slot.growing is self:
+                self._slot.growing = None
 
     def _open(self) -> Appender:
         attempt = self._shelf.attempt
@@ -158,7 +167,7 @@ def growing(shelf: Shelf, kind: str, name: str, task: str | None) -> Growing:
     """
     slot = shelf.reserve(shelf.library.kind(kind), name, task)
     with shelf.attempt.lock:
-        if slot.growing is None:
+        if slot.growing is None or not slot.growing.belongs_to(shelf):
             slot.growing = Growing(shelf, slot)
         found: Growing = slot.growing
         return found
@@ -167,23 +176,24 @@ def growing(shelf: Shelf, kind: str, name: str, task: str | None) -> Growing:
 def open_growing(store: Store, slot: Slot) -> Appender:
     """Open a payload for appending, under a name of the writer's own if another writer of the attempt has it."""
     if "append" not in store.capabilities:
-        return _Whole(store, slot.key)
-    try:
-        return store.open_append(slot.key, exclusive=True)
-    except KeyExistsError:
-        if slot.fallback is None:
-            raise
-        slot.key = slot.fallback
-        return store.open_append(slot.key, exclusive=True)
+        return _Whole(store, slot.key, again=slot.version > 0)
+    if slot.version > 0:  # an earlier retry of the task made it
+        return store.open_append(slot.key)
+    for other in slot.fallbacks:
+        try:
+            return store.open_append(slot.key, exclusive=True)
+        except KeyExistsError:
+            slot.key = other
+    return store.open_append(slot.key, exclusive=True)
 
 
 class _Whole:
     """Appends on a store that cannot: all of it is written again with every flush."""
 
-    def __init__(self, store: Store, key: str) -> None:
+    def __init__(self, store: Store, key: str, *, again: bool) -> None:
         self._store = store
         self._key = key
-        self._parts: list[bytes] = []
+        self._parts: list[bytes] = [store.read(key)] if again else []
 
     def write(self, data: bytes) -> None:
         self._parts.append(data)
@@ -294,8 +304,9 @@ class Metrics:
 
         Raises:
             SerializationError: a value that is no number, text, bool or None, nor a list or dict of them.
+            TypeError: a step that is no whole number.
         """
-        self._step = step = self._step + 1 if step is None else step
+        self._step = step = self._step + 1 if step is None else step if type(step) is int else _whole(step)
         if self._growing is None:
             return
         point: dict[str, Any] = {"step": step, "time": time.time(), **more}
@@ -311,6 +322,14 @@ class Metrics:
         """Let the store see what was logged."""
         if self._growing is not None:
             self._growing.flush()
+
+
+def _whole(step: Any) -> int:
+    """A step that is an integer of another type, numpy's for one."""
+    try:
+        return operator.index(step)
+    except TypeError:
+        raise TypeError(f"A step is a whole number, not {step!r}.") from None
 
 
 class LogReader:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from types import TracebackType
+from typing import Any, ClassVar, Self
 
 import attrs
 
@@ -38,6 +39,8 @@ class Call:
         kwargs: its keyword arguments.
         resources: what it needs.
         name: what to call it in logs and queues.
+        started: called when the call begins, in the process that submitted it and from any thread: until then it waits
+            for its turn, and does not count as running. It does not travel with the call.
     """
 
     function: Callable[..., Any]
@@ -45,6 +48,15 @@ class Call:
     kwargs: Mapping[str, Any] = attrs.field(factory=dict)
     resources: Resources = attrs.field(factory=Resources)
     name: str = ""
+    started: Callable[[], None] | None = attrs.field(default=None, eq=False, repr=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Call, (self.function, self.args, self.kwargs, self.resources, self.name)
+
+    def begin(self) -> None:
+        """Say that the call begins; executors do."""
+        if self.started is not None:
+            self.started()
 
 
 @attrs.frozen
@@ -61,15 +73,57 @@ class Outcome:
 
 
 class Executor(ABC):
-    """Runs calls: here, in other processes, on a cluster."""
+    """Runs calls: here, in other processes, on a cluster.
+
+    Options are keyword arguments, each with a default: ``Executor(workers=4)``. One that an executor does not know is
+    a `TypeError`, one that makes no sense a `TypeError` or `ValueError`; none is ignored. Making an executor does no
+    I/O and starts nothing: that is for the first call. Whoever made it closes it, with `close` or ``async with``.
+
+    One executor may be used by several event loops, one after another or at once in several threads.
+
+    Args:
+        workers: how many calls run at once at most; more than these wait for their turn. `None` leaves it to the
+            executor.
+    """
 
     name: ClassVar[str]
     """What users write to choose it."""
+
+    in_process: ClassVar[bool] = False
+    """Whether calls share this process's memory, and need not be picklable."""
+
+    def __init__(self, *, workers: int | None = None) -> None:
+        if workers is not None and (not isinstance(workers, int) or isinstance(workers, bool)):
+            raise TypeError(f"workers is {workers!r}; it must be a whole number, or None")
+        if workers is not None and workers < 1:
+            raise ValueError(f"workers is {workers}; it must be at least 1")
+        self.workers = workers
 
     @abstractmethod
     async def submit(self, call: Call) -> Outcome:
         """Run `call` and return how it ended.
 
-        An error that the call raises is an outcome, not an error of the executor. A worker that dies is an outcome
-        too, whose error says so. Cancelling the awaiting task stops the call where that is possible.
+        A function that returns an awaitable, as a coroutine function does, is awaited. An error that the call raises
+        is an outcome, not an error of the executor, `SystemExit` in a worker included. A worker that dies is an
+        outcome too, whose error says so, and so is a call, a result or an error that cannot travel. Only the
+        cancellation of the awaiting task is raised: it stops the call where that is possible, and does not wait for it
+        where it is not.
+
+        The call's `resources` are what an executor that allocates some asks for. One that runs calls with what this
+        process has may leave them aside, and says so.
         """
+
+    async def close(self) -> None:
+        """Release threads, processes and connections; the default does nothing.
+
+        Calls that still run are stopped where that is possible, and their outcomes are errors. It may be called again
+        and again, and the executor may be used afterwards: it then starts anew.
+        """
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()

@@ -309,7 +309,13 @@ class Store(ABC):
         """Remove what is left of folders below `prefix` that have no keys: nothing, where folders are only names."""
 
     def leftovers(self, older_than: float) -> Iterable[str]:
-        """Names of temporary files that killed writers left behind, not written to for `older_than` seconds."""
+        """Names of temporary files that killed writers left behind, not written to for `older_than` seconds.
+
+        Nothing is written to find out.
+
+        Raises:
+            StoreError: a folder cannot be read; after what lies in the others was named.
+        """
         return ()
 
     def remove_leftovers(self, older_than: float) -> int:

@@ -18,6 +18,7 @@
     ├── ConflictError                     a definition that exists and differs
     ├── InvalidNameError                  (also ValueError) an id or name that cannot be used
     ├── SerializationError                (also ValueError) a value JSON cannot carry; names its path and type
+    ├── ProfileError                      (also ValueError) a profile file, a profile or an override that is wrong
     ├── RecordError
     │   ├── CorruptRecordError            a document that cannot be read
     │   └── SchemaError                   written by a newer MolExp; it may be read, never written to
@@ -32,6 +33,22 @@
     │   ├── AssetExistsError              the name belongs to another task or kind
     │   └── NoKindError                   (also TypeError) no kind accepts this object
     ├── CommandError                      a command that ``ctx.shell`` ran failed
+    ├── ExecutorError                     an executor could not run a call, or not to its end
+    │   ├── NotPicklableError             (also TypeError) something cannot go to another process
+    │   ├── RemoteError                   stands for another process's exception that cannot be pickled
+    │   └── WorkerDiedError               the process that ran a call ended before it
+    ├── WorkflowError                     carries the workflow's name
+    │   ├── WorkflowDefinitionError       (also ValueError) tasks that cannot be joined
+    │   │   ├── CycleError                they wait for each other; shows a cycle
+    │   │   ├── DuplicateTaskError        two of one name
+    │   │   └── UnknownTaskError          a dependency that is not there; with the nearest names
+    │   └── UnboundExperimentError        (also NotFoundError) no workflow is bound to it
+    ├── TaskError                         carries the task's name
+    │   ├── TaskFailedError               ``check=True``, and a task failed
+    │   ├── TaskNotSucceededError         (also KeyError) the output of a task that has none
+    │   ├── TaskTimeoutError              (also TimeoutError) it ran longer than it may
+    │   └── TaskEndedError                a context that was used after its task's end
+    ├── ScriptError                       a script that ``molexp run`` cannot drive
     └── PluginError
         ├── PluginLoadError               one or more plugins are broken
         └── PluginMissingError            nothing installed provides what was asked for
@@ -43,11 +60,13 @@ too, whatever their ``__init__`` takes.
 from __future__ import annotations
 
 from molexp.errors._base import MolexpError, NotFoundError
+from molexp.errors._executors import ExecutorError, NotPicklableError, RemoteError, WorkerDiedError
 from molexp.errors._plugins import PluginError, PluginLoadError, PluginMissingError
 from molexp.errors._record import (
     ConflictError,
     CorruptRecordError,
     InvalidNameError,
+    ProfileError,
     RecordError,
     SchemaError,
     SerializationError,
@@ -78,6 +97,20 @@ from molexp.errors._stores import (
     UnavailableError,
     UnsupportedOperationError,
 )
+from molexp.errors._workflows import (
+    CycleError,
+    DuplicateTaskError,
+    ScriptError,
+    TaskEndedError,
+    TaskError,
+    TaskFailedError,
+    TaskNotSucceededError,
+    TaskTimeoutError,
+    UnboundExperimentError,
+    UnknownTaskError,
+    WorkflowDefinitionError,
+    WorkflowError,
+)
 
 __all__ = [
     "AmbiguousAssetError",
@@ -88,6 +121,9 @@ __all__ = [
     "ContextClosedError",
     "CorruptRecordError",
     "CredentialsError",
+    "CycleError",
+    "DuplicateTaskError",
+    "ExecutorError",
     "InvalidKeyError",
     "InvalidNameError",
     "KeyExistsError",
@@ -96,23 +132,37 @@ __all__ = [
     "MolexpError",
     "NoKindError",
     "NotFoundError",
+    "NotPicklableError",
     "PluginError",
     "PluginLoadError",
     "PluginMissingError",
+    "ProfileError",
     "ReadOnlyError",
     "RecordError",
+    "RemoteError",
     "RunBusyError",
     "RunCancelledError",
     "RunError",
     "RunFinishedError",
     "RunSupersededError",
     "SchemaError",
+    "ScriptError",
     "SerializationError",
     "StorageFullError",
     "StoreError",
     "StorePermissionError",
+    "TaskEndedError",
+    "TaskError",
+    "TaskFailedError",
+    "TaskNotSucceededError",
+    "TaskTimeoutError",
     "UnavailableError",
+    "UnboundExperimentError",
+    "UnknownTaskError",
     "UnsupportedOperationError",
+    "WorkerDiedError",
+    "WorkflowDefinitionError",
+    "WorkflowError",
 ]
 
 for _name in __all__:

@@ -45,7 +45,7 @@ class NotFoundError(MolexpError, KeyError):
         self.what = what
         self.name = name
         self.where = where
-        self.nearest = tuple(nearest)
+        self.nearest: tuple[str, ...] = tuple(nearest)
         place = f" in {where}" if where else ""
         super().__init__(
             f"There is no {what} {name!r}{place}.{nearest_names(self.nearest)}{' ' + hint if hint else ''}"

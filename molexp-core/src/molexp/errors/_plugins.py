@@ -19,7 +19,7 @@ class PluginLoadError(PluginError):
     """
 
     def __init__(self, causes: Mapping[str, str], *, asked: str = "") -> None:
-        self.causes = dict(causes)
+        self.causes: dict[str, str] = dict(causes)
         self.asked = asked
         listed = "\n".join(f"  {name}: {cause}" for name, cause in self.causes.items())
         head = f"{asked} is not available; these plugins" if asked else "These plugins"
@@ -43,8 +43,8 @@ class PluginMissingError(PluginError, LookupError):
         self.what = what
         self.name = name
         self.package = package
-        self.known = tuple(known)
-        self.nearest = tuple(nearest)
+        self.known: tuple[str, ...] = tuple(known)
+        self.nearest: tuple[str, ...] = tuple(nearest)
         do = f" Install it: pip install {package}" if package else ""
         have = f" Available: {', '.join(self.known)}." if self.known and not package else ""
         super().__init__(f"No installed plugin provides the {what} {name!r}.{nearest_names(self.nearest)}{have}{do}")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from molexp.errors._base import MolexpError
+from molexp.errors._base import MolexpError, nearest_names
 
 
 class ConflictError(MolexpError):
@@ -56,6 +57,26 @@ class SerializationError(MolexpError, ValueError):
         self.path = path
         self.type_name = type_name
         super().__init__(f"{path} ({type_name}) cannot be recorded: {reason}.")
+
+
+class ProfileError(MolexpError, ValueError):
+    """A profile file that cannot be read, or a profile or an override that it does not have. Nothing was written.
+
+    Attributes:
+        file: the profile file; "" if the problem is in none.
+        line: the line in it; 0 if unknown.
+        reason: what is wrong.
+        nearest: names that exist and look similar, best first.
+    """
+
+    def __init__(self, file: str, reason: str, *, line: int = 0, nearest: Iterable[str] = (), hint: str = "") -> None:
+        self.file = file
+        self.line = line
+        self.reason = reason
+        self.nearest: tuple[str, ...] = tuple(nearest)
+        place = f"{file}{f', line {line}' if line else ''}: " if file else ""
+        what = reason if file else reason[:1].upper() + reason[1:]
+        super().__init__(f"{place}{what}.{nearest_names(self.nearest)}{' ' + hint if hint else ''}")
 
 
 class RecordError(MolexpError):

@@ -122,7 +122,7 @@ class AmbiguousAssetError(AssetError):
 
     def __init__(self, name: str, *, scope: str, kinds: Iterable[str]) -> None:
         self.scope = scope
-        self.kinds = tuple(kinds)
+        self.kinds: tuple[str, ...] = tuple(kinds)
         super().__init__(
             f"{name!r} is ambiguous in {scope!r}: {', '.join(self.kinds)}. Say which with kind={self.kinds[0]!r}.",
             name=name,
@@ -151,7 +151,7 @@ class NoKindError(AssetError, TypeError):
 
     def __init__(self, name: str, type_name: str, *, kinds: Iterable[str] = (), hint: str = "") -> None:
         self.type_name = type_name
-        self.kinds = tuple(kinds)
+        self.kinds: tuple[str, ...] = tuple(kinds)
         known = f" Installed kinds: {', '.join(self.kinds)}." if self.kinds else ""
         super().__init__(f"No way to save {name!r}, of type {type_name}.{' ' + hint if hint else ''}{known}", name=name)
 

@@ -79,9 +79,7 @@ class ReadOnlyError(StorePermissionError):
         super().__init__(key, url=url)
         self.action = "write"
         why = detail or "it was opened with read_only=True"
-        self.args = (
-            f"Cannot write {key or 'here'!r}: {url or 'the workspace'} is read-only ({why}). Nothing was changed.",
-        )
+        self.args = (f"Cannot write to {url or 'the workspace'}: {why}. Nothing was changed.",)
 
 
 class CredentialsError(StoreError):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from molexp.errors import PluginError, PluginLoadError, PluginMissingError
+from molexp.errors import NotFoundError, PluginError, PluginLoadError, PluginMissingError
 from molexp.plugins._discovery import discover
 from molexp.plugins._info import PluginInfo, PluginWarning
 from molexp.plugins._plugin import Fault, Plugin
@@ -69,6 +69,37 @@ class PluginManager:
         for sort in SORTS:
             self._registry(sort)
         return self.plugins()
+
+    def find(self, name: str) -> tuple[PluginInfo, ...]:
+        """The plugins of this name, or of the distribution of this name; case and separators do not matter.
+
+        Nothing is imported.
+
+        Raises:
+            NotFoundError: none is installed; with the nearest names.
+        """
+        wanted = normalized(name)
+        known = self.plugins()
+        found = tuple(one for one in known if wanted in (normalized(one.name), normalized(one.distribution)))
+        if not found:
+            import difflib
+
+            names = {one for info in known for one in (info.name, info.distribution) if one}
+            raise NotFoundError("plugin", name, nearest=difflib.get_close_matches(name, sorted(names), n=3))
+        return found
+
+    def provides(self, plugin: PluginInfo) -> Mapping[str, tuple[str, ...]]:
+        """What a plugin registers and can be used: sort of thing to names. Imports every plugin, as `check` does."""
+        self.check()
+        with self._lock:
+            same = [one for one in self._discovered() if _identity(one.info()) == _identity(plugin)]
+            found: dict[str, tuple[str, ...]] = {}
+            for sort in SORTS:
+                classes = self._registry(sort).classes
+                claimed = [name for one in same for name, _ in one.contributions.get(sort.hook, ()) if name in classes]
+                if claimed:
+                    found[sort.what] = tuple(sorted(claimed))
+        return found
 
     def unknown_names(self) -> Mapping[str, str]:
         """What the environment names and is not installed: ``VARIABLE=name`` to an explanation."""
@@ -232,6 +263,10 @@ class PluginManager:
             listed = "".join(f"\n  {who}: {cause}" for who, cause in causes.items())
             missing.args = (f"{missing} These plugins, which may have provided it, are not in use:{listed}",)
         return missing
+
+
+def _identity(info: PluginInfo) -> tuple[str, str, str]:
+    return info.distribution, info.name, info.value
 
 
 def _reject(plugins: Sequence[Plugin]) -> None:

@@ -17,6 +17,20 @@ def normalized(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name.strip()).lower()
 
 
+def _switch(variable: str, value: str) -> bool:
+    """What a variable that turns something on is set to.
+
+    Raises:
+        ValueError: something else than yes or no.
+    """
+    word = value.strip().lower()
+    if word in {"", "0", "false", "no", "off"}:
+        return False
+    if word in {"1", "true", "yes", "on"}:
+        return True
+    raise ValueError(f"{variable}={value!r} is neither 1 nor 0.")
+
+
 def _names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
@@ -41,7 +55,7 @@ class Selection:
         return cls(
             allow=_names(environ.get(ALLOW, "")),
             deny=_names(environ.get(DENY, "")),
-            strict=environ.get(STRICT, "").strip().lower() not in {"", "0", "false", "no", "off"},
+            strict=_switch(STRICT, environ.get(STRICT, "")),
         )
 
     def excludes(self, name: str, distribution: str) -> str:

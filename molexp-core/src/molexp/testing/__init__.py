@@ -13,12 +13,25 @@ They need pytest. A test module of a storage backend is one class::
         def raw_write(self, store, key, data): ...   # by other means than the store's own
         def raw_read(self, store, key): ...
         def raw_keys(self, store): ...
+
+One of an executor is shorter still::
+
+    import asyncio
+    from molexp.testing import ExecutorTests
+
+    class TestMyExecutor(ExecutorTests):
+        @pytest.fixture
+        def executor(self):
+            executor = MyExecutor(workers=2)
+            yield executor
+            asyncio.run(executor.close())
 """
 
 import pytest
 
 # Before they are imported: their asserts explain themselves like those of a test module.
 pytest.register_assert_rewrite(
+    "molexp.testing._executor_tests",
     "molexp.testing._store_capabilities",
     "molexp.testing._store_documents",
     "molexp.testing._store_listings",
@@ -27,6 +40,7 @@ pytest.register_assert_rewrite(
 )
 
 from molexp.testing._conformance import Conformance, declared_override, required  # noqa: E402
+from molexp.testing._executor_tests import ExecutorTests  # noqa: E402
 from molexp.testing._store_tests import StoreTests  # noqa: E402
 
-__all__ = ["Conformance", "StoreTests", "declared_override", "required"]
+__all__ = ["Conformance", "ExecutorTests", "StoreTests", "declared_override", "required"]

@@ -114,7 +114,8 @@ def _describe_run(row: RunRow) -> dict[str, Any]:
     return {"path": row.path, **row.document}
 
 
-def _describe_asset(asset: Asset) -> dict[str, Any]:
+def describe_asset(asset: Asset) -> dict[str, Any]:
+    """An asset as a row of a table."""
     producer = asset.producer
     return {
         "id": asset.id,
@@ -252,7 +253,7 @@ class Catalog:
         rows = self._home.index.select(sql, values)
         gone = self._gone({owner for owner, _ in rows})
         found = [record for owner, record in rows if owner not in gone][:limit]
-        return Rows([self._home.library.asset(decode(record, "index")) for record in found], _describe_asset)
+        return Rows([self._home.library.asset(decode(record, "index")) for record in found], describe_asset)
 
     @_from_a_sound_index
     def unreadable(self) -> Mapping[str, str]:

@@ -1,0 +1,107 @@
+"""What a workflow costs a task: in memory against a bare loop over ``graphlib`` and ``asyncio``; under a run against memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+from measure import Contender, Line, folders, take_turns
+
+import molexp as me
+from molexp.workflow import TaskContext, Workflow, WorkflowBuilder
+
+Graph = Mapping[str, Sequence[str]]
+
+_NAP = 0.01  # seconds
+
+
+def chain(count: int) -> Graph:
+    """Each task depends on the one before."""
+    return {f"t{number}": [f"t{number - 1}"] if number else [] for number in range(count)}
+
+
+def fan(count: int) -> Graph:
+    """One task, many that depend on it, and one that depends on all of those."""
+    middle = [f"t{number}" for number in range(1, count - 1)]
+    return {"first": [], **{name: ["first"] for name in middle}, "last": middle}
+
+
+def bare(graph: Graph) -> Contender:
+    """The loop that one writes by hand."""
+
+    async def work() -> None:
+        outputs: dict[str, int] = {}
+
+        async def task(name: str) -> str:
+            outputs[name] = len({upstream: outputs[upstream] for upstream in graph[name]})
+            return name
+
+        sorter = TopologicalSorter(graph)
+        sorter.prepare()
+        pending: set[asyncio.Task[str]] = set()
+        while sorter.is_active():
+            pending |= {asyncio.create_task(task(name)) for name in sorter.get_ready()}
+            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            sorter.done(*(one.result() for one in done))
+
+    def contender(_folder: Path, _count: int) -> None:
+        asyncio.run(work())
+
+    return contender
+
+
+def workflow_of(graph: Graph, nap: float = 0.0) -> Workflow:
+    """The same as a workflow."""
+    builder = WorkflowBuilder("bench")
+    for name, upstream in graph.items():
+
+        async def task(ctx: TaskContext) -> int:
+            if nap:
+                await asyncio.sleep(nap)
+            return len(ctx.upstream)
+
+        builder.task(name=name, depends_on=upstream)(task)
+    return builder.build()
+
+
+def in_memory(workflow: Workflow) -> Contender:
+    """Ours, without a workspace."""
+
+    def contender(_folder: Path, _count: int) -> None:
+        workflow.execute_sync(check=True)
+
+    return contender
+
+
+def under_a_run(workflow: Workflow) -> Contender:
+    """Ours, every task on record."""
+
+    def contender(folder: Path, _count: int) -> None:
+        run = me.Workspace(folder / "lab").Project("bench").Experiment("bench").Run()
+        workflow.execute_sync(run=run, check=True)
+
+    return contender
+
+
+def measure(*, quick: bool) -> list[Line]:
+    """The lines of the report."""
+    lines = []
+    where = folders()
+    for name, graph in (("chain", chain(2000)), ("fan", fan(2000))):
+        contenders = {"molexp": in_memory(workflow_of(graph)), "bare": bare(graph)}
+        found = take_turns(contenders, where=where["disk"], count=2000, rounds=3 if quick else 7)
+        detail = ", ".join(f"{who} {micros:.1f} us a task" for who, micros in found.micros.items())
+        lines.append(Line(f"{name} of 2 000 tasks / bare loop", "memory", found.ratio("molexp", "bare"), 2.0, detail))
+    for place in ("disk", "tmpfs"):
+        if place not in where:
+            continue
+        workflow = workflow_of(chain(100), _NAP)
+        contenders = {"run": under_a_run(workflow), "memory": in_memory(workflow)}
+        found = take_turns(contenders, where=where[place], count=100, rounds=2 if quick else 3)
+        detail = ", ".join(f"{who} {micros / 1000:.2f} ms a task" for who, micros in found.micros.items())
+        lines.append(
+            Line("100 tasks of 10 ms under a run / in memory", place, found.ratio("run", "memory"), 1.1, detail)
+        )
+    return lines

@@ -1,0 +1,117 @@
+"""``molexp exec``: track any command."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from molexp_cli._failing import EXEC_FAILED, FAILED, INTERRUPTED, TIMED_OUT, USAGE, answer
+from molexp_cli._options import WorkspaceOption, located
+from molexp_cli._output import say
+
+if TYPE_CHECKING:
+    import molexp
+
+EPILOG = """
+Examples:
+
+\b
+  molexp exec metals/cu --set a=3.6 -- xtb mol.xyz --opt
+  molexp exec metals/cu --set cell.a=3.6 --set 'scales=[0.98, 1.0]' --tag test -- ./relax.sh
+  molexp exec metals/cu --id cu-large --output '*.xyz' --output 'out/**/*.log' -- xtb mol.xyz
+  molexp -w s3://bucket/lab exec metals/cu --timeout 3600 -- python train.py
+
+Exit codes: the command's own, or 128 + n if signal n ended it; 124 it ran out of time; 125 MolExp itself could not do
+its part; 126 the command cannot be executed; 127 there is no such command; 130 and 143 Ctrl-C and SIGTERM.
+"""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("exec", short_help="Track any command as a run.", epilog=EPILOG)(execute)
+
+
+def execute(
+    ctx: typer.Context,
+    target: Annotated[
+        str,
+        typer.Argument(metavar="PROJECT/EXPERIMENT", show_default=False, help="Where it belongs; made if need be."),
+    ],
+    command: Annotated[
+        list[str], typer.Argument(metavar="-- COMMAND...", show_default=False, help="What to run, after '--'.")
+    ],
+    parameters: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="A parameter, read as in a YAML file; b.c=1 is one within b. Repeatable.",
+        ),
+    ] = None,
+    id: Annotated[
+        str | None,
+        typer.Option("--id", metavar="ID", help="The run's id: another attempt if it exists. Else it is a new run."),
+    ] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option("--tag", "-t", metavar="TAG", help="A tag for the run. Repeatable.")
+    ] = None,
+    output: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="PATTERN",
+            help="Files to save as artifacts if they are new or changed, such as '*.xyz'. Repeatable.",
+        ),
+    ] = None,
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", metavar="SECONDS", help="Kill it, and what it started, after this.")
+    ] = None,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Track a command: a run with its arguments, exit code, output and files.
+
+    What it prints is shown, and kept in the logs stdout and stderr. The run fails if the command does not exit with 0.
+    Ctrl-C and SIGTERM are passed on to it; it has 20 seconds to end, or until they come again.
+    """
+    if "--" not in ctx.find_root().obj:
+        raise typer.BadParameter("write '--' before the command, so that its options are not taken for ours", ctx=ctx)
+    project, _, name = target.partition("/")
+    if not project.strip() or not name.strip() or "/" in name:
+        raise typer.BadParameter(f"{target!r} is not of the form PROJECT/EXPERIMENT", ctx=ctx)
+    import molexp
+
+    try:
+        experiment = located(ctx, workspace, create=True).Project(project).Experiment(name)
+        done = molexp.track_command(
+            experiment,
+            command,
+            parameters=molexp.parse_parameters(parameters) if parameters else None,
+            id=id,
+            tags=tag or (),
+            outputs=output or (),
+            timeout=timeout,
+            on_start=lambda run: say(f"run {run.path}"),
+        )
+    except (KeyboardInterrupt, molexp.RunCancelledError):
+        say("cancelled")
+        raise typer.Exit(INTERRUPTED) from None
+    except SystemExit as error:  # a signal that asked us to end
+        say(f"interrupted: {error}")
+        raise
+    except Exception as error:
+        code = answer(error, ctx.find_root().obj)
+        if code is None:
+            raise
+        raise typer.Exit(code if code == USAGE else EXEC_FAILED) from None
+    _report(done)
+
+
+def _report(done: molexp.TrackedCommand) -> None:
+    saved = f", saved {', '.join(asset.name for asset in done.artifacts)}" if done.artifacts else ""
+    if not done.problem:
+        say(f"{done.run.path} succeeded{saved}")
+        return
+    say(f"{done.run.path} failed{saved}: {done.problem.partition(chr(10))[0]}")
+    raise typer.Exit(TIMED_OUT if done.exit_code is None else done.exit_code or FAILED)

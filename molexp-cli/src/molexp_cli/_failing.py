@@ -1,0 +1,77 @@
+"""Exit codes, and sentences instead of tracebacks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+
+from molexp_cli._output import say
+
+FAILED = 1  # a run or a command failed, or a check found something
+USAGE = 2
+NOT_FOUND = 3
+REFUSED = 4
+INTERRUPTED = 130
+
+# What `molexp exec` says of itself, in numbers that `timeout` and `env` use: its command may exit with any of the above.
+TIMED_OUT = 124
+EXEC_FAILED = 125
+
+_UsageError: Any = typer.BadParameter.__mro__[1]  # the root of what is wrong with a command line; it has no public name
+
+
+def answer(error: Exception, arguments: Sequence[str]) -> int | None:
+    """Say what an error means, and return the exit code; None if it is none that a user can cause."""
+    code = _code(error)
+    if code is None:
+        return None
+    if debugging():
+        import traceback
+
+        traceback.print_exception(error)
+    if isinstance(error, _UsageError):
+        _explain_usage(error, arguments)
+    else:
+        say(sentence(error))
+    return code
+
+
+def sentence(error: BaseException) -> str:
+    """An error in words."""
+    if isinstance(error, OSError) and error.strerror and type(error).__module__ == "builtins":
+        place = f": {os.fspath(error.filename)!r}" if error.filename else ""
+        return f"{error.strerror}{place}"
+    return str(error) or type(error).__name__
+
+
+def debugging() -> bool:
+    """Whether tracebacks are wanted."""
+    return os.environ.get("MOLEXP_DEBUG", "").strip().lower() not in {"", "0", "false", "no", "off"}
+
+
+def _code(error: Exception) -> int | None:
+    if isinstance(error, _UsageError):
+        return USAGE
+    from molexp.errors import MolexpError, NotFoundError
+
+    if isinstance(error, NotFoundError):
+        return NOT_FOUND
+    if isinstance(error, ValueError):  # what was given cannot be used; ours are ValueErrors, too
+        return USAGE
+    return REFUSED if isinstance(error, MolexpError | OSError) else None
+
+
+def _explain_usage(error: Any, arguments: Sequence[str]) -> None:
+    if type(error).__name__ == "NoArgsIsHelpError":
+        say(error.format_message(), prefix="")
+        return
+    message = str(getattr(error, "message", "") if getattr(error, "possibilities", None) else error.format_message())
+    if near := getattr(error, "possibilities", None):
+        message = f"{message}. Did you mean {' or '.join(map(repr, near))}?"
+    path = error.ctx.command_path if error.ctx is not None else "molexp"
+    if path == "molexp exec" and "--" not in arguments:
+        message = f"{message}{'' if message[-1:] in '.?' else '.'} Is '--' missing before the command?"
+    say(f"{message}\nTry '{path} --help'.")

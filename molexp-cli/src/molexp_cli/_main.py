@@ -1,0 +1,98 @@
+"""The program: its commands put together, and what becomes of errors.
+
+A new command is a function in a module of its own (or a group's), and a line in `_assemble`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from molexp_cli import __version__, _exec, _logs, _plugins, _run, _runs, _show
+from molexp_cli._failing import answer
+from molexp_cli._options import WorkspaceOption
+from molexp_cli._output import flush, make_safe, tell_warnings, write
+
+PROGRAM = "molexp"
+
+EPILOG = """
+Examples:
+
+\b
+  molexp run train.py -j 4 --dry-run
+  molexp exec molecules/water --set basis=SVP --output '*.xyz' -- xtb mol.xyz --opt
+  molexp runs list --status failed --param basis=SVP
+  molexp show @latest
+  molexp logs @latest --follow
+  molexp -w /scratch/lab runs list --json
+  molexp plugins check
+
+The workspace is the one that -w names, else the one that MOLEXP_WORKSPACE names, else the nearest folder with a
+workspace.json, from the current one upwards.
+
+Exit codes: 0 all went well; 1 a run failed, or a check found something; 2 wrong usage; 3 there is no such thing; 4
+something else was refused or could not be done; 130 Ctrl-C. `molexp exec` exits as its command does.
+"""
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        write(f"{PROGRAM} {__version__}")
+        raise typer.Exit
+
+
+def _program(
+    workspace: WorkspaceOption = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Tracked runs for computational science, without a server, a database or a lock file."""
+
+
+def _assemble() -> typer.Typer:
+    app = typer.Typer(
+        name=PROGRAM,
+        rich_markup_mode=None,  # help as plain text: rich would take longer to import than everything else
+        pretty_exceptions_enable=False,
+        no_args_is_help=True,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+        epilog=EPILOG,
+    )
+    app.callback()(_program)
+    for module in (_run, _exec, _show, _logs):
+        module.add_to(app)
+    app.add_typer(_runs.group(), name="runs")
+    app.add_typer(_plugins.group(), name="plugins")
+    return app
+
+
+app = _assemble()
+"""All commands."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line; returns its exit code."""
+    given = tuple(arguments)
+    command = typer.main.get_command(app)
+    try:
+        code = command.main(list(given), prog_name=PROGRAM, standalone_mode=False, obj=given)
+        flush()
+    except typer.Exit as gone:
+        return int(gone.exit_code)
+    except Exception as error:
+        found = answer(error, given)
+        if found is None:
+            raise
+        return found
+    return code if isinstance(code, int) else 0
+
+
+def program() -> None:
+    """The console script."""
+    make_safe()
+    tell_warnings()
+    sys.exit(run(sys.argv[1:]))

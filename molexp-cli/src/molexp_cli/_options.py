@@ -1,0 +1,40 @@
+"""What several commands take, and how they find the workspace."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    import molexp
+
+WorkspaceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--workspace",
+        "-w",
+        metavar="URL",
+        show_default=False,
+        help="The workspace, by path or URL; else MOLEXP_WORKSPACE names it, else it is the nearest one around here.",
+    ),
+]
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
+
+RunArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN",
+        show_default=False,
+        help="Its path, the beginning of its id, or @latest (of one experiment: metals/cu/@latest).",
+    ),
+]
+
+
+def located(ctx: typer.Context, workspace: str | None, *, create: bool = False) -> molexp.Workspace:
+    """The workspace that is meant; ``-w`` may stand before the command, or after it."""
+    import molexp
+
+    given = workspace if workspace is not None else ctx.find_root().params.get("workspace")
+    return molexp.locate_workspace(given, create=create)

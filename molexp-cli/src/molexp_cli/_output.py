@@ -1,0 +1,182 @@
+"""Where answers and messages go: data to standard output, everything else to standard error.
+
+rich is imported only where something is drawn on a terminal; elsewhere the same is plain text, and never cut off.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import typer
+
+BROKEN_PIPE = 141  # 128 + SIGPIPE, as for any program whose reader went away
+
+_WHOLE = ("ATTEMPT", "CREATED", "ENDED", "EXIT", "PID", "SIZE", "STARTED", "STATUS")  # columns that are not folded
+_COLORS = {
+    "succeeded": "green",
+    "loaded": "green",
+    "failed": "red",
+    "broken": "red",
+    "interrupted": "yellow",
+    "cancelled": "yellow",
+    "disabled": "yellow",
+    "running": "cyan",
+}
+
+
+def make_safe() -> None:
+    """Whatever the locale says, no text is an error: files and pipes get UTF-8, a terminal what it can show."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started us
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - for good
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            if stream.isatty():
+                reconfigure(errors="backslashreplace")
+            else:
+                reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+def tell_warnings() -> None:
+    """Show warnings as sentences, without the line of code that they come from."""
+
+    def show(message: Warning | str, *_place: Any, **_rest: Any) -> None:
+        say(f"warning: {message}")
+
+    warnings.showwarning = show
+
+
+def say(text: str, *, prefix: str = "molexp: ") -> None:
+    """A message for whoever sits there."""
+    try:
+        sys.stderr.write(f"{prefix}{printable(text)}\n")
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        pass  # nobody hears it; the exit code says it, too
+
+
+def write(text: str) -> None:
+    """Data, and a line's end."""
+    write_bytes(f"{text}\n".encode(sys.stdout.encoding or "utf-8", "backslashreplace"))
+
+
+def write_bytes(data: bytes, *, now: bool = False) -> None:
+    """Data as it is; `now` if somebody waits for it."""
+
+    def put() -> None:
+        rest = memoryview(data)
+        while rest:  # an unbuffered stream (PYTHONUNBUFFERED) may take a part of it
+            rest = rest[sys.stdout.buffer.write(rest) :]
+        if now:
+            sys.stdout.buffer.flush()
+
+    _guarded(put)
+
+
+def flush() -> None:
+    """The last data goes out."""
+    _guarded(sys.stdout.flush)
+
+
+def _guarded(put: Callable[[], object]) -> None:
+    """Write, and leave without a word if the reader went away, as `molexp runs list | head` does."""
+    try:
+        put()
+    except OSError as error:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())  # what is still buffered goes there when the interpreter ends
+        os.close(nowhere)
+        if isinstance(error, BrokenPipeError):
+            raise typer.Exit(BROKEN_PIPE) from None
+        raise
+
+
+def on_terminal() -> bool:
+    """Whether the answer is drawn for somebody who looks at it."""
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def printable(text: str) -> str:
+    """Text without anything that a terminal would obey."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
+
+
+# --------------------------------------------------------------------------------------------------------------- pages
+
+
+def headline(text: str) -> None:
+    """The title of what follows."""
+    if on_terminal():
+        from rich.text import Text
+
+        _console().print(Text(text, style="bold"))
+    else:
+        write(text)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Rows below each other. Where nobody looks, each is one line, however long."""
+    cells = [[printable(cell) for cell in row] for row in rows]
+    if on_terminal():
+        _draw(columns, cells)
+    else:
+        lines = [[cell.replace("\n", "\\n").replace("\t", "\\t") for cell in row] for row in cells]
+        _align([list(columns), *lines])
+
+
+def pairs(rows: Iterable[tuple[str, str]], *, indent: int = 0) -> None:
+    """Names and values below each other."""
+    found = [(name, printable(value)) for name, value in rows]
+    if on_terminal():
+        from rich.table import Table
+        from rich.text import Text
+
+        drawn = Table.grid(padding=(0, 2))
+        drawn.add_column(no_wrap=True)
+        drawn.add_column(overflow="fold")
+        for name, value in found:
+            drawn.add_row(Text(" " * indent + name, style="dim"), Text(value, style=_style(value)))
+        _console().print(drawn)
+        return
+    width = max((len(name) for name, _ in found), default=0)
+    for name, value in found:
+        first, *more = value.split("\n")
+        write(f"{' ' * indent}{name:<{width}}  {first}".rstrip())
+        for line in more:
+            write(f"{' ' * (indent + width + 2)}{line}".rstrip())
+
+
+def _draw(columns: Sequence[str], cells: list[list[str]]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        drawn.add_column(Text(column), overflow="fold", no_wrap=column in _WHOLE)
+    for row in cells:
+        drawn.add_row(*(Text(cell, style=_style(cell)) for cell in row))
+    _console().print(drawn)
+
+
+def _align(lines: list[list[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        write("  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _style(cell: str) -> str:
+    return _COLORS.get(cell.partition(" ")[0], "")
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    plain = bool(os.environ.get("NO_COLOR"))
+    return Console(color_system=None if plain else "auto", highlight=False, emoji=False)

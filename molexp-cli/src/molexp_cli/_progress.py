@@ -1,0 +1,97 @@
+"""Progress of runs on standard error: live on a terminal, a line each elsewhere."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from molexp_cli._output import printable, say
+
+if TYPE_CHECKING:
+    from molexp.scripts import Event
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[Event], None]]:
+    """What to tell the events of driving a script."""
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        yield _tell
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True, no_color=bool(os.environ.get("NO_COLOR")) or None, highlight=False, emoji=False)
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[now]}", markup=False),
+    )
+    # What tasks print goes above the bars, unless it is meant for a file or another program.
+    aside = sys.stdout.isatty()
+    with Progress(*columns, console=console, transient=True, redirect_stdout=aside) as drawn:
+        yield _Live(drawn).tell
+
+
+def _tell(event: Event) -> None:
+    """One line for what a reader of a log wants to know."""
+    if line := _line(event):
+        say(line)
+
+
+def _line(event: Event) -> str:
+    after = f": {printable(event.reason)}" if event.reason else ""
+    match event.what:
+        case "started":
+            return f"{event.path} started ({event.reason})" if event.reason else f"{event.path} started"
+        case "ended":
+            took = f" in {_duration(event.seconds)}" if event.seconds else ""
+            return f"{event.path} {event.status}{took}{after}"
+        case "task" if event.status in ("failed", "skipped", "cancelled") or (event.status and event.reason):
+            return f"{event.path} task {event.task} {event.status}{after}"
+        case "held":
+            return f"{event.path} not begun{after}"
+    return ""
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.2g} s" if seconds < 1 else f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+class _Live:
+    """A bar for each run that is going on, and lines above for what has ended and what went wrong."""
+
+    def __init__(self, drawn: Any) -> None:
+        self._drawn = drawn
+        self._bars: dict[str, Any] = {}
+        self._now: dict[str, list[str]] = {}
+
+    def tell(self, event: Event) -> None:
+        """Show an event."""
+        if event.what == "started":
+            self._now[event.path] = []
+            self._bars[event.path] = self._drawn.add_task(event.path, total=event.tasks, now="")
+        elif event.what == "task" and event.path in self._bars:
+            self._task(event)
+        elif event.what in ("ended", "held"):
+            if (bar := self._bars.pop(event.path, None)) is not None:
+                self._drawn.remove_task(bar)
+            self._drawn.console.print(_line(event), markup=False)
+
+    def _task(self, event: Event) -> None:
+        now = self._now[event.path]
+        if not event.status:
+            now.append(event.task)
+        elif event.task in now:
+            now.remove(event.task)
+        if line := _line(event):
+            self._drawn.console.print(line, markup=False)
+        self._drawn.update(self._bars[event.path], advance=1 if event.status else 0, now=" ".join(now[:3]))

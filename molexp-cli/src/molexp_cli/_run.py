@@ -1,0 +1,189 @@
+"""``molexp run`` and ``molexp execute``: drive a script's experiments, or one run of them."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import attrs
+import typer
+
+from molexp_cli._failing import FAILED, INTERRUPTED
+from molexp_cli._options import JsonOption, RunArgument, WorkspaceOption, located
+from molexp_cli._output import headline, pairs, say, table, write
+from molexp_cli._progress import progress
+from molexp_cli._words import settings
+
+if TYPE_CHECKING:
+    from molexp.scripts import PlannedRun, Summary
+
+RUN_EPILOG = """
+Examples:
+
+\b
+  molexp run train.py
+  molexp run train.py --dry-run
+  molexp run train.py -j 4 --executor process
+  molexp run train.py --profile gpu --override optimizer.lr=1e-4 --override +note=test
+  molexp run train.py --resume
+
+The script opens a workspace, binds workflows to experiments, and ends with me.entry(ws). It is imported: what stands
+below `if __name__ == "__main__":` is not executed. A second call finds the same runs, and skips those that succeeded.
+
+Exit codes: 0 every run succeeded, now or before; 1 a run failed, or an experiment could not begin; 130 Ctrl-C.
+"""
+
+EXECUTE_EPILOG = """
+Examples:
+
+\b
+  molexp execute metals/cu/70a71d299d353bdd077c --script train.py
+  molexp -w s3://bucket/lab execute @latest --script train.py --resume
+"""
+
+ResumeOption = Annotated[
+    bool, typer.Option("--resume", help="Of a run that did not succeed, execute only the tasks that need it.")
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("run", short_help="Run a script's experiments.", epilog=RUN_EPILOG)(run)
+    app.command("execute", short_help="Execute one run that exists.", epilog=EXECUTE_EPILOG)(execute)
+
+
+def run(
+    ctx: typer.Context,
+    script: Annotated[Path, typer.Argument(metavar="SCRIPT", show_default=False, help="A Python file.")],
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, metavar="N", help="How many runs at a time.")] = 1,
+    executor: Annotated[
+        str,
+        typer.Option(
+            "--executor", metavar="NAME", help="Where whole runs are executed: inline, process, or a plugin's."
+        ),
+    ] = "inline",
+    resume: ResumeOption = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", "-n", help="Only say what would be done with which run, and why.")
+    ] = False,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            metavar="FILE",
+            help="The file of profiles; else molcfg.yaml, .yml, .toml or .json beside the script.",
+        ),
+    ] = None,
+    profile: Annotated[str | None, typer.Option("--profile", "-p", metavar="NAME", help="The profile to use.")] = None,
+    override: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--override", metavar="NAME=VALUE", help="A value over the profile's; +NAME=VALUE adds one. Repeatable."
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run every point and replica of a script's experiments, and skip what succeeded before.
+
+    An experiment begins when all runs of those before it have succeeded. What somebody else executes is left alone.
+    """
+    if ctx.find_root().params.get("workspace") is not None:
+        raise typer.BadParameter("the script says which workspace it is; -w has no meaning here", ctx=ctx)
+    from molexp.scripts import Drive, parse_override
+
+    overrides = dict(parse_override(text) for text in override or ())
+    drive = Drive(script, config=config, profile=profile, overrides=overrides, resume=resume)
+    if dry_run:
+        _show_plan(drive.plan(), as_json)
+        return
+    try:
+        with progress() as observer:
+            summary = drive.execute(jobs=jobs, executor=executor, observer=observer)
+    except KeyboardInterrupt:
+        _show_summary(drive.summary, as_json)
+        say("cancelled")
+        raise typer.Exit(INTERRUPTED) from None
+    except SystemExit as error:  # a signal that asked us to end
+        _show_summary(drive.summary, as_json)
+        number = getattr(error, "signum", None)
+        say(f"interrupted by {signal.Signals(number).name}" if number else "interrupted")
+        raise
+    _show_summary(summary, as_json)
+    if not summary.ok:
+        raise typer.Exit(FAILED)
+
+
+def execute(
+    ctx: typer.Context,
+    run: RunArgument,
+    script: Annotated[
+        Path | None,
+        typer.Option(
+            "--script",
+            "-s",
+            metavar="FILE",
+            help="The script that binds its workflow; else its experiment's workflow_source.",
+        ),
+    ] = None,
+    resume: ResumeOption = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Execute one run that exists, in this process: what a scheduler's job calls.
+
+    It is an error if the run succeeded before, or is being executed.
+    """
+    from molexp.scripts import execute_one
+
+    found = located(ctx, workspace).run(run)
+    source = script if script is not None else found.experiment.workflow_source
+    if source is None:
+        raise typer.BadParameter(
+            f"nothing says which script binds the workflow of {found.experiment.path}; name it with --script", ctx=ctx
+        )
+    say(f"run {found.path}")
+    try:
+        result = execute_one(source, found, resume=resume)
+    except KeyboardInterrupt:
+        say("cancelled")
+        raise typer.Exit(INTERRUPTED) from None
+    say(f"{found.path} {result.status}{': ' + result.reason if result.reason else ''}")
+    if result.status != "succeeded":
+        raise typer.Exit(FAILED)
+
+
+def _show_plan(planned: list[PlannedRun], as_json: bool) -> None:
+    if as_json:
+        import molexp
+
+        write(molexp.to_json([_described(run) for run in planned]))
+        return
+    rows = [(run.path, run.action, run.why, settings(run.parameters), str(run.replica)) for run in planned]
+    table(("RUN", "ACTION", "WHY", "PARAMETERS", "REPLICA"), rows)
+
+
+def _described(run: PlannedRun) -> dict[str, Any]:
+    return {
+        "path": run.path,
+        "action": run.action,
+        "why": run.why,
+        "parameters": dict(run.parameters),
+        "replica": run.replica,
+        "profile": run.profile,
+        "overrides": dict(run.overrides),
+    }
+
+
+def _show_summary(summary: Summary, as_json: bool) -> None:
+    if as_json:
+        import molexp
+
+        write(molexp.to_json(attrs.asdict(summary)))
+        return
+    words = [*summary.ended.values(), *(["skipped"] * len(summary.skipped)), *(["left"] * len(summary.left))]
+    counted = {word: words.count(word) for word in dict.fromkeys(words)}
+    headline(", ".join(f"{number} {word}" for word, number in counted.items()) or "nothing to run")
+    trouble = [(path, f"{status}: {summary.reasons.get(path, '')}") for path, status in summary.ended.items()]
+    pairs([(path, text) for path, text in trouble if not text.startswith("succeeded")], indent=2)
+    pairs([(path, who) for path, who in summary.left.items()], indent=2)
+    pairs([(path, f"not begun: {why}") for path, why in summary.held.items()], indent=2)

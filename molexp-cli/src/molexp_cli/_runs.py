@@ -1,0 +1,117 @@
+"""``molexp runs``: which runs there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from molexp_cli import _words
+from molexp_cli._options import JsonOption, WorkspaceOption, located
+from molexp_cli._output import table, write
+
+if TYPE_CHECKING:
+    import molexp
+
+LIST_EPILOG = """
+Examples:
+
+\b
+  molexp runs list
+  molexp runs list --experiment metals/cu --status failed --status interrupted
+  molexp runs list --param a=3.6 --param solver.tol=1e-9 --sort -results.energy --limit 10
+  molexp runs list --json | jq -r '.[].path'
+"""
+
+
+_COLUMNS: list[tuple[str, Callable[[molexp.RunRow], str]]] = [
+    ("RUN", lambda row: row.path),
+    ("STATUS", lambda row: str(row.status)),
+    ("CREATED", lambda row: _words.moment(row.created_at)),
+    ("PARAMETERS", lambda row: _words.settings(row.parameters)),
+    ("PROFILE", lambda row: row.profile or ""),
+    ("CONFIG", lambda row: _words.settings(row.config)),
+    ("RESULTS", lambda row: _words.settings(row.results)),
+    ("TAGS", lambda row: " ".join(row.tags)),
+]
+_SELDOM = ("PROFILE", "CONFIG")  # columns that are shown where a run has something in them
+
+
+def group() -> typer.Typer:
+    """The commands."""
+    runs = typer.Typer(
+        help="The runs of a workspace.", no_args_is_help=True, rich_markup_mode=None, epilog="See also: molexp show."
+    )
+    runs.command("list", short_help="List runs, by what they have.", epilog=LIST_EPILOG)(list_runs)
+    return runs
+
+
+def list_runs(
+    ctx: typer.Context,
+    project: Annotated[str | None, typer.Option("--project", "-p", metavar="ID", help="Only of this project.")] = None,
+    experiment: Annotated[
+        str | None, typer.Option("--experiment", "-e", metavar="[PROJECT/]ID", help="Only of this experiment.")
+    ] = None,
+    status: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--status", "-s", metavar="STATUS", help="Only of this status; several times for one of several statuses."
+        ),
+    ] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option("--tag", "-t", metavar="TAG", help="Only with this tag; several times for all.")
+    ] = None,
+    param: Annotated[
+        list[str] | None,
+        typer.Option("--param", metavar="NAME=VALUE", help="Only with this parameter; several times for all of them."),
+    ] = None,
+    sort: Annotated[
+        str | None,
+        typer.Option(
+            "--sort", metavar="[-]COLUMN", help="By a column, such as created_at, params.a or results.loss; - descends."
+        ),
+    ] = None,
+    limit: Annotated[int | None, typer.Option("--limit", "-n", metavar="N", min=0, help="At most so many.")] = None,
+    as_json: JsonOption = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """List the runs that match all of what is given, in the order in which they were created.
+
+    Values of parameters are read as in a YAML file: 1e-3 and true are what they look like, other words are text.
+    """
+    import molexp
+
+    opened = located(ctx, workspace)
+    found = opened.catalog.runs(
+        project=project,
+        experiment=experiment,
+        status=status or None,
+        params=molexp.parse_parameters(param or (), nested=False),
+        tags=tag or (),
+        sort=sort,
+        limit=limit,
+    )
+    if not found:
+        _check_names(opened, project, experiment)
+    if as_json:
+        write(molexp.to_json(found, pretty=True))
+        return
+    cells = [[cell(row) for _, cell in _COLUMNS] for row in found]
+    shown = [n for n, (name, _) in enumerate(_COLUMNS) if name not in _SELDOM or any(line[n] for line in cells)]
+    table([_COLUMNS[n][0] for n in shown], [[line[n] for n in shown] for line in cells])
+
+
+def _check_names(opened: object, project: str | None, experiment: str | None) -> None:
+    """An answer without rows may be a name that is mistyped: then it is an error, with the nearest names."""
+    import molexp
+
+    assert isinstance(opened, molexp.Workspace)
+    above, slash, name = (experiment or "").rpartition("/")
+    parent = above if slash else project
+    if project is not None:
+        opened.project(project)
+    if parent is not None:
+        inside = opened.project(parent)
+        if name:
+            inside.experiment(name)

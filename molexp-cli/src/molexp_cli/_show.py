@@ -1,0 +1,125 @@
+"""``molexp show``: all that is known of one run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import typer
+
+from molexp_cli import _words
+from molexp_cli._options import JsonOption, RunArgument, WorkspaceOption, located
+from molexp_cli._output import headline, pairs, table, write
+
+EPILOG = """
+Examples:
+
+\b
+  molexp show metals/cu/cu-large
+  molexp show @latest
+  molexp show metals/cu/@latest
+  molexp show 20261123-08 --json | jq .results
+"""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("show", short_help="Show all that is known of a run.", epilog=EPILOG)(show)
+
+
+def show(ctx: typer.Context, run: RunArgument, as_json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
+    """Show a run: parameters, results, status, attempts, files, tags, and what ended it."""
+    import molexp
+
+    found = molexp.describe_run(located(ctx, workspace).run(run))
+    if as_json:
+        write(molexp.to_json(found, pretty=True))
+        return
+    headline(str(found["path"]))
+    pairs(_head(found))
+    for title, values in (("parameters", "parameters"), ("config", "config"), ("results", "results")):
+        if found.get(values):
+            write("")
+            headline(title)
+            pairs([(str(name), _words.value(value)) for name, value in found[values].items()], indent=2)
+    _attempts(found["execution_history"])
+    _files(found["assets"])
+    _notes(found.get("notes") or ())
+
+
+def _head(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "status", str(found["status"])
+    error = found.get("error")
+    if error is not None:
+        yield "error", f"{error.get('type')}: {error.get('message')}"
+        if error.get("task"):
+            yield "task", str(error["task"])
+        if error.get("traceback"):
+            yield "traceback", str(error["traceback"])
+    yield "created", _words.moment(found.get("created_at"))
+    if found.get("replica"):
+        yield "replica", str(found["replica"])
+    if found.get("profile"):
+        yield "profile", str(found["profile"])
+    if found.get("tags"):
+        yield "tags", " ".join(found["tags"])
+    if found.get("archived"):
+        yield "archived", "yes"
+    yield "workspace", str(found["workspace"])
+
+
+def _attempts(history: list[Mapping[str, Any]]) -> None:
+    if not history:
+        return
+    write("")
+    headline("attempts")
+    rows = [
+        (
+            str(one.get("attempt")),
+            str(one.get("status")),
+            _words.moment(one.get("started_at")),
+            _words.moment(one.get("ended_at")),
+            str(one.get("host") or ""),
+            str(one.get("pid") or ""),
+            str(one.get("reason") or "").partition("\n")[0],
+        )
+        for one in history
+    ]
+    table(("ATTEMPT", "STATUS", "STARTED", "ENDED", "HOST", "PID", "REASON"), rows)
+    commands = [
+        (str(one.get("attempt")), _exit(command), _line(command.get("command")))
+        for one in history
+        for command in one.get("commands") or ()
+    ]
+    if commands:
+        write("")
+        headline("commands")
+        table(("ATTEMPT", "EXIT", "COMMAND"), commands)
+
+
+def _exit(command: Mapping[str, Any]) -> str:
+    return "timed out" if command.get("timed_out") else str(command.get("exit_code"))
+
+
+def _line(command: Any) -> str:
+    import shlex
+
+    return shlex.join(map(str, command)) if isinstance(command, list) else str(command)
+
+
+def _files(assets: list[Mapping[str, Any]]) -> None:
+    if assets:
+        write("")
+        headline("files")
+        rows = [
+            (str(one["name"]), str(one["kind"]), str(one["attempt"]), _words.size(one["size"]), str(one["location"]))
+            for one in assets
+        ]
+        table(("NAME", "KIND", "ATTEMPT", "SIZE", "LOCATION"), rows)
+
+
+def _notes(notes: Any) -> None:
+    if notes:
+        write("")
+        headline("notes")
+        pairs([(_words.moment(note.get("at")), str(note.get("text"))) for note in notes], indent=2)

@@ -1,0 +1,88 @@
+"""Calls in this process: coroutine functions on the running event loop, everything else in threads."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import os
+from collections.abc import Awaitable, Callable
+from typing import Any, ClassVar
+
+from molexp._executors.pooled import Pooled, call_it, call_name
+from molexp._executors.slots import Server
+from molexp.contracts import Call, Outcome
+
+
+class InlineExecutor(Pooled[Callable[[], Outcome]]):
+    """Runs coroutine functions on the running event loop, and everything else in a bounded pool of threads.
+
+    Context variables are those of whoever submits; what a call in a thread sets, it alone sees.
+
+    A thread cannot be killed. Cancelling a call in one returns at once: the thread goes on, its outcome is dropped,
+    and it no longer counts among `workers`, so that a stuck call takes nobody's place. The interpreter does not wait
+    for such threads when it exits. `resources` are left aside.
+
+    Args:
+        workers: how many threads there are at most; `None` means four more than there are processors, up to 32.
+            Coroutine functions are not counted.
+    """
+
+    name: ClassVar[str] = "inline"
+    in_process: ClassVar[bool] = True
+
+    async def submit(self, call: Call) -> Outcome:
+        """Run `call` and return how it ended; see `molexp.contracts.Executor`."""
+        if _is_coroutine_function(call.function):
+            call.begin()
+            return await _awaited(lambda: call_it(call))
+        context = contextvars.copy_context()
+        outcome = await self._serve(call_name(call), lambda: context.run(_called, call))
+        if outcome.error is None and inspect.isawaitable(outcome.value):
+            awaitable = outcome.value
+            return await _awaited(lambda: awaitable)
+        return outcome
+
+    def _limit(self) -> int:
+        return min(32, (os.cpu_count() or 1) + 4)
+
+    def _server(self) -> Callable[[], Server[Callable[[], Outcome]]]:
+        return _Here
+
+
+class _Here:
+    """Serves in the thread itself."""
+
+    def serve(self, work: Callable[[], Outcome]) -> Outcome:
+        return work()
+
+    def stop(self, work: Callable[[], Outcome]) -> bool:
+        return False
+
+    def close(self) -> None:
+        pass
+
+
+def _called(call: Call) -> Outcome:
+    try:
+        call.begin()
+        return Outcome(value=call_it(call))
+    except BaseException as error:  # noqa: BLE001 - the thread is ours, and whatever the call raises is its outcome
+        return Outcome(error=error)
+
+
+async def _awaited(begin: Callable[[], Awaitable[Any]]) -> Outcome:
+    task = asyncio.current_task()
+    before = task.cancelling() if task else 0
+    try:
+        return Outcome(value=await begin())
+    except asyncio.CancelledError as error:
+        if task is None or task.cancelling() > before:
+            raise  # it is meant for whoever awaits us, and not something that the call itself raised
+        return Outcome(error=error)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - Ctrl-C on the event loop is not the call's
+        return Outcome(error=error)
+
+
+def _is_coroutine_function(function: Callable[..., Any]) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)

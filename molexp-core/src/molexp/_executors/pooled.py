@@ -1,0 +1,114 @@
+"""What both executors share: slots that are made at first use, and anew after a close or a fork."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+import threading
+import weakref
+from abc import abstractmethod
+from collections.abc import Callable, Iterable
+from typing import Any, Generic, TypeVar
+
+from molexp._executors.slots import Job, Server, Slots
+from molexp.contracts import Call, Executor, Outcome
+
+_W = TypeVar("_W")
+
+_STOPPING = 5.0  # seconds; a process that was killed is gone in milliseconds, unless the system holds on to it
+
+
+class Pooled(Executor, Generic[_W]):
+    """An executor whose calls are served by threads."""
+
+    def __init__(self, *, workers: int | None = None) -> None:
+        super().__init__(workers=workers)
+        self._guard = threading.Lock()
+        self._slots: Slots[_W] | None = None
+        self._finalizer: weakref.finalize[..., Any] | None = None
+
+    @abstractmethod
+    def _limit(self) -> int:
+        """How many calls run at once, if it is not told."""
+
+    @abstractmethod
+    def _server(self) -> Callable[[], Server[_W]]:
+        """What makes the servers. It must not refer to this executor: the threads would keep it alive."""
+
+    async def _serve(self, name: str, work: _W) -> Outcome:
+        job = Job(name, work)
+        slots = self._pool()
+        slots.submit(job)
+        try:
+            return await asyncio.shield(job.done)
+        except BaseException as error:  # cancelled, or the event loop ends
+            stopping = slots.abandon(job)
+            if stopping and isinstance(error, asyncio.CancelledError):
+                await asyncio.wait([job.done], timeout=_STOPPING)  # the call does nothing after we return
+            raise
+
+    def _pool(self) -> Slots[_W]:
+        with self._guard:
+            if self._slots is None or self._slots.pid != os.getpid():  # after a fork, the threads are the parent's
+                limit = self.workers or self._limit()
+                self._slots = Slots(limit, f"molexp-{self.name}", self._server())
+                _OPEN.add(self._slots)
+                self._finalizer = weakref.finalize(self, self._slots.close)
+                self._finalizer.atexit = False  # see `close_all`
+            return self._slots
+
+    async def close(self) -> None:
+        """Stop calls that can be stopped, and wait for the threads that end."""
+        with self._guard:
+            slots, self._slots = self._slots, None
+            if self._finalizer is not None:
+                self._finalizer.detach()
+        if slots is not None and (ending := slots.close()):
+            await _in_a_thread(functools.partial(join, ending))
+
+
+_OPEN: weakref.WeakSet[Slots[Any]] = weakref.WeakSet()
+
+
+def close_all() -> None:
+    """At the end of this process: no child is left behind."""
+    join([thread for slots in [*_OPEN] for thread in slots.close()])
+
+
+def join(threads: Iterable[threading.Thread]) -> None:
+    """Wait for all of them."""
+    for thread in threads:
+        thread.join()
+
+
+async def _in_a_thread(work: Callable[[], None]) -> None:
+    """Off the event loop, and without its pool of threads, which stays behind until the loop ends."""
+    loop = asyncio.get_running_loop()
+    done = loop.create_future()
+
+    def finish() -> None:
+        if not done.done():
+            done.set_result(None)
+
+    def run() -> None:
+        work()
+        try:
+            loop.call_soon_threadsafe(finish)
+        except RuntimeError:  # the loop is closed: nobody waits
+            pass
+
+    thread = threading.Thread(target=run, name="molexp-closing", daemon=True)
+    thread.start()
+    await done
+    thread.join()  # it has nothing left to do
+
+
+def call_name(call: Call) -> str:
+    """What to call it in messages."""
+    return call.name or str(getattr(call.function, "__qualname__", "") or type(call.function).__qualname__)
+
+
+def call_it(call: Call) -> Any:
+    """Call it."""
+    return call.function(*call.args, **call.kwargs)

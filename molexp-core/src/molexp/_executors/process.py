@@ -1,0 +1,84 @@
+"""Calls in processes of this machine."""
+
+from __future__ import annotations
+
+import multiprocessing.process
+import os
+import sys
+from collections.abc import Callable
+from typing import ClassVar, TypeAlias
+
+from molexp._executors import main_module
+from molexp._executors.pooled import Pooled, call_name
+from molexp._executors.slots import Server
+from molexp.contracts import Call, Outcome
+from molexp.errors import ExecutorError
+
+Work: TypeAlias = tuple[Call, str, str | None, list[str]]
+"""A call, its name, and the folder and ``sys.path`` to make it with."""
+
+WORKER = "molexp-worker"
+"""The name of a worker process."""
+
+
+class ProcessExecutor(Pooled[Work]):
+    """Runs each call in one of a few worker processes, which are started (by spawn) on demand and used again.
+
+    A call, its result and what it raises are pickled: functions are found by their names, so they stand at the top level
+    of a module or of the script. The script itself is imported by every worker, so it starts its work below ``if
+    __name__ == "__main__":``; without that, each call ends with an error that says so.
+
+    Calls see the ``sys.path`` and the current folder that this process has as they are submitted, the environment that
+    it had when their worker was started, and no context variables. What they print goes where this process's output
+    goes. A call whose worker dies ends with `WorkerDiedError`, and no other call notices; cancelling one kills its
+    worker. Workers end with this process, however it ends, in the middle of a call too. Processes that a call starts
+    are its own business.
+
+    `resources` are left aside: a call has what this machine has.
+
+    Args:
+        workers: how many processes there are at most; `None` means as many as there are processors that this process
+            may use.
+    """
+
+    name: ClassVar[str] = "process"
+
+    async def submit(self, call: Call) -> Outcome:
+        """Run `call` and return how it ended; see `molexp.contracts.Executor`."""
+        name = call_name(call)
+        if trouble := _in_a_script_without_guard():
+            return Outcome(error=ExecutorError(trouble, call=name))
+        try:
+            folder: str | None = os.getcwd()
+        except OSError:  # somebody has removed it
+            folder = None
+        return await self._serve(name, (call, name, folder, [*sys.path]))
+
+    def _limit(self) -> int:
+        return available_processors()
+
+    def _server(self) -> Callable[[], Server[Work]]:
+        from molexp._executors.child import Children
+
+        return Children().new
+
+
+def available_processors() -> int:
+    """How many processors this process may use."""
+    if sys.version_info >= (3, 13):
+        return os.process_cpu_count() or 1
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _in_a_script_without_guard() -> str:
+    """What to say where starting a process would start the script's work again; "" elsewhere."""
+    current = multiprocessing.process.current_process()
+    if not getattr(current, "_inheriting", False):
+        path = main_module.unguarded()
+        return main_module.advice(path) if path else ""
+    # We are in a new process that is importing the script, and the script has come to this.
+    if current.name == WORKER:
+        os._exit(main_module.UNGUARDED)  # without a word: the parent has the one sentence
+    return main_module.advice(main_module.script() or "(unknown)")

@@ -1,0 +1,151 @@
+"""What a worker process does: one call after another, until its parent has no more, or is no more."""
+
+from __future__ import annotations
+
+import inspect
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Awaitable
+from multiprocessing.connection import Connection, wait
+from typing import Any, Literal, TypeAlias
+
+from molexp.errors import NotPicklableError, RemoteError
+
+READY = b"ready"
+
+Reply: TypeAlias = tuple[Literal["value", "error", "unloadable"], Any, str]
+"""How it ended, the value or the error, and the traceback's text."""
+
+
+class RemoteTraceback(Exception):  # noqa: N818 - it is shown as the cause of an error, and not one itself
+    """The traceback of an error in another process, as text."""
+
+    def __str__(self) -> str:
+        return f'\n"""\n{self.args[0]}"""'
+
+
+def main(connection: Connection[Any, Any]) -> None:
+    """Serve the calls that come through `connection`."""
+    _belong_to_the_parent(connection)
+    try:
+        connection.send_bytes(READY)
+        while True:
+            header = connection.recv_bytes()
+            reply = _answer(header, connection.recv_bytes())
+            _flush()
+            connection.send_bytes(reply)
+            del reply  # idle, it holds nobody's values
+    except (EOFError, OSError):  # the parent has closed its end, or is gone
+        pass
+
+
+def _belong_to_the_parent(connection: Connection[Any, Any]) -> None:
+    threading.Thread(target=_leave_with_the_parent, name="molexp-parent", daemon=True).start()
+    # Ctrl-C reaches this process too, but the parent decides. A handler, because to ignore it would pass on to commands.
+    signal.signal(signal.SIGINT, lambda _number, _frame: None)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # blocked by whoever started us
+    # Processes that a call starts must not hold the connection open: its end is what tells the parent of our death.
+    if os.name == "posix":
+        os.set_inheritable(connection.fileno(), False)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=connection.close)
+
+
+def _leave_with_the_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)  # in the middle of a call, too: nobody will take its outcome
+
+
+def _answer(header: bytes, body: bytes) -> bytes:
+    name, folder, path = pickle.loads(header)  # noqa: S301 - from our parent
+    try:
+        _move(folder, path)
+        try:
+            function, args, kwargs = pickle.loads(body)  # noqa: S301
+        except Exception as error:  # noqa: BLE001 - unpickling imports and runs foreign code
+            return _dumped(("unloadable", f"{type(error).__name__}: {error}", _text(error)))
+        del body
+        value = function(*args, **kwargs)
+        if inspect.isawaitable(value):
+            value = _awaited(value)
+    except BaseException as error:  # noqa: BLE001 - whatever the call raises is its outcome
+        return _dumped_error(name, error)
+    try:
+        return _dumped(("value", value, ""))
+    except Exception as error:  # noqa: BLE001 - pickling runs foreign code
+        return _dumped_error(name, _unpicklable_result(name, value, error))
+
+
+def _move(folder: str | None, path: list[str]) -> None:
+    """To where the parent was as it submitted the call."""
+    if sys.path != path:
+        sys.path[:] = path
+    if folder is not None:
+        os.chdir(folder)
+
+
+def _awaited(value: Awaitable[Any]) -> Any:
+    import asyncio
+
+    async def finish() -> Any:
+        return await value
+
+    return asyncio.run(finish())
+
+
+def _dumped(reply: Reply) -> bytes:
+    return pickle.dumps(reply, pickle.HIGHEST_PROTOCOL)
+
+
+def _unpicklable_result(name: str, value: Any, error: Exception) -> NotPicklableError:
+    return NotPicklableError(
+        name,
+        what=f"The result, of type {type(value).__qualname__},",
+        reason=f"{error}".rstrip(".") or type(error).__name__,
+        hint="Return plain data, or save it and return its name.",
+    )
+
+
+def _dumped_error(name: str, error: BaseException) -> bytes:
+    """An error that the parent can load; if this one cannot travel, one that stands for it."""
+    text = _text(error)
+    try:
+        data = _dumped(("error", error, text))
+        again = pickle.loads(data)[1]  # noqa: S301 - an exception's own idea of its arguments often fails only here
+        if type(again) is type(error):
+            return data
+    except Exception:  # noqa: BLE001, S110 - pickling runs foreign code
+        pass
+    return _dumped(("error", _stand_in(name, error, text), ""))
+
+
+def _stand_in(name: str, error: BaseException, text: str) -> RemoteError:
+    kind = type(error)
+    module = kind.__module__.replace("__mp_main__", "__main__")  # the script, as a worker has it
+    type_name = kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
+    try:
+        message = str(error)
+    except Exception:  # noqa: BLE001 - foreign code
+        message = "(it cannot say what)"
+    return RemoteError(name, type_name=type_name, message=message, traceback=text)
+
+
+def _text(error: BaseException) -> str:
+    frames = error.__traceback__.tb_next if error.__traceback__ else None  # without our own
+    return "".join(traceback.format_exception(type(error), error, frames))
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (AttributeError, OSError, ValueError):  # none, broken or closed
+            pass

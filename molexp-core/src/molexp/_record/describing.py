@@ -1,0 +1,74 @@
+"""Runs for display and for other programs: all of one in a dict, and anything that the API answers as JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from molexp._record.assets import Asset
+from molexp._record.catalog.catalog import describe_asset
+from molexp._record.fold import RunState
+from molexp._record.rows import Rows
+from molexp._record.run import Run
+from molexp._values.documents import encode, encode_pretty
+from molexp._values.plain import plain, restore
+from molexp.contracts import Store
+
+
+def describe_run(run: Run) -> dict[str, Any]:
+    """All that is known of a run now, from one reading.
+
+    It is what `Run.to_dict` says, with ``path``, ``workspace`` (its URL), ``assets`` (each with its ``location``, a
+    local path or a URL) and ``error``: None, or what ended the newest attempt, with the ``traceback``'s location.
+
+    Raises:
+        NotFoundError: there is no such run, or it was deleted.
+        CorruptRecordError: its definition cannot be read.
+    """
+    from molexp._record.resolving import reference_resolver
+
+    state = run._state()
+    store = run.home.store
+    assets = [run.home.library.asset(record) for record in state.assets()]
+    document: dict[str, Any] = restore(state.to_document(), resolve=reference_resolver(run.home))
+    return {
+        "path": run.path,
+        "workspace": store.url,
+        **document,
+        "error": _error(state, assets, store),
+        "assets": [{**describe_asset(asset), "location": store.locate(asset.key)} for asset in assets],
+    }
+
+
+def _error(state: RunState, assets: list[Asset], store: Store) -> dict[str, Any] | None:
+    found = state.history[-1].get("error") if state.history else None
+    if not isinstance(found, dict):
+        return None
+    traces = [store.locate(asset.key) for asset in assets if asset.id == found.get("trace")]
+    return {**found, "traceback": traces[0] if traces else None}
+
+
+def to_json(value: Any, *, pretty: bool = False) -> str:
+    """The JSON text of what the API answers: rows, dicts, results, assets.
+
+    Values have the form in which they are recorded: NaN is ``{"$float": "nan"}``, an asset ``{"$asset": id}``, and
+    integers are exact at any size. A path is text.
+
+    Args:
+        value: rows, or anything that can be a result.
+        pretty: for people, over several lines.
+
+    Raises:
+        SerializationError: JSON cannot carry it; names the path and type.
+    """
+    found = value.to_dicts() if isinstance(value, Rows) else value
+    document = plain(found, where="value", nan=True, refer=_refer)
+    return (encode_pretty(document) if pretty else encode(document)).decode().rstrip("\n")
+
+
+def _refer(value: Any) -> Any:
+    if isinstance(value, Asset):
+        return {"$asset": value.id}
+    if isinstance(value, Run):
+        return {"$run": value.path}
+    return str(value) if isinstance(value, Path) else None

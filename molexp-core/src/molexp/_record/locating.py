@@ -1,0 +1,72 @@
+"""Which workspace a command means when it is told none."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from molexp._record import keys
+from molexp._record.workspace import Workspace
+from molexp.errors import NotFoundError
+
+VARIABLE = "MOLEXP_WORKSPACE"
+
+
+def locate_workspace(
+    url: str | os.PathLike[str] | None = None,
+    *,
+    start: str | os.PathLike[str] | None = None,
+    create: bool = False,
+    read_only: bool = False,
+) -> Workspace:
+    """Open the workspace that is meant: `url`, else the environment's, else the nearest one around a folder.
+
+    Args:
+        url: a path or URL. If it is not given, ``MOLEXP_WORKSPACE`` says which; if that is not set, it is the nearest
+            folder with a ``workspace.json``, from `start` upwards.
+        start: where to look; by default the current directory.
+        create: one that `url` or the environment names need not exist yet.
+        read_only: refuse every write.
+
+    Raises:
+        NotFoundError: there is none; says what can be done about it.
+        PluginMissingError: nothing that is installed provides the URL's scheme; names the package to install.
+        CorruptRecordError: its ``workspace.json`` cannot be read.
+    """
+    named = os.fspath(url) if url is not None else os.environ.get(VARIABLE, "")
+    if url is None and not named:
+        return Workspace.load(_nearest(Path.cwd() if start is None else Path(start)), read_only=read_only)
+    if create:
+        return Workspace(named, read_only=read_only)
+    try:
+        return Workspace.load(named, read_only=read_only)
+    except NotFoundError as error:
+        if url is None:
+            error.args = (f"{error} ({VARIABLE} says {named!r}.)",)
+        raise
+
+
+def _nearest(start: Path) -> Path:
+    folder = start.absolute()
+    for candidate in (folder, *folder.parents):
+        if _holds_one(candidate):
+            return candidate
+    error = NotFoundError("workspace", str(folder))
+    message = (
+        f"No workspace is given, and there is none in {str(folder)!r} or above it. Name one with -w URL, or set "
+        f"{VARIABLE}, or go to a folder that has a {keys.WORKSPACE}, or lies below one that has."
+    )
+    error.args = (message,)
+    raise error
+
+
+def _holds_one(folder: Path) -> bool:
+    """Whether a folder is a workspace; other programs have files of this name, too."""
+    try:
+        document = json.loads((folder / keys.WORKSPACE).read_bytes())
+    except (OSError, RecursionError):
+        return False
+    except ValueError:
+        return True  # to open it will say what is wrong
+    return isinstance(document, dict) and document.get("type") == "workspace"

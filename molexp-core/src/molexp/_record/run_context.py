@@ -1,0 +1,265 @@
+"""The context of a run: an attempt that is going on, and how it ends."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from contextvars import Token
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from molexp._record import current
+from molexp._record.context import Context, describe_error, message_of
+from molexp._record.interrupting import Interrupter
+from molexp._record.process import Terminated
+from molexp._values.status import RunStatus
+from molexp.errors import MolexpError, RunCancelledError, RunError
+
+if TYPE_CHECKING:
+    from molexp._record.attempt import Attempt
+    from molexp._record.capture import Capture
+    from molexp._record.finding import Finder
+    from molexp._record.joining import Joined
+    from molexp._record.run import Run
+    from molexp._record.shelf import Shelf
+    from molexp._record.writer import Writer
+
+
+class RunContext(Context):
+    """An attempt that is going on; leave its ``with`` block to end it.
+
+    An error that leaves the block ends the attempt as ``failed`` with its traceback, Ctrl-C as ``cancelled``, a
+    termination signal as ``interrupted``, none as ``succeeded``; the error goes on. A cancel request interrupts a block
+    that runs in the main thread, which it leaves as `RunCancelledError`. In a forked child it is inert.
+
+    Where a launcher started several ranks, rank 0 owns the attempt. Every other rank contributes to it: it leaves the
+    block without ending the attempt, which has the error that it leaves by on record all the same.
+    """
+
+    run: Run
+
+    def __init__(
+        self,
+        *,
+        run: Run,
+        attempt: Attempt | Joined,
+        shelf: Shelf,
+        finder: Finder,
+        params: Mapping[str, Any],
+        config: Mapping[str, Any],
+    ) -> None:
+        super().__init__(run=run, params=params, config=config, shelf=shelf, finder=finder)
+        self._attempt = attempt
+        self._rank = attempt.rank
+        self._failures: dict[str, tuple[RunStatus, str, Mapping[str, Any] | None]] = {}
+        self._capture: Capture | None = None
+        self._interrupter: Interrupter | None = None
+        self._entered: Token[Writer | None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<RunContext of {self.run.path}, attempt {self.attempt}, {self._attempt.status}>"
+
+    def capture(self) -> None:
+        """Record standard output and error from now on, as the logs ``stdout`` and ``stderr``.
+
+        Raises:
+            RunError: another run of this process does.
+        """
+        from molexp._record.capture import Capture
+
+        if self._capture is None and self._shelf is not None:
+            self._capture = Capture(self._shelf)
+
+    @property
+    def attempt(self) -> int:
+        """The attempt's number: 1, 2, ..."""
+        return self._attempt.number
+
+    @property
+    def rank(self) -> int:
+        """Which of the processes that a launcher started this is; 0 without a launcher."""
+        return self._rank.index if self._rank is not None else 0
+
+    @property
+    def world_size(self) -> int:
+        """How many processes the launcher started; 1 without a launcher."""
+        return self._rank.size if self._rank is not None else 1
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody asked the run to stop; the next thing recorded raises `RunCancelledError`."""
+        return self._attempt.cancelled
+
+    def flush(self) -> None:
+        """What was recorded reaches the store, from every log as well."""
+        for handle in self._logs.values():
+            handle.flush()
+        if self._metrics is not None:
+            self._metrics.flush()
+        self._attempt.flush()
+
+    def finish(self, status: str = "succeeded", *, reason: str = "") -> None:
+        """End the attempt without a ``with`` block, as in a notebook. Does nothing if it has ended.
+
+        Args:
+            status: ``succeeded``, ``failed``, ``cancelled`` or ``interrupted``.
+            reason: why, for people.
+
+        Raises:
+            ValueError: another status.
+            RunSupersededError: somebody else ended it before.
+        """
+        wanted = RunStatus(status)
+        if not wanted.finished:
+            raise ValueError(f"A run cannot end as {status!r}.")
+        if wanted is RunStatus.SUCCEEDED and not self._attempt.closed:
+            self._attempt.gather()
+        self._end(wanted, reason=reason)
+
+    def __enter__(self) -> Self:
+        try:
+            self._attempt.check()
+        except RunCancelledError as error:  # between the start and here
+            self._end(RunStatus.CANCELLED, reason=judge(error, self.run.path)[1])
+            raise
+        self._entered = current.enter(self._attempt)
+        self._interrupter = Interrupter(self._attempt.process)
+        self._interrupter.arm()
+        self._attempt.on_cancel = self._interrupter.fire
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._attempt.inert:
+            return
+        problem = self._gather() if error is None else None
+        late = self._interrupter.disarm() if self._interrupter is not None else None
+        if self._entered is not None:
+            with suppress(ValueError):  # left in another task than it was entered in
+                current.leave(self._entered)
+            self._entered = None
+        if self._attempt.closed:
+            return
+        left_by = error or problem or late
+        interrupted = self._interrupter is not None and self._interrupter.sent
+        if interrupted and isinstance(left_by, KeyboardInterrupt | Terminated) and (asked := self._attempt.stopped_by):
+            left_by = asked  # nobody pressed Ctrl-C: the request did
+        if left_by is None:
+            if self._failures:
+                status, reason, described = next(iter(self._failures.values()))
+                self._end(status, reason=reason, error=described)
+            else:
+                self._end(RunStatus.SUCCEEDED)
+            return
+        status, reason = judge(left_by, self.run.path)
+        try:
+            self._end(status, reason=reason, error=left_by if status is RunStatus.FAILED else None)
+        except MolexpError as worse:
+            left_by.add_note(f"And the run could not be ended: {worse}")
+        if left_by is not error:
+            raise left_by from None
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, trace)
+
+    def _gather(self) -> BaseException | None:
+        """Let other ranks finish; returns what came of the waiting: Ctrl-C, a request to cancel."""
+        try:
+            if not self._failures and not self._attempt.closed:
+                self._attempt.gather()
+        except BaseException as problem:  # noqa: BLE001 - it is raised once the run has ended by it
+            return problem
+        return None
+
+    @property
+    def coordinator(self) -> Attempt:
+        """Who records for it, and ends it.
+
+        Raises:
+            RunError: that is another process: this is not rank 0.
+        """
+        from molexp._record.attempt import Attempt
+
+        if isinstance(self._attempt, Attempt):
+            return self._attempt
+        raise RunError(
+            f"Rank {self.rank} cannot execute a workflow under {self.run.path!r}: rank 0 does. Start a script that executes "
+            "workflows once, without torchrun, srun or mpirun, and let the task that needs them start a program with "
+            "ctx.shell.",
+            run=self.run.path,
+        )
+
+    @property
+    def shelf(self) -> Shelf:
+        """Where its assets are put."""
+        assert self._shelf is not None
+        return self._shelf
+
+    @property
+    def finder(self) -> Finder:
+        """Where assets are found."""
+        assert self._finder is not None
+        return self._finder
+
+    def fails(
+        self,
+        reason: str,
+        error: Mapping[str, Any] | None,
+        *,
+        part: str = "",
+        status: RunStatus = RunStatus.FAILED,
+    ) -> None:
+        """Leaving the block without an error ends the attempt as failed: a part of it did, and the first one counts."""
+        self._failures[part] = (status, reason, error)
+
+    def mended(self, part: str) -> None:
+        """A part that failed before has succeeded."""
+        self._failures.pop(part, None)
+
+    def conclude(
+        self, status: RunStatus, *, reason: str = "", error: BaseException | Mapping[str, Any] | None = None
+    ) -> None:
+        """End the attempt; an error leaves its traceback, unless it is described already.
+
+        Raises:
+            RunSupersededError: somebody else ended it before.
+        """
+        if not self._attempt.closed:
+            self._end(status, reason=reason, error=error)
+
+    def _end(
+        self, status: RunStatus, *, reason: str = "", error: BaseException | Mapping[str, Any] | None = None
+    ) -> None:
+        if self._capture is not None:
+            self._capture.stop()
+        described = describe_error(error, self._shelf, None) if isinstance(error, BaseException) else error
+        scratch = self._attempt.contents.workdirs if status is RunStatus.SUCCEEDED else []
+        if scratch:
+            self._attempt.contents.workdir = None
+        self._attempt.finish(status, reason=reason, error=described)
+        for folder in scratch:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def judge(error: BaseException, run: str) -> tuple[RunStatus, str]:
+    """How a run ends that this error leaves, and why."""
+    if isinstance(error, KeyboardInterrupt):
+        return RunStatus.CANCELLED, "KeyboardInterrupt"
+    if isinstance(error, RunCancelledError) and error.run == run:
+        return RunStatus.CANCELLED, error.reason or "cancel request"
+    if isinstance(error, Terminated):
+        return RunStatus.INTERRUPTED, str(error)
+    if isinstance(error, SystemExit):
+        if error.code in (None, 0):
+            return RunStatus.SUCCEEDED, "SystemExit"
+        return RunStatus.FAILED, f"SystemExit: {error.code}"
+    if isinstance(error, GeneratorExit) or type(error).__name__ == "CancelledError":
+        return RunStatus.CANCELLED, type(error).__name__
+    return RunStatus.FAILED, f"{type(error).__name__}: {message_of(error)}"[:1024]

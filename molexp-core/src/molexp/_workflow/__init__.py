@@ -1,0 +1,1 @@
+"""Workflows: tasks joined by dependencies, executed in memory or under a run."""

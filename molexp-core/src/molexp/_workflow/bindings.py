@@ -1,0 +1,116 @@
+"""Which workflow belongs to which experiment, in this process; and how a workflow that is being executed is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+from molexp.errors import UnboundExperimentError
+
+if TYPE_CHECKING:
+    from molexp._record.experiment import Experiment
+    from molexp._workflow.execution import Execution
+    from molexp._workflow.workflow import Workflow
+
+_bound: dict[tuple[str, str, str], tuple[Experiment, Workflow]] = {}
+"""By workspace, project and experiment: two experiments of one name never share a workflow."""
+
+
+def _key(experiment: Experiment) -> tuple[str, str, str]:
+    return experiment.home.store.url, experiment.project.id, experiment.id
+
+
+def set_workflow(experiment: Experiment, workflow: Workflow) -> None:
+    """Bind a workflow to an experiment, in place of the one that was bound before.
+
+    Raises:
+        TypeError: it is no workflow; a builder has to `build` it.
+    """
+    from molexp._workflow.workflow import Workflow
+
+    if not isinstance(workflow, Workflow):
+        raise TypeError(f"Bind a workflow, as WorkflowBuilder.build() makes it, not {workflow!r}.")
+    _bound[_key(experiment)] = experiment, workflow
+
+
+def unset_workflow(experiment: Experiment, workflow: Workflow | None = None) -> None:
+    """Undo a binding; with a workflow, only one to that."""
+    key = _key(experiment)
+    if key in _bound and (workflow is None or _bound[key][1] is workflow):
+        del _bound[key]
+
+
+def get_workflow(experiment: Experiment) -> Workflow:
+    """The workflow that is bound to an experiment.
+
+    Raises:
+        UnboundExperimentError: there is none.
+    """
+    try:
+        return _bound[_key(experiment)][1]
+    except KeyError:
+        raise UnboundExperimentError(experiment.path) from None
+
+
+def bound() -> list[tuple[Experiment, Workflow]]:
+    """Every experiment that a workflow is bound to, in the order of the first bindings."""
+    return list(_bound.values())
+
+
+class Stop:
+    """A request to stop, from any thread, whenever it comes."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._reason = ""
+        self._target: tuple[asyncio.AbstractEventLoop, Execution] | None = None
+
+    def set(self, reason: str) -> None:
+        """Ask."""
+        with self._lock:
+            self._reason = self._reason or reason
+            self._pass_on()
+
+    def watch(self, execution: Execution) -> None:
+        """From now on this execution is what it is about."""
+        with self._lock:
+            self._target = asyncio.get_running_loop(), execution
+            if self._reason:
+                self._pass_on()
+
+    def forget(self) -> None:
+        """It has ended."""
+        with self._lock:
+            self._target = None
+
+    def _pass_on(self) -> None:
+        if self._target is not None:
+            loop, execution = self._target
+            loop.call_soon_threadsafe(execution.stop, self._reason)
+
+
+_listening: ContextVar[Stop | None] = ContextVar("molexp_stop", default=None)
+
+
+def listen_for(stop: Stop) -> None:
+    """What is executed from here on is stopped by `stop`."""
+    _listening.set(stop)
+
+
+@contextmanager
+def stoppable(execution: Execution) -> Iterator[None]:
+    """While this lasts, whoever holds the handle can stop the execution."""
+    stop = _listening.get()
+    if stop is None:
+        yield
+        return
+    _listening.set(None)  # not what tasks execute in turn
+    stop.watch(execution)
+    try:
+        yield
+    finally:
+        stop.forget()

@@ -1,0 +1,171 @@
+"""One try of one task: what it is given, and where it is executed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from molexp._record.context import message_of
+from molexp._record.process import Terminated
+from molexp._workflow.context import TaskContext
+from molexp._workflow.results import TaskOutcome
+from molexp._workflow.tasks import INLINE, TaskSpec
+from molexp.contracts import Call, Resources
+from molexp.errors import TaskTimeoutError
+
+if TYPE_CHECKING:
+    from molexp._record.run_context import RunContext
+    from molexp._workflow.executors import Executors
+    from molexp._workflow.records import TaskRecords
+
+
+@attrs.frozen
+class Caller:
+    """Makes the contexts of the tasks of an execution, and calls them.
+
+    Attributes:
+        params: what tasks see as `ctx.params`.
+        config: what they see as `ctx.config`.
+        executors: where they are executed.
+        run: what they record in; None in memory.
+        records: where they are recorded; None in memory.
+    """
+
+    params: Mapping[str, Any]
+    config: Mapping[str, Any]
+    executors: Executors
+    run: RunContext | None
+    records: TaskRecords | None
+
+    def context(
+        self, spec: TaskSpec, index: int | None, item: Any, retry: int, number: int, outcomes: Mapping[str, TaskOutcome]
+    ) -> TaskContext:
+        """What one try of a task sees; its number is that among all tries of the attempt."""
+        upstream = {name: outcomes[name].output for name in spec.depends_on}
+        if index is not None and spec.map_over is not None:
+            upstream[spec.map_over] = item
+        if len(upstream) > 1:
+            inputs: Any = dict(upstream)
+        else:
+            inputs = next(iter(upstream.values()), None)
+        if self.records is None or self.run is None:
+            return TaskContext(
+                spec.name,
+                inputs=inputs,
+                upstream=upstream,
+                index=index,
+                retry=retry,
+                params=self.params,
+                config=self.config,
+            )
+        door = self.records.door(spec.name if index is None else f"{spec.name}[{index}]", number)
+        return TaskContext(
+            spec.name,
+            inputs=inputs,
+            upstream=upstream,
+            index=index,
+            retry=retry,
+            params=self.params,
+            config=self.config,
+            run=self.run.run,
+            shelf=self.run.shelf.of(door),
+            finder=self.run.finder,
+            door=door,
+        )
+
+    async def call(self, spec: TaskSpec, ctx: TaskContext) -> Any:
+        """What the task returns, wherever it is executed.
+
+        Raises:
+            TaskTimeoutError: it ran longer than its timeout, from where that interrupted it.
+            BaseException: whatever it raises.
+        """
+        if spec.timeout is None:
+            return await (spec.call(ctx) if spec.is_async and spec.executor == INLINE else self._call(spec, ctx, None))
+        clock = asyncio.timeout(None)
+        cause: BaseException | None = None
+        try:
+            async with clock:
+                output = await self._call(spec, ctx, clock)
+            if not clock.expired():
+                return output
+        except (asyncio.CancelledError, KeyboardInterrupt, Terminated):
+            raise
+        except BaseException as error:
+            if not clock.expired():
+                raise
+            cause = error
+        abandoned = spec.executor == INLINE and not spec.is_async
+        raise TaskTimeoutError(ctx.label, timeout=spec.timeout, abandoned=abandoned) from cause
+
+    async def _call(self, spec: TaskSpec, ctx: TaskContext, clock: asyncio.Timeout | None) -> Any:
+        """The same; the clock starts when the task does."""
+        if spec.executor == INLINE and spec.is_async:
+            if clock is not None:
+                _wind(clock, spec.timeout)
+            return await spec.call(ctx)
+        executor = self.executors[spec.executor]
+        resources = spec.resources or Resources()
+        started = None if clock is None else _starter(clock, spec.timeout)
+        if not executor.in_process:
+            return await self._elsewhere(spec, ctx, resources, started)
+        outcome = await executor.submit(Call(spec.call, (ctx,), resources=resources, name=ctx.label, started=started))
+        if outcome.error is not None:
+            raise outcome.error
+        value = outcome.value
+        return await value if isinstance(value, Awaitable) else value
+
+    async def _elsewhere(
+        self, spec: TaskSpec, ctx: TaskContext, resources: Resources, started: Callable[[], None] | None
+    ) -> Any:
+        from molexp._workflow.remote import TaskCall, execute_task
+
+        call = TaskCall.of(spec, ctx)
+        executor = self.executors[spec.executor]
+        token = None  # of a call that failed or was broken off, nobody says who was at it
+        try:
+            made = Call(execute_task, (call,), resources=resources, name=ctx.label, started=started)
+            outcome = await executor.submit(made)
+            token = outcome.value.writer if outcome.error is None else None
+        finally:
+            if self.run is not None:
+                self.run.coordinator.take_in(token)
+        if outcome.error is not None:
+            raise outcome.error
+        return outcome.value.output
+
+
+def _starter(clock: asyncio.Timeout, seconds: float | None) -> Callable[[], None]:
+    """What starts the clock as the call begins, because until then it may wait for a thread or a process."""
+    loop = asyncio.get_running_loop()
+
+    def started() -> None:
+        loop.call_soon_threadsafe(_wind, clock, seconds)
+
+    return started
+
+
+def _wind(clock: asyncio.Timeout, seconds: float | None) -> None:
+    """Start a clock, unless it is needed no longer."""
+    assert seconds is not None
+    try:
+        clock.reschedule(asyncio.get_running_loop().time() + seconds)
+    except RuntimeError:
+        pass
+
+
+def unwrapped(error: BaseException) -> BaseException:
+    """What the task raised, where Python does not let it through a coroutine."""
+    cause = error.__cause__
+    if isinstance(cause, StopIteration) and message_of(error) == "coroutine raised StopIteration":
+        return cause
+    return error
+
+
+def reason_of(error: BaseException) -> str:
+    """What an error is, and says."""
+    message = message_of(error)
+    return f"{type(error).__name__}: {message}"[:1024] if message else type(error).__name__

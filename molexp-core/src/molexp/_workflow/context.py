@@ -1,0 +1,185 @@
+"""What a task sees: the vocabulary of every context, and its inputs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from molexp._record.context import Context
+from molexp.errors import NotFoundError, TaskEndedError
+
+if TYPE_CHECKING:
+    import subprocess
+
+    from molexp._record.finding import Finder
+    from molexp._record.fold import Contents
+    from molexp._record.run import Run
+    from molexp._record.shelf import Shelf
+    from molexp._record.writer import Handle, Writer
+    from molexp.contracts import Store
+
+
+class TaskContext(Context):
+    """One try of one task. Without a run, the recording helpers are harmless and return None.
+
+    Attributes:
+        run: the run; None in memory.
+        params: the run's merged parameters, or what `execute` was given.
+        config: the resolved profile, or what `execute` was given.
+        task: the task's name.
+        index: for a mapped task, the index of its item; None otherwise.
+        retry: 0 for the first try.
+        inputs: the output of the task that this one depends on; a dict of them by task for several; None for none. For
+            a mapped task, the item stands for the output.
+        upstream: the outputs by task, however many there are.
+        label: the task's name, with its index if it is mapped.
+    """
+
+    task: str
+    index: int | None
+    retry: int
+    inputs: Any
+
+    def __init__(
+        self,
+        task: str,
+        *,
+        inputs: Any = None,
+        upstream: Mapping[str, Any] | None = None,
+        index: int | None = None,
+        retry: int = 0,
+        params: Mapping[str, Any] | None = None,
+        config: Mapping[str, Any] | None = None,
+        run: Run | None = None,
+        shelf: Shelf | None = None,
+        finder: Finder | None = None,
+        door: TaskDoor | None = None,
+    ) -> None:
+        """Workflows make these; tests of tasks may, too."""
+        label = task if index is None else f"{task}[{index}]"
+        super().__init__(run=run, params=params, config=config, shelf=shelf, finder=finder, task=label)
+        self.task = task
+        self.index = index
+        self.retry = retry
+        self.inputs = inputs
+        self.label: str = label
+        self.upstream: Mapping[str, Any] = {} if upstream is None else upstream
+        self.door = door
+        self._over = ""
+        self._commands: set[subprocess.Popen[bytes]] | None = None
+
+    def __repr__(self) -> str:
+        return f"<TaskContext of {self.label!r}{f', retry {self.retry}' if self.retry else ''}>"
+
+    def input(self, task: str) -> Any:
+        """The output of one upstream task by name, however many there are.
+
+        Raises:
+            NotFoundError: this task does not depend on it; with the nearest names.
+        """
+        if task not in self.upstream:
+            from molexp._values.ids import nearest
+
+            raise NotFoundError("input", task, where=f"task {self.label!r}", nearest=nearest(task, self.upstream))
+        return self.upstream[task]
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the task should stop: it timed out, or the workflow or its run was cancelled. For long loops."""
+        return bool(self._over) or (self._recording is not None and self._recording.cancelled)
+
+    def end(self, why: str) -> None:
+        """The try is over, as `why` says: from now on nothing is recorded through this context.
+
+        Commands that run still, because a thread was abandoned that waits for them, are ended with their children.
+        """
+        self._over = why
+        if self._commands:
+            self._end_commands()
+        if self.door is not None:
+            self.door.close(why)
+
+    def _began(self, process: subprocess.Popen[bytes]) -> None:
+        if self._commands is None:
+            self._commands = set()
+        self._commands.add(process)
+        if self._over:
+            self._end_commands()
+
+    def _end_commands(self) -> None:
+        from molexp._record.shell import signal_command, stop_command
+
+        for process in tuple(self._commands or ()):
+            if process.poll() is None:
+                signal_command(process, "SIGTERM")  # at once, because this process may be about to end
+                threading.Thread(target=stop_command, args=(process,), name="molexp-shell-ending", daemon=True).start()
+
+
+class TaskDoor:
+    """How one try of one task records: through the attempt's writer, under the task's name, until it ends."""
+
+    def __init__(self, writer: Writer, label: str, retry: int) -> None:
+        self._writer = writer
+        self._label = label
+        self.retry = retry
+        self._over = ""
+        self._handles: list[Handle] = []
+        self.store: Store = writer.store
+        self.path: str = writer.path
+        self.number: int = writer.number
+        self.payloads: str = writer.payloads
+        self.suffix: str = writer.suffix
+        self.contents: Contents = writer.contents
+        self.lock: threading.RLock = writer.lock
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the attempt was asked to stop."""
+        return self._writer.cancelled
+
+    def check(self) -> None:
+        """Raise unless something can be recorded now.
+
+        Raises:
+            TaskEndedError: the try is over.
+            RunError: the attempt is.
+        """
+        if self._over:
+            raise TaskEndedError(self._label, why=self._over)
+        self._writer.check()
+
+    def check_end(self) -> None:
+        """Raise if the attempt, or the try, has an end."""
+        self.check()
+        self._writer.check_end()
+
+    def record(self, event: dict[str, Any]) -> None:
+        """Record an event as the task's."""
+        with self.lock:
+            self.check()
+            event["task"] = self._label
+            if self.retry:
+                event["retry"] = self.retry
+            self._writer.record(event)
+
+    def wrote(self, key: str) -> None:
+        """Remember a payload's key."""
+        self._writer.wrote(key)
+
+    def manage(self, handle: Handle) -> None:
+        """Close `handle` when the try ends."""
+        self._handles.append(handle)
+
+    def completed(self, record: Mapping[str, Any]) -> None:
+        """The record of a payload that grew is final."""
+        self._writer.completed(record)
+
+    def close(self, why: str) -> None:
+        """The try is over: its logs are complete."""
+        with self.lock:
+            if self._over:
+                return
+            self._over = why
+        while self._handles:
+            self._handles.pop().close()

@@ -1,0 +1,401 @@
+"""One execution of a workflow: which task when, what it is given, and what becomes of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import time
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from functools import partial
+from graphlib import TopologicalSorter
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from molexp._record.context import message_of
+from molexp._record.process import Terminated
+from molexp._workflow.calling import Caller, reason_of, unwrapped
+from molexp._workflow.results import CANCELLED, FAILED, SKIPPED, SUCCEEDED, TaskOutcome
+from molexp._workflow.tasks import TaskSpec
+from molexp.errors import NotPicklableError, RunError, TaskError, TaskTimeoutError
+
+if TYPE_CHECKING:
+    from molexp._record.run_context import RunContext
+    from molexp._workflow.executors import Executors
+    from molexp._workflow.records import Signature, TaskRecords
+    from molexp._workflow.workflow import Workflow
+
+T = TypeVar("T")
+
+_LONGEST_BACKOFF = 60.0  # seconds
+
+Listener = Callable[[str, TaskOutcome | None], None]
+"""Told a task's name when it starts, and again with its outcome."""
+
+
+class Execution:
+    """Executes the tasks of a workflow, each as soon as those that it depends on have succeeded."""
+
+    def __init__(
+        self,
+        workflow: Workflow,
+        *,
+        params: Mapping[str, Any],
+        config: Mapping[str, Any],
+        executors: Executors,
+        context: RunContext | None = None,
+        records: TaskRecords | None = None,
+        resume: bool = False,
+        listener: Listener | None = None,
+    ) -> None:
+        self._tasks = workflow.tasks
+        self._on_failure = workflow.on_failure
+        self._limit = workflow.max_parallel
+        self._caller = Caller(params, config, executors, context, records)
+        self._records = records
+        self._resume = resume
+        self._listener = listener
+        self._sorter: TopologicalSorter[str] = TopologicalSorter(
+            {name: spec.depends_on for name, spec in workflow.tasks.items()}
+        )
+        self._outcomes: dict[str, TaskOutcome] = {}
+        self._slots = asyncio.Semaphore(self._limit) if self._limit is not None else None
+        self._live: dict[str, asyncio.Task[None]] = {}
+        self._doomed: set[asyncio.Task[TaskOutcome]] = set()  # items that are cancelled without the others
+        self._stopped = ""  # why nothing is started any more
+        self._end: asyncio.Future[None]
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def run(self) -> dict[str, TaskOutcome]:
+        """Execute; returns the outcome of every task.
+
+        Raises:
+            BaseException: what kept it from going on, such as a full disk; tasks that fail are outcomes.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._end = self._loop.create_future()
+        self._variables = contextvars.copy_context()  # what tasks see is the caller's, and not each other's
+        owner = asyncio.current_task()
+        before = owner.cancelling() if owner is not None else 0
+        self._is_cancelled: Callable[[], bool] = lambda: owner is not None and owner.cancelling() > before
+        self._sorter.prepare()
+        try:
+            self._advance()
+            await self._end
+        except BaseException as error:  # cancelled from outside, or unable to record
+            self.stop("the workflow was cancelled" if isinstance(error, asyncio.CancelledError) else message_of(error))
+            while live := [task for task in self._live.values() if not task.done()]:
+                await asyncio.wait(live)
+            raise
+        return {name: self._outcomes[name] for name in self._tasks}
+
+    @property
+    def records(self) -> TaskRecords | None:
+        """Where tasks are recorded; None in memory."""
+        return self._records
+
+    @property
+    def outcomes(self) -> dict[str, TaskOutcome]:
+        """The outcomes so far; tasks that have none were not executed."""
+        missing = self._stopped or "the workflow did not come to it"
+        return {name: self._outcomes.get(name) or TaskOutcome(name, CANCELLED, reason=missing) for name in self._tasks}
+
+    @property
+    def stopped(self) -> str:
+        """Why it was stopped; "" if it was not."""
+        return self._stopped
+
+    def stop(self, why: str) -> None:
+        """Cancel what is being executed, and start nothing more."""
+        if self._stopped:
+            return
+        self._stopped = why or "the workflow was cancelled"
+        for name, task in list(self._live.items()):
+            task.add_done_callback(partial(self._sweep, name))
+            self._cancel(task)
+        if self._loop is not None and not self._end.done():
+            self._advance()
+
+    # --------------------------------------------------------------------------------------------------------- scheduling
+
+    def _advance(self) -> None:
+        """Start what can be started; what waits for a task without an output is skipped."""
+        try:
+            while ready := self._sorter.get_ready():
+                for name in ready:
+                    spec = self._tasks[name]
+                    if outcome := self._hopeless(spec):
+                        self._note(outcome)
+                    elif self._stopped:
+                        self._note(TaskOutcome(name, CANCELLED, reason=self._stopped))
+                    else:
+                        self._live[name] = self._spawn(self._task(spec))
+                        continue
+                    self._sorter.done(name)
+        except BaseException as error:  # noqa: BLE001 - raised where the workflow is awaited
+            self._break(error)
+        if not self._live and not self._end.done():
+            self._end.set_result(None)
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """A task that starts later, whatever the loop's own way of making them."""
+        return asyncio.Task(coroutine, loop=self._loop, context=self._variables.copy())
+
+    def _break(self, error: BaseException) -> None:
+        """Nothing can go on: `run` raises this."""
+        if not self._end.done():
+            self._end.set_exception(error)
+            self._end.exception()  # nobody has to look at it, where the loop ends at the same time
+
+    def _hopeless(self, spec: TaskSpec) -> TaskOutcome | None:
+        """The outcome of a task that cannot be executed, because one that it depends on has no output."""
+        for name in spec.depends_on:
+            upstream = self._outcomes[name]
+            if upstream.status != SUCCEEDED:
+                if upstream.status == CANCELLED:
+                    return TaskOutcome(spec.name, CANCELLED, reason=upstream.reason, error=upstream.error)
+                cause = upstream.reason if upstream.status == SKIPPED else f"task {name!r} {upstream.status}"
+                return TaskOutcome(spec.name, SKIPPED, reason=cause, error=upstream.error)
+        return None
+
+    def _note(self, outcome: TaskOutcome) -> None:
+        """A task was never executed."""
+        self._outcomes[outcome.name] = outcome
+        if self._records is not None and not self._halted():
+            self._records.ended(outcome, None, self._records.first_retry(outcome.name))
+        if self._listener is not None:
+            self._listener(outcome.name, outcome)
+
+    async def _task(self, spec: TaskSpec) -> None:
+        """Execute one task to its outcome."""
+        try:
+            try:
+                outcome = await (self._mapped(spec) if spec.map_over is not None else self._one(spec, None, None))
+            except asyncio.CancelledError:
+                if not self._stopped:
+                    raise
+                outcome = TaskOutcome(spec.name, CANCELLED, reason=self._stopped)
+            self._settle(spec.name, outcome)
+        except BaseException as error:  # noqa: BLE001 - raised where the workflow is awaited
+            self._live.pop(spec.name, None)
+            self._break(error)
+
+    def _settle(self, name: str, outcome: TaskOutcome) -> None:
+        """A task that was started has an outcome: go on."""
+        self._outcomes[name] = outcome
+        if self._listener is not None:
+            self._listener(name, outcome)
+        del self._live[name]
+        self._sorter.done(name)
+        if outcome.status == FAILED and self._on_failure == "cancel" and not self._stopped:
+            self.stop(f"task {name!r} failed")
+        else:
+            self._advance()
+
+    def _sweep(self, name: str, task: asyncio.Task[None]) -> None:
+        """A task that was cancelled before its first step has had no chance to say so itself."""
+        if self._live.get(name) is task:
+            self._settle(name, TaskOutcome(name, CANCELLED, reason=self._stopped))
+
+    # ------------------------------------------------------------------------------------------------------- single tasks
+
+    async def _mapped(self, spec: TaskSpec) -> TaskOutcome:
+        """Execute a task for every item of a list."""
+        assert spec.map_over is not None
+        if self._listener is not None:
+            self._listener(spec.name, None)
+        started = time.time()
+        try:
+            items = self._items(spec.name, spec.map_over)
+        except Exception as error:  # noqa: BLE001 - iterating executes a stranger's code
+            return self._failed(TaskOutcome(spec.name, FAILED, error=error, started_at=started, ended_at=time.time()))
+        cancelled = ""  # why the items that are left are cancelled without the rest of the workflow
+
+        async def one(index: int, item: Any) -> TaskOutcome:
+            nonlocal cancelled
+            outcome = await self._one(spec, index, item)
+            if outcome.status == FAILED and self._on_failure == "cancel":
+                cancelled = cancelled or f"{outcome.name} failed"
+                self._doom(tries)
+            return outcome
+
+        tries = [self._spawn(one(index, item)) for index, item in enumerate(items)]
+        try:
+            if tries:
+                await asyncio.wait(tries, return_when=asyncio.FIRST_EXCEPTION)
+        except asyncio.CancelledError:
+            if not self._stopped:
+                raise
+        finally:
+            if self._doom(tries):
+                await asyncio.wait(tries)
+            self._doomed.difference_update(tries)
+        outcomes = [
+            TaskOutcome(f"{spec.name}[{index}]", CANCELLED, reason=cancelled or self._stopped)
+            if single.cancelled() and (cancelled or self._stopped)
+            else single.result()
+            for index, single in enumerate(tries)
+        ]
+        return self._gathered(spec, outcomes, started)
+
+    def _items(self, name: str, over: str) -> list[Any]:
+        """The items that a task is mapped over; an iterator is replaced with them, because others may want them too.
+
+        Raises:
+            TypeError: the output is no list.
+        """
+        items = self._outcomes[over].output
+        if isinstance(items, str | bytes | Mapping) or not hasattr(items, "__iter__"):
+            raise TypeError(
+                f"Task {name!r} maps over the output of {over!r}, which is of type {type(items).__name__}, not a list."
+            )
+        listed = list(items)
+        if isinstance(items, Iterator):
+            self._outcomes[over].output = listed
+        return listed
+
+    def _cancel(self, task: asyncio.Task[Any]) -> None:
+        """Cancel a task, unless all are that the event loop has, because it ends: once more would disturb the cleanup."""
+        if not (self._is_cancelled() and task.cancelling()):
+            task.cancel()
+
+    def _doom(self, tries: list[asyncio.Task[TaskOutcome]]) -> bool:
+        """Cancel those that are left, but for the current one; returns whether there are any."""
+        left = [single for single in tries if not single.done() and single is not asyncio.current_task()]
+        for single in left:
+            if single not in self._doomed:
+                self._doomed.add(single)
+                self._cancel(single)
+        return bool(left)
+
+    def _gathered(self, spec: TaskSpec, outcomes: list[TaskOutcome], started: float) -> TaskOutcome:
+        """The outcome of a mapped task: the list of its items' outputs, or the first failure."""
+        lacking = [outcome for outcome in outcomes if outcome.status != SUCCEEDED]
+        bad = next((outcome for outcome in lacking if outcome.status == FAILED), lacking[0] if lacking else None)
+        outcome = TaskOutcome(
+            spec.name,
+            SUCCEEDED if bad is None else bad.status,
+            output=[single.output for single in outcomes] if bad is None else None,
+            error=bad.error if bad is not None else None,
+            reason=_reason(outcomes, bad),
+            reused=bool(outcomes) and all(single.reused for single in outcomes),
+            retries=sum(single.retries for single in outcomes),
+            started_at=started,
+            ended_at=time.time(),
+            restorable=all(single.restorable for single in outcomes) if self._records is not None else None,
+            items=tuple(outcomes),
+        )
+        if self._records is not None and not self._halted():
+            if bad is None:
+                self._records.aggregate(spec.name, len(outcomes))
+            self._records.mapped(outcome)
+        return outcome
+
+    def _one(self, spec: TaskSpec, index: int | None, item: Any) -> Coroutine[Any, Any, TaskOutcome]:
+        """Execute a task, or one item of it, when it is its turn."""
+        return self._tried(spec, index, item) if self._slots is None else self._in_turn(spec, index, item, self._slots)
+
+    async def _in_turn(self, spec: TaskSpec, index: int | None, item: Any, slots: asyncio.Semaphore) -> TaskOutcome:
+        async with slots:
+            return await self._tried(spec, index, item)
+
+    async def _tried(self, spec: TaskSpec, index: int | None, item: Any) -> TaskOutcome:
+        """Execute it with its retries, unless an earlier attempt's output holds."""
+        label = spec.name if index is None else f"{spec.name}[{index}]"
+        records = self._records
+        signature: Signature | None = None
+        first, why = 0, ""
+        if records is not None:
+            signature = records.sign(spec, index, item)
+            if self._resume:
+                outcome, why = records.reuse(label, signature)
+                if outcome is not None:
+                    return outcome
+            first = records.first_retry(label)
+        again = why
+        if self._listener is not None and index is None:
+            self._listener(label, None)
+        retry = 0
+        while True:
+            outcome = await self._try(spec, label, index, item, retry, first + retry, why)
+            outcome.retries = retry
+            outcome.reason = outcome.reason or again or why
+            error = outcome.error
+            if outcome.status != FAILED or retry >= spec.retries or self._stopped or not _worth_a_retry(error):
+                break
+            why = f"retry {retry + 1} after {reason_of(error)}"[:500] if error is not None else ""
+            if records is not None and error is not None:
+                records.describe(error, label, first + retry)
+            await asyncio.sleep(min(_LONGEST_BACKOFF, spec.backoff * 2 ** min(retry, 60)))
+            retry += 1
+        if records is not None and not records.halted:
+            described = None
+            if outcome.status == FAILED and outcome.error is not None:
+                described = records.describe(outcome.error, label, first + retry)
+            records.ended(outcome, signature, first + retry, error=described)
+        return outcome
+
+    async def _try(
+        self, spec: TaskSpec, label: str, index: int | None, item: Any, retry: int, number: int, why: str
+    ) -> TaskOutcome:
+        """One try; its number is that among all tries of the attempt."""
+        ctx = self._caller.context(spec, index, item, retry, number, self._outcomes)
+        if self._records is not None:
+            self._records.started(label, number, why)
+        outcome = TaskOutcome(label, SUCCEEDED, started_at=time.time())
+        over = "it has ended"
+        try:
+            outcome.output = await self._caller.call(spec, ctx)
+        except (KeyboardInterrupt, Terminated):
+            raise
+        except asyncio.CancelledError as error:
+            if not self._stopped and (self._is_cancelled() or asyncio.current_task() in self._doomed):
+                raise
+            outcome.status = CANCELLED if self._stopped else FAILED
+            outcome.error, outcome.reason = error, self._stopped or "it raised CancelledError"
+            over = f"it was cancelled ({self._stopped})" if self._stopped else over
+        except BaseException as error:
+            if isinstance(error, GeneratorExit) and not _in_a_loop():
+                raise  # the loop was closed around us
+            if isinstance(error, RunError) and self._halted():
+                raise
+            outcome.status, outcome.error = FAILED, unwrapped(error)
+            outcome.reason = reason_of(outcome.error)
+            if isinstance(error, TaskTimeoutError) and error.task == label:
+                over = f"it ran longer than {error.timeout:g} s"
+        finally:
+            outcome.ended_at = time.time()
+            ctx.end(over)
+        return outcome
+
+    def _halted(self) -> bool:
+        return self._records is not None and self._records.halted
+
+    def _failed(self, outcome: TaskOutcome) -> TaskOutcome:
+        assert outcome.error is not None
+        outcome.reason = reason_of(outcome.error)
+        if self._records is not None:
+            retry = self._records.first_retry(outcome.name)
+            described = self._records.describe(outcome.error, outcome.name, retry)
+            self._records.ended(outcome, None, retry, error=described)
+        return outcome
+
+
+def _reason(items: list[TaskOutcome], bad: TaskOutcome | None) -> str:
+    """Why a mapped task failed, was executed again, or was not."""
+    if bad is None:
+        bad = next((item for item in items if item.reason and not item.reused), None)
+    if bad is None:
+        return items[0].reason if items else ""
+    return f"{bad.name}: {bad.reason}"
+
+
+def _worth_a_retry(error: BaseException | None) -> bool:
+    """Whether another try may end better: not where the run is over, or the task can never be sent where it should."""
+    return not isinstance(error, RunError | NotPicklableError | SystemExit) or isinstance(error, TaskError)
+
+
+def _in_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

@@ -1,0 +1,246 @@
+"""Records of tasks under a run: what became of each, and what a resume may take over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from molexp._record.accessors import Accessor
+from molexp._record.attempts import claim_key
+from molexp._record.context import describe_error
+from molexp._record.experiment import RESERVED
+from molexp._values.canonical import canonical_hash
+from molexp._values.documents import encode
+from molexp._values.times import utc_now
+from molexp._workflow.context import TaskDoor
+from molexp._workflow.outputs import NotRestorableError, fingerprint, pack, unpack
+from molexp._workflow.results import SUCCEEDED, TaskOutcome
+from molexp._workflow.source import code_of
+from molexp.errors import AssetExistsError, MolexpError, SerializationError
+
+if TYPE_CHECKING:
+    from molexp._record.assets import Asset
+    from molexp._record.run import Run
+    from molexp._record.run_context import RunContext
+    from molexp._record.shelf import Shelf
+    from molexp._workflow.tasks import TaskSpec
+    from molexp._workflow.workflow import Workflow
+
+UNKNOWN = "unknown"
+
+STATE = "execution-state"
+"""Name of the asset that says what became of an attempt's tasks."""
+
+_OF_THE_TRY = ("at", "retry", "why", "reason")  # what a record says of how it came to be rather than of the task
+
+INLINE_OUTPUT = 8 * 1024  # bytes of JSON up to which an output stands in the record itself
+
+
+@attrs.define(slots=True)
+class Signature:
+    """What a task's output follows from.
+
+    Attributes:
+        code: a hash of its code, or ``unknown``.
+        inputs: a hash of its inputs, parameters and configuration.
+    """
+
+    code: str
+    inputs: str
+
+
+class TaskRecords:
+    """Writes the records of the tasks of one execution, and reads those of earlier attempts."""
+
+    def __init__(self, context: RunContext, workflow: Workflow, earlier: Mapping[str, Mapping[str, Any]]) -> None:
+        self._attempt = context.coordinator
+        self._shelf = context.shelf
+        self._run: Run = context.run
+        self._earlier = earlier
+        self._code: dict[str, str] = {}
+        config = {name: value for name, value in context.config.items() if name not in RESERVED}
+        self._given = canonical_hash({"params": dict(context.params), "config": config})
+        self._why: dict[str, str] = {}  # why each task is executed again
+        self._outputs: dict[str, str] = {}  # what stands for the output of each task in the inputs of others
+        described = {"name": workflow.name, "workflow_id": workflow.workflow_id, "tasks": list(workflow.tasks)}
+        self._attempt.record({"type": "workflow", "at": utc_now(), "workflow": described})
+        self._publish_state()
+
+    # -------------------------------------------------------------------------------------------------------- signatures
+
+    def sign(self, spec: TaskSpec, index: int | None, item: Any) -> Signature:
+        """What the output of a task, or of one item of it, follows from; its upstreams have outcomes."""
+        if (code := self._code.get(spec.name)) is None:
+            code = self._code[spec.name] = code_of(spec.subject)
+        upstream = {name: self._outputs[name] for name in spec.depends_on}
+        if index is not None and spec.map_over is not None:
+            try:
+                upstream[spec.map_over] = fingerprint(pack(item, self._run))
+            except NotRestorableError:
+                upstream[spec.map_over] = f"{upstream[spec.map_over]}[{index}]"
+        return Signature(code, canonical_hash({"given": self._given, "upstream": upstream}))
+
+    # ------------------------------------------------------------------------------------------------------------ resuming
+
+    def reuse(self, label: str, signature: Signature) -> tuple[TaskOutcome | None, str]:
+        """What an earlier attempt left of a task, if it can be taken over; else why the task is executed."""
+        record = self._earlier.get(label)
+        if record is None:
+            return None, "it has not been executed before"
+        status = record.get("status")
+        if status != SUCCEEDED:
+            return None, f"it was {status} before" if status != "running" else "it did not end before"
+        if signature.code == UNKNOWN:
+            return None, "its source cannot be found, so nobody can tell whether it changed"
+        if record.get("code") != signature.code:
+            return None, "its code changed"
+        if record.get("inputs") != signature.inputs:
+            return None, "its inputs changed"
+        try:
+            output, stored = self._restore(record)
+        except (NotRestorableError, MolexpError) as error:
+            return None, f"its output cannot be restored: {error}"
+        except Exception as error:  # noqa: BLE001 - a record that somebody mended, or a newer version wrote
+            return None, f"its output cannot be restored: its record makes no sense ({type(error).__name__}: {error})"
+        self._outputs[label] = stored
+        outcome = TaskOutcome(label, SUCCEEDED, output, reused=True, restorable=True, reason="unchanged")
+        kept = {name: value for name, value in record.items() if name not in _OF_THE_TRY}
+        self._write(label, {**kept, "reused": True, "why": outcome.reason}, self.first_retry(label))
+        return outcome, "unchanged"
+
+    def _restore(self, record: Mapping[str, Any]) -> tuple[Any, str]:
+        if "not_restorable" in record:
+            raise NotRestorableError(str(record["not_restorable"]))
+        if "saved" in record:
+            stored = unpack(record["saved"], self._run).load()["output"]
+        elif "output" in record:
+            stored = record["output"]
+        else:
+            raise NotRestorableError("its record does not tell it")
+        return unpack(stored, self._run), fingerprint(stored)
+
+    # ------------------------------------------------------------------------------------------------------------- writing
+
+    @property
+    def halted(self) -> bool:
+        """Whether the attempt records nothing any more: it was asked to stop, or ended by somebody else."""
+        return self._attempt.stopped_by is not None or self._attempt.closed
+
+    def mapped(self, outcome: TaskOutcome) -> None:
+        """All items of a mapped task have outcomes."""
+        record = {"status": outcome.status, "items": len(outcome.items), "seconds": round(outcome.duration, 6)}
+        if outcome.reason and outcome.status != SUCCEEDED:
+            record["reason"] = outcome.reason
+        self._write(outcome.name, record, self.first_retry(outcome.name))
+
+    def first_retry(self, label: str) -> int:
+        """The number of the first try: 0, unless a task of that name was executed in this attempt before."""
+        known = self._attempt.contents.tasks.get(label)
+        return int(known.get("retry", 0)) + 1 if known is not None else 0
+
+    def aggregate(self, name: str, items: int) -> None:
+        """The outputs of a mapped task's items make up its own."""
+        self._outputs[name] = canonical_hash([self._outputs[f"{name}[{index}]"] for index in range(items)])
+
+    def door(self, label: str, retry: int) -> TaskDoor:
+        """How a try of a task records."""
+        return TaskDoor(self._attempt, label, retry)
+
+    def started(self, label: str, retry: int, why: str) -> None:
+        """A try begins."""
+        record = {"status": "running"}
+        if why:
+            record["why"] = why
+            self._why.setdefault(label, why)
+        self._write(label, record, retry)
+
+    def ended(self, outcome: TaskOutcome, signature: Signature | None, retry: int, *, error: Any = None) -> None:
+        """A task has an outcome."""
+        record: dict[str, Any] = {
+            "status": outcome.status,
+            "started_at": _time(outcome.started_at),
+            "seconds": round(outcome.duration, 6),
+            "retries": outcome.retries,
+        }
+        if signature is not None:
+            record |= {"code": signature.code, "inputs": signature.inputs}
+        if outcome.reason and outcome.status != SUCCEEDED:
+            record["reason"] = outcome.reason
+        if why := self._why.pop(outcome.name, ""):
+            record["why"] = why
+        if error is not None:
+            record["error"] = error
+        if outcome.status == SUCCEEDED:
+            record |= self._store(outcome, signature, retry)
+        self._write(outcome.name, record, retry)
+        self._attempt.flush()
+
+    def describe(self, error: BaseException, label: str, retry: int) -> dict[str, Any]:
+        """Save the traceback of a task's error; returns what is recorded of it."""
+        door = self.door(label, retry)
+        shelf = self._shelf.of(door)
+        try:
+            return describe_error(error, shelf, label, name=f"error-trace-{retry}" if retry else "error-trace")
+        finally:
+            door.close("it has ended")
+
+    def _store(self, outcome: TaskOutcome, signature: Signature | None, retry: int) -> dict[str, Any]:
+        """What the record says of an output."""
+        try:
+            stored = pack(outcome.output, self._run)
+            known = fingerprint(stored)
+            said = {"output": stored} if len(encode(stored)) <= INLINE_OUTPUT else self._save(stored, outcome, retry)
+        except (NotRestorableError, SerializationError, AssetExistsError) as error:
+            outcome.restorable = False
+            # Whoever takes it as input sees the same if the task is executed again from the same code and inputs.
+            followed = (signature.code, signature.inputs) if signature is not None else ()
+            self._outputs[outcome.name] = canonical_hash([outcome.name, *followed])
+            return {"not_restorable": str(error)}
+        outcome.restorable = True
+        self._outputs[outcome.name] = known
+        return said
+
+    def _save(self, stored: Any, outcome: TaskOutcome, retry: int) -> dict[str, Any]:
+        """Save an output that is too large for the record."""
+        door = self.door(outcome.name, retry)
+        try:
+            asset = save_state(
+                self._shelf.of(door), "checkpoint", f"outputs/{outcome.name}.json", {"output": stored}, outcome.name
+            )
+        finally:
+            door.close("it has ended")
+        return {"saved": {"$asset": asset.id}}
+
+    def _write(self, label: str, record: dict[str, Any], retry: int) -> None:
+        event: dict[str, Any] = {"type": "task", "task": label, "at": utc_now(), **record}
+        if retry:
+            event["retry"] = retry
+        self._attempt.record(event)
+
+    def _publish_state(self) -> None:
+        """Make the attempt's events an asset: they say what becomes of the tasks."""
+        if "append" in self._attempt.store.capabilities:
+            slot = self._shelf.reserve(self._shelf.library.kind("execution_state"), STATE, None)
+            slot.key = claim_key(self._attempt.folder, self._attempt.number)
+            self._shelf.publish(slot, size=None, content_hash=None, fields={})
+
+    def conclude(self) -> None:
+        """All tasks have outcomes."""
+        if "append" not in self._attempt.store.capabilities:
+            contents = self._attempt.contents
+            document = {"workflow": contents.workflow, "tasks": contents.tasks}
+            save_state(self._shelf, "execution_state", STATE, document, None)
+
+
+def _time(seconds: float) -> str | None:
+    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None).isoformat() + "Z" if seconds else None
+
+
+def save_state(shelf: Shelf, kind: str, name: str, document: Any, task: str | None) -> Asset:
+    """Save a document as an asset."""
+    asset = Accessor[Any](shelf.library.kind(kind), shelf, None, task).save(name, document)
+    assert asset is not None
+    return asset

@@ -1,0 +1,147 @@
+"""Tasks in other processes: what travels there, and what rebuilds a context from it."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from molexp._workflow.context import TaskContext, TaskDoor
+
+if TYPE_CHECKING:
+    from molexp._record.contributing import Contribution
+    from molexp._record.run import Run
+    from molexp._record.shelf import Shelf
+    from molexp._workflow.tasks import TaskSpec
+
+
+@attrs.frozen
+class TaskCall:
+    """One try of one task as plain data, and the handle of its run, which travels as URL and path.
+
+    Attributes:
+        subject: the function or object that is executed; it travels by its name in its module.
+        task: the task's name.
+        index: index of the item, if it is mapped.
+        retry: which try this is.
+        inputs: see `TaskContext`.
+        upstream: outputs of the tasks that it depends on.
+        params: see `TaskContext`.
+        config: see `TaskContext`.
+        run: the run; None in memory.
+        attempt: number of the attempt.
+        door_retry: which try this is in the attempt's record.
+    """
+
+    subject: Any
+    task: str
+    index: int | None
+    retry: int
+    inputs: Any
+    upstream: Mapping[str, Any]
+    params: Mapping[str, Any]
+    config: Mapping[str, Any]
+    run: Run | None = None
+    attempt: int = 0
+    door_retry: int = 0
+
+    @classmethod
+    def of(cls, spec: TaskSpec, ctx: TaskContext) -> TaskCall:
+        """The call that does elsewhere what `ctx` is for."""
+        door = ctx.door
+        return cls(
+            spec.subject,
+            ctx.task,
+            ctx.index,
+            ctx.retry,
+            ctx.inputs,
+            ctx.upstream,
+            dict(ctx.params),
+            dict(ctx.config),
+            ctx.run,
+            door.number if door is not None else 0,
+            door.retry if door is not None else 0,
+        )
+
+
+@attrs.frozen
+class TaskReturn:
+    """What comes back.
+
+    Attributes:
+        output: what the task returned.
+        writer: the token of the writer that recorded for it; None in memory.
+    """
+
+    output: Any
+    writer: str | None
+
+
+def execute_task(call: TaskCall) -> TaskReturn:
+    """Execute one try of a task in this process."""
+    contribution = _contribution(call)
+    ctx = _context(call, contribution)
+    try:
+        execute = call.subject.execute if hasattr(call.subject, "execute") else call.subject
+        output = execute(ctx)
+        if inspect.isawaitable(output):
+            output = asyncio.run(_await(output))
+        return TaskReturn(output, contribution.token if contribution is not None else None)
+    finally:
+        ctx.end("it has ended")
+        if contribution is not None:
+            contribution.flush()
+
+
+async def _await(awaitable: Any) -> Any:
+    return await awaitable
+
+
+_newest: dict[tuple[str, str, int], Contribution] = {}
+"""What this worker contributes to at present: one attempt at a time."""
+
+_shelves: dict[str, Shelf] = {}
+"""Where it puts the assets of each task: those of a retry replace, or go on, where an earlier one was made here."""
+
+
+def _contribution(call: TaskCall) -> Contribution | None:
+    """This process's contribution to the attempt, opened with its first task of it."""
+    if call.run is None:
+        return None
+    from molexp._record.contributing import Contribution
+
+    home = call.run.home
+    key = home.store.url, call.run.path, call.attempt
+    found = _newest.get(key)
+    if found is None or found.inert:
+        while _newest:
+            _newest.popitem()[1].close()
+        _shelves.clear()
+        found = _newest[key] = Contribution(home.store, home.process, call.run.path, call.attempt)
+    return found
+
+
+def _context(call: TaskCall, contribution: Contribution | None) -> TaskContext:
+    given: dict[str, Any] = {
+        "inputs": call.inputs,
+        "upstream": call.upstream,
+        "index": call.index,
+        "retry": call.retry,
+        "params": call.params,
+        "config": call.config,
+    }
+    if call.run is None or contribution is None:
+        return TaskContext(call.task, **given)
+    from molexp._record.finding import Finder
+    from molexp._record.shelf import Shelf
+
+    run = call.run
+    label = call.task if call.index is None else f"{call.task}[{call.index}]"
+    door = TaskDoor(contribution, label, call.door_retry)
+    library = run.home.library
+    shelf = _shelves[label].of(door) if label in _shelves else _shelves.setdefault(label, Shelf(door, library))
+    finder = Finder(library, run.path, contribution.folder, run.scopes, contribution.everybody, call.attempt)
+    return TaskContext(call.task, run=run, shelf=shelf, finder=finder, door=door, **given)

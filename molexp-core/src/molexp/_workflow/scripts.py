@@ -1,0 +1,111 @@
+"""Scripts that say what is to be run: imported as modules, so that their ``__main__`` guard does not fire."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import attrs
+
+from molexp._record.entry import Entries, collecting
+from molexp._workflow import bindings
+from molexp.errors import MolexpError, ScriptError
+
+if TYPE_CHECKING:
+    from molexp._record.experiment import Experiment
+    from molexp._workflow.workflow import Workflow
+
+
+_MARK = "__molexp_script__"
+"""Tells a module that is a script from others, which nothing may take the place of."""
+
+
+@attrs.frozen
+class Script:
+    """A script that was imported.
+
+    Attributes:
+        path: the file.
+        experiments: what it wants to be run, in order, each with its workflow.
+    """
+
+    path: Path
+    experiments: tuple[tuple[Experiment, Workflow], ...]
+
+
+def load_script(path: str | os.PathLike[str]) -> Script:
+    """Import a script; its folder is on `sys.path`, and its module is named like the file.
+
+    Raises:
+        ScriptError: there is no such file, it raised or exited, it has no `me.entry`, or nothing is bound.
+        UnboundExperimentError: an experiment that it names in ``order`` has no workflow.
+    """
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise ScriptError(str(path), "there is no such file" if not file.exists() else "it is a folder")
+    file = file.resolve()
+    with collecting() as entries:
+        _import(file)
+    if not entries.workspaces:
+        raise ScriptError(str(path), "it does not say what is to be run; end it with: me.entry(ws)")
+    return Script(file, tuple(_experiments(str(path), entries)))
+
+
+def _experiments(path: str, entries: Entries) -> list[tuple[Experiment, Workflow]]:
+    if entries.order is not None:
+        return [(experiment, bindings.get_workflow(experiment)) for experiment in entries.order]
+    urls = {workspace.url for workspace in entries.workspaces}
+    found = [(exp, workflow) for exp, workflow in bindings.bound() if exp.home.store.url in urls]
+    if not found:
+        raise ScriptError(
+            path, "none of its experiments is bound to a workflow; bind one with: workflow.bind_to(experiment)"
+        )
+    return found
+
+
+def _import(file: Path) -> ModuleType:
+    """Import a file as the module that its name says, as other processes will, which tasks may be sent to."""
+    folder, name = str(file.parent), file.stem
+    known = sys.modules.get(name)
+    if known is not None and not hasattr(known, _MARK) and not _is(known, file):
+        raise ScriptError(
+            str(file), f"its name is that of the module {name!r}, which is imported already; rename the script"
+        )
+    if known is not None:
+        del sys.modules[name]  # as a script runs anew each time
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise ScriptError(str(file), "it is no Python file; its name ends in .py")
+    module = importlib.util.module_from_spec(spec)
+    setattr(module, _MARK, True)
+    sys.modules[name] = module
+    arguments, sys.argv = sys.argv, [str(file)]
+    try:
+        spec.loader.exec_module(module)
+    except SystemExit as error:
+        del sys.modules[name]
+        raise ScriptError(
+            str(file),
+            f'it called sys.exit({error.code!r}) while it was imported; put that below: if __name__ == "__main__":',
+        ) from error
+    except MolexpError:
+        del sys.modules[name]
+        raise
+    except Exception as error:
+        del sys.modules[name]
+        raise ScriptError(str(file), f"it raised {type(error).__name__} while it was imported: {error}") from error
+    finally:
+        sys.argv = arguments
+    return module
+
+
+def _is(module: ModuleType, file: Path) -> bool:
+    found = getattr(module, "__file__", None)
+    return found is not None and Path(found).resolve() == file

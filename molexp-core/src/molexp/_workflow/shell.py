@@ -1,0 +1,61 @@
+"""Commands as tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+if TYPE_CHECKING:
+    from molexp._workflow.context import TaskContext
+
+Command = Sequence["str | Path"] | str
+
+
+@attrs.frozen
+class ShellTask:
+    """Runs a command in the task's working directory; see `WorkflowBuilder.shell`."""
+
+    command: Command | Callable[[TaskContext], Command]
+    outputs: Mapping[str, str] = attrs.field(factory=dict)
+    env: Mapping[str, str] | None = None
+    limit: float | None = None
+
+    def check(self, name: str) -> None:
+        """Raise unless this can be executed.
+
+        Raises:
+            TypeError: the command is none.
+            ValueError: its timeout is none.
+        """
+        command = self.command
+        is_text = isinstance(command, str) and bool(command.strip())
+        is_argv = isinstance(command, list | tuple) and command and all(isinstance(w, str | PurePath) for w in command)
+        if not (is_text or is_argv or callable(command)):
+            raise TypeError(
+                f"Task {name!r}: a command is a sequence of texts and paths, a text for the shell, or a function that "
+                f"returns either, not {command!r}."
+            )
+        if self.limit is not None and not (isinstance(self.limit, int | float) and self.limit > 0):
+            raise ValueError(f"Task {name!r}: timeout={self.limit!r} is no number of seconds above 0.")
+
+    def execute(self, ctx: TaskContext) -> dict[str, Any]:
+        """Run it; returns its exit code and its artifacts.
+
+        Raises:
+            CommandError: it failed, or ran out of time.
+            FileNotFoundError: a file that it should have written is not there.
+        """
+        command = self.command(ctx) if callable(self.command) else self.command
+        code = ctx.shell(command, log=f"tasks/{ctx.label}/shell", timeout=self.limit, env=self.env)
+        made: dict[str, Any] = {"exit_code": code}
+        for name, file in self.outputs.items():
+            path = ctx.workdir / file
+            if not path.exists():
+                raise FileNotFoundError(
+                    f"The command of task {ctx.label!r} ended well, and did not write {file!r}, its output {name!r}."
+                )
+            made[name] = ctx.artifact.save(name, path) or path
+        return made

@@ -1,0 +1,49 @@
+"""Signals that reach a process while its event loop sleeps."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+
+@contextmanager
+def woken_by_signals() -> Iterator[None]:
+    """While this lasts, a signal wakes the running event loop, so that its handler is executed at once.
+
+    A handler is executed by the main thread between two instructions. Where the signal comes right before the loop goes
+    to sleep, or wakes another thread, that would be when something else wakes the loop, if ever.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    ours, theirs = socket.socketpair()
+    try:
+        ours.setblocking(False)
+        theirs.setblocking(False)
+        try:
+            loop.add_reader(ours, _drain, ours)
+        except NotImplementedError:  # a loop that has its own way
+            yield
+            return
+        before = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+        try:
+            if before != -1:  # somebody else's, who wakes the loop too
+                signal.set_wakeup_fd(before)
+            yield
+        finally:
+            if before == -1:
+                signal.set_wakeup_fd(-1)
+            loop.remove_reader(ours)
+    finally:
+        ours.close()
+        theirs.close()
+
+
+def _drain(end: socket.socket) -> None:
+    with suppress(BlockingIOError):
+        end.recv(4096)

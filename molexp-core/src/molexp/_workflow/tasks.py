@@ -1,0 +1,175 @@
+"""What a workflow knows of each of its tasks."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from molexp._values.ids import check_payload_name
+from molexp.contracts import Resources
+from molexp.errors import InvalidNameError
+
+if TYPE_CHECKING:
+    from molexp._workflow.context import TaskContext
+
+INLINE = "inline"
+"""The executor in this process: the event loop for coroutine functions, threads for plain ones."""
+
+_FORBIDDEN = "/[]"
+_WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+
+
+class Task(ABC):
+    """A reusable task. Any object with an `execute` method will do; this class is for those who like to inherit.
+
+    Its attributes are what sets it up: they count when a resume asks whether it changed. Its name in a workflow is its attribute ``name``, else its class's in snake case.
+    """
+
+    @abstractmethod
+    def execute(self, ctx: TaskContext) -> Any:
+        """Do the work; may be a coroutine function. What it returns is the task's output."""
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class TaskSpec:
+    """One task of a workflow.
+
+    Attributes:
+        name: its name, unique in the workflow.
+        subject: what was given: a function, or an object with `execute`.
+        depends_on: names of the tasks whose outputs it takes, in order.
+        map_over: the one of them whose output is a list, for each item of which the task is executed; None: once.
+        retries: how often it is tried again after a failure.
+        backoff: seconds before the first retry; each further one waits twice as long, up to a minute.
+        timeout: seconds that one try may take; None: any.
+        executor: name of the executor that executes it.
+        resources: what it needs, for executors that ask.
+    """
+
+    name: str
+    subject: Any
+    depends_on: tuple[str, ...] = ()
+    map_over: str | None = None
+    retries: int = 0
+    backoff: float = 0.1
+    timeout: float | None = None
+    executor: str = INLINE
+    resources: Resources | None = None
+    call: Callable[[Any], Any] = attrs.field(init=False)
+    """What is called with the context: the function, or the object's ``execute``."""
+
+    is_async: bool = attrs.field(init=False)
+    """Whether that is a coroutine function."""
+
+    @call.default
+    def _call(self) -> Callable[[Any], Any]:
+        found: Callable[[Any], Any] = self.subject.execute if _is_object(self.subject) else self.subject
+        return found
+
+    @is_async.default
+    def _is_async(self) -> bool:
+        return inspect.iscoroutinefunction(self.call) or inspect.iscoroutinefunction(type(self.call).__call__)
+
+
+def spec_of(
+    subject: Any,
+    *,
+    name: str | None = None,
+    depends_on: Iterable[str] = (),
+    map_over: str | None = None,
+    retries: int = 0,
+    backoff: float = 0.1,
+    timeout: float | None = None,
+    executor: str = INLINE,
+    resources: Resources | None = None,
+) -> TaskSpec:
+    """The spec of a task, checked.
+
+    Raises:
+        TypeError: the subject is neither a function nor an object with `execute`.
+        InvalidNameError: its name cannot be used.
+        ValueError: a number of retries, a timeout, a backoff or an executor that makes no sense.
+    """
+    if inspect.isclass(subject):
+        if not hasattr(subject, "execute"):
+            raise TypeError(f"The class {subject.__qualname__} is no task: it has no method execute(ctx).")
+        subject = subject()
+    if not _is_object(subject) and not callable(subject):
+        raise TypeError(f"A task is a function of one context, or an object with execute(ctx), not {subject!r}.")
+    name = check_task_name(_name_of(subject) if name is None else name)
+    _check_call(name, subject.execute if _is_object(subject) else subject)
+    if not isinstance(retries, int) or retries < 0:
+        raise ValueError(f"Task {name!r}: retries={retries!r} is no number of retries; it counts from 0.")
+    if timeout is not None and not (isinstance(timeout, int | float) and timeout > 0):
+        raise ValueError(f"Task {name!r}: timeout={timeout!r} is no number of seconds above 0.")
+    if not (isinstance(backoff, int | float) and backoff >= 0):
+        raise ValueError(f"Task {name!r}: backoff={backoff!r} is no number of seconds.")
+    if not isinstance(executor, str) or not executor:
+        raise ValueError(f"Task {name!r}: executor={executor!r} is no name of an executor.")
+    depends = tuple(dict.fromkeys([*depends_on, *([map_over] if map_over is not None else [])]))
+    return TaskSpec(
+        name=name,
+        subject=subject,
+        depends_on=depends,
+        map_over=map_over,
+        retries=retries,
+        backoff=backoff,
+        timeout=timeout,
+        executor=executor,
+        resources=resources,
+    )
+
+
+def _check_call(name: str, call: Callable[..., Any]) -> None:
+    """Raise unless it can be called with a context and returns something.
+
+    Raises:
+        TypeError: it cannot, or is a generator.
+    """
+    for function in (call, type(call).__call__):
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(
+                f"Task {name!r} is a generator: a task returns its output. Return a list instead of yielding."
+            )
+    if type(call) is FunctionType and call.__code__.co_argcount == 1 and not call.__code__.co_kwonlyargcount:
+        return  # nearly all of them, and a signature takes its time
+    try:
+        signature = inspect.signature(call)
+    except (TypeError, ValueError):  # of C, and silent about it
+        return
+    try:
+        signature.bind(None)
+    except TypeError as error:
+        raise TypeError(f"Task {name!r} is called with one argument, its context: {error}.") from None
+
+
+def check_task_name(given: Any) -> str:
+    """The name, if it can name a task and what belongs to it.
+
+    Raises:
+        InvalidNameError: it cannot.
+    """
+    name = check_payload_name(given, "task name")
+    if any(mark in name for mark in _FORBIDDEN):
+        raise InvalidNameError("task name", name, "'/', '[' and ']' have other uses there")
+    return name
+
+
+def _is_object(subject: Any) -> bool:
+    return not inspect.isfunction(subject) and not inspect.ismethod(subject) and hasattr(subject, "execute")
+
+
+def _name_of(subject: Any) -> Any:
+    if _is_object(subject):
+        given = getattr(subject, "name", None)
+        return given if isinstance(given, str) and given else _WORD.sub("_", type(subject).__name__).lower()
+    name = getattr(inspect.unwrap(getattr(subject, "func", subject)), "__name__", None)
+    if name is None or name == "<lambda>":
+        raise InvalidNameError("task name", str(name), "this callable has none; give it one with name=...")
+    return name

@@ -1,0 +1,156 @@
+"""Executing a workflow under a run: an attempt that is started, records its tasks, and ends as they did."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from molexp._record import current
+from molexp._record.attempts import read_attempts
+from molexp._record.context import describe_error
+from molexp._record.process import Terminated
+from molexp._record.run_context import RunContext, judge
+from molexp._values.status import RunStatus
+from molexp._workflow import bindings
+from molexp._workflow.execution import Execution, Listener
+from molexp._workflow.records import TaskRecords
+from molexp._workflow.results import CANCELLED, FAILED, TaskOutcome, WorkflowResult
+from molexp._workflow.signals import woken_by_signals
+from molexp.errors import MolexpError, RunCancelledError
+
+if TYPE_CHECKING:
+    from molexp._record.run import Run
+    from molexp._workflow.executors import Executors
+    from molexp._workflow.workflow import Workflow
+
+
+def status_of(tasks: Mapping[str, TaskOutcome], stopped: str) -> tuple[RunStatus, str]:
+    """How a workflow ends whose tasks ended so, and why."""
+    for outcome in tasks.values():
+        if outcome.status == FAILED:
+            return RunStatus.FAILED, f"task {outcome.name!r} failed: {outcome.reason}"
+    if any(outcome.status == CANCELLED for outcome in tasks.values()):
+        return RunStatus.CANCELLED, stopped or "a task was cancelled"
+    return RunStatus.SUCCEEDED, ""
+
+
+async def execute_under_run(
+    workflow: Workflow,
+    run: Run | RunContext,
+    resume: bool,
+    executors: Executors,
+    listener: Listener | None,
+    *,
+    if_succeeded: Literal["rerun", "error"] = "rerun",
+) -> WorkflowResult:
+    """Execute a workflow under a run, at which an attempt is started, or in an attempt that is open."""
+    if isinstance(run, RunContext):
+        execution = _prepare(workflow, run, resume, executors, listener)
+        result = await _execute(workflow, run, execution)
+        if result.status is RunStatus.SUCCEEDED:
+            run.mended(workflow.name)
+        else:
+            run.fails(result.reason, _error(run, result), part=workflow.name, status=result.status)
+        return result
+    context = run.start(if_succeeded=if_succeeded)
+    token = current.enter(context.coordinator)
+    try:
+        execution = _prepare(workflow, context, resume, executors, listener)
+        result = await _execute(workflow, context, execution)
+        context.conclude(result.status, reason=result.reason, error=_error(context, result))
+        return result
+    except BaseException as error:
+        _end_by(context, error)
+        raise
+    finally:
+        current.leave(token)
+
+
+def _prepare(
+    workflow: Workflow, context: RunContext, resume: bool, executors: Executors, listener: Listener | None
+) -> Execution:
+    earlier = _earlier(context) if resume else {}
+    records = TaskRecords(context, workflow, earlier)
+    return Execution(
+        workflow,
+        params=context.params,
+        config=context.config,
+        executors=executors,
+        context=context,
+        records=records,
+        resume=resume,
+        listener=listener,
+    )
+
+
+async def _execute(workflow: Workflow, context: RunContext, execution: Execution) -> WorkflowResult:
+    """Execute; a request to cancel the run stops the workflow."""
+    attempt = context.coordinator
+    loop = asyncio.get_running_loop()
+    before = attempt.on_cancel
+
+    def on_cancel() -> None:
+        loop.call_soon_threadsafe(execution.stop, _why(attempt.stopped_by))
+
+    attempt.on_cancel = on_cancel
+    records = execution.records
+    assert records is not None
+    try:
+        if attempt.stopped_by is not None:  # between the start and here
+            raise attempt.stopped_by
+        with bindings.stoppable(execution), woken_by_signals():
+            tasks = await execution.run()
+    except RunCancelledError as error:
+        if error.run != context.run.path:
+            raise
+        execution.stop(_why(error))
+        tasks = execution.outcomes
+    finally:
+        attempt.on_cancel = before
+    status, reason = status_of(tasks, execution.stopped)
+    if not records.halted:
+        records.conclude()
+    return WorkflowResult(workflow.name, status, tasks, context.run, reason)
+
+
+def _why(error: BaseException | None) -> str:
+    if isinstance(error, RunCancelledError):
+        return error.reason or "cancel request"
+    return str(error) if error is not None else "cancel request"
+
+
+def _error(context: RunContext, result: WorkflowResult) -> dict[str, Any] | None:
+    """What the end of an attempt says of the task that failed first."""
+    failed = [result.tasks[name] for name in result.by_status(FAILED)]
+    if not failed:
+        return None
+    first = min(failed, key=lambda outcome: outcome.ended_at)
+    single = next((item for item in first.items if item.status == FAILED), first)
+    record = context.coordinator.contents.tasks.get(single.name, {})
+    if isinstance(found := record.get("error"), dict):
+        return dict(found)
+    return describe_error(first.error, None, first.name) if first.error is not None else None
+
+
+def _end_by(context: RunContext, error: BaseException) -> None:
+    """End an attempt that something else than a task broke off."""
+    process = context.coordinator.process
+    if isinstance(error, asyncio.CancelledError) and process.terminated_by:
+        error = Terminated(process.terminated_by)
+    status, reason = judge(error, context.run.path)
+    try:
+        context.conclude(status, reason=reason, error=error if status is RunStatus.FAILED else None)
+    except MolexpError as problem:
+        error.add_note(f"And the run could not be ended: {problem}")
+
+
+def _earlier(context: RunContext) -> dict[str, Mapping[str, Any]]:
+    """The newest record of each task, of earlier attempts and of this one so far."""
+    attempt = context.coordinator
+    tasks: dict[str, Mapping[str, Any]] = {}
+    for facts in read_attempts(attempt.store, attempt.folder):
+        if facts.head.get("fresh"):
+            tasks = {}
+        tasks |= facts.contents.tasks if facts.number < attempt.number else attempt.contents.tasks
+    return tasks

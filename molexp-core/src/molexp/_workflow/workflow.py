@@ -1,0 +1,363 @@
+"""Workflows: immutable, executed in memory or under a run."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import signal
+import threading
+from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import contextmanager
+from functools import cached_property, partial
+from types import FrameType, MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import attrs
+
+from molexp._record.run import Run
+from molexp._values.canonical import canonical_hash
+from molexp._workflow import bindings
+from molexp._workflow.execution import Execution, Listener
+from molexp._workflow.executors import Executors
+from molexp._workflow.results import WorkflowResult
+from molexp._workflow.signals import woken_by_signals
+from molexp._workflow.source import code_of
+from molexp._workflow.tasks import TaskSpec
+from molexp._workflow.under_run import execute_under_run, status_of
+
+if TYPE_CHECKING:
+    from molexp._record.experiment import Experiment
+    from molexp._record.run_context import RunContext
+
+T = TypeVar("T")
+
+_ID_DIGITS = 16
+
+
+def _read_only(tasks: Mapping[str, TaskSpec]) -> Mapping[str, TaskSpec]:
+    return MappingProxyType(dict(tasks))
+
+
+@attrs.frozen(eq=False, repr=False)
+class Workflow:
+    """Tasks joined by dependencies; `WorkflowBuilder.build` makes them.
+
+    Attributes:
+        name: its name.
+        tasks: its tasks by name, in an order in which they can be executed.
+        on_failure: what happens to the rest when a task failed.
+        max_parallel: how many tasks, and items of mapped tasks, are executed at a time, at most; None: any number.
+    """
+
+    name: str
+    tasks: Mapping[str, TaskSpec] = attrs.field(converter=_read_only)
+    on_failure: Literal["finish", "cancel"] = attrs.field(default="finish", kw_only=True)
+    max_parallel: int | None = attrs.field(default=None, kw_only=True)
+
+    def __repr__(self) -> str:
+        return f"<Workflow {self.name!r}: {len(self.tasks)} tasks>"
+
+    @cached_property
+    def workflow_id(self) -> str:
+        """What tells this workflow from others: a hash of its name, its topology and its tasks' code.
+
+        Comments and formatting do not count. A task whose source cannot be found counts by its name alone.
+        """
+        tasks = {
+            name: [list(spec.depends_on), spec.map_over, code_of(spec.subject)] for name, spec in self.tasks.items()
+        }
+        return canonical_hash({"name": self.name, "tasks": tasks}).removeprefix("sha256:")[:_ID_DIGITS]
+
+    # ---------------------------------------------------------------------------------------------------------- executing
+
+    async def execute(
+        self,
+        *,
+        run: Run | RunContext | None = None,
+        params: Mapping[str, Any] | None = None,
+        config: Mapping[str, Any] | None = None,
+        resume: bool = False,
+        check: bool = False,
+        executors: Executors | None = None,
+        listener: Listener | None = None,
+    ) -> WorkflowResult:
+        """Execute it, in memory or under a run.
+
+        Args:
+            run: a run, at which an attempt is started and ended; or the open context of one, which goes on afterwards.
+            params: what tasks see as `ctx.params`; a run has its own.
+            config: what tasks see as `ctx.config`; a run has its own.
+            resume: under a run, execute only what did not succeed in an earlier attempt, or changed since; the rest is
+                reused.
+            check: raise if it does not succeed.
+            executors: executors to use rather than new ones; they are not closed.
+            listener: told each task's name when it starts, and again with its outcome.
+
+        Returns:
+            What came of it, also when tasks failed.
+
+        Raises:
+            RunBusyError: an attempt at the run is alive.
+            PluginMissingError: a task names an executor that does not exist.
+            TaskFailedError: with `check`, a task failed.
+            TypeError: `params` or `config` beside a run, or no mapping; or `resume` without a run.
+        """
+        own = executors is None
+        executors = _executors_of(run) if executors is None else executors
+        executors.check({spec.executor for spec in self.tasks.values()})
+        try:
+            if run is None:
+                if resume:
+                    raise TypeError("resume=True needs a run: in memory there is nothing to resume from.")
+                result = await self._in_memory(
+                    _mapping("params", params), _mapping("config", config), executors, listener
+                )
+            else:
+                if params is not None or config is not None:
+                    raise TypeError("A run has its own parameters and configuration; give either a run or those.")
+                result = await execute_under_run(self, run, resume, executors, listener)
+        finally:
+            if own:
+                await executors.close()
+        return result.raise_for_status() if check else result
+
+    async def _in_memory(
+        self, params: Mapping[str, Any], config: Mapping[str, Any], executors: Executors, listener: Listener | None
+    ) -> WorkflowResult:
+        execution = Execution(self, params=params, config=config, executors=executors, listener=listener)
+        with bindings.stoppable(execution), woken_by_signals():
+            tasks = await execution.run()
+        status, reason = status_of(tasks, execution.stopped)
+        return WorkflowResult(self.name, status, tasks, None, reason)
+
+    def execute_sync(
+        self,
+        *,
+        run: Run | RunContext | None = None,
+        params: Mapping[str, Any] | None = None,
+        config: Mapping[str, Any] | None = None,
+        resume: bool = False,
+        check: bool = False,
+        executors: Executors | None = None,
+        listener: Listener | None = None,
+    ) -> WorkflowResult:
+        """As `execute`, and wait for it; anywhere, also where an event loop is running already, as in Jupyter.
+
+        Its arguments and errors are those of `execute`. Ctrl-C cancels what is executed, and is raised.
+        """
+        coroutine = self.execute(
+            run=run,
+            params=params,
+            config=config,
+            resume=resume,
+            check=check,
+            executors=executors,
+            listener=listener,
+        )
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return asyncio.run(coroutine)
+        return _in_thread(coroutine)
+
+    def start(
+        self,
+        *,
+        run: Run | RunContext | None = None,
+        params: Mapping[str, Any] | None = None,
+        config: Mapping[str, Any] | None = None,
+        resume: bool = False,
+    ) -> WorkflowHandle:
+        """Start it and return at once: in the running event loop, or in a thread where there is none.
+
+        Args:
+            run: as for `execute`.
+            params: as for `execute`.
+            config: as for `execute`.
+            resume: as for `execute`.
+
+        Returns:
+            A handle to await, to wait for or to cancel it; what `execute` raises, those raise.
+        """
+        return WorkflowHandle(self, run=run, params=params, config=config, resume=resume)
+
+    # ----------------------------------------------------------------------------------------------------------- bindings
+
+    def bind_to(self, experiment: Experiment) -> None:
+        """Make it the workflow of an experiment, for this process; it replaces the one that was bound before.
+
+        It is bound to the experiment of that workspace, project and id: another handle of it finds it, too.
+        """
+        bindings.set_workflow(experiment, self)
+
+    def unbind_from(self, experiment: Experiment) -> None:
+        """Undo `bind_to`; does nothing if another workflow, or none, is bound."""
+        bindings.unset_workflow(experiment, self)
+
+    @classmethod
+    def for_experiment(cls, experiment: Experiment) -> Workflow:
+        """The workflow that is bound to an experiment in this process.
+
+        Raises:
+            UnboundExperimentError: there is none.
+        """
+        return bindings.get_workflow(experiment)
+
+
+class WorkflowHandle:
+    """A workflow that is being executed: await it, or wait for its `result`; `cancel` it. `Workflow.start` makes it.
+
+    It can be awaited again and again, in any event loop. Whoever stops waiting does not cancel it.
+    """
+
+    def __init__(self, workflow: Workflow, **options: Any) -> None:
+        self._workflow = workflow
+        self._future: Future[WorkflowResult] = Future()
+        self._future.set_running_or_notify_cancel()  # whoever gives up waiting for it does not cancel it
+        self._stop = bindings.Stop()
+        self._thread: threading.Thread | None = None
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            work = partial(contextvars.copy_context().run, self._work, options)
+            self._thread = threading.Thread(target=work, name=f"molexp-{workflow.name}")
+            self._thread.start()
+        else:
+            self._task = asyncio.Task(self._execute(options), loop=loop)  # starts later, whatever the loop's factory
+            self._task.add_done_callback(self._settle)
+
+    async def _execute(self, options: dict[str, Any]) -> WorkflowResult:
+        bindings.listen_for(self._stop)
+        return await self._workflow.execute(**options)
+
+    def _work(self, options: dict[str, Any]) -> None:
+        try:
+            self._future.set_result(asyncio.run(self._execute(options)))
+        except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits
+            self._future.set_exception(error)
+
+    def _settle(self, task: asyncio.Task[WorkflowResult]) -> None:
+        if task.cancelled():
+            self._future.set_exception(asyncio.CancelledError("the event loop that executed it has ended"))
+        elif (error := task.exception()) is not None:
+            self._future.set_exception(error)
+        else:
+            self._future.set_result(task.result())
+
+    def __repr__(self) -> str:
+        return f"<WorkflowHandle of {self._workflow.name!r}, {'done' if self.done else 'running'}>"
+
+    def __await__(self) -> Generator[Any, None, WorkflowResult]:
+        return asyncio.wrap_future(self._future).__await__()
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended."""
+        return self._future.done()
+
+    def cancel(self, reason: str = "it was cancelled") -> None:
+        """Cancel what is being executed and start nothing more; the result says ``cancelled``. From any thread."""
+        self._stop.set(reason or "it was cancelled")
+
+    def result(self, timeout: float | None = None) -> WorkflowResult:
+        """Wait for it, outside of the event loop that executes it.
+
+        Raises:
+            TimeoutError: it is still being executed.
+            RuntimeError: called where it would keep the workflow itself from going on; await the handle instead.
+        """
+        if self._thread is None and not self._future.done():
+            try:
+                asyncio.get_running_loop()
+            except RuntimeError:
+                pass
+            else:
+                raise RuntimeError("This would wait for ever: await the handle instead.")
+        return self._future.result(timeout)
+
+
+def _executors_of(run: Run | RunContext | None) -> Executors:
+    if run is None:
+        return Executors()
+    found = run if isinstance(run, Run) else getattr(run, "run", None)
+    if not isinstance(found, Run):
+        raise TypeError(f"run is a run, or the open context of one, not {run!r}.")
+    return Executors(found.home.plugins)
+
+
+def _mapping(what: str, given: Mapping[str, Any] | None) -> dict[str, Any]:
+    if given is not None and not isinstance(given, Mapping):
+        raise TypeError(f"{what} is a mapping, not {given!r}.")
+    return dict(given or {})
+
+
+def _in_thread(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end in an event loop of its own, in a thread of its own."""
+    future: Future[T] = Future()
+    started: Future[Callable[[], object]] = Future()  # what cancels it
+    context = contextvars.copy_context()
+
+    async def main() -> T:
+        task = asyncio.current_task()
+        assert task is not None
+        started.set_result(partial(asyncio.get_running_loop().call_soon_threadsafe, task.cancel))
+        return await coroutine
+
+    def work() -> None:
+        try:
+            future.set_result(asyncio.run(main()))
+        except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits
+            future.set_exception(error)
+
+    def cancel() -> None:
+        if not future.done():
+            started.add_done_callback(lambda found: _quietly(found.result()))
+
+    thread = threading.Thread(target=context.run, args=(work,), name="molexp-workflow")
+    with _on_interrupt(cancel):
+        thread.start()
+        try:
+            return future.result()
+        finally:
+            thread.join()
+
+
+def _quietly(cancel: Callable[[], object]) -> None:
+    try:
+        cancel()
+    except RuntimeError:  # the loop is closed: it has just ended
+        pass
+
+
+@contextmanager
+def _on_interrupt(cancel: Callable[[], None]) -> Iterator[None]:
+    """Call `cancel` at the first Ctrl-C; what happens at one anyway is done when the block has ended.
+
+    A running event loop would only note it, to cancel its main task when that is no longer blocked, by us, for all the
+    time that the workflow takes; and Python's own `KeyboardInterrupt` could hit us anywhere. Who presses it again does
+    not want to wait.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield
+        return
+    pressed = 0
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal pressed
+        pressed += 1
+        if pressed == 1:
+            cancel()
+            return
+        if pressed == 2:
+            before(number, frame)  # the first
+        before(number, frame)
+
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if pressed == 1:
+            before(signal.SIGINT, None)

@@ -1,0 +1,92 @@
+"""What is wrong with an executor, its workers, or what has to travel between processes."""
+
+from __future__ import annotations
+
+from molexp.errors._base import MolexpError
+
+_ADVICE = {
+    "SIGKILL": "The system kills processes that run out of memory: give the executor fewer workers, or the call less to "
+    "do at once. It may also have been killed by hand, or by a scheduler.",
+    "SIGTERM": "It was asked to end by hand, or by a scheduler.",
+}
+_CRASH = (
+    "A native library that it called crashed; PYTHONFAULTHANDLER=1 in the environment shows where, on standard error."
+)
+_EXIT = (
+    "Something that it called ended the process, such as os._exit or a native library; its standard error may say why."
+)
+
+
+class ExecutorError(MolexpError):
+    """An executor could not run a call, or not to its end.
+
+    Attributes:
+        call: what the call is named.
+    """
+
+    def __init__(self, message: str, *, call: str) -> None:
+        self.call = call
+        super().__init__(message)
+
+
+class NotPicklableError(ExecutorError, TypeError):
+    """A call, or what came of it, cannot travel between processes.
+
+    Attributes:
+        what: which part of it, such as ``the argument 'file'``.
+        reason: why not.
+    """
+
+    def __init__(self, call: str, *, what: str, reason: str, hint: str) -> None:
+        self.what = what
+        self.reason = reason
+        super().__init__(f"{what} of the call {call!r} cannot go to another process: {reason}. {hint}", call=call)
+
+
+class RemoteError(ExecutorError):
+    """Stands for an exception of another process that could not be pickled.
+
+    Attributes:
+        type_name: the exception's type, with its module.
+        message: what it said.
+        traceback: the text of its traceback.
+    """
+
+    def __init__(self, call: str, *, type_name: str, message: str, traceback: str) -> None:
+        self.type_name = type_name
+        self.message = message
+        self.traceback = traceback
+        super().__init__(f"The call {call!r} raised {type_name}: {message}\n\n{traceback}".rstrip(), call=call)
+
+
+class WorkerDiedError(ExecutorError):
+    """The process that ran a call ended before the call did.
+
+    Attributes:
+        pid: its process id.
+        exit_code: its exit code; negative is the signal that killed it, ``None`` means that nobody knows.
+        signal: the name of that signal, such as ``SIGKILL``; "" if there was none.
+    """
+
+    def __init__(self, call: str, *, pid: int, exit_code: int | None) -> None:
+        self.pid = pid
+        self.exit_code = exit_code
+        self.signal: str = _signal_name(exit_code)
+        if self.signal:
+            how, advice = f"was killed by {self.signal}", _ADVICE.get(self.signal, _CRASH)
+        elif exit_code is None:
+            how, advice = "ended, and something else collected its exit code", _EXIT
+        else:
+            how, advice = f"ended with exit code {exit_code}", _EXIT
+        super().__init__(f"The worker process {pid} {how} before the call {call!r} was done. {advice}", call=call)
+
+
+def _signal_name(exit_code: int | None) -> str:
+    if exit_code is None or exit_code >= 0:
+        return ""
+    import signal
+
+    try:
+        return signal.Signals(-exit_code).name
+    except ValueError:
+        return f"signal {-exit_code}"

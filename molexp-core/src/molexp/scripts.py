@@ -1,0 +1,31 @@
+"""Driving scripts: what ``molexp run`` does, for programs.
+
+::
+
+    from molexp.scripts import Drive
+
+    drive = Drive("train.py", overrides={"lr": 0.1})
+    for planned in drive.plan():
+        print(planned.path, planned.action, planned.why)
+    summary = drive.execute(jobs=4, executor="process")
+"""
+
+from __future__ import annotations
+
+from molexp._record.profiles import Profiles, find_profiles, parse_override, use_profiles
+from molexp._workflow.driving import Drive, Event, PlannedRun, Summary, execute_one
+from molexp._workflow.scripts import Script, load_script
+
+__all__ = [
+    "Drive",
+    "Event",
+    "PlannedRun",
+    "Profiles",
+    "Script",
+    "Summary",
+    "execute_one",
+    "find_profiles",
+    "load_script",
+    "parse_override",
+    "use_profiles",
+]

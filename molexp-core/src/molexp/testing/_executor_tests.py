@@ -1,0 +1,288 @@
+"""The conformance kit of executors."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+import threading
+import traceback
+from collections.abc import Callable, Coroutine
+from typing import Any, ClassVar, Self
+
+import pytest
+
+from molexp.contracts import Call, Executor, Outcome
+from molexp.testing import _executor_calls as calls
+from molexp.testing._conformance import Conformance, required
+
+
+class Gate:
+    """Where calls report and wait to be let through; it lives on the event loop that submits them."""
+
+    def __init__(self, patience: float) -> None:
+        self.patience = patience
+        self.address: tuple[str, int] = ("", 0)
+        self._arrived: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
+        self._inside: list[asyncio.StreamWriter] = []
+        self._closed = False
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._receive, "127.0.0.1", 0)
+        self.address = self._server.sockets[0].getsockname()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        while not self._arrived.empty():
+            self._inside.append(self._arrived.get_nowait())
+        self._closed = True
+        self.open()
+        self._server.close()
+
+    async def _receive(self, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._closed:  # too late: a call of an executor that fails
+            writer.close()
+        await self._arrived.put(writer)
+
+    def call(self, value: Any) -> Call:
+        """A call that passes this gate and returns `value`."""
+        return Call(calls.pass_gate, (self.address, self.patience, value))
+
+    async def arrivals(self, number: int) -> None:
+        """Wait until so many more calls wait here."""
+        for _ in range(number):
+            self._inside.append(await asyncio.wait_for(self._arrived.get(), self.patience))
+
+    def open(self) -> None:
+        """Let them through."""
+        for writer in self._inside:
+            writer.close()
+        self._inside.clear()
+
+
+class ExecutorTests(Conformance, abstract=True):
+    """What every `molexp.contracts.Executor` must do; a subclass defines the fixture ``executor``.
+
+    The fixture gives an executor that can run two calls at once, and closes it afterwards; all tests may share one. Calls
+    report at a socket of the machine that runs the tests; nothing is decided by time, except that a call which does not come, or come back, within
+    `patience` seconds never will.
+    """
+
+    patience: ClassVar[float] = 60.0
+    """Seconds to wait for what has to happen; only an executor that fails waits so long."""
+
+    @required
+    def executor(self) -> Executor:
+        """Define it as a pytest fixture that gives an executor, of at least two workers."""
+        raise NotImplementedError
+
+    def play(self, *scenes: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run each scene in an event loop of its own."""
+        for scene in scenes:
+            asyncio.run(scene())
+
+    def submit(self, executor: Executor, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Outcome:
+        """Submit one call alone."""
+        found: list[Outcome] = []
+
+        async def scene() -> None:
+            found.append(await executor.submit(Call(function, args, kwargs)))
+
+        self.play(scene)
+        assert isinstance(found[0], Outcome)
+        return found[0]
+
+    # ------------------------------------------------------------------------------------------------- what it says
+
+    def test_it_says_what_it_is(self, executor: Executor) -> None:
+        kind = type(executor)
+        assert isinstance(kind.name, str)
+        assert isinstance(kind.in_process, bool)
+
+    def test_whether_calls_share_this_process_is_true(self, executor: Executor) -> None:
+        where = self.submit(executor, calls.process_id).value
+        assert (where == os.getpid()) is executor.in_process
+
+    def test_it_can_be_made_without_options_and_closed_unused(self, executor: Executor) -> None:
+        async def scene() -> None:
+            async with type(executor)() as unused:
+                assert isinstance(unused, type(executor))
+
+        self.play(scene)
+
+    def test_an_option_that_it_does_not_know_is_named(self, executor: Executor) -> None:
+        options: dict[str, Any] = {"no_such_option": 1}
+        with pytest.raises(TypeError, match="no_such_option"):
+            type(executor)(**options)
+
+    @pytest.mark.parametrize("workers", [0, -1, 1.5, True, "two"])
+    def test_an_option_that_makes_no_sense_is_refused(self, executor: Executor, workers: Any) -> None:
+        with pytest.raises((TypeError, ValueError), match="workers"):
+            type(executor)(workers=workers)
+
+    # ------------------------------------------------------------------------------------------------------ outcomes
+
+    @pytest.mark.parametrize(
+        "function",
+        [calls.add, calls.add_later, calls.promise, calls.Callable()],
+        ids=["plain", "async", "promise", "object"],
+    )
+    def test_a_value_comes_back(self, executor: Executor, function: Callable[..., Any]) -> None:
+        assert self.submit(executor, function, 1, 2, 3, scale=10) == Outcome(value=140)
+
+    @pytest.mark.parametrize("function", [calls.unlucky, calls.unlucky_later])
+    def test_an_error_is_an_outcome(self, executor: Executor, function: Callable[..., Any]) -> None:
+        outcome = self.submit(executor, function)
+        assert outcome.value is None
+        assert isinstance(outcome.error, calls.Unlucky)
+        assert outcome.error.step == 7
+        assert function.__name__ in "".join(traceback.format_exception(outcome.error)), "it does not tell where"
+
+    def test_an_error_that_does_not_travel_is_told_all_the_same(self, executor: Executor) -> None:
+        error = self.submit(executor, calls.stubborn).error
+        assert error is not None
+        text = "".join(traceback.format_exception(error))
+        assert "Stubborn" in text
+        assert "stubborn at step 8" in text
+        assert "in stubborn" in text
+
+    @pytest.mark.parametrize(
+        ("function", "args", "error"),
+        [(calls.leave, (3,), SystemExit), (calls.interrupt, (), KeyboardInterrupt)],
+        ids=["exit", "interrupt"],
+    )
+    def test_a_call_that_wants_to_exit_ends_alone(
+        self, executor: Executor, function: Callable[..., Any], args: tuple[Any, ...], error: type[BaseException]
+    ) -> None:
+        async def scene() -> None:
+            outcome = await executor.submit(Call(function, args))
+            assert isinstance(outcome.error, error)
+            assert await executor.submit(Call(calls.add, (1,))) == Outcome(value=1)
+
+        self.play(scene)
+
+    def test_what_does_not_travel_is_an_outcome_too(self, executor: Executor) -> None:
+        async def scene() -> None:
+            for call in (Call(calls.give, (lambda: 1,)), Call(lambda: 2), Call(calls.unpicklable)):
+                outcome = await executor.submit(call)
+                assert (outcome.error is None) is (outcome.value is not None)
+                if outcome.error is not None:
+                    assert str(outcome.error), "the error says nothing"
+            assert await executor.submit(Call(calls.add, (1,))) == Outcome(value=1)
+
+        self.play(scene)
+
+    def test_a_worker_that_dies_fails_only_its_own_call(self, executor: Executor) -> None:
+        if executor.in_process:
+            pytest.skip("its calls share this process")
+
+        async def scene() -> None:
+            async with Gate(self.patience) as gate:
+                other = asyncio.create_task(executor.submit(gate.call("through")))
+                await gate.arrivals(1)
+                died = await executor.submit(Call(calls.die, (7,)))
+                assert died.error is not None
+                assert str(died.error)
+                assert await executor.submit(Call(calls.add, (1,))) == Outcome(value=1)
+                gate.open()
+                assert await other == Outcome(value="through")
+
+        self.play(scene)
+
+    # --------------------------------------------------------------------------------------------------- concurrency
+
+    def test_calls_run_at_once_beside_the_event_loop(self, executor: Executor) -> None:
+        async def scene() -> None:
+            async with Gate(self.patience) as gate:
+                both = [asyncio.create_task(executor.submit(gate.call(number))) for number in range(2)]
+                await gate.arrivals(2)  # on this event loop, while both calls go on
+                gate.open()
+                assert await asyncio.gather(*both) == [Outcome(value=0), Outcome(value=1)]
+
+        self.play(scene)
+
+    def test_it_says_once_that_a_call_begins(self, executor: Executor) -> None:
+        async def scene() -> None:
+            began: list[int] = []
+            made = [Call(calls.add, (number,), started=functools.partial(began.append, number)) for number in range(10)]
+            await asyncio.wait_for(asyncio.gather(*map(executor.submit, made)), self.patience)
+            assert sorted(began) == list(range(10))
+
+        self.play(scene)
+
+    def test_more_calls_than_workers_get_an_outcome_each(self, executor: Executor) -> None:
+        async def scene() -> None:
+            submitted = [executor.submit(Call(calls.add, (number,))) for number in range(60)]
+            outcomes = await asyncio.wait_for(asyncio.gather(*submitted), self.patience)
+            assert [outcome.value for outcome in outcomes] == list(range(60))
+
+        self.play(scene)
+
+    def test_cancelling_returns_while_the_call_goes_on(self, executor: Executor) -> None:
+        async def scene() -> None:
+            async with Gate(self.patience) as gate:
+                task = asyncio.create_task(executor.submit(gate.call("late")))
+                await gate.arrivals(1)
+                task.cancel()
+                done, _ = await asyncio.wait({task}, timeout=self.patience / 2)
+                assert done, "the cancelled task waits for its call"
+                assert task.cancelled()
+                assert await executor.submit(Call(calls.add, (1,))) == Outcome(value=1)
+
+        self.play(scene)
+
+    def test_cancelling_a_call_that_waits_for_its_turn(self, executor: Executor) -> None:
+        async def scene() -> None:
+            async with Gate(self.patience) as gate:
+                running = [asyncio.create_task(executor.submit(gate.call(number))) for number in range(2)]
+                await gate.arrivals(2)
+                waiting = [asyncio.create_task(executor.submit(gate.call(number))) for number in range(12)]
+                await asyncio.sleep(0)  # they are submitted
+                for task in waiting:
+                    task.cancel()
+                done, _ = await asyncio.wait(waiting, timeout=self.patience / 2)
+                assert len(done) == len(waiting), "cancelled tasks wait for their turn"
+                assert all(task.cancelled() for task in waiting)
+                gate.open()
+                assert await asyncio.gather(*running) == [Outcome(value=0), Outcome(value=1)]
+
+        self.play(scene)
+
+    # -------------------------------------------------------------------------------------------------- life and loops
+
+    def test_one_event_loop_after_another(self, executor: Executor) -> None:
+        async def scene() -> None:
+            assert await executor.submit(Call(calls.add, (1,))) == Outcome(value=1)
+
+        async def again() -> None:
+            await scene()
+
+        self.play(scene, again)
+
+    def test_an_event_loop_in_another_thread(self, executor: Executor) -> None:
+        found: list[Outcome] = []
+        thread = threading.Thread(target=lambda: found.append(self.submit(executor, calls.add, 1)))
+        thread.start()
+        thread.join()
+        assert found == [Outcome(value=1)]
+
+    def test_it_works_again_after_close(self, executor: Executor) -> None:
+        async def scene() -> None:
+            for _ in range(2):
+                assert await executor.submit(Call(calls.add, (1,))) == Outcome(value=1)
+                await executor.close()
+                await executor.close()
+
+        self.play(scene)
+
+    def test_close_leaves_no_call_without_an_outcome(self, executor: Executor) -> None:
+        async def scene() -> None:
+            async with Gate(self.patience) as gate:
+                task = asyncio.create_task(executor.submit(gate.call("through")))
+                await gate.arrivals(1)
+                await asyncio.wait_for(executor.close(), self.patience)
+                gate.open()
+                outcome = await asyncio.wait_for(task, self.patience)
+                assert outcome == Outcome(value="through") or isinstance(outcome.error, Exception)
+
+        self.play(scene)

@@ -1,0 +1,7 @@
+"""Which workflow belongs to which experiment, in this process."""
+
+from __future__ import annotations
+
+from molexp._workflow.bindings import get_workflow, set_workflow, unset_workflow
+
+__all__ = ["get_workflow", "set_workflow", "unset_workflow"]

@@ -1,0 +1,111 @@
+"""How the tests of the command line call it: in this process, where speed matters, or as users do."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+PROGRAM = Path(sys.executable).parent / "molexp"
+DEADLINE = 60.0  # seconds; nothing here takes long, but a test must not hang
+
+
+@attrs.frozen
+class Done:
+    """A command line that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    def lines(self) -> list[str]:
+        return self.out.splitlines()
+
+
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    return {**os.environ, **(extra or {})}
+
+
+def spawn(folder: Path, *arguments: str | bytes, env: Mapping[str, str] | None = None, **options: Any) -> Any:
+    """Start the program in a process of its own."""
+    return subprocess.Popen([PROGRAM, *arguments], cwd=folder, env=environment(env), **options)
+
+
+def program(
+    folder: Path, *arguments: str | bytes, env: Mapping[str, str] | None = None, stdin: bytes = b"", **options: Any
+) -> Done:
+    """Run the program in a process of its own, to its end."""
+    done = subprocess.run(
+        [PROGRAM, *arguments],
+        cwd=folder,
+        env=environment(env),
+        input=stdin,
+        capture_output=True,
+        check=False,
+        timeout=DEADLINE,
+        **options,
+    )
+    return Done(done.returncode, done.stdout.decode("utf-8", "surrogateescape"), done.stderr.decode())
+
+
+def eventually(look: Callable[[], Any]) -> Any:
+    """What `look` finds, once it finds something; other processes cannot tell us when."""
+    deadline = time.monotonic() + DEADLINE
+    while not (found := look()):
+        assert time.monotonic() < deadline, "it never came"
+        select.select([], [], [], 0.02)
+    return found
+
+
+class Terminal:
+    """A terminal with the program in it."""
+
+    def __init__(self, folder: Path, *arguments: str, env: Mapping[str, str] | None = None, columns: int = 100) -> None:
+        self.text = ""
+        self._pid, self._fd = pty.fork()
+        if self._pid == 0:  # pragma: no cover - the child
+            try:
+                os.chdir(folder)
+                settings = {"COLUMNS": str(columns), "LINES": "40", "TERM": "xterm-256color", **(env or {})}
+                os.execve(PROGRAM, [str(PROGRAM), *arguments], environment(settings))
+            finally:
+                os._exit(99)
+
+    def wait_for(self, text: str) -> None:
+        """Read until the terminal shows `text`."""
+        deadline = time.monotonic() + DEADLINE
+        while text not in self.text:
+            assert time.monotonic() < deadline, f"{text!r} is not in {self.text!r}"
+            assert self._read(), f"{text!r} is not in {self.text!r}"
+
+    def press(self, keys: str) -> None:
+        os.write(self._fd, keys.encode())
+
+    def end(self) -> int:
+        """Read to the end; returns the exit code."""
+        while self._read():
+            pass
+        os.close(self._fd)
+        return os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+
+    def _read(self) -> bool:
+        if not select.select([self._fd], [], [], DEADLINE)[0]:
+            raise AssertionError(f"nothing more comes after {self.text!r}")
+        try:
+            data = os.read(self._fd, 65536)
+        except OSError:  # the program has ended
+            return False
+        self.text += data.decode("utf-8", "replace").replace("\r\n", "\n")
+        return bool(data)

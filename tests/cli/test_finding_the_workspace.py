@@ -1,0 +1,106 @@
+"""Which workspace a command works on: -w, else MOLEXP_WORKSPACE, else the nearest folder upwards."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import molexp as me
+from tests.cli.helpers import program
+
+
+def paths(done):
+    assert done.code == 0, done.err
+    return [row["path"] for row in done.json()]
+
+
+@pytest.fixture
+def two(here):
+    for name in ("lab", "other"):
+        me.Workspace(name).Project("p").Experiment("e").Run(id=name)
+    return here
+
+
+def test_an_option_before_or_after_the_command_names_it(two, molexp):
+    assert paths(molexp("-w", "lab", "runs", "list", "--json")) == ["p/e/lab"]
+    assert paths(molexp("runs", "list", "--json", "-w", "other")) == ["p/e/other"]
+    assert paths(molexp("-w", "lab", "runs", "list", "--json", "--workspace", "other")) == ["p/e/other"]
+    assert paths(molexp("-w", (two / "lab").as_uri(), "runs", "list", "--json")) == ["p/e/lab"]
+
+
+def test_else_the_environment_names_it(two, molexp, monkeypatch):
+    monkeypatch.setenv("MOLEXP_WORKSPACE", "lab")
+    assert paths(molexp("runs", "list", "--json")) == ["p/e/lab"]
+    assert paths(molexp("-w", "other", "runs", "list", "--json")) == ["p/e/other"]
+    monkeypatch.chdir("other")
+    monkeypatch.setenv("MOLEXP_WORKSPACE", "../lab")
+    assert paths(molexp("runs", "list", "--json")) == ["p/e/lab"]
+
+
+def test_else_it_is_the_nearest_one_around(two, molexp, monkeypatch):
+    deep = two / "lab" / "projects" / "p" / "experiments"
+    monkeypatch.chdir(deep)
+    monkeypatch.setenv("MOLEXP_WORKSPACE", "")  # as good as unset
+    assert paths(molexp("runs", "list", "--json")) == ["p/e/lab"]
+
+
+def test_a_file_of_that_name_that_another_program_wrote_is_none(two, molexp, monkeypatch):
+    below = two / "lab" / "frontend"
+    below.mkdir()
+    (below / "workspace.json").write_text(json.dumps({"version": 1, "projects": {}}))
+    monkeypatch.chdir(below)
+    assert paths(molexp("runs", "list", "--json")) == ["p/e/lab"]
+
+
+def test_a_damaged_one_is_said_to_be_damaged(two, molexp, monkeypatch):
+    below = two / "lab" / "inner"
+    below.mkdir()
+    (below / "workspace.json").write_text('{"type": "works')
+    monkeypatch.chdir(below)
+    done = molexp("runs", "list")
+    assert done.code == 4
+    assert "'workspace.json' cannot be read" in done.err
+
+
+def test_without_any_the_error_names_the_three_ways(here):
+    done = program(here, "runs", "list")
+    assert (done.code, done.out) == (3, "")
+    for way in ("-w URL", "MOLEXP_WORKSPACE", "workspace.json", str(here)):
+        assert way in done.err
+    assert "Traceback" not in done.err
+
+
+def test_one_that_is_named_and_not_there_is_an_error_and_not_made(here, molexp, monkeypatch):
+    done = molexp("-w", "labb", "runs", "list")
+    assert done.code == 3
+    assert "labb" in done.err
+    monkeypatch.setenv("MOLEXP_WORKSPACE", "labb")
+    done = molexp("runs", "list")
+    assert done.code == 3
+    assert "MOLEXP_WORKSPACE says 'labb'" in done.err
+    assert not Path("labb").exists()
+
+
+def test_a_name_without_text_is_an_error_and_not_the_nearest_one(two, molexp, monkeypatch):
+    monkeypatch.chdir("lab")
+    done = molexp("-w", "", "runs", "list")
+    assert done.code == 2
+    assert "empty" in done.err
+
+
+def test_a_path_that_is_a_file_is_an_error(here, molexp):
+    Path("notes.txt").write_text("x")
+    for arguments in (("runs", "list"), ("exec", "p/e", "--", "true")):
+        done = molexp("-w", "notes.txt", *arguments)
+        assert done.code in {3, 4, 125}, done
+        assert "notes.txt" in done.err
+        assert "Traceback" not in done.err
+    assert Path("notes.txt").read_text() == "x"
+
+
+def test_a_scheme_that_nothing_provides_names_what_to_install(here, molexp):
+    done = molexp("-w", "s3://bucket/lab", "runs", "list")
+    assert done.code == 4
+    assert "pip install molexp-s3-store" in done.err

@@ -1,0 +1,180 @@
+"""molexp logs: what a run wrote; with -f as it comes, until the run ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.cli.helpers import DEADLINE, PROGRAM, Terminal, eventually, program, spawn
+
+
+@pytest.fixture
+def run(in_lab):
+    return in_lab.Project("p").Experiment("e").Run(id="one")
+
+
+def write(run, **logs):
+    with run.start() as ctx:
+        for name, text in logs.items():
+            ctx.log(name).write(text)
+
+
+def test_one_log_is_printed_as_it_is(run, molexp):
+    write(run, train="one\ntwo\nno end")
+    assert molexp("logs", "one").out == "one\ntwo\nno end"
+    assert molexp("logs", "one", "train").out == "one\ntwo\nno end"
+
+
+def test_several_have_their_names_above_them(run, molexp):
+    write(run, train="one\n", test="two\n")
+    assert molexp("logs", "one").out == "==> train <==\none\n\n==> test <==\ntwo\n"
+    assert molexp("logs", "one", "test").out == "two\n"
+
+
+def test_json_is_a_line_for_each_line(run, molexp):
+    write(run, train="one\nt\x1bwo\n", test="10%\r20%\r\nend")
+    found = [json.loads(line) for line in molexp("logs", "one", "--json").lines()]
+    assert found == [
+        {"log": "train", "line": "one"},
+        {"log": "train", "line": "t\x1bwo"},
+        {"log": "test", "line": "10%"},
+        {"log": "test", "line": "20%"},
+        {"log": "test", "line": "end"},
+    ]
+
+
+def test_a_run_without_logs_prints_nothing(run, molexp):
+    write(run)
+    assert molexp("logs", "one") == molexp("logs", "one", "--json")
+    assert molexp("logs", "one").out == ""
+
+
+def test_one_that_is_not_there_is_an_error_with_the_nearest(run, molexp):
+    write(run, train="one\n")
+    for arguments in (["trane"], ["trane", "--follow"]):
+        done = molexp("logs", "one", *arguments)
+        assert (done.code, done.out) == (3, "")
+        assert "Did you mean 'train'?" in done.err
+
+
+def test_bytes_that_are_no_text_come_as_they_are(run, here):
+    write(run, train="\n")
+    run.asset("train").path.write_bytes(b"\xff\xfe\n")
+    done = subprocess.run([PROGRAM, "logs", "one"], cwd=here, capture_output=True, check=True)
+    assert done.stdout == b"\xff\xfe\n"
+    assert json.loads(program(here, "logs", "one", "--json").out)["line"] == "\ufffd\ufffd"
+
+
+def test_the_newest_attempt_that_has_a_log_counts(run, molexp):
+    write(run, train="first\n", other="kept\n")
+    write(run, train="second\n")
+    assert molexp("logs", "one", "train").out == "second\n"
+    assert molexp("logs", "one", "other").out == "kept\n"
+
+
+class Followed:
+    """``molexp logs -f`` in a process; what it prints is read as it comes."""
+
+    def __init__(self, folder, *arguments):
+        self.process = spawn(folder, "logs", *arguments, "--follow", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def line(self):
+        timer = threading.Timer(DEADLINE, self.process.kill)
+        timer.start()
+        try:
+            return self.process.stdout.readline().decode()
+        finally:
+            timer.cancel()
+
+    def end(self):
+        out, err = self.process.communicate(timeout=DEADLINE)
+        return self.process.returncode, out.decode(), err.decode()
+
+
+def test_following_shows_lines_as_they_come_and_ends_with_the_run(run, here):
+    with run.start() as ctx:
+        ctx.log("train").append("before")
+        followed = Followed(here, "one", "train")
+        assert followed.line() == "before\n"
+        ctx.log("train").append("while")
+        assert followed.line() == "while\n"
+        ctx.log("train").write("no end")
+    assert followed.end() == (0, "no end", "")
+
+
+def test_following_waits_for_a_log_and_for_a_run(run, here):
+    followed = Followed(here, "one", "train", "--json")
+    with run.start() as ctx:
+        ctx.log("other").append("not asked for")
+        ctx.log("train").append("one")
+        assert json.loads(followed.line()) == {"log": "train", "line": "one"}
+    assert followed.end() == (0, "", "")
+
+
+def test_following_all_logs_says_which_one_a_line_is_from(run, here):
+    with run.start() as ctx:
+        followed = Followed(here, "one")
+        ctx.log("a").append("1")
+        assert [followed.line() for _ in range(2)] == ["==> a <==\n", "1\n"]
+        ctx.log("b").append("2")
+        assert [followed.line() for _ in range(3)] == ["\n", "==> b <==\n", "2\n"]
+    assert followed.end()[0] == 0
+
+
+def test_following_goes_on_when_the_file_is_replaced(run, here):
+    with run.start() as ctx:
+        ctx.log("train").append("old, and long enough")
+        path = run.asset("train").path
+        followed = Followed(here, "one", "train")
+        assert followed.line() == "old, and long enough\n"
+        new = Path("new")
+        new.write_text("new, and even longer than the old one\n")
+        new.replace(path)
+        assert followed.line() == "new, and even longer than the old one\n"
+        path.write_text("cut\n")
+        assert followed.line() == "cut\n"
+        path.unlink()
+        new.write_text("there again\n")
+        new.replace(path)
+        assert followed.line() == "there again\n"
+    assert followed.end()[0] == 0
+
+
+def test_following_a_run_whose_process_is_killed_ends(in_lab, here):
+    script = "echo started; echo $$ > pid.new; mv pid.new pid; exec sleep 300"
+    running = spawn(here, "exec", "p/e", "--id", "dies", "--", "sh", "-c", script, stderr=subprocess.PIPE)
+    eventually(Path("pid").exists)
+    try:
+        followed = Followed(here, "p/e/dies", "stdout")
+        assert followed.line() == "started\n"
+        running.kill()
+        running.communicate()
+        assert followed.end()[0] == 0
+        assert in_lab.run("p/e/dies").status == "interrupted"
+    finally:
+        os.killpg(int(Path("pid").read_text()), signal.SIGKILL)
+
+
+def test_ctrl_c_ends_following_quietly(run, here):
+    with run.start() as ctx:
+        ctx.log("train").append("one")
+        terminal = Terminal(here, "logs", "one", "--follow")
+        terminal.wait_for("one\n")
+        terminal.press("\x03")
+        assert terminal.end() == 130
+    assert "Traceback" not in terminal.text
+
+
+def test_a_long_log_comes_whole(run, here):
+    with run.start() as ctx:
+        ctx.log("train").write("x" * 99 + "\n")
+        path = run.asset("train").path
+        path.write_bytes((b"x" * 99 + b"\n") * 200_000)
+    done = subprocess.run([PROGRAM, "logs", "one"], cwd=here, capture_output=True, check=True)
+    assert len(done.stdout) == 20_000_000

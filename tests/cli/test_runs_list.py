@@ -1,0 +1,156 @@
+"""molexp runs list: which runs there are, as a table and as JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.helpers import Terminal, program
+
+
+@pytest.fixture
+def several(in_lab):
+    cu = in_lab.Project("metals").Experiment("cu", params={"a": 3.6})
+    for number, size in enumerate((1, 2, 3)):
+        with cu.Run({"cell": {"n": size}, "kind": "fcc"}, id=f"n{size}").start() as ctx:
+            ctx.set_result("energy", -number)
+    in_lab.run("metals/cu/n3").annotate(tags=["best", "last"])
+    in_lab.Project("metals").Experiment("ag").Run({"a": 4.1}, id="waits")
+    in_lab.Project("oxides").Experiment("cu").Run(id="other")
+    return in_lab
+
+
+def ids(done):
+    assert done.code == 0, done.err
+    return [row["id"] for row in done.json()]
+
+
+def test_a_table_has_a_line_for_each_run(several, molexp):
+    done = molexp("runs", "list")
+    assert (done.code, done.err) == (0, "")
+    head, *lines = done.lines()
+    assert head.split() == ["RUN", "STATUS", "CREATED", "PARAMETERS", "RESULTS", "TAGS"]
+    assert [line.split()[0] for line in lines] == [
+        "metals/cu/n1", "metals/cu/n2", "metals/cu/n3", "metals/ag/waits", "oxides/cu/other",
+    ]  # fmt: skip
+    assert "succeeded" in lines[2]
+    assert 'a=3.6 cell={"n":3} kind=fcc' in lines[2]
+    assert "energy=-2" in lines[2]
+    assert lines[2].endswith("best last")
+    assert "pending" in lines[3]
+
+
+def test_json_is_one_document_of_what_run_json_says(several, molexp):
+    done = molexp("runs", "list", "--experiment", "metals/cu", "--limit", "1", "--json")
+    (row,) = done.json()
+    assert row["path"] == "metals/cu/n1"
+    assert row["parameters"] == {"a": 3.6, "cell": {"n": 1}, "kind": "fcc"}
+    assert row["results"] == {"energy": 0}
+    assert row["execution_history"][0]["status"] == "succeeded"
+    assert (row["schema"], row["status"]) == (1, "succeeded")
+
+
+def test_nothing_is_an_empty_list_and_an_empty_table(in_lab, molexp):
+    assert molexp("runs", "list", "--json").json() == []
+    assert len(molexp("runs", "list").lines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("filters", "found"),
+    [
+        (["--project", "oxides"], ["other"]),
+        (["--experiment", "cu"], ["n1", "n2", "n3", "other"]),
+        (["-e", "metals/cu"], ["n1", "n2", "n3"]),
+        (["--project", "metals", "--experiment", "ag"], ["waits"]),
+        (["--status", "pending"], ["waits", "other"]),
+        (["-s", "succeeded", "-s", "pending", "-p", "metals"], ["n1", "n2", "n3", "waits"]),
+        (["--tag", "best"], ["n3"]),
+        (["-t", "best", "-t", "first"], []),
+        (["--param", "a=3.6"], ["n1", "n2", "n3"]),
+        (["--param", "a=36e-1", "--param", "cell.n=2"], ["n2"]),
+        (["--param", "cell={n: 1}"], ["n1"]),
+        (["--param", "kind=fcc", "--sort", "-results.energy", "-n", "2"], ["n1", "n2"]),
+        (["--param", "kind=fcc", "--sort", "results.energy"], ["n3", "n2", "n1"]),
+        (["--limit", "0"], []),
+    ],
+)
+def test_filters_are_joined_by_and(several, molexp, filters, found):
+    assert ids(molexp("runs", "list", "--json", *filters)) == found
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--status", "fialed"], 2, "Did you mean 'failed'?"),
+        (["--sort", "results.enrgy"], 2, "Did you mean 'results.energy'?"),
+        (["--param", "a"], 2, "'a' sets no parameter: write NAME=VALUE"),
+        (["--param", "a=[1"], 2, "cannot be used"),
+        (["--limit", "-1"], 2, "-1"),
+        (["--limit", "few"], 2, "few"),
+        (["--project", "metal"], 3, "Did you mean 'metals'?"),
+        (["--experiment", "metals/ca"], 3, "There is no experiment 'ca'"),
+        (["extra"], 2, "extra"),
+    ],
+)
+def test_what_is_mistyped_is_named_with_the_nearest(several, molexp, arguments, code, words):
+    done = molexp("runs", "list", *arguments)
+    assert (done.code, done.out) == (code, "")
+    assert words in done.err
+    assert done.err.startswith("molexp: ")
+
+
+def test_a_pipe_gets_whole_lines_however_long(several, here):
+    several.Project("long").Experiment("e").Run({"text": "word " * 200 + "end", "two": "a\nb"}, id="one")
+    done = program(here, "runs", "list", env={"COLUMNS": "40"})
+    assert done.lines()[-1].count("word") == 200
+    assert "end" in done.lines()[-1]
+    assert len(done.lines()) == 7
+    assert "\x1b" not in done.out
+
+
+def test_a_terminal_gets_a_table_that_fits_and_has_colours(several, here):
+    several.Project("long").Experiment("e").Run({"text": "word " * 200 + "end"}, id="one")
+    terminal = Terminal(here, "runs", "list", columns=90)
+    assert terminal.end() == 0
+    assert "\x1b[" in terminal.text
+    assert "succeeded" in terminal.text
+    plain = Terminal(here, "runs", "list", columns=90, env={"NO_COLOR": "1"})
+    assert plain.end() == 0
+    assert "\x1b" not in plain.text
+    assert max(map(len, plain.text.splitlines())) <= 90
+    assert plain.text.count("word") == 200
+    dumb = Terminal(here, "runs", "list", env={"TERM": "dumb"})
+    assert dumb.end() == 0
+    assert "\x1b" not in dumb.text
+
+
+def test_what_a_terminal_would_obey_is_shown_instead(in_lab, molexp):
+    run = in_lab.Project("p").Experiment("e").Run({"text": "\x1b[31mred", "α": "β"}, id="one")
+    run.annotate(tags=["\x1b]0;title\x07"])
+    out = molexp("runs", "list").out
+    assert "\x1b" not in out
+    assert "\x07" not in out
+    assert "α=β" in out
+
+
+def test_a_run_that_died_is_listed_as_interrupted(in_lab, here, molexp, tmp_path):
+    import subprocess
+    import sys
+
+    script = (
+        "import os, molexp as me; me.Workspace('lab').Project('p').Experiment('e').Run(id='dead').start(); os._exit(9)"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=here, check=False)
+    assert molexp("runs", "list", "--status", "interrupted", "--json").json()[0]["id"] == "dead"
+    assert Path("lab/projects/p/experiments/e/runs/dead/executions/1.end.json").is_file()
+
+
+def test_profiles_and_configurations_are_shown_where_there_are_any(in_lab, molexp):
+    exp = in_lab.Project("metals").Experiment("cu")
+    exp.Run(id="plain")
+    assert "CONFIG" not in molexp("runs", "list").lines()[0]
+    exp.Run(id="other", overrides={"optimizer.lr": 0.1})
+    head, *lines = molexp("runs", "list").lines()
+    assert head.split() == ["RUN", "STATUS", "CREATED", "PARAMETERS", "CONFIG", "RESULTS", "TAGS"]
+    assert 'optimizer={"lr":0.1}' in lines[1]

@@ -1,0 +1,50 @@
+"""What this process has: children, descriptors, threads; and when a process is gone."""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def children() -> set[int]:
+    """The living and the dead ones that nobody has collected, less the tracker that `multiprocessing` keeps."""
+    found = set()
+    for task in Path("/proc/self/task").iterdir():
+        found |= {int(pid) for pid in (task / "children").read_text().split()}
+    return {pid for pid in found if b"resource_tracker" not in Path(f"/proc/{pid}/cmdline").read_bytes()}
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name.startswith("molexp-")}
+
+
+@contextmanager
+def ending(pid: int) -> Iterator[None]:
+    """At the end of the block the process ends, or has ended, by itself."""
+    handle = os.pidfd_open(pid)
+    try:
+        yield
+        assert select.select([handle], [], [], 30)[0], f"process {pid} goes on"
+    finally:
+        os.close(handle)
+
+
+def is_there(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def wait_until_dead(pid: int) -> None:
+    """It is dead then, and not collected."""
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)

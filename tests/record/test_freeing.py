@@ -1,0 +1,200 @@
+"""Freeing under difficulties: folders that may not be read, owners that are dead or malformed, runs freed too early."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from ast import literal_eval
+from pathlib import Path
+
+import pytest
+
+import molexp as me
+from molexp._record.edits import write_edit
+
+RUN = "projects/metals/experiments/cu/runs/one"
+
+modes_bind = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs modes that bind")
+
+
+# ------------------------------------------------------------------------------------------------------------------- gc
+
+
+def as_nobody(lab, code: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run Python code with ``ws`` in a process whom modes bind, even if it is root's."""
+    code = f"import sys, molexp as me; ws = me.Workspace.load(sys.argv[1]); {code}"
+    command = [sys.executable, "-c", code, lab.url]
+    if os.geteuid() == 0:  # who may read everything
+        if shutil.which("setpriv") is None:
+            pytest.skip("needs setpriv, or not to be root")
+        command = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *command]
+    environment = {**os.environ, "MOLEXP_CACHE_DIR": str(folder / "cache")}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=60)
+
+
+LOCKED = [
+    "projects",
+    "projects/metals/experiments",
+    f"{RUN}/artifacts",
+    f"{RUN}/edits",
+    f"{RUN}/executions",
+    RUN,
+    RUN[:-4],
+    f"{RUN[:-3]}two/artifacts",
+    "data",
+    "data/d",
+    "data/d/0123456789abcdef",
+    ".molexp",
+]
+
+
+@modes_bind
+@pytest.mark.parametrize("dry_run", [True, False], ids=["dry run", "for real"])
+@pytest.mark.parametrize("where", LOCKED)
+def test_gc_names_what_may_not_be_read_and_frees_the_rest(lab, lab_exp, lab_run, tmp_path, where, dry_run):
+    (tmp_path / "x").write_bytes(b"x")
+    lab.workspace().data_assets.import_asset("d", tmp_path / "x")
+    lab.store.create("data/d/0123456789abcdef/y", b"abandoned")
+    for run in (
+        lab_run,
+        lab_exp.Run(id="two"),
+        lab_exp.project.workspace.Project("gold").Experiment("au").Run(id="one"),
+    ):
+        with run.start() as ctx:
+            ctx.artifact.save("a.txt", "text")
+        if run.id == "one":
+            run.delete()
+    locked = lab.folder / where
+    mode = locked.stat().st_mode
+    locked.chmod(0)
+    code = f"print(*[(f.key, bool(f.done)) for f in ws.gc(dry_run={dry_run}).findings], sep='\\n')"
+    try:
+        done = as_nobody(lab, code, tmp_path)
+    finally:
+        locked.chmod(mode)
+
+    assert done.returncode == 0, done.stderr
+    named = [literal_eval(line) for line in done.stdout.splitlines()]
+    keys = [key for key, freed in named if not freed]
+    assert any(where.startswith(key) or key.startswith(where) for key in keys), done.stdout
+    gold = "projects/gold/experiments/au/runs/one"
+    if where != "projects":
+        assert (gold, not dry_run) in named
+        assert (lab.folder / gold).exists() == dry_run
+    if where != f"{RUN[:-3]}two/artifacts" and where.startswith(RUN):
+        assert lab.load().fsck() is not None
+        assert lab.store.exists(f"{RUN}/run.json"), "all of it or nothing"
+    assert lab.load().run("metals/cu/two").asset("a.txt").load() == "text"
+
+
+def test_a_dry_run_of_gc_writes_nothing(lab, script, tmp_path):
+    done = script(
+        """
+        import os, molexp as me
+        from molexp._record.edits import write_edit
+        run = me.Workspace(os.environ["LAB"]).Project("metals").Experiment("cu").Run(id="one")
+        with run.start() as ctx:
+            ctx.artifact.save("a.txt", "text")
+            write_edit(run.home, run.path, "delete")
+            os._exit(1)
+        """
+    )
+    assert done.code == 1, done.err
+    (lab.folder / ".tmp-0123456789abcdef").write_bytes(b"unfinished")
+    os.utime(lab.folder / ".tmp-0123456789abcdef", (1, 1))
+    before = snapshot(lab.folder)
+
+    report = lab.load().gc()
+    assert snapshot(lab.folder) == before
+    assert {finding.key for finding in report.findings} == {RUN, ".tmp-0123456789abcdef"}
+    assert "deleted run" in str(report)
+    assert "still being executed" not in str(report)
+
+    assert lab.load().gc(dry_run=False).ok
+    assert not (lab.folder / RUN).exists()
+    assert lab.load().gc().findings == ()
+
+
+def snapshot(folder: Path) -> dict[str, tuple[int, int]]:
+    """Every file and folder, with what changes when somebody writes there."""
+    found = [folder, *folder.rglob("*")]
+    return {str(path): (path.stat().st_mtime_ns, path.stat().st_size) for path in found}
+
+
+def test_a_dry_run_of_gc_leaves_a_live_run_alone(place, run):
+    with run.start():
+        write_edit(run.home, run.path, "delete")
+        assert "still being executed" in str(place.load().gc())
+    assert "still being executed" not in str(place.load().gc())
+
+
+# ------------------------------------------------------------------------------------------------------------- deleting
+
+
+@pytest.mark.parametrize("owner", ["me", None, 3, [], {"pid": "x", "host": 3}, {"pid": None}], ids=str)
+def test_a_run_whose_owner_is_malformed_cannot_be_deleted_while_it_may_be_alive(place, run, owner):
+    with run.start():
+        pass
+    claim = place.store.read(f"{RUN}/executions/1.jsonl").splitlines()[0]
+    place.store.delete(f"{RUN}/executions/1.end.json")
+    place.store.write(f"{RUN}/executions/1.jsonl", claim + b"\n")
+    place.change(f"{RUN}/executions/1.jsonl", owner=owner)
+    place.store.write(f"{RUN}/executions/1.jsonl", place.store.read(f"{RUN}/executions/1.jsonl") + b"\n")
+
+    with pytest.raises(me.RunBusyError):
+        place.load().run("metals/cu/one").delete()
+
+
+@pytest.mark.parametrize("look_up", [False, True], ids=["created", "looked up"])
+def test_a_run_that_was_deleted_and_freed_before_its_first_start_is_not_resurrected(place, exp, look_up):
+    run = exp.Run(id="one")
+    if look_up:
+        run = place.load().run("metals/cu/one")
+    place.load().run("metals/cu/one").delete()
+    assert place.load().gc(dry_run=False).ok
+
+    for _ in range(2):
+        with pytest.raises(me.NotFoundError, match="deleted"):
+            run.start()
+        assert not list(place.store.list(RUN))
+    assert run.home.process.heart.attempts() == []
+    assert place.load().fsck().findings == ()
+    assert list(place.load().catalog.runs()) == []
+    with exp.Run({"other": 1}, id="one").start():
+        pass
+    assert place.load().run("metals/cu/one").status == "succeeded"
+
+
+def test_a_run_that_was_executed_deleted_and_freed_is_not_resurrected_either(lab, lab_run):
+    with lab_run.start():
+        pass
+    lab_run.delete()
+    lab.load().gc(dry_run=False)
+
+    with pytest.raises(me.NotFoundError, match="deleted"):
+        lab_run.start()
+    assert not (lab.folder / RUN).exists()
+
+
+def test_a_start_that_cannot_see_whether_its_run_is_there_leaves_nothing_running(place, exp, monkeypatch):
+    run = exp.Run(id="one")
+
+    def broken(*_):
+        raise me.StoreError("broken")
+
+    with monkeypatch.context() as patch, pytest.raises(me.StoreError, match="broken"):
+        patch.setattr("molexp._record.lifecycle._exists", broken)
+        run.start()
+    assert place.load().run("metals/cu/one").status == "failed"
+
+
+def test_a_claim_that_is_taken_back_leaves_nothing(place, exp):
+    run = exp.Run(id="one")
+    with run.start() as ctx:
+        ctx._attempt.record({"type": "provenance", "at": "", "provenance": "x"})
+        ctx._attempt.flush()
+        place.store.delete(f"{RUN}/run.json")
+        ctx._attempt.withdraw()
+        assert not list(place.store.list(RUN))

@@ -1,0 +1,54 @@
+"""What every test of workflows is held to: nothing is left behind, and nothing is said behind its back."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from molexp._workflow.source import code_of
+from molexp.workflow import WorkflowBuilder
+from tests.workflow.sources import counter, load
+
+
+@pytest.fixture
+def wf() -> WorkflowBuilder:
+    return WorkflowBuilder("relax")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _what_was_there_is_no_garbage() -> Iterator[None]:
+    """So that looking for garbage after each test takes no time."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    before = set(threading.enumerate())
+    with caplog.at_level(logging.WARNING, logger="asyncio"):
+        yield
+        gc.collect()  # what nobody looked at complains when it goes
+    records = [*caplog.get_records("call"), *caplog.records]
+    said = [record.getMessage() for record in records if record.name in ("asyncio", "concurrent.futures")]
+    assert not said, f"asyncio complained: {said}"
+    left = [thread for thread in threading.enumerate() if thread not in before and thread.name != "molexp-heart"]
+    for thread in left:
+        thread.join(10)  # those that end by themselves may take a moment
+    assert not [thread for thread in left if thread.is_alive()], f"threads are left: {left}"
+
+
+@pytest.fixture
+def hashed(tmp_path, monkeypatch):
+    """A function: write files to a new folder, import `flow`, and hash one of its objects, `task` if none is named."""
+
+    def hash_of(text, subject="task", **others):
+        module = load(tmp_path / f"lab{next(counter)}", text, **others)
+        return code_of(eval(subject, vars(module)))
+
+    return hash_of

@@ -1,0 +1,365 @@
+"""What a resume takes over: outputs that come back exactly as they were, from records of whatever age and health."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import OrderedDict
+from decimal import Decimal
+from enum import IntEnum
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import molexp as me
+from molexp.workflow import WorkflowBuilder
+
+RUN = "projects/metals/experiments/cu/runs/one"
+
+
+class Level(IntEnum):
+    LOW = 1
+
+
+class Point(NamedTuple):
+    x: int
+    y: int
+
+
+class Giver:
+    """Gives what it is told to; nobody can see that in its code."""
+
+    def __init__(self):
+        self.value = None
+        self.times = 0
+
+    def workflow(self):
+        wf = WorkflowBuilder("giving")
+
+        @wf.task
+        def only(ctx):
+            return _give(ctx)
+
+        @wf.task(depends_on=[only])
+        def after(ctx):
+            _CURRENT[0].times += 100
+            return "after"
+
+        return wf.build()
+
+    def execute(self, run, value=None, **options):
+        """Execute for a value: how often it was asked for it, and the outcome."""
+        self.value, self.times = value, 0
+        _CURRENT[0] = self
+        result = self.workflow().execute_sync(run=run, check=True, **options)
+        return self.times, result
+
+
+_CURRENT: list[Giver] = [Giver()]
+
+
+def _give(ctx):
+    giver = _CURRENT[0]
+    giver.times += 1
+    return giver.value(ctx) if callable(giver.value) else giver.value
+
+
+def same(a, b):
+    """Whether two values are equal, of the same types, all the way down."""
+    if type(a) is not type(b):
+        return False
+    if type(a) is float:
+        return repr(a) == repr(b)
+    if type(a) in (list, tuple):
+        return len(a) == len(b) and all(map(same, a, b))
+    if type(a) is dict:
+        return list(a) == list(b) and all(same(a[key], b[key]) for key in a)
+    return bool(a == b)
+
+
+def again(run, value):
+    """Execute a task that returns `value`, and resume: its two outcomes."""
+    giver = Giver()
+    times, first = giver.execute(run, value)
+    assert times == 101
+    times, second = giver.execute(run, value, resume=True)
+    outcome = second.tasks["only"]
+    assert second.tasks["after"].reused, second.tasks["after"].reason
+    assert times == (0 if outcome.reused else 1)
+    assert first.tasks["only"].restorable is second.tasks["only"].restorable is outcome.reused
+    return first.outputs["only"], outcome
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        (1, (2, [3, ()])),
+        [math.nan, math.inf, -math.inf, -0.0, 1.0, 1],
+        10**5000,
+        -(2**64),
+        {"$float": "nan", "$dict": [["a", 1]], "": {"$asset": "x"}},
+        {"$tuple": [1]},
+        "α\n\0\x7f",
+        {"volumes": [0.1] * 2000},
+        ("x" * 9000, 2**70, math.nan),
+        Path("/"),
+        True,
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_json_can_carry_comes_back_exactly(run, value):
+    first, outcome = again(run, value)
+
+    assert outcome.reused
+    assert outcome.reason == "unchanged"
+    assert same(outcome.output, first)
+
+
+def nested(depth, kind):
+    value = kind()
+    for _ in range(depth):
+        value = kind([value])
+    return value
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ({1, 2}, "type set"),
+        ([1, {"deep": b"bytes"}], r"output\[1\]\.deep is of type bytes"),
+        ({1: "one"}, "text for keys"),
+        ("\udc80", "UTF-8"),
+        ({"\udc80": 1}, "UTF-8"),
+        (Point(1, 2), "Point"),
+        (Level.LOW, "Level"),
+        (OrderedDict(a=1), "OrderedDict"),
+        (Decimal("1.5"), "Decimal"),
+        (PurePosixPath("a"), "PurePosixPath"),
+        (1j, "complex"),
+        (nested(300, list), "nested"),
+        (nested(150, tuple), "nested"),
+        (Path("/there/is/no/such/file"), "is gone"),
+        (len, "builtin_function"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_it_cannot_carry_is_executed_again_and_says_why(run, value, why):
+    giver = Giver()
+    giver.execute(run, (lambda ctx: value) if callable(value) else value)
+    times, result = giver.execute(run, (lambda ctx: value) if callable(value) else value, resume=True)
+
+    assert times == 1
+    reason = result.tasks["only"].reason
+    assert reason.startswith("its output cannot be restored: ")
+    assert re.search(why, reason), reason
+    assert result.tasks["after"].reused
+    record = run.asset("execution-state").load()["tasks"]["only"]
+    assert record["why"] == reason
+
+
+def test_a_numpy_array_is_executed_again(run):
+    numpy = pytest.importorskip("numpy")
+    giver = Giver()
+    giver.execute(run, numpy.arange(3))
+    times, result = giver.execute(run, numpy.arange(3), resume=True)
+
+    assert times == 1
+    assert "numpy.ndarray" in result.tasks["only"].reason
+
+
+def test_assets_come_back_and_so_do_paths_wherever_the_workspace_is_now(lab, lab_run, tmp_path):
+    giver = Giver()
+
+    def save(ctx):
+        asset = ctx.artifact.save("volumes.json", [1, 2])
+        return {"asset": asset, "path": asset.path}
+
+    _, first = giver.execute(lab_run, save)
+    times, _ = giver.execute(lab_run, save, resume=True)
+    assert times == 0
+
+    Path(lab.url).rename(tmp_path / "moved")
+    moved = me.Workspace.load(tmp_path / "moved").project("metals").experiment("cu").run("one")
+    times, second = giver.execute(moved, save, resume=True)
+
+    assert times == 0
+    found = second.outputs["only"]
+    assert type(found["asset"]) is type(first.outputs["only"]["asset"])
+    assert found["asset"].load() == [1, 2]
+    assert found["path"] == tmp_path / "moved" / RUN / "artifacts/volumes.json"
+    assert type(found["path"]) is type(Path())
+
+
+@pytest.mark.parametrize("what", ["asset", "path"])
+def test_one_that_is_gone_is_made_again(lab, lab_run, what):
+    giver = Giver()
+
+    def save(ctx):
+        asset = ctx.artifact.save("volumes.json", [1, 2])
+        return asset if what == "asset" else asset.path
+
+    giver.execute(lab_run, save)
+    (lab.folder / RUN / "artifacts/volumes.json").unlink()
+    times, result = giver.execute(lab_run, save, resume=True)
+
+    assert times >= 1
+    assert "volumes.json" in result.tasks["only"].reason
+    assert (lab.folder / RUN / "executions/2/artifacts/volumes.json").exists()
+
+
+def test_a_relative_path_stays_relative(run):
+    _, outcome = again(run, Path("."))
+
+    assert outcome.output == Path(".")
+    assert not outcome.output.is_absolute()
+
+
+PLAIN = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.integers(min_value=2**62, max_value=2**200),
+    st.floats(),
+    st.text(st.characters(), max_size=5),
+    st.sampled_from(["$", "$tuple", "$dict", "$float", "nan", "\udc80"]),
+)
+KEYS = st.one_of(st.text(max_size=3), st.sampled_from(["$", "$tuple", "$dict", "$float", "$path", "$asset"]))
+ODD = st.one_of(st.binary(max_size=2), st.frozensets(st.integers(), max_size=2), st.decimals(), st.just(1j))
+VALUES = st.recursive(
+    PLAIN,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.lists(inner, max_size=3).map(tuple),
+        st.dictionaries(KEYS, inner, max_size=3),
+        st.dictionaries(st.integers(), inner, max_size=1),
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=60)
+@given(value=st.one_of(VALUES, VALUES, st.lists(ODD | PLAIN, max_size=3)))
+def test_any_value_comes_back_exactly_or_is_made_again(value):
+    run = me.Workspace("memory://any").Project("p").Experiment("e").Run()
+    giver = Giver()
+    giver.execute(run, value)
+    times, result = giver.execute(run, value, resume=True)
+    if times == 0:
+        assert same(result.outputs["only"], value)
+    else:
+        assert times == 1
+        assert "cannot be restored" in result.tasks["only"].reason
+
+
+# ------------------------------------------------------------------------------------------------ records of any health
+
+
+def changed(place, **record):
+    """Execute, change what the end says of the task, and resume."""
+    run = place.workspace().Project("metals").Experiment("cu").Run(id="one")
+    giver = Giver()
+    giver.execute(run, 7)
+    key = f"{RUN}/executions/1.end.json"
+    tasks = place.document(key)["tasks"]
+    tasks["only"] = {name: value for name, value in {**tasks["only"], **record}.items() if value != "gone"}
+    place.change(key, tasks=tasks)
+    times, result = giver.execute(run, 7, resume=True)
+    return times, result, run
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"output": "gone"},
+        {"saved": {"$asset": "no such asset"}},
+        {"saved": 7},
+        {"saved": None},
+        {"saved": {"$asset": "projects/metals/experiments/cu/runs/one#1/artifact/x@1"}},
+        {"code": None},
+        {"inputs": ["?"]},
+        {"status": None},
+        {"status": {"of": "a newer kind"}},
+        {"status": "paused"},
+        {"not_restorable": {"a": "b"}},
+    ],
+    ids=str,
+)
+def test_a_record_that_makes_no_sense_is_executed_again(place, record):
+    times, result, run = changed(place, **record)
+
+    assert times == 1
+    assert result.tasks["only"].reason
+    assert result.tasks["after"].reused
+    assert run.status == "succeeded"
+
+
+def test_unknown_fields_of_a_newer_version_are_kept(place):
+    times, result, run = changed(place, energy_used={"joule": 3}, output=8)
+
+    assert times == 0 or result.tasks["only"].reused
+    record = run.asset("execution-state").load()["tasks"]["only"]
+    assert record["energy_used"] == {"joule": 3}
+    assert record["reused"]
+    assert record["why"] == "unchanged"
+
+
+def test_tasks_that_are_no_records_at_all(place):
+    run = place.workspace().Project("metals").Experiment("cu").Run(id="one")
+    giver = Giver()
+    giver.execute(run, 7)
+    place.change(f"{RUN}/executions/1.end.json", tasks={"only": 3, "after": ["?"]})
+
+    times, result = giver.execute(run, 7, resume=True)
+
+    assert times == 101
+    assert result.tasks["only"].reason == "it has not been executed before"
+
+
+def test_an_end_that_cannot_be_read(place):
+    """Its events can: nothing is lost."""
+    run = place.workspace().Project("metals").Experiment("cu").Run(id="one")
+    giver = Giver()
+    giver.execute(run, 7)
+    place.store.write(f"{RUN}/executions/1.end.json", b"{torn")
+
+    times, result = giver.execute(run, 7, resume=True)
+
+    assert times == 0
+    assert result.outputs["only"] == 7
+
+
+def test_a_checkpoint_that_cannot_be_read(place):
+    run = place.workspace().Project("metals").Experiment("cu").Run(id="one")
+    giver = Giver()
+    giver.execute(run, "x" * 10_000)
+    asset = run.asset("outputs/only.json")
+    place.store.write(asset.key, b"{torn")
+
+    times, result = giver.execute(run, "x" * 10_000, resume=True)
+
+    assert times == 1
+    assert "cannot be restored" in result.tasks["only"].reason
+
+
+def test_over_several_attempts_the_newest_record_of_each_task_counts(run):
+    giver = Giver()
+    giver.execute(run, [1])
+    giver.execute(run, [1], resume=True)
+    giver.execute(run, [2])
+    times, result = giver.execute(run, [3], resume=True)
+
+    assert times == 0
+    assert result.outputs["only"] == [2]
+    assert len(run.execution_history) == 4
+
+
+def test_events_are_whole_lines_whatever_was_returned(lab, lab_run):
+    again(lab_run, {"text": "a\nb\u2028c", "big": 2**100})
+
+    for line in (lab.folder / RUN / "executions/1.jsonl").read_bytes().splitlines():
+        assert isinstance(json.loads(line), dict)

@@ -1,0 +1,60 @@
+"""Sources for the tests of what the code of a task is."""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import os
+import subprocess
+import sys
+import textwrap
+
+counter = itertools.count()
+
+
+def load(folder, text, **others):
+    folder.mkdir(parents=True)
+    for name, content in {"flow": text, **others}.items():
+        path = folder / (name.replace("__", "/", 1) + ".py")
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(textwrap.dedent(content))
+    for name in [name for name in sys.modules if name.partition(".")[0] in {"flow", *others, "sub"}]:
+        del sys.modules[name]
+    sys.path.insert(0, str(folder))
+    try:
+        importlib.invalidate_caches()
+        return importlib.import_module("flow")
+    finally:
+        sys.path.remove(str(folder))
+
+
+def fresh(text, subject, folder, seed="random", cwd=None):
+    """The hash that another process finds."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "flow.py").write_text(textwrap.dedent(text))
+    code = f"import flow; from molexp._workflow.source import code_of; print(code_of({subject}))"
+    environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(folder)}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, cwd=cwd or folder, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+TASK = """
+import functools, math, time
+CUTOFF = 5.0
+START = time.time()
+TABLE = {"a": 1}
+def mark(retries=1):
+    return lambda function: function
+def helper(x):
+    return x * CUTOFF
+@mark(retries=1)
+def task(ctx):
+    "Relax."
+    return helper(2) + START + TABLE["a"] + math.pi
+"""
+
+
+def changed(old, new):
+    assert old in TASK
+    return TASK.replace(old, new)
