@@ -21,7 +21,7 @@ from molexp._record.attempts import (
 )
 from molexp._record.contributing import take_in, writer_of, writers
 from molexp._record.events import EventLog
-from molexp._record.fold import AttemptFacts, Contents, fold_run
+from molexp._record.fold import AttemptFacts, Contents, Edits, fold_run
 from molexp._record.reading import read_edits
 from molexp._record.writer import Writer
 from molexp._values.documents import encode, encode_line, encode_pretty
@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from molexp.contracts import Store
 
 
+_MOMENT = 1.0  # seconds
+
+
 class Attempt(Writer):
     """The coordinator's side of one attempt. Belongs to the process that claimed it, and is inert in a forked one."""
 
@@ -55,6 +58,8 @@ class Attempt(Writer):
         self._beats = 0
         self._unended: tuple[RunStatus, str, Mapping[str, Any] | None] | None = None  # an end that could not be written
         self.began = 0.0
+        self.unseen: bool = False  # whether it was claimed within a moment of the run's creation, under a made-up id
+        self._claimed_at = time.monotonic()
         self.shared: bool = False  # whether processes that this one does not know may contribute
         self._contributors: dict[str, int] = {}  # files of other writers, as far as they were folded
         self.rank = process.rank
@@ -256,6 +261,11 @@ class Attempt(Writer):
             raise self._superseded() from None
         return end, key, payloads
 
+    def _edits(self) -> Edits:
+        """The run's edits; there are none of one that nobody else can know of yet."""
+        young = self.unseen and time.monotonic() - self._claimed_at < _MOMENT
+        return Edits() if young and self.path not in self.process.edited else read_edits(self.store, self.path)
+
     def _publish(self, end: dict[str, Any], key: str, payloads: list[str]) -> None:
         """What the end makes derivable, ``run.json`` for people; what was promised of its durability; the lease has served.
 
@@ -266,7 +276,7 @@ class Attempt(Writer):
         try:  # the end is what counts; this is derived from it, and `fsck` mends it
             older = read_attempts(self.store, self.folder)[: self.number - 1] if self.number > 1 else []
             this = AttemptFacts(self.number, end, self.contents, self.status, True)
-            state = fold_run(self.definition, [*older, this], read_edits(self.store, self.path), {})
+            state = fold_run(self.definition, [*older, this], self._edits(), {})
             self.store.write(document, encode_pretty(state.to_document()))
             if self._beats:
                 self.store.delete(keys.lease(self.path, self.number))

@@ -6,7 +6,6 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from molexp._record import keys
-from molexp._record.reading import edit_keys
 from molexp._values.documents import encode_pretty
 from molexp._values.ids import new_run_id, new_token
 from molexp._values.times import utc_now
@@ -24,6 +23,8 @@ _MOST = 999_999_999
 def write_edit(home: Home, path: str, op: str, **values: Any) -> None:
     """Record one edit of the entity at `path`; it comes after all that this process can see."""
     owner = home.process.owner
+    from molexp._record.reading import edit_keys
+
     edit_id = _id_after(edit_keys(home.store, path))
     key = keys.below(path, f"edits/{edit_id}.json")
     document = {
@@ -36,6 +37,7 @@ def write_edit(home: Home, path: str, op: str, **values: Any) -> None:
         "by": {"user": owner.user, "host": owner.host},
         **values,
     }
+    home.process.edited.add(path)
     home.journal.announce(key)
     home.store.create(key, encode_pretty(document))
     home.store.sync([key])

@@ -99,9 +99,13 @@ class Contents:
     def _say(self, task: str | None, retry: int, name: str, value: Any) -> None:
         """A result: the last one counts, and of one task that of its latest retry."""
         said = task, retry, name
-        self._said.pop(said, None)
+        if said in self._said:
+            del self._said[said]  # the order is that of the last ones
         self._said[said] = value
-        newest = retry if task is None else self._retries.get(task, 0)
+        if task is None:
+            self.results[name] = value
+            return
+        newest = self._retries.get(task, 0)
         if not any((task, later, name) in self._said for later in range(retry + 1, newest + 1)):
             self.results[name] = value
 
@@ -180,14 +184,14 @@ class AttemptFacts:
             "ended_by": self.head.get("ended_by"),
             "provenance": self.contents.provenance,
             "commands": self.contents.commands,
-            "workflow": _dict(self.contents.workflow).get("workflow_id"),
+            "workflow": self.contents.workflow and self.contents.workflow.get("workflow_id"),
             "tasks": self._counted_tasks(),
-            **rank_history(self.contents.ranks.values(), ended=self.ended),
+            **(rank_history(self.contents.ranks.values(), ended=self.ended) if self.contents.ranks else {}),
             "workdir": self.contents.workdir,
-            "late": sum(self.late.values()),
+            "late": self.late and sum(self.late.values()),
             "problem": self.problem,
         }
-        entry.update((name, value) for name, value in seldom.items() if value)
+        entry |= {name: value for name, value in seldom.items() if value}
         return entry
 
     def _counted_tasks(self) -> dict[str, int]:

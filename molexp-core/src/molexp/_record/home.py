@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ from molexp._record import keys
 from molexp._record.journal import Journal
 from molexp._record.process import Process, this_process
 from molexp._values.documents import check_schema, decode_object, encode, encode_pretty
+from molexp._values.here import HERE
 from molexp._values.ids import new_token
 from molexp._values.times import utc_now
 from molexp.contracts import Store
@@ -205,7 +205,7 @@ class Home:
     @property
     def process(self) -> Process:
         """This process; after a fork, the child."""
-        if self._process is None or self._process.pid != os.getpid():
+        if self._process is None or self._process.pid != HERE.pid:
             self._process = this_process()
             self._journal = self._observer = None
         return self._process

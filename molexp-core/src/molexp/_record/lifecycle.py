@@ -114,7 +114,9 @@ def _claim(run: Run, fresh: bool, deadline: float, if_succeeded: str, untried: b
             untried = False  # somebody else was first
             continue
         attempt = Attempt(home.store, process, run.path, number, claim, log)
-        if untried and not _is_new(run):
+        if untried and _is_new(run):
+            attempt.unseen = True
+        elif untried:
             _refuse_deleted(run, attempt)
         return attempt
 

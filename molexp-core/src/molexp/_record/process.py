@@ -160,6 +160,8 @@ class Process:
         self._lock = threading.Lock()
         self._provenance: Provenance | None = None
         self._workspaces: dict[str, str] = {}  # that were opened for writing: URL to id
+        self.edited: set[str] = set()
+        """Paths of what this process has edited."""
         self.terminated_by: int = 0
         """The signal that asked this process to end; 0 for none."""
         self._prepared = False

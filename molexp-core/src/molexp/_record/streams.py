@@ -22,6 +22,8 @@ from molexp._values.plain import plain
 from molexp.contracts import Appender, Store
 from molexp.errors import InvalidNameError, KeyExistsError, KeyNotFoundError, NotFoundError, RunError, StoreError
 
+_BATCH = 1 << 16  # bytes that are hashed at a time
+
 
 class Growing:
     """The payload of an asset that grows until its context ends. Its file is made with the first bytes."""
@@ -34,7 +36,10 @@ class Growing:
         self._busy = False
         self._interleaved: list[bytes] = []
         self._hash = sha256()
+        self._unhashed: list[bytes] = []
+        self._waiting = 0  # bytes in it
         self._size = 0
+        self._plain: Appender | None = None  # the appender, while there is nothing to mind but to write
         self._appender: Appender | None = None
         self._record: dict[str, Any] | None = None
         self._torn = False  # part of a line may be there that could not be written
@@ -55,25 +60,48 @@ class Growing:
                 return
             self._busy = True
             try:
-                while True:
-                    appender = self._open() if self._record is None or self._appender is None else self._appender
-                    if self._copied is not None:
-                        self._take_copied(appender, self._copied)
-                    if self._torn:
-                        data = b"\n" + data
-                    appender.write(data)
-                    self._torn = False
-                    self._hash.update(data)
-                    self._size += len(data)
-                    if not self._interleaved:
-                        return
-                    data = self._interleaved.pop(0)
+                if (plain := self._plain) is not None:  # as nearly always
+                    plain.write(data)
+                    self._took(data)
+                else:
+                    self._write_first(data)
+                while self._interleaved:
+                    self._write_first(self._interleaved.pop(0))
             except StoreError:
+                self._plain = None
                 if self._record is not None:  # it was opened: part of a line may be there
                     self._torn, self._counted = True, False
                 raise
             finally:
                 self._busy = False
+
+    def _write_first(self, data: bytes) -> None:
+        """Append `data`, to a file that has to be opened, that others append to, or that a line may be torn in."""
+        appender = self._open() if self._record is None or self._appender is None else self._appender
+        if self._copied is not None:
+            self._take_copied(appender, self._copied)
+        if self._torn:
+            data = b"\n" + data
+        appender.write(data)
+        self._torn = False
+        self._took(data)
+        if self._copied is None:
+            self._plain = appender
+
+    def _took(self, data: bytes) -> None:
+        """Count what was written; hashing many short lines one by one would cost as much as writing them."""
+        self._size += len(data)
+        self._unhashed.append(data)
+        self._waiting += len(data)
+        if self._waiting >= _BATCH:
+            self._digest()
+
+    def _digest(self) -> Any:
+        """The hash of all that was counted."""
+        self._hash.update(b"".join(self._unhashed))
+        self._unhashed.clear()
+        self._waiting = 0
+        return self._hash
 
     def belongs_to(self, shelf: Shelf) -> bool:
         """Whether it was made for this one, and not for an earlier retry of the task."""
@@ -92,6 +120,7 @@ class Growing:
                 else:
                     number, name = tempfile.mkstemp(prefix="molexp-log-")
                     self._shared, self._copied = Path(name), os.fdopen(number, "rb")
+                    self._plain = None
             return self._shared
 
     def text(self) -> str:
@@ -121,10 +150,10 @@ class Growing:
                 self.flush()
                 self._count()
             self._appender.close()
-            self._appender = None
+            self._appender = self._plain = None
             if self._record is not None:
                 self._record["size"] = self._size
-                self._record["content_hash"] = f"sha256:{self._hash.hexdigest()}"
+                self._record["content_hash"] = f"sha256:{self._digest().hexdigest()}"
                 self._shelf.attempt.completed(self._record)
             if self._slot.growing is self:
                 self._slot.growing = None
@@ -144,6 +173,7 @@ class Growing:
 
     def _take_copied(self, appender: Appender, copied: IO[bytes]) -> None:
         """Append what others wrote to the copy since the last time."""
+        self._digest()
         while chunk := copied.read(1 << 20):
             appender.write(chunk)
             self._hash.update(chunk)
@@ -151,6 +181,7 @@ class Growing:
 
     def _count(self) -> None:
         """Count what is in the file: others appended to it, or a write failed halfway."""
+        self._digest()
         self._hash, self._size = sha256(), 0
         with self._shelf.attempt.store.open_read(self._slot.key) as file:
             while chunk := file.read(1 << 20):

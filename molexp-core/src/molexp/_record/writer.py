@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from molexp._record import keys
 from molexp._record.events import EventLog
 from molexp._record.fold import Contents
+from molexp._values.here import HERE
 from molexp._values.status import RunStatus
 from molexp.errors import ContextClosedError, MolexpError, RunCancelledError
 
@@ -71,7 +71,7 @@ class Writer:
         self.lock: threading.RLock = threading.RLock()
         self.status: RunStatus = RunStatus.RUNNING
         self.suffix: str = ""  # what tells this writer's payloads from others' of the same name
-        self._pid = os.getpid()
+        self._pid = HERE.pid
         self._log = log
         self._handles: list[Handle] = []
         self._payload_keys: list[str] = []
@@ -83,7 +83,7 @@ class Writer:
     @property
     def inert(self) -> bool:
         """Whether this is a forked child of the process that owns it."""
-        return os.getpid() != self._pid
+        return HERE.pid != self._pid
 
     def check(self) -> None:
         """Raise unless something can be recorded now.
@@ -93,9 +93,9 @@ class Writer:
             RunSupersededError: somebody else ended it.
             RunCancelledError: it was asked to stop.
         """
-        if not self._halted and os.getpid() == self._pid:
+        if not self._halted and HERE.pid == self._pid:
             return
-        if os.getpid() != self._pid:
+        if HERE.pid != self._pid:
             raise ContextClosedError(
                 self.path, why=f"its context belongs to process {self._pid}, which forked this one"
             )

@@ -29,8 +29,12 @@ _second = _Second()
 
 def utc_now() -> str:
     """Return the current time as ``2026-11-23T08:30:21.482913Z``."""
-    second, rest = divmod(time.time_ns(), 1_000_000_000)
-    return f"{_second.text(second)}{rest // 1000:06d}Z"
+    micros = time.time_ns() // 1000
+    second = micros // 1_000_000
+    known, text = _second.pair
+    if known != second:
+        text = _second.text(second)
+    return f"{text}{micros % 1_000_000:06d}Z"
 
 
 def parse_time(text: str) -> datetime:

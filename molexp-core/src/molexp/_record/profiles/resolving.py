@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from molexp._record.profiles.overriding import override
 from molexp._record.profiles.profiles import Profiles
@@ -18,7 +18,8 @@ from molexp.errors import ProfileError
 FILES = ("molcfg.yaml", "molcfg.yml", "molcfg.toml", "molcfg.json")
 """The names that a profile file has where nobody gave its path."""
 
-_used: ContextVar[Profiles | None] = ContextVar("molexp_profiles")  # no value: each run looks for a file itself
+_used: ContextVar[Profiles | Literal["unsaid"] | None] = ContextVar("molexp_profiles", default="unsaid")
+"""Unsaid: each run looks for a file itself."""
 
 
 def find_profiles(
@@ -75,9 +76,8 @@ def resolve_profile(profile: str | None, overrides: Mapping[str, Any] | None) ->
             not there.
         SerializationError: JSON cannot carry an override's value.
     """
-    try:
-        profiles = _used.get()
-    except LookupError:
+    profiles = _used.get()
+    if profiles == "unsaid":
         if profile is None and not overrides:
             return {}
         profiles = find_profiles(getattr(sys.modules.get("__main__"), "__file__", None))
