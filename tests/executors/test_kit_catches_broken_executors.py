@@ -37,7 +37,7 @@ CAUGHT_BY = {
 def failures(tmp_path_factory) -> dict[str, set[str]]:
     """Which tests of each class failed, in one run of pytest on all broken executors."""
     report = tmp_path_factory.mktemp("kit") / "report.xml"
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=no", "-W", "ignore"]
+    command = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", "--tb=no", "-W", "ignore"]
     done = subprocess.run(
         [*command, f"--junitxml={report}", "tests/executors/broken_executors.py"],
         cwd=ROOT,

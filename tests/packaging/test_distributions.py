@@ -230,7 +230,7 @@ def test_the_command_line_needs_no_storage_plugin_to_say_which_one_is_missing(di
 
 @pytest.mark.soak
 def test_the_oldest_versions_that_we_admit_will_do(dist, tmp_path):
-    tools = [f"{tool}=={version(tool)}" for tool in ("hypothesis", "numpy", "pandas", "pytest")]
+    tools = [f"{tool}=={version(tool)}" for tool in ("hypothesis", "numpy", "pandas", "pytest", "pytest-xdist")]
     needed = [*pyproject("molexp-core")["project"]["dependencies"], *pyproject("molexp-cli")["project"]["dependencies"]]
     bounds = [bound for bound in map(Requirement, needed) if bound.name not in DISTRIBUTIONS]
     oldest = [f"{bound.name}=={min(Version(clause.version) for clause in bound.specifier)}" for bound in bounds]
