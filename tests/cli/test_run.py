@@ -342,3 +342,25 @@ def test_execute_runs_one_run_that_exists(here, sweep):
     unsaid = program(here, "execute", "-w", "lab", run.path)
     assert unsaid.code == 2
     assert "--script" in unsaid.err
+
+
+def test_several_that_a_launcher_starts_share_the_sweep(here, sweep):
+    """`srun -n 2 molexp run sweep.py`: each takes the runs that nobody has taken."""
+    ranks = [
+        spawn(
+            here,
+            "run",
+            "sweep.py",
+            env={"SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0", "SLURM_PROCID": rank, "SLURM_NTASKS": "2"},
+            stdout=-1,
+            stderr=-1,
+        )
+        for rank in "01"
+    ]
+    for process in ranks:
+        process.communicate(timeout=60)
+
+    assert sorted(executed(here)) == ["1", "1", "2", "2", "3", "3"]
+    assert program(here, "run", "sweep.py").code == 0
+    runs = me.Workspace.load(here / "lab").project("p").experiment("e").runs
+    assert [len(run.execution_history) for run in runs] == [1] * 6

@@ -183,6 +183,10 @@ class Process:
             self._ranked = self._rank is not None
         return self._rank
 
+    def stand_alone(self) -> None:
+        """Be no rank, whatever launched this process: it takes runs that nobody else has taken, and shares none."""
+        self._rank, self._ranked = None, False
+
     def count(self, *what: str) -> int:
         """How often this process was told so before."""
         with self._lock:

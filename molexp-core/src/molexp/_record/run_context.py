@@ -189,12 +189,7 @@ class RunContext(Context):
 
         if isinstance(self._attempt, Attempt):
             return self._attempt
-        raise RunError(
-            f"Rank {self.rank} cannot execute a workflow under {self.run.path!r}: rank 0 does. Start a script that executes "
-            "workflows once, without torchrun, srun or mpirun, and let the task that needs them start a program with "
-            "ctx.shell.",
-            run=self.run.path,
-        )
+        raise not_for_ranks(self.run, self.rank)
 
     @property
     def shelf(self) -> Shelf:
@@ -263,3 +258,12 @@ def judge(error: BaseException, run: str) -> tuple[RunStatus, str]:
     if isinstance(error, GeneratorExit) or type(error).__name__ == "CancelledError":
         return RunStatus.CANCELLED, type(error).__name__
     return RunStatus.FAILED, f"{type(error).__name__}: {message_of(error)}"[:1024]
+
+
+def not_for_ranks(run: Run, rank: int) -> RunError:
+    """The error for a workflow that is executed by another rank than 0."""
+    return RunError(
+        f"Rank {rank} cannot execute a workflow under {run.path!r}: rank 0 does. Start a script that executes workflows "
+        "once, without torchrun, srun or mpirun, and let the task that needs them start a program with ctx.shell.",
+        run=run.path,
+    )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from molexp._record.process import this_process
 from molexp._record.profiles import find_profiles, use_profiles
 from molexp._values.status import RunStatus
 from molexp._workflow import bindings
@@ -158,6 +159,7 @@ class Drive:
         overrides: Mapping[str, Any] | None = None,
         resume: bool = False,
     ) -> None:
+        this_process().stand_alone()  # several of them, as srun starts them, share a sweep run by run
         file = script.path if isinstance(script, Script) else Path(script)
         self._profiles = find_profiles(script=file, config=Path(config) if config is not None else None)
         with use_profiles(self._profiles):
@@ -391,6 +393,7 @@ def execute_one(script: str | os.PathLike[str], run: Run, *, resume: bool = Fals
         RunBusyError: an attempt at the run is alive.
         RunFinishedError: it succeeded already.
     """
+    this_process().stand_alone()
     load_script(script)
     return _execute_bound(run, resume)
 

@@ -10,7 +10,7 @@ from molexp._record import current
 from molexp._record.attempts import read_attempts
 from molexp._record.context import describe_error
 from molexp._record.process import Terminated
-from molexp._record.run_context import RunContext, judge
+from molexp._record.run_context import RunContext, judge, not_for_ranks
 from molexp._values.status import RunStatus
 from molexp._workflow import bindings
 from molexp._workflow.execution import Execution, Listener
@@ -53,6 +53,8 @@ async def execute_under_run(
         else:
             run.fails(result.reason, _error(run, result), part=workflow.name, status=result.status)
         return result
+    if (rank := run.home.process.rank) is not None and rank.index > 0:
+        raise not_for_ranks(run, rank.index)  # before it joins
     context = run.start(if_succeeded=if_succeeded)
     token = current.enter(context.coordinator)
     try:
