@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from molexp.errors import AssetExistsError, ConflictError, MolexpError, RunBusyError, TaskEndedError, TaskFailedError
+from molexp.errors import (
+    AssetExistsError,
+    ConflictError,
+    MolexpError,
+    RunBusyError,
+    RunFinishedError,
+    TaskEndedError,
+    TaskFailedError,
+)
 from molexp.workflow import TaskContext, WorkflowBuilder
 
 
@@ -381,3 +389,14 @@ def test_a_name_in_vain_changes_nothing(exp, run):
     assert run.status == "pending"
     with pytest.raises(ConflictError):
         exp.Run({"b": 2}, id="one")
+
+
+def test_a_run_that_succeeded_is_refused_where_that_is_wanted(exp):
+    wf = WorkflowBuilder("once")
+    wf.task(name="one")(lambda ctx: 1)
+    run = exp.Run(id="once")
+    wf.build().execute_sync(run=run, if_succeeded="error")
+
+    with pytest.raises(RunFinishedError):
+        wf.build().execute_sync(run=run, if_succeeded="error")
+    assert len(run.execution_history) == 1

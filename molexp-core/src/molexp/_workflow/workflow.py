@@ -20,7 +20,7 @@ from molexp._values.canonical import canonical_hash
 from molexp._workflow import bindings
 from molexp._workflow.execution import Execution, Listener
 from molexp._workflow.executors import Executors
-from molexp._workflow.results import WorkflowResult
+from molexp._workflow.results import TaskOutcome, WorkflowResult
 from molexp._workflow.signals import woken_by_signals
 from molexp._workflow.source import code_of
 from molexp._workflow.tasks import TaskSpec
@@ -79,8 +79,8 @@ class Workflow:
         config: Mapping[str, Any] | None = None,
         resume: bool = False,
         check: bool = False,
-        executors: Executors | None = None,
-        listener: Listener | None = None,
+        if_succeeded: Literal["rerun", "error"] = "rerun",
+        listener: Callable[[str, TaskOutcome | None], None] | None = None,
     ) -> WorkflowResult:
         """Execute it, in memory or under a run.
 
@@ -91,7 +91,7 @@ class Workflow:
             resume: under a run, execute only what did not succeed in an earlier attempt, or changed since; the rest is
                 reused.
             check: raise if it does not succeed.
-            executors: executors to use rather than new ones; they are not closed.
+            if_succeeded: ``"error"`` refuses to repeat a run that succeeded.
             listener: told each task's name when it starts, and again with its outcome.
 
         Returns:
@@ -99,12 +99,12 @@ class Workflow:
 
         Raises:
             RunBusyError: an attempt at the run is alive.
+            RunFinishedError: it succeeded, and ``if_succeeded="error"``.
             PluginMissingError: a task names an executor that does not exist.
             TaskFailedError: with `check`, a task failed.
             TypeError: `params` or `config` beside a run, or no mapping; or `resume` without a run.
         """
-        own = executors is None
-        executors = _executors_of(run) if executors is None else executors
+        executors = _executors_of(run)
         executors.check({spec.executor for spec in self.tasks.values()})
         try:
             if run is None:
@@ -116,10 +116,9 @@ class Workflow:
             else:
                 if params is not None or config is not None:
                     raise TypeError("A run has its own parameters and configuration; give either a run or those.")
-                result = await execute_under_run(self, run, resume, executors, listener)
+                result = await execute_under_run(self, run, resume, executors, listener, if_succeeded=if_succeeded)
         finally:
-            if own:
-                await executors.close()
+            await executors.close()
         return result.raise_for_status() if check else result
 
     async def _in_memory(
@@ -139,8 +138,8 @@ class Workflow:
         config: Mapping[str, Any] | None = None,
         resume: bool = False,
         check: bool = False,
-        executors: Executors | None = None,
-        listener: Listener | None = None,
+        if_succeeded: Literal["rerun", "error"] = "rerun",
+        listener: Callable[[str, TaskOutcome | None], None] | None = None,
     ) -> WorkflowResult:
         """As `execute`, and wait for it; anywhere, also where an event loop is running already, as in Jupyter.
 
@@ -152,7 +151,7 @@ class Workflow:
             config=config,
             resume=resume,
             check=check,
-            executors=executors,
+            if_succeeded=if_succeeded,
             listener=listener,
         )
         try:
