@@ -37,6 +37,7 @@ from molexp.errors import (
 
 if TYPE_CHECKING:
     from molexp._record.process import Process
+    from molexp._record.ranks import Rank
     from molexp.contracts import Store
 
 
@@ -57,14 +58,15 @@ class Attempt(Writer):
         self._claim = claim
         self._beats = 0
         self._unended: tuple[RunStatus, str, Mapping[str, Any] | None] | None = None  # an end that could not be written
-        self.began = 0.0
+        self.began: float = 0.0
         self.unseen: bool = False  # whether it was claimed within a moment of the run's creation, under a made-up id
         self._claimed_at = time.monotonic()
         self.shared: bool = False  # whether processes that this one does not know may contribute
         self._contributors: dict[str, int] = {}  # files of other writers, as far as they were folded
-        self.rank = process.rank
+        self.rank: Rank | None = process.rank
         if self.rank is not None:
-            self.shared, self.suffix, self.began = True, self.rank.suffix, time.monotonic()
+            self.shared, self.began = True, time.monotonic()
+            self.suffix: str = self.rank.suffix
         process.heart.add(self)
 
     @property
@@ -185,7 +187,7 @@ class Attempt(Writer):
             raise
         except BaseException:  # a full disk, a lost network, Ctrl-C: the next beat, or whoever asks, tries again
             self._unended = (status, reason, error)
-            self.closed = False
+            self._set_closed(False)
             self.process.heart.add(self)
             raise
         self._unended = None
@@ -196,7 +198,8 @@ class Attempt(Writer):
         """Take the claim back, before anything else was done: there is no run that it could be an attempt at."""
         self.process.heart.remove(self)
         with self.lock:
-            self._halted = self.closed = True
+            self._halted = True
+            self._set_closed(True)
             self._log.close()
         executions = f"{self.folder}/executions"
         for entry in [*self.store.list(f"{executions}/{self.number}.s")]:  # the process's provenance, say
@@ -236,8 +239,7 @@ class Attempt(Writer):
                 events["size"] = folded.get(f"{self.number}.jsonl")  # they are themselves an asset
             if self._contributors:
                 settle_sizes(self.store, self.contents)
-            self.closed = True
-            self.status = status
+            self._set_closed(True, status)
         theirs = self.contents.assets if self._contributors else ()  # what other writers made is among them
         payloads = [*dict.fromkeys([*self._payload_keys, *theirs])]
         if self.store.durability == "end":  # bytes before the end that names them; of events it repeats what counts

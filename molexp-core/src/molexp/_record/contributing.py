@@ -50,7 +50,7 @@ class Contribution(Writer):
             log.write(line)
         super().__init__(store, path, number, Contents(), log)
         self.suffix: str = self.token[:_SHORT]
-        self.everybody = Everybody(self)
+        self.everybody: Everybody = Everybody(self)
 
     def completed(self, record: Mapping[str, Any]) -> None:
         """The record of a payload that grew is final: whoever coordinates learns it from the events."""
@@ -77,7 +77,7 @@ class Contribution(Writer):
         self._close_handles()
         with self.lock:
             self._log.close()
-            self.closed = True
+            self._set_closed(True)
 
 
 class Everybody(Mapping[str, Mapping[str, Any]]):

@@ -84,7 +84,7 @@ class Joined(Contribution):
     def __init__(self, home: Home, rank: Rank, path: str, number: int, claim: Mapping[str, Any]) -> None:
         process = home.process
         super().__init__(home.store, process, path, number, of_rank=rank.index)
-        self.suffix = rank.suffix
+        self.suffix: str = rank.suffix
         self.known: Mapping[str, Mapping[str, Any]] = Ours(self)
         """The asset records of the attempt: all ranks', and first this one's."""
         self.process = process
@@ -185,7 +185,7 @@ class Joined(Contribution):
                 said = {"type": "rank", "rank": self.rank.index, "at": utc_now()}
                 self._log.write({**said, "status": str(status), "reason": reason, "error": error})
             written = self._log.close()
-            self.closed, self.status = True, status
+            self._set_closed(True, status)
         if self._ended is not None and self._stop is None and not self._folded(self._ended, written):
             why = f"rank 0 ended attempt {self.number} as {self._ended.get('status')} before rank {self.rank.index} was done"
             raise ContextClosedError(self.path, why=f"{why}: what that recorded last is kept, as late")

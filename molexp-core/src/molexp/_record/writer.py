@@ -161,6 +161,11 @@ class Writer:
         if self._halt(why) and self.on_cancel is not None:
             self.on_cancel()
 
+    def _set_closed(self, closed: bool, status: RunStatus | None = None) -> None:
+        """Nothing is recorded any more, or the end could not be written and is tried again."""
+        self.closed = closed
+        self.status = status or self.status
+
     def _close_handles(self) -> None:
         """Close what is open, without the lock: another thread may be writing, and need it."""
         while self._handles:

@@ -79,7 +79,7 @@ class ReadOnlyError(StorePermissionError):
         super().__init__(key, url=url)
         self.action = "write"
         why = detail or "it was opened with read_only=True"
-        self.args = (f"Cannot write to {url or 'the workspace'}: {why}. Nothing was changed.",)
+        self.args: tuple[Any, ...] = (f"Cannot write to {url or 'the workspace'}: {why}. Nothing was changed.",)
 
 
 class CredentialsError(StoreError):

@@ -102,7 +102,7 @@ class Index:
         if workspace and not url.startswith("memory:") and (folder := cache_folder()):
             place = sha256(url.encode()).hexdigest()[:16]
             self._path = os.path.join(folder, platform.node() or "host", f"{workspace}-{place}.sqlite3")
-        self.lock = threading.RLock()
+        self.lock: threading.RLock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._discarded = False
         _ALIVE.add(self)
