@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from molexp.errors._base import MolexpError, NotFoundError
 
 
