@@ -337,8 +337,10 @@ def test_execute_runs_one_run_that_exists(here, sweep):
     assert done.code == 0, done.err
     assert run.status == "succeeded"
     again = program(here, "execute", "-w", "lab", run.path, "-s", "sweep.py")
-    assert again.code != 0
-    assert "finished" in again.err
+    assert again.code == 4
+    assert "--rerun" in again.err
+    assert program(here, "execute", "-w", "lab", run.path, "-s", "sweep.py", "--rerun").code == 0
+    assert len(run.execution_history) == 2
     unsaid = program(here, "execute", "-w", "lab", run.path)
     assert unsaid.code == 2
     assert "--script" in unsaid.err

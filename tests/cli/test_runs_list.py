@@ -152,5 +152,5 @@ def test_profiles_and_configurations_are_shown_where_there_are_any(in_lab, molex
     assert "CONFIG" not in molexp("runs", "list").lines()[0]
     exp.Run(id="other", overrides={"optimizer.lr": 0.1})
     head, *lines = molexp("runs", "list").lines()
-    assert head.split() == ["RUN", "STATUS", "CREATED", "PARAMETERS", "CONFIG", "RESULTS", "TAGS"]
+    assert head.split() == ["RUN", "STATUS", "CREATED", "PARAMETERS", "CONFIG", "RESULTS"]
     assert 'optimizer={"lr":0.1}' in lines[1]

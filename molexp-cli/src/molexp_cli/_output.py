@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import typer
@@ -76,6 +77,23 @@ def write_bytes(data: bytes, *, now: bool = False) -> None:
             sys.stdout.buffer.flush()
 
     _guarded(put)
+
+
+@contextmanager
+def prints_aside(wanted: bool) -> Iterator[None]:
+    """Whatever is printed meanwhile, by child processes too, goes to standard error: the answer comes afterwards."""
+    if not wanted:
+        yield
+        return
+    sys.stdout.flush()
+    ours = os.dup(sys.stdout.fileno())
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(ours, sys.stdout.fileno())
+        os.close(ours)
 
 
 def flush() -> None:

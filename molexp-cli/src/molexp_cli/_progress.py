@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from molexp_cli._output import printable, say
+from molexp_cli._words import settings
 
 if TYPE_CHECKING:
     from molexp.scripts import Event
@@ -44,15 +45,16 @@ def _tell(event: Event) -> None:
 
 
 def _line(event: Event) -> str:
-    after = f": {printable(event.reason)}" if event.reason else ""
+    after = f": {printable(event.reason.partition(chr(10))[0])}" if event.reason else ""
+    path = f"{event.path} ({settings(event.parameters)})" if event.parameters else event.path
     match event.what:
         case "started":
-            return f"{event.path} started ({event.reason})" if event.reason else f"{event.path} started"
+            return f"{path} started ({event.reason})" if event.reason else f"{path} started"
         case "ended":
             took = f" in {_duration(event.seconds)}" if event.seconds else ""
-            return f"{event.path} {event.status}{took}{after}"
+            return f"{path} {event.status}{took}{after}"
         case "task" if event.status in ("failed", "skipped", "cancelled") or (event.status and event.reason):
-            return f"{event.path} task {event.task} {event.status}{after}"
+            return f"{path} task {event.task} {event.status}{after}"
         case "held":
             return f"{event.path} not begun{after}"
     return ""
@@ -73,17 +75,23 @@ class _Live:
         self._drawn = drawn
         self._bars: dict[str, Any] = {}
         self._now: dict[str, list[str]] = {}
+        self._all: Any = None
 
     def tell(self, event: Event) -> None:
         """Show an event."""
-        if event.what == "started":
+        if event.what == "experiment":
+            self._all = self._drawn.add_task(event.path, total=event.runs, now="runs")
+        elif event.what == "started":
             self._now[event.path] = []
-            self._bars[event.path] = self._drawn.add_task(event.path, total=event.tasks, now="")
+            name = settings(event.parameters) or event.path.rpartition("/")[2]
+            self._bars[event.path] = self._drawn.add_task(f"  {name[:40]}", total=event.tasks, now="")
         elif event.what == "task" and event.path in self._bars:
             self._task(event)
         elif event.what in ("ended", "held"):
             if (bar := self._bars.pop(event.path, None)) is not None:
                 self._drawn.remove_task(bar)
+            if self._all is not None and event.what == "ended":
+                self._drawn.update(self._all, advance=1)
             self._drawn.console.print(_line(event), markup=False)
 
     def _task(self, event: Event) -> None:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import attrs
 import typer
 
-from molexp_cli._failing import FAILED, INTERRUPTED
+from molexp_cli._failing import FAILED, INTERRUPTED, REFUSED
 from molexp_cli._options import JsonOption, RunArgument, WorkspaceOption, located
-from molexp_cli._output import headline, pairs, say, table, write
+from molexp_cli._output import headline, prints_aside, say, table, write
 from molexp_cli._progress import progress
 from molexp_cli._words import settings
 
@@ -43,7 +43,19 @@ Examples:
 """
 
 ResumeOption = Annotated[
-    bool, typer.Option("--resume", help="Of a run that did not succeed, execute only the tasks that need it.")
+    bool, typer.Option("--resume", help="Of a run that is executed again, execute only the tasks that need it.")
+]
+RerunOption = Annotated[
+    bool,
+    typer.Option(
+        "--rerun", help="Execute what succeeded, too; with --resume, only those of its tasks whose code has changed."
+    ),
+]
+CaptureOption = Annotated[
+    bool,
+    typer.Option(
+        "--capture", help="Record what runs print as their logs stdout and stderr; with -j, needs --executor process."
+    ),
 ]
 
 
@@ -58,14 +70,23 @@ def run(
     script: Annotated[Path, typer.Argument(metavar="SCRIPT", show_default=False, help="A Python file.")],
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, metavar="N", help="How many runs at a time.")] = 1,
     executor: Annotated[
-        str,
+        str | None,
         typer.Option(
-            "--executor", metavar="NAME", help="Where whole runs are executed: inline, process, or a plugin's."
+            "--executor",
+            metavar="NAME",
+            help="Where whole runs are executed: inline, process, or a plugin's; else the profile's 'executor' says.",
         ),
-    ] = "inline",
+    ] = None,
     resume: ResumeOption = False,
+    rerun: RerunOption = False,
+    capture: CaptureOption = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", "-n", help="Only say what would be done with which run, and why.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            "-n",
+            help="Only say what would be done with which run, and why. (The script is imported all the same.)",
+        ),
     ] = False,
     config: Annotated[
         Path | None,
@@ -93,12 +114,16 @@ def run(
     from molexp.scripts import Drive, parse_override
 
     overrides = dict(parse_override(text) for text in override or ())
-    drive = Drive(script, config=config, profile=profile, overrides=overrides, resume=resume)
+    with prints_aside(as_json):  # what the script and its tasks print is not the answer
+        drive = Drive(
+            script, config=config, profile=profile, overrides=overrides, resume=resume, rerun=rerun, capture=capture
+        )
+        planned = drive.plan() if dry_run else []
     if dry_run:
-        _show_plan(drive.plan(), as_json)
+        _show_plan(planned, as_json)
         return
     try:
-        with progress() as observer:
+        with prints_aside(as_json), progress() as observer:
             summary = drive.execute(jobs=jobs, executor=executor, observer=observer)
     except KeyboardInterrupt:
         _show_summary(drive.summary, as_json)
@@ -127,12 +152,15 @@ def execute(
         ),
     ] = None,
     resume: ResumeOption = False,
+    rerun: RerunOption = False,
+    capture: CaptureOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Execute one run that exists, in this process: what a scheduler's job calls.
 
-    It is an error if the run succeeded before, or is being executed.
+    It is an error if the run succeeded before, unless --rerun is given, or is being executed.
     """
+    import molexp
     from molexp.scripts import execute_one
 
     found = located(ctx, workspace).run(run)
@@ -143,7 +171,10 @@ def execute(
         )
     say(f"run {found.path}")
     try:
-        result = execute_one(source, found, resume=resume)
+        result = execute_one(source, found, resume=resume, if_succeeded="rerun" if rerun else "error", capture=capture)
+    except molexp.RunFinishedError as error:
+        say(f"{error.run} succeeded before; --rerun executes it again")
+        raise typer.Exit(REFUSED) from None
     except KeyboardInterrupt:
         say("cancelled")
         raise typer.Exit(INTERRUPTED) from None
@@ -180,10 +211,21 @@ def _show_summary(summary: Summary, as_json: bool) -> None:
 
         write(molexp.to_json(attrs.asdict(summary)))
         return
-    words = [*summary.ended.values(), *(["skipped"] * len(summary.skipped)), *(["left"] * len(summary.left))]
+    words = [
+        *summary.ended.values(),
+        *(["skipped"] * len(summary.skipped)),
+        *(["left"] * len(summary.left)),
+        *(["not begun"] * len(summary.waiting)),
+    ]
     counted = {word: words.count(word) for word in dict.fromkeys(words)}
     headline(", ".join(f"{number} {word}" for word, number in counted.items()) or "nothing to run")
-    trouble = [(path, f"{status}: {summary.reasons.get(path, '')}") for path, status in summary.ended.items()]
-    pairs([(path, text) for path, text in trouble if not text.startswith("succeeded")], indent=2)
-    pairs([(path, who) for path, who in summary.left.items()], indent=2)
-    pairs([(path, f"not begun: {why}") for path, why in summary.held.items()], indent=2)
+    for path, status in summary.ended.items():
+        if status != "succeeded":
+            reason = summary.reasons.get(path, "").partition("\n")[0]
+            write(f"  {path}  {status}{': ' + reason if reason else ''}")
+    for path, who in summary.left.items():
+        write(f"  {path}  {who}")
+    for path, why in summary.held.items():
+        write(f"  {path}  not begun: {why}")
+    if any(status == "failed" for status in summary.ended.values()):
+        say("see the traceback's location with: molexp show RUN")

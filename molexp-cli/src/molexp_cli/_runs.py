@@ -35,7 +35,7 @@ _COLUMNS: list[tuple[str, Callable[[molexp.RunRow], str]]] = [
     ("RESULTS", lambda row: _words.settings(row.results)),
     ("TAGS", lambda row: " ".join(row.tags)),
 ]
-_SELDOM = ("PROFILE", "CONFIG")  # columns that are shown where a run has something in them
+_SELDOM = ("PROFILE", "CONFIG", "TAGS")  # columns that are shown where a run has something in them
 
 
 def group() -> typer.Typer:

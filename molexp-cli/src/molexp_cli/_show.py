@@ -43,6 +43,7 @@ def show(ctx: typer.Context, run: RunArgument, as_json: JsonOption = False, work
             headline(title)
             pairs([(str(name), _words.value(value)) for name, value in found[values].items()], indent=2)
     _attempts(found["execution_history"])
+    _tasks(found["tasks"])
     _files(found["assets"])
     _notes(found.get("notes") or ())
 
@@ -65,7 +66,33 @@ def _head(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "tags", " ".join(found["tags"])
     if found.get("archived"):
         yield "archived", "yes"
+    yield from _origin(found.get("origin") or {})
     yield "workspace", str(found["workspace"])
+
+
+def _origin(origin: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    git = origin.get("git")
+    if isinstance(git, dict) and git.get("commit"):
+        yield "git", f"{git['commit'][:12]}{' with changes' if git.get('dirty') else ''}"
+    if origin.get("python"):
+        yield "python", f"{origin['python']} on {origin.get('platform')}"
+
+
+def _tasks(tasks: Mapping[str, Mapping[str, Any]]) -> None:
+    if tasks:
+        write("")
+        headline("tasks")
+        rows = [
+            (
+                name,
+                "reused" if one.get("reused") else str(one.get("status")),
+                f"{one['seconds']:.3g}" if isinstance(one.get("seconds"), int | float) else "",
+                str(one.get("retries") or ""),
+                str(one.get("reason") or one.get("why") or one.get("not_restorable") or "").partition("\n")[0],
+            )
+            for name, one in tasks.items()
+        ]
+        table(("TASK", "STATUS", "SECONDS", "RETRIES", "REASON"), rows)
 
 
 def _attempts(history: list[Mapping[str, Any]]) -> None:

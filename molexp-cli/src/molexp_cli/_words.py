@@ -16,8 +16,13 @@ def value(found: Any) -> str:
 
 
 def settings(found: Mapping[str, Any]) -> str:
-    """Values by name on one line."""
-    return " ".join(f"{name}={value(one)}" for name, one in found.items())
+    """Values by name on one line; numbers to six digits."""
+    return " ".join(f"{name}={short(one)}" for name, one in found.items())
+
+
+def short(found: Any) -> str:
+    """A value on one line, numbers to six digits."""
+    return f"{found:.6g}" if isinstance(found, float) else value(found)
 
 
 def moment(text: Any) -> str:

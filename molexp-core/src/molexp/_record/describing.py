@@ -19,7 +19,8 @@ def describe_run(run: Run) -> dict[str, Any]:
     """All that is known of a run now, from one reading.
 
     It is what `Run.to_dict` says, with ``path``, ``workspace`` (its URL), ``assets`` (each with its ``location``, a
-    local path or a URL) and ``error``: None, or what ended the newest attempt, with the ``traceback``'s location.
+    local path or a URL), ``tasks`` (the newest record of each), ``origin`` (the provenance's document) and ``error``: None,
+    or what ended the newest attempt, with the ``traceback``'s location.
 
     Raises:
         NotFoundError: there is no such run, or it was deleted.
@@ -35,6 +36,8 @@ def describe_run(run: Run) -> dict[str, Any]:
         "path": run.path,
         "workspace": store.url,
         **document,
+        "origin": run.provenance,
+        "tasks": state.tasks(),
         "error": _error(state, assets, store),
         "assets": [{**describe_asset(asset), "location": store.locate(asset.key)} for asset in assets],
     }

@@ -135,6 +135,19 @@ class Run:
         return self._state().history
 
     @property
+    def tasks(self) -> Mapping[str, Mapping[str, Any]]:
+        """The newest record of each task of its workflows: status, seconds, retries, why, output."""
+        return self._state().tasks()
+
+    @property
+    def provenance(self) -> Mapping[str, Any] | None:
+        """How the process of its newest attempt came to be: git commit, python, packages; None if nothing is known."""
+        from molexp._record.definitions import read_document
+
+        known = self._state().to_document().get("provenance")
+        return read_document(self.home, f"{keys.PROVENANCE}/{known}.json") if isinstance(known, str) else None
+
+    @property
     def tags(self) -> frozenset[str]:
         """Its tags."""
         return frozenset(self._state().edits.tags)

@@ -43,6 +43,7 @@ async def execute_under_run(
     listener: Listener | None,
     *,
     if_succeeded: Literal["rerun", "error"] = "rerun",
+    capture: bool = False,
 ) -> WorkflowResult:
     """Execute a workflow under a run, at which an attempt is started, or in an attempt that is open."""
     if isinstance(run, RunContext):
@@ -55,7 +56,7 @@ async def execute_under_run(
         return result
     if (rank := run.home.process.rank) is not None and rank.index > 0:
         raise not_for_ranks(run, rank.index)  # before it joins
-    context = run.start(if_succeeded=if_succeeded)
+    context = run.start(if_succeeded=if_succeeded, capture=capture)
     token = current.enter(context.coordinator)
     try:
         execution = _prepare(workflow, context, resume, executors, listener)

@@ -1,0 +1,118 @@
+"""What is planned, told and counted while a script is driven."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from molexp._values.status import RunStatus
+
+if TYPE_CHECKING:
+    from molexp._record.experiment import Experiment
+    from molexp._record.run import Run
+
+SKIP = "skip"
+START = "start"
+RESUME = "resume"
+LEAVE = "leave"
+
+
+@attrs.frozen(kw_only=True)
+class PlannedRun:
+    """One run that a script asks for.
+
+    Attributes:
+        experiment: its experiment.
+        id: its derived id.
+        parameters: the point of the experiment's space.
+        replica: the replica's index.
+        action: ``start`` it, ``resume`` it, ``skip`` it because it succeeded, or ``leave`` it to who executes it.
+        why: what the action follows from, for people.
+        profile: name of the profile.
+        overrides: values over the profile's.
+    """
+
+    experiment: Experiment
+    id: str
+    parameters: Mapping[str, Any]
+    replica: int
+    action: str
+    why: str
+    profile: str | None = None
+    overrides: Mapping[str, Any] = attrs.field(factory=dict)
+
+    @property
+    def path(self) -> str:
+        """``project/experiment/run``."""
+        return f"{self.experiment.path}/{self.id}"
+
+    def run(self) -> Run:
+        """The run, created if need be.
+
+        Raises:
+            ProfileError: the profile file has changed since, and does not have what was asked for.
+        """
+        return self.experiment.derived_run(
+            self.parameters, replica=self.replica, profile=self.profile, overrides=self.overrides
+        )
+
+
+@attrs.frozen(kw_only=True)
+class Event:
+    """Something that happened while a script is driven.
+
+    Attributes:
+        what: ``experiment`` (it begins), ``started``, ``task`` (one started, or has an outcome), ``ended``, or ``held``
+            (an experiment is not begun).
+        path: the run's path, or the experiment's.
+        status: how the run or task ended; "" while it is going on.
+        reason: why, for people.
+        task: the task's name.
+        seconds: how long it took; 0.0 if it was not executed.
+        tasks: how many tasks the run has.
+        runs: how many runs the experiment has.
+        parameters: the run's point of the space.
+    """
+
+    what: str
+    path: str
+    status: str = ""
+    reason: str = ""
+    task: str = ""
+    seconds: float = 0.0
+    tasks: int = 0
+    runs: int = 0
+    parameters: Mapping[str, Any] = attrs.field(factory=dict)
+
+
+Observer = Callable[[Event], None]
+
+
+@attrs.define
+class Summary:
+    """What came of driving a script: paths of runs by what became of them.
+
+    Attributes:
+        ended: runs that were executed, path to status.
+        reasons: why those did not succeed that did not.
+        skipped: runs that had succeeded before.
+        left: runs that somebody else executes, and who.
+        held: experiments that were not begun, and why.
+        waiting: runs that were to be executed, and have not begun.
+    """
+
+    ended: dict[str, str] = attrs.field(factory=dict)
+    reasons: dict[str, str] = attrs.field(factory=dict)
+    skipped: list[str] = attrs.field(factory=list)
+    left: dict[str, str] = attrs.field(factory=dict)
+    held: dict[str, str] = attrs.field(factory=dict)
+    waiting: list[str] = attrs.field(factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether every run that was executed succeeded, and nothing was held back."""
+        return (
+            not self.held and not self.waiting and all(status == RunStatus.SUCCEEDED for status in self.ended.values())
+        )

@@ -1,0 +1,133 @@
+"""molexp run, when there is something already: reruns, changed code, captured output, and what stands in the answer."""
+
+from __future__ import annotations
+
+import json
+import signal
+
+import pytest
+
+import molexp as me
+from tests.cli.helpers import eventually, program, spawn
+from tests.cli.test_run import SLOW, SWEEP, executed, write
+
+
+@pytest.fixture
+def sweep(here):
+    return write(here)
+
+
+def actions(here, *options):
+    return {(run["action"], run["why"]) for run in program(here, "run", "sweep.py", "-n", "--json", *options).json()}
+
+
+def test_a_workflow_that_changed_since_is_said_and_can_be_run_again(here, sweep):
+    assert program(here, "run", "sweep.py").code == 0
+    assert actions(here) == {("skip", "succeeded")}
+    write(here, SWEEP.replace("ctx.inputs + ctx.config", "10 * ctx.inputs + ctx.config") + "    # a comment\n")
+    changed = ("skip", "succeeded, and the workflow has changed since")
+    assert actions(here) == {("skip", "succeeded"), changed}
+    done = program(here, "run", "sweep.py")
+    assert "succeeded before, and the workflow has changed since" in done.err
+    (here / "executed.txt").unlink()
+
+    assert ("resume", changed[1]) in actions(here, "--rerun", "--resume")
+    done = program(here, "run", "sweep.py", "--rerun", "--resume")
+    assert done.code == 0, done.err
+    assert executed(here) == [], "only the second task has changed"
+    runs = me.Workspace.load(here / "lab").project("p").experiment("e").runs
+    assert {run.results["y"] for run in runs} == {20, 40, 60}
+    assert all(len(run.execution_history) == 2 for run in runs)
+
+
+def test_rerun_executes_everything_again(here, sweep):
+    program(here, "run", "sweep.py")
+    (here / "executed.txt").unlink()
+
+    assert program(here, "run", "sweep.py", "--rerun").out == "7 succeeded\n"
+    assert len(executed(here)) == 6
+
+
+CHATTY = """
+    import molexp as me
+    from molexp.workflow import WorkflowBuilder
+    print("imported")
+    wf = WorkflowBuilder("chatty")
+    @wf.task
+    def say(ctx):
+        print("said", ctx.params["x"], flush=True)
+    ws = me.Workspace("lab")
+    wf.build().bind_to(ws.Project("p").Experiment("e", space=me.grid(x=[1, 2])))
+    me.entry(ws)
+"""
+
+
+@pytest.mark.parametrize("executor", ["inline", "process"])
+def test_what_is_printed_does_not_stand_in_a_json_answer(here, executor):
+    write(here, CHATTY, "chatty.py")
+    assert [run["action"] for run in program(here, "run", "chatty.py", "-n", "--json").json()] == ["start", "start"]
+    done = program(here, "run", "chatty.py", "--json", "--executor", executor)
+
+    assert len(done.json()["ended"]) == 2
+    assert "imported" in done.err
+    assert "said 1" in done.err
+
+
+@pytest.mark.parametrize("options", [["--executor", "inline"], ["--executor", "process", "-j", "2"]], ids=str)
+def test_what_runs_print_can_be_recorded(here, options):
+    write(here, CHATTY, "chatty.py")
+    assert program(here, "run", "chatty.py", "--capture", *options).code == 0
+    runs = me.Workspace.load(here / "lab").project("p").experiment("e").runs
+    assert sorted(run.logs["stdout"].text().splitlines()[-1] for run in runs) == ["said 1", "said 2"]
+
+
+def test_output_of_several_runs_in_one_process_cannot_be_told_apart(here, molexp):
+    write(here, CHATTY, "chatty.py")
+    done = molexp("run", "chatty.py", "--capture", "-j", "2")
+    assert done.code == 2
+    assert "process" in done.err
+
+
+def test_a_profile_says_where_runs_are_executed(here, sweep):
+    (here / "molcfg.yaml").write_text("profiles: {far: {executor: process}, odd: {executor: proces}}\n")
+    near = program(here, "run", "sweep.py", "-n", "--json").json()
+    assert program(here, "run", "sweep.py", "-p", "odd").code != 0
+    assert executed(here) == []
+
+    process = spawn(here, "run", "sweep.py", "-p", "far", stdout=-1, stderr=-1)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    runs = me.Workspace.load(here / "lab").project("p").experiment("e").runs
+    assert {run.path for run in runs} == {run["path"] for run in near if "/e/" in run["path"]}
+    assert all(run.execution_history[-1]["pid"] != process.pid for run in runs)
+
+
+def test_an_interruption_counts_what_was_cancelled_and_what_has_not_begun(here):
+    write(here, SLOW.replace('Experiment("slow")', 'Experiment("slow", replicas=3)'), "slow.py")
+    process = spawn(here, "run", "slow.py", stdout=-1, stderr=-1)
+    eventually((here / "began").exists)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+
+    assert process.returncode == 130
+    assert out.decode().splitlines()[0] == "1 cancelled, 2 not begun"
+
+
+def test_show_tells_tasks_and_origin(here, sweep):
+    (here / "broken").touch()
+    program(here, "run", "sweep.py")
+    ws = me.Workspace.load(here / "lab")
+    (failed, *_) = ws.catalog.runs(status="failed")
+    done = program(here, "-w", "lab", "show", failed.path)
+
+    assert "python" in done.out
+    lines = done.out.splitlines()
+    rows = [line.split() for line in lines[lines.index("tasks") + 1 :]]
+    assert rows[0] == ["TASK", "STATUS", "SECONDS", "RETRIES", "REASON"]
+    assert rows[1][:2] == ["double", "succeeded"]
+    assert rows[2][:2] == ["record", "failed"]
+    assert "ValueError" in " ".join(rows[2])
+    found = json.loads(program(here, "-w", "lab", "show", failed.path, "--json").out)
+    assert found["tasks"]["double"]["output"] == 4
+    assert found["origin"]["python"]
+    assert ws.run(failed.path).tasks["record"]["status"] == "failed"
