@@ -227,5 +227,3 @@ def _show_summary(summary: Summary, as_json: bool) -> None:
         write(f"  {path}  {who}")
     for path, why in summary.held.items():
         write(f"  {path}  not begun: {why}")
-    if any(status == "failed" for status in summary.ended.values()):
-        say("see the traceback's location with: molexp show RUN")
