@@ -131,3 +131,91 @@ def test_show_tells_tasks_and_origin(here, sweep):
     assert found["tasks"]["double"]["output"] == 4
     assert found["origin"]["python"]
     assert ws.run(failed.path).tasks["record"]["status"] == "failed"
+
+
+# ---------------------------------------------------------------------------------------------- what stands in the way
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+@pytest.mark.parametrize("executor", ["inline", "process"])
+def test_an_interruption_leaves_no_run_that_seems_to_go_on(here, number, executor):
+    """Every attempt has an end when the command is over, wherever it was executed; the summary says what the record says."""
+    write(here, SLOW, "slow.py")
+    process = spawn(here, "run", "slow.py", "--json", "--executor", executor, stdout=-1, stderr=-1)
+    eventually((here / "began").exists)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+
+    assert process.returncode == {signal.SIGINT: 130}.get(number, 128 + number), err
+    assert b"Traceback" not in err, err.decode()
+    assert len(list((here / "lab").rglob("*.end.json"))) == 1
+    (run,) = me.Workspace.load(here / "lab").project("p").experiment("slow").runs
+    assert run.status in ("cancelled", "interrupted")
+    assert run.results == {"began": True}
+    assert json.loads(out)["ended"] == {run.path: run.status}
+
+
+def test_a_run_that_was_deleted_is_left_out(here, sweep):
+    program(here, "run", "sweep.py")
+    ws = me.Workspace.load(here / "lab")
+    run = ws.project("p").experiment("e").runs[0]
+    run.delete()
+
+    assert ("skip", "it was deleted") in actions(here)
+    done = program(here, "run", "sweep.py")
+    assert (done.code, done.out) == (0, "7 skipped\n")
+    with pytest.raises(me.ConflictError, match=r"was deleted.*gc"):
+        ws.project("p").experiment("e").derived_run({"x": run.parameters["x"]}, replica=run.replica)
+    ws.gc(dry_run=False)
+    assert program(here, "run", "sweep.py").out == "1 succeeded, 6 skipped\n"
+
+
+def test_an_end_that_cannot_be_read_is_not_computed_again_without_a_word(here, sweep):
+    program(here, "run", "sweep.py")
+    run = me.Workspace.load(here / "lab").project("p").experiment("e").runs[0]
+    (end,) = (here / "lab").rglob(f"{run.id}/executions/1.end.json")
+    end.write_text("{")
+
+    done = program(here, "run", "sweep.py")
+    assert done.code == 1
+    assert "cannot be read" in done.out
+    assert len(executed(here)) == 6
+    assert program(here, "run", "sweep.py", "--rerun").code == 0
+
+
+def test_two_workspaces_of_one_script_are_told_apart(here):
+    write(
+        here,
+        """
+        import molexp as me
+        from molexp.workflow import WorkflowBuilder
+        wf = WorkflowBuilder("w")
+        wf.task(name="one")(lambda ctx: ctx.set_result("i", ctx.params.get("i")))
+        a = me.Workspace("a").Project("p").Experiment("e", space=me.grid(i=[1, 2]))
+        b = me.Workspace("b").Project("p").Experiment("e", space=[{"i": 1}, {"i": 1.0}])
+        for exp in (a, b):
+            wf.build().bind_to(exp)
+        me.entry(a.project.workspace, b.project.workspace)
+        """,
+        "two.py",
+    )
+    done = program(here, "run", "two.py", "--json")
+    assert done.code == 0, done.err
+    assert len(done.json()["ended"]) == 3
+    assert [len(me.Workspace.load(here / name).project("p").experiment("e").runs) for name in "ab"] == [2, 1]
+
+
+def test_who_leaves_a_run_to_somebody_else_does_not_know_that_all_is_well(here, sweep):
+    planned = program(here, "run", "sweep.py", "-n", "--json").json()[0]
+    run = me.Workspace.load(here / "lab").project("p").experiment("e").derived_run(planned["parameters"])
+    with run.start():
+        done = program(here, "run", "sweep.py", "--json")
+    assert done.code == 1
+    assert list(done.json()["left"]) == [run.path]
+    assert f"{run.path} (x=1) started" not in done.err
+
+
+def test_a_script_that_fails_says_where(here):
+    write(here, "1 / 0", "helper.py")
+    write(here, "import helper", "broken.py")
+    assert f"{here / 'helper.py'}, line 1" in program(here, "run", "broken.py").err

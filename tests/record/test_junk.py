@@ -144,3 +144,9 @@ def test_entry_is_a_no_op_that_checks_what_it_is_given(ws, exp):
             me.entry(*wrong)
     with pytest.raises(TypeError, match="experiments"):
         me.entry(ws, order=["cu"])  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize("replica", [1.5, True, "1"], ids=repr)
+def test_a_replica_is_a_whole_number(exp, replica):
+    with pytest.raises(TypeError, match="whole number"):
+        exp.Run(replica=replica)

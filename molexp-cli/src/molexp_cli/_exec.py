@@ -105,6 +105,8 @@ def execute(
         if code is None:
             raise
         raise typer.Exit(code if code == USAGE else EXEC_FAILED) from None
+    if output and not done.artifacts:
+        say(f"warning: no new or changed file matches --output {' '.join(map(repr, output))}")
     _report(done)
 
 

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from molexp_cli import __version__, _exec, _logs, _plugins, _run, _runs, _show
-from molexp_cli._failing import answer
+from molexp_cli._failing import INTERRUPTED, answer
 from molexp_cli._options import WorkspaceOption
 from molexp_cli._output import flush, make_safe, tell_warnings, write
 
@@ -93,6 +93,9 @@ def run(arguments: Sequence[str]) -> int:
 
 def program() -> None:
     """The console script."""
-    make_safe()
-    tell_warnings()
-    sys.exit(run(sys.argv[1:]))
+    try:
+        make_safe()
+        tell_warnings()
+        sys.exit(run(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

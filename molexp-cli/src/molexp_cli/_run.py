@@ -189,7 +189,7 @@ def _show_plan(planned: list[PlannedRun], as_json: bool) -> None:
 
         write(molexp.to_json([_described(run) for run in planned]))
         return
-    rows = [(run.path, run.action, run.why, settings(run.parameters), str(run.replica)) for run in planned]
+    rows = [(run.label, run.action, run.why, settings(run.parameters), str(run.replica)) for run in planned]
     table(("RUN", "ACTION", "WHY", "PARAMETERS", "REPLICA"), rows)
 
 

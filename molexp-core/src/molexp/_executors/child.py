@@ -21,6 +21,8 @@ from molexp.errors import ExecutorError, WorkerDiedError
 _LEAVING = 5.0  # seconds that an idle worker has to end by itself; its exit handlers run then
 _DYING = 1.0  # seconds between the end of a worker's connection and its own
 
+_GRACE = 4.0  # seconds that a worker has to end what it is doing, once it was asked to
+
 _CONTEXT = multiprocessing.get_context("spawn")
 _STARTING = threading.Lock()  # to start a process is to look after all the others, which is not for two threads at once
 
@@ -55,6 +57,7 @@ class Child:
         self._connection: Connection[Any, Any] | None = None
         self._condemned = False
         self._stopped: Work | None = None
+        self._patience: threading.Timer | None = None  # until the process is killed, if it does not end
 
     def serve(self, work: Work) -> Outcome:
         """Run a call in the process."""
@@ -69,13 +72,24 @@ class Child:
             return Outcome(error=error)
 
     def stop(self, work: Work) -> bool:
-        """Kill the process if `work` is being served; called from another thread."""
+        """End the process if `work` is being served; called from another thread.
+
+        It is asked first: what ends runs when a process is told to end gets the time for that.
+        """
         with self._lock:
             self._stopped = work
-            if self._process is not None:
+            if (process := self._process) is not None and not self._condemned:
                 self._condemned = True
-                self._process.kill()
+                process.terminate()
+                self._patience = threading.Timer(_GRACE, self._insist, (process,))
+                self._patience.daemon = True
+                self._patience.start()
         return True
+
+    def _insist(self, process: multiprocessing.process.BaseProcess) -> None:
+        with self._lock:
+            if self._process is process:
+                process.kill()
 
     def close(self) -> None:
         """Let the process end."""
@@ -137,6 +151,8 @@ class Child:
             process.kill()
         with self._lock:
             self._process = None  # from here on its id may be another's
+            if self._patience is not None:
+                self._patience.cancel()
         process.join()
         with _STARTING:  # whoever starts a process may just have collected this one
             pid, exit_code = process.pid or 0, process.exitcode

@@ -330,6 +330,8 @@ def _own(parameters: Mapping[str, Any] | None, replica: int | None) -> dict[str,
     own = plain_parameters(parameters, "parameters") if parameters else {}
     if not isinstance(own, dict):
         raise TypeError(f"Parameters are a mapping of names to values, not {type(parameters).__name__}.")
+    if replica is not None and (isinstance(replica, bool) or not isinstance(replica, int)):
+        raise TypeError(f"A replica's index is a whole number, not {replica!r}.")
     if replica is not None and replica < 0:
         raise ValueError(f"A replica's index counts from 0; {replica} is below.")
     return own

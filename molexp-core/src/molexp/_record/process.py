@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -165,6 +166,7 @@ class Process:
         self.terminated_by: int = 0
         """The signal that asked this process to end; 0 for none."""
         self._prepared = False
+        self._minded = 0
         self._handles_signals = False
         self._rank: Rank | None = None
         self._counts: dict[tuple[str, ...], int] = {}
@@ -182,6 +184,17 @@ class Process:
                 self._rank = find_rank(self.owner)
             self._ranked = self._rank is not None
         return self._rank
+
+    @contextlib.contextmanager
+    def minding_signals(self) -> Iterator[None]:
+        """While this lasts, a signal that asks the process to end is raised, though it owns no attempt: others' are at stake."""
+        if not self._handles_signals and threading.current_thread() is threading.main_thread():
+            self._handle_signals()
+        self._minded += 1
+        try:
+            yield
+        finally:
+            self._minded -= 1
 
     def stand_alone(self) -> None:
         """Be no rank, whatever launched this process: it takes runs that nobody else has taken, and shares none."""
@@ -246,7 +259,7 @@ class Process:
         self._handles_signals = True
 
     def _terminate(self, number: int, _frame: FrameType | None) -> None:
-        if os.getpid() == self.pid and self.heart.attempts():
+        if os.getpid() == self.pid and (self._minded or self.heart.attempts()):
             self.terminated_by = number
             raise Terminated(number)
         signal.signal(number, signal.SIG_DFL)

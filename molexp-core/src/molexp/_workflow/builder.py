@@ -72,12 +72,32 @@ class WorkflowBuilder:
         executor: str = INLINE,
         resources: Resources | None = None,
     ) -> Callable[[F], F]: ...
-    def task(self, fn: Any = None, /, **options: Any) -> Any:  # type: ignore[misc]
+    def task(  # type: ignore[misc]
+        self,
+        fn: Any = None,
+        /,
+        *,
+        name: str | None = None,
+        depends_on: Depends = (),
+        map_over: str | Callable[..., Any] | None = None,
+        retries: int = 0,
+        backoff: float = 0.1,
+        timeout: float | None = None,
+        executor: str = INLINE,
+        resources: Resources | None = None,
+    ) -> Any:
         """Make a function a task; it comes back as it was, callable as before.
 
         Args:
             fn: the function, of one `TaskContext`; async or plain. Plain ones are executed off the event loop.
-            options: those of `add`, by name.
+            name: as for `add`, like all that follow.
+            depends_on: its upstream tasks.
+            map_over: the one whose output is a list.
+            retries: how often to try again.
+            backoff: seconds before the first retry.
+            timeout: seconds that one try may take.
+            executor: where it is executed.
+            resources: what it needs there.
 
         Raises:
             DuplicateTaskError: the name is taken. (In an interactive session, defining a task again replaces it.)
@@ -86,12 +106,19 @@ class WorkflowBuilder:
             UnknownTaskError: it depends on a function that is no task of this workflow.
             ValueError: an option that makes no sense, such as a negative number of retries.
         """
-        if fn is not None and not options:
-            self._add(fn)
-            return fn
 
         def register(function: F) -> F:
-            self._add(function, **options)
+            self._add(
+                function,
+                name=name,
+                depends_on=depends_on,
+                map_over=map_over,
+                retries=retries,
+                backoff=backoff,
+                timeout=timeout,
+                executor=executor,
+                resources=resources,
+            )
             return function
 
         return register if fn is None else register(fn)

@@ -79,7 +79,10 @@ class Drive:
         self._resume = resume
         self.rerun = rerun
         self.capture = capture
-        self._spaces: dict[str, list[Any]] = {}  # an iterator gives its points only once
+        self.begun: set[str] = set()
+        self.broken_off: list[_Driven] = []
+        self._spaces: dict[Experiment, list[Any]] = {}  # an iterator gives its points only once
+        self._several = len({experiment.home.store.url for experiment, _ in self.script.experiments}) > 1
         self.summary: Summary = Summary()
 
     def plan(self) -> list[PlannedRun]:
@@ -97,6 +100,7 @@ class Drive:
             ]
 
     def _plan(self, experiment: Experiment, workflow: Workflow) -> Iterator[PlannedRun]:
+        planned = set[str]()
         for point in self._space(experiment):
             if not isinstance(point, Mapping):
                 raise ScriptError(
@@ -106,6 +110,9 @@ class Drive:
             for replica in range(experiment.replicas):
                 given = {"replica": replica, "profile": self._profile, "overrides": self._overrides}
                 run_id = experiment.derived_id(point, **given)  # type: ignore[arg-type]
+                if run_id in planned:
+                    continue  # two points that are equal are one run
+                planned.add(run_id)
                 action, why = self._decide(experiment, run_id, workflow)
                 yield PlannedRun(
                     experiment=experiment,
@@ -113,21 +120,27 @@ class Drive:
                     parameters=dict(point),
                     action=action,
                     why=why,
+                    place=experiment.home.store.url if self._several else "",
                     **given,  # type: ignore[arg-type]
                 )
 
+    def _label(self, experiment: Experiment) -> str:
+        return f"{experiment.path} in {experiment.home.store.url}" if self._several else experiment.path
+
     def _space(self, experiment: Experiment) -> list[Any]:
-        if experiment.path not in self._spaces:
+        if experiment not in self._spaces:
             space = experiment.space
-            self._spaces[experiment.path] = [{}] if space is None else list(space)
-        return self._spaces[experiment.path]
+            self._spaces[experiment] = [{}] if space is None else list(space)
+        return self._spaces[experiment]
 
     def _decide(self, experiment: Experiment, run_id: str, workflow: Workflow) -> tuple[str, str]:
         try:
             run = experiment.run(run_id)
             status, history = run.status, run.execution_history
-        except NotFoundError:
-            return START, "new"
+        except NotFoundError as error:
+            return (SKIP, "it was deleted") if "deleted" in str(error) else (START, "new")
+        if history and history[-1].get("problem") and not self.rerun:
+            return LEAVE, f"its newest attempt cannot be read ({history[-1]['problem']}); --rerun executes it again"
         if status is RunStatus.RUNNING:
             newest = history[-1]
             return LEAVE, f"is being executed by process {newest.get('pid')} on {newest.get('host')}"
@@ -160,7 +173,7 @@ class Drive:
         """
         if jobs < 1:
             raise ValueError(f"There is at least one job at a time; {jobs} are not.")
-        with use_profiles(self._profiles):
+        with use_profiles(self._profiles), this_process().minding_signals():
             name = executor or resolve_profile(self._profile, self._overrides).get("executor") or INLINE
             if self.capture and jobs > 1 and name == INLINE:
                 raise ValueError(
@@ -171,37 +184,43 @@ class Drive:
 
     async def _execute(self, jobs: int, executor: str, observer: Observer) -> Summary:
         summary = self.summary = Summary()
+        self.begun.clear()
+        self.broken_off.clear()
         executors = Executors(workers=jobs)
         executors.check([executor])
         failed = ""
         try:
             for experiment, workflow in self.script.experiments:
                 if failed:
-                    summary.held[experiment.path] = failed
-                    observer(Event(what="held", path=experiment.path, reason=failed))
+                    summary.held[self._label(experiment)] = failed
+                    observer(Event(what="held", path=self._label(experiment), reason=failed))
                     continue
                 drive = partial(_Driven, self, workflow, executor, executors, observer)
                 failed = await self._experiment(list(self._plan(experiment, workflow)), jobs, drive)
         finally:
             await executors.close()
+            for driven in self.broken_off:  # their processes have ended by now
+                summary.ended[driven.planned.label] = driven.status()
         return summary
 
     async def _experiment(self, planned: list[PlannedRun], jobs: int, drive: Callable[[PlannedRun], _Driven]) -> str:
         """Execute the runs of one experiment; returns why those after it cannot begin, or ""."""
         limit = asyncio.Semaphore(jobs)
         summary = self.summary
-        summary.waiting += [run.path for run in planned if run.action not in (SKIP, LEAVE)]
+        summary.waiting += [run.label for run in planned if run.action not in (SKIP, LEAVE)]
 
         async def one(driven: _Driven) -> None:
             async with limit:
                 await driven.execute()
 
         if planned:
-            drive(planned[0]).tell("experiment", path=planned[0].experiment.path, runs=len(planned))
+            drive(planned[0]).tell(
+                "experiment", path=planned[0].label.replace(f"/{planned[0].id}", "", 1), runs=len(planned)
+            )
         async with asyncio.TaskGroup() as group:
             for run in planned:
                 group.create_task(one(drive(run)))
-        for path in [run.path for run in planned]:
+        for path in [run.label for run in planned]:
             if summary.ended.get(path, RunStatus.SUCCEEDED) != RunStatus.SUCCEEDED:
                 return f"run {path} {summary.ended[path]}"
             if path in summary.left:
@@ -222,7 +241,7 @@ class _Driven:
 
     def tell(self, what: str, **facts: Any) -> None:
         """Tell the observer of something."""
-        self.observer(Event(what=what, **{"path": self.planned.path, "parameters": self.planned.parameters, **facts}))
+        self.observer(Event(what=what, **{"path": self.planned.label, "parameters": self.planned.parameters, **facts}))
 
     async def execute(self) -> None:
         """Do what was planned."""
@@ -233,8 +252,7 @@ class _Driven:
         if planned.action == LEAVE:
             self._leave(planned.why)
             return
-        summary.waiting.remove(planned.path)
-        self.tell("started", reason=planned.why, tasks=len(self.workflow.tasks))
+        summary.waiting.remove(planned.label)
         started = asyncio.get_running_loop().time()
         try:
             status, reason = await self._run()
@@ -245,15 +263,30 @@ class _Driven:
             self._leave(f"is being executed by process {error.pid} on {error.host}")
             return
         except asyncio.CancelledError:
-            summary.ended[planned.path] = str(RunStatus.CANCELLED)
+            summary.ended[planned.label] = self.status()
+            self.drive.broken_off.append(self)
             raise
         except Exception as error:  # noqa: BLE001 - whatever breaks one run, the others go on
             status, reason = RunStatus.FAILED, f"{type(error).__name__}: {error}"
-        summary.ended[planned.path] = str(status)
+        summary.ended[planned.label] = str(status)
         if reason:
-            summary.reasons[planned.path] = reason
+            summary.reasons[planned.label] = reason
+        self._begin()
         seconds = asyncio.get_running_loop().time() - started
         self.tell("ended", status=str(status), reason=reason, seconds=seconds)
+
+    def _begin(self) -> None:
+        """Say that the run has begun, once: when its first task does, for until then somebody else may have it."""
+        if self.planned.label not in self.drive.begun:
+            self.drive.begun.add(self.planned.label)
+            self.tell("started", reason=self.planned.why, tasks=len(self.workflow.tasks))
+
+    def status(self) -> str:
+        """How the record says that the run stands."""
+        try:
+            return str(self.planned.experiment.run(self.planned.id).status)
+        except Exception:  # noqa: BLE001 - it is about to end anyway
+            return str(RunStatus.CANCELLED)
 
     async def _run(self) -> tuple[RunStatus, str]:
         run = self.planned.run()
@@ -271,7 +304,19 @@ class _Driven:
                 capture=how.capture,
             )
             return result.status, result.reason
-        outcome = await executor.submit(Call(execute_run, (how,), resources=Resources(), name=run.path))
+        loop = asyncio.get_running_loop()
+
+        def began() -> None:
+            loop.call_soon_threadsafe(self._begin)
+
+        call = Call(
+            execute_run,
+            (how,),
+            resources=Resources(),
+            name=run.path,
+            started=began,
+        )
+        outcome = await executor.submit(call)
         if isinstance(outcome.error, RunFinishedError | RunBusyError):
             raise outcome.error
         if outcome.error is not None:
@@ -279,6 +324,7 @@ class _Driven:
         return RunStatus(outcome.value[0]), outcome.value[1]
 
     def _tell_task(self, task: str, outcome: TaskOutcome | None) -> None:
+        self._begin()
         if outcome is None:
             self.tell("task", task=task)
             return
@@ -291,13 +337,13 @@ class _Driven:
         )
 
     def _skip(self) -> None:
-        self.drive.summary.skipped.append(self.planned.path)
+        self.drive.summary.skipped.append(self.planned.label)
         self.tell(
             "ended", status="skipped", reason="it " + self.planned.why.replace("succeeded", "succeeded before", 1)
         )
 
     def _leave(self, who: str) -> None:
-        self.drive.summary.left[self.planned.path] = who
+        self.drive.summary.left[self.planned.label] = who
         self.tell("ended", status="left", reason=who)
 
 

@@ -32,6 +32,7 @@ class PlannedRun:
         why: what the action follows from, for people.
         profile: name of the profile.
         overrides: values over the profile's.
+        place: the workspace's URL, if the script has several.
     """
 
     experiment: Experiment
@@ -42,6 +43,12 @@ class PlannedRun:
     why: str
     profile: str | None = None
     overrides: Mapping[str, Any] = attrs.field(factory=dict)
+    place: str = ""
+
+    @property
+    def label(self) -> str:
+        """What it is called: its path, and the workspace where there are several."""
+        return f"{self.path} in {self.place}" if self.place else self.path
 
     @property
     def path(self) -> str:

@@ -6,12 +6,14 @@ import importlib
 import importlib.util
 import os
 import sys
+import traceback
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 import attrs
 
+from molexp._record.context import message_of
 from molexp._record.entry import Entries, collecting
 from molexp._workflow import bindings
 from molexp.errors import MolexpError, ScriptError
@@ -47,7 +49,10 @@ def load_script(path: str | os.PathLike[str]) -> Script:
     """
     file = Path(path).expanduser()
     if not file.is_file():
-        raise ScriptError(str(path), "there is no such file" if not file.exists() else "it is a folder")
+        raise ScriptError(
+            str(path),
+            "there is no such file" if not file.exists() else "it is a folder" if file.is_dir() else "it is no file",
+        )
     file = file.resolve()
     with collecting() as entries:
         _import(file)
@@ -100,7 +105,11 @@ def _import(file: Path) -> ModuleType:
         raise
     except Exception as error:
         del sys.modules[name]
-        raise ScriptError(str(file), f"it raised {type(error).__name__} while it was imported: {error}") from error
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{where.filename}, line {where.lineno}"
+        raise ScriptError(
+            str(file), f"it raised {type(error).__name__} while it was imported ({place}): {message_of(error)}"
+        ) from error
     finally:
         sys.argv = arguments
     return module

@@ -23,6 +23,9 @@ class ConflictError(MolexpError):
         self.name = name
         self.stored = stored
         self.given = given
+        if stored == "deleted":
+            super().__init__(f"The {what} {name!r} was deleted, and its id is not free yet. {hint}")
+            return
         super().__init__(
             f"The {what} {name!r} exists with a different definition.\nstored: {stored}\ngiven: {given}\n{hint}"
         )

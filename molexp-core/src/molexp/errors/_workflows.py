@@ -176,4 +176,4 @@ class ScriptError(MolexpError):
     def __init__(self, script: str, reason: str) -> None:
         self.script = script
         self.reason = reason
-        super().__init__(f"The script {script!r} cannot be run: {reason}.")
+        super().__init__(f"The script {script!r} cannot be run: {reason.rstrip('.')}.")
