@@ -269,9 +269,19 @@ def test_profiles_that_amount_to_the_same_are_the_same_run(exp, here):
 def test_a_run_that_names_neither_profile_nor_override_looks_for_no_file(exp, here):
     write(here, "this is: [no profile file")
 
-    assert exp.Run({"b": 1}).config == exp.derived_run({"b": 1}).config == {}
+    assert exp.Run({"b": 1}).config == {}
     with pytest.raises(me.ProfileError, match=r"molcfg\.yaml"):
         exp.Run(profile="gpu")
+
+
+def test_a_derived_run_is_the_one_that_the_command_line_makes_defaults_included(exp, here):
+    write(here, SOLVERS)
+
+    run = exp.derived_run({"b": 1})
+    assert run.config["solver"] == {"tol": 1e-3, "steps": 100}
+    with use_profiles(find_profiles(cwd=here)):
+        assert exp.derived_run({"b": 1}) == run
+    assert exp.derived_id({"b": 1}) == run.id
 
 
 def test_overrides_alone_are_laid_over_the_defaults_of_the_file(exp, here):

@@ -225,7 +225,7 @@ class Experiment:
         name = str(self.home.settings.get("run_id_scheme") or DEFAULT_SCHEME)
         scheme = self.home.plugins.run_id_scheme(name)()
         own: dict[str, Any] = plain_parameters(dict(parameters or {}), "parameters")
-        config = _resolve(profile, overrides)
+        config = _resolve(profile, overrides, derived=True)
         identity = RunIdentity(
             self.project.id,
             self.id,
@@ -398,12 +398,12 @@ def _is_run(home: Home, path: str) -> bool:
     return exists and not deleted(home, path)
 
 
-def _resolve(profile: str | None, overrides: Mapping[str, Any] | None) -> dict[str, Any]:
-    if profile is None and not overrides and _PROFILES not in sys.modules:
+def _resolve(profile: str | None, overrides: Mapping[str, Any] | None, *, derived: bool = False) -> dict[str, Any]:
+    if profile is None and not overrides and not derived and _PROFILES not in sys.modules:
         return {}  # nobody said which profiles count
     from molexp._record.profiles import resolve_profile
 
-    return resolve_profile(profile, overrides)
+    return resolve_profile(profile, overrides, look=derived)
 
 
 _PROFILES = "molexp._record.profiles"

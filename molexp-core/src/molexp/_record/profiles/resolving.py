@@ -65,11 +65,16 @@ def use_profiles(profiles: Profiles | None) -> Iterator[None]:
         _used.reset(token)
 
 
-def resolve_profile(profile: str | None, overrides: Mapping[str, Any] | None) -> dict[str, Any]:
+def resolve_profile(profile: str | None, overrides: Mapping[str, Any] | None, *, look: bool = False) -> dict[str, Any]:
     """Return the configuration that a profile with overrides amounts to, as it is recorded.
 
     Outside of `use_profiles`, a file is looked for when there is a profile or an override: beside the script that
     Python runs, then in the current directory. Without a file, overrides may have any name.
+
+    Args:
+        profile: its name.
+        overrides: values over it.
+        look: look for a file in any case, as for runs whose ids are derived: `molexp run` does.
 
     Raises:
         ProfileError: there is no such profile or no profile file, the file is wrong, or an override names what is
@@ -78,7 +83,7 @@ def resolve_profile(profile: str | None, overrides: Mapping[str, Any] | None) ->
     """
     profiles = _used.get()
     if profiles == "unsaid":
-        if profile is None and not overrides:
+        if profile is None and not overrides and not look:
             return {}
         profiles = find_profiles(getattr(sys.modules.get("__main__"), "__file__", None))
     if profiles is not None:
