@@ -30,8 +30,8 @@ class ProcessExecutor(Pooled[Work]):
 
     Calls see the ``sys.path`` and the current folder that this process has as they are submitted, the environment that
     it had when their worker was started, and no context variables. What they print goes where this process's output
-    goes. A call whose worker dies ends with `WorkerDiedError`, and no other call notices; cancelling one kills its
-    worker. Workers end with this process, however it ends, in the middle of a call too. Processes that a call starts
+    goes. A call whose worker dies ends with `WorkerDiedError`, and no other call notices; cancelling one ends its
+    worker: it is asked to (SIGTERM), so that runs and commands in it can end, and killed after four seconds. Workers end with this process, however it ends, in the middle of a call too. Processes that a call starts
     are its own business.
 
     `resources` are left aside: a call has what this machine has.

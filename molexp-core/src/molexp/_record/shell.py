@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from molexp._record.kinds import LogKind
+from molexp._record.process import this_process
 from molexp._record.streams import growing
 from molexp._values.times import utc_now
 from molexp.errors import CommandError
@@ -41,7 +42,8 @@ def run_command(
     argv: str | list[str] = command if isinstance(command, str) else [os.fspath(part) for part in command]
     shown = argv if isinstance(argv, str) else shlex.join(argv)
     started = utc_now()
-    with _streams(context, log) as (out, err):
+    # A signal that asks this process to end is to end the command, too, also where the process owns no attempt.
+    with this_process().minding_signals(), _streams(context, log) as (out, err):
         start = os.fstat(err.fileno()).st_size
         code = run_to_end(
             argv,
