@@ -23,10 +23,10 @@ def actions(here, *options):
 
 def test_a_workflow_that_changed_since_is_said_and_can_be_run_again(here, sweep):
     assert program(here, "run", "sweep.py").code == 0
-    assert actions(here) == {("skip", "succeeded")}
+    assert actions(here) == {("skip", "succeeded before")}
     write(here, SWEEP.replace("ctx.inputs + ctx.config", "10 * ctx.inputs + ctx.config") + "    # a comment\n")
-    changed = ("skip", "succeeded, and the workflow has changed since")
-    assert actions(here) == {("skip", "succeeded"), changed}
+    changed = ("skip", "succeeded before, and the workflow has changed since")
+    assert actions(here) == {("skip", "succeeded before"), changed}
     done = program(here, "run", "sweep.py")
     assert "succeeded before, and the workflow has changed since" in done.err
     (here / "executed.txt").unlink()
@@ -161,9 +161,10 @@ def test_a_run_that_was_deleted_is_left_out(here, sweep):
     run = ws.project("p").experiment("e").runs[0]
     run.delete()
 
-    assert ("skip", "it was deleted") in actions(here)
+    assert ("skip", "was deleted") in actions(here)
     done = program(here, "run", "sweep.py")
     assert (done.code, done.out) == (0, "7 skipped\n")
+    assert "skipped: it was deleted\n" in done.err
     with pytest.raises(me.ConflictError, match=r"was deleted.*gc"):
         ws.project("p").experiment("e").derived_run({"x": run.parameters["x"]}, replica=run.replica)
     ws.gc(dry_run=False)
@@ -181,6 +182,19 @@ def test_an_end_that_cannot_be_read_is_not_computed_again_without_a_word(here, s
     assert "cannot be read" in done.out
     assert len(executed(here)) == 6
     assert program(here, "run", "sweep.py", "--rerun").code == 0
+
+
+def test_a_run_that_cannot_be_read_at_all_blocks_no_other(here, sweep):
+    program(here, "run", "sweep.py", "-n")
+    exp = me.Workspace.load(here / "lab").project("p").experiment("e")
+    run = exp.derived_run({"x": 1})
+    (document,) = (here / "lab").rglob(f"{run.id}/run.json")
+    document.write_text("{")
+
+    done = program(here, "run", "sweep.py", "--json")
+    assert done.code == 1
+    assert list(done.json()["left"]) == [run.path]
+    assert len(done.json()["ended"]) == 5
 
 
 def test_two_workspaces_of_one_script_are_told_apart(here):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from typing import Any
 
 import attrs
 import msgspec
+import pytest
 
 import molexp as me
 from molexp.contracts import Store
@@ -80,6 +82,15 @@ def run_script(folder: Path, lab: Place, code: str, environ: Mapping[str, str]) 
         timeout=DEADLINE,
     )
     return Child(done.returncode, done.stdout, done.stderr)
+
+
+def bound_by_modes(command: list[str]) -> list[str]:
+    """The command for somebody whom the modes of files and folders bind, as they do not bind root."""
+    if os.geteuid() != 0:
+        return command
+    if shutil.which("setpriv") is None:
+        pytest.skip("needs setpriv, or not to be root")
+    return ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *command]
 
 
 def install(folder: Path, name: str, source: str) -> PluginManager:

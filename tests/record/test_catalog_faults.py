@@ -14,6 +14,7 @@ import pytest
 
 import molexp as me
 from molexp._record.catalog.index import RunEntry
+from tests.record.helpers import bound_by_modes
 
 RUN = "projects/metals/experiments/cu/runs/one"
 
@@ -248,11 +249,7 @@ def test_folders_that_may_not_be_read_are_named_and_block_nothing(lab, data, tmp
         sys.stdin.readline()
         look()
     """
-    command = [sys.executable, "-c", "\n".join(line[8:] for line in code.splitlines()), lab.url]
-    if os.geteuid() == 0:  # who may read everything
-        if shutil.which("setpriv") is None:
-            pytest.skip("needs setpriv, or not to be root")
-        command = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *command]
+    command = bound_by_modes([sys.executable, "-c", "\n".join(line[8:] for line in code.splitlines()), lab.url])
     locked = lab.folder / where
     mode = locked.stat().st_mode
     locked.chmod(0)

@@ -306,3 +306,14 @@ def test_a_run_json_that_its_writer_did_not_live_to_update_is_mended(exp):
     assert ws.fsck().findings == ()
     mended = json.loads(exp.home.store.read(key))
     assert (mended["status"], mended["results"]) == ("succeeded", {"energy": 1})
+
+
+def test_an_edit_of_a_run_that_is_a_moment_old_stands_in_its_document_too(place, exp):
+    """Nobody looks for edits of a run that nobody can know of; whoever made it can, through any handle."""
+    run = exp.Run()
+    with run.start():
+        place.load().run(run.path).annotate(tags=["young"], note="at once")
+    document = place.document(f"projects/metals/experiments/cu/runs/{run.id}/run.json")
+
+    assert document["tags"] == ["young"]
+    assert [note["text"] for note in document["notes"]] == ["at once"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 
@@ -18,6 +17,7 @@ from molexp._record.fold import AttemptFacts, Contents
 from molexp._record.identity import Owner, known_dead, this_owner
 from molexp._record.liveness import Observer
 from molexp._values.status import RunStatus
+from tests.record.helpers import bound_by_modes
 
 RUN = "projects/metals/experiments/cu/runs/one"
 
@@ -233,11 +233,7 @@ def test_fsck_names_what_may_not_be_read(lab, lab_exp, lab_run, tmp_path, where)
     code = (
         "import sys, molexp as me; print(*[f.key for f in me.Workspace.load(sys.argv[1]).fsck().findings], sep='\\n')"
     )
-    command = [sys.executable, "-c", code, lab.url]
-    if os.geteuid() == 0:  # who may read everything
-        if shutil.which("setpriv") is None:
-            pytest.skip("needs setpriv, or not to be root")
-        command = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *command]
+    command = bound_by_modes([sys.executable, "-c", code, lab.url])
     locked = lab.folder / where
     mode = locked.stat().st_mode
     locked.chmod(0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from ast import literal_eval
@@ -13,6 +12,7 @@ import pytest
 
 import molexp as me
 from molexp._record.edits import write_edit
+from tests.record.helpers import bound_by_modes
 
 RUN = "projects/metals/experiments/cu/runs/one"
 
@@ -25,11 +25,7 @@ modes_bind = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="ne
 def as_nobody(lab, code: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run Python code with ``ws`` in a process whom modes bind, even if it is root's."""
     code = f"import sys, molexp as me; ws = me.Workspace.load(sys.argv[1]); {code}"
-    command = [sys.executable, "-c", code, lab.url]
-    if os.geteuid() == 0:  # who may read everything
-        if shutil.which("setpriv") is None:
-            pytest.skip("needs setpriv, or not to be root")
-        command = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *command]
+    command = bound_by_modes([sys.executable, "-c", code, lab.url])
     environment = {**os.environ, "MOLEXP_CACHE_DIR": str(folder / "cache")}
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=60)
 

@@ -41,7 +41,8 @@ if TYPE_CHECKING:
     from molexp.contracts import Store
 
 
-_MOMENT = 1.0  # seconds
+MOMENT = 1.0
+"""Seconds within which nobody else can know of a run whose id was made up."""
 
 
 class Attempt(Writer):
@@ -265,7 +266,7 @@ class Attempt(Writer):
 
     def _edits(self) -> Edits:
         """The run's edits; there are none of one that nobody else can know of yet."""
-        young = self.unseen and time.monotonic() - self._claimed_at < _MOMENT
+        young = self.unseen and time.monotonic() - self._claimed_at < MOMENT
         return Edits() if young and self.path not in self.process.edited else read_edits(self.store, self.path)
 
     def _publish(self, end: dict[str, Any], key: str, payloads: list[str]) -> None:

@@ -36,7 +36,7 @@ def describe_run(run: Run) -> dict[str, Any]:
         "path": run.path,
         "workspace": store.url,
         **document,
-        "origin": run.provenance,
+        "origin": run._origin(state),
         "tasks": state.tasks(),
         "error": _error(state, assets, store),
         "assets": [{**describe_asset(asset), "location": store.locate(asset.key)} for asset in assets],

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from molexp._record import keys
-from molexp._record.attempt import Attempt
+from molexp._record.attempt import MOMENT, Attempt
 from molexp._record.attempts import claim_key, end_key, read_attempts
 from molexp._record.events import claim_events
 from molexp._record.finding import Finder
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 _FIRST_LOOK = 0.02  # seconds between looks at a run that is waited for, growing to _LAST_LOOK
 _LAST_LOOK = 1.0
-_MOMENT = 1.0  # seconds
 _MADE_UP = re.compile(r"\d{8}-\d{6}-\d{6}-[0-9a-f]{8}")
 
 
@@ -146,7 +145,7 @@ def _is_new(run: Run) -> bool:
     if not _MADE_UP.fullmatch(run.id):
         return False
     try:
-        return 0 <= time.time() - parse_time(run.definition()["created_at"]).timestamp() < _MOMENT
+        return 0 <= time.time() - parse_time(run.definition()["created_at"]).timestamp() < MOMENT
     except (KeyError, TypeError, ValueError):
         return False
 

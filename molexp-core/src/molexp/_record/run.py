@@ -142,10 +142,13 @@ class Run:
     @property
     def provenance(self) -> Mapping[str, Any] | None:
         """How the process of its newest attempt came to be: git commit, python, packages; None if nothing is known."""
+        return self._origin(self._state())
+
+    def _origin(self, state: RunState) -> Mapping[str, Any] | None:
         from molexp._record.definitions import read_document
 
-        known = self._state().to_document().get("provenance")
-        return read_document(self.home, f"{keys.PROVENANCE}/{known}.json") if isinstance(known, str) else None
+        known = state.attempts[-1].contents.provenance if state.attempts else None
+        return read_document(self.home, f"{keys.PROVENANCE}/{known}.json") if known else None
 
     @property
     def tags(self) -> frozenset[str]:

@@ -51,17 +51,10 @@ class Caller:
             inputs: Any = dict(upstream)
         else:
             inputs = next(iter(upstream.values()), None)
-        if self.records is None or self.run is None:
-            return TaskContext(
-                spec.name,
-                inputs=inputs,
-                upstream=upstream,
-                index=index,
-                retry=retry,
-                params=self.params,
-                config=self.config,
-            )
-        door = self.records.door(spec.name if index is None else f"{spec.name}[{index}]", number)
+        door = shelf = finder = run = None
+        if self.records is not None and self.run is not None:
+            door = self.records.door(spec.name if index is None else f"{spec.name}[{index}]", number)
+            run, shelf, finder = self.run.run, self.run.shelf.of(door), self.run.finder
         return TaskContext(
             spec.name,
             inputs=inputs,
@@ -70,9 +63,9 @@ class Caller:
             retry=retry,
             params=self.params,
             config=self.config,
-            run=self.run.run,
-            shelf=self.run.shelf.of(door),
-            finder=self.run.finder,
+            run=run,
+            shelf=shelf,
+            finder=finder,
             door=door,
         )
 

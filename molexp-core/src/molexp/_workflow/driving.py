@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
+from molexp._record.definitions import deleted
 from molexp._record.process import this_process
 from molexp._record.profiles import find_profiles, resolve_profile, use_profiles
+from molexp._record.run import Run
 from molexp._values.status import RunStatus
 from molexp._workflow import bindings
 from molexp._workflow.executors import Executors
@@ -22,6 +24,8 @@ from molexp._workflow.tasks import INLINE
 from molexp._workflow.under_run import execute_under_run
 from molexp.contracts import Call, Resources
 from molexp.errors import (
+    CorruptRecordError,
+    MolexpError,
     NotFoundError,
     RunBusyError,
     RunFinishedError,
@@ -31,7 +35,6 @@ from molexp.errors import (
 
 if TYPE_CHECKING:
     from molexp._record.experiment import Experiment
-    from molexp._record.run import Run
     from molexp._workflow.results import TaskOutcome, WorkflowResult
     from molexp._workflow.workflow import Workflow
 
@@ -77,10 +80,9 @@ class Drive:
         self._profile = profile
         self._overrides = dict(overrides or {})
         self._resume = resume
-        self.rerun = rerun
-        self.capture = capture
-        self.begun: set[str] = set()
-        self.broken_off: list[_Driven] = []
+        self._rerun = rerun
+        self._capture = capture
+        self._broken_off: list[_Driven] = []
         self._spaces: dict[Experiment, list[Any]] = {}  # an iterator gives its points only once
         self._several = len({experiment.home.store.url for experiment, _ in self.script.experiments}) > 1
         self.summary: Summary = Summary()
@@ -134,24 +136,28 @@ class Drive:
         return self._spaces[experiment]
 
     def _decide(self, experiment: Experiment, run_id: str, workflow: Workflow) -> tuple[str, str]:
+        """What to do with a run, and why: from one reading of it."""
         try:
-            run = experiment.run(run_id)
-            status, history = run.status, run.execution_history
-        except NotFoundError as error:
-            return (SKIP, "it was deleted") if "deleted" in str(error) else (START, "new")
-        if history and history[-1].get("problem") and not self.rerun:
-            return LEAVE, f"its newest attempt cannot be read ({history[-1]['problem']}); --rerun executes it again"
+            found = Run(experiment, run_id).to_dict()
+        except NotFoundError:
+            if deleted(experiment.home, f"{experiment.path}/{run_id}"):
+                return SKIP, "was deleted"
+            return START, "new"
+        except CorruptRecordError as error:
+            return LEAVE, f"it cannot be read: {error}"
+        status = RunStatus(found["status"])
+        newest = found["execution_history"][-1] if found["execution_history"] else {}
+        if newest.get("problem") and not self._rerun:
+            return LEAVE, f"its newest attempt cannot be read ({newest['problem']}); --rerun executes it again"
         if status is RunStatus.RUNNING:
-            newest = history[-1]
             return LEAVE, f"is being executed by process {newest.get('pid')} on {newest.get('host')}"
         if status is RunStatus.PENDING:
             return START, "was not started yet"
         why = f"{status} before"
         if status is RunStatus.SUCCEEDED:
-            why = "succeeded"
-            if history and history[-1].get("workflow") not in (None, workflow.workflow_id):
-                why = "succeeded, and the workflow has changed since"
-            if not self.rerun:
+            if newest.get("workflow") not in (None, workflow.workflow_id):
+                why = "succeeded before, and the workflow has changed since"
+            if not self._rerun:
                 return SKIP, why
         return (RESUME if self._resume else START), why
 
@@ -175,7 +181,7 @@ class Drive:
             raise ValueError(f"There is at least one job at a time; {jobs} are not.")
         with use_profiles(self._profiles), this_process().minding_signals():
             name = executor or resolve_profile(self._profile, self._overrides).get("executor") or INLINE
-            if self.capture and jobs > 1 and name == INLINE:
+            if self._capture and jobs > 1 and name == INLINE:
                 raise ValueError(
                     "The output of several runs at a time can only be told apart in processes of their own: "
                     "use the executor 'process', or one job."
@@ -184,8 +190,7 @@ class Drive:
 
     async def _execute(self, jobs: int, executor: str, observer: Observer) -> Summary:
         summary = self.summary = Summary()
-        self.begun.clear()
-        self.broken_off.clear()
+        self._broken_off.clear()
         executors = Executors(workers=jobs)
         executors.check([executor])
         failed = ""
@@ -195,11 +200,13 @@ class Drive:
                     summary.held[self._label(experiment)] = failed
                     observer(Event(what="held", path=self._label(experiment), reason=failed))
                     continue
+                planned = list(self._plan(experiment, workflow))
+                observer(Event(what="experiment", path=self._label(experiment), runs=len(planned)))
                 drive = partial(_Driven, self, workflow, executor, executors, observer)
-                failed = await self._experiment(list(self._plan(experiment, workflow)), jobs, drive)
+                failed = await self._experiment(planned, jobs, drive)
         finally:
             await executors.close()
-            for driven in self.broken_off:  # their processes have ended by now
+            for driven in self._broken_off:  # their processes have ended by now
                 summary.ended[driven.planned.label] = driven.status()
         return summary
 
@@ -213,10 +220,6 @@ class Drive:
             async with limit:
                 await driven.execute()
 
-        if planned:
-            drive(planned[0]).tell(
-                "experiment", path=planned[0].label.replace(f"/{planned[0].id}", "", 1), runs=len(planned)
-            )
         async with asyncio.TaskGroup() as group:
             for run in planned:
                 group.create_task(one(drive(run)))
@@ -228,7 +231,7 @@ class Drive:
         return ""
 
 
-@attrs.frozen
+@attrs.define
 class _Driven:
     """One planned run that is driven."""
 
@@ -238,16 +241,17 @@ class _Driven:
     executors: Executors
     observer: Observer
     planned: PlannedRun
+    begun: bool = False
 
     def tell(self, what: str, **facts: Any) -> None:
         """Tell the observer of something."""
-        self.observer(Event(what=what, **{"path": self.planned.label, "parameters": self.planned.parameters, **facts}))
+        self.observer(Event(what=what, path=self.planned.label, parameters=self.planned.parameters, **facts))
 
     async def execute(self) -> None:
         """Do what was planned."""
         planned, summary = self.planned, self.drive.summary
         if planned.action == SKIP:
-            self._skip()
+            self._skip(f"it {planned.why}")
             return
         if planned.action == LEAVE:
             self._leave(planned.why)
@@ -256,15 +260,15 @@ class _Driven:
         started = asyncio.get_running_loop().time()
         try:
             status, reason = await self._run()
-        except RunFinishedError:  # by somebody else, since it was planned
-            self._skip()
+        except RunFinishedError:
+            self._skip("it has succeeded since, elsewhere")
             return
         except RunBusyError as error:
             self._leave(f"is being executed by process {error.pid} on {error.host}")
             return
         except asyncio.CancelledError:
             summary.ended[planned.label] = self.status()
-            self.drive.broken_off.append(self)
+            self.drive._broken_off.append(self)
             raise
         except Exception as error:  # noqa: BLE001 - whatever breaks one run, the others go on
             status, reason = RunStatus.FAILED, f"{type(error).__name__}: {error}"
@@ -277,22 +281,23 @@ class _Driven:
 
     def _begin(self) -> None:
         """Say that the run has begun, once: when its first task does, for until then somebody else may have it."""
-        if self.planned.label not in self.drive.begun:
-            self.drive.begun.add(self.planned.label)
+        if not self.begun:
+            self.begun = True
             self.tell("started", reason=self.planned.why, tasks=len(self.workflow.tasks))
 
     def status(self) -> str:
         """How the record says that the run stands."""
         try:
-            return str(self.planned.experiment.run(self.planned.id).status)
-        except Exception:  # noqa: BLE001 - it is about to end anyway
+            return str(Run(self.planned.experiment, self.planned.id).status)
+        except MolexpError:  # it was never created, or nothing can be read: it is not going on, at any rate
             return str(RunStatus.CANCELLED)
 
     async def _run(self) -> tuple[RunStatus, str]:
         run = self.planned.run()
-        executor = self.executors[self.executor]
-        if_succeeded: Literal["rerun", "error"] = "rerun" if self.drive.rerun else "error"
-        how = RunCall(str(self.drive.script.path), run, self.planned.action == RESUME, if_succeeded, self.drive.capture)
+        if_succeeded: Literal["rerun", "error"] = "rerun" if self.drive._rerun else "error"
+        how = RunCall(
+            str(self.drive.script.path), run, self.planned.action == RESUME, if_succeeded, self.drive._capture
+        )
         if self.executor == INLINE:
             result = await execute_under_run(
                 self.workflow,
@@ -309,14 +314,8 @@ class _Driven:
         def began() -> None:
             loop.call_soon_threadsafe(self._begin)
 
-        call = Call(
-            execute_run,
-            (how,),
-            resources=Resources(),
-            name=run.path,
-            started=began,
-        )
-        outcome = await executor.submit(call)
+        call = Call(execute_run, (how,), resources=Resources(), name=run.path, started=began)
+        outcome = await self.executors[self.executor].submit(call)
         if isinstance(outcome.error, RunFinishedError | RunBusyError):
             raise outcome.error
         if outcome.error is not None:
@@ -336,11 +335,9 @@ class _Driven:
             seconds=outcome.duration,
         )
 
-    def _skip(self) -> None:
+    def _skip(self, why: str) -> None:
         self.drive.summary.skipped.append(self.planned.label)
-        self.tell(
-            "ended", status="skipped", reason="it " + self.planned.why.replace("succeeded", "succeeded before", 1)
-        )
+        self.tell("ended", status="skipped", reason=why)
 
     def _leave(self, who: str) -> None:
         self.drive.summary.left[self.planned.label] = who
