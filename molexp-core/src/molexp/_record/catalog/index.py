@@ -26,7 +26,6 @@ BORN = "token:"
 """Begins the name in a cover that stands for the run's definition: which run it is, not what has become of it."""
 
 _BUSY = 60.0  # seconds to wait for another process of this user
-_CHUNK = 500  # values in one SQL statement
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
