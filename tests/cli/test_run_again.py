@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 
 import pytest
 
@@ -111,6 +112,21 @@ def test_an_interruption_counts_what_was_cancelled_and_what_has_not_begun(here):
 
     assert process.returncode == 130
     assert out.decode().splitlines()[0] == "1 cancelled, 2 not begun"
+
+
+@pytest.mark.parametrize("command", [["run", "sweep.py"], ["exec", "p/e", "--", "true"]], ids=lambda words: words[0])
+def test_the_code_on_record_is_the_scripts_and_not_the_programs(here, sweep, monkeypatch, command):
+    for name in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{name}_NAME", "somebody")
+        monkeypatch.setenv(f"GIT_{name}_EMAIL", "somebody@example.org")
+    for words in (["init", "-q"], ["add", "sweep.py"], ["commit", "-q", "-m", "first"]):
+        subprocess.run(["git", *words], cwd=here, check=True)
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, check=True, capture_output=True, text=True)
+
+    monkeypatch.setenv("MOLEXP_WORKSPACE", str(here / "lab"))
+    assert program(here, *command).code == 0
+    found = json.loads(program(here, "show", "@latest", "--json").out)
+    assert found["origin"]["git"]["commit"] == head.stdout.strip()
 
 
 def test_show_tells_tasks_and_origin(here, sweep):

@@ -19,7 +19,7 @@ from molexp._record.experiment import Experiment
 from molexp._record.home import Home
 from molexp._record.kinds import LogKind
 from molexp._record.outputs import Outputs
-from molexp._record.process import Terminated
+from molexp._record.process import Terminated, this_process
 from molexp._record.run import Run
 from molexp._record.run_context import RunContext
 from molexp._record.shell import run_to_end, signal_command, tail_of
@@ -103,6 +103,7 @@ def track_command(
     run.annotate(tags=tags)
     if on_start is not None:
         on_start(run)
+    this_process().code_folder = str(folder)  # what is tracked is the command's, and not ours
     with run.start(capture=True) as context:
         code, problem = _execute(context, argv, folder, timeout, env)
         saved = [context.artifact.save(name, path) for name, path in left.changed()]

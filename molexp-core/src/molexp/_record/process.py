@@ -161,6 +161,8 @@ class Process:
         self._lock = threading.Lock()
         self._provenance: Provenance | None = None
         self._workspaces: dict[str, str] = {}  # that were opened for writing: URL to id
+        self.code_folder: str = ""
+        """Where the code lies that this process executes, where that is not beside the main script."""
         self.edited: set[str] = set()
         """Paths of what this process has edited."""
         self.terminated_by: int = 0
@@ -225,7 +227,7 @@ class Process:
         if self._provenance is None:
             from molexp._record.provenance import Provenance
 
-            self._provenance = Provenance(self._provenance_known)
+            self._provenance = Provenance(lambda: self.code_folder, self._provenance_known)
         return self._provenance
 
     def opened(self, url: str, workspace: str) -> None:

@@ -27,9 +27,15 @@ _WAIT = 30.0  # seconds that a finishing attempt waits for git
 
 
 class Provenance:
-    """The provenance of this process; `known` is called once it has been captured."""
+    """The provenance of this process.
 
-    def __init__(self, known: Callable[[], None]) -> None:
+    Args:
+        folder: says where the code lies that the process executes; "" is beside the main script.
+        known: called once it has been captured.
+    """
+
+    def __init__(self, folder: Callable[[], str], known: Callable[[], None]) -> None:
+        self._folder = folder
         self._known = known
         self._thread: threading.Thread | None = None
         self._data: bytes | None = None
@@ -44,7 +50,7 @@ class Provenance:
 
     def _capture(self) -> None:
         try:
-            document = describe_process()
+            document = describe_process(self._folder())
         except Exception as error:  # noqa: BLE001 - a thread has nobody to raise to, and a run must not fail over this
             document = {"schema": SCHEMA, "type": "provenance", "problem": f"{type(error).__name__}: {error}"}
         data = encode_pretty(document)
@@ -73,8 +79,8 @@ class Provenance:
         self._published.discard(url)
 
 
-def describe_process() -> dict[str, Any]:
-    """The provenance document."""
+def describe_process(folder: str = "") -> dict[str, Any]:
+    """The provenance document, of the code in a folder; "" is that of the main script."""
     system = platform.uname()  # platform.platform() starts a process, and holds a lock that a fork would never get back
     return {
         "schema": SCHEMA,
@@ -83,7 +89,7 @@ def describe_process() -> dict[str, Any]:
         "implementation": platform.python_implementation(),
         "platform": f"{system.system}-{system.release}-{system.machine}",
         "machine": system.machine,
-        "git": describe_git(folder) if (folder := _script_folder()) else None,
+        "git": describe_git(folder) if (folder := folder or _script_folder()) else None,
         "packages": installed_packages(),
     }
 

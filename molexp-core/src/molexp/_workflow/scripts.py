@@ -15,6 +15,7 @@ import attrs
 
 from molexp._record.context import message_of
 from molexp._record.entry import Entries, collecting
+from molexp._record.process import this_process
 from molexp._workflow import bindings
 from molexp.errors import MolexpError, ScriptError
 
@@ -54,6 +55,7 @@ def load_script(path: str | os.PathLike[str]) -> Script:
             "there is no such file" if not file.exists() else "it is a folder" if file.is_dir() else "it is no file",
         )
     file = file.resolve()
+    this_process().code_folder = str(file.parent)
     with collecting() as entries:
         _import(file)
     if not entries.workspaces:
