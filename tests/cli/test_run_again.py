@@ -171,6 +171,23 @@ def test_an_interruption_leaves_no_run_that_seems_to_go_on(here, number, executo
     assert json.loads(out)["ended"] == {run.path: run.status}
 
 
+@pytest.mark.parametrize("program_", ["run", "execute"])
+def test_a_signal_in_the_midst_of_a_task_is_told_in_a_sentence(here, program_):
+    midst = SLOW.replace("await asyncio.Event().wait()", "import signal; signal.raise_signal(signal.SIGTERM)")
+    write(here, midst, "midst.py")
+    words = ["run", "midst.py"]
+    if program_ == "execute":
+        run = me.Workspace(here / "lab").Project("p").Experiment("slow").Run(id="one")
+        words = ["-w", "lab", "execute", run.path, "-s", "midst.py"]
+    done = program(here, *words)
+
+    assert done.code == 143
+    assert "Traceback" not in done.err
+    assert "never retrieved" not in done.err
+    (run,) = me.Workspace.load(here / "lab").project("p").experiment("slow").runs
+    assert run.status == "interrupted"
+
+
 def test_a_run_that_was_deleted_is_left_out(here, sweep):
     program(here, "run", "sweep.py")
     ws = me.Workspace.load(here / "lab")

@@ -20,6 +20,7 @@ from molexp._workflow import bindings
 from molexp._workflow.executors import Executors
 from molexp._workflow.plans import LEAVE, RESUME, SKIP, START, Event, Observer, PlannedRun, Summary
 from molexp._workflow.scripts import Script, load_script
+from molexp._workflow.signals import run_to_end
 from molexp._workflow.tasks import INLINE
 from molexp._workflow.under_run import execute_under_run
 from molexp.contracts import Call, Resources
@@ -186,7 +187,7 @@ class Drive:
                     "The output of several runs at a time can only be told apart in processes of their own: "
                     "use the executor 'process', or one job."
                 )
-            return asyncio.run(self._execute(jobs, str(name), observer or (lambda _: None)))
+            return run_to_end(self._execute(jobs, str(name), observer or (lambda _: None)))
 
     async def _execute(self, jobs: int, executor: str, observer: Observer) -> Summary:
         summary = self.summary = Summary()
@@ -411,4 +412,4 @@ def _execute_bound(call: RunCall) -> WorkflowResult:
         finally:
             await executors.close()
 
-    return asyncio.run(execute())
+    return run_to_end(execute())

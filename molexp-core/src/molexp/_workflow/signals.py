@@ -6,8 +6,11 @@ import asyncio
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -47,3 +50,20 @@ def woken_by_signals() -> Iterator[None]:
 def _drain(end: socket.socket) -> None:
     with suppress(BlockingIOError):
         end.recv(4096)
+
+
+def run_to_end(coroutine: Coroutine[Any, Any, T]) -> T:
+    """As `asyncio.run`; an exit that a signal raises in the midst of a task is raised here, and not also logged."""
+    left: list[BaseException] = []
+
+    async def main() -> T | None:
+        try:
+            return await coroutine
+        except (KeyboardInterrupt, SystemExit) as error:
+            left.append(error)
+            return None
+
+    found = asyncio.run(main())
+    if left:
+        raise left[0]
+    return found  # type: ignore[return-value]
