@@ -73,6 +73,12 @@ def test_nothing_is_an_empty_list_and_an_empty_table(in_lab, molexp):
         (["--param", "kind=fcc", "--sort", "-results.energy", "-n", "2"], ["n1", "n2"]),
         (["--param", "kind=fcc", "--sort", "results.energy"], ["n3", "n2", "n1"]),
         (["--limit", "0"], []),
+        (["results.energy < 0"], ["n2", "n3"]),
+        (["params.a > 3 and results.energy < 0 and not params.cell.n == 3"], ["n2"]),
+        (['"best" in tags or status == "pending"'], ["n3", "waits", "other"]),
+        (["results.energy < 0", "--param", "cell.n=3"], ["n3"]),
+        (["results.energy <= 0", "--sort", "results.energy", "-n", "1"], ["n3"]),
+        (['status != "failed"', "--status", "failed"], []),
     ],
 )
 def test_filters_are_joined_by_and(several, molexp, filters, found):
@@ -90,7 +96,10 @@ def test_filters_are_joined_by_and(several, molexp, filters, found):
         (["--limit", "few"], 2, "few"),
         (["--project", "metal"], 3, "Did you mean 'metals'?"),
         (["--experiment", "metals/ca"], 3, "There is no experiment 'ca'"),
-        (["extra"], 2, "extra"),
+        (["extra"], 2, "there is no field 'extra'"),
+        (["status == failed"], 2, "\n  status == failed\n            ^\n"),
+        (["params.a >"], 2, "\n  params.a >\n            ^"),
+        (["params.a > 3", "extra"], 2, "extra"),
     ],
 )
 def test_what_is_mistyped_is_named_with_the_nearest(several, molexp, arguments, code, words):
@@ -98,6 +107,17 @@ def test_what_is_mistyped_is_named_with_the_nearest(several, molexp, arguments, 
     assert (done.code, done.out) == (code, "")
     assert words in done.err
     assert done.err.startswith("molexp: ")
+
+
+def test_fields_that_no_run_has_are_named_where_nothing_is_found(several, molexp):
+    done = molexp("runs", "list", "params.kimd == 'fcc' and results.energy < 0 and results.gap > 1", "--json")
+    assert (done.code, done.json()) == (0, [])
+    assert done.err.splitlines() == [
+        "molexp: No run has the field 'params.kimd'. Did you mean 'params.kind'?",
+        "molexp: No run has the field 'results.gap'.",
+    ]
+    assert molexp("runs", "list", "params.a > 100").err == ""
+    assert molexp("runs", "list", "params.kimd == 'fcc' or results.energy < 0").err == ""
 
 
 def test_a_pipe_gets_whole_lines_however_long(several, here):

@@ -1,4 +1,4 @@
-"""A writer is killed before and after every store operation of a scenario; each time all that it acknowledged is there."""
+"""A writer, or a compactor, is killed before and after every store operation of a scenario; each time all is there."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 SAMPLES = 60
 
 
-def count(zygotes) -> list[str]:
+def count(zygotes, case: str = "scenario") -> list[str]:
     """The operations of the scenario, by running it to its end."""
-    ((_, answer),) = zygotes.run([{"case": "scenario", "k": 0, "side": "before", "count": True}])
+    ((_, answer),) = zygotes.run([{"case": case, "k": 0, "side": "before", "count": True}])
     assert answer["ok"], answer["error"]
     assert not answer["killed"]
     operations: list[str] = answer["operations"]
@@ -56,3 +56,34 @@ def test_a_kill_at_every_operation_loses_nothing(zygotes, side):
 
     report(answers)
     assert sum(answer["killed"] for _, answer in answers) >= total - 3
+
+
+# ------------------------------------------------------------------------------------------------------------- compactors
+
+
+def test_a_compaction_uses_what_it_needs(zygotes):
+    kinds = Counter(count(zygotes, "compaction"))
+
+    assert {"rename", "create", "delete", "children", "read", "writer.exit"} <= kinds.keys(), kinds
+
+
+def test_a_compactor_that_is_killed_leaves_something_that_others_go_on_with(zygotes):
+    operations = count(zygotes, "compaction")
+    changing = ("rename", "create", "delete", "write", "writer.exit")
+    points = {(k, side) for k, name in enumerate(operations, 1) if name in changing for side in ("before", "after")}
+
+    answers = zygotes.run([{"case": "compaction", "k": k, "side": side} for k, side in sorted(points)])
+
+    report(answers)
+    assert sum(answer["killed"] for _, answer in answers) == len(points)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("side", ["before", "after"])
+def test_a_compactor_that_is_killed_at_every_operation(zygotes, side):
+    total = len(count(zygotes, "compaction"))
+
+    answers = zygotes.run([{"case": "compaction", "k": k, "side": side} for k in range(1, total + 1)])
+
+    report(answers)
+    assert sum(answer["killed"] for _, answer in answers) >= total - 2

@@ -1,10 +1,10 @@
-"""Eight processes write, others watch: everything arrives, and nothing that was seen is ever unseen."""
+"""Sixteen processes write, others watch: everything arrives, and nothing that was seen is ever unseen."""
 
 from __future__ import annotations
 
 import os
 
-WRITERS, RUNS = 8, 25
+WRITERS, RUNS = 16, 25
 
 
 def test_everything_arrives_and_nothing_vanishes(stage):

@@ -20,6 +20,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parent.parent.parent))  # this is a script
+
+from tests.crash.compaction_cases import Onlookers, chosen_instant, compact_for_ever, compaction_case
+
 DEADLINE = 100  # seconds after which a case that hangs is killed
 
 
@@ -161,17 +165,22 @@ def random_case(request: dict[str, Any]) -> dict[str, Any]:
     told: list[dict[str, Any]] = []
     kills = 0
     number = 0
+    onlookers = Onlookers(folder, [base / "first", base / "second"], fork)
     while kills < request["kills"]:
         reader, writer = os.pipe()
         pids = []
         for _ in range(request["writers"]):
             number += 1
             pids.append(fork(lambda pipe=writer, number=number: loop(folder, pipe, number)))  # type: ignore[misc]
+        pids += [
+            fork(lambda cache=base / name: compact_for_ever(folder, cache))  # type: ignore[misc]
+            for name in ("one", "other")
+        ]
         os.close(writer)
         data = b""
         while data.count(b"\n") < choice.randrange(1, 12):  # an instant is chosen by what was heard, and the clock
             data += os.read(reader, 1 << 12)
-        select.select([], [], [], choice.random() * 0.02)  # not for synchronisation: to hit any instruction
+        chosen_instant(choice)
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
             kills += 1
@@ -182,6 +191,9 @@ def random_case(request: dict[str, Any]) -> dict[str, Any]:
         told += [json.loads(line) for line in data[: data.rfind(b"\n") + 1].splitlines()]
         if choice.random() < 0.5:
             checks.answers(checks.open_with(folder, caches["watching"]))
+    reports = onlookers.done()
+    assert not [report for report in reports if report["wrong"] or report["rounds"] < 2], reports
+    caches |= {name: base / name for name in ("first", "second", "one", "other")}
     verify_loop(folder, caches["watching"], told)
     truth = checks.check_catalog(folder, caches, base / "rebuilt")
     again(folder, caches, base / "rebuilt")
@@ -213,7 +225,11 @@ def verify_loop(folder: Path, cache: Path, told: list[dict[str, Any]]) -> None:
         assert statuses[f"metals/cu/{name}"] in allowed.get(step, {"interrupted"}), (name, step)
 
 
-CASES = {"scenario": scenario_case, "random": random_case}
+CASES = {
+    "scenario": scenario_case,
+    "random": random_case,
+    "compaction": lambda request: compaction_case(request, fork),
+}
 
 
 def modules_of_a_case(request: dict[str, Any]) -> list[str]:

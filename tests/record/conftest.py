@@ -73,3 +73,10 @@ def script(tmp_path: Path, lab: Place) -> Callable[..., Child]:
         return run_script(tmp_path, lab, code, environ)
 
     return script
+
+
+@pytest.fixture
+def silent(monkeypatch):
+    """All writers are of machines that cannot be asked, and have been silent for as long as it takes."""
+    monkeypatch.setattr("molexp._record.catalog.compacting._owner", lambda *_: None)
+    monkeypatch.setattr("molexp._record.catalog.compacting.boot_clock", iter(range(0, 10**9, 10**4)).__next__)

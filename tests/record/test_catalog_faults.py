@@ -13,7 +13,7 @@ import threading
 import pytest
 
 import molexp as me
-from molexp._record.catalog.index import RunEntry
+from molexp._record.catalog.index import Entry, Findings, Folder
 from tests.record.helpers import bound_by_modes
 
 RUN = "projects/metals/experiments/cu/runs/one"
@@ -88,7 +88,7 @@ def test_a_limit_counts_what_is_there(lab, data):
     shutil.rmtree(lab.folder / "projects/metals/experiments/cu")
     # as if no folder showed it: the stamps are those of now
     for key in ws.home.index.folders():
-        ws.home.index.apply([], folders={key: "gone"})
+        ws.home.index.apply(Findings(folders={key: Folder("gone")}))
 
     assert [asset.scope for asset in ws.catalog.assets(limit=1)] == ["metals"]
 
@@ -142,10 +142,13 @@ def test_what_cannot_be_read_is_read_again_only_when_it_has_changed(lab, lab_run
     os.utime(lab.folder / RUN / "executions/1.end.json", (1, 1))
     while reader.catalog.unreadable() and any(
         stamp.endswith("?")
-        for stamp in [*reader.home.index.folders().values(), *(stamp for *_, stamp in reader.home.index.doubts())]
+        for stamp in [
+            *(folder.stamp for folder in reader.home.index.folders().values()),
+            *(stamp for *_, stamp in reader.home.index.doubts()),
+        ]
     ):
         pass  # changes so recent that another could bear the same time
-    monkeypatch.setattr("molexp._record.catalog.refresh.read_run", lambda *_: pytest.fail("read again"))
+    monkeypatch.setattr("molexp._record.catalog.folding.read_run", lambda *_: pytest.fail("read again"))
 
     assert reader.catalog.unreadable()
 
@@ -160,7 +163,7 @@ def test_a_file_that_vanishes_while_it_is_read_does_not_make_its_run_vanish(lab,
         raise me.KeyNotFoundError(f"{RUN}/executions/1.jsonl")
 
     with monkeypatch.context() as patch:
-        patch.setattr("molexp._record.catalog.refresh.read_run", vanished)
+        patch.setattr("molexp._record.catalog.folding.read_run", vanished)
         reader.catalog.rebuild()
         assert list(reader.home.index.problems()) == [f"{RUN}/run.json"]
     assert len(reader.catalog.runs()) == 1
@@ -180,9 +183,9 @@ def test_storage_that_does_not_answer_changes_nothing(lab, data, monkeypatch, er
 
     with monkeypatch.context() as patch:
         if what == "run":
-            patch.setattr("molexp._record.catalog.refresh.read_run", fail)
+            patch.setattr("molexp._record.catalog.folding.read_run", fail)
         elif what == "data":
-            patch.setattr("molexp._record.catalog.refresh.decode_object", fail)
+            patch.setattr("molexp._record.catalog.folding.decode_object", fail)
         else:
             patch.setattr(type(reader.home.store), "exists", fail)
         with pytest.raises(type(error)):
@@ -193,9 +196,15 @@ def test_storage_that_does_not_answer_changes_nothing(lab, data, monkeypatch, er
 
 
 def test_foreign_hints_are_ignored(ws, exp, place):
-    place.store.write(".molexp/hints/x", b"")
-    place.store.write(".molexp/hints/a/0/runs", b"")
-    place.store.write(".molexp/hints/a/0/projects/CON/experiments/b/runs/c/run.json", b"")
+    place.store.write(".molexp/journals/x", b"")
+    place.store.write(
+        ".molexp/journals/a-000001.jsonl", b'{"keys": ["runs", "projects/CON/experiments/b/runs/c/run.json"]}\n'
+    )
+    place.store.write(".molexp/journals/b.jsonl", b'{"keys": {}, "withdrawn": 7}\n[]\nnonsense\n{"keys": ["half')
+    place.store.write(".molexp/sealed/c.jsonl", b"\xff\xfe\n")
+    place.store.write(".molexp/live/x", b"")
+    place.store.write(".molexp/snapshots/0.json", b"{}")
+    place.store.write(".molexp/snapshots/x.json", b"{}")
     exp.Run(id="one")
 
     assert [row.id for row in place.load().catalog.runs()] == ["one"]
@@ -275,13 +284,13 @@ def test_of_two_runs_of_one_id_the_one_that_is_there_stays(lab, lab_exp):
         pass
     reader = lab.load()
     assert len(reader.catalog.runs()) == 1
-    ((cover, document),) = reader.home.index.select("SELECT cover, document FROM runs")
-    late = RunEntry("metals/cu/one", json.loads(document), False, json.loads(cover))
+    ((cover, document),) = reader.home.index.select("SELECT cover, document FROM documents WHERE document IS NOT NULL")
+    late = Entry("metals/cu/one", json.loads(document), False, json.loads(cover))
     shutil.rmtree(lab.folder / RUN)
     with lab.load().project("metals").experiment("cu").Run({"n": 2}, id="one").start():
         pass
     assert [row.params["n"] for row in reader.catalog.runs()] == [2]
-    reader.home.index.apply([late])
+    reader.home.index.apply(Findings([late]))
 
     assert [row.params["n"] for row in reader.catalog.runs()] == [2]
 
@@ -290,7 +299,8 @@ def test_a_run_that_came_back_is_not_taken_for_gone_by_a_reader_that_comes_late(
     lab_exp.Run(id="one")
     reader = lab.load()
     assert len(reader.catalog.runs()) == 1
-    reader.home.index.apply([], gone=["metals/cu/one"], exists=lambda path: lab.store.exists(f"{RUN}/run.json"))
+    found = Findings(gone={"metals/cu/one"})
+    reader.home.index.apply(found, exists=lambda path: lab.store.exists(f"{RUN}/run.json"))
 
     assert len(reader.catalog.runs()) == 1
 

@@ -320,7 +320,7 @@ def test_an_index_of_another_version_is_made_anew(lab, lab_exp, cache):
     lab.load().catalog.runs()
     (index,) = indexes(cache)
     connection = sqlite3.connect(index)
-    connection.execute("DROP TABLE runs")
+    connection.execute("DROP TABLE documents")
     connection.execute("PRAGMA user_version = 999")
     connection.commit()
     connection.close()

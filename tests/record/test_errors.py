@@ -64,6 +64,8 @@ ARGUMENTS = {
     "failed": ["energies", "gaps"],
     "abandoned": True,
     "script": "train.py",
+    "text": "a < ?",
+    "position": 1,
 }
 
 
@@ -129,6 +131,7 @@ def test_its_message_is_a_sentence_with_the_facts(cls):
         (me.InvalidNameError, ValueError),
         (me.SerializationError, ValueError),
         (me.ProfileError, ValueError),
+        (me.QueryError, ValueError),
         (me.NoKindError, TypeError),
         (me.NotPicklableError, TypeError),
         (me.PluginMissingError, LookupError),

@@ -70,7 +70,7 @@ def test_a_definition(bad, values):
 
 
 def test_foreign_hints(bad):
-    bad.store.write(".molexp/hints/foo", b"")
+    bad.store.write(".molexp/journals/foo-000001.jsonl", b"[]")
     if "append" in bad.store.capabilities:
         bad.store.write(".molexp/journals/x.jsonl", b'{"keys": ["projects/../x", 3, "/abs", ""], "withdrawn": 7}\n')
 

@@ -92,6 +92,13 @@ runs: me.Runs = exp.runs
 ids: list[str] = [found.id for found in runs]
 lines: list[str] = run.logs["relax"].tail()
 rows: me.Rows[me.RunRow] = ws.catalog.runs()
+found_rows: me.Rows[me.RunRow] = ws.catalog.runs("params.a > 3", sort="-results.energy")
+differing: me.Rows[Mapping[str, Any]] = ws.compare(run, "metals/cu/cu-small", *rows)
+columns: tuple[str, ...] = differing.columns
+lineage: me.Lineage = ws.catalog.lineage(run)
+made_from: tuple[me.LineageNode, ...] = ws.catalog.lineage(feature, downstream=False).upstream
+kinds: set[str] = {child.kind for node in made_from for child in node.children}
+attempts: list[int | None] = [edge.attempt for edge in lineage.edges()]
 report: me.Report = ws.fsck()
 try:
     ws.run("metals/cu/none")
@@ -120,6 +127,9 @@ ctx.metrics.log(step="first")
 ctx.shell(["true"], check="no")
 exp.data_assets.import_asset("a", "b", action="steal")
 exp.runs[0].statsu
+me.Workspace("lab").catalog.lineage(7)
+me.Workspace("lab").catalog.lineage("a/b/c").upstraem
+me.Workspace("lab").compare(1, 2)
 """
 
 

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from molexp_cli import __version__, _exec, _logs, _plugins, _run, _runs, _show
+from molexp_cli import __version__, _assets, _catalog, _compare, _exec, _lineage, _logs, _plugins, _run, _runs, _show
 from molexp_cli._failing import INTERRUPTED, answer
 from molexp_cli._options import WorkspaceOption
 from molexp_cli._output import flush, make_safe, tell_warnings, write
@@ -24,9 +24,11 @@ Examples:
 \b
   molexp run train.py -j 4 --dry-run
   molexp exec molecules/water --set basis=SVP --output '*.xyz' -- xtb mol.xyz --opt
-  molexp runs list --status failed --param basis=SVP
+  molexp runs list 'params.basis == "SVP" and results.energy < 0'
   molexp show @latest
   molexp logs @latest --follow
+  molexp compare water-1 water-2
+  molexp lineage @latest
   molexp -w /scratch/lab runs list --json
   molexp plugins check
 
@@ -63,10 +65,10 @@ def _assemble() -> typer.Typer:
         epilog=EPILOG,
     )
     app.callback()(_program)
-    for module in (_run, _exec, _show, _logs):
+    for module in (_run, _exec, _show, _logs, _compare, _lineage):
         module.add_to(app)
-    app.add_typer(_runs.group(), name="runs")
-    app.add_typer(_plugins.group(), name="plugins")
+    for name, group in (("runs", _runs), ("assets", _assets), ("catalog", _catalog), ("plugins", _plugins)):
+        app.add_typer(group.group(), name=name)
     return app
 
 

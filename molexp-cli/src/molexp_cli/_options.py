@@ -22,6 +22,13 @@ WorkspaceOption = Annotated[
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 
+LimitOption = Annotated[int | None, typer.Option("--limit", "-n", metavar="N", min=0, help="At most so many.")]
+
+WhereArgument = Annotated[
+    str | None,
+    typer.Argument(metavar="[WHERE]", show_default=False, help="A query that must be true of them."),
+]
+
 RunArgument = Annotated[
     str,
     typer.Argument(

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from molexp_cli import _words
-from molexp_cli._options import JsonOption, WorkspaceOption, located
-from molexp_cli._output import table, write
+from molexp_cli._options import JsonOption, LimitOption, WhereArgument, WorkspaceOption, located
+from molexp_cli._output import say, table, write
 
 if TYPE_CHECKING:
     import molexp
@@ -19,6 +19,8 @@ Examples:
 
 \b
   molexp runs list
+  molexp runs list 'params.a > 3 and results.energy < 0'
+  molexp runs list 'status == "failed" or results.loss is null' --sort -created_at
   molexp runs list --experiment metals/cu --status failed --status interrupted
   molexp runs list --param a=3.6 --param solver.tol=1e-9 --sort -results.energy --limit 10
   molexp runs list --json | jq -r '.[].path'
@@ -49,6 +51,7 @@ def group() -> typer.Typer:
 
 def list_runs(
     ctx: typer.Context,
+    where: WhereArgument = None,
     project: Annotated[str | None, typer.Option("--project", "-p", metavar="ID", help="Only of this project.")] = None,
     experiment: Annotated[
         str | None, typer.Option("--experiment", "-e", metavar="[PROJECT/]ID", help="Only of this experiment.")
@@ -72,11 +75,14 @@ def list_runs(
             "--sort", metavar="[-]COLUMN", help="By a column, such as created_at, params.a or results.loss; - descends."
         ),
     ] = None,
-    limit: Annotated[int | None, typer.Option("--limit", "-n", metavar="N", min=0, help="At most so many.")] = None,
+    limit: LimitOption = None,
     as_json: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
     """List the runs that match all of what is given, in the order in which they were created.
+
+    WHERE is a query of fields such as status, params.lr, results.loss, tags, config.x, provenance.git.commit: compare them
+    by == != < <= > >=, in, like, between, is null; join by and, or, not. Text is quoted.
 
     Values of parameters are read as in a YAML file: 1e-3 and true are what they look like, other words are text.
     """
@@ -84,6 +90,7 @@ def list_runs(
 
     opened = located(ctx, workspace)
     found = opened.catalog.runs(
+        where,
         project=project,
         experiment=experiment,
         status=status or None,
@@ -94,6 +101,7 @@ def list_runs(
     )
     if not found:
         _check_names(opened, project, experiment)
+        _name_unknown(opened, where)
     if as_json:
         write(molexp.to_json(found, pretty=True))
         return
@@ -102,11 +110,8 @@ def list_runs(
     table([_COLUMNS[n][0] for n in shown], [[line[n] for n in shown] for line in cells])
 
 
-def _check_names(opened: object, project: str | None, experiment: str | None) -> None:
+def _check_names(opened: molexp.Workspace, project: str | None, experiment: str | None) -> None:
     """An answer without rows may be a name that is mistyped: then it is an error, with the nearest names."""
-    import molexp
-
-    assert isinstance(opened, molexp.Workspace)
     above, slash, name = (experiment or "").rpartition("/")
     parent = above if slash else project
     if project is not None:
@@ -115,3 +120,10 @@ def _check_names(opened: object, project: str | None, experiment: str | None) ->
         inside = opened.project(parent)
         if name:
             inside.experiment(name)
+
+
+def _name_unknown(opened: molexp.Workspace, where: str | None) -> None:
+    """Fields that no run has are no error: they may not be there yet."""
+    for name, near in opened.catalog.unknown_fields(where).items() if where is not None else ():
+        hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+        say(f"No run has the field {name!r}.{hint}")

@@ -40,7 +40,9 @@ if TYPE_CHECKING:
         Producer,
         UnknownAsset,
     )
-    from molexp._record.catalog.catalog import Catalog, RunRow
+    from molexp._record.catalog.catalog import Catalog
+    from molexp._record.catalog.lineage import Lineage, LineageEdge, LineageNode
+    from molexp._record.catalog.run_rows import RunRow
     from molexp._record.commands import TrackedCommand, track_command
     from molexp._record.context import Context
     from molexp._record.data import DataAssets
@@ -71,6 +73,9 @@ __all__ = [
     "Experiment",
     "ExperimentT",
     "Finding",
+    "Lineage",
+    "LineageEdge",
+    "LineageNode",
     "LogAsset",
     "LogHandle",
     "LogLine",
@@ -132,7 +137,9 @@ _LATE = {  # what costs time to import, by where it is
         "Producer",
         "UnknownAsset",
     ),
-    "molexp._record.catalog.catalog": ("Catalog", "RunRow"),
+    "molexp._record.catalog.catalog": ("Catalog",),
+    "molexp._record.catalog.run_rows": ("RunRow",),
+    "molexp._record.catalog.lineage": ("Lineage", "LineageEdge", "LineageNode"),
     "molexp._record.commands": ("TrackedCommand", "track_command"),
     "molexp._record.context": ("Context",),
     "molexp._record.data": ("DataAssets",),

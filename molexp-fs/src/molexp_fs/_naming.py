@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from molexp.contracts import Capability
 from molexp_fs import _files as files
 from molexp_fs._errors import NO_LINK, NO_TMPFILE
 
@@ -156,3 +157,13 @@ class Naming:
     def _flush(self, path: str) -> None:
         if self.durable:
             files.sync_folder(files.folder_of_path(path))
+
+
+def capabilities() -> frozenset[Capability]:
+    """What a folder can do beyond the basic operations, on this operating system."""
+    found: set[Capability] = {"append", "local_path"}
+    if hasattr(os, "link"):
+        found.add("link")
+    if hasattr(os, "symlink"):
+        found.add("symlink")
+    return frozenset(found)

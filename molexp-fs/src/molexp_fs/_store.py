@@ -18,7 +18,7 @@ from molexp_fs._errors import NO_LINK
 from molexp_fs._folder import Folder
 from molexp_fs._keys import folded
 from molexp_fs._location import file_in_the_way, folder_of, url_of
-from molexp_fs._naming import Naming
+from molexp_fs._naming import Naming, capabilities
 from molexp_fs._streams import FileAppender, FileWriter
 from molexp_fs._syncing import Syncing
 
@@ -53,7 +53,7 @@ class LocalStore(Store):
             durability: see the class.
         """
         self.url: str = url_of(folder)
-        self.capabilities: frozenset[Capability] = _capabilities()
+        self.capabilities: frozenset[Capability] = capabilities()
         self._naming = Naming(durable=False)
         self._folder = Folder(folder, self.url, durable=False)
         self._syncing = Syncing(self._folder)
@@ -160,6 +160,13 @@ class LocalStore(Store):
         if not modes.S_ISREG(found.st_mode):
             raise KeyNotFoundError(key, url=self.url)
         return _walk.describe(key, found)
+
+    def exists(self, key: str) -> bool:
+        """Whether there is a file under `key`."""
+        try:
+            return modes.S_ISREG(os.stat(self._folder.path(key)).st_mode)
+        except OSError:
+            return super().exists(key)  # which knows what is an error
 
     def delete(self, key: str) -> None:
         """Remove `key`; nothing or a folder under that name is not an error. Empty folders stay: see `prune`."""
@@ -389,7 +396,7 @@ class LocalStore(Store):
     def leftovers(self, older_than: float) -> Iterator[str]:
         """Name the temporary files that killed processes left behind, relative to the store, as keys are.
 
-        Writes nothing, and so goes by this machine's clock; `remove_leftovers` goes by the file system's.
+        It goes by this machine's clock, because it writes nothing; `remove_leftovers` by the file system's.
 
         Args:
             older_than: seconds since they were last written to. A stream that is still in use may pause; leave it a
@@ -437,12 +444,3 @@ class LocalStore(Store):
             self._folder.retry(error, key, target, act)
         if self._naming.durable:
             files.sync_folder(files.folder_of_path(target))
-
-
-def _capabilities() -> frozenset[Capability]:
-    found: set[Capability] = {"append", "local_path"}
-    if hasattr(os, "link"):
-        found.add("link")
-    if hasattr(os, "symlink"):
-        found.add("symlink")
-    return frozenset(found)

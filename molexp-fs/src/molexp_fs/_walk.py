@@ -10,6 +10,7 @@ from molexp.contracts import Listing, Stat
 from molexp_fs._errors import translate
 from molexp_fs._files import TEMP_PREFIX
 
+_PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*").fullmatch
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\\]")
 GONE = (FileNotFoundError, NotADirectoryError)
 """What a folder answers that is not there."""
@@ -43,11 +44,20 @@ def walk(base: str, prefix: str, url: str) -> Iterator[Stat]:
 def _level(base: str, prefix: str, url: str) -> tuple[list[Stat], list[str]]:
     files: list[Stat] = []
     folders: list[str] = []
+    inside = f"{prefix}/" if prefix else ""
     try:
         with os.scandir(base + prefix) as entries:
             for entry in entries:
-                if _is_ours(entry.name):
-                    _sort(entry, base, prefix, files, folders)
+                name = entry.name
+                if not _PLAIN(name) and not _is_ours(name):
+                    continue
+                try:
+                    if entry.is_file(follow_symlinks=False):  # nearly all are: the kernel has said so with the name
+                        files.append(describe(inside + name, entry.stat(follow_symlinks=False)))
+                    else:
+                        _sort(entry, inside, base, prefix, files, folders)
+                except FileNotFoundError:
+                    pass  # deleted since the folder was opened, or a link that leads nowhere
     except GONE:
         return files, folders
     except OSError as error:
@@ -55,14 +65,11 @@ def _level(base: str, prefix: str, url: str) -> tuple[list[Stat], list[str]]:
     return files, folders
 
 
-def _sort(entry: os.DirEntry[str], base: str, prefix: str, files: list[Stat], folders: list[str]) -> None:
-    try:
-        if entry.is_file():
-            files.append(describe(join(prefix, entry.name), entry.stat()))
-        elif entry.is_dir() and not (entry.is_symlink() and _loops(entry.path, base, prefix)):
-            folders.append(entry.name)
-    except FileNotFoundError:
-        pass  # deleted since the folder was opened, or a link that leads nowhere
+def _sort(entry: os.DirEntry[str], inside: str, base: str, prefix: str, files: list[Stat], folders: list[str]) -> None:
+    if entry.is_file():
+        files.append(describe(inside + entry.name, entry.stat()))
+    elif entry.is_dir() and not (entry.is_symlink() and _loops(entry.path, base, prefix)):
+        folders.append(entry.name)
 
 
 def _is_ours(name: str) -> bool:

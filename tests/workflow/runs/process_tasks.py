@@ -112,6 +112,43 @@ def total(ctx: TaskContext) -> int:
     return sum(ctx.inputs)
 
 
+def finding(ctx: TaskContext) -> Any:
+    """Finds what was imported, through its context; twice."""
+    return ctx.asset("reference").load() and ctx.asset("reference")
+
+
+def opening(ctx: TaskContext) -> bytes:
+    """Opens what was imported, through another door."""
+    assert ctx.run is not None
+    return ctx.run.experiment.data_assets["reference"].read_bytes()
+
+
+async def opening_async(ctx: TaskContext) -> bytes:
+    """As `opening`, in a coroutine function."""
+    return opening(ctx)
+
+
+def receiving(ctx: TaskContext) -> bytes:
+    """Opens what another task handed it."""
+    return bytes(ctx.inputs.read_bytes())
+
+
+def opening_item(ctx: TaskContext) -> None:
+    """Some items open what was imported."""
+    if ctx.inputs > 2:
+        opening(ctx)
+
+
+def opening_once(ctx: TaskContext) -> int:
+    """Only the first try opens what was imported, and it comes to no good end."""
+    if ctx.retry == 0:
+        opening(ctx)
+        if ctx.params.get("how") == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise ValueError("not converged")
+    return ctx.retry
+
+
 def workflow(*tasks: Any, **options: Any) -> Workflow:
     """A workflow of the given tasks, each a function, or a function and its options."""
     wf = WorkflowBuilder("elsewhere", **options)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from molexp._record.assets import Asset
 from molexp._record.kinds import WHAT_FILES_TAKE
+from molexp._record.uses import uses
 from molexp._values.plain import plain
 from molexp.contracts import Accepts, AssetKind
 from molexp.errors import NoKindError, NotFoundError
@@ -129,13 +130,21 @@ class Accessor(Generic[T]):
         kind = self._kind
         if self._finder is None or kind is None:
             raise NotFoundError("asset", name, hint="There is no run, so nothing was saved.")
-        return cast("T", self._finder.require(name, kind=kind.name).load())
+        asset = self._finder.require(name, kind=kind.name)
+        self._uses(asset)
+        return cast("T", asset.load())
 
     def latest(self) -> Asset | None:
         """The newest asset of this kind in this run, previous attempts included; None if there is none."""
         if self._finder is None or self._kind is None:
             return None
-        return self._finder.latest(self._kind.name)
+        if (found := self._finder.latest(self._kind.name)) is not None:
+            self._uses(found)
+        return found
+
+    def _uses(self, asset: Asset) -> None:
+        if self._shelf is not None:
+            uses(self._shelf.attempt, asset)
 
 
 def no_kind(name: str, obj: Any, library: Library) -> NoKindError:

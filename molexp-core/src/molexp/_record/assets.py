@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 
 import attrs
 
+from molexp._record.uses import opens
 from molexp._values.ids import check_id
 from molexp.errors import AssetError, UnsupportedOperationError
 
@@ -35,6 +36,8 @@ class Producer:
 @attrs.frozen(kw_only=True, repr=False)
 class Asset:
     """A typed, named, versioned record about bytes.
+
+    Inside the block of a run, or in a task, whoever asks for the bytes is on record as using it: that attempt, and task.
 
     Attributes:
         id: spells scope, attempt, kind, name and version, so that it resolves by reading; see `Workspace.asset`.
@@ -79,7 +82,7 @@ class Asset:
         Raises:
             UnsupportedOperationError: the storage has no local paths; see `local`.
         """
-        return self._bound().store.local_path(self.key)
+        return self._used().store.local_path(self.key)
 
     def open(self, mode: Literal["r", "rb"] = "rb") -> IO[Any]:
         """Open the bytes, or with ``"r"`` the text in UTF-8.
@@ -90,12 +93,12 @@ class Asset:
         """
         if mode not in ("r", "rb"):
             raise ValueError(f"An asset is opened with 'r' or 'rb', not {mode!r}: what was saved does not change.")
-        stream = self._bound().store.open_read(self.key)
+        stream = self._used().store.open_read(self.key)
         return stream if mode == "rb" else io.TextIOWrapper(stream, encoding="utf-8")
 
     def read_bytes(self) -> bytes:
         """All bytes."""
-        return self._bound().store.read(self.key)
+        return self._used().store.read(self.key)
 
     def load(self) -> Any:
         """The object that was saved, as its kind reads it.
@@ -103,15 +106,21 @@ class Asset:
         Raises:
             PluginMissingError: its kind is not installed.
         """
-        return self._bound().load(self)
+        return self._used().load(self)
 
     def local(self) -> Path:
         """A local path to the bytes: the file itself, or a copy that lives as long as this process."""
-        return self._bound().local(self.key)
+        return self._used().local(self.key)
 
     def describe(self) -> str:
         """One line for people, in the words of its kind."""
         return self._bound().kind(self.kind).describe(self)
+
+    def _used(self) -> Library:
+        """Where the bytes are; whoever asks inside of a run is on record as using this asset."""
+        library = self._bound()
+        opens(library.store, self)
+        return library
 
     def _bound(self) -> Library:
         if self._library is None:
@@ -187,6 +196,7 @@ class DataAsset(Asset):
         files: how many files it has.
         source: where it was imported from, outside of the workspace.
         source_key: where it was imported from, inside of it.
+        source_asset: id of the asset that it was imported from, whose key may hold another version by now.
         external: whether the bytes are shared with, or lie in, a place outside of the workspace (``symlink`` and
             ``hardlink``), where they may change.
     """
@@ -195,6 +205,7 @@ class DataAsset(Asset):
     files: int = 1
     source: str = ""
     source_key: str = ""
+    source_asset: str = ""
     external: bool = False
 
 

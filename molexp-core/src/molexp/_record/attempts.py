@@ -8,6 +8,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from molexp._record.fold import SCHEMA, AttemptFacts, Contents
+from molexp._record.voids import is_void
 from molexp._values.documents import check_schema, decode_lines, decode_object, encode_line
 from molexp._values.ids import new_token
 from molexp._values.status import RunStatus
@@ -120,6 +121,8 @@ def _of_events(store: Store, run_folder: str, number: int, listing: Listing) -> 
     folded = {f"{number}.jsonl": length}
     head = lines[0] if lines and lines[0].get("type") == "claim" else {}
     contents.provenance = head.get("provenance")
+    if lines and is_void(lines[0]):
+        return AttemptFacts(number, {}, contents, RunStatus.INTERRUPTED, ended=True, void=True)
     for event in lines[1:] if head else lines:
         contents.add(event)
     bad += _fold_writers(store, f"{run_folder}/executions", number, listing, contents, folded)
@@ -216,6 +219,7 @@ def end_document(
         "commands": contents.commands,
         **of_workflow,
         **({"ranks": contents.ranks} if contents.ranks else {}),
+        **({"used": contents.used} if contents.used else {}),
         "folded": folded,
     }
 

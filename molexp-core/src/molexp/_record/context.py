@@ -14,6 +14,7 @@ from molexp._record.accessors import Accessor, no_kind
 from molexp._record.assets import Asset
 from molexp._record.kinds import ErrorTraceKind, LogKind
 from molexp._record.streams import LogHandle, LogStreamHandler, Metrics, check_log_name, growing
+from molexp._record.uses import uses
 from molexp._values.documents import encode
 from molexp._values.plain import plain
 from molexp._values.times import utc_now
@@ -200,10 +201,15 @@ class Context:
     def find_asset(self, name: str, *, kind: str | None = None, version: int | None = None) -> Asset | None:
         """The asset of this name: of this run, else data of its experiment, project or workspace; None if absent.
 
+        What this attempt did not make is on record as used by it from now on.
+
         Raises:
             AmbiguousAssetError: several kinds of one scope have the name, and `kind` does not say which.
         """
-        return None if self._finder is None else self._finder.find(name, kind=kind, version=version)
+        found = None if self._finder is None else self._finder.find(name, kind=kind, version=version)
+        if found is not None:
+            uses(self._recording, found)
+        return found
 
     def asset(self, name: str, *, kind: str | None = None, version: int | None = None) -> Asset:
         """As `find_asset`, but it must be there.
@@ -214,7 +220,9 @@ class Context:
         """
         if self._finder is None:
             raise NotFoundError("asset", name, hint="There is no run, so there are no assets.")
-        return self._finder.require(name, kind=kind, version=version)
+        found = self._finder.require(name, kind=kind, version=version)
+        uses(self._recording, found)
+        return found
 
     def __getitem__(self, kind: type[AssetKind[T]]) -> Accessor[T]:
         if self._shelf is None:

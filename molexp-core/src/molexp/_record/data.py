@@ -133,7 +133,8 @@ class DataAssets(Mapping[str, DataAsset]):
         check_payload_name(name, "data name")
         local = src.local() if isinstance(src, Asset) else src
         source = Path(os.path.abspath(os.path.expanduser(os.fspath(local))))
-        inside = key_of(self._home, source)
+        ours = src if isinstance(src, Asset) and src._bound().store.url == self._home.store.url else None
+        inside = ours.key if ours is not None else key_of(self._home, source)
         if action == "move" and (inside is not None or isinstance(src, Asset)):
             raise ValueError(f"{str(src)!r} is part of the record and cannot be moved away; use 'copy' or 'hardlink'.")
         files = _files_of(source)
@@ -142,6 +143,7 @@ class DataAssets(Mapping[str, DataAsset]):
         origin = {
             "source": str(source) if inside is None else "",
             "source_key": inside or "",
+            "source_asset": ours.id if ours is not None else "",
             "external": action in ("symlink", "hardlink") and inside is None,
         }
         record = self._publish(name, brought, origin, tags)  # after an error, what was brought is `gc`'s

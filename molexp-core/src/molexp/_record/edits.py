@@ -9,6 +9,7 @@ from molexp._record import keys
 from molexp._values.documents import encode_pretty
 from molexp._values.ids import new_run_id, new_token
 from molexp._values.times import utc_now
+from molexp.errors import KeyExistsError
 
 if TYPE_CHECKING:
     from molexp._record.home import Home
@@ -25,22 +26,27 @@ def write_edit(home: Home, path: str, op: str, **values: Any) -> None:
     owner = home.process.owner
     from molexp._record.reading import edit_keys
 
-    edit_id = _id_after(edit_keys(home.store, path))
-    key = keys.below(path, f"edits/{edit_id}.json")
-    document = {
-        "schema": SCHEMA,
-        "type": "edit",
-        "id": edit_id,
-        "token": new_token(),
-        "op": op,
-        "at": utc_now(),
-        "by": {"user": owner.user, "host": owner.host},
-        **values,
-    }
-    home.process.edited.add(path)
-    home.journal.announce(key)
-    home.store.create(key, encode_pretty(document))
-    home.store.sync([key])
+    while True:
+        edit_id = _id_after(edit_keys(home.store, path))
+        key = keys.below(path, f"edits/{edit_id}.json")
+        document = {
+            "schema": SCHEMA,
+            "type": "edit",
+            "id": edit_id,
+            "token": new_token(),
+            "op": op,
+            "at": utc_now(),
+            "by": {"user": owner.user, "host": owner.host},
+            **values,
+        }
+        home.process.edited.add(path)
+        home.journal.announce(key)
+        try:
+            home.store.create(key, encode_pretty(document))
+        except KeyExistsError:
+            continue  # we were taken for dead, and the key was fenced
+        home.store.sync([key])
+        return
 
 
 def _id_after(known: list[str]) -> str:

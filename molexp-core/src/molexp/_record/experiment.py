@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from molexp._record import keys
-from molexp._record.definitions import SCHEMA, deleted, look_up, member_ids
-from molexp._record.home import DEFAULT_SCHEME, Home
-from molexp._record.revisions import check_space, definition_key, plain_parameters
+from molexp._record.definitions import deleted, look_up, member_ids
+from molexp._record.home import Home
+from molexp._record.revisions import check_space, plain_parameters
 from molexp._record.rows import RUN_COLUMNS, Rows
 from molexp._record.run import Run
-from molexp._values.canonical import canonical_equal, canonical_hash
-from molexp._values.documents import check_schema, encode_pretty
-from molexp._values.ids import check_id, nearest, new_run_id, new_token
+from molexp._record.voids import is_defined, is_void
+from molexp._values.ids import check_id, nearest
 from molexp._values.plain import restore
-from molexp._values.times import utc_now
-from molexp.contracts import RunIdentity
-from molexp.errors import ConflictError, CorruptRecordError, KeyExistsError, NotFoundError
+from molexp.errors import CorruptRecordError, NotFoundError
 
 if TYPE_CHECKING:
     from molexp._record.data import DataAssets
     from molexp._record.project import Project
 
 RunT = Run
-
-RESERVED = ("executor", "resources", "scheduler")  # keys of a configuration that do not make another run
-
-_SHOWN = {"own_parameters": "parameters"}  # in the words of whoever gave them
-_EMPTY_HASH = canonical_hash({})
 
 
 class Experiment:
@@ -59,7 +50,6 @@ class Experiment:
         self._params: dict[str, Any] = definition.get("params") or {}
         self._space = space
         self._replicas = replicas
-        self._runs_folder: str = keys.members(self.path)
 
     def __repr__(self) -> str:
         return f"<Experiment {self.path}>"
@@ -82,6 +72,16 @@ class Experiment:
     def name(self) -> str:
         """Its name as it was first given."""
         return str(self._definition.get("name") or self.id)
+
+    @property
+    def definition(self) -> Mapping[str, Any]:
+        """Its definition as it is stored."""
+        return self._definition
+
+    @property
+    def own_params(self) -> dict[str, Any]:
+        """Its fixed parameters as they are stored."""
+        return self._params
 
     @property
     def params(self) -> Mapping[str, Any]:
@@ -137,6 +137,10 @@ class Experiment:
         try:
             check_id(id, "run id")
             definition = look_up(self.home, path)
+            if is_void(definition):
+                from molexp._record.reading import read_definition
+
+                definition = read_definition(self.home.store, path, {})
         except CorruptRecordError:
             definition = None  # a claim may repeat it
         except NotFoundError:
@@ -179,8 +183,9 @@ class Experiment:
                 is not there.
             SerializationError: a parameter that JSON cannot carry, NaN included; names its path and type.
         """
-        stated = profile is not None or bool(overrides)
-        return self._run(parameters, id, replica, profile, _resolve(profile, overrides), stated, None)
+        from molexp._record.making import make_run
+
+        return make_run(self, parameters, id=id, replica=replica, profile=profile, overrides=overrides)
 
     def derived_run(
         self,
@@ -200,8 +205,9 @@ class Experiment:
             SerializationError: a parameter that JSON cannot carry, NaN included; names its path and type.
             PluginMissingError: the scheme is not installed.
         """
-        name, run_id, own, config = self._derive(parameters, replica, profile, overrides)
-        return self._run(own, run_id, replica, profile, config, True, name)
+        from molexp._record.making import Deriving
+
+        return Deriving(self, profile, overrides).run(parameters or {}, replica)
 
     def derived_id(
         self,
@@ -212,140 +218,9 @@ class Experiment:
         overrides: Mapping[str, Any] | None = None,
     ) -> str:
         """The id of the run that `derived_run` would get or create. Nothing is created. Raises as that does."""
-        return self._derive(parameters, replica, profile, overrides)[1]
+        from molexp._record.making import Deriving
 
-    def _derive(
-        self,
-        parameters: Mapping[str, Any] | None,
-        replica: int,
-        profile: str | None,
-        overrides: Mapping[str, Any] | None,
-    ) -> tuple[str, str, dict[str, Any], dict[str, Any]]:
-        """The scheme, the id that it derives, the run's own parameters and its configuration."""
-        name = str(self.home.settings.get("run_id_scheme") or DEFAULT_SCHEME)
-        scheme = self.home.plugins.run_id_scheme(name)()
-        own: dict[str, Any] = plain_parameters(dict(parameters or {}), "parameters")
-        config = _resolve(profile, overrides, derived=True)
-        identity = RunIdentity(
-            self.project.id,
-            self.id,
-            {**self._params, **own},
-            replica,
-            _counting(config),
-        )
-        return name, check_id(scheme.derive(identity), "run id"), own, config
-
-    def _run(
-        self,
-        parameters: Mapping[str, Any] | None,
-        id: str | None,
-        replica: int | None,
-        profile: str | None,
-        config: dict[str, Any],
-        stated: bool,
-        scheme: str | None,
-    ) -> RunT:
-        own = _own(parameters, replica)
-        given = {
-            "own_parameters": own if parameters is not None else None,
-            "replica": replica,
-            "config": config if stated else None,
-        }
-        if scheme is not None:
-            given = {}  # the id says it all: what was merged into equal parameters does not matter
-        if id is not None:
-            check_id(id, "run id")
-            if (found := self._existing(id, given)) is not None:
-                return found
-        check_schema(self._definition, definition_key(self.path, self.revision), SCHEMA)
-        launch: dict[str, Any] = {}
-        if id is None and self.home.process.rank is not None:
-            from molexp._record.joining import find_made
-
-            made, launch = find_made(self, self.home.process.rank)
-            if made and (found := self._existing(made, given)) is not None:
-                return found
-        while True:
-            run_id = id or new_run_id()
-            definition = {
-                "schema": SCHEMA,
-                "type": "run",
-                "id": run_id,
-                "project": self.project.id,
-                "experiment": self.id,
-                "experiment_revision": self._definition.get("revision", 1),
-                "token": new_token(),
-                "created_at": utc_now(),
-                "parameters": {**self._params, **own},
-                "own_parameters": own,
-                "replica": replica or 0,
-                "profile": profile,
-                "config": config,
-                "config_hash": canonical_hash(config) if config else _EMPTY_HASH,
-                "id_scheme": scheme,
-                "workflow": None,
-                **launch,
-            }
-            folder = f"{self._runs_folder}/{run_id}"
-            key = f"{folder}/run.json"
-            self.home.journal.announce_run(key, f"{folder}/executions/1.end.json")
-            try:
-                self.home.store.create(key, encode_pretty(definition))
-            except KeyExistsError:
-                if id is not None and (found := self._existing(id, given)) is not None:
-                    return found
-                continue
-            return Run(self, run_id, definition=definition, untried=True)
-
-    def _existing(self, id: str, given: Mapping[str, Any]) -> RunT | None:
-        path = f"{self.path}/{id}"
-        from molexp._record.reading import read_definition
-
-        try:
-            stored = read_definition(self.home.store, path, {})
-        except NotFoundError:
-            return None
-        if deleted(self.home, path):
-            raise ConflictError(
-                "run",
-                path,
-                stored="deleted",
-                given="a run",
-                hint="Free its bytes with ws.gc(dry_run=False), or use another id.",
-            )
-        opinions = {name: value for name, value in given.items() if value is not None}
-        differing = {name for name, value in opinions.items() if not _agree(name, stored.get(name), value)}
-        if differing:
-            raise ConflictError(
-                "run",
-                path,
-                stored={_SHOWN.get(name, name): stored.get(name) for name in sorted(differing)},
-                given={_SHOWN.get(name, name): opinions[name] for name in sorted(differing)},
-                hint="Use another id, or leave the id out for a new run.",
-            )
-        return Run(self, id, definition=stored)
-
-
-def _own(parameters: Mapping[str, Any] | None, replica: int | None) -> dict[str, Any]:
-    own = plain_parameters(parameters, "parameters") if parameters else {}
-    if not isinstance(own, dict):
-        raise TypeError(f"Parameters are a mapping of names to values, not {type(parameters).__name__}.")
-    if replica is not None and (isinstance(replica, bool) or not isinstance(replica, int)):
-        raise TypeError(f"A replica's index is a whole number, not {replica!r}.")
-    if replica is not None and replica < 0:
-        raise ValueError(f"A replica's index counts from 0; {replica} is below.")
-    return own
-
-
-def _agree(name: str, stored: Any, given: Any) -> bool:
-    """Whether two values of a definition are the same; where a run is executed makes no other run of it."""
-    if name == "config":
-        stored, given = _counting(stored or {}), _counting(given)
-    return canonical_equal(stored, given)
-
-
-def _counting(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in config.items() if key not in RESERVED}
+        return Deriving(self, profile, overrides).id_of(parameters or {}, replica)
 
 
 class Runs(Rows[Run]):
@@ -383,8 +258,9 @@ class Runs(Rows[Run]):
             plain_parameters(dict(point), f"space[{number}]")
             for number, point in enumerate([{}] if space is None else space)
         ]  # all of them before the first is created
-        runs = [self._experiment.derived_run(point, replica=index) for point in points for index in range(times)]
-        return Rows(runs, _describe, RUN_COLUMNS)
+        from molexp._record.making import Deriving
+
+        return Rows(Deriving(self._experiment).sweep(points, times), _describe, RUN_COLUMNS)
 
 
 def _describe(run: Run) -> dict[str, Any]:
@@ -392,18 +268,5 @@ def _describe(run: Run) -> dict[str, Any]:
 
 
 def _is_run(home: Home, path: str) -> bool:
-    exists = home.store.exists(keys.document(path)) or bool(
-        home.store.children(f"{keys.folder(path)}/executions").entries
-    )
+    exists = is_defined(home.store, path) or bool(home.store.children(f"{keys.folder(path)}/executions").entries)
     return exists and not deleted(home, path)
-
-
-def _resolve(profile: str | None, overrides: Mapping[str, Any] | None, *, derived: bool = False) -> dict[str, Any]:
-    if profile is None and not overrides and not derived and _PROFILES not in sys.modules:
-        return {}  # nobody said which profiles count
-    from molexp._record.profiles import resolve_profile
-
-    return resolve_profile(profile, overrides, look=derived)
-
-
-_PROFILES = "molexp._record.profiles"

@@ -30,7 +30,8 @@ def _list(value: Any) -> list[Any]:
 
 
 def _is_of_itself(event: Mapping[str, Any]) -> bool:
-    return event.get("type") == "asset" and _dict(event.get("asset")).get("kind") in _OF_ITSELF
+    kind = event.get("type")
+    return kind == "used" or (kind == "asset" and _dict(event.get("asset")).get("kind") in _OF_ITSELF)
 
 
 @attrs.define(slots=True)
@@ -53,10 +54,12 @@ class Contents:
     workflow: dict[str, Any] | None = None
     ranks: dict[str, dict[str, Any]] = attrs.field(factory=dict)  # what became of ranks other than 0, by their numbers
     rank_of: dict[str, int] = attrs.field(factory=dict)  # the rank that said a result, where several may
+    used: list[dict[str, Any]] = attrs.field(factory=list)  # asset, when first, and task if it was one: each pair once
     _retries: dict[str, int] = attrs.field(factory=dict)  # the newest retry of each task
     _accepted: set[tuple[str, int]] = attrs.field(factory=set)  # retries that came to an outcome of their task
     _said: dict[tuple[str | None, int, str], Any] = attrs.field(factory=dict)  # by task, retry and name, in order
     _made: dict[str, tuple[str, int]] = attrs.field(factory=dict)  # by payload key: the task and retry
+    _uses: dict[tuple[str, str | None], dict[str, Any]] = attrs.field(factory=dict)  # those of `used`, to find them
 
     def add(self, event: Mapping[str, Any]) -> None:
         """Fold one event in; unknown ones stay in their file and count for nothing here."""
@@ -72,6 +75,8 @@ class Contents:
             self.tasks[task] = {name: value for name, value in event.items() if name != "type"}
             if event.get("status") != "running":
                 self._accepted.add((task, retry))
+        elif kind == "used" and isinstance(event.get("asset"), str):
+            self._use(event["asset"], task, event.get("at"))
         elif kind == "asset" and isinstance(record := event.get("asset"), dict):
             key = str(record.get("key"))
             self.assets[key] = record
@@ -109,6 +114,19 @@ class Contents:
         if not any((task, later, name) in self._said for later in range(retry + 1, newest + 1)):
             self.results[name] = value
 
+    def _use(self, asset: str, task: str | None, at: Any) -> None:
+        """A use; tries of a task in several processes may each have said it, and are read in any order."""
+        if (known := self._uses.get((asset, task))) is None:
+            said = {"asset": asset, "at": at, **({"task": task} if task is not None else {})}
+            self._uses[asset, task] = said
+            self.used.append(said)
+        elif str(at) < str(known["at"]):
+            known["at"] = at
+
+    def is_used(self, asset: str, task: str | None) -> bool:
+        """Whether it is known that the task, or None of them, used the asset of this id."""
+        return (asset, task) in self._uses
+
     def _counts(self, task: str, retry: int) -> bool:
         """Whether what a retry of a task says counts; the first word of a later one takes back the earlier one's."""
         newest = self._retries.get(task, 0)
@@ -137,6 +155,7 @@ class Contents:
             tasks={name: record for name, record in _dict(end.get("tasks")).items() if isinstance(record, dict)},
             workflow=_dict(end.get("workflow")) or None,
             ranks={number: _dict(said) for number, said in _dict(end.get("ranks")).items()},
+            used=[said for said in map(_dict, _list(end.get("used"))) if isinstance(said.get("asset"), str)],
         )
 
 
@@ -153,6 +172,7 @@ class AttemptFacts:
         late: bytes of events that its end did not fold, by key: they came after it.
         problem: what could not be read of it.
         problem_key: the file that the problem is in.
+        void: whether its number was fenced before anybody claimed it: there is no such attempt, and never will be.
     """
 
     number: int
@@ -163,6 +183,7 @@ class AttemptFacts:
     late: dict[str, int] = attrs.field(factory=dict)
     problem: str = ""
     problem_key: str = ""
+    void: bool = False
 
     def history(self) -> dict[str, Any]:
         """Its entry in ``execution_history``."""
@@ -187,6 +208,7 @@ class AttemptFacts:
             "workflow": self.contents.workflow and self.contents.workflow.get("workflow_id"),
             "tasks": self._counted_tasks(),
             **(rank_history(self.contents.ranks.values(), ended=self.ended) if self.contents.ranks else {}),
+            "used": [*dict.fromkeys(said["asset"] for said in self.contents.used)],
             "workdir": self.contents.workdir,
             "late": self.late and sum(self.late.values()),
             "problem": self.problem,
@@ -296,7 +318,7 @@ def fold_run(
     definition: dict[str, Any], attempts: Iterable[AttemptFacts], edits: Edits, problems: dict[str, str]
 ) -> RunState:
     """Fold what was read of one run."""
-    ordered = sorted(attempts, key=lambda attempt: attempt.number)
+    ordered = sorted((one for one in attempts if not one.void), key=lambda attempt: attempt.number)
     results: dict[str, Any] = {}
     for attempt in ordered:
         if attempt.head.get("fresh"):

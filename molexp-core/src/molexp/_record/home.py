@@ -22,6 +22,7 @@ from molexp.errors import (
 )
 
 if TYPE_CHECKING:
+    from molexp._record.catalog.background import Background
     from molexp._record.catalog.index import Index
     from molexp._record.library import Library
     from molexp._record.liveness import Observer
@@ -46,6 +47,7 @@ class Home:
         self._journal: Journal | None = None
         self._observer: Observer | None = None
         self._index: Index | None = None
+        self._background: Background | None = None
         self._lease: dict[str, float] | None = None
         self.durability_given = False  # by the caller or the environment, which count more than the settings
         self._settings: dict[str, Any] | None = None
@@ -214,11 +216,11 @@ class Home:
     def journal(self) -> Journal:
         """What this process announces here, before it changes anything; makes sure that the workspace exists."""
         self.ready()
-        _ = self.process  # after a fork, the child's
+        process = self.process  # after a fork, the child's
         if self._journal is None:
             if not self.durability_given and (wanted := self.settings.get("durability")):
                 self.store.durability = wanted
-            self._journal = Journal(self.store, self.materialize)
+            self._journal = Journal(self.store, process.owner_document, self.materialize)
         return self._journal
 
     @property
@@ -252,3 +254,12 @@ class Home:
             workspace = str(self.document().get("id", "")) if self.exists() else ""
             self._index = Index(workspace, self.store.url)
         return self._index
+
+    @property
+    def background(self) -> Background:
+        """What compacts, in passing."""
+        if self._background is None:
+            from molexp._record.catalog.background import Background
+
+            self._background = Background()
+        return self._background

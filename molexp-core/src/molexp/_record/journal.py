@@ -5,9 +5,14 @@ A hint is settled when the key that it names is there. The protocol and its reas
 
 from __future__ import annotations
 
+import atexit
+import os
+import re
 import threading
-from collections.abc import Callable, Mapping
-from typing import Any
+import weakref
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import Any, Protocol
 
 import attrs
 
@@ -15,9 +20,12 @@ from molexp._record import keys
 from molexp._values.documents import decode_lines, encode_line
 from molexp._values.ids import new_token
 from molexp.contracts import Store, check_key
-from molexp.errors import KeyMovedError, KeyNotFoundError, StoreError
+from molexp.errors import KeyExistsError, KeyMovedError, KeyNotFoundError, MolexpError, StoreError
 
 SCHEMA = 1
+
+_OBJECT = re.compile(r"(.+)-(\d{6})\.jsonl")
+_AT_ONCE = 500  # keys of one line
 
 
 @attrs.frozen
@@ -27,66 +35,97 @@ class Hints:
     Attributes:
         announced: keys that may have been created since.
         withdrawn: keys that were announced as a guess, and will not be created after all; what was done is done.
-        end: the byte up to which the journal was read.
+        end: the byte up to which it was read.
+        owner: whose journal it is, where this part says so.
     """
 
     announced: frozenset[str]
     withdrawn: frozenset[str]
     end: int
+    owner: Mapping[str, Any] | None = None
+
+
+class _Sayer(Protocol):
+    def say(self, line: bytes) -> None:
+        """Append a line; returns when every reader can know it."""
+
+    def retire(self) -> None:
+        """There will be no further line."""
 
 
 class Journal:
     """The journal of one process in one workspace.
 
-    With ``append`` it is one file of lines. Without, each hint is an empty object whose key ends in the key that it
-    announces, so that a listing reads them all.
+    With ``append`` it is one file of lines. Without, each hint is an object of its own, numbered and created
+    exclusively. Either can be *sealed* by a compactor: the file is renamed, or the object with the next number is
+    created. The writer notices with its next hint, and says that again in a new journal, before it changes anything.
 
     Args:
         store: the workspace's.
+        owner: who this process is, as claims spell it.
         lost: called when the journal is not where it was.
     """
 
-    def __init__(self, store: Store, lost: Callable[[], None]) -> None:
-        self._store = store
-        self._lost = lost
+    def __init__(self, store: Store, owner: Mapping[str, Any], lost: Callable[[], None]) -> None:
+        heading = encode_line({"schema": SCHEMA, "type": "journal", "owner": owner})
+        self._lines: _Sayer = (_File if "append" in store.capabilities else _Objects)(store, heading, lost)
         self._lock = threading.RLock()  # a signal's handler may start or annotate a run
-        self._key = ""
-        self._count = 0
-        self._token = ""
         self._guess = ""  # an end that was announced when its run was created, before anybody has started it
+        self._pid = 0
 
     def announce(self, *effects: str) -> None:
         """Say that the keys `effects` are about to be created; returns when readers can know."""
-        if "append" in self._store.capabilities:
-            with self._lock:
-                if effects == (self._guess,):
-                    self._guess = ""
-                    return
-                self._append(encode_line({"keys": effects}))
-        else:
-            with self._lock:
-                self._token = self._token or new_token()
-                start = self._count
-                self._count += len(effects)
-            for number, effect in enumerate(effects, start):
-                self._store.write(f"{keys.HINTS}/{self._token}/{number}/{effect}", b"")
+        with self._lock:
+            if effects == (self._guess,):
+                self._guess = ""
+                return
+            for start in range(0, len(effects), _AT_ONCE):
+                self._say({"keys": effects[start : start + _AT_ONCE]})
 
-    def announce_run(self, definition: str, end: str) -> None:
+    def announce_run(self, end: str) -> None:
         """Say that a run is about to be created, by the end of its first attempt: most runs are started next.
 
         So one hint covers both. If another run is created first, the guess was wrong and is withdrawn with the next
         hint: by then the run is there, and whoever starts it announces the end again.
         """
-        if "append" not in self._store.capabilities:
-            self.announce(definition)
-            return
         with self._lock:
             line = {"keys": (end,), "withdrawn": (self._guess,)} if self._guess else {"keys": (end,)}
             self._guess = ""
-            self._append(encode_line(line))
+            self._say(line)
             self._guess = end
 
-    def _append(self, line: bytes) -> None:
+    def retire(self) -> None:
+        """Say that this process is done here: compactors need not find out. Does nothing in a forked child."""
+        if self._pid != os.getpid():
+            return
+        with self._lock, suppress(MolexpError):  # whoever compacts finds out
+            if self._guess:
+                self._say({"withdrawn": (self._guess,)})
+                self._guess = ""
+            self._lines.retire()
+
+    def _say(self, line: Mapping[str, Iterable[str]]) -> None:
+        self._lines.say(encode_line(line))
+        if not self._pid:
+            self._pid = os.getpid()
+            atexit.register(_retire, weakref.ref(self))
+
+
+def _retire(journal: weakref.ref[Journal]) -> None:
+    if (found := journal()) is not None:
+        found.retire()
+
+
+class _File:
+    """A journal that grows."""
+
+    def __init__(self, store: Store, heading: bytes, lost: Callable[[], None]) -> None:
+        self._store = store
+        self._heading = heading
+        self._lost = lost
+        self._key = ""
+
+    def say(self, line: bytes) -> None:
         if self._key:
             try:
                 return self._store.append(self._key, line)
@@ -97,9 +136,93 @@ class Journal:
                 self._key = ""  # part of the line may be there, which would spoil the next one
                 raise
         key = f"{keys.JOURNALS}/{new_token()}.jsonl"
-        self._store.create(key, encode_line({"schema": SCHEMA, "type": "journal"}) + line)
+        self._store.create(key, self._heading + line)
         self._key = key
         return None
+
+    def retire(self) -> None:
+        if self._key:
+            seal(self._store, self._key)
+            self._key = ""
+
+
+class _Objects:
+    """A journal of numbered objects."""
+
+    def __init__(self, store: Store, heading: bytes, lost: Callable[[], None]) -> None:
+        self._store = store
+        self._heading = heading
+        self._lost = lost
+        self._token = ""
+        self._count = 0
+
+    def say(self, line: bytes) -> None:
+        while True:
+            if not self._token:
+                self._token, self._count = new_token(), 0
+            number = self._count + 1
+            try:
+                self._store.create(_object(self._token, number), line if self._count else self._heading + line)
+            except KeyExistsError:  # sealed by a compactor
+                self._token = ""
+                self._lost()
+                continue
+            except StoreError:
+                self._token = ""  # it may be there or not
+                raise
+            self._count = number
+            if number == 1 or self._store.exists(_object(self._token, number - 1)):
+                return
+            self._token = ""  # all of it was compacted, the seal too, before this object came to be
+            self._lost()
+
+    def retire(self) -> None:
+        """Nothing: an object is settled or not, whoever it is from."""
+
+
+def _object(token: str, number: int) -> str:
+    return f"{keys.JOURNALS}/{token}-{number:06d}.jsonl"
+
+
+def writer_of_journal(name: str) -> str:
+    """The token of the writer whose journal, or part of one, bears this name."""
+    match = _OBJECT.fullmatch(name)
+    return match[1] if match else name.removesuffix(".jsonl")
+
+
+def is_object(name: str) -> bool:
+    """Whether a journal's name is that of a numbered object, which never grows."""
+    return _OBJECT.fullmatch(name) is not None
+
+
+def seal(store: Store, key: str, *, last: int = 0) -> bool:
+    """Make sure that nothing is added to a journal any more; its writer goes on in a new one.
+
+    Args:
+        store: the workspace's.
+        key: a journal that grows, or any object of one that is numbered.
+        last: the highest number of such objects.
+
+    Returns:
+        Whether it is sealed now; its writer may have been faster.
+    """
+    name = key.rpartition("/")[2]
+    if not is_object(name):
+        if "append" not in store.capabilities:
+            return True  # it came with a copy: nothing can grow here
+        try:
+            store.rename(key, f"{keys.SEALED}/{name}")
+        except KeyNotFoundError:
+            return True  # somebody else was first
+        except KeyExistsError:
+            return False
+        return True
+    heading = encode_line({"schema": SCHEMA, "type": "sealed", "token": new_token()})
+    try:
+        store.create(_object(writer_of_journal(name), last + 1), heading)
+    except KeyExistsError:
+        return False
+    return True
 
 
 def hints_of(store: Store, journal: str, start: int) -> Hints:
@@ -111,6 +234,7 @@ def hints_of(store: Store, journal: str, start: int) -> Hints:
     lines, length, _ = decode_lines(store.read(journal, start), journal)
     announced: set[str] = set()
     withdrawn: set[str] = set()
+    owner: Mapping[str, Any] | None = None
     for line in lines:
         wrong = _keys(line, "withdrawn")
         withdrawn |= wrong
@@ -118,13 +242,9 @@ def hints_of(store: Store, journal: str, start: int) -> Hints:
         said = _keys(line, "keys")
         announced |= said
         withdrawn -= said
-    return Hints(frozenset(announced), frozenset(withdrawn), start + length)
-
-
-def hint_of(key: str) -> str:
-    """The key that a hint's own key, on storage without append, announces; "" for a foreign one."""
-    parts = key.removeprefix(keys.HINTS + "/").split("/", 2)
-    return parts[2] if len(parts) == 3 and _is_key(parts[2]) else ""
+        if line.get("type") == "journal" and isinstance(line.get("owner"), dict):
+            owner = line["owner"]
+    return Hints(frozenset(announced), frozenset(withdrawn), start + length, owner)
 
 
 def _keys(line: Mapping[str, Any], name: str) -> set[str]:

@@ -14,7 +14,8 @@ SETTINGS = "settings"
 PROVENANCE = "provenance"
 PROJECTS = "projects"
 JOURNALS = ".molexp/journals"
-HINTS = ".molexp/hints"
+SEALED = ".molexp/sealed"
+SNAPSHOTS = ".molexp/snapshots"
 LIVE = ".molexp/live"
 DERIVED = ".molexp"
 
@@ -74,3 +75,9 @@ def lease(path: str, attempt: int) -> str:
     if len(name) > _LEASE_NAME:
         name = sha256(path.encode()).hexdigest()
     return f"{LIVE}/{name}~{attempt}"
+
+
+def leased(key: str) -> str:
+    """The path of the run whose attempt has this lease; "" where a hash stands for it, or the key is foreign."""
+    parts = key.rpartition("/")[2].split("~")
+    return "/".join(parts[:3]) if len(parts) == len(_LEVELS) + 1 and parts[3].isdigit() else ""

@@ -59,6 +59,7 @@ class DataFields:
     files: int = 1
     source: str = ""
     source_key: str = ""
+    source_asset: str = ""
     external: bool = False
 
 

@@ -18,6 +18,7 @@ from molexp._record.identity import Owner
 from molexp._record.reading import read_edits
 from molexp._record.run_context import RunContext
 from molexp._record.shelf import Shelf
+from molexp._record.voids import is_defined
 from molexp._values.documents import check_schema, encode_line
 from molexp._values.ids import new_token
 from molexp._values.status import RunStatus
@@ -137,7 +138,7 @@ def _refuse_deleted(run: Run, attempt: Attempt) -> None:
 
 
 def _exists(run: Run) -> bool:
-    return run.home.store.exists(keys.document(run.path))
+    return is_defined(run.home.store, run.path)
 
 
 def _is_new(run: Run) -> bool:
@@ -172,8 +173,9 @@ def _next_attempt(run: Run, deadline: float, if_succeeded: str) -> int:
             return 1
         newest = home.observer.settle(run.path, attempts[-1], insist=True)
         if newest.ended:
-            if newest.status is RunStatus.SUCCEEDED and if_succeeded == "error":
-                raise RunFinishedError(run.path, status=str(newest.status), attempt=newest.number)
+            last = next((one for one in (newest, *reversed(attempts[:-1])) if not one.void), newest)
+            if last.status is RunStatus.SUCCEEDED and if_succeeded == "error":
+                raise RunFinishedError(run.path, status=str(last.status), attempt=last.number)
             return newest.number + 1
         remaining = deadline - time.monotonic()
         if remaining <= 0:

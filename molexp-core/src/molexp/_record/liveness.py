@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Protocol
 
@@ -77,24 +77,42 @@ class Observer:
     me: Owner
     sightings: Callable[[], Sightings]
     may_write: bool
+    leases: Mapping[str, str] | None = None
+    """Versions of leases by their keys, as they were listed a moment ago; None to look at each where it is needed."""
+
+    def seeing(self, leases: Mapping[str, str]) -> Observer:
+        """The same observer, who has seen these leases and no others."""
+        return attrs.evolve(self, leases=leases)
+
+    def known_dead(self, owner: Owner) -> str:
+        """How it is known that a process is dead; "" if it is not."""
+        return known_dead(owner, self.me)
+
+    def unchanged_for(self, what: str, version: str) -> float:
+        """Seconds since something was first seen at this version, by whichever process of this user and host."""
+        return self.sightings().unchanged_for(what, version, boot_clock(), self.me.boot)
 
     def judge(self, path: str, facts: AttemptFacts) -> Verdict:
         """Judge the owner of a run's newest attempt, which has no end."""
         owner = Owner.from_dict(facts.head.get("owner"))
         if owner.pid == self.me.pid and owner == self.me:
             return Verdict("", 0.0)
-        if how := known_dead(owner, self.me):
+        if how := self.known_dead(owner):
             return Verdict(how, 0.0)
         key = keys.lease(path, facts.number)
-        try:
-            version = self.store.stat(key).version
-        except KeyNotFoundError:
-            version = "claim"  # the claim is the first beat
-        silent = self.sightings().unchanged_for(key, version, boot_clock(), self.me.boot)
+        silent = self.unchanged_for(key, self._lease(key))
         ttl = self._time_to_live(facts)
         if silent >= ttl:
             return Verdict(f"its lease had not changed for {silent:.0f} s", silent)
         return Verdict("", silent)
+
+    def _lease(self, key: str) -> str:
+        if self.leases is not None:
+            return self.leases.get(key, "claim")
+        try:
+            return self.store.stat(key).version
+        except KeyNotFoundError:
+            return "claim"  # the claim is the first beat
 
     def settle(self, path: str, facts: AttemptFacts, *, insist: bool = False) -> AttemptFacts:
         """What is true of a run's newest attempt: if its owner is dead it is ended, if that can be written.

@@ -10,6 +10,7 @@ from molexp._record import keys
 from molexp._record.attempts import attempt_numbers, end_key, read_attempts, read_claim
 from molexp._record.fold import Edits, RunState, fold_run
 from molexp._record.liveness import Observer
+from molexp._record.voids import definition_keys, is_void
 from molexp._values.documents import decode_object, encode_pretty
 from molexp._values.status import RunStatus
 from molexp.contracts import Store
@@ -55,7 +56,11 @@ def read_definition(store: Store, path: str, problems: dict[str, str]) -> dict[s
     key = keys.document(path)
     reason: CorruptRecordError | None = None
     try:
-        return decode_object(store.read(key), key)
+        found = decode_object(store.read(key), key)
+        if is_void(found):
+            key = definition_keys(store, path)[-1]
+            found = decode_object(store.read(key), key)
+        return found
     except CorruptRecordError as error:
         reason = error
     except KeyNotFoundError:

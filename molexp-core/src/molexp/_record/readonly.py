@@ -47,6 +47,10 @@ class ReadOnlyStore(Store):
         """As the store does."""
         return self._store.stat(key)
 
+    def exists(self, key: str) -> bool:
+        """As the store does."""
+        return self._store.exists(key)
+
     def list(self, prefix: str = "") -> Iterator[Stat]:
         """As the store does."""
         return self._store.list(prefix)

@@ -61,6 +61,11 @@ class Rows(Sequence[R], Generic[R]):
 
     __hash__: ClassVar[None] = None  # type: ignore[assignment]  # a mutable sequence's worth of equality
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of its tables, such as ``status``, ``params.lr``, ``results.loss``."""
+        return tuple(self._names(self._flat()))
+
     def to_dicts(self) -> list[dict[str, Any]]:
         """Each record as a dict, nested as it is."""
         return [dict(self._describe(row)) for row in self]
@@ -75,14 +80,15 @@ class Rows(Sequence[R], Generic[R]):
             import pandas
         except ModuleNotFoundError as error:
             raise ModuleNotFoundError("to_pandas() needs pandas: pip install pandas", name="pandas") from error
-        columns = None if self._rows else [name for name in self._columns if name not in _NESTED]
-        return pandas.DataFrame(self._flat(), columns=columns)
+        flat = self._flat()
+        columns = self._names(flat) if flat else [name for name in self._columns if name not in _NESTED]
+        return pandas.DataFrame(flat, columns=columns)
 
     def _repr_html_(self) -> str:
         from html import escape
 
         flat = self._flat(_SHOWN)
-        columns = list(dict.fromkeys(name for row in flat for name in row))
+        columns = self._names(flat)
         head = "".join(f"<th>{escape(name)}</th>" for name in columns)
         body = "".join(
             "<tr>" + "".join(f"<td>{escape(str(row.get(name, '')))}</td>" for name in columns) + "</tr>" for row in flat
@@ -92,6 +98,12 @@ class Rows(Sequence[R], Generic[R]):
 
     def _flat(self, limit: int | None = None) -> list[dict[str, Any]]:
         return [flatten(self._pick(self._describe(row))) for row in self._rows[:limit]]
+
+    def _names(self, flat: Iterable[Mapping[str, Any]]) -> list[str]:
+        """All names that rows have, those of one sort together, whichever row has them."""
+        ranks = {_NAMES.get(name, name): rank for rank, name in enumerate(self._columns)}
+        names = dict.fromkeys(name for row in flat for name in row)
+        return sorted(names, key=lambda name: ranks.get(name, ranks.get(name.partition(".")[0], len(ranks))))
 
     def _pick(self, record: Mapping[str, Any]) -> Mapping[str, Any]:
         if not self._columns:

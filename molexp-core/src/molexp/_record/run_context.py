@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from molexp._record.joining import Joined
     from molexp._record.run import Run
     from molexp._record.shelf import Shelf
-    from molexp._record.writer import Writer
+    from molexp._record.writer import Recording
 
 
 class RunContext(Context):
@@ -55,7 +55,7 @@ class RunContext(Context):
         self._failures: dict[str, tuple[RunStatus, str, Mapping[str, Any] | None]] = {}
         self._capture: Capture | None = None
         self._interrupter: Interrupter | None = None
-        self._entered: Token[Writer | None] | None = None
+        self._entered: Token[Recording | None] | None = None
 
     def __repr__(self) -> str:
         return f"<RunContext of {self.run.path}, attempt {self.attempt}, {self._attempt.status}>"

@@ -19,8 +19,10 @@ from molexp.errors import NotFoundError
 if TYPE_CHECKING:
     from molexp._record.assets import Asset
     from molexp._record.catalog.catalog import Catalog
+    from molexp._record.catalog.run_rows import RunRow
     from molexp._record.data import DataAssets
     from molexp._record.reports import Report
+    from molexp._record.rows import Rows
     from molexp.contracts import Store
     from molexp.plugins import PluginManager
 
@@ -310,7 +312,27 @@ class Workspace:
         """Answers which runs and which assets there are."""
         from molexp._record.catalog.catalog import Catalog
 
-        return Catalog(self.home)
+        return Catalog(self.home, self.run)
+
+    def compare(self, *runs: RunT | RunRow | str) -> Rows[Mapping[str, Any]]:
+        """In what runs differ: a row for each, in their order, with its ``path`` and the fields that are not all the same.
+
+        Fields have the names that queries and frames have for them, such as ``params.lr``, ``results.loss``, ``status``,
+        ``host``, ``provenance.git.commit``, ``provenance.packages.numpy``; what one of the runs does not have is missing in
+        its row. ``1`` equals ``1.0`` and NaN equals NaN, ``1`` does not equal ``true``. Ids and times always differ, and are
+        left out; of uncommitted changes, ``provenance.git.diff``, there is the SHA-256. All of it is read from the files.
+
+        Args:
+            runs: runs, rows of the catalog, or whatever `run` takes.
+
+        Raises:
+            ValueError: there are fewer than two.
+            NotFoundError: one is not there.
+        """
+        from molexp._record.comparing import compare_runs
+
+        paths = (run if isinstance(run, Run | str) else run.path for run in runs)
+        return compare_runs([self.run(run) if isinstance(run, str) else run for run in paths])
 
     # ----------------------------------------------------------------------------------------------------- maintenance
 

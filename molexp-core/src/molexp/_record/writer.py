@@ -34,6 +34,15 @@ class Recording(Protocol):
     suffix: str
     contents: Contents
     lock: threading.RLock
+    task: str | None
+
+    @property
+    def closed(self) -> bool:
+        """Whether the attempt, or this process's part in it, is over."""
+
+    @property
+    def inert(self) -> bool:
+        """Whether this is a forked child of the process that owns it."""
 
     @property
     def cancelled(self) -> bool:
@@ -70,6 +79,7 @@ class Writer:
         self.contents = contents
         self.lock: threading.RLock = threading.RLock()
         self.status: RunStatus = RunStatus.RUNNING
+        self.task: str | None = None  # tasks record through doors of their own
         self.suffix: str = ""  # what tells this writer's payloads from others' of the same name
         self._pid = HERE.pid
         self._log = log

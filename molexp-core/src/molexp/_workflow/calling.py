@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from molexp._record import current
 from molexp._record.context import message_of
 from molexp._record.process import Terminated
 from molexp._workflow.context import TaskContext
@@ -76,6 +78,17 @@ class Caller:
             TaskTimeoutError: it ran longer than its timeout, from where that interrupted it.
             BaseException: whatever it raises.
         """
+        if ctx.door is None:
+            return await self._timed(spec, ctx)
+        token = current.enter(ctx.door)
+        try:
+            return await self._timed(spec, ctx)
+        finally:
+            with suppress(ValueError):  # the event loop was closed around us: this is another context
+                current.leave(token)
+
+    async def _timed(self, spec: TaskSpec, ctx: TaskContext) -> Any:
+        """The same, within its timeout."""
         if spec.timeout is None:
             return await (spec.call(ctx) if spec.is_async and spec.executor == INLINE else self._call(spec, ctx, None))
         clock = asyncio.timeout(None)

@@ -122,6 +122,7 @@ class TaskDoor:
     def __init__(self, writer: Writer, label: str, retry: int) -> None:
         self._writer = writer
         self._label = label
+        self.task: str | None = label
         self.retry = retry
         self._over = ""
         self._handles: list[Handle] = []
@@ -132,6 +133,16 @@ class TaskDoor:
         self.suffix: str = writer.suffix
         self.contents: Contents = writer.contents
         self.lock: threading.RLock = writer.lock
+
+    @property
+    def closed(self) -> bool:
+        """Whether the attempt is over, or this process's part in it."""
+        return self._writer.closed
+
+    @property
+    def inert(self) -> bool:
+        """Whether this is a forked child of the process that executes the task."""
+        return self._writer.inert
 
     @property
     def cancelled(self) -> bool:

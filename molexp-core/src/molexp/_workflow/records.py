@@ -11,7 +11,7 @@ import attrs
 from molexp._record.accessors import Accessor
 from molexp._record.attempts import claim_key
 from molexp._record.context import describe_error
-from molexp._record.experiment import RESERVED
+from molexp._record.making import RESERVED
 from molexp._values.canonical import canonical_hash
 from molexp._values.documents import encode
 from molexp._values.times import utc_now
@@ -115,7 +115,8 @@ class TaskRecords:
         if "not_restorable" in record:
             raise NotRestorableError(str(record["not_restorable"]))
         if "saved" in record:
-            stored = unpack(record["saved"], self._run).load()["output"]
+            saved = unpack(record["saved"], self._run)  # that a resume reads it says nothing of what the task uses
+            stored = self._run.home.library.load(saved)["output"]
         elif "output" in record:
             stored = record["output"]
         else:

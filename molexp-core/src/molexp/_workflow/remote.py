@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from molexp._record import current
 from molexp._workflow.context import TaskContext, TaskDoor
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ def execute_task(call: TaskCall) -> TaskReturn:
     """Execute one try of a task in this process."""
     contribution = _contribution(call)
     ctx = _context(call, contribution)
+    token = current.enter(ctx.door)
     try:
         execute = call.subject.execute if hasattr(call.subject, "execute") else call.subject
         output = execute(ctx)
@@ -91,6 +93,7 @@ def execute_task(call: TaskCall) -> TaskReturn:
             output = asyncio.run(_await(output))
         return TaskReturn(output, contribution.token if contribution is not None else None)
     finally:
+        current.leave(token)
         ctx.end("it has ended")
         if contribution is not None:
             contribution.flush()

@@ -19,6 +19,7 @@
     ├── InvalidNameError                  (also ValueError) an id or name that cannot be used
     ├── SerializationError                (also ValueError) a value JSON cannot carry; names its path and type
     ├── ProfileError                      (also ValueError) a profile file, a profile or an override that is wrong
+    ├── QueryError                        (also ValueError) a query that cannot be understood; says where, and why
     ├── RecordError
     │   ├── CorruptRecordError            a document that cannot be read
     │   └── SchemaError                   written by a newer MolExp; it may be read, never written to
@@ -67,6 +68,7 @@ from molexp.errors._record import (
     CorruptRecordError,
     InvalidNameError,
     ProfileError,
+    QueryError,
     RecordError,
     SchemaError,
     SerializationError,
@@ -137,6 +139,7 @@ __all__ = [
     "PluginLoadError",
     "PluginMissingError",
     "ProfileError",
+    "QueryError",
     "ReadOnlyError",
     "RecordError",
     "RemoteError",

@@ -7,6 +7,8 @@ from typing import Any
 
 from molexp.errors._base import MolexpError, nearest_names
 
+_BEFORE, _AFTER = 50, 30  # characters of a long line that are shown around a position
+
 
 class ConflictError(MolexpError):
     """A definition exists under this name and differs from the one given. Nothing was changed.
@@ -82,6 +84,26 @@ class ProfileError(MolexpError, ValueError):
         super().__init__(f"{place}{what}.{nearest_names(self.nearest)}{' ' + hint if hint else ''}")
 
 
+class QueryError(MolexpError, ValueError):
+    """A query that cannot be understood.
+
+    Attributes:
+        text: the query.
+        position: where in it the problem is, counted in characters from 0.
+        reason: what is wrong there.
+        nearest: names that exist and look similar, best first.
+    """
+
+    def __init__(self, text: str, position: int, reason: str, *, nearest: Iterable[str] = (), hint: str = "") -> None:
+        self.text = text
+        self.position = position
+        self.reason = reason
+        self.nearest: tuple[str, ...] = tuple(nearest)
+        advice = f"{nearest_names(self.nearest)} {hint}".strip()
+        lines = [f"The query cannot be understood: {reason}.", *_pointed(text, position), *([advice] if advice else [])]
+        super().__init__("\n".join(lines))
+
+
 class RecordError(MolexpError):
     """The record itself is at fault.
 
@@ -125,3 +147,17 @@ class SchemaError(RecordError):
             "Upgrade molexp-core.",
             key=key,
         )
+
+
+def _pointed(text: str, position: int) -> tuple[str, str]:
+    """The line of a text that a position is in, shortened, and below it a caret under the position."""
+    from unicodedata import combining, east_asian_width
+
+    start = text.rfind("\n", 0, position) + 1
+    line, column = text[start:].partition("\n")[0], position - start
+    first = max(0, column - _BEFORE)
+    left, right = (f"{'...' if first else ''}{line[first:column]}", line[column : column + _AFTER])
+    more = "..." if len(line) > column + _AFTER else ""
+    shown = "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in f"{left}{right}{more}")
+    width = sum(2 if east_asian_width(c) in "WF" else not combining(c) for c in left)
+    return f"  {shown}", f"  {' ' * width}^"

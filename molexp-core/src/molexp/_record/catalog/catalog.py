@@ -3,115 +3,35 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
-from functools import wraps
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-import attrs
-
 from molexp._record import keys
-from molexp._record.assets import Asset
-from molexp._record.catalog.index import is_busy
+from molexp._record.catalog.asking import ASSET_ROOTS, RUN_ROOTS, Asking, Question, Row, renamed, unknown_fields
+from molexp._record.catalog.database import is_busy
 from molexp._record.catalog.refresh import Refresher
+from molexp._record.catalog.run_rows import RunRow, describe_row
 from molexp._record.reports import Finding, Report
-from molexp._record.resolving import reference_resolver
-from molexp._record.rows import RUN_COLUMNS, Rows, flatten
+from molexp._record.rows import RUN_COLUMNS, Rows
 from molexp._record.run import Run
 from molexp._values.canonical import canonical_equal
 from molexp._values.documents import decode
+from molexp._values.expressions import Comparison, Contains, Expression, Field, OneOf
 from molexp._values.ids import nearest
-from molexp._values.plain import restore
+from molexp._values.matching import ABSENT, reach
 from molexp._values.status import RunStatus
-from molexp.errors import CorruptRecordError
+from molexp.errors import CorruptRecordError, NotFoundError
 
 if TYPE_CHECKING:
+    from molexp._record.assets import Asset
+    from molexp._record.catalog.lineage import Kind, Lineage
     from molexp._record.home import Home
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-
-@attrs.frozen(kw_only=True, repr=False)
-class RunRow:
-    """A run as the catalog answers it: a snapshot, with the names of ``run.json``.
-
-    Attributes:
-        path: ``project/experiment/run``.
-        schema: of its ``run.json``.
-        id: the run's id.
-        project: the project's id.
-        experiment: the experiment's id.
-        status: where it stood.
-        created_at: when it was created, in UTC, ISO 8601.
-        parameters: the merged parameters.
-        replica: its index, from 0.
-        profile: the profile's name.
-        config: the resolved configuration.
-        config_hash: SHA-256 of its canonical JSON.
-        workflow: what is recorded of its workflow.
-        provenance: id of its newest attempt's provenance.
-        results: its results, folded over the attempts.
-        tags: its tags, sorted.
-        execution_history: its attempts, oldest first.
-        document: all of it, as ``run.json`` would have it, with what this version does not know.
-    """
-
-    path: str
-    schema: int
-    id: str
-    project: str
-    experiment: str
-    status: RunStatus
-    created_at: str
-    parameters: Mapping[str, Any]
-    replica: int
-    profile: str | None
-    config: Mapping[str, Any]
-    config_hash: str | None
-    workflow: Any
-    provenance: str | None
-    results: Mapping[str, Any]
-    tags: tuple[str, ...]
-    execution_history: tuple[Mapping[str, Any], ...]
-    document: Mapping[str, Any]
-
-    def __repr__(self) -> str:
-        return f"<RunRow {self.path} {self.status}>"
-
-    @property
-    def params(self) -> Mapping[str, Any]:
-        """The same as `parameters`."""
-        return self.parameters
-
-
-def _row(home: Home, path: str, data: bytes) -> RunRow:
-    resolve = reference_resolver(home) if b'"$' in data else None
-    document = restore(decode(data, path), resolve=resolve)
-    project, experiment, run_id = path.split("/")
-    return RunRow(
-        path=path,
-        schema=document.get("schema") or 1,
-        id=run_id,
-        project=project,
-        experiment=experiment,
-        status=RunStatus(document["status"]),
-        created_at=str(document.get("created_at") or ""),
-        parameters=document.get("parameters") or {},
-        replica=document.get("replica") or 0,
-        profile=document.get("profile"),
-        config=document.get("config") or {},
-        config_hash=document.get("config_hash"),
-        workflow=document.get("workflow"),
-        provenance=document.get("provenance"),
-        results=document.get("results") or {},
-        tags=tuple(document.get("tags") or ()),
-        execution_history=tuple(document.get("execution_history") or ()),
-        document=document,
-    )
-
-
-def _describe_run(row: RunRow) -> dict[str, Any]:
-    return {"path": row.path, **row.document}
+_TRIES = 5  # questions that are asked again because what the index had was not there
 
 
 def describe_asset(asset: Asset) -> dict[str, Any]:
@@ -158,8 +78,9 @@ class Catalog:
     Everything in it can be deleted and rebuilt from the files; see ``docs/explanation/catalog.md``.
     """
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, run: Callable[[str], Run]) -> None:
         self._home = home
+        self._run = run  # how the workspace looks one up
 
     def __repr__(self) -> str:
         return f"<catalog of {self._home.store.url}>"
@@ -167,6 +88,8 @@ class Catalog:
     @_from_a_sound_index
     def runs(
         self,
+        where: str | None = None,
+        /,
         *,
         project: str | None = None,
         experiment: str | None = None,
@@ -179,6 +102,8 @@ class Catalog:
         """The runs that match all of what is given.
 
         Args:
+            where: a query, such as ``params.lr < 0.01 and (status == "failed" or results.loss > 2)``; see
+                ``docs/reference/query-language.md``.
             project: a project's id.
             experiment: an experiment's id, or ``project/experiment``.
             status: one status, or several.
@@ -189,42 +114,40 @@ class Catalog:
             limit: at most so many.
 
         Raises:
+            QueryError: a query that cannot be understood; shows where.
             ValueError: a status that does not exist, a column that no run has, or a negative limit.
         """
-        _check_limit(limit)
-        self._refresh()
-        clauses, values = ["1"], list[Any]()
+        question = Question(limit=_limit(limit))
+        if where is not None:
+            question.where.append(_parse(where, RUN_ROOTS))
         above, slash, experiment_id = experiment.rpartition("/") if experiment is not None else ("", "", None)
-        for column, wanted in (
+        for name, wanted in (
             ("project", project),
             ("project", above if slash else None),
             ("experiment", experiment_id),
         ):
             if wanted is not None:
-                clauses.append(f"{column} = ?")
-                values.append(wanted)
+                question.where.append(Comparison(Field((name,)), "==", wanted))
         if status is not None:
-            statuses = [_status(status)] if isinstance(status, str) else [_status(word) for word in status]
-            clauses.append(f"status IN ({', '.join('?' * len(statuses))})")
-            values += statuses
-        sql = f"SELECT path, document FROM runs WHERE {' AND '.join(clauses)} ORDER BY created_at, path"  # noqa: S608 - constants
-        rows = [_row(self._home, path, data) for path, data in self._home.index.select(sql, values)]
-        wanted_tags = {tags} if isinstance(tags, str) else set(tags)
-        rows = [
-            row
-            for row in rows
-            if wanted_tags <= set(row.tags)
-            and all(_matches(row.parameters, name, value) for name, value in (params or {}).items())
-        ]
-        gone = self._gone(row.path for row in rows)
-        rows = [row for row in rows if row.path not in gone]
+            words = [_status(status)] if isinstance(status, str) else [_status(word) for word in status]
+            question.where.append(OneOf(Field(("status",)), tuple(words)))
+        for tag in [tags] if isinstance(tags, str) else tags:
+            question.where.append(Contains(Field(("tags",)), tag))
+        for name, value in (params or {}).items():
+            _ask_for_parameter(question, name, value)
         if sort is not None:
-            rows = _sorted(rows, sort)
-        return Rows(rows[:limit], _describe_run, RUN_COLUMNS)
+            question.descending = sort.startswith("-")
+            question.sort = Field(tuple(sort.lstrip("-").split(".")))
+        rows = self._ask(question)
+        if question.sort is not None and rows:
+            self._refuse_unknown(question.sort, rows)
+        return Rows([RunRow(self._home, path, data) for path, data in rows], describe_row, RUN_COLUMNS)
 
     @_from_a_sound_index
     def assets(
         self,
+        where: str | None = None,
+        /,
         *,
         kind: str | None = None,
         name: str | None = None,
@@ -235,25 +158,75 @@ class Catalog:
         """The assets that match all of what is given, oldest first.
 
         Args:
+            where: a query, such as ``kind == "checkpoint" and step > 100``, of the common fields and those of kinds; see
+                ``docs/reference/query-language.md``.
             kind: a kind's name.
             name: an asset's name.
             scope: path of the run, experiment or project that they belong to; "" is the workspace.
             producer: the run that made them, or its path.
             limit: at most so many.
+
+        Raises:
+            QueryError: a query that cannot be understood; shows where.
         """
-        _check_limit(limit)
-        self._refresh()
-        clauses, values = ["1"], list[Any]()
+        question = Question(limit=_limit(limit))
+        if where is not None:
+            self._refresh()
+            question.where.append(_of_kinds(_parse(where, (*ASSET_ROOTS, *self._own_fields())), self._own_fields()))
         by = producer.path if isinstance(producer, Run) else producer
-        for column, wanted in (("kind", kind), ("name", name), ("scope", scope), ("producer", by)):
+        for field, wanted in (("kind", kind), ("name", name), ("scope", scope), ("producer", by)):
             if wanted is not None:
-                clauses.append(f"{column} = ?")
-                values.append(wanted)
-        sql = f"SELECT owner, record FROM assets WHERE {' AND '.join(clauses)} ORDER BY created_at, id"  # noqa: S608 - constants
-        rows = self._home.index.select(sql, values)
-        gone = self._gone({owner for owner, _ in rows})
-        found = [record for owner, record in rows if owner not in gone][:limit]
-        return Rows([self._home.library.asset(decode(record, "index")) for record in found], describe_asset)
+                question.where.append(Comparison(Field((field,)), "==", wanted))
+        records = self._ask(question, assets=True)
+        return Rows([self._home.library.asset(decode(record, "index")) for _, record in records], describe_asset)
+
+    def lineage(self, of: Asset | Run | RunRow | str, *, upstream: bool = True, downstream: bool = True) -> Lineage:
+        """What something was made from, and what became of it: assets, and the runs that made and used them.
+
+        Args:
+            of: an asset, or its id; a run, or whatever `Workspace.run` takes for one; or a run and the name of an asset
+                of it, ``@latest:model.json``.
+            upstream: whether to ask what it was made from.
+            downstream: whether to ask what became of it.
+
+        Raises:
+            NotFoundError: there is no such thing, and nothing that came of it.
+            AmbiguousAssetError: assets of several kinds have the name.
+        """
+        from molexp._record.assets import Asset
+
+        if isinstance(of, Asset):
+            return self._lineage("asset", of.id, None, upstream, downstream)
+        if isinstance(of, Run | RunRow):
+            return self._lineage("run", of.path, None, upstream, downstream)
+        if of.count(":") > 1:  # names have none
+            return self._lineage("asset", of, None, upstream, downstream)
+        run, colon, name = of.partition(":")
+        if colon:
+            return self._lineage("asset", self._run(run).asset(name).id, None, upstream, downstream)
+        try:
+            return self._lineage("run", self._run(run).path, None, upstream, downstream)
+        except NotFoundError as error:
+            path = run.strip("/")  # it may be gone, and something of it left
+            return self._lineage("run" if path.count("/") == 2 else "asset", path, error, upstream, downstream)
+
+    @_from_a_sound_index
+    def _lineage(
+        self, kind: Kind, name: str, reason: NotFoundError | None, upstream: bool, downstream: bool
+    ) -> Lineage:
+        from molexp._record.catalog.tracing import Tracer
+
+        for _ in range(_TRIES):
+            self._refresh()
+            with self._home.index.reading():
+                tracer = Tracer(self._home.index)
+                is_known = tracer.knows(kind, name)
+                found = tracer.lineage(kind, name, upstream=upstream and is_known, downstream=downstream and is_known)
+            if len(self._there([*tracer.owners])) == len(tracer.owners):
+                break
+        if not is_known:
+            raise reason or NotFoundError(kind, name, where=self._home.store.url)
+        return found
 
     @_from_a_sound_index
     def unreadable(self) -> Mapping[str, str]:
@@ -264,7 +237,7 @@ class Catalog:
     @_from_a_sound_index
     def rebuild(self) -> Report:
         """Read everything anew; until that is done, answers come from what was known."""
-        counts = Refresher(self._home, self._home.index).scan() if self._home.exists() else {}
+        counts = self._refresher().scan() if self._home.exists() else {}
         findings = tuple(Finding(key, reason) for key, reason in self._home.index.problems().items())
         return Report("rebuild", findings, counts)
 
@@ -282,30 +255,129 @@ class Catalog:
                 findings.append(Finding(key, f"{what} in the index", "mended"))
         return Report("verify", tuple(findings), {"rows": len(after)})
 
+    @_from_a_sound_index
+    def compact(self) -> Report:
+        """Fold the journals of writers that are done into a snapshot, from which new readers begin.
+
+        That happens by itself, in passing, where there is enough of it. Nobody has to stop for it.
+
+        Raises:
+            ReadOnlyError: the workspace was opened read-only.
+            StoreError: it cannot be written there; nothing is lost.
+        """
+        if not self._home.exists():
+            return Report("compact")
+        self._home.materialize()  # refuses what a newer MolExp made
+        from molexp._record.catalog.compacting import Compactor
+
+        return Report("compact", (), Compactor(self._home, self._home.index).compact())
+
+    @_from_a_sound_index
+    def unknown_fields(self, where: str) -> Mapping[str, tuple[str, ...]]:
+        """Fields of a query that no run has, each with those that look similar: it may be misspelt, or not there yet.
+
+        Raises:
+            QueryError: a query that cannot be understood.
+        """
+        return unknown_fields(self._home.index, _parse(where, RUN_ROOTS))
+
+    # ------------------------------------------------------------------------------------------------------------- pieces
+
     def _snapshot(self) -> dict[str, Any]:
-        rows = {path: decode(data, path) for path, data in self._home.index.select("SELECT path, document FROM runs")}
-        assets = {
-            f"{owner}: {key}" if owner else key: decode(data, key)
-            for owner, key, data in self._home.index.select("SELECT owner, id, record FROM assets")
-        }
-        return {**rows, **assets}
+        index = self._home.index
+        runs = index.select("SELECT path, document FROM entities JOIN documents USING (id) WHERE shown = 1")
+        assets = index.select(
+            "SELECT e.path, r.record FROM assets a JOIN entities e ON e.id = a.owner JOIN records r ON r.id = a.id"
+        )
+        found: dict[str, Any] = {path: decode(data, path) for path, data in runs}
+        for owner, data in assets:
+            record = decode(data, owner)
+            found[f"{owner}: {record.get('id')}" if owner else str(record.get("id"))] = record
+        return found
+
+    def _refresher(self) -> Refresher:
+        return Refresher(self._home, self._home.index)
 
     def _refresh(self) -> None:
         if self._home.exists():
-            Refresher(self._home, self._home.index).refresh()
+            self._home.background.wait()
+            self._refresher().refresh()
+            self._home.background.start_if_due(self._home)
 
-    def _gone(self, paths: Iterable[str]) -> set[str]:
-        """Those of some runs and scopes that are not there, where looking is cheap: removed by hand, just now."""
+    def _ask(self, question: Question, *, assets: bool = False) -> list[Row]:
+        for _ in range(_TRIES):
+            self._refresh()
+            asking = Asking(self._home, self._home.index, assets=assets)
+            found = asking.answer(question, self._there)
+            if found is not None:
+                return found
+        return asking.answer(question, set) or []
+
+    def _there(self, paths: Sequence[str]) -> set[str]:
+        """Those of some runs and scopes that are there, where looking is cheap; the others are taken out of the index."""
+        distinct = set(paths)
         store = self._home.store
         if "local_path" not in store.capabilities:
-            return set()
-        gone = {path for path in paths if not store.exists(keys.document(path))}
-        return Refresher(self._home, self._home.index).look_again(gone) if gone else gone
+            return distinct
+        gone = {path for path in distinct if not store.exists(keys.document(path))}
+        return distinct - self._refresher().look_again(gone) if gone else distinct
+
+    def _own_fields(self) -> tuple[str, ...]:
+        """Fields of kinds, as far as some asset has them."""
+        names = self._home.index.select("SELECT name FROM names WHERE name > '@fields.' AND name < '@fields/'")
+        return tuple({name.removeprefix("@fields.").partition(".")[0].rstrip("\x1f") for (name,) in names})
+
+    def _refuse_unknown(self, field: Field, rows: Sequence[Row]) -> None:
+        """Raise if no run has a column while some have others beside it: it is mistyped, rather than not there yet."""
+        if len(field.parts) == 1 and field.parts[0] in RUN_ROOTS:
+            return
+        name = ".".join(field.parts)
+        documents = [{"path": path, **decode(data, path)} for path, data in rows]
+        for document in documents:
+            document["params"] = document.pop("parameters", None)
+        if any(reach(document, field.parts) not in (ABSENT, None) for document in documents):
+            return
+        above = field.parts[:-1]
+        beside = [reach(document, above) if above else document for document in documents]
+        if any(isinstance(found, Mapping) and found for found in beside):
+            from molexp._record.rows import flatten
+
+            close = nearest(name, {known for document in documents for known in flatten(document)})
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise ValueError(f"No run has the column {name!r}.{hint}")
 
 
-def _check_limit(limit: int | None) -> None:
+def _parse(where: str, roots: Iterable[str]) -> Expression:
+    from molexp._values.query import parse
+
+    return parse(where, frozenset(roots))
+
+
+def _of_kinds(expression: Expression, own: Iterable[str]) -> Expression:
+    """The same, with the fields of kinds where records have them."""
+    names = frozenset(own) - frozenset(ASSET_ROOTS)
+    return renamed(expression, lambda field: Field(("fields", *field.parts)) if field.parts[0] in names else field)
+
+
+def _ask_for_parameter(question: Question, name: str, value: Any) -> None:
+    if isinstance(value, str | int | float) and value == value:  # noqa: PLR0124 - NaN
+        question.where.append(Comparison(Field(("params", *name.split("."))), "==", value))
+    else:
+        question.checks.append(partial(_has_parameter, name=name, wanted=value))
+
+
+def _has_parameter(document: Mapping[str, Any], *, name: str, wanted: Any) -> bool:
+    found = document.get("parameters")
+    whole = found.get(name, ABSENT) if isinstance(found, dict) else ABSENT
+    if whole is ABSENT:
+        whole = reach({"params": found}, ("params", name))
+    return whole is not ABSENT and canonical_equal(whole, wanted)
+
+
+def _limit(limit: int | None) -> int | None:
     if limit is not None and limit < 0:
         raise ValueError(f"limit={limit} is below 0.")
+    return limit
 
 
 def _status(word: str) -> str:
@@ -315,52 +387,3 @@ def _status(word: str) -> str:
         close = nearest(str(word), [str(status) for status in RunStatus])
         hint = f" Did you mean {close[0]!r}?" if close else ""
         raise ValueError(f"{word!r} is no status; there are {', '.join(RunStatus)}.{hint}") from None
-
-
-_ABSENT = object()
-
-
-def _reach(value: Any, name: str) -> Any:
-    if isinstance(value, Mapping) and name in value:
-        return value[name]
-    for part in name.split("."):
-        if not isinstance(value, Mapping) or part not in value:
-            return _ABSENT
-        value = value[part]
-    return value
-
-
-def _matches(parameters: Mapping[str, Any], name: str, wanted: Any) -> bool:
-    found = _reach(parameters, name)
-    return found is not _ABSENT and canonical_equal(found, wanted)
-
-
-def _sorted(rows: list[RunRow], column: str) -> list[RunRow]:
-    """Sort by a column; rows without it come last, and values of different types apart."""
-    descending, name = column.startswith("-"), column.lstrip("-")
-    name = "parameters" + name[6:] if name == "params" or name.startswith("params.") else name
-
-    def key(row: RunRow) -> tuple[str, Any]:
-        found = _reach({"path": row.path, **row.document}, name)
-        if isinstance(found, bool | int | float):
-            return ("number", found)
-        return (type(found).__name__, str(found))
-
-    with_it, without = list[RunRow](), list[RunRow]()
-    for row in rows:
-        found = _reach({"path": row.path, **row.document}, name)
-        (without if found is _ABSENT or found is None or found != found else with_it).append(row)  # noqa: PLR0124 - NaN
-    if without and not with_it:
-        _refuse_unknown(column.lstrip("-"), name, rows)
-    return sorted(with_it, key=key, reverse=descending) + without
-
-
-def _refuse_unknown(column: str, name: str, rows: list[RunRow]) -> None:
-    """Raise if no run has a column while some have others beside it: it is mistyped, rather than not there yet."""
-    above = name.rpartition(".")[0]
-    beside = [_reach(row.document, above) if above else row.document for row in rows]
-    if any(isinstance(found, Mapping) and found for found in beside):
-        columns = {known for row in rows for known in flatten({"path": row.path, **row.document})}
-        close = nearest(column, columns)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"No run has the column {column!r}.{hint}")

@@ -1,187 +1,100 @@
-"""The reader's index: SQLite in the user's cache folder, keyed by host, workspace and location; in memory if need be.
-
-Nothing in it is believed where the files say otherwise, and all of it can be deleted at any time. It never lies in the
-workspace: SQLite's locks do not work on every shared file system.
-"""
+"""The reader's index: what the processes of one user on one host have seen of a workspace, and what that led to."""
 
 from __future__ import annotations
 
-import os
-import platform
 import sqlite3
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from hashlib import sha256
+from contextlib import contextmanager
 from typing import Any
-from weakref import WeakSet
 
 import attrs
 
-from molexp._record import keys
-from molexp._values.documents import decode, encode
-
-VERSION = 4
-BORN = "token:"
-"""Begins the name in a cover that stands for the run's definition: which run it is, not what has become of it."""
-
-_BUSY = 60.0  # seconds to wait for another process of this user
-
-_TABLES = """
-CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS journals (name TEXT PRIMARY KEY, offset INTEGER) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS pending (journal TEXT, key TEXT, PRIMARY KEY (journal, key)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS runs (
-    path TEXT PRIMARY KEY, project TEXT, experiment TEXT, status TEXT, created_at TEXT, open INTEGER,
-    document BLOB, cover BLOB
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS runs_by_status ON runs (status);
-CREATE INDEX IF NOT EXISTS runs_open ON runs (open) WHERE open = 1;
-CREATE TABLE IF NOT EXISTS assets (
-    id TEXT, owner TEXT, kind TEXT, name TEXT, scope TEXT, producer TEXT, created_at TEXT, record BLOB,
-    PRIMARY KEY (owner, id)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS assets_by_owner ON assets (owner);
-CREATE INDEX IF NOT EXISTS assets_by_name ON assets (name);
-CREATE TABLE IF NOT EXISTS problems (
-    owner TEXT, key TEXT, reason TEXT, stamp TEXT, PRIMARY KEY (owner, key)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS folders (key TEXT PRIMARY KEY, stamp TEXT) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS sightings (attempt TEXT PRIMARY KEY, version TEXT, boot TEXT, first REAL) WITHOUT ROWID;
-"""
-_NAMES = ("meta", "journals", "pending", "runs", "assets", "problems", "folders", "sightings")
+from molexp._record.catalog.database import Database, is_busy
+from molexp._record.catalog.entries import Entry, Rows
+from molexp._record.journal import is_object, writer_of_journal
+from molexp._values.ids import new_token
 
 
-def cache_folder() -> str:
-    """Where indexes lie: ``MOLEXP_CACHE_DIR``, else the user's cache folder; "" where the user has none."""
-    if found := os.environ.get("MOLEXP_CACHE_DIR"):
-        return found
-    from platformdirs import user_cache_dir
+class MovedError(Exception):
+    """The index was begun anew by another process, or thread, of this user."""
 
-    try:
-        found = user_cache_dir("molexp", appauthor=False)
-    except (OSError, RuntimeError):  # neither HOME nor an entry in the password database, as in some containers
-        return ""
-    return found if os.path.isabs(found) else ""
+
+Hint = tuple[str, str]
+"""A writer's token, and a key that its journal announces."""
+
+
+@attrs.frozen
+class Mark:
+    """How far a journal was read.
+
+    Attributes:
+        at: bytes of a file, the version of an object.
+        owner: whose it is, as JSON; "" if it does not say.
+    """
+
+    at: str
+    owner: str = ""
+
+
+@attrs.frozen
+class Folder:
+    """A folder as it was last listed.
+
+    Attributes:
+        stamp: what it looked like; "" for one that nobody needs to look at again.
+        extra: folders in it that are no members.
+        listed: when its names were read, in seconds of the clock of this boot.
+    """
+
+    stamp: str
+    extra: int = 0
+    listed: float = 0.0
 
 
 @attrs.define
-class RunEntry:
-    """A row about a run, or about the data of a scope (where `document` is None).
+class Findings:
+    """What a refresh found; `Index.apply` takes it in.
 
     Attributes:
-        path: the run's or scope's path.
-        document: ``run.json`` as it would be written; None for a run that was deleted or cannot be read.
-        open: whether its newest attempt has no end.
-        cover: the files it was folded from, with their sizes.
-        assets: records of its assets.
-        problems: what could not be read: key to reason.
-        stamps: what the keys among the problems looked like.
+        entries: what is true of runs and scopes.
+        gone: runs and scopes that are not there.
+        journals: how far each journal was read.
+        retired: journals that are folded into a snapshot, by name.
+        settled: announced keys that were there.
+        pending: announced keys that were not.
+        withdrawn: keys that were announced as a guess and will not be created.
+        read_from: how far the journals had been read before.
+        folders: what folders looked like.
+        origins: provenance documents that were read, by id.
+        snapshot: number and version of the snapshot that the index knows all of.
+        anew: whether everything was read: what is said here replaces what was known of journals and folders, and every
+            row that it meets.
+        generation: the index's when the refresh began; None if what was found does not build on what it knew.
     """
 
-    path: str
-    document: dict[str, Any] | None
-    open: bool
-    cover: dict[str, int] = attrs.field(factory=dict)
-    assets: list[dict[str, Any]] = attrs.field(factory=list)
-    problems: dict[str, str] = attrs.field(factory=dict)
-    stamps: dict[str, str] = attrs.field(factory=dict)
+    entries: list[Entry] = attrs.field(factory=list)
+    gone: set[str] = attrs.field(factory=set)
+    journals: dict[str, Mark] = attrs.field(factory=dict)
+    retired: set[str] = attrs.field(factory=set)
+    settled: set[Hint] = attrs.field(factory=set)
+    pending: set[Hint] = attrs.field(factory=set)
+    withdrawn: set[Hint] = attrs.field(factory=set)
+    read_from: Mapping[str, Mark] = attrs.field(factory=dict)
+    folders: dict[str, Folder] = attrs.field(factory=dict)
+    origins: dict[str, Mapping[str, Any]] = attrs.field(factory=dict)
+    snapshot: tuple[int, str] | None = None
+    anew: bool = False
+    generation: str | None = None
 
-    @classmethod
-    def unreadable(cls, path: str, key: str, reason: object) -> RunEntry:
-        """A run of which nothing is known but why."""
-        return cls(path, None, False, problems={key: str(reason)})
+    def __bool__(self) -> bool:
+        return (
+            any((self.entries, self.gone, self.journals, self.retired, self.withdrawn, self.folders, self.anew))
+            or self.snapshot is not None
+        )
 
 
-class Index:
+class Index(Database):
     """The index of one workspace."""
-
-    def __init__(self, workspace: str, url: str) -> None:
-        self._path = ""
-        if workspace and not url.startswith("memory:") and (folder := cache_folder()):
-            place = sha256(url.encode()).hexdigest()[:16]
-            self._path = os.path.join(folder, platform.node() or "host", f"{workspace}-{place}.sqlite3")
-        self.lock: threading.RLock = threading.RLock()
-        self._connection: sqlite3.Connection | None = None
-        self._discarded = False
-        _ALIVE.add(self)
-
-    # ------------------------------------------------------------------------------------------------------ connection
-
-    @property
-    def location(self) -> str:
-        """The file; "" in memory."""
-        return self._path
-
-    def __del__(self) -> None:
-        with suppress(Exception):  # the interpreter may be going down
-            self.close()
-
-    def close(self) -> None:
-        """Close the file."""
-        with self.lock:
-            if self._connection is not None:
-                self._connection.close()
-            self._connection = None
-
-    def forget(self) -> None:
-        """Let go of the parent's connection, in a child after a fork; it must be neither used nor closed there."""
-        if self._connection is not None:
-            if self._connection.in_transaction:  # SQLite would wait in vain for what this process seems to have locked
-                self._path = ""
-            _keep_for_ever(self._connection)
-            self._connection = None
-
-    def _connect(self) -> sqlite3.Connection:
-        if self._connection is None:
-            self._connection = self._open()
-        return self._connection
-
-    def _open(self) -> sqlite3.Connection:
-        if self._path:
-            try:
-                os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
-                return _prepare(self._path)
-            except (OSError, sqlite3.OperationalError):
-                pass  # it cannot be written there: an index in memory answers as well
-            except sqlite3.DatabaseError:
-                with suppress(OSError):
-                    os.unlink(self._path)
-                with suppress(OSError, sqlite3.Error):
-                    return _prepare(self._path)
-        return _prepare(":memory:")
-
-    @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All or nothing, one writer at a time."""
-        with self.lock:
-            connection = self._connect()
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-            except BaseException:
-                if connection is self._connection:  # and not the parent's, in a child that was forked in between
-                    with suppress(sqlite3.Error):  # what went wrong first is what matters
-                        connection.rollback()
-                raise
-            if connection is self._connection:
-                connection.commit()
-
-    def discard(self) -> None:
-        """Start anew: what was there is no index, or no longer there; the second time, in memory."""
-        with self.lock:
-            self.close()
-            if self._path:
-                with suppress(OSError):
-                    os.unlink(self._path)
-            if self._discarded:
-                self._path = ""
-            self._discarded = True
-
-    def select(self, sql: str, values: Iterable[Any] = ()) -> list[tuple[Any, ...]]:
-        """Rows of a query."""
-        with self.lock:
-            return self._connect().execute(sql, tuple(values)).fetchall()
 
     # ------------------------------------------------------------------------------------------------------- what is seen
 
@@ -190,34 +103,108 @@ class Index:
         """Whether everything was read once."""
         return bool(self.select("SELECT 1 FROM meta WHERE name = 'complete'"))
 
-    def journals(self) -> dict[str, int]:
-        """How far each journal was read."""
-        return dict(self.select("SELECT name, offset FROM journals"))
+    @property
+    def generation(self) -> str:
+        """Another one whenever the index was begun anew: what builds on what it knew before is of no use then."""
+        found = self.select("SELECT value FROM meta WHERE name = 'generation'")
+        return str(found[0][0]) if found else ""
 
-    def pending(self) -> set[tuple[str, str]]:
-        """Journals, and keys announced in them that were not there yet."""
+    @contextmanager
+    def changing(self, generation: str | None) -> Iterator[sqlite3.Connection]:
+        """A transaction that builds on what a generation of the index knew.
+
+        Raises:
+            MovedError: it is another one by now.
+        """
+        with self.transaction() as connection:
+            if generation is not None:
+                found = connection.execute("SELECT value FROM meta WHERE name = 'generation'").fetchone()
+                if (str(found[0]) if found else "") != generation:
+                    raise MovedError
+            yield connection
+
+    @staticmethod
+    def note_complete(connection: sqlite3.Connection) -> None:
+        """From here on the index knows everything, in a generation of its own."""
+        connection.executemany(
+            "INSERT OR REPLACE INTO meta VALUES (?, ?)", (("complete", "1"), ("generation", new_token()))
+        )
+
+    @property
+    def snapshot(self) -> tuple[int, str]:
+        """Number and version of the newest snapshot of which everything is known; 0 if there was none."""
+        found = dict(self.select("SELECT name, value FROM meta WHERE name IN ('snapshot', 'version')"))
+        return int(found.get("snapshot", 0)), str(found.get("version", ""))
+
+    def journals(self) -> dict[str, Mark]:
+        """How far each journal was read."""
+        return {name: Mark(mark, owner) for name, mark, owner in self.select("SELECT name, mark, owner FROM journals")}
+
+    def pending(self) -> set[Hint]:
+        """Writers, and keys announced by them that were not there yet."""
         return {(journal, key) for journal, key in self.select("SELECT journal, key FROM pending")}
 
-    def open_runs(self) -> set[str]:
-        """Runs whose newest attempt had no end."""
-        return {path for (path,) in self.select("SELECT path FROM runs WHERE open = 1")}
+    def open_paths(self) -> set[str]:
+        """Runs whose newest attempt had no end, and whatever else is to be looked at again."""
+        return {path for (path,) in self.select("SELECT path FROM entities WHERE open = 1")}
 
     def owners(self) -> set[str]:
         """Every run and scope that something is known of."""
-        sql = "SELECT path FROM runs UNION SELECT owner FROM assets UNION SELECT owner FROM problems"
-        return {path for (path,) in self.select(sql)}
+        return {path for (path,) in self.select("SELECT path FROM entities")}
+
+    def members(self, scope: str) -> set[str]:
+        """The paths that are known one level below a scope."""
+        values: tuple[str, ...]
+        match scope.split("/") if scope else []:
+            case [project, experiment]:
+                sql, values = "project = ? AND experiment = ? AND run IS NOT NULL", (project, experiment)
+            case [project]:
+                sql, values = "project = ? AND experiment IS NOT NULL AND run IS NULL", (project,)
+            case _:
+                sql, values = "project IS NOT NULL AND experiment IS NULL", ()
+        return {path for (path,) in self.select(f"SELECT path FROM entities WHERE {sql}", values)}  # noqa: S608 - constants
+
+    def counted(self, scope: str) -> int:
+        """How many runs are known of an experiment."""
+        sql = "SELECT count(*) FROM entities WHERE project = ? AND experiment = ? AND run IS NOT NULL"
+        return int(self.select(sql, scope.split("/"))[0][0])
+
+    def within(self, scope: str) -> set[str]:
+        """The paths that are known of a scope and of all below it."""
+        if not scope:
+            return self.owners()
+        project, _, experiment = scope.partition("/")
+        sql, values = (
+            ("project = ? AND experiment = ?", (project, experiment)) if experiment else ("project = ?", (project,))
+        )
+        return {path for (path,) in self.select(f"SELECT path FROM entities WHERE {sql}", values)}  # noqa: S608 - constants
 
     def doubts(self) -> list[tuple[str, str, str]]:
         """Owners of what could not be read, its keys, and what those looked like."""
         return [(owner, key, stamp) for owner, key, stamp in self.select("SELECT owner, key, stamp FROM problems")]
 
-    def folders(self) -> dict[str, str]:
+    def folders(self) -> dict[str, Folder]:
         """Folders that were listed, with what they looked like then."""
-        return dict(self.select("SELECT key, stamp FROM folders"))
+        return {
+            key: Folder(stamp, extra, listed)
+            for key, stamp, extra, listed in self.select("SELECT key, stamp, extra, listed FROM folders")
+        }
 
     def problems(self) -> dict[str, str]:
         """What could not be read: key to reason."""
         return dict(self.select("SELECT key, reason FROM problems ORDER BY key"))
+
+    def known_of(self, paths: Iterable[str]) -> set[str]:
+        """Those of some paths that something is known of."""
+        return {path for path in paths if self.select("SELECT 1 FROM entities WHERE path = ?", (path,))}
+
+    def segments(self) -> set[str]:
+        """The segments of snapshots that were taken in."""
+        return {key for (key,) in self.select("SELECT key FROM segments")}
+
+    def lacks_origin(self, provenance: str) -> bool:
+        """Whether a provenance document has not been taken in yet."""
+        return not self.select("SELECT 1 FROM shared WHERE key = ?", (f"provenance:{provenance}",))
 
     def unchanged_for(self, attempt: str, version: str, now: float, boot: str) -> float:
         """See `Sightings`."""
@@ -240,186 +227,96 @@ class Index:
             connection.execute("INSERT OR REPLACE INTO sightings VALUES (?, ?, ?, ?)", (attempt, version, boot, now))
             return 0.0
 
-    # ------------------------------------------------------------------------------------------------------------ change
+    def all_unchanged_for(self, versions: Mapping[str, str], now: float, boot: str) -> dict[str, float]:
+        """As `unchanged_for`, of several journals at once, by their writers."""
+        if not versions:
+            return {}
+        found = {}
+        with self.transaction() as connection:
+            for writer, version in versions.items():
+                row = connection.execute(
+                    "SELECT first FROM sightings WHERE attempt = ? AND version = ? AND boot = ? AND first <= ?",
+                    (f"journal {writer}", version, boot, now),
+                ).fetchone()
+                found[writer] = now - float(row[0]) if row is not None else 0.0
+                if row is None:
+                    row = (f"journal {writer}", version, boot, now)
+                    connection.execute("INSERT OR REPLACE INTO sightings VALUES (?, ?, ?, ?)", row)
+        return found
 
-    def apply(
-        self,
-        entries: Iterable[RunEntry],
-        *,
-        gone: Iterable[str] = (),
-        exists: Callable[[str], bool] | None = None,
-        journals: Mapping[str, int] | None = None,
-        settled: Iterable[tuple[str, str]] = (),
-        pending: Iterable[tuple[str, str]] = (),
-        withdrawn: Iterable[tuple[str, str]] = (),
-        read_from: Mapping[str, int] | None = None,
-        folders: Mapping[str, str] | None = None,
-        anew: bool = False,
-    ) -> None:
+    # ------------------------------------------------------------------------------------------------------------- change
+
+    def apply(self, found: Findings, *, exists: Callable[[str], bool] | None = None) -> None:
         """Take in what a refresh found, in one transaction; an entry that knows less than the row it meets is dropped.
 
-        With `anew` everything was read: what is said here replaces what was known of journals and folders, and every
-        row that it meets. What another process has taken in meanwhile was announced after our look at the journals, and
-        is read again.
+        What another process has taken in meanwhile, if everything was read anew, was announced after our look at the
+        journals, and is read again.
 
         Args:
-            entries: what is true of runs and scopes.
-            gone: runs and scopes that are not there.
-            exists: asked again about each of those, now that no other process of this user can take one in.
-            journals: how far each journal was read.
-            settled: announced keys that were there.
-            pending: announced keys that were not.
-            withdrawn: keys that were announced as a guess and will not be created.
-            read_from: how far the journals had been read before.
-            folders: what folders looked like; "" for those that nobody needs to look at again.
-            anew: see above.
+            found: what was found.
+            exists: asked again about each path that is gone, now that no other process of this user can take one in.
+
+        Raises:
+            MovedError: the index was begun anew since the refresh began.
         """
-        with self.transaction() as connection:
-            if anew:
-                for table in ("journals", "pending", "folders"):
+        with self.changing(found.generation) as connection:
+            if found.anew:
+                for table in ("journals", "pending", "folders", "segments"):
                     connection.execute(f"DELETE FROM {table}")  # noqa: S608 - one of these
-                connection.execute("INSERT OR REPLACE INTO meta VALUES ('complete', '1')")
-            for path in gone:
+                self.note_complete(connection)
+            rows = Rows(connection, self.names, found.origins)
+            for path in found.gone:
                 if exists is None or not exists(path):
-                    _remove(connection, path)
-            for entry in entries:
-                _take_in(connection, entry, anew)
-            for journal, key in withdrawn:
-                # Only where nobody has read on meanwhile: the key may have been announced again since.
-                connection.execute(
-                    "DELETE FROM pending WHERE journal = ?1 AND key = ?2 "
-                    "AND coalesce((SELECT offset FROM journals WHERE name = ?1), 0) = ?3",
-                    (journal, key, (read_from or {}).get(journal, 0)),
-                )
-            for name, offset in (journals or {}).items():
-                connection.execute(
-                    "INSERT INTO journals VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET offset = max(offset, ?2)",
-                    (name, offset),
-                )
-            connection.executemany("INSERT OR IGNORE INTO pending VALUES (?, ?)", pending)
-            connection.executemany("DELETE FROM pending WHERE journal = ? AND key = ?", settled)
-            connection.executemany("INSERT OR REPLACE INTO folders VALUES (?, ?)", (folders or {}).items())
-            connection.execute("DELETE FROM folders WHERE stamp = ''")
-
-
-_ALIVE: WeakSet[Index] = WeakSet()
-_held = threading.local()
-
-
-def _before_fork() -> None:
-    """Wait until no thread is inside SQLite, whose own locks a child would inherit locked."""
-    _held.by_fork = sorted(_ALIVE, key=id)
-    for index in _held.by_fork:
-        index.lock.acquire()
-
-
-def _after_fork() -> None:
-    for index in _held.by_fork:
-        index.lock.release()
-    _held.by_fork = []
-
-
-def _after_fork_in_child() -> None:
-    for index in _held.by_fork:
-        index.forget()
-    _after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)
-
-
-def _keep_for_ever(connection: sqlite3.Connection) -> None:
-    import ctypes
-
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
-
-
-def is_busy(error: sqlite3.Error) -> bool:
-    """Whether the index is sound, and another process kept it for too long."""
-    return getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-
-
-def _prepare(path: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA synchronous = NORMAL")
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version != VERSION:
-        connection.execute("BEGIN IMMEDIATE")
-        if version:
-            for name in _NAMES:
-                connection.execute(f"DROP TABLE IF EXISTS {name}")
-        for statement in _TABLES.split(";\n"):
-            connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {VERSION}")
-        connection.execute("COMMIT")
-    return connection
-
-
-def _take_in(connection: sqlite3.Connection, entry: RunEntry, anew: bool) -> None:
-    """Let an entry replace the row that it meets, if it knows all that the row knows."""
-    row = connection.execute("SELECT cover FROM runs WHERE path = ?", (entry.path,)).fetchone()
-    if not anew and row is not None and entry.cover:
-        known: dict[str, int] = decode(row[0], entry.path)
-        if not any(name in entry.cover for name in known if name.startswith(BORN)):
-            # Two runs that were made under one id, one after the other: whichever it is now, it is looked at again.
-            if entry.document is None:
-                return
-            entry.open = True
-        elif not all(entry.cover.get(name, -1) >= size for name, size in known.items()):
-            return
-    _insert(connection, entry)
-
-
-def _text(value: Any) -> str | None:
-    """A column's value: what is no text has none, and cannot be searched for."""
-    return value if isinstance(value, str) else None
-
-
-def _remove(connection: sqlite3.Connection, path: str) -> None:
-    connection.execute("DELETE FROM runs WHERE path = ?", (path,))
-    connection.execute("DELETE FROM assets WHERE owner = ?", (path,))
-    connection.execute("DELETE FROM problems WHERE owner = ?", (path,))
-
-
-def _insert(connection: sqlite3.Connection, entry: RunEntry) -> None:
-    _remove(connection, entry.path)
-    if (document := entry.document) is not None:
-        connection.execute(
-            "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                entry.path,
-                *entry.path.split("/")[:2],
-                str(document.get("status")),
-                _text(document.get("created_at")),
-                int(entry.open),
-                encode(document),
-                encode(entry.cover),
-            ),
-        )
-        if not entry.open and (history := document.get("execution_history")):
-            lease = keys.lease(entry.path, history[-1]["attempt"])
-            connection.execute("DELETE FROM sightings WHERE attempt = ?", (lease,))
-    connection.executemany(
-        "INSERT OR REPLACE INTO assets VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            (
-                str(record.get("id")),
-                entry.path,
-                _text(record.get("kind")),
-                _text(record.get("name")),
-                _text(record.get("scope")),
-                _text(producer.get("run")) if isinstance(producer := record.get("producer"), dict) else None,
-                _text(record.get("created_at")),
-                encode(record),
+                    rows.remove(path)
+            for entry in found.entries:
+                rows.take_in(entry, anew=found.anew)
+            rows.close()
+            self._note_journals(connection, found)
+            connection.executemany(
+                "INSERT OR REPLACE INTO folders VALUES (?, ?, ?, ?)",
+                ((key, one.stamp, one.extra, one.listed) for key, one in found.folders.items()),
             )
-            for record in entry.assets
-        ),
-    )
-    connection.executemany(
-        "INSERT OR REPLACE INTO problems VALUES (?, ?, ?, ?)",
-        ((entry.path, key, reason, entry.stamps.get(key, "")) for key, reason in entry.problems.items()),
-    )
+            connection.execute("DELETE FROM folders WHERE stamp = ''")
+            if found.snapshot is not None:
+                self.note_snapshot(connection, *found.snapshot, anew=found.anew)
+
+    @staticmethod
+    def note_snapshot(connection: sqlite3.Connection, number: int, version: str, *, anew: bool = False) -> None:
+        """All of a snapshot is known; an older one that another process noted stays behind, unless all was read `anew`."""
+        found = connection.execute("SELECT value FROM meta WHERE name = 'snapshot'").fetchone()
+        if anew or found is None or number >= int(found[0]):
+            connection.executemany(
+                "INSERT OR REPLACE INTO meta VALUES (?, ?)", (("snapshot", str(number)), ("version", version))
+            )
+
+    @staticmethod
+    def _note_journals(connection: sqlite3.Connection, found: Findings) -> None:
+        if found.withdrawn:
+            now = dict(connection.execute("SELECT name, mark FROM journals"))
+            for writer in {writer for writer, _ in found.withdrawn}:
+                # Only where nobody has read on meanwhile: the key may have been announced again since.
+                before = {name: mark.at for name, mark in found.read_from.items()}
+                if _of_writer(now, writer) == _of_writer(before, writer):
+                    keys = [hint for hint in found.withdrawn if hint[0] == writer]
+                    connection.executemany("DELETE FROM pending WHERE journal = ? AND key = ?", keys)
+        for name, mark in found.journals.items():
+            older = "0" if is_object(name) else "CAST(mark AS INTEGER) > CAST(?2 AS INTEGER)"
+            connection.execute(
+                "INSERT INTO journals VALUES (?1, ?2, ?3) ON CONFLICT (name) DO UPDATE SET "  # noqa: S608 - one of two
+                f"owner = CASE WHEN ?3 = '' THEN owner ELSE ?3 END, mark = CASE WHEN {older} THEN mark ELSE ?2 END",
+                (name, mark.at, mark.owner),
+            )
+        connection.executemany("INSERT OR IGNORE INTO pending VALUES (?, ?)", found.pending)
+        connection.executemany("DELETE FROM pending WHERE journal = ? AND key = ?", found.settled)
+        for name in found.retired:
+            connection.execute("DELETE FROM journals WHERE name = ?", (name,))
+            writer = writer_of_journal(name)
+            connection.execute("DELETE FROM pending WHERE journal = ?", (writer,))
+            connection.execute("DELETE FROM sightings WHERE attempt = ?", (f"journal {writer}",))
 
 
-__all__ = ["Index", "RunEntry", "cache_folder"]
+def _of_writer(marks: Mapping[str, str], writer: str) -> dict[str, str]:
+    return {name: mark for name, mark in marks.items() if writer_of_journal(name) == writer}
+
+
+__all__ = ["Entry", "Findings", "Folder", "Hint", "Index", "Mark", "MovedError"]

@@ -1,44 +1,34 @@
-"""Bringing the index up to date: by what writers announced, and by what nobody announced.
+"""Bringing the index up to date: by what writers announced, by a newer snapshot, and by what nobody announced.
 
-The order is what makes it right (`docs/explanation/catalog.md`): journals are listed first; a key is looked for before
-the run it belongs to is read; rows, journal offsets and pending hints change in one transaction.
+The order is what makes it right (`docs/explanation/catalog.md`): journals are listed first and the snapshot afterwards; a
+key is looked for before the run it belongs to is read; rows, marks of journals and pending hints change in one
+transaction.
 """
 
 from __future__ import annotations
 
+import shutil
+import sqlite3
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
-
-import attrs
+from typing import TYPE_CHECKING, Any
 
 from molexp._record import keys
-from molexp._record.catalog.index import BORN, Index, RunEntry
-from molexp._record.catalog.walking import OUTAGES, Found, Walker, looks_like
-from molexp._record.fold import RunState
-from molexp._record.journal import hint_of, hints_of
-from molexp._record.reading import read_run
+from molexp._record.catalog import snapshots
+from molexp._record.catalog.entries import Entry, Rows
+from molexp._record.catalog.index import Findings, Hint, Index, Mark, MovedError
+from molexp._record.catalog.news import News, read_news
+from molexp._record.catalog.snapshots import Manifest
+from molexp._record.catalog.walking import OUTAGES, Expected, Found, Walker, looks_like
+from molexp._record.journal import is_object
 from molexp._values.documents import decode_object
-from molexp.errors import CorruptRecordError, KeyNotFoundError, NotFoundError, StoreError
+from molexp.errors import CorruptRecordError, KeyNotFoundError, StoreError
 
 if TYPE_CHECKING:
+    from molexp._record.catalog.folding import Folder
     from molexp._record.home import Home
 
-
-@attrs.define
-class _News:
-    """What the journals say that was not known: keys by the journal that names them.
-
-    Attributes:
-        offsets: how far each journal was read.
-        announced: keys that may have been created.
-        withdrawn: keys that were announced as a guess and will not be created.
-        vanished: whether a journal that was known is gone, or shorter than it was.
-    """
-
-    offsets: dict[str, int] = attrs.field(factory=dict)
-    announced: set[tuple[str, str]] = attrs.field(factory=set)
-    withdrawn: set[tuple[str, str]] = attrs.field(factory=set)
-    vanished: bool = False
+_AT_ONCE = 2000  # runs that are read before they are taken in
+_AGAIN = 8  # refreshes that may find that others have moved on meanwhile, before everything is read
 
 
 class Refresher:
@@ -46,8 +36,9 @@ class Refresher:
 
     def __init__(self, home: Home, index: Index) -> None:
         self._home = home
+        self._store = home.store
         self._index = index
-        self._walker = Walker(home)
+        self._walker = Walker(home, index)
 
     # ---------------------------------------------------------------------------------------------------------- refresh
 
@@ -57,40 +48,100 @@ class Refresher:
         Raises:
             UnavailableError, CredentialsError: the storage does not answer; nothing was taken in.
         """
+        for _ in range(_AGAIN):
+            try:
+                if not self._index.complete and not self._start_from_snapshot():
+                    self.scan()
+                    return
+                if self._refresh():
+                    return
+            except MovedError:
+                continue
+        self.scan()
+
+    def _refresh(self) -> bool:
+        """One round; whether it came to its end."""
+        generation = self._index.generation
         known = self._index.journals()
-        news = self._read_journals(known)
-        if news.vanished or not self._index.complete:
-            self.scan()
-            return
+        news = read_news(self._store, known)
+        findings = Findings(journals=news.journals, withdrawn=news.withdrawn, read_from=known, generation=generation)
+        newest = snapshots.newest_of(snapshots.listed(self._store))
+        seen = self._index.snapshot
+        if news.shrunk or newest[0] < seen[0] or (newest[0] == seen[0] and newest[1] != seen[1]):
+            self.scan()  # somebody restored what had been
+            return True
+        if newest != seen or news.vanished:
+            try:
+                manifest = snapshots.read_manifest(self._store, newest[0]) if newest[0] else Manifest(0)
+                complete = manifest.follows(seen[0])
+                knows = complete and self._knows(manifest, seen[0], {**known, **news.journals})
+                if not knows and self._load(manifest, generation):
+                    self._adopt(manifest, newest[1])
+                    return False
+            except KeyNotFoundError:
+                return False  # there is a newer one
+            except (CorruptRecordError, sqlite3.DatabaseError):
+                self.scan()
+                return True
+            if complete and not all(map(manifest.folds, news.vanished)):
+                self.scan()  # somebody deleted journals
+                return True
+            findings.retired = set(news.vanished)
+            findings.snapshot = newest if newest != seen else None
+        self._take_in(news, findings)
+        return True
+
+    def _take_in(self, news: News, findings: Findings) -> None:
         waiting = (self._index.pending() | news.announced) - news.withdrawn
-        settled = self._settled(waiting)  # before anything is read
-        touched = {keys.owner_of(key) for _, key in waiting | news.withdrawn} | self._index.open_runs()
+        findings.settled = self._settled(waiting)  # before anything is read
+        findings.pending = news.announced - findings.settled  # what was known before may have been retired meanwhile
+        touched = {keys.owner_of(key) for _, key in waiting | news.withdrawn} | self._index.open_paths()
+        leases = self._leases()
+        touched |= self._unknown_lives(leases)
         again = set()
         for owner, key, stamp in self._index.doubts():
             if not looks_like(stamp, self._walker.stamp(key)):
                 touched.add(owner)
                 again.add(key)
-        found = self._walker.changes(self._index.folders(), again)
-        gone = set[str]()
-        if found.listed:
-            owners = self._index.owners()
-            gone = {owner for owner in owners if found.lacks(owner)}
-            touched |= {path for path in found.members if path.count("/") == 2 and path not in owners}
-        touched = (touched | found.scopes) - gone
-        if not (touched or gone or found.stamps or news.offsets):
-            return
-        entries, missing = self._fold(touched, found)
-        self._index.apply(
-            entries,
-            gone=gone | missing,
-            exists=self._exists,
-            journals=news.offsets,
-            settled=settled,
-            pending=waiting - settled,
-            withdrawn=news.withdrawn,
-            read_from=known,
-            folders=found.stamps,
-        )
+        missing: set[str] = set()
+        if touched:
+            findings.entries, missing = self._folder(leases).fold(touched)
+        found = self._compare(findings, waiting - findings.settled, missing, again)
+        late = ((found.new - touched) | found.changed | found.scopes) - found.gone
+        more, gone = self._folder(leases).fold(late, found.problems) if late else ([], set[str]())
+        for entry in more:
+            entry.forced = entry.path in found.changed or entry.path in found.scopes
+        replaced = {entry.path for entry in more}
+        findings.entries = [entry for entry in findings.entries if entry.path not in replaced] + more
+        findings.gone = missing | gone | found.gone
+        findings.folders = found.folders
+        if findings:
+            self._finish(findings)
+
+    def _compare(self, findings: Findings, pending: set[Hint], missing: set[str], again: set[str]) -> Found:
+        """What nobody announced."""
+        folders = self._index.folders()
+        if not folders:
+            local = "local_path" in self._store.capabilities
+            return self._walker.compare_all() if local else Found()
+        paths = {entry.path for entry in findings.entries}
+        known = self._index.known_of(paths | missing)
+        awaited = {keys.owner_of(key) for _, key in pending}
+        return self._walker.changes(folders, again, Expected(paths - known, missing & known, awaited - paths))
+
+    def _folder(self, leases: Mapping[str, str] | None = None) -> Folder:
+        from molexp._record.catalog.folding import Folder
+
+        observer = self._home.observer
+        return Folder(self._store, observer if leases is None else observer.seeing(leases))
+
+    def _finish(self, findings: Findings) -> None:
+        self._stamp(findings.entries)
+        findings.origins = self._origins(findings.entries)
+        self._index.apply(findings, exists=self._is_defined)
+
+    def _is_defined(self, path: str) -> bool:
+        return self._folder().is_there(path)
 
     def scan(self) -> dict[str, int]:
         """Read every run and every scope's data; returns totals.
@@ -98,153 +149,217 @@ class Refresher:
         Raises:
             UnavailableError, CredentialsError: the storage does not answer; nothing was taken in.
         """
-        news = self._read_journals({})
+        news = read_news(self._store, {})
+        newest = snapshots.newest_of(snapshots.listed(self._store))
         settled = self._settled(news.announced)
         owners = self._index.owners()  # before the walk: what another process adds meanwhile is not gone
         found = self._walker.everything()
-        entries, missing = self._fold(found.members | {owner for owner in owners if not found.lacks(owner)}, found)
-        self._index.apply(
-            entries,
-            gone={owner for owner in owners if found.lacks(owner)} | missing,
-            exists=self._exists,
-            journals=news.offsets,
+        folder = self._folder(self._leases())
+        there = sorted(found.members | {owner for owner in owners if not found.lacks(owner)})
+        gone = {owner for owner in owners if found.lacks(owner)}
+        counts = {"runs": 0, "assets": 0, "unreadable": 0}
+        kept: list[Entry] = []
+        with self._index.in_bulk(safe=self._index.complete):
+            for start in range(0, len(there), _AT_ONCE):
+                entries, missing = folder.fold(there[start : start + _AT_ONCE], found.problems)
+                gone |= missing
+                _count(entries, counts)
+                kept += self._take_in_some(entries)
+        findings = Findings(
+            kept,
+            gone,
+            news.journals,
             settled=settled,
             pending=news.announced - settled,
-            folders=found.stamps,
+            folders=found.folders,
+            snapshot=newest,
             anew=True,
         )
-        return {
-            "runs": sum(1 for entry in entries if entry.document is not None),
-            "assets": sum(len(entry.assets) for entry in entries),
-            "unreadable": sum(len(entry.problems) for entry in entries),
-        }
+        self._finish(findings)
+        return counts
+
+    def _take_in_some(self, entries: list[Entry]) -> list[Entry]:
+        """Take in what says no less than what is known; returns the rest, which only counts once all was read."""
+        self._stamp(entries)
+        origins = self._origins(entries)
+        with self._index.transaction() as connection:
+            rows = Rows(connection, self._index.names, origins)
+            rest = [entry for entry in entries if not rows.take_in(entry)]
+            rows.close()
+        return rest
 
     def look_again(self, paths: Iterable[str]) -> set[str]:
         """Read some runs and scopes anew, and return those of them that are not there."""
-        entries, missing = self._fold(paths, Found())
-        self._index.apply(entries, gone=missing, exists=self._exists)
+        entries, missing = self._folder().fold(paths)
+        for entry in entries:
+            entry.forced = True
+        self._finish(Findings(entries, set(missing)))
         return missing
 
-    # --------------------------------------------------------------------------------------------------------- journals
+    # -------------------------------------------------------------------------------------------------------- snapshots
 
-    def _settled(self, waiting: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+    def _start_from_snapshot(self) -> bool:
+        """Begin where the newest snapshot ends; False if there is none to begin with."""
+        try:
+            number, version = snapshots.newest_of(snapshots.listed(self._store))
+            if not number:
+                return False
+            manifest = snapshots.read_manifest(self._store, number)
+            self._load(manifest, self._index.generation)
+        except (KeyNotFoundError, CorruptRecordError, sqlite3.DatabaseError):
+            return False
+        self._adopt(manifest, version)
+        return True
+
+    @staticmethod
+    def _knows(manifest: Manifest, seen: int, read: Mapping[str, Mark]) -> bool:
+        """Whether a reader of all journals that were folded since a snapshot that it knew is as knowing as they are."""
+        steps = (names for number, names in manifest.folded.items() if number > seen)
+        return all(_reaches(read.get(name), mark, name) for names in steps for name, mark in names.items())
+
+    def load(self, manifest: Manifest) -> None:
+        """Take in the segments of a snapshot that were not needed so far, so that what they have is known to be in them."""
+        generation = self._index.generation
+        for segment in manifest.segments:
+            if segment.key in self._index.segments():
+                continue
+            if segment.full:
+                self._recognise(segment, generation)
+            else:
+                self._merge(segment, generation)
+
+    def _recognise(self, segment: snapshots.Segment, generation: str) -> None:
+        """Rows that a full segment has as they are need not be written again."""
+        scratch = self._index.scratch()
+        try:
+            image = sqlite3.connect(snapshots.fetch_full(self._store, segment, scratch))
+            try:
+                covers = image.execute("SELECT path, cover FROM entities JOIN documents USING (id)").fetchall()
+            finally:
+                image.close()
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        with self._index.changing(generation) as connection:
+            connection.executemany(
+                "UPDATE entities SET news = 0 WHERE path = ? AND news > 0 "
+                "AND (SELECT cover FROM documents WHERE documents.id = entities.id) = ?",
+                covers,
+            )
+            connection.execute("INSERT OR REPLACE INTO segments VALUES (?)", (segment.key,))
+
+    def _load(self, manifest: Manifest, generation: str) -> bool:
+        """Take in the segments that were not; returns whether the index has begun anew with a full one."""
+        missing = [segment for segment in manifest.segments if segment.key not in self._index.segments()]
+        anew = False
+        for segment in missing:
+            if segment.full:
+                self._begin_with(segment)
+                anew, generation = True, ""
+        for segment in manifest.segments if anew else missing:
+            if not segment.full:
+                self._merge(segment, generation)
+        return anew
+
+    def _begin_with(self, segment: snapshots.Segment) -> None:
+        scratch = self._index.scratch()
+        try:
+            self._index.becomes(snapshots.fetch_full(self._store, segment, scratch))
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        with self._index.changing("") as connection:
+            connection.execute("INSERT OR REPLACE INTO segments VALUES (?)", (segment.key,))
+
+    def _merge(self, segment: snapshots.Segment, generation: str) -> None:
+        entries: list[Entry] = []
+        gone: list[str] = []
+        for row in snapshots.decode_rows(snapshots.read_rows(self._store, segment), segment.key):
+            if isinstance(row, Entry):
+                entries.append(row)
+            else:
+                gone.append(row)
+        origins = self._origins(entries)
+        still = set(filter(self._is_defined, gone))
+        with self._index.changing(generation) as connection:
+            rows = Rows(connection, self._index.names, origins)
+            for path in gone:
+                if path not in still:
+                    rows.remove(path)
+            for entry in entries:
+                rows.take_in(entry, from_snapshot=True)
+            rows.close()
+            connection.execute("INSERT OR REPLACE INTO segments VALUES (?)", (segment.key,))
+
+    def _adopt(self, manifest: Manifest, version: str) -> None:
+        """Go on where the author of a snapshot was."""
+        with self._index.transaction() as connection:
+            connection.execute("DELETE FROM journals")
+            connection.execute("DELETE FROM pending")
+            connection.execute("DELETE FROM folders")
+            connection.executemany(
+                "INSERT INTO journals VALUES (?, ?, ?)",
+                ((name, mark.at, mark.owner) for name, mark in manifest.journals.items()),
+            )
+            connection.executemany("INSERT OR IGNORE INTO pending VALUES (?, ?)", manifest.pending)
+            self._index.note_complete(connection)
+            self._index.note_snapshot(connection, manifest.number, version, anew=True)
+
+    # ------------------------------------------------------------------------------------------------------------ pieces
+
+    def _settled(self, waiting: Iterable[Hint]) -> set[Hint]:
         """Those of the announced keys that are there."""
         here = {key for key in {key for _, key in waiting} if self._is_there(key)}
         return {(journal, key) for journal, key in waiting if key in here}
 
     def _is_there(self, key: str) -> bool:
         try:
-            return self._home.store.exists(key)
+            return self._store.exists(key)
         except OUTAGES:
             raise
         except StoreError:
             return False
 
-    def _exists(self, path: str) -> bool:
-        return self._is_there(keys.document(path))
+    def _leases(self) -> dict[str, str]:
+        """The leases of live attempts, by their keys."""
+        return {entry.key: entry.version for entry in self._store.children(keys.LIVE).entries}
 
-    def _read_journals(self, known: Mapping[str, int]) -> _News:
-        """What was announced since the journals were read up to `known`."""
-        store = self._home.store
-        news = _News()
-        if "append" not in store.capabilities or not known:
-            for entry in store.list(keys.HINTS):
-                if entry.key not in known:
-                    news.offsets[entry.key] = 1
-                    if effect := hint_of(entry.key):  # else it is foreign
-                        news.announced.add((entry.key, effect))
-        sizes = {}
-        for entry in store.children(keys.JOURNALS).entries:
-            sizes[entry.key] = entry.size
-            start = known.get(entry.key, 0)
-            if entry.size > start:
+    def _unknown_lives(self, leases: Mapping[str, str]) -> set[str]:
+        """Runs with a lease that the index does not know to be going on."""
+        if not leases:
+            return set()
+        paths = {keys.leased(key) for key in leases} - {""}
+        return paths - self._index.open_paths()
+
+    def _stamp(self, entries: Iterable[Entry]) -> None:
+        for entry in entries:
+            entry.stamps.update((key, self._walker.stamp(key)) for key in entry.problems)
+
+    def _origins(self, entries: Iterable[Entry]) -> dict[str, Mapping[str, Any]]:
+        """Provenance documents that rows name and the index lacks."""
+        named = {entry.document.get("provenance") for entry in entries if entry.document is not None}
+        found: dict[str, Mapping[str, Any]] = {}
+        for known in named:
+            if isinstance(known, str) and self._index.lacks_origin(known):
+                key = f"{keys.PROVENANCE}/{known}.json"
                 try:
-                    hints = hints_of(store, entry.key, start)
-                except KeyNotFoundError:
+                    found[known] = decode_object(self._store.read(key), key)
+                except OUTAGES:
+                    raise
+                except (StoreError, CorruptRecordError):
                     continue
-                news.offsets[entry.key] = hints.end
-                news.announced.update((entry.key, key) for key in hints.announced)
-                news.withdrawn.update((entry.key, key) for key in hints.withdrawn)
-        news.vanished = any(
-            name.startswith(keys.JOURNALS) and sizes.get(name, -1) < offset for name, offset in known.items()
-        )
-        return news
-
-    # ------------------------------------------------------------------------------------------------------------ folding
-
-    def _fold(self, paths: Iterable[str], found: Found) -> tuple[list[RunEntry], set[str]]:
-        """What is true of runs and scopes now, and which of them are not there."""
-        entries: list[RunEntry] = []
-        missing: set[str] = set()
-        for path in sorted(paths):
-            is_run = path.count("/") == 2
-            entry = self._fold_run(path) if is_run else self._fold_data(path, found.problems.get(path, {}))
-            if entry is None:
-                missing.add(path)
-            else:
-                entry.stamps.update((key, self._walker.stamp(key)) for key in entry.problems)
-                entries.append(entry)
-        return entries, missing
-
-    def _fold_run(self, path: str) -> RunEntry | None:
-        document = keys.document(path)
-        try:
-            state = read_run(self._home.store, path, self._home.observer)
-        except OUTAGES:
-            raise
-        except NotFoundError as error:
-            if not self._is_there(document):
-                return None
-            return RunEntry.unreadable(path, document, error)  # a file of it vanished while it was read
-        except (CorruptRecordError, StoreError) as error:
-            return RunEntry.unreadable(path, error.key or document, error)
-        except Exception as error:  # noqa: BLE001 - one record that nobody foresaw must not block the rest
-            return RunEntry.unreadable(path, document, f"{type(error).__name__}: {error}")
-        last = state.attempts[-1] if state.attempts else None
-        cover = {**state.cover, f"{BORN}{state.definition.get('token')}": 0}
-        if state.edits.deleted:
-            return RunEntry(path, None, False, cover)
-        return RunEntry(path, _row(state), last is not None and not last.ended, cover, state.assets(), state.problems)
-
-    def _fold_data(self, scope: str, problems: Mapping[str, str]) -> RunEntry | None:
-        store = self._home.store
-        entry = RunEntry(scope, None, False, problems=dict(problems))
-        base = keys.below(scope, "data")
-        try:
-            folders = store.children(base).folders
-        except OUTAGES:
-            raise
-        except StoreError as error:
-            entry.problems[base] = str(error)
-            return entry
-        for folder in folders:
-            self._fold_versions(f"{base}/{folder}", entry)
-        return entry if entry.assets or entry.problems or self._exists(scope) else None
-
-    def _fold_versions(self, folder: str, entry: RunEntry) -> None:
-        store = self._home.store
-        try:
-            files = store.children(folder).entries
-        except OUTAGES:
-            raise
-        except StoreError as error:
-            entry.problems[folder] = str(error)
-            return
-        for file in files:
-            if not file.key.rpartition("/")[2].removesuffix(".json").isdigit():
-                continue
-            try:
-                record = decode_object(store.read(file.key), file.key)
-            except OUTAGES:
-                raise
-            except (CorruptRecordError, StoreError) as error:
-                entry.problems[file.key] = str(error)
-                continue
-            if record.get("type") == "data":
-                entry.assets.append(record)
+        return found
 
 
-def _row(state: RunState) -> dict[str, object]:
-    document = state.to_document()
-    document.pop("token", None)
-    return document
+def _count(entries: Iterable[Entry], counts: dict[str, int]) -> None:
+    for entry in entries:
+        counts["runs"] += entry.document is not None
+        counts["assets"] += len(entry.assets)
+        counts["unreadable"] += len(entry.problems)
+
+
+def _reaches(read: Mark | None, mark: str, name: str) -> bool:
+    """Whether a journal was read up to where it was folded."""
+    if read is None:
+        return False
+    if is_object(name):
+        return read.at == mark
+    return read.at.isdigit() and mark.isdigit() and int(read.at) >= int(mark)

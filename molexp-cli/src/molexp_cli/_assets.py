@@ -1,0 +1,84 @@
+"""``molexp assets``: which assets there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from molexp_cli import _words
+from molexp_cli._options import JsonOption, LimitOption, WhereArgument, WorkspaceOption, located
+from molexp_cli._output import table, write
+
+if TYPE_CHECKING:
+    import molexp
+
+LIST_EPILOG = """
+Examples:
+
+\b
+  molexp assets list --name model.json
+  molexp assets list 'kind == "checkpoint" and step > 100' --limit 10
+  molexp assets list 'size > 1e9 and producer like "metals/cu/%"'
+  molexp assets list --producer @latest --json | jq -r '.[].key'
+"""
+
+_COLUMNS: list[tuple[str, Callable[[molexp.Asset], str]]] = [
+    ("ASSET", lambda asset: asset.id),
+    ("SIZE", lambda asset: _words.size(asset.size)),
+    ("CREATED", lambda asset: _words.moment(asset.created_at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"))),
+    ("MADE BY", lambda asset: asset.producer.run if asset.producer and asset.producer.run != asset.scope else ""),
+    ("TAGS", lambda asset: " ".join(sorted(asset.tags))),
+]
+_SELDOM = ("MADE BY", "TAGS")  # columns that are shown where an asset has something in them
+
+
+def group() -> typer.Typer:
+    """The commands."""
+    assets = typer.Typer(
+        help="The assets of a workspace: files that runs made, and data that was imported.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        epilog="See also: molexp lineage.",
+    )
+    assets.command("list", short_help="List assets, by what they have.", epilog=LIST_EPILOG)(list_assets)
+    return assets
+
+
+def list_assets(
+    ctx: typer.Context,
+    where: WhereArgument = None,
+    kind: Annotated[
+        str | None, typer.Option("--kind", "-k", metavar="KIND", help="Only of this kind, such as artifact or data.")
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Only of this name.")] = None,
+    scope: Annotated[
+        str | None,
+        typer.Option(
+            "--scope", metavar="PATH", help="Only what belongs to this run, experiment or project; '' is the workspace."
+        ),
+    ] = None,
+    producer: Annotated[
+        str | None, typer.Option("--producer", metavar="RUN", help="Only what this run made: its path, or @latest.")
+    ] = None,
+    limit: LimitOption = None,
+    as_json: JsonOption = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """List the assets that match all of what is given, oldest first.
+
+    WHERE is a query of fields such as name, kind, size, producer, created_at, tags, and those of kinds, such as step; it
+    is written as for molexp runs list.
+    """
+    import molexp
+
+    opened = located(ctx, workspace)
+    made_by = opened.run(producer) if producer is not None else None
+    found = opened.catalog.assets(where, kind=kind, name=name, scope=scope, producer=made_by, limit=limit)
+    if as_json:
+        write(molexp.to_json(found, pretty=True))
+        return
+    cells = [[cell(asset) for _, cell in _COLUMNS] for asset in found]
+    shown = [n for n, (name, _) in enumerate(_COLUMNS) if name not in _SELDOM or any(line[n] for line in cells)]
+    table([_COLUMNS[n][0] for n in shown], [[line[n] for n in shown] for line in cells])

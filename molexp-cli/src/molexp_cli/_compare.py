@@ -1,0 +1,56 @@
+"""``molexp compare``: in what runs differ."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from molexp_cli import _words
+from molexp_cli._options import JsonOption, WorkspaceOption, located
+from molexp_cli._output import say, table, write
+
+EPILOG = """
+Examples:
+
+\b
+  molexp compare metals/cu/cu-small metals/cu/cu-large
+  molexp compare cu-small cu-large @latest
+  molexp compare cu-small cu-large --json | jq '.[]["results.energy"]'
+"""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("compare", short_help="Show in what runs differ.", epilog=EPILOG)(compare)
+
+
+def compare(
+    ctx: typer.Context,
+    runs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN RUN...",
+            show_default=False,
+            help="Two or more: their paths, the beginnings of their ids, or @latest.",
+        ),
+    ],
+    as_json: JsonOption = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Show the fields in which runs differ: one in each row, with a column for each run.
+
+    There are parameters, results, configuration, status, and where each came from: host, git, versions of packages. A
+    field that a run does not have is empty. Ids and times always differ, and are left out.
+    """
+    import molexp
+
+    found = located(ctx, workspace).compare(*runs)
+    if as_json:
+        write(molexp.to_json(found, pretty=True))
+        return
+    names = [name for name in found.columns if name != "path"]
+    rows = [(name, *(_words.value(row[name]) if name in row else "" for row in found)) for name in names]
+    table(("FIELD", *(str(row["path"]) for row in found)), rows)
+    if not names:
+        say("They do not differ in anything that is on record.")

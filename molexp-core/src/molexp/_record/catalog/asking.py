@@ -1,0 +1,245 @@
+"""Answering a question: what SQL can tell by the index, then what only the documents can, in order, up to a limit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from molexp._record import keys
+from molexp._record.catalog.cells import COLUMNS, ELEMENTS, columns_of
+from molexp._record.catalog.index import Index
+from molexp._record.catalog.querying import ASSETS, RUNS, Compiler, Sql, Table
+from molexp._values.documents import decode, decode_object
+from molexp._values.expressions import And, Expression, Field, FieldComparison, Not, Or, fields_of
+from molexp._values.ids import nearest
+from molexp._values.leaves import leaf
+from molexp._values.matching import ABSENT, matches, reach
+from molexp.errors import CorruptRecordError, StoreError
+
+if TYPE_CHECKING:
+    from molexp._record.home import Home
+
+_AT_ONCE = 500  # documents that are fetched at once
+
+RUN_ROOTS = (
+    *RUNS.columns,
+    *RUNS.owners,
+    "config_hash",
+    "id_scheme",
+    "experiment_revision",
+    "execution_history",
+    "notes",
+)
+ASSET_ROOTS = (*ASSETS.columns, *ASSETS.owners, "id", "attempt", "task", "key", "content_hash", "distribution")
+
+_RUN_SQL = "SELECT e.id, e.path{columns} FROM entities e{joins} WHERE e.shown = 1{where} ORDER BY {order}"
+_ASSET_SQL = "SELECT a.id, e.path{columns} FROM assets a JOIN entities e ON e.id = a.owner{joins} WHERE 1{where} ORDER BY {order}"
+_RUN_DOCUMENTS = ("documents", "document")
+_ASSET_DOCUMENTS = ("records", "record")
+
+
+@attrs.define
+class Question:
+    """What is asked for.
+
+    Attributes:
+        where: what must be true of a row.
+        conditions: further ones, that SQL can tell.
+        checks: further ones, of the stored document.
+        sort: what to order by, if not by time.
+        descending: the other way round.
+        limit: at most so many.
+    """
+
+    where: list[Expression] = attrs.field(factory=list)
+    conditions: list[Sql] = attrs.field(factory=list)
+    checks: list[Callable[[dict[str, Any]], bool]] = attrs.field(factory=list)
+    sort: Field | None = None
+    descending: bool = False
+    limit: int | None = None
+
+
+Row = tuple[str, bytes]
+"""A path, and a stored document."""
+
+
+class Asking:
+    """Answers questions about the runs of a workspace, or about its assets.
+
+    Args:
+        home: the workspace.
+        index: its index, up to date.
+        assets: whether it is about assets.
+    """
+
+    def __init__(self, home: Home, index: Index, *, assets: bool = False) -> None:
+        self._home = home
+        self._index = index
+        self._assets = assets
+        self._table: Table = ASSETS if assets else RUNS
+        self._origins: dict[str, Mapping[str, Any]] = {}
+
+    def answer(self, question: Question, is_there: Callable[[Sequence[str]], set[str]]) -> list[Row] | None:
+        """The rows; None if something that the index has is not there, and has been taken out by now.
+
+        Args:
+            question: what is asked.
+            is_there: asked which of some paths are there, before they are returned; takes out of the index those that
+                are not.
+        """
+        compiler = Compiler(self._index, self._table)
+        conditions, rest = [*question.conditions], list[Expression]()
+        for expression in question.where:
+            more, left = compiler.split(expression)
+            conditions += more
+            rest += left
+        checks = [*question.checks]
+        if rest:
+            whole = rest[0] if len(rest) == 1 else And(tuple(rest))
+            checks.append(lambda document: matches(whole, lambda field: self._look_up(document, field)))
+        rows, sorted_by_sql = self._select(compiler, question, conditions, checks)
+        found: list[Row] = []
+        wanted = question.limit if sorted_by_sql else None
+        for some in rows:
+            paths = [path for path, _ in some]
+            if len(is_there(paths)) < len(set(paths)):
+                return None
+            found += some
+            if wanted is not None and len(found) >= wanted:
+                break
+        if not sorted_by_sql and question.sort is not None:
+            found = self._sorted(found, question.sort, descending=question.descending)
+        return found[: question.limit]
+
+    def _select(
+        self,
+        compiler: Compiler,
+        question: Question,
+        conditions: Sequence[Sql],
+        checks: Sequence[Callable[[dict[str, Any]], bool]],
+    ) -> tuple[Iterator[list[Row]], bool]:
+        """Rows in their order, and whether that is the one that was asked for."""
+        order = compiler.order(question.sort) if question.sort is not None else ("", [], "")
+        joins, values, key = order if order is not None else ("", [], "")
+        tie = "a.created_at, a.id" if self._assets else "e.created_at, e.path"
+        by = f"{key} IS NULL, {key}{' DESC' if question.descending else ''}, {tie}" if key else tie
+        where = "".join(f" AND {sql}" for sql, _ in conditions)
+        bound = [*values, *(value for _, some in conditions for value in some)]
+        table, column = _ASSET_DOCUMENTS if self._assets else _RUN_DOCUMENTS
+        whole = question.limit is None and not checks
+        pattern = _ASSET_SQL if self._assets else _RUN_SQL
+        sql = pattern.format(
+            columns=f", d.{column}" if whole else "",
+            joins=f" {joins}" + (f" JOIN {table} d ON d.id = {'a' if self._assets else 'e'}.id" if whole else ""),
+            where=where,
+            order=by,
+        )
+        found = self._index.select(sql, bound)
+        if whole:
+            return iter([[(path, data) for _, path, data in found]]), order is not None
+        step = max(1, min(_AT_ONCE, question.limit or _AT_ONCE))
+        return self._documents(found, table, column, checks, step), order is not None
+
+    def _documents(
+        self,
+        found: Sequence[tuple[Any, ...]],
+        table: str,
+        column: str,
+        checks: Sequence[Callable[[dict[str, Any]], bool]],
+        step: int,
+    ) -> Iterator[list[Row]]:
+        for start in range(0, len(found), step):
+            some = found[start : start + step]
+            marks = ", ".join("?" * len(some))
+            sql = f"SELECT id, {column} FROM {table} WHERE id IN ({marks})"  # noqa: S608 - constants
+            documents = dict(self._index.select(sql, [number for number, _ in some]))
+            rows = [(path, documents[number]) for number, path in some if number in documents]
+            if checks:
+                rows = [row for row in rows if self._passes(row, checks)]
+            yield rows
+
+    @staticmethod
+    def _passes(row: Row, checks: Sequence[Callable[[dict[str, Any]], bool]]) -> bool:
+        document = {"path": row[0], **decode(row[1], row[0])}
+        return all(check(document) for check in checks)
+
+    # -------------------------------------------------------------------------------------------------------- in documents
+
+    def _look_up(self, document: Mapping[str, Any], field: Field) -> Any:
+        root = field.parts[0]
+        if field.parts == ("tags",):
+            return document.get("tags") or None
+        if self._assets:
+            return _of_asset(document, field)
+        if root == "params":
+            return reach({"params": document.get("parameters")}, field.parts)
+        if root == "provenance" and len(field.parts) > 1:
+            return reach({"provenance": self._origin(document.get("provenance"))}, field.parts)
+        if len(field.parts) == 1 and root in COLUMNS:
+            value = columns_of(document)[COLUMNS.index(root)]
+            return bool(value) if root == "archived" else value
+        if len(field.parts) == 1 and root in ("id", "project", "experiment"):
+            project, experiment, run = str(document["path"]).split("/")
+            return {"id": run, "project": project, "experiment": experiment}[root]
+        return reach(document, field.parts)
+
+    def _origin(self, known: Any) -> Mapping[str, Any]:
+        if not isinstance(known, str):
+            return {}
+        if known not in self._origins:
+            key = f"{keys.PROVENANCE}/{known}.json"
+            try:
+                self._origins[known] = decode_object(self._home.store.read(key), key)
+            except (StoreError, CorruptRecordError):
+                self._origins[known] = {}
+        return self._origins[known]
+
+    def _sorted(self, rows: list[Row], field: Field, *, descending: bool) -> list[Row]:
+        """Sort by a field; rows without it come last, and values of different types apart."""
+        keyed = [(self._key(row, field), row) for row in rows]
+        with_it = [(key, row) for key, row in keyed if key is not None]
+        with_it.sort(key=lambda pair: pair[0], reverse=descending)
+        return [row for _, row in with_it] + [row for key, row in keyed if key is None]
+
+    def _key(self, row: Row, field: Field) -> tuple[int, Any] | None:
+        found = self._look_up({"path": row[0], **decode(row[1], row[0])}, field)
+        value = None if found is ABSENT else leaf(found)
+        if value is None or value != value:  # noqa: PLR0124 - NaN
+            return None
+        if isinstance(value, int | float):
+            return (0, value)
+        return (1, value) if isinstance(value, str) else (2, f"{type(value).__name__} {value}")
+
+
+def _of_asset(document: Mapping[str, Any], field: Field) -> Any:
+    root = field.parts[0]
+    producer = document.get("producer")
+    if root in ("producer", "attempt", "task"):
+        return producer.get({"producer": "run"}.get(root, root)) if isinstance(producer, dict) else None
+    return reach(document, field.parts)
+
+
+def renamed(expression: Expression, new: Callable[[Field], Field]) -> Expression:
+    """An expression with other names of its fields."""
+    if isinstance(expression, And | Or):
+        return attrs.evolve(expression, parts=tuple(renamed(part, new) for part in expression.parts))
+    if isinstance(expression, Not):
+        return Not(renamed(expression.part, new))
+    if isinstance(expression, FieldComparison):
+        return FieldComparison(new(expression.left), expression.op, new(expression.right))
+    return attrs.evolve(expression, field=new(expression.field))
+
+
+def unknown_fields(index: Index, expression: Expression) -> dict[str, tuple[str, ...]]:
+    """Fields of a query that no run has, each with those that look similar."""
+    names = [name for (name,) in index.select("SELECT name FROM names WHERE name NOT LIKE '@%'")]
+    asked = {".".join(field.parts) for field in fields_of(expression) if field.parts[0] in RUNS.owners}
+    found = {}
+    for name in sorted(asked):
+        if not any(known == name or known.startswith((f"{name}.", f"{name}{ELEMENTS}")) for known in names):
+            root, dot, rest = name.partition(".")
+            beside = (known.removeprefix(root + dot).rstrip(ELEMENTS) for known in names if known.startswith(root + dot))
+            found[name] = tuple(root + dot + close for close in nearest(rest, beside))
+    return found

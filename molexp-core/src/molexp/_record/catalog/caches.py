@@ -1,0 +1,45 @@
+"""The cache folder: where it is, and that it does not grow for ever."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+
+_UNUSED = 90 * 24 * 3600.0  # seconds after which an index that nobody has changed is removed
+_LIMIT = 8 << 30  # bytes that all indexes may take together before the least recently changed ones go
+
+
+def cache_folder() -> str:
+    """Where indexes lie: ``MOLEXP_CACHE_DIR``, else the user's cache folder; "" where the user has none."""
+    if found := os.environ.get("MOLEXP_CACHE_DIR"):
+        return found
+    from platformdirs import user_cache_dir
+
+    try:
+        found = user_cache_dir("molexp", appauthor=False)
+    except (OSError, RuntimeError):  # neither HOME nor an entry in the password database, as in some containers
+        return ""
+    return found if os.path.isabs(found) else ""
+
+
+def make_room(path: str) -> None:
+    """Before a new index is made at `path`: remove this host's that were not used for long, or are too much together.
+
+    They are derived: whoever comes back to such a workspace reads it, or its snapshot, once more.
+    """
+    folder = os.path.dirname(path)
+    found = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.endswith(".sqlite3") and entry.is_file(follow_symlinks=False):
+                with suppress(OSError):
+                    stat = entry.stat(follow_symlinks=False)
+                    found.append((stat.st_mtime, stat.st_size, entry.path))
+    oldest = time.time() - _UNUSED
+    kept = 0
+    for modified, size, file in sorted(found, reverse=True):
+        kept += size
+        if modified < oldest or kept > _LIMIT:
+            with suppress(OSError):
+                os.unlink(file)

@@ -1,0 +1,249 @@
+"""The file behind the index: SQLite in the user's cache folder, keyed by host, workspace and location.
+
+Nothing in it is believed where the files say otherwise, and all of it can be deleted at any time; in memory where it
+cannot be written. It never lies in the workspace: SQLite's locks do not work on every shared file system.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import platform
+import sqlite3
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from hashlib import sha256
+from typing import Any
+from weakref import WeakSet
+
+from molexp._record.catalog import tables
+from molexp._record.catalog.caches import cache_folder, make_room
+
+_BUSY = 60.0  # seconds to wait for another process of this user
+_MEMORY = ":memory:"
+_CACHE = 8 << 10  # KiB of pages that are kept in memory
+_BULK_CACHE = 64 << 10
+
+
+class Database:
+    """One index's database, shared by the processes of a user on one host."""
+
+    def __init__(self, workspace: str, url: str) -> None:
+        self._path = ""
+        if workspace and not url.startswith("memory:") and (folder := cache_folder()):
+            place = sha256(url.encode()).hexdigest()[:16]
+            self._path = os.path.join(folder, platform.node() or "host", f"{workspace}-{place}.sqlite3")
+        self.lock: threading.RLock = threading.RLock()
+        self._connection: sqlite3.Connection | None = None
+        self._discarded = False
+        self._changed = 0
+        self.names: dict[str, int] = {}
+        """Ids of the names of fields, as far as they were asked for."""
+        _ALIVE.add(self)
+
+    @property
+    def location(self) -> str:
+        """The file; "" in memory."""
+        return self._path
+
+    def __del__(self) -> None:
+        with suppress(Exception):  # the interpreter may be going down
+            self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        with self.lock:
+            if self._connection is not None:
+                self._connection.close()
+            self._connection = None
+            self.names.clear()
+
+    def forget(self) -> None:
+        """Let go of the parent's connection, in a child after a fork; it must be neither used nor closed there."""
+        if self._connection is not None:
+            if self._connection.in_transaction:  # SQLite would wait in vain for what this process seems to have locked
+                self._path = ""
+            _keep_for_ever(self._connection)
+            self._connection = None
+            self.names.clear()
+
+    def _connect(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = self._open()
+        return self._connection
+
+    def _open(self) -> sqlite3.Connection:
+        if self._path:
+            try:
+                if not os.path.exists(self._path):
+                    os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
+                    make_room(self._path)
+                return prepare(self._path)
+            except (OSError, sqlite3.OperationalError):
+                pass  # it cannot be written there: an index in memory answers as well
+            except sqlite3.DatabaseError:
+                with suppress(OSError):
+                    os.unlink(self._path)
+                with suppress(OSError, sqlite3.Error):
+                    return prepare(self._path)
+        return prepare(_MEMORY)
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing, one writer at a time."""
+        with self.lock:
+            connection = self._connect()
+            connection.execute("BEGIN IMMEDIATE")
+            (changed,) = connection.execute("PRAGMA data_version").fetchone()
+            if changed != self._changed:  # by another process, which may have begun anew
+                self.names.clear()
+                self._changed = changed
+            try:
+                yield connection
+            except BaseException:
+                if connection is self._connection:  # and not the parent's, in a child that was forked in between
+                    with suppress(sqlite3.Error):  # what went wrong first is what matters
+                        connection.rollback()
+                    self.names.clear()
+                raise
+            if connection is self._connection:
+                connection.commit()
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Several looks at one state."""
+        with self.lock:
+            connection = self._connect()
+            if connection.in_transaction:
+                yield connection
+                return
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                if connection is self._connection:
+                    with suppress(sqlite3.Error):
+                        connection.rollback()
+
+    def discard(self) -> None:
+        """Start anew: what was there is no index, or no longer there; the second time, in memory."""
+        with self.lock:
+            self.close()
+            if self._path:
+                with suppress(OSError):
+                    os.unlink(self._path)
+            if self._discarded:
+                self._path = ""
+            self._discarded = True
+
+    def select(self, sql: str, values: Iterable[Any] = ()) -> list[tuple[Any, ...]]:
+        """Rows of a query."""
+        with self.lock:
+            return self._connect().execute(sql, tuple(values)).fetchall()
+
+    # ------------------------------------------------------------------------------------------------------------- images
+
+    def image_to(self, path: str) -> None:
+        """Write a copy, as small as it can be, to a file that is not there yet."""
+        with self.lock:
+            self._connect().execute("VACUUM INTO ?", (path,))
+
+    def becomes(self, path: str) -> None:
+        """Go on with the tables of a file, which must be an index's, in place of what there was; sightings are kept.
+
+        Raises:
+            sqlite3.DatabaseError: it is none.
+        """
+        image = sqlite3.connect(path, isolation_level=None)
+        try:
+            image.execute("PRAGMA trusted_schema = OFF")
+            if not tables.is_ours(image):
+                raise sqlite3.DatabaseError("the tables are not those of this version")
+            with self.lock:
+                seen = self.select("SELECT * FROM sightings")
+                with self.in_bulk(safe=False):
+                    image.backup(self._connect())
+                self.names.clear()
+                with self.transaction() as connection:
+                    connection.executemany("INSERT OR REPLACE INTO sightings VALUES (?, ?, ?, ?)", seen)
+        finally:
+            image.close()
+
+    @contextmanager
+    def in_bulk(self, *, safe: bool) -> Iterator[None]:
+        """While nearly all of the tables is written: with more memory, and not a moment spent on collecting cycles.
+
+        Args:
+            safe: whether what is there must survive a power loss meanwhile.
+        """
+        collecting = gc.isenabled()
+        connection = self._connect()
+        connection.execute(f"PRAGMA cache_size = -{_BULK_CACHE}")
+        if not safe:
+            connection.execute("PRAGMA synchronous = OFF")
+        gc.disable()  # hundreds of thousands of documents pass by, and none of them is part of a cycle
+        try:
+            yield
+        finally:
+            if collecting:
+                gc.enable()
+            if connection is self._connection:
+                connection.execute(f"PRAGMA cache_size = -{_CACHE}")
+                connection.execute("PRAGMA synchronous = NORMAL")
+
+    def scratch(self) -> str:
+        """A folder of its own for images, on the file system of the index where there is one."""
+        beside = os.path.dirname(self._path) if self._path else None
+        return tempfile.mkdtemp(prefix="molexp-image-", dir=beside)
+
+
+_ALIVE: WeakSet[Database] = WeakSet()
+_held = threading.local()
+
+
+def _before_fork() -> None:
+    """Wait until no thread is inside SQLite, whose own locks a child would inherit locked."""
+    _held.by_fork = sorted(_ALIVE, key=id)
+    for database in _held.by_fork:
+        database.lock.acquire()
+
+
+def _after_fork() -> None:
+    for database in _held.by_fork:
+        database.lock.release()
+    _held.by_fork = []
+
+
+def _after_fork_in_child() -> None:
+    for database in _held.by_fork:
+        database.forget()
+    _after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)
+
+
+def _keep_for_ever(connection: sqlite3.Connection) -> None:
+    import ctypes
+
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Whether the index is sound, and another process kept it for too long."""
+    return getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def prepare(path: str) -> sqlite3.Connection:
+    """Open a database, with the tables of this version."""
+    connection = sqlite3.connect(path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute(f"PRAGMA cache_size = -{_CACHE}")
+    connection.execute("PRAGMA trusted_schema = OFF")
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version != tables.VERSION:
+        tables.make(connection)
+    return connection

@@ -1,0 +1,368 @@
+"""Rows of the index: what is true of one run, or of the data of one scope, and how one replaces another."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import attrs
+
+from molexp._record import keys
+from molexp._record.catalog.cells import COLUMNS, ELEMENTS, Cell, asset_cells, cells, columns_of, run_cells
+from molexp._values.canonical import canonical_hash
+from molexp._values.documents import decode, encode
+from molexp.errors import SerializationError
+
+BORN = "token:"
+"""Begins the name in a cover that stands for the run's definition: which run it is, not what has become of it."""
+
+_ENTITY = (
+    "path",
+    "project",
+    "experiment",
+    "run",
+    "shown",
+    "open",
+    "news",
+    *COLUMNS,
+    "config",
+    "workflow",
+    "provenance",
+)
+_CHANGE = f"UPDATE entities SET {', '.join(f'{name} = ?' for name in _ENTITY)} WHERE id = ?"  # noqa: S608 - constants
+_ADD = {
+    "entities": f"INSERT INTO entities (id, {', '.join(_ENTITY)}) VALUES (?, {', '.join('?' * len(_ENTITY))})",  # noqa: S608 - constants
+    "documents": "INSERT INTO documents VALUES (?, ?, ?)",
+    "assets": "INSERT INTO assets (id, owner, kind, name, version, size, producer, created_at, source) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    "records": "INSERT INTO records VALUES (?, ?)",
+    "uses": "INSERT OR IGNORE INTO uses VALUES (?, ?, ?, ?)",
+    "fields": "INSERT OR IGNORE INTO fields VALUES (?, ?, ?)",
+}
+
+
+@attrs.define
+class Entry:
+    """What is true of a run, or of the data of a scope (where `document` is None).
+
+    Attributes:
+        path: the run's or scope's path.
+        document: ``run.json`` as it would be written; None for a run that was deleted or cannot be read.
+        open: whether it is to be looked at again: its newest attempt has no end.
+        cover: the files it was folded from, with their sizes.
+        assets: records of its assets.
+        uses: assets that it consumed: id, attempt, task.
+        problems: what could not be read: key to reason.
+        stamps: what the keys among the problems looked like.
+        forced: whether files were changed by hand, so that less than before may be true.
+    """
+
+    path: str
+    document: dict[str, Any] | None
+    open: bool
+    cover: dict[str, int] = attrs.field(factory=dict)
+    assets: list[dict[str, Any]] = attrs.field(factory=list)
+    uses: list[tuple[str, int, str]] = attrs.field(factory=list)
+    problems: dict[str, str] = attrs.field(factory=dict)
+    stamps: dict[str, str] = attrs.field(factory=dict)
+    forced: bool = False
+
+    @classmethod
+    def unreadable(cls, path: str, key: str, reason: object) -> Entry:
+        """A run of which nothing is known but why."""
+        return cls(path, None, False, problems={key: str(reason)})
+
+
+class Rows:
+    """Takes entries into the tables, within one transaction. What is added is written when it is closed, all at once.
+
+    Args:
+        connection: the database, in a transaction.
+        names: ids of the names of fields, as far as they are known; added to.
+        origins: provenance documents by their ids, as far as the index lacks them.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        names: dict[str, int],
+        origins: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
+        self._connection = connection
+        self._names = names
+        self._origins = origins or {}
+        found = connection.execute("SELECT value FROM meta WHERE name = 'news'").fetchone()
+        self._news = int(found[0]) if found else 0
+        self._first = self._news
+        self._ids = {
+            table: (connection.execute(f"SELECT max(id) FROM {table}").fetchone()[0] or 0)  # noqa: S608 - one of these
+            for table in ("entities", "assets")
+        }
+        self._empty = not self._ids["entities"]
+        self._added: dict[str, list[tuple[Any, ...]]] = {statement: [] for statement in _ADD}
+        self._shared: dict[str, int] = {}
+
+    def close(self) -> None:
+        """Write what was added, and how many changes there were."""
+        for table, rows in self._added.items():
+            if table == "fields":
+                rows.sort(key=_by_type)  # neighbours are written together
+            self._connection.executemany(_ADD[table], rows)
+            rows.clear()
+        if self._news != self._first:
+            self._connection.execute("INSERT OR REPLACE INTO meta VALUES ('news', ?)", (str(self._news),))
+
+    def take_in(self, entry: Entry, *, anew: bool = False, from_snapshot: bool = False) -> bool:
+        """Let an entry replace the row that it meets, if it knows all that the row knows; returns whether it does.
+
+        Args:
+            entry: the entry; of each path there is one.
+            anew: it was read from the files when all else was read, too: it replaces whatever there is.
+            from_snapshot: the newest snapshot has it like that.
+        """
+        row = None if self._empty else self._known(entry.path)
+        if row is None:
+            self._insert(entry, from_snapshot)
+            return True
+        number, cover, document, shown, was_open, news = row
+        known: dict[str, int] = decode(cover, entry.path) if cover else {}
+        if not anew and not _may_replace(entry, known):
+            return False
+        encoded = encode(entry.document) if entry.document is not None else None
+        if was_open and not entry.open and entry.document is not None:
+            self._forget_lease(entry)
+        same = encoded == document and bool(shown) == (encoded is not None) and entry.cover == known
+        if same and self._same_records(number, entry):
+            if from_snapshot and news:
+                self._connection.execute("UPDATE entities SET news = 0 WHERE id = ?", (number,))
+            if was_open != entry.open:
+                self._connection.execute("UPDATE entities SET open = ? WHERE id = ?", (int(entry.open), number))
+            self._note_problems(entry)
+            return True
+        self._clear(number, document)
+        self._connection.execute("DELETE FROM problems WHERE owner = ?", (entry.path,))
+        self._connection.execute(_CHANGE, (*self._entity(entry, from_snapshot), number))
+        self._fill(number, entry, encoded)
+        return True
+
+    def remove(self, path: str) -> None:
+        """There is no such run or scope, and nobody is to take it from a snapshot."""
+        row = self._connection.execute(
+            "SELECT id, document FROM entities LEFT JOIN documents USING (id) WHERE path = ?", (path,)
+        ).fetchone()
+        self._connection.execute("DELETE FROM problems WHERE owner = ?", (path,))
+        if row is None:
+            return
+        self._clear(*row)
+        self._connection.execute("DELETE FROM entities WHERE id = ?", (row[0],))
+        self._news += 1
+        self._connection.execute("INSERT OR REPLACE INTO removed VALUES (?, ?)", (path, self._news))
+
+    # ------------------------------------------------------------------------------------------------------------- pieces
+
+    def _known(self, path: str) -> Any:
+        return self._connection.execute(
+            "SELECT id, cover, document, shown, open, news FROM entities LEFT JOIN documents USING (id) WHERE path = ?",
+            (path,),
+        ).fetchone()
+
+    def _insert(self, entry: Entry, from_snapshot: bool) -> None:
+        if not (from_snapshot or self._empty):
+            self._connection.execute("DELETE FROM removed WHERE path = ?", (entry.path,))
+        number = self._next("entities")
+        self._added["entities"].append((number, *self._entity(entry, from_snapshot)))
+        self._fill(number, entry, encode(entry.document) if entry.document is not None else None)
+
+    def _next(self, table: str) -> int:
+        self._ids[table] += 1
+        return self._ids[table]
+
+    def _entity(self, entry: Entry, from_snapshot: bool) -> tuple[Any, ...]:
+        if not from_snapshot:
+            self._news += 1
+        news = 0 if from_snapshot else self._news
+        parts = [*entry.path.split("/"), None, None, None][:3] if entry.path else [None] * 3
+        document = entry.document
+        if document is None:
+            return (entry.path, *parts, 0, int(entry.open), news, *(None,) * (len(COLUMNS) + 3))
+        columns = columns_of(document)
+        return (
+            entry.path,
+            *parts,
+            1,
+            int(entry.open),
+            news,
+            *columns,
+            self._in_common("config", document.get("config")),
+            self._in_common("workflow", document.get("workflow")),
+            self._provenance(document),
+        )
+
+    def _fill(self, number: int, entry: Entry, document: bytes | None) -> None:
+        self._added["documents"].append((number, document, encode(entry.cover)))
+        if entry.document is not None:
+            self._add_fields(number, run_cells(entry.document))
+        for record in entry.assets:
+            self._add_asset(number, entry.path, record)
+        if entry.uses:
+            self._added["uses"] += ((asset, number, attempt, task) for asset, attempt, task in entry.uses)
+        if entry.problems:
+            self._note_problems(entry)
+
+    def _forget_lease(self, entry: Entry) -> None:
+        assert entry.document is not None
+        if history := entry.document.get("execution_history"):
+            lease = keys.lease(entry.path, history[-1]["attempt"])
+            self._connection.execute("DELETE FROM sightings WHERE attempt = ?", (lease,))
+
+    def _note_problems(self, entry: Entry) -> None:
+        self._connection.execute("DELETE FROM problems WHERE owner = ?", (entry.path,))
+        self._connection.executemany(
+            "INSERT OR REPLACE INTO problems VALUES (?, ?, ?, ?)",
+            ((entry.path, key, reason, entry.stamps.get(key, "")) for key, reason in entry.problems.items()),
+        )
+
+    def _add_asset(self, owner: int, path: str, record: Mapping[str, Any]) -> None:
+        producer = record.get("producer")
+        by = producer.get("run") if isinstance(producer, dict) else None
+        size, version = record.get("size"), record.get("version")
+        number = self._next("assets")
+        self._added["assets"].append(
+            (
+                number,
+                owner,
+                _text(record.get("kind")),
+                _text(record.get("name")),
+                version if isinstance(version, int) else 1,
+                size if isinstance(size, int) else 0,
+                _text(by) if by != path else None,
+                _text(record.get("created_at")),
+                _source(record),
+            )
+        )
+        self._added["records"].append((number, encode(record)))
+        self._add_fields(number, asset_cells(record))
+
+    def _clear(self, number: int, document: bytes | None) -> None:
+        """Take out what there is of an entity, but the entity itself."""
+        execute = self._connection.execute
+        if document is not None:
+            self._drop_fields(number, run_cells(decode(document, "index")))
+        for asset, record in execute(
+            "SELECT id, record FROM assets JOIN records USING (id) WHERE owner = ?", (number,)
+        ).fetchall():
+            self._drop_fields(asset, asset_cells(decode(record, "index")))
+            execute("DELETE FROM records WHERE id = ?", (asset,))
+        execute("DELETE FROM assets WHERE owner = ?", (number,))
+        execute("DELETE FROM uses WHERE owner = ?", (number,))
+        execute("DELETE FROM documents WHERE id = ?", (number,))
+
+    def _same_records(self, number: int, entry: Entry) -> bool:
+        found = self._connection.execute(
+            "SELECT record FROM assets JOIN records USING (id) WHERE owner = ? ORDER BY id", (number,)
+        )
+        return [record for (record,) in found] == [encode(record) for record in entry.assets]
+
+    # ------------------------------------------------------------------------------------------------------------- fields
+
+    def _add_fields(self, owner: int, found: Iterable[tuple[str, Cell | None]]) -> None:
+        rows = self._added["fields"]
+        seen = set()
+        for name, cell in found:
+            number = self._names.get(name) or self._name(name)
+            if cell is None or (name in seen and name[-1:] != ELEMENTS):  # {"a.b": 1, "a": {"b": 2}}
+                self._connection.execute("UPDATE names SET partial = 1 WHERE id = ?", (number,))
+            else:
+                rows.append((number, cell, owner))
+            seen.add(name)
+
+    def _drop_fields(self, owner: int, found: Iterable[tuple[str, Cell | None]]) -> None:
+        self._connection.executemany(
+            "DELETE FROM fields WHERE name = ? AND value = ? AND owner = ?",
+            [(self._names.get(name) or self._name(name), cell, owner) for name, cell in found if cell is not None],
+        )
+
+    def _name(self, name: str) -> int:
+        self._connection.execute("INSERT OR IGNORE INTO names (name, partial) VALUES (?, 0)", (name,))
+        (number,) = self._connection.execute("SELECT id FROM names WHERE name = ?", (name,)).fetchone()
+        self._names[name] = number
+        return int(number)
+
+    def _in_common(self, name: str, values: Any) -> int | None:
+        if not isinstance(values, dict) or not values:
+            return None
+        try:
+            key = canonical_hash(values)
+        except SerializationError:  # nothing that MolExp wrote; documents can still be asked
+            self._connection.execute("UPDATE names SET partial = 1 WHERE id = ?", (self._name(name),))
+            return None
+        return self._share(f"{name}:{key}", name, values)
+
+    def _provenance(self, document: Mapping[str, Any]) -> int | None:
+        known = document.get("provenance")
+        if not isinstance(known, str):
+            return None
+        return self._share(f"provenance:{known}", "provenance", self._origins.get(known))
+
+    def _share(self, key: str, name: str, values: Mapping[str, Any] | None) -> int | None:
+        """The owner of the fields that several runs have in common; None if they are not known yet."""
+        if (number := self._shared.get(key)) is not None:
+            return number
+        found = self._connection.execute("SELECT id FROM shared WHERE key = ?", (key,)).fetchone()
+        if found is None and values is None:
+            return None
+        if found is None:
+            cursor = self._connection.execute("INSERT INTO shared (key) VALUES (?)", (key,))
+            assert cursor.lastrowid is not None
+            found = (cursor.lastrowid,)
+            self._add_fields(cursor.lastrowid, cells(name, dict(values or {})))
+        self._shared[key] = int(found[0])
+        return self._shared[key]
+
+
+def _by_type(row: tuple[Any, ...]) -> tuple[int, int, Any]:
+    """The order of the table `fields`."""
+    name, cell, _ = row
+    return (name, 0, cell) if isinstance(cell, int | float) else (name, 1 if isinstance(cell, str) else 2, cell)
+
+
+def _text(value: Any) -> str | None:
+    """A column's value: what is no text has none, and cannot be searched for."""
+    try:
+        return value if isinstance(value, str) and (value.isascii() or value.encode()) else None
+    except UnicodeEncodeError:
+        return None
+
+
+def _source(record: Mapping[str, Any]) -> str | None:
+    """What data was imported from, inside the workspace: the id of an asset, else a key."""
+    fields = record.get("fields")
+    if record.get("kind") != "data" or not isinstance(fields, dict):
+        return None
+    return _text(fields.get("source_asset")) or _text(fields.get("source_key")) or None
+
+
+def _may_replace(entry: Entry, known: Mapping[str, int]) -> bool:
+    """Whether an entry may take the place of a row with the cover `known`; marks it as open where only time will tell."""
+    if not known:
+        return True
+    if not entry.cover and not entry.forced:  # of a run that cannot be read, or of a scope that had no data yet
+        return bool(entry.problems)
+    born = [name for name in known if name.startswith(BORN)]
+    if born and not any(name in entry.cover for name in born):
+        # Two runs that were made under one id, one after the other: whichever it is now, it is looked at again.
+        if entry.document is None and not entry.forced:
+            return False
+        entry.open = True
+        return True
+    if all(entry.cover.get(name, -1) >= size for name, size in known.items()):
+        return True
+    if (
+        entry.forced
+    ):  # less than before; unless somebody else has read more meanwhile, which shows when it is read again
+        entry.open = True
+    return entry.forced
+
+
+__all__ = ["BORN", "Entry", "Rows"]

@@ -1,0 +1,133 @@
+"""What is true of runs, and of the data of scopes, as entries of the index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from molexp._record import keys
+from molexp._record.catalog.entries import BORN, Entry
+from molexp._record.catalog.walking import OUTAGES
+from molexp._record.fold import RunState
+from molexp._record.liveness import Observer
+from molexp._record.reading import read_run
+from molexp._record.voids import is_defined
+from molexp._values.documents import decode_object
+from molexp.errors import CorruptRecordError, NotFoundError, StoreError
+
+if TYPE_CHECKING:
+    from molexp.contracts import Store
+
+
+class Folder:
+    """Folds what lies at paths.
+
+    Args:
+        store: the workspace's.
+        observer: judges the owners of attempts without an end.
+    """
+
+    def __init__(self, store: Store, observer: Observer) -> None:
+        self._store = store
+        self._observer = observer
+
+    def fold(
+        self, paths: Iterable[str], problems: Mapping[str, Mapping[str, str]] | None = None
+    ) -> tuple[list[Entry], set[str]]:
+        """What is true of runs and scopes now, and which of them are not there.
+
+        Args:
+            paths: of runs and scopes.
+            problems: of scopes, that are known already.
+        """
+        entries: list[Entry] = []
+        missing: set[str] = set()
+        for path in sorted(paths):
+            is_run = path.count("/") == 2
+            entry = self._run(path) if is_run else self._data(path, (problems or {}).get(path, {}))
+            if entry is None:
+                missing.add(path)
+            else:
+                entries.append(entry)
+        return entries, missing
+
+    def is_there(self, path: str) -> bool:
+        """Whether there is a run or scope at a path, as far as can be told."""
+        try:
+            return is_defined(self._store, path)
+        except OUTAGES:
+            raise
+        except StoreError:
+            return False
+
+    def _run(self, path: str) -> Entry | None:
+        document = keys.document(path)
+        try:
+            state = read_run(self._store, path, self._observer)
+        except OUTAGES:
+            raise
+        except NotFoundError as error:
+            if not self.is_there(path):
+                return None
+            return Entry.unreadable(path, document, error)  # a file of it vanished while it was read
+        except (CorruptRecordError, StoreError) as error:
+            return Entry.unreadable(path, error.key or document, error)
+        except Exception as error:  # noqa: BLE001 - one record that nobody foresaw must not block the rest
+            return Entry.unreadable(path, document, f"{type(error).__name__}: {error}")
+        last = next((one for one in reversed(state.attempts) if not one.void), None)
+        cover = {**state.cover, f"{BORN}{state.definition.get('token')}": 0}
+        if state.edits.deleted:
+            return Entry(path, None, False, cover)
+        is_open = last is not None and not last.ended
+        return Entry(path, _row(state), is_open, cover, state.assets(), _uses(state), state.problems)
+
+    def _data(self, scope: str, problems: Mapping[str, str]) -> Entry | None:
+        entry = Entry(scope, None, False, problems=dict(problems))
+        base = keys.below(scope, "data")
+        try:
+            folders = self._store.children(base).folders
+        except OUTAGES:
+            raise
+        except StoreError as error:
+            entry.problems[base] = str(error)
+            return entry
+        for folder in folders:
+            self._versions(f"{base}/{folder}", entry)
+        return entry if entry.assets or entry.problems or self.is_there(scope) else None
+
+    def _versions(self, folder: str, entry: Entry) -> None:
+        try:
+            files = self._store.children(folder).entries
+        except OUTAGES:
+            raise
+        except StoreError as error:
+            entry.problems[folder] = str(error)
+            return
+        for file in files:
+            name = file.key.rpartition("/")[2]
+            if not (name.endswith(".json") and name[:-5].isdigit()):
+                continue
+            entry.cover[file.key] = 0
+            try:
+                record = decode_object(self._store.read(file.key), file.key)
+            except OUTAGES:
+                raise
+            except (CorruptRecordError, StoreError) as error:
+                entry.problems[file.key] = str(error)
+                continue
+            if record.get("type") == "data":
+                entry.assets.append(record)
+
+
+def _row(state: RunState) -> dict[str, object]:
+    document = state.to_document()
+    document.pop("token", None)
+    return document
+
+
+def _uses(state: RunState) -> list[tuple[str, int, str]]:
+    found: list[tuple[str, int, str]] = []
+    for attempt in state.attempts:
+        used = attempt.contents.used
+        found += [(str(one.get("asset")), attempt.number, str(one.get("task") or "")) for one in used]
+    return found

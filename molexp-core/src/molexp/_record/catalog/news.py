@@ -1,0 +1,89 @@
+"""What journals say that is not known yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import attrs
+
+from molexp._record import keys
+from molexp._record.catalog.index import Hint, Mark
+from molexp._record.journal import hints_of, is_object, writer_of_journal
+from molexp._values.documents import encode
+from molexp.contracts import Stat, Store
+from molexp.errors import KeyNotFoundError
+
+
+@attrs.define
+class News:
+    """What the journals say that was not known.
+
+    Attributes:
+        journals: how far each was read now.
+        announced: keys that may have been created.
+        withdrawn: keys that were announced as a guess and will not be created.
+        vanished: journals that were known and are gone.
+        shrunk: whether one is shorter than it was: somebody restored it.
+    """
+
+    journals: dict[str, Mark] = attrs.field(factory=dict)
+    announced: set[Hint] = attrs.field(factory=set)
+    withdrawn: set[Hint] = attrs.field(factory=set)
+    vanished: set[str] = attrs.field(factory=set)
+    shrunk: bool = False
+
+
+def listed_journals(store: Store, *, sealed: bool = True) -> dict[str, Stat]:
+    """The journals by their names: first those that are written to, then those that are sealed.
+
+    In this order: one that is sealed meanwhile is in the one listing or the other.
+    """
+    entries = [*store.children(keys.JOURNALS).entries]
+    if sealed:
+        entries += store.children(keys.SEALED).entries
+    found = {}
+    for entry in entries:
+        name = entry.key.rpartition("/")[2]
+        if name.endswith(".jsonl"):
+            found[name] = entry
+    return found
+
+
+def read_news(store: Store, known: Mapping[str, Mark]) -> News:
+    """What was announced since the journals were read up to `known`.
+
+    A journal that disappears while this goes on was folded into a snapshot, which whoever looks afterwards finds.
+    """
+    news = News()
+    listed = listed_journals(store, sealed="append" in store.capabilities or not known)
+    for name, entry in listed.items():
+        before = known.get(name)
+        if is_object(name):
+            if before is None or before.at != entry.version:
+                _read(store, name, entry.key, 0, news, entry.version)
+            continue
+        start = int(before.at) if before is not None and before.at.isdigit() else 0
+        if entry.size < start:
+            news.shrunk = True
+        elif entry.size > start:
+            _read(store, name, entry.key, start, news)
+    news.vanished = {name for name in known if name not in listed}
+    return news
+
+
+def _read(store: Store, name: str, key: str, start: int, news: News, version: str = "") -> None:
+    for place in (key, f"{keys.SEALED}/{name}"):  # it may have been sealed since it was listed
+        try:
+            hints = hints_of(store, place, start)
+        except KeyNotFoundError:
+            continue
+        break
+    else:
+        return
+    owner = encode(hints.owner).decode() if hints.owner is not None else ""
+    news.journals[name] = Mark(version or str(hints.end), owner)
+    writer = writer_of_journal(name)
+    announced = {(writer, key) for key in hints.announced}
+    withdrawn = {(writer, key) for key in hints.withdrawn}
+    news.announced = (news.announced - withdrawn) | announced  # an object may take back what the one before it said
+    news.withdrawn = (news.withdrawn - announced) | withdrawn

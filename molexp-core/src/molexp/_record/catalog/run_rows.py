@@ -1,0 +1,150 @@
+"""A run as the catalog answers it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from molexp._values.documents import decode
+from molexp._values.plain import restore
+from molexp._values.status import RunStatus
+
+if TYPE_CHECKING:
+    from molexp._record.home import Home
+
+
+class RunRow:
+    """A run as the catalog answers it: a snapshot, with the names of ``run.json``. Its document is read when it is used.
+
+    Attributes:
+        path: ``project/experiment/run``.
+    """
+
+    __slots__ = ("_data", "_document", "_home", "path")
+
+    def __init__(self, home: Home | None, path: str, data: bytes) -> None:
+        self.path = path
+        self._home = home
+        self._data = data
+        self._document: Mapping[str, Any] | None = None
+
+    def __repr__(self) -> str:
+        return f"<RunRow {self.path} {self.status}>"
+
+    def __eq__(self, other: object) -> bool:
+        return (self.path, self._data) == (other.path, other._data) if isinstance(other, RunRow) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((self.path, self._data))
+
+    def __getstate__(self) -> tuple[str, bytes, Mapping[str, Any]]:
+        return self.path, self._data, self.document
+
+    def __setstate__(self, state: tuple[str, bytes, Mapping[str, Any]]) -> None:
+        self.path, self._data, self._document = state
+        self._home = None
+
+    @property
+    def document(self) -> Mapping[str, Any]:
+        """All of it, as ``run.json`` would have it, with what this version does not know."""
+        if self._document is None:
+            document = decode(self._data, self.path)
+            if b'"$' in self._data:
+                document = restore(document, resolve=self._resolver())
+            self._document = document
+        return self._document
+
+    def _resolver(self) -> Callable[[str, Any], Any] | None:
+        from molexp._record.resolving import reference_resolver
+
+        return reference_resolver(self._home) if self._home is not None else None
+
+    @property
+    def schema(self) -> int:
+        """Of its ``run.json``."""
+        return self.document.get("schema") or 1
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        return self.path.rpartition("/")[2]
+
+    @property
+    def project(self) -> str:
+        """The project's id."""
+        return self.path.partition("/")[0]
+
+    @property
+    def experiment(self) -> str:
+        """The experiment's id."""
+        return self.path.split("/")[1]
+
+    @property
+    def status(self) -> RunStatus:
+        """Where it stood."""
+        return RunStatus(self.document["status"])
+
+    @property
+    def created_at(self) -> str:
+        """When it was created, in UTC, ISO 8601."""
+        return str(self.document.get("created_at") or "")
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """The merged parameters."""
+        return self.document.get("parameters") or {}
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """The same as `parameters`."""
+        return self.parameters
+
+    @property
+    def replica(self) -> int:
+        """Its index, from 0."""
+        return self.document.get("replica") or 0
+
+    @property
+    def profile(self) -> str | None:
+        """The profile's name."""
+        return self.document.get("profile")
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The resolved configuration."""
+        return self.document.get("config") or {}
+
+    @property
+    def config_hash(self) -> str | None:
+        """SHA-256 of its canonical JSON."""
+        return self.document.get("config_hash")
+
+    @property
+    def workflow(self) -> Any:
+        """What is recorded of its workflow."""
+        return self.document.get("workflow")
+
+    @property
+    def provenance(self) -> str | None:
+        """Id of its newest attempt's provenance."""
+        return self.document.get("provenance")
+
+    @property
+    def results(self) -> Mapping[str, Any]:
+        """Its results, folded over the attempts."""
+        return self.document.get("results") or {}
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Its tags, sorted."""
+        return tuple(self.document.get("tags") or ())
+
+    @property
+    def execution_history(self) -> tuple[Mapping[str, Any], ...]:
+        """Its attempts, oldest first."""
+        return tuple(self.document.get("execution_history") or ())
+
+
+def describe_row(row: RunRow) -> dict[str, Any]:
+    """A row as a dict."""
+    return {"path": row.path, **row.document}

@@ -1,0 +1,275 @@
+"""Snapshots: what a reader knew once, so that others need not read everything; numbered manifests of immutable segments.
+
+A manifest ``.molexp/snapshots/<n>.json`` is created exclusively by whoever built it on number n - 1, so there is one line
+of them. Its segments are either *full*, a whole index as an SQLite file, or hold the rows that came since, as lines of
+JSON. It says how far its author had read each journal, and which hints were not settled by then: who takes it in goes on
+as its author would. Journals that it has *folded* whole may be deleted.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from hashlib import sha256
+from pathlib import Path
+
+import attrs
+
+from molexp._record import keys
+from molexp._record.catalog.entries import Entry
+from molexp._record.catalog.index import Hint, Mark
+from molexp._record.catalog.tables import VERSION
+from molexp._values.documents import decode_lines, decode_object, encode_line, encode_pretty
+from molexp._values.times import utc_now
+from molexp.contracts import Listing, Store
+from molexp.errors import CorruptRecordError, KeyNotFoundError
+
+SCHEMA = 1
+KEPT = 4
+"""Manifests that are kept behind the newest, so that a listing under way finds one that is not too old."""
+
+_MANIFEST = re.compile(r"([1-9]\d*)\.json")
+_SEGMENT = re.compile(r"([1-9]\d*)-[0-9a-f]{16}\.(?:sqlite3|jsonl)")
+_REMEMBERED = 16  # manifests whose folded journals are named
+
+
+@attrs.frozen
+class Segment:
+    """An immutable part of a snapshot.
+
+    Attributes:
+        key: where it is.
+        rows: how many rows it has.
+        size: bytes.
+        digest: SHA-256 of them.
+    """
+
+    key: str
+    rows: int
+    size: int
+    digest: str
+
+    @property
+    def full(self) -> bool:
+        """Whether it is a whole index."""
+        return self.key.endswith(".sqlite3")
+
+
+@attrs.frozen
+class Manifest:
+    """A snapshot.
+
+    Attributes:
+        number: 1, 2, ...
+        segments: a full one first, if there is one.
+        journals: how far each journal had been read.
+        pending: announced keys that were not there.
+        folded: journals that were sealed and folded whole, by the number of the manifest that did, of the last ones.
+        version: of the tables in full segments.
+    """
+
+    number: int
+    segments: tuple[Segment, ...] = ()
+    journals: Mapping[str, Mark] = attrs.field(factory=dict)
+    pending: frozenset[Hint] = frozenset()
+    folded: Mapping[int, Mapping[str, str]] = attrs.field(factory=dict)
+    version: int = VERSION
+
+    def follows(self, seen: int) -> bool:
+        """Whether it names all journals that were folded since manifest number `seen`."""
+        return all(number in self.folded for number in range(seen + 1, self.number + 1))
+
+    def folds(self, name: str) -> bool:
+        """Whether a journal was folded, as far as that is remembered."""
+        return any(name in names for names in self.folded.values())
+
+    def to_document(self, token: str) -> bytes:
+        """The manifest as it is stored."""
+        return encode_pretty(
+            {
+                "schema": SCHEMA,
+                "type": "snapshot",
+                "token": token,
+                "number": self.number,
+                "built_on": self.number - 1,
+                "created_at": utc_now(),
+                "tables": self.version,
+                "segments": [attrs.asdict(segment) for segment in self.segments],
+                "journals": {name: [mark.at, mark.owner] for name, mark in sorted(self.journals.items())},
+                "pending": sorted([journal, key] for journal, key in self.pending),
+                "folded": {str(number): dict(names) for number, names in _newest(self.folded)},
+            }
+        )
+
+
+def _newest(folded: Mapping[int, Mapping[str, str]]) -> list[tuple[int, Mapping[str, str]]]:
+    return sorted(folded.items())[-_REMEMBERED:]
+
+
+def manifest_key(number: int) -> str:
+    """The key of a manifest."""
+    return f"{keys.SNAPSHOTS}/{number}.json"
+
+
+def listed(store: Store) -> Listing:
+    """What there is of snapshots."""
+    return store.children(keys.SNAPSHOTS)
+
+
+def newest_of(listing: Listing) -> tuple[int, str]:
+    """Number and version of the newest manifest; 0 if there is none."""
+    found = (0, "")
+    for entry in listing.entries:
+        if (match := _MANIFEST.fullmatch(entry.key.rpartition("/")[2])) and int(match[1]) > found[0]:
+            found = int(match[1]), entry.version
+    return found
+
+
+def superfluous(listing: Listing, manifest: Manifest) -> list[str]:
+    """What nobody needs once a manifest is the newest: segments that it does not name, and old manifests.
+
+    A segment that is newer may be somebody's who has not come to publish it yet.
+    """
+    named = {segment.key for segment in manifest.segments}
+    found = []
+    for entry in listing.entries:
+        name = entry.key.rpartition("/")[2]
+        if match := _MANIFEST.fullmatch(name):
+            old = int(match[1]) < manifest.number - KEPT
+        else:
+            match = _SEGMENT.fullmatch(name)
+            old = match is not None and int(match[1]) <= manifest.number and entry.key not in named
+        if old:
+            found.append(entry.key)
+    return found
+
+
+def read_manifest(store: Store, number: int) -> Manifest:
+    """A manifest.
+
+    Raises:
+        KeyNotFoundError: it is gone: there are newer ones.
+        CorruptRecordError: it cannot be understood.
+    """
+    key = manifest_key(number)
+    document = decode_object(store.read(key), key)
+    try:
+        return Manifest(
+            number,
+            tuple(
+                Segment(str(one["key"]), int(one["rows"]), int(one["size"]), str(one["digest"]))
+                for one in document["segments"]
+            ),
+            {str(name): Mark(str(mark[0]), str(mark[1])) for name, mark in document["journals"].items()},
+            frozenset((str(journal), str(key)) for journal, key in document["pending"]),
+            {int(one): {str(n): str(m) for n, m in names.items()} for one, names in document["folded"].items()},
+            int(document["tables"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CorruptRecordError(key, f"it is no manifest of a snapshot ({type(error).__name__}: {error})") from None
+
+
+# ------------------------------------------------------------------------------------------------------------- segments
+
+
+def segment_key(number: int, token: str, *, full: bool) -> str:
+    """The key of a segment that is written for manifest `number`."""
+    return f"{keys.SNAPSHOTS}/{number}-{token}.{'sqlite3' if full else 'jsonl'}"
+
+
+def fetch_full(store: Store, segment: Segment, folder: str) -> str:
+    """A local file that holds a full segment: itself where that is a file, else a copy in `folder`.
+
+    Raises:
+        KeyNotFoundError: it is gone.
+        CorruptRecordError: its bytes are not those that were written.
+    """
+    if "local_path" in store.capabilities:
+        path = str(store.local_path(segment.key))
+    else:
+        path = os.path.join(folder, "segment.sqlite3")
+        store.get_file(segment.key, Path(path))
+    try:
+        digest = digest_of(path)
+    except FileNotFoundError:
+        raise KeyNotFoundError(segment.key, url=store.url) from None
+    _check(segment, digest)
+    return path
+
+
+def digest_of(path: str) -> str:
+    """The SHA-256 of a file."""
+    digest = sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def encode_rows(entries: Iterable[Entry], gone: Iterable[str]) -> bytes:
+    """Rows as the lines of a segment."""
+    lines = [
+        encode_line(
+            {
+                "path": entry.path,
+                "document": entry.document,
+                "open": entry.open,
+                "cover": entry.cover,
+                "assets": entry.assets,
+                "uses": entry.uses,
+                "problems": entry.problems,
+            }
+        )
+        for entry in entries
+    ]
+    lines += [encode_line({"path": path, "gone": True}) for path in gone]
+    return b"".join(lines)
+
+
+def merge_rows(parts: Iterable[bytes]) -> tuple[bytes, int]:
+    """Lines of several segments, oldest first, without those that a later one has of the same path; and how many."""
+    newest: dict[str, bytes] = {}
+    for data in parts:
+        for line in data.splitlines(keepends=True):
+            path = str(decode_object(line, "segment")["path"])
+            newest.pop(path, None)
+            newest[path] = line
+    return b"".join(newest.values()), len(newest)
+
+
+def read_rows(store: Store, segment: Segment) -> bytes:
+    """The lines of a segment.
+
+    Raises:
+        KeyNotFoundError: it is gone.
+        CorruptRecordError: its bytes are not those that were written.
+    """
+    data = store.read(segment.key)
+    _check(segment, sha256(data).hexdigest())
+    return data
+
+
+def decode_rows(data: bytes, key: str) -> Iterator[Entry | str]:
+    """The rows in the lines of a segment; of a run or scope that was removed, its path."""
+    lines, _, bad = decode_lines(data, key)
+    if bad:
+        raise CorruptRecordError(key, f"{bad} lines are no rows")
+    for line in lines:
+        if line.get("gone"):
+            yield str(line["path"])
+        else:
+            yield Entry(
+                path=str(line["path"]),
+                document=line["document"],
+                open=bool(line["open"]),
+                cover=line["cover"],
+                assets=line["assets"],
+                uses=[(str(asset), int(attempt), str(task)) for asset, attempt, task in line["uses"]],
+                problems=line["problems"],
+            )
+
+
+def _check(segment: Segment, digest: str) -> None:
+    if digest != segment.digest:
+        raise CorruptRecordError(segment.key, "its bytes are not those that were written")

@@ -1,0 +1,77 @@
+"""molexp compare: fields as rows, runs as columns."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cli.helpers import Terminal, program
+
+
+@pytest.fixture
+def two(in_lab):
+    exp = in_lab.Project("metals").Experiment("cu", params={"a": 3.6})
+    for name, lr in (("small", 0.1), ("large", 0.25)):
+        with exp.Run({"lr": lr}, id=name).start() as ctx:
+            ctx.set_result("loss", float("nan") if name == "small" else lr)
+            if name == "large":
+                ctx.set_result("text", "one\ntwo")
+    return in_lab
+
+
+def test_a_line_for_each_field_in_which_they_differ(two, molexp):
+    done = molexp("compare", "metals/cu/small", "large")
+    assert (done.code, done.err) == (0, "")
+    head, *lines = done.lines()
+    assert head.split() == ["FIELD", "metals/cu/small", "metals/cu/large"]
+    assert [line.split() for line in lines] == [
+        ["params.lr", "0.1", "0.25"],
+        ["results.loss", '{"$float":"nan"}', "0.25"],
+        ["results.text", '"one\\ntwo"'],
+    ]
+
+
+def test_json_has_the_rows(two, molexp):
+    assert molexp("compare", "small", "@latest", "--json").json() == [
+        {"path": "metals/cu/small", "params.lr": 0.1, "results.loss": {"$float": "nan"}},
+        {"path": "metals/cu/large", "params.lr": 0.25, "results.loss": 0.25, "results.text": "one\ntwo"},
+    ]
+
+
+def test_three_runs_are_three_columns(two, molexp):
+    two.Project("metals").Experiment("cu").Run({"lr": 0.1}, id="third")
+    head, *lines = molexp("compare", "small", "third", "large").lines()
+    assert head.split() == ["FIELD", "metals/cu/small", "metals/cu/third", "metals/cu/large"]
+    assert ["params.lr", "0.1", "0.1", "0.25"] in [line.split() for line in lines]
+
+
+def test_where_nothing_differs_a_message_says_so(two, molexp):
+    done = molexp("compare", "small", "small")
+    assert (done.code, done.lines()) == (0, ["FIELD  metals/cu/small  metals/cu/small"])
+    assert done.err == "molexp: They do not differ in anything that is on record.\n"
+    assert molexp("compare", "small", "small", "--json").json() == [{"path": "metals/cu/small"}] * 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        ([], 2, "Missing argument"),
+        (["small"], 2, "There must be at least two runs to compare; only 'metals/cu/small' was given."),
+        (["small", "lrage"], 3, "There is no run 'lrage'"),
+    ],
+)
+def test_what_cannot_be_compared_is_a_sentence(two, molexp, arguments, code, words):
+    done = molexp("compare", *arguments)
+    assert (done.code, done.out) == (code, "")
+    assert done.err.startswith("molexp: ")
+    assert words in done.err
+
+
+def test_a_terminal_and_a_pipe(two, here):
+    terminal = Terminal(here, "compare", "small", "large", columns=80)
+    assert terminal.end() == 0
+    assert "\x1b[" in terminal.text
+    assert "results.loss" in terminal.text
+    piped = program(here, "compare", "small", "large", env={"COLUMNS": "20"})
+    assert piped.code == 0
+    assert "\x1b" not in piped.out
+    assert "metals/cu/small" in piped.lines()[0]

@@ -1,0 +1,37 @@
+"""What the tests of compaction have in common: writers that come and go, and what they leave."""
+
+from __future__ import annotations
+
+RUN = "projects/metals/experiments/cu/runs"
+
+
+def rows(ws):
+    """All that the catalog says."""
+    runs = {row.path: row.document for row in ws.catalog.runs()}
+    return runs, {asset.id: asset for asset in ws.catalog.assets()}
+
+
+def derived(place, folder):
+    return sorted(stat.key.removeprefix(f".molexp/{folder}/") for stat in place.store.list(f".molexp/{folder}"))
+
+
+def write(place, *names, value=1):
+    """Runs, by a writer of their own who says that it is done; returns its handle."""
+    ws = place.workspace()
+    exp = ws.Project("metals").Experiment("cu")
+    for name in names:
+        with exp.Run({"n": value}, id=name).start() as ctx:
+            ctx.set_result("x", value)
+            ctx.artifact.save("a.json", [value])
+    return ws
+
+
+def done(ws):
+    """Its writer is done with it, as when its process exits."""
+    ws.home.journal.retire()
+
+
+def compact(ws, times=1):
+    for _ in range(times):
+        report = ws.catalog.compact()
+    return dict(report.counts)

@@ -1,0 +1,231 @@
+"""What a refresh and a run cost in a workspace of any size, counted: files, requests, system calls. Never seconds."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from textwrap import dedent
+
+import pytest
+
+from molexp._record.catalog import walking
+
+OPERATIONS = (
+    "read",
+    "read_many",
+    "write",
+    "create",
+    "stat",
+    "exists",
+    "delete",
+    "list",
+    "children",
+    "append",
+    "rename",
+)
+
+MANY_PROCESSES = """
+    import atexit, os, signal, sys
+    import molexp as me
+
+    with me.Workspace("memory://warm").Project("p").Experiment("e").Run().start():
+        pass  # so that not every child has to import what it needs
+
+    def one(number, fate):
+        exp = me.Workspace(os.environ["LAB"]).Project("metals").Experiment("cu")
+        with exp.Run({"n": number}, id=f"{fate}-{number:05}").start() as ctx:
+            ctx.set_result("x", number)
+            if fate == "killed":
+                os.kill(os.getpid(), signal.SIGKILL)
+        if fate == "exits":
+            atexit._run_exitfuncs()  # as at the end of a process; what a fork skips
+
+    for fate, count in (("exits", int(sys.argv[1])), ("killed", int(sys.argv[2]))):
+        for number in range(count):
+            if (pid := os.fork()) == 0:
+                try:
+                    one(number, fate)
+                finally:
+                    os._exit(0)
+            os.waitpid(pid, 0)
+"""
+
+
+@pytest.fixture
+def counted(lab, monkeypatch):
+    """Count what a block asks of the store, and how many folders it looks at."""
+
+    @contextmanager
+    def counting() -> Iterator[Counter[str]]:
+        counts: Counter[str] = Counter()
+        depth = [0]
+        with monkeypatch.context() as patch:
+            for name in OPERATIONS:
+                original = getattr(type(lab.store), name)
+
+                def call(self, *args, _name=name, _original=original, **kwargs):
+                    counts[_name] += not depth[0]
+                    depth[0] += 1
+                    try:
+                        return _original(self, *args, **kwargs)
+                    finally:
+                        depth[0] -= 1
+
+                patch.setattr(type(lab.store), name, call)
+            look = walking.Walker._look
+            patch.setattr(walking.Walker, "_look", lambda self, key: counts.update(["look"]) or look(self, key))
+            yield counts
+
+    return counting
+
+
+def refresh(ws) -> None:
+    """Bring the index up to date: the answer has no row, so none is looked at before it is returned."""
+    ws.catalog.runs("status == 'cancelled'")
+    ws.home.background.wait()
+
+
+def settle(ws) -> None:
+    """And so far that no folder changed so recently that another change could bear the same time."""
+    refresh(ws)
+    while any(folder.stamp.endswith("?") for folder in ws.home.index.folders().values()):
+        refresh(ws)
+
+
+def costs(lab, exp, ws, counted, tag: str) -> dict[int, Counter[str]]:
+    """What a refresh costs after k more runs, in a workspace whose index is up to date."""
+    found = {}
+    for changes in (0, 1, 10):
+        exp.runs.create_many([{"tag": tag, "k": changes, "n": number} for number in range(changes)])
+        if changes == 0:
+            settle(ws)
+        with counted() as counts:
+            refresh(ws)
+        found[changes] = counts
+    return found
+
+
+def grow(exp, count: int) -> None:
+    """More finished runs, by the real writer."""
+    for number in range(count):
+        with exp.Run({"n": number}).start() as ctx:
+            ctx.set_result("x", number)
+
+
+def check_same(small: dict[int, Counter[str]], large: dict[int, Counter[str]]) -> None:
+    for changes, counts in small.items():
+        assert counts == large[changes], f"after {changes} changes a refresh asks for more where there are more runs"
+    nothing = sum(small[0].values())
+    assert nothing <= 16, small[0]
+    assert sum(small[1].values()) <= nothing + 12, small[1]
+    assert sum(small[10].values()) <= nothing + 12 * 10, small[10]
+
+
+def test_a_refresh_costs_what_changed_and_not_what_there_is(lab, lab_exp, counted):
+    found = []
+    ws = lab.load()
+    for count in (100, 900):
+        grow(lab_exp, count)
+        refresh(ws)
+        ws.catalog.compact()
+        found.append(costs(lab, lab_exp, ws, counted, f"at-{count}"))
+
+    print("a refresh after 0, 1, 10 changes:", [dict(counts) for counts in found[0].values()])
+    check_same(*found)
+
+
+@pytest.mark.soak
+def test_a_refresh_at_ten_thousand_runs_costs_what_it_does_at_one_thousand(lab, lab_exp, counted):
+    found = []
+    ws = lab.load()
+    for count in (1000, 9000):
+        grow(lab_exp, count)
+        refresh(ws)
+        ws.catalog.compact()
+        found.append(costs(lab, lab_exp, ws, counted, f"at-{count}"))
+
+    check_same(*found)
+
+
+@pytest.mark.parametrize(
+    ("exits", "kills"), [(100, 10), pytest.param(1000, 100, marks=pytest.mark.soak)], ids=["110", "1100"]
+)
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_after_many_processes_of_one_run_each_a_refresh_costs_what_it_did_before(lab, lab_exp, counted, exits, kills):
+    before = costs(lab, lab_exp, lab.load(), counted, "before")
+    done = subprocess.run(
+        [sys.executable, "-c", dedent(MANY_PROCESSES), str(exits), str(kills)],
+        env={**os.environ, "LAB": lab.url},
+        check=False,
+        timeout=600,
+    )
+    assert done.returncode == 0
+    ws = lab.load()
+    with counted() as first:
+        refresh(ws)
+    after = costs(lab, lab_exp, ws, counted, "after")
+
+    assert len(ws.catalog.runs()) == exits + kills + 22
+    assert len(ws.catalog.runs(status="interrupted")) == kills
+    assert sum(first.values()) <= 30 * (exits + kills), "each change is paid for once"
+    for changes, counts in before.items():
+        assert sum(after[changes].values()) <= sum(counts.values()) + 4, (changes, counts, after[changes])
+
+
+# ----------------------------------------------------------------------------------------------------------- system calls
+
+TRACK = """
+    import os, sys
+    import molexp as me
+
+    exp = me.Workspace(os.environ["LAB"]).Project("metals").Experiment("cu", params={"a": 3.6})
+    for number in range(3):
+        if number == 2:
+            os.path.exists("/the/run/begins")
+        with exp.Run({"n": number}).start() as ctx:
+            ctx.set_result("energy", -1.5)
+            ctx.artifact.save("volumes.json", [1, 2, 3])
+            for line in range(10):
+                ctx.log("relax").append(f"line {line}")
+    os.path.exists("/the/run/has/ended")
+"""
+
+
+def calls_of_a_run(lab, tmp_path) -> Counter[str]:
+    """The system calls of the third run of a process, by name."""
+    trace = tmp_path / "trace"
+    command = ["strace", "-o", str(trace), sys.executable, "-c", dedent(TRACK)]
+    subprocess.run(command, env={**os.environ, "LAB": lab.url}, check=True, timeout=120)
+    within = trace.read_text().partition("/the/run/begins")[2].partition("/the/run/has/ended")[0]
+    names = re.findall(r"^(\w+)\(", within, re.MULTILINE)
+    ignored = ("brk", "mmap", "munmap", "mprotect", "madvise", "futex", "getpid", "rt_sigaction", "rt_sigprocmask")
+    return Counter(name for name in names[:-1] if name not in ignored)
+
+
+@pytest.mark.soak
+@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_run_number_100_001_makes_the_system_calls_that_the_first_makes(lab, lab_exp, tmp_path):
+    first = calls_of_a_run(lab, tmp_path)
+    writers = []
+    for _ in range(2):
+        if (pid := os.fork()) == 0:
+            code = 1
+            try:
+                grow(lab.workspace().Project("metals").Experiment("cu"), 50_000)
+                code = 0
+            finally:
+                os._exit(code)
+        writers.append(pid)
+    assert [os.waitpid(pid, 0)[1] for pid in writers] == [0, 0]
+    last = calls_of_a_run(lab, tmp_path)
+
+    print("system calls of a run:", dict(first), "in all", sum(first.values()))
+    assert sum(first.values()) > 30
+    assert last == first

@@ -1,0 +1,144 @@
+"""What of a recorded value queries compare: scalars and lists, each under its name."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from molexp._values.leaves import leaf, leaves
+from molexp._values.matching import ABSENT, reach
+from molexp._values.plain import plain
+from tests.values.strategies import plain_values
+
+
+def flat(value, **options):
+    return [(".".join(parts), found) for parts, found in leaves(("params",), value, **options)]
+
+
+@pytest.mark.parametrize(
+    "value", [None, True, False, 0, 1, 10**400, 0.5, "", "text", "$float", [], [1, "a", None, True]]
+)
+def test_plain_scalars_and_lists_are_what_they_are(value):
+    assert leaf(value) == value
+    assert type(leaf(value)) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "normal"),
+    [
+        ({"$float": "inf"}, math.inf),
+        ({"$float": "-inf"}, -math.inf),
+        ({"$asset": "20261123-083021-482913-4f2a9c1d"}, "20261123-083021-482913-4f2a9c1d"),
+        ({"$key": "metals/data/a.json"}, "metals/data/a.json"),
+        ({"$run": "metals/cu/1"}, "metals/cu/1"),
+        ({"$new": "text"}, "text"),
+        ({"$float": "1e5"}, "1e5"),
+        ({"$dict": [["$x", 1], ["b", {"$float": "inf"}]]}, {"$x": 1, "b": {"$float": "inf"}}),
+        ({"$dict": []}, {}),
+        ([{"$float": "inf"}, [{"$key": "a"}], {"b": {"$key": "a"}}], [math.inf, ["a"], {"b": {"$key": "a"}}]),
+    ],
+)
+def test_tags_are_what_they_stand_for(recorded, normal):
+    assert leaf(recorded) == normal
+    assert type(leaf(recorded)) is type(normal)
+
+
+def test_a_tagged_nan_is_nan():
+    found = leaf({"$float": "nan"})
+    assert isinstance(found, float)
+    assert math.isnan(found)
+
+
+@pytest.mark.parametrize(
+    "value", [{}, {"a": 1}, {"$a": "x", "b": 1}, {"$new": [1]}, {"$dict": [["a"]]}, {"$dict": 3}, {"$float": 1}]
+)
+def test_any_other_mapping_is_a_mapping(value):
+    assert leaf(value) == value
+    assert isinstance(leaf(value), dict)
+
+
+def test_mappings_become_names_and_null_becomes_nothing():
+    value = {
+        "lr": 0.1,
+        "cell": {"a": 3.6, "n": None, "box": {"flags": [True, 2]}},
+        "empty": {},
+        "tol": {"$float": "inf"},
+    }
+    assert flat(value) == [
+        ("params.lr", 0.1),
+        ("params.cell.a", 3.6),
+        ("params.cell.box.flags", [True, 2]),
+        ("params.tol", math.inf),
+    ]
+
+
+def test_mappings_themselves_can_be_asked_for_since_they_are_not_null():
+    assert flat({"cell": {"n": None}, "a": {}, "b": 1}, mappings=True) == [
+        ("params", {}),
+        ("params.cell", {}),
+        ("params.a", {}),
+        ("params.b", 1),
+    ]
+
+
+@pytest.mark.parametrize("value", [1, "text", [1], {"$key": "a"}])
+def test_a_value_that_is_no_mapping_is_one_leaf(value):
+    assert flat(value) == [("params", leaf(value))]
+
+
+def test_keys_that_a_tag_protects_become_names():
+    assert flat({"$dict": [["$a", 1], ["b", {"c": 2}]]}) == [("params.$a", 1), ("params.b.c", 2)]
+
+
+def test_parts_are_kept_as_they_are():
+    assert list(leaves((), {"a.b": {"c d": 1}})) == [(("a.b", "c d"), 1)]
+
+
+def test_of_two_leaves_with_one_name_the_first_is_the_one_that_is_found():
+    value = {"a": {"b": {"c": 1}, "b.c": 2}, "a.b": {"c": 3}, "a.b.c": 4}
+    assert flat(value) == [("params.a.b.c", 4), ("params.a.b.c", 3), ("params.a.b.c", 2), ("params.a.b.c", 1)]
+
+
+@pytest.mark.parametrize("depth", [3, 800])
+def test_depth_does_not_matter(depth):
+    value: object = [1]
+    for _ in range(depth):
+        value = {"a": value}
+    assert flat(value) == [("params" + ".a" * depth, [1])]
+
+
+def test_lists_are_followed_as_deep_as_a_query_can_say():
+    def nested(depth):
+        return [nested(depth - 1)] if depth > 1 else []
+
+    assert leaf(nested(200)) == nested(200)
+    assert leaf(nested(300)) != nested(300)
+    assert isinstance(leaf(nested(300)), list)
+
+
+def same(found, expected):
+    return repr(found) == repr(expected)
+
+
+dotted: st.SearchStrategy[object] = st.recursive(
+    st.none() | st.integers(0, 9) | st.just([]),
+    lambda inner: st.dictionaries(st.sampled_from(["a", "b", "a.b", "a.b.a", "", "."]), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(plain_values | dotted)
+def test_leaves_are_what_is_found_under_their_names(value):
+    document = {"params": plain(value, where="params", nan=True)}
+    first: dict[str, object] = {}
+    for parts, found in leaves((), document, mappings=True):
+        first.setdefault(".".join(parts), found)
+    for name, expected in first.items():
+        normal = leaf(reach(document, [name])) if name else {}
+        assert same({} if isinstance(normal, dict) else normal, expected)
+    for name in ["params.a", "params.a.b", "params.a.b.a.b", "params.", "params..", "params.$"]:
+        if name not in first:
+            assert reach(document, name.split(".")) in (None, ABSENT)
