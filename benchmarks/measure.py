@@ -7,7 +7,10 @@ deleted before the end: some file systems are slow for a while after that.
 
 from __future__ import annotations
 
+import os
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -44,6 +47,48 @@ def take_turns(contenders: Mapping[str, Contender], *, where: Path, count: int, 
                 if number:
                     spent[name].append(took / count * 1e6)
     return Figures({name: statistics.median(times) for name, times in spent.items()})
+
+
+def run_fresh(code: str, *arguments: object, **variables: object) -> str:
+    """What a fresh interpreter that runs `code` prints; it inherits the environment, and `variables`.
+
+    Raises:
+        subprocess.CalledProcessError: it failed.
+    """
+    # Modules are compiled once, as on a user's machine; nothing calls home.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environment |= {"MLFLOW_DISABLE_TELEMETRY": "true", **{name: str(value) for name, value in variables.items()}}
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.run(command, check=True, env=environment, stdout=subprocess.PIPE, text=True).stdout
+
+
+def time_fresh(contenders: Mapping[str, Callable[[], object]], *, rounds: int) -> dict[str, float]:
+    """Median wall milliseconds of contenders that take turns, each starting one process; the first round warms up."""
+    spent: dict[str, list[float]] = {name: [] for name in contenders}
+    for number in range(rounds + 1):
+        for name, work in contenders.items():
+            began = time.perf_counter()
+            work()
+            if number:
+                spent[name].append((time.perf_counter() - began) * 1e3)
+    return {name: statistics.median(times) for name, times in spent.items()}
+
+
+PRINT_PEAK = """
+try:
+    with open("/proc/self/status") as status:
+        print(next(line for line in status if line.startswith("VmHWM")).split()[1])
+except OSError:
+    import resource, sys
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(peak // 1024 if sys.platform == "darwin" else peak)
+"""
+"""Prints the peak resident kilobytes of the process that runs this; what its parent had does not count."""
+
+
+def peak_of(code: str, *arguments: object, **variables: object) -> float:
+    """Peak resident megabytes of a fresh interpreter that runs `code`."""
+    return int(run_fresh(code + PRINT_PEAK, *arguments, **variables).split()[-1]) / 1024
 
 
 def folders() -> dict[str, Path]:

@@ -1,0 +1,285 @@
+"""What the catalog costs at 100 000 runs, against bare SQLite, plain Python, signac and MLflow on the same runs.
+
+The limits are for 100 000 runs; with fewer, what a process costs to start weighs more. Every contender's files are in the
+page cache: each runs once before it is timed. ``dataset.py`` says where the runs lie; nothing is written there. Our
+workspaces are views of it, folders in which all but the derived files is linked, and our indexes lie in a folder that is
+removed at the end.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from functools import partial
+from itertools import count as numbers
+from pathlib import Path
+
+from dataset import SELECT, WHERE, Dataset, cache_folder, dataset
+from measure import PRINT_PEAK, Line, peak_of, run_fresh, time_fresh
+
+# ------------------------------------------------------------------------- what fresh processes run: question, cold
+
+_OURS = f"""
+import sys
+import molexp
+rows = molexp.Workspace(sys.argv[1]).catalog.runs({WHERE!r})
+assert len(rows) == int(sys.argv[2]), len(rows)
+for row in rows:
+    row.id, row.results["loss"]
+"""
+
+_BARE = f"""
+import sqlite3, sys
+rows = sqlite3.connect(sys.argv[1]).execute({SELECT!r}).fetchall()
+assert len(rows) == int(sys.argv[2]), len(rows)
+"""
+
+_SIGNAC = """
+import sys
+import signac
+jobs = list(signac.get_project(sys.argv[1]).find_jobs({"lr": {"$lt": 0.01}, "doc.loss": 3}))
+assert len(jobs) == int(sys.argv[2]), len(jobs)
+for job in jobs:
+    job.id, job.doc["loss"]
+"""
+
+_MLFLOW = """
+import sys
+from mlflow import MlflowClient
+client = MlflowClient("sqlite:///" + sys.argv[1])
+experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+runs = client.search_runs(experiments, "metrics.lr < 0.01 and metrics.loss = 3", max_results=50_000)
+assert len(runs) == int(sys.argv[2]), len(runs)
+for run in runs:
+    run.info.run_id, run.data.metrics["loss"]
+"""
+
+# ------------------------------------------------------------------------------------------------- question, warm
+
+_WARM = f"""
+import json, sqlite3, statistics, sys, time
+import molexp
+
+catalog = molexp.Workspace(sys.argv[1]).catalog
+connection = sqlite3.connect(sys.argv[2])
+
+def ours():
+    rows = catalog.runs({WHERE!r})
+    for row in rows:
+        row.id, row.results["loss"]
+    return len(rows)
+
+def bare():
+    return len(connection.execute({SELECT!r}).fetchall())
+
+spent = {{ours: [], bare: []}}
+for _ in range(int(sys.argv[3]) + 1):
+    for work, times in spent.items():
+        began = time.perf_counter()
+        assert work() == int(sys.argv[4])
+        times.append((time.perf_counter() - began) * 1e3)
+print(json.dumps({{work.__name__: statistics.median(times[1:]) for work, times in spent.items()}}))
+"""
+
+# ----------------------------------------------------------------------------------------------------- first open
+
+_OPEN = """
+import sys, time
+began = time.perf_counter()
+import molexp
+catalog = molexp.Workspace(sys.argv[1]).catalog
+assert len(catalog.runs()) == int(sys.argv[2])
+answered = time.perf_counter()
+"""
+
+_ASK_AGAIN = """
+catalog.runs()
+again = time.perf_counter()
+catalog.runs(limit=1)
+print(answered - began, again - answered, time.perf_counter() - again)
+"""
+
+_COMPACT = """
+import sys
+import molexp
+print(molexp.Workspace(sys.argv[1]).catalog.compact())
+"""
+
+_READ_PLAINLY = """
+import json, os, sys
+from os.path import join
+
+def folders(path):
+    with os.scandir(path) as entries:
+        return [entry.path for entry in entries if entry.is_dir()]
+
+def load(path):
+    with open(path, "rb") as file:
+        return json.loads(file.read())
+
+found = 0
+for project in folders(join(sys.argv[1], "projects")):
+    for experiment in folders(join(project, "experiments")):
+        for run in folders(join(experiment, "runs")):
+            executions = join(run, "executions")
+            with os.scandir(executions) as entries:
+                newest = max(int(entry.name[:-9]) for entry in entries if entry.name.endswith(".end.json"))
+            load(join(run, "run.json"))
+            load(join(executions, f"{newest}.end.json"))
+            found += 1
+assert found == int(sys.argv[2]), found
+"""
+
+_LOAD_PLAINLY = """
+import os, sqlite3, sys
+
+target = sqlite3.connect(sys.argv[2], isolation_level=None)
+target.execute("PRAGMA synchronous = NORMAL")
+target.execute("BEGIN")
+indexes = []
+rows = 0
+for folder, _, names in os.walk(sys.argv[1]):
+    for name in names:
+        path = os.path.join(folder, name)
+        with open(path, "rb") as file:
+            if file.read(16) != b"SQLite format 3\\0":
+                continue
+        source = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        for kind, table, sql in source.execute("SELECT type, name, sql FROM sqlite_schema").fetchall():
+            if sql is None or table.startswith("sqlite_"):
+                continue
+            if kind != "table":
+                indexes.append((table, sql))
+                continue
+            if not target.execute("SELECT 1 FROM sqlite_schema WHERE name = ?", (table,)).fetchall():
+                target.execute(sql)
+            columns = [column[1] for column in source.execute(f"PRAGMA table_info({table})")]
+            names_of = ", ".join(columns)
+            rows += target.executemany(
+                f"INSERT OR REPLACE INTO {table} ({names_of}) VALUES ({', '.join('?' * len(columns))})",
+                source.execute(f"SELECT {names_of} FROM {table}"),
+            ).rowcount
+for _, sql in dict(indexes).items():
+    target.execute(sql)
+target.execute("COMMIT")
+target.close()
+assert rows >= int(sys.argv[3]), f"the snapshot has {rows} rows in SQLite files; teach this to read its other files"
+"""
+
+
+def measure(*, quick: bool, runs: int | None = None) -> Iterator[Line]:
+    """The lines of the report, one by one."""
+    data = dataset(runs or (10_000 if quick else 100_000))
+    with tempfile.TemporaryDirectory(dir=cache_folder(), prefix="measuring-") as base:
+        yield from _first_open(data, Path(base))
+        yield from _question(data, Path(base), quick=quick)
+        yield from _peers(data, Path(base))
+
+
+def _view(data: Dataset, folder: Path, *, derived: bool) -> Path:
+    """The dataset's workspace at another place, with a copy of its derived files, or without them."""
+    folder.mkdir()
+    for entry in os.scandir(data.lab):
+        if entry.name == ".molexp":
+            if derived:
+                shutil.copytree(entry.path, folder / entry.name)
+        elif entry.is_dir():
+            (folder / entry.name).symlink_to(Path(entry.path).resolve(), target_is_directory=True)
+        else:
+            shutil.copy2(entry.path, folder)
+    return folder
+
+
+def _first_open(data: Dataset, base: Path) -> Iterator[Line]:
+    fresh = (base / f"fresh-{number}" for number in numbers())
+    last = Path()
+
+    def unseen() -> Path:  # a new view each time: whoever opens one may leave a snapshot there
+        nonlocal last
+        last = _view(data, next(fresh), derived=False)
+        return last
+
+    def open_fresh(lab: Path, more: str = "") -> str:
+        return run_fresh(_OPEN + more, lab, data.count, MOLEXP_CACHE_DIR=next(fresh))
+
+    found = time_fresh(
+        {"ours": lambda: open_fresh(unseen()), "theirs": partial(run_fresh, _READ_PLAINLY, data.lab, data.count)},
+        rounds=3,
+    )
+    what = f"first open of {_many(data)} runs"
+    detail = f"molexp {found['ours']:.0f} ms, plain Python {found['theirs']:.0f} ms; "
+    detail += _details(open_fresh(unseen(), PRINT_PEAK + _ASK_AGAIN))
+    yield Line(f"{what} / reading and parsing", "disk", found["ours"] / found["theirs"], 2.0, detail)
+
+    run_fresh(_COMPACT, last, MOLEXP_CACHE_DIR=next(fresh))
+    snapshots = last / ".molexp" / "snapshots"
+    found = time_fresh(
+        {
+            "ours": lambda: open_fresh(last),
+            "theirs": lambda: run_fresh(_LOAD_PLAINLY, snapshots, next(fresh), data.count),
+        },
+        rounds=3,
+    )
+    size = sum(path.stat().st_size for path in snapshots.rglob("*") if path.is_file())
+    detail = f"molexp {found['ours']:.0f} ms, plain SQLite {found['theirs']:.0f} ms; "
+    detail += f"{_details(open_fresh(last, PRINT_PEAK + _ASK_AGAIN))}; snapshot {size / 2**20:.1f} MB"
+    yield Line(f"{what}, snapshot / loading its bytes", "disk", found["ours"] / found["theirs"], 2.0, detail)
+
+
+def _details(printed: str) -> str:
+    peak, answered, again, one = map(float, printed.split())
+    return (
+        f"answered after {answered * 1e3:.0f} ms, again {again * 1e3:.0f} ms, with one run {one * 1e3:.0f} ms; "
+        f"peak {peak / 1024:.0f} MB"
+    )
+
+
+def _question(data: Dataset, base: Path, *, quick: bool) -> Iterator[Line]:
+    lab, cache = _view(data, base / "ours", derived=True), base / "cache"
+    ours = partial(run_fresh, _OURS, lab, data.matching, MOLEXP_CACHE_DIR=cache)
+    ours()  # makes the index
+    found = time_fresh(
+        {
+            "molexp": ours,
+            "bare": partial(run_fresh, _BARE, data.bare, data.matching),
+            "import": partial(run_fresh, "import molexp"),
+            "nothing": partial(run_fresh, "pass"),
+        },
+        rounds=9 if quick else 21,
+    )
+    imported = found["import"] - found["nothing"]
+    detail = f"molexp {found['molexp']:.0f} ms, interpreter + bare query {found['bare']:.1f} ms, "
+    detail += f"import molexp {imported:.0f} ms; {data.matching} matches"
+    what = f"cold query of {_many(data)} runs"
+    allowed = 5 * found["bare"] + imported
+    yield Line(f"{what} / (5 x bare + import)", "disk", found["molexp"] / allowed, 1.0, detail)
+    warm = json.loads(run_fresh(_WARM, lab, data.bare, 11 if quick else 31, data.matching, MOLEXP_CACHE_DIR=cache))
+    detail = f"molexp {warm['ours']:.2f} ms, bare {warm['bare']:.2f} ms"
+    yield Line("warm query / bare query", "disk", warm["ours"] / warm["bare"], 20.0, detail)
+    peak = peak_of(_OURS, lab, data.matching, MOLEXP_CACHE_DIR=cache)
+    detail = f"import molexp {peak_of('import molexp'):.0f} MB"
+    yield Line(f"{what}, peak memory", "disk", peak, 200.0, detail, unit=" MB")
+
+
+def _peers(data: Dataset, base: Path) -> Iterator[Line]:
+    ours = partial(run_fresh, _OURS, base / "ours", data.matching, MOLEXP_CACHE_DIR=base / "cache")
+    for name, code, where, times in (
+        ("signac", _SIGNAC, data.signac and data.signac / "plain", 20),
+        ("signac, cached", _SIGNAC, data.signac and data.signac / "cached", 20),
+        ("MLflow", _MLFLOW, data.mlflow, 5),
+    ):
+        if where is None:
+            print(f"{name} is not installed: left out", file=sys.stderr)
+            continue
+        found = time_fresh({"ours": ours, "theirs": partial(run_fresh, code, where, data.matching)}, rounds=3)
+        faster = found["theirs"] / found["ours"]
+        detail = f"molexp {found['ours']:.0f} ms, {name} {found['theirs']:.0f} ms: {faster:.1f} x as long"
+        yield Line(f"cold query of {_many(data)} runs, {times} x ours / {name}", "disk", times / faster, 1.0, detail)
+
+
+def _many(data: Dataset) -> str:
+    return f"{data.count:,}".replace(",", " ")
