@@ -322,3 +322,41 @@ def test_a_sweep_is_announced_in_one_line(place):
     with runs[7].start() as ctx:
         ctx.set_result("x", 1)
     assert [row.id for row in reader.catalog.runs("results.x == 1")] == [runs[7].id]
+
+
+def test_a_journal_whose_sealing_was_interrupted_is_sealed_by_the_next_compactor(lab):
+    """On files, renaming is linking and unlinking: whoever dies in between leaves both names."""
+    ws = write(lab, "one")
+    (journal,) = (lab.folder / ".molexp/journals").iterdir()
+    (lab.folder / ".molexp/sealed").mkdir()
+    (lab.folder / ".molexp/sealed" / journal.name).hardlink_to(journal)
+    reader = lab.load()
+    before = rows(reader)
+
+    compact(reader)
+    assert not journal.exists()
+    ws.run("metals/cu/one").annotate(tags=["later"])  # its writer lives, and says it in another journal
+    compact(reader)
+
+    assert derived(lab, "sealed") == []
+    assert [row.tags for row in reader.catalog.runs()] == [("later",)]
+    assert rows(reader)[1] == before[1] == rows(lab.load())[1]
+
+
+def test_scratch_folders_of_killed_compactors_do_not_stay(lab, tmp_path, monkeypatch):
+    import os
+
+    monkeypatch.setattr("molexp._record.catalog.compacting._ROWS", 2)
+    with monkeypatch.context() as patch:
+        patch.setenv("MOLEXP_CACHE_DIR", str(tmp_path / "cache"))
+        reader = lab.load() if (lab.folder / "workspace.json").exists() else write(lab, "zero")
+        reader.catalog.runs()
+        (host,) = (tmp_path / "cache").iterdir()
+        (host / "molexp-image-old").mkdir()
+        (host / "molexp-image-new").mkdir()
+        os.utime(host / "molexp-image-old", (1, 1))
+        done(write(lab, "one", "two", "three"))
+
+        compact(reader)
+
+        assert sorted(path.name for path in host.glob("molexp-image-*")) == ["molexp-image-new"]

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 import attrs
 
 from molexp._record.uses import opens
-from molexp._values.ids import check_id
+from molexp._values.ids import is_id
 from molexp.errors import AssetError, UnsupportedOperationError
 
 if TYPE_CHECKING:
@@ -238,13 +238,6 @@ def asset_id(scope: str, attempt: int | None, kind: str, name: str, version: int
     return f"{place}:{kind}:{name}@{version}"
 
 
-def _is_id(text: str) -> bool:
-    try:
-        return bool(check_id(text))
-    except ValueError:
-        return False
-
-
 def parse_asset_id(text: str) -> tuple[str, int | None, str, str, int]:
     """Scope, attempt, kind, name and version of an id.
 
@@ -256,7 +249,7 @@ def parse_asset_id(text: str) -> tuple[str, int | None, str, str, int]:
     name, _, version = named.rpartition("@")
     scope, _, attempt = place.partition("#")
     parts = [] if scope == "." else scope.split("/")
-    known = all(map(_is_id, parts)) and (len(parts) == 3 and attempt.isdigit() if "#" in place else len(parts) < 3)
+    known = all(map(is_id, parts)) and (len(parts) == 3 and attempt.isdigit() if "#" in place else len(parts) < 3)
     if not (place and known and kind and name and version.isdigit()):
         raise ValueError(f"{text!r} is no asset id; one looks like 'metals/cu/cu-1#2:artifact:volumes.json@1'.")
     return "" if scope == "." else scope, int(attempt) if attempt else None, kind, name, int(version)

@@ -7,7 +7,6 @@ import time
 from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import attrs
@@ -18,7 +17,7 @@ from molexp._record.definitions import member_ids
 from molexp._record.reading import read_edits, read_run
 from molexp._record.reports import Finding, Report
 from molexp._values.documents import decode_object, encode_pretty
-from molexp._values.ids import check_id
+from molexp._values.ids import is_id
 from molexp._values.status import RunStatus
 from molexp.contracts import Stat, Store
 from molexp.errors import CorruptRecordError, KeyNotFoundError, MolexpError, NotFoundError, ReadOnlyError, StoreError
@@ -401,13 +400,13 @@ def _walk(home: Home) -> _Seen:
     for entry in entries:
         path, rest = _split(entry.key)
         depth = path.count("/") + 1 if path else 0
-        if depth < _DEPTH_OF_RUNS and (match := _DATA.fullmatch(rest)) and _is_id(match[1]):
+        if depth < _DEPTH_OF_RUNS and (match := _DATA.fullmatch(rest)) and is_id(match[1]):
             imported = seen.data[keys.below(path, f"data/{match[1]}")]
             if match[2]:
                 imported.append(entry.key)
         elif depth == _DEPTH_OF_RUNS and _PAYLOAD.fullmatch(rest):
             seen.payloads[path].append(entry.key)
-        elif not (_LAYOUT[depth].fullmatch(rest) or ((match := _EDIT.fullmatch(rest)) and _is_id(match[1]))):
+        elif not (_LAYOUT[depth].fullmatch(rest) or ((match := _EDIT.fullmatch(rest)) and is_id(match[1]))):
             seen.foreign.append(entry.key)
     return seen
 
@@ -415,15 +414,6 @@ def _walk(home: Home) -> _Seen:
 def _split(key: str) -> tuple[str, str]:
     """The path of the entity whose file `key` is, and the key below its folder; what is no id names no entity."""
     path = keys.owner_of(key)
-    while path and not all(_is_id(part) for part in path.split("/")):
+    while path and not all(is_id(part) for part in path.split("/")):
         path = path.rpartition("/")[0]
     return path, key.removeprefix(f"{keys.folder(path)}/") if path else key
-
-
-@lru_cache(maxsize=1024)
-def _is_id(text: str) -> bool:
-    try:
-        check_id(text)
-    except ValueError:
-        return False
-    return True

@@ -11,7 +11,8 @@ from molexp._record.definitions import SCHEMA, Members, choose_id, get_or_create
 from molexp._record.home import Home
 from molexp._record.project import Project
 from molexp._record.run import Run
-from molexp._values.ids import check_id, nearest, new_token
+from molexp._record.voids import is_defined
+from molexp._values.ids import check_id, is_id, nearest, new_token
 from molexp._values.times import utc_now
 from molexp.contracts import Durability
 from molexp.errors import NotFoundError
@@ -53,6 +54,10 @@ def check_durability(value: Any, what: str) -> Durability:
 
 
 _SETTINGS = ("run_id_scheme", "durability")
+_SEVERAL = 100  # runs that are looked at to tell whether one is meant
+_COMPARED = 1000  # runs whose names are compared with one that is not there
+_LEVELS = 2  # above a run
+_PREFIX = re.compile(r"[a-z0-9._-]*")
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):")  # one letter is a Windows drive
 
 
@@ -253,35 +258,41 @@ class Workspace:
             )
         parts = path.strip("/").split("/")
         if parts[-1] == "@latest":
-            return self._latest("/".join(parts[:-1]), path)
+            return self._latest(parts[:-1], path)
         if len(parts) == 3:
             experiment = self.project(parts[0]).experiment(parts[1])
-            if parts[2] in member_ids(self.home, experiment.path):
+            if is_id(parts[2]) and is_defined(self.home.store, f"{experiment.path}/{parts[2]}"):
                 return experiment.run(parts[2])
         return self._by_prefix(parts, path)
 
-    def _latest(self, scope: str, path: str) -> RunT:
-        within = [row for row in self.catalog.runs() if not scope or row.path.startswith(scope + "/")]
-        if not within:
+    def _latest(self, above: list[str], path: str) -> RunT:
+        found = self._newest(above, "", 1)
+        if not found:
             raise NotFoundError("run", path, where=self.url)
-        return self._at(max(within, key=lambda row: (row.created_at, row.path)).path)
+        return self._at(found[0])
+
+    def _newest(self, above: list[str], prefix: str, limit: int) -> list[str]:
+        """The newest runs of a scope whose ids begin like that."""
+        if len(above) > _LEVELS or not _PREFIX.fullmatch(prefix):
+            return []
+        project, experiment = (*above, None, None)[:2]
+        begins = prefix.replace("_", r"\_")
+        where = f'id like "{begins}%"' if prefix else None
+        rows = self.catalog.runs(where, project=project, experiment=experiment, sort="-created_at", limit=limit)
+        return [row.path for row in rows]
 
     def _by_prefix(self, parts: list[str], path: str) -> RunT:
         *above, prefix = parts
-        candidates = [
-            row.path
-            for row in self.catalog.runs()
-            if row.id.startswith(prefix) and row.path.split("/")[: len(above)] == above
-        ]
-        exact = [found for found in candidates if found.rpartition("/")[2] == prefix]
-        found = exact or candidates
+        found = sorted(self._newest(above, prefix, _SEVERAL))
+        exact = [one for one in found if one.rpartition("/")[2] == prefix]
         if not found:
-            close = nearest(path, [row.path for row in self.catalog.runs()])
+            close = nearest(path, [row.path for row in self.catalog.runs(limit=_COMPARED)])
             raise NotFoundError("run", path, where=self.url, nearest=close)
-        if len(found) > 1:
-            hint = f"{len(found)} runs begin like that, such as {', '.join(found[:5])}; give more of it."
+        if len(exact or found) > 1:
+            several = f"{len(found)} or more runs" if len(found) == _SEVERAL else f"{len(exact or found)} runs"
+            hint = f"{several} begin like that, such as {', '.join((exact or found)[:5])}; give more of it."
             raise NotFoundError("run", path, where=self.url, hint=hint)
-        return self._at(found[0])
+        return self._at((exact or found)[0])
 
     def _at(self, path: str) -> RunT:
         project, experiment, run = path.split("/")

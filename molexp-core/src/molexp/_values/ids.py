@@ -14,6 +14,7 @@ __all__ = [
     "check_id",
     "check_payload_name",
     "fold_name",
+    "is_id",
     "nearest",
     "new_run_id",
     "new_token",
@@ -55,6 +56,15 @@ def check_id(text: str, what: str = "id") -> str:
     if len(text) <= _ID_LIMIT and _ID.fullmatch(text) and text[-1] != "." and not _DEVICE.fullmatch(text):
         return text
     raise InvalidNameError(what, text, f"{_fault(text)}; {_ALLOWED}")
+
+
+def is_id(text: str) -> bool:
+    """Whether ``text`` is a valid id: see `check_id`."""
+    try:
+        check_id(text)
+    except InvalidNameError:
+        return False
+    return True
 
 
 def slug(name: str) -> str:

@@ -34,8 +34,15 @@ RUN_ROOTS = (
 )
 ASSET_ROOTS = (*ASSETS.columns, *ASSETS.owners, "id", "attempt", "task", "key", "content_hash", "distribution")
 
-_RUN_SQL = "SELECT e.id, e.path{columns} FROM entities e{joins} WHERE e.shown = 1{where} ORDER BY {order}"
-_ASSET_SQL = "SELECT a.id, e.path{columns} FROM assets a JOIN entities e ON e.id = a.owner{joins} WHERE 1{where} ORDER BY {order}"
+_RUN_SQL = "SELECT e.id, e.path FROM entities e WHERE e.shown = 1{where} ORDER BY {order} LIMIT {limit}"
+_ASSET_SQL = (
+    "SELECT a.id, e.path FROM assets a JOIN entities e ON e.id = a.owner WHERE 1{where} ORDER BY {order} LIMIT {limit}"
+)
+_BY_CELLS_SQL = (  # CROSS JOIN: cells are in the order of their values
+    "SELECT e.id, e.path FROM fields s CROSS JOIN entities e ON e.id = s.owner "
+    "WHERE s.name = {name} AND e.shown = 1{where} ORDER BY s.value{direction}, e.created_at, e.path LIMIT {limit}"
+)
+_WITHOUT = " AND e.id NOT IN (SELECT owner FROM fields WHERE name = {name})"
 _RUN_DOCUMENTS = ("documents", "document")
 _ASSET_DOCUMENTS = ("records", "record")
 
@@ -121,37 +128,38 @@ class Asking:
         checks: Sequence[Callable[[dict[str, Any]], bool]],
     ) -> tuple[Iterator[list[Row]], bool]:
         """Rows in their order, and whether that is the one that was asked for."""
-        order = compiler.order(question.sort) if question.sort is not None else ("", [], "")
-        joins, values, key = order if order is not None else ("", [], "")
-        tie = "a.created_at, a.id" if self._assets else "e.created_at, e.path"
-        by = f"{key} IS NULL, {key}{' DESC' if question.descending else ''}, {tie}" if key else tie
         where = "".join(f" AND {sql}" for sql, _ in conditions)
-        bound = [*values, *(value for _, some in conditions for value in some)]
-        table, column = _ASSET_DOCUMENTS if self._assets else _RUN_DOCUMENTS
-        whole = question.limit is None and not checks
+        bound = [value for _, some in conditions for value in some]
+        order = compiler.order(question.sort) if question.sort is not None else None
+        by_sql = question.sort is None or order is not None
+        limit = question.limit if by_sql and question.limit is not None and not checks else -1
+        found = self._ids(order, where, bound, limit, " DESC" if question.descending else "")
+        return self._documents(found, checks), by_sql
+
+    def _ids(
+        self, order: str | int | None, where: str, bound: Sequence[Any], limit: int, direction: str
+    ) -> list[tuple[int, str]]:
+        """Numbers and paths in their order."""
+        tie = "a.created_at, a.id" if self._assets else "e.created_at, e.path"
         pattern = _ASSET_SQL if self._assets else _RUN_SQL
-        sql = pattern.format(
-            columns=f", d.{column}" if whole else "",
-            joins=f" {joins}" + (f" JOIN {table} d ON d.id = {'a' if self._assets else 'e'}.id" if whole else ""),
-            where=where,
-            order=by,
-        )
-        found = self._index.select(sql, bound)
-        if whole:
-            return iter([[(path, data) for _, path, data in found]]), order is not None
-        step = max(1, min(_AT_ONCE, question.limit or _AT_ONCE))
-        return self._documents(found, table, column, checks, step), order is not None
+        if isinstance(order, int):
+            sql = _BY_CELLS_SQL.format(name=order, where=where, direction=direction, limit=limit)
+            found: list[Any] = self._index.select(sql, bound)
+            if 0 <= limit <= len(found):
+                return found
+            sql = pattern.format(
+                where=where + _WITHOUT.format(name=order), order=tie, limit=limit if limit < 0 else limit - len(found)
+            )
+            return found + self._index.select(sql, bound)
+        by = f"{order} IS NULL, {order}{direction}, {tie}" if order else tie
+        return list(self._index.select(pattern.format(where=where, order=by, limit=limit), bound))
 
     def _documents(
-        self,
-        found: Sequence[tuple[Any, ...]],
-        table: str,
-        column: str,
-        checks: Sequence[Callable[[dict[str, Any]], bool]],
-        step: int,
+        self, found: Sequence[tuple[Any, ...]], checks: Sequence[Callable[[dict[str, Any]], bool]]
     ) -> Iterator[list[Row]]:
-        for start in range(0, len(found), step):
-            some = found[start : start + step]
+        table, column = _ASSET_DOCUMENTS if self._assets else _RUN_DOCUMENTS
+        for start in range(0, len(found), _AT_ONCE):
+            some = found[start : start + _AT_ONCE]
             marks = ", ".join("?" * len(some))
             sql = f"SELECT id, {column} FROM {table} WHERE id IN ({marks})"  # noqa: S608 - constants
             documents = dict(self._index.select(sql, [number for number, _ in some]))
@@ -240,6 +248,8 @@ def unknown_fields(index: Index, expression: Expression) -> dict[str, tuple[str,
     for name in sorted(asked):
         if not any(known == name or known.startswith((f"{name}.", f"{name}{ELEMENTS}")) for known in names):
             root, dot, rest = name.partition(".")
-            beside = (known.removeprefix(root + dot).rstrip(ELEMENTS) for known in names if known.startswith(root + dot))
+            beside = (
+                known.removeprefix(root + dot).rstrip(ELEMENTS) for known in names if known.startswith(root + dot)
+            )
             found[name] = tuple(root + dot + close for close in nearest(rest, beside))
     return found

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from contextlib import suppress
 
 _UNUSED = 90 * 24 * 3600.0  # seconds after which an index that nobody has changed is removed
 _LIMIT = 8 << 30  # bytes that all indexes may take together before the least recently changed ones go
+
+
+SCRATCH = "molexp-image-"
+"""Begins the names of folders in which segments are made, or copied to."""
+
+_ABANDONED = 24 * 3600.0  # seconds after which such a folder is nobody's any more
 
 
 def cache_folder() -> str:
@@ -43,3 +50,11 @@ def make_room(path: str) -> None:
         if modified < oldest or kept > _LIMIT:
             with suppress(OSError):
                 os.unlink(file)
+
+
+def remove_scratch(folder: str) -> None:
+    """Remove what processes that were killed have left beside the indexes."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(SCRATCH) and time.time() - entry.stat().st_mtime > _ABANDONED:
+                shutil.rmtree(entry.path, ignore_errors=True)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_SOME = 400  # rows of which each is looked at; of more, those in folders that were not looked at a moment ago
 _TRIES = 5  # questions that are asked again because what the index had was not there
 
 
@@ -80,6 +81,7 @@ class Catalog:
 
     def __init__(self, home: Home, run: Callable[[str], Run]) -> None:
         self._home = home
+        self._verified: set[str] = set()
         self._run = run  # how the workspace looks one up
 
     def __repr__(self) -> str:
@@ -301,7 +303,9 @@ class Catalog:
     def _refresh(self) -> None:
         if self._home.exists():
             self._home.background.wait()
-            self._refresher().refresh()
+            refresher = self._refresher()
+            refresher.refresh()
+            self._verified = refresher.verified
             self._home.background.start_if_due(self._home)
 
     def _ask(self, question: Question, *, assets: bool = False) -> list[Row]:
@@ -319,7 +323,10 @@ class Catalog:
         store = self._home.store
         if "local_path" not in store.capabilities:
             return distinct
-        gone = {path for path in distinct if not store.exists(keys.document(path))}
+        doubtful: Iterable[str] = distinct
+        if len(distinct) > _SOME:
+            doubtful = (path for path in distinct if path.rpartition("/")[0] not in self._verified)
+        gone = {path for path in doubtful if not store.exists(keys.document(path))}
         return distinct - self._refresher().look_again(gone) if gone else distinct
 
     def _own_fields(self) -> tuple[str, ...]:
@@ -332,11 +339,11 @@ class Catalog:
         if len(field.parts) == 1 and field.parts[0] in RUN_ROOTS:
             return
         name = ".".join(field.parts)
-        documents = [{"path": path, **decode(data, path)} for path, data in rows]
-        for document in documents:
-            document["params"] = document.pop("parameters", None)
-        if any(reach(document, field.parts) not in (ABSENT, None) for document in documents):
+        if any(
+            reach(_with_params(row), field.parts) not in (ABSENT, None) for row in rows
+        ):  # the first one, most often
             return
+        documents = [_with_params(row) for row in rows]
         above = field.parts[:-1]
         beside = [reach(document, above) if above else document for document in documents]
         if any(isinstance(found, Mapping) and found for found in beside):
@@ -345,6 +352,13 @@ class Catalog:
             close = nearest(name, {known for document in documents for known in flatten(document)})
             hint = f" Did you mean {close[0]!r}?" if close else ""
             raise ValueError(f"No run has the column {name!r}.{hint}")
+
+
+def _with_params(row: Row) -> dict[str, Any]:
+    """A row's document, with the names of queries."""
+    document = {"path": row[0], **decode(row[1], row[0])}
+    document["params"] = document.pop("parameters", None)
+    return document
 
 
 def _parse(where: str, roots: Iterable[str]) -> Expression:

@@ -319,6 +319,7 @@ class Compactor:
                 image.execute("UPDATE problems SET stamp = ''")
                 image.execute("DELETE FROM meta")
                 image.execute("COMMIT")
+                image.execute("VACUUM")
             finally:
                 image.close()
             key = snapshots.segment_key(number, new_token(), full=True)
@@ -338,14 +339,15 @@ class Compactor:
         if meta.get("generation", "") != self._generation:
             raise MovedError
         journals = {
-            name: Mark(mark, owner) for name, mark, owner in connection.execute("SELECT name, mark, owner FROM journals")
+            name: Mark(mark, owner)
+            for name, mark, owner in connection.execute("SELECT name, mark, owner FROM journals")
         }
         pending = {(journal, key) for journal, key in connection.execute("SELECT journal, key FROM pending")}
         return journals, pending, int(meta.get("news", 0))
 
     def _note(self, manifest: Manifest, cut: Cut, folded: Mapping[str, str], version: str) -> None:
         """The index knows this snapshot: it is what that was made of."""
-        with self._index.transaction() as connection:
+        with self._index.changing(self._generation) as connection:
             connection.execute("UPDATE entities SET news = 0 WHERE news > 0 AND news <= ?", (cut.news,))
             connection.execute("DELETE FROM removed WHERE news <= ?", (cut.news,))
             connection.executemany(

@@ -19,7 +19,7 @@ from typing import Any
 from weakref import WeakSet
 
 from molexp._record.catalog import tables
-from molexp._record.catalog.caches import cache_folder, make_room
+from molexp._record.catalog.caches import SCRATCH, cache_folder, make_room, remove_scratch
 
 _BUSY = 60.0  # seconds to wait for another process of this user
 _MEMORY = ":memory:"
@@ -146,9 +146,13 @@ class Database:
     # ------------------------------------------------------------------------------------------------------------- images
 
     def image_to(self, path: str) -> None:
-        """Write a copy, as small as it can be, to a file that is not there yet."""
+        """Write a copy to a file that is not there yet."""
         with self.lock:
-            self._connect().execute("VACUUM INTO ?", (path,))
+            image = sqlite3.connect(path)
+            try:
+                self._connect().backup(image)
+            finally:
+                image.close()
 
     def becomes(self, path: str) -> None:
         """Go on with the tables of a file, which must be an index's, in place of what there was; sightings are kept.
@@ -179,24 +183,29 @@ class Database:
             safe: whether what is there must survive a power loss meanwhile.
         """
         collecting = gc.isenabled()
-        connection = self._connect()
-        connection.execute(f"PRAGMA cache_size = -{_BULK_CACHE}")
-        if not safe:
-            connection.execute("PRAGMA synchronous = OFF")
+        with self.lock:  # another thread's transaction has to be over
+            connection = self._connect()
+            connection.execute(f"PRAGMA cache_size = -{_BULK_CACHE}")
+            if not safe:
+                connection.execute("PRAGMA synchronous = OFF")
         gc.disable()  # hundreds of thousands of documents pass by, and none of them is part of a cycle
         try:
             yield
         finally:
             if collecting:
                 gc.enable()
-            if connection is self._connection:
-                connection.execute(f"PRAGMA cache_size = -{_CACHE}")
-                connection.execute("PRAGMA synchronous = NORMAL")
+            with self.lock:
+                if connection is self._connection:
+                    connection.execute(f"PRAGMA cache_size = -{_CACHE}")
+                    connection.execute("PRAGMA synchronous = NORMAL")
 
     def scratch(self) -> str:
         """A folder of its own for images, on the file system of the index where there is one."""
-        beside = os.path.dirname(self._path) if self._path else None
-        return tempfile.mkdtemp(prefix="molexp-image-", dir=beside)
+        if not self._path:
+            return tempfile.mkdtemp(prefix=SCRATCH)
+        beside = os.path.dirname(self._path)
+        remove_scratch(beside)
+        return tempfile.mkdtemp(prefix=SCRATCH, dir=beside)
 
 
 _ALIVE: WeakSet[Database] = WeakSet()

@@ -348,7 +348,8 @@ def _may_replace(entry: Entry, known: Mapping[str, int]) -> bool:
     if not known:
         return True
     if not entry.cover and not entry.forced:  # of a run that cannot be read, or of a scope that had no data yet
-        return bool(entry.problems)
+        entry.open = bool(entry.problems)  # which may be over by now: it is looked at again
+        return entry.open
     born = [name for name in known if name.startswith(BORN)]
     if born and not any(name in entry.cover for name in born):
         # Two runs that were made under one id, one after the other: whichever it is now, it is looked at again.

@@ -152,17 +152,15 @@ class Compiler:
                 rest.append(part)
         return [*conditions, *(_nested(owner, some) for owner, some in within.items())], rest
 
-    def order(self, field: Field) -> tuple[str, list[Any], str] | None:
-        """What to join, and to order by; None if documents have to be asked."""
+    def order(self, field: Field) -> str | int | None:
+        """The column to order by, or the id of the name of runs' own cells; None if documents have to be asked."""
         if (column := self._column(field)) is not None:
-            return "", [], column[0]
+            return column[0]
         known = self._cells(field)
-        if known is None or not known[1] or self._has_below(field):
+        if known is None or not known[1] or known[0] != "e.id" or self._has_below(field):
             return None
-        owner, number = known
-        if self._index.select("SELECT 1 FROM fields WHERE name = ? AND value >= x'' LIMIT 1", (number,)):
-            return None
-        return f"LEFT JOIN (SELECT owner, value FROM fields WHERE name = ?) s ON s.owner = {owner}", [number], "s.value"  # noqa: S608 - constants
+        blobs = self._index.select("SELECT 1 FROM fields WHERE name = ? AND value >= x'' LIMIT 1", (known[1],))
+        return None if blobs else known[1]
 
     # ------------------------------------------------------------------------------------------------------------ joining
 

@@ -39,6 +39,8 @@ class Refresher:
         self._store = home.store
         self._index = index
         self._walker = Walker(home, index)
+        self.verified: set[str] = set()
+        """Experiments whose folders of runs are known to have the runs that the index has."""
 
     # ---------------------------------------------------------------------------------------------------------- refresh
 
@@ -117,6 +119,7 @@ class Refresher:
         findings.folders = found.folders
         if findings:
             self._finish(findings)
+        self.verified = found.verified
 
     def _compare(self, findings: Findings, pending: set[Hint], missing: set[str], again: set[str]) -> Found:
         """What nobody announced."""

@@ -40,6 +40,7 @@ class Found:
         changed: runs whose folders may be others of the same names.
         scopes: scopes whose data is to be read.
         problems: folders that cannot be listed, and why, by scope.
+        verified: scopes with just the members that are known, or found here.
     """
 
     folders: dict[str, Folder] = attrs.field(factory=dict)
@@ -50,6 +51,7 @@ class Found:
     changed: set[str] = attrs.field(factory=set)
     scopes: set[str] = attrs.field(factory=set)
     problems: dict[str, dict[str, str]] = attrs.field(factory=dict)
+    verified: set[str] = attrs.field(factory=set)
 
     def lacks(self, path: str) -> bool:
         """Whether an entity, or one that it lies in, is not where the walk looked for it."""
@@ -112,10 +114,13 @@ class Walker:
         found = Found()
         for key, before in known.items():
             look = self._look(key)
-            if key not in again and looks_like(before.stamp, look.stamp):
-                continue
             scope = keys.owner_of(f"{key}/")
-            if key != keys.members(scope):
+            of_members = key == keys.members(scope)
+            if key not in again and looks_like(before.stamp, look.stamp):
+                if of_members:
+                    found.verified.add(scope)
+                continue
+            if not of_members:
                 self._look_at_data(scope, found)
                 continue
             if key in again:
@@ -218,6 +223,7 @@ class Walker:
         if look.stamp:
             found.folders[key] = Folder(look.stamp, max(0, look.links - _DOTS - len(members)), time.time())
         found.listed[scope] = members
+        found.verified.add(scope)
         found.members.update(members)
         for member in members:
             if member.count("/") < _SCOPES and keys.members(member) not in known:
