@@ -25,7 +25,7 @@ def test_a_line_for_each_field_in_which_they_differ(two, molexp):
     assert head.split() == ["FIELD", "metals/cu/small", "metals/cu/large"]
     assert [line.split() for line in lines] == [
         ["params.lr", "0.1", "0.25"],
-        ["results.loss", '{"$float":"nan"}', "0.25"],
+        ["results.loss", "nan", "0.25"],
         ["results.text", '"one\\ntwo"'],
     ]
 

@@ -18,7 +18,7 @@ def test_it_shows_what_people_ask_for(finished, molexp):
         'cell  {"n":2}',
         "a     3.6",
         "energy  -3.72",
-        'gap     {"$float":"nan"}',
+        "gap     nan",
         "tags       odd",
         "look again",
     ):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any
 
 
@@ -10,6 +11,8 @@ def value(found: Any) -> str:
     """A value on one line: text as it is if that is clear, everything else as JSON."""
     if isinstance(found, str) and found and found.isprintable() and found.strip() == found:
         return found
+    if isinstance(found, float) and not isfinite(found):
+        return str(found)
     import molexp
 
     return molexp.to_json(found)

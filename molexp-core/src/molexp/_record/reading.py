@@ -57,7 +57,7 @@ def read_definition(store: Store, path: str, problems: dict[str, str]) -> dict[s
     reason: CorruptRecordError | None = None
     try:
         found = decode_object(store.read(key), key)
-        if is_void(found):
+        while is_void(found):  # and what comes after it may have been fenced since we looked
             key = definition_keys(store, path)[-1]
             found = decode_object(store.read(key), key)
         return found
