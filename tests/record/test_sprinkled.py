@@ -80,7 +80,7 @@ def test_answers_for_the_rest_and_a_list_of_what_could_not_be_read(finished):
         }
         unreadable = ws.catalog.unreadable()
         named = {key.split("/runs/")[1].split("/")[0] for key in unreadable if "/runs/" in key}
-        assert named <= hit | {name for name in os.listdir(finished.folder / "projects/metals/experiments/cu/runs")}
+        assert named <= hit | set(os.listdir(finished.folder / "projects/metals/experiments/cu/runs"))
         assert not named & {path.rpartition("/")[2] for path in sound}
         assert all(reason for reason in unreadable.values())
         assert ws.catalog.compact().ok

@@ -34,7 +34,7 @@ class Background:
 
     def start_if_due(self, home: Home) -> None:
         """Begin, if there is enough to do."""
-        if self._refused or self._thread is not None:
+        if self._refused or self._thread is not None or home.read_only:
             return
         (counts,) = home.index.select(
             "SELECT (SELECT count(*) FROM journals), (SELECT count(*) FROM entities WHERE news > 0)"

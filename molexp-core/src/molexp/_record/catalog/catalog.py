@@ -12,7 +12,6 @@ from molexp._record.catalog.asking import ASSET_ROOTS, RUN_ROOTS, Asking, Questi
 from molexp._record.catalog.database import is_busy
 from molexp._record.catalog.refresh import Refresher
 from molexp._record.catalog.run_rows import RunRow, describe_row
-from molexp._record.reports import Finding, Report
 from molexp._record.rows import RUN_COLUMNS, Rows
 from molexp._record.run import Run
 from molexp._values.canonical import canonical_equal
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from molexp._record.assets import Asset
     from molexp._record.catalog.lineage import Kind, Lineage
     from molexp._record.home import Home
+    from molexp._record.reports import Report
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -239,6 +239,8 @@ class Catalog:
     @_from_a_sound_index
     def rebuild(self) -> Report:
         """Read everything anew; until that is done, answers come from what was known."""
+        from molexp._record.reports import Finding, Report
+
         counts = self._refresher().scan() if self._home.exists() else {}
         findings = tuple(Finding(key, reason) for key, reason in self._home.index.problems().items())
         return Report("rebuild", findings, counts)
@@ -246,6 +248,8 @@ class Catalog:
     @_from_a_sound_index
     def verify(self) -> Report:
         """Read everything and compare: what differed is reported, and mended."""
+        from molexp._record.reports import Finding, Report
+
         self._refresh()
         before = self._snapshot()
         self.rebuild()
@@ -267,6 +271,8 @@ class Catalog:
             ReadOnlyError: the workspace was opened read-only.
             StoreError: it cannot be written there; nothing is lost.
         """
+        from molexp._record.reports import Report
+
         if not self._home.exists():
             return Report("compact")
         self._home.materialize()  # refuses what a newer MolExp made
