@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+from molexp._record import keys
 from molexp._record.fold import SCHEMA, AttemptFacts, Contents
 from molexp._record.voids import is_void
 from molexp._values.documents import check_schema, decode_lines, decode_object, encode_line
@@ -19,6 +20,7 @@ from molexp.errors import CorruptRecordError, KeyExistsError, KeyNotFoundError, 
 if TYPE_CHECKING:
     from molexp._record.identity import Owner
 
+_SLASHES = 2  # in the path of a run
 _ATTEMPT = re.compile(r"([1-9]\d*)\.(?:jsonl|end\.json)")
 _SEGMENT = re.compile(r"([A-Za-z0-9._-]+)-(\d{6})\.jsonl")
 _WRITER = re.compile(r"w-[A-Za-z0-9._-]+\.jsonl")
@@ -74,12 +76,29 @@ def _read_attempt(
     if f"{number}.end.json" in sizes:
         try:
             end = decode_object(store.read(key), key)
-            return _of_end(end, number, _late(store, run_folder, number, listing, end.get("folded")))
+            facts = _of_end(end, number, _late(store, run_folder, number, listing, end.get("folded")))
+            return _anchored(facts, run_folder)
         except (CorruptRecordError, ValueError) as error:
             problem = str(error)
     facts = _of_events(store, run_folder, number, listing)
     if problem:
         facts.ended, facts.status, facts.problem, facts.problem_key = True, RunStatus.INTERRUPTED, problem, key
+    return _anchored(facts, run_folder)
+
+
+def _anchored(facts: AttemptFacts, run_folder: str) -> AttemptFacts:
+    """The same, of a run that was moved or copied by hand: its payloads are those that lie in its folder now."""
+    assets = facts.contents.assets
+    scope = next((record.get("scope") for record in assets.values()), None)
+    if not isinstance(scope, str) or scope.count("/") != _SLASHES or (was := keys.folder(scope)) == run_folder:
+        return facts
+    facts.contents.assets = {
+        key: {**record, "key": key}
+        for key, record in (
+            (run_folder + key.removeprefix(was) if key.startswith(f"{was}/") else key, record)
+            for key, record in assets.items()
+        )
+    }
     return facts
 
 

@@ -58,7 +58,9 @@ def read_definition(store: Store, path: str, problems: dict[str, str]) -> dict[s
     try:
         found = decode_object(store.read(key), key)
         while is_void(found):  # and what comes after it may have been fenced since we looked
-            key = definition_keys(store, path)[-1]
+            last, key = key, definition_keys(store, path)[-1]
+            if key == last:  # not ours: it only says that it is one
+                break
             found = decode_object(store.read(key), key)
         return found
     except CorruptRecordError as error:

@@ -96,6 +96,16 @@ class Asking:
             is_there: asked which of some paths are there, before they are returned; takes out of the index those that
                 are not.
         """
+        with self._index.reading():  # numbers and documents of one state: others may change it, or begin it anew
+            found, sorted_by_sql = self._find(question)
+        if len(is_there([path for path, _ in found])) < len({path for path, _ in found}):
+            return None
+        if not sorted_by_sql and question.sort is not None:
+            found = self._sorted(found, question.sort, descending=question.descending)
+        return found[: question.limit]
+
+    def _find(self, question: Question) -> tuple[list[Row], bool]:
+        """The rows, as far as they are needed, and whether they are in order."""
         compiler = Compiler(self._index, self._table)
         conditions, rest = [*question.conditions], list[Expression]()
         for expression in question.where:
@@ -108,17 +118,11 @@ class Asking:
             checks.append(lambda document: matches(whole, lambda field: self._look_up(document, field)))
         rows, sorted_by_sql = self._select(compiler, question, conditions, checks)
         found: list[Row] = []
-        wanted = question.limit if sorted_by_sql else None
         for some in rows:
-            paths = [path for path, _ in some]
-            if len(is_there(paths)) < len(set(paths)):
-                return None
             found += some
-            if wanted is not None and len(found) >= wanted:
+            if sorted_by_sql and question.limit is not None and len(found) >= question.limit:
                 break
-        if not sorted_by_sql and question.sort is not None:
-            found = self._sorted(found, question.sort, descending=question.descending)
-        return found[: question.limit]
+        return found, sorted_by_sql
 
     def _select(
         self,

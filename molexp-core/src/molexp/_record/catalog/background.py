@@ -68,5 +68,8 @@ _registered: list[object] = []
 
 def _finish() -> None:
     """Before the process ends: what was begun is of use to everybody."""
-    for one in list(_alive):
-        one.wait()
+    try:
+        for one in list(_alive):
+            one.wait()
+    except KeyboardInterrupt:  # whoever does not want to wait need not: others go on with what is left
+        return

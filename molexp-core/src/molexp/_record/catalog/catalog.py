@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial, wraps
+from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from molexp._record import keys
-from molexp._record.catalog.asking import ASSET_ROOTS, RUN_ROOTS, Asking, Question, Row, renamed, unknown_fields
-from molexp._record.catalog.database import is_busy
+from molexp._record.catalog.asking import ASSET_ROOTS, RUN_ROOTS, Asking, Question, Row, unknown_fields
+from molexp._record.catalog.database import BUSY, is_busy
+from molexp._record.catalog.news import read_news
+from molexp._record.catalog.questions import (
+    ask_for_parameter,
+    checked_limit,
+    checked_status,
+    of_kinds,
+    parse_query,
+    sort_field,
+)
 from molexp._record.catalog.refresh import Refresher
 from molexp._record.catalog.run_rows import RunRow, describe_row
 from molexp._record.rows import RUN_COLUMNS, Rows
 from molexp._record.run import Run
-from molexp._values.canonical import canonical_equal
 from molexp._values.documents import decode
-from molexp._values.expressions import Comparison, Contains, Expression, Field, OneOf
+from molexp._values.expressions import Comparison, Contains, Field, OneOf
 from molexp._values.ids import nearest
 from molexp._values.matching import ABSENT, reach
-from molexp._values.status import RunStatus
-from molexp.errors import CorruptRecordError, NotFoundError
+from molexp.errors import CorruptRecordError, KeyNotFoundError, MolexpError, NotFoundError, StoreError
 
 if TYPE_CHECKING:
     from molexp._record.assets import Asset
@@ -56,6 +63,17 @@ def describe_asset(asset: Asset) -> dict[str, Any]:
     }
 
 
+_OF_OURS = (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.NotSupportedError, sqlite3.ProgrammingError)
+"""What says nothing of the index."""
+
+
+def _kept(location: str) -> MolexpError:
+    return MolexpError(
+        f"The index {location!r} is kept locked by another process for more than {BUSY:g} s: one that was stopped, or a "
+        "program that looks into it. End that, or let MOLEXP_CACHE_DIR name another folder."
+    )
+
+
 def _from_a_sound_index(answer: Callable[Concatenate[Catalog, P], T]) -> Callable[Concatenate[Catalog, P], T]:
     """Answer again from a new index if the one at hand turns out to be damaged, or gone."""
 
@@ -66,6 +84,8 @@ def _from_a_sound_index(answer: Callable[Concatenate[Catalog, P], T]) -> Callabl
                 return answer(self, *args, **kwargs)
             except (sqlite3.DatabaseError, CorruptRecordError) as error:
                 if isinstance(error, sqlite3.Error) and is_busy(error):
+                    raise _kept(self._home.index.location) from error
+                if isinstance(error, _OF_OURS):
                     raise
                 self._home.index.discard()
         return answer(self, *args, **kwargs)
@@ -82,6 +102,7 @@ class Catalog:
     def __init__(self, home: Home, run: Callable[[str], Run]) -> None:
         self._home = home
         self._verified: set[str] = set()
+        self._journals: Mapping[str, str] = {}
         self._run = run  # how the workspace looks one up
 
     def __repr__(self) -> str:
@@ -119,9 +140,9 @@ class Catalog:
             QueryError: a query that cannot be understood; shows where.
             ValueError: a status that does not exist, a column that no run has, or a negative limit.
         """
-        question = Question(limit=_limit(limit))
+        question = Question(limit=checked_limit(limit))
         if where is not None:
-            question.where.append(_parse(where, RUN_ROOTS))
+            question.where.append(parse_query(where, RUN_ROOTS))
         above, slash, experiment_id = experiment.rpartition("/") if experiment is not None else ("", "", None)
         for name, wanted in (
             ("project", project),
@@ -131,15 +152,15 @@ class Catalog:
             if wanted is not None:
                 question.where.append(Comparison(Field((name,)), "==", wanted))
         if status is not None:
-            words = [_status(status)] if isinstance(status, str) else [_status(word) for word in status]
+            words = [checked_status(status)] if isinstance(status, str) else [checked_status(word) for word in status]
             question.where.append(OneOf(Field(("status",)), tuple(words)))
         for tag in [tags] if isinstance(tags, str) else tags:
             question.where.append(Contains(Field(("tags",)), tag))
         for name, value in (params or {}).items():
-            _ask_for_parameter(question, name, value)
+            ask_for_parameter(question, name, value)
         if sort is not None:
             question.descending = sort.startswith("-")
-            question.sort = Field(tuple(sort.lstrip("-").split(".")))
+            question.sort = sort_field(sort.removeprefix("-"))
         rows = self._ask(question)
         if question.sort is not None and rows:
             self._refuse_unknown(question.sort, rows)
@@ -171,10 +192,10 @@ class Catalog:
         Raises:
             QueryError: a query that cannot be understood; shows where.
         """
-        question = Question(limit=_limit(limit))
+        question = Question(limit=checked_limit(limit))
         if where is not None:
             self._refresh()
-            question.where.append(_of_kinds(_parse(where, (*ASSET_ROOTS, *self._own_fields())), self._own_fields()))
+            question.where.append(of_kinds(parse_query(where, (*ASSET_ROOTS, *self._own_fields())), self._own_fields()))
         by = producer.path if isinstance(producer, Run) else producer
         for field, wanted in (("kind", kind), ("name", name), ("scope", scope), ("producer", by)):
             if wanted is not None:
@@ -234,7 +255,7 @@ class Catalog:
     def unreadable(self) -> Mapping[str, str]:
         """What could not be read, key to reason; the answers are right for the rest."""
         self._refresh()
-        return self._home.index.problems()
+        return {**self._home.index.problems(), **self._journals}
 
     @_from_a_sound_index
     def rebuild(self) -> Report:
@@ -251,12 +272,16 @@ class Catalog:
         from molexp._record.reports import Finding, Report
 
         self._refresh()
+        index = self._home.index
+        known, going_on = index.journals(), index.open_paths() | {keys.owner_of(key) for _, key in index.pending()}
         before = self._snapshot()
         self.rebuild()
         after = self._snapshot()
+        if self._home.exists():  # what writers have announced meanwhile is news, and no fault of the index
+            going_on |= {keys.owner_of(key) for _, key in read_news(self._home.store, known).announced}
         findings = []
         for key in sorted(before.keys() | after.keys()):
-            if before.get(key) != after.get(key):
+            if before.get(key) != after.get(key) and key.partition(": ")[0] not in going_on:
                 what = "missing" if key not in before else "no longer there" if key not in after else "out of date"
                 findings.append(Finding(key, f"{what} in the index", "mended"))
         return Report("verify", tuple(findings), {"rows": len(after)})
@@ -287,7 +312,7 @@ class Catalog:
         Raises:
             QueryError: a query that cannot be understood.
         """
-        return unknown_fields(self._home.index, _parse(where, RUN_ROOTS))
+        return unknown_fields(self._home.index, parse_query(where, RUN_ROOTS))
 
     # ------------------------------------------------------------------------------------------------------------- pieces
 
@@ -312,7 +337,7 @@ class Catalog:
             refresher = self._refresher()
             refresher.refresh()
             self._verified = refresher.verified
-            self._home.background.start_if_due(self._home)
+            self._journals = refresher.unreadable
 
     def _ask(self, question: Question, *, assets: bool = False) -> list[Row]:
         for _ in range(_TRIES):
@@ -320,8 +345,12 @@ class Catalog:
             asking = Asking(self._home, self._home.index, assets=assets)
             found = asking.answer(question, self._there)
             if found is not None:
-                return found
-        return asking.answer(question, set) or []
+                break
+        else:
+            found = asking.answer(question, set) or []
+        if self._home.exists():
+            self._home.background.start_if_due(self._home)  # now that the answer is there
+        return found
 
     def _there(self, paths: Sequence[str]) -> set[str]:
         """Those of some runs and scopes that are there, where looking is cheap; the others are taken out of the index."""
@@ -329,11 +358,25 @@ class Catalog:
         store = self._home.store
         if "local_path" not in store.capabilities:
             return distinct
-        doubtful: Iterable[str] = distinct
+        doubtful = distinct
         if len(distinct) > _SOME:
-            doubtful = (path for path in distinct if path.rpartition("/")[0] not in self._verified)
-        gone = {path for path in doubtful if not store.exists(keys.document(path))}
-        return distinct - self._refresher().look_again(gone) if gone else distinct
+            doubtful = {path for path in distinct if path.rpartition("/")[0] not in self._verified}
+        versions = {path: self._version(path) for path in doubtful}
+        gone = {path for path, version in versions.items() if version is None}
+        changed = self._home.index.compare_stamps({path: version for path, version in versions.items() if version})
+        if not (gone or changed):
+            return distinct
+        missing = self._refresher().look_again(gone | changed)
+        return distinct - missing - changed
+
+    def _version(self, path: str) -> str | None:
+        """What the document of a run or scope looks like; "" if that cannot be found out, None if it is not there."""
+        try:
+            return self._home.store.stat(keys.document(path)).version
+        except KeyNotFoundError:
+            return None
+        except StoreError:
+            return ""  # it may be somebody else's to look at; what is known of it is true all the same
 
     def _own_fields(self) -> tuple[str, ...]:
         """Fields of kinds, as far as some asset has them."""
@@ -365,45 +408,3 @@ def _with_params(row: Row) -> dict[str, Any]:
     document = {"path": row[0], **decode(row[1], row[0])}
     document["params"] = document.pop("parameters", None)
     return document
-
-
-def _parse(where: str, roots: Iterable[str]) -> Expression:
-    from molexp._values.query import parse
-
-    return parse(where, frozenset(roots))
-
-
-def _of_kinds(expression: Expression, own: Iterable[str]) -> Expression:
-    """The same, with the fields of kinds where records have them."""
-    names = frozenset(own) - frozenset(ASSET_ROOTS)
-    return renamed(expression, lambda field: Field(("fields", *field.parts)) if field.parts[0] in names else field)
-
-
-def _ask_for_parameter(question: Question, name: str, value: Any) -> None:
-    if isinstance(value, str | int | float) and value == value:  # noqa: PLR0124 - NaN
-        question.where.append(Comparison(Field(("params", *name.split("."))), "==", value))
-    else:
-        question.checks.append(partial(_has_parameter, name=name, wanted=value))
-
-
-def _has_parameter(document: Mapping[str, Any], *, name: str, wanted: Any) -> bool:
-    found = document.get("parameters")
-    whole = found.get(name, ABSENT) if isinstance(found, dict) else ABSENT
-    if whole is ABSENT:
-        whole = reach({"params": found}, ("params", name))
-    return whole is not ABSENT and canonical_equal(whole, wanted)
-
-
-def _limit(limit: int | None) -> int | None:
-    if limit is not None and limit < 0:
-        raise ValueError(f"limit={limit} is below 0.")
-    return limit
-
-
-def _status(word: str) -> str:
-    try:
-        return str(RunStatus(word))
-    except ValueError:
-        close = nearest(str(word), [str(status) for status in RunStatus])
-        hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"{word!r} is no status; there are {', '.join(RunStatus)}.{hint}") from None

@@ -96,6 +96,9 @@ class Compactor:
             StoreError: it cannot be written there. Nothing is lost: what was sealed is read and compacted by others.
         """
         counts = {"sealed": 0, "folded": 0, "fenced": 0, "rows": 0, "snapshot": 0}
+        probe = f"{keys.DERIVED}/probe/{new_token()}"  # before anything that takes long is made in vain
+        self._store.create(probe, probe.encode())
+        self._store.delete(probe)
         for _ in range(_TRIES):
             try:
                 if self._compact(counts):
@@ -315,7 +318,7 @@ class Compactor:
                 image.execute("BEGIN")
                 for table in PRIVATE:
                     image.execute(f"DELETE FROM {table}")  # noqa: S608 - one of these
-                image.execute("UPDATE entities SET news = 0 WHERE news > 0")
+                image.execute("UPDATE entities SET news = 0, stamp = ''")
                 image.execute("UPDATE problems SET stamp = ''")
                 image.execute("DELETE FROM meta")
                 image.execute("COMMIT")

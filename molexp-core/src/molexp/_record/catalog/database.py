@@ -21,7 +21,7 @@ from weakref import WeakSet
 from molexp._record.catalog import tables
 from molexp._record.catalog.caches import SCRATCH, cache_folder, make_room, remove_scratch
 
-_BUSY = 60.0  # seconds to wait for another process of this user
+BUSY = 20.0  # seconds to wait for another process of this user
 _MEMORY = ":memory:"
 _CACHE = 8 << 10  # KiB of pages that are kept in memory
 _BULK_CACHE = 64 << 10
@@ -147,12 +147,19 @@ class Database:
 
     def image_to(self, path: str) -> None:
         """Write a copy to a file that is not there yet."""
-        with self.lock:
-            image = sqlite3.connect(path)
-            try:
-                self._connect().backup(image)
-            finally:
-                image.close()
+        image = sqlite3.connect(path)
+        try:
+            if self._path and os.path.exists(self._path):  # by a connection of its own: answers need not wait for it
+                source = sqlite3.connect(self._path, timeout=BUSY)
+                try:
+                    source.backup(image)
+                finally:
+                    source.close()
+            else:
+                with self.lock:
+                    self._connect().backup(image)
+        finally:
+            image.close()
 
     def becomes(self, path: str) -> None:
         """Go on with the tables of a file, which must be an index's, in place of what there was; sightings are kept.
@@ -248,7 +255,7 @@ def is_busy(error: sqlite3.Error) -> bool:
 
 def prepare(path: str) -> sqlite3.Connection:
     """Open a database, with the tables of this version."""
-    connection = sqlite3.connect(path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute(f"PRAGMA cache_size = -{_CACHE}")
     connection.execute("PRAGMA trusted_schema = OFF")

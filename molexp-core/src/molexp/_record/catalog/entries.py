@@ -22,6 +22,7 @@ _ENTITY = (
     "project",
     "experiment",
     "run",
+    "stamp",
     "shown",
     "open",
     "news",
@@ -56,6 +57,7 @@ class Entry:
         problems: what could not be read: key to reason.
         stamps: what the keys among the problems looked like.
         forced: whether files were changed by hand, so that less than before may be true.
+        stamp: what ``run.json`` looked like before it was read; "" if that is not known.
     """
 
     path: str
@@ -67,6 +69,7 @@ class Entry:
     problems: dict[str, str] = attrs.field(factory=dict)
     stamps: dict[str, str] = attrs.field(factory=dict)
     forced: bool = False
+    stamp: str = ""
 
     @classmethod
     def unreadable(cls, path: str, key: str, reason: object) -> Entry:
@@ -125,7 +128,7 @@ class Rows:
         if row is None:
             self._insert(entry, from_snapshot)
             return True
-        number, cover, document, shown, was_open, news = row
+        number, cover, document, shown, was_open, news, known_stamp = row
         known: dict[str, int] = decode(cover, entry.path) if cover else {}
         if not anew and not _may_replace(entry, known):
             return False
@@ -136,8 +139,10 @@ class Rows:
         if same and self._same_records(number, entry):
             if from_snapshot and news:
                 self._connection.execute("UPDATE entities SET news = 0 WHERE id = ?", (number,))
-            if was_open != entry.open:
-                self._connection.execute("UPDATE entities SET open = ? WHERE id = ?", (int(entry.open), number))
+            stamp = entry.stamp or known_stamp
+            if (was_open, known_stamp) != (entry.open, stamp):
+                sql = "UPDATE entities SET open = ?, stamp = ? WHERE id = ?"
+                self._connection.execute(sql, (int(entry.open), stamp, number))
             self._note_problems(entry)
             return True
         self._clear(number, document)
@@ -163,7 +168,7 @@ class Rows:
 
     def _known(self, path: str) -> Any:
         return self._connection.execute(
-            "SELECT id, cover, document, shown, open, news FROM entities LEFT JOIN documents USING (id) WHERE path = ?",
+            "SELECT id, cover, document, shown, open, news, stamp FROM entities LEFT JOIN documents USING (id) WHERE path = ?",
             (path,),
         ).fetchone()
 
@@ -185,11 +190,12 @@ class Rows:
         parts = [*entry.path.split("/"), None, None, None][:3] if entry.path else [None] * 3
         document = entry.document
         if document is None:
-            return (entry.path, *parts, 0, int(entry.open), news, *(None,) * (len(COLUMNS) + 3))
+            return (entry.path, *parts, entry.stamp, 0, int(entry.open), news, *(None,) * (len(COLUMNS) + 3))
         columns = columns_of(document)
         return (
             entry.path,
             *parts,
+            entry.stamp,
             1,
             int(entry.open),
             news,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from molexp._record import keys
 from molexp._record.catalog.entries import BORN, Entry
-from molexp._record.catalog.walking import OUTAGES
+from molexp._record.catalog.news import OUTAGES
 from molexp._record.fold import RunState
 from molexp._record.liveness import Observer
 from molexp._record.reading import read_run
@@ -62,6 +62,7 @@ class Folder:
 
     def _run(self, path: str) -> Entry | None:
         document = keys.document(path)
+        stamp = self._stamp(document)
         try:
             state = read_run(self._store, path, self._observer)
         except OUTAGES:
@@ -77,9 +78,18 @@ class Folder:
         last = next((one for one in reversed(state.attempts) if not one.void), None)
         cover = {**state.cover, f"{BORN}{state.definition.get('token')}": 0}
         if state.edits.deleted:
-            return Entry(path, None, False, cover)
+            return Entry(path, None, False, cover, stamp=stamp)
         is_open = last is not None and not last.ended
-        return Entry(path, _row(state), is_open, cover, state.assets(), _uses(state), state.problems)
+        return Entry(path, _row(state, path), is_open, cover, state.assets(), _uses(state), state.problems, stamp=stamp)
+
+    def _stamp(self, key: str) -> str:
+        """What a document looks like, where looking is cheap."""
+        if "local_path" not in self._store.capabilities:
+            return ""
+        try:
+            return self._store.stat(key).version
+        except StoreError:
+            return ""
 
     def _data(self, scope: str, problems: Mapping[str, str]) -> Entry | None:
         entry = Entry(scope, None, False, problems=dict(problems))
@@ -119,9 +129,10 @@ class Folder:
                 entry.assets.append(record)
 
 
-def _row(state: RunState) -> dict[str, object]:
+def _row(state: RunState, path: str) -> dict[str, object]:
     document = state.to_document()
     document.pop("token", None)
+    document["project"], document["experiment"], document["id"] = path.split("/")  # wherever it was moved to
     return document
 
 

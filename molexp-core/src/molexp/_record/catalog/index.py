@@ -19,6 +19,8 @@ class MovedError(Exception):
     """The index was begun anew by another process, or thread, of this user."""
 
 
+_AT_ONCE = 500
+
 Hint = tuple[str, str]
 """A writer's token, and a key that its journal announces."""
 
@@ -197,6 +199,25 @@ class Index(Database):
     def known_of(self, paths: Iterable[str]) -> set[str]:
         """Those of some paths that something is known of."""
         return {path for path in paths if self.select("SELECT 1 FROM entities WHERE path = ?", (path,))}
+
+    def compare_stamps(self, versions: Mapping[str, str]) -> set[str]:
+        """Those of some runs whose documents do not look as they did; how one of which that is unknown looks is noted."""
+        changed: set[str] = set()
+        unknown: list[tuple[str, str]] = []
+        paths = [*versions]
+        for start in range(0, len(paths), _AT_ONCE):
+            some = paths[start : start + _AT_ONCE]
+            marks = ", ".join("?" * len(some))
+            sql = f"SELECT path, stamp FROM entities WHERE shown = 1 AND path IN ({marks})"  # noqa: S608 - constants
+            for path, stamp in self.select(sql, some):
+                if not stamp:
+                    unknown.append((versions[path], path))
+                elif stamp != versions[path]:
+                    changed.add(path)
+        if unknown:
+            with self.transaction() as connection:
+                connection.executemany("UPDATE entities SET stamp = ? WHERE path = ?", unknown)
+        return changed
 
     def segments(self) -> set[str]:
         """The segments of snapshots that were taken in."""

@@ -11,7 +11,10 @@ from molexp._record.catalog.index import Hint, Mark
 from molexp._record.journal import hints_of, is_object, writer_of_journal
 from molexp._values.documents import encode
 from molexp.contracts import Stat, Store
-from molexp.errors import KeyNotFoundError
+from molexp.errors import CredentialsError, KeyNotFoundError, StoreError, UnavailableError
+
+OUTAGES = (UnavailableError, CredentialsError)
+"""What says nothing of the record, only that the storage cannot be asked now."""
 
 
 @attrs.define
@@ -24,6 +27,7 @@ class News:
         withdrawn: keys that were announced as a guess and will not be created.
         vanished: journals that were known and are gone.
         shrunk: whether one is shorter than it was: somebody restored it.
+        unreadable: keys of journals that cannot be read, and why.
     """
 
     journals: dict[str, Mark] = attrs.field(factory=dict)
@@ -31,6 +35,7 @@ class News:
     withdrawn: set[Hint] = attrs.field(factory=set)
     vanished: set[str] = attrs.field(factory=set)
     shrunk: bool = False
+    unreadable: dict[str, str] = attrs.field(factory=dict)
 
 
 def listed_journals(store: Store, *, sealed: bool = True) -> dict[str, Stat]:
@@ -77,6 +82,11 @@ def _read(store: Store, name: str, key: str, start: int, news: News, version: st
             hints = hints_of(store, place, start)
         except KeyNotFoundError:
             continue
+        except OUTAGES:
+            raise
+        except StoreError as error:
+            news.unreadable[place] = str(error)
+            return
         break
     else:
         return

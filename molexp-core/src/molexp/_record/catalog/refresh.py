@@ -16,9 +16,9 @@ from molexp._record import keys
 from molexp._record.catalog import snapshots
 from molexp._record.catalog.entries import Entry, Rows
 from molexp._record.catalog.index import Findings, Hint, Index, Mark, MovedError
-from molexp._record.catalog.news import News, read_news
+from molexp._record.catalog.news import OUTAGES, News, read_news
 from molexp._record.catalog.snapshots import Manifest
-from molexp._record.catalog.walking import OUTAGES, Expected, Found, Walker, looks_like
+from molexp._record.catalog.walking import Expected, Found, Walker, looks_like
 from molexp._record.journal import is_object
 from molexp._values.documents import decode_object
 from molexp.errors import CorruptRecordError, KeyNotFoundError, StoreError
@@ -41,6 +41,8 @@ class Refresher:
         self._walker = Walker(home, index)
         self.verified: set[str] = set()
         """Experiments whose folders of runs are known to have the runs that the index has."""
+        self.unreadable: dict[str, str] = {}
+        """Journals that cannot be read, and why."""
 
     # ---------------------------------------------------------------------------------------------------------- refresh
 
@@ -66,6 +68,7 @@ class Refresher:
         generation = self._index.generation
         known = self._index.journals()
         news = read_news(self._store, known)
+        self.unreadable = news.unreadable
         findings = Findings(journals=news.journals, withdrawn=news.withdrawn, read_from=known, generation=generation)
         newest = snapshots.newest_of(snapshots.listed(self._store))
         seen = self._index.snapshot
@@ -82,7 +85,9 @@ class Refresher:
                     return False
             except KeyNotFoundError:
                 return False  # there is a newer one
-            except (CorruptRecordError, sqlite3.DatabaseError):
+            except OUTAGES:
+                raise
+            except (CorruptRecordError, StoreError, sqlite3.DatabaseError):
                 self.scan()
                 return True
             if complete and not all(map(manifest.folds, news.vanished)):
@@ -209,7 +214,9 @@ class Refresher:
                 return False
             manifest = snapshots.read_manifest(self._store, number)
             self._load(manifest, self._index.generation)
-        except (KeyNotFoundError, CorruptRecordError, sqlite3.DatabaseError):
+        except OUTAGES:
+            raise
+        except (CorruptRecordError, StoreError, sqlite3.DatabaseError):
             return False
         self._adopt(manifest, version)
         return True

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import attrs
 
@@ -21,6 +22,7 @@ from molexp._record.catalog.entries import Entry
 from molexp._record.catalog.index import Hint, Mark
 from molexp._record.catalog.tables import VERSION
 from molexp._values.documents import decode_lines, decode_object, encode_line, encode_pretty
+from molexp._values.ids import is_id
 from molexp._values.times import utc_now
 from molexp.contracts import Listing, Store
 from molexp.errors import CorruptRecordError, KeyNotFoundError
@@ -31,6 +33,7 @@ KEPT = 4
 
 _MANIFEST = re.compile(r"([1-9]\d*)\.json")
 _SEGMENT = re.compile(r"([1-9]\d*)-[0-9a-f]{16}\.(?:sqlite3|jsonl)")
+_DEPTH = 2  # slashes in a run's path
 _REMEMBERED = 16  # manifests whose folded journals are named
 
 
@@ -103,6 +106,13 @@ class Manifest:
         )
 
 
+def _key_of(key: Any) -> str:
+    folder, _, name = str(key).rpartition("/")
+    if folder != keys.SNAPSHOTS or not _SEGMENT.fullmatch(name):
+        raise ValueError(f"{key!r} is no segment's")
+    return str(key)
+
+
 def _newest(folded: Mapping[int, Mapping[str, str]]) -> list[tuple[int, Mapping[str, str]]]:
     return sorted(folded.items())[-_REMEMBERED:]
 
@@ -158,7 +168,7 @@ def read_manifest(store: Store, number: int) -> Manifest:
         return Manifest(
             number,
             tuple(
-                Segment(str(one["key"]), int(one["rows"]), int(one["size"]), str(one["digest"]))
+                Segment(_key_of(one["key"]), int(one["rows"]), int(one["size"]), str(one["digest"]))
                 for one in document["segments"]
             ),
             {str(name): Mark(str(mark[0]), str(mark[1])) for name, mark in document["journals"].items()},
@@ -256,18 +266,30 @@ def decode_rows(data: bytes, key: str) -> Iterator[Entry | str]:
     if bad:
         raise CorruptRecordError(key, f"{bad} lines are no rows")
     for line in lines:
-        if line.get("gone"):
-            yield str(line["path"])
-        else:
-            yield Entry(
-                path=str(line["path"]),
-                document=line["document"],
-                open=bool(line["open"]),
-                cover=line["cover"],
-                assets=line["assets"],
-                uses=[(str(asset), int(attempt), str(task)) for asset, attempt, task in line["uses"]],
-                problems=line["problems"],
-            )
+        try:
+            yield _row_of(line)
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            raise CorruptRecordError(key, f"a line is no row ({type(error).__name__}: {error})") from None
+
+
+def _row_of(line: Mapping[str, Any]) -> Entry | str:
+    path = str(line["path"])
+    if path and not (path.count("/") <= _DEPTH and all(map(is_id, path.split("/")))):
+        raise ValueError(path)
+    if line.get("gone"):
+        return path
+    document = line["document"]
+    if document is not None and not (isinstance(document["status"], str) and path.count("/") == _DEPTH):
+        raise ValueError(path)
+    return Entry(
+        path=path,
+        document=document,
+        open=bool(line["open"]),
+        cover={str(name): int(size) for name, size in line["cover"].items()},
+        assets=[dict(record) for record in line["assets"]],
+        uses=[(str(asset), int(attempt), str(task)) for asset, attempt, task in line["uses"]],
+        problems={str(one): str(reason) for one, reason in line["problems"].items()},
+    )
 
 
 def _check(segment: Segment, digest: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-VERSION = 5
+VERSION = 6
 
 # `news` counts changes; 0 says that the newest snapshot has the row as it is.
 # `fields` holds every small value that can be asked for, by name: of runs, and of what runs have in common (`shared`:
@@ -20,7 +20,7 @@ TABLES = (
     "CREATE TABLE removed (path TEXT PRIMARY KEY, news INTEGER) WITHOUT ROWID",
     (
         "CREATE TABLE entities (id INTEGER PRIMARY KEY, path TEXT UNIQUE, project TEXT, experiment TEXT, run TEXT, "
-        "shown INTEGER, open INTEGER, news INTEGER, status TEXT, created_at TEXT, replica INTEGER, profile TEXT, "
+        "stamp TEXT, shown INTEGER, open INTEGER, news INTEGER, status TEXT, created_at TEXT, replica INTEGER, profile TEXT, "
         "archived INTEGER, attempts INTEGER, started_at TEXT, ended_at TEXT, seconds REAL, host TEXT, user TEXT, "
         "config INTEGER, workflow INTEGER, provenance INTEGER)"
     ),

@@ -11,14 +11,12 @@ import attrs
 
 from molexp._record import keys
 from molexp._record.catalog.index import Folder, Index
+from molexp._record.catalog.news import OUTAGES
 from molexp._record.definitions import member_ids
-from molexp.errors import CredentialsError, StoreError, UnavailableError
+from molexp.errors import StoreError
 
 if TYPE_CHECKING:
     from molexp._record.home import Home
-
-OUTAGES = (UnavailableError, CredentialsError)
-"""What says nothing of the record, only that the storage cannot be asked now."""
 
 _SCOPES = 2  # levels that have members; runs have none
 _TICK = 0.05  # seconds within which two changes of a folder may bear one time
@@ -129,7 +127,8 @@ class Walker:
                 found.folders[key] = Folder(look.stamp, before.extra, before.listed)
                 continue
             same = before.stamp.rstrip(_FRESH) == look.stamp.rstrip(_FRESH)
-            self._compare(scope, found, known, expected, since=0 if same else _when(before.stamp))
+            moved = _inode(before.stamp) != _inode(look.stamp) and bool(_when(before.stamp))
+            self._compare(scope, found, known, expected, since=0 if same else _when(before.stamp), moved=moved)
         for key in known:
             if found.lacks(keys.owner_of(f"{key}/")):
                 found.folders[key] = Folder("")
@@ -172,7 +171,9 @@ class Walker:
         there = self._index.counted(scope) + len(arrived) - len(expected.of(expected.left, scope))
         return there == look.links - _DOTS - before.extra
 
-    def _compare(self, scope: str, found: Found, known: Collection[str], expected: Expected, *, since: int) -> None:
+    def _compare(
+        self, scope: str, found: Found, known: Collection[str], expected: Expected, *, since: int, moved: bool
+    ) -> None:
         """List a scope's members again, and tell how they differ from what is known.
 
         Args:
@@ -181,6 +182,7 @@ class Walker:
             known: folders that were listed before.
             expected: what explains a change.
             since: when it was listed before, in nanoseconds by the file system's clock; 0 if nothing has changed.
+            moved: whether it is another folder now.
         """
         self._list(scope, found, known)
         if scope not in found.listed:
@@ -195,7 +197,9 @@ class Walker:
         new = there - were - arrived
         found.new |= new
         lost_runs = were - there - expected.of(expected.left, scope)
-        if since and (lost_runs or new - expected.of(expected.awaited, scope) or not arrived):
+        if moved:  # another folder of that name: whatever is in it may be older than what was there
+            found.changed |= there & were
+        elif since and (lost_runs or new - expected.of(expected.awaited, scope) or not arrived):
             found.changed |= {path for path in there & were if self._look(keys.folder(path)).when >= since}
 
     def _enter(self, scope: str, found: Found, known: Collection[str]) -> None:
@@ -254,6 +258,10 @@ def _when(stamp: str) -> int:
     """Nanoseconds at which a folder with this stamp had changed last; 0 if that is unknown."""
     parts = stamp.rstrip(_FRESH).split("-")
     return max(int(parts[0]), int(parts[1])) if len(parts) == 4 and parts[0].isdigit() and parts[1].isdigit() else 0
+
+
+def _inode(stamp: str) -> str:
+    return stamp.rstrip(_FRESH).rpartition("-")[2]
 
 
 def looks_like(before: str, now: str) -> bool:

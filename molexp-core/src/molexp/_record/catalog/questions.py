@@ -1,0 +1,88 @@
+"""What users ask for, as questions: queries, columns and limits as they were given, checked."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Any
+
+from molexp._record.catalog.asking import ASSET_ROOTS, Question, renamed
+from molexp._values.canonical import canonical_equal
+from molexp._values.expressions import Comparison, Expression, Field
+from molexp._values.ids import nearest
+from molexp._values.matching import ABSENT, reach
+from molexp._values.status import RunStatus
+
+
+def parse_query(where: str, roots: Iterable[str]) -> Expression:
+    """A query, whose fields begin with one of `roots`.
+
+    Raises:
+        QueryError: it cannot be understood.
+    """
+    from molexp._values.query import parse
+
+    if not isinstance(where, str):
+        raise TypeError(f"A query is text, not {type(where).__name__}.")
+    return parse(where, frozenset(roots))
+
+
+def sort_field(name: str) -> Field:
+    """The field that a column's name stands for; parts of it may be in quotes, as in queries."""
+    if '"' in name or "'" in name:
+        from molexp._values.query import parse_field
+
+        return parse_field(name)
+    return Field(tuple(name.split(".")))
+
+
+def of_kinds(expression: Expression, own: Iterable[str]) -> Expression:
+    """The same, with the fields of kinds where records have them."""
+    names = frozenset(own) - frozenset(ASSET_ROOTS)
+    return renamed(expression, lambda field: Field(("fields", *field.parts)) if field.parts[0] in names else field)
+
+
+def ask_for_parameter(question: Question, name: str, value: Any) -> None:
+    """Ask for runs with a parameter of this value, whatever it is."""
+    if isinstance(value, str | int | float) and value == value:  # noqa: PLR0124 - NaN
+        question.where.append(Comparison(Field(("params", *name.split("."))), "==", value))
+    else:
+        question.checks.append(partial(_has_parameter, name=name, wanted=value))
+
+
+def _has_parameter(document: Mapping[str, Any], *, name: str, wanted: Any) -> bool:
+    found = document.get("parameters")
+    whole = found.get(name, ABSENT) if isinstance(found, dict) else ABSENT
+    if whole is ABSENT:
+        whole = reach({"params": found}, ("params", name))
+    return whole is not ABSENT and canonical_equal(whole, wanted)
+
+
+def checked_limit(limit: int | None) -> int | None:
+    """A limit that is one.
+
+    Raises:
+        TypeError, ValueError: it is not.
+    """
+    if limit is None:
+        return None
+    if isinstance(limit, bool) or not isinstance(limit, int):
+        raise TypeError(f"A limit is a whole number, not {limit!r}.")
+    if limit < 0:
+        raise ValueError(f"limit={limit} is below 0.")
+    return min(limit, sys.maxsize)
+
+
+def checked_status(word: str) -> str:
+    """A status that there is.
+
+    Raises:
+        ValueError: there is not; names the nearest.
+    """
+    try:
+        return str(RunStatus(word))
+    except ValueError:
+        close = nearest(str(word), [str(status) for status in RunStatus])
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise ValueError(f"{word!r} is no status; there are {', '.join(RunStatus)}.{hint}") from None
