@@ -95,7 +95,7 @@ def test_an_answer_is_of_one_state_of_the_index(lab, monkeypatch):
     compact(lab.load())
     values(reader)
     documents = Asking._documents
-    meddled = []
+    meddled: list[int] = []
 
     def meddle(self, *args):
         if not meddled:
