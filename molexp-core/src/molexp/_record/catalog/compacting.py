@@ -308,7 +308,7 @@ class Compactor:
         """Write the whole index as a segment; returns it with what it knows, which may be more by now."""
         scratch = self._index.scratch()
         try:
-            path = os.path.join(scratch, "image.sqlite3")
+            path, key = os.path.join(scratch, "image.sqlite3"), snapshots.segment_key(number, new_token(), full=True)
             self._index.image_to(path)
             image = sqlite3.connect(path, isolation_level=None)
             try:
@@ -321,11 +321,11 @@ class Compactor:
                 image.execute("UPDATE entities SET news = 0, stamp = ''")
                 image.execute("UPDATE problems SET stamp = ''")
                 image.execute("DELETE FROM meta")
+                image.execute("INSERT INTO segments VALUES (?)", (key,))  # whoever begins with it has it from the first
                 image.execute("COMMIT")
                 image.execute("VACUUM")
             finally:
                 image.close()
-            key = snapshots.segment_key(number, new_token(), full=True)
             segment = Segment(key, total, os.path.getsize(path), snapshots.digest_of(path))
             self._store.put_file(Path(path), key, exclusive=True)
         finally:

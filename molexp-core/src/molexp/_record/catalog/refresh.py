@@ -276,8 +276,6 @@ class Refresher:
             self._index.becomes(snapshots.fetch_full(self._store, segment, scratch))
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-        with self._index.changing("") as connection:
-            connection.execute("INSERT OR REPLACE INTO segments VALUES (?)", (segment.key,))
 
     def _merge(self, segment: snapshots.Segment, generation: str) -> None:
         entries: list[Entry] = []
@@ -300,8 +298,15 @@ class Refresher:
             connection.execute("INSERT OR REPLACE INTO segments VALUES (?)", (segment.key,))
 
     def _adopt(self, manifest: Manifest, version: str) -> None:
-        """Go on where the author of a snapshot was."""
-        with self._index.transaction() as connection:
+        """Go on where the author of a snapshot was.
+
+        Raises:
+            MovedError: another process has begun anew since its segments were taken in, or has come to the end of that.
+        """
+        with self._index.changing("") as connection:
+            known = {key for (key,) in connection.execute("SELECT key FROM segments")}
+            if any(segment.key not in known for segment in manifest.segments):
+                raise MovedError
             connection.execute("DELETE FROM journals")
             connection.execute("DELETE FROM pending")
             connection.execute("DELETE FROM folders")

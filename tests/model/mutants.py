@@ -1,0 +1,263 @@
+"""Broken versions of the protocol, which the explorer has to find: lines of the code under test, replaced.
+
+Each is an idea that somebody may have one day. A line that is not there any more is an error: the mutant has to follow.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import textwrap
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import attrs
+
+_CATALOG = "molexp._record.catalog"
+
+
+@attrs.frozen
+class Change:
+    """Lines of a function that are replaced by others.
+
+    Attributes:
+        where: ``module:function`` or ``module:Class.method``.
+        lines: what is replaced, by what.
+    """
+
+    where: str
+    lines: tuple[tuple[str, str], ...]
+
+
+def _one(where: str, before: str, after: str) -> Change:
+    return Change(where, ((before, after),))
+
+
+MUTANTS: dict[str, tuple[Change, ...]] = {
+    "an edit is announced after it was made": (
+        Change(
+            "molexp._record.edits:write_edit",
+            (
+                ("        home.journal.announce(key)\n", ""),
+                ("        home.store.sync([key])\n", "        home.journal.announce(key)\n"),
+            ),
+        ),
+    ),
+    "a version of data is announced after it was made": (
+        Change(
+            "molexp._record.data:DataAssets._publish",
+            (
+                ("            home.journal.announce(key)\n", ""),
+                ("            home.store.sync([key])\n", "            home.journal.announce(key)\n"),
+            ),
+        ),
+    ),
+    "a journal is deleted that was not sealed": (
+        _one(
+            f"{_CATALOG}.compacting:Compactor._seal_one",
+            "        return seal(self._store, last",
+            "        return True or seal(self._store, last",
+        ),
+        _one(
+            f"{_CATALOG}.compacting:Compactor._seal",
+            "and (is_object(name) or not grows or name not in open_still)",
+            "",
+        ),
+        _one(
+            f"{_CATALOG}.compacting:Compactor._clean",
+            'if grows and not entry.key.startswith(f"{keys.SEALED}/"):',
+            "if False:",
+        ),
+    ),
+    "hints are dropped, and not fenced": (
+        _one(f"{_CATALOG}.compacting:Compactor._settle", "fence_hints(self._store, fenced)", "set(fenced)"),
+    ),
+    "snapshots are listed before the journals": (
+        Change(
+            f"{_CATALOG}.refresh:Refresher._refresh",
+            (
+                ("        newest = snapshots.newest_of(snapshots.listed(self._store))\n", ""),
+                (
+                    "        news = read_news(",
+                    "        newest = snapshots.newest_of(snapshots.listed(self._store))\n        news = read_news(",
+                ),
+            ),
+        ),
+    ),
+    "keys are looked for after the runs were read": (
+        Change(
+            f"{_CATALOG}.refresh:Refresher._take_in",
+            (
+                ("        findings.settled = self._settled(waiting)", "        pass"),
+                (
+                    "        findings.pending = news.announced - findings.settled",
+                    "        pass",
+                ),
+                (
+                    "        found = self._compare(",
+                    (
+                        "        findings.settled = self._settled(waiting)\n"
+                        "        findings.pending = news.announced - findings.settled\n"
+                        "        found = self._compare("
+                    ),
+                ),
+            ),
+        ),
+    ),
+    "a writer does not look whether his journal was sealed": (
+        _one(
+            "molexp._record.journal:_File.say",
+            "            except (KeyMovedError, KeyNotFoundError):\n",
+            "            except KeyMovedError:\n                return None\n            except KeyNotFoundError:\n",
+        ),
+        _one("molexp._record.journal:_Objects.say", "if number == 1 or ", "if True or "),
+    ),
+    "journals with hints that are not settled are folded": (
+        _one(f"{_CATALOG}.compacting:Compactor._publish", "and writer_of_journal(name) not in waited", ""),
+        _one(f"{_CATALOG}.compacting:Compactor._settle", "        if not waiting:\n", "        if True:\n"),
+    ),
+    "findings are taken into another generation": (
+        _one(f"{_CATALOG}.index:Index.changing", "if generation is not None:", "if False:"),
+    ),
+    "a row is replaced by one that knows less": (
+        _one(f"{_CATALOG}.entries:_may_replace", "    if not known:\n", "    if True:\n"),
+    ),
+    "a row without files replaces one with files": (
+        _one(f"{_CATALOG}.entries:_may_replace", "        return entry.open\n", "        return True\n"),
+    ),
+    "sealed journals are listed before the others": (
+        Change(
+            f"{_CATALOG}.news:listed_journals",
+            (
+                ("    entries = [*store.children(keys.JOURNALS).entries]\n", "    entries = []\n"),
+                (
+                    "        entries += store.children(keys.SEALED).entries\n",
+                    (
+                        "        entries += store.children(keys.SEALED).entries\n"
+                        "    entries += store.children(keys.JOURNALS).entries\n"
+                    ),
+                ),
+            ),
+        ),
+    ),
+    "a number is taken that had become free again": (
+        _one(f"{_CATALOG}.compacting:Compactor._publish", "        if newest != number:\n", "        if False:\n"),
+    ),
+    "a first snapshot has only what is new": (
+        _one(f"{_CATALOG}.compacting:Compactor._publish", "        if not base.segments:", "        if False:"),
+    ),
+    "half a renaming is taken for a whole one": (
+        _one(
+            f"{_CATALOG}.compacting:Compactor._seal_one",
+            "            return seal(self._store, f\"{keys.JOURNALS}/{last.key.rpartition('/')[2]}\")\n",
+            "            return True\n",
+        ),
+    ),
+    "what was created at a key that was not announced is not announced": (
+        _one("molexp._record.making:_create", "            experiment.home.journal.announce(free)", "            pass"),
+    ),
+    "a snapshot is made of an index that was begun anew": (
+        _one(
+            f"{_CATALOG}.compacting:Compactor._marks",
+            'if meta.get("generation", "") != self._generation:',
+            "if False:",
+        ),
+        _one(f"{_CATALOG}.compacting:Compactor._note", "changing(self._generation)", "transaction()"),
+    ),
+    "a fence is taken for a definition": (
+        _one("molexp._record.reading:read_definition", "        while is_void(found):", "        if is_void(found):"),
+    ),
+    "hints that were retired come back": (
+        _one(
+            f"{_CATALOG}.refresh:Refresher._take_in",
+            "findings.pending = news.announced - findings.settled",
+            "findings.pending = waiting - findings.settled",
+        ),
+    ),
+    "an index goes on with names from another one": (
+        _one(f"{_CATALOG}.database:Database.transaction", "if changed != self._changed:", "if False:"),
+    ),
+}
+
+
+@attrs.frozen
+class Where:
+    """Where a mutant is found.
+
+    Attributes:
+        aim: who is stalled, and before what; "" for all kinds of trials.
+        variant: the storage; "" for all.
+        seed: the first seed, which is near one that found it when this was written.
+        soak: whether it takes too long for every run of the tests, once that seed finds it no longer.
+    """
+
+    aim: str = ""
+    variant: str = ""
+    seed: int = 1000
+    soak: bool = False
+
+
+FOUND: dict[str, Where] = {
+    "an edit is announced after it was made": Where(seed=1025, soak=True),
+    "a version of data is announced after it was made": Where(seed=1050),
+    "a journal is deleted that was not sealed": Where("w:append: write", "file"),
+    "hints are dropped, and not fenced": Where("w:create", "file"),
+    "snapshots are listed before the journals": Where("r:list", "file", 1040, soak=True),
+    "keys are looked for after the runs were read": Where("r:list", "file"),
+    "a writer does not look whether his journal was sealed": Where("w:append: write", "file"),
+    "journals with hints that are not settled are folded": Where("w:create", "file"),
+    "a row is replaced by one that knows less": Where("r:list", "file"),
+    "a row without files replaces one with files": Where(seed=1008),
+    "a first snapshot has only what is new": Where(seed=1130, soak=True),
+    "half a renaming is taken for a whole one": Where(),
+    "what was created at a key that was not announced is not announced": Where("w:create", seed=1048),
+    "hints that were retired come back": Where("r:list", "file", 1040),
+    "findings are taken into another generation": Where(seed=190, soak=True),
+    "sealed journals are listed before the others": Where(seed=165, soak=True),
+    "a snapshot is made of an index that was begun anew": Where("r:lock", "file", 1020, soak=True),
+}
+"""The others were found once, as they stood in the code; they take thousands of trials."""
+
+
+@contextmanager
+def applied(name: str) -> Iterator[None]:
+    """While this lasts, the protocol is broken in one way; "" is not at all."""
+    with ExitStack() as stack:
+        for change in MUTANTS[name] if name else ():
+            stack.enter_context(_applied(change))
+        yield
+
+
+@contextmanager
+def _applied(change: Change) -> Iterator[None]:
+    module_name, _, path = change.where.partition(":")
+    module = importlib.import_module(module_name)
+    *above, name = path.split(".")
+    holder: Any = getattr(module, above[0]) if above else module
+    original = inspect.getattr_static(holder, name)
+    source = textwrap.dedent(inspect.getsource(original))
+    if above:
+        source = textwrap.indent(source, "    ")
+    for before, after in change.lines:
+        if source.count(before) != 1:
+            raise LookupError(f"{change.where} has not once the lines\n{before}")
+        source = source.replace(before, after)
+    body = source if not above else "class _:\n" + source
+    scope: dict[str, Any] = {}
+    exec(compile(body, change.where, "exec", dont_inherit=False), vars(module), scope)
+    broken = inspect.getattr_static(scope["_"], name) if above else scope[name]
+    users = [holder] if above else [one for one in _importers() if vars(one).get(name) is original]
+    for user in users:
+        setattr(user, name, broken)
+    try:
+        yield
+    finally:
+        for user in users:
+            setattr(user, name, original)
+
+
+def _importers() -> list[Any]:
+    import sys
+
+    return [module for name, module in list(sys.modules.items()) if name.startswith(("molexp.", "tests.model"))]

@@ -1,0 +1,35 @@
+"""The protocol under a hostile scheduler; see `tests.model.explore` for how to replay what is found here."""
+
+from __future__ import annotations
+
+import secrets
+
+import pytest
+
+from tests.model.exploring import explore
+
+TRIALS = 90  # of each variant, in every run of the tests
+MANY = 800  # of each, in a soak
+
+
+@pytest.mark.parametrize("variant", ["file", "local", "segment"])
+def test_nothing_is_lost_and_nothing_goes_backwards(variant):
+    done = explore("--variant", variant, "--count", str(TRIALS))
+    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("variant", ["file", "local", "segment"])
+def test_nothing_is_lost_in_schedules_that_nobody_has_seen(variant):
+    base = secrets.randbelow(1 << 40)
+    print(f"the first seed is {base}")
+    done = explore("--variant", variant, "--seed", str(base), "--count", str(MANY))
+    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr
+
+
+def test_a_seed_replays_exactly():
+    one, other = (
+        explore("--variant", "file", "--seed", "7", "--trace").stdout.rpartition("\n1 trials")[0] for _ in "ab"
+    )
+    assert one.count("\n") > 100
+    assert one == other

@@ -1,0 +1,31 @@
+"""The explorer has teeth: with one rule of the protocol taken out of the code, it finds out."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.model.exploring import explore
+from tests.model.mutants import FOUND
+
+BOUND = 700  # seeds within which a mutant is found; most take some dozen
+
+
+@pytest.mark.parametrize("mutant", [name for name, where in FOUND.items() if not where.soak])
+def test_the_explorer_finds_it_when(mutant):
+    find(mutant)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("mutant", [name for name, where in FOUND.items() if where.soak])
+def test_the_explorer_finds_it_in_the_end_when(mutant):
+    find(mutant, 10 * BOUND)
+
+
+def find(mutant: str, bound: int = BOUND) -> None:
+    where = FOUND[mutant]
+    variant = ["--variant", where.variant] if where.variant else []
+    seeds = ["--seed", str(where.seed), "--count", str(bound)]
+    done = explore("--mutant", mutant, "--aim", where.aim, *variant, *seeds)
+    assert done.returncode == 1, done.stdout[-2000:] + done.stderr
+    assert "LookupError" not in done.stdout, "the mutant has to follow the code that it breaks"
+    assert "To replay it: " in done.stdout

@@ -1,0 +1,149 @@
+"""What the code under test takes from the operating system, and gets from the simulation: clocks, randomness, deaths.
+
+The seams are module globals, which are put in place for one trial in a process of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+from molexp._record import attempt, journal, lifecycle, liveness, process
+from molexp._record.catalog import compacting, snapshots, walking
+from molexp._record.home import Home
+from molexp._record.identity import Owner
+from molexp._record.process import Living, Process
+from molexp._values import ids, times
+from molexp.plugins import default_manager
+from tests.model.scheduler import Simulation
+from tests.model.storage import HostileStore
+
+HOSTS = {"ant": 0.0, "bee": -7200.0, "cow": 86_400.0}
+"""Machines, and how wrong their clocks are."""
+
+
+class World:
+    """One workspace on one storage, and the processes that open it.
+
+    Args:
+        simulation: decides what happens.
+        variant: of the storage, see `HostileStore`.
+        name: of the storage, which nobody else uses.
+    """
+
+    def __init__(self, simulation: Simulation, variant: str, name: str) -> None:
+        self.simulation = simulation
+        self.variant = variant
+        self.store = HostileStore(name, variant, simulation)
+        self.plugins = default_manager()
+        self.small = simulation.random.random() < 0.7  # whether few rows, journals and snapshots are many
+
+    def home(self, host: str, pid: int) -> Home:
+        """The workspace as one process has opened it."""
+        home = Home(
+            HostileStore(self.store.url.removeprefix("memory://"), self.variant, self.simulation),
+            self.plugins,
+            None,
+            False,
+        )
+        home._process = _process_of(host, pid)
+        return home
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        """While this lasts, the code under test lives in this world."""
+        simulation = self.simulation
+        clock = SimpleNamespace(
+            time=self._time,
+            time_ns=lambda: int(self._time() * 1e9),
+            monotonic=self._time,
+            strftime=time.strftime,
+            gmtime=time.gmtime,
+        )
+        randomness = SimpleNamespace(urandom=simulation.tokens.randbytes, getpid=os.getpid)
+        never = SimpleNamespace(register=lambda *_args: None)
+        changes: list[tuple[Any, str, Any]] = [
+            (ids, "os", randomness),
+            (ids, "time", clock),
+            (ids, "_clock", ids._Clock()),
+            (times, "time", clock),
+            (lifecycle, "time", clock),
+            (attempt, "time", clock),
+            (walking, "time", clock),
+            (journal, "atexit", never),
+            (process, "this_owner", lambda: _OWNER),
+            (process, "describe_invocation", dict),
+            (liveness, "boot_clock", self._time),
+            (compacting, "boot_clock", self._time),
+            (liveness, "known_dead", self._known_dead),
+        ]
+        if self.small:
+            changes += [
+                (compacting, "_ROWS", 3),
+                (compacting, "_PARTS", 2),
+                (snapshots, "KEPT", 1),
+                (snapshots, "_REMEMBERED", 3),
+            ]
+        before = [(module, name, getattr(module, name)) for module, name, _ in changes]
+        try:
+            for module, name, value in changes:
+                setattr(module, name, value)
+            yield
+        finally:
+            for module, name, value in before:
+                setattr(module, name, value)
+
+    def _time(self) -> float:
+        running = self.simulation.running
+        return self.simulation.now + (HOSTS[running.host] if running is not None else 0.0)
+
+    def _known_dead(self, owner: Owner, me: Owner) -> str:
+        same = (owner.host, owner.boot) == (me.host, me.boot)
+        dead = same and self.simulation.is_dead(owner.host, owner.pid)
+        return f"process {owner.pid} on {owner.host} is gone" if dead else ""
+
+
+class _Heart:
+    """Keeps the attempts of a process, which gives signs of life when it is told to."""
+
+    def __init__(self) -> None:
+        self._alive: list[Living] = []
+
+    def add(self, attempt: Living) -> None:
+        if attempt not in self._alive:
+            self._alive.append(attempt)
+
+    def remove(self, attempt: Living) -> None:
+        if attempt in self._alive:
+            self._alive.remove(attempt)
+
+    def attempts(self) -> list[Living]:
+        return list(self._alive)
+
+
+_OWNER = Owner(host="", pid=0)
+
+
+class _Process(Process):
+    """A process that has no threads, handles no signals and comes from nowhere."""
+
+    def __init__(self, owner: Owner) -> None:
+        super().__init__()
+        self.owner = owner
+        self.owner_document = owner.to_dict()
+        self.heart = _Heart()  # type: ignore[assignment] # it beats when it is told to
+        self.stand_alone()
+
+    def prepare(self) -> None:
+        """Nothing to prepare."""
+
+
+def _process_of(host: str, pid: int) -> Process:
+    return _Process(Owner(host=host, pid=pid, boot=f"boot of {host}", namespace="pid:[1]", birth="1", user="me"))
+
+
+Work = Callable[[], None]
