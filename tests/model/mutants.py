@@ -199,25 +199,23 @@ class Where:
 
 
 FOUND: dict[str, Where] = {
-    "an edit is announced after it was made": Where(seed=1025, soak=True),
-    "a version of data is announced after it was made": Where(seed=1050),
-    "a journal is deleted that was not sealed": Where("w:append: write", "file"),
+    "an edit is announced after it was made": Where(),
+    "a version of data is announced after it was made": Where(seed=1020),
+    "a journal is deleted that was not sealed": Where("w:append: write", "file", 1005),
     "hints are dropped, and not fenced": Where("w:create", "file"),
-    "snapshots are listed before the journals": Where("r:list", "file", 1040, soak=True),
-    "keys are looked for after the runs were read": Where("r:list", "file"),
+    "snapshots are listed before the journals": Where("r:list", "file", 1545),
+    "keys are looked for after the runs were read": Where("r:list", "file", 1128),
     "a writer does not look whether his journal was sealed": Where("w:append: write", "file"),
     "journals with hints that are not settled are folded": Where("w:create", "file"),
     "a row is replaced by one that knows less": Where("r:list", "file"),
-    "a row without files replaces one with files": Where(seed=1008),
-    "a first snapshot has only what is new": Where(seed=1130, soak=True),
-    "half a renaming is taken for a whole one": Where(),
+    "a row without files replaces one with files": Where(seed=1018),
+    "a first snapshot has only what is new": Where(seed=1008),
+    "half a renaming is taken for a whole one": Where(seed=1024),
     "what was created at a key that was not announced is not announced": Where("w:create", seed=1048),
-    "hints that were retired come back": Where("r:list", "file", 1040),
-    "findings are taken into another generation": Where(seed=190, soak=True),
-    "sealed journals are listed before the others": Where(seed=165, soak=True),
-    "a snapshot is made of an index that was begun anew": Where("r:lock", "file", 1020, soak=True),
+    "hints that were retired come back": Where("r:list", "file"),
+    "a snapshot is made of an index that was begun anew": Where("r:lock", "file", 1280, soak=True),
 }
-"""The others were found once, as they stood in the code; they take thousands of trials."""
+"""The others were found as they once stood in the code, or by chance; they take thousands of trials."""
 
 
 @contextmanager
