@@ -72,8 +72,10 @@ class Refresher:
         findings = Findings(journals=news.journals, withdrawn=news.withdrawn, read_from=known, generation=generation)
         newest = snapshots.newest_of(snapshots.listed(self._store))
         seen = self._index.snapshot
-        if news.shrunk or newest[0] < seen[0] or (newest[0] == seen[0] and newest[1] != seen[1]):
-            self.scan()  # somebody restored what had been
+        first = not known and not seen[0] and bool(news.journals or newest[0])
+        if first or news.shrunk or newest[0] < seen[0] or (newest[0] == seen[0] and newest[1] != seen[1]):
+            # Somebody restored what had been; or before the first that is heard of there were others, which are deleted.
+            self.scan()
             return True
         if newest != seen or news.vanished:
             try:
