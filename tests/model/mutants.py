@@ -189,17 +189,14 @@ class Where:
         aim: who is stalled, and before what; "" for all kinds of trials.
         variant: the storage; "" for all.
         seed: the first seed, which is near one that found it when this was written.
-        soak: whether it takes too long for every run of the tests, once that seed finds it no longer.
     """
 
     aim: str = ""
     variant: str = ""
     seed: int = 1000
-    soak: bool = False
 
 
 FOUND: dict[str, Where] = {
-    "an edit is announced after it was made": Where(),
     "a version of data is announced after it was made": Where(seed=1020),
     "a journal is deleted that was not sealed": Where("w:append: write", "file", 1005),
     "hints are dropped, and not fenced": Where("w:create", "file"),
@@ -213,7 +210,6 @@ FOUND: dict[str, Where] = {
     "half a renaming is taken for a whole one": Where(seed=1024),
     "what was created at a key that was not announced is not announced": Where("w:create", seed=1048),
     "hints that were retired come back": Where("r:list", "file"),
-    "a snapshot is made of an index that was begun anew": Where("r:lock", "file", 1280, soak=True),
 }
 """The others were found as they once stood in the code, or by chance; they take thousands of trials."""
 

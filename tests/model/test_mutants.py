@@ -10,15 +10,9 @@ from tests.model.mutants import FOUND
 BOUND = 700  # seeds within which a mutant is found; most take some dozen
 
 
-@pytest.mark.parametrize("mutant", [name for name, where in FOUND.items() if not where.soak])
+@pytest.mark.parametrize("mutant", FOUND)
 def test_the_explorer_finds_it_when(mutant):
     find(mutant)
-
-
-@pytest.mark.soak
-@pytest.mark.parametrize("mutant", [name for name, where in FOUND.items() if where.soak])
-def test_the_explorer_finds_it_in_the_end_when(mutant):
-    find(mutant, 10 * BOUND)
 
 
 def find(mutant: str, bound: int = BOUND) -> None:
