@@ -53,7 +53,6 @@ class Cut:
         news: the number of the newest change.
         journals: how far each journal was read.
         pending: announced keys that are not there.
-        total: all rows of the index.
     """
 
     data: bytes
@@ -61,7 +60,6 @@ class Cut:
     news: int
     journals: Mapping[str, Mark]
     pending: set[Hint]
-    total: int
 
 
 class Compactor:
@@ -301,8 +299,7 @@ class Compactor:
                 )
             gone = [path for (path,) in connection.execute("SELECT path FROM removed").fetchall()]
             journals, pending, news = self._marks(connection)
-            (total,) = connection.execute("SELECT count(*) FROM entities").fetchone()
-        return Cut(snapshots.encode_rows(entries, gone), len(entries) + len(gone), news, journals, pending, total)
+        return Cut(snapshots.encode_rows(entries, gone), len(entries) + len(gone), news, journals, pending)
 
     def _write_full(self, number: int) -> tuple[Segment, Cut]:
         """Write the whole index as a segment; returns it with what it knows, which may be more by now."""
@@ -330,7 +327,7 @@ class Compactor:
             self._store.put_file(Path(path), key, exclusive=True)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-        return segment, Cut(b"", total, news, journals, pending, total)
+        return segment, Cut(b"", total, news, journals, pending)
 
     def _marks(self, connection: sqlite3.Connection) -> tuple[dict[str, Mark], set[Hint], int]:
         """How far journals were read, what is waited for, the number of the newest change.

@@ -239,31 +239,17 @@ class Index(Database):
 
     def _unchanged_for(self, attempt: str, version: str, now: float, boot: str) -> float:
         with self.transaction() as connection:
-            row = connection.execute(
-                "SELECT first FROM sightings WHERE attempt = ? AND version = ? AND boot = ? AND first <= ?",
-                (attempt, version, boot, now),
-            ).fetchone()
-            if row is not None:
-                return now - float(row[0])
-            connection.execute("INSERT OR REPLACE INTO sightings VALUES (?, ?, ?, ?)", (attempt, version, boot, now))
-            return 0.0
+            return _seconds_since(connection, attempt, version, now, boot)
 
     def all_unchanged_for(self, versions: Mapping[str, str], now: float, boot: str) -> dict[str, float]:
         """As `unchanged_for`, of several journals at once, by their writers."""
         if not versions:
             return {}
-        found = {}
         with self.transaction() as connection:
-            for writer, version in versions.items():
-                row = connection.execute(
-                    "SELECT first FROM sightings WHERE attempt = ? AND version = ? AND boot = ? AND first <= ?",
-                    (f"journal {writer}", version, boot, now),
-                ).fetchone()
-                found[writer] = now - float(row[0]) if row is not None else 0.0
-                if row is None:
-                    row = (f"journal {writer}", version, boot, now)
-                    connection.execute("INSERT OR REPLACE INTO sightings VALUES (?, ?, ?, ?)", row)
-        return found
+            return {
+                writer: _seconds_since(connection, f"journal {writer}", version, now, boot)
+                for writer, version in versions.items()
+            }
 
     # ------------------------------------------------------------------------------------------------------------- change
 
@@ -334,6 +320,18 @@ class Index(Database):
             writer = writer_of_journal(name)
             connection.execute("DELETE FROM pending WHERE journal = ?", (writer,))
             connection.execute("DELETE FROM sightings WHERE attempt = ?", (f"journal {writer}",))
+
+
+def _seconds_since(connection: sqlite3.Connection, what: str, version: str, now: float, boot: str) -> float:
+    """Seconds since something was first seen at this version, which is noted if that is now."""
+    row = connection.execute(
+        "SELECT first FROM sightings WHERE attempt = ? AND version = ? AND boot = ? AND first <= ?",
+        (what, version, boot, now),
+    ).fetchone()
+    if row is not None:
+        return now - float(row[0])
+    connection.execute("INSERT OR REPLACE INTO sightings VALUES (?, ?, ?, ?)", (what, version, boot, now))
+    return 0.0
 
 
 def _of_writer(marks: Mapping[str, str], writer: str) -> dict[str, str]:
