@@ -23,6 +23,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent.parent.parent))  # this is a script
 
 from tests.crash.compaction_cases import Onlookers, chosen_instant, compact_for_ever, compaction_case
+from tests.crash.sync_cases import sync_case
 
 DEADLINE = 100  # seconds after which a case that hangs is killed
 
@@ -229,6 +230,7 @@ CASES = {
     "scenario": scenario_case,
     "random": random_case,
     "compaction": lambda request: compaction_case(request, fork),
+    "sync": lambda request: sync_case(request, fork),
 }
 
 

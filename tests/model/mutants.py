@@ -89,7 +89,7 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
         Change(
             f"{_CATALOG}.refresh:Refresher._take_in",
             (
-                ("        findings.settled = self._settled(waiting)", "        pass"),
+                ("        findings.settled = self._settled(waiting, there)", "        pass"),
                 (
                     "        findings.pending = news.announced - findings.settled",
                     "        pass",
@@ -97,7 +97,7 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
                 (
                     "        found = self._compare(",
                     (
-                        "        findings.settled = self._settled(waiting)\n"
+                        "        findings.settled = self._settled(waiting, self._store)\n"
                         "        findings.pending = news.announced - findings.settled\n"
                         "        found = self._compare("
                     ),

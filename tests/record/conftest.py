@@ -9,8 +9,34 @@ import pytest
 
 import molexp as me
 from tests.record.helpers import Child, Place, run_script
+from tests.servers.fixtures import ceph, moto
 
-PLACES = ("files", "memory", "memory without append")
+__all__ = [
+    "ceph",
+    "copy",
+    "exp",
+    "here",
+    "lab",
+    "lab_exp",
+    "lab_run",
+    "moto",
+    "pair",
+    "place",
+    "run",
+    "script",
+    "silent",
+    "source",
+    "target",
+    "ws",
+]
+
+SERVERS = ("moto", "ceph")
+PLACES = (
+    "files",
+    "memory",
+    "memory without append",
+    *(pytest.param(server, marks=pytest.mark.s3) for server in SERVERS),
+)
 
 
 def place_of(word: str, folder: Path) -> Place:
@@ -21,8 +47,43 @@ def place_of(word: str, folder: Path) -> Place:
 
 @pytest.fixture(params=PLACES)
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    """A place for a workspace: on every storage that core and molexp-fs bring."""
-    return place_of(request.param, tmp_path)
+    """A place for a workspace: on every storage that we bring."""
+    if request.param not in SERVERS:
+        return place_of(request.param, tmp_path)
+    bucket = request.getfixturevalue(request.param).fresh()
+    return Place(bucket.url, bucket.storage_options)
+
+
+@pytest.fixture(
+    params=[("files", "memory without append"), ("memory without append", "memory"), ("memory", "files")],
+    ids=" to ".join,
+)
+def pair(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """What two workspaces lie on, of which one is copied to the other."""
+    found: tuple[str, str] = request.param
+    return found
+
+
+@pytest.fixture
+def source(pair: tuple[str, str], tmp_path: Path) -> Place:
+    """A place from which a workspace is copied."""
+    return place_of(pair[0], tmp_path)
+
+
+@pytest.fixture
+def target(pair: tuple[str, str], tmp_path: Path) -> Place:
+    """Where it is copied to."""
+    folder = tmp_path / f"{tmp_path.name}-target"
+    folder.mkdir()
+    return place_of(pair[1], folder)
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Place:
+    """The same, on files."""
+    folder = tmp_path / "copy"
+    folder.mkdir()
+    return place_of("files", folder)
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ class Place:
         self.store: Store = self._backend().open(url, self.options)
 
     def _backend(self) -> type[Store]:
-        return default_manager().storage_backend("memory" if self.url.startswith("memory:") else "file")
+        return default_manager().storage_backend(self.url.partition("://")[0] if "://" in self.url else "file")
 
     def workspace(self, **options: Any) -> me.Workspace:
         return me.Workspace(self.url, storage_options=self.options, **options)

@@ -106,7 +106,9 @@ def test_a_time_to_live_brings_a_beat_that_fits_it(monkeypatch, exp):
     monkeypatch.setenv("MOLEXP_LEASE_TTL", "3")
     with exp.Run(id="one").start():
         pass
-    assert exp.project.workspace.home.lease == {"beat": 0.5, "ttl": 3.0}
+    home = exp.project.workspace.home
+    usual = home.store.lease_ttl / home.store.lease_beat  # six beats, on files
+    assert home.lease == {"beat": 3 / usual, "ttl": 3.0}
 
 
 def test_a_table_of_nothing_has_its_columns(exp):

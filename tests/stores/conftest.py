@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 from molexp_fs import LocalStore
+from tests.servers.fixtures import bucket, ceph, moto, proxied, s3_server, s3rver
+
+__all__ = ["bucket", "ceph", "lab", "moto", "proxied", "s3_server", "s3rver"]
 
 
 @pytest.fixture

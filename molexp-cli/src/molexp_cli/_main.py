@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from molexp_cli import __version__, _assets, _catalog, _compare, _exec, _lineage, _logs, _plugins, _run, _runs, _show
+from molexp_cli import __version__, _assets, _catalog, _compare, _exec, _lineage, _logs, _plugins, _run, _runs, _show, _sync
 from molexp_cli._failing import INTERRUPTED, answer
 from molexp_cli._options import WorkspaceOption
 from molexp_cli._output import flush, make_safe, tell_warnings, write
@@ -30,6 +30,7 @@ Examples:
   molexp compare water-1 water-2
   molexp lineage @latest
   molexp -w /scratch/lab runs list --json
+  molexp sync ./lab /archive/lab
   molexp plugins check
 
 The workspace is the one that -w names, else the one that MOLEXP_WORKSPACE names, else the nearest folder with a
@@ -65,7 +66,7 @@ def _assemble() -> typer.Typer:
         epilog=EPILOG,
     )
     app.callback()(_program)
-    for module in (_run, _exec, _show, _logs, _compare, _lineage):
+    for module in (_run, _exec, _show, _logs, _compare, _lineage, _sync):
         module.add_to(app)
     for name, group in (("runs", _runs), ("assets", _assets), ("catalog", _catalog), ("plugins", _plugins)):
         app.add_typer(group.group(), name=name)

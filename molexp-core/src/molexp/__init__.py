@@ -53,6 +53,8 @@ if TYPE_CHECKING:
     from molexp._record.reports import Finding, Report
     from molexp._record.run_context import RunContext
     from molexp._record.streams import LogHandle, LogReader, Logs, Metrics
+    from molexp._record.syncing.reports import SyncProgress, SyncReport
+    from molexp._record.syncing.sync import sync_workspace
     from molexp._record.words import parse_parameters
     from molexp._values.sweeps import grid
     from molexp.hookspecs import hookimpl
@@ -96,6 +98,8 @@ __all__ = [
     "RunStatus",
     "RunT",
     "Runs",
+    "SyncProgress",
+    "SyncReport",
     "TrackedCommand",
     "UnknownAsset",
     "Workspace",
@@ -107,6 +111,7 @@ __all__ = [
     "locate_workspace",
     "parse_parameters",
     "read_logs",
+    "sync_workspace",
     "to_json",
     "track_command",
 ]
@@ -149,6 +154,8 @@ _LATE = {  # what costs time to import, by where it is
     "molexp._record.reports": ("Finding", "Report"),
     "molexp._record.run_context": ("RunContext",),
     "molexp._record.streams": ("LogHandle", "LogReader", "Logs", "Metrics"),
+    "molexp._record.syncing.reports": ("SyncProgress", "SyncReport"),
+    "molexp._record.syncing.sync": ("sync_workspace",),
     "molexp._record.words": ("parse_parameters",),
     "molexp._record.entry": ("entry",),
     "molexp._values.sweeps": ("grid",),

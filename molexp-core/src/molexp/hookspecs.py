@@ -36,7 +36,8 @@ hookimpl: pluggy.HookimplMarker = pluggy.HookimplMarker("molexp")
 def molexp_register_storage_backends() -> Iterable[type[Store]]:
     """Return store classes; called when a workspace is opened.
 
-    Their `schemes` say which URLs are theirs; a scheme that two plugins claim belongs to neither.
+    Their `schemes` say which URLs are theirs; a scheme that two plugins claim belongs to neither. A store with ``"*"``
+    among its schemes is asked, by `Store.takes`, for those that nobody claims.
     """
     raise NotImplementedError
 

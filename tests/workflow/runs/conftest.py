@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.record.conftest import exp, lab, lab_exp, lab_run, place, run, ws
+from tests.record.conftest import ceph, exp, lab, lab_exp, lab_run, moto, place, run, ws
 
-__all__ = ["exp", "lab", "lab_exp", "lab_run", "place", "run", "ws"]
+__all__ = ["ceph", "exp", "lab", "lab_exp", "lab_run", "moto", "place", "run", "ws"]
 
 
 @pytest.fixture(autouse=True, scope="package")

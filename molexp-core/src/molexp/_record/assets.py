@@ -77,12 +77,17 @@ class Asset:
 
     @property
     def path(self) -> Path:
-        """The file (or folder) behind it.
+        """The file or folder behind it: a `pathlib` path on files, elsewhere a ``UPath``, which is used like one.
+
+        A ``UPath`` (of universal_pathlib) opens, lists and joins as a path does, and reaches the storage with the
+        options that the workspace was opened with; pandas, xarray, zarr and pyarrow take ``str(path)`` with
+        ``path.storage_options``, or ``path.fs``. What must have a file of this machine asks for `local`.
 
         Raises:
-            UnsupportedOperationError: the storage has no local paths; see `local`.
+            UnsupportedOperationError: the storage has nothing of the kind, such as one in memory; see `local`.
         """
-        return self._used().store.local_path(self.key)
+        found: Path = self._used().store.path(self.key)
+        return found
 
     def open(self, mode: Literal["r", "rb"] = "rb") -> IO[Any]:
         """Open the bytes, or with ``"r"`` the text in UTF-8.

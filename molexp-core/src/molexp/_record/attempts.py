@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from molexp._values.documents import check_schema, decode_lines, decode_object, 
 from molexp._values.ids import new_token
 from molexp._values.status import RunStatus
 from molexp._values.times import utc_now
-from molexp.contracts import Listing, Store
+from molexp.contracts import Listing, Stat, Store
 from molexp.errors import CorruptRecordError, KeyExistsError, KeyNotFoundError, RunSupersededError
 
 if TYPE_CHECKING:
@@ -40,6 +40,24 @@ def attempt_numbers(listing: Listing) -> list[int]:
     """The attempts that an ``executions`` folder shows, oldest first."""
     names = (entry.key.rpartition("/")[2] for entry in listing.entries)
     return sorted({int(match[1]) for name in names if (match := _ATTEMPT.fullmatch(name))})
+
+
+def attempts_to_read(executions: str, stats: Iterable[Stat]) -> list[str]:
+    """What `read_attempts` reads, for a listing of all keys below an ``executions`` folder: ends, else claims and events."""
+    names = [stat.key.removeprefix(f"{executions}/") for stat in stats]
+    ended = {match[1] for name in names if name.endswith(".end.json") and (match := _ATTEMPT.fullmatch(name))}
+    wanted = []
+    for name in names:
+        top, _, rest = name.partition("/")
+        if rest:
+            written = (_SEGMENT if top.endswith(".s") else _WRITER).fullmatch(rest)
+            is_read = written is not None and top.removesuffix(".s") not in ended
+        else:
+            match = _ATTEMPT.fullmatch(name)
+            is_read = match is not None and (name.endswith(".end.json") or match[1] not in ended)
+        if is_read:
+            wanted.append(f"{executions}/{name}")
+    return wanted
 
 
 def read_attempts(store: Store, run_folder: str, cover: dict[str, int] | None = None) -> list[AttemptFacts]:
@@ -100,6 +118,20 @@ def _anchored(facts: AttemptFacts, run_folder: str) -> AttemptFacts:
         )
     }
     return facts
+
+
+def named_in_end(end: Mapping[str, Any], run_folder: str) -> dict[str, str]:
+    """The files that an end names, where they lie now, with what it says of their bytes; "" where it says nothing."""
+    facts = AttemptFacts(0, dict(end), Contents.of_end(end), RunStatus.SUCCEEDED, ended=True)
+    assets = _anchored(facts, run_folder).contents.assets.values()
+    named = {str(record.get("key")): str(record.get("content_hash") or "") for record in assets}
+    folded = end.get("folded")
+    for name, count in folded.items() if isinstance(folded, dict) else ():
+        if ".s/" in name and isinstance(count, int) and count > 0:
+            named[f"{run_folder}/executions/{name}-{count - 1:06d}.jsonl"] = ""
+        elif "/" in name:
+            named[f"{run_folder}/executions/{name}"] = ""
+    return named
 
 
 def _of_end(end: dict[str, Any], number: int, late: dict[str, int]) -> AttemptFacts:

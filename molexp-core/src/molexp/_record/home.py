@@ -41,6 +41,8 @@ class Home:
         self.read_only = read_only
         self._library: Library | None = None
         self.given_name = name
+        self.origin: Mapping[str, Any] | None = None
+        """The ``workspace.json`` of the workspace that this one is to be a copy of, if it does not exist yet."""
         self._document: dict[str, Any] | None = None
         self._writable = False  # known to exist, and not made by a newer MolExp
         self._process: Process | None = None
@@ -105,13 +107,17 @@ class Home:
     def _make_writable(self) -> None:
         if not self.exists():
             self._probe()
-            document = {
-                "schema": SCHEMA,
-                "type": "workspace",
-                "id": new_token(),
-                "name": self.given_name,
-                "created_at": utc_now(),
-            }
+            document = (
+                dict(self.origin)
+                if self.origin is not None
+                else {
+                    "schema": SCHEMA,
+                    "type": "workspace",
+                    "id": new_token(),
+                    "name": self.given_name,
+                    "created_at": utc_now(),
+                }
+            )
             try:
                 self.store.create(keys.WORKSPACE, encode_pretty(document))
                 self._document = document

@@ -225,13 +225,9 @@ def seal(store: Store, key: str, *, last: int = 0) -> bool:
     return True
 
 
-def hints_of(store: Store, journal: str, start: int) -> Hints:
-    """What `journal` says from byte `start` on.
-
-    Raises:
-        KeyNotFoundError: it is gone.
-    """
-    lines, length, _ = decode_lines(store.read(journal, start), journal)
+def hints_of(data: bytes, journal: str, start: int) -> Hints:
+    """What `journal` says from byte `start` on, where `data` lies."""
+    lines, length, _ = decode_lines(data, journal)
     announced: set[str] = set()
     withdrawn: set[str] = set()
     owner: Mapping[str, Any] | None = None

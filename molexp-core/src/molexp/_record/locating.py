@@ -8,7 +8,7 @@ from pathlib import Path
 
 from molexp._record import keys
 from molexp._record.workspace import Workspace
-from molexp.errors import NotFoundError
+from molexp.errors import NotFoundError, ReadOnlyError
 
 VARIABLE = "MOLEXP_WORKSPACE"
 
@@ -27,7 +27,7 @@ def locate_workspace(
             folder with a ``workspace.json``, from `start` upwards.
         start: where to look; by default the current directory.
         create: one that `url` or the environment names need not exist yet.
-        read_only: refuse every write.
+        read_only: refuse every write; storage that can only be read is opened so anyway, unless with `create`.
 
     Raises:
         NotFoundError: there is none; says what can be done about it.
@@ -40,11 +40,18 @@ def locate_workspace(
     if create:
         return Workspace(named, read_only=read_only)
     try:
-        return Workspace.load(named, read_only=read_only)
+        return _load(named, read_only)
     except NotFoundError as error:
         if url is None:
             error.args = (f"{error} ({VARIABLE} says {named!r}.)",)
         raise
+
+
+def _load(url: str, read_only: bool) -> Workspace:
+    try:
+        return Workspace.load(url, read_only=read_only)
+    except ReadOnlyError:  # this storage can only be read, which most commands do
+        return Workspace.load(url, read_only=True)
 
 
 def _nearest(start: Path) -> Path:

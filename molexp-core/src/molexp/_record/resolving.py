@@ -53,9 +53,9 @@ def reference_resolver(home: Home) -> Callable[[str, Any], Any]:
                 return resolve_asset(home, payload)
             except (NotFoundError, StoreError, ValueError):
                 return None  # kept as it is: it may have been deleted since
-        if tag == "$key" and "local_path" in home.store.capabilities:
-            with suppress(StoreError):  # no key of ours: it is kept as it is
-                return home.store.local_path(payload)
+        if tag == "$key":
+            with suppress(StoreError):  # no key of ours, or a storage without paths: it is kept as it is
+                return home.store.path(payload)
         return None
 
     return resolve

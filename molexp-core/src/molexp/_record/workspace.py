@@ -14,8 +14,8 @@ from molexp._record.run import Run
 from molexp._record.voids import is_defined
 from molexp._values.ids import check_id, is_id, nearest, new_token
 from molexp._values.times import utc_now
-from molexp.contracts import Durability
-from molexp.errors import NotFoundError
+from molexp.contracts import Durability, complete_options, storage_settings_files
+from molexp.errors import NotFoundError, ReadOnlyError, StorageSettingsError
 
 if TYPE_CHECKING:
     from molexp._record.assets import Asset
@@ -39,6 +39,19 @@ def _reopen(cls: type[Workspace], store: Store, name: str | None, durability_giv
     workspace.home = Home(store, default_manager(), name, type(store).__name__ == "ReadOnlyStore")
     workspace.home.durability_given = durability_given
     return workspace
+
+
+def _open(backend: type[Store], url: str, given: Mapping[str, Any]) -> tuple[Store, dict[str, Any]]:
+    """Open a store, and tell with which options; if a settings file is to blame that it cannot be, say so."""
+    try:
+        options = complete_options(backend, url, given)
+        return backend.open(url, options), options
+    except (TypeError, ValueError) as error:
+        files = storage_settings_files()
+        if not files or isinstance(error, StorageSettingsError):
+            raise
+        backend.open(url, given)  # raises by itself, where it is not the file's fault
+        raise StorageSettingsError(" and ".join(files), str(error).rstrip(".")) from error
 
 
 def check_durability(value: Any, what: str) -> Durability:
@@ -70,13 +83,16 @@ class Workspace:
         url: a path (``~`` is expanded; a relative one is relative to the current directory, at once) or a URL whose
             scheme an installed plugin provides.
         name: what people call it; recorded when it is created.
-        storage_options: options for the storage backend.
+        storage_options: options for the storage backend; what is not given is taken from ``storage.toml``, if there is
+            one that says something about this URL.
         read_only: refuse every write.
         plugins: the plugin manager; by default one for the whole process.
 
     Raises:
         PluginMissingError: nothing that is installed provides the scheme; names the package to install.
         PluginLoadError: the plugin that provides it is broken.
+        ReadOnlyError: this storage can only be read, and `read_only` is not set.
+        StorageSettingsError: ``storage.toml`` says something that makes no sense.
     """
 
     def __init__(
@@ -97,14 +113,17 @@ class Workspace:
             raise ValueError("A workspace needs a path or a URL; what was given is empty or no text.")
         match = _SCHEME.match(text)
         backend = plugins.storage_backend(match[1].lower() if match else "file")
-        store: Store = backend.open(text, dict(storage_options or {}))
+        given = dict(storage_options or {})
+        store, options = _open(backend, text, given)
         if read_only:
             from molexp._record.readonly import ReadOnlyStore
 
             store = ReadOnlyStore(store)
+        elif store.read_only_because:
+            raise ReadOnlyError(url=store.url, detail=f"{store.read_only_because}. Pass read_only=True to read there")
         self.home: Home = Home(store, plugins, name, read_only)
-        self.home.durability_given = "durability" in (storage_options or {})
-        if not self.home.durability_given and (wanted := os.environ.get("MOLEXP_DURABILITY")):
+        self.home.durability_given = "durability" in options
+        if "durability" not in given and (wanted := os.environ.get("MOLEXP_DURABILITY")):
             store.durability = check_durability(wanted, "MOLEXP_DURABILITY")
             self.home.durability_given = True
 

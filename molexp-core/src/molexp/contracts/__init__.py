@@ -16,6 +16,7 @@ from molexp.contracts._kinds import (
     Validates,
 )
 from molexp.contracts._schemes import RunIdentity, RunIdScheme
+from molexp.contracts._settings import complete_options, storage_settings_files
 from molexp.contracts._store import Appender, Capability, Durability, Listing, Stat, Store, StreamWriter, check_key
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ __all__ = [
     "Upgrades",
     "Validates",
     "check_key",
+    "complete_options",
+    "storage_settings_files",
 ]
 
 

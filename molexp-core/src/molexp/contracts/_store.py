@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, ClassVar, Literal, Protocol, Self
+from typing import IO, Any, ClassVar, Literal, Protocol, Self, TypeVar
 
 import attrs
 
 from molexp.errors import InvalidKeyError, KeyNotFoundError, StoreError, UnsupportedOperationError
+
+_T = TypeVar("_T")
+_Item = TypeVar("_Item")
 
 Capability = Literal["append", "link", "symlink", "local_path"]
 """An ability that not every storage has: ``append``, ``link``, ``symlink`` or ``local_path``.
@@ -77,7 +80,7 @@ class Stat:
     Attributes:
         key: the key.
         size: bytes.
-        version: an opaque text that differs whenever the bytes were replaced or appended to.
+        version: an opaque text that differs whenever other bytes took the place of these, or were appended.
         modified: seconds since 1970 on the *store's* clock; 0.0 if it keeps none.
     """
 
@@ -150,13 +153,22 @@ class Store(ABC):
     """
 
     schemes: ClassVar[tuple[str, ...]] = ()
-    """URL schemes that `open` understands, in lower case, as in ``("file",)``."""
+    """URL schemes that `open` understands, in lower case, as in ``("file",)``.
+
+    With ``"*"`` it also gets what no other plugin claims, if `takes` says that it understands that.
+    """
 
     capabilities: frozenset[Capability] = frozenset()
     """What this store can do beyond the basic operations. May differ from instance to instance."""
 
     url: str = ""
     """The canonical URL: absolute, without credentials, equal for all ways to spell one place."""
+
+    read_only_because: str = ""
+    """Why nothing can be written, as the end of a sentence; "" where writing works.
+
+    A workspace on such a store must be opened with ``read_only=True``, or is refused with this reason.
+    """
 
     durability: Durability = "end"
     """When writes survive a power loss: ``never`` of themselves, at the ``end`` of an attempt (`sync`), or ``always``.
@@ -186,10 +198,33 @@ class Store(ABC):
             ValueError: a URL or value that makes no sense.
         """
 
+    @classmethod
+    def takes(cls, scheme: str) -> bool:
+        """Whether `open` understands a scheme that no plugin claims; asked of a store that has ``"*"`` in `schemes`."""
+        return False
+
+    @classmethod
+    def combine(cls, below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+        """One set of options of two, as of a settings file and of a caller; what is in `above` counts more.
+
+        A backend overrides it where options have several names, or exclude each other.
+        """
+        return {**below, **above}
+
     def close(self) -> None:
         """Release connections and files. The store may be used again afterwards."""
 
     # ----------------------------------------------------------------------------------------------------- documents
+
+    def each(self, operation: Callable[[_Item], _T], items: Iterable[_Item]) -> list[_T]:
+        """Apply `operation` to each of `items`, which do not wait for each other; answers come in their order.
+
+        Backends with slow requests override this to have several on their way at a time, in threads.
+
+        Raises:
+            Exception: whatever the first of them raised that failed.
+        """
+        return [operation(item) for item in items]
 
     @abstractmethod
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
@@ -200,17 +235,14 @@ class Store(ABC):
         """
 
     def read_many(self, keys: Sequence[str]) -> list[bytes | StoreError]:
-        """Read several small documents; what failed stands in the answer as its error.
+        """Read several small documents; what failed stands in the answer as its error."""
+        return self.each(self._read_or_error, keys)
 
-        Backends with slow requests override this to make them in parallel.
-        """
-        found: list[bytes | StoreError] = []
-        for key in keys:
-            try:
-                found.append(self.read(key))
-            except StoreError as error:
-                found.append(error)
-        return found
+    def _read_or_error(self, key: str) -> bytes | StoreError:
+        try:
+            return self.read(key)
+        except StoreError as error:
+            return error
 
     @abstractmethod
     def write(self, key: str, data: bytes) -> None:
@@ -370,6 +402,17 @@ class Store(ABC):
     def local_path(self, key: str) -> Path:
         """The file behind `key`, for programs that want a path. It need not exist; its folder is not created."""
         raise self._unsupported("name local paths", "local_path")
+
+    def path(self, key: str) -> Any:
+        """What other libraries open `key` by: `local_path`, or where there is none, an object that is used like one.
+
+        Such an object is a ``UPath`` of universal_pathlib, with the access that this store has. It need not exist, and
+        may be a folder.
+
+        Raises:
+            UnsupportedOperationError: there is neither.
+        """
+        return self.local_path(key)
 
     def _unsupported(self, operation: str, capability: Capability) -> UnsupportedOperationError:
         return UnsupportedOperationError(operation, capability=capability, url=self.url)

@@ -19,6 +19,7 @@
     ├── InvalidNameError                  (also ValueError) an id or name that cannot be used
     ├── SerializationError                (also ValueError) a value JSON cannot carry; names its path and type
     ├── ProfileError                      (also ValueError) a profile file, a profile or an override that is wrong
+    ├── StorageSettingsError              (also ValueError) a ``storage.toml`` that is wrong
     ├── QueryError                        (also ValueError) a query that cannot be understood; says where, and why
     ├── RecordError
     │   ├── CorruptRecordError            a document that cannot be read
@@ -72,6 +73,7 @@ from molexp.errors._record import (
     RecordError,
     SchemaError,
     SerializationError,
+    StorageSettingsError,
 )
 from molexp.errors._runs import (
     AmbiguousAssetError,
@@ -152,6 +154,7 @@ __all__ = [
     "ScriptError",
     "SerializationError",
     "StorageFullError",
+    "StorageSettingsError",
     "StoreError",
     "StorePermissionError",
     "TaskEndedError",

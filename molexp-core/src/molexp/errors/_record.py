@@ -84,6 +84,20 @@ class ProfileError(MolexpError, ValueError):
         super().__init__(f"{place}{what}.{nearest_names(self.nearest)}{' ' + hint if hint else ''}")
 
 
+class StorageSettingsError(MolexpError, ValueError):
+    """A ``storage.toml`` that cannot be read, or says something that makes no sense.
+
+    Attributes:
+        file: the file.
+        reason: what is wrong; never the value of an option.
+    """
+
+    def __init__(self, file: str, reason: str, *, hint: str = "") -> None:
+        self.file = file
+        self.reason = reason
+        super().__init__(f"{file}: {reason}. {hint or 'Correct the file, or move it away.'}")
+
+
 class QueryError(MolexpError, ValueError):
     """A query that cannot be understood.
 

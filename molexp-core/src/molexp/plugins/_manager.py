@@ -17,7 +17,7 @@ from molexp.plugins._discovery import discover
 from molexp.plugins._info import PluginInfo, PluginWarning
 from molexp.plugins._plugin import Fault, Plugin
 from molexp.plugins._selection import Selection, normalized
-from molexp.plugins._sorts import ASSET_KINDS, EXECUTORS, RUN_ID_SCHEMES, SORTS, STORAGE_BACKENDS, Sort
+from molexp.plugins._sorts import ANY, ASSET_KINDS, EXECUTORS, RUN_ID_SCHEMES, SORTS, STORAGE_BACKENDS, Sort
 
 if TYPE_CHECKING:
     from molexp.contracts import AssetKind, Executor, RunIdScheme, Store
@@ -130,13 +130,18 @@ class PluginManager:
         return self._all(EXECUTORS)
 
     def storage_backend(self, scheme: str) -> type[Store]:
-        """The storage backend for URLs with this scheme.
+        """The storage backend for URLs with this scheme; if no plugin claims it, one that takes what is left.
 
         Raises:
             PluginLoadError: two plugins claim it, or a broken or disabled plugin may be what provides it; each is
                 named with its distribution, version and cause.
             PluginMissingError: nothing that is installed provides it; names the package to install where one is known.
         """
+        claimed = self._all(STORAGE_BACKENDS)
+        last: type[Store] | None = claimed.get(ANY)
+        elsewhere = (claimed, STORAGE_BACKENDS.packages, self._registry(STORAGE_BACKENDS).contested)
+        if last is not None and not any(scheme in one for one in elsewhere) and last.takes(scheme):
+            return last
         return self._one(STORAGE_BACKENDS, scheme)
 
     def asset_kind(self, name: str) -> type[AssetKind[Any]]:
@@ -242,7 +247,8 @@ class PluginManager:
             return PluginLoadError(contested, asked=asked)
         import difflib
 
-        nearest = difflib.get_close_matches(name, registry.classes, n=3)
+        known = [one for one in registry.classes if one != ANY]
+        nearest = difflib.get_close_matches(name, known, n=3)
         package = sort.packages.get(name, "")
         with self._lock:
             suspects = {
@@ -258,7 +264,7 @@ class PluginManager:
         if causes and not package:
             meant = f" (did you mean {' or '.join(map(repr, nearest))}?)" if nearest else ""
             return PluginLoadError(causes, asked=asked + meant)
-        missing = PluginMissingError(sort.what, name, package=package, known=registry.classes, nearest=nearest)
+        missing = PluginMissingError(sort.what, name, package=package, known=known, nearest=nearest)
         if causes:
             listed = "".join(f"\n  {who}: {cause}" for who, cause in causes.items())
             missing.args = (f"{missing} These plugins, which may have provided it, are not in use:{listed}",)

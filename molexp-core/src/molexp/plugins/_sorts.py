@@ -35,6 +35,9 @@ RESERVED_KIND_NAMES = frozenset(
 )
 """Attributes of contexts: a kind of this name could not be reached as ``ctx.<kind>``."""
 
+ANY = "*"
+"""Among a store's schemes: whatever nobody else claims, if it takes that."""
+
 _URL_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")  # RFC 3986, section 3.1, in its canonical lower case
 _PLAIN_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
@@ -85,7 +88,7 @@ def _schemes(cls: type[Any]) -> tuple[str, ...]:
     if not isinstance(schemes, tuple | list) or not schemes:
         raise Unusable(f"{_shown(cls)}.schemes is {schemes!r}; it must be a tuple of URL schemes, as in ('file',)")
     for scheme in schemes:
-        if not isinstance(scheme, str) or not _URL_SCHEME.fullmatch(scheme):
+        if scheme != ANY and (not isinstance(scheme, str) or not _URL_SCHEME.fullmatch(scheme)):
             raise Unusable(f"{_shown(cls)}.schemes has {scheme!r}; a scheme is lower case, as in 'file'")
     return tuple(dict.fromkeys(schemes))
 

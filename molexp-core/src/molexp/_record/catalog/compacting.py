@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,7 +86,8 @@ class Compactor:
         if journals < MANY:
             return False
         parts = _by_writer(listed_journals(self._store))
-        return sum(len(parts[writer]) for writer in self._done(parts)) >= MANY
+        done = self._done(parts)
+        return sum(len(parts[writer]) for writer in done) + len(_left_behind(parts, done)) >= MANY
 
     def compact(self) -> dict[str, int]:
         """Do it; returns totals.
@@ -110,11 +112,11 @@ class Compactor:
         self._refresher.refresh()
         self._generation = self._index.generation
         base = self._base()
-        sealed = self._seal(counts)
+        sealed, left = self._seal(counts)
         dropped: set[Hint] = set()
         if sealed:
             dropped = self._settle(sealed, counts)
-        return self._publish(base, sealed, dropped, counts)
+        return self._publish(base, sealed, left, dropped, counts)
 
     # ------------------------------------------------------------------------------------------------------------ sealing
 
@@ -130,25 +132,32 @@ class Compactor:
             ):
                 done.add(writer)
             elif owner != self._home.process.owner:
-                silent[writer] = " ".join(entry.version for entry in entries)
+                silent[writer] = _newest(entries).version
         seconds = self._index.all_unchanged_for(silent, boot_clock(), self._home.process.owner.boot)
         return done | {writer for writer in silent if seconds[writer] >= self._store.lease_ttl}
 
-    def _seal(self, counts: dict[str, int]) -> dict[str, Stat]:
-        """Seal the journals of those who are done; returns all journals that are sealed, as they are listed now."""
+    def _seal(self, counts: dict[str, int]) -> tuple[dict[str, Stat], dict[str, Stat]]:
+        """Seal the journals of those who are done.
+
+        Returns:
+            All journals that are sealed, as they are listed now; and what the others have left behind.
+        """
         parts = _by_writer(listed_journals(self._store))
-        done = {writer for writer in self._done(parts) if self._seal_one(parts[writer])}
+        over = self._done(parts)
+        left = _left_behind(parts, over)
+        done = {writer for writer in over if self._seal_one(parts[writer])}
         counts["sealed"] += len(done)
         open_still = {entry.key.rpartition("/")[2] for entry in self._store.children(keys.JOURNALS).entries}
         grows = "append" in self._store.capabilities
-        return {
+        sealed = {
             name: entry
             for name, entry in listed_journals(self._store).items()
             if writer_of_journal(name) in done and (is_object(name) or not grows or name not in open_still)
         }
+        return sealed, left
 
     def _seal_one(self, entries: list[Stat]) -> bool:
-        last = max(entries, key=lambda entry: _number(entry.key))
+        last = _newest(entries)
         if last.key.startswith(f"{keys.SEALED}/"):  # whoever renamed it may have died before it lost its old name
             return seal(self._store, f"{keys.JOURNALS}/{last.key.rpartition('/')[2]}")
         if is_object(last.key.rpartition("/")[2]):
@@ -196,7 +205,14 @@ class Compactor:
             pass
         return Manifest(number, folded=manifest.folded)
 
-    def _publish(self, base: Manifest, sealed: Mapping[str, Stat], dropped: set[Hint], counts: dict[str, int]) -> bool:
+    def _publish(
+        self,
+        base: Manifest,
+        sealed: Mapping[str, Stat],
+        left: Mapping[str, Stat],
+        dropped: set[Hint],
+        counts: dict[str, int],
+    ) -> bool:
         """Publish what is known; False if somebody else was faster."""
         cut = self._cut()
         waited = {journal for journal, key in cut.pending if (journal, key) not in dropped}
@@ -206,6 +222,12 @@ class Compactor:
             if name in cut.journals
             and self._is_whole(cut.journals[name], entry, name)
             and writer_of_journal(name) not in waited
+        }
+        writers = {writer_of_journal(name) for name in folded}
+        folded |= {
+            name: entry.version
+            for name, entry in left.items()
+            if name in cut.journals and cut.journals[name].at == entry.version
         }
         unnamed = any(segment.key not in self._index.segments() for segment in base.segments)
         if not base.segments:  # whatever some snapshot had as it is, the new one is to have as well
@@ -217,7 +239,6 @@ class Compactor:
         written: list[Segment] = []
         try:
             segments, cut = self._segments(base, cut, number, written, anew=unnamed)
-            writers = {writer_of_journal(name) for name in folded}
             manifest = Manifest(
                 number,
                 segments,
@@ -233,7 +254,7 @@ class Compactor:
         newest, version = snapshots.newest_of(snapshots.listed(self._store))
         if newest != number:
             return False  # somebody has gone on already; or we were so slow that the number had become free again
-        self._note(manifest, cut, folded, version)
+        self._note(manifest, cut, writers, version)
         counts.update(folded=counts["folded"] + len(folded), rows=cut.rows, snapshot=number)
         return True
 
@@ -345,7 +366,7 @@ class Compactor:
         pending = {(journal, key) for journal, key in connection.execute("SELECT journal, key FROM pending")}
         return journals, pending, int(meta.get("news", 0))
 
-    def _note(self, manifest: Manifest, cut: Cut, folded: Mapping[str, str], version: str) -> None:
+    def _note(self, manifest: Manifest, cut: Cut, writers: set[str], version: str) -> None:
         """The index knows this snapshot: it is what that was made of."""
         with self._index.changing(self._generation) as connection:
             connection.execute("UPDATE entities SET news = 0 WHERE news > 0 AND news <= ?", (cut.news,))
@@ -354,7 +375,7 @@ class Compactor:
                 "INSERT OR REPLACE INTO segments VALUES (?)", ((segment.key,) for segment in manifest.segments)
             )
             self._index.note_snapshot(connection, manifest.number, version)
-            for writer in {writer_of_journal(name) for name in folded}:
+            for writer in writers:
                 connection.execute("DELETE FROM pending WHERE journal = ?", (writer,))
 
     # ----------------------------------------------------------------------------------------------------------- cleaning
@@ -371,15 +392,18 @@ class Compactor:
             return
         marks = {name: mark for names in manifest.folded.values() for name, mark in names.items()}
         listed = listed_journals(self._store)
-        for name in sorted(marks.keys() & listed.keys()):  # of numbered objects, the seal last
+        gone = []
+        for name in marks.keys() & listed.keys():
             entry = listed[name]
             grows = not is_object(name) and "append" in self._store.capabilities
             if grows and not entry.key.startswith(f"{keys.SEALED}/"):
                 continue
             if not is_object(name) or entry.version == marks[name]:
-                self._store.delete(entry.key)
-        for key in snapshots.superfluous(listing, manifest):
-            self._store.delete(key)
+                gone.append(entry)
+        seals = {_newest(entries).key for entries in _by_writer(dict(_named(gone))).values()}
+        self._store.each(self._store.delete, sorted(entry.key for entry in gone if entry.key not in seals))
+        self._store.each(self._store.delete, sorted(seals))  # of numbered objects, the last
+        self._store.each(self._store.delete, [*snapshots.superfluous(listing, manifest)])
 
 
 def _by_writer(listed: Mapping[str, Stat]) -> dict[str, list[Stat]]:
@@ -389,9 +413,33 @@ def _by_writer(listed: Mapping[str, Stat]) -> dict[str, list[Stat]]:
     return parts
 
 
+def _left_behind(parts: Mapping[str, list[Stat]], done: set[str]) -> dict[str, Stat]:
+    """Numbered objects that their writers, who may go on, look at no more: all between the first and the newest.
+
+    The newest is what a writer looks for, once it has created the next; the first says who it is. What they announce and
+    is not there yet is waited for as before, by way of the manifest.
+    """
+    left: dict[str, Stat] = {}
+    for writer, entries in parts.items():
+        if writer not in done:
+            numbered = sorted(
+                ((_number(entry.key), entry) for entry in entries if _number(entry.key)), key=itemgetter(0)
+            )
+            left |= {entry.key.rpartition("/")[2]: entry for number, entry in numbered[:-1] if number > 1}
+    return left
+
+
 def _owner(known: Mapping[str, Mark], writer: str) -> Owner | None:
     mark = known.get(f"{writer}.jsonl") or known.get(f"{writer}-000001.jsonl")
     return Owner.from_dict(decode(mark.owner.encode(), "journal")) if mark is not None and mark.owner else None
+
+
+def _named(entries: Iterable[Stat]) -> Iterator[tuple[str, Stat]]:
+    return ((entry.key.rpartition("/")[2], entry) for entry in entries)
+
+
+def _newest(entries: Iterable[Stat]) -> Stat:
+    return max(entries, key=lambda entry: _number(entry.key))
 
 
 def _number(key: str) -> int:

@@ -317,7 +317,10 @@ class Index(Database):
         connection.executemany("DELETE FROM pending WHERE journal = ? AND key = ?", found.settled)
         for name in found.retired:
             connection.execute("DELETE FROM journals WHERE name = ?", (name,))
-            writer = writer_of_journal(name)
+        writers = {writer_of_journal(name) for name in found.retired}
+        if writers:  # of a writer who goes on, something is left
+            writers -= {writer_of_journal(name) for (name,) in connection.execute("SELECT name FROM journals")}
+        for writer in writers:
             connection.execute("DELETE FROM pending WHERE journal = ?", (writer,))
             connection.execute("DELETE FROM sightings WHERE attempt = ?", (f"journal {writer}",))
 

@@ -54,41 +54,63 @@ def listed_journals(store: Store, *, sealed: bool = True) -> dict[str, Stat]:
     return found
 
 
-def read_news(store: Store, known: Mapping[str, Mark]) -> News:
+def read_news(store: Store, known: Mapping[str, Mark], *, sealed: bool = True) -> News:
     """What was announced since the journals were read up to `known`.
 
     A journal that disappears while this goes on was folded into a snapshot, which whoever looks afterwards finds.
+
+    Args:
+        store: the workspace's.
+        known: how far which were read.
+        sealed: whether sealed ones count; where nothing is renamed, only those do that came with a copy.
     """
     news = News()
-    listed = listed_journals(store, sealed="append" in store.capabilities or not known)
+    listed = listed_journals(store, sealed=sealed or "append" in store.capabilities)
+    objects: list[tuple[str, Stat]] = []
     for name, entry in listed.items():
         before = known.get(name)
         if is_object(name):
             if before is None or before.at != entry.version:
-                _read(store, name, entry.key, 0, news, entry.version)
+                objects.append((name, entry))
             continue
         start = int(before.at) if before is not None and before.at.isdigit() else 0
         if entry.size < start:
             news.shrunk = True
         elif entry.size > start:
             _read(store, name, entry.key, start, news)
+    found = store.read_many([entry.key for _, entry in objects])
+    for (name, entry), data in zip(objects, found, strict=True):
+        if isinstance(data, KeyNotFoundError):
+            _read(store, name, entry.key, 0, news, entry.version)
+        else:
+            _note(name, entry.key, 0, data, news, entry.version)
     news.vanished = {name for name in known if name not in listed}
     return news
 
 
 def _read(store: Store, name: str, key: str, start: int, news: News, version: str = "") -> None:
     for place in (key, f"{keys.SEALED}/{name}"):  # it may have been sealed since it was listed
+        data: bytes | StoreError
         try:
-            hints = hints_of(store, place, start)
+            data = store.read(place, start)
         except KeyNotFoundError:
             continue
-        except OUTAGES:
-            raise
         except StoreError as error:
-            news.unreadable[place] = str(error)
-            return
-        break
-    else:
+            data = error
+        _note(name, place, start, data, news, version)
+        return
+
+
+def _note(name: str, place: str, start: int, data: bytes | StoreError, news: News, version: str) -> None:
+    """Take in what lies in a journal, or in a part of one."""
+    try:
+        if isinstance(data, StoreError):
+            raise data
+        hints = hints_of(data, place, start)
+    except OUTAGES:
+        raise
+    except StoreError as error:
+        news.unreadable[place] = str(error)
         return
     owner = encode(hints.owner).decode() if hints.owner is not None else ""
     news.journals[name] = Mark(version or str(hints.end), owner)

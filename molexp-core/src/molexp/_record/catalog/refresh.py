@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from molexp._record import keys
@@ -26,6 +27,7 @@ from molexp.errors import CorruptRecordError, KeyNotFoundError, StoreError
 if TYPE_CHECKING:
     from molexp._record.catalog.folding import Folder
     from molexp._record.home import Home
+    from molexp.contracts import Store
 
 _AT_ONCE = 2000  # runs that are read before they are taken in
 _AGAIN = 8  # refreshes that may find that others have moved on meanwhile, before everything is read
@@ -43,6 +45,7 @@ class Refresher:
         """Experiments whose folders of runs are known to have the runs that the index has."""
         self.unreadable: dict[str, str] = {}
         """Journals that cannot be read, and why."""
+        self._slow = "local_path" not in self._store.capabilities
 
     # ---------------------------------------------------------------------------------------------------------- refresh
 
@@ -52,22 +55,25 @@ class Refresher:
         Raises:
             UnavailableError, CredentialsError: the storage does not answer; nothing was taken in.
         """
+        anew = False
         for _ in range(_AGAIN):
             try:
-                if not self._index.complete and not self._start_from_snapshot():
-                    self.scan()
-                    return
-                if self._refresh():
+                if not self._index.complete:
+                    if not self._start_from_snapshot():
+                        self.scan()
+                        return
+                    anew = True
+                if self._refresh(sealed=anew):
                     return
             except MovedError:
                 continue
         self.scan()
 
-    def _refresh(self) -> bool:
+    def _refresh(self, *, sealed: bool) -> bool:
         """One round; whether it came to its end."""
         generation = self._index.generation
         known = self._index.journals()
-        news = read_news(self._store, known)
+        news = read_news(self._store, known, sealed=sealed)
         self.unreadable = news.unreadable
         findings = Findings(journals=news.journals, withdrawn=news.withdrawn, read_from=known, generation=generation)
         newest = snapshots.newest_of(snapshots.listed(self._store))
@@ -102,11 +108,12 @@ class Refresher:
 
     def _take_in(self, news: News, findings: Findings) -> None:
         waiting = (self._index.pending() | news.announced) - news.withdrawn
-        findings.settled = self._settled(waiting)  # before anything is read
-        findings.pending = news.announced - findings.settled  # what was known before may have been retired meanwhile
         touched = {keys.owner_of(key) for _, key in waiting | news.withdrawn} | self._index.open_paths()
         leases = self._leases()
         touched |= self._unknown_lives(leases)
+        there = self._ahead(touched)
+        findings.settled = self._settled(waiting, there)  # by listings that are older than all that is read
+        findings.pending = news.announced - findings.settled  # what was known before may have been retired meanwhile
         again = set()
         for owner, key, stamp in self._index.doubts():
             if not looks_like(stamp, self._walker.stamp(key)):
@@ -114,10 +121,10 @@ class Refresher:
                 again.add(key)
         missing: set[str] = set()
         if touched:
-            findings.entries, missing = self._folder(leases).fold(touched)
+            findings.entries, missing = self._folder(leases, there).fold(touched)
         found = self._compare(findings, waiting - findings.settled, missing, again)
         late = ((found.new - touched) | found.changed | found.scopes) - found.gone
-        more, gone = self._folder(leases).fold(late, found.problems) if late else ([], set[str]())
+        more, gone = self._folder(leases, self._ahead(late)).fold(late, found.problems) if late else ([], set[str]())
         for entry in more:
             entry.forced = entry.path in found.changed or entry.path in found.scopes
         replaced = {entry.path for entry in more}
@@ -139,11 +146,21 @@ class Refresher:
         awaited = {keys.owner_of(key) for _, key in pending}
         return self._walker.changes(folders, again, Expected(paths - known, missing & known, awaited - paths))
 
-    def _folder(self, leases: Mapping[str, str] | None = None) -> Folder:
+    def _folder(self, leases: Mapping[str, str] | None = None, store: Store | None = None) -> Folder:
         from molexp._record.catalog.folding import Folder
 
         observer = self._home.observer
-        return Folder(self._store, observer if leases is None else observer.seeing(leases))
+        return Folder(store or self._store, observer if leases is None else observer.seeing(leases))
+
+    def _ahead(self, paths: Iterable[str]) -> Store:
+        """The store, with what a fold of these paths asks for at hand where asking is slow."""
+        if not self._slow:
+            return self._store
+        from molexp._record.catalog.ahead import ReadAhead
+
+        ahead = ReadAhead(self._store)
+        ahead.fetch(paths)
+        return ahead
 
     def _finish(self, findings: Findings) -> None:
         self._stamp(findings.entries)
@@ -161,17 +178,18 @@ class Refresher:
         """
         news = read_news(self._store, {})
         newest = snapshots.newest_of(snapshots.listed(self._store))
-        settled = self._settled(news.announced)
+        settled = self._settled(news.announced, self._store)
         owners = self._index.owners()  # before the walk: what another process adds meanwhile is not gone
         found = self._walker.everything()
-        folder = self._folder(self._leases())
+        leases = self._leases()
         there = sorted(found.members | {owner for owner in owners if not found.lacks(owner)})
         gone = {owner for owner in owners if found.lacks(owner)}
         counts = {"runs": 0, "assets": 0, "unreadable": 0}
         kept: list[Entry] = []
         with self._index.in_bulk(safe=self._index.complete):
             for start in range(0, len(there), _AT_ONCE):
-                entries, missing = folder.fold(there[start : start + _AT_ONCE], found.problems)
+                some = there[start : start + _AT_ONCE]
+                entries, missing = self._folder(leases, self._ahead(some)).fold(some, found.problems)
                 gone |= missing
                 _count(entries, counts)
                 kept += self._take_in_some(entries)
@@ -322,18 +340,14 @@ class Refresher:
 
     # ------------------------------------------------------------------------------------------------------------ pieces
 
-    def _settled(self, waiting: Iterable[Hint]) -> set[Hint]:
+    @staticmethod
+    def _settled(waiting: Iterable[Hint], store: Store) -> set[Hint]:
         """Those of the announced keys that are there."""
-        here = {key for key in {key for _, key in waiting} if self._is_there(key)}
+        announced = [*{key for _, key in waiting}]
+        here = {
+            key for key, there in zip(announced, store.each(partial(_is_there, store), announced), strict=True) if there
+        }
         return {(journal, key) for journal, key in waiting if key in here}
-
-    def _is_there(self, key: str) -> bool:
-        try:
-            return self._store.exists(key)
-        except OUTAGES:
-            raise
-        except StoreError:
-            return False
 
     def _leases(self) -> dict[str, str]:
         """The leases of live attempts, by their keys."""
@@ -364,6 +378,15 @@ class Refresher:
                 except (StoreError, CorruptRecordError):
                     continue
         return found
+
+
+def _is_there(store: Store, key: str) -> bool:
+    try:
+        return store.exists(key)
+    except OUTAGES:
+        raise
+    except StoreError:
+        return False
 
 
 def _count(entries: Iterable[Entry], counts: dict[str, int]) -> None:

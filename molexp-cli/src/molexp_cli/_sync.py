@@ -1,0 +1,89 @@
+"""``molexp sync``: a workspace is copied to another place, or merged into another one."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from molexp_cli._failing import FAILED
+from molexp_cli._options import JsonOption
+from molexp_cli._output import printable, write
+
+if TYPE_CHECKING:
+    import molexp
+
+EPILOG = """
+Examples:
+
+\b
+  molexp sync ./lab /archive/lab
+  molexp sync ./lab s3://bucket/lab --dry-run
+  molexp sync /mnt/laptop/lab ./lab --merge
+  molexp sync ./lab /archive/lab --json | jq .conflicts
+"""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("sync", short_help="Copy a workspace to another place, or merge it into one.", epilog=EPILOG)(sync)
+
+
+def sync(
+    source: Annotated[str, typer.Argument(metavar="SRC", show_default=False, help="The workspace to copy: path or URL.")],
+    destination: Annotated[
+        str, typer.Argument(metavar="DST", show_default=False, help="Where to: path or URL; created if it is not there.")
+    ],
+    merge: Annotated[
+        bool, typer.Option("--merge", help="DST may be another workspace, no copy of SRC: add SRC's runs to it.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; tell what would be copied.")] = False,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Compare all bytes, whatever earlier syncs found, and read again what was written."),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Copy a workspace to another place: what DST lacks of SRC, verified, between any two kinds of storage.
+
+    Stop it at any time, and repeat it: it goes on where it was, and copies what has come since. Runs may go on meanwhile;
+    an attempt is copied once it has ended. Nothing at DST is overwritten or deleted. What both have under one name and is
+    not the same is listed as a conflict; then, or if bytes are not what the record says, or something cannot be read, it
+    exits with 1.
+    """
+    import molexp
+
+    with _progress() as tell:
+        report = molexp.sync_workspace(source, destination, merge=merge, dry_run=dry_run, check=check, progress=tell)
+    write(molexp.to_json(report, pretty=True) if as_json else printable(str(report)))
+    if not report.ok:
+        raise typer.Exit(FAILED)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[molexp.SyncProgress], None] | None]:
+    """A bar on standard error, if somebody looks at it."""
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    console = Console(stderr=True, no_color=bool(os.environ.get("NO_COLOR")) or None, highlight=False, emoji=False)
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as drawn:
+        bar = drawn.add_task("looking", total=None)
+
+        def tell(now: molexp.SyncProgress) -> None:
+            drawn.update(
+                bar,
+                description=f"{now.files} of {now.total_files} files",
+                completed=now.bytes,
+                total=now.total_bytes,
+            )
+
+        yield tell

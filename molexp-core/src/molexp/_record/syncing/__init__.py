@@ -1,0 +1,1 @@
+"""Copying a workspace to another place, again and again: `sync_workspace`, and what it is made of."""

@@ -1,0 +1,57 @@
+"""When two documents of one name say the same: what counts, and what only says who wrote it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from molexp._record.making import RESERVED
+from molexp._values.canonical import canonical_equal
+from molexp._values.documents import decode_object
+from molexp.errors import CorruptRecordError, SerializationError
+
+# What makes two definitions one, by their type; of others, all but who wrote them, and when.
+_COUNTING: Mapping[str, tuple[str, ...]] = {
+    "run": ("parameters", "own_parameters", "replica", "config"),
+    "experiment": ("params",),
+    "data": ("name", "content_hash"),
+}
+_WHO = ("token", "created_at", "changed_at")
+
+
+def agree(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
+    """Whether two definitions, settings or versions of data mean the same, whoever wrote them."""
+    return not differing(ours, theirs)
+
+
+def agree_as_bytes(ours: bytes, theirs: bytes, key: str) -> bool:
+    """The same, of documents as they lie in their stores; what cannot be read agrees with nothing."""
+    if ours == theirs:
+        return True
+    try:
+        return agree(decode_object(ours, key), decode_object(theirs, key))
+    except CorruptRecordError:
+        return False
+
+
+def differing(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
+    """The names of what differs."""
+    a, b = _counting(ours), _counting(theirs)
+    return sorted(name for name in a.keys() | b.keys() if not _equal(a.get(name), b.get(name)))
+
+
+def _counting(document: Mapping[str, Any]) -> dict[str, Any]:
+    names = _COUNTING.get(str(document.get("type")))
+    if names is None:
+        return {name: value for name, value in document.items() if name not in _WHO}
+    found = {name: document.get(name) for name in ("type", *names)}
+    if isinstance(config := found.get("config"), dict):
+        found["config"] = {name: value for name, value in config.items() if name not in RESERVED}
+    return found
+
+
+def _equal(ours: Any, theirs: Any) -> bool:
+    try:
+        return canonical_equal(ours, theirs)
+    except SerializationError:
+        return bool(ours == theirs)

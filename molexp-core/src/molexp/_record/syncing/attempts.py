@@ -1,0 +1,267 @@
+"""One attempt at a run, as a sync sees it: whether it is to be brought, what must come first, and when it conflicts.
+
+The destination must never show an attempt without an end that has one at the source: whoever looks would take its owner
+for dead, and end it. So its number is *reserved* first, by a claim that reads as void: nobody else can take it, and there
+is no attempt yet. Then come its payloads and events, then its end, which says all, and at last the claim's true bytes. What
+reserves says for which claim, so that a sync that was killed is continued by the next one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from enum import Enum
+from hashlib import sha256
+from typing import Any
+
+import attrs
+
+from molexp._record.attempts import claim_key, end_key, named_in_end
+from molexp._record.keys import lease
+from molexp._record.syncing.copying import Copier, Outcome
+from molexp._record.syncing.seen import NOTHING
+from molexp._record.voids import is_void
+from molexp._values.documents import decode_lines, decode_object, encode_line
+from molexp.contracts import Stat, Store
+from molexp.errors import CorruptRecordError, KeyExistsError, KeyNotFoundError
+
+_LINE = 1 << 16  # bytes of a claim that are read at once
+
+FILES = re.compile(r"executions/([1-9]\d*)(?:\.jsonl|(\.end\.json))")
+PARTS = re.compile(r"executions/([1-9]\d*)(?:\.s)?/.+")
+FIRST = re.compile(r"(?:artifacts|logs|checkpoints)/.+")
+_EVENTS = re.compile(r"executions/[1-9]\d*(?:/w-|\.s/)[^/]+\.jsonl")
+
+
+class Way(Enum):
+    """What is to be done with an attempt."""
+
+    PUBLISH = "publish"  # the destination has nothing of it, or a reservation for it
+    COMPLETE = "complete"  # it is there, and something may be missing, or have come late
+    FINISH = "finish"  # it is there as it was before it ended
+    CONFLICT = "conflict"
+    LEAVE = "leave"
+
+
+@attrs.define
+class Attempt:
+    """One attempt of the source's.
+
+    Attributes:
+        run: the run's path.
+        folder: the run's folder.
+        number: which.
+        claim: its claim and events; None if that is lost.
+        end: its end; None if that is lost.
+        parts: all else of it.
+    """
+
+    run: str
+    folder: str
+    number: int
+    claim: Stat | None = None
+    end: Stat | None = None
+    parts: list[Stat] = attrs.field(factory=list)
+    way: Way = Way.LEAVE
+    reservation: bytes = b""
+    late: bool = False
+    """Whether more events came after its end than the destination has."""
+
+    @property
+    def claim_key(self) -> str:
+        """Where its claim lies."""
+        return claim_key(self.folder, self.number)
+
+    @property
+    def end_key(self) -> str:
+        """Where its end lies."""
+        return end_key(self.folder, self.number)
+
+    def decide(self, copier: Copier, *, known: bool) -> Way:
+        """Compare the two sides.
+
+        Args:
+            copier: copies files.
+            known: whether its claim and its end are known to be the same.
+        """
+        self.way = Way.COMPLETE if known else self._decide(copier)
+        return self.way
+
+    def _decide(self, copier: Copier) -> Way:
+        there = copier.destination.entries
+        head = first_line(copier.source.store, self.claim_key) if self.claim is not None else b""
+        self.reservation = _reservation(head) if _is_claim(head, self.claim_key) else b""
+        if self.claim is not None and len(head) <= len(self.reservation):
+            self.reservation = b""  # nothing that it could stand for without being the longer one
+        if self.claim is not None and self.end is None and _is_void_line(head, self.claim_key):
+            copier.note_same(self.claim, there[self.claim_key].version if self.claim_key in there else NOTHING)
+            return Way.LEAVE  # there is no such attempt
+        if self.end_key in there:
+            return self._against_end(copier, there[self.end_key])
+        if self.claim_key not in there:
+            return Way.PUBLISH
+        theirs = first_line(copier.destination.store, self.claim_key)
+        if self.reservation and theirs == self.reservation:
+            return Way.PUBLISH
+        if theirs != head or not head:
+            self._conflict(copier, theirs, "")
+            return Way.CONFLICT
+        return self._against_unfinished(copier)
+
+    def _against_end(self, copier: Copier, there: Stat) -> Way:
+        if self.end is None:  # it was lost here
+            return Way.COMPLETE if self._same_claim(copier) else self._refuse(copier)
+        ours, theirs = copier.read(self.end_key), copier.destination.store.read(self.end_key)
+        if ours != theirs:
+            self._conflict(copier, b"", theirs.decode(errors="replace"))
+            return Way.CONFLICT
+        copier.note_same(self.end, there.version)
+        return Way.COMPLETE
+
+    def _same_claim(self, copier: Copier) -> bool:
+        head = first_line(copier.source.store, self.claim_key)
+        return head == first_line(copier.destination.store, self.claim_key)
+
+    def _refuse(self, copier: Copier) -> Way:
+        self._conflict(copier, first_line(copier.destination.store, self.claim_key), "")
+        return Way.CONFLICT
+
+    def _against_unfinished(self, copier: Copier) -> Way:
+        """The destination has the same attempt without its end: as a rule, a copy that was made before it ended."""
+        assert self.claim is not None
+        if self.end is None:
+            return Way.COMPLETE
+        theirs = copier.destination.entries[self.claim_key].size
+        document = _document(copier, self.end_key)
+        if theirs > self.claim.size or (
+            document.get("ended_by") and lease(self.run, self.number) in copier.destination.leases
+        ):
+            # here somebody took its owner for dead; there it goes on
+            self._conflict(copier, first_line(copier.destination.store, self.claim_key), "")
+            return Way.CONFLICT
+        return Way.FINISH
+
+    def _conflict(self, copier: Copier, their_claim: bytes, their_end: str) -> None:
+        ours = (
+            _document(copier, self.end_key)
+            if self.end is not None
+            else _claim_of(first_line_of(copier, self.claim_key))
+        )
+        theirs = _parsed(their_end.encode(), self.end_key) if their_end else _claim_of(their_claim)
+        what = (
+            f"attempt {self.number} of {self.run} is {_who(ours)} at the source, and {_who(theirs)} at the destination"
+        )
+        copier.ledger.note("conflicts", self.end_key if their_end else self.claim_key, what)
+
+    # ------------------------------------------------------------------------------------------------------ what is done
+
+    def reserve(self, copier: Copier) -> bool:
+        """Take its number at the destination; False if somebody else was faster."""
+        if self.way is not Way.PUBLISH or not self.reservation or copier.dry_run:
+            return True
+        store = copier.destination.store
+        try:
+            store.create(self.claim_key, self.reservation)
+        except KeyExistsError:
+            theirs = first_line(store, self.claim_key)
+            if theirs not in (self.reservation, first_line(copier.source.store, self.claim_key)):
+                self.way = self._refuse(copier)
+                return False
+        else:
+            copier.wrote(self.claim_key)
+        return True
+
+    def hashes(self, copier: Copier) -> dict[str, str]:
+        """What its end says of the bytes of the files that it names, by key; "" where it says nothing."""
+        if self.end is None:
+            return {}
+        return named_in_end(_document(copier, self.end_key), self.folder)
+
+    def bring_part(self, copier: Copier, part: Stat, recorded: str) -> Outcome:
+        """Bring one of its payloads, or the events of one of its writers."""
+        outcome = copier.bring(part, recorded=recorded, replace=self.way is Way.FINISH and bool(recorded))
+        if outcome is Outcome.COPIED and _EVENTS.search(part.key):
+            self.late = True
+        return outcome
+
+    def publish(self, copier: Copier, known: Callable[[Stat], bool]) -> bool:
+        """Its end, and then its claim's own bytes; False if the destination got another one meanwhile."""
+        there = copier.destination.entries
+        if self.end is not None and self.way is not Way.COMPLETE and not copier.bring(self.end, whole=True).good:
+            self.way = Way.CONFLICT
+            return False
+        if self.claim is None or known(self.claim):
+            return True
+        reserved = self.way is Way.PUBLISH and bool(self.reservation)
+        before = there.get(self.claim_key)
+        if self.end is not None and not reserved and before is not None and self.way is Way.COMPLETE:
+            theirs = copier.destination.store.read(self.claim_key, 0, _LINE)
+            reserved = bool(self.reservation) and theirs == self.reservation
+        outcome = copier.replace(self.claim) if reserved else copier.bring(self.claim)
+        self.late = self.late or (outcome is Outcome.COPIED and self.way is Way.COMPLETE)
+        return outcome is not Outcome.CONFLICT
+
+
+def first_line(store: Store, key: str) -> bytes:
+    """The first line of a file, however long; all of it if there is no whole one; nothing if it is not there."""
+    data, size = b"", _LINE
+    while True:
+        try:
+            data = store.read(key, 0, size)
+        except KeyNotFoundError:
+            return b""
+        if (end := data.find(b"\n")) >= 0:
+            return data[: end + 1]
+        if len(data) < size:
+            return data
+        size *= 4
+
+
+def first_line_of(copier: Copier, key: str) -> bytes:
+    """The first line of one of the source's files."""
+    return first_line(copier.source.store, key)
+
+
+def _reservation(head: bytes) -> bytes:
+    return encode_line({"schema": 1, "type": "void", "reserved_for": sha256(head).hexdigest()})
+
+
+def _is_claim(head: bytes, key: str) -> bool:
+    return _claim_of(head, key).get("type") == "claim"
+
+
+def _is_void_line(head: bytes, key: str) -> bool:
+    return is_void(_claim_of(head, key))
+
+
+def _claim_of(head: bytes, key: str = "") -> dict[str, Any]:
+    lines, _, _ = decode_lines(head, key)
+    return lines[0] if lines else {}
+
+
+def _document(copier: Copier, key: str) -> dict[str, Any]:
+    try:
+        return _parsed(copier.read(key), key)
+    except KeyNotFoundError:
+        return {}
+
+
+def _parsed(data: bytes, key: str) -> dict[str, Any]:
+    try:
+        return decode_object(data, key)
+    except CorruptRecordError:
+        return {}
+
+
+def _who(document: dict[str, Any]) -> str:
+    """Whose attempt it is, since when, and how it ended, for people."""
+    if is_void(document):
+        return "given up as nobody's"
+    owner = document.get("owner")
+    owner = owner if isinstance(owner, dict) else {}
+    whose = f"of process {owner.get('pid')} on {owner.get('host')}" if owner else "of an unknown process"
+    since = f", begun {document['started_at']}" if document.get("started_at") else ""
+    became = f", {document['status']}" if document.get("type") == "end" else ""
+    by = document.get("ended_by")
+    said = f" (as process {by.get('pid')} on {by.get('host')} found)" if isinstance(by, dict) else ""
+    return f"{whose}{since}{became}{said}"

@@ -1,0 +1,119 @@
+"""What a sync found and did, and how far it has come."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+
+import attrs
+
+from molexp._record.reports import Finding
+
+
+@attrs.frozen
+class SyncProgress:
+    """How far a sync has come. What is known to be the same from before counts for nothing here.
+
+    Attributes:
+        files: how many files are done: copied, found to be the same, or left alone.
+        bytes: what they hold, and what was copied of those that are not done.
+        total_files: how many there are to look at.
+        total_bytes: what those hold.
+    """
+
+    files: int
+    bytes: int
+    total_files: int
+    total_bytes: int
+
+
+@attrs.frozen
+class SyncReport:
+    """What a sync found and did.
+
+    Attributes:
+        source: the URL of the workspace that was read.
+        destination: the URL of the workspace that was written to.
+        dry_run: whether it only says what would have been copied.
+        counts: totals: ``runs`` that the source has, files ``copied``, ``bytes`` of those, and how many there are of what
+            is listed below.
+        conflicts: what both have under one name and is not the same. The destination's was left as it is.
+        mismatches: files whose bytes are not those that the record names. They were not copied.
+        unreadable: what could not be read, or not be written under its name.
+        unfinished: attempts that are left for the next sync: they go on, or nobody could end them.
+    """
+
+    source: str
+    destination: str
+    dry_run: bool = False
+    counts: Mapping[str, int] = attrs.field(factory=dict)
+    conflicts: tuple[Finding, ...] = ()
+    mismatches: tuple[Finding, ...] = ()
+    unreadable: tuple[Finding, ...] = ()
+    unfinished: tuple[Finding, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether the destination has all that has come to an end, as the source has it."""
+        return not (self.conflicts or self.mismatches or self.unreadable)
+
+    def __str__(self) -> str:
+        name = "sync (nothing was written)" if self.dry_run else "sync"
+        lines = [f"{name}: {', '.join(f'{what} {count}' for what, count in self.counts.items())}"]
+        for title, found in (
+            ("conflict", self.conflicts),
+            ("mismatch", self.mismatches),
+            ("unreadable", self.unreadable),
+            ("unfinished", self.unfinished),
+        ):
+            lines += [f"  {title}: {one.key}: {one.what}" for one in found]
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+class Ledger:
+    """Keeps what several threads find and do; tells of the progress, one call at a time."""
+
+    def __init__(self, tell: Callable[[SyncProgress], None] | None) -> None:
+        self.copied = self.bytes = 0
+        self.found: dict[str, dict[str, Finding]] = {
+            name: {} for name in ("conflicts", "mismatches", "unreadable", "unfinished")
+        }
+        self._lock = threading.Lock()
+        self._tell = tell
+        self._progress = SyncProgress(0, 0, 0, 0)
+
+    def note(self, sort: str, key: str, what: str) -> None:
+        """List something under one of the report's names; the first word about a key is the one that counts."""
+        with self._lock:
+            self.found[sort].setdefault(key, Finding(key, what))
+
+    def count(self, size: int) -> None:
+        """A file was copied, or would have been."""
+        with self._lock:
+            self.copied += 1
+            self.bytes += size
+
+    def expect(self, files: int, size: int) -> None:
+        """There is so much to look at."""
+        with self._lock:
+            self._progress = attrs.evolve(self._progress, total_files=files, total_bytes=size)
+
+    def advance(self, files: int, size: int) -> None:
+        """So much more is done."""
+        with self._lock:
+            self._reach(self._progress.files + files, self._progress.bytes + size)
+
+    def reach(self, files: int, size: int) -> None:
+        """So much is done in all, at least."""
+        with self._lock:
+            self._reach(max(files, self._progress.files), max(size, self._progress.bytes))
+
+    def _reach(self, files: int, size: int) -> None:
+        now = self._progress
+        new = attrs.evolve(now, files=min(files, now.total_files), bytes=min(size, now.total_bytes))
+        if new != now and self._tell is not None:
+            self._tell(new)
+        self._progress = new

@@ -1,0 +1,104 @@
+"""The two sides of a sync: what lies there, by one listing, sorted by the entity that it belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from molexp._record import keys
+from molexp._values.ids import is_id
+from molexp.contracts import Stat
+from molexp.errors import CredentialsError, StoreError, UnavailableError
+
+if TYPE_CHECKING:
+    from molexp._record.home import Home
+
+RUN_DEPTH = 2  # slashes in the path of a run
+
+
+class Side:
+    """One of the two workspaces, as it was listed.
+
+    Attributes:
+        home: the workspace.
+        store: its store.
+        entries: what lies there, by key; what is derived is left out.
+        leases: keys of the leases that were seen.
+        unreadable: folders that could not be listed, and why.
+    """
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self.store = home.store
+        self.entries: dict[str, Stat] = {}
+        self.leases: set[str] = set()
+        self.unreadable: dict[str, str] = {}
+
+    def look(self) -> None:
+        """List it."""
+        try:
+            for entry in self.store.list():
+                self._take(entry)
+        except (UnavailableError, CredentialsError):
+            raise
+        except StoreError:
+            for entry in self._folder_by_folder(""):
+                self._take(entry)
+
+    def look_again(self, folder: str) -> dict[str, Stat]:
+        """What lies in one folder now, by the keys below it."""
+        return {entry.key.removeprefix(f"{folder}/"): entry for entry in self.store.list(folder)}
+
+    def hides(self, key: str) -> str:
+        """The folder that could not be listed in which `key` would be; "" if there is none."""
+        if not self.unreadable:
+            return ""
+        at = key
+        while at:
+            if at in self.unreadable:
+                return at
+            at = at.rpartition("/")[0]
+        return "" if "" not in self.unreadable else "."
+
+    def _take(self, entry: Stat) -> None:
+        if not entry.key.startswith(f"{keys.DERIVED}/"):
+            self.entries[entry.key] = entry
+        elif entry.key.startswith(f"{keys.LIVE}/"):
+            self.leases.add(entry.key)
+
+    def _folder_by_folder(self, prefix: str) -> Iterator[Stat]:
+        """As far as folders can be read; whatever leads out of them by a link is listed by whoever can tell."""
+        try:
+            listing = self.store.children(prefix)
+        except StoreError as error:
+            self.unreadable[prefix] = str(error)
+            return
+        yield from listing.entries
+        for name in listing.folders:
+            folder = f"{prefix}/{name}" if prefix else name
+            if "local_path" in self.store.capabilities and self.store.local_path(folder).is_symlink():
+                try:
+                    yield from self.store.list(folder)
+                except StoreError as error:
+                    self.unreadable[folder] = str(error)
+            else:
+                yield from self._folder_by_folder(folder)
+
+
+def place(key: str) -> tuple[str, str]:
+    """The path of the entity that `key` lies in, and the rest of the key; what is no id names no entity."""
+    parts = key.split("/")
+    if len(parts) > 6 and parts[4] == "runs" and parts[2] == "experiments" and parts[0] == "projects":
+        path = f"{parts[1]}/{parts[3]}/{parts[5]}"
+        if _are_ids(path):
+            return path, "/".join(parts[6:])
+    path = keys.owner_of(key)
+    while path and not _are_ids(path):
+        path = path.rpartition("/")[0]
+    return path, key.removeprefix(f"{keys.folder(path)}/") if path else key
+
+
+@lru_cache(maxsize=4096)
+def _are_ids(path: str) -> bool:
+    return all(is_id(part) for part in path.split("/"))

@@ -1,0 +1,108 @@
+"""What the fast client has no call for: unfinished uploads, and listings with keys that it refuses. By botocore."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import attrs
+
+from molexp.errors import StoreError, UnavailableError
+from molexp_s3_store._client import Client
+from molexp_s3_store._credentials import Keys
+
+
+@attrs.frozen
+class Unfinished:
+    """An upload of parts that nobody completed."""
+
+    key: str
+    upload: str
+    started: datetime
+
+
+def connect(client: Client) -> Any:
+    """A client of botocore, configured as ours."""
+    from botocore import UNSIGNED
+    from botocore.config import Config
+    from botocore.session import Session
+
+    options, keys = client.options, client.keys
+    session = Session(profile=options.profile)
+    style = options.addressing_style
+    config = Config(
+        signature_version=UNSIGNED if options.anonymous else None,
+        s3={"addressing_style": "path" if style == "auto" and options.endpoint_url else style},
+        connect_timeout=10,
+        read_timeout=options.request_timeout,
+        retries={"mode": "standard", "max_attempts": 8},
+    )
+    given = (
+        {
+            "aws_access_key_id": keys.access_key_id,
+            "aws_secret_access_key": keys.secret_access_key,
+            "aws_session_token": keys.session_token,
+        }
+        if isinstance(keys, Keys)
+        else {}
+    )
+    return session.create_client(
+        "s3",
+        endpoint_url=options.endpoint_url,
+        region_name=options.region or "us-east-1",
+        verify=options.ca_bundle,
+        config=config,
+        **given,
+    )
+
+
+def pages(client: Client, prefix: str) -> Iterator[dict[str, Any]]:
+    """Pages of a listing, with each object's key in the workspace as ``key``."""
+    start = _below(client, prefix)
+    base = len(_below(client, ""))
+    try:
+        for page in (
+            connect(client).get_paginator("list_objects_v2").paginate(Bucket=client.location.bucket, Prefix=start)
+        ):
+            for item in page.get("Contents", ()):
+                item["key"] = item["Key"][base:]
+            yield page
+    except Exception as error:
+        raise _explain(error, client) from error
+
+
+def unfinished(client: Client, older_than: float) -> list[Unfinished]:
+    """Uploads that began more than `older_than` seconds ago, and are no further."""
+    limit = datetime.now(UTC) - timedelta(seconds=older_than)
+    try:
+        pages = connect(client).get_paginator("list_multipart_uploads")
+        return [
+            Unfinished(found["Key"], found["UploadId"], found["Initiated"])
+            for page in pages.paginate(Bucket=client.location.bucket, Prefix=_below(client, ""))
+            for found in page.get("Uploads", ())
+            if found["Initiated"] < limit
+        ]
+    except Exception as error:
+        raise _explain(error, client) from error
+
+
+def abort(client: Client, uploads: list[Unfinished]) -> None:
+    """Free what unfinished uploads hold."""
+    administrator = connect(client)
+    try:
+        for found in uploads:
+            administrator.abort_multipart_upload(Bucket=client.location.bucket, Key=found.key, UploadId=found.upload)
+    except Exception as error:
+        raise _explain(error, client) from error
+
+
+def _below(client: Client, prefix: str) -> str:
+    parts = [part for part in (client.location.prefix, prefix) if part]
+    return "/".join(parts) + "/" if parts else ""
+
+
+def _explain(error: Exception, client: Client) -> StoreError:
+    if isinstance(error, StoreError):
+        return error
+    return UnavailableError(f"Cannot list {client.url}: {error}. Try again.", url=client.url)

@@ -1,0 +1,202 @@
+"""The client of one place: what talks to the server, and in which process it may.
+
+Two clients of `obstore` share nothing but the configuration: one for documents, which never repeats a request by
+itself, because only we know what a repeated conditional PUT means; one for payloads, which repeats parts.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from molexp.errors import StoreError
+from molexp_s3_store._credentials import Keys, find_credentials
+from molexp_s3_store._errors import Action, Answer
+from molexp_s3_store._location import Location
+from molexp_s3_store._options import Options, complete, look_around
+from molexp_s3_store._retrying import tries
+from molexp_s3_store.errors import ForkedProcessError
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig, S3Config
+    from obstore.store import S3Store as Native
+
+T = TypeVar("T")
+Item = TypeVar("Item")
+
+_THREADS = "molexp-s3"
+
+_FAILED = Exception  # what `obstore` raises has no common base: some of its errors are the built-in ones they resemble
+
+_inherited = False  # the threads that do the I/O stayed behind in the process that forked this one
+_started = False
+
+
+def _after_fork() -> None:
+    global _inherited  # noqa: PLW0603 - a fact about this process
+    _inherited = _started
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+class Client:
+    """Requests for one place, each tried again until it is answered, or until the time for it is over."""
+
+    def __init__(self, location: Location, options: Options) -> None:
+        self.location = location
+        self.given = options
+        self.url: str = location.url
+        self._lock = threading.RLock()
+        self._pool: ThreadPoolExecutor | None = None
+
+    # ------------------------------------------------------------------------------------------------------ requests
+
+    def ask(self, action: Action, key: str, request: Callable[[Native], T]) -> T:
+        """Make a request that may be repeated; its answer, or what its last failure means as an error."""
+        for last in tries(self.options.retry_timeout):
+            try:
+                return request(self.documents)
+            except StoreError:
+                raise
+            except _FAILED as error:
+                answer = Answer(error)
+                if last or not answer.passing:
+                    raise self.explain(answer, key, action) from error
+        raise AssertionError("there is a last try")  # pragma: no cover
+
+    def explain(self, answer: Answer, key: str, action: Action) -> StoreError:
+        """The error that an answer means."""
+        return answer.to_error(key, self.url, action, hint=self.options.endpoint_url or "Amazon S3")
+
+    # ------------------------------------------------------------------------------------------------------- clients
+
+    @cached_property
+    def options(self) -> Options:
+        """What was given, completed by what the environment and AWS's files say."""
+        return complete(self.given, self._around)
+
+    @property
+    def documents(self) -> Native:
+        """For small objects: nothing is repeated but by `ask`."""
+        _check_process()
+        return self._documents
+
+    @property
+    def payloads(self) -> Native:
+        """For parts of large objects: each is repeated by itself."""
+        _check_process()
+        return self._payloads
+
+    @cached_property
+    def _documents(self) -> Native:
+        with self._lock:
+            return self._connect(self.options.request_timeout, repeats=0)
+
+    @cached_property
+    def _payloads(self) -> Native:
+        with self._lock:
+            return self._connect(self.options.transfer_timeout, repeats=30)
+
+    @cached_property
+    def _around(self) -> Any:
+        return look_around(self.given)
+
+    @cached_property
+    def keys(self) -> Any:
+        """Keys, what provides them, or None."""
+        return find_credentials(self.given, self._around)
+
+    def _connect(self, timeout: float, *, repeats: int) -> Native:
+        from obstore.store import S3Store as Native
+
+        options, keys = self.options, self.keys
+        endpoint, virtual = _endpoint(self.location.bucket, options)
+        config: S3Config = {
+            "region": options.region or "us-east-1",
+            "virtual_hosted_style_request": virtual,
+            "skip_signature": options.anonymous,
+            "disable_bulk_delete": True,  # Content-MD5 and XML for one key; and not every server has it
+            "request_payer": options.requester_pays,
+            "conditional_put": "etag",
+        }
+        if endpoint:
+            config["endpoint"] = endpoint
+        if options.server_side_encryption:
+            config["server_side_encryption"] = options.server_side_encryption
+        if options.kms_key_id:
+            config["sse_kms_key_id"] = options.kms_key_id
+        client: ClientConfig = {
+            "timeout": timedelta(seconds=timeout),
+            "connect_timeout": timedelta(seconds=min(timeout, 10.0)),
+            "allow_http": bool(options.endpoint_url and options.endpoint_url.startswith("http://")),
+            "user_agent": "molexp-s3-store",
+        }
+        if options.ca_bundle:
+            client["root_certificate"] = Path(options.ca_bundle).expanduser().read_bytes()
+        return Native(
+            self.location.bucket,
+            prefix=self.location.prefix or None,
+            config=config,
+            client_options=client,
+            retry_config={
+                "max_retries": repeats,
+                "retry_timeout": timedelta(seconds=options.retry_timeout),
+                "backoff": {"init_backoff": timedelta(milliseconds=50), "max_backoff": timedelta(seconds=5), "base": 2},
+            },
+            credential_provider=keys.to_client if isinstance(keys, Keys) else keys,
+        )
+
+    # ------------------------------------------------------------------------------------------------------- threads
+
+    @property
+    def pool(self) -> ThreadPoolExecutor:
+        """Threads for requests that do not wait for each other."""
+        with self._lock:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(self.options.max_concurrency, thread_name_prefix=_THREADS)
+            return self._pool
+
+    def each(self, operation: Callable[[Item], T], items: Iterable[Item]) -> list[T]:
+        """Do what does not wait for each other, some at a time; within one of our own threads, one after the other."""
+        work = [*items]
+        if len(work) < 2 or threading.current_thread().name.startswith(_THREADS):
+            return [operation(item) for item in work]
+        return list(self.pool.map(operation, work))
+
+    def close(self) -> None:
+        """Let connections and threads go; they come back when they are needed."""
+        with self._lock:
+            for name in ("_documents", "_payloads"):
+                self.__dict__.pop(name, None)
+            if self._pool is not None:
+                self._pool.shutdown(wait=False)
+                self._pool = None
+
+
+def _check_process() -> None:
+    global _started  # noqa: PLW0603 - a fact about this process
+    if _inherited:
+        raise ForkedProcessError(
+            "This process was forked from one that had used an S3 store before; the client's threads do not survive a fork, "
+            "and its requests would hang. Start workers with the 'spawn' or 'forkserver' method of multiprocessing."
+        )
+    _started = True
+
+
+def _endpoint(bucket: str, options: Options) -> tuple[str | None, bool]:
+    """The endpoint as the client wants it, and whether requests name the bucket in the host."""
+    style = options.addressing_style
+    if style == "auto":
+        style = "path" if options.endpoint_url or "." in bucket else "virtual"
+    if style == "path" or not options.endpoint_url:
+        return options.endpoint_url, style == "virtual"
+    scheme, _, rest = options.endpoint_url.partition("://")
+    return f"{scheme}://{bucket}.{rest}", True

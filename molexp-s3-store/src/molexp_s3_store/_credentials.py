@@ -1,0 +1,104 @@
+"""Where credentials come from, in the order that AWS tools have.
+
+Given keys; the environment; the profile's keys; what else a profile may say (a role, single sign-on, a process: asked
+of botocore, which knows them all); the container's or the machine's own (asked by the client itself).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from molexp.errors import CredentialsError
+from molexp_s3_store._options import Options, Surroundings
+
+if TYPE_CHECKING:
+    from obstore.store import S3Credential
+
+_ELSEWHERE = (
+    "role_arn",
+    "sso_session",
+    "sso_start_url",
+    "credential_process",
+    "credential_source",
+    "web_identity_token_file",
+    "login_session",
+)
+_FRESH = timedelta(minutes=5)
+
+
+@attrs.frozen
+class Keys:
+    """An access key with its secret."""
+
+    access_key_id: str
+    secret_access_key: str = attrs.field(repr=False)
+    session_token: str | None = attrs.field(default=None, repr=False)
+
+    def to_client(self) -> S3Credential:
+        """As the client takes them."""
+        return {
+            "access_key_id": self.access_key_id,
+            "secret_access_key": self.secret_access_key,
+            "token": self.session_token,
+            "expires_at": None,
+        }
+
+
+Provider = Callable[[], "S3Credential"]
+
+
+def find_credentials(options: Options, around: Surroundings) -> Keys | Provider | None:
+    """Keys, or what gives them whenever they have expired; None if the client has to find them itself, or needs none."""
+    if options.anonymous:
+        return None
+    if options.access_key_id and options.secret_access_key:
+        return Keys(options.access_key_id, options.secret_access_key, options.session_token)
+    if options.profile is None:  # a profile that was asked for in code counts more than the environment
+        key, secret = around.say("AWS_ACCESS_KEY_ID"), around.say("AWS_SECRET_ACCESS_KEY")
+        if key and secret:
+            return Keys(key, secret, around.say("AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN"))
+    if any(name in around.section for name in _ELSEWHERE):
+        return _Asked(around.profile)
+    key, secret = around.section.get("aws_access_key_id"), around.section.get("aws_secret_access_key")
+    if key and secret:
+        return Keys(key, secret, around.section.get("aws_session_token"))
+    return None
+
+
+class _Asked:
+    """Credentials that botocore finds and renews."""
+
+    def __init__(self, profile: str) -> None:
+        self._profile = profile
+        self._lock = threading.Lock()
+        self._found: Any = None
+
+    def __call__(self) -> S3Credential:
+        from botocore.exceptions import BotoCoreError
+        from botocore.session import Session
+
+        with self._lock:
+            try:
+                if self._found is None:
+                    self._found = Session(profile=self._profile).get_credentials()
+                if self._found is None:
+                    raise CredentialsError(
+                        f"The profile {self._profile!r} of AWS's configuration gives no credentials."
+                    )
+                frozen = self._found.get_frozen_credentials()
+            except BotoCoreError as error:
+                raise CredentialsError(
+                    f"The profile {self._profile!r} of AWS's configuration gives no credentials: {error}. "
+                    "Try `aws sts get-caller-identity` with it."
+                ) from error
+        return {
+            "access_key_id": frozen.access_key,
+            "secret_access_key": frozen.secret_key,
+            "token": frozen.token,
+            "expires_at": datetime.now(UTC) + _FRESH,  # botocore renews them in time; ask it often enough
+        }

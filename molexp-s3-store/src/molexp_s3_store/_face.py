@@ -1,0 +1,57 @@
+"""What other libraries open objects by: paths over s3fs, with the configuration of the workspace and its credentials."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from molexp_s3_store._client import Client
+from molexp_s3_store._credentials import Keys
+
+if TYPE_CHECKING:
+    from upath import UPath
+
+
+def path(client: Client, key: str) -> UPath:
+    """The object or folder as a path; nothing is asked of the server."""
+    from upath import UPath
+
+    return UPath(f"{client.url}/{key}", protocol="s3", **storage_options(client))
+
+
+def storage_options(client: Client) -> dict[str, Any]:
+    """What s3fs has to know to reach the place as the store does; no listing is kept, because others write there, too."""
+    options = client.options
+    style = options.addressing_style
+    if style == "auto" and options.endpoint_url:
+        style = "path"
+    found: dict[str, Any] = {
+        "anon": options.anonymous,
+        "use_listings_cache": False,
+        "client_kwargs": {"region_name": options.region or "us-east-1"},
+        "config_kwargs": {
+            "s3": {"addressing_style": style},
+            "connect_timeout": min(options.request_timeout, 10.0),
+            "read_timeout": options.transfer_timeout,
+            "retries": {"mode": "standard", "max_attempts": 8},
+            # Not every server knows the newer checksums; Amazon asks nobody for them.
+            "request_checksum_calculation": "when_required",
+            "response_checksum_validation": "when_required",
+        },
+    }
+    if options.endpoint_url:
+        found["endpoint_url"] = options.endpoint_url
+    if options.ca_bundle:
+        found["client_kwargs"]["verify"] = options.ca_bundle
+    if options.requester_pays:
+        found["requester_pays"] = True
+    encryption = {"ServerSideEncryption": options.server_side_encryption, "SSEKMSKeyId": options.kms_key_id}
+    if any(encryption.values()):
+        found["s3_additional_kwargs"] = {name: value for name, value in encryption.items() if value}
+    if not options.anonymous:
+        from molexp_s3_store._session import Session
+
+        keys = client.keys
+        found["session"] = Session(
+            keys if isinstance(keys, Keys) else None, None if isinstance(keys, Keys) else options.profile
+        )
+    return found

@@ -1,0 +1,241 @@
+"""How to reach a bucket: what the user passes, else what AWS tools look at.
+
+For each setting, the first that says something: ``storage_options``, the environment (``AWS_...``), the profile in the
+shared configuration files (``~/.aws/config`` and ``credentials``). The files' rules are those of
+https://docs.aws.amazon.com/sdkref/latest/guide/file-format.html.
+"""
+
+from __future__ import annotations
+
+import configparser
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args
+from urllib.parse import urlsplit
+
+import attrs
+
+from molexp.contracts import Durability
+
+Addressing = Literal["auto", "path", "virtual"]
+
+_ALIASES = {
+    "key": "access_key_id",
+    "secret": "secret_access_key",
+    "token": "session_token",
+    "anon": "anonymous",
+    "aws_access_key_id": "access_key_id",
+    "aws_secret_access_key": "secret_access_key",
+    "aws_session_token": "session_token",
+    "region_name": "region",
+    "verify": "ca_bundle",
+}
+"""Names that s3fs and boto3 give to the same things."""
+
+
+def _seconds(_instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+        raise ValueError(f"{attribute.name}={value!r} is not a number of seconds above 0.")
+
+
+def _text(_instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if value is not None and (not isinstance(value, str) or not value):
+        secret = not attribute.repr
+        raise TypeError(f"{attribute.name}={'...' if secret else repr(value)} is not a text.")
+
+
+def _truth(_instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if not isinstance(value, bool):
+        raise TypeError(f"{attribute.name}={value!r} is not a bool.")
+
+
+def _endpoint(_instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    _text(_instance, attribute, value)
+    if value is None:
+        return
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError(f"endpoint_url={value!r} is not a URL like https://s3.example.org.")
+    if parts.username or parts.password:
+        raise ValueError("endpoint_url carries credentials: pass them as access_key_id and secret_access_key.")
+
+
+def _one_of(*words: str) -> Any:
+    def check(_instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+        if value not in words:
+            raise ValueError(f"{attribute.name}={value!r} is not one of {', '.join(words)}.")
+
+    return check
+
+
+@attrs.frozen(kw_only=True)
+class Options:
+    """What `storage_options` may say.
+
+    Attributes:
+        access_key_id: or ``key``.
+        secret_access_key: or ``secret``.
+        session_token: or ``token``; of temporary credentials.
+        profile: a profile of the shared configuration files.
+        anonymous: or ``anon``; sign nothing, for public buckets.
+        endpoint_url: of a server that is not Amazon's.
+        region: the bucket's.
+        addressing_style: where requests name the bucket: in the ``path``, or in the host (``virtual``). ``auto``: in
+            the path at an endpoint of one's own, else in the host.
+        ca_bundle: or ``verify``; a file of certificates (PEM) to trust besides the system's.
+        request_timeout: seconds for one request for a document.
+        transfer_timeout: seconds for one request for a part of a payload.
+        retry_timeout: seconds for which a request is tried again before it is an error.
+        max_concurrency: requests at a time for what is independent.
+        requester_pays: whether the requester pays for the bucket's traffic.
+        server_side_encryption: ``AES256``, ``aws:kms`` or ``aws:kms:dsse``.
+        kms_key_id: the key for it.
+        durability: accepted because every workspace has it; every object is durable.
+    """
+
+    access_key_id: str | None = attrs.field(default=None, validator=_text)
+    secret_access_key: str | None = attrs.field(default=None, repr=False, validator=_text)
+    session_token: str | None = attrs.field(default=None, repr=False, validator=_text)
+    profile: str | None = attrs.field(default=None, validator=_text)
+    anonymous: bool = attrs.field(default=False, validator=_truth)
+    endpoint_url: str | None = attrs.field(default=None, validator=_endpoint)
+    region: str | None = attrs.field(default=None, validator=_text)
+    addressing_style: Addressing = attrs.field(default="auto", validator=_one_of(*get_args(Addressing)))
+    ca_bundle: str | None = attrs.field(default=None, validator=_text)
+    request_timeout: float = attrs.field(default=30.0, validator=_seconds)
+    transfer_timeout: float = attrs.field(default=300.0, validator=_seconds)
+    retry_timeout: float = attrs.field(default=60.0, validator=_seconds)
+    max_concurrency: int = attrs.field(
+        default=16, validator=[attrs.validators.instance_of(int), attrs.validators.ge(1)]
+    )
+    requester_pays: bool = attrs.field(default=False, validator=_truth)
+    server_side_encryption: str | None = attrs.field(default=None, validator=_text)
+    kms_key_id: str | None = attrs.field(default=None, validator=_text)
+    durability: Durability = attrs.field(default="end", validator=_one_of(*get_args(Durability)))
+
+    def __attrs_post_init__(self) -> None:
+        if bool(self.access_key_id) != bool(self.secret_access_key):
+            raise ValueError("access_key_id and secret_access_key belong together: pass both or neither.")
+        if self.session_token and not self.access_key_id:
+            raise ValueError("session_token belongs to an access_key_id and secret_access_key.")
+        if self.anonymous and (self.access_key_id or self.profile):
+            raise ValueError("anonymous=True and credentials exclude each other.")
+
+
+SECRETS = ("access_key_id", "secret_access_key", "session_token")
+"""Options that stand in no pickle in clear."""
+
+
+def read_options(given: Mapping[str, Any]) -> Options:
+    """Check `storage_options`.
+
+    Raises:
+        TypeError: one that is not known, naming those that are; or of a wrong type.
+        ValueError: a value that makes no sense.
+    """
+    known = [field.name for field in attrs.fields(Options)]
+    values: dict[str, Any] = {}
+    for name, value in _flat(given).items():
+        usual = _ALIASES.get(name, name)
+        if usual not in known:
+            raise TypeError(
+                f"The S3 store has no option {name!r}; it knows {', '.join(known)} (and {', '.join(_ALIASES)})."
+            )
+        if usual in values:
+            raise TypeError(f"{name!r} is another name for {usual!r}: pass one of them.")
+        if value is not None:
+            values[usual] = os.fspath(value) if isinstance(value, os.PathLike) else value
+    return Options(**values)
+
+
+_IDENTITY = frozenset({*SECRETS, "profile", "anonymous"})
+
+
+def combine_options(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of which some are said twice: those of `above` count. Who one is, is said by one of the two alone."""
+    said = {_ALIASES.get(name, name) for name, value in _flat(above).items() if value is not None}
+    if said & _IDENTITY:
+        said |= _IDENTITY
+    return {**{name: value for name, value in _flat(below).items() if _ALIASES.get(name, name) not in said}, **above}
+
+
+def _flat(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Take ``client_kwargs``, as s3fs has them, for what they are."""
+    flat = dict(given)
+    more = flat.pop("client_kwargs", None)
+    if more is not None:
+        if not isinstance(more, Mapping):
+            raise TypeError(f"client_kwargs={more!r} is not a dict.")
+        flat.update(more)
+    return flat
+
+
+@attrs.frozen
+class Surroundings:
+    """What the environment and the shared configuration files say."""
+
+    environ: Mapping[str, str]
+    profile: str
+    section: Mapping[str, str]  # of the profile, in both files
+    services: Mapping[str, str]  # what its `services` section says of s3
+
+    def say(self, *names: str) -> str | None:
+        """The first variable that is set and not empty."""
+        return next((value for name in names if (value := self.environ.get(name))), None)
+
+
+def look_around(options: Options, environ: Mapping[str, str] | None = None) -> Surroundings:
+    """Read the environment, and the shared configuration files if there are any."""
+    environ = os.environ if environ is None else environ
+    profile = options.profile or environ.get("AWS_PROFILE") or environ.get("AWS_DEFAULT_PROFILE") or "default"
+    config = _parse(environ, "AWS_CONFIG_FILE", "config")
+    credentials = _parse(environ, "AWS_SHARED_CREDENTIALS_FILE", "credentials")
+    section = {**_section(config, f"profile {profile}", profile), **_section(credentials, profile)}
+    if not section and (options.profile or environ.get("AWS_PROFILE")):
+        raise ValueError(
+            f"There is no profile {profile!r} in the shared configuration files of AWS (~/.aws/config, credentials)."
+        )
+    services = _nested(_section(config, f"services {section.get('services', '')}").get("s3", ""))
+    return Surroundings(environ, profile, section, services)
+
+
+def complete(options: Options, around: Surroundings) -> Options:
+    """Fill in what is not a credential: endpoint, region, addressing, certificates."""
+    ignored = (around.say("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") or "").lower() == "true"
+    endpoint = None if ignored else around.say("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+    if endpoint is None and not ignored:
+        endpoint = around.services.get("endpoint_url") or around.section.get("endpoint_url")
+    nested = _nested(around.section.get("s3", ""))
+    style = options.addressing_style
+    if style == "auto" and nested.get("addressing_style") in {"path", "virtual"}:
+        style = "path" if nested["addressing_style"] == "path" else "virtual"
+    return attrs.evolve(
+        options,
+        endpoint_url=options.endpoint_url or endpoint,
+        region=options.region or around.say("AWS_REGION", "AWS_DEFAULT_REGION") or around.section.get("region"),
+        ca_bundle=options.ca_bundle or around.say("AWS_CA_BUNDLE") or around.section.get("ca_bundle"),
+        addressing_style=style,
+    )
+
+
+def _parse(environ: Mapping[str, str], variable: str, name: str) -> configparser.RawConfigParser:
+    path = environ.get(variable)
+    parser = configparser.RawConfigParser(strict=False, default_section="\0")
+    try:
+        parser.read(Path(path).expanduser() if path else Path.home() / ".aws" / name, encoding="utf-8")
+    except configparser.Error as error:
+        raise ValueError(f"{path or f'~/.aws/{name}'} cannot be read: {str(error).splitlines()[0]}.") from error
+    except (OSError, RuntimeError):  # not readable, or no home: as if there were none
+        pass
+    return parser
+
+
+def _section(parser: configparser.RawConfigParser, *names: str) -> dict[str, str]:
+    return next((dict(parser.items(name)) for name in names if parser.has_section(name)), {})
+
+
+def _nested(text: str) -> dict[str, str]:
+    """The indented lines below a name, which `configparser` takes for a value of several lines."""
+    pairs = (line.partition("=") for line in text.splitlines())
+    return {name.strip(): value.strip() for name, mark, value in pairs if mark}

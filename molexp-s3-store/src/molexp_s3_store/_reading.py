@@ -1,0 +1,200 @@
+"""Reading payloads: a seekable stream, and files by parallel ranges."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import attrs
+
+from molexp.errors import KeyNotFoundError, StoreError
+from molexp_s3_store._client import Client
+from molexp_s3_store._errors import Answer
+
+BLOCK = 8 << 20
+_AHEAD = 4  # ranges of a file that are on their way at a time
+
+Progress = Callable[[int], Any]
+
+
+@attrs.frozen
+class Part:
+    """Some bytes of an object, and which object it was."""
+
+    data: bytes
+    size: int
+    tag: str
+
+
+def fetch(client: Client, key: str, start: int = 0, length: int | None = None) -> Part:
+    """Read bytes from `start` on; beyond the end there are none.
+
+    Raises:
+        KeyNotFoundError: there is nothing.
+    """
+    options: Any = None
+    if length is not None:
+        options = {"range": (start, start + length)}
+    elif start:
+        options = {"range": {"offset": start}}
+
+    def request(native: Any) -> Part:
+        try:
+            found = native.get(key, options=options)
+            meta = found.meta
+            return Part(found.bytes().to_bytes(), meta["size"], meta["e_tag"] or "")
+        except Exception as error:
+            if options is not None and Answer(error).status == 416:  # beyond the end, or the object is empty
+                return describe(client, key)
+            raise
+
+    if length == 0:
+        return describe(client, key)
+    return client.ask("read", key, request)
+
+
+def describe(client: Client, key: str) -> Part:
+    """An object without its bytes."""
+    meta = client.ask("read", key, lambda native: native.head(key))
+    return Part(b"", meta["size"], meta["e_tag"] or "")
+
+
+class Reader(io.RawIOBase):
+    """An object as a seekable stream, which is one and the same object to its end."""
+
+    def __init__(self, client: Client, key: str) -> None:
+        super().__init__()
+        self._client = client
+        self._key = key
+        first = fetch(client, key, 0, BLOCK)
+        self._size, self._tag = first.size, first.tag
+        self._block, self._at = first.data, 0
+        self._position = 0
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
+    def tell(self) -> int:
+        """Where the next byte is read."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Go elsewhere."""
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        if start + offset < 0:
+            raise ValueError(f"There is nothing before the beginning: {start + offset}.")
+        self._position = start + offset
+        return self._position
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Fill `buffer` as far as the block at hand goes."""
+        view = memoryview(buffer).cast("B")
+        if not len(view) or self._position >= self._size:
+            return 0
+        if not self._at <= self._position < self._at + len(self._block):
+            self._block, self._at = b"", self._position
+            self._block = self._same(fetch(self._client, self._key, self._position, max(BLOCK, len(view)))).data
+        inside = self._position - self._at
+        chunk = self._block[inside : inside + len(view)]
+        view[: len(chunk)] = chunk
+        self._position += len(chunk)
+        return len(chunk)
+
+    def _same(self, part: Part) -> Part:
+        if part.tag != self._tag:
+            raise changed(self._key, self._client.url)
+        return part
+
+
+def changed(key: str, url: str) -> StoreError:
+    """The error for an object that was replaced while it was read."""
+    return StoreError(f"{key!r} in {url} was replaced while it was being read; read it again.", key=key, url=url)
+
+
+def download(client: Client, key: str, path: Path, progress: Progress | None = None) -> None:
+    """Copy an object to a file. What a broken download left beside it is gone on with, if the object is still the same."""
+    first = fetch(client, key, 0, BLOCK)
+    if first.size <= len(first.data):
+        path.write_bytes(first.data)
+        if progress is not None:
+            progress(first.size)
+        return
+    with _partial(path, first.tag) as (file, part):
+        done = file.seek(0, io.SEEK_END)
+        if done < len(first.data) or done > first.size:
+            file.seek(0)
+            file.truncate()
+            file.write(first.data)
+            done = len(first.data)
+        if progress is not None:
+            progress(done)
+        for data in _ranges(client, key, done, first):
+            file.write(data)
+            file.flush()
+            if progress is not None:
+                progress(len(data))
+        file.close()
+        part.replace(path)
+
+
+def _ranges(client: Client, key: str, start: int, first: Part) -> Iterator[bytes]:
+    """The bytes from `start` on, in order, some ranges ahead."""
+    starts = iter(range(start, first.size, BLOCK))
+    waiting: deque[Future[Part]] = deque()
+    try:
+        for at in starts:
+            waiting.append(client.pool.submit(fetch, client, key, at, min(BLOCK, first.size - at)))
+            if len(waiting) >= _AHEAD:
+                yield _checked(waiting.popleft().result(), key, client, first)
+        while waiting:
+            yield _checked(waiting.popleft().result(), key, client, first)
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+def _checked(part: Part, key: str, client: Client, first: Part) -> bytes:
+    if part.tag != first.tag:
+        raise changed(key, client.url)
+    return part.data
+
+
+@contextmanager
+def _partial(path: Path, tag: str) -> Iterator[tuple[IO[bytes], Path]]:
+    """The file that a download grows in, named by what it is of; one that another process is at is left to it."""
+    try:
+        import fcntl
+    except ImportError:  # no way to know whether another process is at it
+        fcntl = None  # type: ignore[assignment]
+    name = re.sub(r"[^A-Za-z0-9]", "", tag)[:40]
+    part = path.with_name(f".{path.name[:100]}.{name}.part")
+    if fcntl is None or not name:
+        part = part.with_name(f"{part.name}{os.getpid()}")
+    file = part.open("ab+")
+    try:
+        if fcntl is not None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                file.close()
+                part = part.with_name(f"{part.name}{os.getpid()}")
+                file = part.open("ab+")
+        yield file, part
+    except (KeyNotFoundError, StoreError) as error:
+        if "replaced" in str(error):  # nobody will go on with it
+            part.unlink(missing_ok=True)
+        raise
+    finally:
+        file.close()

@@ -1,0 +1,30 @@
+"""Trying again: exponential backoff with full jitter, until a limit of time."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+
+FIRST = 0.05
+LONGEST = 5.0
+
+
+def tries(limit: float) -> Iterator[bool]:
+    """One item per try, with a pause before each but the first; the item says whether it is the last.
+
+    The pause doubles, and its length is drawn evenly between nothing and that, so that many clients do not return at
+    once (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
+
+    Args:
+        limit: seconds after which there is one last try.
+    """
+    end = time.monotonic() + limit
+    longest = FIRST
+    while True:
+        last = time.monotonic() >= end
+        yield last
+        if last:
+            return
+        time.sleep(min(random.uniform(0, longest), max(0.0, end - time.monotonic())))
+        longest = min(2 * longest, LONGEST)

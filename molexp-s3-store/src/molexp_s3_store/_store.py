@@ -1,0 +1,206 @@
+"""The store."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+
+import attrs
+
+from molexp.contracts import Capability, Listing, Stat, Store, StreamWriter, check_key, complete_options
+from molexp.errors import KeyNotFoundError
+from molexp_s3_store import _listing, _reading, _writing
+from molexp_s3_store._client import Client
+from molexp_s3_store._location import Location, locate
+from molexp_s3_store._options import SECRETS, Options, combine_options, read_options
+from molexp_s3_store._reading import Progress
+from molexp_s3_store._sealing import seal, unseal
+
+if TYPE_CHECKING:
+    from upath import UPath
+
+T = TypeVar("T")
+Item = TypeVar("Item")
+
+
+class S3Store(Store):
+    """Objects below a prefix of a bucket, on Amazon S3 or a server that speaks its protocol.
+
+    Exclusive creation is a PUT with ``If-None-Match: *``, which the server must heed: Amazon, Ceph, MinIO-like servers
+    and Cloudflare do; a workspace finds out before it is created. Nothing can be appended to an object, so segments
+    take the place of files that grow.
+
+    A store may be used by several threads, and in spawned processes by its pickle. In a forked child of a process that
+    has used one, every operation raises `ForkedProcessError`.
+    """
+
+    schemes: ClassVar[tuple[str, ...]] = ("s3",)
+    capabilities: frozenset[Capability] = frozenset()
+    lease_beat: float = 60.0
+    lease_ttl: float = 300.0
+
+    def __init__(self, location: Location, options: Options) -> None:
+        """Use `open`, which understands URLs and options."""
+        self.url = location.url
+        self.durability = options.durability
+        self._location = location
+        self._options = options
+        self._client = Client(location, options)
+
+    @classmethod
+    def open(cls, url: str, options: Mapping[str, Any]) -> Self:
+        """Open ``s3://bucket/prefix``; no request is made.
+
+        Args:
+            url: the bucket must exist, the prefix need not.
+            options: see the page on S3 in the documentation; names of s3fs and boto3 are understood, too. What is not
+                given is taken from the environment and the files that AWS's tools have.
+
+        Raises:
+            TypeError: an unknown option, naming the known ones; or one of a wrong type.
+            ValueError: a URL or a value that makes no sense.
+        """
+        return cls(locate(url), read_options(options))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.url!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        values = attrs.asdict(self._options)
+        hidden = {name: values.pop(name) for name in SECRETS if values[name] is not None}
+        return _reopen, (type(self), self._location.url, values, seal(hidden) if hidden else b"")
+
+    def close(self) -> None:
+        """Let connections and threads go."""
+        self._client.close()
+
+    def each(self, operation: Callable[[Item], T], items: Iterable[Item]) -> list[T]:
+        """Apply `operation` to each of `items`, some at a time."""
+        return self._client.each(operation, items)
+
+    # ----------------------------------------------------------------------------------------------------- documents
+
+    def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
+        """Return the bytes under `key`, or up to `length` of them from `start`. One request.
+
+        Raises:
+            KeyNotFoundError: there is nothing.
+        """
+        return _reading.fetch(self._client, check_key(key), start, length).data
+
+    def write(self, key: str, data: bytes) -> None:
+        """Set `key` to `data`, replacing what was there. One request."""
+        _writing.put(self._client, check_key(key), data)
+
+    def create(self, key: str, data: bytes) -> None:
+        """Set `key` to `data` if nothing is there. One request, if it is answered.
+
+        Raises:
+            KeyExistsError: something is there. Nothing was changed.
+        """
+        _writing.create(self._client, check_key(key), data)
+
+    def stat(self, key: str) -> Stat:
+        """Describe `key`; its version is the object's ETag.
+
+        Raises:
+            KeyNotFoundError: there is nothing.
+        """
+        check_key(key)
+        return _listing.stat_of(key, self._client.ask("read", key, lambda native: native.head(key)))
+
+    def delete(self, key: str) -> None:
+        """Remove `key`. That nothing was there is not an error."""
+        check_key(key)
+        try:
+            self._client.ask("delete", key, lambda native: native.delete(key))
+        except KeyNotFoundError:
+            pass
+
+    def list(self, prefix: str = "") -> Iterator[Stat]:
+        """Every key below the folder `prefix`, a thousand with a request."""
+        if prefix:
+            check_key(prefix)
+        return _listing.walk(self._client, prefix)
+
+    def children(self, prefix: str = "") -> Listing:
+        """One level below the folder `prefix`, a thousand names with a request."""
+        if prefix:
+            check_key(prefix)
+        return _listing.level(self._client, prefix)
+
+    # ------------------------------------------------------------------------------------------------------ payloads
+
+    def open_read(self, key: str) -> IO[bytes]:
+        """Open `key` as a seekable binary stream, which reads ahead by 8 MiB.
+
+        Raises:
+            KeyNotFoundError: there is nothing.
+            StoreError: while it is read: it was replaced.
+        """
+        return io.BufferedReader(_reading.Reader(self._client, check_key(key)), 1 << 16)
+
+    def open_write(self, key: str, *, exclusive: bool = False) -> StreamWriter:
+        """Open a stream that becomes `key` when it is left without an error; with `exclusive`, as `create` does.
+
+        What is larger than 16 MiB goes up in parts while it is written, three at a time.
+
+        Raises:
+            KeyExistsError: on leaving, with `exclusive`, if something is there by then.
+        """
+        return _writing.Writer(self._client, check_key(key), exclusive=exclusive)
+
+    def put_file(self, path: Path, key: str, *, exclusive: bool = False, progress: Progress | None = None) -> None:
+        """Copy a local file to `key`, by parallel parts of at least 16 MiB."""
+        _writing.upload(self._client, path, check_key(key), exclusive=exclusive, progress=progress)
+
+    def get_file(self, key: str, path: Path, *, progress: Progress | None = None) -> None:
+        """Copy `key` to a local file, by parallel ranges; a download that broke off is gone on with."""
+        _reading.download(self._client, check_key(key), path, progress)
+
+    def locate(self, key: str) -> str:
+        """The object's URL."""
+        return f"{self.url}/{check_key(key)}"
+
+    def path(self, key: str) -> UPath:
+        """The object, or folder, as a ``UPath`` over s3fs, with this store's configuration and credentials.
+
+        Its ``storage_options`` are for fsspec. Instead of keys they have a session, which shows them to nobody.
+        """
+        from molexp_s3_store._face import path
+
+        return path(self._client, check_key(key))
+
+    @classmethod
+    def combine(cls, below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+        """`above` counts more, under whichever names; credentials are of one of the two."""
+        return combine_options(below, above)
+
+    # --------------------------------------------------------------------------------------------------- housekeeping
+
+    def leftovers(self, older_than: float) -> Iterable[str]:
+        """Uploads of parts that killed writers left unfinished; a lifecycle rule of the bucket may abort them, too."""
+        from molexp_s3_store._administering import unfinished
+
+        return [
+            f"unfinished upload of {found.key} ({found.started:%Y-%m-%d})"
+            for found in unfinished(self._client, older_than)
+        ]
+
+    def remove_leftovers(self, older_than: float) -> int:
+        """Abort what `leftovers` names."""
+        from molexp_s3_store._administering import abort, unfinished
+
+        found = unfinished(self._client, older_than)
+        abort(self._client, found)
+        return len(found)
+
+
+def _reopen(cls: type[S3Store], url: str, values: dict[str, Any], sealed: bytes) -> S3Store:
+    if sealed and not (secrets := unseal(sealed)):  # somebody else's process: what its user has is used there
+        return cls.open(
+            url, complete_options(cls, url, {name: value for name, value in values.items() if value is not None})
+        )
+    return cls.open(url, {**values, **(secrets if sealed else {})})

@@ -1,0 +1,244 @@
+"""Writing payloads: in one request while they are small, in parts when they are not.
+
+A completed upload of parts cannot be conditional with this client, and some servers ignore the condition. So an
+exclusive one takes the key by a small object, created conditionally, once all its bytes are at the server; completing
+the upload then replaces it. Whoever reads the key in between sees the mark; whoever creates it is refused.
+"""
+
+from __future__ import annotations
+
+import io
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from molexp.errors import KeyExistsError, StoreError
+from molexp_s3_store._client import Client
+from molexp_s3_store._errors import Answer
+from molexp_s3_store._reading import Progress, fetch
+from molexp_s3_store._retrying import tries
+
+PART = 16 << 20
+_PARTS = 9000  # S3 takes 10 000
+_AT_ONCE = 3  # parts on their way, beside the one that fills
+_CHUNK = 1 << 20
+_MARK = "molexp-upload"
+
+
+def put(client: Client, key: str, data: bytes) -> None:
+    """Replace an object."""
+    client.ask("write", key, lambda native: native.put(key, data, use_multipart=False))
+
+
+def create(client: Client, key: str, data: bytes) -> None:
+    """Create an object, exactly once; a success whose answer was lost is known by the bytes that are there.
+
+    Raises:
+        KeyExistsError: there is one.
+    """
+    uncertain = False
+    for last in tries(client.options.retry_timeout):
+        try:
+            client.documents.put(key, data, mode="create", use_multipart=False)
+        except StoreError:
+            raise
+        except Exception as error:
+            answer = Answer(error)
+            if answer.status == 412:
+                if uncertain and _is_ours(client, key, data):
+                    return
+                raise KeyExistsError(key, url=client.url) from None
+            if last or not answer.passing:
+                raise client.explain(answer, key, "write") from error
+            uncertain = uncertain or answer.uncertain
+        else:
+            return
+
+
+def _is_ours(client: Client, key: str, data: bytes) -> bool:
+    with suppress(StoreError):
+        return fetch(client, key).data == data
+    return False
+
+
+class Writer:
+    """A stream that becomes an object when it is left without an error."""
+
+    def __init__(self, client: Client, key: str, *, exclusive: bool) -> None:
+        self._client = client
+        self._key = key
+        self._exclusive = exclusive
+        self._buffer = io.BytesIO()
+        self._upload: _Upload | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def write(self, data: bytes, /) -> int:
+        """Take the next bytes."""
+        if self._upload is not None:
+            self._upload.write(data)
+        else:
+            self._buffer.write(data)
+            if self._buffer.tell() > PART:
+                self._upload = _Upload(self._client, self._key)
+                self._upload.write(self._buffer.getvalue())
+                self._buffer = io.BytesIO()
+        return len(data)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        if self._upload is not None:
+            if kind is None:
+                self._upload.complete(exclusive=self._exclusive)
+            else:
+                self._upload.abort()
+        elif kind is None:
+            (create if self._exclusive else put)(self._client, self._key, self._buffer.getvalue())
+
+
+class _Upload:
+    """An upload of parts of unknown number: up to 150 GB."""
+
+    def __init__(self, client: Client, key: str) -> None:
+        import obstore
+
+        self._client = client
+        self._key = key
+        self._token = secrets.token_hex(16)
+        self._writer = obstore.open_writer(
+            client.payloads, key, attributes={_MARK: self._token}, buffer_size=PART, max_concurrency=_AT_ONCE
+        )
+
+    def write(self, data: bytes) -> None:
+        try:
+            self._writer.write(data)
+        except Exception as error:
+            self.abort()
+            raise self._client.explain(Answer(error), self._key, "write") from error
+
+    def complete(self, *, exclusive: bool) -> None:
+        if exclusive:
+            with _claimed(self._client, self._key, self._token, self.abort):
+                self._close()
+        else:
+            self._close()
+
+    def _close(self) -> None:
+        try:
+            self._writer.close()
+        except Exception as error:
+            if not _has_mark(self._client, self._key, self._token):
+                raise self._client.explain(Answer(error), self._key, "write") from error
+
+    def abort(self) -> None:
+        with suppress(Exception):  # what cannot be aborted is a leftover, as after a kill
+            self._writer.__exit__(InterruptedError, InterruptedError("aborted"), None)
+
+
+class _claimed:  # noqa: N801 - used like a function
+    """Take a key before an upload is completed; give it back if it could not be."""
+
+    def __init__(self, client: Client, key: str, token: str, abort: Callable[[], None]) -> None:
+        self._client, self._key, self._abort = client, key, abort
+        self._mark = f"An upload of parts is about to replace this: {token}\n".encode()
+
+    def __enter__(self) -> None:
+        try:
+            create(self._client, self._key, self._mark)
+        except BaseException:
+            self._abort()
+            raise
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._abort()
+            with suppress(StoreError):
+                if fetch(self._client, self._key).data == self._mark:
+                    self._client.ask("delete", self._key, lambda native: native.delete(self._key))
+
+
+def _has_mark(client: Client, key: str, token: str) -> bool:
+    """Whether the object is the one that was uploaded: the answer that it is complete was lost."""
+    with suppress(StoreError):
+        return bool(
+            client.ask(
+                "read",
+                key,
+                lambda native: dict(native.get(key, options={"range": (0, 1)}).attributes).get(_MARK) == token,
+            )
+        )
+    return False
+
+
+def upload(client: Client, path: Path, key: str, *, exclusive: bool, progress: Progress | None = None) -> None:
+    """Copy a file to an object."""
+    size = path.stat().st_size
+    if size <= PART:
+        data = path.read_bytes()
+        (create if exclusive else put)(client, key, data)
+        if progress is not None:
+            progress(len(data))
+        return
+    token = secrets.token_hex(16)
+    part = max(PART, -(-size // _PARTS))
+    if not exclusive:
+        _send(client, key, _chunks(path, progress), part, token)
+        return
+
+    def claiming() -> Iterator[bytes]:
+        """The bytes; before the last of them, which completes the upload, the key is taken."""
+        kept = b""
+        for chunk in _chunks(path, progress):
+            if kept:
+                yield kept
+            kept = chunk
+        claim.__enter__()
+        yield kept
+
+    claim = _claimed(client, key, token, lambda: None)
+    try:
+        _send(client, key, claiming(), part, token)
+    except KeyExistsError:
+        raise
+    except BaseException as error:
+        claim.__exit__(type(error), error, None)
+        raise
+
+
+def _send(client: Client, key: str, chunks: Iterator[bytes], part: int, token: str) -> None:
+    failure: list[BaseException] = []
+
+    def noting() -> Iterator[bytes]:
+        try:
+            yield from chunks
+        except BaseException as error:
+            failure.append(error)
+            raise
+
+    try:
+        client.payloads.put(
+            key, noting(), attributes={_MARK: token}, use_multipart=True, chunk_size=part, max_concurrency=_AT_ONCE
+        )
+    except BaseException as error:
+        if failure:
+            raise failure[0] from None
+        if not isinstance(error, Exception) or _has_mark(client, key, token):
+            if isinstance(error, Exception):
+                return
+            raise
+        raise client.explain(Answer(error), key, "write") from error
+
+
+def _chunks(path: Path, progress: Progress | None) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            yield chunk
+            if progress is not None:
+                progress(len(chunk))

@@ -1,0 +1,44 @@
+"""A sync is killed before and after every operation at its destination; each time it is a workspace, and is completed."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.crash.test_kill_at_every_operation import report
+
+SAMPLES = 24
+CHANGING = ("create", "write", "writer.exit", "append")
+
+
+def count(zygotes, older: bool) -> list[str]:
+    """The operations of a sync."""
+    ((_, answer),) = zygotes.run([{"case": "sync", "k": 0, "side": "before", "count": True, "older": older}])
+    assert answer["ok"], answer["error"]
+    operations: list[str] = answer["operations"]
+    return operations
+
+
+@pytest.mark.parametrize("older", [False, True], ids=["a new place", "an older copy"])
+def test_a_sync_that_is_killed_leaves_a_workspace_and_is_completed(zygotes, older):
+    operations = count(zygotes, older)
+    changes = [k for k, name in enumerate(operations, 1) if name in CHANGING]
+    assert {"create", "write", "append", "writer.exit"} <= set(operations)
+    picked = changes[:: -(-len(changes) // (SAMPLES // 2))]
+    points = [(k, ("before", "after")[index % 2]) for index, k in enumerate(picked)]
+
+    answers = zygotes.run([{"case": "sync", "k": k, "side": side, "older": older} for k, side in points])
+
+    report(answers)
+    assert all(answer["killed"] for _, answer in answers)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("older", [False, True], ids=["a new place", "an older copy"])
+@pytest.mark.parametrize("side", ["before", "after"])
+def test_a_sync_that_is_killed_at_every_operation(zygotes, side, older):
+    total = len(count(zygotes, older))
+
+    answers = zygotes.run([{"case": "sync", "k": k, "side": side, "older": older} for k in range(1, total + 1)])
+
+    report(answers)
+    assert sum(answer["killed"] for _, answer in answers) >= total - 2

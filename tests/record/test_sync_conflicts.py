@@ -1,0 +1,250 @@
+"""What two workspaces have under one name is compared: the same is recognised, and what differs stays as it was."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+import molexp as me
+from tests.record.syncing import BIG, EXP, RUNS, check, clone, fill, record, sync, track
+
+
+def apart(source, target, tmp_path):
+    """Two copies of one workspace."""
+    fill(source, tmp_path)
+    sync(source, target)
+    return source.load().project("metals").experiment("cu"), target.load().project("metals").experiment("cu")
+
+
+def stays(source, target, keys, **options):
+    """A sync lists conflicts about these keys, copies nothing of them, and all else that was there stays."""
+    before = record(target)
+    report = sync(source, target, **options)
+    assert [finding.key for finding in report.conflicts] == keys, report
+    assert not report.ok
+    after = record(target)
+    assert {key: after[key] for key in before if not key.endswith("run.json")} == {
+        key: data for key, data in before.items() if not key.endswith("run.json")
+    }
+    again = sync(source, target, **options)
+    assert again.conflicts == report.conflicts
+    assert again.counts["copied"] == 0
+    return after.keys() - before.keys()
+
+
+def test_two_workspaces_that_grew_apart_are_united(source, target, tmp_path):
+    a, b = apart(source, target, tmp_path)
+    track(a.Run({"n": 7}, id="left"), "left")
+    track(b.Run({"n": 8}, id="right"), "right")
+    a.run("one").annotate(tags=["left"])
+    b.run("one").annotate(tags=["right"])
+
+    assert sync(source, target).ok
+    assert sync(target, source).ok
+    assert record(source).keys() == record(target).keys()
+    for side in (source, target):
+        assert set(side.load().run("metals/cu/one").tags) == {"left", "right"}
+        assert {row.id for row in side.load().catalog.runs()} == {"pending", "one", "two", "left", "right"}
+        check(side)
+
+
+def test_an_attempt_that_both_began_is_a_conflict_and_so_are_later_ones(source, target, tmp_path):
+    a, b = apart(source, target, tmp_path)
+    track(a.run("one"), "ours")
+    track(a.run("one"), "ours again")
+    track(b.run("one"), "theirs")
+    a.run("one").annotate(tags=["noted"])
+    source.store.create(f"{RUNS}/one/notes.txt", b"nobody's")
+
+    new = stays(source, target, [f"{RUNS}/one/executions/3.end.json"])
+
+    assert {key.rpartition("/")[0] for key in new} == {f"{RUNS}/one/edits", f"{RUNS}/one"}, "the rest came"
+    (finding,) = sync(source, target).conflicts
+    assert finding.what.startswith("attempt 3 of metals/cu/one is of process ")
+    assert finding.what.count(f"process {os.getpid()} on") == 2
+    assert finding.what.count("Z, succeeded") == 2
+    assert target.load().run("metals/cu/one").results == {"value": "theirs"}
+    assert not target.load().catalog.verify().findings
+
+
+def test_an_attempt_that_goes_on_at_the_destination_is_not_touched(source, target, tmp_path):
+    a, b = apart(source, target, tmp_path)
+    track(a.run("one"), "ours")
+    with b.run("one").start() as ctx:
+        stays(source, target, [f"{RUNS}/one/executions/3.jsonl"])
+        ctx.set_result("value", "theirs")
+    assert target.load().run("metals/cu/one").results == {"value": "theirs"}
+
+
+def test_another_run_of_the_same_id_is_a_conflict_as_a_whole(source, target, tmp_path):
+    a, b = apart(source, target, tmp_path)
+    track(a.Run({"n": 7}, id="same"), "ours")
+    a.run("same").annotate(tags=["ours"])
+    b.Run({"n": 8}, id="same")
+
+    assert not stays(source, target, [f"{RUNS}/same/run.json"])
+    assert "own_parameters, parameters differ" in sync(source, target).conflicts[0].what
+    assert target.load().run("metals/cu/same").status == "pending"
+
+
+def test_a_run_that_both_derived_and_one_executed_is_one_run(source, target, tmp_path):
+    a, b = apart(source, target, tmp_path)
+    ours, theirs = (exp.derived_run({"n": 9}) for exp in (a, b))
+    assert ours.id == theirs.id
+    track(ours, "ours")
+
+    report = sync(source, target)
+
+    assert report.ok, report
+    assert target.load().run(f"metals/cu/{theirs.id}").results == {"value": "ours"}
+    assert target.document(f"{RUNS}/{theirs.id}/run.json")["status"] == "succeeded"
+    check(target)
+    assert sync(source, target).counts["copied"] == 0
+
+
+def data_version(exp, tmp_path, text):
+    (tmp_path / "data.txt").write_text(text)
+    exp.data_assets.import_asset("ref", tmp_path / "data.txt")
+
+
+def test_data_of_one_version_is_a_conflict_unless_it_is_the_same(source, target, tmp_path):
+    a, b = apart(source, target, tmp_path)
+    for exp in (a, b):
+        data_version(exp, tmp_path, "the same")
+    report = sync(source, target)
+    assert report.ok
+    assert report.counts["copied"] == 0, "the destination has it already"
+    data_version(a, tmp_path, "ours")
+    data_version(b, tmp_path, "theirs")
+    data_version(a, tmp_path, "ours, later")
+
+    assert not stays(source, target, [f"{EXP}/data/ref/4.json", f"{EXP}/data/ref/5.json"])
+    check(target)
+
+
+def test_settings_and_revisions_that_build_on_others_are_conflicts(source, target, tmp_path):
+    a, b = apart(source, target, tmp_path)
+    source.load().configure(durability="end")
+    source.load().configure(durability="always")
+    target.load().configure(durability="never", run_id_scheme="molexp-1")
+    for exp, value in ((a, 1), (a, 2), (b, 3)):
+        exp.project.Experiment("cu", params={"a": value}, update=True)
+
+    stays(
+        source,
+        target,
+        [f"{EXP}/experiment.3.json", f"{EXP}/experiment.4.json", "settings/2.json", "settings/3.json"],
+    )
+    assert target.load().settings["durability"] == "never"
+
+
+@pytest.mark.parametrize(
+    ("key", "ours", "theirs", "wins"),
+    [
+        (f"{RUNS}/one/notes.txt", b"abc", b"abc", "same"),
+        (f"{RUNS}/one/notes.txt", b"abcdef", b"abc", "ours"),
+        (f"{RUNS}/one/notes.txt", b"abc", b"abcdef", "theirs"),
+        (f"{RUNS}/one/notes.txt", b"abc", b"abd", "conflict"),
+        (f"{RUNS}/one/notes.txt", BIG + b"x", BIG, "ours"),
+        (f"{RUNS}/one/notes.txt", BIG, BIG[:-1] + b"-", "conflict"),
+        (f"{RUNS}/one/logs/free.log", b"", b"x", "theirs"),
+        (f"{RUNS}/one/executions/2/logs/free.log", b"x\ny\n", b"x\n", "ours"),
+        (f"{RUNS}/one/executions/1/w-abc.jsonl", b"{}\n{}\n", b"{}\n", "ours"),
+        (f"{RUNS}/one/edits/a.json", b'{"op":"x"}', b'{"op":"y"}', "conflict"),
+        (f"{RUNS}/one/edits/a.json", b'{"op":"x"}\n', b'{"op":"x"}', "conflict"),
+        (f"{RUNS}/one/edits/a.json", b'{"op":"x"}', b'{"schema":1,"type":"void"}\n', "conflict"),
+        (f"{EXP}/edits/a.json", b'{"op":"x"}', b'{"op":"y"}', "conflict"),
+        ("README.md", b"x", b"y", "conflict"),
+    ],
+)
+def test_of_two_files_the_longer_one_counts_or_it_is_a_conflict(lab, copy, lab_exp, key, ours, theirs, wins):
+    track(lab_exp.Run(id="one"), 1)
+    track(lab_exp.run("one"), 2)
+    sync(lab, copy)
+    lab.store.create(key, ours)
+    copy.store.create(key, theirs)
+
+    for _ in range(2):
+        report = sync(lab, copy)
+        assert [finding.key for finding in report.conflicts] == ([key] if wins == "conflict" else [])
+        assert copy.store.read(key) == (ours if wins == "ours" else theirs)
+        assert lab.store.read(key) == ours
+
+
+def test_a_number_that_was_given_up_at_the_destination_is_a_conflict(source, target, tmp_path):
+    a, _ = apart(source, target, tmp_path)
+    track(a.run("one"), "ours")
+    target.store.create(f"{RUNS}/one/executions/3.jsonl", b'{"schema":1,"type":"void"}\n')
+
+    stays(source, target, [f"{RUNS}/one/executions/3.jsonl"])
+    assert "given up as nobody's at the destination" in sync(source, target).conflicts[0].what
+
+
+def test_a_run_whose_definition_was_given_up_is_defined_after_that(source, target, tmp_path):
+    a, _ = apart(source, target, tmp_path)
+    track(a.Run(id="new"), 1)
+    target.store.create(f"{RUNS}/new/run.json", b'{"schema":1,"type":"void"}\n')
+
+    assert sync(source, target).ok
+    assert target.load().run("metals/cu/new").results == {"value": 1}
+    assert sync(source, target).counts["copied"] == 0
+
+
+def test_a_request_to_cancel_does_not_reach_another_attempt_of_its_number(source, target, tmp_path):
+    a, b = apart(source, target, tmp_path)
+    with a.run("one").start():
+        a.run("one").cancel("ours")
+        with b.run("one").start() as theirs:
+            sync(source, target)
+            assert not theirs.cancelled
+    with b.run("two").start():
+        pass
+    assert sync(source, target).counts["conflicts"] == 1
+    assert target.load().run("metals/cu/one").execution_history[-1]["status"] == "succeeded"
+
+
+def test_an_end_that_somebody_else_wrote_in_a_copy_does_not_end_what_goes_on(lab, copy, script, monkeypatch):
+    """The source is a copy, made while the run went on; there somebody took its owner for dead."""
+    script(DIES)  # its owner is as dead as can be, but the destination has its lease
+    clone(lab, copy)
+    lab.load().run("metals/cu/dead").status  # noqa: B018 - whoever looks ends it
+    assert lab.store.exists(f"{RUNS}/dead/executions/1.end.json")
+    copy.store.create(".molexp/live/metals~cu~dead~1", b"{}")
+
+    stays(lab, copy, [f"{RUNS}/dead/executions/1.jsonl"])
+    copy.store.delete(".molexp/live/metals~cu~dead~1")
+    assert sync(lab, copy).ok
+    assert record(copy) == record(lab)
+
+
+# --------------------------------------------------------------------------------------------------- other workspaces
+
+
+def test_another_workspace_is_merged_only_if_that_is_asked_for(source, target, tmp_path):
+    fill(source, tmp_path)
+    theirs = target.workspace(name="theirs").materialize()
+    theirs.configure(run_id_scheme="molexp-1")
+    track(theirs.Project("metals").Experiment("cu", params={"a": 3.6}).Run(id="theirs"), 1)
+
+    with pytest.raises(me.ConflictError, match="ask for a merge"):
+        sync(source, target)
+    report = sync(source, target, merge=True)
+
+    assert report.ok, report
+    assert target.load().id == theirs.id != source.load().id
+    assert dict(target.load().settings) == {"run_id_scheme": "molexp-1"}
+    assert {row.id for row in target.load().catalog.runs()} == {"pending", "one", "two", "theirs"}
+    check(target)
+    assert sync(source, target, merge=True).counts["copied"] == 0
+
+
+def test_experiments_that_are_defined_otherwise_are_listed_and_their_runs_come_all_the_same(source, target, tmp_path):
+    fill(source, tmp_path)
+    target.workspace().materialize().Project("metals").Experiment("cu", params={"a": 9})
+
+    report = sync(source, target, merge=True)
+
+    assert [finding.key for finding in report.conflicts] == [f"{EXP}/experiment.2.json", f"{EXP}/experiment.json"]
+    assert target.load().project("metals").experiment("cu").params == {"a": 9}
+    assert target.load().run("metals/cu/one").parameters == source.load().run("metals/cu/one").parameters

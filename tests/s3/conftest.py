@@ -1,0 +1,52 @@
+"""Buckets behind a proxy that counts requests and loses them, and the store that looks through it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.s3.helpers import Behind
+from tests.servers.buckets import Bucket, Server
+from tests.servers.fixtures import ceph, moto, proxied, s3_server, s3rver
+
+__all__ = ["bare", "behind", "bucket", "ceph", "moto", "on", "proxied", "s3_server", "s3rver"]
+
+
+@pytest.fixture
+def bucket(moto: Server) -> Bucket:
+    """A prefix of the test's own, on moto."""
+    return moto.fresh()
+
+
+@pytest.fixture
+def on(proxied) -> Iterator[Callable[..., Behind]]:
+    """Puts a proxy in front of a bucket, and opens a store that goes through it."""
+    made: list[Behind] = []
+
+    def make(bucket: Bucket, **options: object) -> Behind:
+        made.append(Behind(*proxied(bucket), options))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.store.close()
+
+
+@pytest.fixture
+def behind(bucket: Bucket, on: Callable[..., Behind]) -> Behind:
+    """A store on moto that goes through a proxy."""
+    return on(bucket)
+
+
+@pytest.fixture
+def bare(tmp_path, monkeypatch):
+    """Nothing of AWS in the environment, and a home without files of AWS; the folder that is the home."""
+    import os
+
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    home = tmp_path / "home"
+    (home / ".aws").mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(home))
+    return home
