@@ -35,6 +35,7 @@ MODULES = (
     "molexp.workflow",
     "molexp.scripts",
     "molexp_fs",
+    "molexp_s3_store",
 )
 ORDER = (
     "molexp",
@@ -47,6 +48,7 @@ ORDER = (
     "molexp.contracts",
     "molexp.testing",
     "molexp_fs",
+    "molexp_s3_store",
 )
 SECTIONS = ("Args", "Attributes", "Example", "Examples", "Note", "Raises", "Returns", "Yields")
 LABEL = re.compile(r"^([*`\w. ,]+):")
@@ -150,7 +152,7 @@ def method_entry(name: str, raw: Any, function: Any) -> str:
 
 def inherits_privately(base: type) -> bool:
     """Whether members of this base are told with its heirs: it is ours and has no page of its own."""
-    if not base.__module__.startswith(("molexp.", "molexp_fs.")):
+    if not base.__module__.startswith(("molexp.", "molexp_fs.", "molexp_s3_store.")):
         return False
     return not any(getattr(importlib.import_module(name), base.__name__, None) is base for name in MODULES)
 
@@ -227,7 +229,7 @@ def constant_doc(module: ModuleType, name: str) -> str:
     """The string below an assignment, here or in the module of ours that it comes from."""
     if name == "__version__":
         return "The version of this distribution."
-    ours = [module, *(m for n, m in sorted(sys.modules.items()) if n.startswith(("molexp.", "molexp_fs.")))]
+    ours = [module, *(m for n, m in sorted(sys.modules.items()) if n.startswith(("molexp.", "molexp_fs.", "molexp_s3_store.")))]
     for candidate in ours:
         if getattr(candidate, name, None) is getattr(module, name):
             doc = assignments(ast_of(candidate).body).get(name, ("", ""))[1]

@@ -40,6 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in [name for name in os.environ if name.startswith(FOREIGN) or name in RANKS]:
         del os.environ[name]
     os.environ["MOLEXP_CACHE_DIR"] = str(folder / "cache")
+    os.environ["MOLEXP_SPOOL_DIR"] = str(folder / "spool")
     os.environ["MOLEXP_CONFIG_DIR"] = str(folder / "config")  # there is none
     (folder / "tmp").mkdir()
     os.environ["TMPDIR"] = str(folder / "tmp")

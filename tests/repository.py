@@ -16,6 +16,7 @@ DISTRIBUTIONS = {
     "molexp-cli": ROOT / "molexp-cli",
     "molexp-core": ROOT / "molexp-core",
     "molexp-fs": ROOT / "molexp-fs",
+    "molexp-s3-store": ROOT / "molexp-s3-store",
 }
 
 

@@ -34,7 +34,7 @@ def modules(tmp_path):
             del sys.modules[name]
 
 
-@pytest.mark.usefixtures("modules")
+@pytest.mark.usefixtures("modules", "_server")
 @pytest.mark.parametrize("page", [page for page in PAGES if any(b.is_run for b in blocks_of(page))], ids=name)
 def test_a_page_does_what_it_shows(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

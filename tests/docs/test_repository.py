@@ -70,6 +70,7 @@ HEAVY = (
     "molexp.testing",
     "molexp.workflow",
     "molexp_fs",
+    "molexp_s3_store",
     "numpy",
     "pandas",
     "rich",

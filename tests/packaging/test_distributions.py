@@ -23,7 +23,13 @@ from tests.repository import DISTRIBUTIONS, ROOT, files, pyproject
 UV = os.environ.get("UV") or shutil.which("uv")
 pytestmark = pytest.mark.skipif(UV is None, reason="uv builds the wheels and environments, and is not installed")
 
-PACKAGES = {"molexp": None, "molexp-cli": "molexp_cli", "molexp-core": "molexp", "molexp-fs": "molexp_fs"}
+PACKAGES = {
+    "molexp": None,
+    "molexp-cli": "molexp_cli",
+    "molexp-core": "molexp",
+    "molexp-fs": "molexp_fs",
+    "molexp-s3-store": "molexp_s3_store",
+}
 
 
 def uv(*arguments: str | Path, cwd: Path) -> None:
@@ -103,6 +109,7 @@ def test_a_source_distribution_leaves_tests_and_tools_out(dist, name):
         ("molexp-cli", {"molexp-core", "rich", "typer"}),
         ("molexp-core", {"attrs", "cattrs", "msgspec", "packaging", "platformdirs", "pluggy", "pyyaml"}),
         ("molexp-fs", {"molexp-core"}),
+        ("molexp-s3-store", {"attrs", "fsspec", "molexp-core", "obstore", "s3fs", "universal-pathlib"}),
     ],
 )
 def test_a_distribution_requires_no_more_than_the_design_gives_it(dist, name, needed):

@@ -30,9 +30,11 @@ def test_packages_tell_that_version():
     import molexp
     import molexp_cli
     import molexp_fs
+    import molexp_s3_store
 
     version = pyproject("molexp")["project"]["version"]
-    assert {molexp.__version__, molexp_cli.__version__, molexp_fs.__version__} == {version}
+    packages = (molexp, molexp_cli, molexp_fs, molexp_s3_store)
+    assert {package.__version__ for package in packages} == {version}
 
 
 def test_our_distributions_accept_each_other_and_not_the_next_minor_version():

@@ -10,7 +10,7 @@ from textwrap import dedent
 
 import pytest
 
-from molexp.errors import PluginError, PluginLoadError
+from molexp.errors import PluginError, PluginLoadError, PluginMissingError
 from molexp.plugins import PluginWarning
 
 HEAD = """
@@ -254,6 +254,43 @@ def test_a_store_keeps_those_of_its_schemes_that_nobody_else_claims(site):
 
     with pytest.warns(PluginWarning, match="storage backend 'shared'"):
         assert sorted(manager.storage_backends()) == ["mine", "yours"]
+
+
+REST = """schemes = ('*',)
+    @classmethod
+    def takes(cls, scheme):
+        return scheme in ('rest', 'mine', 'file')
+"""
+
+
+def test_a_store_may_take_what_nobody_claims(site):
+    site.install("one", store("schemes = ('mine',)"))
+    site.install("two", store(REST))
+    manager = site.manager()
+
+    assert manager.storage_backend("rest").__module__ == "two"
+    assert manager.storage_backend("mine").__module__ == "one"
+    with pytest.raises(PluginMissingError, match=r"'other'.*Available: mine\.$"):
+        manager.storage_backend("other")
+    with pytest.raises(PluginMissingError, match="pip install molexp-fs"):  # ours, which is not installed
+        manager.storage_backend("file")
+
+
+def test_what_two_plugins_claim_is_not_left_to_a_third(site):
+    site.install("one", store("schemes = ('mine', 'one')"))
+    site.install("three", store("schemes = ('mine', 'three')"))
+    site.install("two", store(REST))
+
+    with pytest.warns(PluginWarning, match="neither is used"), pytest.raises(PluginLoadError, match="'mine'"):
+        site.manager().storage_backend("mine")
+
+
+def test_of_two_that_take_what_is_left_neither_does(site):
+    site.install("one", store(REST))
+    site.install("two", store(REST))
+
+    with pytest.warns(PluginWarning, match="neither is used"), pytest.raises(PluginMissingError):
+        site.manager().storage_backend("rest")
 
 
 # ---------------------------------------------------------------------------------------------------- shapes of plugin

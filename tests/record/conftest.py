@@ -48,16 +48,26 @@ def place_of(word: str, folder: Path) -> Place:
 @pytest.fixture(params=PLACES)
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """A place for a workspace: on every storage that we bring."""
-    if request.param not in SERVERS:
-        return place_of(request.param, tmp_path)
-    bucket = request.getfixturevalue(request.param).fresh()
+    return somewhere(request, request.param, tmp_path)
+
+
+def somewhere(request: pytest.FixtureRequest, word: str, folder: Path) -> Place:
+    """A place on the storage of that name."""
+    if word not in SERVERS:
+        return place_of(word, folder)
+    bucket = request.getfixturevalue(word).fresh()
     return Place(bucket.url, bucket.storage_options)
 
 
-@pytest.fixture(
-    params=[("files", "memory without append"), ("memory without append", "memory"), ("memory", "files")],
-    ids=" to ".join,
+PAIRS = (
+    ("files", "memory without append"),
+    ("memory without append", "memory"),
+    ("memory", "files"),
+    *(pytest.param(pair, marks=pytest.mark.s3) for pair in (("files", "moto"), ("files", "ceph"), ("ceph", "files"))),
 )
+
+
+@pytest.fixture(params=PAIRS, ids=" to ".join)
 def pair(request: pytest.FixtureRequest) -> tuple[str, str]:
     """What two workspaces lie on, of which one is copied to the other."""
     found: tuple[str, str] = request.param
@@ -65,17 +75,17 @@ def pair(request: pytest.FixtureRequest) -> tuple[str, str]:
 
 
 @pytest.fixture
-def source(pair: tuple[str, str], tmp_path: Path) -> Place:
+def source(request: pytest.FixtureRequest, pair: tuple[str, str], tmp_path: Path) -> Place:
     """A place from which a workspace is copied."""
-    return place_of(pair[0], tmp_path)
+    return somewhere(request, pair[0], tmp_path)
 
 
 @pytest.fixture
-def target(pair: tuple[str, str], tmp_path: Path) -> Place:
+def target(request: pytest.FixtureRequest, pair: tuple[str, str], tmp_path: Path) -> Place:
     """Where it is copied to."""
     folder = tmp_path / f"{tmp_path.name}-target"
     folder.mkdir()
-    return place_of(pair[1], folder)
+    return somewhere(request, pair[1], folder)
 
 
 @pytest.fixture

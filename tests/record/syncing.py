@@ -14,6 +14,18 @@ RUNS = f"{EXP}/runs"
 BIG = bytes(range(256)) * (5 << 10)  # 1.25 MiB: it streams
 
 
+DIES = """
+    import os, signal
+    import molexp as me
+
+    run = me.Workspace(os.environ["LAB"]).Project("metals").Experiment("cu").Run(id="dead")
+    with run.start() as ctx:
+        ctx.set_result("value", 1)
+        ctx.artifact.save("a.json", [1])
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
 def fill(place: Place, folder: Path) -> me.Workspace:
     """A workspace with something of everything."""
     ws = place.workspace(name="lab").materialize()

@@ -53,6 +53,7 @@ def test_gc_leaves_a_deleted_run_alone_while_it_is_executed(place, exp):
     with run.start() as ctx:
         write_edit(run.home, run.path, "delete")  # by somebody who saw it before it was started
         ctx.artifact.save("a.txt", "text")
+        ctx.flush()
         report = place.load().gc(dry_run=False)
         assert not report.ok
         assert "still being executed" in str(report)

@@ -113,6 +113,12 @@ def test_who_one_is_is_said_in_one_place(say, given):
     assert options("s3://bucket", **given) == {**given, "region": "all"}
 
 
+def test_not_to_be_anonymous_says_nothing_of_who_one_is(say):
+    say('["s3://"]\naccess_key_id = "k"\nsecret_access_key = "s"\n["s3://public"]\nanonymous = true\n')
+    assert options("s3://bucket", anonymous=False)["access_key_id"] == "k"
+    assert options("s3://public") == {"anonymous": True}
+
+
 def test_a_workspace_is_opened_with_them(say, tmp_path):
     say(f'["{tmp_path}/lab"]\ndurability = "always"\n')
     assert me.Workspace(tmp_path / "lab").home.store.durability == "always"

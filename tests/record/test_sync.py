@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import molexp as me
-from tests.record.syncing import BIG, EXP, RUNS, check, clone, fill, record, sync, track
+from tests.record.syncing import BIG, DIES, EXP, RUNS, check, clone, fill, record, sync, track
 
 PLACES = ("files", "memory", "memory without append")
 ALL = pytest.mark.parametrize("pair", [*product(PLACES, PLACES)], ids=" to ".join, indirect=True)
@@ -131,6 +131,47 @@ def test_what_was_forgotten_is_compared_and_found_to_be_the_same(lab, copy, tmp_
     assert record(copy) == before
 
 
+@pytest.fixture
+def slow(monkeypatch):
+    """Requests take long, so there are several at once."""
+    monkeypatch.setattr("molexp._record.syncing.copying._is_quick", lambda _: False)
+
+
+@pytest.mark.usefixtures("slow")
+def test_where_requests_take_long_there_are_several_at_once(lab, copy, tmp_path, monkeypatch):
+    fill(lab, tmp_path)
+    exp = lab.load().project("metals").experiment("cu")
+    for number in range(30):
+        track(exp.Run({"n": number}), number)
+    assert sync(lab, copy).ok
+    assert record(copy) == record(lab)
+    check(copy)
+    calls = counted(monkeypatch, (*READS, *WRITES), type(lab.store))
+    assert sync(lab, copy).counts["copied"] == 0
+    assert set(calls) == {"list", "read workspace.json"}
+
+
+@pytest.mark.usefixtures("slow")
+def test_an_error_ends_a_sync_of_many_threads_and_the_next_one_goes_on(lab, copy, tmp_path, monkeypatch):
+    fill(lab, tmp_path)
+    create = type(lab.store).create
+
+    def full(self, key, data):
+        if "/artifacts/" in key and self.url == copy.store.url:
+            raise me.StorageFullError(key, url=self.url)
+        create(self, key, data)
+
+    monkeypatch.setattr(type(lab.store), "create", full)
+    with pytest.raises(me.StorageFullError):
+        sync(lab, copy)
+    assert not copy.load().catalog.verify().findings
+    assert {row.status for row in copy.load().catalog.runs()} == {"pending"}
+    monkeypatch.undo()
+    assert sync(lab, copy).ok
+    assert record(copy) == record(lab)
+    check(copy)
+
+
 def test_a_dry_run_says_what_would_be_copied_and_writes_nothing(source, target, tmp_path):
     fill(source, tmp_path)
     before = source.everything()
@@ -232,18 +273,6 @@ def test_an_attempt_that_goes_on_is_left_for_the_next_sync(source, target, tmp_p
     check(target)
 
 
-DIES = """
-    import os, signal
-    import molexp as me
-
-    run = me.Workspace(os.environ["LAB"]).Project("metals").Experiment("cu").Run(id="dead")
-    with run.start() as ctx:
-        ctx.set_result("value", 1)
-        ctx.artifact.save("a.json", [1])
-        os.kill(os.getpid(), signal.SIGKILL)
-"""
-
-
 def test_an_attempt_whose_owner_is_dead_is_ended_first(lab, copy, script):
     assert script(DIES).code < 0
 
@@ -313,115 +342,3 @@ def test_what_only_became_complete_while_it_was_listed_is_brought_with_its_end(l
     monkeypatch.setattr(sides.Side, "look", blind)
     assert sync(lab, copy).ok
     assert record(copy) == record(lab)
-
-
-# ------------------------------------------------------------------------------------------------------------- damage
-
-
-@pytest.mark.parametrize("key", [f"{RUNS}/two/artifacts/big.bin", f"{RUNS}/one/artifacts/a.json", "data"])
-def test_bytes_that_are_not_what_the_record_says_are_not_copied(lab, copy, tmp_path, key):
-    fill(lab, tmp_path)
-    if key == "data":
-        key = next(one for one in lab.record() if one.endswith("/ref.txt"))
-    data = bytearray(lab.store.read(key))
-    data[len(data) // 2] ^= 1
-    lab.store.write(key, bytes(data))
-
-    for _ in range(2):
-        report = sync(lab, copy)
-        assert [finding.key for finding in report.mismatches] == [key]
-        assert not report.ok
-        assert not copy.store.exists(key)
-        assert copy.load().run("metals/cu/one").results == {"value": 2}, "the rest is there"
-    data[len(data) // 2] ^= 1
-    lab.store.write(key, bytes(data))
-    assert sync(lab, copy).ok
-    assert record(copy) == record(lab)
-
-
-def test_a_folder_that_is_not_what_the_record_says_is_not_published(lab, copy, tmp_path):
-    fill(lab, tmp_path)
-    key = next(one for one in lab.record() if one.endswith("/tree/b"))
-    lab.store.write(key, b"changed")
-
-    report = sync(lab, copy)
-
-    assert [finding.key for finding in report.mismatches] == ["data/tree/1.json"]
-    assert "tree" not in copy.load().data_assets
-
-
-def test_checking_believes_nothing(lab, copy, tmp_path):
-    fill(lab, tmp_path)
-    sync(lab, copy)
-    key = f"{RUNS}/one/artifacts/a.json"
-    path = copy.folder / key
-    stat = path.stat()
-    path.write_bytes(path.read_bytes()[::-1])
-    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-
-    assert sync(lab, copy).ok, "it looks as it did"
-    report = sync(lab, copy, check=True)
-    assert [finding.key for finding in report.conflicts] == [key]
-
-
-def test_what_is_written_wrongly_is_found_by_checking(lab, copy, tmp_path, monkeypatch):
-    fill(lab, tmp_path)
-    create = type(lab.store).create
-
-    def torn(self, key, data):
-        create(self, key, data[:-1] if key.endswith("a.json") else data)
-
-    monkeypatch.setattr(type(lab.store), "create", torn)
-    report = sync(lab, copy, check=True)
-    assert f"{RUNS}/one/artifacts/a.json" in [finding.key for finding in report.mismatches]
-    assert "at the destination" in report.mismatches[0].what
-
-
-def test_one_file_that_cannot_be_read_does_not_keep_the_rest(lab, copy, tmp_path, monkeypatch):
-    fill(lab, tmp_path)
-    lab.store.write(f"{RUNS}/pending/run.json", b"{")
-    read = type(lab.store).read
-
-    def refuse(self, key, *args):
-        if key == f"{RUNS}/one/executions/1.end.json" and self.url == lab.store.url:
-            raise me.StorePermissionError(key, url=self.url)
-        return read(self, key, *args)
-
-    monkeypatch.setattr(type(lab.store), "read", refuse)
-
-    report = sync(lab, copy)
-
-    assert [finding.key for finding in report.unreadable] == [
-        f"{RUNS}/one/executions/1.end.json",
-        f"{RUNS}/pending/run.json",
-    ]
-    assert not report.ok
-    assert copy.store.read(f"{RUNS}/pending/run.json") == b"{", "kept as it is"
-    assert copy.load().run("metals/cu/two").status == "succeeded"
-    monkeypatch.undo()
-    assert [finding.key for finding in sync(lab, copy).unreadable] == [f"{RUNS}/pending/run.json"]
-    assert copy.load().run("metals/cu/one").results == {"value": 2}
-
-
-# ------------------------------------------------------------------------------------------------------------- refusals
-
-
-def test_what_makes_no_sense_is_refused_before_anything_is_written(lab, copy, tmp_path):
-    with pytest.raises(me.NotFoundError):
-        me.sync_workspace(lab.url, copy.url)
-    fill(lab, tmp_path)
-    before = lab.everything()
-    with pytest.raises(ValueError, match="with itself"):
-        me.sync_workspace(lab.url, f"{lab.url}/")
-    for inner in ("backup", "projects/metals"):
-        with pytest.raises(ValueError, match="lies in"):
-            me.sync_workspace(lab.url, f"{lab.url}/{inner}")
-    with pytest.raises(ValueError, match="lies in"):
-        me.sync_workspace(lab.url, lab.folder.parent)
-    with pytest.raises(me.ReadOnlyError):
-        me.sync_workspace(lab.url, copy.workspace(read_only=True))
-    lab.change("workspace.json", schema=99)
-    with pytest.raises(me.SchemaError):
-        me.sync_workspace(lab.url, copy.url)
-    assert lab.everything().keys() == before.keys()
-    assert copy.everything() == {}

@@ -7,7 +7,7 @@ import os
 import pytest
 
 import molexp as me
-from tests.record.syncing import BIG, EXP, RUNS, check, clone, fill, record, sync, track
+from tests.record.syncing import BIG, DIES, EXP, RUNS, check, clone, fill, record, sync, track
 
 
 def apart(source, target, tmp_path):
@@ -75,6 +75,72 @@ def test_an_attempt_that_goes_on_at_the_destination_is_not_touched(source, targe
         stays(source, target, [f"{RUNS}/one/executions/3.jsonl"])
         ctx.set_result("value", "theirs")
     assert target.load().run("metals/cu/one").results == {"value": "theirs"}
+
+
+def meanwhile(monkeypatch, target, act):
+    """Do something at the destination once, when the first file of an attempt is about to be brought."""
+    from molexp._record.syncing.attempts import Attempt
+
+    bring = Attempt.bring_part
+    left = [act]
+
+    def first(self, *args):
+        if self.run == "metals/cu/one" and left:
+            left.pop()()
+        return bring(self, *args)
+
+    monkeypatch.setattr(Attempt, "bring_part", first)
+
+
+def test_a_run_that_is_started_while_its_attempt_comes_takes_the_next_number(source, target, tmp_path, monkeypatch):
+    a, b = apart(source, target, tmp_path)
+    track(a.run("one"), "ours")
+    seen = []
+
+    def start():
+        seen.append(target.load().run("metals/cu/one").execution_history)
+        track(b.run("one"), "theirs")
+
+    meanwhile(monkeypatch, target, start)
+    assert sync(source, target).ok
+
+    run = target.load().run("metals/cu/one")
+    assert len(seen[0]) == 2, "what has not come to its end is not there"
+    assert [entry["attempt"] for entry in run.execution_history] == [1, 2, 3, 4]
+    assert run.results == {"value": "theirs"}
+    assert source.load().run("metals/cu/one").results == {"value": "ours"}
+    check(target)
+    assert sync(source, target).counts["copied"] == 0
+    assert sync(target, source).ok
+    assert source.load().run("metals/cu/one").results == {"value": "theirs"}
+
+
+def test_two_syncs_at_a_time_do_the_same_thing(source, target, tmp_path, monkeypatch):
+    a, _ = apart(source, target, tmp_path)
+    track(a.run("one"), "ours")
+    a.run("one").annotate(tags=["noted"])
+    meanwhile(monkeypatch, target, lambda: sync(source, target))
+
+    assert sync(source, target).ok
+    assert record(target).keys() == record(source).keys()
+    assert target.load().run("metals/cu/one").results == {"value": "ours"}
+    check(target)
+
+
+def test_a_number_that_is_taken_at_the_last_moment_is_a_conflict(source, target, tmp_path, monkeypatch):
+    from molexp._record.syncing.runs import RunSync
+
+    a, b = apart(source, target, tmp_path)
+    track(a.run("one"), "ours")
+    begin = RunSync.begin
+    left = [lambda: track(b.run("one"), "theirs")]
+    monkeypatch.setattr(RunSync, "begin", lambda self: (left and left.pop()(), begin(self)))
+
+    report = sync(source, target)
+
+    assert [finding.key for finding in report.conflicts] == [f"{RUNS}/one/executions/3.jsonl"]
+    assert target.load().run("metals/cu/one").results == {"value": "theirs"}
+    check(target)
 
 
 def test_another_run_of_the_same_id_is_a_conflict_as_a_whole(source, target, tmp_path):
@@ -191,6 +257,40 @@ def test_a_run_whose_definition_was_given_up_is_defined_after_that(source, targe
     assert sync(source, target).counts["copied"] == 0
 
 
+@pytest.mark.usefixtures("silent")
+@pytest.mark.parametrize("phase", ["begin", "end"])
+def test_what_was_announced_and_then_given_up_as_nobodys_is_brought_all_the_same(
+    source, target, tmp_path, monkeypatch, phase
+):
+    """A sync dies between its word and its deed, on a machine that cannot be asked, and somebody compacts."""
+    from molexp._record.syncing.runs import RunSync
+
+    a, _ = apart(source, target, tmp_path)
+    track(a.Run({"n": 7}, id="new"), 1)
+    track(a.run("one"), 3)
+    with monkeypatch.context() as patch:
+
+        def die(self):
+            raise KeyboardInterrupt
+
+        patch.setattr(RunSync, phase, die)
+        with pytest.raises(KeyboardInterrupt):
+            sync(source, target)
+    reader = target.load()
+    for _ in range(2):
+        reader.catalog.compact()
+    if phase == "begin":
+        assert target.document(f"{RUNS}/new/run.json")["type"] == "void"
+
+    report = sync(source, target)
+
+    assert report.ok, report
+    assert target.load().run("metals/cu/new").results == {"value": 1}
+    assert target.load().run("metals/cu/one").results == {"value": 3}
+    assert not reader.catalog.verify().findings
+    assert sync(source, target).counts["copied"] == 0
+
+
 def test_a_request_to_cancel_does_not_reach_another_attempt_of_its_number(source, target, tmp_path):
     a, b = apart(source, target, tmp_path)
     with a.run("one").start():
@@ -204,7 +304,7 @@ def test_a_request_to_cancel_does_not_reach_another_attempt_of_its_number(source
     assert target.load().run("metals/cu/one").execution_history[-1]["status"] == "succeeded"
 
 
-def test_an_end_that_somebody_else_wrote_in_a_copy_does_not_end_what_goes_on(lab, copy, script, monkeypatch):
+def test_an_end_that_somebody_else_wrote_in_a_copy_does_not_end_what_goes_on(lab, copy, script):
     """The source is a copy, made while the run went on; there somebody took its owner for dead."""
     script(DIES)  # its owner is as dead as can be, but the destination has its lease
     clone(lab, copy)

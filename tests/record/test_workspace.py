@@ -107,13 +107,6 @@ def test_a_file_url_may_be_escaped(tmp_path):
     assert me.Workspace(workspace.url) == workspace
 
 
-@pytest.mark.parametrize(("url", "package"), [("s3://bucket/lab", "molexp-s3-store")])
-def test_a_scheme_that_is_not_installed_names_the_package(url, package):
-    with pytest.raises(me.PluginMissingError, match=f"pip install {package}") as caught:
-        me.Workspace(url)
-    assert caught.value.package == package
-
-
 def test_an_unknown_scheme_is_named_with_what_there_is():
     with pytest.raises(me.PluginMissingError, match=r"'gopher'.*Available: .*file"):
         me.Workspace("gopher://lab")

@@ -9,11 +9,13 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
 import molexp as me
 from molexp.errors import MolexpError
+from molexp_s3_store import S3Store
 
 RUNS, SIZE = 25, 2000
 
@@ -110,25 +112,27 @@ def look() -> None:
 
 def send(source: str) -> None:
     """A large file becomes an artifact and a file again; what memory that took."""
-    from hashlib import sha256
-
     with workspace().Project("metals").Experiment("cu").Run(id="large").start() as ctx:
         ctx.artifact.save("warm.json", {})
         before = peak()
-        asset = ctx.artifact.save("large.bin", Path(source))
-    assert asset is not None
-    say(sent=peak() - before)
+        ctx.artifact.save("large.bin", Path(source))
+        say(sent=peak() - before)
+    os.remove(source)
     before = peak()
     asset = workspace().run("metals/cu/large").asset("large.bin")
-    copy = Path(source).with_name("copy.bin")
-    asset.store.get_file(asset.key, copy) if hasattr(asset, "store") else None
-    if not copy.exists():
-        copy = asset.local()
-    digest = sha256()
-    with copy.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    say(fetched=peak() - before, recorded=asset.content_hash, found=f"sha256:{digest.hexdigest()}", size=asset.size)
+    with asset.local().open("rb") as file:
+        digest = file_digest(file, "sha256").hexdigest()
+    say(fetched=peak() - before, recorded=asset.content_hash, found=f"sha256:{digest}", size=asset.size)
+
+
+def begin_large(exclusive: str) -> None:
+    """Write more than a part, and wait to be killed."""
+    place = json.loads(os.environ["PLACE"])
+    store = S3Store.open(place["url"], place["options"])
+    with store.open_write("large.bin", exclusive=bool(exclusive)) as stream:
+        stream.write(bytes(17 << 20))
+        say(begun=True)
+        sys.stdin.readline()
 
 
 def peak() -> int:

@@ -1,21 +1,23 @@
-"""Tiny servers: one that answers as it is told, one that puts TLS in front of another, and certificates for that."""
+"""Tiny servers that answer as they are told, or as another one does, also by TLS; and certificates for that."""
 
 from __future__ import annotations
 
-import asyncio
 import datetime
+import http.client
 import ipaddress
 import ssl
 import threading
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import attrs
 
 Headers = Mapping[str, str]
+
+_OF_ITS_OWN = frozenset({"connection", "content-length", "transfer-encoding"})
 
 
 @attrs.frozen
@@ -34,6 +36,7 @@ class Heard:
     method: str
     path: str
     headers: Headers  # by lower-case name
+    body: bytes = attrs.field(default=b"", repr=False)
 
 
 def error(status: int, code: str, message: str, **headers: str) -> Reply:
@@ -52,8 +55,8 @@ class Answering:
 
 
 @contextmanager
-def answering(reply: Callable[[Heard], Reply] | Reply) -> Iterator[Answering]:
-    """A server that answers by a function, or always the same."""
+def answering(reply: Callable[[Heard], Reply] | Reply, certificate: Path | None = None) -> Iterator[Answering]:
+    """A server that answers by a function, or always the same; with a certificate, by TLS."""
     told = Answering("", (lambda heard: reply) if isinstance(reply, Reply) else reply)
 
     class Handler(BaseHTTPRequestHandler):
@@ -61,12 +64,13 @@ def answering(reply: Callable[[Heard], Reply] | Reply) -> Iterator[Answering]:
         disable_nagle_algorithm = True
 
         def answer(self) -> None:
-            heard = Heard(self.command, self.path, {name.lower(): value for name, value in self.headers.items()})
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            heard = Heard(self.command, self.path, headers, self.rfile.read(int(headers.get("content-length", 0))))
             told.heard.append(heard)
             found = told.reply(heard)
-            head = f"HTTP/1.1 {found.status} Said\r\nContent-Length: {len(found.body)}\r\n"
-            head += "".join(f"{name}: {value}\r\n" for name, value in found.headers.items()) + "\r\n"
+            told_headers = {"Content-Length": len(found.body), **found.headers}
+            head = f"HTTP/1.1 {found.status} Said\r\n"
+            head += "".join(f"{name}: {value}\r\n" for name, value in told_headers.items()) + "\r\n"
             self.wfile.write(head.encode() + (b"" if self.command == "HEAD" else found.body))
 
         do_GET = do_PUT = do_HEAD = do_DELETE = do_POST = answer
@@ -75,14 +79,18 @@ def answering(reply: Callable[[Heard], Reply] | Reply) -> Iterator[Answering]:
             pass
 
         def handle(self) -> None:
-            with suppress(ConnectionError):
+            with suppress(OSError):  # who trusts nobody ends its connection early
                 super().handle()
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
-    told.url = f"http://127.0.0.1:{server.server_address[1]}"
+    told.url = f"{'https' if certificate else 'http'}://127.0.0.1:{server.server_address[1]}"
     try:
         yield told
     finally:
@@ -91,46 +99,21 @@ def answering(reply: Callable[[Heard], Reply] | Reply) -> Iterator[Answering]:
         thread.join()
 
 
-@contextmanager
-def with_tls(upstream: str, certificate: Path) -> Iterator[str]:
-    """The URL of a server that decrypts, and passes on what it is sent to `upstream`."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    parts = urllib.parse.urlsplit(upstream)
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
+def passing_on(url: str) -> Callable[[Heard], Reply]:
+    """Answers as the server at `url` does."""
+    parts = urllib.parse.urlsplit(url)
 
-    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError, ssl.SSLError):
-            while data := await reader.read(1 << 16):
-                writer.write(data)
-                await writer.drain()
-        writer.close()
+    def reply(heard: Heard) -> Reply:
+        assert parts.hostname is not None
+        with closing(http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)) as connection:
+            connection.request(heard.method, heard.path, heard.body, dict(heard.headers))
+            answer = connection.getresponse()
+            headers = {name: value for name, value in answer.getheaders() if name.lower() not in _OF_ITS_OWN}
+            if heard.method == "HEAD" and (length := answer.getheader("Content-Length")):
+                headers["Content-Length"] = length
+            return Reply(answer.status, answer.read(), headers)
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection(parts.hostname, parts.port)
-        await asyncio.gather(pump(reader, back), pump(there, writer))
-
-    async def start() -> asyncio.Server:
-        return await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
-
-    async def stop() -> None:
-        server.close()
-        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    loop.set_exception_handler(lambda *_: None)  # clients that trust nobody end their connections early
-    server = asyncio.run_coroutine_threadsafe(start(), loop).result()
-    try:
-        yield f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    finally:
-        asyncio.run_coroutine_threadsafe(stop(), loop).result()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+    return reply
 
 
 def make_certificates(folder: Path) -> tuple[Path, Path]:

@@ -68,6 +68,8 @@ class Request:
     status: int | None = None  # that the client was told; none where the answer was lost
     served: int | None = None  # that the server answered; none where it was not asked
     fault: str = ""  # what the proxy did to it
+    began: float = 0.0  # by the clock of the proxy's loop
+    ended: float | None = None  # none where it has not been answered yet
 
     @classmethod
     def of(cls, head: Head) -> Request:

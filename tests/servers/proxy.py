@@ -92,6 +92,11 @@ class Proxy:
     def clear(self) -> None:
         self._requests = []
 
+    @property
+    def intervals(self) -> list[tuple[float, float]]:
+        """When each request that has come to its end began and ended, in seconds."""
+        return [(request.began, request.ended) for request in self.requests if request.ended is not None]
+
     def count(self, method: str | None = None) -> int:
         return sum(method in (None, request.method) for request in self.requests)
 
@@ -233,7 +238,15 @@ class _Connection:
         """One request and its answer; returns whether another may follow."""
         head = await Head.read(self.reader)
         request = Request.of(head)
+        request.began = self.proxy._loop.time()
         self.proxy._requests.append(request)
+        try:
+            return await self.treat(head, request)
+        finally:
+            request.ended = self.proxy._loop.time()
+
+    async def treat(self, head: Head, request: Request) -> bool:
+        """Draw what happens to a request, and let it."""
         fault = self.proxy._draw(request)
         request.fault = fault.name if fault else ""
         if self.proxy.delay:

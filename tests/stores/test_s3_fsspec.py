@@ -19,6 +19,7 @@ import xarray
 
 import molexp as me
 from molexp.contracts import Store
+from molexp.workflow import TaskContext, WorkflowBuilder
 from molexp_s3_store import S3Store
 from tests.servers.buckets import Bucket, Server
 
@@ -126,6 +127,39 @@ def test_a_stored_path_comes_back_as_one_where_the_workspace_lies_now(ws, bucket
         if file.is_file():
             bucket.raw_write(file.relative_to(tmp_path / "lab").as_posix(), file.read_bytes())
     assert ws.run("p/e/r").results["where"].read_text() == "x"
+
+
+def test_a_path_is_stored_as_a_reference(ws, bucket):
+    with ws.Project("p").Experiment("e").Run({"a": 1}, id="r").start() as ctx:
+        saved = ctx.artifact.save("x.txt", "x")
+        assert saved is not None
+        ctx.set_result("where", saved.path)
+        ctx.set_result("elsewhere", saved.path.parent.parent.parent / ".." / "y")
+    assert b'"$key"' in (bucket.raw_read("projects/p/experiments/e/runs/r/executions/1.end.json") or b"")
+    again = me.Workspace(bucket.url, storage_options=bucket.storage_options).run("p/e/r")
+    assert again.results["where"].read_text() == "x"
+
+
+def test_a_task_that_returned_a_path_is_not_executed_again(ws, monkeypatch):
+    wf = WorkflowBuilder(name="w")
+
+    @wf.task
+    def save(ctx: TaskContext) -> Any:
+        asset = ctx.artifact.save("x.txt", "x")
+        return asset and asset.path
+
+    @wf.task(depends_on=[save])
+    def load(ctx: TaskContext) -> str:
+        if "ONCE_MORE" not in os.environ:
+            raise ValueError("once")
+        return str(ctx.inputs.read_text())
+
+    run = ws.Project("p").Experiment("e").Run({"a": 1}, id="r")
+    assert wf.build().execute_sync(run=run).status == "failed"
+    monkeypatch.setenv("ONCE_MORE", "1")
+    again = wf.build().execute_sync(run=run, resume=True)
+    assert again.outputs["load"] == "x"
+    assert list(again.executed) == ["load"]
 
 
 # ------------------------------------------------------------------------------------------------------- configuration

@@ -11,7 +11,20 @@ from typing import Annotated
 
 import typer
 
-from molexp_cli import __version__, _assets, _catalog, _compare, _exec, _lineage, _logs, _plugins, _run, _runs, _show, _sync
+from molexp_cli import (
+    __version__,
+    _assets,
+    _catalog,
+    _compare,
+    _exec,
+    _lineage,
+    _logs,
+    _plugins,
+    _run,
+    _runs,
+    _show,
+    _sync,
+)
 from molexp_cli._failing import INTERRUPTED, answer
 from molexp_cli._options import WorkspaceOption
 from molexp_cli._output import flush, make_safe, tell_warnings, write

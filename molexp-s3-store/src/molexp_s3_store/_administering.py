@@ -11,6 +11,8 @@ import attrs
 from molexp.errors import StoreError, UnavailableError
 from molexp_s3_store._client import Client
 from molexp_s3_store._credentials import Keys
+from molexp_s3_store._quieting import quiet_botocore
+from molexp_s3_store._retrying import attempts
 
 
 @attrs.frozen
@@ -28,6 +30,7 @@ def connect(client: Client) -> Any:
     from botocore.config import Config
     from botocore.session import Session
 
+    quiet_botocore()
     options, keys = client.options, client.keys
     session = Session(profile=options.profile)
     style = options.addressing_style
@@ -36,7 +39,7 @@ def connect(client: Client) -> Any:
         s3={"addressing_style": "path" if style == "auto" and options.endpoint_url else style},
         connect_timeout=10,
         read_timeout=options.request_timeout,
-        retries={"mode": "standard", "max_attempts": 8},
+        retries={"mode": "standard", "max_attempts": attempts(options.retry_timeout)},
     )
     given = (
         {

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +23,8 @@ from molexp_s3_store._retrying import tries
 from molexp_s3_store.errors import ForkedProcessError
 
 if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
     from obstore.store import ClientConfig, S3Config
     from obstore.store import S3Store as Native
 
@@ -120,6 +121,10 @@ class Client:
         options, keys = self.options, self.keys
         endpoint, virtual = _endpoint(self.location.bucket, options)
         config: S3Config = {
+            "endpoint": endpoint,
+            "aws_endpoint_url_s3": endpoint,  # the client looks into the environment itself, where this would count more
+            "s3_express": False,  # as these would
+            "unsigned_payload": False,
             "region": options.region or "us-east-1",
             "virtual_hosted_style_request": virtual,
             "skip_signature": options.anonymous,
@@ -127,8 +132,6 @@ class Client:
             "request_payer": options.requester_pays,
             "conditional_put": "etag",
         }
-        if endpoint:
-            config["endpoint"] = endpoint
         if options.server_side_encryption:
             config["server_side_encryption"] = options.server_side_encryption
         if options.kms_key_id:
@@ -140,7 +143,7 @@ class Client:
             "user_agent": "molexp-s3-store",
         }
         if options.ca_bundle:
-            client["root_certificate"] = Path(options.ca_bundle).expanduser().read_bytes()
+            client["root_certificate"] = _bundle(options.ca_bundle)
         return Native(
             self.location.bucket,
             prefix=self.location.prefix or None,
@@ -161,6 +164,8 @@ class Client:
         """Threads for requests that do not wait for each other."""
         with self._lock:
             if self._pool is None:
+                from concurrent.futures import ThreadPoolExecutor
+
                 self._pool = ThreadPoolExecutor(self.options.max_concurrency, thread_name_prefix=_THREADS)
             return self._pool
 
@@ -191,12 +196,25 @@ def _check_process() -> None:
     _started = True
 
 
-def _endpoint(bucket: str, options: Options) -> tuple[str | None, bool]:
+def _bundle(path: str) -> bytes:
+    try:
+        data = Path(path).expanduser().read_bytes()
+    except OSError as error:
+        raise ValueError(f"The ca_bundle {path} cannot be read: {error.strerror}.") from error
+    if b"-----BEGIN CERTIFICATE-----" not in data:
+        raise ValueError(f"The ca_bundle {path} has no certificate in it; PEM is expected.")
+    return data
+
+
+def _endpoint(bucket: str, options: Options) -> tuple[str, bool]:
     """The endpoint as the client wants it, and whether requests name the bucket in the host."""
-    style = options.addressing_style
+    url, style = options.endpoint_url, options.addressing_style
     if style == "auto":
-        style = "path" if options.endpoint_url or "." in bucket else "virtual"
-    if style == "path" or not options.endpoint_url:
-        return options.endpoint_url, style == "virtual"
-    scheme, _, rest = options.endpoint_url.partition("://")
+        style = "path" if url or "." in bucket else "virtual"
+    if not url:
+        region = options.region or "us-east-1"
+        url = f"https://s3.{region}.amazonaws.com{'.cn' if region.startswith('cn-') else ''}"
+    if style == "path":
+        return url, False
+    scheme, _, rest = url.partition("://")
     return f"{scheme}://{bucket}.{rest}", True

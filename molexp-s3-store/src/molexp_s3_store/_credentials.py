@@ -1,7 +1,8 @@
 """Where credentials come from, in the order that AWS tools have.
 
 Given keys; the environment; the profile's keys; what else a profile may say (a role, single sign-on, a process: asked
-of botocore, which knows them all); the container's or the machine's own (asked by the client itself).
+of botocore, which knows them all); the container's or the machine's own (of botocore, too: it gives up within seconds
+where there is no machine in a cloud to answer).
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ _ELSEWHERE = (
     "login_session",
 )
 _FRESH = timedelta(minutes=5)
+_NOWHERE = "No credentials were found"
 
 
 @attrs.frozen
@@ -53,7 +55,7 @@ Provider = Callable[[], "S3Credential"]
 
 
 def find_credentials(options: Options, around: Surroundings) -> Keys | Provider | None:
-    """Keys, or what gives them whenever they have expired; None if the client has to find them itself, or needs none."""
+    """Keys, or what gives them whenever they have expired; None if none are needed."""
     if options.anonymous:
         return None
     if options.access_key_id and options.secret_access_key:
@@ -63,17 +65,17 @@ def find_credentials(options: Options, around: Surroundings) -> Keys | Provider 
         if key and secret:
             return Keys(key, secret, around.say("AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN"))
     if any(name in around.section for name in _ELSEWHERE):
-        return _Asked(around.profile)
+        return _Asked(options.profile)
     key, secret = around.section.get("aws_access_key_id"), around.section.get("aws_secret_access_key")
     if key and secret:
         return Keys(key, secret, around.section.get("aws_session_token"))
-    return None
+    return _Asked(options.profile)
 
 
 class _Asked:
-    """Credentials that botocore finds and renews."""
+    """Credentials that botocore finds and renews; it asks the machine for no longer than a second or two."""
 
-    def __init__(self, profile: str) -> None:
+    def __init__(self, profile: str | None) -> None:
         self._profile = profile
         self._lock = threading.Lock()
         self._found: Any = None
@@ -87,14 +89,11 @@ class _Asked:
                 if self._found is None:
                     self._found = Session(profile=self._profile).get_credentials()
                 if self._found is None:
-                    raise CredentialsError(
-                        f"The profile {self._profile!r} of AWS's configuration gives no credentials."
-                    )
+                    raise CredentialsError(_NOWHERE if self._profile is None else self._empty())
                 frozen = self._found.get_frozen_credentials()
             except BotoCoreError as error:
                 raise CredentialsError(
-                    f"The profile {self._profile!r} of AWS's configuration gives no credentials: {error}. "
-                    "Try `aws sts get-caller-identity` with it."
+                    f"{self._empty()}: {error}. Try `aws sts get-caller-identity` with the same settings."
                 ) from error
         return {
             "access_key_id": frozen.access_key,
@@ -102,3 +101,9 @@ class _Asked:
             "token": frozen.token,
             "expires_at": datetime.now(UTC) + _FRESH,  # botocore renews them in time; ask it often enough
         }
+
+    def _empty(self) -> str:
+        whose = (
+            "AWS's configuration" if self._profile is None else f"The profile {self._profile!r} of AWS's configuration"
+        )
+        return f"{whose} gives no credentials"

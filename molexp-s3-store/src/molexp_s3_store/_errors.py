@@ -41,6 +41,7 @@ _ELSEWHERE = frozenset(
 )
 _FULL = frozenset({"QuotaExceeded", "XMinioStorageFull", "EntityTooLarge", "InsufficientStorage"})
 _NO_CREDENTIALS = re.compile(r"(?i)credential|instance metadata|169\.254\.|no provider")
+_CAUSE = re.compile(r'error: "([^"]+)"|invalid peer certificate: (\w+)|message: "([^"]+)"')
 _TRANSPORT = re.compile(
     r"(?i)error sending request|HTTP error|timed? ?out|connection|decoding response|error reading a body|request or response body|incomplete|reset|broken pipe|eof"
 )
@@ -63,14 +64,19 @@ class Answer:
         self.detail: str = _SECRET.sub(
             r"\1=...", detail[1] if detail and detail[1] else said.partition("<?xml")[0]
         ).strip()
+        self._certificate = not status and "certificate" in debug.lower()
+        cause = _CAUSE.search(debug)
+        if not status and cause:
+            self.detail = f"{self.detail} ({next(filter(None, cause.groups()))})"
         self._transport = not status and bool(_TRANSPORT.search(said) or "HttpError" in debug)
         self._without_credentials = not status and bool(_NO_CREDENTIALS.search(said))
+        self._provider = said.partition("CredentialsError: ")[2].strip()  # what `_credentials` said
         self._redirected = "redirect without LOCATION" in said
 
     @property
     def passing(self) -> bool:
         """Whether the same request may succeed in a moment."""
-        if self._without_credentials:
+        if self._without_credentials or self._certificate:
             return False
         return self._transport or self.status in _PASSING or self.code in _PASSING_CODES
 
@@ -132,6 +138,8 @@ class Answer:
                 url=url,
             )
         if self._without_credentials:
+            if self._provider and "\n" not in self._provider and not self._provider.startswith("No credentials"):
+                return CredentialsError(f"{what}: {self._provider}", key=key, url=url)
             return CredentialsError(
                 f"{what}: no credentials were found. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, choose a profile "
                 "(AWS_PROFILE), pass storage_options, or anonymous=True for a public bucket.",
@@ -151,6 +159,13 @@ class Answer:
     def _trouble(self, what: str, key: str, url: str) -> StoreError | None:
         if self.code in _FULL or self.status == 507:
             return StorageFullError(key, url=url, detail=self.detail)
+        if self._certificate:
+            return StoreError(
+                f"{what}: the server's certificate is not trusted ({self.detail}). If the server has an authority of its own, "
+                "name its certificate: storage_options={'ca_bundle': 'ca.pem'} or AWS_CA_BUNDLE.",
+                key=key,
+                url=url,
+            )
         if self.code == "KeyTooLongError":
             return InvalidKeyError(key, "with the workspace's prefix it is longer than the 1024 bytes that S3 allows")
         if self.passing:

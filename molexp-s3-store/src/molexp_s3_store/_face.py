@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from molexp_s3_store._client import Client
 from molexp_s3_store._credentials import Keys
+from molexp_s3_store._retrying import attempts
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -32,7 +33,7 @@ def storage_options(client: Client) -> dict[str, Any]:
             "s3": {"addressing_style": style},
             "connect_timeout": min(options.request_timeout, 10.0),
             "read_timeout": options.transfer_timeout,
-            "retries": {"mode": "standard", "max_attempts": 8},
+            "retries": {"mode": "standard", "max_attempts": attempts(options.retry_timeout)},
             # Not every server knows the newer checksums; Amazon asks nobody for them.
             "request_checksum_calculation": "when_required",
             "response_checksum_validation": "when_required",

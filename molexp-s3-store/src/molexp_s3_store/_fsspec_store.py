@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import io
 import os
-import pickle
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import IO, TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeVar
 from urllib.parse import quote, unquote
 
@@ -16,7 +14,6 @@ from molexp.contracts import Capability, Listing, Stat, Store, check_key, comple
 from molexp.errors import InvalidKeyError, KeyNotFoundError, PluginMissingError, ReadOnlyError, StoreError
 from molexp_s3_store._foreign import Reader, describe, translate
 from molexp_s3_store._retrying import tries
-from molexp_s3_store._sealing import seal_bytes, unseal_bytes
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -79,7 +76,8 @@ class FsspecStore(Store):
 
         scheme, _, rest = url.partition("://")
         place, chained, container = rest.partition("::")
-        url = f"{scheme.lower()}://{place.rstrip('/')}{chained}{container}"
+        parts = [part if "://" in part or part.isalpha() else os.path.abspath(part) for part in container.split("::")]
+        url = f"{scheme.lower()}://{place.rstrip('/')}{chained}{'::'.join(parts) if chained else ''}"
         try:
             driver: Any = get_filesystem_class(scheme.lower())
         except ImportError as error:
@@ -96,6 +94,10 @@ class FsspecStore(Store):
         return f"{type(self).__name__}({self.url!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
+        import pickle
+
+        from molexp_s3_store._sealing import seal_bytes
+
         return _reopen, (type(self), self.url, seal_bytes(pickle.dumps(self._options)) if self._options else b"")
 
     def close(self) -> None:
@@ -156,6 +158,8 @@ class FsspecStore(Store):
     def _each(self, function: Callable[[str], T], keys: Sequence[str]) -> list[T]:
         """Ask about several keys, at the same time where the driver allows it."""
         if len(keys) > 1 and getattr(self._ask("", lambda driver, _: driver), "async_impl", False):
+            from concurrent.futures import ThreadPoolExecutor
+
             with ThreadPoolExecutor(_AT_ONCE) as pool:
                 return list(pool.map(function, keys))
         return [function(key) for key in keys]
@@ -314,5 +318,9 @@ class FsspecStore(Store):
 def _reopen(cls: type[FsspecStore], url: str, sealed: bytes) -> FsspecStore:
     if not sealed:
         return cls.open(url, {})
+    import pickle
+
+    from molexp_s3_store._sealing import unseal_bytes
+
     options = unseal_bytes(sealed)  # what is unpickled is authentic: nobody else could have sealed it
     return cls.open(url, complete_options(cls, url, {}) if options is None else pickle.loads(options))  # noqa: S301

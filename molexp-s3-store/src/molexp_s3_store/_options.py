@@ -7,16 +7,18 @@ https://docs.aws.amazon.com/sdkref/latest/guide/file-format.html.
 
 from __future__ import annotations
 
-import configparser
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 from urllib.parse import urlsplit
 
 import attrs
 
 from molexp.contracts import Durability
+
+if TYPE_CHECKING:
+    from configparser import RawConfigParser
 
 Addressing = Literal["auto", "path", "virtual"]
 
@@ -154,8 +156,9 @@ _IDENTITY = frozenset({*SECRETS, "profile", "anonymous"})
 
 def combine_options(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """Options of which some are said twice: those of `above` count. Who one is, is said by one of the two alone."""
-    said = {_ALIASES.get(name, name) for name, value in _flat(above).items() if value is not None}
-    if said & _IDENTITY:
+    usual = {_ALIASES.get(name, name): value for name, value in _flat(above).items() if value is not None}
+    said = set(usual)
+    if any(usual.get(name) for name in _IDENTITY):
         said |= _IDENTITY
     return {**{name: value for name, value in _flat(below).items() if _ALIASES.get(name, name) not in said}, **above}
 
@@ -167,6 +170,8 @@ def _flat(given: Mapping[str, Any]) -> dict[str, Any]:
     if more is not None:
         if not isinstance(more, Mapping):
             raise TypeError(f"client_kwargs={more!r} is not a dict.")
+        if twice := sorted(more.keys() & flat.keys()):
+            raise TypeError(f"{', '.join(twice)}: said twice, in client_kwargs, too; pass it once.")
         flat.update(more)
     return flat
 
@@ -219,7 +224,9 @@ def complete(options: Options, around: Surroundings) -> Options:
     )
 
 
-def _parse(environ: Mapping[str, str], variable: str, name: str) -> configparser.RawConfigParser:
+def _parse(environ: Mapping[str, str], variable: str, name: str) -> RawConfigParser:
+    import configparser
+
     path = environ.get(variable)
     parser = configparser.RawConfigParser(strict=False, default_section="\0")
     try:
@@ -231,7 +238,7 @@ def _parse(environ: Mapping[str, str], variable: str, name: str) -> configparser
     return parser
 
 
-def _section(parser: configparser.RawConfigParser, *names: str) -> dict[str, str]:
+def _section(parser: RawConfigParser, *names: str) -> dict[str, str]:
     return next((dict(parser.items(name)) for name in names if parser.has_section(name)), {})
 
 

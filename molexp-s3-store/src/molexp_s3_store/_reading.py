@@ -7,16 +7,20 @@ import os
 import re
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import attrs
 
-from molexp.errors import KeyNotFoundError, StoreError
+from molexp.errors import KeyNotFoundError, StoreError, UnavailableError
 from molexp_s3_store._client import Client
 from molexp_s3_store._errors import Answer
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from obstore import ObjectMeta
 
 BLOCK = 8 << 20
 _AHEAD = 4  # ranges of a file that are on their way at a time
@@ -60,9 +64,29 @@ def fetch(client: Client, key: str, start: int = 0, length: int | None = None) -
     return client.ask("read", key, request)
 
 
+def look(client: Client, key: str) -> ObjectMeta:
+    """What there is to know of an object without its bytes.
+
+    Raises:
+        KeyNotFoundError: there is nothing.
+    """
+    try:
+        return client.ask("read", key, lambda native: native.head(key))
+    except (KeyNotFoundError, UnavailableError):
+        raise
+    except StoreError as error:
+        try:
+            fetch(client, key, 0, 1)  # a refused HEAD has no body to say why
+        except KeyNotFoundError:
+            pass
+        except StoreError as reason:
+            raise reason from error
+        raise
+
+
 def describe(client: Client, key: str) -> Part:
     """An object without its bytes."""
-    meta = client.ask("read", key, lambda native: native.head(key))
+    meta = look(client, key)
     return Part(b"", meta["size"], meta["e_tag"] or "")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Iterator
@@ -28,3 +29,8 @@ def tries(limit: float) -> Iterator[bool]:
             return
         time.sleep(min(random.uniform(0, longest), max(0.0, end - time.monotonic())))
         longest = min(2 * longest, LONGEST)
+
+
+def attempts(limit: float) -> int:
+    """How often botocore should try, whose pauses double from a second on, so that it gives up at about the same time."""
+    return 1 + int(math.log2(1 + limit))

@@ -12,6 +12,7 @@ from typing import Any
 from aiobotocore.session import AioSession
 
 from molexp_s3_store._credentials import Keys
+from molexp_s3_store._quieting import quiet_botocore
 from molexp_s3_store._sealing import digest, seal, unseal
 
 
@@ -23,6 +24,7 @@ class Session(AioSession):  # type: ignore[misc]  # it has no types
     """
 
     def __init__(self, keys: Keys | None, profile: str | None) -> None:
+        quiet_botocore()
         super().__init__(profile=profile)
         self._keys = keys
         if keys is not None:

@@ -16,7 +16,6 @@ from molexp_s3_store._client import Client
 from molexp_s3_store._location import Location, locate
 from molexp_s3_store._options import SECRETS, Options, combine_options, read_options
 from molexp_s3_store._reading import Progress
-from molexp_s3_store._sealing import seal, unseal
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -68,6 +67,8 @@ class S3Store(Store):
         return f"{type(self).__name__}({self.url!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
+        from molexp_s3_store._sealing import seal
+
         values = attrs.asdict(self._options)
         hidden = {name: values.pop(name) for name in SECRETS if values[name] is not None}
         return _reopen, (type(self), self._location.url, values, seal(hidden) if hidden else b"")
@@ -108,8 +109,7 @@ class S3Store(Store):
         Raises:
             KeyNotFoundError: there is nothing.
         """
-        check_key(key)
-        return _listing.stat_of(key, self._client.ask("read", key, lambda native: native.head(key)))
+        return _listing.stat_of(key, _reading.look(self._client, check_key(key)))
 
     def delete(self, key: str) -> None:
         """Remove `key`. That nothing was there is not an error."""
@@ -199,6 +199,8 @@ class S3Store(Store):
 
 
 def _reopen(cls: type[S3Store], url: str, values: dict[str, Any], sealed: bytes) -> S3Store:
+    from molexp_s3_store._sealing import unseal
+
     if sealed and not (secrets := unseal(sealed)):  # somebody else's process: what its user has is used there
         return cls.open(
             url, complete_options(cls, url, {name: value for name, value in values.items() if value is not None})

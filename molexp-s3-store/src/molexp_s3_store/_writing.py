@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import io
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from molexp.errors import KeyExistsError, StoreError
 from molexp_s3_store._client import Client
 from molexp_s3_store._errors import Answer
 from molexp_s3_store._reading import Progress, fetch
 from molexp_s3_store._retrying import tries
+
+if TYPE_CHECKING:
+    import obstore
 
 PART = 16 << 20
 _PARTS = 9000  # S3 takes 10 000
@@ -84,8 +87,7 @@ class Writer:
         else:
             self._buffer.write(data)
             if self._buffer.tell() > PART:
-                self._upload = _Upload(self._client, self._key)
-                self._upload.write(self._buffer.getvalue())
+                self._upload = _Upload(self._client, self._key, self._buffer.getvalue())
                 self._buffer = io.BytesIO()
         return len(data)
 
@@ -102,17 +104,43 @@ class Writer:
 
 
 class _Upload:
-    """An upload of parts of unknown number: up to 150 GB."""
+    """An upload of parts of unknown number: up to 150 GB, unless the parts are larger.
 
-    def __init__(self, client: Client, key: str) -> None:
-        import obstore
+    Args:
+        client: of the place.
+        key: what it becomes.
+        first: its beginning, more than one part.
+        part: the size of all parts but the last.
+    """
 
+    def __init__(self, client: Client, key: str, first: bytes, part: int = PART) -> None:
         self._client = client
         self._key = key
         self._token = secrets.token_hex(16)
-        self._writer = obstore.open_writer(
-            client.payloads, key, attributes={_MARK: self._token}, buffer_size=PART, max_concurrency=_AT_ONCE
-        )
+        self._writer = self._begin(first, part)
+
+    def _begin(self, first: bytes, part: int) -> obstore.WritableFile:
+        import obstore
+
+        for last in tries(self._client.options.retry_timeout):
+            try:
+                writer = obstore.open_writer(
+                    self._client.payloads,
+                    self._key,
+                    attributes={_MARK: self._token},
+                    buffer_size=part,
+                    max_concurrency=_AT_ONCE,
+                )
+                writer.write(first)
+                writer.flush()  # the upload has a name now; the client itself would not ask for that again
+                return writer
+            except StoreError:
+                raise
+            except Exception as error:
+                answer = Answer(error)
+                if last or not answer.passing:
+                    raise self._client.explain(answer, self._key, "write") from error
+        raise AssertionError("there is a last try")  # pragma: no cover
 
     def write(self, data: bytes) -> None:
         try:
@@ -133,6 +161,7 @@ class _Upload:
             self._writer.close()
         except Exception as error:
             if not _has_mark(self._client, self._key, self._token):
+                self.abort()
                 raise self._client.explain(Answer(error), self._key, "write") from error
 
     def abort(self) -> None:
@@ -186,59 +215,18 @@ def upload(client: Client, path: Path, key: str, *, exclusive: bool, progress: P
         if progress is not None:
             progress(len(data))
         return
-    token = secrets.token_hex(16)
     part = max(PART, -(-size // _PARTS))
-    if not exclusive:
-        _send(client, key, _chunks(path, progress), part, token)
-        return
-
-    def claiming() -> Iterator[bytes]:
-        """The bytes; before the last of them, which completes the upload, the key is taken."""
-        kept = b""
-        for chunk in _chunks(path, progress):
-            if kept:
-                yield kept
-            kept = chunk
-        claim.__enter__()
-        yield kept
-
-    claim = _claimed(client, key, token, lambda: None)
-    try:
-        _send(client, key, claiming(), part, token)
-    except KeyExistsError:
-        raise
-    except BaseException as error:
-        claim.__exit__(type(error), error, None)
-        raise
-
-
-def _send(client: Client, key: str, chunks: Iterator[bytes], part: int, token: str) -> None:
-    failure: list[BaseException] = []
-
-    def noting() -> Iterator[bytes]:
-        try:
-            yield from chunks
-        except BaseException as error:
-            failure.append(error)
-            raise
-
-    try:
-        client.payloads.put(
-            key, noting(), attributes={_MARK: token}, use_multipart=True, chunk_size=part, max_concurrency=_AT_ONCE
-        )
-    except BaseException as error:
-        if failure:
-            raise failure[0] from None
-        if not isinstance(error, Exception) or _has_mark(client, key, token):
-            if isinstance(error, Exception):
-                return
-            raise
-        raise client.explain(Answer(error), key, "write") from error
-
-
-def _chunks(path: Path, progress: Progress | None) -> Iterator[bytes]:
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            yield chunk
-            if progress is not None:
-                progress(len(chunk))
+        sending = _Upload(client, key, first := file.read(part + 1), part)
+        try:
+            sent = len(first)
+            del first
+            while sent:
+                if progress is not None:
+                    progress(sent)
+                sent = len(chunk := file.read(_CHUNK))
+                sending.write(chunk)
+        except BaseException:
+            sending.abort()
+            raise
+    sending.complete(exclusive=exclusive)

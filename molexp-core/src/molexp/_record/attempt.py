@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from molexp._record import keys
@@ -45,6 +47,10 @@ MOMENT = 1.0
 """Seconds within which nobody else can know of a run whose id was made up."""
 
 
+def _call(step: Callable[[], Any]) -> None:
+    step()
+
+
 class Attempt(Writer):
     """The coordinator's side of one attempt. Belongs to the process that claimed it, and is inert in a forked one."""
 
@@ -63,11 +69,14 @@ class Attempt(Writer):
         self.unseen: bool = False  # whether it was claimed within a moment of the run's creation, under a made-up id
         self._claimed_at = time.monotonic()
         self.shared: bool = False  # whether processes that this one does not know may contribute
+        self._beating = threading.Lock()  # held while a sign of life is given, or taken back
+        self._end: dict[str, Any] | None = None  # as it was to be created, if that was tried
         self._contributors: dict[str, int] = {}  # files of other writers, as far as they were folded
         self.rank: Rank | None = process.rank
         if self.rank is not None:
             self.shared, self.began = True, time.monotonic()
             self.suffix: str = self.rank.suffix
+        self.alone: bool = self.rank is None
         process.heart.add(self)
 
     @property
@@ -78,6 +87,16 @@ class Attempt(Writer):
         from molexp._record.joining import Ours
 
         return Ours(self)
+
+    def invite(self) -> None:
+        """Other processes are about to contribute: names have to be claimed from now on.
+
+        Raises:
+            StoreError: what this one has in its outbox could not be brought into the store.
+        """
+        if self.alone:
+            self.alone = False
+            self._log.settle()
 
     def gather(self) -> None:
         """Before it ends well: let the other ranks that joined it finish.
@@ -105,8 +124,18 @@ class Attempt(Writer):
         with self.lock:
             if self.closed:
                 return
+            if token is None and self.outbox is not None:
+                self._drain()
             for writer in self._foreign_writers() if token is None else [token]:
                 take_in(self.store, self.folder, self.number, writer, self.contents, self._contributors)
+
+    def _drain(self) -> None:
+        """What killed workers left on this machine reaches the store, as far as it answers."""
+        from molexp._record.spool.draining import drain
+
+        with suppress(StoreError):
+            for _ in drain(self.store, self.process.owner, run=self.path, attempt=self.number):
+                pass
 
     # --------------------------------------------------------------------------------------------------- signs of life
 
@@ -116,22 +145,32 @@ class Attempt(Writer):
             return
         try:
             self.retry_end()
-            with self.lock:  # the end removes the lease: no beat may put it back afterwards
+            with self._beating:  # the end removes the lease: no beat may put it back afterwards
                 if self.closed:
                     return
                 self._beats += 1
                 sign = {"beat": self._beats, "at": utc_now(), "token": self._claim["token"]}
                 self.store.write(keys.lease(self.path, self.number), encode(sign))
             self._look_around()
+            if self.outbox is not None and not self.closed:
+                for handle in [*self._handles]:
+                    if (flush := getattr(handle, "flush", None)) is not None:
+                        flush()
+                self._log.flush()  # for those who follow it
         except Exception:  # noqa: BLE001, S110 - a full disk, a lost network, a malformed edit: the next beat tries again
             pass
 
     def _look_around(self) -> None:
         if self._has_foreign_end():
             self.process.heart.remove(self)
-            self.store.delete(keys.lease(self.path, self.number))
+            self._give_up_lease()
             return
         self._heed(read_edits(self.store, self.path).cancel_of(self.number))
+
+    def _give_up_lease(self) -> None:
+        with self._beating:
+            if self._beats:
+                self.store.delete(keys.lease(self.path, self.number))
 
     def _has_foreign_end(self) -> bool:
         """Whether somebody else ended the attempt; if so, nothing is recorded any more."""
@@ -140,6 +179,15 @@ class Attempt(Writer):
             return False
         self._halt(self._superseded())
         return True
+
+    def refuse_ended(self) -> None:
+        """Raise if the attempt has an end, which says that what was recorded is as it was.
+
+        Raises:
+            RunSupersededError: it has, and that is not of this process's making, which does so last.
+        """
+        if self.store.exists(end_key(self.folder, self.number)):
+            raise self._superseded()
 
     def check_end(self) -> None:
         """Before what was recorded is replaced: raise if the attempt has an end, which says that it is as it was.
@@ -156,10 +204,11 @@ class Attempt(Writer):
     def learn_provenance(self) -> None:
         """Record the process's provenance, which has become known. Called by the thread that captured it."""
         try:
-            with self.lock:
-                if self.contents.provenance is None and not self.closed:
-                    known = self.process.provenance.publish(self.store, wait=False)
-                    self.record({"type": "provenance", "at": utc_now(), "provenance": known})
+            if self.contents.provenance is None and not self.closed:
+                known = self.process.provenance.publish(self.store, wait=False, outbox=self.outbox)
+                with self.lock:
+                    if self.contents.provenance is None and not self.closed:
+                        self.record({"type": "provenance", "at": utc_now(), "provenance": known})
         except MolexpError:
             pass  # the end tries again, and raises
 
@@ -186,7 +235,14 @@ class Attempt(Writer):
             ended = self._finish(status, reason, error)
         except RunSupersededError:
             raise
-        except BaseException:  # a full disk, a lost network, Ctrl-C: the next beat, or whoever asks, tries again
+        except (
+            BaseException
+        ) as problem:  # a full disk, a lost network, Ctrl-C: the next beat, or whoever asks, tries again
+            if self.outbox is not None and isinstance(problem, StoreError):
+                problem.add_note(
+                    f"What {self.path} recorded is kept on this machine, and so is how it ended: this process tries "
+                    "again until it goes, and then whichever process next uses the workspace here."
+                )
             self._unended = (status, reason, error)
             self._set_closed(False)
             self.process.heart.add(self)
@@ -230,12 +286,12 @@ class Attempt(Writer):
         self._close_handles()
         with self.lock:
             if self.contents.provenance is None:
-                self.contents.provenance = self.process.provenance.publish(self.store, wait=True)
+                self.contents.provenance = self.process.provenance.publish(self.store, wait=True, outbox=self.outbox)
             for token in self._writers():
                 self.take_in(token)
             if self.contents.replacing:
                 settle_replacements(self.store, self.contents)
-            folded = {**self._log.close(), **self._contributors}
+            folded = {**self._log.seal(), **self._contributors}
             if (events := self.contents.assets.get(claim_key(self.folder, self.number))) is not None:
                 events["size"] = folded.get(f"{self.number}.jsonl")  # they are themselves an asset
             if self._contributors:
@@ -245,7 +301,7 @@ class Attempt(Writer):
         payloads = [*dict.fromkeys([*self._payload_keys, *theirs])]
         if self.store.durability == "end":  # bytes before the end that names them; of events it repeats what counts
             self.store.sync(payloads, names=False)
-        end = end_document(
+        end = self._end = self._end or end_document(
             attempt=self.number,
             token=new_token(),
             status=status,
@@ -255,13 +311,17 @@ class Attempt(Writer):
             reason=reason,
             error=error,
         )
+        line = encode_line(end)
+        self._log.ends(line)
+        self._log.settle()
         key = end_key(self.folder, self.number)
         try:
-            self.store.create(key, encode_line(end))
+            self.store.create(key, line)
         except KeyExistsError:
-            if self._beats:
-                self.store.delete(keys.lease(self.path, self.number))
-            raise self._superseded() from None
+            if (read_end(self.store, self.folder, self.number) or {}).get("token") != end["token"]:  # else it got there
+                self._log.close()
+                self._give_up_lease()
+                raise self._superseded() from None
         return end, key, payloads
 
     def _edits(self) -> Edits:
@@ -280,9 +340,10 @@ class Attempt(Writer):
             older = read_attempts(self.store, self.folder)[: self.number - 1] if self.number > 1 else []
             this = AttemptFacts(self.number, end, self.contents, self.status, True)
             state = fold_run(self.definition, [*older, this], self._edits(), {})
-            self.store.write(document, encode_pretty(state.to_document()))
-            if self._beats:
-                self.store.delete(keys.lease(self.path, self.number))
+            people = encode_pretty(state.to_document())
+            write = partial(self.store.write, document, people)
+            steps: tuple[Callable[[], Any], ...] = (write, self._log.close, self._give_up_lease)
+            self.store.each(_call, steps)
         except StoreError:
             pass
         if self.store.durability == "end":

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from molexp._record import keys
 from molexp._record.attempts import end_key
-from molexp._record.events import EventFile, EventLog, EventSegments
+from molexp._record.events import EventFile, EventLog
 from molexp._record.fold import SCHEMA, Contents
+from molexp._record.spool.writing import EventSegments
 from molexp._record.writer import Writer
 from molexp._values.documents import decode_lines, encode_line
 from molexp._values.ids import new_token
@@ -46,7 +47,8 @@ class Contribution(Writer):
         if "append" in store.capabilities:
             log = EventFile(store, f"{folder}/w-{self.token}.jsonl", encode_line(line))
         else:
-            log = EventSegments(store, f"{folder}.s", self.token)
+            head = {"run": path, "attempt": number, "owner": process.owner_document}
+            log = EventSegments(store, f"{folder}.s", self.token, head)
             log.write(line)
         super().__init__(store, path, number, Contents(), log)
         self.suffix: str = self.token[:_SHORT]
@@ -65,6 +67,14 @@ class Contribution(Writer):
             ContextClosedError: it has.
         """
         self.check()
+        self.refuse_ended()
+
+    def refuse_ended(self) -> None:
+        """Raise if the attempt has an end.
+
+        Raises:
+            ContextClosedError: it has.
+        """
         if self.store.exists(end_key(self.folder, self.number)):
             raise ContextClosedError(self.path, why=f"attempt {self.number} has ended")
 

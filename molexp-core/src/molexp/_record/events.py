@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from molexp._record.spool.writing import EventSegments
 from molexp._values.documents import encode_line
 from molexp.contracts import Appender, Store
 from molexp.errors import StoreError
@@ -37,6 +39,16 @@ class EventFile:
     def flush(self) -> None:
         """Nothing to do: every event is written as it comes."""
 
+    def settle(self) -> None:
+        """Nothing to do: so is every payload."""
+
+    def ends(self, end: bytes) -> None:
+        """Nothing to do: it is about to be written."""
+
+    def seal(self) -> dict[str, int]:
+        """As `close`: nothing is left to be written."""
+        return self.close()
+
     def close(self) -> dict[str, int]:
         """Close the file; returns what an end says that it folded of this writer: the file's name and length."""
         if self._appender is not None:
@@ -47,43 +59,19 @@ class EventFile:
         return {self._key.rpartition("/")[2]: self._size}
 
 
-class EventSegments:
-    """Immutable segments of lines, for stores without append; `flush` creates one."""
-
-    def __init__(self, store: Store, folder: str, writer: str) -> None:
-        self._store = store
-        self._folder = folder
-        self._writer = writer
-        self._count = 0
-        self._lines: list[bytes] = []
-
-    def write(self, event: dict[str, Any]) -> None:
-        """Record an event; it reaches the store with the next `flush`."""
-        self._lines.append(encode_line(event))
-
-    def flush(self) -> None:
-        """Create a segment of what was recorded since the last one."""
-        if self._lines:
-            data = b"".join(self._lines)
-            self._store.create(self._key(self._count), data)
-            self._count += 1
-            self._lines.clear()
-
-    def close(self) -> dict[str, int]:
-        """Flush; returns what an end says that it folded of this writer: its name and number of segments."""
-        self.flush()
-        return {f"{self._folder.rpartition('/')[2]}/{self._writer}": self._count} if self._count else {}
-
-    def _key(self, number: int) -> str:
-        return f"{self._folder}/{self._writer}-{number:06d}.jsonl"
-
-
 EventLog = EventFile | EventSegments
 """A coordinator's events, in whichever form the store can hold. Used by one thread at a time."""
 
 
-def claim_events(store: Store, key: str, claim: bytes, writer: str) -> EventLog:
+def claim_events(store: Store, key: str, claim: bytes, writer: str, head: Mapping[str, Any]) -> EventLog:
     """Claim an attempt by creating its events with the claim as the first line.
+
+    Args:
+        store: the workspace's.
+        key: of the claim.
+        claim: the line.
+        writer: the claim's token.
+        head: what a spool says of the writer.
 
     Raises:
         KeyExistsError: the attempt was claimed by somebody else.
@@ -91,4 +79,4 @@ def claim_events(store: Store, key: str, claim: bytes, writer: str) -> EventLog:
     if "append" in store.capabilities:
         return EventFile(store, key, claim)
     store.create(key, claim)
-    return EventSegments(store, f"{key.removesuffix('.jsonl')}.s", writer)
+    return EventSegments(store, f"{key.removesuffix('.jsonl')}.s", writer, {**head, "claim": writer})

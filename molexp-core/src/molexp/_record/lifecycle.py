@@ -109,7 +109,8 @@ def _claim(run: Run, fresh: bool, deadline: float, if_succeeded: str, untried: b
             **ranks,
         }
         try:
-            log = claim_events(home.store, claim_key(folder, number), encode_line(claim), token)
+            head = {"run": run.path, "attempt": number, "owner": process.owner_document}
+            log = claim_events(home.store, claim_key(folder, number), encode_line(claim), token, head)
         except KeyExistsError:
             untried = False  # somebody else was first
             continue

@@ -127,6 +127,12 @@ class Observer:
         verdict = self.judge(path, facts)
         if not verdict.dead:
             return facts
+        if self.may_write and "append" not in self.store.capabilities:
+            from molexp._record.spool.draining import drain
+
+            with suppress(StoreError):  # it stays where it is; what has arrived is true all the same
+                for _ in drain(self.store, self.me, run=path, attempt=facts.number):
+                    pass
         # Read again: between the reading and its death it may have recorded more, or ended.
         facts = read_attempt(self.store, keys.folder(path), facts.number)
         if facts.ended:

@@ -9,10 +9,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from molexp.contracts import Store, StreamWriter
 from molexp.errors import KeyExistsError
+
+if TYPE_CHECKING:
+    from molexp._record.spool.outbox import Outbox
 
 SMALL = 1 << 20  # bytes up to which a payload is created in one operation
 CHUNK = 1 << 20
@@ -28,6 +31,8 @@ class PayloadSink:
         fallbacks: where it goes if `key` turns out to be taken by another writer of the same attempt; the first that is
             free.
         replacing: told size and hash right before `key`, the caller's own, is replaced; None: it is not to be.
+        outbox: takes the payload until it is in the store, if nobody else can have taken `key`.
+        guard: raises if nothing may be replaced any more.
     """
 
     def __init__(
@@ -38,6 +43,8 @@ class PayloadSink:
         *,
         fallbacks: Sequence[str] = (),
         replacing: Callable[[int, str], None] | None = None,
+        outbox: Outbox | None = None,
+        guard: Callable[[], None] | None = None,
     ) -> None:
         self.name = name
         self.key: str = key
@@ -47,6 +54,8 @@ class PayloadSink:
         self._store = store
         self._fallbacks = fallbacks
         self._replacing = replacing
+        self._outbox = outbox
+        self._guard = guard
 
     def write(self, data: bytes) -> None:
         """Write the whole payload at once."""
@@ -55,8 +64,10 @@ class PayloadSink:
         self.content_hash = "sha256:" + sha256(data).hexdigest()
         if self._replacing is not None:
             self._replacing(self.size, self.content_hash)
-            self._store.write(self.key, data)
-            return None
+        if self._outbox is not None:
+            return self._outbox.put(self.key, data, guard=self._guard if self._replacing is not None else None)
+        if self._replacing is not None:
+            return self._store.write(self.key, data)
         for other in self._fallbacks:
             try:
                 return self._store.create(self.key, data)
@@ -98,6 +109,8 @@ class PayloadSink:
 
     def stream_to_store(self) -> StreamWriter:
         """The stream for a large payload."""
+        if self._outbox is not None:
+            return self._outbox.opening(self.key, guard=self._guard if self._replacing is not None else None)
         if self._replacing is None:
             for other in self._fallbacks:
                 if not self._store.exists(self.key):

@@ -14,12 +14,15 @@ import sys
 import threading
 from collections.abc import Callable
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from molexp._record import keys
 from molexp._values.documents import encode_pretty
 from molexp.contracts import Store
 from molexp.errors import KeyExistsError
+
+if TYPE_CHECKING:
+    from molexp._record.spool.outbox import Outbox
 
 SCHEMA = 1
 DIFF_LIMIT = 1 << 20  # bytes of a dirty diff that are kept
@@ -58,8 +61,11 @@ class Provenance:
         self._data = data
         self._known()
 
-    def publish(self, store: Store, *, wait: bool) -> str | None:
-        """The id of the document, which stands in `store` then; None while it is being captured, unless `wait`."""
+    def publish(self, store: Store, *, wait: bool, outbox: Outbox | None = None) -> str | None:
+        """The id of the document; None while it is being captured, unless `wait`.
+
+        It stands in `store` then, or lies in the outbox.
+        """
         if self._data is None:
             if not wait or self._thread is None or self._thread is threading.current_thread():
                 return None
@@ -67,8 +73,9 @@ class Provenance:
         if self._data is None or self._id is None:
             return None
         if store.url not in self._published:
+            key = f"{keys.PROVENANCE}/{self._id}.json"
             try:
-                store.create(f"{keys.PROVENANCE}/{self._id}.json", self._data)
+                outbox.put(key, self._data) if outbox is not None else store.create(key, self._data)
             except KeyExistsError:
                 pass  # its name is the hash of its content
             self._published.add(store.url)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -313,6 +314,10 @@ class Run:
             return {"$key": key} if key is not None else str(value)
         if isinstance(value, Run):
             return {"$run": value.path}
+        upath = sys.modules.get("upath")  # whoever has such a path has imported it
+        if upath is not None and isinstance(value, upath.UPath):
+            key = str(value).removeprefix(f"{self.home.store.url}/")
+            return {"$key": key} if key != str(value) else None
         return None
 
     def _value(self, stored: Any) -> Any:

@@ -71,8 +71,9 @@ class Shelf:
             fallbacks = self._fallbacks(kind, base, payload, task)
             apart = self._apart(kind, name) if task is None else ""
             slot = self._slots[folded] = Slot(kind, name, task, f"{base}/{payload}", fallbacks, apart)
-            if apart and kind.folder == "logs" and self.attempt.suffix != FIRST:
-                slot.key = fallbacks[0]  # every rank has logs of the same names: the plain ones are rank 0's
+            aside = self.attempt.suffix != FIRST if apart else bool(self.attempt.suffix and self.attempt.outbox)
+            if aside and kind.folder == "logs":
+                slot.key = fallbacks[0]  # others may have logs of that name: the plain one is the coordinator's
             return slot
 
     def _apart(self, kind: AssetKind[Any], name: str) -> str:
@@ -102,11 +103,21 @@ class Shelf:
     def sink(self, slot: Slot) -> PayloadSink:
         """Where the payload of a reserved name is written."""
         replacing = partial(self._replacing, slot) if slot.version > 0 else None
-        return PayloadSink(self.attempt.store, slot.name, slot.key, fallbacks=slot.fallbacks, replacing=replacing)
+        outbox = self.attempt.outbox if self.attempt.alone else None  # else a name may turn out to be taken
+        return PayloadSink(
+            self.attempt.store,
+            slot.name,
+            slot.key,
+            fallbacks=slot.fallbacks,
+            replacing=replacing,
+            outbox=outbox,
+            guard=self.attempt.refuse_ended,
+        )
 
     def _replacing(self, slot: Slot, size: int, content_hash: str) -> None:
         """Say what is about to replace a payload: whoever ends the attempt can tell which record its bytes bear out."""
-        self.attempt.check_end()
+        if self.attempt.outbox is None or not self.attempt.alone:  # else it is asked before it leaves the outbox
+            self.attempt.check_end()
         self.attempt.record({"type": "replacing", "key": slot.key, "size": size, "content_hash": content_hash})
 
     def publish(

@@ -16,6 +16,8 @@ from typing import IO, Any
 
 from molexp._record.kinds import LogKind, MetricsKind
 from molexp._record.shelf import Shelf, Slot
+from molexp._record.spool.outbox import Grown
+from molexp._record.writer import Recording
 from molexp._values.documents import encode_line
 from molexp._values.ids import nearest
 from molexp._values.plain import plain
@@ -125,16 +127,27 @@ class Growing:
 
     def text(self) -> str:
         """All that was written so far."""
-        self.flush()
+        if isinstance(self._appender, Grown):  # it is read where it is
+            self._take_in()
+        else:
+            self.flush()
         return LogReader(self._shelf.attempt.store, self._slot.name, self._slot.key).text()
 
     def flush(self) -> None:
         """Let the store see what was written."""
         with self._lock:
+            self._take_in()
+            appender = self._appender
+            if isinstance(appender, _Whole | Grown):
+                appender.flush()
+        if isinstance(appender, Grown) and (outbox := self._shelf.attempt.outbox) is not None:
+            outbox.settle()  # without the lock: what is written meanwhile need not wait for the store
+
+    def _take_in(self) -> None:
+        """Append what other programs wrote to the copy that they were given."""
+        with self._lock:
             if self._appender is not None and self._copied is not None:
                 self._take_copied(self._appender, self._copied)
-            if isinstance(self._appender, _Whole):
-                self._appender.flush()
 
     def close(self) -> None:
         """No more comes; the asset's record is final."""
@@ -147,7 +160,6 @@ class Growing:
                 self._copied = None
                 os.unlink(str(self._shared))
             elif self._shared is not None or not self._counted:
-                self.flush()
                 self._count()
             self._appender.close()
             self._appender = self._plain = None
@@ -161,7 +173,7 @@ class Growing:
     def _open(self) -> Appender:
         attempt = self._shelf.attempt
         if self._appender is None:
-            self._appender = open_growing(attempt.store, self._slot)
+            self._appender = open_growing(attempt, self._slot)
         attempt.manage(self)  # before it is recorded: if the attempt ends meanwhile, the file is closed all the same
         try:
             self._record = self._shelf.publish(self._slot, size=None, content_hash=None, fields={})
@@ -204,8 +216,12 @@ def growing(shelf: Shelf, kind: str, name: str, task: str | None) -> Growing:
         return found
 
 
-def open_growing(store: Store, slot: Slot) -> Appender:
+def open_growing(attempt: Recording, slot: Slot) -> Appender:
     """Open a payload for appending, under a name of the writer's own if another writer of the attempt has it."""
+    store = attempt.store
+    if (outbox := attempt.outbox) is not None:
+        first = store.read(slot.key) if slot.version > 0 else b""
+        return outbox.growing(slot.key, guard=attempt.refuse_ended, first=first)
     if "append" not in store.capabilities:
         return _Whole(store, slot.key, again=slot.version > 0)
     if slot.version > 0:  # an earlier retry of the task made it

@@ -11,6 +11,7 @@ from molexp._record.definitions import SCHEMA, Members, choose_id, get_or_create
 from molexp._record.home import Home
 from molexp._record.project import Project
 from molexp._record.run import Run
+from molexp._record.spool.writing import spooled
 from molexp._record.voids import is_defined
 from molexp._values.ids import check_id, is_id, nearest, new_token
 from molexp._values.times import utc_now
@@ -121,6 +122,8 @@ class Workspace:
             store = ReadOnlyStore(store)
         elif store.read_only_because:
             raise ReadOnlyError(url=store.url, detail=f"{store.read_only_because}. Pass read_only=True to read there")
+        else:
+            store = spooled(store)
         self.home: Home = Home(store, plugins, name, read_only)
         self.home.durability_given = "durability" in options
         if "durability" not in given and (wanted := os.environ.get("MOLEXP_DURABILITY")):

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from molexp._record import keys
 from molexp._record.events import EventLog
 from molexp._record.fold import Contents
+from molexp._record.spool.writing import EventSegments
 from molexp._values.here import HERE
 from molexp._values.status import RunStatus
 from molexp.errors import ContextClosedError, MolexpError, RunCancelledError
 
 if TYPE_CHECKING:
+    from molexp._record.spool.outbox import Outbox
     from molexp.contracts import Store
 
 
@@ -37,6 +39,14 @@ class Recording(Protocol):
     task: str | None
 
     @property
+    def outbox(self) -> Outbox | None:
+        """Where payloads wait until they are in the store; None where they are written at once."""
+
+    @property
+    def alone(self) -> bool:
+        """Whether no other process may contribute to the attempt."""
+
+    @property
     def closed(self) -> bool:
         """Whether the attempt, or this process's part in it, is over."""
 
@@ -50,6 +60,9 @@ class Recording(Protocol):
 
     def check(self) -> None:
         """Raise unless something can be recorded now."""
+
+    def refuse_ended(self) -> None:
+        """Raise if the attempt has an end, whether or not anything can be recorded now."""
 
     def check_end(self) -> None:
         """Raise if the attempt has an end."""
@@ -87,8 +100,14 @@ class Writer:
         self._payload_keys: list[str] = []
         self._stop: MolexpError | None = None
         self.closed: bool = False
+        self.alone: bool = False
         self._halted = False  # closed, or asked to stop: nothing is recorded any more
         self.on_cancel: Callable[[], None] | None = None
+
+    @property
+    def outbox(self) -> Outbox | None:
+        """Where payloads wait until they are in the store; None where they are written at once."""
+        return self._log.outbox if isinstance(self._log, EventSegments) else None
 
     @property
     def inert(self) -> bool:
@@ -134,8 +153,14 @@ class Writer:
     def flush(self) -> None:
         """What was recorded reaches the store."""
         self.check()
-        with self.lock:
-            self._log.flush()
+        self._log.flush()  # without the lock: what is recorded meanwhile need not wait for the store
+
+    def refuse_ended(self) -> None:
+        """Raise if the attempt has an end, which says that what was recorded is as it was.
+
+        Raises:
+            RunError: it has.
+        """
 
     def check_end(self) -> None:
         """Before what was recorded is replaced: raise if the attempt has an end, which says that it is as it was.

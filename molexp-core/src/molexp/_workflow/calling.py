@@ -131,6 +131,8 @@ class Caller:
 
         call = TaskCall.of(spec, ctx)
         executor = self.executors[spec.executor]
+        if self.run is not None:
+            self.run.coordinator.invite()
         token = None  # of a call that failed or was broken off, nobody says who was at it
         try:
             made = Call(execute_task, (call,), resources=resources, name=ctx.label, started=started)

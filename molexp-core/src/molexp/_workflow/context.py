@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from molexp._record.fold import Contents
     from molexp._record.run import Run
     from molexp._record.shelf import Shelf
+    from molexp._record.spool.outbox import Outbox
     from molexp._record.writer import Handle, Writer
     from molexp.contracts import Store
 
@@ -135,6 +136,16 @@ class TaskDoor:
         self.lock: threading.RLock = writer.lock
 
     @property
+    def outbox(self) -> Outbox | None:
+        """Where payloads wait until they are in the store; None where they are written at once."""
+        return self._writer.outbox
+
+    @property
+    def alone(self) -> bool:
+        """Whether no other process may contribute to the attempt."""
+        return self._writer.alone
+
+    @property
     def closed(self) -> bool:
         """Whether the attempt is over, or this process's part in it."""
         return self._writer.closed
@@ -159,6 +170,10 @@ class TaskDoor:
         if self._over:
             raise TaskEndedError(self._label, why=self._over)
         self._writer.check()
+
+    def refuse_ended(self) -> None:
+        """Raise if the attempt has an end, which says that what was recorded is as it was."""
+        self._writer.refuse_ended()
 
     def check_end(self) -> None:
         """Raise if the attempt, or the try, has an end."""

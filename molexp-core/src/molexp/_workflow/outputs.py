@@ -94,6 +94,8 @@ def _pack_reference(value: Any, run: Run | None, where: str) -> Any:
     if type(value) is _PATH:
         referred = run.refer(value) if run is not None and value.is_absolute() else None
         return referred if isinstance(referred, dict) else {"$path": str(value)}
+    if run is not None and isinstance(referred := run.refer(value), dict) and "$key" in referred:
+        return referred  # a path on storage that has no files
     cls = type(value)
     name = cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
     raise NotRestorableError(f"{where} is of type {name}, which JSON does not give back as it was")
@@ -126,14 +128,18 @@ def _resolve(tag: str, payload: Any, run: Run) -> Any:
         found = reference_resolver(run.home)(tag, payload)
     except MolexpError as error:
         raise NotRestorableError(f"{payload}: {error}") from None
-    if found is None or isinstance(found, Mapping) or not _is_there(found, run):
+    if (
+        found is None
+        or isinstance(found, Mapping)
+        or not _is_there(found, payload if tag == "$key" else found.key, run)
+    ):
         raise NotRestorableError(f"{payload} is gone")
     return found
 
 
-def _is_there(found: Any, run: Run) -> bool:
-    """Whether a path, or the bytes of an asset, are where they were; some assets are folders."""
+def _is_there(found: Any, key: str, run: Run) -> bool:
+    """Whether a path, or the bytes of an asset, are where they were; some of both are folders."""
     if isinstance(found, Path):
         return found.exists()
     store = run.home.store
-    return store.exists(found.key) or next(iter(store.list(found.key + "/")), None) is not None
+    return store.exists(key) or next(iter(store.list(key)), None) is not None

@@ -211,3 +211,15 @@ class CapabilityTests(StoreBackDoor, abstract=True):
         assert store.local_path("a/b").read_bytes() == b"1"
         store.local_path("a/b").write_bytes(b"22")
         assert store.read("a/b") == b"22"
+
+    def test_path_reads_what_the_key_holds(self, store: Store) -> None:
+        try:
+            path = store.path("folder")
+        except UnsupportedOperationError:
+            assert "local_path" not in store.capabilities
+            return
+        store.write("folder/a", b"1")
+        assert (path / "a").read_bytes() == b"1"
+        assert [one.name for one in path.iterdir()] == ["a"]
+        for secret in self.secrets:
+            assert secret not in f"{path!r} {path}"

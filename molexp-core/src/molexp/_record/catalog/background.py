@@ -1,4 +1,7 @@
-"""Compaction in the background of ordinary use: after an answer, in a thread of its own, never in the way of one."""
+"""What is done in the background of ordinary use, in threads of their own, never in the way of an answer.
+
+Compaction, and bringing into the store what dead writers of this machine left in their spools.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,13 @@ import atexit
 import sqlite3
 import threading
 import weakref
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
+from molexp._record import keys
+from molexp._record.attempts import read_attempt
+from molexp._record.spool.draining import drain
+from molexp._record.spool.places import spools_of
 from molexp.errors import MolexpError
 
 if TYPE_CHECKING:
@@ -19,18 +27,35 @@ MANY = 16
 
 
 class Background:
-    """Compacts one opened workspace when there is enough to do, one time after the other."""
+    """Works for one opened workspace: compacts when there is enough to do, one time after the other; drains once."""
 
     def __init__(self) -> None:
         self._thread: threading.Thread | None = None
+        self._draining: threading.Thread | None = None
         self._refused = False  # it failed once here: somebody else may be able to
 
     def wait(self) -> None:
         """Until what goes on is done."""
-        thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
-            thread.join()
-            self._thread = None
+        for thread in (self._thread, self._draining):
+            if thread is not None and thread is not threading.current_thread():
+                thread.join()
+        self._thread = self._draining = None
+
+    def drain(self, home: Home) -> None:
+        """Bring what dead writers left into the store, and end what they were at."""
+        if self._draining is None and spools_of(home.store.url):
+            self._draining = self._start(_drain, home, "molexp-draining")
+
+    def _start(self, work: Callable[[Any], None], what: object, name: str) -> threading.Thread | None:
+        if not _registered:
+            _registered.append(atexit.register(_finish))
+        _alive.add(self)
+        thread = threading.Thread(target=work, args=[what], name=name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the interpreter is going down, or there are too many threads
+            return None
+        return thread
 
     def start_if_due(self, home: Home) -> None:
         """Begin, if there is enough to do."""
@@ -46,20 +71,21 @@ class Background:
         compactor = Compactor(home, home.index)
         if not compactor.is_due():
             return
-        if not _registered:
-            _registered.append(atexit.register(_finish))
-        _alive.add(self)
-        self._thread = threading.Thread(target=self._work, args=[compactor], name="molexp-compaction", daemon=True)
-        try:
-            self._thread.start()
-        except RuntimeError:  # the interpreter is going down, or there are too many threads
-            self._thread = None
+        self._thread = self._start(self._work, compactor, "molexp-compaction")
 
     def _work(self, compactor: Compactor) -> None:
         try:
             compactor.compact()
         except (MolexpError, OSError, sqlite3.Error):  # nothing depends on it
             self._refused = True
+
+
+def _drain(home: Home) -> None:
+    try:
+        for run, number in drain(home.store, home.process.owner):
+            home.observer.settle(run, read_attempt(home.store, keys.folder(run), number))
+    except (MolexpError, OSError, sqlite3.Error):  # the next process tries again
+        pass
 
 
 _alive: weakref.WeakSet[Background] = weakref.WeakSet()

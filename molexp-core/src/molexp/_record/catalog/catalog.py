@@ -262,7 +262,7 @@ class Catalog:
         """Read everything anew; until that is done, answers come from what was known."""
         from molexp._record.reports import Finding, Report
 
-        counts = self._refresher().scan() if self._home.exists() else {}
+        counts = self._refresher().scan(surely=True) if self._home.exists() else {}
         findings = tuple(Finding(key, reason) for key, reason in self._home.index.problems().items())
         return Report("rebuild", findings, counts)
 

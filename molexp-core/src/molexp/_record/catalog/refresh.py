@@ -67,7 +67,7 @@ class Refresher:
                     return
             except MovedError:
                 continue
-        self.scan()
+        self.scan(surely=True)
 
     def _refresh(self, *, sealed: bool) -> bool:
         """One round; whether it came to its end."""
@@ -170,12 +170,17 @@ class Refresher:
     def _is_defined(self, path: str) -> bool:
         return self._folder().is_there(path)
 
-    def scan(self) -> dict[str, int]:
+    def scan(self, *, surely: bool = False) -> dict[str, int]:
         """Read every run and every scope's data; returns totals.
+
+        Args:
+            surely: take it in even if another process has come to the end of the same meanwhile.
 
         Raises:
             UnavailableError, CredentialsError: the storage does not answer; nothing was taken in.
+            MovedError: another process has begun the index anew; some of its rows may be newer than what was read here.
         """
+        generation = None if surely else self._index.generation
         news = read_news(self._store, {})
         newest = snapshots.newest_of(snapshots.listed(self._store))
         settled = self._settled(news.announced, self._store)
@@ -192,7 +197,7 @@ class Refresher:
                 entries, missing = self._folder(leases, self._ahead(some)).fold(some, found.problems)
                 gone |= missing
                 _count(entries, counts)
-                kept += self._take_in_some(entries)
+                kept += entries if surely else self._take_in_some(entries)
         findings = Findings(
             kept,
             gone,
@@ -202,6 +207,7 @@ class Refresher:
             folders=found.folders,
             snapshot=newest,
             anew=True,
+            generation=generation,
         )
         self._finish(findings)
         return counts

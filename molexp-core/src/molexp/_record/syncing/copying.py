@@ -9,6 +9,7 @@ from enum import Enum
 from hashlib import sha256
 from typing import IO, TypeVar
 
+from molexp._record import keys
 from molexp._record.syncing.reports import Ledger
 from molexp._record.syncing.seen import NOTHING, Seen
 from molexp._record.syncing.sides import Side
@@ -89,6 +90,7 @@ class Copier:
         self._notes: list[tuple[str, str, str]] = []
         self._later: dict[str, Stat] = {}
         self._written: list[str] = []
+        self._leases: dict[str, str] | None = None
         sides = (source.store, destination.store)
         self._quick = all(_is_quick(store) for store in sides)
         self._pool = None if self._quick else ThreadPoolExecutor(WORKERS, "molexp-sync")
@@ -163,6 +165,20 @@ class Copier:
             written, self._written = self._written, []
         if written:
             self.destination.store.sync(written)
+
+    def leases(self, *, anew: bool = False) -> dict[str, str]:
+        """The versions of the leases at the source, by their keys, as they were when the batch began; listed if needed.
+
+        Args:
+            anew: another batch begins: nothing is listed yet.
+        """
+        with self._lock:
+            if anew:
+                self._leases = None
+            elif self._leases is None:
+                entries = self.source.store.children(keys.LIVE).entries
+                self._leases = {entry.key: entry.version for entry in entries}
+            return self._leases or {}
 
     def announce(self, effects: Iterable[str]) -> None:
         """Tell all readers of the destination which keys are about to be there."""

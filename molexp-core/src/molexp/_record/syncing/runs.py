@@ -62,16 +62,14 @@ class RunSync:
         self.stopped: bool = False
         """Whether nothing more is to be done for it."""
 
-    @property
-    def unknown(self) -> bool:
-        """Whether there is anything that is not known to be the same."""
-        return not all(map(self._known, self.entries.values()))
-
     # ------------------------------------------------------------------------------------------------------------- plan
 
     def plan(self) -> None:
         """Find out what is to be done; nothing is written at the destination."""
         self._sort()
+        if any(one.claim is None for one in self._attempts):  # it may have come, and its end too, while this was listed
+            self.entries = self._copier.source.look_again(self.folder)
+            self._sort()
         if self._attempts and self._attempts[-1].end is None and not self._settle():
             self._attempts.pop()
             self._dropped = True
@@ -110,7 +108,7 @@ class RunSync:
         """Whether the newest attempt has an end by now: its own, or the one of an owner who is found to be dead."""
         copier, newest = self._copier, self._attempts[-1]
         home = copier.source.home
-        observer = home.observer.seeing({entry.key: entry.version for entry in home.store.children(keys.LIVE).entries})
+        observer = home.observer.seeing(copier.leases())
         if copier.dry_run:
             observer = attrs.evolve(observer, may_write=False)
         try:
@@ -349,6 +347,7 @@ class RunSync:
 
 def sync_runs(copier: Copier, runs: list[RunSync]) -> None:
     """Bring a batch of runs."""
+    copier.leases(anew=True)
     runs = _each(copier, RunSync.plan, runs)
     copier.announce(key for run in runs for key in run.first())
     runs = _each(copier, RunSync.begin, runs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -12,7 +13,7 @@ import attrs
 
 from molexp._record import keys
 from molexp._record.syncing.agreeing import agree_as_bytes
-from molexp._record.syncing.copying import Copier, Outcome
+from molexp._record.syncing.copying import Copier, Outcome, guard
 from molexp._record.syncing.seen import NOTHING
 from molexp._record.voids import VOID
 from molexp._values.documents import decode_object
@@ -80,7 +81,7 @@ class ScopeSync:
         self._edits(edits)
         for name, one in sorted(data.items()):
             if any(not self._known(entry) for entry in (*one.records.values(), *one.payloads)):
-                self._data(name, one)
+                guard(self._copier, keys.below(self._path, f"data/{name}"), partial(self._data, name, one))
         self._copier.sync()
         self._copier.flush()
 

@@ -69,10 +69,14 @@ class Seen:
 
     def note(self, pairs: Iterable[tuple[str, str, str]]) -> None:
         """Remember keys with the versions that are the same."""
-        with self._lock, suppress(sqlite3.DatabaseError):
-            self._connection.execute("BEGIN")
-            self._connection.executemany("INSERT OR REPLACE INTO seen VALUES (?, ?, ?)", pairs)
-            self._connection.execute("COMMIT")
+        with self._lock, suppress(sqlite3.DatabaseError):  # without it, it is compared once more
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                self._connection.executemany("INSERT OR REPLACE INTO seen VALUES (?, ?, ?)", pairs)
+                self._connection.execute("COMMIT")
+            except sqlite3.DatabaseError:
+                self._connection.rollback()
+                raise
 
     def close(self) -> None:
         """Close the file."""

@@ -50,16 +50,12 @@ class Side:
         """What lies in one folder now, by the keys below it."""
         return {entry.key.removeprefix(f"{folder}/"): entry for entry in self.store.list(folder)}
 
-    def hides(self, key: str) -> str:
-        """The folder that could not be listed in which `key` would be; "" if there is none."""
-        if not self.unreadable:
-            return ""
-        at = key
-        while at:
-            if at in self.unreadable:
-                return at
+    def hides(self, key: str) -> str | None:
+        """The folder that could not be listed in which `key` would be; None if there is none."""
+        at = key if self.unreadable else ""
+        while at and at not in self.unreadable:
             at = at.rpartition("/")[0]
-        return "" if "" not in self.unreadable else "."
+        return at if at in self.unreadable else None
 
     def _take(self, entry: Stat) -> None:
         if not entry.key.startswith(f"{keys.DERIVED}/"):

@@ -21,7 +21,7 @@ from molexp._values.documents import check_schema
 from molexp.contracts import Stat
 from molexp.errors import ConflictError, ReadOnlyError
 
-_BATCH = 64  # runs that are brought together: what is announced is made soon after
+_BATCH = 200  # runs that are brought together: what is announced is made soon after
 
 
 def sync_workspace(
@@ -74,6 +74,7 @@ def sync_workspace(
     if fresh and not dry_run:
         theirs.home.origin = ours.home.document()
         theirs.materialize()
+        theirs.home.origin = None
         _check_identity(ours, theirs, fresh=False, merge=merge, dry_run=False)
     name = ours.id if fresh and dry_run else theirs.id
     seen = Seen((ours.id, ours.url), (name, theirs.url))
@@ -126,17 +127,24 @@ def _bring(copier: Copier, *, same_workspace: bool) -> int:
     """Bring everything; returns how many runs the source has."""
     scopes: defaultdict[str, dict[str, Stat]] = defaultdict(dict)
     runs: defaultdict[str, dict[str, Stat]] = defaultdict(dict)
+    _ = copier.source.home.observer, copier.source.home.index  # made here, before several threads ask for them
     copier.source.look()
     copier.destination.look()
     for folder, reason in copier.source.unreadable.items():
         copier.ledger.note("unreadable", folder or ".", reason)
     for key, entry in copier.source.entries.items():
-        if hidden := copier.destination.hides(key):
-            copier.ledger.note("unreadable", hidden, f"at the destination: {copier.destination.unreadable.get(hidden)}")
+        if (hidden := copier.destination.hides(key)) is not None:
+            copier.ledger.note(
+                "unreadable", hidden or ".", f"at the destination: {copier.destination.unreadable[hidden]}"
+            )
             continue
         path, rest = place(key)
         (runs if path.count("/") == RUN_DEPTH else scopes)[path][rest] = entry
-    waiting = [path for path, entries in sorted(runs.items()) if RunSync(copier, path, entries).unknown]
+    waiting = [
+        path
+        for path, entries in sorted(runs.items())
+        if not all(map(copier.known(f"{keys.folder(path)}/"), entries.values()))
+    ]
     ordered = sorted(scopes, key=lambda path: (path.count("/") if path else -1, path))
     sizes = [_size(scopes[path]) for path in ordered] + [_size(runs[path]) for path in waiting]
     copier.ledger.expect(sum(files for files, _ in sizes), sum(size for _, size in sizes))

@@ -1,0 +1,262 @@
+"""What was acknowledged and has not reached the store lies in a spool of this machine, whatever becomes of the process."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from molexp.errors import KeyExistsError, StoreError, UnavailableError
+from tests.record.helpers import Place
+from tests.servers.fixtures import moto, proxied
+
+__all__ = ["moto", "proxied"]
+
+QUICK = {"request_timeout": 1.0, "retry_timeout": 0.5}
+RUN = "projects/metals/experiments/cu/runs/one"
+
+
+@pytest.fixture(autouse=True)
+def spool(tmp_path, monkeypatch):
+    folder = tmp_path / "spool"
+    monkeypatch.setenv("MOLEXP_SPOOL_DIR", str(folder))
+    return folder
+
+
+def spools(folder: Path) -> list[Path]:
+    return [path for path in folder.glob("*/*/*") if path.is_dir()]
+
+
+@pytest.fixture
+def behind(moto, proxied):
+    """A workspace on a server, and the proxy before it."""
+    bucket, proxy = proxied(moto.fresh())
+    place = Place(bucket.url, {**bucket.storage_options, **QUICK})
+    return place, proxy
+
+
+WORK = """
+import json, os, signal, sys
+import molexp as me
+exp = me.Workspace(sys.argv[1], storage_options=json.loads(sys.argv[2])).Project("metals").Experiment("cu")
+"""
+
+
+def work(place: Place, code: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Execute code in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-c", WORK + dedent(code), place.url, json.dumps(place.options)],
+        capture_output=True,
+        text=True,
+        check=check,
+        timeout=120,
+    )
+
+
+def killed(place: Place, code: str) -> None:
+    done = work(place, code + "\nos.kill(os.getpid(), signal.SIGKILL)", check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+RECORDS = """
+ctx = exp.Run(id="one").start()
+ctx.set_result("loss", 0.5)
+ctx.metrics.log(step=1, loss=0.5)
+ctx.log("train").append("one line")
+ctx.artifact.save("small.json", {"x": 1})
+ctx.artifact.save("large.bin", b"x" * (3 << 20))
+"""
+
+
+def test_what_was_recorded_survives_the_death_of_the_process(behind, spool):
+    place, _ = behind
+    killed(place, RECORDS)
+
+    run = place.load().run("metals/cu/one")
+
+    assert run.status == "interrupted"
+    assert run.results == {"loss": 0.5}
+    assert run.logs["train"].text() == "one line\n"
+    assets = {asset.name: asset for asset in place.load().catalog.assets()}
+    assert assets["small.json"].load() == {"x": 1}
+    assert assets["large.bin"].read_bytes() == b"x" * (3 << 20)
+    assert assets["metrics"].load()[0]["loss"] == 0.5
+    assert not spools(spool)
+
+
+@pytest.mark.parametrize("first", ["writes elsewhere", "lists"])
+def test_any_later_process_of_the_machine_brings_it(behind, spool, first):
+    place, _ = behind
+    killed(place, RECORDS)
+    assert len(spools(spool)) == 1
+
+    if first == "lists":
+        assert [row.status for row in place.load().catalog.runs()] == ["interrupted"]
+    else:
+        work(place, 'exp.Run(id="two")')
+
+    assert not spools(spool)
+    assert place.store.exists(f"{RUN}/executions/1.end.json")
+    assert place.store.exists(f"{RUN}/artifacts/large.bin")
+
+
+def test_a_run_keeps_computing_while_the_network_is_away(behind, spool):
+    place, proxy = behind
+    exp = place.workspace().Project("metals").Experiment("cu")
+    with exp.Run(id="one").start() as ctx:
+        proxy.down()
+        ctx.set_result("loss", 0.5)
+        ctx.log("train").append("one line")
+        ctx.artifact.save("a.json", {"x": 1})
+        ctx.artifact.save("a.json", {"x": 2})
+        assert ctx.artifact.load("a.json") == {"x": 2}
+        assert ctx.log("train").text() == "one line\n"
+        with pytest.raises(UnavailableError):
+            ctx.flush()
+        ctx.set_result("more", 1)
+        proxy.up()
+
+    run = place.load().run("metals/cu/one")
+    assert (run.status, run.results) == ("succeeded", {"loss": 0.5, "more": 1})
+    assert run.logs["train"].text() == "one line\n"
+    assert place.document(f"{RUN}/artifacts/a.json") == {"x": 2}
+    assert not spools(spool)
+
+
+def test_a_run_that_cannot_end_says_so_and_a_later_process_ends_it_as_it_ended(behind, spool, moto):
+    place, proxy = behind
+    direct = Place(place.url, {**place.options, "endpoint_url": moto.url})
+    code = """
+    with exp.Run(id="one").start() as ctx:
+        ctx.set_result("loss", 0.5)
+        ctx.artifact.save("a.json", {"x": 1})
+        print("now", flush=True)
+        sys.stdin.readline()
+    """
+    child = subprocess.Popen(
+        [sys.executable, "-c", WORK + dedent(code), place.url, json.dumps(place.options)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "now\n"
+    proxy.down()
+    _, said = child.communicate("\n", timeout=120)
+
+    assert child.returncode == 1
+    assert "UnavailableError" in said
+    assert len(spools(spool)) == 1
+    run = direct.load().run("metals/cu/one")
+    assert (run.status, run.results) == ("succeeded", {"loss": 0.5})
+    assert direct.document(f"{RUN}/run.json")["status"] == "succeeded"
+    assert not spools(spool)
+
+
+def test_of_a_run_that_was_deleted_nothing_comes_back(behind, spool):
+    place, _ = behind
+    killed(place, RECORDS)
+    for key in [stat.key for stat in place.store.list(RUN)]:
+        place.store.delete(key)
+
+    work(place, 'exp.Run(id="two")')
+
+    assert not spools(spool)
+    assert not [*place.store.list(RUN)]
+
+
+def test_what_comes_after_somebody_else_ended_the_attempt_is_late_and_changes_nothing(behind, spool):
+    place, _ = behind
+    killed(place, RECORDS)
+    elsewhere = spool.rename(spool.with_name("elsewhere"))  # another machine does not see it
+    assert place.load().run("metals/cu/one").status == "interrupted"
+    before = place.load().run("metals/cu/one").results
+    end = place.store.read(f"{RUN}/executions/1.end.json")
+
+    elsewhere.rename(spool)
+    work(place, 'exp.Run(id="two")')
+
+    assert not spools(spool)
+    assert place.store.read(f"{RUN}/executions/1.end.json") == end
+    assert place.load().run("metals/cu/one").results == before == {}
+    assert place.store.exists(f"{RUN}/artifacts/large.bin")
+
+
+def test_a_torn_line_costs_that_line_alone(behind, spool):
+    place, _ = behind
+    killed(place, RECORDS)
+    (folder,) = spools(spool)
+    with (folder / "spool").open("ab") as file:
+        file.write(b'E{"type": "result", "name": "torn", "va')
+
+    assert place.load().run("metals/cu/one").results == {"loss": 0.5}
+
+
+@pytest.mark.parametrize("junk", [b"", b"junk\n", b"H\n", b"\xff\xfe\n"])
+def test_a_spool_that_says_nothing_is_left_alone(behind, spool, junk):
+    place, _ = behind
+    killed(place, RECORDS)
+    (folder,) = spools(spool)
+    other = folder.with_name("other")
+    other.mkdir()
+    (other / "spool").write_bytes(junk)
+
+    assert place.load().run("metals/cu/one").results == {"loss": 0.5}
+    work(place, 'exp.Run(id="two")')
+
+    assert spools(spool) == [other]
+
+
+def test_what_a_living_process_holds_is_left_to_it(behind, spool):
+    place, _ = behind
+    ctx = place.workspace().Project("metals").Experiment("cu").Run(id="one").start()
+    ctx.set_result("x", 1)
+
+    work(place, 'exp.Run(id="two")')
+    assert len(spools(spool)) == 1
+    ctx.finish()
+
+    assert not spools(spool)
+
+
+def test_without_a_folder_that_can_be_written_to_it_is_an_error_that_says_so(behind, tmp_path, monkeypatch):
+    place, _ = behind
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("MOLEXP_SPOOL_DIR", str(tmp_path / "file" / "below"))
+    ctx = place.workspace().Project("metals").Experiment("cu").Run(id="one").start()
+
+    with pytest.raises(StoreError, match="MOLEXP_SPOOL_DIR"):
+        ctx.set_result("x", 1)
+
+
+def test_without_a_home_it_lies_with_the_temporary_files(behind, tmp_path, monkeypatch):
+    place, _ = behind
+    monkeypatch.delenv("MOLEXP_SPOOL_DIR")
+    monkeypatch.setenv("XDG_STATE_HOME", "/proc/nowhere")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with place.workspace().Project("metals").Experiment("cu").Run(id="one").start() as ctx:
+        ctx.set_result("x", 1)
+        assert [*tmp_path.glob("molexp-spool-*/*/*/*/spool")]
+
+    assert not [*tmp_path.glob("molexp-spool-*/*/*/*/spool")]
+
+
+def test_a_key_that_somebody_else_took_is_not_overwritten(behind):
+    place, _ = behind
+    ctx = place.workspace().Project("metals").Experiment("cu").Run(id="one").start()
+    place.store.create(f"{RUN}/artifacts/a.txt", b"theirs")
+
+    ctx.artifact.save("a.txt", "mine")
+    with pytest.raises(KeyExistsError):
+        ctx.flush()
+
+    assert place.store.read(f"{RUN}/artifacts/a.txt") == b"theirs"
+    place.store.delete(f"{RUN}/artifacts/a.txt")
+    ctx.finish()
+    assert place.store.read(f"{RUN}/artifacts/a.txt") == b"mine"

@@ -1,0 +1,170 @@
+"""What a sync makes of bytes that are not what the record says, of what cannot be read, and of what makes no sense."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+import molexp as me
+from tests.record.syncing import RUNS, fill, record, sync, track
+
+
+@pytest.mark.parametrize("key", [f"{RUNS}/two/artifacts/big.bin", f"{RUNS}/one/artifacts/a.json", "data"])
+def test_bytes_that_are_not_what_the_record_says_are_not_copied(lab, copy, tmp_path, key):
+    fill(lab, tmp_path)
+    if key == "data":
+        key = next(one for one in lab.record() if one.endswith("/ref.txt"))
+    data = bytearray(lab.store.read(key))
+    data[len(data) // 2] ^= 1
+    lab.store.write(key, bytes(data))
+
+    for _ in range(2):
+        report = sync(lab, copy)
+        assert [finding.key for finding in report.mismatches] == [key]
+        assert not report.ok
+        assert not copy.store.exists(key)
+        assert copy.load().run("metals/cu/one").results == {"value": 2}, "the rest is there"
+    data[len(data) // 2] ^= 1
+    lab.store.write(key, bytes(data))
+    assert sync(lab, copy).ok
+    assert record(copy) == record(lab)
+
+
+def test_a_folder_that_is_not_what_the_record_says_is_not_published(lab, copy, tmp_path):
+    fill(lab, tmp_path)
+    key = next(one for one in lab.record() if one.endswith("/tree/b"))
+    lab.store.write(key, b"changed")
+
+    report = sync(lab, copy)
+
+    assert [finding.key for finding in report.mismatches] == ["data/tree/1.json"]
+    assert "tree" not in copy.load().data_assets
+
+
+def test_checking_believes_nothing(lab, copy, tmp_path):
+    fill(lab, tmp_path)
+    sync(lab, copy)
+    key = f"{RUNS}/one/artifacts/a.json"
+    path = copy.folder / key
+    stat = path.stat()
+    path.write_bytes(path.read_bytes()[::-1])
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+    assert sync(lab, copy).ok, "it looks as it did"
+    report = sync(lab, copy, check=True)
+    assert [finding.key for finding in report.conflicts] == [key]
+
+
+def test_what_is_written_wrongly_is_found_by_checking(lab, copy, tmp_path, monkeypatch):
+    fill(lab, tmp_path)
+    create = type(lab.store).create
+
+    def torn(self, key, data):
+        create(self, key, data[:-1] if key.endswith("a.json") else data)
+
+    monkeypatch.setattr(type(lab.store), "create", torn)
+    report = sync(lab, copy, check=True)
+    assert f"{RUNS}/one/artifacts/a.json" in [finding.key for finding in report.mismatches]
+    assert "at the destination" in report.mismatches[0].what
+
+
+def test_one_file_that_cannot_be_read_does_not_keep_the_rest(lab, copy, tmp_path, monkeypatch):
+    fill(lab, tmp_path)
+    lab.store.write(f"{RUNS}/pending/run.json", b"{")
+    read = type(lab.store).read
+
+    def refuse(self, key, *args):
+        if key == f"{RUNS}/one/executions/1.end.json" and self.url == lab.store.url:
+            raise me.StorePermissionError(key, url=self.url)
+        return read(self, key, *args)
+
+    monkeypatch.setattr(type(lab.store), "read", refuse)
+
+    report = sync(lab, copy)
+
+    assert [finding.key for finding in report.unreadable] == [
+        f"{RUNS}/one/executions/1.end.json",
+        f"{RUNS}/pending/run.json",
+    ]
+    assert not report.ok
+    assert copy.store.read(f"{RUNS}/pending/run.json") == b"{", "kept as it is"
+    assert copy.load().run("metals/cu/two").status == "succeeded"
+    monkeypatch.undo()
+    assert [finding.key for finding in sync(lab, copy).unreadable] == [f"{RUNS}/pending/run.json"]
+    assert copy.load().run("metals/cu/one").results == {"value": 2}
+
+
+# ------------------------------------------------------------------------------------------------------------- refusals
+
+
+def void(source):
+    """A number was given up, and the next attempt has the next one."""
+    source.store.create(f"{RUNS}/one/executions/3.jsonl", b'{"schema":1,"type":"void"}\n')
+    track(source.load().run("metals/cu/one"), 4)
+
+
+def reserved(source):
+    """A sync to the source was killed."""
+    source.store.create(f"{RUNS}/one/executions/3.jsonl", b'{"schema":1,"type":"void","reserved_for":"0"}\n')
+
+
+def no_end(source):
+    """The end of an older attempt was lost."""
+    source.store.delete(f"{RUNS}/one/executions/1.end.json")
+
+
+def no_claim(source):
+    source.store.delete(f"{RUNS}/one/executions/1.jsonl")
+
+
+def torn_claim(source):
+    source.store.write(f"{RUNS}/one/executions/1.jsonl", b"")
+
+
+def corrupt_end(source):
+    source.store.write(f"{RUNS}/one/executions/1.end.json", b"{")
+
+
+def no_definition(source):
+    """The claims repeat it."""
+    source.store.delete(f"{RUNS}/one/run.json")
+
+
+@pytest.mark.parametrize("harm", [void, reserved, no_end, no_claim, torn_claim, corrupt_end, no_definition])
+def test_a_damaged_record_is_brought_as_it_is(source, target, tmp_path, harm):
+    fill(source, tmp_path)
+    harm(source)
+    before = source.load().run("metals/cu/one").to_dict()
+
+    report = sync(source, target)
+
+    assert report.ok, report
+    voids = {key for key, data in record(source).items() if b'"type":"void"' in data[:40]}
+    assert record(source).keys() - voids <= record(target).keys()
+    assert target.load().run("metals/cu/one").to_dict() == before
+    assert not target.load().catalog.verify().findings
+    assert sync(source, target).counts["copied"] == 0
+    assert sync(source, target, check=True).counts["copied"] == 0
+    assert sync(target, source).ok
+
+
+def test_what_makes_no_sense_is_refused_before_anything_is_written(lab, copy, tmp_path):
+    with pytest.raises(me.NotFoundError):
+        me.sync_workspace(lab.url, copy.url)
+    fill(lab, tmp_path)
+    before = lab.everything()
+    with pytest.raises(ValueError, match="with itself"):
+        me.sync_workspace(lab.url, f"{lab.url}/")
+    for inner in ("backup", "projects/metals"):
+        with pytest.raises(ValueError, match="lies in"):
+            me.sync_workspace(lab.url, f"{lab.url}/{inner}")
+    with pytest.raises(ValueError, match="lies in"):
+        me.sync_workspace(lab.url, lab.folder.parent)
+    with pytest.raises(me.ReadOnlyError):
+        me.sync_workspace(lab.url, copy.workspace(read_only=True))
+    lab.change("workspace.json", schema=99)
+    with pytest.raises(me.SchemaError):
+        me.sync_workspace(lab.url, copy.url)
+    assert lab.everything().keys() == before.keys()
+    assert copy.everything() == {}
