@@ -260,3 +260,33 @@ def test_a_key_that_somebody_else_took_is_not_overwritten(behind):
     place.store.delete(f"{RUN}/artifacts/a.txt")
     ctx.finish()
     assert place.store.read(f"{RUN}/artifacts/a.txt") == b"mine"
+
+
+def test_fsck_names_what_waits_and_sends_it(behind, spool):
+    place, _ = behind
+    killed(place, RECORDS)
+
+    report = place.load(read_only=True).fsck()
+    assert [finding.what for finding in report.findings if "wait here" in finding.what]
+    repaired = place.load().fsck(repair=True)
+
+    assert [finding.done for finding in repaired.findings if "wait here" in finding.what] == ["sent"]
+    assert not spools(spool)
+    assert place.load().fsck().ok
+
+
+def test_two_that_find_it_at_the_same_time_do_no_harm(behind, spool):
+    place, _ = behind
+    killed(place, RECORDS)
+    code = 'print(exp.run("one").status)'
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-c", WORK + code, place.url, json.dumps(place.options)], stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(4)
+    ]
+
+    assert [child.communicate(timeout=120)[0].strip() for child in children] == ["interrupted"] * 4
+    assert place.load().run("metals/cu/one").results == {"loss": 0.5}
+    assert place.load().fsck().ok
+    assert not spools(spool)

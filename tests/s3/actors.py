@@ -116,7 +116,7 @@ def send(source: str) -> None:
         ctx.artifact.save("warm.json", {})
         before = peak()
         ctx.artifact.save("large.bin", Path(source))
-        say(sent=peak() - before)
+    say(sent=peak() - before)
     os.remove(source)
     before = peak()
     asset = workspace().run("metals/cu/large").asset("large.bin")

@@ -145,9 +145,7 @@ def make_certificates(folder: Path) -> tuple[Path, Path]:
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(ours, hashes.SHA256())
     )
-    names = x509.SubjectAlternativeName(
-        [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")]
-    )
+    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")])
     server = begun("127.0.0.1", theirs).add_extension(names, critical=False).sign(ours, hashes.SHA256())
     pem = serialization.Encoding.PEM
     (folder / "authority.pem").write_bytes(authority.public_bytes(pem))

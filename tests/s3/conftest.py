@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.s3.helpers import Behind
 from tests.servers.buckets import Bucket, Server
 from tests.servers.fixtures import ceph, moto, proxied, s3_server, s3rver
+from tests.servers.proxy import Proxy
 
 __all__ = ["bare", "behind", "bucket", "ceph", "moto", "on", "proxied", "s3_server", "s3rver"]
 
@@ -20,12 +23,13 @@ def bucket(moto: Server) -> Bucket:
 
 
 @pytest.fixture
-def on(proxied) -> Iterator[Callable[..., Behind]]:
+def on(proxied: Callable[[Bucket], tuple[Bucket, Proxy]]) -> Iterator[Callable[..., Behind]]:
     """Puts a proxy in front of a bucket, and opens a store that goes through it."""
     made: list[Behind] = []
 
     def make(bucket: Bucket, **options: object) -> Behind:
-        made.append(Behind(*proxied(bucket), options))
+        seen, proxy = proxied(bucket)
+        made.append(Behind(seen, proxy, options))
         return made[-1]
 
     yield make
@@ -40,10 +44,8 @@ def behind(bucket: Bucket, on: Callable[..., Behind]) -> Behind:
 
 
 @pytest.fixture
-def bare(tmp_path, monkeypatch):
+def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Nothing of AWS in the environment, and a home without files of AWS; the folder that is the home."""
-    import os
-
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     home = tmp_path / "home"

@@ -29,6 +29,11 @@ class Actor:
     def pid(self) -> int:
         return self.process.pid
 
+    def fileno(self) -> int:
+        """For `select`: what it says is read without a buffer, so nothing waits elsewhere."""
+        assert self.process.stdout is not None
+        return self.process.stdout.fileno()
+
     def hear(self) -> dict[str, Any] | None:
         """The next thing that it says; None once it has ended."""
         assert self.process.stdout is not None
@@ -81,6 +86,7 @@ class Stage:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
+                bufsize=0,
                 env={
                     **os.environ,
                     "PLACE": json.dumps({"url": self.place.url, "options": self.place.options}),

@@ -177,7 +177,11 @@ def test_the_environment_names_the_server(variable, server, bare, monkeypatch):
 @pytest.mark.parametrize(
     ("environ", "config_text", "options"),
     [
-        ({"AWS_ENDPOINT_URL": NOBODY, "AWS_ENDPOINT_URL_S3": NOBODY}, "endpoint_url = {nobody}", {"endpoint_url": "{url}"}),
+        (
+            {"AWS_ENDPOINT_URL": NOBODY, "AWS_ENDPOINT_URL_S3": NOBODY},
+            "endpoint_url = {nobody}",
+            {"endpoint_url": "{url}"},
+        ),
         ({"AWS_ENDPOINT_URL": NOBODY, "AWS_ENDPOINT_URL_S3": "{url}"}, "endpoint_url = {nobody}", {}),
         ({"AWS_ENDPOINT_URL": "{url}"}, "endpoint_url = {nobody}", {}),
         ({}, "endpoint_url = {url}", {}),
@@ -328,7 +332,9 @@ def test_options_that_make_no_sense_are_refused_at_once(options, error, said):
     assert "secret@" not in str(caught.value)
 
 
-@pytest.mark.parametrize("url", ["s3://", "s3:///x", "s3://key:secret@bucket/lab", "s3://bucket/../x", "s3://bucket/a\\b"])
+@pytest.mark.parametrize(
+    "url", ["s3://", "s3:///x", "s3://key:secret@bucket/lab", "s3://bucket/../x", "s3://bucket/a\\b"]
+)
 def test_urls_that_make_no_sense_are_refused_at_once(url):
     with pytest.raises(ValueError, match=r"s3://BUCKET/PREFIX|credentials|segment") as caught:
         S3Store.open(url, {})

@@ -97,7 +97,7 @@ def test_each_answer_of_a_server_has_its_error(said):
                 act(store)
             assert type(caught.value) is expected, name
             assert hint in str(caught.value), name
-            assert caught.value.url == "s3://bucket/lab"
+            assert getattr(caught.value, "url", None) == "s3://bucket/lab"
             assert SECRET not in f"{caught.value!r}{caught.value}{caught.value.__cause__!r}"
             assert len(server.heard) <= 2, f"{name}: what will not pass is not asked for again and again"
         store.close()
@@ -132,7 +132,7 @@ def test_a_bucket_that_is_not_there(server, request):
     store = S3Store.open(bucket.url, bucket.storage_options)
     for name, act in OPERATIONS.items():
         if name not in ("stat", "delete"):
-            with pytest.raises(BucketNotFoundError, match="molexp-nowhere.*create it"):
+            with pytest.raises(BucketNotFoundError, match=r"molexp-nowhere.*create it"):
                 act(store)
     with pytest.raises(MolexpError, match="molexp-nowhere"):
         me.Workspace(bucket.url, storage_options=bucket.storage_options).materialize()
@@ -160,7 +160,9 @@ def test_a_server_that_looks_at_credentials(keys, expected, ceph):
         assert type(caught.value) is expected, name
         assert keys[1] not in f"{caught.value!r}{caught.value}"
     with pytest.raises(expected):
-        me.Workspace(theirs.url, storage_options=theirs.storage_options).Project("metals").Experiment("cu").Run().start()
+        me.Workspace(theirs.url, storage_options=theirs.storage_options).Project("metals").Experiment(
+            "cu"
+        ).Run().start()
     assert mine.raw_keys() == {"k"}
     assert mine.raw_read("k") == b"mine"
     store.close()
@@ -192,7 +194,7 @@ def test_without_credentials_nobody_is_asked_for_long(bare, monkeypatch):
     with listening:
         monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", url)
         store = S3Store.open("s3://bucket/lab", {"endpoint_url": url})
-        with pytest.raises(CredentialsError, match="AWS_ACCESS_KEY_ID.*AWS_PROFILE.*anonymous=True"):
+        with pytest.raises(CredentialsError, match=r"AWS_ACCESS_KEY_ID.*AWS_PROFILE.*anonymous=True"):
             store.read("k")
         listening.setblocking(False)
         connections = []

@@ -89,6 +89,7 @@ def test_a_child_of_a_process_that_has_used_a_store_is_refused_at_once(used, buc
     (tmp_path / "large").write_bytes(bytes(17 << 20))
     parent = opened(bucket)
     parent.write("k", b"of the parent")
+    assert parent.each(parent.exists, ["k", "new"]) == [True, False], "it has threads of its own, too"
     store = parent if used == "this" else opened(bucket)
     for name, act in OPERATIONS.items():
         said, code = forked(lambda act=act: refused(lambda: act(store, tmp_path / "source")))  # type: ignore[misc]
@@ -162,6 +163,19 @@ if pid:
     )
     assert (done.returncode, done.stdout.split()) == (0, ["refused", "0", "0"]), done.stderr
     assert bucket.raw_keys() == {"parent"}
+
+
+def test_a_process_that_ends_still_does_what_it_has_begun(bucket):
+    """What is done at exit, by several requests at a time before, goes on when there are no new threads any more."""
+    done = alone(
+        bucket,
+        """
+atexit.register(lambda: store.each(lambda key: store.create(key, b"x"), ["a", "b", "c", "d"]))
+store.read("k") if store.exists("k") else None
+""",
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert bucket.raw_keys() == {"a", "b", "c", "d"}
 
 
 def test_a_workspace_in_a_forked_child_is_inert(bucket):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from molexp.errors import UnavailableError
+from molexp.errors import StoreError, UnavailableError
 from molexp_s3_store import S3Store
 from tests.record.helpers import Place
 from tests.s3.helpers import MIB
 from tests.s3.processes import Stage
+from tests.servers.proxy import Fault
 
 pytestmark = pytest.mark.s3
 
@@ -93,8 +96,6 @@ def test_a_download_that_broke_off_is_begun_anew_where_the_object_is_another(buc
 
 def test_a_stream_of_ranges_is_one_object(bucket, on, tmp_path):
     """An object that is replaced while it is read is an error, not a mix of two."""
-    from molexp.errors import StoreError
-
     store = on(bucket).store
     store.put_file(pattern(tmp_path / "source", 32 * MIB), "k")
     with store.open_read("k") as stream:
@@ -105,21 +106,45 @@ def test_a_stream_of_ranges_is_one_object(bucket, on, tmp_path):
     bucket.raw_clear()
 
 
-@pytest.mark.parametrize("exclusive", [False, True])
-def test_the_parts_of_a_killed_writer_are_named_and_freed(exclusive, bucket, tmp_path):
-    stage = Stage(Place(bucket.url, bucket.storage_options), tmp_path)
-    actor = stage.start("begin_large", "yes" if exclusive else "")
+@pytest.mark.parametrize("when", ["while it writes", "while it writes exclusively", "when it has taken the key"])
+def test_the_parts_of_a_killed_writer_are_named_and_freed(when, ceph, on, tmp_path):
+    behind = on(ceph.fresh())
+    bucket = behind.bucket
+    taken = when == "when it has taken the key"
+    if taken:  # its completion is not heard of
+        behind.proxy.once(lambda request: request.method == "POST" and "uploadId" in request.query, Fault.HANG)
+    actor = Stage(behind.place, tmp_path).start("begin_large", "" if when == "while it writes" else "yes")
     assert actor.hear() == {"begun": True}
+    if taken:
+        actor.tell()
+        until(lambda: any(request.fault for request in behind.proxy.requests))
     actor.kill()
 
     store = S3Store.open(bucket.url, bucket.storage_options)
-    assert bucket.raw_keys() == {"upload: large.bin"}
+    assert bucket.raw_keys() == {"upload: large.bin"} | ({"large.bin"} if taken else set())
     (left,) = store.leftovers(-1.0)
     assert "large.bin" in left
     assert not list(store.leftovers(3600.0)), "what began a moment ago may be at work"
     assert store.remove_leftovers(3600.0) == 0
     assert store.remove_leftovers(-1.0) == 1
     assert bucket.raw_keys() == set()
+    store.close()
+
+
+def until(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_what_somebody_put_under_the_key_meanwhile_is_nobodys_leftover(ceph):
+    bucket = ceph.fresh()
+    ceph.client.create_multipart_upload(Bucket=bucket.name, Key=f"{bucket.prefix}/k")
+    bucket.raw_write("k", b"a record")
+    store = S3Store.open(bucket.url, bucket.storage_options)
+    assert store.remove_leftovers(-1.0) == 1
+    assert bucket.raw_keys() == {"k"}
     store.close()
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from molexp.errors import KeyExistsError, KeyNotFoundError, UnavailableError
 from molexp_s3_store import S3Store
+from tests.s3.answering import Heard, Reply, answering, error, passing_on
 from tests.s3.helpers import MIB, Behind
 from tests.servers.buckets import Bucket
 from tests.servers.proxy import Fault
@@ -163,6 +164,48 @@ def test_a_large_operation_is_done_once(name, fault, place, behind, tmp_path):
     behind.bucket.raw_clear()
 
 
+@pytest.mark.s3
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_listing_that_breaks_off_has_every_key_once(fault, behind):
+    kind, times = FAULTS[fault]
+    keys = [f"many/k{number:04}" for number in range(2100)]
+    S3Store.open(behind.bucket.url, behind.bucket.storage_options).each(
+        lambda key: behind.bucket.raw_write(key, b""), keys
+    )
+    for list_them in (
+        lambda: [stat.key for stat in behind.store.list("many")],
+        lambda: [stat.key for stat in behind.store.children("many").entries],
+    ):
+        behind.proxy.clear()
+        behind.lose(kind, times=times, query="continuation-token")
+        assert list_them() == keys
+        assert behind.suffered == [kind.name] * times
+
+
+@pytest.mark.s3
+@pytest.mark.parametrize("how", [streamed, sent], ids=["stream", "file"])
+@pytest.mark.parametrize("done", [False, True])
+def test_a_completion_that_fails_with_status_200_is_no_success(how, done, bucket, tmp_path):
+    """As Amazon answers where something goes wrong once it has sent the status."""
+    there = passing_on(bucket.server.url)
+    failures = iter([True])
+
+    def reply(heard: Heard) -> Reply:
+        if heard.method == "POST" and "uploadId" in heard.path and next(failures, False):
+            if done:
+                there(heard)
+            return attrs.evolve(error(500, "InternalError", "We encountered an internal error."), status=200)
+        return there(heard)
+
+    with answering(reply) as server:
+        store = S3Store.open(bucket.url, {**bucket.storage_options, "endpoint_url": server.url})
+        how(large, exclusive=True)(store, tmp_path)
+        store.close()
+    assert bucket.raw_keys() == {"k"}
+    assert bucket.raw_read("k") == large
+    bucket.raw_clear()
+
+
 # ------------------------------------------------------------------------------------------------- whose success it was
 
 
@@ -241,12 +284,12 @@ def test_without_a_network_the_error_names_the_key_the_place_and_what_to_do(name
     behind.proxy.down()
     with pytest.raises(UnavailableError) as caught:
         SMALL[name].act(behind.store, tmp_path)
-    error = caught.value
-    assert error.url == bucket.url
-    assert error.key == ("" if name == "list" else "k")
-    assert bucket.url in str(error)
-    assert "check the network" in str(error)
-    assert "labsecret" not in str(error)
+    found = caught.value
+    assert found.url == bucket.url
+    assert found.key == ("" if name == "list" else "k")
+    assert bucket.url in str(found)
+    assert "check the network" in str(found)
+    assert "labsecret" not in str(found)
 
     behind.proxy.up()
     behind.store.write("k", NEW)

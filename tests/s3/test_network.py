@@ -54,7 +54,12 @@ def shape(place: Place) -> dict[str, Any]:
         assets = sorted((asset.kind, asset.name, asset.size) for asset in run.assets if asset.kind != "error_trace")
         runs[run.id] = (str(run.status), dict(run.results), history, assets, sorted(run.tags), dict(run.parameters))
     rows = {row.path: row.document["status"] for row in ws.catalog.runs()}
-    return {"keys": sorted(found), "runs": runs, "rows": rows, "data": [*ws.project("metals").experiment("cu").data_assets]}
+    return {
+        "keys": sorted(found),
+        "runs": runs,
+        "rows": rows,
+        "data": [*ws.project("metals").experiment("cu").data_assets],
+    }
 
 
 def test_a_third_of_all_requests_fails_and_the_record_is_complete(s3_server, on):

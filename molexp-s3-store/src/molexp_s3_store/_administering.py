@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import attrs
 
-from molexp.errors import StoreError, UnavailableError
+from molexp.errors import KeyNotFoundError, StoreError, UnavailableError
 from molexp_s3_store._client import Client
 from molexp_s3_store._credentials import Keys
 from molexp_s3_store._quieting import quiet_botocore
+from molexp_s3_store._reading import fetch, look
 from molexp_s3_store._retrying import attempts
+from molexp_s3_store._writing import MARK
 
 
 @attrs.frozen
@@ -90,14 +93,25 @@ def unfinished(client: Client, older_than: float) -> list[Unfinished]:
         raise _explain(error, client) from error
 
 
-def abort(client: Client, uploads: list[Unfinished]) -> None:
-    """Free what unfinished uploads hold."""
+def abort(client: Client, uploads: list[Unfinished], older_than: float) -> None:
+    """Free what unfinished uploads hold, and the keys that their writers took and did not live to fill."""
     administrator = connect(client)
+    base = len(_below(client, ""))
     try:
         for found in uploads:
             administrator.abort_multipart_upload(Bucket=client.location.bucket, Key=found.key, UploadId=found.upload)
+            _give_back(client, found.key[base:], older_than)
     except Exception as error:
         raise _explain(error, client) from error
+
+
+def _give_back(client: Client, key: str, older_than: float) -> None:
+    """Delete the mark under `key`, if one is there, which its writer would have replaced within seconds."""
+    with suppress(KeyNotFoundError):
+        meta = look(client, key)
+        old = meta["last_modified"] < datetime.now(UTC) - timedelta(seconds=older_than)
+        if old and meta["size"] < 2 * len(MARK) and fetch(client, key).data.startswith(MARK):
+            client.ask("delete", key, lambda native: native.delete(key))
 
 
 def _below(client: Client, prefix: str) -> str:

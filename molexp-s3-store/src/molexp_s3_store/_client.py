@@ -23,7 +23,7 @@ from molexp_s3_store._retrying import tries
 from molexp_s3_store.errors import ForkedProcessError
 
 if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
+    from concurrent.futures import Future, ThreadPoolExecutor
 
     from obstore.store import ClientConfig, S3Config
     from obstore.store import S3Store as Native
@@ -162,6 +162,7 @@ class Client:
     @property
     def pool(self) -> ThreadPoolExecutor:
         """Threads for requests that do not wait for each other."""
+        _check_process()
         with self._lock:
             if self._pool is None:
                 from concurrent.futures import ThreadPoolExecutor
@@ -174,7 +175,26 @@ class Client:
         work = [*items]
         if len(work) < 2 or threading.current_thread().name.startswith(_THREADS):
             return [operation(item) for item in work]
-        return list(self.pool.map(operation, work))
+        futures = [self.submit(operation, item) for item in work]
+        try:
+            return [future.result() for future in futures]
+        finally:
+            for future in futures:
+                future.cancel()
+
+    def submit(self, operation: Callable[..., T], /, *arguments: Any, **more: Any) -> Future[T]:
+        """Do something in one of our threads; at once where there are no new ones, because the interpreter is ending."""
+        try:
+            return self.pool.submit(operation, *arguments, **more)
+        except RuntimeError:
+            from concurrent.futures import Future
+
+            done: Future[T] = Future()
+            try:
+                done.set_result(operation(*arguments, **more))
+            except Exception as error:  # noqa: BLE001 - it is raised where the result is asked for
+                done.set_exception(error)
+            return done
 
     def close(self) -> None:
         """Let connections and threads go; they come back when they are needed."""

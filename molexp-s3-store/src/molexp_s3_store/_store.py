@@ -190,11 +190,11 @@ class S3Store(Store):
         ]
 
     def remove_leftovers(self, older_than: float) -> int:
-        """Abort what `leftovers` names."""
+        """Abort what `leftovers` names, and give back the keys that were taken for it."""
         from molexp_s3_store._administering import abort, unfinished
 
         found = unfinished(self._client, older_than)
-        abort(self._client, found)
+        abort(self._client, found, older_than)
         return len(found)
 
 

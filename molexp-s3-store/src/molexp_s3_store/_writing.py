@@ -28,6 +28,7 @@ PART = 16 << 20
 _PARTS = 9000  # S3 takes 10 000
 _AT_ONCE = 3  # parts on their way, beside the one that fills
 _CHUNK = 1 << 20
+MARK = b"An upload of parts is about to replace this: "
 _MARK = "molexp-upload"
 
 
@@ -174,7 +175,7 @@ class _claimed:  # noqa: N801 - used like a function
 
     def __init__(self, client: Client, key: str, token: str, abort: Callable[[], None]) -> None:
         self._client, self._key, self._abort = client, key, abort
-        self._mark = f"An upload of parts is about to replace this: {token}\n".encode()
+        self._mark = MARK + f"{token}\n".encode()
 
     def __enter__(self) -> None:
         try:

@@ -134,8 +134,7 @@ class Attempt(Writer):
         from molexp._record.spool.draining import drain
 
         with suppress(StoreError):
-            for _ in drain(self.store, self.process.owner, run=self.path, attempt=self.number):
-                pass
+            drain(self.store, self.process.owner, run=self.path, attempt=self.number)
 
     # --------------------------------------------------------------------------------------------------- signs of life
 

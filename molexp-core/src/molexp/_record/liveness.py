@@ -127,17 +127,12 @@ class Observer:
         verdict = self.judge(path, facts)
         if not verdict.dead:
             return facts
-        if self.may_write and "append" not in self.store.capabilities:
-            from molexp._record.spool.draining import drain
-
-            with suppress(StoreError):  # it stays where it is; what has arrived is true all the same
-                for _ in drain(self.store, self.me, run=path, attempt=facts.number):
-                    pass
+        complete = self._drain(path, facts.number, insist=insist) if self.may_write else True
         # Read again: between the reading and its death it may have recorded more, or ended.
         facts = read_attempt(self.store, keys.folder(path), facts.number)
         if facts.ended:
             return facts
-        if self.may_write:
+        if self.may_write and complete:
             try:
                 ended = end_dead(self.store, keys.folder(path), facts, verdict.dead, self.me)
             except (StoreError, RecordError):
@@ -150,6 +145,19 @@ class Observer:
         facts.status = RunStatus.INTERRUPTED
         facts.head["reason"] = verdict.dead
         return facts
+
+    def _drain(self, path: str, attempt: int, *, insist: bool) -> bool:
+        """Bring what its writers left on this machine into the store; whether there is nothing left."""
+        if "append" in self.store.capabilities:
+            return True
+        from molexp._record.spool.draining import drain
+
+        try:
+            return not drain(self.store, self.me, run=path, attempt=attempt).held
+        except StoreError:
+            if insist:
+                raise
+            return False  # who ends it must have it: it is left to the next who looks
 
     def _drop_lease(self, path: str, attempt: int) -> None:
         with suppress(StoreError):  # it means nothing any more

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import attrs
 
 from molexp._record import keys
-from molexp._record.attempts import read_attempts
+from molexp._record.attempts import read_attempt, read_attempts
 from molexp._record.definitions import member_ids
 from molexp._record.reading import read_edits, read_run
 from molexp._record.reports import Finding, Report
+from molexp._record.spool.draining import abandoned, drain
 from molexp._values.documents import decode_object, encode_pretty
 from molexp._values.ids import is_id
 from molexp._values.status import RunStatus
@@ -284,8 +285,8 @@ def _named_data(store: Store, folder: str, problems: dict[str, str]) -> set[str]
 
 def check(home: Home, *, repair: bool) -> Report:
     """See `Workspace.fsck`."""
-    findings: list[Finding] = []
     runs = 0
+    findings = [*_check_spools(home, repair=repair)]
     if repair and home.exists():
         home.materialize()  # refuses what a newer MolExp made
     # the files are listed before the records are read: what a record that comes later names is not looked for
@@ -302,6 +303,23 @@ def check(home: Home, *, repair: bool) -> Report:
         findings += _check_data(home, folder, found)
     findings += [Finding(key, "a foreign file; it is ignored") for key in sorted(seen.foreign)]
     return Report("fsck", tuple(findings), {"runs": runs, "findings": len(findings)})
+
+
+def _check_spools(home: Home, *, repair: bool) -> Iterator[Finding]:
+    """What writers that died on this machine recorded, and the store does not have."""
+    if "append" in home.store.capabilities:
+        return
+    before = dict(abandoned(home.store.url))
+    problem = ""
+    if repair and before and not home.read_only:
+        try:
+            for run, number in drain(home.store, home.process.owner).brought:
+                home.observer.settle(run, read_attempt(home.store, keys.folder(run), number))
+        except StoreError as error:
+            problem = f": {error}"
+    after = dict(abandoned(home.store.url))
+    for name, what in before.items():
+        yield Finding(name, what + problem if name in after else what, "" if name in after else "sent")
 
 
 def _check_run(home: Home, path: str, payloads: Iterable[str], repair: bool) -> list[Finding]:

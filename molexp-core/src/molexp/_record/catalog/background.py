@@ -82,7 +82,7 @@ class Background:
 
 def _drain(home: Home) -> None:
     try:
-        for run, number in drain(home.store, home.process.owner):
+        for run, number in drain(home.store, home.process.owner).brought:
             home.observer.settle(run, read_attempt(home.store, keys.folder(run), number))
     except (MolexpError, OSError, sqlite3.Error):  # the next process tries again
         pass

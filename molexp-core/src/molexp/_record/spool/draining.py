@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+import attrs
 
 from molexp._record import keys
 from molexp._record.attempts import end_key, read_claim
@@ -20,7 +23,20 @@ if TYPE_CHECKING:
     from molexp.contracts import Store
 
 
-def drain(store: Store, me: Owner, *, run: str = "", attempt: int = 0) -> Iterable[tuple[str, int]]:
+@attrs.define
+class Drained:
+    """What came of it.
+
+    Attributes:
+        brought: runs and numbers of attempts of which something was brought, or which are over.
+        held: whether somebody else is bringing some of it at this moment.
+    """
+
+    brought: list[tuple[str, int]] = attrs.field(factory=list)
+    held: bool = False
+
+
+def drain(store: Store, me: Owner, *, run: str = "", attempt: int = 0) -> Drained:
     """Bring what dead writers of this machine left into the store.
 
     Args:
@@ -29,29 +45,53 @@ def drain(store: Store, me: Owner, *, run: str = "", attempt: int = 0) -> Iterab
         run: only what they left of this run's attempt; by default all.
         attempt: the attempt's number.
 
-    Yields:
-        Runs and attempts of which something was brought, or which are over.
-
     Raises:
         StoreError: it cannot be brought there now; it stays where it is.
     """
+    drained = Drained()
     for folder in spools_of(store.url):
+        with suppress(CorruptRecordError, OSError):  # `fsck` names it; or it is gone
+            _drain_one(store, me, folder, (run, attempt), drained)
+    return drained
+
+
+def _drain_one(store: Store, me: Owner, folder: Path, wanted: tuple[str, int], drained: Drained) -> None:
+    if (file := take_over(folder)) is None:
+        left = read_left(folder, (folder / files.LINES).read_bytes())
+        dead = known_dead(Owner.from_dict(left.head.get("owner")), me)
+        drained.held = drained.held or bool(dead and (not wanted[0] or _of(left) == wanted))
+        return
+    with file:
+        left = read_left(folder, file.read())
+        whose = _of(left)
+        if wanted[0] and whose != wanted:
+            return
+        if not files.HAS_LOCKS and not known_dead(Owner.from_dict(left.head.get("owner")), me):
+            return
+        if _is_awaited(store, *whose, left):
+            _bring(store, whose[0], whose[1], left)
+            drained.brought.append(whose)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _of(left: Left) -> tuple[str, int]:
+    return str(left.head.get("run")), int(left.head.get("attempt") or 0)
+
+
+def abandoned(url: str) -> Iterator[tuple[str, str]]:
+    """The spools of a workspace that nobody holds: their folders' names, and what is in them."""
+    for folder in spools_of(url):
         if (file := take_over(folder)) is None:
             continue
         with file:
             try:
                 left = read_left(folder, file.read())
-            except CorruptRecordError:
-                continue  # `fsck` names it
-            whose = str(left.head.get("run")), int(left.head.get("attempt") or 0)
-            if run and whose != (run, attempt):
+            except CorruptRecordError as error:
+                yield f"{folder.name} (local spool)", str(error)
                 continue
-            if not files.HAS_LOCKS and not known_dead(Owner.from_dict(left.head.get("owner")), me):
-                continue
-            if _is_awaited(store, *whose, left):
-                _bring(store, whose[0], whose[1], left)
-                yield whose
-            shutil.rmtree(folder, ignore_errors=True)
+        events = sum(part.count(b"\n") for part in [*left.segments, left.rest])
+        what = f"{events} events and {len(left.payloads)} files of {left.head.get('run')} wait here for the store"
+        yield f"{folder.name} (local spool)", what
 
 
 def _is_awaited(store: Store, run: str, attempt: int, left: Left) -> bool:

@@ -11,6 +11,7 @@ import errno
 import os
 import shutil
 import threading
+import weakref
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -31,6 +32,19 @@ LINES = "spool"
 HAS_LOCKS: bool = fcntl is not None
 """Whether a lock says that a writer lives; where there is none, its process does."""
 SCHEMA = 1
+
+
+_open: weakref.WeakSet[Spool] = weakref.WeakSet()
+
+
+def _let_go() -> None:
+    """In a forked child: the lock says that the parent lives, so it must not be held here as well."""
+    for spool in [*_open]:
+        spool.let_go()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)
 
 
 class Spool:
@@ -68,6 +82,12 @@ class Spool:
                 shutil.rmtree(self._folder, ignore_errors=True)
                 self._folder = None
 
+    def let_go(self) -> None:
+        """Close it, without a word: it is another process's."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
     def _ready(self) -> Path:
         if self._folder is not None:
             return self._folder
@@ -85,6 +105,7 @@ class Spool:
                     fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._write(b"H" + encode_line(self._head))
             self._folder = folder
+            _open.add(self)
             return folder
         raise StoreError(
             f"Nothing can be kept on this machine until it is in {self._url}: {problem}. "

@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -86,6 +87,7 @@ class Parcel:
         guard: raises if `key`, which is the writer's own, must not be replaced any more.
         error: why it did not arrive, for now.
         tried: how often it did not.
+        began: when it was last tried, on the process's clock.
     """
 
     number: int
@@ -96,6 +98,7 @@ class Parcel:
     guard: Callable[[], None] | None = None
     error: MolexpError | None = None
     tried: int = 0
+    began: float = 0.0
 
 
 class Outbox:
@@ -187,16 +190,16 @@ class Outbox:
             StoreError: something could not be brought there, for now; it is tried again.
         RunSupersededError: what was to be replaced belongs to an attempt that somebody else has ended.
         """
+        asked = time.monotonic()
         with self._changed:
-            for parcel in self._queue:
-                parcel.error = None
             self._eager += 1
-            self._changed.notify_all()
             try:
                 while self._queue or self._sending:
-                    if failed := next((one for one in self._queue if one.error is not None), None):
-                        assert failed.error is not None
-                        raise failed.error
+                    for parcel in self._queue:
+                        if parcel.error is not None and parcel.began > asked:
+                            raise parcel.error
+                        parcel.error = None  # of before we asked: the network may be back
+                    self._changed.notify_all()
                     self._work(1)
                     self._changed.wait()
             finally:
@@ -257,7 +260,7 @@ class Outbox:
                     return None
                 self._queue.remove(ready)
                 self._sending.add(ready.key)
-                ready.error = None
+                ready.error, ready.began = None, time.monotonic()
                 return ready
 
     def _arrived(self, parcel: Parcel) -> None:
