@@ -12,6 +12,7 @@ from functools import partial
 
 import catalog
 import metric_points
+import s3
 import start_up
 import tracked_run
 import workflows
@@ -25,6 +26,7 @@ SUITES: Mapping[str, Suite] = {
     "start_up": start_up.measure,
     "workflows": workflows.measure,
     "catalog": catalog.measure,
+    "s3": s3.measure,
 }
 
 

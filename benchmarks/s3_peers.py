@@ -28,6 +28,7 @@ T = TypeVar("T")
 Item = TypeVar("Item")
 
 _AT_ONCE = 16  # requests, as ours
+_WHOLE = 16 << 20  # bytes that go up in one request, as ours
 _THREADS = "peer"
 _CONFIG: Mapping[str, Any] = {
     "s3": {"addressing_style": "path"},
@@ -162,7 +163,8 @@ class BotoStore(Peer):
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         end = "" if length is None else start + length - 1
         wanted = {"Range": f"bytes={start}-{end}"} if start or length is not None else {}
-        data: bytes = self.ask(key, lambda: self.client.get_object(**self._at(key), **wanted)["Body"].read())
+        answer = self.ask(key, lambda: self.client.get_object(**self._at(key), **wanted))
+        data: bytes = self.ask(key, answer["Body"].read)
         return data
 
     def stat(self, key: str) -> Stat:
@@ -190,11 +192,15 @@ class BotoStore(Peer):
         names = [found["Prefix"][start:-1] for page in pages for found in page.get("CommonPrefixes", ())]
         return Listing(tuple(stat for page in pages for stat in self._stats(page)), tuple(names))
 
-    def put_file(self, path: Path, key: str, *, exclusive: bool = False) -> None:
-        extra = {"IfNoneMatch": "*"} if exclusive else {}
-        self.ask(key, lambda: self.client.upload_file(str(path), self.bucket, self.full(key), ExtraArgs=extra))
+    def put_file(
+        self, path: Path, key: str, *, exclusive: bool = False, progress: Callable[[int], Any] | None = None
+    ) -> None:
+        if exclusive or path.stat().st_size <= _WHOLE:  # `upload_file` has no conditions
+            self.put(key, path.read_bytes(), exclusive=exclusive)
+        else:
+            self.ask(key, lambda: self.client.upload_file(str(path), self.bucket, self.full(key)))
 
-    def get_file(self, key: str, path: Path) -> None:
+    def get_file(self, key: str, path: Path, *, progress: Callable[[int], Any] | None = None) -> None:
         self.ask(key, lambda: self.client.download_file(self.bucket, self.full(key), str(path)))
 
 
@@ -259,15 +265,15 @@ class S3fsStore(Peer):
         except KeyNotFoundError:
             found = []
         entries = tuple(self._stat(info) for info in found if info["type"] == "file")
-        return Listing(
-            entries, tuple(info["name"].rpartition("/")[2] for info in found if info["type"] == "directory")
-        )
+        return Listing(entries, tuple(info["name"].rpartition("/")[2] for info in found if info["type"] == "directory"))
 
-    def put_file(self, path: Path, key: str, *, exclusive: bool = False) -> None:
+    def put_file(
+        self, path: Path, key: str, *, exclusive: bool = False, progress: Callable[[int], Any] | None = None
+    ) -> None:
         mode = "create" if exclusive else "overwrite"
         self.ask(key, lambda: self.files.put_file(str(path), self._at(key), mode=mode))
 
-    def get_file(self, key: str, path: Path) -> None:
+    def get_file(self, key: str, path: Path, *, progress: Callable[[int], Any] | None = None) -> None:
         self.ask(key, lambda: self.files.get_file(self._at(key), str(path)))
 
 

@@ -18,6 +18,7 @@ ARGUMENTS = {
     "url": "file:///lab",
     "what": "run",
     "name": "cu",
+    "recorded": "sha256:ab",
     "stored": {"a": 1},
     "given": {"a": 2},
     "hint": "Use another name.",

@@ -152,7 +152,7 @@ def test_an_id_resolves_by_reading(ws, exp, run, file, id):
     [
         "",
         "volumes.json",
-        "metals/cu/one:artifact",
+        "metals/cu/one:",
         "metals/cu/one#x:artifact:a@1",
         "a:b:c@d",
         "../..:data:a@1",

@@ -7,6 +7,7 @@ import http.client
 import ipaddress
 import ssl
 import threading
+import time
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
@@ -27,6 +28,7 @@ class Reply:
     status: int
     body: bytes = b""
     headers: Headers = attrs.Factory(dict)
+    pace: float = 0.0  # seconds before each quarter of the body
 
 
 @attrs.frozen
@@ -71,7 +73,15 @@ def answering(reply: Callable[[Heard], Reply] | Reply, certificate: Path | None 
             told_headers = {"Content-Length": len(found.body), **found.headers}
             head = f"HTTP/1.1 {found.status} Said\r\n"
             head += "".join(f"{name}: {value}\r\n" for name, value in told_headers.items()) + "\r\n"
-            self.wfile.write(head.encode() + (b"" if self.command == "HEAD" else found.body))
+            content = b"" if self.command == "HEAD" else found.body
+            if not found.pace:
+                self.wfile.write(head.encode() + content)
+                return
+            self.wfile.write(head.encode())
+            quarter = -(-len(content) // 4) or 1
+            for start in range(0, len(content), quarter):
+                time.sleep(found.pace)
+                self.wfile.write(content[start : start + quarter])
 
         do_GET = do_PUT = do_HEAD = do_DELETE = do_POST = answer
 

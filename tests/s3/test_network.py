@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 import molexp as me
+from molexp_s3_store import S3Store
 from tests.record.helpers import Place
+from tests.s3.answering import Reply, answering
 from tests.s3.helpers import Behind
 from tests.servers.proxy import Proxy
 
@@ -113,3 +115,19 @@ def test_what_waits_for_each_other(behind, capsys):
             f"other; {(ended - began) / (chain * delay):.2f} times their network time"
         )
     assert chain <= GENERATIONS * count
+
+
+def test_a_slow_line_is_no_failure(bucket, on, tmp_path):
+    """What is large takes longer than a server may be silent, both ways."""
+    behind: Behind = on(bucket, request_timeout=1.0)
+    (tmp_path / "source").write_bytes(bytes(2 << 20))
+    behind.proxy.delay = 1.5
+    behind.store.put_file(tmp_path / "source", "k")
+    assert behind.proxy.counts() == {"PUT": 1}
+
+    headers = {"ETag": '"1"', "Last-Modified": "Thu, 26 Nov 2026 12:00:00 GMT"}
+    with answering(Reply(200, bytes(4000), headers, pace=0.5)) as server:
+        store = S3Store.open("s3://bucket/lab", {**behind.options, "endpoint_url": server.url, "anon": True})
+        assert store.read("k") == bytes(4000)
+        assert len(server.heard) == 1
+        store.close()

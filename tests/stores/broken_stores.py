@@ -212,6 +212,17 @@ class TestStreamInPlace(Broken):
     kind = StreamInPlace
 
 
+class SilentStore(LocalStore):
+    """Tells nobody how far it is."""
+
+    def put_file(self, path: Path, key: str, *, exclusive: bool = False, progress: Any = None) -> None:
+        super().put_file(path, key, exclusive=exclusive)
+
+
+class TestSilentStore(Broken):
+    kind = SilentStore
+
+
 class TrustingAppend(LocalStore):
     """Keeps the path unchecked, and makes a file that was renamed away anew."""
 

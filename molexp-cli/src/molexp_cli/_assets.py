@@ -1,4 +1,4 @@
-"""``molexp assets``: which assets there are."""
+"""``molexp assets``: which assets there are; copies of them, and data that becomes one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from molexp_cli import _words
+from molexp_cli import _assets_add, _assets_get, _words
 from molexp_cli._options import JsonOption, LimitOption, WhereArgument, WorkspaceOption, located
 from molexp_cli._output import table, write
 
@@ -43,6 +43,8 @@ def group() -> typer.Typer:
         epilog="See also: molexp lineage.",
     )
     assets.command("list", short_help="List assets, by what they have.", epilog=LIST_EPILOG)(list_assets)
+    for module in (_assets_get, _assets_add):
+        module.add_to(assets)
     return assets
 
 

@@ -42,6 +42,7 @@ Examples:
   molexp logs @latest --follow
   molexp compare water-1 water-2
   molexp lineage @latest
+  molexp assets get @latest:volumes.json
   molexp -w /scratch/lab runs list --json
   molexp sync ./lab /archive/lab
   molexp plugins check

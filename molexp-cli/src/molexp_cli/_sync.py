@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from molexp_cli._bars import bytes_bar
 from molexp_cli._failing import FAILED
 from molexp_cli._options import JsonOption
 from molexp_cli._output import printable, write
@@ -34,9 +33,12 @@ def add_to(app: typer.Typer) -> None:
 
 
 def sync(
-    source: Annotated[str, typer.Argument(metavar="SRC", show_default=False, help="The workspace to copy: path or URL.")],
+    source: Annotated[
+        str, typer.Argument(metavar="SRC", show_default=False, help="The workspace to copy: path or URL.")
+    ],
     destination: Annotated[
-        str, typer.Argument(metavar="DST", show_default=False, help="Where to: path or URL; created if it is not there.")
+        str,
+        typer.Argument(metavar="DST", show_default=False, help="Where to: path or URL; created if it is not there."),
     ],
     merge: Annotated[
         bool, typer.Option("--merge", help="DST may be another workspace, no copy of SRC: add SRC's runs to it.")
@@ -44,7 +46,9 @@ def sync(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; tell what would be copied.")] = False,
     check: Annotated[
         bool,
-        typer.Option("--check", help="Compare all bytes, whatever earlier syncs found, and read again what was written."),
+        typer.Option(
+            "--check", help="Compare all bytes, whatever earlier syncs found, and read again what was written."
+        ),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -67,23 +71,13 @@ def sync(
 @contextmanager
 def _progress() -> Iterator[Callable[[molexp.SyncProgress], None] | None]:
     """A bar on standard error, if somebody looks at it."""
-    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-
-    console = Console(stderr=True, no_color=bool(os.environ.get("NO_COLOR")) or None, highlight=False, emoji=False)
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as drawn:
-        bar = drawn.add_task("looking", total=None)
+    with bytes_bar("looking") as update:
+        if update is None:
+            yield None
+            return
 
         def tell(now: molexp.SyncProgress) -> None:
-            drawn.update(
-                bar,
-                description=f"{now.files} of {now.total_files} files",
-                completed=now.bytes,
-                total=now.total_bytes,
-            )
+            files = f"{now.files} of {now.total_files} files"
+            update(description=files, completed=now.bytes, total=now.total_bytes)
 
         yield tell

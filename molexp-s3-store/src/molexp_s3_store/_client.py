@@ -1,14 +1,14 @@
 """The client of one place: what talks to the server, and in which process it may.
 
-Two clients of `obstore` share nothing but the configuration: one for documents, which never repeats a request by
-itself, because only we know what a repeated conditional PUT means; one for payloads, which repeats parts.
+Clients of `obstore` that share nothing but the configuration: one that never repeats a request by itself, because only
+we know what a repeated conditional PUT means, one like it for large bodies, and one for payloads, which repeats parts.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +32,8 @@ T = TypeVar("T")
 Item = TypeVar("Item")
 
 _THREADS = "molexp-s3"
+_SMALL = 1 << 20  # bytes that any network sends within a request's time
+_DAY = 86400.0
 
 _FAILED = Exception  # what `obstore` raises has no common base: some of its errors are the built-in ones they resemble
 
@@ -57,14 +59,34 @@ class Client:
         self.url: str = location.url
         self._lock = threading.RLock()
         self._pool: ThreadPoolExecutor | None = None
+        self._here = threading.local()  # of one of our threads: what says that nobody waits for it any more
 
     # ------------------------------------------------------------------------------------------------------ requests
 
-    def ask(self, action: Action, key: str, request: Callable[[Native], T]) -> T:
-        """Make a request that may be repeated; its answer, or what its last failure means as an error."""
+    def tries(self) -> Iterator[bool]:
+        """One item per try, which says whether it is the last.
+
+        Raises:
+            StoreError: nobody waits for the answer any more.
+        """
+        over: threading.Event | None = getattr(self._here, "over", None)
         for last in tries(self.options.retry_timeout):
+            if over is not None and over.is_set():
+                raise StoreError("Nobody waits for it.", url=self.url)
+            yield last
+
+    def ask(self, action: Action, key: str, request: Callable[[Native], T], *, bulk: int = 0) -> T:
+        """Make a request that may be repeated; its answer, or what its last failure means as an error.
+
+        Args:
+            action: what is done, as an error says it.
+            key: to what.
+            request: it.
+            bulk: how many bytes go up with it.
+        """
+        for last in self.tries():
             try:
-                return request(self.documents)
+                return request(self.for_sending(bulk))
             except StoreError:
                 raise
             except _FAILED as error:
@@ -90,6 +112,13 @@ class Client:
         _check_process()
         return self._documents
 
+    def for_sending(self, size: int) -> Native:
+        """For one request with a body of `size` bytes: nothing is repeated, and a large one may take its time."""
+        if size <= _SMALL:
+            return self.documents
+        _check_process()
+        return self._bulky
+
     @property
     def payloads(self) -> Native:
         """For parts of large objects: each is repeated by itself."""
@@ -99,7 +128,12 @@ class Client:
     @cached_property
     def _documents(self) -> Native:
         with self._lock:
-            return self._connect(self.options.request_timeout, repeats=0)
+            return self._connect(_DAY, silence=self.options.request_timeout, repeats=0)
+
+    @cached_property
+    def _bulky(self) -> Native:
+        with self._lock:
+            return self._connect(self.options.transfer_timeout, repeats=0)
 
     @cached_property
     def _payloads(self) -> Native:
@@ -115,7 +149,7 @@ class Client:
         """Keys, what provides them, or None."""
         return find_credentials(self.given, self._around)
 
-    def _connect(self, timeout: float, *, repeats: int) -> Native:
+    def _connect(self, timeout: float, *, silence: float | None = None, repeats: int) -> Native:
         from obstore.store import S3Store as Native
 
         options, keys = self.options, self.keys
@@ -138,10 +172,12 @@ class Client:
             config["sse_kms_key_id"] = options.kms_key_id
         client: ClientConfig = {
             "timeout": timedelta(seconds=timeout),
-            "connect_timeout": timedelta(seconds=min(timeout, 10.0)),
+            "connect_timeout": timedelta(seconds=min(silence or timeout, 10.0)),
             "allow_http": bool(options.endpoint_url and options.endpoint_url.startswith("http://")),
             "user_agent": "molexp-s3-store",
         }
+        if silence is not None:  # however long an answer is, it may take its time while it comes
+            client["read_timeout"] = timedelta(seconds=silence)
         if options.ca_bundle:
             client["root_certificate"] = _bundle(options.ca_bundle)
         return Native(
@@ -175,23 +211,36 @@ class Client:
         work = [*items]
         if len(work) < 2 or threading.current_thread().name.startswith(_THREADS):
             return [operation(item) for item in work]
-        futures = [self.submit(operation, item) for item in work]
+        over = threading.Event()
         try:
+            futures = [self.submit(over, operation, item) for item in work]
             return [future.result() for future in futures]
         finally:
-            for future in futures:
-                future.cancel()
+            over.set()
 
-    def submit(self, operation: Callable[..., T], /, *arguments: Any, **more: Any) -> Future[T]:
-        """Do something in one of our threads; at once where there are no new ones, because the interpreter is ending."""
+    def submit(self, over: threading.Event, operation: Callable[..., T], /, *arguments: Any) -> Future[T]:
+        """Do something in one of our threads; at once where there are no new ones, because the interpreter is ending.
+
+        Args:
+            over: nobody waits for it any more once this is set.
+            operation: what to do.
+            arguments: for it.
+        """
+
+        def work() -> T:
+            self._here.over = over
+            if over.is_set():
+                raise StoreError("Nobody waits for it.", url=self.url)
+            return operation(*arguments)
+
         try:
-            return self.pool.submit(operation, *arguments, **more)
+            return self.pool.submit(work)
         except RuntimeError:
             from concurrent.futures import Future
 
             done: Future[T] = Future()
             try:
-                done.set_result(operation(*arguments, **more))
+                done.set_result(operation(*arguments))
             except Exception as error:  # noqa: BLE001 - it is raised where the result is asked for
                 done.set_exception(error)
             return done
@@ -199,7 +248,7 @@ class Client:
     def close(self) -> None:
         """Let connections and threads go; they come back when they are needed."""
         with self._lock:
-            for name in ("_documents", "_payloads"):
+            for name in ("_documents", "_bulky", "_payloads"):
                 self.__dict__.pop(name, None)
             if self._pool is not None:
                 self._pool.shutdown(wait=False)

@@ -12,8 +12,6 @@ from urllib.parse import quote, unquote
 
 from molexp.contracts import Capability, Listing, Stat, Store, check_key, complete_options
 from molexp.errors import InvalidKeyError, KeyNotFoundError, PluginMissingError, ReadOnlyError, StoreError
-from molexp_s3_store._foreign import Reader, describe, translate
-from molexp_s3_store._retrying import tries
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -108,6 +106,9 @@ class FsspecStore(Store):
 
     def _ask(self, key: str, request: Callable[[Any, str], T]) -> T:
         """Ask the driver, again if there was no answer; its errors become ours."""
+        from molexp_s3_store._foreign import translate
+        from molexp_s3_store._retrying import tries
+
         for last in tries(_RETRIES):
             try:
                 driver, root = self._driver()
@@ -198,6 +199,8 @@ class FsspecStore(Store):
         Raises:
             KeyNotFoundError: there is nothing, or only a folder.
         """
+        from molexp_s3_store._foreign import describe
+
         check_key(key)
         info = self._ask(key, lambda driver, path: driver.info(path))
         if info.get("type") == "directory" or str(info.get("url", "")).partition("?")[0].endswith("/"):
@@ -239,6 +242,8 @@ class FsspecStore(Store):
 
     def _described(self, files: _Found) -> Sequence[Stat]:
         """Sizes and versions; some drivers' listings have none, so each file is asked for."""
+        from molexp_s3_store._foreign import describe
+
         if any(info.get("size") is None for _, info in files):
             found = self._each(self._stat_or_none, [key for key, _ in files])
             return [stat for stat in found if stat is not None]
@@ -256,6 +261,8 @@ class FsspecStore(Store):
         Raises:
             KeyNotFoundError: there is nothing.
         """
+        from molexp_s3_store._foreign import Reader
+
         check_key(key)
         if self._scheme in _WEB:
             size = self.stat(key).size

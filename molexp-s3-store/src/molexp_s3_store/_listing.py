@@ -9,7 +9,6 @@ from molexp.contracts import Listing, Stat
 from molexp.errors import KeyNotFoundError, StoreError
 from molexp_s3_store._client import Client
 from molexp_s3_store._errors import Answer
-from molexp_s3_store._retrying import tries
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -59,7 +58,7 @@ class _Unspeakable(Exception):  # noqa: N818 - it is caught here
 
 def _pages(client: Client, prefix: str, last: str) -> Iterator[list[Any]]:
     pages: Any = None
-    for final in tries(client.options.retry_timeout):
+    for final in client.tries():
         try:
             if pages is None:
                 pages = iter(client.documents.list(prefix or None, offset=last or None, chunk_size=PAGE))

@@ -86,8 +86,8 @@ class Options:
         addressing_style: where requests name the bucket: in the ``path``, or in the host (``virtual``). ``auto``: in
             the path at an endpoint of one's own, else in the host.
         ca_bundle: or ``verify``; a file of certificates (PEM) to trust besides the system's.
-        request_timeout: seconds for one request for a document.
-        transfer_timeout: seconds for one request for a part of a payload.
+        request_timeout: seconds without a sign from the server after which a request has failed.
+        transfer_timeout: seconds for one request that brings a payload, or a part of one, to the server.
         retry_timeout: seconds for which a request is tried again before it is an error.
         max_concurrency: requests at a time for what is independent.
         requester_pays: whether the requester pays for the bucket's traffic.

@@ -38,17 +38,8 @@ class Part:
     tag: str
 
 
-def fetch(
-    client: Client, key: str, start: int = 0, length: int | None = None, *, unless: threading.Event | None = None
-) -> Part:
+def fetch(client: Client, key: str, start: int = 0, length: int | None = None) -> Part:
     """Read bytes from `start` on; beyond the end there are none.
-
-    Args:
-        client: of the place.
-        key: what to read.
-        start: the first byte.
-        length: how many at most.
-        unless: nobody wants them any more once this is set.
 
     Raises:
         KeyNotFoundError: there is nothing.
@@ -60,8 +51,6 @@ def fetch(
         options = {"range": {"offset": start}}
 
     def request(native: Any) -> Part:
-        if unless is not None and unless.is_set():
-            raise StoreError("Nobody waits for it.", key=key, url=client.url)
         try:
             found = native.get(key, options=options)
             meta = found.meta
@@ -189,17 +178,17 @@ def _ranges(client: Client, key: str, start: int, first: Part) -> Iterator[bytes
     """The bytes from `start` on, in order, some ranges ahead."""
     starts = iter(range(start, first.size, BLOCK))
     waiting: deque[Future[Part]] = deque()
-    ended = threading.Event()
+    over = threading.Event()
     try:
         for at in starts:
             length = min(BLOCK, first.size - at)
-            waiting.append(client.submit(fetch, client, key, at, length, unless=ended))
+            waiting.append(client.submit(over, fetch, client, key, at, length))
             if len(waiting) >= _AHEAD:
                 yield _checked(waiting.popleft().result(), key, client, first)
         while waiting:
             yield _checked(waiting.popleft().result(), key, client, first)
     finally:
-        ended.set()
+        over.set()
 
 
 def _checked(part: Part, key: str, client: Client, first: Part) -> bytes:

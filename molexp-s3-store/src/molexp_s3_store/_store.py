@@ -7,18 +7,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
-import attrs
-
 from molexp.contracts import Capability, Listing, Stat, Store, StreamWriter, check_key, complete_options
 from molexp.errors import KeyNotFoundError
-from molexp_s3_store import _listing, _reading, _writing
-from molexp_s3_store._client import Client
-from molexp_s3_store._location import Location, locate
-from molexp_s3_store._options import SECRETS, Options, combine_options, read_options
-from molexp_s3_store._reading import Progress
 
 if TYPE_CHECKING:
     from upath import UPath
+
+    from molexp_s3_store._location import Location
+    from molexp_s3_store._options import Options
+
+# What does the work is imported by the functions that need it: this module is, whenever any workspace is opened.
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -42,6 +40,8 @@ class S3Store(Store):
 
     def __init__(self, location: Location, options: Options) -> None:
         """Use `open`, which understands URLs and options."""
+        from molexp_s3_store._client import Client
+
         self.url = location.url
         self.durability = options.durability
         self._location = location
@@ -61,12 +61,18 @@ class S3Store(Store):
             TypeError: an unknown option, naming the known ones; or one of a wrong type.
             ValueError: a URL or a value that makes no sense.
         """
+        from molexp_s3_store._location import locate
+        from molexp_s3_store._options import read_options
+
         return cls(locate(url), read_options(options))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
+        import attrs
+
+        from molexp_s3_store._options import SECRETS
         from molexp_s3_store._sealing import seal
 
         values = attrs.asdict(self._options)
@@ -89,10 +95,14 @@ class S3Store(Store):
         Raises:
             KeyNotFoundError: there is nothing.
         """
+        from molexp_s3_store import _reading
+
         return _reading.fetch(self._client, check_key(key), start, length).data
 
     def write(self, key: str, data: bytes) -> None:
         """Set `key` to `data`, replacing what was there. One request."""
+        from molexp_s3_store import _writing
+
         _writing.put(self._client, check_key(key), data)
 
     def create(self, key: str, data: bytes) -> None:
@@ -101,6 +111,8 @@ class S3Store(Store):
         Raises:
             KeyExistsError: something is there. Nothing was changed.
         """
+        from molexp_s3_store import _writing
+
         _writing.create(self._client, check_key(key), data)
 
     def stat(self, key: str) -> Stat:
@@ -109,6 +121,8 @@ class S3Store(Store):
         Raises:
             KeyNotFoundError: there is nothing.
         """
+        from molexp_s3_store import _listing, _reading
+
         return _listing.stat_of(key, _reading.look(self._client, check_key(key)))
 
     def delete(self, key: str) -> None:
@@ -121,12 +135,16 @@ class S3Store(Store):
 
     def list(self, prefix: str = "") -> Iterator[Stat]:
         """Every key below the folder `prefix`, a thousand with a request."""
+        from molexp_s3_store import _listing
+
         if prefix:
             check_key(prefix)
         return _listing.walk(self._client, prefix)
 
     def children(self, prefix: str = "") -> Listing:
         """One level below the folder `prefix`, a thousand names with a request."""
+        from molexp_s3_store import _listing
+
         if prefix:
             check_key(prefix)
         return _listing.level(self._client, prefix)
@@ -140,6 +158,8 @@ class S3Store(Store):
             KeyNotFoundError: there is nothing.
             StoreError: while it is read: it was replaced.
         """
+        from molexp_s3_store import _reading
+
         return io.BufferedReader(_reading.Reader(self._client, check_key(key)), 1 << 16)
 
     def open_write(self, key: str, *, exclusive: bool = False) -> StreamWriter:
@@ -150,14 +170,22 @@ class S3Store(Store):
         Raises:
             KeyExistsError: on leaving, with `exclusive`, if something is there by then.
         """
+        from molexp_s3_store import _writing
+
         return _writing.Writer(self._client, check_key(key), exclusive=exclusive)
 
-    def put_file(self, path: Path, key: str, *, exclusive: bool = False, progress: Progress | None = None) -> None:
+    def put_file(
+        self, path: Path, key: str, *, exclusive: bool = False, progress: Callable[[int], Any] | None = None
+    ) -> None:
         """Copy a local file to `key`, by parallel parts of at least 16 MiB."""
+        from molexp_s3_store import _writing
+
         _writing.upload(self._client, path, check_key(key), exclusive=exclusive, progress=progress)
 
-    def get_file(self, key: str, path: Path, *, progress: Progress | None = None) -> None:
+    def get_file(self, key: str, path: Path, *, progress: Callable[[int], Any] | None = None) -> None:
         """Copy `key` to a local file, by parallel ranges; a download that broke off is gone on with."""
+        from molexp_s3_store import _reading
+
         _reading.download(self._client, check_key(key), path, progress)
 
     def locate(self, key: str) -> str:
@@ -176,6 +204,8 @@ class S3Store(Store):
     @classmethod
     def combine(cls, below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
         """`above` counts more, under whichever names; credentials are of one of the two."""
+        from molexp_s3_store._options import combine_options
+
         return combine_options(below, above)
 
     # --------------------------------------------------------------------------------------------------- housekeeping

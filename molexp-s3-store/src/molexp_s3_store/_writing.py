@@ -19,7 +19,6 @@ from molexp.errors import KeyExistsError, StoreError
 from molexp_s3_store._client import Client
 from molexp_s3_store._errors import Answer
 from molexp_s3_store._reading import Progress, fetch
-from molexp_s3_store._retrying import tries
 
 if TYPE_CHECKING:
     import obstore
@@ -34,7 +33,7 @@ _MARK = "molexp-upload"
 
 def put(client: Client, key: str, data: bytes) -> None:
     """Replace an object."""
-    client.ask("write", key, lambda native: native.put(key, data, use_multipart=False))
+    client.ask("write", key, lambda native: native.put(key, data, use_multipart=False), bulk=len(data))
 
 
 def create(client: Client, key: str, data: bytes) -> None:
@@ -44,9 +43,9 @@ def create(client: Client, key: str, data: bytes) -> None:
         KeyExistsError: there is one.
     """
     uncertain = False
-    for last in tries(client.options.retry_timeout):
+    for last in client.tries():
         try:
-            client.documents.put(key, data, mode="create", use_multipart=False)
+            client.for_sending(len(data)).put(key, data, mode="create", use_multipart=False)
         except StoreError:
             raise
         except Exception as error:
@@ -123,7 +122,7 @@ class _Upload:
     def _begin(self, first: bytes, part: int) -> obstore.WritableFile:
         import obstore
 
-        for last in tries(self._client.options.retry_timeout):
+        for last in self._client.tries():
             try:
                 writer = obstore.open_writer(
                     self._client.payloads,

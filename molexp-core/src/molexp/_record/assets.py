@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
@@ -15,6 +16,7 @@ from molexp._values.ids import is_id
 from molexp.errors import AssetError, UnsupportedOperationError
 
 if TYPE_CHECKING:
+    from molexp._record.downloading import Sink
     from molexp._record.library import Library
 
 
@@ -116,6 +118,74 @@ class Asset:
     def local(self) -> Path:
         """A local path to the bytes: the file itself, or a copy that lives as long as this process."""
         return self._used().local(self.key)
+
+    def download(
+        self,
+        path: str | os.PathLike[str] = ".",
+        *,
+        overwrite: bool = False,
+        progress: Callable[[int], Any] | None = None,
+    ) -> Path:
+        """Copy the bytes, a file or a folder of data, to a local path; verified, if their hash is on record.
+
+        The path has all of it, or is as it was before. A download from S3 that broke off is gone on with by the next one
+        to the same path; until then what has arrived waits beside it, in a hidden folder.
+
+        Args:
+            path: where to. In a folder that is there, or a path that ends in a slash, it gets the name of the asset's
+                file. Folders above it are made.
+            overwrite: replace a file by a file, or a folder by a folder.
+            progress: told the bytes of each piece that has arrived; the pieces add up to the size. What it raises ends
+                the download.
+
+        Returns:
+            Where the copy is.
+
+        Raises:
+            FileExistsError: there is something, and `overwrite` is not set.
+            HashMismatchError: the bytes are not those that were recorded; none of them is at the path.
+            KeyNotFoundError: the bytes are gone.
+            OSError: the path cannot be written to.
+        """
+        from molexp._record.downloading import download
+
+        return download(self, self._used().store, path, overwrite=overwrite, progress=progress)
+
+    def copy_to(self, stream: Sink, *, progress: Callable[[int], Any] | None = None) -> None:
+        """Write the bytes to a binary stream, such as ``sys.stdout.buffer``, with bounded memory.
+
+        Args:
+            stream: what has a method ``write`` that takes all of the bytes that it is given.
+            progress: told the bytes of each piece that was written.
+
+        Raises:
+            HashMismatchError: what was written is not what was recorded.
+            IsADirectoryError: it is a folder of data.
+            KeyNotFoundError: the bytes are gone.
+        """
+        from molexp._record.downloading import copy_to
+
+        copy_to(self, self._used().store, stream, progress=progress)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What is recorded about it, as one dict; `to_json` makes text of it."""
+        producer = self.producer
+        return {
+            "id": self.id,
+            "name": self.name,
+            "kind": self.kind,
+            "version": self.version,
+            "scope": self.scope,
+            "producer": producer.run if producer is not None else None,
+            "attempt": producer.attempt if producer is not None else None,
+            "task": producer.task if producer is not None else None,
+            "created_at": self.created_at,
+            "key": self.key,
+            "size": self.size,
+            "content_hash": self.content_hash,
+            "tags": sorted(self.tags),
+            "fields": dict(self.fields),
+        }
 
     def describe(self) -> str:
         """One line for people, in the words of its kind."""

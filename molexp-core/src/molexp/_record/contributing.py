@@ -13,7 +13,6 @@ from molexp._record import keys
 from molexp._record.attempts import end_key
 from molexp._record.events import EventFile, EventLog
 from molexp._record.fold import SCHEMA, Contents
-from molexp._record.spool.writing import EventSegments
 from molexp._record.writer import Writer
 from molexp._values.documents import decode_lines, encode_line
 from molexp._values.ids import new_token
@@ -47,6 +46,8 @@ class Contribution(Writer):
         if "append" in store.capabilities:
             log = EventFile(store, f"{folder}/w-{self.token}.jsonl", encode_line(line))
         else:
+            from molexp._record.spool.writing import EventSegments
+
             head = {"run": path, "attempt": number, "owner": process.owner_document}
             log = EventSegments(store, f"{folder}.s", self.token, head)
             log.write(line)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from hashlib import sha256
 from pathlib import Path
@@ -110,6 +110,7 @@ class DataAssets(Mapping[str, DataAsset]):
         *,
         action: Literal["copy", "move", "symlink", "hardlink"] = "copy",
         tags: Iterable[str] = (),
+        progress: Callable[[int], Any] | None = None,
     ) -> DataAsset:
         """Import a file or folder as the next version of `name`; equal content returns the newest version as it is.
 
@@ -121,6 +122,8 @@ class DataAssets(Mapping[str, DataAsset]):
             action: ``copy``; ``move`` (the source is removed last); ``symlink`` or ``hardlink`` to where it lies, which
                 are marked external because their content may change there.
             tags: free labels.
+            progress: told the bytes of each piece that was copied, or read where nothing is copied; the pieces add up to
+                the size. What it raises ends the import.
 
         Raises:
             NotFoundError: there is no such file.
@@ -139,7 +142,7 @@ class DataAssets(Mapping[str, DataAsset]):
             raise ValueError(f"{str(src)!r} is part of the record and cannot be moved away; use 'copy' or 'hardlink'.")
         files = _files_of(source)
         self._home.materialize()
-        brought = self._bring(slug(name), source, files, action)
+        brought = self._bring(slug(name), source, files, action, progress or _untold)
         origin = {
             "source": str(source) if inside is None else "",
             "source_key": inside or "",
@@ -153,7 +156,9 @@ class DataAssets(Mapping[str, DataAsset]):
             _remove(source)
         return self._asset(record)
 
-    def _bring(self, folder: str, source: Path, files: Mapping[str, Path], action: _Action) -> _Import:
+    def _bring(
+        self, folder: str, source: Path, files: Mapping[str, Path], action: _Action, progress: Callable[[int], Any]
+    ) -> _Import:
         """The payload, complete, under a name nobody else has; nothing points at it yet."""
         base = f"{self._folder}/{folder}/{new_token()}/{_payload_name(source)}"
         directory = source.is_dir()
@@ -165,9 +170,10 @@ class DataAssets(Mapping[str, DataAsset]):
                 brought.written.append(base)
             for relative, path in sorted(files.items()):
                 key = f"{base}/{relative}" if directory else base
-                size, digest = self._bring_file(path, key, "hash" if directory and action == "symlink" else action)
-                if not (directory and action == "symlink"):
+                linked = directory and action == "symlink"
+                if not linked:
                     brought.written.append(key)
+                size, digest = self._bring_file(path, key, "hash" if linked else action, progress)
                 brought.size += size
                 whole.update(f"{relative}\0{digest}\n".encode())
                 brought.content_hash = f"sha256:{digest}"
@@ -178,7 +184,9 @@ class DataAssets(Mapping[str, DataAsset]):
             brought.content_hash = f"sha256-tree:{whole.hexdigest()}"
         return brought
 
-    def _bring_file(self, path: Path, key: str, action: _Action | Literal["hash"]) -> tuple[int, str]:
+    def _bring_file(
+        self, path: Path, key: str, action: _Action | Literal["hash"], progress: Callable[[int], Any]
+    ) -> tuple[int, str]:
         """Bring one file in, or only hash it; returns its size and SHA-256."""
         store = self._home.store
         match action:
@@ -190,10 +198,10 @@ class DataAssets(Mapping[str, DataAsset]):
                 try:
                     store.link_from(path, key)  # on one file system, moving costs no copy
                 except UnsupportedOperationError:
-                    return _stream(path, store.open_write(key, exclusive=True))
+                    return _stream(path, store.open_write(key, exclusive=True), progress)
             case "move" | "copy":
-                return _stream(path, store.open_write(key, exclusive=True))
-        return _stream(path, None)
+                return _stream(path, store.open_write(key, exclusive=True), progress)
+        return _stream(path, None, progress)
 
     def _publish(self, name: str, brought: _Import, origin: Mapping[str, Any], tags: Iterable[str]) -> dict[str, Any]:
         """Create the next version's record, which makes the payload known."""
@@ -274,7 +282,7 @@ class DataAssets(Mapping[str, DataAsset]):
         self._home.store.prune(brought.key.rpartition("/")[0])
 
 
-def _stream(path: Path, writer: StreamWriter | None) -> tuple[int, str]:
+def _stream(path: Path, writer: StreamWriter | None, progress: Callable[[int], Any]) -> tuple[int, str]:
     """Hash a file, and copy it on the way if there is somewhere to copy it to."""
     digest, size = sha256(), 0
     with path.open("rb") as file, writer or nullcontext() as sink:
@@ -283,7 +291,12 @@ def _stream(path: Path, writer: StreamWriter | None) -> tuple[int, str]:
             size += len(chunk)
             if sink is not None:
                 sink.write(chunk)
+            progress(len(chunk))
     return size, digest.hexdigest()
+
+
+def _untold(_bytes: int) -> None:
+    """Nobody wants to know."""
 
 
 def _payload_name(source: Path) -> str:

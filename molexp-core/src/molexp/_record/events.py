@@ -3,16 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from molexp._record.spool.writing import EventSegments
 from molexp._values.documents import encode_line
 from molexp.contracts import Appender, Store
 from molexp.errors import StoreError
 
+if TYPE_CHECKING:
+    from molexp._record.spool.outbox import Outbox
+
+
+class EventLog(Protocol):
+    """A writer's events, in whichever form the store can hold."""
+
+    outbox: Outbox | None
+
+    def write(self, event: dict[str, Any]) -> None:
+        """Record an event. One thread at a time does."""
+
+    def flush(self) -> None:
+        """Everything that was recorded reaches the store."""
+
+    def settle(self) -> None:
+        """The payloads reach the store."""
+
+    def seal(self) -> dict[str, int]:
+        """What an end says that it folded of this writer, once it is closed. Nothing is written afterwards."""
+
+    def ends(self, end: bytes) -> None:
+        """Keep how the attempt ends, until that is in the store."""
+
+    def close(self) -> dict[str, int]:
+        """Flush; returns what `seal` does."""
+
 
 class EventFile:
     """One file of lines, kept open by its only writer. Every event that `write` returned from survives ``kill -9``."""
+
+    outbox: Outbox | None = None
 
     def __init__(self, store: Store, key: str, claim: bytes) -> None:
         self._store = store
@@ -59,10 +87,6 @@ class EventFile:
         return {self._key.rpartition("/")[2]: self._size}
 
 
-EventLog = EventFile | EventSegments
-"""A coordinator's events, in whichever form the store can hold. Used by one thread at a time."""
-
-
 def claim_events(store: Store, key: str, claim: bytes, writer: str, head: Mapping[str, Any]) -> EventLog:
     """Claim an attempt by creating its events with the claim as the first line.
 
@@ -78,5 +102,7 @@ def claim_events(store: Store, key: str, claim: bytes, writer: str, head: Mappin
     """
     if "append" in store.capabilities:
         return EventFile(store, key, claim)
+    from molexp._record.spool.writing import EventSegments
+
     store.create(key, claim)
     return EventSegments(store, f"{key.removesuffix('.jsonl')}.s", writer, {**head, "claim": writer})

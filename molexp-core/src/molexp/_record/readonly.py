@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from molexp._record.wrapping import WrappedStore
 from molexp.errors import ReadOnlyError
@@ -32,7 +32,9 @@ class ReadOnlyStore(WrappedStore):
         """Refused."""
         self._refuse(key)
 
-    def put_file(self, path: Path, key: str, *, exclusive: bool = False) -> None:
+    def put_file(
+        self, path: Path, key: str, *, exclusive: bool = False, progress: Callable[[int], Any] | None = None
+    ) -> None:
         """Refused."""
         self._refuse(key)
 

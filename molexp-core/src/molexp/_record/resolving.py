@@ -10,6 +10,8 @@ from molexp._record import keys
 from molexp._record.assets import Asset, parse_asset_id
 from molexp._record.attempts import read_attempts
 from molexp._record.data import DataAssets
+from molexp._record.voids import is_defined
+from molexp._values.ids import nearest
 from molexp.errors import NotFoundError, StoreError
 
 if TYPE_CHECKING:
@@ -21,17 +23,21 @@ def resolve_asset(home: Home, asset_id: str) -> Asset:
 
     Raises:
         ValueError: it is no asset id.
-        NotFoundError: there is none; or it was replaced by a later version of the same name.
+        NotFoundError: there is none; or it was replaced by a later version of the same name. With the nearest ids.
     """
     scope, attempt, kind, name, version = parse_asset_id(asset_id)
     if attempt is None:
-        found = DataAssets(home, scope).get(name, version=version)
+        data = DataAssets(home, scope)
+        found = data.get(name, version=version)
         if found is None:
-            raise NotFoundError("asset", asset_id)
+            known = (one.id for other in data for one in reversed(data.versions(other)))
+            raise NotFoundError("asset", asset_id, nearest=nearest(asset_id, known), hint=_missing_scope(home, scope))
         asset: Asset = found
         return asset
     hint = ""
+    ids: list[str] = []
     for facts in read_attempts(home.store, keys.folder(scope)):
+        ids += [str(record.get("id")) for record in facts.contents.assets.values()]
         if facts.number != attempt:
             continue
         for record in facts.contents.assets.values():
@@ -39,7 +45,15 @@ def resolve_asset(home: Home, asset_id: str) -> Asset:
                 return home.library.asset(record)
             if record.get("kind") == kind and record.get("name") == name:
                 hint = f"Its bytes were replaced by version {record.get('version')} of the same name."
-    raise NotFoundError("asset", asset_id, hint=hint)
+    near = () if hint else nearest(asset_id, ids)
+    raise NotFoundError("asset", asset_id, nearest=near, hint=hint or _missing_scope(home, scope))
+
+
+def _missing_scope(home: Home, scope: str) -> str:
+    """A sentence, if what the id begins with is not there."""
+    if not scope or is_defined(home.store, scope):
+        return ""
+    return f"There is no {('project', 'experiment', 'run')[scope.count('/')]} {scope!r}."
 
 
 def reference_resolver(home: Home) -> Callable[[str, Any], Any]:

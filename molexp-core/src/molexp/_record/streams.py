@@ -16,7 +16,6 @@ from typing import IO, Any
 
 from molexp._record.kinds import LogKind, MetricsKind
 from molexp._record.shelf import Shelf, Slot
-from molexp._record.spool.outbox import Grown
 from molexp._record.writer import Recording
 from molexp._values.documents import encode_line
 from molexp._values.ids import nearest
@@ -127,7 +126,7 @@ class Growing:
 
     def text(self) -> str:
         """All that was written so far."""
-        if isinstance(self._appender, Grown):  # it is read where it is
+        if self._shelf.attempt.outbox is not None:  # it is read where it is
             self._take_in()
         else:
             self.flush()
@@ -138,9 +137,9 @@ class Growing:
         with self._lock:
             self._take_in()
             appender = self._appender
-            if isinstance(appender, _Whole | Grown):
-                appender.flush()
-        if isinstance(appender, Grown) and (outbox := self._shelf.attempt.outbox) is not None:
+            if (flush := getattr(appender, "flush", None)) is not None:
+                flush()
+        if appender is not None and (outbox := self._shelf.attempt.outbox) is not None:
             outbox.settle()  # without the lock: what is written meanwhile need not wait for the store
 
     def _take_in(self) -> None:

@@ -11,7 +11,6 @@ from molexp._record.definitions import SCHEMA, Members, choose_id, get_or_create
 from molexp._record.home import Home
 from molexp._record.project import Project
 from molexp._record.run import Run
-from molexp._record.spool.writing import spooled
 from molexp._record.voids import is_defined
 from molexp._values.ids import check_id, is_id, nearest, new_token
 from molexp._values.times import utc_now
@@ -122,8 +121,10 @@ class Workspace:
             store = ReadOnlyStore(store)
         elif store.read_only_because:
             raise ReadOnlyError(url=store.url, detail=f"{store.read_only_because}. Pass read_only=True to read there")
-        else:
-            store = spooled(store)
+        elif "append" not in store.capabilities:
+            from molexp._record.spool.outbox import SpooledStore
+
+            store = SpooledStore(store)
         self.home: Home = Home(store, plugins, name, read_only)
         self.home.durability_given = "durability" in options
         if "durability" not in given and (wanted := os.environ.get("MOLEXP_DURABILITY")):
@@ -329,15 +330,37 @@ class Workspace:
 
         return DataAssets(self.home, "")
 
+    def data_assets_of(self, scope: str) -> DataAssets:
+        """The data that belongs to a scope: "" or "." is the workspace, ``metals`` a project, ``metals/cu`` an experiment.
+
+        Raises:
+            NotFoundError: there is no such project or experiment; with the nearest names.
+            ValueError: it is the path of a run, which has no data of its own.
+        """
+        parts = [part for part in scope.split("/") if part not in ("", ".")]
+        if not parts:
+            return self.data_assets
+        if len(parts) > _LEVELS:
+            raise ValueError(
+                f"{scope!r} is no scope of data, which belongs to the workspace (''), a project ('metals') or an "
+                "experiment ('metals/cu'). What a run makes is saved while it goes on."
+            )
+        project = self.project(parts[0])
+        return project.experiment(parts[1]).data_assets if len(parts) > 1 else project.data_assets
+
     def asset(self, id: str) -> Asset:
-        """The asset of this id, by reading; no catalog is needed.
+        """The asset of this id, by reading; no catalog is needed. Or that of a run, by name: ``@latest:model.json``.
 
         Raises:
             ValueError: it is no asset id.
-            NotFoundError: there is none; or it was replaced by a later version of the same name.
+            NotFoundError: there is none; or it was replaced by a later version of the same name. With the nearest names.
+            AmbiguousAssetError: assets of several kinds have the name.
         """
         from molexp._record.resolving import resolve_asset
 
+        run, _, name = id.partition(":")
+        if run and name and ":" not in name:  # names have none, and ids two
+            return self.run(run).asset(name)
         return resolve_asset(self.home, id)
 
     @property

@@ -84,13 +84,15 @@ class WrappedStore(Store):
         """As the store does."""
         return self._store.open_write(key, exclusive=exclusive)
 
-    def put_file(self, path: Path, key: str, *, exclusive: bool = False) -> None:
+    def put_file(
+        self, path: Path, key: str, *, exclusive: bool = False, progress: Callable[[int], Any] | None = None
+    ) -> None:
         """As the store does."""
-        self._store.put_file(path, key, exclusive=exclusive)
+        self._store.put_file(path, key, exclusive=exclusive, progress=progress)
 
-    def get_file(self, key: str, path: Path) -> None:
+    def get_file(self, key: str, path: Path, *, progress: Callable[[int], Any] | None = None) -> None:
         """As the store does."""
-        self._store.get_file(key, path)
+        self._store.get_file(key, path, progress=progress)
 
     def locate(self, key: str) -> str:
         """As the store does."""

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 from molexp._record import keys
 from molexp._record.events import EventLog
 from molexp._record.fold import Contents
-from molexp._record.spool.writing import EventSegments
 from molexp._values.here import HERE
 from molexp._values.status import RunStatus
 from molexp.errors import ContextClosedError, MolexpError, RunCancelledError
@@ -107,7 +106,7 @@ class Writer:
     @property
     def outbox(self) -> Outbox | None:
         """Where payloads wait until they are in the store; None where they are written at once."""
-        return self._log.outbox if isinstance(self._log, EventSegments) else None
+        return self._log.outbox
 
     @property
     def inert(self) -> bool:

@@ -309,18 +309,40 @@ class Store(ABC):
             KeyExistsError: on leaving, with `exclusive`, if something is there by then; the stream's bytes are dropped.
         """
 
-    def put_file(self, path: Path, key: str, *, exclusive: bool = False) -> None:
-        """Copy a local file to `key`, with bounded memory."""
+    def put_file(
+        self, path: Path, key: str, *, exclusive: bool = False, progress: Callable[[int], Any] | None = None
+    ) -> None:
+        """Copy a local file to `key`, with bounded memory.
+
+        Args:
+            path: the file.
+            key: where it goes.
+            exclusive: as `create` does: nothing is replaced.
+            progress: told the bytes of each piece on its way; the pieces add up to the size. What it raises ends the copy.
+
+        Raises:
+            KeyExistsError: something is there, with `exclusive`.
+        """
         with path.open("rb") as source, self.open_write(key, exclusive=exclusive) as sink:
-            while chunk := source.read(1 << 20):
-                sink.write(chunk)
+            _copy(source.read, sink.write, progress)
 
-    def get_file(self, key: str, path: Path) -> None:
-        """Copy `key` to a local file, with bounded memory."""
-        import shutil
+    def get_file(self, key: str, path: Path, *, progress: Callable[[int], Any] | None = None) -> None:
+        """Copy `key` to a local file, with bounded memory; what was there is replaced.
 
+        After an error, `path` may hold a part of it. An implementation may keep what has arrived in a hidden file beside
+        it, ``.NAME...``, and go on with that when it is asked again.
+
+        Args:
+            key: what to copy.
+            path: the file; its folder is there.
+            progress: told the bytes of each piece that is there, in the thread that asked; the pieces add up to the size.
+                What it raises ends the copy.
+
+        Raises:
+            KeyNotFoundError: there is nothing.
+        """
         with self.open_read(key) as source, path.open("wb") as sink:
-            shutil.copyfileobj(source, sink, 1 << 20)
+            _copy(source.read, sink.write, progress)
 
     @abstractmethod
     def locate(self, key: str) -> str:
@@ -416,3 +438,10 @@ class Store(ABC):
 
     def _unsupported(self, operation: str, capability: Capability) -> UnsupportedOperationError:
         return UnsupportedOperationError(operation, capability=capability, url=self.url)
+
+
+def _copy(read: Callable[[int], bytes], write: Callable[[bytes], Any], progress: Callable[[int], Any] | None) -> None:
+    while chunk := read(1 << 20):
+        write(chunk)
+        if progress is not None:
+            progress(len(chunk))

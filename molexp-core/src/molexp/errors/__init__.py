@@ -33,6 +33,7 @@
     ├── AssetError
     │   ├── AmbiguousAssetError           one name, several kinds
     │   ├── AssetExistsError              the name belongs to another task or kind
+    │   ├── HashMismatchError             the bytes are not those that were recorded
     │   └── NoKindError                   (also TypeError) no kind accepts this object
     ├── CommandError                      a command that ``ctx.shell`` ran failed
     ├── ExecutorError                     an executor could not run a call, or not to its end
@@ -81,6 +82,7 @@ from molexp.errors._runs import (
     AssetExistsError,
     CommandError,
     ContextClosedError,
+    HashMismatchError,
     NoKindError,
     RunBusyError,
     RunCancelledError,
@@ -128,6 +130,7 @@ __all__ = [
     "CycleError",
     "DuplicateTaskError",
     "ExecutorError",
+    "HashMismatchError",
     "InvalidKeyError",
     "InvalidNameError",
     "KeyExistsError",

@@ -141,6 +141,26 @@ class AssetExistsError(AssetError):
         super().__init__(f"The name {name!r} is taken by {owner}; choose another name.", name=name)
 
 
+class HashMismatchError(AssetError):
+    """The bytes of an asset are not those that were recorded: somebody changed them, or the storage did.
+
+    Attributes:
+        key: where they lie in the workspace.
+        recorded: the hash in the asset's record.
+        found: the hash of the bytes that are there.
+    """
+
+    def __init__(self, name: str, *, key: str, recorded: str, found: str, hint: str = "") -> None:
+        self.key = key
+        self.recorded = recorded
+        self.found = found
+        super().__init__(
+            f"The bytes of {name!r}, in {key!r}, are not those that were recorded.\nrecorded: {recorded}\n"
+            f"found: {found}\n{hint or 'Restore them from a copy of the workspace; `open` reads them as they are.'}",
+            name=name,
+        )
+
+
 class NoKindError(AssetError, TypeError):
     """No asset kind accepts this object.
 

@@ -106,6 +106,26 @@ class PayloadTests(StoreBackDoor, abstract=True):
         assert (tmp_path / "out").read_bytes() == WHOLE
         assert (tmp_path / "in").read_bytes() == WHOLE
 
+    @pytest.mark.parametrize("size", [0, 1, 7_000_000, 40_000_000])
+    def test_the_pieces_of_a_file_add_up_to_its_size(self, store: Store, tmp_path: Path, size: int) -> None:
+        (tmp_path / "in").write_bytes(bytes(size))
+        sent: list[int] = []
+        fetched: list[int] = []
+        store.put_file(tmp_path / "in", "a/b", progress=sent.append)
+        store.get_file("a/b", tmp_path / "out", progress=fetched.append)
+        assert sum(sent) == sum(fetched) == (tmp_path / "out").stat().st_size == size
+
+    def test_whoever_is_told_the_pieces_can_end_it(self, store: Store, tmp_path: Path) -> None:
+        self.raw_write(store, "a/b", WHOLE)
+
+        def enough(_bytes: int) -> None:
+            raise _Interrupt
+
+        with pytest.raises(_Interrupt):
+            store.get_file("a/b", tmp_path / "out", progress=enough)
+        store.get_file("a/b", tmp_path / "out")
+        assert (tmp_path / "out").read_bytes() == WHOLE
+
     def test_put_file_exclusively(self, store: Store, tmp_path: Path) -> None:
         (tmp_path / "in").write_bytes(b"mine")
         store.put_file(tmp_path / "in", "a", exclusive=True)

@@ -12,10 +12,6 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from molexp._record import keys
-from molexp._record.attempts import read_attempt
-from molexp._record.spool.draining import drain
-from molexp._record.spool.places import spools_of
 from molexp.errors import MolexpError
 
 if TYPE_CHECKING:
@@ -43,6 +39,8 @@ class Background:
 
     def drain(self, home: Home) -> None:
         """Bring what dead writers left into the store, and end what they were at."""
+        from molexp._record.spool.places import spools_of
+
         if self._draining is None and spools_of(home.store.url):
             self._draining = self._start(_drain, home, "molexp-draining")
 
@@ -81,6 +79,10 @@ class Background:
 
 
 def _drain(home: Home) -> None:
+    from molexp._record import keys
+    from molexp._record.attempts import read_attempt
+    from molexp._record.spool.draining import drain
+
     try:
         for run, number in drain(home.store, home.process.owner).brought:
             home.observer.settle(run, read_attempt(home.store, keys.folder(run), number))

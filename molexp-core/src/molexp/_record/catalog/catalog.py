@@ -44,23 +44,7 @@ _TRIES = 5  # questions that are asked again because what the index had was not 
 
 def describe_asset(asset: Asset) -> dict[str, Any]:
     """An asset as a row of a table."""
-    producer = asset.producer
-    return {
-        "id": asset.id,
-        "name": asset.name,
-        "kind": asset.kind,
-        "version": asset.version,
-        "scope": asset.scope,
-        "producer": producer.run if producer is not None else None,
-        "attempt": producer.attempt if producer is not None else None,
-        "task": producer.task if producer is not None else None,
-        "created_at": asset.created_at,
-        "key": asset.key,
-        "size": asset.size,
-        "content_hash": asset.content_hash,
-        "tags": sorted(asset.tags),
-        "fields": dict(asset.fields),
-    }
+    return asset.to_dict()
 
 
 _OF_OURS = (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.NotSupportedError, sqlite3.ProgrammingError)

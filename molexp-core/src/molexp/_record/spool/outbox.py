@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Any, Self
 
 import attrs
 
@@ -53,13 +53,15 @@ class SpooledStore(WrappedStore):
                 return path.open("rb")
         return self._store.open_read(key)
 
-    def get_file(self, key: str, path: Path) -> None:
+    def get_file(self, key: str, path: Path, *, progress: Callable[[int], Any] | None = None) -> None:
         """As the store will, once it is there."""
         if (source := self.waiting.get(key)) is not None:
             with suppress(FileNotFoundError):
                 shutil.copyfile(source, path)
+                if progress is not None:
+                    progress(path.stat().st_size)
                 return
-        self._store.get_file(key, path)
+        self._store.get_file(key, path, progress=progress)
 
     def stat(self, key: str) -> Stat:
         """As the store will, once it is there; it has another version then."""

@@ -12,11 +12,6 @@ from molexp._values.documents import encode_line
 from molexp.contracts import Store
 
 
-def spooled(store: Store) -> Store:
-    """The store as a workspace uses it: where nothing can be appended to, what is written may wait in a spool."""
-    return store if "append" in store.capabilities or isinstance(store, SpooledStore) else SpooledStore(store)
-
-
 class EventSegments:
     """Immutable segments of lines, for stores without append; `flush` creates one.
 

@@ -1,0 +1,84 @@
+"""``molexp assets add``: a file or folder becomes data of a workspace."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from molexp_cli._bars import pieces_bar
+from molexp_cli._options import JsonOption, WorkspaceOption, located
+from molexp_cli._output import printable, write
+
+EPILOG = """
+Examples:
+
+\b
+  molexp assets add reference.h5 --to metals/cu
+  molexp assets add frames/ --to metals --name training-set --tag checked
+  molexp assets add features.parquet --to . --move
+  id=$(molexp assets add features.parquet --to metals)
+"""
+
+
+def add_to(assets: typer.Typer) -> None:
+    """Add the command."""
+    assets.command("add", short_help="Import a file or folder as data, for runs to find.", epilog=EPILOG)(add_asset)
+
+
+def add_asset(
+    ctx: typer.Context,
+    source: Annotated[str, typer.Argument(metavar="FILE_OR_FOLDER", show_default=False, help="What to import.")],
+    scope: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            metavar="SCOPE",
+            show_default=False,
+            help="Whose data it becomes: a project's (metals), an experiment's (metals/cu), or the workspace's (.).",
+        ),
+    ],
+    name: Annotated[
+        str | None,
+        typer.Option(
+            "--name", metavar="NAME", show_default=False, help="What runs ask for; by default, what the file is called."
+        ),
+    ] = None,
+    move: Annotated[bool, typer.Option("--move", help="Remove the source, once the data is there.")] = False,
+    tag: Annotated[
+        list[str] | None, typer.Option("--tag", "-t", metavar="TAG", help="A tag for the data. Repeatable.")
+    ] = None,
+    as_json: JsonOption = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Import a file or folder as data of the workspace, a project or an experiment, and print the asset's id.
+
+    Runs below it find the data by NAME. Other content under the same name becomes the next version, and the earlier ones
+    stay; the same content again is the version that is there.
+    """
+    import molexp
+
+    data = located(ctx, workspace).data_assets_of(scope)
+    path = Path(os.path.abspath(os.path.expanduser(source)))
+    action: Literal["move", "copy"] = "move" if move else "copy"
+    with pieces_bar(printable(path.name), _size(path)) as tell:
+        asset = data.import_asset(
+            name if name is not None else path.name, path, action=action, tags=tag or (), progress=tell
+        )
+    write(molexp.to_json(asset.to_dict(), pretty=True) if as_json else printable(asset.id))
+
+
+def _size(path: Path) -> int | None:
+    """Bytes of a file, or of the files in a folder; None where links make that a long story."""
+    if not path.is_dir():
+        return path.stat().st_size if path.is_file() else None
+    total = 0
+    for folder, folders, files in os.walk(path):
+        if any(os.path.islink(os.path.join(folder, one)) for one in folders):
+            return None
+        total += sum(
+            os.path.getsize(os.path.join(folder, one)) for one in files if os.path.exists(os.path.join(folder, one))
+        )
+    return total

@@ -1,0 +1,78 @@
+"""``molexp assets get``: a copy of an asset outside of the workspace."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from molexp_cli._bars import pieces_bar
+from molexp_cli._failing import REFUSED
+from molexp_cli._options import JsonOption, WorkspaceOption, located
+from molexp_cli._output import printable, say, write, write_bytes
+
+STDOUT = "-"
+
+EPILOG = """
+Examples:
+
+\b
+  molexp assets get 'metals/cu/cu-1#1:artifact:volumes.json@1'
+  molexp assets get @latest:trajectory.xyz /scratch/ --overwrite
+  molexp assets get 'metals:data:reference@2' reference.h5
+  molexp assets get @latest:volumes.json - | jq length
+"""
+
+
+def add_to(assets: typer.Typer) -> None:
+    """Add the command."""
+    assets.command("get", short_help="Copy an asset's file or folder to this machine.", epilog=EPILOG)(get_asset)
+
+
+def get_asset(
+    ctx: typer.Context,
+    of: Annotated[
+        str,
+        typer.Argument(
+            metavar="ASSET",
+            show_default=False,
+            help="Its id, from molexp assets list; or RUN:NAME, an asset of a run, as in @latest:volumes.json.",
+        ),
+    ],
+    destination: Annotated[
+        str, typer.Argument(metavar="[DEST]", help="A file, or a folder to put it into; - is standard output.")
+    ] = ".",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace what is there: a file by a file, a folder by a folder.")
+    ] = False,
+    as_json: JsonOption = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Copy an asset's file, or folder of data, to this machine, and print where it is.
+
+    The bytes are compared with the hash on record, if there is one. DEST has all of it in the end, or is as it was before;
+    a download from S3 that broke off is gone on with when the command is repeated.
+    """
+    import molexp
+
+    if as_json and destination == STDOUT:
+        raise typer.BadParameter("standard output cannot have both the bytes and JSON.", param_hint="--json")
+    asset = located(ctx, workspace).asset(of)
+    with pieces_bar(printable(asset.name), asset.size) as tell:
+        if destination == STDOUT:
+            asset.copy_to(_Stdout(), progress=tell)
+            return
+        try:
+            path = asset.download(destination, overwrite=overwrite, progress=tell)
+        except FileExistsError as error:
+            say(f"{str(error.filename)!r} exists already; give --overwrite to replace it.")
+            raise typer.Exit(REFUSED) from None
+    write(molexp.to_json({**asset.to_dict(), "path": path}, pretty=True) if as_json else printable(str(path)))
+
+
+class _Stdout:
+    """Standard output, whose reader may go away."""
+
+    def write(self, data: bytes, /) -> None:
+        """Write all of it."""
+        write_bytes(data)

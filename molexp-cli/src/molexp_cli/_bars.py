@@ -1,0 +1,39 @@
+"""A bar for bytes on standard error, if somebody looks at it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def bytes_bar(what: str, total: int | None = None) -> Iterator[Callable[..., None] | None]:
+    """What takes ``description``, ``total``, ``completed`` and ``advance``; None where nobody looks.
+
+    Args:
+        what: the text beside it.
+        total: bytes, as far as that is known.
+    """
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        yield None
+        return
+    from functools import partial
+
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    console = Console(stderr=True, no_color=bool(os.environ.get("NO_COLOR")) or None, highlight=False, emoji=False)
+    text = TextColumn("{task.description}", markup=False)
+    columns = (text, BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    # What goes to standard output is data, and goes there as it is.
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False) as drawn:
+        yield partial(drawn.update, drawn.add_task(what, total=total))
+
+
+@contextmanager
+def pieces_bar(what: str, total: int | None) -> Iterator[Callable[[int], None] | None]:
+    """What is told the bytes of each piece; None where nobody looks."""
+    with bytes_bar(what, total) as update:
+        yield None if update is None else lambda count: update(advance=count)
