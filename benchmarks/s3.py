@@ -62,7 +62,7 @@ def measure(*, quick: bool) -> Iterator[Line]:
         yield from _lists(here, count=10_000, rounds=2 if quick else 5)
         yield from _payloads(here, rounds=2 if quick else 5)
         yield from _runs(here, count=10 if quick else 25, rounds=5 if quick else 11)
-        yield from _catalog(here, runs=200 if quick else 1000, rounds=3 if quick else 7)
+        yield from _catalog(here, runs=200 if quick else 1000, rounds=(2, 3 if quick else 7))
         yield from _network(here, runs=20 if quick else 100)
 
 
@@ -234,7 +234,7 @@ def _sizes(here: Stage) -> list[int]:
         return [request.size for request in proxy.requests]
 
 
-def _catalog(here: Stage, *, runs: int, rounds: int) -> Iterator[Line]:
+def _catalog(here: Stage, *, runs: int, rounds: tuple[int, int]) -> Iterator[Line]:
     bucket = here.server.fresh("catalog")
     options = bucket.storage_options
     experiment = here.experiment(bucket.url, options)
@@ -247,9 +247,9 @@ def _catalog(here: Stage, *, runs: int, rounds: int) -> Iterator[Line]:
         run_fresh(_ROWS, *arguments[name], runs, MOLEXP_CACHE_DIR=next(folders))
 
     many = f"{runs:,}".replace(",", " ")
-    for what, limit in ((f"listing {many} runs in a fresh process", 0.9), ("the same, compacted", 1.0)):
-        found = time_fresh({name: partial(look, name) for name in SCHEMES}, rounds=rounds)
-        yield from _against(what, here.where, found, dict.fromkeys(PEERS, limit), _told(found, "ms"))
+    for what, times in zip((f"listing {many} runs in a fresh process", "the same, compacted"), rounds, strict=True):
+        found = time_fresh({name: partial(look, name) for name in SCHEMES}, rounds=times)
+        yield from _against(what, here.where, found, dict.fromkeys(PEERS, 0.9), _told(found, "ms"))
         run_fresh(_COMPACT, *arguments["molexp"], MOLEXP_CACHE_DIR=next(folders))
 
 

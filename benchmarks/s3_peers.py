@@ -1,8 +1,9 @@
 """The same store over boto3 and over s3fs: what we are compared with on S3, below code that is the same for all.
 
 `plugins` gives a manager that knows them as ``boto3://bucket/prefix`` and ``s3fs://bucket/prefix``, beside our own
-``s3://``. They do what the benchmarks ask of them, in as many requests as we do, and no more: errors that a server may
-answer are not told apart, and what was lost on the way is tried again as boto3 and s3fs do it by themselves.
+``s3://``. They do what the benchmarks ask of them and no more, in as many requests as ours, but for downloads of files,
+before which both ask for the size. Errors that a server may answer are not told apart, and what was lost on the way is
+tried again as boto3 and s3fs do it by themselves.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ Item = TypeVar("Item")
 _AT_ONCE = 16  # requests, as ours
 _WHOLE = 16 << 20  # bytes that go up in one request, as ours
 _THREADS = "peer"
+_AS_ONE = {"max_concurrency": 1}  # else s3fs asks first how large an object is, to read large ones by several requests
 _CONFIG: Mapping[str, Any] = {
     "s3": {"addressing_style": "path"},
     "max_pool_connections": 32,
@@ -240,7 +242,7 @@ class S3fsStore(Peer):
 
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         wanted = (start or None, None if length is None else start + length)
-        data: bytes = self.ask(key, lambda: self.files.cat_file(self._at(key), *wanted))
+        data: bytes = self.ask(key, lambda: self.files.cat_file(self._at(key), *wanted, **_AS_ONE))
         return data
 
     def _stat(self, info: Mapping[str, Any]) -> Stat:

@@ -102,7 +102,7 @@ def stage() -> Iterator[Stage]:
 
     why = keeper.KINDS["ceph"].missing()
     if why:
-        print(f"moto instead of Ceph: {why}", file=sys.stderr)
+        print(f"moto instead of Ceph, and most of the time is its own: {why}", file=sys.stderr)
     where = folders().get("tmpfs", folders()["disk"])
     with tempfile.TemporaryDirectory(dir=where, prefix="molexp-bench-", ignore_cleanup_errors=True) as base:
         folder = Path(base)

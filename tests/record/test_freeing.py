@@ -181,7 +181,7 @@ def test_a_start_that_cannot_see_whether_its_run_is_there_leaves_nothing_running
         raise me.StoreError("broken")
 
     with monkeypatch.context() as patch, pytest.raises(me.StoreError, match="broken"):
-        patch.setattr("molexp._record.lifecycle._exists", broken)
+        patch.setattr("molexp._record.lifecycle.is_defined", broken)
         run.start()
     assert place.load().run("metals/cu/one").status == "failed"
 

@@ -102,8 +102,7 @@ def heard(actors: list[Actor], lines: int) -> list[dict[str, Any]]:
     return said
 
 
-@pytest.mark.parametrize("kills", [KILLS])
-def test_what_was_acknowledged_outlives_kills_at_random_instants(kills, stage: Stage, monkeypatch):
+def test_what_was_acknowledged_outlives_kills_at_random_instants(stage: Stage, monkeypatch):
     choice = random.Random(7)
     stage.run("track", "before", "2", MOLEXP_CACHE_DIR=str(stage.folder / "writer"))
     readers = [stage.start("refresh", MOLEXP_CACHE_DIR=str(stage.folder / name)) for name in ("one", "other")]
@@ -114,7 +113,7 @@ def test_what_was_acknowledged_outlives_kills_at_random_instants(kills, stage: S
         return stage.start("track_for_ever", str(number), MOLEXP_CACHE_DIR=str(stage.folder / "writer"))
 
     writers: list[Actor] = [begin(number) for number in range(3)]
-    for number in range(3, kills + 3):
+    for number in range(3, KILLS + 3):
         told += heard(writers, choice.randrange(1, 12))
         chosen_instant(choice)
         victim = writers.pop(choice.randrange(len(writers)))

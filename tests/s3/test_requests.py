@@ -11,7 +11,7 @@ from tests.s3.processes import Stage
 from tests.servers.proxy import Proxy
 
 RUN = 12  # a tracked run
-NAMED = 14  # one that somebody gave an id, which may be taken
+NAMED = 12  # one that somebody gave an id, which may be taken
 LISTING, PER_500 = 10, 1  # the listing of all runs in a process that knows nothing
 REFRESH = 10  # one more run, in a process that knows all the others
 

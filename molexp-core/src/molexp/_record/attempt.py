@@ -318,7 +318,7 @@ class Attempt(Writer):
             self.store.create(key, line)
         except KeyExistsError:
             if (read_end(self.store, self.folder, self.number) or {}).get("token") != end["token"]:  # else it got there
-                self._log.close()
+                self._log.close(late=True)
                 self._give_up_lease()
                 raise self._superseded() from None
         return end, key, payloads

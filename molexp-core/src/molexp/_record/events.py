@@ -33,8 +33,8 @@ class EventLog(Protocol):
     def ends(self, end: bytes) -> None:
         """Keep how the attempt ends, until that is in the store."""
 
-    def close(self) -> dict[str, int]:
-        """Flush; returns what `seal` does."""
+    def close(self, *, late: bool = False) -> None:
+        """Everything reaches the store, also what the end repeats, if that is somebody else's."""
 
 
 class EventFile:
@@ -73,15 +73,15 @@ class EventFile:
     def ends(self, end: bytes) -> None:
         """Nothing to do: it is about to be written."""
 
-    def seal(self) -> dict[str, int]:
-        """As `close`: nothing is left to be written."""
-        return self.close()
-
-    def close(self) -> dict[str, int]:
-        """Close the file; returns what an end says that it folded of this writer: the file's name and length."""
+    def close(self, *, late: bool = False) -> None:
+        """Close the file: nothing is left to be written."""
         if self._appender is not None:
             self._appender.close()
             self._appender = None
+
+    def seal(self) -> dict[str, int]:
+        """Close the file; returns what an end says that it folded of this writer: the file's name and length."""
+        self.close()
         if not self._counted:
             self._size, self._counted = self._store.stat(self._key).size, True
         return {self._key.rpartition("/")[2]: self._size}

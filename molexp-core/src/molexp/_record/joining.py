@@ -184,7 +184,8 @@ class Joined(Contribution):
             if self._ended is None:
                 said = {"type": "rank", "rank": self.rank.index, "at": utc_now()}
                 self._log.write({**said, "status": str(status), "reason": reason, "error": error})
-            written = self._log.close()
+            self._log.close(late=True)
+            written = self._log.seal()
             self._set_closed(True, status)
         if self._ended is not None and self._stop is None and not self._folded(self._ended, written):
             why = f"rank 0 ended attempt {self.number} as {self._ended.get('status')} before rank {self.rank.index} was done"

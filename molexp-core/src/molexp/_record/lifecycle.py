@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from molexp._record import keys
+from molexp._record.ahead import look_at
 from molexp._record.attempt import MOMENT, Attempt
 from molexp._record.attempts import claim_key, end_key, read_attempts
 from molexp._record.events import claim_events
@@ -125,8 +126,9 @@ def _claim(run: Run, fresh: bool, deadline: float, if_succeeded: str, untried: b
 def _refuse_deleted(run: Run, attempt: Attempt) -> None:
     """End an attempt that was claimed without a look at the run, if that was deleted since it was created."""
     try:
-        deleted = read_edits(run.home.store, run.path).deleted
-        freed = not deleted and not _exists(run)  # in this order: the edit that deletes it goes last
+        there = look_at(run.home.store, run.path)
+        deleted = read_edits(there, run.path).deleted
+        freed = not deleted and not is_defined(there, run.path)  # in this order: the edit that deletes it goes last
     except BaseException:
         attempt.finish(RunStatus.FAILED, reason="whether the run was deleted could not be read")
         raise

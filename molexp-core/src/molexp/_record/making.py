@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from molexp._record import keys
-from molexp._record.definitions import SCHEMA, deleted, member_ids
+from molexp._record.ahead import look_at
+from molexp._record.definitions import SCHEMA, member_ids
 from molexp._record.home import DEFAULT_SCHEME
-from molexp._record.reading import read_definition
+from molexp._record.reading import read_definition, read_edits
 from molexp._record.revisions import definition_key, plain_parameters
 from molexp._record.run import Run
 from molexp._record.voids import definition_keys
@@ -206,10 +207,11 @@ def _existing(experiment: Experiment, id: str, given: Mapping[str, Any]) -> Run 
     """
     path = f"{experiment.path}/{id}"
     try:
-        stored = read_definition(experiment.home.store, path, {})
+        there = look_at(experiment.home.store, path)
+        stored = read_definition(there, path, {})
     except NotFoundError:
         return None
-    if deleted(experiment.home, path):
+    if read_edits(there, path).deleted:
         raise ConflictError(
             "run",
             path,

@@ -6,13 +6,10 @@ Compaction, and bringing into the store what dead writers of this machine left i
 from __future__ import annotations
 
 import atexit
-import sqlite3
 import threading
 import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
-
-from molexp.errors import MolexpError
 
 if TYPE_CHECKING:
     from molexp._record.catalog.compacting import Compactor
@@ -74,7 +71,7 @@ class Background:
     def _work(self, compactor: Compactor) -> None:
         try:
             compactor.compact()
-        except (MolexpError, OSError, sqlite3.Error):  # nothing depends on it
+        except Exception:  # noqa: BLE001 - nothing depends on it, whatever a stranger's store may raise at exit
             self._refused = True
 
 
@@ -86,7 +83,7 @@ def _drain(home: Home) -> None:
     try:
         for run, number in drain(home.store, home.process.owner).brought:
             home.observer.settle(run, read_attempt(home.store, keys.folder(run), number))
-    except (MolexpError, OSError, sqlite3.Error):  # the next process tries again
+    except Exception:  # noqa: BLE001, S110 - the next process tries again
         pass
 
 

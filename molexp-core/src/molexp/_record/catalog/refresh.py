@@ -156,7 +156,7 @@ class Refresher:
         """The store, with what a fold of these paths asks for at hand where asking is slow."""
         if not self._slow:
             return self._store
-        from molexp._record.catalog.ahead import ReadAhead
+        from molexp._record.ahead import ReadAhead
 
         ahead = ReadAhead(self._store)
         ahead.fetch(paths)

@@ -108,12 +108,14 @@ def _bring(store: Store, run: str, attempt: int, left: Left) -> None:
     for payload in left.payloads:
         _bring_payload(beneath, payload, ended=ended)
     rest = [left.rest] if left.rest else []
+    if left.end is not None:
+        with suppress(KeyExistsError):
+            beneath.create(end_key(folder, attempt), left.end)
+        if beneath.read(end_key(folder, attempt)) == left.end:
+            rest = []  # it repeats them
     for number, data in enumerate([*left.segments, *rest]):
         with suppress(KeyExistsError):  # it arrived
             beneath.create(f"{left.head['segments']}/{left.head['writer']}-{number:06d}.jsonl", data)
-    if left.end is not None and not ended:
-        with suppress(KeyExistsError):
-            beneath.create(end_key(folder, attempt), left.end)
 
 
 def _bring_payload(store: Store, payload: Payload, *, ended: bool) -> None:

@@ -31,6 +31,7 @@ class EventSegments:
         self._writer = writer
         self._count = 0  # of segments that are in the store
         self._lines: list[bytes] = []
+        self._spare = False  # whether the end makes segments superfluous
         self._unsent: bytes | None = None  # the next segment, which may be in the store or not
         self._adding = threading.Lock()  # held for no longer than it takes to write a line here
         self._sending = threading.RLock()
@@ -61,9 +62,14 @@ class EventSegments:
             self.outbox.settle()
 
     def seal(self) -> dict[str, int]:
-        """What an end says that it folded of this writer: its name and how many segments there are once it is closed."""
+        """What an end says that it folded of this writer: its name and how many segments there are once it is closed.
+
+        Where none was needed so far, none is made: the end repeats what the events say (decision 4).
+        """
         with self._sending:
-            self._cut()
+            self._spare = not self._count and self._unsent is None
+            if not self._spare:
+                self._cut()
             count = self._count + (self._unsent is not None)
         return {f"{self._folder.rpartition('/')[2]}/{self._writer}": count} if count else {}
 
@@ -72,14 +78,19 @@ class EventSegments:
         if self.spool is not None:
             self.spool.note("X", {"end": end.decode()})
 
-    def close(self) -> dict[str, int]:
-        """Flush, and give up the spool; returns what `seal` does."""
-        folded = self.seal()
-        self.flush()
+    def close(self, *, late: bool = False) -> None:
+        """Flush, and give up the spool.
+
+        Args:
+            late: the end is somebody else's, and does not repeat what was recorded here.
+        """
+        if self._spare and not late:
+            self.settle()
+        else:
+            self.flush()
         if self.outbox is not None and self.spool is not None:
             self.outbox.close()
             self.spool.remove()
-        return folded
 
     def _cut(self) -> None:
         """Begin a segment with what was recorded since the last one, unless there is one that was not sent yet."""

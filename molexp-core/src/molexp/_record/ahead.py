@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 import attrs
 
@@ -15,7 +16,17 @@ from molexp.contracts import Listing, Stat, Store
 from molexp.errors import KeyNotFoundError, StoreError
 
 _LARGE = 1 << 20  # bytes; what is larger is read when it is needed
+_PAGE = 1000  # keys that one request lists
 _LEVELS = 2  # above a run
+
+
+def look_at(store: Store, path: str) -> Store:
+    """The store, with what a look at one run asks for at hand where asking is slow: most runs are listed by one request."""
+    if "local_path" in store.capabilities:
+        return store
+    ahead = ReadAhead(store)
+    ahead.list_run(path)
+    return ahead
 
 
 class ReadAhead(WrappedStore):
@@ -42,6 +53,13 @@ class ReadAhead(WrappedStore):
                 is_edits = folder.endswith("/edits")
                 wanted += [stat.key for stat in stats] if is_edits else attempts_to_read(folder, stats)
         self._documents.update(zip(wanted, self._store.read_many(wanted), strict=True))
+
+    def list_run(self, path: str) -> None:
+        """List all of a run, unless it is large."""
+        folder = keys.folder(path)
+        stats = tuple(islice(self._store.list(folder), _PAGE))
+        if len(stats) < _PAGE:
+            self._folders[folder] = _Listed(tuple(sorted(stats, key=_key)))
 
     def _list(self, folder: str) -> _Listed | StoreError:
         try:
@@ -93,6 +111,8 @@ class ReadAhead(WrappedStore):
         """The bytes under a key, as they were."""
         found = self._documents.get(key)
         if found is None:
+            if (listed := self._listed(key)) is not None and listed.find(key) is None:
+                raise KeyNotFoundError(key, url=self.url)
             return self._store.read(key, start, length)
         if isinstance(found, StoreError):
             raise found
