@@ -229,7 +229,10 @@ def constant_doc(module: ModuleType, name: str) -> str:
     """The string below an assignment, here or in the module of ours that it comes from."""
     if name == "__version__":
         return "The version of this distribution."
-    ours = [module, *(m for n, m in sorted(sys.modules.items()) if n.startswith(("molexp.", "molexp_fs.", "molexp_s3_store.")))]
+    ours = [
+        module,
+        *(m for n, m in sorted(sys.modules.items()) if n.startswith(("molexp.", "molexp_fs.", "molexp_s3_store."))),
+    ]
     for candidate in ours:
         if getattr(candidate, name, None) is getattr(module, name):
             doc = assignments(ast_of(candidate).body).get(name, ("", ""))[1]

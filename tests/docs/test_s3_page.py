@@ -25,7 +25,9 @@ def code(language):
 def test_it_names_every_option():
     table = re.search(r"^## All options\n(.*?)^## ", PAGE, re.MULTILINE | re.DOTALL)
     assert table is not None
-    named = {name for row in re.findall(r"^\| (`.*?) \|", table[1], re.MULTILINE) for name in re.findall(r"`(\w+)`", row)}
+    named = {
+        name for row in re.findall(r"^\| (`.*?) \|", table[1], re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
+    }
     assert named - {"storage_options"} == {field.name for field in attrs.fields(Options)} - {"durability"}
 
 

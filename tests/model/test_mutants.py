@@ -10,6 +10,7 @@ from tests.model.mutants import FOUND
 BOUND = 700  # seeds within which a mutant is found; most take some dozen
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("mutant", FOUND)
 def test_the_explorer_finds_it_when(mutant):
     find(mutant)

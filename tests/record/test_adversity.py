@@ -93,7 +93,7 @@ def test_threads_that_record_while_the_attempt_ends_are_told_so(exp):
         ctx.finish()
         thread.join()
 
-        assert [type(error) for error in errors] == [me.ContextClosedError]
+        assert [type(error) for error in errors] == [me.ContextClosedError], errors
         assert run.results["step"] >= told[-1]
         assert all(asset.content_hash for asset in run.assets), run.assets
 

@@ -53,6 +53,13 @@ def s3_server(request: pytest.FixtureRequest) -> Server:
     return server
 
 
+@pytest.fixture(scope="session")
+def any_server(request: pytest.FixtureRequest) -> Server:
+    """A server, Ceph's where there is one, for tests of what lies above the store."""
+    server: Server = request.getfixturevalue("moto" if keeper.KINDS["ceph"].missing() else "ceph")
+    return server
+
+
 @pytest.fixture
 def bucket(s3_server: Server) -> Bucket:
     """A prefix of its own for the test."""

@@ -79,19 +79,23 @@ def failures(tmp_path_factory) -> dict[str, set[str]]:
     return found
 
 
+@pytest.mark.soak
 def test_a_store_that_is_not_broken_passes(failures):
     assert failures["TestNothingBroken"] == set()
 
 
+@pytest.mark.soak
 def test_every_broken_store_is_listed_here(failures):
     assert failures.keys() == CAUGHT_BY.keys() | {"TestNothingBroken"}
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("broken", CAUGHT_BY)
 def test_a_broken_store_is_caught(failures, broken):
     assert CAUGHT_BY[broken] <= failures[broken]
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     "broken", ["TestPrefixConfusion", "TestShortListing", "TestTornWrite", "TestOverwritingRename"]
 )

@@ -47,6 +47,7 @@ class TestOnMoto(S3StoreTests):
         return moto
 
 
+@pytest.mark.s3
 class TestOnCeph(S3StoreTests):
     secrets = ("labsecret",)
 

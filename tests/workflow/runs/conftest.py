@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.record.conftest import ceph, exp, lab, lab_exp, lab_run, moto, place, run, ws
+from tests.record.conftest import any_server, ceph, exp, lab, lab_exp, lab_run, moto, place, run, ws
 
-__all__ = ["ceph", "exp", "lab", "lab_exp", "lab_run", "moto", "place", "run", "ws"]
+__all__ = ["any_server", "ceph", "exp", "lab", "lab_exp", "lab_run", "moto", "place", "run", "ws"]
 
 
 @pytest.fixture(autouse=True, scope="package")

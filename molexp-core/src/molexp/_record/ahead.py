@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 
 import attrs
@@ -32,8 +33,8 @@ def look_at(store: Store, path: str) -> Store:
 class ReadAhead(WrappedStore):
     """A store as it was a moment ago, for what was fetched: some runs' definitions, attempts and edits.
 
-    Listings are taken before what they list is read, and each run's attempts and edits by one listing each: who is told
-    by it that a key is there reads, here, what was there with it or later.
+    Listings are taken before what they list is read: who is told by one that a key is there reads, here, what was there
+    with it or later. A run is listed as a whole; one with very many payloads, by its attempts and edits alone.
     """
 
     def __init__(self, store: Store) -> None:
@@ -44,22 +45,36 @@ class ReadAhead(WrappedStore):
     def fetch(self, paths: Iterable[str]) -> None:
         """Read what a fold of the runs among `paths` asks for."""
         runs = [keys.folder(path) for path in paths if path.count("/") == _LEVELS]
-        folders = [f"{run}/{name}" for run in runs for name in ("executions", "edits")]
-        self._folders.update(zip(folders, self._store.each(self._list, folders), strict=True))
-        wanted = [f"{run}/run.json" for run in runs]
-        for folder in folders:
-            if isinstance(listed := self._folders[folder], _Listed):
-                stats = [stat for stat in listed.stats if stat.size <= _LARGE]
-                is_edits = folder.endswith("/edits")
-                wanted += [stat.key for stat in stats] if is_edits else attempts_to_read(folder, stats)
+        found = zip(runs, self._store.each(self._list_first, runs), strict=True)
+        self._folders.update((run, listed) for run, listed in found if listed is not None)
+        large = [f"{run}/{name}" for run in runs if run not in self._folders for name in ("executions", "edits")]
+        self._folders.update(zip(large, self._store.each(self._list, large), strict=True))
+        wanted = [key for run in runs for key in self._wanted(run)]
         self._documents.update(zip(wanted, self._store.read_many(wanted), strict=True))
+
+    def _wanted(self, run: str) -> Iterator[str]:
+        """The keys that a fold of a run reads."""
+        yield f"{run}/run.json"
+        for folder in (f"{run}/executions", f"{run}/edits"):
+            with suppress(StoreError):
+                stats = [stat for stat in self.list(folder) if stat.size <= _LARGE]
+                yield from (
+                    [stat.key for stat in stats] if folder.endswith("/edits") else attempts_to_read(folder, stats)
+                )
 
     def list_run(self, path: str) -> None:
         """List all of a run, unless it is large."""
         folder = keys.folder(path)
-        stats = tuple(islice(self._store.list(folder), _PAGE))
-        if len(stats) < _PAGE:
-            self._folders[folder] = _Listed(tuple(sorted(stats, key=_key)))
+        if (listed := self._list_first(folder)) is not None:
+            self._folders[folder] = listed
+
+    def _list_first(self, folder: str) -> _Listed | StoreError | None:
+        """All of a folder, if one request lists it."""
+        try:
+            stats = tuple(islice(self._store.list(folder), _PAGE))
+        except StoreError as error:
+            return error
+        return _Listed(tuple(sorted(stats, key=_key))) if len(stats) < _PAGE else None
 
     def _list(self, folder: str) -> _Listed | StoreError:
         try:

@@ -183,7 +183,6 @@ class Refresher:
         generation = None if surely else self._index.generation
         news = read_news(self._store, {})
         newest = snapshots.newest_of(snapshots.listed(self._store))
-        settled = self._settled(news.announced, self._store)
         owners = self._index.owners()  # before the walk: what another process adds meanwhile is not gone
         found = self._walker.everything()
         leases = self._leases()
@@ -191,10 +190,13 @@ class Refresher:
         gone = {owner for owner in owners if found.lacks(owner)}
         counts = {"runs": 0, "assets": 0, "unreadable": 0}
         kept: list[Entry] = []
+        settled: set[Hint] = set()  # of what is not read here, nothing is: it may have come after the walk
         with self._index.in_bulk(safe=self._index.complete):
             for start in range(0, len(there), _AT_ONCE):
                 some = there[start : start + _AT_ONCE]
-                entries, missing = self._folder(leases, self._ahead(some)).fold(some, found.problems)
+                ahead, these = self._ahead(some), set(some)
+                settled |= self._settled({hint for hint in news.announced if keys.owner_of(hint[1]) in these}, ahead)
+                entries, missing = self._folder(leases, ahead).fold(some, found.problems)
                 gone |= missing
                 _count(entries, counts)
                 kept += entries if surely else self._take_in_some(entries)

@@ -21,7 +21,7 @@ import attrs
 
 from molexp._record.spool import places
 from molexp._values.documents import decode_object, encode_line
-from molexp.errors import CorruptRecordError, StorageFullError, StoreError
+from molexp.errors import ContextClosedError, CorruptRecordError, StorageFullError, StoreError
 
 try:
     import fcntl
@@ -57,6 +57,7 @@ class Spool:
         self._folder: Path | None = None
         self._descriptor = -1
         self._count = 0
+        self._gone = False
         self._lock = threading.Lock()
 
     def event(self, line: bytes) -> None:
@@ -74,9 +75,19 @@ class Spool:
             self._count += 1
             return self._count, folder / str(self._count)
 
+    def check(self) -> None:
+        """Raise if it was removed.
+
+        Raises:
+            ContextClosedError: it was.
+        """
+        with self._lock:
+            self._ready()
+
     def remove(self) -> None:
         """Everything is in the store."""
         with self._lock:
+            self._gone = True
             if self._folder is not None:
                 os.close(self._descriptor)
                 shutil.rmtree(self._folder, ignore_errors=True)
@@ -91,6 +102,8 @@ class Spool:
     def _ready(self) -> Path:
         if self._folder is not None:
             return self._folder
+        if self._gone:  # another thread has ended the attempt meanwhile
+            raise ContextClosedError(str(self._head["run"]), why=f"attempt {self._head['attempt']} has ended")
         problem: OSError | None = None
         for base in places.folders():
             folder = places.of_workspace(base, self._url) / self._name

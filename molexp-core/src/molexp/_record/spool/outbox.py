@@ -23,6 +23,7 @@ from molexp.errors import CredentialsError, KeyExistsError, MolexpError, StoreEr
 _AT_ONCE = 6  # payloads on their way
 _FIRST_PAUSE = 0.5  # seconds before a payload is tried again once the store has given up; doubles up to _LONGEST
 _LONGEST = 15.0
+_LINGER = 0.05  # seconds that a thread waits for more
 _CHUNK = 1 << 20
 
 
@@ -144,6 +145,14 @@ class Outbox:
         number, path = self._spool.new_file()
         return Grown(self, Parcel(number, key, path, not first, grows=True, guard=guard), self._store.url, first)
 
+    def refuse_ended(self) -> None:
+        """Raise if the spool is given up.
+
+        Raises:
+            ContextClosedError: another thread has ended the attempt.
+        """
+        self._spool.check()
+
     def announce(self, parcel: Parcel) -> None:
         """Note what a file in the spool is, and let this process read it by its key."""
         self._spool.note(
@@ -256,6 +265,8 @@ class Outbox:
                         ready = again if again in self._queue and again.key not in self._sending else None
                         if ready is None:
                             continue
+                if ready is None and not free and not self._closed and self._changed.wait(_LINGER):
+                    continue  # there is more to do: to start a thread takes longer than to wait for a moment
                 if ready is None:
                     self._threads -= 1
                     self._changed.notify_all()
@@ -290,6 +301,7 @@ class Opened:
         try:
             self._file = self._parcel.path.open("xb", buffering=0)
         except OSError as error:
+            self._outbox.refuse_ended()
             raise translate(error, self._url) from error
         return self
 
@@ -323,6 +335,7 @@ class Grown:
         try:
             self._file: IO[bytes] = parcel.path.open("xb", buffering=0)
         except OSError as error:
+            outbox.refuse_ended()
             raise translate(error, url) from error
         if first:
             _write(self._file, first, url)
