@@ -10,14 +10,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+_KEPT = (b"resource_tracker", b"tests.servers.keeper")
+
 
 def children() -> set[int]:
-    """The living and the dead ones that nobody has collected, less the tracker that `multiprocessing` keeps."""
+    """The living and the dead ones that nobody has collected, less what `multiprocessing` and the test servers keep."""
     found = set[int]()
     for task in Path("/proc/self/task").iterdir():
         with suppress(FileNotFoundError):  # a thread that has just ended
             found |= {int(pid) for pid in (task / "children").read_text().split()}
-    return {pid for pid in found if b"resource_tracker" not in Path(f"/proc/{pid}/cmdline").read_bytes()}
+    return {pid for pid in found if not any(word in Path(f"/proc/{pid}/cmdline").read_bytes() for word in _KEPT)}
 
 
 def descriptors() -> int:

@@ -13,6 +13,8 @@ from molexp._workflow.source import code_of
 from molexp.workflow import WorkflowBuilder
 from tests.workflow.sources import counter, load
 
+KEPT = ("molexp-heart", "molexp-s3")  # one of the process; those of a store's connections
+
 
 @pytest.fixture
 def wf() -> WorkflowBuilder:
@@ -37,7 +39,7 @@ def _nothing_is_left(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     records = [*caplog.get_records("call"), *caplog.records]
     said = [record.getMessage() for record in records if record.name in ("asyncio", "concurrent.futures")]
     assert not said, f"asyncio complained: {said}"
-    left = [thread for thread in threading.enumerate() if thread not in before and thread.name != "molexp-heart"]
+    left = [thread for thread in threading.enumerate() if thread not in before and not thread.name.startswith(KEPT)]
     for thread in left:
         thread.join(10)  # those that end by themselves may take a moment
     assert not [thread for thread in left if thread.is_alive()], f"threads are left: {left}"
