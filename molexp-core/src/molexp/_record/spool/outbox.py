@@ -7,6 +7,7 @@ import random
 import shutil
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -33,6 +34,7 @@ class SpooledStore(WrappedStore):
     def __init__(self, store: Store) -> None:
         super().__init__(store)
         self.waiting: dict[str, Path] = {}
+        self.outboxes: weakref.WeakSet[Outbox] = weakref.WeakSet()
 
     @property
     def beneath(self) -> Store:
@@ -71,6 +73,17 @@ class SpooledStore(WrappedStore):
                 found = path.stat()
                 return Stat(key, found.st_size, f"waiting-{found.st_mtime_ns}", found.st_mtime)
         return self._store.stat(key)
+
+    def path(self, key: str) -> Any:
+        """As the store does, for what has arrived there: others cannot read what waits.
+
+        Raises:
+            StoreError: it could not be brought there, for now.
+        """
+        if key in self.waiting:
+            for outbox in [*self.outboxes]:
+                outbox.bring(key)
+        return self._store.path(key)
 
     def exists(self, key: str) -> bool:
         """Whether it is there, or will be."""
@@ -115,6 +128,8 @@ class Outbox:
     def __init__(self, store: SpooledStore, spool: Spool) -> None:
         self._store = store
         self._spool = spool
+        self._logs: dict[str, Grown] = {}
+        store.outboxes.add(self)
         self._changed = threading.Condition()
         self._queue: list[Parcel] = []
         self._sending: set[str] = set()  # keys
@@ -143,7 +158,19 @@ class Outbox:
     def growing(self, key: str, *, guard: Callable[[], None], first: bytes = b"") -> Grown:
         """A file that grows, and goes to `key` as often as it is sent; it begins with what was `first` there."""
         number, path = self._spool.new_file()
-        return Grown(self, Parcel(number, key, path, not first, grows=True, guard=guard), self._store.url, first)
+        parcel = Parcel(number, key, path, not first, grows=True, guard=guard)
+        grown = self._logs[key] = Grown(self, parcel, self._store.url, first)
+        return grown
+
+    def bring(self, key: str) -> None:
+        """What lies under a key, as it is, reaches the store.
+
+        Raises:
+            StoreError: it does not, for now.
+        """
+        if (grown := self._logs.get(key)) is not None:
+            grown.flush()
+        self.settle()
 
     def refuse_ended(self) -> None:
         """Raise if the spool is given up.
@@ -175,6 +202,7 @@ class Outbox:
 
     def over(self, parcel: Parcel) -> None:
         """What grew does so no more; if it is not on its way, it has arrived."""
+        self._logs.pop(parcel.key, None)
         with self._changed:
             parcel.grows = False
             if parcel not in self._queue and parcel.key not in self._sending:
