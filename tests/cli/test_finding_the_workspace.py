@@ -101,6 +101,7 @@ def test_a_path_that_is_a_file_is_an_error(here, molexp):
 
 
 def test_a_scheme_that_nothing_provides_names_what_to_install(here, molexp):
+    pytest.importorskip("molexp_s3_store", reason="which knows what fsspec could open")
     done = molexp("-w", "gs://bucket/lab", "runs", "list")
     assert done.code == 4
     assert "gs://bucket/lab cannot be opened: Please install gcsfs" in done.err

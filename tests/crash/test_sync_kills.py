@@ -33,8 +33,9 @@ def test_a_sync_that_is_killed_leaves_a_workspace_and_is_completed(zygotes, olde
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("older", [False, True], ids=["a new place", "an older copy"])
-@pytest.mark.parametrize("side", ["before", "after"])
+@pytest.mark.parametrize(
+    ("side", "older"), [("before", False), ("after", True)], ids=["before, a new place", "after, an older copy"]
+)
 def test_a_sync_that_is_killed_at_every_operation(zygotes, side, older):
     total = len(count(zygotes, older))
 
