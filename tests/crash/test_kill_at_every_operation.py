@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-SAMPLES = 60
+SAMPLES = 30
 
 
 def count(zygotes, case: str = "scenario") -> list[str]:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.crash.test_kill_at_every_operation import report
 
-SAMPLES = 16
+SAMPLES = 10
 CHANGING = ("create", "write", "writer.exit", "append")
 
 

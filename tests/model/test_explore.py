@@ -8,7 +8,7 @@ import pytest
 
 from tests.model.exploring import explore
 
-TRIALS = 60  # of each variant, in every run of the tests
+TRIALS = 40  # of each variant, in every run of the tests
 MANY = 300  # of each, in a soak
 
 

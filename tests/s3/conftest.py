@@ -52,3 +52,16 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (home / ".aws").mkdir(parents=True)
     monkeypatch.setenv("HOME", str(home))
     return home
+
+
+LONG = (
+    "test_a_third_of_all_requests_fails_and_the_record_is_complete[moto]",
+    "test_what_was_acknowledged_outlives_kills_at_random_instants[moto]",
+)
+"""What takes a minute and is done on Ceph as well, whose races are exact."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.name.startswith(LONG):
+            item.add_marker(pytest.mark.long)

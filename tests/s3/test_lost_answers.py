@@ -141,7 +141,9 @@ def test_an_answer_that_never_comes_is_asked_for_again(name, fault, bucket, on, 
 
 
 BIG_CASES = [
-    pytest.param(name, fault, place, id=f"{name}-{fault}-{place}")
+    pytest.param(
+        name, fault, place, id=f"{name}-{fault}-{place}", marks=[pytest.mark.long] if place == "second" else []
+    )
     for name, operation in BIG.items()
     for fault in FAULTS
     for place in (["first"] if operation.answer else ["first", "second", "last"])

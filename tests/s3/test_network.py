@@ -99,7 +99,7 @@ def test_what_waits_for_each_other(behind, capsys):
     for number in range(2):
         with experiment.Run({"number": number}).start() as ctx:
             ctx.set_result("number", number)
-    delay, count = 0.05, 100
+    delay, count = 0.05, 40
     behind.proxy.clear()
     behind.proxy.delay = delay
     for number in range(count):
