@@ -188,10 +188,11 @@ def test_nothing_is_left_behind():
             task.cancel()
             await asyncio.wait({task})
 
-    before = children(), descriptors(), threads()
+    before, kept = (children(), threads()), descriptors()
     for _ in range(2):
         play(scene, workers=2)
-        assert (children(), descriptors(), threads()) == before
+        assert (children(), threads()) == before
+        assert descriptors() <= kept  # earlier tests' connections may close meanwhile
 
 
 def test_close_stops_what_runs_and_says_so():

@@ -39,6 +39,7 @@ class S3StoreTests(StoreTests, abstract=True):
         return _BUCKETS[store.url].raw_keys()
 
 
+@pytest.mark.s3
 class TestOnMoto(S3StoreTests):
     secrets = ("labsecret",)
 
