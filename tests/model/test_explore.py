@@ -9,7 +9,7 @@ import pytest
 from tests.model.exploring import explore
 
 TRIALS = 40  # of each variant, in every run of the tests
-MANY = 300  # of each, in a soak
+MANY = 120  # of each, in a soak
 
 
 @pytest.mark.parametrize("variant", ["file", "local", "segment"])

@@ -10,10 +10,10 @@ import pytest
 
 from tests.s3.helpers import Behind
 from tests.servers.buckets import Bucket, Server
-from tests.servers.fixtures import ceph, moto, proxied, s3_server, s3rver
+from tests.servers.fixtures import any_server, ceph, moto, proxied, s3_server, s3rver
 from tests.servers.proxy import Proxy
 
-__all__ = ["bare", "behind", "bucket", "ceph", "moto", "on", "proxied", "s3_server", "s3rver"]
+__all__ = ["any_server", "bare", "behind", "bucket", "ceph", "moto", "on", "proxied", "s3_server", "s3rver"]
 
 
 @pytest.fixture
@@ -55,6 +55,7 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 LONG = (
+    "test_eight_processes_lose_nothing[moto]",
     "test_a_third_of_all_requests_fails_and_the_record_is_complete[moto]",
     "test_what_was_acknowledged_outlives_kills_at_random_instants[moto]",
 )

@@ -8,6 +8,7 @@ import pytest
 
 import molexp as me
 from tests.s3.processes import Stage
+from tests.servers.buckets import Bucket, Server
 from tests.servers.proxy import Proxy
 
 RUN = 12  # a tracked run
@@ -32,6 +33,12 @@ def track(experiment: me.Experiment, number: int, id: str | None = None) -> None
         ctx.artifact.save("volumes.json", {"number": number})
         for line in range(10):
             ctx.log("relax").append(f"line {line}")
+
+
+@pytest.fixture
+def bucket(any_server: Server) -> Bucket:
+    """A prefix of the test's own, on a server that is quick at a thousand runs."""
+    return any_server.fresh()
 
 
 @pytest.mark.parametrize(("ids", "most"), [(None, RUN), ("r{}", NAMED)], ids=["a fresh id", "an id of one's own"])

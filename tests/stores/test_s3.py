@@ -40,6 +40,7 @@ class S3StoreTests(StoreTests, abstract=True):
 
 
 @pytest.mark.s3
+@pytest.mark.long
 class TestOnMoto(S3StoreTests):
     secrets = ("labsecret",)
 
