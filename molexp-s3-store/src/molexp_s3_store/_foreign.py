@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from hashlib import sha256
@@ -12,6 +11,7 @@ import attrs
 
 from molexp.contracts import Stat
 from molexp.errors import CredentialsError, KeyNotFoundError, StoreError, StorePermissionError, UnavailableError
+from molexp_s3_store._blocks import BlockReader
 
 _BLOCK = 8 << 20
 _TAGS = ("ETag", "etag", "e_tag", "md5Hash", "Content-MD5", "content_md5", "checksum", "sha", "CRC", "Last-Modified")
@@ -81,48 +81,15 @@ def _texts(value: Any) -> set[str]:
     return {value} if isinstance(value, str) and value else set()
 
 
-class Reader(io.RawIOBase):
+class Reader(BlockReader):
     """A seekable stream over a function that fetches from a start to an end, or everything if it cannot do that."""
 
     def __init__(self, size: int, fetch: Callable[[int, int], bytes]) -> None:
-        super().__init__()
-        self._size = size
+        super().__init__(size)
         self._fetch = fetch
-        self._block, self._at = b"", 0
-        self._position = 0
 
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
-    def seekable(self) -> bool:
-        """It is."""
-        return True
-
-    def tell(self) -> int:
-        """Where the next byte is read."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Go elsewhere."""
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        if start + offset < 0:
-            raise ValueError(f"There is nothing before the beginning: {start + offset}.")
-        self._position = start + offset
-        return self._position
-
-    def readinto(self, buffer: Any, /) -> int:
-        """Fill `buffer` as far as the block at hand goes."""
-        view = memoryview(buffer).cast("B")
-        if not len(view) or self._position >= self._size:
-            return 0
-        if not self._at <= self._position < self._at + len(self._block):
-            end = min(self._position + _BLOCK, self._size)
-            data = self._fetch(self._position, end)
-            whole = len(data) > end - self._position  # a server that knows no ranges
-            self._block, self._at = data, 0 if whole else self._position
-        inside = self._position - self._at
-        chunk = self._block[inside : inside + len(view)]
-        view[: len(chunk)] = chunk
-        self._position += len(chunk)
-        return len(chunk)
+    def load(self, position: int, wanted: int) -> tuple[bytes, int]:
+        """The next bytes; all of them, from a server that knows no ranges."""
+        end = min(position + _BLOCK, self._size)
+        data = self._fetch(position, end)
+        return data, 0 if len(data) > end - position else position

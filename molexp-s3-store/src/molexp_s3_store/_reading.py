@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 import attrs
 
 from molexp.errors import KeyNotFoundError, StoreError, UnavailableError
+from molexp_s3_store._blocks import BlockReader
 from molexp_s3_store._client import Client
 from molexp_s3_store._errors import Answer
 
@@ -91,56 +92,22 @@ def describe(client: Client, key: str) -> Part:
     return Part(b"", meta["size"], meta["e_tag"] or "")
 
 
-class Reader(io.RawIOBase):
+class Reader(BlockReader):
     """An object as a seekable stream, which is one and the same object to its end."""
 
     def __init__(self, client: Client, key: str) -> None:
-        super().__init__()
+        first = fetch(client, key, 0, BLOCK)
+        super().__init__(first.size, first.data)
         self._client = client
         self._key = key
-        first = fetch(client, key, 0, BLOCK)
-        self._size, self._tag = first.size, first.tag
-        self._block, self._at = first.data, 0
-        self._position = 0
+        self._tag = first.tag
 
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
-    def seekable(self) -> bool:
-        """It is."""
-        return True
-
-    def tell(self) -> int:
-        """Where the next byte is read."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Go elsewhere."""
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        if start + offset < 0:
-            raise ValueError(f"There is nothing before the beginning: {start + offset}.")
-        self._position = start + offset
-        return self._position
-
-    def readinto(self, buffer: Any, /) -> int:
-        """Fill `buffer` as far as the block at hand goes."""
-        view = memoryview(buffer).cast("B")
-        if not len(view) or self._position >= self._size:
-            return 0
-        if not self._at <= self._position < self._at + len(self._block):
-            self._block, self._at = b"", self._position
-            self._block = self._same(fetch(self._client, self._key, self._position, max(BLOCK, len(view)))).data
-        inside = self._position - self._at
-        chunk = self._block[inside : inside + len(view)]
-        view[: len(chunk)] = chunk
-        self._position += len(chunk)
-        return len(chunk)
-
-    def _same(self, part: Part) -> Part:
+    def load(self, position: int, wanted: int) -> tuple[bytes, int]:
+        """The next bytes of the object that was opened."""
+        part = fetch(self._client, self._key, position, max(BLOCK, wanted))
         if part.tag != self._tag:
             raise changed(self._key, self._client.url)
-        return part
+        return part.data, position
 
 
 def changed(key: str, url: str) -> StoreError:

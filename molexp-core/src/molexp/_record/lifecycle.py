@@ -140,10 +140,6 @@ def _refuse_deleted(run: Run, attempt: Attempt) -> None:
         raise NotFoundError("run", run.path, hint="It was deleted.")
 
 
-def _exists(run: Run) -> bool:
-    return is_defined(run.home.store, run.path)
-
-
 def _is_new(run: Run) -> bool:
     """Whether nobody else can know of a run yet: its id was made up a moment ago."""
     if not _MADE_UP.fullmatch(run.id):
@@ -171,7 +167,7 @@ def _next_attempt(run: Run, deadline: float, if_succeeded: str) -> int:
     while True:
         attempts = read_attempts(home.store, keys.folder(run.path))
         if not attempts:
-            if not _exists(run):
+            if not is_defined(home.store, run.path):
                 raise NotFoundError("run", run.path, hint="It was deleted.")
             return 1
         newest = home.observer.settle(run.path, attempts[-1], insist=True)

@@ -216,18 +216,12 @@ class Outbox:
 
     # ------------------------------------------------------------------------------------------------------------ arriving
 
-    @property
-    def empty(self) -> bool:
-        """Whether everything that was sent has arrived."""
-        with self._changed:
-            return not self._queue and not self._sending
-
     def settle(self) -> None:
         """Return when everything that was sent has arrived.
 
         Raises:
             StoreError: something could not be brought there, for now; it is tried again.
-        RunSupersededError: what was to be replaced belongs to an attempt that somebody else has ended.
+            RunSupersededError: what was to be replaced belongs to an attempt that somebody else has ended.
         """
         asked = time.monotonic()
         with self._changed:
