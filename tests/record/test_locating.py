@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -71,3 +73,25 @@ def test_only_a_workspace_is_one(folders):
 def test_it_may_be_opened_for_reading_only(folders):
     with pytest.raises(me.ReadOnlyError):
         me.locate_workspace(read_only=True).Project("p")
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() != 0, reason="gives files to other users: needs root")
+def test_one_that_a_stranger_put_where_everybody_may_write_is_passed_over(folders):
+    """Else whoever may write to /tmp chooses where commands below it record: CVE-2022-24765 is git's case of it."""
+    shared = folders / "around" / "a"
+    me.Workspace(shared, name="planted").materialize()
+    os.chown(shared / "workspace.json", 1001, 1001)
+    assert (
+        me.locate_workspace().name == "planted"
+    )  # a colleague's, in a folder of which its owner decides who may write
+    shared.chmod(0o1777)
+    assert me.locate_workspace().name == "around"
+    assert me.locate_workspace(shared).name == "planted"
+    os.chown(shared / "workspace.json", os.geteuid(), -1)
+    assert me.locate_workspace().name == "planted"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes that have names")
+def test_what_is_no_file_is_none(folders):
+    os.mkfifo(folders / "around" / "a" / "workspace.json")
+    assert me.locate_workspace().name == "around"

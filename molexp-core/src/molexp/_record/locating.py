@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from pathlib import Path
 
 from molexp._record import keys
@@ -11,6 +12,7 @@ from molexp._record.workspace import Workspace
 from molexp.errors import NotFoundError, ReadOnlyError
 
 VARIABLE = "MOLEXP_WORKSPACE"
+_LARGEST = 1 << 20  # bytes; a ``workspace.json`` has some hundred
 
 
 def locate_workspace(
@@ -24,7 +26,8 @@ def locate_workspace(
 
     Args:
         url: a path or URL. If it is not given, ``MOLEXP_WORKSPACE`` says which; if that is not set, it is the nearest
-            folder with a ``workspace.json``, from `start` upwards.
+            folder with a ``workspace.json``, from `start` upwards; one that a stranger may have put into a folder that
+            everybody may write to, such as ``/tmp``, is passed over.
         start: where to look; by default the current directory.
         create: one that `url` or the environment names need not exist yet.
         read_only: refuse every write; storage that can only be read is opened so anyway, unless with `create`.
@@ -71,9 +74,24 @@ def _nearest(start: Path) -> Path:
 def _holds_one(folder: Path) -> bool:
     """Whether a folder is a workspace; other programs have files of this name, too."""
     try:
+        found = os.lstat(folder / keys.WORKSPACE)
+        if not stat.S_ISREG(found.st_mode) or found.st_size > _LARGEST or _is_planted(folder, found):
+            return False
         document = json.loads((folder / keys.WORKSPACE).read_bytes())
     except (OSError, RecursionError):
         return False
     except ValueError:
         return True  # to open it will say what is wrong
     return isinstance(document, dict) and document.get("type") == "workspace"
+
+
+def _is_planted(folder: Path, found: os.stat_result) -> bool:
+    """Whether everybody may write to `folder`, and somebody made the file who is neither this user nor the folder's owner.
+
+    Without this, whoever can write to ``/tmp`` chooses where commands below it look and record. git had that fault
+    (CVE-2022-24765).
+    """
+    if not hasattr(os, "geteuid"):
+        return False
+    above = os.stat(folder)
+    return bool(above.st_mode & stat.S_IWOTH) and found.st_uid not in (os.geteuid(), above.st_uid)
