@@ -169,7 +169,7 @@ class Process:
         """The signal that asked this process to end; 0 for none."""
         self._prepared = False
         self._minded = 0
-        self._handles_signals = False
+        self._handled: tuple[int, ...] | None = None  # signals, once it has been decided which
         self._rank: Rank | None = None
         self._counts: dict[tuple[str, ...], int] = {}
         self._ranked: bool | None = None
@@ -190,7 +190,7 @@ class Process:
     @contextlib.contextmanager
     def minding_signals(self) -> Iterator[None]:
         """While this lasts, a signal that asks the process to end is raised, though it owns no attempt: others' are at stake."""
-        if not self._handles_signals and threading.current_thread() is threading.main_thread():
+        if self._handled is None and threading.current_thread() is threading.main_thread():
             self._handle_signals()
         self._minded += 1
         try:
@@ -210,7 +210,7 @@ class Process:
 
     def prepare(self) -> None:
         """Make ready for an attempt: signals, the end of the process, provenance."""
-        if not self._handles_signals and threading.current_thread() is threading.main_thread():
+        if self._handled is None and threading.current_thread() is threading.main_thread():
             self._handle_signals()
         if self._prepared:
             return
@@ -248,17 +248,30 @@ class Process:
                     attempt.abandon("its process ended without finishing it")
 
     def _handle_signals(self) -> None:
-        """Handle what nobody handles yet; what a parent process of ours handled before the fork is nobody's here."""
+        """Handle what nobody handles yet."""
         elsewhere = _handled_in_c()
-        for name in _WARNINGS:
-            number = getattr(signal, name, None)
-            if number is None:
-                continue
-            handler = signal.getsignal(number)
-            inherited = isinstance(getattr(handler, "__self__", None), Process)
-            if inherited or (handler == signal.SIG_DFL and not elsewhere >> (number - 1) & 1):
-                signal.signal(number, self._terminate)
-        self._handles_signals = True
+        numbers = [number for name in _WARNINGS if (number := getattr(signal, name, None)) is not None]
+        free = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
+        self._handled = tuple(number for number in free if not elsewhere >> (number - 1) & 1)
+        for number in self._handled:
+            signal.signal(number, self._terminate)
+
+    def hold_signals(self) -> None:
+        """Hold back, in the thread that is about to fork, what is handled: see `let_signals_go`."""
+        if self._handled:
+            _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, self._handled)
+
+    def let_signals_go(self, *, child: bool) -> None:
+        """Undo `hold_signals` after the fork; in the child, handle nothing any more.
+
+        A signal that came to the child before would be noted for our handler, and CPython forgets, as it sets a child
+        up, what is noted: `terminate()` of a process that has just been started would have no effect.
+        """
+        for number in (self._handled or ()) if child else ():
+            if getattr(signal.getsignal(number), "__self__", None) is self:
+                signal.signal(number, signal.SIG_DFL)
+        if (mask := _forking.__dict__.pop("mask", None)) is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     def _terminate(self, number: int, _frame: FrameType | None) -> None:
         if os.getpid() == self.pid and (self._minded or self.heart.attempts()):
@@ -272,6 +285,7 @@ class Process:
 
 
 _this: Process | None = None
+_forking = threading.local()
 
 
 def this_process() -> Process:
@@ -280,3 +294,21 @@ def this_process() -> Process:
     if _this is None or _this.pid != os.getpid():
         _this = Process()
     return _this
+
+
+def _before_fork() -> None:
+    if _this is not None:
+        _this.hold_signals()
+
+
+def _after_fork(*, child: bool) -> None:
+    if _this is not None:
+        _this.let_signals_go(child=child)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=lambda: _after_fork(child=False),
+        after_in_child=lambda: _after_fork(child=True),
+    )
