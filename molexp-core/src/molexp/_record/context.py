@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 RESULT_LIMIT = 64 * 1024  # bytes of JSON a result may take
+_LONGEST_TRACE = 1 << 20  # characters of a traceback that are kept
 
 
 class Context:
@@ -301,9 +302,9 @@ def describe_error(
     if shelf is None:
         return described
     try:
-        text = "".join(traceback.format_exception(error))
         name = f"tasks/{task}/{name}" if task else name
-        asset = Accessor(shelf.library.kind(ErrorTraceKind.name), shelf, None, task).save(name, text, **described)
+        saved = Accessor(shelf.library.kind(ErrorTraceKind.name), shelf, None, task)
+        asset = saved.save(name, _trace(error, described), **described)
         described["trace"] = asset.id if asset is not None else None
     except MolexpError as problem:
         described["problem"] = str(problem)
@@ -311,8 +312,26 @@ def describe_error(
 
 
 def message_of(error: BaseException) -> str:
-    """The text of an error, whatever its class does when it is asked for one."""
+    """The text of an error, whatever its class does when it is asked for one; what is no text in it is escaped."""
     try:
-        return str(error)
+        return _text(str(error))
     except Exception as worse:  # noqa: BLE001 - it is a stranger's code
         return f"<str() of it raised {type(worse).__name__}>"
+
+
+def _trace(error: BaseException, described: Mapping[str, Any]) -> str:
+    """The traceback; of one that is longer than anybody reads, the beginning and the end."""
+    try:
+        text = "".join(traceback.format_exception(error))
+    except Exception as worse:  # noqa: BLE001 - notes, causes and groups are a stranger's code, too
+        at = "".join(traceback.format_tb(error.__traceback__))
+        text = f"{at}{described['type']}: {described['message']}\n<the rest raised {type(worse).__name__}>\n"
+    if (more := len(text) - _LONGEST_TRACE) > 0:
+        half = _LONGEST_TRACE // 2
+        text = f"{text[:half]}\n... {more} characters are left out ...\n{text[-half:]}"
+    return text
+
+
+def _text(said: str) -> str:
+    """Text that can be recorded: lone surrogates, as of a file name that is not UTF-8, become visible escapes."""
+    return said.encode("utf-8", "backslashreplace").decode()
