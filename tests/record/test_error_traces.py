@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 import molexp as me
@@ -31,7 +33,7 @@ def endless() -> Exception:
 def noted() -> Exception:
     error = ValueError("with notes")
     error.add_note("a note of \udcff")
-    error.__notes__.append(3)
+    error.__notes__.append(3)  # type: ignore[arg-type]  # what a stranger may do
     return error
 
 
@@ -51,7 +53,7 @@ def chained() -> Exception:
     return error
 
 
-ERRORS = {
+ERRORS: dict[str, tuple[Callable[[], BaseException], str]] = {
     "a file name that is not UTF-8": (lambda: ValueError("cannot parse \udcff"), r"cannot parse \udcff"),
     "text without an end": (lambda: ValueError("x" * (1 << 22) + "the end"), "the end"),
     "no text": (UnsayableError, "UnsayableError"),

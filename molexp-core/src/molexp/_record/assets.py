@@ -92,7 +92,7 @@ class Asset:
         return found
 
     def open(self, mode: Literal["r", "rb"] = "rb") -> IO[Any]:
-        """Open the bytes, or with ``"r"`` the text in UTF-8.
+        """Open the bytes as they are, or with ``"r"`` the text in UTF-8.
 
         Raises:
             KeyNotFoundError: the bytes are gone, or are a folder's; see `path`.
@@ -104,20 +104,33 @@ class Asset:
         return stream if mode == "rb" else io.TextIOWrapper(stream, encoding="utf-8")
 
     def read_bytes(self) -> bytes:
-        """All bytes."""
-        return self._used().store.read(self.key)
+        """All bytes.
+
+        Raises:
+            HashMismatchError: they are not those that were recorded; `open` reads them as they are.
+            KeyNotFoundError: the bytes are gone, or are a folder's; see `path`.
+        """
+        from molexp._record.verifying import check_bytes
+
+        store = self._used().store
+        return check_bytes(self, store, store.read(self.key))
 
     def load(self) -> Any:
         """The object that was saved, as its kind reads it.
 
         Raises:
+            HashMismatchError: the kind read all bytes, and they are not those that were recorded.
             PluginMissingError: its kind is not installed.
         """
         return self._used().load(self)
 
     def local(self) -> Path:
-        """A local path to the bytes: the file itself, or a copy that lives as long as this process."""
-        return self._used().local(self.key)
+        """A local path to the bytes: the file itself, or a copy that lives as long as this process.
+
+        Raises:
+            HashMismatchError: there are more or fewer than were recorded, or, of a copy, others.
+        """
+        return self._used().local(self)
 
     def download(
         self,

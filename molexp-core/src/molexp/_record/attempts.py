@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from molexp._record import keys
@@ -288,7 +287,7 @@ def settle_replacements(store: Store, contents: Contents) -> None:
     """Where a payload was replaced and nobody came to record it, let its record say what the bytes are."""
     for key, change in contents.replacing.items():
         record = contents.assets.get(key)
-        if record is None or _content_hash(store, key) != change.get("content_hash"):
+        if record is None or _hash_of(store, key) != change.get("content_hash"):
             continue
         version = int(record["version"]) + 1
         name = str(record["id"]).rpartition("@")[0]
@@ -307,15 +306,13 @@ def settle_sizes(store: Store, contents: Contents) -> None:
                 record["size"] = 0
 
 
-def _content_hash(store: Store, key: str) -> str:
-    digest = sha256()
+def _hash_of(store: Store, key: str) -> str:
+    from molexp._record.payloads import hash_of
+
     try:
-        with store.open_read(key) as stream:
-            while chunk := stream.read(1 << 20):
-                digest.update(chunk)
+        return hash_of(store, key)
     except KeyNotFoundError:
         return ""
-    return f"sha256:{digest.hexdigest()}"
 
 
 def end_dead(store: Store, run_folder: str, facts: AttemptFacts, how: str, me: Owner) -> AttemptFacts:

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cache, cached_property
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -30,18 +30,29 @@ if TYPE_CHECKING:
 class KeySource:
     """A payload to read, as kinds see it."""
 
-    name: str
-    key: str
-    fields: Mapping[str, Any]
+    asset: Asset
     library: Library
 
+    @property
+    def name(self) -> str:
+        """What it was saved as."""
+        return self.asset.name
+
+    @property
+    def fields(self) -> Mapping[str, Any]:
+        """The fields of its kind."""
+        return self.asset.fields
+
     def open(self) -> IO[bytes]:
-        """A seekable binary stream."""
-        return self.library.store.open_read(self.key)
+        """A seekable binary stream, which checks what is read from the beginning to the end."""
+        from molexp._record.verifying import checked
+
+        store = self.library.store
+        return checked(self.asset, store, store.open_read(self.asset.key))
 
     def path(self) -> Path:
         """A local path to read from."""
-        return self.library.local(self.key)
+        return self.library.local(self.asset)
 
 
 class Library:
@@ -157,12 +168,22 @@ class Library:
 
     def load(self, asset: Asset) -> Any:
         """The object that an asset holds."""
-        return self.kind(asset.kind).load(KeySource(asset.name, asset.key, asset.fields, self))
+        return self.kind(asset.kind).load(KeySource(asset, self))
 
-    def local(self, key: str) -> Path:
-        """A local path to `key`: the file itself, or a copy that lives as long as this process."""
+    def local(self, asset: Asset) -> Path:
+        """A local path to an asset's bytes: the file itself, or a copy that lives as long as this process.
+
+        Raises:
+            HashMismatchError: there are more or fewer than were recorded, or, of a copy, others.
+        """
+        from molexp._record.verifying import FILE, check_size, complain, recorded_hash
+
+        key = asset.key
         if "local_path" in self.store.capabilities:
-            return self.store.local_path(key)
+            there = self.store.local_path(key)
+            if there.is_file():
+                check_size(asset, self.store, there.stat().st_size)
+            return there
         if not self._copies:
             self._copies = tempfile.mkdtemp(prefix="molexp-copies-")
             atexit.register(_remove_copies, self._copies, os.getpid())
@@ -172,6 +193,12 @@ class Library:
             path.parent.mkdir(parents=True, exist_ok=True)
             partial = path.with_name(path.name + ".part")
             self.store.get_file(key, partial)
+            check_size(asset, self.store, partial.stat().st_size)
+            if recorded := recorded_hash(asset.content_hash):
+                with partial.open("rb") as file:
+                    found = f"{FILE}{file_digest(file, 'sha256').hexdigest()}"
+                if found != recorded:
+                    complain(asset, self.store, found)
             partial.replace(path)
         return path
 

@@ -21,6 +21,17 @@ SMALL = 1 << 20  # bytes up to which a payload is created in one operation
 CHUNK = 1 << 20
 
 
+def hash_of(store: Store, key: str, *, progress: Callable[[int], Any] | None = None) -> str:
+    """The hash of the bytes at `key`, as a record has it: ``sha256:...``."""
+    digest = sha256()
+    with store.open_read(key) as stream:
+        while chunk := stream.read(CHUNK):
+            digest.update(chunk)
+            if progress is not None:
+                progress(len(chunk))
+    return f"sha256:{digest.hexdigest()}"
+
+
 class PayloadSink:
     """Where a kind writes one payload, once.
 

@@ -141,13 +141,16 @@ class AssetExistsError(AssetError):
         super().__init__(f"The name {name!r} is taken by {owner}; choose another name.", name=name)
 
 
+_AS_IT_WAS = "Restore them from a copy of the workspace; `open` reads them as they are, and `molexp fsck --read-data` looks for more."
+
+
 class HashMismatchError(AssetError):
     """The bytes of an asset are not those that were recorded: somebody changed them, or the storage did.
 
     Attributes:
         key: where they lie in the workspace.
-        recorded: the hash in the asset's record.
-        found: the hash of the bytes that are there.
+        recorded: the hash in the asset's record, or how many bytes.
+        found: the hash of the bytes that are there, or how many there are.
     """
 
     def __init__(self, name: str, *, key: str, recorded: str, found: str, hint: str = "") -> None:
@@ -156,7 +159,7 @@ class HashMismatchError(AssetError):
         self.found = found
         super().__init__(
             f"The bytes of {name!r}, in {key!r}, are not those that were recorded.\nrecorded: {recorded}\n"
-            f"found: {found}\n{hint or 'Restore them from a copy of the workspace; `open` reads them as they are.'}",
+            f"found: {found}\n{hint or _AS_IT_WAS}",
             name=name,
         )
 

@@ -10,6 +10,7 @@ from hashlib import sha256
 from typing import IO, TypeVar
 
 from molexp._record import keys
+from molexp._record.payloads import hash_of
 from molexp._record.syncing.reports import Ledger
 from molexp._record.syncing.seen import NOTHING, Seen
 from molexp._record.syncing.sides import Side
@@ -227,7 +228,7 @@ class Copier:
             else:
                 return Outcome.COPIED
         store, key = self.destination.store, entry.key
-        if recorded and not self._check and entry.size == there.size and _digest(store, key) == recorded:
+        if recorded and not self._check and entry.size == there.size and hash_of(store, key) == recorded:
             self.note_same(entry, there.version)
             return Outcome.SAME
         same, ours, theirs, digest = self._compare(key)
@@ -255,7 +256,7 @@ class Copier:
         else:
             digest, size = self._stream(key, recorded, exclusive=exclusive)
         self.wrote(key)
-        if self._check and (found := _digest(store, key)) != digest:
+        if self._check and (found := hash_of(store, key)) != digest:
             raise _MismatchError(f"it was written as {digest}, and reads as {found} at the destination")
         self.note_written(entry, large=entry.size > SMALL)
         return self.ledger.count(size)
@@ -355,14 +356,6 @@ def _chunk(stream: IO[bytes]) -> bytes:
     while data and len(data) < CHUNK and (more := stream.read(CHUNK - len(data))):
         data += more
     return data
-
-
-def _digest(store: Store, key: str) -> str:
-    digest = sha256()
-    with store.open_read(key) as stream:
-        while chunk := stream.read(CHUNK):
-            digest.update(chunk)
-    return f"sha256:{digest.hexdigest()}"
 
 
 def _verify(digest: str, recorded: str) -> None:

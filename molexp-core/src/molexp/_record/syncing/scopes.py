@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 
 from molexp._record import keys
+from molexp._record.payloads import hash_of
 from molexp._record.syncing.agreeing import agree_as_bytes
 from molexp._record.syncing.copying import Copier, Outcome, guard
 from molexp._record.syncing.seen import NOTHING
@@ -233,9 +234,6 @@ def _tree(copier: Copier, base: str, payloads: Iterable[Stat]) -> str:
     """The hash of a folder, as an import makes it, of what lies at the destination now."""
     whole = sha256()
     for relative, key in sorted((one.key.removeprefix(f"{base}/"), one.key) for one in payloads):
-        digest = sha256()
-        with copier.destination.store.open_read(key) as stream:
-            while chunk := stream.read(1 << 20):
-                digest.update(chunk)
-        whole.update(f"{relative}\0{digest.hexdigest()}\n".encode())
+        digest = hash_of(copier.destination.store, key).removeprefix("sha256:")
+        whole.update(f"{relative}\0{digest}\n".encode())
     return f"sha256-tree:{whole.hexdigest()}"
