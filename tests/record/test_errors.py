@@ -26,6 +26,7 @@ ARGUMENTS = {
     "path": "results.x",
     "type_name": "object",
     "found": 2,
+    "removed": False,
     "known": 1,
     "run": "p/e/r",
     "attempt": 2,

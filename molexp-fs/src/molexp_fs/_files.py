@@ -7,6 +7,11 @@ import os
 import stat
 from contextlib import suppress
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]  # a module where there is one
+
 TEMP_PREFIX = ".tmp-"
 """Begins the names of files that are still being written, and of nothing else."""
 
@@ -117,6 +122,19 @@ def same_file(one: str, other: str) -> bool:
         return os.path.samestat(os.lstat(one), os.lstat(other))
     except OSError:
         return False
+
+
+def path_now(fd: int, name: str) -> str:
+    """Return the path by which the open file `fd` is found now under `name`; "" where the system does not tell."""
+    try:
+        if hasattr(fcntl, "F_GETPATH"):  # macOS
+            path = os.fsdecode(fcntl.fcntl(fd, fcntl.F_GETPATH, bytes(1024)).rstrip(b"\0"))
+        else:
+            path = os.readlink(f"/proc/self/fd/{fd}")
+        path = f"{folder_of_path(path)}/{name}"  # of a file that was made without a name, only its folder is told
+        return path if os.path.samestat(os.stat(path), os.fstat(fd)) else ""  # it may lie where no path leads
+    except OSError:
+        return ""
 
 
 def make_folders(folder: str, *, durable: bool) -> None:

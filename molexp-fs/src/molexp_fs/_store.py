@@ -55,7 +55,7 @@ class LocalStore(Store):
         self.url: str = url_of(folder)
         self.capabilities: frozenset[Capability] = capabilities()
         self._naming = Naming(durable=False)
-        self._folder = Folder(folder, self.url, durable=False)
+        self._folder = Folder(folder, self, durable=False)
         self._syncing = Syncing(self._folder)
         self.durability = durability
 
@@ -315,7 +315,7 @@ class LocalStore(Store):
 
             self._folder.retry(error, key, path, again)
             fd = opened[0]
-        return FileAppender(fd, key, self.url, self._naming.durable)
+        return FileAppender(fd, key, path, self.url, self._naming.durable)
 
     def rename(self, key: str, new: str) -> None:
         """Rename `key` to `new`, which must not exist.

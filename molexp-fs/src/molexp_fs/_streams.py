@@ -7,8 +7,9 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import IO, Self
 
+from molexp.errors import WorkspaceMovedError
 from molexp_fs._errors import translate
-from molexp_fs._files import aloof, open_aloof, remove, write_all
+from molexp_fs._files import aloof, open_aloof, path_now, remove, write_all
 
 _BUFFER = 1 << 18
 
@@ -69,9 +70,10 @@ class FileWriter:
 class FileAppender:
     """An `Appender` that keeps its file open; used by one thread at a time."""
 
-    def __init__(self, fd: int, key: str, url: str, durable: bool):
+    def __init__(self, fd: int, key: str, path: str, url: str, durable: bool):
         self._fd = aloof(fd)
         self._key = key
+        self._path = path
         self._url = url
         self._durable = durable
 
@@ -92,6 +94,24 @@ class FileAppender:
                 os.fsync(self._fd)
         except OSError as error:
             raise translate(error, self._key, self._url, "write") from error
+
+    def check_place(self) -> None:
+        """Do nothing if the file still lies under its key.
+
+        Raises:
+            WorkspaceMovedError: it was moved, removed or unmounted since it was opened; names where it lies now.
+            StoreError: it cannot be looked at.
+        """
+        ours = os.fstat(self._fd)
+        try:
+            if os.path.samestat(os.stat(self._path), ours):
+                return
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        except OSError as error:
+            raise translate(error, self._key, self._url, "read") from error
+        found = path_now(self._fd, self._key.rpartition("/")[2]).removesuffix(f"/{self._key}")
+        raise WorkspaceMovedError(self._key, url=self._url, found=found, removed=not ours.st_nlink)
 
     def close(self) -> None:
         """Close; on shared file systems, this is when other hosts begin to see the bytes.

@@ -14,11 +14,10 @@ from molexp_fs._folder import REMEMBERED, Folder
 class Syncing:
     """Flushes the files of one store, and the folders that name them."""
 
-    __slots__ = ("_folder", "_known")
+    __slots__ = ("_folder",)
 
     def __init__(self, folder: Folder):
         self._folder = folder
-        self._known: set[str] = set()  # folders whose own names are known to be on the disk
 
     def contents(self, paths: Iterable[str]) -> None:
         """Flush the bytes of each file.
@@ -35,24 +34,25 @@ class Syncing:
         Raises:
             StoreError: it could not be done.
         """
+        known = self._folder.flushed
         due = dict.fromkeys(map(files.folder_of_path, paths))
         lowest = len(self._folder.base) - 1  # the length of the store's own folder
         new: list[str] = []
         for folder in tuple(due):
             above = folder
-            while above not in self._known and len(above) >= lowest:
+            while above not in known and len(above) >= lowest:
                 new.append(above)
-                self._known.add(above)
+                known.add(above)
                 above = os.path.dirname(above) or "/"
                 due[above] = None
-        if len(self._known) >= REMEMBERED:
-            self._known.clear()
+        if len(known) >= REMEMBERED:
+            known.clear()
         try:
             for folder in sorted(due, key=len, reverse=True):
                 with suppress(StorePermissionError) if len(folder) < lowest else nullcontext():
                     self._flush(files.sync_folder, folder)  # above the store we may have no business
         except BaseException:
-            self._known.difference_update(new)
+            known.difference_update(new)
             raise
 
     def _flush(self, act: Callable[[str], None], path: str) -> None:

@@ -144,6 +144,7 @@ class Attempt(Writer):
             return
         try:
             self.retry_end()
+            self._log.check_place()
             with self._beating:  # the end removes the lease: no beat may put it back afterwards
                 if self.closed:
                     return
@@ -282,6 +283,7 @@ class Attempt(Writer):
                 return None
             self._halted = True  # from now on nothing is recorded: what is closed below stays closed
             self.process.heart.remove(self)
+        self._log.check_place()
         self._close_handles()
         with self.lock:
             if self.contents.provenance is None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from molexp._values.documents import encode_line
-from molexp.contracts import Appender, Store
+from molexp.contracts import Anchored, Appender, Store
 from molexp.errors import StoreError
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ class EventLog(Protocol):
 
     def seal(self) -> dict[str, int]:
         """What an end says that it folded of this writer, once it is closed. Nothing is written afterwards."""
+
+    def check_place(self) -> None:
+        """Raise `WorkspaceMovedError` if what was written is not where it was."""
 
     def ends(self, end: bytes) -> None:
         """Keep how the attempt ends, until that is in the store."""
@@ -69,6 +72,15 @@ class EventFile:
 
     def settle(self) -> None:
         """Nothing to do: so is every payload."""
+
+    def check_place(self) -> None:
+        """Raise if the file does not lie under its key any more.
+
+        Raises:
+            WorkspaceMovedError: it does not; what else the attempt recorded would go astray.
+        """
+        if isinstance(self._appender, Anchored):
+            self._appender.check_place()
 
     def ends(self, end: bytes) -> None:
         """Nothing to do: it is about to be written."""

@@ -19,6 +19,7 @@ from molexp.errors import (
     MolexpError,
     NotFoundError,
     UnsupportedOperationError,
+    WorkspaceMovedError,
 )
 
 if TYPE_CHECKING:
@@ -64,12 +65,17 @@ class Home:
         """
         if self._document is None:
             try:
-                self._document = decode_object(self.store.read(keys.WORKSPACE), keys.WORKSPACE)
+                self._know(decode_object(self.store.read(keys.WORKSPACE), keys.WORKSPACE))
             except KeyNotFoundError:
                 raise NotFoundError(
                     "workspace", self.store.url, hint="Create one with molexp.Workspace(URL).materialize()."
                 ) from None
+        assert self._document is not None
         return self._document
+
+    def _know(self, document: dict[str, Any]) -> None:
+        self._document = document
+        self.store.witness = (keys.WORKSPACE, str(document.get("id")).encode())
 
     def exists(self) -> bool:
         """Whether there is a workspace."""
@@ -82,9 +88,10 @@ class Home:
     def materialize(self) -> None:
         """Create the workspace, once its storage has shown that it keeps exclusive creation; or find it.
 
-        One that was removed since it was opened is created anew.
+        One that was removed since it was opened is created anew, unless a run of this process is going on in it.
 
         Raises:
+            WorkspaceMovedError: it was moved or removed under a run, or another folder lies at its path.
             UnsupportedOperationError: the storage ignores exclusive creation in silence.
             SchemaError: it was made by a newer MolExp.
         """
@@ -98,9 +105,18 @@ class Home:
             self._make_writable()
 
     def _look_again(self, known: dict[str, Any]) -> None:
-        """Forget what is known of the workspace if it was removed, or if another one lies in its place."""
+        """Forget what is known of the workspace if it was removed, or if another one lies in its place.
+
+        Raises:
+            WorkspaceMovedError: a run of this process is going on in it, which would be torn in two.
+        """
         self._document = None
         if not self.exists() or self.document().get("id") != known.get("id"):
+            if any(attempt.store is self.store for attempt in self.process.heart.attempts()):
+                self._know(known)
+                raise WorkspaceMovedError(keys.WORKSPACE, url=self.store.url)
+            if self._document is None:
+                self.store.witness = None
             self._writable = False
             self._settings = self._index = self._observer = None
 
@@ -120,7 +136,7 @@ class Home:
             )
             try:
                 self.store.create(keys.WORKSPACE, encode_pretty(document))
-                self._document = document
+                self._know(document)
             except KeyExistsError:
                 pass  # somebody else was first; theirs is ours
         document = self.document()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
@@ -24,7 +25,7 @@ from molexp._values.documents import check_schema, encode_line
 from molexp._values.ids import new_token
 from molexp._values.status import RunStatus
 from molexp._values.times import parse_time, utc_now
-from molexp.errors import KeyExistsError, NotFoundError, RunBusyError, RunFinishedError
+from molexp.errors import KeyExistsError, NotFoundError, RunBusyError, RunFinishedError, WorkspaceMovedError
 
 if TYPE_CHECKING:
     from molexp._record.joining import Joined
@@ -161,8 +162,9 @@ def _next_attempt(run: Run, deadline: float, if_succeeded: str) -> int:
     if read_edits(home.store, run.path).deleted:
         raise NotFoundError("run", run.path, hint="It was deleted.")
     for own in home.process.heart.attempts():
-        if own.path == run.path:
-            own.retry_end()
+        if own.path == run.path and own.store.url == home.store.url:
+            with suppress(WorkspaceMovedError):  # another workspace lay here when it was begun
+                own.retry_end()
     pause = _FIRST_LOOK
     while True:
         attempts = read_attempts(home.store, keys.folder(run.path))

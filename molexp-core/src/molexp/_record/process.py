@@ -22,6 +22,7 @@ from molexp._record.identity import Owner, this_owner
 if TYPE_CHECKING:
     from molexp._record.provenance import Provenance
     from molexp._record.ranks import Rank
+    from molexp.contracts import Store
 
 _SCHEDULER = (
     "SLURM_JOB_ID",
@@ -60,6 +61,7 @@ class Living(Protocol):
 
     interval: float
     path: str
+    store: Store
 
     def flush(self) -> None:
         """What was recorded reaches the store."""

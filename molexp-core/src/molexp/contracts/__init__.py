@@ -17,13 +17,15 @@ from molexp.contracts._kinds import (
 )
 from molexp.contracts._schemes import RunIdentity, RunIdScheme
 from molexp.contracts._settings import complete_options, storage_settings_files
-from molexp.contracts._store import Appender, Capability, Durability, Listing, Stat, Store, StreamWriter, check_key
+from molexp.contracts._store import Capability, Durability, Listing, Stat, Store, check_key
+from molexp.contracts._streams import Anchored, Appender, StreamWriter
 
 if TYPE_CHECKING:
     from molexp.contracts._executors import Call, Executor, Outcome, Resources
 
 __all__ = [
     "Accepts",
+    "Anchored",
     "Appender",
     "AssetKind",
     "Call",

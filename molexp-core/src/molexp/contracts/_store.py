@@ -6,11 +6,11 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, ClassVar, Literal, Protocol, Self, TypeVar
+from typing import IO, Any, ClassVar, Literal, Self, TypeVar
 
 import attrs
 
+from molexp.contracts._streams import Appender, StreamWriter
 from molexp.errors import InvalidKeyError, KeyNotFoundError, StoreError, UnsupportedOperationError
 
 _T = TypeVar("_T")
@@ -103,29 +103,6 @@ class Listing:
     folders: tuple[str, ...]
 
 
-class Appender(Protocol):
-    """A file kept open for appending by its only writer."""
-
-    def write(self, data: bytes) -> None:
-        """Append; when it returns, the bytes survive the death of this process."""
-
-    def close(self) -> None:
-        """Close; on shared file systems, this is when other hosts begin to see the bytes."""
-
-
-class StreamWriter(Protocol):
-    """A binary stream whose bytes appear under its key, whole, when its ``with`` block ends without an error.
-
-    After an error nothing appears, and nothing stays behind.
-    """
-
-    def write(self, data: bytes, /) -> int: ...
-    def __enter__(self) -> Self: ...
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
-    ) -> None: ...
-
-
 class Store(ABC):
     """A flat namespace of keys to bytes.
 
@@ -174,6 +151,13 @@ class Store(ABC):
     """When writes survive a power loss: ``never`` of themselves, at the ``end`` of an attempt (`sync`), or ``always``.
 
     Set from the outside; where every write is durable as it is, it means nothing.
+    """
+
+    witness: tuple[str, bytes] | None = None
+    """A key, and what its bytes contain as long as the workspace that was opened lies here; None while there is none.
+
+    Set from the outside. A store that makes folders looks before it makes one that is missing, and if the workspace is
+    not there, raises `WorkspaceMovedError`.
     """
 
     lease_beat: float = 30.0

@@ -7,6 +7,7 @@
     │   ├── KeyNotFoundError              (also NotFoundError)
     │   ├── KeyExistsError                an exclusive creation lost
     │   ├── KeyMovedError                 an append found its file renamed or replaced
+    │   ├── WorkspaceMovedError           its folder was moved, removed or unmounted while it was in use
     │   ├── InvalidKeyError               (also ValueError) refused before any I/O
     │   ├── StorePermissionError          the operating system or server denies access
     │   │   └── ReadOnlyError             the workspace was opened read-only
@@ -102,6 +103,7 @@ from molexp.errors._stores import (
     StorePermissionError,
     UnavailableError,
     UnsupportedOperationError,
+    WorkspaceMovedError,
 )
 from molexp.errors._workflows import (
     CycleError,
@@ -172,6 +174,7 @@ __all__ = [
     "WorkerDiedError",
     "WorkflowDefinitionError",
     "WorkflowError",
+    "WorkspaceMovedError",
 ]
 
 for _name in __all__:

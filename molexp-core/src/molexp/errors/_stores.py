@@ -48,6 +48,33 @@ class KeyMovedError(StoreError):
         )
 
 
+class WorkspaceMovedError(StoreError):
+    """The folder of a workspace is not where it was when it was opened: moved, removed, unmounted, or replaced.
+
+    Nothing was written in its place.
+
+    Attributes:
+        found: where it lies now; "" if nobody can tell.
+        removed: whether it is known to be gone.
+    """
+
+    def __init__(self, key: str = "", *, url: str = "", found: str = "", removed: bool = False) -> None:
+        self.found = found
+        self.removed = removed
+        if removed:
+            what, now = "removed", "What was recorded in it is gone."
+        elif found:
+            what, now = "moved", f"What was recorded so far lies in {found!r}: move it back, or open it there."
+        else:
+            what, now = "moved, removed or unmounted", "What was recorded so far lies where it is now: bring it back."
+        super().__init__(
+            f"Cannot write {key or 'there'!r}: the workspace {url or 'that was opened'} was {what} while it was in use. "
+            f"Nothing was written in its place. {now}",
+            key=key,
+            url=url,
+        )
+
+
 class InvalidKeyError(StoreError, ValueError):
     """A key that no store accepts. Nothing was read or written.
 

@@ -73,6 +73,9 @@ class EventSegments:
             count = self._count + (self._unsent is not None)
         return {f"{self._folder.rpartition('/')[2]}/{self._writer}": count} if count else {}
 
+    def check_place(self) -> None:
+        """Nothing to do: what is in the store is asked for by every request."""
+
     def ends(self, end: bytes) -> None:
         """Keep how the attempt ends, until that is in the store."""
         if self.spool is not None:

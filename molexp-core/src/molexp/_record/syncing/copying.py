@@ -24,13 +24,14 @@ from molexp.errors import (
     StorageFullError,
     StoreError,
     UnavailableError,
+    WorkspaceMovedError,
 )
 
 SMALL = 1 << 20  # bytes up to which a file is copied in one operation
 CHUNK = 1 << 20
 WORKERS = 16  # requests at once, where each takes long
 
-FATAL = (CredentialsError, ReadOnlyError, StorageFullError, UnavailableError)
+FATAL = (CredentialsError, ReadOnlyError, StorageFullError, UnavailableError, WorkspaceMovedError)
 """What ends a sync: it would meet the same with every other file."""
 
 T = TypeVar("T")

@@ -1,0 +1,41 @@
+"""What a store opens for writing: a file that grows, and a stream that becomes a key."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Protocol, Self, runtime_checkable
+
+
+class Appender(Protocol):
+    """A file kept open for appending by its only writer."""
+
+    def write(self, data: bytes) -> None:
+        """Append; when it returns, the bytes survive the death of this process."""
+
+    def close(self) -> None:
+        """Close; on shared file systems, this is when other hosts begin to see the bytes."""
+
+
+@runtime_checkable
+class Anchored(Protocol):
+    """What an `Appender` may know beyond writing: whether its file still lies under its key."""
+
+    def check_place(self) -> None:
+        """Do nothing if it does.
+
+        Raises:
+            WorkspaceMovedError: it was moved, removed or unmounted since it was opened; names where it lies now.
+        """
+
+
+class StreamWriter(Protocol):
+    """A binary stream whose bytes appear under its key, whole, when its ``with`` block ends without an error.
+
+    After an error nothing appears, and nothing stays behind.
+    """
+
+    def write(self, data: bytes, /) -> int: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
