@@ -39,9 +39,18 @@ def test_scalars_are_those_of_yaml_1_2_and_numbers_decimal(here, written, value)
     assert type(found) is type(value)
 
 
-def test_an_integer_is_exact_at_any_size(here):
-    for name, text in (("molcfg.yaml", "defaults: {x: %s}"), ("molcfg.json", '{"defaults": {"x": %s}}')):
-        assert config(here, text % ("9" * 5000), name=name)["x"] == 10**5000 - 1
+INTEGERS = (
+    ("molcfg.yaml", "defaults: {x: %s}"),
+    ("molcfg.json", '{"defaults": {"x": %s}}'),
+    ("molcfg.toml", "[defaults]\nx = %s"),
+)
+
+
+@pytest.mark.parametrize(("name", "text"), INTEGERS)
+def test_an_integer_is_exact_as_far_as_it_is_recorded(here, name, text):
+    assert config(here, text % ("9" * 4300), name=name)["x"] == 10**4300 - 1
+    with pytest.raises(me.ProfileError, match="digits"):
+        config(here, text % ("9" * 1_000_000), name=name)
 
 
 def test_keys_are_text_as_they_are_written(here):

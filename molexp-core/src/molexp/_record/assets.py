@@ -13,6 +13,7 @@ import attrs
 
 from molexp._record.uses import opens
 from molexp._values.ids import is_id
+from molexp._values.numbers import is_number
 from molexp.errors import AssetError, UnsupportedOperationError
 
 if TYPE_CHECKING:
@@ -337,7 +338,7 @@ def parse_asset_id(text: str) -> tuple[str, int | None, str, str, int]:
     name, _, version = named.rpartition("@")
     scope, _, attempt = place.partition("#")
     parts = [] if scope == "." else scope.split("/")
-    known = all(map(is_id, parts)) and (len(parts) == 3 and attempt.isdigit() if "#" in place else len(parts) < 3)
-    if not (place and known and kind and name and version.isdigit()):
+    known = all(map(is_id, parts)) and (len(parts) == 3 and is_number(attempt) if "#" in place else len(parts) < 3)
+    if not (place and known and kind and name and is_number(version)):
         raise ValueError(f"{text!r} is no asset id; one looks like 'metals/cu/cu-1#2:artifact:volumes.json@1'.")
     return "" if scope == "." else scope, int(attempt) if attempt else None, kind, name, int(version)

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from molexp._record import keys
-from molexp._record.fold import SCHEMA, AttemptFacts, Contents
+from molexp._record.fold import SCHEMA, AttemptFacts, Contents, absurd
 from molexp._record.voids import is_void
 from molexp._values.documents import check_schema, decode_lines, decode_object, encode_line
 from molexp._values.ids import new_token
+from molexp._values.numbers import NUMBER, count, is_count
 from molexp._values.status import RunStatus
 from molexp._values.times import utc_now
 from molexp.contracts import Listing, Stat, Store
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from molexp._record.identity import Owner
 
 _SLASHES = 2  # in the path of a run
-_ATTEMPT = re.compile(r"([1-9]\d*)\.(?:jsonl|end\.json)")
-_SEGMENT = re.compile(r"([A-Za-z0-9._-]+)-(\d{6})\.jsonl")
+_ATTEMPT = re.compile(rf"({NUMBER})\.(?:jsonl|end\.json)")
+_SEGMENT = re.compile(r"([A-Za-z0-9._-]+)-([0-9]{6})\.jsonl")
 _WRITER = re.compile(r"w-[A-Za-z0-9._-]+\.jsonl")
 
 
@@ -106,6 +107,8 @@ def _read_attempt(
 def _anchored(facts: AttemptFacts, run_folder: str) -> AttemptFacts:
     """The same, of a run that was moved or copied by hand: its payloads are those that lie in its folder now."""
     assets = facts.contents.assets
+    if not facts.problem and (reason := next(filter(None, map(absurd, assets.values())), "")):
+        facts.problem, facts.problem_key = reason, (end_key if facts.ended else claim_key)(run_folder, facts.number)
     scope = next((record.get("scope") for record in assets.values()), None)
     if not isinstance(scope, str) or scope.count("/") != _SLASHES or (was := keys.folder(scope)) == run_folder:
         return facts
@@ -125,9 +128,9 @@ def named_in_end(end: Mapping[str, Any], run_folder: str) -> dict[str, str]:
     assets = _anchored(facts, run_folder).contents.assets.values()
     named = {str(record.get("key")): str(record.get("content_hash") or "") for record in assets}
     folded = end.get("folded")
-    for name, count in folded.items() if isinstance(folded, dict) else ():
-        if ".s/" in name and isinstance(count, int) and count > 0:
-            named[f"{run_folder}/executions/{name}-{count - 1:06d}.jsonl"] = ""
+    for name, segments in folded.items() if isinstance(folded, dict) else ():
+        if ".s/" in name and is_count(segments) and segments > 0:
+            named[f"{run_folder}/executions/{name}-{segments - 1:06d}.jsonl"] = ""
         elif "/" in name:
             named[f"{run_folder}/executions/{name}"] = ""
     return named
@@ -141,7 +144,7 @@ def _late(store: Store, run_folder: str, number: int, listing: Listing, folded: 
     """Bytes of events that an end did not fold, by key: they came after it."""
     if not isinstance(folded, dict):
         return {}
-    folded = {name: count for name, count in folded.items() if isinstance(count, int)}
+    folded = {name: length for name, length in folded.items() if is_count(length)}
     late = {}
     for entry in listing.entries:
         counted = folded.get(f"{number}.jsonl")
@@ -289,7 +292,7 @@ def settle_replacements(store: Store, contents: Contents) -> None:
         record = contents.assets.get(key)
         if record is None or _hash_of(store, key) != change.get("content_hash"):
             continue
-        version = int(record["version"]) + 1
+        version = count(record.get("version"), 1) + 1
         name = str(record["id"]).rpartition("@")[0]
         new = {"id": f"{name}@{version}", "version": version, "size": change["size"]}
         contents.assets[key] = {**record, **new, "content_hash": change["content_hash"]}

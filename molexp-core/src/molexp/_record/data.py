@@ -20,6 +20,7 @@ from molexp._record.payloads import CHUNK
 from molexp._record.run import key_of
 from molexp._values.documents import decode_object, encode_pretty
 from molexp._values.ids import check_payload_name, fold_name, nearest, new_token, slug
+from molexp._values.numbers import is_number
 from molexp._values.times import utc_now
 from molexp.contracts import StreamWriter
 from molexp.errors import (
@@ -251,7 +252,7 @@ class DataAssets(Mapping[str, DataAsset]):
             entry.key.rpartition("/")[2] for entry in self._home.store.children(f"{self._folder}/{folder}").entries
         )
         stems = (name.removesuffix(".json") for name in names if name.endswith(".json"))
-        return sorted(int(stem) for stem in stems if stem.isdigit())
+        return sorted(int(stem) for stem in stems if is_number(stem))
 
     def _newest(self, folder: str) -> dict[str, Any] | None:
         return self._newest_of(folder, self._numbers(folder))

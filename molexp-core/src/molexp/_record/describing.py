@@ -55,7 +55,7 @@ def to_json(value: Any, *, pretty: bool = False) -> str:
     """The JSON text of what the API answers: rows, dicts, results, assets.
 
     Values have the form in which they are recorded: NaN is ``{"$float": "nan"}``, an asset ``{"$asset": id}``, and
-    integers are exact at any size. A path is text.
+    integers are exact. A path is text.
 
     Args:
         value: rows, or anything that can be a result.

@@ -13,6 +13,7 @@ from molexp._record.rows import RUN_COLUMNS, Rows
 from molexp._record.run import Run
 from molexp._record.voids import is_defined, is_void
 from molexp._values.ids import check_id, nearest
+from molexp._values.numbers import count
 from molexp._values.plain import restore
 from molexp.errors import CorruptRecordError, NotFoundError
 
@@ -92,7 +93,7 @@ class Experiment:
     @property
     def revision(self) -> int:
         """The number of its definition: 1, and one more with every update."""
-        return int(self._definition.get("revision") or 1)
+        return count(self._definition.get("revision")) or 1
 
     @property
     def space(self) -> Iterable[Mapping[str, Any]] | None:
@@ -105,7 +106,7 @@ class Experiment:
     @property
     def replicas(self) -> int:
         """How many times each point is to be run: as given in this process, else as recorded."""
-        return self._replicas or int(self._definition.get("replicas") or 1)
+        return self._replicas or count(self._definition.get("replicas")) or 1
 
     @property
     def workflow_source(self) -> str | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from molexp._record.assets import Asset
 from molexp._record.attempts import read_attempts
 from molexp._values.ids import fold_name, nearest
+from molexp._values.numbers import count
 from molexp.errors import AmbiguousAssetError, NotFoundError
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def pick(
     kinds = sorted({str(record.get("kind")) for record in found})
     if len(kinds) > 1:
         raise AmbiguousAssetError(name, scope=scope, kinds=kinds)
-    return max(found, key=lambda record: int(record.get("version") or 0), default=None)
+    return max(found, key=lambda record: count(record.get("version")), default=None)
 
 
 class Finder:

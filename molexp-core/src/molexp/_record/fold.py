@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 
 from molexp._record.rank_events import heard, rank_history
+from molexp._values.numbers import count, is_count
 from molexp._values.status import RunStatus
 
 SCHEMA = 1
@@ -66,7 +67,7 @@ class Contents:
         if (self.ranks or self.rank_of or "rank" in event) and not heard(self, event):
             return
         kind, task, retry = event.get("type"), event.get("task"), event.get("retry", 0)
-        task, retry = task if isinstance(task, str) else None, retry if isinstance(retry, int) else 0
+        task, retry = task if isinstance(task, str) else None, count(retry)
         if task is not None and not self._counts(task, retry) and not _is_of_itself(event):
             return
         if kind == "result" and isinstance(event.get("name"), str):
@@ -110,8 +111,9 @@ class Contents:
         if task is None:
             self.results[name] = value
             return
-        newest = self._retries.get(task, 0)
-        if not any((task, later, name) in self._said for later in range(retry + 1, newest + 1)):
+        if retry >= self._retries.get(task, 0) or not any(
+            (by, what) == (task, name) and later > retry for by, later, what in self._said
+        ):
             self.results[name] = value
 
     def _use(self, asset: str, task: str | None, at: Any) -> None:
@@ -157,6 +159,15 @@ class Contents:
             ranks={number: _dict(said) for number, said in _dict(end.get("ranks")).items()},
             used=[said for said in map(_dict, _list(end.get("used"))) if isinstance(said.get("asset"), str)],
         )
+
+
+def absurd(record: Mapping[str, Any]) -> str:
+    """Say what an asset's record has where a size or a version belongs; it is as if that were missing. "" if nothing."""
+    for name in ("size", "version"):
+        value = record.get(name)
+        if value is not None and not is_count(value):
+            return f"the {name} of asset {record.get('id')} is {value!r:.40}, no number from 0 to 2**63 - 1"
+    return ""
 
 
 @attrs.define(slots=True)

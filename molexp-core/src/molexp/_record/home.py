@@ -11,6 +11,7 @@ from molexp._record.process import Process, this_process
 from molexp._values.documents import check_schema, decode_object, encode, encode_pretty
 from molexp._values.here import HERE
 from molexp._values.ids import new_token
+from molexp._values.numbers import is_number
 from molexp._values.times import utc_now
 from molexp.contracts import Store
 from molexp.errors import (
@@ -213,7 +214,7 @@ class Home:
         found = []
         for entry in self.store.children(keys.SETTINGS).entries:
             number, _, rest = entry.key.rpartition("/")[2].partition(".")
-            if rest == "json" and number.isdigit():
+            if rest == "json" and is_number(number):
                 found.append((int(number), entry.key))
         return sorted(found)
 

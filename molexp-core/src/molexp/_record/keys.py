@@ -9,6 +9,8 @@ from __future__ import annotations
 from functools import lru_cache
 from hashlib import sha256
 
+from molexp._values.numbers import is_number
+
 WORKSPACE = "workspace.json"
 SETTINGS = "settings"
 PROVENANCE = "provenance"
@@ -80,4 +82,4 @@ def lease(path: str, attempt: int) -> str:
 def leased(key: str) -> str:
     """The path of the run whose attempt has this lease; "" where a hash stands for it, or the key is foreign."""
     parts = key.rpartition("/")[2].split("~")
-    return "/".join(parts[:3]) if len(parts) == len(_LEVELS) + 1 and parts[3].isdigit() else ""
+    return "/".join(parts[:3]) if len(parts) == len(_LEVELS) + 1 and is_number(parts[3]) else ""

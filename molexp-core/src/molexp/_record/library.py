@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 import attrs
 
 from molexp._record.assets import Asset, Producer, UnknownAsset
+from molexp._values.numbers import count
 from molexp._values.times import parse_time
 from molexp.contracts import AssetKind, Store, Upgrades
 from molexp.errors import MolexpError, PluginError
@@ -236,21 +237,17 @@ def _common(record: Mapping[str, Any]) -> dict[str, Any]:
         "id": str(record.get("id", "")),
         "name": str(record.get("name", "")),
         "kind": str(record.get("kind", "")),
-        "version": _number(record.get("version")) or 1,
+        "version": count(record.get("version")) or 1,
         "scope": str(record.get("scope", "")),
-        "producer": Producer(str(producer.get("run")), _number(producer.get("attempt")), producer.get("task"))
+        "producer": Producer(str(producer.get("run")), count(producer.get("attempt")), producer.get("task"))
         if isinstance(producer, dict)
         else None,
         "created_at": _time(record.get("created_at")),
         "key": str(record.get("key", "")),
-        "size": _number(record.get("size")),
+        "size": count(record.get("size")),
         "content_hash": record.get("content_hash"),
         "tags": frozenset(map(str, tags)) if isinstance(tags, list) else frozenset(),
     }
-
-
-def _number(value: Any) -> int:
-    return value if isinstance(value, int) else 0
 
 
 def _time(value: Any) -> datetime:

@@ -14,11 +14,13 @@ import attrs
 from molexp._record import keys
 from molexp._record.attempts import read_attempt, read_attempts
 from molexp._record.definitions import member_ids
+from molexp._record.fold import absurd
 from molexp._record.reading import read_edits, read_run
 from molexp._record.reports import Finding, Report
 from molexp._record.spool.draining import abandoned, drain
 from molexp._values.documents import decode_object, encode_pretty
 from molexp._values.ids import is_id
+from molexp._values.numbers import NUMBER
 from molexp._values.status import RunStatus
 from molexp.contracts import Stat, Store
 from molexp.errors import CorruptRecordError, KeyNotFoundError, MolexpError, NotFoundError, ReadOnlyError, StoreError
@@ -32,20 +34,19 @@ _ABANDONED = 24 * 3600.0  # seconds after which an unfinished temporary file or 
 UNNAMED = "no record names it: a killed writer left it, or it is foreign"
 
 _TOKEN = re.compile(r"[0-9a-f]{16}")
-_NUMBER = r"[1-9][0-9]*"
 _DEPTH_OF_RUNS = 3
 _LAYOUT = tuple(
     re.compile(pattern)
     for pattern in (
-        rf"workspace\.json|settings/{_NUMBER}\.json|provenance/[0-9a-f]{{64}}\.json|\.molexp/.+",
+        rf"workspace\.json|settings/{NUMBER}\.json|provenance/[0-9a-f]{{64}}\.json|\.molexp/.+",
         r"project\.json",
-        rf"experiment(\.{_NUMBER})?\.json",
-        rf"run(\.{_NUMBER})?\.json|executions/{_NUMBER}(\.jsonl|\.end\.json|(/w-|\.s/)[^/]+\.jsonl)",
+        rf"experiment(\.{NUMBER})?\.json",
+        rf"run(\.{NUMBER})?\.json|executions/{NUMBER}(\.jsonl|\.end\.json|(/w-|\.s/)[^/]+\.jsonl)",
     )
 )
 _EDIT = re.compile(r"edits/([^/]+)\.json")
-_DATA = re.compile(rf"data/([^/]+)/(?:{_NUMBER}\.json|({_TOKEN.pattern}/.+))")
-_PAYLOAD = re.compile(rf"(executions/{_NUMBER}/)?(artifacts|logs|checkpoints)/.+")
+_DATA = re.compile(rf"data/([^/]+)/(?:{NUMBER}\.json|({_TOKEN.pattern}/.+))")
+_PAYLOAD = re.compile(rf"(executions/{NUMBER}/)?(artifacts|logs|checkpoints)/.+")
 
 
 def collect(home: Home, *, dry_run: bool) -> Report:
@@ -277,9 +278,13 @@ def _named_data(store: Store, folder: str, problems: dict[str, str]) -> set[str]
         if not entry.key.endswith(".json"):
             continue
         try:
-            named.add(str(decode_object(store.read(entry.key), entry.key).get("key")))
+            record = decode_object(store.read(entry.key), entry.key)
         except (CorruptRecordError, StoreError) as error:
             problems[entry.key] = str(error)
+            continue
+        named.add(str(record.get("key")))
+        if reason := absurd(record):
+            problems[entry.key] = reason
     return None if problems else named
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from molexp._values.numbers import count, is_count
 from molexp._values.status import RunStatus
 
 if TYPE_CHECKING:
@@ -22,12 +23,12 @@ def heard(contents: Contents, event: Mapping[str, Any]) -> bool:
     """
     kind, rank = event.get("type"), event.get("rank")
     if kind == "result":
-        name, index = str(event.get("name")), rank if isinstance(rank, int) else 0
+        name, index = str(event.get("name")), count(rank)
         if name in contents.results and contents.rank_of.get(name, 0) < index:
             return False
         contents.rank_of[name] = index
         return True
-    if not isinstance(rank, int):
+    if not is_count(rank):
         return True
     if kind == "writer":
         contents.ranks[str(rank)] = {"rank": rank, "status": str(RunStatus.RUNNING), "owner": event.get("owner")}
@@ -39,7 +40,7 @@ def heard(contents: Contents, event: Mapping[str, Any]) -> bool:
 
 def rank_history(ranks: Iterable[Mapping[str, Any]], *, ended: bool) -> dict[str, Any]:
     """What an entry of ``execution_history`` says of them: how many came to which status, and what went wrong."""
-    told = sorted(ranks, key=lambda said: int(said.get("rank") or 0))
+    told = sorted(ranks, key=lambda said: count(said.get("rank")))
     lost = "lost" if ended else str(RunStatus.RUNNING)  # it never left: it was killed, or is at work still
     statuses = [str(said.get("status")).replace(str(RunStatus.RUNNING), lost) for said in told]
     errors = [

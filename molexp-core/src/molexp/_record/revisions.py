@@ -13,6 +13,7 @@ from molexp._record.definitions import SCHEMA, choose_id, get_or_create
 from molexp._values.canonical import canonical_equal
 from molexp._values.documents import check_schema, decode_object, encode_pretty
 from molexp._values.ids import new_token
+from molexp._values.numbers import NUMBER, count
 from molexp._values.plain import plain
 from molexp._values.times import utc_now
 from molexp.errors import ConflictError, KeyExistsError
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 RECORDED_SPACE = 10_000  # points of a space that are recorded, for people
 
-_REVISION = re.compile(r"experiment\.(\d+)\.json")
+_REVISION = re.compile(rf"experiment\.({NUMBER})\.json")
 
 
 def plain_parameters(value: Any, where: str) -> Any:
@@ -101,7 +102,7 @@ def define_experiment(
             )
         if not (update and differing):
             break
-        revision = int(document.get("revision") or 1)
+        revision = count(document.get("revision")) or 1
         check_schema(document, definition_key(path, revision), SCHEMA)
         # What was not given has no opinion, and what this version does not know is kept.
         document = {**document, "revision": revision + 1, "token": new_token(), "created_at": utc_now(), **said}

@@ -11,6 +11,7 @@ from molexp._record import keys
 from molexp._record.definitions import SCHEMA
 from molexp._record.edits import write_edit
 from molexp._values.documents import check_schema
+from molexp._values.numbers import count
 from molexp._values.plain import restore
 from molexp._values.status import RunStatus
 from molexp.contracts import check_key
@@ -76,7 +77,7 @@ class Run:
     @property
     def replica(self) -> int:
         """The replica's index, from 0."""
-        return int(self.definition().get("replica") or 0)
+        return count(self.definition().get("replica"))
 
     @property
     def seed(self) -> int:

@@ -24,6 +24,7 @@ from molexp.contracts import Appender, Store
 from molexp.errors import InvalidNameError, KeyExistsError, KeyNotFoundError, NotFoundError, RunError, StoreError
 
 _BATCH = 1 << 16  # bytes that are hashed at a time
+_WORD = 64  # bits of an integer that is recorded without a second look
 
 
 class Growing:
@@ -359,7 +360,9 @@ class Metrics:
         if values:
             point.update(values)
         for value in point.values():
-            if type(value) is not int and (type(value) is not float or value - value != 0.0):
+            if (type(value) is not int or value.bit_length() > _WORD) and (
+                type(value) is not float or value - value != 0.0
+            ):
                 point = plain(point, where="metrics", nan=True)
                 break
         self._growing.write(encode_line(point))

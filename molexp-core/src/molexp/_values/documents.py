@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 
 from molexp._values.canonical import integer_text
+from molexp._values.numbers import integer
+from molexp._values.trail import MAX_DEPTH, nests_deeper
 from molexp.errors import CorruptRecordError, SchemaError
 
 __all__ = [
@@ -18,6 +20,9 @@ __all__ = [
     "encode_line",
     "encode_pretty",
 ]
+
+MAX_NESTING = MAX_DEPTH + 56
+"""Containers in a document: a value's, and those that the document has around it."""
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder()
@@ -57,24 +62,27 @@ def encode_pretty(doc: Any) -> bytes:
 
 
 def decode(data: bytes, key: str) -> Any:
-    """Return the document that ``data`` holds; integers are exact at any size.
+    """Return the document that ``data`` holds; integers are exact.
 
     Args:
         data: UTF-8 JSON.
         key: the document's key, for errors.
 
     Raises:
-        CorruptRecordError: it is not JSON, or is nested too deep to read.
+        CorruptRecordError: it is not JSON, is nested too deep, or has a number that is out of range.
     """
     try:
-        return _decoder.decode(data)
+        doc = _decoder.decode(data)
     except msgspec.ValidationError:  # JSON, with a number out of the decoder's range
-        return _decode_slowly(data, key)
+        doc = _decode_slowly(data, key)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         reason = f"it is not valid JSON ({error})" if data.strip() else "it is empty"
         raise CorruptRecordError(key, reason) from None
     except RecursionError:
-        raise CorruptRecordError(key, "it is nested too deep") from None
+        raise _too_deep(key) from None
+    if _is_too_deep(doc, data):
+        raise _too_deep(key)
+    return doc
 
 
 def decode_object(data: bytes, key: str) -> dict[str, Any]:
@@ -102,6 +110,8 @@ def decode_lines(data: bytes, key: str) -> tuple[list[dict[str, Any]], int, int]
     try:
         docs = _decoder.decode_lines(whole)
     except (ValueError, RecursionError):
+        return _decode_each(whole, key, length)
+    if _is_too_deep(docs, whole):
         return _decode_each(whole, key, length)
     objects = [doc for doc in docs if type(doc) is dict]
     return objects, length, len(docs) - len(objects)
@@ -140,11 +150,7 @@ def _decode_each(data: bytes, key: str, length: int) -> tuple[list[dict[str, Any
 
 def _decode_line(line: bytes, key: str) -> list[Any]:
     try:
-        return _decoder.decode_lines(line)
-    except (ValueError, RecursionError):
-        pass
-    try:
-        return [decode(line, key)]
+        return [decode(line, key)] if line.strip() else []
     except CorruptRecordError:
         return [None]
 
@@ -153,21 +159,24 @@ def _decode_slowly(data: bytes, key: str) -> Any:
     import json
 
     try:
-        return json.loads(data, parse_int=_integer, parse_float=_finite, parse_constant=_refuse)
+        return json.loads(data, parse_int=integer, parse_float=_finite, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise CorruptRecordError(key, f"it is not valid JSON ({error})") from None
 
 
-def _integer(digits: str) -> int:
-    from decimal import Decimal
+def _is_too_deep(doc: Any, data: bytes) -> bool:
+    """Whether what was decoded of `data` is nested too deep; few documents have as many containers."""
+    return data.count(b"{") + data.count(b"[") > MAX_NESTING and nests_deeper(doc, MAX_NESTING)
 
-    return int(Decimal(digits))
+
+def _too_deep(key: str) -> CorruptRecordError:
+    return CorruptRecordError(key, f"it is nested too deep: more than {MAX_NESTING} levels")
 
 
 def _finite(digits: str) -> float:
     number = float(digits)
     if number - number != 0.0:
-        raise ValueError(f"the number {digits} is out of range")
+        raise ValueError(f"the number {digits:.40} is out of range")
     return number
 
 

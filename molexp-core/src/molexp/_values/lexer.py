@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 import attrs
 
 from molexp._values.expressions import KEYWORDS, quoted
+from molexp._values.numbers import integer
 from molexp._values.trail import MAX_DEPTH
 from molexp.errors import QueryError
 
@@ -27,8 +28,6 @@ _UNESCAPED = {quote: re.compile(rf"[^{quote}\\]*") for quote in "'\""}
 _ONE_ELEMENT = re.compile(r"\[\s*[-+0-9:]+\s*\]")
 
 _SHOWN = 40  # characters of a word in a message
-_SHORT = 600
-"""Digits that `int` converts, whatever ``sys.set_int_max_str_digits`` says (least: 640)."""
 
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\", '"': '"', "'": "'", "%": "\\%", "_": "\\_"}
 _CODES = {"u": 4, "U": 8}
@@ -125,7 +124,10 @@ class Lexer:
         if (more := _AFTER_A_NUMBER.match(self.text, found.end())) is not None:
             whole = shortened(digits + more[0])
             raise self._wrong(found.start(), f"{whole!r} is not a number", f"If it is text, quote it: '{whole}'.")
-        number = _integer(digits) if digits.lstrip("+-").isdecimal() else float(digits)
+        try:
+            number = integer(digits) if digits.lstrip("+-").isdecimal() else float(digits)
+        except ValueError as error:
+            raise self._wrong(found.start(), str(error), "No longer one is recorded.") from None
         return Token("number", number, found.start(), found.end())
 
     def _name(self) -> Token:
@@ -215,11 +217,3 @@ class Lexer:
 def shortened(text: str) -> str:
     """A word of a query as a message shows it."""
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
-
-
-def _integer(digits: str) -> int:
-    if len(digits) < _SHORT:
-        return int(digits)
-    from decimal import Decimal
-
-    return int(Decimal(digits))

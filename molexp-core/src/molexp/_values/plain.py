@@ -15,7 +15,8 @@ from typing import Any
 from uuid import UUID
 
 from molexp._values.canonical import canonical_json, check_text
-from molexp._values.trail import MAX_DEPTH, Unfit, too_deep
+from molexp._values.numbers import MAX_DIGITS, is_too_long
+from molexp._values.trail import MAX_DEPTH, Unfit, nests_deeper, too_deep
 
 __all__ = ["plain", "restore"]
 
@@ -80,7 +81,11 @@ class _Converter:
             return value
         if kind is float:
             return value if value - value == 0.0 else self._not_finite(value)
-        if value is None or kind is int or kind is bool:
+        if kind is int:
+            if is_too_long(value):
+                raise Unfit(value, f"it has more than {MAX_DIGITS} decimal digits; record it as text, as from hex()")
+            return value
+        if value is None or kind is bool:
             return value
         if kind is dict:
             return self._mapping(value, depth)
@@ -116,7 +121,14 @@ class _Converter:
             except Unfit as problem:
                 problem.steps.append(str(key))
                 raise
-        return {"$dict": [[key, item] for key, item in result.items()]} if tagged else result
+        return self._tagged(value, result, depth) if tagged else result
+
+    def _tagged(self, value: Any, result: dict[str, Any], depth: int) -> dict[str, Any]:
+        """A mapping that has to be told from a tag. It takes three levels, and what can be written can be read."""
+        tagged = {"$dict": [[key, item] for key, item in result.items()]}
+        if nests_deeper(tagged, MAX_DEPTH - depth):
+            raise too_deep(value)
+        return tagged
 
     def _key(self, key: Any, mapping: Any, result: dict[str, Any]) -> str:
         text = key.value if isinstance(key, Enum) else key

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from molexp.errors import SerializationError
 
-__all__ = ["MAX_DEPTH", "Unfit", "too_deep"]
+__all__ = ["MAX_DEPTH", "Unfit", "nests_deeper", "too_deep"]
 
 MAX_DEPTH = 200
 """Containers may be nested this deep; beyond it a value is taken to contain itself."""
@@ -40,6 +40,17 @@ class Unfit(Exception):  # noqa: N818 - never leaves this package: it becomes a 
 def too_deep(value: object) -> Unfit:
     """Return the problem of a value that is nested deeper than `MAX_DEPTH`."""
     return Unfit(value, f"it is nested more than {MAX_DEPTH} levels deep, or contains itself; flatten it")
+
+
+def nests_deeper(value: object, levels: int) -> bool:
+    """Return whether a plain value has more than so many levels of containers, however many there are."""
+    level = [value] if type(value) is dict or type(value) is list else []
+    for _ in range(levels):
+        members = (one.values() if type(one) is dict else one for one in level)
+        level = [member for one in members for member in one if type(member) is dict or type(member) is list]
+        if not level:
+            return False
+    return bool(level)
 
 
 def _step(step: str | int) -> str:

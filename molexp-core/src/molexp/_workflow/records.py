@@ -14,6 +14,7 @@ from molexp._record.context import describe_error
 from molexp._record.making import RESERVED
 from molexp._values.canonical import canonical_hash
 from molexp._values.documents import encode
+from molexp._values.numbers import count
 from molexp._values.times import utc_now
 from molexp._workflow.context import TaskDoor
 from molexp._workflow.outputs import NotRestorableError, fingerprint, pack, unpack
@@ -140,7 +141,7 @@ class TaskRecords:
     def first_retry(self, label: str) -> int:
         """The number of the first try: 0, unless a task of that name was executed in this attempt before."""
         known = self._attempt.contents.tasks.get(label)
-        return int(known.get("retry", 0)) + 1 if known is not None else 0
+        return count(known.get("retry")) + 1 if known is not None else 0
 
     def aggregate(self, name: str, items: int) -> None:
         """The outputs of a mapped task's items make up its own."""

@@ -106,7 +106,7 @@ def _read(path: str, _modified: int, _size: int, mode: int) -> Mapping[str, Mapp
             document = tomllib.load(file)
     except OSError as error:
         raise StorageSettingsError(path, f"it cannot be read ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: no TOML, no UTF-8, or an integer of thousands of digits
         raise StorageSettingsError(path, f"it is no TOML ({error})") from None
     tables: dict[str, Mapping[str, Any]] = {}
     for name, table in document.items():

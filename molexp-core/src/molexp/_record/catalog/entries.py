@@ -12,6 +12,7 @@ from molexp._record import keys
 from molexp._record.catalog.cells import COLUMNS, ELEMENTS, Cell, asset_cells, cells, columns_of, run_cells
 from molexp._values.canonical import canonical_hash
 from molexp._values.documents import decode, encode
+from molexp._values.numbers import count
 from molexp.errors import SerializationError
 
 BORN = "token:"
@@ -232,7 +233,6 @@ class Rows:
     def _add_asset(self, owner: int, path: str, record: Mapping[str, Any]) -> None:
         producer = record.get("producer")
         by = producer.get("run") if isinstance(producer, dict) else None
-        size, version = record.get("size"), record.get("version")
         number = self._next("assets")
         self._added["assets"].append(
             (
@@ -240,8 +240,8 @@ class Rows:
                 owner,
                 _text(record.get("kind")),
                 _text(record.get("name")),
-                version if isinstance(version, int) else 1,
-                size if isinstance(size, int) else 0,
+                count(record.get("version"), 1),
+                count(record.get("size")),
                 _text(by) if by != path else None,
                 _text(record.get("created_at")),
                 _source(record),

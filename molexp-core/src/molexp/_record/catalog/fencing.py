@@ -8,11 +8,12 @@ from molexp._record import keys
 from molexp._record.attempts import claim_key
 from molexp._record.catalog.index import Hint
 from molexp._record.voids import definition_keys, fence, is_defined
+from molexp._values.numbers import NUMBER
 from molexp.contracts import Store
 
-_END = re.compile(r"(projects/[^/]+/experiments/[^/]+/runs/[^/]+)/executions/([1-9]\d*)\.end\.json")
-_RUN = re.compile(r".*/run(?:\.[1-9]\d*)?\.json")
-_SINGLE = re.compile(r".*(?:/run(?:\.[1-9]\d*)?\.json|(?:^|/)edits/[^/]+\.json|(?:^|/)data/[^/]+/[1-9]\d*\.json)")
+_END = re.compile(rf"(projects/[^/]+/experiments/[^/]+/runs/[^/]+)/executions/({NUMBER})\.end\.json")
+_RUN = re.compile(rf".*/run(?:\.{NUMBER})?\.json")
+_SINGLE = re.compile(rf".*(?:/run(?:\.{NUMBER})?\.json|(?:^|/)edits/[^/]+\.json|(?:^|/)data/[^/]+/{NUMBER}\.json)")
 
 
 def is_known(key: str) -> bool:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from molexp._record import keys
 from molexp._record.catalog.entries import BORN, Entry
 from molexp._record.catalog.news import OUTAGES
-from molexp._record.fold import RunState
+from molexp._record.fold import RunState, absurd
 from molexp._record.liveness import Observer
 from molexp._record.reading import read_run
 from molexp._record.voids import is_defined
 from molexp._values.documents import decode_object
+from molexp._values.numbers import is_number
 from molexp.errors import CorruptRecordError, NotFoundError, StoreError
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class Folder:
             return
         for file in files:
             name = file.key.rpartition("/")[2]
-            if not (name.endswith(".json") and name[:-5].isdigit()):
+            if not (name.endswith(".json") and is_number(name[:-5])):
                 continue
             entry.cover[file.key] = 0
             try:
@@ -127,6 +128,8 @@ class Folder:
                 continue
             if record.get("type") == "data":
                 entry.assets.append(record)
+                if reason := absurd(record):
+                    entry.problems[file.key] = reason
 
 
 def _row(state: RunState, path: str) -> dict[str, object]:

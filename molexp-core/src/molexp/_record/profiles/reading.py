@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 
+from molexp._values.numbers import integer
 from molexp._values.plain import plain, restore
 from molexp.errors import ProfileError, SerializationError
 
@@ -91,20 +92,21 @@ def _toml(text: str, file: str) -> Any:
 
 def _json(text: str, file: str) -> Any:
     import json
-    from decimal import Decimal
+    from collections import Counter
 
     def once(members: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(members)
         if len(found) < len(members):
-            keys = [key for key, _ in members]
-            twice = next(key for key in keys if keys.count(key) > 1)
+            twice = Counter(key for key, _ in members).most_common(1)[0][0]
             raise ProfileError(file, f"the key {twice!r} is there twice in one object", hint="Remove one.")
         return found
 
     try:
-        return json.loads(text, object_pairs_hook=once, parse_int=lambda digits: int(Decimal(digits)))
+        return json.loads(text, object_pairs_hook=once, parse_int=integer)
     except json.JSONDecodeError as error:
         reason = error.msg if text.strip() else "it is empty"
         raise ProfileError(file, f"it is not valid JSON ({reason})", line=error.lineno) from None
+    except ValueError as error:
+        raise ProfileError(file, str(error)) from None
     except RecursionError:
         raise ProfileError(file, "it is nested too deep", hint="Flatten it.") from None

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from molexp._values.numbers import integer
+
 _WORDS: dict[str, bool | None] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -20,21 +22,20 @@ _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 
 
 def scalar(text: str) -> Any:
-    """Return what the word means; an integer is exact at any size.
+    """Return what the word means; an integer is exact.
 
     Raises:
-        ValueError: it is NaN, infinite or too large for a float, which no configuration can hold.
+        ValueError: it is NaN, infinite, too large for a float, or an integer of more than 4300 digits, which no
+            configuration can hold.
     """
     if text in _WORDS:
         return _WORDS[text]
     if _INTEGER.fullmatch(text):
-        from decimal import Decimal
-
-        return int(Decimal(text))  # int(text) refuses thousands of digits
+        return integer(text)
     if _FLOAT.fullmatch(text):
         number = float(text)
         if number - number != 0.0:
-            raise ValueError(f"{text} is out of range")
+            raise ValueError(f"{text:.40} is out of range")
         return number
     if _NOT_FINITE.fullmatch(text):
         raise ValueError(f"{text} cannot be compared or hashed")

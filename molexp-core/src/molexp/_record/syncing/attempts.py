@@ -22,15 +22,16 @@ from molexp._record.syncing.copying import Copier, Outcome
 from molexp._record.syncing.seen import NOTHING
 from molexp._record.voids import is_void
 from molexp._values.documents import decode_lines, decode_object, encode_line
+from molexp._values.numbers import NUMBER
 from molexp.contracts import Stat, Store
 from molexp.errors import CorruptRecordError, KeyExistsError, KeyNotFoundError
 
 _LINE = 1 << 16  # bytes of a claim that are read at once
 
-FILES = re.compile(r"executions/([1-9]\d*)(?:\.jsonl|(\.end\.json))")
-PARTS = re.compile(r"executions/([1-9]\d*)(?:\.s)?/.+")
+FILES = re.compile(rf"executions/({NUMBER})(?:\.jsonl|(\.end\.json))")
+PARTS = re.compile(rf"executions/({NUMBER})(?:\.s)?/.+")
 FIRST = re.compile(r"(?:artifacts|logs|checkpoints)/.+")
-_EVENTS = re.compile(r"executions/[1-9]\d*(?:/w-|\.s/)[^/]+\.jsonl")
+_EVENTS = re.compile(rf"executions/{NUMBER}(?:/w-|\.s/)[^/]+\.jsonl")
 
 
 class Way(Enum):

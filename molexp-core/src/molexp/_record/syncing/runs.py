@@ -24,11 +24,12 @@ from molexp._record.syncing.seen import NOTHING
 from molexp._record.syncing.sides import Side
 from molexp._record.voids import definition_keys
 from molexp._values.documents import decode_object, encode_pretty
+from molexp._values.numbers import NUMBER, count
 from molexp._values.status import RunStatus
 from molexp.contracts import Stat
 from molexp.errors import CorruptRecordError, KeyExistsError, KeyNotFoundError, MolexpError, NotFoundError, StoreError
 
-_DEFINITION = re.compile(r"run(?:\.[1-9]\d*)?\.json")
+_DEFINITION = re.compile(rf"run(?:\.{NUMBER})?\.json")
 _EDIT = re.compile(r"edits/[^/]+\.json")
 _STATE = ("status", "results", "tags", "notes", "archived", "execution_history", "provenance")
 
@@ -390,7 +391,7 @@ def _read_edit(data: bytes, key: str) -> tuple[str, int]:
     except CorruptRecordError:
         return "", 0
     number = edit.get("attempt")
-    return str(edit.get("op")), number if isinstance(number, int) else 0
+    return str(edit.get("op")), count(number)
 
 
 def _history(document: Mapping[str, object]) -> int:

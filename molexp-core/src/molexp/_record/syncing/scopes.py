@@ -18,12 +18,13 @@ from molexp._record.syncing.copying import Copier, Outcome, guard
 from molexp._record.syncing.seen import NOTHING
 from molexp._record.voids import VOID
 from molexp._values.documents import decode_object
+from molexp._values.numbers import NUMBER
 from molexp.contracts import Stat
 from molexp.errors import CorruptRecordError, KeyNotFoundError, StoreError
 
-_NUMBERED = re.compile(r"(settings/|experiment\.)([1-9]\d*)\.json")
+_NUMBERED = re.compile(rf"(settings/|experiment\.)({NUMBER})\.json")
 _FIRST = ("project.json", "experiment.json")
-_RECORD = re.compile(r"data/([^/]+)/([1-9]\d*)\.json")
+_RECORD = re.compile(rf"data/([^/]+)/({NUMBER})\.json")
 _BROUGHT = re.compile(r"data/([^/]+)/[0-9a-f]{16}/.+")
 _PROVENANCE = re.compile(r"provenance/([0-9a-f]{64})\.json")
 _EDIT = re.compile(r"edits/[^/]+\.json")

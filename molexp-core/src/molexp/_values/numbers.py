@@ -1,0 +1,54 @@
+"""Limits on numbers, so that every record can be read in bounded time, and what can be written can be read again."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, TypeGuard
+
+__all__ = ["MAX_DIGITS", "NUMBER", "count", "integer", "is_count", "is_number", "is_too_long"]
+
+MAX_DIGITS = 4300
+"""Decimal digits of an integer: as many as Python itself converts unless it is told otherwise."""
+
+NUMBER = "[1-9][0-9]{0,17}"
+"""The pattern of a number in the name of a file: 1, 2, ..., always below 2**63."""
+
+_COUNTS = 1 << 63
+_SHORT = 600  # digits that `int` converts, whatever `sys.set_int_max_str_digits` says (least: 640)
+_FEW_BITS = 14_284  # of every integer with fewer digits than `MAX_DIGITS`, and of some that have as many
+_NUMBER = re.compile(NUMBER)
+
+
+def integer(digits: str) -> int:
+    """Return the integer that decimal digits spell, whatever ``sys.set_int_max_str_digits`` says.
+
+    Raises:
+        ValueError: it has more than `MAX_DIGITS` digits.
+    """
+    if len(digits) > MAX_DIGITS and len(digits.lstrip("+-")) > MAX_DIGITS:
+        raise ValueError(f"an integer has {len(digits.lstrip('+-'))} digits, more than {MAX_DIGITS}")
+    if len(digits) < _SHORT:
+        return int(digits)
+    from decimal import Decimal
+
+    return int(Decimal(digits))
+
+
+def is_too_long(value: int) -> bool:
+    """Whether an integer has more digits than are recorded."""
+    return value.bit_length() >= _FEW_BITS and abs(value) >= 10**MAX_DIGITS
+
+
+def is_count(value: Any) -> TypeGuard[int]:
+    """Whether a value can be a size, a version, the number of an attempt: 0 <= value < 2**63."""
+    return type(value) is int and 0 <= value < _COUNTS
+
+
+def count(value: Any, default: int = 0) -> int:
+    """Return a count that a document holds; what cannot be one is as if it were missing."""
+    return value if is_count(value) else default
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is a number as it stands in the names of files."""
+    return _NUMBER.fullmatch(text) is not None
