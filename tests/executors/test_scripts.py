@@ -146,6 +146,23 @@ def test_workers_leave_when_their_parent_is_killed_in_the_middle_of_a_call(scrip
         process.kill()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere, the interpreter's lock is waited for, as the docs say")
+def test_workers_leave_when_their_parent_is_killed_while_native_code_holds_the_interpreters_lock(script, started):
+    body = f"""
+    import ctypes
+
+    def hold():
+        print("waiting", os.getpid(), flush=True)
+        ctypes.PyDLL(None).sleep(50)
+
+    {GUARD}
+        asyncio.run(submit(hold))
+    """
+    process, worker = started(script(body))
+    with ending(worker):
+        process.kill()
+
+
 def test_ctrl_c_is_for_the_parent_alone(script, started):
     body = f"""
     {GUARD}

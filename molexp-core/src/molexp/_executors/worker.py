@@ -18,6 +18,8 @@ from molexp.errors import NotPicklableError, RemoteError
 
 READY = b"ready"
 
+_PR_SET_PDEATHSIG = 1
+
 Reply: TypeAlias = tuple[Literal["value", "error", "unloadable"], Any, str]
 """How it ended, the value or the error, and the traceback's text."""
 
@@ -45,6 +47,7 @@ def main(connection: Connection[Any, Any]) -> None:
 
 
 def _belong_to_the_parent(connection: Connection[Any, Any]) -> None:
+    _die_with_the_parent()
     threading.Thread(target=_leave_with_the_parent, name="molexp-parent", daemon=True).start()
     # Ctrl-C reaches this process too, but the parent decides. A handler, because to ignore it would pass on to commands.
     signal.signal(signal.SIGINT, lambda _number, _frame: None)
@@ -55,6 +58,25 @@ def _belong_to_the_parent(connection: Connection[Any, Any]) -> None:
         os.set_inheritable(connection.fileno(), False)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=connection.close)
+
+
+def _die_with_the_parent() -> None:
+    """Have the kernel kill this process when its parent ends, also while native code holds the interpreter's lock.
+
+    Linux means the *thread* that started this process: the parent's thread that serves it, which ends after it.
+    """
+    if sys.platform != "linux":
+        return
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    try:
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    except (ImportError, OSError, AttributeError):  # no ctypes, or a C library without it: the thread has to do
+        return
+    if os.getppid() != parent.pid:  # it had ended before
+        os._exit(1)
 
 
 def _leave_with_the_parent() -> None:
