@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import time
+from copy import deepcopy
 from textwrap import dedent
+from uuid import uuid4
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import molexp as me
-from tests.record.helpers import install
+from tests.record.helpers import Place, install
 
 
 def test_parameters_are_the_experiments_overridden_by_its_own(place, ws):
@@ -203,3 +207,69 @@ def test_a_profile_that_cannot_be_resolved_is_told_and_nothing_is_written(place,
     with pytest.raises(me.MolexpError, match="'gpu'"):
         exp.Run(id="one", profile="gpu")
     assert place.everything() == before
+
+
+def test_a_scheme_that_derives_one_id_for_different_runs_is_found_out(tmp_path, monkeypatch, place):
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    collides = SCHEME.replace('"readable"', '"same"').replace("return ", 'return "same" or ', 1)
+    plugins = install(tmp_path / "site", "colliding-ids", dedent(collides))
+    workspace = place.workspace(plugins=plugins)
+    workspace.configure(run_id_scheme="same")
+    exp = workspace.Project("metals").Experiment("cu")
+    first = exp.derived_run({"a": 1})
+
+    assert exp.derived_run({"a": 1.0}).path == first.path
+    for another in ({"parameters": {"a": 2}}, {"parameters": {"a": 1}, "replica": 1}):
+        with pytest.raises(me.ConflictError, match="scheme 'same' derives one id for both"):
+            exp.derived_run(**another)
+    with pytest.raises(me.ConflictError, match="scheme 'same'"):
+        exp.runs.create_many([{"a": 5}, {"a": 6}])
+
+
+@pytest.mark.parametrize("key", ["$ref", "$float", "$dict", "$"])
+def test_names_that_begin_with_a_dollar_are_what_was_given(place, exp, key):
+    parameters = {"schema": {key: "#/mol"}}
+    (swept,) = exp.runs.create_many([parameters])
+    derived, own = exp.derived_run(parameters), exp.Run(parameters)
+
+    assert swept.path == derived.path
+    assert derived.id == exp.derived_id(parameters)
+    for run in (derived, own):
+        assert place.load().run(run.path).parameters["schema"] == {key: "#/mol"}
+        with run.start() as ctx:
+            assert ctx.params["schema"] == {key: "#/mol"}
+
+
+def spoil(value):
+    """Change everything that can be changed in a value, however deep."""
+    if isinstance(value, dict):
+        for item in value.values():
+            spoil(item)
+        value["spoilt"] = value.pop(next(iter(value)), None) if value else True
+    elif isinstance(value, list):
+        for item in value:
+            spoil(item)
+        value.append("spoilt")
+
+
+VALUES = st.recursive(st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
+
+
+@given(shared=VALUES, own=VALUES)
+@settings(max_examples=30)
+def test_what_a_block_does_to_what_it_is_given_stays_in_the_block(shared, own):
+    place = Place(f"memory://spoilt-{uuid4()}")
+    exp = place.workspace().Project("metals").Experiment("cu", params={"shared": shared})
+    points = me.grid(own=[own], n=[1, 2])
+    before = [{"shared": deepcopy(shared), **deepcopy(point)} for point in points]
+    runs = exp.runs.create_many(points)
+    for run, parameters in zip(runs, before, strict=True):
+        with run.start() as ctx:
+            assert ctx.params == parameters
+            for value in (ctx.params, ctx.config, run.parameters, run.own_parameters, exp.params, points):
+                spoil(value)
+
+    for run, parameters in zip(runs, before, strict=True):
+        assert run.parameters == parameters
+        assert place.load().run(run.path).parameters == parameters
+        assert exp.run(run.id).start().params == parameters

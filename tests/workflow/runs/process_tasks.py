@@ -156,3 +156,10 @@ def workflow(*tasks: Any, **options: Any) -> Workflow:
         function, given = task if isinstance(task, tuple) else (task, {})
         wf.add(function, **{"executor": "process", **given})
     return wf.build()
+
+
+def halve(ctx: TaskContext) -> float:
+    """Tell the learning rate, and change what the context has for it."""
+    rate: float = ctx.params["opt"]["lr"]
+    ctx.params["opt"]["lr"] /= 2
+    return rate

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from molexp.workflow import WorkflowBuilder
+from tests.workflow.runs import process_tasks
 
 
 def workflow(name="relax", *, task="only", function=lambda ctx: ctx.set_result(ctx.task, True)):
@@ -189,3 +190,18 @@ def test_a_fresh_attempt_starts_without_earlier_results_and_task_records(run):
     assert result.tasks["only"].reason == "it has not been executed before"
     assert run.results == {"energy": 2}
     assert len(done) == 2
+
+
+@pytest.mark.parametrize("executor", ["inline", "process"])
+def test_what_a_task_does_to_its_parameters_no_other_task_sees(run, executor):
+    wf = WorkflowBuilder("decay")
+    wf.task(name="first", executor=executor)(process_tasks.halve)
+    wf.task(name="second", executor=executor, depends_on=["first"])(process_tasks.halve)
+    given = {"opt": {"lr": 0.8}}
+    for one in run.experiment.runs.create_many([{**given, "seed": 1}, {**given, "seed": 2}]):
+        result = wf.build().execute_sync(run=one, check=True)
+
+        assert dict(result.outputs) == {"first": 0.8, "second": 0.8}
+        assert one.parameters["opt"] == {"lr": 0.8}
+    assert dict(wf.build().execute_sync(params=given, check=True).outputs) == {"first": 0.8, "second": 0.8}
+    assert given == {"opt": {"lr": 0.8}}

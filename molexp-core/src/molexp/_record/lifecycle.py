@@ -23,6 +23,7 @@ from molexp._record.shelf import Shelf
 from molexp._record.voids import is_defined
 from molexp._values.documents import check_schema, encode_line
 from molexp._values.ids import new_token
+from molexp._values.plain import restore
 from molexp._values.status import RunStatus
 from molexp._values.times import parse_time, utc_now
 from molexp.errors import KeyExistsError, NotFoundError, RunBusyError, RunFinishedError, WorkspaceMovedError
@@ -76,8 +77,8 @@ def _context(run: Run, attempt: Attempt | Joined) -> RunContext:
         attempt=attempt,
         shelf=shelf,
         finder=finder,
-        params=definition["parameters"],
-        config=definition.get("config") or {},
+        params=restore(definition["parameters"]),
+        config=restore(definition.get("config") or {}),
     )
 
 

@@ -107,10 +107,15 @@ class Deriving:
 
     def run(self, parameters: Mapping[str, Any], replica: int) -> Run:
         """Get or create the run with these parameters of its own."""
-        own = _own(_plain(parameters), replica)
+        return self._run(_own(parameters, replica), replica)
+
+    def _run(self, own: dict[str, Any], replica: int) -> Run:
         run_id = self._id_of(own, replica)
-        # the id says it all: what was merged into equal parameters does not matter
-        if (found := _existing(self._experiment, run_id, {})) is not None:
+        # what was merged into equal parameters does not matter
+        merged = {**self._experiment.own_params, **own}
+        given = {"parameters": merged, "replica": replica, "config": self._config}
+        hint = f"The run-id scheme {self._name!r} derives one id for both, and must not; use another scheme."
+        if (found := _existing(self._experiment, run_id, given, hint)) is not None:
             return found
         _check_writable(self._experiment)
         folder = keys.folder(f"{self._experiment.path}/{run_id}")
@@ -118,7 +123,7 @@ class Deriving:
             self._experiment.home.journal.announce_run(f"{folder}/executions/1.end.json")
             if (made := self._create(run_id, own, replica)) is not None:
                 return made
-            if (found := _existing(self._experiment, run_id, {})) is not None:
+            if (found := _existing(self._experiment, run_id, given, hint)) is not None:
                 return found
 
     def sweep(self, points: Iterable[Mapping[str, Any]], replicas: int) -> list[Run]:
@@ -130,9 +135,7 @@ class Deriving:
         """
         experiment = self._experiment
         planned = [
-            (self._id_of(own, replica), own, replica)
-            for own in (_own(point, 0) for point in points)
-            for replica in range(replicas)
+            (self._id_of(own, replica), own, replica) for own in map(dict, points) for replica in range(replicas)
         ]
         there = set(member_ids(experiment.home, experiment.path))
         missing = {run_id: (own, replica) for run_id, own, replica in planned if run_id not in there}
@@ -143,7 +146,7 @@ class Deriving:
         for run_id, (own, replica) in missing.items():
             if (run := self._create(run_id, own, replica)) is not None:
                 made[run_id] = run
-        return [made.get(run_id) or self.run(own, replica) for run_id, own, replica in planned]
+        return [made.get(run_id) or self._run(own, replica) for run_id, own, replica in planned]
 
     def _create(self, run_id: str, own: dict[str, Any], replica: int) -> Run | None:
         said = {
@@ -199,7 +202,12 @@ def _create(experiment: Experiment, run_id: str, said: Mapping[str, Any]) -> Run
     return Run(experiment, run_id, definition=definition, untried=True)
 
 
-def _existing(experiment: Experiment, id: str, given: Mapping[str, Any]) -> Run | None:
+def _existing(
+    experiment: Experiment,
+    id: str,
+    given: Mapping[str, Any],
+    hint: str = "Use another id, or leave the id out for a new run.",
+) -> Run | None:
     """The run of this id, if it is there and agrees with what was given of it.
 
     Raises:
@@ -227,7 +235,7 @@ def _existing(experiment: Experiment, id: str, given: Mapping[str, Any]) -> Run 
             path,
             stored={_SHOWN.get(name, name): stored.get(name) for name in sorted(differing)},
             given={_SHOWN.get(name, name): opinions[name] for name in sorted(differing)},
-            hint="Use another id, or leave the id out for a new run.",
+            hint=hint,
         )
     return Run(experiment, id, definition=stored)
 

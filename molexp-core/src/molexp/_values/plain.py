@@ -284,16 +284,18 @@ def _tagged(tag: str, payload: Any, resolve: Callable[[str, Any], Any] | None) -
         found = resolve(tag, payload)
         if found is not None:
             return found
-    return {tag: _copy(payload)}
+    return {tag: copy_containers(payload)}
 
 
 def _is_pair(item: Any) -> bool:
     return type(item) is list and len(item) == 2 and type(item[0]) is str
 
 
-def _copy(value: Any) -> Any:
-    if type(value) is dict:
-        return {key: _copy(item) for key, item in value.items()}
-    if type(value) is list:
-        return [_copy(item) for item in value]
+def copy_containers(value: Any) -> Any:
+    """Return `value` with dicts, lists and tuples of its own, however deep; what lies in them is shared."""
+    kind = type(value)
+    if kind is dict:
+        return {key: copy_containers(item) for key, item in value.items()}
+    if kind is list or kind is tuple:
+        return kind([copy_containers(item) for item in value])
     return value

@@ -12,6 +12,7 @@ import attrs
 from molexp._record import current
 from molexp._record.context import message_of
 from molexp._record.process import Terminated
+from molexp._values.plain import copy_containers
 from molexp._workflow.context import TaskContext
 from molexp._workflow.results import TaskOutcome
 from molexp._workflow.tasks import INLINE, TaskSpec
@@ -63,8 +64,8 @@ class Caller:
             upstream=upstream,
             index=index,
             retry=retry,
-            params=self.params,
-            config=self.config,
+            params=copy_containers(self.params),  # what one task does to its own, no other sees
+            config=copy_containers(self.config),
             run=run,
             shelf=shelf,
             finder=finder,
