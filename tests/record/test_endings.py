@@ -79,6 +79,31 @@ def test_a_warning_ends_it_as_interrupted_with_everything_flushed(lab, tmp_path,
         assert kept.read() == "kept too"
 
 
+IN_AN_EVENT_LOOP = """
+    import asyncio, os, molexp as me
+
+    async def main():
+        async with me.Workspace(os.environ["LAB"]).Project("p").Experiment("e").Run(id="one").start() as ctx:
+            ctx.set_result("before", 1)
+            os.write(int(os.environ["READY"]), b"!")
+            await asyncio.sleep(300)
+
+    asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
+@pytest.mark.parametrize("code", [IN_AN_EVENT_LOOP, IN_AN_EVENT_LOOP.replace("async with", "with")])
+def test_a_warning_ends_it_as_interrupted_in_an_event_loop_too(lab, tmp_path, name, code):
+    number = getattr(signal, name)
+    returned, _, err = signalled(lab, tmp_path, number, code)
+
+    assert returned == 128 + number, err
+    run = lab.load().run("p/e/one")
+    assert (run.status, run.results) == ("interrupted", {"before": 1})
+    assert run.execution_history[0]["reason"] == f"received {name}"
+
+
 def test_ctrl_c_ends_it_as_cancelled(lab, tmp_path):
     code, _, err = signalled(lab, tmp_path, signal.SIGINT)
 

@@ -214,6 +214,23 @@ def test_names_that_are_no_identifiers(run):
     assert (point["val/loss"], point["α"], point["step"]) == (1, 2, 3)
 
 
+def test_the_step_is_the_callers(run):
+    with run.start() as ctx:
+        ctx.metrics.log({"step": 3, "loss": 1})
+        ctx.metrics.log(loss=2)
+        for error, values, more in (
+            (ValueError, {"step": 3, "loss": 1}, {"step": 7}),
+            (ValueError, {"time": 0.5}, {}),
+            (ValueError, {}, {"time": 0.5}),
+            (TypeError, {"step": "x"}, {}),
+            (TypeError, {"a": 1}, {"a": 2}),
+        ):
+            with pytest.raises(error):
+                ctx.metrics.log(values, **more)
+
+    assert [(point["step"], point["loss"]) for point in run.asset("metrics").load()] == [(3, 1), (4, 2)]
+
+
 def test_a_value_that_json_cannot_carry_is_named(run):
     with run.start() as ctx:
         ctx.metrics.log(loss=1)

@@ -117,6 +117,16 @@ def test_a_table_of_nothing_has_its_columns(exp):
     assert list(frame[["id", "status", "created_at"]].columns) == ["id", "status", "created_at"]
 
 
+def test_a_table_keeps_integers_beside_gaps(exp):
+    for number, parameters in enumerate(({"seed": 4873214862074861313, "n": 1}, {})):
+        exp.Run(parameters, id=f"r{number}")
+    frame = exp.project.workspace.catalog.runs(sort="id").to_pandas()
+
+    assert frame["params.seed"][0] == 4873214862074861313
+    assert frame["params.seed"].isna().tolist() == [False, True]
+    assert frame["params.n"].dtype == "float64"
+
+
 def test_a_program_that_is_not_there_is_an_error_that_says_what_to_look_at(run):
     with run.start() as ctx, pytest.raises(FileNotFoundError) as caught:
         ctx.shell(["no-such-program"])

@@ -82,7 +82,11 @@ class Rows(Sequence[R], Generic[R]):
             raise ModuleNotFoundError("to_pandas() needs pandas: pip install pandas", name="pandas") from error
         flat = self._flat()
         columns = self._names(flat) if flat else [name for name in self._columns if name not in _NESTED]
-        return pandas.DataFrame(flat, columns=columns)
+        frame = pandas.DataFrame(flat, columns=columns)
+        for name in frame.columns[frame.dtypes == "float64"]:  # integers beside gaps became floats, which hold 53 bits
+            if any(type(row.get(name)) is int and abs(row[name]) > _EXACT for row in flat):
+                frame[name] = pandas.Series([row.get(name) for row in flat], dtype=object)
+        return frame
 
     def _repr_html_(self) -> str:
         from html import escape
@@ -111,6 +115,7 @@ class Rows(Sequence[R], Generic[R]):
         return {name: record[name] for name in self._columns if name in record}
 
 
+_EXACT = 2**53  # the largest integer up to which every one is a float
 _NAMES = {"parameters": "params"}  # the name of a column is the name in queries
 _WHOLE = ("execution_history", "tags", "notes", "fields")
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from molexp._record import current
 from molexp._record.context import Context, describe_error, message_of
 from molexp._record.interrupting import Interrupter
-from molexp._record.process import Terminated
+from molexp._record.process import Terminated, this_process
 from molexp._values.status import RunStatus
 from molexp.errors import MolexpError, RunCancelledError, RunError
 
@@ -256,6 +256,8 @@ def judge(error: BaseException, run: str) -> tuple[RunStatus, str]:
             return RunStatus.SUCCEEDED, "SystemExit"
         return RunStatus.FAILED, f"SystemExit: {error.code}"
     if isinstance(error, GeneratorExit) or type(error).__name__ == "CancelledError":
+        if number := this_process().terminated_by:  # the signal left the event loop, which then cancelled its tasks
+            return RunStatus.INTERRUPTED, str(Terminated(number))
         return RunStatus.CANCELLED, type(error).__name__
     return RunStatus.FAILED, f"{type(error).__name__}: {message_of(error)}"[:1024]
 

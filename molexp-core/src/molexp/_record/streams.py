@@ -345,20 +345,27 @@ class Metrics:
         """Log values at a step.
 
         Args:
-            values: names to numbers; for names that are no Python identifiers.
+            values: names to numbers; for names that are no Python identifiers. A ``step`` among them is the step.
             step: the step; one more than the last if it is not given.
             more: further names to numbers.
 
         Raises:
             SerializationError: a value that is no number, text, bool or None, nor a list or dict of them.
-            TypeError: a step that is no whole number.
+            TypeError: a step that is no whole number, or a value that is given twice.
+            ValueError: a metric called ``step`` or ``time``, which every point has.
         """
+        if values:
+            if twice := [name for name in values if name in more]:
+                raise TypeError(f"The metric {twice[0]!r} is given twice.")
+            if "step" in values and step is None:
+                step, values = values["step"], {name: values[name] for name in values if name != "step"}
+            more = {**values, **more}
+        if taken := [name for name in ("step", "time") if name in more]:
+            raise ValueError(f"No metric can be called {taken[0]!r}, which every point has. Use another name.")
         self._step = step = self._step + 1 if step is None else step if type(step) is int else _whole(step)
         if self._growing is None:
             return
         point: dict[str, Any] = {"step": step, "time": time.time(), **more}
-        if values:
-            point.update(values)
         for value in point.values():
             if (type(value) is not int or value.bit_length() > _WORD) and (
                 type(value) is not float or value - value != 0.0

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from molexp._record import current
 from molexp._record.attempts import read_attempts
 from molexp._record.context import describe_error
-from molexp._record.process import Terminated
 from molexp._record.run_context import RunContext, judge, not_for_ranks
 from molexp._values.status import RunStatus
 from molexp._workflow import bindings
@@ -138,9 +137,6 @@ def _error(context: RunContext, result: WorkflowResult) -> dict[str, Any] | None
 
 def _end_by(context: RunContext, error: BaseException) -> None:
     """End an attempt that something else than a task broke off."""
-    process = context.coordinator.process
-    if isinstance(error, asyncio.CancelledError) and process.terminated_by:
-        error = Terminated(process.terminated_by)
     status, reason = judge(error, context.run.path)
     try:
         context.conclude(status, reason=reason, error=error if status is RunStatus.FAILED else None)
