@@ -144,8 +144,7 @@ class Home:
         check_schema(document, keys.WORKSPACE, SCHEMA)
         self.process.opened(self.store.url, str(document.get("id")))
         self._writable = True
-        if "append" not in self.store.capabilities:
-            self.background.drain(self)
+        self.background.drain(self)
 
     def _may_write(self) -> bool:
         try:

@@ -22,6 +22,7 @@ from molexp._values.status import RunStatus
 from molexp.contracts import Store
 from molexp.errors import KeyNotFoundError, RecordError, StoreError
 
+_LET_GO = "its process holds its local spool on this machine no more"
 _FOREVER = 1e9  # seconds; no lease is that long
 
 
@@ -99,12 +100,21 @@ class Observer:
             return Verdict("", 0.0)
         if how := self.known_dead(owner):
             return Verdict(how, 0.0)
+        if self._has_let_go(path, facts.number):
+            return Verdict(_LET_GO, 0.0)
         key = keys.lease(path, facts.number)
         silent = self.unchanged_for(key, self._lease(key))
         ttl = self._time_to_live(facts)
         if silent >= ttl:
             return Verdict(f"its lease had not changed for {silent:.0f} s", silent)
         return Verdict("", silent)
+
+    def _has_let_go(self, path: str, attempt: int) -> bool:
+        if "append" in self.store.capabilities:
+            return False
+        from molexp._record.spool.draining import is_let_go
+
+        return is_let_go(self.store.url, path, attempt)
 
     def _lease(self, key: str) -> str:
         if self.leases is not None:
@@ -127,7 +137,8 @@ class Observer:
         verdict = self.judge(path, facts)
         if not verdict.dead:
             return facts
-        complete = self._drain(path, facts.number, insist=insist) if self.may_write else True
+        let_go = verdict.dead == _LET_GO
+        complete = self._drain(path, facts.number, insist=insist, let_go=let_go) if self.may_write else True
         # Read again: between the reading and its death it may have recorded more, or ended.
         facts = read_attempt(self.store, keys.folder(path), facts.number)
         if facts.ended:
@@ -146,14 +157,14 @@ class Observer:
         facts.head["reason"] = verdict.dead
         return facts
 
-    def _drain(self, path: str, attempt: int, *, insist: bool) -> bool:
+    def _drain(self, path: str, attempt: int, *, insist: bool, let_go: bool) -> bool:
         """Bring what its writers left on this machine into the store; whether there is nothing left."""
         if "append" in self.store.capabilities:
             return True
         from molexp._record.spool.draining import drain
 
         try:
-            return not drain(self.store, self.me, run=path, attempt=attempt).held
+            return not drain(self.store, self.me, run=path, attempt=attempt, let_go=let_go).held
         except StoreError:
             if insist:
                 raise

@@ -25,6 +25,7 @@ class Background:
     def __init__(self) -> None:
         self._thread: threading.Thread | None = None
         self._draining: threading.Thread | None = None
+        self._drained = False
         self._refused = False  # it failed once here: somebody else may be able to
 
     def wait(self) -> None:
@@ -35,10 +36,13 @@ class Background:
         self._thread = self._draining = None
 
     def drain(self, home: Home) -> None:
-        """Bring what dead writers left into the store, and end what they were at."""
+        """Bring what dead writers left into the store, and end what they were at, where there are spools."""
+        if home.read_only or "append" in home.store.capabilities:
+            return
         from molexp._record.spool.places import spools_of
 
-        if self._draining is None and spools_of(home.store.url):
+        if not self._drained and spools_of(home.store.url):
+            self._drained = True
             self._draining = self._start(_drain, home, "molexp-draining")
 
     def _start(self, work: Callable[[Any], None], what: object, name: str) -> threading.Thread | None:
@@ -54,6 +58,7 @@ class Background:
 
     def start_if_due(self, home: Home) -> None:
         """Begin, if there is enough to do."""
+        self.drain(home)
         if self._refused or self._thread is not None or home.read_only:
             return
         (counts,) = home.index.select(

@@ -20,6 +20,7 @@ from weakref import WeakSet
 
 from molexp._record.catalog import tables
 from molexp._record.catalog.caches import SCRATCH, cache_folder, make_room, remove_scratch
+from molexp._record.private import make_file
 
 BUSY = 20.0  # seconds to wait for another process of this user
 _MEMORY = ":memory:"
@@ -77,8 +78,9 @@ class Database:
     def _open(self) -> sqlite3.Connection:
         if self._path:
             try:
-                if not os.path.exists(self._path):
-                    os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
+                new = not os.path.exists(self._path)
+                make_file(self._path)
+                if new:
                     make_room(self._path)
                 return prepare(self._path)
             except (OSError, sqlite3.OperationalError):
@@ -87,6 +89,7 @@ class Database:
                 with suppress(OSError):
                     os.unlink(self._path)
                 with suppress(OSError, sqlite3.Error):
+                    make_file(self._path)
                     return prepare(self._path)
         return prepare(_MEMORY)
 

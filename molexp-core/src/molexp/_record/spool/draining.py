@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
 
-from molexp._record import keys
+from molexp._record import keys, private
 from molexp._record.attempts import end_key, read_claim
 from molexp._record.identity import Owner, known_dead
 from molexp._record.spool import files
 from molexp._record.spool.files import Left, Payload, read_left, take_over
 from molexp._record.spool.outbox import SpooledStore, deliver
-from molexp._record.spool.places import spools_of
-from molexp.errors import CorruptRecordError, KeyExistsError
+from molexp._record.spool.places import distrusted_of, spools_of
+from molexp._values.ids import is_id
+from molexp.contracts import check_key
+from molexp.errors import CorruptRecordError, InvalidKeyError, KeyExistsError
 
 if TYPE_CHECKING:
     from molexp.contracts import Store
+
+_LEVELS = 3  # names in the path of a run
+_NO_PAYLOADS = ("edits", "executions")  # folders of a run that hold its documents
+_PROVENANCE = re.compile(rf"{keys.PROVENANCE}/([0-9a-f]{{64}})\.json")
 
 
 @attrs.define
@@ -36,7 +44,7 @@ class Drained:
     held: bool = False
 
 
-def drain(store: Store, me: Owner, *, run: str = "", attempt: int = 0) -> Drained:
+def drain(store: Store, me: Owner, *, run: str = "", attempt: int = 0, let_go: bool = False) -> Drained:
     """Bring what dead writers of this machine left into the store.
 
     Args:
@@ -44,6 +52,7 @@ def drain(store: Store, me: Owner, *, run: str = "", attempt: int = 0) -> Draine
         me: who asks.
         run: only what they left of this run's attempt; by default all.
         attempt: the attempt's number.
+        let_go: whether its owner is known to be dead: whoever holds its spool now is bringing it.
 
     Raises:
         StoreError: it cannot be brought there now; it stays where it is.
@@ -51,14 +60,15 @@ def drain(store: Store, me: Owner, *, run: str = "", attempt: int = 0) -> Draine
     drained = Drained()
     for folder in spools_of(store.url):
         with suppress(CorruptRecordError, OSError):  # `fsck` names it; or it is gone
-            _drain_one(store, me, folder, (run, attempt), drained)
+            _drain_one(store, me, folder, (run, attempt), let_go, drained)
     return drained
 
 
-def _drain_one(store: Store, me: Owner, folder: Path, wanted: tuple[str, int], drained: Drained) -> None:
+def _drain_one(store: Store, me: Owner, folder: Path, wanted: tuple[str, int], let_go: bool, drained: Drained) -> None:
     if (file := take_over(folder)) is None:
-        left = read_left(folder, (folder / files.LINES).read_bytes())
-        dead = known_dead(Owner.from_dict(left.head.get("owner")), me)
+        with files.open_lines(folder) as held:
+            left = read_left(folder, held.read())
+        dead = let_go or known_dead(Owner.from_dict(left.head.get("owner")), me)
         drained.held = drained.held or bool(dead and (not wanted[0] or _of(left) == wanted))
         return
     with file:
@@ -66,29 +76,93 @@ def _drain_one(store: Store, me: Owner, folder: Path, wanted: tuple[str, int], d
         whose = _of(left)
         if wanted[0] and whose != wanted:
             return
-        if not files.HAS_LOCKS and not known_dead(Owner.from_dict(left.head.get("owner")), me):
+        if not left.head.get("locked") and not known_dead(Owner.from_dict(left.head.get("owner")), me):
             return
+        check_left(left, store.url)
         if _is_awaited(store, *whose, left):
             _bring(store, whose[0], whose[1], left)
             drained.brought.append(whose)
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def is_let_go(url: str, run: str, attempt: int) -> bool:
+    """Whether the owner of an attempt had a spool on this machine that is there still, and whose lock it holds no more.
+
+    The kernel takes a lock from a process that dies, also where it counts its processes differently from ours, as in a
+    container that was started again.
+    """
+    for folder in spools_of(url):
+        with suppress(CorruptRecordError, OSError):
+            if (file := take_over(folder)) is not None:
+                with file:
+                    left = read_left(folder, file.readline())
+                if _of(left) == (run, attempt) and left.head.get("locked") and left.head.get("claim"):
+                    return True
+    return False
+
+
+def check_left(left: Left, url: str) -> None:
+    """Refuse a spool that says what no writer says: it goes below its run, and nowhere else.
+
+    Raises:
+        CorruptRecordError: it was damaged, or made by somebody else.
+    """
+    (run, attempt), head = _of(left), left.head
+    parts, folder = run.split("/"), keys.folder(run)
+    writer, segments = head.get("writer"), f"{folder}/executions/{attempt}.s"
+    why = ""
+    if head.get("url") != url:
+        why = f"it is of {head.get('url')!r}"
+    elif len(parts) != _LEVELS or not all(map(is_id, parts)) or attempt < 1:
+        why = f"{run!r} is no run, or {attempt} no attempt"
+    elif head.get("segments") != segments or not isinstance(writer, str) or not is_id(writer):
+        why = f"its events do not belong in {segments!r}"
+    for payload in left.payloads:
+        why = why or _refusal(payload, keys.payloads(folder, attempt))
+    if why:
+        raise CorruptRecordError(str(left.folder / files.LINES), why)
+
+
+def _refusal(payload: Payload, payloads: str) -> str:
+    """Why a payload is not sent: an attempt writes what it produces, and once and for all the provenance of its process."""
+    named = _PROVENANCE.fullmatch(payload.key)
+    kind, slash, _ = payload.key.removeprefix(f"{payloads}/").partition("/")
+    try:
+        check_key(payload.key)
+        with open(payload.path, "rb", opener=private.opener) as file:
+            private.check_file(file.fileno())
+            whole = not named or (payload.exclusive and sha256(file.read()).hexdigest() == named[1])
+    except InvalidKeyError as error:
+        return str(error)
+    except FileNotFoundError:
+        return ""  # it arrived, and its writer died before it could say so
+    except OSError as error:
+        return f"{payload.path.name!r}, for {payload.key!r}, is not sent: {error.strerror}"
+    below = payload.key.startswith(f"{payloads}/") and bool(slash) and kind not in _NO_PAYLOADS
+    if named or below:
+        return "" if whole else f"{payload.key!r} is not what its name says"
+    return f"{payload.key!r} is not for the attempt to write"
+
+
 def _of(left: Left) -> tuple[str, int]:
-    return str(left.head.get("run")), int(left.head.get("attempt") or 0)
+    attempt = left.head.get("attempt")
+    return str(left.head.get("run")), attempt if isinstance(attempt, int) else 0
 
 
 def abandoned(url: str) -> Iterator[tuple[str, str]]:
     """The spools of a workspace that nobody holds: their folders' names, and what is in them."""
+    for folder, why in distrusted_of(url):
+        yield f"{folder} (local spool)", f"it is not believed, and nothing of it is sent: {why}"
     for folder in spools_of(url):
-        if (file := take_over(folder)) is None:
-            continue
-        with file:
-            try:
-                left = read_left(folder, file.read())
-            except CorruptRecordError as error:
-                yield f"{folder.name} (local spool)", str(error)
+        try:
+            if (file := take_over(folder)) is None:
                 continue
+            with file:
+                left = read_left(folder, file.read())
+            check_left(left, url)
+        except CorruptRecordError as error:
+            yield f"{folder.name} (local spool)", str(error)
+            continue
         events = sum(part.count(b"\n") for part in [*left.segments, left.rest])
         what = f"{events} events and {len(left.payloads)} files of {left.head.get('run')} wait here for the store"
         yield f"{folder.name} (local spool)", what

@@ -19,6 +19,7 @@ from typing import IO, Any
 
 import attrs
 
+from molexp._record import private
 from molexp._record.spool import places
 from molexp._values.documents import decode_object, encode_line
 from molexp.errors import ContextClosedError, CorruptRecordError, StorageFullError, StoreError
@@ -29,8 +30,6 @@ except ImportError:  # Windows: the owner's process says whether it lives
     fcntl = None  # type: ignore[assignment]
 
 LINES = "spool"
-HAS_LOCKS: bool = fcntl is not None
-"""Whether a lock says that a writer lives; where there is none, its process does."""
 SCHEMA = 1
 
 
@@ -89,8 +88,10 @@ class Spool:
         with self._lock:
             self._gone = True
             if self._folder is not None:
+                shutil.rmtree(self._folder, ignore_errors=True)  # first: a lock that is free says that we are dead
                 os.close(self._descriptor)
-                shutil.rmtree(self._folder, ignore_errors=True)
+                if os.name == "nt":  # where nothing that is open can be removed
+                    shutil.rmtree(self._folder, ignore_errors=True)
                 self._folder = None
 
     def let_go(self) -> None:
@@ -104,27 +105,25 @@ class Spool:
             return self._folder
         if self._gone:  # another thread has ended the attempt meanwhile
             raise ContextClosedError(str(self._head["run"]), why=f"attempt {self._head['attempt']} has ended")
-        problem: OSError | None = None
-        for base in places.folders():
-            folder = places.of_workspace(base, self._url) / self._name
-            try:
-                folder.mkdir(parents=True, mode=0o700)
-                self._descriptor = os.open(folder / LINES, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o600)
-            except OSError as error:
-                problem = problem or error
-                continue
-            if fcntl is not None:
-                with suppress(OSError):  # a file system without locks: the owner's process says whether it lives
-                    fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._write(b"H" + encode_line(self._head))
-            self._folder = folder
-            _open.add(self)
-            return folder
-        raise StoreError(
-            f"Nothing can be kept on this machine until it is in {self._url}: {problem}. "
-            f"Set {places.VARIABLE} to a folder that can be written to.",
-            url=self._url,
-        )
+        try:
+            folder = places.make(self._url, self._name)
+            flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND
+            self._descriptor = private.opener(str(folder / LINES), flags)
+        except OSError as problem:
+            raise StoreError(
+                f"Nothing can be kept on this machine until it is in {self._url}: {problem}. "
+                f"Set {places.VARIABLE} to a folder of yours that nobody else can write to.",
+                url=self._url,
+            ) from problem
+        locked = False
+        if fcntl is not None:
+            with suppress(OSError):  # a file system without locks: the owner's process says whether it lives
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX)  # whoever looks holds it for as long as it is empty
+                locked = True
+        self._write(b"H" + encode_line({**self._head, "locked": locked}))
+        self._folder = folder
+        _open.add(self)
+        return folder
 
     def _add(self, line: bytes) -> None:
         with self._lock:
@@ -242,10 +241,36 @@ class _Reader:
         return self._left
 
 
-def take_over(folder: Path) -> IO[bytes] | None:
-    """Open the spool of a writer that does not hold it any more; None while it does, or if somebody else took it over."""
+def open_lines(folder: Path) -> IO[bytes]:
+    """Open the lines of a spool.
+
+    Raises:
+        CorruptRecordError: somebody else may have written them.
+        OSError: they cannot be opened.
+    """
+    path = folder / LINES
     try:
-        file = (folder / LINES).open("r+b")
+        file = open(path, "r+b", opener=private.opener)  # noqa: SIM115 - its lock lasts as long as it is open
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise CorruptRecordError(str(path), f"it is not believed: {error.strerror}") from error
+    try:
+        private.check_file(file.fileno())
+    except PermissionError as error:
+        file.close()
+        raise CorruptRecordError(str(path), f"it is not believed: {error.strerror}") from None
+    return file
+
+
+def take_over(folder: Path) -> IO[bytes] | None:
+    """Open the spool of a writer that does not hold it any more; None while it does, or if somebody else took it over.
+
+    Raises:
+        CorruptRecordError: somebody else may have written it.
+    """
+    try:
+        file = open_lines(folder)
     except OSError:
         return None
     if fcntl is not None:

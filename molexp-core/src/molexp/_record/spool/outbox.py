@@ -16,6 +16,7 @@ from typing import IO, Any, Self
 
 import attrs
 
+from molexp._record.private import opener
 from molexp._record.spool.files import Spool, translate
 from molexp._record.wrapping import WrappedStore
 from molexp.contracts import Stat, Store
@@ -321,7 +322,7 @@ class Opened:
 
     def __enter__(self) -> Self:
         try:
-            self._file = self._parcel.path.open("xb", buffering=0)
+            self._file = open(self._parcel.path, "xb", buffering=0, opener=opener)
         except OSError as error:
             self._outbox.refuse_ended()
             raise translate(error, self._url) from error
@@ -355,7 +356,7 @@ class Grown:
         self._size = len(first)
         self._sent = len(first) if first else -1
         try:
-            self._file: IO[bytes] = parcel.path.open("xb", buffering=0)
+            self._file: IO[bytes] = open(parcel.path, "xb", buffering=0, opener=opener)  # noqa: SIM115 - closed by `close`
         except OSError as error:
             outbox.refuse_ended()
             raise translate(error, url) from error

@@ -1,4 +1,4 @@
-"""Where the spools of this machine lie."""
+"""Where the spools of this machine lie, and which of them are believed: what only this user can have put there."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
+from molexp._record import private
+
 VARIABLE = "MOLEXP_SPOOL_DIR"
 
 
 def folders() -> Iterator[Path]:
     """Where spools may lie, best first: ``MOLEXP_SPOOL_DIR``, the user's folder for state, that for temporary files."""
     if found := os.environ.get(VARIABLE):
-        yield Path(found)
+        yield Path(os.path.realpath(found))
         return
     from platformdirs import user_state_dir
 
@@ -25,8 +27,42 @@ def folders() -> Iterator[Path]:
         state = Path(user_state_dir("molexp", appauthor=False))
         if state.is_absolute():
             yield state / "spool"
-    user = getattr(os, "getuid", lambda: os.environ.get("USERNAME", ""))()
-    yield Path(tempfile.gettempdir(), f"molexp-spool-{user}")
+    usual = _temporary()
+    yield usual
+    if os.path.lexists(usual) and private.distrusted(usual):  # somebody else was there before us
+        yield from sorted(usual.parent.glob(f"{usual.name}-*"))
+
+
+def _temporary() -> Path:
+    user = getattr(os, "geteuid", lambda: os.environ.get("USERNAME", ""))()
+    return Path(tempfile.gettempdir(), f"molexp-spool-{user}")
+
+
+def make(url: str, name: str) -> Path:
+    """Make the folder of a new spool, in the first place that is this user's alone.
+
+    Raises:
+        OSError: there is none.
+    """
+    problems: list[OSError] = []
+    for base in folders():
+        try:
+            return _make_below(base, url, name)
+        except OSError as error:
+            problems.append(error)
+    if not os.environ.get(VARIABLE):
+        with suppress(OSError):
+            return _make_below(Path(tempfile.mkdtemp(prefix=f"{_temporary().name}-")), url, name)
+    raise problems[0]
+
+
+def _make_below(base: Path, url: str, name: str) -> Path:
+    folder = of_workspace(base, url)
+    for level in (base, folder.parent, folder):
+        private.make_folder(level)
+    new = folder / name
+    new.mkdir(mode=private.FOLDER)
+    return new
 
 
 def of_workspace(folder: Path, url: str) -> Path:
@@ -37,8 +73,25 @@ def of_workspace(folder: Path, url: str) -> Path:
 
 def spools_of(url: str) -> list[Path]:
     """The spools that writers of a workspace have, or left behind, on this machine."""
-    found: list[Path] = []
-    for folder in folders():
-        with suppress(OSError), os.scandir(of_workspace(folder, url)) as entries:
-            found += [Path(entry.path) for entry in entries]
-    return found
+    return [path for path, why in _found(url) if not why]
+
+
+def distrusted_of(url: str) -> list[tuple[Path, str]]:
+    """What lies where spools do, and may be somebody else's: nothing of it is read. With the reasons."""
+    return [(path, why) for path, why in _found(url) if why]
+
+
+def _found(url: str) -> Iterator[tuple[Path, str]]:
+    for base in folders():
+        folder = of_workspace(base, url)
+        with suppress(OSError), os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in entries)
+            for level in (base, folder.parent, folder, *(folder / name for name in names)):
+                private.tighten(level)  # what others put there meanwhile is theirs, and told by that
+            above = names and (
+                private.distrusted(base)
+                or private.distrusted(folder.parent, above=False)
+                or private.distrusted(folder, above=False)
+            )
+            for name in names:
+                yield folder / name, above or private.distrusted(folder / name, above=False)

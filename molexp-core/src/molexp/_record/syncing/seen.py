@@ -14,6 +14,7 @@ from contextlib import suppress
 from hashlib import sha256
 
 from molexp._record.catalog.caches import cache_folder, make_room
+from molexp._record.private import make_file
 
 NOTHING = "-"
 """Stands for the version of what the destination need not have."""
@@ -42,8 +43,9 @@ class Seen:
     def _open(self) -> sqlite3.Connection:
         for _ in range(2 if self._path else 0):
             try:
-                if not os.path.exists(self._path):
-                    os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
+                new = not os.path.exists(self._path)
+                make_file(self._path)
+                if new:
                     make_room(self._path)
                 return _prepare(self._path)
             except (OSError, sqlite3.OperationalError):
