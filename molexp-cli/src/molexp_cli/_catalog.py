@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import typer
 
 from molexp_cli._failing import FAILED
 from molexp_cli._options import JsonOption, WorkspaceOption, located
-from molexp_cli._output import printable, table, write
-
-if TYPE_CHECKING:
-    import molexp
+from molexp_cli._output import table, tell_report, write
 
 EPILOG = """
 Examples:
@@ -47,12 +42,12 @@ def verify(ctx: typer.Context, as_json: JsonOption = False, workspace: Workspace
 
     There should be nothing: whatever changes a workspace is noticed.
     """
-    _tell(located(ctx, workspace).catalog.verify(), as_json)
+    tell_report(located(ctx, workspace).catalog.verify(), as_json=as_json)
 
 
 def rebuild(ctx: typer.Context, as_json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
     """Read all files anew; exits with 1 if some cannot be read, and names them."""
-    _tell(located(ctx, workspace).catalog.rebuild(), as_json)
+    tell_report(located(ctx, workspace).catalog.rebuild(), as_json=as_json)
 
 
 def compact(ctx: typer.Context, as_json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
@@ -60,7 +55,7 @@ def compact(ctx: typer.Context, as_json: JsonOption = False, workspace: Workspac
 
     That happens by itself, too. Nobody has to stop for it.
     """
-    _tell(located(ctx, workspace).catalog.compact(), as_json)
+    tell_report(located(ctx, workspace).catalog.compact(), as_json=as_json)
 
 
 def unreadable(ctx: typer.Context, as_json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
@@ -76,12 +71,4 @@ def unreadable(ctx: typer.Context, as_json: JsonOption = False, workspace: Works
     else:
         table(("KEY", "REASON"), found.items())
     if found:
-        raise typer.Exit(FAILED)
-
-
-def _tell(report: molexp.Report, as_json: bool) -> None:
-    import molexp
-
-    write(molexp.to_json(report, pretty=True) if as_json else printable(str(report)))
-    if not report.ok:
         raise typer.Exit(FAILED)

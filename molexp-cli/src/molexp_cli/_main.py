@@ -17,6 +17,8 @@ from molexp_cli import (
     _catalog,
     _compare,
     _exec,
+    _fsck,
+    _gc,
     _lineage,
     _logs,
     _plugins,
@@ -45,6 +47,7 @@ Examples:
   molexp assets get @latest:volumes.json
   molexp -w /scratch/lab runs list --json
   molexp sync ./lab /archive/lab
+  molexp fsck --read-data
   molexp plugins check
 
 The workspace is the one that -w names, else the one that MOLEXP_WORKSPACE names, else the nearest folder with a
@@ -80,7 +83,7 @@ def _assemble() -> typer.Typer:
         epilog=EPILOG,
     )
     app.callback()(_program)
-    for module in (_run, _exec, _show, _logs, _compare, _lineage, _sync):
+    for module in (_run, _exec, _show, _logs, _compare, _lineage, _sync, _fsck, _gc):
         module.add_to(app)
     for name, group in (("runs", _runs), ("assets", _assets), ("catalog", _catalog), ("plugins", _plugins)):
         app.add_typer(group.group(), name=name)

@@ -10,9 +10,12 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
+
+if TYPE_CHECKING:
+    import molexp
 
 BROKEN_PIPE = 141  # 128 + SIGPIPE, as for any program whose reader went away
 
@@ -94,6 +97,16 @@ def prints_aside(wanted: bool) -> Iterator[None]:
         sys.stdout.flush()
         os.dup2(ours, sys.stdout.fileno())
         os.close(ours)
+
+
+def tell_report(report: molexp.Report, *, as_json: bool, ok: bool | None = None) -> None:
+    """What an operation over a whole workspace found; `ok` says whether that is well, else the report does."""
+    import molexp
+    from molexp_cli._failing import FAILED
+
+    write(molexp.to_json(report, pretty=True) if as_json else printable(str(report)))
+    if not (report.ok if ok is None else ok):
+        raise typer.Exit(FAILED)
 
 
 def flush() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from molexp._record import keys
+from molexp._record.agreeing import RESERVED
 from molexp._record.ahead import look_at
 from molexp._record.definitions import SCHEMA, member_ids
 from molexp._record.home import DEFAULT_SCHEME
@@ -23,8 +24,6 @@ from molexp.errors import ConflictError, KeyExistsError, NotFoundError
 
 if TYPE_CHECKING:
     from molexp._record.experiment import Experiment
-
-RESERVED = ("executor", "resources", "scheduler")  # keys of a configuration that do not make another run
 
 _SHOWN = {"own_parameters": "parameters"}  # in the words of whoever gave them
 _EMPTY_HASH = canonical_hash({})
@@ -225,7 +224,7 @@ def _existing(
             path,
             stored="deleted",
             given="a run",
-            hint="Free its bytes with ws.gc(dry_run=False), or use another id.",
+            hint="`molexp gc --yes` (`ws.gc(dry_run=False)`) frees its bytes; or use another id.",
         )
     opinions = {name: value for name, value in given.items() if value is not None}
     differing = {name for name, value in opinions.items() if not _agree(name, stored.get(name), value)}

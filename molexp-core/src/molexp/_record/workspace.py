@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Self, get_args
 
 from molexp._record.definitions import SCHEMA, Members, choose_id, get_or_create, look_up, member_ids
@@ -397,17 +397,33 @@ class Workspace:
 
         Args:
             dry_run: only report what would be freed.
+
+        Returns:
+            What is, or was, to be freed, and last what could not be read, of which nothing was freed. Counts: ``found``,
+            ``bytes``, ``unreadable``.
         """
         from molexp._record.maintenance import collect
 
         return collect(self.home, dry_run=dry_run)
 
-    def fsck(self, *, repair: bool = False) -> Report:
-        """Look for what cannot be read, is missing, came late, or is foreign.
+    def fsck(
+        self,
+        *,
+        repair: bool = False,
+        read_data: bool = False,
+        restart: bool = False,
+        progress: Callable[[int, int], Any] | None = None,
+    ) -> Report:
+        """Look for what cannot be read, is missing, is not what was recorded, came late, or is foreign.
 
         Args:
-            repair: write ``run.json`` again where it is damaged and a claim repeats it.
+            repair: write ``run.json`` again where it is damaged, or was changed, and a claim repeats it; send what writers
+                that died left on this machine.
+            read_data: read all bytes and compare them with the hashes on record, and not only their number. Interrupted, it
+                goes on where it was the next time; a file in your cache folder remembers.
+            restart: do not go on, but begin anew.
+            progress: told the bytes that were read so far, and how many there are.
         """
-        from molexp._record.maintenance import check
+        from molexp._record.checking import check
 
-        return check(self.home, repair=repair)
+        return check(self.home, repair=repair, read_data=read_data, restart=restart, progress=progress)

@@ -19,12 +19,14 @@ __all__ = [
     "encode",
     "encode_line",
     "encode_pretty",
+    "encode_sorted",
 ]
 
 MAX_NESTING = MAX_DEPTH + 56
 """Containers in a document: a value's, and those that the document has around it."""
 
 _encoder = msgspec.json.Encoder()
+_sorting_encoder = msgspec.json.Encoder(order="deterministic")
 _decoder = msgspec.json.Decoder()
 
 
@@ -50,6 +52,18 @@ def encode_line(doc: Any) -> bytes:
         TypeError: for a value that is not plain.
     """
     return encode(doc) + b"\n"
+
+
+def encode_sorted(doc: Any) -> bytes:
+    """Return a document as compact UTF-8 JSON whose bytes do not depend on the order of keys.
+
+    Raises:
+        TypeError: for a value that is not plain.
+    """
+    try:
+        return _sorting_encoder.encode(doc)
+    except (ValueError, OverflowError):
+        return _sorting_encoder.encode(_encodable(doc))
 
 
 def encode_pretty(doc: Any) -> bytes:

@@ -140,7 +140,7 @@ class CorruptRecordError(RecordError):
     def __init__(self, key: str, reason: str) -> None:
         self.reason = reason
         super().__init__(
-            f"{key!r} cannot be read: {reason}. Restore it from a backup, or see `fsck` for what is affected.",
+            f"{key!r} cannot be read: {reason}. Restore it from a backup; `molexp fsck` tells what else is affected.",
             key=key,
         )
 

@@ -15,9 +15,9 @@ from functools import partial
 import attrs
 
 from molexp._record import keys
+from molexp._record.agreeing import differing
 from molexp._record.fold import RunState
 from molexp._record.reading import read_definition, read_run
-from molexp._record.syncing.agreeing import differing
 from molexp._record.syncing.attempts import FILES, FIRST, PARTS, Attempt, Way
 from molexp._record.syncing.copying import FATAL, Copier, Outcome, guard
 from molexp._record.syncing.seen import NOTHING

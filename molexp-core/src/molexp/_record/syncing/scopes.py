@@ -12,8 +12,8 @@ from typing import Any
 import attrs
 
 from molexp._record import keys
+from molexp._record.agreeing import agree_as_bytes
 from molexp._record.payloads import hash_of
-from molexp._record.syncing.agreeing import agree_as_bytes
 from molexp._record.syncing.copying import Copier, Outcome, guard
 from molexp._record.syncing.seen import NOTHING
 from molexp._record.voids import VOID

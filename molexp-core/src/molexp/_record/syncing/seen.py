@@ -69,6 +69,22 @@ class Seen:
                 return {}  # damaged: everything is looked at again
         return {key: (source, destination) for key, source, destination in found}
 
+    def get(self, key: str) -> tuple[str, str]:
+        """What is known of one key; twice "" if nothing is."""
+        with self._lock:
+            try:
+                found = self._connection.execute(
+                    "SELECT source, destination FROM seen WHERE key = ?", (key,)
+                ).fetchone()
+            except sqlite3.DatabaseError:
+                found = None
+        return found or ("", "")
+
+    def forget(self) -> None:
+        """Nothing is known any more."""
+        with self._lock, suppress(sqlite3.DatabaseError):
+            self._connection.execute("DELETE FROM seen")
+
     def note(self, pairs: Iterable[tuple[str, str, str]]) -> None:
         """Remember keys with the versions that are the same."""
         with self._lock, suppress(sqlite3.DatabaseError):  # without it, it is compared once more

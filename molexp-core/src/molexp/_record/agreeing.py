@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any
 
-from molexp._record.making import RESERVED
 from molexp._values.canonical import canonical_equal
-from molexp._values.documents import decode_object
+from molexp._values.documents import decode_object, encode_sorted
 from molexp.errors import CorruptRecordError, SerializationError
+
+RESERVED = ("executor", "resources", "scheduler")  # keys of a configuration that do not make another run
 
 # What makes two definitions one, by their type; of others, all but who wrote them, and when.
 _COUNTING: Mapping[str, tuple[str, ...]] = {
@@ -38,6 +40,11 @@ def differing(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
     """The names of what differs."""
     a, b = _counting(ours), _counting(theirs)
     return sorted(name for name in a.keys() | b.keys() if not _equal(a.get(name), b.get(name)))
+
+
+def fingerprint(definition: Mapping[str, Any]) -> str:
+    """A short hash of what counts of a run's definition; where it is another one, `differing` says whether that matters."""
+    return sha256(encode_sorted([definition.get(name) for name in _COUNTING["run"]])).hexdigest()[:16]
 
 
 def _counting(document: Mapping[str, Any]) -> dict[str, Any]:

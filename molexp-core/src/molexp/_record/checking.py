@@ -1,0 +1,338 @@
+"""Looking for what should not be: what cannot be read, is missing, is not what was recorded, came late, or is foreign."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from molexp._record import keys
+from molexp._record.agreeing import differing, fingerprint
+from molexp._record.attempts import claim_key, read_attempt, read_claim
+from molexp._record.fold import absurd
+from molexp._record.maintenance import DEPTH_OF_RUNS, TOKEN, entries_below, named_data, paths
+from molexp._record.reading import read_run
+from molexp._record.reports import Finding, Report
+from molexp._record.spool.draining import abandoned, drain
+from molexp._values.documents import decode_object, encode_pretty
+from molexp._values.ids import is_id
+from molexp._values.numbers import NUMBER
+from molexp.contracts import Stat
+from molexp.errors import CorruptRecordError, KeyNotFoundError, MolexpError, NotFoundError, StoreError
+
+if TYPE_CHECKING:
+    from molexp._record.fold import RunState
+    from molexp._record.home import Home
+    from molexp._record.scrubbing import Scrub
+
+UNNAMED = "no record names it: a killed writer left it, or it is foreign"
+
+_DOCUMENTS = (
+    re.compile(rf"workspace\.json|settings/{NUMBER}\.json|provenance/[0-9a-f]{{64}}\.json"),
+    re.compile(r"project\.json"),
+    re.compile(rf"experiment(\.{NUMBER})?\.json"),
+)
+_OF_RUNS = re.compile(rf"run(\.{NUMBER})?\.json|executions/{NUMBER}(\.jsonl|\.end\.json|(/w-|\.s/)[^/]+\.jsonl)")
+_EDIT = re.compile(r"edits/([^/]+)\.json")
+_DATA = re.compile(rf"data/([^/]+)/(?:{NUMBER}\.json|({TOKEN.pattern}/.+))")
+_PAYLOAD = re.compile(rf"(executions/{NUMBER}/)?(artifacts|logs|checkpoints)/.+")
+_DERIVED = f"{keys.DERIVED}/"
+_BATCH = 500  # documents that are read at once
+
+
+def check(
+    home: Home,
+    *,
+    repair: bool = False,
+    read_data: bool = False,
+    restart: bool = False,
+    progress: Callable[[int, int], Any] | None = None,
+) -> Report:
+    """See `Workspace.fsck`."""
+    findings = [*_check_spools(home, repair=repair)]
+    if repair and home.exists():
+        home.materialize()  # refuses what a newer MolExp made
+    # the files are listed before the records are read: what a record that comes later names is not looked for
+    seen = _walk(home)
+    if not read_data:
+        checker = _Checker(home, seen, repair, None)
+        return checker.report(findings)
+    from molexp._record.scrubbing import Scrub
+
+    with Scrub(home, seen.bytes, restart=restart, progress=progress) as scrub:
+        return _Checker(home, seen, repair, scrub).report(findings)
+
+
+class _Checker:
+    """Looks at everything that was seen.
+
+    Args:
+        home: the workspace.
+        seen: what lies in it.
+        repair: mend what can be mended.
+        scrub: reads all bytes; None: only sizes are compared.
+    """
+
+    def __init__(self, home: Home, seen: _Seen, repair: bool, scrub: Scrub | None) -> None:
+        self._home = home
+        self._store = home.store
+        self._seen = seen
+        self._repair = repair and not home.read_only
+        self._scrub = scrub
+
+    def report(self, findings: list[Finding]) -> Report:
+        """What was found before, and what is found."""
+        runs = paths(self._home, self._seen.unreadable)[1]
+        findings += [Finding(folder, reason) for folder, reason in self._seen.unreadable.items()]
+        findings += self._documents()
+        for path in runs:
+            try:
+                findings += self._run(path, self._seen.payloads.pop(path, ()))
+            except Exception as error:  # noqa: BLE001 - whatever a malformed record makes of it, the others are looked at
+                findings.append(Finding(keys.folder(path), f"it cannot be checked ({type(error).__name__}: {error})"))
+        for folder, found in self._seen.data.items():
+            findings += self._data(folder, found)
+        findings += [Finding(key, "a foreign file; it is ignored") for key in sorted(self._seen.foreign)]
+        counts = {"runs": len(runs), "findings": len(findings)}
+        return Report("fsck", tuple(findings), counts if self._scrub is None else {**counts, **self._scrub.counts})
+
+    # ------------------------------------------------------------------------------------------------- what is no run's
+
+    def _documents(self) -> Iterator[Finding]:
+        """Documents of the workspace, projects and experiments: whether they can be read."""
+        for start in range(0, len(self._seen.documents), _BATCH):
+            batch = self._seen.documents[start : start + _BATCH]
+            for key, data in zip(batch, self._store.read_many(batch), strict=True):
+                try:
+                    if isinstance(data, StoreError):
+                        raise data
+                    decode_object(data, key)
+                except KeyNotFoundError:
+                    continue  # it was removed since it was listed
+                except (CorruptRecordError, StoreError) as error:
+                    yield Finding(key, str(error))
+                    continue
+                if self._scrub is not None and key.startswith(f"{keys.PROVENANCE}/"):
+                    recorded = f"sha256:{key.rpartition('/')[2].removesuffix('.json')}"
+                    yield from self._others(key, self._scrub.compare(key, recorded), "its name")
+
+    def _data(self, folder: str, payloads: Iterable[Stat]) -> Iterator[Finding]:
+        problems: dict[str, str] = {}
+        named = named_data(self._store, folder, problems)
+        for key, reason in problems.items():
+            yield Finding(key, reason)
+        there = list(payloads)
+        for record in named.values():
+            yield from self._bytes(record, there)
+        if not problems:  # what a record that cannot be read names is not to be told
+            yield from _unnamed((one.key for one in there), named)
+
+    # ------------------------------------------------------------------------------------------------------------- runs
+
+    def _run(self, path: str, payloads: Iterable[Stat]) -> Iterator[Finding]:
+        folder = keys.folder(path)
+        try:
+            state = read_run(self._store, path, self._home.observer)
+        except NotFoundError:
+            yield from self._without_a_run(folder)
+            return
+        except MolexpError as error:
+            yield Finding(getattr(error, "key", "") or keys.document(path), str(error))
+            return
+        yield from self._problems(path, state)
+        yield from self._published(path, state)
+        for attempt in state.attempts:
+            for key, size in attempt.late.items():
+                yield Finding(key, f"{size} bytes came after the attempt's end; they are no part of it")
+        for attempt in state.attempts:
+            for record in attempt.contents.assets.values():
+                yield from self._bytes(record, None, ended=attempt.ended)
+        if not state.attempts or state.attempts[-1].ended:  # who is at work writes first and records then
+            yield from _unnamed((one.key for one in payloads), {str(record.get("key")) for record in state.assets()})
+
+    def _problems(self, path: str, state: RunState) -> Iterator[Finding]:
+        key = keys.document(path)
+        yield from self._claims(path, state)
+        for where, reason in state.problems.items():
+            done = ""
+            if where == key and self._repair:
+                self._store.write(key, encode_pretty(state.to_document()))
+                done = "written again from an attempt's claim"
+            yield Finding(where, reason, done)
+
+    def _claims(self, path: str, state: RunState) -> Iterator[Finding]:
+        """Whether each claim repeats what ``run.json`` says; if not, the attempt's end tells which of them was changed."""
+        key = keys.document(path)
+        for attempt in state.attempts:
+            claim = attempt.head if "definition" in attempt.head else None
+            claim = claim or read_claim(self._store, keys.folder(path), attempt.number)
+            claimed = claim.get("definition")
+            if not isinstance(claimed, dict) or not (names := differing(state.definition, claimed)):
+                continue
+            said = f"its {', '.join(names)} are not what"
+            if attempt.head.get("definition_hash") == fingerprint(state.definition):
+                yield Finding(claim_key(keys.folder(path), attempt.number), f"{said} {key!r} says, which counts")
+                continue
+            state.problems.setdefault(key, f"{said} the claim of attempt {attempt.number} repeats")
+            if self._repair:
+                state.definition |= {name: claimed.get(name) for name in names}
+
+    def _without_a_run(self, folder: str) -> Iterator[Finding]:
+        yield Finding(folder, "a folder without a run")
+
+    def _published(self, path: str, state: RunState) -> Iterator[Finding]:
+        """Whether ``run.json`` tells people what the newest end says: whoever wrote the end may have died before it did."""
+        key = keys.document(path)
+        if key in state.problems or not state.attempts or not state.attempts[-1].ended:
+            return
+        shown = decode_object(self._store.read(key), key)
+        if shown.get("status") == str(state.status) and len(shown.get("execution_history") or ()) == len(
+            state.attempts
+        ):
+            return
+        if self._repair:
+            self._store.write(key, encode_pretty(state.to_document()))
+        yield Finding(key, "it does not show the newest end", "written again" if self._repair else "")
+
+    # ------------------------------------------------------------------------------------------------------------ bytes
+
+    def _bytes(
+        self, record: Mapping[str, Any], payloads: Iterable[Stat] | None, *, ended: bool = True
+    ) -> Iterator[Finding]:
+        """Whether the bytes that a record names are there, and are what it says.
+
+        Args:
+            record: an asset's record.
+            payloads: what was listed, of which it may name a folder.
+            ended: whether nobody writes them any more.
+        """
+        key, what = str(record.get("key")), f"asset {record.get('id')}"
+        fields = record.get("fields")
+        fields = fields if isinstance(fields, dict) else {}
+        whose = f"{what}, outside of the workspace, which may change there" if fields.get("external") else what
+        recorded, size = record.get("content_hash"), record.get("size")
+        folder = bool(fields.get("directory"))
+        try:
+            found = self._size(key, size, payloads) if folder else self._file_size(key)
+            if found is None:
+                yield Finding(key, f"the bytes of {what} are gone: restore them from a copy of the workspace")
+                return
+            if not ended or absurd(record):  # which is told already
+                return
+            if size is not None and found != size:
+                yield Finding(key, f"{found} bytes, and the record of {whose}, says {size}: restore it from a copy")
+            elif self._scrub is not None:
+                compared = self._scrub.compare_folder(key, recorded) if folder else self._scrub.compare(key, recorded)
+                yield from self._others(key, compared, f"the record of {whose},")
+        except StoreError as error:  # no key at all, or nothing that may be looked at
+            yield Finding(key, f"the bytes of {what} are out of reach: {error}")
+
+    def _file_size(self, key: str) -> int | None:
+        """How many bytes a file has; None if it is not there."""
+        try:
+            return self._store.stat(key).size
+        except KeyNotFoundError:
+            return None
+
+    def _size(self, key: str, size: int | None, payloads: Iterable[Stat] | None) -> int | None:
+        """How many bytes a folder has, as it was listed; None if it is not there. What is behind a link is not counted."""
+        if "local_path" in self._store.capabilities and self._store.local_path(key).is_symlink():
+            return size if self._store.local_path(key).is_dir() else None
+        sizes = [one.size for one in payloads or () if one.key.startswith(f"{key}/")]
+        sizes = sizes or [one.size for one in self._store.list(key)]  # it came since
+        return sum(sizes) if sizes else None
+
+    @staticmethod
+    def _others(key: str, compared: tuple[str, str] | None, who: str) -> Iterator[Finding]:
+        if compared is not None:
+            found, recorded = compared
+            yield Finding(key, f"its bytes are {found}, and {who} says {recorded}: restore them from a copy")
+
+
+def _check_spools(home: Home, *, repair: bool) -> Iterator[Finding]:
+    """What writers that died on this machine recorded, and the store does not have."""
+    if "append" in home.store.capabilities:
+        return
+    before = dict(abandoned(home.store.url))
+    problem = ""
+    if repair and before and not home.read_only:
+        try:
+            for run, number in drain(home.store, home.process.owner).brought:
+                home.observer.settle(run, read_attempt(home.store, keys.folder(run), number))
+        except StoreError as error:
+            problem = f": {error}"
+    after = dict(abandoned(home.store.url))
+    for name, what in before.items():
+        yield Finding(name, what + problem if name in after else what, "" if name in after else "sent")
+
+
+def _unnamed(payloads: Iterable[str], named: Container[str]) -> Iterator[Finding]:
+    for key in sorted(payloads):
+        at = key
+        while at and at not in named:  # a record of a folder names all that is in it
+            at = at.rpartition("/")[0]
+        if not at:
+            yield Finding(key, UNNAMED)
+
+
+@attrs.define
+class _Seen:
+    """What lies in a workspace.
+
+    Attributes:
+        payloads: of runs, by their paths.
+        data: what was imported, by the folder of its name; names without anything imported, too.
+        documents: keys of the documents of the workspace, projects and experiments.
+        foreign: what is no part of the layout.
+        unreadable: folders that cannot be looked into, and why.
+        bytes: what payloads, imported data and provenance take.
+    """
+
+    payloads: defaultdict[str, list[Stat]] = attrs.field(factory=lambda: defaultdict(list))
+    data: defaultdict[str, list[Stat]] = attrs.field(factory=lambda: defaultdict(list))
+    documents: list[str] = attrs.field(factory=list)
+    foreign: list[str] = attrs.field(factory=list)
+    unreadable: dict[str, str] = attrs.field(factory=dict)
+    bytes: int = 0
+
+    def take(self, entry: Stat) -> None:
+        """Sort one entry by what it is."""
+        path, rest = _split(entry.key)
+        depth = path.count("/") + 1 if path else 0
+        is_edit = (match := _EDIT.fullmatch(rest)) is not None and is_id(match[1])
+        if depth < DEPTH_OF_RUNS and (match := _DATA.fullmatch(rest)) and is_id(match[1]):
+            imported = self.data[keys.below(path, f"data/{match[1]}")]
+            if match[2]:
+                imported.append(entry)
+                self.bytes += entry.size
+        elif depth == DEPTH_OF_RUNS and _PAYLOAD.fullmatch(rest):
+            self.payloads[path].append(entry)
+            self.bytes += entry.size
+        elif depth < DEPTH_OF_RUNS and (is_edit or _DOCUMENTS[depth].fullmatch(rest)):
+            self.documents.append(entry.key)
+            self.bytes += entry.size if rest.startswith(f"{keys.PROVENANCE}/") else 0
+        elif not (is_edit or (depth == DEPTH_OF_RUNS and _OF_RUNS.fullmatch(rest)) or rest.startswith(_DERIVED)):
+            self.foreign.append(entry.key)
+
+
+def _walk(home: Home) -> _Seen:
+    """Every key of the store, sorted by what it is."""
+    seen = _Seen()
+    try:
+        entries = list(home.store.list())
+    except StoreError:  # folder by folder, then
+        entries = list(entries_below(home.store, "", seen.unreadable))
+    for entry in entries:
+        seen.take(entry)
+    return seen
+
+
+def _split(key: str) -> tuple[str, str]:
+    """The path of the entity whose file `key` is, and the key below its folder; what is no id names no entity."""
+    path = keys.owner_of(key)
+    while path and not all(is_id(part) for part in path.split("/")):
+        path = path.rpartition("/")[0]
+    return path, key.removeprefix(f"{keys.folder(path)}/") if path else key
