@@ -260,6 +260,31 @@ class TestBoastfulStore(Broken):
     kind = BoastfulStore
 
 
+class FollowingStore(LocalStore):
+    """Follows whatever link there is."""
+
+    def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
+        return Path(self.locate(key)).read_bytes()[start:][:length]
+
+    def list(self, prefix: str = "") -> Iterator[Stat]:
+        return self.through(prefix or "x").list(prefix)
+
+
+class TestFollowingStore(Broken):
+    kind = FollowingStore
+
+
+class DenyingStore(LocalStore):
+    """Does not look through a link when it is asked to, or looks through every one."""
+
+    def through(self, key: str, *, outside: bool = True):
+        return super().through("data") if outside else self
+
+
+class TestDenyingStore(Broken):
+    kind = DenyingStore
+
+
 class SecretiveStore(LocalStore):
     """Does what it does not declare."""
 

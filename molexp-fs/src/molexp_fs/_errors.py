@@ -10,11 +10,13 @@ from molexp.errors import (
     KeyExistsError,
     KeyNotFoundError,
     ReadOnlyError,
+    SpecialFileError,
     StorageFullError,
     StoreError,
     StorePermissionError,
     UnavailableError,
 )
+from molexp_fs._files import LINK, SpecialError
 
 Action = Literal["read", "write", "delete", "list", "rename"]
 
@@ -23,7 +25,7 @@ def _codes(*names: str) -> frozenset[int]:
     return frozenset(getattr(errno, name) for name in names if hasattr(errno, name))
 
 
-ABSENT = _codes("ENOENT", "ENOTDIR", "EISDIR", "ELOOP")
+ABSENT = _codes("ENOENT", "ENOTDIR", "EISDIR")
 """What reading a name answers when there is no file under it."""
 
 NO_TMPFILE = _codes("EOPNOTSUPP", "ENOTSUP", "EISDIR", "EINVAL", "ENOSYS")
@@ -37,13 +39,27 @@ _FULL = _codes("ENOSPC", "EDQUOT")
 _AWAY = _codes("ESTALE", "ETIMEDOUT", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH", "ENOTCONN", "ESHUTDOWN")
 
 
+class LinkedFolderError(NotADirectoryError):
+    """One of the folders of a key is a link.
+
+    Attributes:
+        folder: the link, as a key.
+    """
+
+    def __init__(self, folder: str, path: str) -> None:
+        super().__init__(errno.ENOTDIR, "it is a symbolic link", path)
+        self.folder = folder
+
+
 def translate(error: OSError, key: str, url: str, action: Action) -> StoreError:
     """Return the error of MolExp that says what `error` means for `key`; the caller raises it from `error`."""
     code = error.errno
     detail = error.strerror or str(error)
+    if isinstance(error, SpecialError):
+        return SpecialFileError(key, url=url, sort=error.sort)
     if code in ABSENT:
         if action == "write":
-            return _not_writable(code, key, url)
+            return _not_writable(error, key, url)
         return KeyNotFoundError(key, url=url)
     if code == errno.EEXIST:
         return KeyExistsError(key, url=url)
@@ -62,7 +78,10 @@ def translate(error: OSError, key: str, url: str, action: Action) -> StoreError:
     return StoreError(f"Cannot {action} {key!r} in {url}: {detail}. See the cause above.", key=key, url=url)
 
 
-def _not_writable(code: int | None, key: str, url: str) -> StoreError:
+def _not_writable(error: OSError, key: str, url: str) -> StoreError:
+    code = error.errno
+    if isinstance(error, LinkedFolderError):
+        return SpecialFileError(key, url=url, sort=LINK, folder=error.folder)
     if code == errno.EISDIR:
         why = "it is a folder of other keys, and a key may not also be a folder. Use another name"
     elif code == errno.ENOTDIR:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 try:
     import fcntl
@@ -16,10 +17,44 @@ TEMP_PREFIX = ".tmp-"
 """Begins the names of files that are still being written, and of nothing else."""
 
 BINARY = getattr(os, "O_BINARY", 0)  # Windows translates line ends without it
-APPEND = os.O_WRONLY | os.O_APPEND | BINARY
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_AT_ONCE = getattr(os, "O_NONBLOCK", 0)
+CAREFUL = _NO_FOLLOW | _AT_ONCE
+"""Opens neither what a link leads to, nor waits for the other end of a pipe; see `open_regular`."""
+APPEND = os.O_WRONLY | os.O_APPEND | BINARY | CAREFUL
 _LAST_STANDARD = 2
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | BINARY
 _DIRECTORY = getattr(os, "O_DIRECTORY", None)
+_RELATIVE = {os.open, os.unlink, os.rmdir} <= os.supports_dir_fd and bool(_DIRECTORY and _NO_FOLLOW)
+_ENTER = (getattr(os, "O_PATH", os.O_RDONLY) | _NO_FOLLOW | _DIRECTORY) if _DIRECTORY else 0
+_JUNCTION = getattr(stat, "IO_REPARSE_TAG_MOUNT_POINT", None)
+
+
+class SpecialError(OSError):
+    """There is something that is no regular file.
+
+    Attributes:
+        sort: what it is.
+    """
+
+    def __init__(self, sort: str, path: str) -> None:
+        super().__init__(errno.ENOTSUP, f"it is a {sort}", path)
+        self.sort = sort
+
+
+def sort_of(found: os.stat_result) -> str:
+    """Return what a file is, in a word: "" for a regular one."""
+    mode = found.st_mode
+    if stat.S_ISREG(mode):
+        return ""
+    if stat.S_ISLNK(mode) or (_JUNCTION and getattr(found, "st_reparse_tag", 0) == _JUNCTION):
+        return LINK
+    if stat.S_ISDIR(mode):
+        return FOLDER
+    return "pipe" if stat.S_ISFIFO(mode) else "socket" if stat.S_ISSOCK(mode) else "device"
+
+
+LINK, FOLDER = "symbolic link", "folder"
 
 
 def folder_of_path(path: str) -> str:
@@ -44,19 +79,52 @@ def write_all(fd: int, data: bytes) -> None:
 
 def read(path: str, start: int, length: int | None) -> bytes:
     """Return `length` bytes of the file `path` from `start`, or what there is of them."""
-    fd = os.open(path, os.O_RDONLY | BINARY)
+    fd, found = open_regular(path, os.O_RDONLY)
     try:
-        return _read_all(fd, start, length)
+        return _read_all(fd, found.st_size, start, length)
     finally:
         os.close(fd)
 
 
-def _read_all(fd: int, start: int, length: int | None) -> bytes:
-    there = os.fstat(fd).st_size - start
+def open_regular(path: str, flags: int) -> tuple[int, os.stat_result]:
+    """Open a regular file that lies at `path` itself, and return it with what it is.
+
+    Raises:
+        SpecialError: it is a link, a pipe, a socket or a device. Nothing was waited for, read or written.
+        IsADirectoryError: it is a folder.
+    """
+    if not _NO_FOLLOW:
+        check_regular(os.lstat(path), path)
+    try:
+        fd = os.open(path, flags | BINARY | CAREFUL, 0o666)
+    except BlockingIOError:  # somebody holds a lease on it, as Samba does, and gives it back
+        check_regular(os.lstat(path), path)
+        fd = os.open(path, flags | BINARY | _NO_FOLLOW, 0o666)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO, errno.EMLINK, errno.EOPNOTSUPP):
+            check_regular(os.lstat(path), path)
+        raise
+    try:
+        found = os.fstat(fd)
+        check_regular(found, path)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd, found
+
+
+def check_regular(found: os.stat_result, path: str) -> None:
+    """Refuse what is no regular file."""
+    if sort := sort_of(found):
+        if sort == FOLDER:
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+        raise SpecialError(sort, path)
+
+
+def _read_all(fd: int, size: int, start: int, length: int | None) -> bytes:
+    there = size - start
     want = there if length is None else min(there, length)
     if want <= 0:
-        if length is None or length > 0:
-            os.read(fd, 0)  # a folder has a size as well, and says so only when it is read
         return b""
     if start:
         os.lseek(fd, start, os.SEEK_SET)
@@ -137,6 +205,36 @@ def path_now(fd: int, name: str) -> str:
         return ""
 
 
+@contextmanager
+def holding(base: str, name: str) -> Iterator[tuple[str, int | None]]:
+    """Hold the folder of `name` open, and give what ``dir_fd`` takes to mean the same file whatever is renamed meanwhile.
+
+    From `base` on no folder is entered by a link. Where the operating system has no such descriptors, it is the path.
+
+    Raises:
+        NotADirectoryError: one of the folders is a link, or no folder.
+    """
+    if not _RELATIVE:
+        yield base + name, None
+        return
+    *folders, last = name.split("/")
+    fd = os.open(base, _ENTER & ~_NO_FOLLOW)
+    try:
+        for folder in folders:
+            inner = os.open(folder, _ENTER, dir_fd=fd)
+            os.close(fd)
+            fd = inner
+        yield last, fd
+    finally:
+        os.close(fd)
+
+
+def unlink(base: str, name: str) -> None:
+    """Remove the file `name` below `base`; no link on the way is followed, also if one is put there meanwhile."""
+    with holding(base, name) as (last, fd):
+        os.unlink(last, dir_fd=fd)
+
+
 def make_folders(folder: str, *, durable: bool) -> None:
     """Create `folder` and those above it that are missing."""
     try:
@@ -173,8 +271,10 @@ def is_folder(path: str) -> bool:
 
 def sync_file(path: str) -> None:
     """Flush a file to the disk."""
-    # Windows flushes only what is open for writing.
-    fd = os.open(path, os.O_RDONLY if _DIRECTORY is not None else os.O_RDWR | BINARY)
+    try:  # Windows flushes only what is open for writing
+        fd, _ = open_regular(path, os.O_RDONLY if _DIRECTORY is not None else os.O_RDWR)
+    except SpecialError:
+        return  # it has a name, and no bytes
     try:
         os.fsync(fd)
     finally:

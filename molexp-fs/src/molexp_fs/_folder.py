@@ -10,12 +10,12 @@ from contextlib import suppress
 from molexp.contracts import Store, check_key
 from molexp.errors import StoreError, WorkspaceMovedError
 from molexp_fs import _files as files
-from molexp_fs._errors import Action, translate
+from molexp_fs._errors import Action, LinkedFolderError, translate
 from molexp_fs._files import TEMP_PREFIX
 from molexp_fs._keys import check_local
 
 REMEMBERED = 4096
-"""How many folders a store remembers to have used."""
+"""How many folders a store remembers to have looked at."""
 
 _WINDOWS = os.name == "nt"
 _TRIES = 8  # how often a writer makes its folder anew while somebody else removes it
@@ -30,7 +30,7 @@ class Folder:
         flushed: folders whose own names are known to be on the disk.
     """
 
-    __slots__ = ("_root", "_store", "_used", "base", "durable", "flushed")
+    __slots__ = ("_plain", "_root", "_store", "base", "durable", "flushed")
 
     def __init__(self, folder: str, store: Store, *, durable: bool):
         self.base = folder.replace(os.sep, "/").rstrip("/") + "/"
@@ -40,10 +40,15 @@ class Folder:
         self._root: tuple[int, int] | None = (
             None  # device and inode of the folder that held the workspace when we looked
         )
-        self._used: set[str] = set()  # folders that something was made in
+        self._plain: set[str] = set()  # folders that are there, and to which no link leads; "" is the store's own
+
+    @property
+    def url(self) -> str:
+        """The store's URL."""
+        return self._store.url
 
     def path(self, key: str) -> str:
-        """Return the path of `key`.
+        """Return the path of `key`, and look at nothing.
 
         Raises:
             InvalidKeyError: it cannot be a key here.
@@ -53,46 +58,87 @@ class Folder:
             check_local(key)
         return self.base + key
 
+    def reach(self, key: str, action: Action = "read") -> str:
+        """Return the path of `key`, to which no link leads: each of its folders is looked at once.
+
+        Raises:
+            InvalidKeyError: it cannot be a key here.
+            KeyNotFoundError: one of its folders is a link, behind which there are no keys.
+            SpecialFileError: the same, for a key that is to be written.
+        """
+        path = self.path(key)
+        folder = key[: max(key.rfind("/"), 0)]
+        if folder and folder not in self._plain:
+            self._refuse_links(folder, key, action)
+        return path
+
+    def reach_folder(self, prefix: str) -> str:
+        """Return the path of a folder, to which no link leads; "" is the store's own. See `reach`."""
+        if not prefix:
+            return self.base
+        path = self.path(prefix)
+        if prefix not in self._plain:
+            self._refuse_links(prefix, prefix, "read")
+        return path
+
     def path_to_make(self, key: str) -> str:
         """Return the path of a key about to be made; its folder is made too if this store has not used it before.
 
         That the folder is missing is only a guess: right, it saves a call that fails; wrong, it costs one that does.
+
+        Raises:
+            SpecialFileError: one of its folders is a link.
         """
         path = self.path(key)
-        folder = path[: path.rfind("/")]
-        if folder not in self._used:
+        folder = key[: max(key.rfind("/"), 0)]
+        if folder not in self._plain:
             if self._root is None:
                 self._root = self._here()
-            if len(self._used) >= REMEMBERED:
-                self._used.clear()
             try:
                 self._make(folder, key)
+            except LinkedFolderError as error:
+                raise self.error(error, key, "write") from error
             except OSError:
                 pass  # whoever makes the file meets the same error, and names the key
-            self._used.add(folder)
         return path
+
+    def forget(self) -> None:
+        """Look at each folder again: some may be gone, and something else in their place."""
+        self._plain.clear()
+
+    def _refuse_links(self, folder: str, key: str, action: Action) -> None:
+        try:
+            self._look(folder)
+        except LinkedFolderError as error:
+            raise self.error(error, key, action) from error
 
     def _make(self, folder: str, key: str) -> None:
         """Make `folder` and those above it that are missing, as long as the workspace that was opened still lies here.
 
         Raises:
+            LinkedFolderError: one of them is a link.
             WorkspaceMovedError: it does not; what is missing here is missing for that reason.
         """
+        above = folder[: max(folder.rfind("/"), 0)]
+        if above and above not in self._plain:
+            self._look(above)
+        path = (self.base + folder).rstrip("/") or "/"
         try:
-            os.mkdir(folder)
+            os.mkdir(path)
         except FileExistsError:
-            return
+            return self._look(folder) if folder else self._remember(folder)
         except FileNotFoundError:
             self._check_root(key)
-            if (above := os.path.dirname(folder)) == folder:
+            if (upper := os.path.dirname(path)) == path:
                 raise
-            files.make_folders(above, durable=self.durable)
+            files.make_folders(upper, durable=self.durable)
             with suppress(FileExistsError):
-                os.mkdir(folder)
+                os.mkdir(path)
             self._root = self._here()
         if self.durable:
-            files.sync_folder(os.path.dirname(folder))
-        self.flushed.discard(folder)
+            files.sync_folder(os.path.dirname(path))
+        self.flushed.discard(path)
+        return self._remember(folder)
 
     def _check_root(self, key: str) -> None:
         here, witness = self._here(), self._store.witness
@@ -107,7 +153,7 @@ class Folder:
                     return  # the same by another device number: mounted again, or restored
             except OSError:
                 pass
-        raise WorkspaceMovedError(key, url=self._store.url)
+        raise WorkspaceMovedError(key, url=self.url)
 
     def _here(self) -> tuple[int, int] | None:
         """Which folder lies at the path, if one does."""
@@ -116,6 +162,29 @@ class Folder:
         except OSError:
             return None
         return found.st_dev, found.st_ino
+
+    def _look(self, folder: str) -> None:
+        """Look at those of the folders on the way to `folder` that were not seen before; what is missing is no matter."""
+        at = 0
+        while at < len(folder):
+            at = folder.find("/", at + 1)
+            at = len(folder) if at < 0 else at
+            if (part := folder[:at]) in self._plain:
+                continue
+            try:
+                found = os.lstat(self.base + part)
+            except OSError:
+                return  # whoever uses it meets the same error
+            if (sort := files.sort_of(found)) == files.LINK:
+                raise LinkedFolderError(part, self.base + part)
+            if sort != files.FOLDER:
+                return
+            self._remember(part)
+
+    def _remember(self, folder: str) -> None:
+        if len(self._plain) >= REMEMBERED:
+            self._plain.clear()
+        self._plain.add(folder)
 
     def retry(self, error: OSError, key: str, path: str, act: Callable[[], None]) -> None:
         """Remove what stood in the way of writing to `path`, and `act` again.
@@ -130,7 +199,8 @@ class Folder:
         for _ in range(_TRIES):
             try:
                 if isinstance(error, FileNotFoundError):
-                    self._make(files.folder_of_path(path), key)
+                    self.forget()  # somebody removed a folder that was there
+                    self._make(key[: max(key.rfind("/"), 0)], key)
                 elif not (isinstance(error, FileExistsError | IsADirectoryError) and files.remove_empty_folder(path)):
                     break
                 return act()
@@ -142,4 +212,42 @@ class Folder:
 
     def error(self, error: OSError, key: str, action: Action) -> StoreError:
         """Return the error of MolExp for `error`; the caller raises it from that."""
-        return translate(error, key, self._store.url, action)
+        return translate(error, key, self.url, action)
+
+
+class Followed(Folder):
+    """The folder of a store of which one key is a link that is followed, for reading, with those behind it.
+
+    Attributes:
+        key: the link.
+        outside: whether it, or a link in the folder that it leads to, may lead out of the store.
+    """
+
+    __slots__ = ("key", "outside")
+
+    def __init__(self, folder: Folder, key: str, *, outside: bool):
+        super().__init__(folder.base, folder._store, durable=folder.durable)
+        self.key = key
+        self.outside = outside
+
+    def reach(self, key: str, action: Action = "read") -> str:
+        """Return the path that `key` leads to; see `Folder.reach`.
+
+        Raises:
+            SpecialFileError: it leads out of the store.
+        """
+        if action != "read" or not (key == self.key or key.startswith(f"{self.key}/")):
+            return super().reach(key, action)
+        super().reach(self.key)
+        path = self.path(key)
+        if not self.follows(path):
+            raise self.error(files.SpecialError(files.LINK, path), key, action)
+        return os.path.realpath(path)
+
+    def reach_folder(self, prefix: str) -> str:
+        """Return the path that a folder leads to."""
+        return self.reach(prefix) if prefix else self.base
+
+    def follows(self, path: str) -> bool:
+        """Whether a link may be followed."""
+        return self.outside or f"{os.path.realpath(path)}/".replace(os.sep, "/").startswith(self.base)

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 
-from molexp_fs._files import TEMP_PREFIX, claim, remove, temp_path
+from molexp_fs._files import FOLDER, TEMP_PREFIX, claim, holding, remove, sort_of, temp_path
 from molexp_fs._walk import GONE, join
 
 
@@ -53,14 +53,18 @@ def clock(base: str) -> float:
 
 
 def prune(base: str, folder: str) -> bool:
-    """Remove the empty folders in `folder`, and itself if nothing is left; return whether it is gone."""
+    """Remove the empty folders in `folder`, and itself if nothing is left; return whether it is gone.
+
+    Links are left alone, and nothing behind one is removed, also if it takes the place of a folder meanwhile.
+    """
     try:
-        with os.scandir(folder) as entries:
-            inner = [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
-        for path in inner:
-            prune(base, path)
-        if folder != base:
-            os.rmdir(folder)  # refuses a folder with anything in it
+        with os.scandir(base + folder) as entries:
+            inner = [entry.name for entry in entries if sort_of(entry.stat(follow_symlinks=False)) == FOLDER]
+        for name in inner:
+            prune(base, join(folder, name))
+        if folder:
+            with holding(base, folder) as (name, fd):
+                os.rmdir(name, dir_fd=fd)  # refuses a folder with anything in it
     except OSError:
         return False
     return True

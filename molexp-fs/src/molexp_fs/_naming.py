@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from molexp.contracts import Capability
 from molexp_fs import _files as files
@@ -66,15 +67,15 @@ class Naming:
             self.links = False  # only now: a folder that denies everything says nothing about links
         self._flush(path)
 
-    def rename(self, path: str, target: str) -> None:
-        """Rename `path` to `target` exclusively.
+    def rename(self, path: str, target: str, unlink: Callable[[], None]) -> None:
+        """Rename `path`, which `unlink` removes, to `target` exclusively.
 
         With links the file gets its new name before it loses the old one. Of several callers, the one that removes
         the old name has renamed the file; the others get `FileNotFoundError`.
         """
         if self.links and self._link(path, target):
             try:
-                os.unlink(path)
+                unlink()
             except FileNotFoundError:
                 if os.lstat(target).st_nlink > 1:  # the faster caller chose another name; this one is superfluous
                     files.remove(target)
@@ -91,7 +92,10 @@ class Naming:
                 return fd
             self.create(path, first)
             return os.open(path, files.APPEND)
-        fd = os.open(path, files.APPEND | os.O_CREAT | (os.O_EXCL if exclusive else 0), 0o666)
+        if exclusive:
+            fd = os.open(path, files.APPEND | os.O_CREAT | os.O_EXCL, 0o666)
+        else:
+            fd, _ = files.open_regular(path, files.APPEND | os.O_CREAT)
         try:
             if first:
                 files.write_all(fd, first)

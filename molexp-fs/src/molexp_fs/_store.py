@@ -6,16 +6,15 @@ import errno
 import os
 import stat as modes
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, ClassVar, Self, get_args
 
 from molexp.contracts import Appender, Capability, Durability, Listing, Stat, Store, StreamWriter
 from molexp.errors import KeyExistsError, KeyMovedError, KeyNotFoundError, StoreError
 from molexp_fs import _files as files
-from molexp_fs import _housekeeping, _walk
-from molexp_fs._errors import NO_LINK
-from molexp_fs._folder import Folder
+from molexp_fs import _housekeeping, _linking, _walk
+from molexp_fs._folder import Folder, Followed
 from molexp_fs._keys import folded
 from molexp_fs._location import file_in_the_way, folder_of, url_of
 from molexp_fs._naming import Naming, capabilities
@@ -31,9 +30,15 @@ class LocalStore(Store):
       reader may see the claim empty, but never in part.
     - `write` replaces the file by a temporary one. Temporary files are called ``.tmp-...``; they are no keys, and no
       key may have such a segment. A process that is killed may leave one behind: see `leftovers`.
-    - A symbolic link to a file is a key. One to a folder is listed as the folder, unless it leads back to where the
-      listing came from; deleting it removes the link.
-    - Files whose names no key can have, and whatever is neither file nor folder, are not listed.
+    - The store's own folder may be reached by links. Below it a link counts as itself, with `Stat.special`: nothing is
+      read or appended through it, and there are no keys behind it, unless by `through`. Pipes, sockets and devices are
+      treated alike: only regular files are opened, and nothing waits for the other end of a pipe.
+    - That holds for a tree as it lies there, whoever made it. A process that puts a link in the place of a folder
+      *while* this store works may still get something read, listed or made elsewhere, because folders are looked at
+      once and remembered; it gets nothing removed: whatever unlinks (`delete`, `rename`, `prune`,
+      `remove_leftovers`) goes from the store's folder down by descriptors, where the operating system has them.
+    - Hard links cannot be told from files. A listing does not enter a folder that it is in, as by a bind mount.
+    - Files whose names no key can have are not listed.
     - An empty folder is not a key, but `children` may name it; `prune` removes those.
     - `Stat.version` is made of modification time, inode and size: two replacements within one tick of the file
       system's clock (some milliseconds) that reuse an inode and keep the size are not told apart.
@@ -110,7 +115,7 @@ class LocalStore(Store):
             KeyNotFoundError: there is nothing, or only a folder.
             StoreError: it cannot be read.
         """
-        path = self._folder.path(key)
+        path = self._folder.reach(key)
         try:
             return files.read(path, start, length)
         except OSError as error:
@@ -127,7 +132,7 @@ class LocalStore(Store):
         Raises:
             StoreError: nothing was changed.
         """
-        path = self._folder.path(key)
+        path = self._folder.reach(key, "write")
         try:
             self._naming.write(path, data)
         except OSError as error:
@@ -152,30 +157,30 @@ class LocalStore(Store):
         Raises:
             KeyNotFoundError: there is nothing, or only a folder.
         """
-        path = self._folder.path(key)
         try:
-            found = os.stat(path)
+            found = os.lstat(self._folder.reach(key))
         except OSError as error:
             raise self._folder.error(error, key, "read") from error
-        if not modes.S_ISREG(found.st_mode):
+        if (sort := files.sort_of(found)) == files.FOLDER:
             raise KeyNotFoundError(key, url=self.url)
-        return _walk.describe(key, found)
+        return _walk.describe(key, found, sort)
 
     def exists(self, key: str) -> bool:
-        """Whether there is a file under `key`."""
+        """Whether there is a file under `key`, or what is neither file nor folder."""
         try:
-            return modes.S_ISREG(os.stat(self._folder.path(key)).st_mode)
-        except OSError:
+            return files.sort_of(os.lstat(self._folder.reach(key))) != files.FOLDER
+        except (OSError, KeyNotFoundError):
             return super().exists(key)  # which knows what is an error
 
     def delete(self, key: str) -> None:
         """Remove `key`; nothing or a folder under that name is not an error. Empty folders stay: see `prune`."""
         path = self._folder.path(key)
         try:
-            os.unlink(path)
+            self._folder.reach(key)
+            files.unlink(self._folder.base, key)
             if self._naming.durable:
                 files.sync_folder(files.folder_of_path(path))
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        except (KeyNotFoundError, FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return
         except OSError as error:
             if not files.is_folder(path):  # which some systems answer with "permission denied"
@@ -189,7 +194,7 @@ class LocalStore(Store):
         """
         if prefix:
             self._folder.path(prefix)
-        return _walk.walk(self._folder.base, prefix, self.url)
+        return _walk.walk(self._folder, prefix)
 
     def children(self, prefix: str = "") -> Listing:
         """One level below the folder `prefix`. Its `folders` may name empty ones.
@@ -199,7 +204,7 @@ class LocalStore(Store):
         """
         if prefix:
             self._folder.path(prefix)
-        return _walk.children(self._folder.base, prefix, self.url)
+        return _walk.children(self._folder, prefix)
 
     # ------------------------------------------------------------------------------------------------------ payloads
 
@@ -209,9 +214,9 @@ class LocalStore(Store):
         Raises:
             KeyNotFoundError: there is nothing, or only a folder.
         """
-        path = self._folder.path(key)
+        path = self._folder.reach(key)
         try:
-            return open(path, "rb")
+            return open(path, "rb", opener=lambda name, flags: files.open_regular(name, flags)[0])
         except OSError as error:
             raise self._folder.error(error, key, "read") from error
 
@@ -222,7 +227,7 @@ class LocalStore(Store):
             KeyExistsError: on leaving, with `exclusive`, if something is there by then.
             StoreError: on entering, writing or leaving; nothing was changed and nothing stays behind.
         """
-        path = self._folder.path(key)
+        path = self._folder.reach(key, "write")
 
         def begin() -> str:
             temp = files.temp_path(path)
@@ -275,9 +280,9 @@ class LocalStore(Store):
             KeyMovedError: after the write, the name was no longer the file that was written to.
             StoreError: `data` was not written, or only in part.
         """
-        path = self._folder.path(key)
+        path = self._folder.reach(key)
         try:
-            fd = os.open(path, files.APPEND)
+            fd, wrote = files.open_regular(path, files.APPEND)
         except OSError as error:
             raise self._folder.error(error, key, "read") from error
         try:
@@ -286,10 +291,9 @@ class LocalStore(Store):
                     files.write_all(fd, data[done:])
                 if self._naming.durable:
                     os.fsync(fd)
-                wrote = os.fstat(fd)
             finally:
                 os.close(fd)
-            now = os.stat(path)
+            now = os.lstat(path)
         except FileNotFoundError as error:
             raise KeyMovedError(key, url=self.url) from error
         except OSError as error:
@@ -328,7 +332,7 @@ class LocalStore(Store):
             KeyNotFoundError: there is no `key`, or another caller was faster.
             KeyExistsError: there is a `new`.
         """
-        path, target = self._folder.path(key), self._folder.path(new)
+        path, target = self._folder.reach(key), self._folder.reach(new, "write")
         try:
             if modes.S_ISDIR(os.lstat(path).st_mode):
                 raise KeyNotFoundError(key, url=self.url)
@@ -336,11 +340,15 @@ class LocalStore(Store):
             raise self._folder.error(error, key, "rename") from error
         if folded(key) == folded(new):
             raise KeyExistsError(new, url=self.url)  # where case does not matter, both are one file
+
+        def act() -> None:
+            self._naming.rename(path, target, lambda: files.unlink(self._folder.base, key))
+
         try:
-            self._naming.rename(path, target)
+            act()
         except OSError as error:
             try:
-                self._folder.retry(error, new, target, lambda: self._naming.rename(path, target))
+                self._folder.retry(error, new, target, act)
             except StoreError as final:
                 if isinstance(final.__cause__, FileNotFoundError):
                     raise KeyNotFoundError(key, url=self.url) from final.__cause__
@@ -354,17 +362,7 @@ class LocalStore(Store):
             KeyExistsError: there is a `key`.
             UnsupportedOperationError: `path` lies on another file system, or there are no hard links.
         """
-        source, target = os.path.realpath(path), self._folder.path(key)
-        os.stat(source)  # a missing source is the caller's error, a missing folder is ours to make
-        if os.path.isdir(source):
-            raise StoreError(f"Cannot hard-link {source!r}: it is a folder. Copy or symlink it.", key=key, url=self.url)
-        try:
-            self._link_new(lambda: os.link(source, target), key, target)
-        except StoreError as error:
-            cause = error.__cause__
-            if isinstance(cause, OSError) and cause.errno in NO_LINK | {errno.EXDEV}:
-                raise self._unsupported(f"hard-link {source!r}: {cause.strerror}", "link") from cause
-            raise
+        _linking.link(self._folder, path, key)
 
     def symlink_from(self, path: Path, key: str) -> None:
         """Create `key` as a symbolic link to the local file or folder `path`, exclusively.
@@ -375,21 +373,30 @@ class LocalStore(Store):
             KeyExistsError: there is a `key`.
             UnsupportedOperationError: the operating system or the file system does not allow symbolic links.
         """
-        source, target = os.path.abspath(path), self._folder.path(key)
-        inside = os.path.realpath(source)
-        if inside.replace(os.sep, "/").startswith(self._folder.base):
-            source = os.path.relpath(inside, files.folder_of_path(target))
-        try:
-            self._link_new(lambda: os.symlink(source, target, os.path.isdir(path)), key, target)
-        except StoreError as error:
-            cause = error.__cause__
-            if isinstance(cause, OSError) and (cause.errno in NO_LINK or getattr(cause, "winerror", None) == 1314):
-                raise self._unsupported(f"symlink {source!r}: {cause.strerror}", "symlink") from cause
-            raise
+        _linking.symlink(self._folder, path, key)
 
     def local_path(self, key: str) -> Path:
-        """The file behind `key`. It need not exist; its folder is not created."""
-        return Path(self._folder.path(key))
+        """The file behind `key`. It need not exist; its folder is not created.
+
+        Raises:
+            KeyNotFoundError: one of its folders is a link.
+            SpecialFileError: it is no regular file and no folder: whoever opens it would follow a link.
+        """
+        self._folder.reach(key)
+        path = self._folder.path(key)
+        if not isinstance(self._folder, Followed):
+            try:
+                files.check_regular(os.lstat(path), path)
+            except OSError as error:  # or it is a folder, or not there
+                if isinstance(error, files.SpecialError):
+                    raise self._folder.error(error, key, "read") from error
+        return Path(path)
+
+    def through(self, key: str, *, outside: bool = True) -> Self:
+        """Return this store for reading what the link `key` leads to, also by links in there; see `Store.through`."""
+        store = type(self).__new__(type(self))
+        vars(store).update(vars(self), _folder=Followed(self._folder, key, outside=outside))
+        return store
 
     # --------------------------------------------------------------------------------------------------- housekeeping
 
@@ -416,7 +423,7 @@ class LocalStore(Store):
         removed = 0
         for name in self._leftovers(older_than, _housekeeping.clock(self._folder.base)):
             try:
-                os.unlink(self._folder.base + name)
+                files.unlink(self._folder.base, name)
                 removed += 1
             except FileNotFoundError:
                 continue
@@ -429,18 +436,15 @@ class LocalStore(Store):
 
         Safe at any time: a writer whose folder vanishes makes it again.
         """
-        _housekeeping.prune(self._folder.base, self._folder.path(prefix) if prefix else self._folder.base)
+        try:
+            self._folder.reach_folder(prefix)
+        except KeyNotFoundError:
+            return  # what lies behind a link is none of ours
+        self._folder.forget()
+        _housekeeping.prune(self._folder.base, prefix)
 
     def _leftovers(self, older_than: float, now: float) -> Iterator[str]:
         unreadable: dict[str, OSError] = {}
         yield from _housekeeping.leftovers(self._folder.base, older_than, now, unreadable)
         for folder, error in unreadable.items():
             raise self._folder.error(error, folder, "list") from error
-
-    def _link_new(self, act: Callable[[], None], key: str, target: str) -> None:
-        try:
-            act()
-        except OSError as error:
-            self._folder.retry(error, key, target, act)
-        if self._naming.durable:
-            files.sync_folder(files.folder_of_path(target))

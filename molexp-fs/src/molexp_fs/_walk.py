@@ -7,69 +7,91 @@ import re
 from collections.abc import Iterator
 
 from molexp.contracts import Listing, Stat
-from molexp_fs._errors import translate
-from molexp_fs._files import TEMP_PREFIX
+from molexp.errors import KeyNotFoundError
+from molexp_fs._files import FOLDER, LINK, TEMP_PREFIX, sort_of
+from molexp_fs._folder import Folder, Followed
 
 _PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*").fullmatch
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\\]")
 GONE = (FileNotFoundError, NotADirectoryError)
 """What a folder answers that is not there."""
+LOOP = "folder that leads back to one above it"
 _NOTHING = Listing((), ())
+_Way = tuple[tuple[int, int], ...]
 
 
-def describe(key: str, found: os.stat_result) -> Stat:
-    """Return what `found` says about `key`."""
+def describe(key: str, found: os.stat_result, sort: str | None = None) -> Stat:
+    """Return what `found` says about `key`; `sort` says what it is instead, if it is no regular file."""
     version = f"{found.st_mtime_ns:x}-{found.st_ino:x}-{found.st_size:x}"
+    if sort := sort_of(found) if sort is None else sort:
+        return Stat(key, 0, version, found.st_mtime, sort)
     return Stat(key, found.st_size, version, found.st_mtime)
 
 
-def children(base: str, prefix: str, url: str) -> Listing:
+def children(folder: Folder, prefix: str) -> Listing:
     """List one level; a folder that is not there has nothing in it."""
-    files, folders = _level(base, prefix, url)
+    files, folders = _level(folder, prefix)
     if not files and not folders:
         return _NOTHING
     return Listing(tuple(sorted(files, key=_key)), tuple(sorted(folders)))
 
 
-def walk(base: str, prefix: str, url: str) -> Iterator[Stat]:
-    """Yield every key below `prefix`, holding no folder open while the caller is busy."""
-    waiting = [prefix]
+def walk(folder: Folder, prefix: str) -> Iterator[Stat]:
+    """Yield every key below `prefix`, holding no folder open while the caller is busy.
+
+    A folder that is one of those that led to it (a bind mount; where links are followed, a link) is not entered again.
+    """
+    waiting: list[tuple[str, _Way]] = [(prefix, ())]
     while waiting:
-        at = waiting.pop()
-        files, folders = _level(base, at, url)
+        at, way = waiting.pop()
+        try:
+            found = os.stat(folder.base + at)
+        except OSError:
+            found = None  # the listing says so, or that it is gone
+        if found is not None and found.st_ino:
+            here = found.st_dev, found.st_ino
+            if here in way:
+                yield describe(at, found, LOOP)
+                continue
+            way = (*way, here)
+        files, folders = _level(folder, at)
         yield from files
-        waiting.extend(join(at, name) for name in folders)
+        waiting.extend((join(at, name), way) for name in folders)
 
 
-def _level(base: str, prefix: str, url: str) -> tuple[list[Stat], list[str]]:
+def _level(folder: Folder, prefix: str) -> tuple[list[Stat], list[str]]:
     files: list[Stat] = []
     folders: list[str] = []
     inside = f"{prefix}/" if prefix else ""
     try:
-        with os.scandir(base + prefix) as entries:
+        with os.scandir(folder.reach_folder(prefix)) as entries:
             for entry in entries:
                 name = entry.name
                 if not _PLAIN(name) and not _is_ours(name):
                     continue
                 try:
                     if entry.is_file(follow_symlinks=False):  # nearly all are: the kernel has said so with the name
-                        files.append(describe(inside + name, entry.stat(follow_symlinks=False)))
+                        files.append(describe(inside + name, entry.stat(follow_symlinks=False), ""))
                     else:
-                        _sort(entry, inside, base, prefix, files, folders)
+                        _sort(entry, inside, folder, files, folders)
                 except FileNotFoundError:
                     pass  # deleted since the folder was opened, or a link that leads nowhere
-    except GONE:
+    except (*GONE, KeyNotFoundError):
         return files, folders
     except OSError as error:
-        raise translate(error, prefix, url, "list") from error
+        raise folder.error(error, prefix, "list") from error
     return files, folders
 
 
-def _sort(entry: os.DirEntry[str], inside: str, base: str, prefix: str, files: list[Stat], folders: list[str]) -> None:
-    if entry.is_file():
-        files.append(describe(inside + entry.name, entry.stat()))
-    elif entry.is_dir() and not (entry.is_symlink() and _loops(entry.path, base, prefix)):
+def _sort(entry: os.DirEntry[str], inside: str, folder: Folder, files: list[Stat], folders: list[str]) -> None:
+    found = entry.stat(follow_symlinks=False)
+    if (sort := sort_of(found)) == LINK and isinstance(folder, Followed) and folder.follows(entry.path):
+        found = os.stat(entry.path)
+        sort = sort_of(found)
+    if sort == FOLDER:
         folders.append(entry.name)
+    else:
+        files.append(describe(inside + entry.name, found, sort))
 
 
 def _is_ours(name: str) -> bool:
@@ -83,17 +105,6 @@ def _is_ours(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _loops(path: str, base: str, prefix: str) -> bool:
-    """Whether the linked folder `path` is one of those that led to it."""
-    target = os.stat(path)
-    above = base
-    ways = [base]
-    for name in prefix.split("/") if prefix else ():
-        above += name + "/"
-        ways.append(above)
-    return any(os.path.samestat(target, os.stat(way)) for way in ways)
 
 
 def join(prefix: str, name: str) -> str:

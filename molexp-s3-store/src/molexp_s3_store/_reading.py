@@ -164,6 +164,12 @@ def _checked(part: Part, key: str, client: Client, first: Part) -> bytes:
     return part.data
 
 
+def _open_part(path: Path) -> IO[bytes]:
+    """Open what an earlier download left, or begin it; a link that somebody put there is not followed."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
+    return os.fdopen(os.open(path, flags, 0o600), "ab+")
+
+
 @contextmanager
 def _partial(path: Path, tag: str) -> Iterator[tuple[IO[bytes], Path]]:
     """The file that a download grows in, named by what it is of; one that another process is at is left to it."""
@@ -175,7 +181,7 @@ def _partial(path: Path, tag: str) -> Iterator[tuple[IO[bytes], Path]]:
     part = path.with_name(f".{path.name[:100]}.{name}.part")
     if fcntl is None or not name:
         part = part.with_name(f"{part.name}{os.getpid()}")
-    file = part.open("ab+")
+    file = _open_part(part)
     try:
         if fcntl is not None:
             try:
@@ -183,7 +189,7 @@ def _partial(path: Path, tag: str) -> Iterator[tuple[IO[bytes], Path]]:
             except OSError:
                 file.close()
                 part = part.with_name(f"{part.name}{os.getpid()}")
-                file = part.open("ab+")
+                file = _open_part(part)
         yield file, part
     except (KeyNotFoundError, StoreError) as error:
         if "replaced" in str(error):  # nobody will go on with it

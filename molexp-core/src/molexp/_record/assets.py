@@ -14,6 +14,7 @@ import attrs
 from molexp._record.uses import opens
 from molexp._values.ids import is_id
 from molexp._values.numbers import is_number
+from molexp.contracts import Store
 from molexp.errors import AssetError, UnsupportedOperationError
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class Asset:
         Raises:
             UnsupportedOperationError: the storage has nothing of the kind, such as one in memory; see `local`.
         """
-        found: Path = self._used().store.path(self.key)
+        found: Path = self._reading().path(self.key)
         return found
 
     def open(self, mode: Literal["r", "rb"] = "rb") -> IO[Any]:
@@ -101,7 +102,7 @@ class Asset:
         """
         if mode not in ("r", "rb"):
             raise ValueError(f"An asset is opened with 'r' or 'rb', not {mode!r}: what was saved does not change.")
-        stream = self._used().store.open_read(self.key)
+        stream = self._reading().open_read(self.key)
         return stream if mode == "rb" else io.TextIOWrapper(stream, encoding="utf-8")
 
     def read_bytes(self) -> bytes:
@@ -113,7 +114,7 @@ class Asset:
         """
         from molexp._record.verifying import check_bytes
 
-        store = self._used().store
+        store = self._reading()
         return check_bytes(self, store, store.read(self.key))
 
     def load(self) -> Any:
@@ -163,7 +164,7 @@ class Asset:
         """
         from molexp._record.downloading import download
 
-        return download(self, self._used().store, path, overwrite=overwrite, progress=progress)
+        return download(self, self._reading(), path, overwrite=overwrite, progress=progress)
 
     def copy_to(self, stream: Sink, *, progress: Callable[[int], Any] | None = None) -> None:
         """Write the bytes to a binary stream, such as ``sys.stdout.buffer``, with bounded memory.
@@ -179,7 +180,7 @@ class Asset:
         """
         from molexp._record.downloading import copy_to
 
-        copy_to(self, self._used().store, stream, progress=progress)
+        copy_to(self, self._reading(), stream, progress=progress)
 
     def to_dict(self) -> dict[str, Any]:
         """What is recorded about it, as one dict; `to_json` makes text of it."""
@@ -210,6 +211,9 @@ class Asset:
         library = self._bound()
         opens(library.store, self)
         return library
+
+    def _reading(self) -> Store:
+        return self._used().reading(self)
 
     def _bound(self) -> Library:
         if self._library is None:

@@ -82,7 +82,7 @@ class Capture:
             self._followed.append(path.open("rb"))
             self._followed[-1].seek(0, os.SEEK_END)
             self._saved.append(os.dup(number))
-            target = os.open(path, os.O_WRONLY | os.O_APPEND)
+            target = os.open(path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0))
             os.dup2(target, number)
             os.close(target)
             stream = getattr(sys, name)

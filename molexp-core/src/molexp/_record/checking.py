@@ -13,14 +13,15 @@ from molexp._record import keys
 from molexp._record.agreeing import differing, fingerprint
 from molexp._record.attempts import claim_key, read_attempt, read_claim
 from molexp._record.fold import absurd
-from molexp._record.maintenance import DEPTH_OF_RUNS, TOKEN, entries_below, named_data, paths
+from molexp._record.linked import not_followed, reading_record
+from molexp._record.maintenance import DEPTH_OF_RUNS, TOKEN, all_entries, named_data, paths
 from molexp._record.reading import read_run
 from molexp._record.reports import Finding, Report
 from molexp._record.spool.draining import abandoned, drain
 from molexp._values.documents import decode_object, encode_pretty
 from molexp._values.ids import is_id
 from molexp._values.numbers import NUMBER
-from molexp.contracts import Stat
+from molexp.contracts import Stat, Store
 from molexp.errors import CorruptRecordError, KeyNotFoundError, MolexpError, NotFoundError, StoreError
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ class _Checker:
         for folder, found in self._seen.data.items():
             findings += self._data(folder, found)
         findings += [Finding(key, "a foreign file; it is ignored") for key in sorted(self._seen.foreign)]
+        findings += [Finding(key, not_followed(what)) for key, what in sorted(self._seen.special.items())]
         counts = {"runs": len(runs), "findings": len(findings)}
         return Report("fsck", tuple(findings), counts if self._scrub is None else {**counts, **self._scrub.counts})
 
@@ -210,13 +212,20 @@ class _Checker:
             ended: whether nobody writes them any more.
         """
         key, what = str(record.get("key")), f"asset {record.get('id')}"
+        store, linked = reading_record(self._store, record), key in self._seen.special
+        if linked and store is self._store:
+            return  # a finding of its own says so
+        self._seen.special.pop(key, None)
         fields = record.get("fields")
         fields = fields if isinstance(fields, dict) else {}
         whose = f"{what}, outside of the workspace, which may change there" if fields.get("external") else what
         recorded, size = record.get("content_hash"), record.get("size")
         folder = bool(fields.get("directory"))
         try:
-            found = self._size(key, size, payloads) if folder else self._file_size(key)
+            if linked and folder:  # what is in there is not walked through
+                found = size if store.local_path(key).is_dir() else None
+            else:
+                found = self._size(key, payloads) if folder else self._file_size(store, key)
             if found is None:
                 yield Finding(key, f"the bytes of {what} are gone: restore them from a copy of the workspace")
                 return
@@ -224,23 +233,23 @@ class _Checker:
                 return
             if size is not None and found != size:
                 yield Finding(key, f"{found} bytes, and the record of {whose}, says {size}: restore it from a copy")
-            elif self._scrub is not None:
-                compared = self._scrub.compare_folder(key, recorded) if folder else self._scrub.compare(key, recorded)
+            elif self._scrub is not None and not (linked and folder):
+                scrub = self._scrub
+                compared = scrub.compare_folder(key, recorded) if folder else scrub.compare(key, recorded, store)
                 yield from self._others(key, compared, f"the record of {whose},")
         except StoreError as error:  # no key at all, or nothing that may be looked at
             yield Finding(key, f"the bytes of {what} are out of reach: {error}")
 
-    def _file_size(self, key: str) -> int | None:
+    @staticmethod
+    def _file_size(store: Store, key: str) -> int | None:
         """How many bytes a file has; None if it is not there."""
         try:
-            return self._store.stat(key).size
+            return store.stat(key).size
         except KeyNotFoundError:
             return None
 
-    def _size(self, key: str, size: int | None, payloads: Iterable[Stat] | None) -> int | None:
-        """How many bytes a folder has, as it was listed; None if it is not there. What is behind a link is not counted."""
-        if "local_path" in self._store.capabilities and self._store.local_path(key).is_symlink():
-            return size if self._store.local_path(key).is_dir() else None
+    def _size(self, key: str, payloads: Iterable[Stat] | None) -> int | None:
+        """How many bytes a folder has, as it was listed; None if it is not there."""
         sizes = [one.size for one in payloads or () if one.key.startswith(f"{key}/")]
         sizes = sizes or [one.size for one in self._store.list(key)]  # it came since
         return sum(sizes) if sizes else None
@@ -287,6 +296,7 @@ class _Seen:
         data: what was imported, by the folder of its name; names without anything imported, too.
         documents: keys of the documents of the workspace, projects and experiments.
         foreign: what is no part of the layout.
+        special: what each of those is that are no regular files.
         unreadable: folders that cannot be looked into, and why.
         bytes: what payloads, imported data and provenance take.
     """
@@ -295,6 +305,7 @@ class _Seen:
     data: defaultdict[str, list[Stat]] = attrs.field(factory=lambda: defaultdict(list))
     documents: list[str] = attrs.field(factory=list)
     foreign: list[str] = attrs.field(factory=list)
+    special: dict[str, str] = attrs.field(factory=dict)
     unreadable: dict[str, str] = attrs.field(factory=dict)
     bytes: int = 0
 
@@ -302,12 +313,16 @@ class _Seen:
         """Sort one entry by what it is."""
         path, rest = _split(entry.key)
         depth = path.count("/") + 1 if path else 0
+        if entry.special:
+            self.special[entry.key] = entry.special
         is_edit = (match := _EDIT.fullmatch(rest)) is not None and is_id(match[1])
         if depth < DEPTH_OF_RUNS and (match := _DATA.fullmatch(rest)) and is_id(match[1]):
             imported = self.data[keys.below(path, f"data/{match[1]}")]
-            if match[2]:
+            if match[2] and not entry.special:
                 imported.append(entry)
                 self.bytes += entry.size
+        elif entry.special:
+            return
         elif depth == DEPTH_OF_RUNS and _PAYLOAD.fullmatch(rest):
             self.payloads[path].append(entry)
             self.bytes += entry.size
@@ -324,7 +339,7 @@ def _walk(home: Home) -> _Seen:
     try:
         entries = list(home.store.list())
     except StoreError:  # folder by folder, then
-        entries = list(entries_below(home.store, "", seen.unreadable))
+        entries = list(all_entries(home.store, seen.unreadable))
     for entry in entries:
         seen.take(entry)
     return seen

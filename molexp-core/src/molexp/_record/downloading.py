@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import stat
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -29,6 +30,7 @@ _PAYLOAD = "payload"
 _OLD = "replaced"
 _FILE, _FOLDER = "sha256:", "sha256-tree:"
 _TRIES = 10
+_OURS = 0o700  # the mode of a folder in which nobody else can put anything
 
 
 class Sink(Protocol):
@@ -48,6 +50,7 @@ def download(asset: Asset, store: Store, path: str | os.PathLike[str], *, overwr
     target = _target(asset, path)
     _check_free(target, is_folder(asset), overwrite)
     target.parent.mkdir(parents=True, exist_ok=True)
+    progress = _bounded(asset, progress)
     with _beside(target, sha256(f"{store.url}\n{asset.id}".encode()).hexdigest()[:16]) as work:
         made = work.folder / _PAYLOAD
         if is_folder(asset):
@@ -67,12 +70,12 @@ def copy_to(asset: Asset, store: Store, sink: Sink, *, progress: Progress) -> No
             errno.EISDIR, "It is a folder of files, and cannot be one stream; download it", asset.id
         )
     digest = sha256()
+    count = _bounded(asset, progress)
     with store.open_read(asset.key) as source:
         while chunk := source.read(_CHUNK):
+            count(len(chunk))
             sink.write(chunk)
             digest.update(chunk)
-            if progress is not None:
-                progress(len(chunk))
     _verify(asset, f"{_FILE}{digest.hexdigest()}" if _recorded(asset, _FILE) else None)
 
 
@@ -126,26 +129,25 @@ def _place(made: Path, target: Path, old: Path, overwrite: bool) -> None:
 # ----------------------------------------------------------------------------------------------- what comes, and whether
 
 
-def _fetch_folder(asset: Asset, store: Store, made: Path, progress: Progress) -> str | None:
+def _fetch_folder(asset: Asset, store: Store, made: Path, progress: Callable[[int], None]) -> str | None:
     """Bring every file, the small ones several at a time; returns the hash of the folder, as an import makes it."""
-    files = {check_key(stat.key).removeprefix(f"{asset.key}/"): stat for stat in store.list(asset.key)}
+    files = {check_key(entry.key).removeprefix(f"{asset.key}/"): entry for entry in store.list(asset.key)}
     if not files:
         raise KeyNotFoundError(asset.key, url=store.url)
     lock = threading.Lock()
 
     def told(count: int) -> None:
-        if progress is not None:
-            with lock:
-                progress(count)
+        with lock:
+            progress(count)
 
     def fetch(name: str) -> None:
         path = made / name
         path.parent.mkdir(parents=True, exist_ok=True)
         store.get_file(files[name].key, path, progress=told)
 
-    store.each(fetch, [name for name, stat in files.items() if stat.size <= _SMALL])
-    for name, stat in files.items():
-        if stat.size > _SMALL:
+    store.each(fetch, [name for name, entry in files.items() if entry.size <= _SMALL])
+    for name, entry in files.items():
+        if entry.size > _SMALL:
             fetch(name)
     if not _recorded(asset, _FOLDER):
         return None
@@ -165,6 +167,22 @@ def _verify(asset: Asset, found: str | None) -> None:
         outside = asset.fields.get("external") is True
         hint = "They lie outside of the workspace, and changed there: import them again." if outside else ""
         raise HashMismatchError(asset.name, key=asset.key, recorded=str(asset.content_hash), found=found, hint=hint)
+
+
+def _bounded(asset: Asset, progress: Progress) -> Callable[[int], None]:
+    """Tell of the progress, and end a copy that is longer than what was recorded: it may lead anywhere, and be endless."""
+    limit = asset.size if _recorded(asset, _FILE) or _recorded(asset, _FOLDER) else None
+    total = 0
+
+    def count(size: int) -> None:
+        nonlocal total
+        total += size
+        if limit is not None and total > limit:
+            _verify(asset, f"more than its {limit} bytes")
+        if progress is not None:
+            progress(size)
+
+    return count
 
 
 def _hash(path: Path) -> str:
@@ -224,17 +242,29 @@ def _lock(folder: Path) -> int | None:
     except ImportError:  # no way to know whether another process is at it
         return None
     for _ in range(_TRIES):
-        folder.mkdir(exist_ok=True)
+        with suppress(FileExistsError):
+            folder.mkdir(_OURS)
         try:
-            held = os.open(folder, os.O_RDONLY)
+            held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         except FileNotFoundError:  # whoever was at it has just ended
             continue
+        except OSError:  # somebody else's, or a link, or no folder
+            return None
         with suppress(OSError):
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.path.samestat(os.fstat(held), folder.stat()):
+            found = os.fstat(held)
+            if not _is_ours(found):
+                os.close(held)
+                return None
+            if os.path.samestat(found, folder.lstat()):
                 return held
         os.close(held)
     return None
+
+
+def _is_ours(found: os.stat_result) -> bool:
+    """Whether a folder was made here by us: one that came with a repository, or by somebody else, has another mode."""
+    return found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) & 0o777 == _OURS
 
 
 def _remove(path: Path) -> None:

@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 import attrs
 
 from molexp._record.assets import Asset, Producer, UnknownAsset
+from molexp._record.linked import reading
 from molexp._values.numbers import count
 from molexp._values.times import parse_time
 from molexp.contracts import AssetKind, Store, Upgrades
@@ -48,7 +49,7 @@ class KeySource:
         """A seekable binary stream, which checks what is read from the beginning to the end."""
         from molexp._record.verifying import checked
 
-        store = self.library.store
+        store = self.library.reading(self.asset)
         return checked(self.asset, store, store.open_read(self.asset.key))
 
     def path(self) -> Path:
@@ -171,6 +172,10 @@ class Library:
         """The object that an asset holds."""
         return self.kind(asset.kind).load(KeySource(asset, self))
 
+    def reading(self, asset: Asset) -> Store:
+        """The store to read an asset's bytes from: it follows the link that the asset's record speaks of, and no other."""
+        return reading(self.store, asset.kind, asset.key, asset.fields) if asset.kind == "data" else self.store
+
     def local(self, asset: Asset) -> Path:
         """A local path to an asset's bytes: the file itself, or a copy that lives as long as this process.
 
@@ -181,7 +186,7 @@ class Library:
 
         key = asset.key
         if "local_path" in self.store.capabilities:
-            there = self.store.local_path(key)
+            there = self.reading(asset).local_path(key)
             if there.is_file():
                 check_size(asset, self.store, there.stat().st_size)
             return there

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -66,7 +67,7 @@ class _Collector:
         if self._is_live(path):
             self.findings.append(Finding(folder, "deleted run that is still being executed"))
             return
-        entries = list(entries_below(self._store, folder))
+        entries = list(self._store.list(folder))
         if not self._dry_run:
             # the edit that hides it goes last: at every moment the run is hidden, or gone
             for entry in sorted(entries, key=lambda entry: "/edits/" in entry.key):
@@ -96,7 +97,7 @@ class _Collector:
         old = {}
         for folder in _unnamed_imports(self._home, self.unreadable):
             with self._naming(folder):
-                entries = list(entries_below(self._store, folder))
+                entries = list(self._store.list(folder))
                 came = [_came(self._store, entry) for entry in entries]
                 if entries and all(then and now - then > _ABANDONED for then in came):
                     old[folder] = entries
@@ -128,7 +129,7 @@ class _Collector:
             for key in self._store.leftovers(_ABANDONED):
                 named.append(key)  # noqa: PERF402 - what was named before an error counts
         except StoreError:
-            for _ in entries_below(self._store, "", self.unreadable):
+            for _ in all_entries(self._store, self.unreadable):
                 pass  # only to know all that cannot be read
         return named
 
@@ -142,7 +143,7 @@ class _Collector:
                 self._empty_folder(folder, what)
 
     def _empty_folder(self, folder: str, what: str) -> None:
-        if self._store.children(folder).entries or next(entries_below(self._store, folder), None) is not None:
+        if self._store.children(folder).entries or next(self._store.list(folder), None) is not None:
             return
         if not self._dry_run:
             self._store.prune(folder)
@@ -188,41 +189,24 @@ def _came(store: Store, entry: Stat) -> float:
     if "local_path" not in store.capabilities:
         return entry.modified
     try:
-        found = store.local_path(entry.key).lstat()
+        found = os.lstat(store.locate(entry.key))
     except OSError:
         return 0.0
     return max(found.st_ctime, found.st_mtime)
 
 
-def entries_below(store: Store, prefix: str, unreadable: dict[str, str] | None = None) -> Iterator[Stat]:
-    """What lies below `prefix`; a link to a folder is one entry, for what is in that folder is somebody else's.
-
-    Args:
-        store: the store.
-        prefix: a folder.
-        unreadable: filled with the folders that cannot be read; without it, they are errors.
-    """
-    if "local_path" not in store.capabilities:
-        yield from store.list(prefix)
-        return
-    waiting = [prefix]
+def all_entries(store: Store, unreadable: dict[str, str]) -> Iterator[Stat]:
+    """All keys, folder by folder; `unreadable` is filled with the folders that cannot be read."""
+    waiting = [""]
     while waiting:
         at = waiting.pop()
         try:
             listing = store.children(at)
         except StoreError as error:
-            if unreadable is None:
-                raise
             unreadable[at] = str(error)
             continue
         yield from listing.entries
-        for name in listing.folders:
-            key = f"{at}/{name}" if at else name
-            path = store.local_path(key)
-            if path.is_symlink():
-                yield Stat(key, 0, "", path.lstat().st_mtime)
-            else:
-                waiting.append(key)
+        waiting += [f"{at}/{name}" if at else name for name in listing.folders]
 
 
 def _unnamed_imports(home: Home, unreadable: dict[str, str]) -> Iterator[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from molexp._record.wrapping import WrappedStore
+from molexp.contracts import Store
 from molexp.errors import ReadOnlyError
 
 
@@ -53,6 +54,10 @@ class ReadOnlyStore(WrappedStore):
     def link_from(self, path: Path, key: str) -> None:
         """Refused."""
         self._refuse(key)
+
+    def through(self, key: str, *, outside: bool = True) -> Store:
+        """As the store does, and read only."""
+        return type(self)(self._store.through(key, outside=outside))
 
     def symlink_from(self, path: Path, key: str) -> None:
         """Refused."""

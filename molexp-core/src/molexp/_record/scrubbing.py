@@ -13,6 +13,7 @@ from molexp._record.syncing.seen import Seen
 
 if TYPE_CHECKING:
     from molexp._record.home import Home
+    from molexp.contracts import Store
 
 _FLUSH = 2.0  # seconds after which what was read is remembered
 _KNOWN_OF = ("", "scrub")
@@ -52,9 +53,9 @@ class Scrub:
             self._seen.note(self._notes)
         self._seen.close()
 
-    def compare(self, key: str, recorded: Any) -> tuple[str, str] | None:
-        """Read a file; what it is and what was recorded, where that differs."""
-        found = self._hash(key)
+    def compare(self, key: str, recorded: Any, store: Store | None = None) -> tuple[str, str] | None:
+        """Read a file, by a store that may follow a link to it; what it is and what was recorded, where that differs."""
+        found = self._hash(key, store or self._store)
         return self._differing(found, recorded, "sha256:")
 
     def compare_folder(self, key: str, recorded: Any) -> tuple[str, str] | None:
@@ -62,7 +63,7 @@ class Scrub:
         whole = sha256()
         names = sorted(stat.key.removeprefix(f"{key}/") for stat in self._store.list(key))
         for name in names:
-            whole.update(f"{name}\0{self._hash(f'{key}/{name}').removeprefix('sha256:')}\n".encode())
+            whole.update(f"{name}\0{self._hash(f'{key}/{name}', self._store).removeprefix('sha256:')}\n".encode())
         return self._differing(f"sha256-tree:{whole.hexdigest()}", recorded, "sha256-tree:") if names else None
 
     @staticmethod
@@ -70,15 +71,15 @@ class Scrub:
         comparable = isinstance(recorded, str) and recorded.startswith(sort)
         return (found, recorded) if comparable and found != recorded else None
 
-    def _hash(self, key: str) -> str:
-        stat = self._store.stat(key)
+    def _hash(self, key: str, store: Store) -> str:
+        stat = store.stat(key)
         self.counts["files"] += 1
         version, found = self._seen.get(key)
         if version == stat.version:
             self.counts["known"] += 1
             self._told(stat.size)
             return found
-        found = hash_of(self._store, key, progress=self._read)
+        found = hash_of(store, key, progress=self._read)
         self._notes.append((key, stat.version, found))
         if time.monotonic() - self._flushed > _FLUSH:
             self._seen.note(self._notes)

@@ -138,6 +138,11 @@ class WrappedStore(Store):
         """As the store does."""
         self._store.symlink_from(path, key)
 
+    def through(self, key: str, *, outside: bool = True) -> Store:
+        """As the store does, for reading."""
+        inner = self._store.through(key, outside=outside)
+        return self if inner is self._store else inner
+
     def local_path(self, key: str) -> Path:
         """As the store does."""
         return self._store.local_path(key)

@@ -82,12 +82,14 @@ class Stat:
         size: bytes.
         version: an opaque text that differs whenever other bytes took the place of these, or were appended.
         modified: seconds since 1970 on the *store's* clock; 0.0 if it keeps none.
+        special: "" for bytes that can be read; else what is there instead, as in ``symbolic link`` or ``pipe``, of size 0.
     """
 
     key: str
     size: int
     version: str
     modified: float = 0.0
+    special: str = ""
 
 
 @attrs.frozen
@@ -113,8 +115,12 @@ class Store(ABC):
     - `create` is exact: of any number of racing callers, anywhere, one succeeds.
     - Read your writes: what an operation that returned has done, the next operation of this host sees.
     - Every key is checked with `check_key` before any I/O. A key may not also be a folder of other keys.
+    - Nothing outside of the store is touched. What is no regular file (a symbolic link, a pipe) is listed, never entered,
+      and described with `Stat.special`; to read or append to it raises `SpecialFileError`, and a key that has one among
+      its folders is not there. Only `through` follows a link, where a record says that an asset is external.
     - Failures are errors from `molexp.errors`: `KeyNotFoundError`, `KeyExistsError`, `StorePermissionError`,
-      `CredentialsError`, `UnavailableError`, `StorageFullError`, else `StoreError`; the cause is chained.
+      `CredentialsError`, `UnavailableError`, `StorageFullError`, `SpecialFileError`, else `StoreError`; the cause is
+      chained.
     - A store pickles, without secrets, and the copy works in another process.
 
     Not promised: the order of listings beyond what is said, times that can be compared with another machine's,
@@ -125,7 +131,7 @@ class Store(ABC):
 
     - ``append``: `append`, `open_append` and `rename`;
     - ``link``: `link_from`, a hard link to a local file outside of the store;
-    - ``symlink``: `symlink_from`;
+    - ``symlink``: `symlink_from` and `through`;
     - ``local_path``: `local_path`, keys are files that other programs can open.
     """
 
@@ -405,8 +411,20 @@ class Store(ABC):
         """Create `key` as a symbolic link to the local file or folder `path`, exclusively."""
         raise self._unsupported("symlink files", "symlink")
 
+    def through(self, key: str, *, outside: bool = True) -> Store:
+        """This store, for reading, with the symbolic link `key` followed; itself, where there are no links.
+
+        What is in a folder that it leads to are keys below `key`, and links in there are followed, too. Still nothing but
+        regular files is read.
+
+        Args:
+            key: the link. Another file is read as it is.
+            outside: whether links may lead out of the store; else reading one that does raises `SpecialFileError`.
+        """
+        return self
+
     def local_path(self, key: str) -> Path:
-        """The file behind `key`, for programs that want a path. It need not exist; its folder is not created."""
+        """The file behind `key`, for programs that want a path, or `SpecialFileError`. It need not exist."""
         raise self._unsupported("name local paths", "local_path")
 
     def path(self, key: str) -> Any:

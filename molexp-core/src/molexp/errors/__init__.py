@@ -9,6 +9,7 @@
     │   ├── KeyMovedError                 an append found its file renamed or replaced
     │   ├── WorkspaceMovedError           its folder was moved, removed or unmounted while it was in use
     │   ├── InvalidKeyError               (also ValueError) refused before any I/O
+    │   ├── SpecialFileError              a link, a pipe or a device lies where a file or a folder should
     │   ├── StorePermissionError          the operating system or server denies access
     │   │   └── ReadOnlyError             the workspace was opened read-only
     │   ├── CredentialsError              missing, wrong or expired
@@ -98,6 +99,7 @@ from molexp.errors._stores import (
     KeyMovedError,
     KeyNotFoundError,
     ReadOnlyError,
+    SpecialFileError,
     StorageFullError,
     StoreError,
     StorePermissionError,
@@ -158,6 +160,7 @@ __all__ = [
     "SchemaError",
     "ScriptError",
     "SerializationError",
+    "SpecialFileError",
     "StorageFullError",
     "StorageSettingsError",
     "StoreError",

@@ -111,6 +111,26 @@ class ReadOnlyError(StorePermissionError):
         self.args: tuple[Any, ...] = (f"Cannot write to {url or 'the workspace'}: {why}. Nothing was changed.",)
 
 
+class SpecialFileError(StoreError):
+    """There is something that is no regular file, and is neither read nor followed: a link, a pipe, a device.
+
+    Attributes:
+        sort: what it is.
+        folder: the one of the key's folders that it is; "" if it is the key itself.
+    """
+
+    def __init__(self, key: str, *, url: str = "", sort: str = "", folder: str = "") -> None:
+        self.sort = sort
+        self.folder = folder
+        what = f"{folder!r} is a {sort}, and a folder is needed for {key!r}" if folder else f"{key!r} is a {sort}"
+        super().__init__(
+            f"In {url or 'the store'}, {what}. Only regular files are read, and links are not followed: "
+            "put in its place what belongs there, or remove it.",
+            key=key,
+            url=url,
+        )
+
+
 class CredentialsError(StoreError):
     """Credentials are missing, wrong or expired."""
 

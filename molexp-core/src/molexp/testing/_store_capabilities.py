@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 
 from molexp.contracts import Capability, Store
-from molexp.errors import KeyExistsError, KeyMovedError, KeyNotFoundError, UnsupportedOperationError
+from molexp.errors import (
+    KeyExistsError,
+    KeyMovedError,
+    KeyNotFoundError,
+    SpecialFileError,
+    UnsupportedOperationError,
+)
 from molexp.testing._store_base import StoreBackDoor, need, refused
 
 KNOWN: tuple[Capability, ...] = ("append", "link", "symlink", "local_path")
@@ -177,32 +183,91 @@ class CapabilityTests(StoreBackDoor, abstract=True):
             store.link_from(tmp_path / "missing", "data/x")
         assert self.raw_keys(store) == set()
 
-    def test_symlink_from_follows_the_file(self, store: Store, tmp_path: Path) -> None:
+    def test_a_symlink_is_a_key_that_is_not_followed(self, store: Store, tmp_path: Path) -> None:
         need(store, "symlink")
         local = tmp_path / "local"
         local.write_bytes(b"payload")
         store.symlink_from(local, "data/x")
-        assert store.read("data/x") == b"payload"
-        assert [stat.key for stat in store.list("data")] == ["data/x"]
-        assert store.stat("data/x").size == 7
-        with refused(KeyExistsError, "data/x"):
-            store.symlink_from(local, "data/x")
+        found = store.stat("data/x")
+        assert (found.size, bool(found.special)) == (0, True)
+        assert [*store.list("data")] == [*store.children("data").entries] == [found]
+        assert store.exists("data/x")
+        reads: dict[str, Callable[[], object]] = {
+            "read": lambda: store.read("data/x"),
+            "open_read": lambda: store.open_read("data/x"),
+            "get_file": lambda: store.get_file("data/x", tmp_path / "copy"),
+        }
+        if "append" in store.capabilities:
+            reads["append"] = lambda: store.append("data/x", b"mine\n")
+            reads["open_append"] = lambda: store.open_append("data/x")
+        if "local_path" in store.capabilities:
+            reads["local_path"] = lambda: store.local_path("data/x")
+        for name, operation in reads.items():
+            with refused(SpecialFileError, "data/x"):
+                operation()
+                pytest.fail(f"{name} follows the link")
         with refused(KeyExistsError, "data/x"):
             store.create("data/x", b"mine")
-        store.delete("data/x")
+        with refused(KeyExistsError, "data/x"):
+            store.symlink_from(local, "data/x")
+        store.write("data/x", b"mine")
+        assert store.read("data/x") == b"mine"
+        store.symlink_from(local, "data/y")
+        store.delete("data/y")
+        assert not store.exists("data/y")
         assert local.read_bytes() == b"payload"
-        assert not store.exists("data/x")
 
-    def test_symlink_from_a_folder_lists_what_is_in_it(self, store: Store, tmp_path: Path) -> None:
+    def test_nothing_is_reached_by_a_symlink_among_the_folders(self, store: Store, tmp_path: Path) -> None:
         need(store, "symlink")
         folder = tmp_path / "folder"
         folder.mkdir()
         (folder / "inner").write_bytes(b"1")
         store.symlink_from(folder, "data/x")
-        assert store.read("data/x/inner") == b"1"
-        assert not store.exists("data/x")
-        store.delete("data/x")
-        assert (folder / "inner").exists()
+        assert [stat.key for stat in store.list()] == ["data/x"]
+        assert store.children("data").folders == ()
+        assert [*store.list("data/x")] == [*store.children("data/x").entries] == []
+        assert not store.exists("data/x/inner")
+        for read in (store.read, store.stat, store.open_read):
+            with refused(KeyNotFoundError, "data/x/inner"):
+                read("data/x/inner")
+        writes: dict[str, Callable[[], object]] = {
+            "write": lambda: store.write("data/x/new", b""),
+            "create": lambda: store.create("data/x/new", b""),
+            "symlink_from": lambda: store.symlink_from(folder, "data/x/new"),
+        }
+        for name, write in writes.items():
+            with refused(SpecialFileError, "data/x/new"):
+                write()
+                pytest.fail(f"{name} follows the link")
+        store.delete("data/x/inner")
+        store.prune("data/x")
+        store.prune()
+        assert [path.name for path in folder.iterdir()] == ["inner"]
+
+    def test_a_symlink_is_read_through_when_that_is_asked_for(self, store: Store, tmp_path: Path) -> None:
+        need(store, "symlink")
+        (tmp_path / "folder").mkdir()
+        (tmp_path / "folder" / "inner").write_bytes(b"payload")
+        store.symlink_from(tmp_path / "folder" / "inner", "data/x")
+        store.symlink_from(tmp_path / "folder", "data/y")
+        file, folder = store.through("data/x"), store.through("data/y")
+        assert file.read("data/x", 3, 2) == b"lo"
+        assert (file.stat("data/x").size, file.stat("data/x").special) == (7, "")
+        with file.open_read("data/x") as stream:
+            assert stream.read() == b"payload"
+        file.get_file("data/x", tmp_path / "copy")
+        assert (tmp_path / "copy").read_bytes() == b"payload"
+        assert [(stat.key, stat.size) for stat in folder.list("data/y")] == [("data/y/inner", 7)]
+        assert folder.read("data/y/inner") == b"payload"
+        with refused(SpecialFileError, "data/x"):
+            folder.read("data/x")
+        with refused(SpecialFileError, "data/x"):
+            store.through("data/x", outside=False).read("data/x")
+
+    def test_through_reads_what_is_no_link(self, store: Store) -> None:
+        store.write("folder/a", b"1")
+        assert store.through("folder/a").read("folder/a") == b"1"
+        assert [stat.key for stat in store.through("folder", outside=False).list("folder")] == ["folder/a"]
 
     def test_local_path_is_the_file(self, store: Store) -> None:
         need(store, "local_path")

@@ -150,7 +150,7 @@ class Walker:
         if not self._local:
             return _Look("")
         try:
-            found = os.stat(self._home.store.locate(key))
+            found = os.lstat(self._home.store.locate(key))
         except (OSError, ValueError, StoreError):
             return _Look("gone")
         when = max(found.st_mtime_ns, found.st_ctime_ns)

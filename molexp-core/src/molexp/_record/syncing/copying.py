@@ -10,6 +10,7 @@ from hashlib import sha256
 from typing import IO, TypeVar
 
 from molexp._record import keys
+from molexp._record.linked import not_followed
 from molexp._record.payloads import hash_of
 from molexp._record.syncing.reports import Ledger
 from molexp._record.syncing.seen import NOTHING, Seen
@@ -201,6 +202,9 @@ class Copier:
             replace: what is there is an older state of the same.
         """
         there = self.destination.entries.get(entry.key)
+        if entry.special:
+            self.ledger.note("unreadable", entry.key, not_followed(entry.special))
+            return Outcome.UNREADABLE
         try:
             outcome = self._bring(entry, there, recorded if recorded.startswith("sha256:") else "", whole, replace)
         except SourceError as error:
@@ -312,7 +316,7 @@ class Copier:
     def read(self, key: str) -> bytes:
         """One of the source's files."""
         try:
-            return self.source.store.read(key)
+            return self.source.reading(key).read(key)
         except (KeyNotFoundError, *FATAL):
             raise
         except (MolexpError, OSError) as error:
@@ -321,7 +325,7 @@ class Copier:
     def open(self, key: str) -> IO[bytes]:
         """One of the source's files, as a stream."""
         try:
-            return self.source.store.open_read(key)
+            return self.source.reading(key).open_read(key)
         except (KeyNotFoundError, *FATAL):
             raise
         except (MolexpError, OSError) as error:
@@ -357,6 +361,14 @@ def _chunk(stream: IO[bytes]) -> bytes:
     while data and len(data) < CHUNK and (more := stream.read(CHUNK - len(data))):
         data += more
     return data
+
+
+def tree_of(store: Store, base: str, files: Iterable[str]) -> str:
+    """The hash of the folder `base`, as an import makes it, of what lies there now."""
+    whole = sha256()
+    for relative, key in sorted((key.removeprefix(f"{base}/"), key) for key in files):
+        whole.update(f"{relative}\0{hash_of(store, key).removeprefix('sha256:')}\n".encode())
+    return f"sha256-tree:{whole.hexdigest()}"
 
 
 def _verify(digest: str, recorded: str) -> None:

@@ -6,21 +6,20 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from functools import partial
-from hashlib import sha256
 from typing import Any
 
 import attrs
 
 from molexp._record import keys
 from molexp._record.agreeing import agree_as_bytes
-from molexp._record.payloads import hash_of
-from molexp._record.syncing.copying import Copier, Outcome, guard
+from molexp._record.syncing.copying import Copier, Outcome, guard, tree_of
+from molexp._record.syncing.linking import behind
 from molexp._record.syncing.seen import NOTHING
 from molexp._record.voids import VOID
 from molexp._values.documents import decode_object
 from molexp._values.numbers import NUMBER
 from molexp.contracts import Stat
-from molexp.errors import CorruptRecordError, KeyNotFoundError, StoreError
+from molexp.errors import CorruptRecordError, HashMismatchError, KeyNotFoundError, StoreError
 
 _NUMBERED = re.compile(rf"(settings/|experiment\.)({NUMBER})\.json")
 _FIRST = ("project.json", "experiment.json")
@@ -151,7 +150,7 @@ class ScopeSync:
         conflict = ""
         for number, record in sorted(documents.items()):
             entry = data.records[number]
-            mine = [one for one in data.payloads if _names(record, one.key)]
+            mine = self._payloads(entry, record, data)
             named.update(one.key for one in mine)
             if record.get("type") == "void":
                 copier.note_same(entry, self._version(entry))
@@ -159,9 +158,22 @@ class ScopeSync:
                 copier.ledger.note("conflicts", entry.key, f"it comes after {conflict!r}, which differs")
             elif not self._version_of(entry, record, mine):
                 conflict = entry.key
+        copier.each(copier.bring, [one for one in data.payloads if one.special and one.key not in named])
         if unreadable:  # what nobody can read may name whatever is left
             copier.each(copier.bring, [one for one in data.payloads if one.key not in named])
             copier.each(lambda entry: copier.bring(entry, whole=True), unreadable)
+
+    def _payloads(self, entry: Stat, record: Mapping[str, Any], data: _Data) -> list[Stat]:
+        """What a version's record names; in the place of a link, what is behind it, if the record says that it is one."""
+        mine = [one for one in data.payloads if _names(record, one.key)]
+        if len(mine) == 1 and mine[0].special and mine[0].key == record.get("key"):
+            try:
+                return mine if (found := behind(self._copier.source, record)) is None else found
+            except HashMismatchError as error:
+                self._copier.ledger.note("mismatches", entry.key, str(error))
+            except KeyNotFoundError:
+                self._copier.ledger.note("unreadable", mine[0].key, "it is a link that leads nowhere")
+        return mine
 
     def _version_of(self, entry: Stat, record: Mapping[str, Any], payloads: list[Stat]) -> bool:
         """One version; False if the destination has another one under its number."""
@@ -191,7 +203,7 @@ class ScopeSync:
         if not all(outcome.good for outcome in outcomes):
             return False
         if recorded.startswith("sha256-tree:") and not copier.dry_run and wanted:
-            found = _tree(copier, str(record.get("key")), payloads)
+            found = tree_of(copier.destination.store, str(record.get("key")), (one.key for one in payloads))
             if found != recorded:
                 copier.ledger.note("mismatches", entry.key, f"the folder's bytes are {found}, and it says {recorded}")
                 return False
@@ -229,12 +241,3 @@ class ScopeSync:
 def _names(record: Mapping[str, Any], key: str) -> bool:
     named = record.get("key")
     return isinstance(named, str) and (key == named or key.startswith(f"{named}/"))
-
-
-def _tree(copier: Copier, base: str, payloads: Iterable[Stat]) -> str:
-    """The hash of a folder, as an import makes it, of what lies at the destination now."""
-    whole = sha256()
-    for relative, key in sorted((one.key.removeprefix(f"{base}/"), one.key) for one in payloads):
-        digest = hash_of(copier.destination.store, key).removeprefix("sha256:")
-        whole.update(f"{relative}\0{digest}\n".encode())
-    return f"sha256-tree:{whole.hexdigest()}"

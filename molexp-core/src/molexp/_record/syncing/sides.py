@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from molexp._record import keys
 from molexp._values.ids import is_id
-from molexp.contracts import Stat
+from molexp.contracts import Stat, Store
 from molexp.errors import CredentialsError, StoreError, UnavailableError
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class Side:
         self.entries: dict[str, Stat] = {}
         self.leases: set[str] = set()
         self.unreadable: dict[str, str] = {}
+        self._linked: dict[str, Store] = {}  # what follows the links that records name
 
     def look(self) -> None:
         """List it."""
@@ -57,6 +58,17 @@ class Side:
             at = at.rpartition("/")[0]
         return at if at in self.unreadable else None
 
+    def follow(self, key: str, view: Store) -> None:
+        """From now on, what is behind the link `key` is read by `view`."""
+        self._linked[key] = view
+
+    def reading(self, key: str) -> Store:
+        """The store to read one of the entries from: one that follows a link where a record names it."""
+        at = key if self._linked else ""
+        while at and at not in self._linked:
+            at = at.rpartition("/")[0]
+        return self._linked.get(at, self.store)
+
     def _take(self, entry: Stat) -> None:
         if not entry.key.startswith(f"{keys.DERIVED}/"):
             self.entries[entry.key] = entry
@@ -64,7 +76,7 @@ class Side:
             self.leases.add(entry.key)
 
     def _folder_by_folder(self, prefix: str) -> Iterator[Stat]:
-        """As far as folders can be read; whatever leads out of them by a link is listed by whoever can tell."""
+        """As far as folders can be read."""
         try:
             listing = self.store.children(prefix)
         except StoreError as error:
@@ -73,13 +85,7 @@ class Side:
         yield from listing.entries
         for name in listing.folders:
             folder = f"{prefix}/{name}" if prefix else name
-            if "local_path" in self.store.capabilities and self.store.local_path(folder).is_symlink():
-                try:
-                    yield from self.store.list(folder)
-                except StoreError as error:
-                    self.unreadable[folder] = str(error)
-            else:
-                yield from self._folder_by_folder(folder)
+            yield from self._folder_by_folder(folder)
 
 
 def place(key: str) -> tuple[str, str]:

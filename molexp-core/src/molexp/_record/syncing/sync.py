@@ -10,6 +10,7 @@ from itertools import islice
 
 from molexp._record import keys
 from molexp._record.home import SCHEMA
+from molexp._record.linked import not_followed
 from molexp._record.syncing.copying import Copier, guard
 from molexp._record.syncing.reports import Ledger, SyncProgress, SyncReport
 from molexp._record.syncing.runs import RunSync, sync_runs
@@ -139,6 +140,8 @@ def _bring(copier: Copier, *, same_workspace: bool) -> int:
             )
             continue
         path, rest = place(key)
+        if entry.special and not rest.startswith("data/"):
+            copier.ledger.note("unreadable", key, not_followed(entry.special))
         (runs if path.count("/") == RUN_DEPTH else scopes)[path][rest] = entry
     waiting = [
         path
