@@ -37,15 +37,34 @@ def test_verify_finds_nothing_where_all_is_well(runs, molexp):
 
 
 def test_verify_mends_what_differs_and_says_so(runs, molexp):
-    with sqlite3.connect(runs.home.index.location) as connection:
-        where = "id = (SELECT id FROM entities WHERE path = 'metals/cu/one')"
-        connection.execute(f"UPDATE documents SET document = ? WHERE {where}", (b'{"status":"failed"}',))
-    connection.close()
+    end = RUN.parent.with_name("one") / "executions/1.end.json"
+    end.write_bytes(end.read_bytes().replace(b'"succeeded"', b'"cancelled"'))
 
     done = molexp("catalog", "verify")
     assert done.code == 0, "it is mended"
     assert done.out == "verify: rows 4\n  metals/cu/one: out of date in the index (mended)\n"
     assert molexp("catalog", "verify").out == "verify: rows 4\n"
+
+
+def test_verify_names_an_index_that_was_changed_by_hand_and_begins_it_anew(runs, molexp):
+    location = runs.home.index.location
+    with sqlite3.connect(location) as connection:
+        where = "id = (SELECT id FROM entities WHERE path = 'metals/cu/one')"
+        connection.execute(f"UPDATE documents SET document = ? WHERE {where}", (b'{"status":"failed"}',))
+    connection.close()
+
+    done = molexp("catalog", "verify", "--json")
+    assert done.code == 0, "it is mended"
+    assert [(found["key"], found["done"]) for found in done.json()["findings"]] == [(location, "begun anew")]
+    assert molexp("catalog", "verify").out == "verify: rows 4\n"
+
+
+def test_verify_names_what_cannot_be_read_and_exits_with_1(runs, molexp):
+    damage()
+    rebuilt, verified = molexp("catalog", "rebuild", "--json"), molexp("catalog", "verify", "--json")
+    assert (rebuilt.code, verified.code) == (1, 1)
+    assert verified.json()["findings"] == rebuilt.json()["findings"]
+    assert [found["key"] for found in verified.json()["findings"]] == [RUN.relative_to("lab").as_posix()]
 
 
 def test_rebuild_reads_everything(runs, molexp):
@@ -71,7 +90,7 @@ def test_unreadable_files_are_listed_with_the_reason(runs, molexp):
     assert (done.code, done.lines()) == (0, ["KEY  REASON"])
     assert molexp("catalog", "unreadable", "--json").json() == {}
     damage()
-    assert molexp("catalog", "verify").code == 0
+    assert molexp("catalog", "verify").code == 1
     key = RUN.relative_to("lab").as_posix()
     done = molexp("catalog", "unreadable")
     assert done.code == 1

@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 import molexp as me
+from molexp._record.catalog.snapshots import encode_rows
 from tests.record.compacting import RUN, compact, derived, done, rows, write
 
 # --------------------------------------------------------------------------------------------------------- what it leaves
@@ -262,7 +263,9 @@ def test_what_is_not_of_the_newest_snapshot_is_deleted_and_nothing_else(place):
     done(write(place, "one"))
     reader = place.load()
     compact(reader)
-    place.store.write(".molexp/snapshots/1-0123456789abcdef.jsonl", b"left by a compactor that lost")
+    lost = encode_rows([], ["left/by/a-compactor-that-lost"])
+    place.store.write(".molexp/snapshots/1-0123456789abcdef.jsonl", lost)
+    place.store.write(".molexp/snapshots/1-fedcba9876543210.jsonl", b"somebody's, who calls his files like that")
     place.store.write(".molexp/snapshots/9-0123456789abcdef.jsonl", b"of somebody who has not come to publish it")
     place.store.write(".molexp/snapshots/notes.txt", b"foreign")
     done(write(place, "two"))
@@ -270,7 +273,7 @@ def test_what_is_not_of_the_newest_snapshot_is_deleted_and_nothing_else(place):
 
     left = derived(place, "snapshots")
     assert "1-0123456789abcdef.jsonl" not in left
-    assert {"9-0123456789abcdef.jsonl", "notes.txt"} <= set(left)
+    assert {"1-fedcba9876543210.jsonl", "9-0123456789abcdef.jsonl", "notes.txt"} <= set(left)
 
 
 def test_nobody_compacts_where_he_may_not_write(lab, script):

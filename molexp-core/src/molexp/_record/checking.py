@@ -12,6 +12,7 @@ import attrs
 from molexp._record import keys
 from molexp._record.agreeing import differing, fingerprint
 from molexp._record.attempts import claim_key, read_attempt, read_claim
+from molexp._record.catalog.cleaning import foreign_keys
 from molexp._record.fold import absurd
 from molexp._record.linked import not_followed, reading_record
 from molexp._record.maintenance import DEPTH_OF_RUNS, TOKEN, all_entries, named_data, paths
@@ -96,7 +97,8 @@ class _Checker:
                 findings.append(Finding(keys.folder(path), f"it cannot be checked ({type(error).__name__}: {error})"))
         for folder, found in self._seen.data.items():
             findings += self._data(folder, found)
-        findings += [Finding(key, "a foreign file; it is ignored") for key in sorted(self._seen.foreign)]
+        foreign = sorted([*self._seen.foreign, *foreign_keys(self._store)])
+        findings += [Finding(key, "a foreign file; it is ignored") for key in foreign]
         findings += [Finding(key, not_followed(what)) for key, what in sorted(self._seen.special.items())]
         counts = {"runs": len(runs), "findings": len(findings)}
         return Report("fsck", tuple(findings), counts if self._scrub is None else {**counts, **self._scrub.counts})

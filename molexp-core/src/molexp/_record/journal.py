@@ -37,12 +37,15 @@ class Hints:
         withdrawn: keys that were announced as a guess, and will not be created after all; what was done is done.
         end: the byte up to which it was read.
         owner: whose journal it is, where this part says so.
+        sound: whether MolExp has written this: a journal begins with whose it is, and an object that comes later in one
+            says nothing but hints.
     """
 
     announced: frozenset[str]
     withdrawn: frozenset[str]
     end: int
     owner: Mapping[str, Any] | None = None
+    sound: bool = True
 
 
 class _Sayer(Protocol):
@@ -195,6 +198,12 @@ def is_object(name: str) -> bool:
     return _OBJECT.fullmatch(name) is not None
 
 
+def number_of(name: str) -> int:
+    """The number of the object that bears this name; 0 for a journal that grows."""
+    match = _OBJECT.fullmatch(name)
+    return int(match[2]) if match else 0
+
+
 def seal(store: Store, key: str, *, last: int = 0) -> bool:
     """Make sure that nothing is added to a journal any more; its writer goes on in a new one.
 
@@ -227,7 +236,7 @@ def seal(store: Store, key: str, *, last: int = 0) -> bool:
 
 def hints_of(data: bytes, journal: str, start: int) -> Hints:
     """What `journal` says from byte `start` on, where `data` lies."""
-    lines, length, _ = decode_lines(data, journal)
+    lines, length, bad = decode_lines(data, journal)
     announced: set[str] = set()
     withdrawn: set[str] = set()
     owner: Mapping[str, Any] | None = None
@@ -240,7 +249,13 @@ def hints_of(data: bytes, journal: str, start: int) -> Hints:
         withdrawn -= said
         if line.get("type") == "journal" and isinstance(line.get("owner"), dict):
             owner = line["owner"]
-    return Hints(frozenset(announced), frozenset(withdrawn), start + length, owner)
+    first = number_of(journal.rpartition("/")[2]) < 2
+    sound = owner is not None if first else bool(lines) and not bad and all(map(_is_said, lines))
+    return Hints(frozenset(announced), frozenset(withdrawn), start + length, owner, sound)
+
+
+def _is_said(line: Mapping[str, Any]) -> bool:
+    return line.get("type") == "sealed" or isinstance(line.get("keys", line.get("withdrawn")), list)
 
 
 def _keys(line: Mapping[str, Any], name: str) -> set[str]:

@@ -9,6 +9,7 @@ import attrs
 
 from molexp._record import keys
 from molexp._record.catalog.cells import COLUMNS, ELEMENTS, columns_of
+from molexp._record.catalog.database import sound
 from molexp._record.catalog.index import Index
 from molexp._record.catalog.querying import ASSETS, RUNS, Compiler, Sql, Table
 from molexp._values.documents import decode, decode_object
@@ -43,7 +44,7 @@ _BY_CELLS_SQL = (  # CROSS JOIN: cells are in the order of their values
     "WHERE s.name = {name} AND e.shown = 1{where} ORDER BY s.value{direction}, e.created_at, e.path LIMIT {limit}"
 )
 _WITHOUT = " AND e.id NOT IN (SELECT owner FROM fields WHERE name = {name})"
-_RUN_DOCUMENTS = ("documents", "document")
+_RUN_DOCUMENTS = ("documents", "document, cover")
 _ASSET_DOCUMENTS = ("records", "record")
 
 
@@ -161,13 +162,13 @@ class Asking:
     def _documents(
         self, found: Sequence[tuple[Any, ...]], checks: Sequence[Callable[[dict[str, Any]], bool]]
     ) -> Iterator[list[Row]]:
-        table, column = _ASSET_DOCUMENTS if self._assets else _RUN_DOCUMENTS
+        table, parts = _ASSET_DOCUMENTS if self._assets else _RUN_DOCUMENTS
         for start in range(0, len(found), _AT_ONCE):
             some = found[start : start + _AT_ONCE]
             marks = ", ".join("?" * len(some))
-            sql = f"SELECT id, {column} FROM {table} WHERE id IN ({marks})"  # noqa: S608 - constants
-            documents = dict(self._index.select(sql, [number for number, _ in some]))
-            rows = [(path, documents[number]) for number, path in some if number in documents]
+            sql = f"SELECT id, sum, {parts} FROM {table} WHERE id IN ({marks})"  # noqa: S608 - constants
+            documents = {one[0]: one[1:] for one in self._index.select(sql, [number for number, _ in some])}
+            rows = [(path, sound(path, *documents.get(number, (None, None)))) for number, path in some]
             if checks:
                 rows = [row for row in rows if self._passes(row, checks)]
             yield rows

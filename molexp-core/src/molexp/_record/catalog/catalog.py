@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
@@ -21,6 +22,7 @@ from molexp._record.catalog.questions import (
 )
 from molexp._record.catalog.refresh import Refresher
 from molexp._record.catalog.run_rows import RunRow, describe_row
+from molexp._record.catalog.snapshots import damaged_parts
 from molexp._record.rows import RUN_COLUMNS, Rows
 from molexp._record.run import Run
 from molexp._values.documents import decode
@@ -31,6 +33,7 @@ from molexp.errors import CorruptRecordError, KeyNotFoundError, MolexpError, Not
 
 if TYPE_CHECKING:
     from molexp._record.assets import Asset
+    from molexp._record.catalog.index import Index
     from molexp._record.catalog.lineage import Kind, Lineage
     from molexp._record.home import Home
     from molexp._record.reports import Report
@@ -47,8 +50,11 @@ def describe_asset(asset: Asset) -> dict[str, Any]:
     return asset.to_dict()
 
 
-_OF_OURS = (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.NotSupportedError, sqlite3.ProgrammingError)
-"""What says nothing of the index."""
+_EITHER = (
+    *(sqlite3.DataError, sqlite3.IntegrityError, sqlite3.NotSupportedError, sqlite3.ProgrammingError),
+    *(ArithmeticError, AttributeError, LookupError, TypeError, ValueError),
+)
+"""What may be a fault of ours or of whoever asks, or come of what a damaged index holds: it is looked at."""
 
 
 def _kept(location: str) -> MolexpError:
@@ -66,10 +72,10 @@ def _from_a_sound_index(answer: Callable[Concatenate[Catalog, P], T]) -> Callabl
         for _ in range(2):  # a damaged file, then a folder that cannot hold one
             try:
                 return answer(self, *args, **kwargs)
-            except (sqlite3.DatabaseError, CorruptRecordError) as error:
+            except (sqlite3.DatabaseError, CorruptRecordError, *_EITHER) as error:
                 if isinstance(error, sqlite3.Error) and is_busy(error):
                     raise _kept(self._home.index.location) from error
-                if isinstance(error, _OF_OURS):
+                if isinstance(error, _EITHER) and (isinstance(error, MolexpError) or not self._home.index.damage()):
                     raise
                 self._home.index.discard()
         return answer(self, *args, **kwargs)
@@ -243,32 +249,36 @@ class Catalog:
 
     @_from_a_sound_index
     def rebuild(self) -> Report:
-        """Read everything anew; until that is done, answers come from what was known."""
+        """Read everything anew, into an empty index; until that is done, answers come from what was known."""
         from molexp._record.reports import Finding, Report
 
-        counts = self._refresher().scan(surely=True) if self._home.exists() else {}
-        findings = tuple(Finding(key, reason) for key, reason in self._home.index.problems().items())
-        return Report("rebuild", findings, counts)
+        counts = self._home.index.anew(self._read_all) if self._home.exists() else {}
+        return Report("rebuild", tuple(Finding(*problem) for problem in self.unreadable().items()), counts)
 
     @_from_a_sound_index
     def verify(self) -> Report:
-        """Read everything and compare: what differed is reported, and mended."""
+        """Read everything and compare: what differed is reported, and mended; what cannot be read is reported, too."""
         from molexp._record.reports import Finding, Report
 
+        index, findings = self._home.index, []
+        if damage := index.damage():
+            index.discard()
+            findings.append(Finding(index.location, f"the index cannot be trusted: {damage}", "begun anew"))
         self._refresh()
-        index = self._home.index
         known, going_on = index.journals(), index.open_paths() | {keys.owner_of(key) for _, key in index.pending()}
         before = self._snapshot()
-        self.rebuild()
+        unreadable = self.rebuild().findings
         after = self._snapshot()
         if self._home.exists():  # what writers have announced meanwhile is news, and no fault of the index
             going_on |= {keys.owner_of(key) for _, key in read_news(self._home.store, known).announced}
-        findings = []
+        told = going_on | {owner for owner, *_ in index.doubts()}  # of what cannot be read, the reason is told
         for key in sorted(before.keys() | after.keys()):
-            if before.get(key) != after.get(key) and key.partition(": ")[0] not in going_on:
+            if before.get(key) != after.get(key) and key.partition(": ")[0] not in (going_on if key in after else told):
                 what = "missing" if key not in before else "no longer there" if key not in after else "out of date"
                 findings.append(Finding(key, f"{what} in the index", "mended"))
-        return Report("verify", tuple(findings), {"rows": len(after)})
+        for key, reason in damaged_parts(self._home.store).items():
+            findings.append(Finding(key, f"{reason} Readers pass it over; `molexp catalog compact` replaces it."))
+        return Report("verify", (*findings, *unreadable), {"rows": len(after)})
 
     @_from_a_sound_index
     def compact(self) -> Report:
@@ -311,6 +321,12 @@ class Catalog:
             record = decode(data, owner)
             found[f"{owner}: {record.get('id')}" if owner else str(record.get("id"))] = record
         return found
+
+    def _read_all(self, index: Index) -> dict[str, int]:
+        known: set[str] = set()
+        with suppress(sqlite3.DatabaseError):
+            known = self._home.index.owners()
+        return Refresher(self._home, index).scan(also=known)
 
     def _refresher(self) -> Refresher:
         return Refresher(self._home, self._home.index)

@@ -18,17 +18,19 @@ from typing import TYPE_CHECKING
 import attrs
 
 from molexp._record import keys
-from molexp._record.catalog import snapshots
+from molexp._record.catalog import snapshots, tables
 from molexp._record.catalog.background import MANY
+from molexp._record.catalog.cleaning import clean
+from molexp._record.catalog.database import DamagedError, hold, sound
 from molexp._record.catalog.entries import Entry
 from molexp._record.catalog.fencing import fence_hints, is_known
 from molexp._record.catalog.index import Hint, Index, Mark, MovedError
-from molexp._record.catalog.news import listed_journals
+from molexp._record.catalog.news import FOREIGN, listed_journals
 from molexp._record.catalog.refresh import Refresher
 from molexp._record.catalog.snapshots import Manifest, Segment
 from molexp._record.catalog.tables import PRIVATE, VERSION
 from molexp._record.identity import Owner
-from molexp._record.journal import is_object, seal, writer_of_journal
+from molexp._record.journal import is_object, number_of, seal, writer_of_journal
 from molexp._record.liveness import boot_clock
 from molexp._values.documents import decode, decode_object
 from molexp._values.ids import new_token
@@ -72,6 +74,7 @@ class Compactor:
         self._index = index
         self._refresher = Refresher(home, index)
         self._generation = ""
+        self._folded: set[str] = set()  # journals that were read, and are in a snapshot now
 
     def is_due(self) -> bool:
         """Whether there is enough to do; asked after every refresh, so a look at the index has to do."""
@@ -87,7 +90,9 @@ class Compactor:
             return False
         parts = _by_writer(listed_journals(self._store))
         done = self._done(parts)
-        return sum(len(parts[writer]) for writer in done) + len(_left_behind(parts, done)) >= MANY
+        return (
+            sum(len(parts[writer]) for writer in done) + len(_left_behind(parts, done, self._index.journals())) >= MANY
+        )
 
     def compact(self) -> dict[str, int]:
         """Do it; returns totals.
@@ -105,7 +110,7 @@ class Compactor:
                     break
             except MovedError:
                 continue
-        self._clean(counts)
+        clean(self._store, counts["snapshot"], self._folded)
         return counts
 
     def _compact(self, counts: dict[str, int]) -> bool:
@@ -126,9 +131,10 @@ class Compactor:
         done: set[str] = set()
         silent: dict[str, str] = {}
         for writer, entries in parts.items():
-            owner = _owner(known, writer)
+            if (owner := _owner(known, writer)) is None:
+                continue  # it is no journal, or cannot be read: nobody may delete it
             if any(entry.key.startswith(f"{keys.SEALED}/") for entry in entries) or (
-                owner is not None and self._home.observer.known_dead(owner)
+                self._home.observer.known_dead(owner)
             ):
                 done.add(writer)
             elif owner != self._home.process.owner:
@@ -144,7 +150,7 @@ class Compactor:
         """
         parts = _by_writer(listed_journals(self._store))
         over = self._done(parts)
-        left = _left_behind(parts, over)
+        left = _left_behind(parts, over, self._index.journals())
         done = {writer for writer in over if self._seal_one(parts[writer])}
         counts["sealed"] += len(done)
         open_still = {entry.key.rpartition("/")[2] for entry in self._store.children(keys.JOURNALS).entries}
@@ -220,6 +226,7 @@ class Compactor:
             name: cut.journals[name].at
             for name, entry in sealed.items()
             if name in cut.journals
+            and cut.journals[name].owner != FOREIGN
             and self._is_whole(cut.journals[name], entry, name)
             and writer_of_journal(name) not in waited
         }
@@ -227,7 +234,7 @@ class Compactor:
         folded |= {
             name: entry.version
             for name, entry in left.items()
-            if name in cut.journals and cut.journals[name].at == entry.version
+            if (mark := cut.journals.get(name)) is not None and mark.at == entry.version and mark.owner != FOREIGN
         }
         unnamed = any(segment.key not in self._index.segments() for segment in base.segments)
         if not base.segments:  # whatever some snapshot had as it is, the new one is to have as well
@@ -255,6 +262,7 @@ class Compactor:
         if newest != number:
             return False  # somebody has gone on already; or we were so slow that the number had become free again
         self._note(manifest, cut, writers, version)
+        self._folded |= folded.keys()
         counts.update(folded=counts["folded"] + len(folded), rows=cut.rows, snapshot=number)
         return True
 
@@ -299,11 +307,12 @@ class Compactor:
         """What the index knows at one moment."""
         entries = []
         with self._index.reading() as connection:
-            for number, path, document, is_open, cover in connection.execute(
-                "SELECT id, path, document, open, cover FROM entities LEFT JOIN documents USING (id) WHERE news > 0"
+            for number, path, is_open, known, cover, document in connection.execute(
+                "SELECT id, path, open, sum, cover, document FROM entities LEFT JOIN documents USING (id) WHERE news > 0"
             ).fetchall():
+                hold(path, known, document, cover)
                 records = connection.execute(
-                    "SELECT record FROM assets JOIN records USING (id) WHERE owner = ? ORDER BY id", (number,)
+                    "SELECT sum, record FROM assets LEFT JOIN records USING (id) WHERE owner = ? ORDER BY id", (number,)
                 ).fetchall()
                 uses = connection.execute("SELECT asset, attempt, task FROM uses WHERE owner = ?", (number,)).fetchall()
                 problems = connection.execute("SELECT key, reason FROM problems WHERE owner = ?", (path,)).fetchall()
@@ -313,7 +322,7 @@ class Compactor:
                         decode_object(document, path) if document is not None else None,
                         bool(is_open),
                         decode_object(cover, path) if cover else {},
-                        [decode_object(record, path) for (record,) in records],
+                        [decode_object(sound(path, *record), path) for record in records],
                         uses,
                         dict(problems),
                     )
@@ -330,6 +339,8 @@ class Compactor:
             self._index.image_to(path)
             image = sqlite3.connect(path, isolation_level=None)
             try:
+                if damage := tables.damage(image):
+                    raise DamagedError(damage)
                 image.execute("PRAGMA synchronous = OFF")
                 journals, pending, news = self._marks(image)
                 (total,) = image.execute("SELECT count(*) FROM entities").fetchone()
@@ -378,33 +389,6 @@ class Compactor:
             for writer in writers:
                 connection.execute("DELETE FROM pending WHERE journal = ?", (writer,))
 
-    # ----------------------------------------------------------------------------------------------------------- cleaning
-
-    def _clean(self, counts: dict[str, int]) -> None:
-        """Delete what the newest snapshot has made superfluous, whoever left it."""
-        listing = snapshots.listed(self._store)
-        number, _ = snapshots.newest_of(listing)
-        if not number or number != counts["snapshot"]:
-            return  # somebody else has gone on, and cleans up
-        try:
-            manifest = snapshots.read_manifest(self._store, number)
-        except (KeyNotFoundError, CorruptRecordError):
-            return
-        marks = {name: mark for names in manifest.folded.values() for name, mark in names.items()}
-        listed = listed_journals(self._store)
-        gone = []
-        for name in marks.keys() & listed.keys():
-            entry = listed[name]
-            grows = not is_object(name) and "append" in self._store.capabilities
-            if grows and not entry.key.startswith(f"{keys.SEALED}/"):
-                continue
-            if not is_object(name) or entry.version == marks[name]:
-                gone.append(entry)
-        seals = {_newest(entries).key for entries in _by_writer(dict(_named(gone))).values()}
-        self._store.each(self._store.delete, sorted(entry.key for entry in gone if entry.key not in seals))
-        self._store.each(self._store.delete, sorted(seals))  # of numbered objects, the last
-        self._store.each(self._store.delete, [*snapshots.superfluous(listing, manifest)])
-
 
 def _by_writer(listed: Mapping[str, Stat]) -> dict[str, list[Stat]]:
     parts: dict[str, list[Stat]] = {}
@@ -413,7 +397,7 @@ def _by_writer(listed: Mapping[str, Stat]) -> dict[str, list[Stat]]:
     return parts
 
 
-def _left_behind(parts: Mapping[str, list[Stat]], done: set[str]) -> dict[str, Stat]:
+def _left_behind(parts: Mapping[str, list[Stat]], done: set[str], known: Mapping[str, Mark]) -> dict[str, Stat]:
     """Numbered objects that their writers, who may go on, look at no more: all between the first and the newest.
 
     The newest is what a writer looks for, once it has created the next; the first says who it is. What they announce and
@@ -421,7 +405,7 @@ def _left_behind(parts: Mapping[str, list[Stat]], done: set[str]) -> dict[str, S
     """
     left: dict[str, Stat] = {}
     for writer, entries in parts.items():
-        if writer not in done:
+        if writer not in done and _owner(known, writer) is not None:
             numbered = sorted(
                 ((_number(entry.key), entry) for entry in entries if _number(entry.key)), key=itemgetter(0)
             )
@@ -443,6 +427,4 @@ def _newest(entries: Iterable[Stat]) -> Stat:
 
 
 def _number(key: str) -> int:
-    """The number of an object; 0 for a file that grows."""
-    name = key.rpartition("/")[2]
-    return int(name.removesuffix(".jsonl").rpartition("-")[2]) if is_object(name) else 0
+    return number_of(key.rpartition("/")[2])

@@ -12,6 +12,7 @@ import platform
 import sqlite3
 import tempfile
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
@@ -26,6 +27,12 @@ BUSY = 20.0  # seconds to wait for another process of this user
 _MEMORY = ":memory:"
 _CACHE = 8 << 10  # KiB of pages that are kept in memory
 _BULK_CACHE = 64 << 10
+_MARK = 2  # seconds: the coarsest times of modification that a file system keeps
+_PATIENCE = 0.5  # seconds that a writer may take between its change and its mark
+
+
+class DamagedError(sqlite3.DatabaseError):
+    """The index is not as MolExp left it."""
 
 
 class Database:
@@ -48,6 +55,10 @@ class Database:
     def location(self) -> str:
         """The file; "" in memory."""
         return self._path
+
+    def place(self, path: str) -> None:
+        """Let the file be this one; before it is opened."""
+        self._path = path
 
     def __del__(self) -> None:
         with suppress(Exception):  # the interpreter may be going down
@@ -99,6 +110,9 @@ class Database:
         with self.lock:
             connection = self._connect()
             connection.execute("BEGIN IMMEDIATE")
+            if not self._is_untouched():
+                connection.rollback()
+                raise DamagedError("something else than MolExp has written to it")
             (changed,) = connection.execute("PRAGMA data_version").fetchone()
             if changed != self._changed:  # by another process, which may have begun anew
                 self.names.clear()
@@ -110,9 +124,30 @@ class Database:
                     with suppress(sqlite3.Error):  # what went wrong first is what matters
                         connection.rollback()
                     self.names.clear()
+                    _mark(self._path)  # pages that did not fit into memory had been written
                 raise
             if connection is self._connection:
                 connection.commit()
+                _mark(self._path)
+
+    def check(self) -> None:
+        """See whether the index is as MolExp left it, by the time at which its file was modified.
+
+        Raises:
+            DamagedError: it is not.
+        """
+        if self._path and _unmarked_for(self._path) is not None:
+            with self.transaction():  # waits for who changes it, and looks again
+                pass
+
+    def _is_untouched(self) -> bool:
+        until = time.monotonic() + _PATIENCE
+        while self._path and (age := _unmarked_for(self._path)) is not None:
+            if not (-_PATIENCE < age < _PATIENCE and time.monotonic() < until):
+                keeps = self._connect().execute("SELECT 1 FROM meta WHERE name = 'unmarked'")
+                return keeps.fetchone() is not None
+            time.sleep(_PATIENCE / 50)  # who has changed it a moment ago may not have come to mark it yet
+        return True
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -129,6 +164,15 @@ class Database:
                 if connection is self._connection:
                     with suppress(sqlite3.Error):
                         connection.rollback()
+
+    def damage(self) -> str:
+        """What is wrong with it, as far as looking at all of it tells; "" if nothing is."""
+        try:
+            self.check()
+            with self.reading() as connection:
+                return tables.damage(connection)
+        except sqlite3.Error as error:
+            return "" if is_busy(error) else str(error)
 
     def discard(self) -> None:
         """Start anew: what was there is no index, or no longer there; the second time, in memory."""
@@ -176,9 +220,13 @@ class Database:
             if not tables.is_ours(image):
                 raise sqlite3.DatabaseError("the tables are not those of this version")
             with self.lock:
-                seen = self.select("SELECT * FROM sightings")
+                seen: list[tuple[Any, ...]] = []
+                with suppress(sqlite3.DatabaseError):  # what was there may be damaged
+                    seen = self.select("SELECT * FROM sightings")
                 with self.in_bulk(safe=False):
                     image.backup(self._connect())
+                    tables.upgrade(self._connect())
+                _mark_first(self._connect(), self._path)
                 self.names.clear()
                 with self.transaction() as connection:
                     connection.executemany("INSERT OR REPLACE INTO sightings VALUES (?, ?, ?, ?)", seen)
@@ -256,13 +304,60 @@ def is_busy(error: sqlite3.Error) -> bool:
     return getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
+def sound(path: str, known: int | None, data: bytes | None, *parts: bytes | None) -> bytes:
+    """A stored document, whose checksum holds.
+
+    Raises:
+        DamagedError: it does not, or there is none.
+    """
+    if data is None or known != tables.checksum(path, data, *parts):
+        raise DamagedError(f"the row of {path!r} is not what it was")
+    return data
+
+
+def hold(path: str, known: int | None, *parts: bytes | None) -> None:
+    """See that the checksum of a row holds.
+
+    Raises:
+        DamagedError: it does not.
+    """
+    if known != tables.checksum(path, *parts):
+        raise DamagedError(f"the row of {path!r} is not what it was")
+
+
 def prepare(path: str) -> sqlite3.Connection:
     """Open a database, with the tables of this version."""
     connection = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute(f"PRAGMA cache_size = -{_CACHE}")
     connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("PRAGMA cell_size_check = ON")
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version != tables.VERSION:
         tables.make(connection)
+        _mark_first(connection, path)
     return connection
+
+
+def _mark_first(connection: sqlite3.Connection, path: str) -> None:
+    """Mark a file, and note in it if its file system keeps no such times."""
+    _mark(path)
+    if path != _MEMORY and _unmarked_for(path) is not None:
+        connection.execute("INSERT OR REPLACE INTO meta VALUES ('unmarked', '1')")
+
+
+def _mark(path: str) -> None:
+    """Give a file a time of modification that no writing gives it, so that whatever else changes it shows."""
+    if path and path != _MEMORY:
+        now = int(time.time()) // _MARK * _MARK
+        with suppress(OSError):
+            os.utime(path, (now, now))
+
+
+def _unmarked_for(path: str) -> float | None:
+    """Seconds since a file was changed and not marked; None if it was, or is not there."""
+    try:
+        at = os.stat(path).st_mtime_ns
+    except OSError:
+        return None  # another process has deleted it, or has not come to make it yet
+    return time.time() - at / 1e9 if at % (_MARK * 10**9) else None

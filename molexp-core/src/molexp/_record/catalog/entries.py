@@ -10,9 +10,10 @@ import attrs
 
 from molexp._record import keys
 from molexp._record.catalog.cells import COLUMNS, ELEMENTS, Cell, asset_cells, cells, columns_of, run_cells
+from molexp._record.catalog.tables import checksum
 from molexp._values.canonical import canonical_hash
 from molexp._values.documents import decode, encode
-from molexp._values.numbers import count
+from molexp._values.numbers import count, is_count
 from molexp.errors import SerializationError
 
 BORN = "token:"
@@ -35,10 +36,10 @@ _ENTITY = (
 _CHANGE = f"UPDATE entities SET {', '.join(f'{name} = ?' for name in _ENTITY)} WHERE id = ?"  # noqa: S608 - constants
 _ADD = {
     "entities": f"INSERT INTO entities (id, {', '.join(_ENTITY)}) VALUES (?, {', '.join('?' * len(_ENTITY))})",  # noqa: S608 - constants
-    "documents": "INSERT INTO documents VALUES (?, ?, ?)",
+    "documents": "INSERT INTO documents VALUES (?, ?, ?, ?)",
     "assets": "INSERT INTO assets (id, owner, kind, name, version, size, producer, created_at, source) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    "records": "INSERT INTO records VALUES (?, ?)",
+    "records": "INSERT INTO records VALUES (?, ?, ?)",
     "uses": "INSERT OR IGNORE INTO uses VALUES (?, ?, ?, ?)",
     "fields": "INSERT OR IGNORE INTO fields VALUES (?, ?, ?)",
 }
@@ -207,13 +208,18 @@ class Rows:
         )
 
     def _fill(self, number: int, entry: Entry, document: bytes | None) -> None:
-        self._added["documents"].append((number, document, encode(entry.cover)))
+        cover = encode(entry.cover)
+        self._added["documents"].append((number, document, cover, checksum(entry.path, document, cover)))
         if entry.document is not None:
             self._add_fields(number, run_cells(entry.document))
         for record in entry.assets:
             self._add_asset(number, entry.path, record)
         if entry.uses:
-            self._added["uses"] += ((asset, number, attempt, task) for asset, attempt, task in entry.uses)
+            self._added["uses"] += (
+                (asset, number, attempt, task)
+                for asset, attempt, task in entry.uses
+                if _text(asset) is not None and _text(task) is not None and is_count(attempt)
+            )
         if entry.problems:
             self._note_problems(entry)
 
@@ -227,7 +233,11 @@ class Rows:
         self._connection.execute("DELETE FROM problems WHERE owner = ?", (entry.path,))
         self._connection.executemany(
             "INSERT OR REPLACE INTO problems VALUES (?, ?, ?, ?)",
-            ((entry.path, key, reason, entry.stamps.get(key, "")) for key, reason in entry.problems.items()),
+            (
+                (entry.path, *(text.encode(errors="backslashreplace").decode() for text in (key, reason)), stamp)
+                for key, reason in entry.problems.items()
+                for stamp in (entry.stamps.get(key, ""),)
+            ),
         )
 
     def _add_asset(self, owner: int, path: str, record: Mapping[str, Any]) -> None:
@@ -247,7 +257,8 @@ class Rows:
                 _source(record),
             )
         )
-        self._added["records"].append((number, encode(record)))
+        encoded = encode(record)
+        self._added["records"].append((number, encoded, checksum(path, encoded)))
         self._add_fields(number, asset_cells(record))
 
     def _clear(self, number: int, document: bytes | None) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
@@ -18,6 +20,8 @@ from molexp._values.ids import new_token
 class MovedError(Exception):
     """The index was begun anew by another process, or thread, of this user."""
 
+
+T = TypeVar("T")
 
 _AT_ONCE = 500
 
@@ -110,6 +114,21 @@ class Index(Database):
         """Another one whenever the index was begun anew: what builds on what it knew before is of no use then."""
         found = self.select("SELECT value FROM meta WHERE name = 'generation'")
         return str(found[0][0]) if found else ""
+
+    def anew(self, fill: Callable[[Index], T]) -> T:
+        """Let `fill` fill an empty index, which then takes the place of this one; until then, this one answers."""
+        scratch = self.scratch()
+        try:
+            fresh = Index("", "")
+            fresh.place(path := os.path.join(scratch, "index.sqlite3"))
+            try:
+                found = fill(fresh)
+            finally:
+                fresh.close()
+            self.becomes(path)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        return found
 
     @contextmanager
     def changing(self, generation: str | None) -> Iterator[sqlite3.Connection]:

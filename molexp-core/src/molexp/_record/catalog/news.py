@@ -8,13 +8,16 @@ import attrs
 
 from molexp._record import keys
 from molexp._record.catalog.index import Hint, Mark
-from molexp._record.journal import hints_of, is_object, writer_of_journal
+from molexp._record.journal import hints_of, is_object, number_of, writer_of_journal
 from molexp._values.documents import encode
 from molexp.contracts import Stat, Store
 from molexp.errors import CredentialsError, KeyNotFoundError, StoreError, UnavailableError
 
 OUTAGES = (UnavailableError, CredentialsError)
 """What says nothing of the record, only that the storage cannot be asked now."""
+
+FOREIGN = "-"
+"""In place of an owner: an object that bears the name of a journal's, and is none."""
 
 
 @attrs.define
@@ -49,7 +52,7 @@ def listed_journals(store: Store, *, sealed: bool = True) -> dict[str, Stat]:
     found = {}
     for entry in entries:
         name = entry.key.rpartition("/")[2]
-        if name.endswith(".jsonl"):
+        if name.endswith(".jsonl") and not (is_object(name) and entry.key.startswith(keys.SEALED)):
             found[name] = entry
     return found
 
@@ -65,7 +68,8 @@ def read_news(store: Store, known: Mapping[str, Mark], *, sealed: bool = True) -
         sealed: whether sealed ones count; where nothing is renamed, only those do that came with a copy.
     """
     news = News()
-    listed = listed_journals(store, sealed=sealed or "append" in store.capabilities)
+    sealed = sealed or "append" in store.capabilities
+    listed = listed_journals(store, sealed=sealed)
     objects: list[tuple[str, Stat]] = []
     for name, entry in listed.items():
         before = known.get(name)
@@ -84,7 +88,7 @@ def read_news(store: Store, known: Mapping[str, Mark], *, sealed: bool = True) -
             _read(store, name, entry.key, 0, news, entry.version)
         else:
             _note(name, entry.key, 0, data, news, entry.version)
-    news.vanished = {name for name in known if name not in listed}
+    news.vanished = {name for name in known if name not in listed and (sealed or is_object(name))}
     return news
 
 
@@ -113,6 +117,8 @@ def _note(name: str, place: str, start: int, data: bytes | StoreError, news: New
         news.unreadable[place] = str(error)
         return
     owner = encode(hints.owner).decode() if hints.owner is not None else ""
+    if number_of(name) > 1 and not hints.sound:
+        owner = FOREIGN
     news.journals[name] = Mark(version or str(hints.end), owner)
     writer = writer_of_journal(name)
     announced = {(writer, key) for key in hints.announced}

@@ -55,6 +55,7 @@ class Refresher:
         Raises:
             UnavailableError, CredentialsError: the storage does not answer; nothing was taken in.
         """
+        self._index.check()
         anew = False
         for _ in range(_AGAIN):
             try:
@@ -170,10 +171,11 @@ class Refresher:
     def _is_defined(self, path: str) -> bool:
         return self._folder().is_there(path)
 
-    def scan(self, *, surely: bool = False) -> dict[str, int]:
+    def scan(self, *, surely: bool = False, also: Iterable[str] = ()) -> dict[str, int]:
         """Read every run and every scope's data; returns totals.
 
         Args:
+            also: runs and scopes that may be there although they cannot be listed.
             surely: take it in even if another process has come to the end of the same meanwhile.
 
         Raises:
@@ -183,7 +185,7 @@ class Refresher:
         generation = None if surely else self._index.generation
         news = read_news(self._store, {})
         newest = snapshots.newest_of(snapshots.listed(self._store))
-        owners = self._index.owners()  # before the walk: what another process adds meanwhile is not gone
+        owners = self._index.owners().union(also)  # before the walk: what another process adds meanwhile is not gone
         found = self._walker.everything()
         leases = self._leases()
         there = sorted(found.members | {owner for owner in owners if not found.lacks(owner)})

@@ -11,8 +11,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import attrs
@@ -21,7 +23,7 @@ from molexp._record import keys
 from molexp._record.catalog.entries import Entry
 from molexp._record.catalog.index import Hint, Mark
 from molexp._record.catalog.tables import VERSION
-from molexp._values.documents import decode_lines, decode_object, encode_line, encode_pretty
+from molexp._values.documents import decode_lines, decode_object, encode, encode_line, encode_pretty
 from molexp._values.ids import is_id
 from molexp._values.times import utc_now
 from molexp.contracts import Listing, Store
@@ -89,21 +91,24 @@ class Manifest:
 
     def to_document(self, token: str) -> bytes:
         """The manifest as it is stored."""
-        return encode_pretty(
-            {
-                "schema": SCHEMA,
-                "type": "snapshot",
-                "token": token,
-                "number": self.number,
-                "built_on": self.number - 1,
-                "created_at": utc_now(),
-                "tables": self.version,
-                "segments": [attrs.asdict(segment) for segment in self.segments],
-                "journals": {name: [mark.at, mark.owner] for name, mark in sorted(self.journals.items())},
-                "pending": sorted([journal, key] for journal, key in self.pending),
-                "folded": {str(number): dict(names) for number, names in _newest(self.folded)},
-            }
-        )
+        document = {
+            "schema": SCHEMA,
+            "type": "snapshot",
+            "token": token,
+            "number": self.number,
+            "built_on": self.number - 1,
+            "created_at": utc_now(),
+            "tables": self.version,
+            "segments": [attrs.asdict(segment) for segment in self.segments],
+            "journals": {name: [mark.at, mark.owner] for name, mark in sorted(self.journals.items())},
+            "pending": sorted([journal, key] for journal, key in self.pending),
+            "folded": {str(number): dict(names) for number, names in _newest(self.folded)},
+        }
+        return encode_pretty({**document, "sha256": _digest_of(document)})
+
+
+def _digest_of(document: Mapping[str, Any]) -> str:
+    return sha256(encode(document)).hexdigest()
 
 
 def _key_of(key: Any) -> str:
@@ -136,6 +141,17 @@ def newest_of(listing: Listing) -> tuple[int, str]:
     return found
 
 
+def number_of(key: str) -> int:
+    """The number of a manifest, by its key; 0 for what is none."""
+    match = _MANIFEST.fullmatch(key.rpartition("/")[2])
+    return int(match[1]) if match else 0
+
+
+def is_segment(name: str) -> bool:
+    """Whether a segment may bear this name."""
+    return _SEGMENT.fullmatch(name) is not None
+
+
 def superfluous(listing: Listing, manifest: Manifest) -> list[str]:
     """What nobody needs once a manifest is the newest: segments that it does not name, and old manifests.
 
@@ -164,6 +180,9 @@ def read_manifest(store: Store, number: int) -> Manifest:
     """
     key = manifest_key(number)
     document = decode_object(store.read(key), key)
+    said = document.pop("sha256", None)  # older ones have none
+    if said is not None and said != _digest_of(document):
+        raise CorruptRecordError(key, "it is not what was written")
     try:
         return Manifest(
             number,
@@ -178,6 +197,25 @@ def read_manifest(store: Store, number: int) -> Manifest:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CorruptRecordError(key, f"it is no manifest of a snapshot ({type(error).__name__}: {error})") from None
+
+
+def damaged_parts(store: Store) -> dict[str, str]:
+    """What is not what was written of the newest snapshot, with the reason."""
+    number, _ = newest_of(listed(store))
+    found: dict[str, str] = {}
+    try:
+        segments = read_manifest(store, number).segments if number else ()
+    except CorruptRecordError as error:
+        return {manifest_key(number): error.reason}
+    except KeyNotFoundError:
+        return {}  # there is a newer one
+    for segment in segments:
+        with TemporaryDirectory() as folder, suppress(KeyNotFoundError):
+            try:
+                fetch_full(store, segment, folder)
+            except CorruptRecordError as error:
+                found[segment.key] = error.reason
+    return found
 
 
 # ------------------------------------------------------------------------------------------------------------- segments

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+from zlib import crc32
 
-VERSION = 6
+VERSION = 7
+OLDER = 6
+"""A version whose full segments can be read: it had no checksums."""
+_MAGIC = b"SQLite format 3\0"
+_APPLICATION = 0x6D6F6C78  # "molx", in the place where SQLite keeps whose file it is
 
 # `news` counts changes; 0 says that the newest snapshot has the row as it is.
 # `fields` holds every small value that can be asked for, by name: of runs, and of what runs have in common (`shared`:
@@ -12,6 +17,7 @@ VERSION = 6
 # that name are too large to be here, so that documents have to be asked. Rows of `entities`
 # and `assets` are short: reading all of them costs less than keeping more indexes would.
 # `assets.source` is what data was imported from: the id of an asset, or a key in the workspace.
+# `sum` is the `checksum` of what a row was folded from: it must hold before the row is shown, or published.
 TABLES = (
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID",
     "CREATE TABLE journals (name TEXT PRIMARY KEY, mark TEXT, owner TEXT) WITHOUT ROWID",
@@ -27,7 +33,7 @@ TABLES = (
     "CREATE INDEX entities_by_scope ON entities (project, experiment)",
     "CREATE INDEX entities_open ON entities (id) WHERE open = 1",
     "CREATE INDEX entities_new ON entities (news) WHERE news > 0",
-    "CREATE TABLE documents (id INTEGER PRIMARY KEY, document BLOB, cover BLOB)",
+    "CREATE TABLE documents (id INTEGER PRIMARY KEY, document BLOB, cover BLOB, sum INTEGER)",
     (
         "CREATE TABLE assets (id INTEGER PRIMARY KEY, owner INTEGER, kind TEXT, name TEXT, version INTEGER, size INTEGER, "
         "producer TEXT, created_at TEXT, source TEXT)"
@@ -35,7 +41,7 @@ TABLES = (
     "CREATE INDEX assets_by_owner ON assets (owner, name)",
     "CREATE INDEX assets_by_producer ON assets (producer) WHERE producer IS NOT NULL",
     "CREATE INDEX assets_by_source ON assets (source) WHERE source IS NOT NULL",
-    "CREATE TABLE records (id INTEGER PRIMARY KEY, record BLOB)",
+    "CREATE TABLE records (id INTEGER PRIMARY KEY, record BLOB, sum INTEGER)",
     (
         "CREATE TABLE uses (asset TEXT, owner INTEGER, attempt INTEGER, task TEXT, "
         "PRIMARY KEY (asset, owner, attempt, task)) WITHOUT ROWID"
@@ -53,6 +59,68 @@ PRIVATE = ("journals", "pending", "segments", "removed", "folders", "sightings")
 """What one reader knows in one place, and no segment holds."""
 
 
+_SUMMED = (
+    (
+        "documents",
+        "entities",
+        "SELECT t.id, e.path, {sum}, document, cover FROM entities e LEFT JOIN documents t USING (id)",
+    ),
+    (
+        "records",
+        "assets",
+        "SELECT t.id, e.path, {sum}, record FROM assets a LEFT JOIN records t USING (id) LEFT JOIN entities e ON e.id = a.owner",
+    ),
+)
+"""Tables with checksums, those whose rows they go with, and what the sums are of."""
+
+
+def checksum(path: str, *parts: bytes | None) -> int:
+    """What stands beside a row to tell whether it still is what was folded from the record; -1 if it cannot be that.
+
+    Args:
+        path: of the run or scope that it is of.
+        parts: what must not change.
+    """
+    try:
+        return crc32(b"\0".join((path.encode(), *parts)))  # type: ignore[arg-type] # where all goes well
+    except (AttributeError, TypeError, ValueError):
+        if type(path) is str and path.isascii() and all(part is None or type(part) is bytes for part in parts):
+            return crc32(b"\0".join((path.encode(), *(part or b"" for part in parts))))
+        return -1
+
+
+def damage(connection: sqlite3.Connection) -> str:
+    """What is wrong with an index, as far as SQLite's own check and the checksums tell; "" if nothing is."""
+    ((said,),) = connection.execute("PRAGMA quick_check(1)").fetchall()
+    if said != "ok":
+        return str(said)
+    for table, beside, sql in _SUMMED:
+        rows = 0
+        for _, path, known, *parts in connection.execute(sql.format(sum="sum")):
+            rows += 1
+            if path is None or known != checksum(path, *parts):
+                return f"a row of {path!r} in {table!r} is not what it was"
+        ((found,),) = connection.execute(f"SELECT count(*) FROM {table}").fetchall()  # noqa: S608 - constants
+        if found != rows:
+            return f"{table!r} has {found} rows, and {beside!r} {rows}"
+    return ""
+
+
+def upgrade(connection: sqlite3.Connection) -> None:
+    """Give the tables of an `OLDER` segment, whose bytes were checked, what they lack."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version != OLDER:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    for table, _, sql in _SUMMED:
+        rows = connection.execute(sql.format(sum="NULL")).fetchall()
+        connection.execute(f"ALTER TABLE {table} ADD COLUMN sum INTEGER")
+        sums = [(checksum(path, *parts), number) for number, path, _, *parts in rows]
+        connection.executemany(f"UPDATE {table} SET sum = ? WHERE id = ?", sums)  # noqa: S608 - constants
+    connection.execute(f"PRAGMA user_version = {VERSION}")
+    connection.execute("COMMIT")
+
+
 def make(connection: sqlite3.Connection) -> None:
     """Make the tables, in place of whatever another version left."""
     connection.execute("BEGIN IMMEDIATE")
@@ -62,14 +130,25 @@ def make(connection: sqlite3.Connection) -> None:
             connection.execute(f'DROP {kind} IF EXISTS "{name}"')
         for statement in TABLES:
             connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {_APPLICATION}")
         connection.execute(f"PRAGMA user_version = {VERSION}")
     connection.execute("COMMIT")
+
+
+def is_ours_by(head: bytes) -> bool:
+    """Whether a file that begins like this is an index, of whichever version."""
+    version, application = (
+        int.from_bytes(head[at : at + 4], "big") for at in (60, 68)
+    )  # as SQLite documents its header
+    return head.startswith(_MAGIC) and (application == _APPLICATION or (not application and 0 < version <= OLDER))
 
 
 def is_ours(connection: sqlite3.Connection) -> bool:
     """Whether a database has just these tables: no trigger, no view, nothing that somebody added."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     found = {sql for (sql,) in connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")}
+    if version == OLDER:
+        return found == {sql.replace(", sum INTEGER)", ")") for sql in TABLES}
     return bool(version == VERSION and found == set(TABLES))
 
 

@@ -10,6 +10,7 @@ import attrs
 
 from molexp._record import keys
 from molexp._record.assets import parse_asset_id
+from molexp._record.catalog.database import sound
 from molexp._record.catalog.index import Index
 from molexp._record.catalog.lineage import Kind, Lineage, LineageEdge, LineageNode
 from molexp._values.documents import decode
@@ -18,7 +19,7 @@ from molexp._values.status import RunStatus
 _BESIDE = frozenset({"log", "metrics", "error_trace", "execution_state"})
 """Kinds that say how a run went, rather than being what it was for: shown where something used them."""
 
-_RECORD = "SELECT r.record FROM assets a JOIN records r ON r.id = a.id WHERE "
+_RECORD = "SELECT o.path, r.sum, r.record FROM assets a JOIN records r ON r.id = a.id JOIN entities o ON o.id = a.owner WHERE "
 _OWNER = "(SELECT id FROM entities WHERE path = ?)"
 
 Record = Mapping[str, Any]
@@ -183,9 +184,7 @@ class Tracer:
         """The assets that a run made, and what others used of it that is no longer there."""
         made: dict[str, Record | None] = {}
         for condition in (f"a.owner = {_OWNER}", "a.producer = ?"):
-            for (data,) in self._select(f"{_RECORD}{condition} ORDER BY a.id", (link.id,)):
-                record = decode(data, link.id)
-                made[str(record.get("id"))] = record
+            made |= {str(one.get("id")): one for one in self._records_where(f"{condition} ORDER BY a.id", link.id)}
         within = (f"{link.id}#", f"{link.id}$")  # "$" comes right after "#"
         for table, column in (("uses", "asset"), ("assets", "source")):
             sql = f"SELECT DISTINCT {column} FROM {table} WHERE {column} >= ? AND {column} < ?"  # noqa: S608 - constants
@@ -213,8 +212,7 @@ class Tracer:
                 ("a.source = ?", (source,)),
                 ("a.source >= ? AND a.source < ?", (f"{source}/", f"{source}0")),  # "0" comes right after "/"
             ):
-                for (data,) in self._select(f"{_RECORD}{condition} ORDER BY a.id", values):
-                    record = decode(data, source)
+                for record in self._records_where(f"{condition} ORDER BY a.id", *values):
                     found[str(record.get("id"))] = record
         for name, record in found.items():
             if self._source(record) == (link.kind, link.id):
@@ -226,17 +224,18 @@ class Tracer:
         """The record of an asset, by its id; None if there is none."""
         if asset not in self._records:
             scope, kind, name, version = _parsed(asset)
-            sql = f"{_RECORD}a.owner = {_OWNER} AND a.name = ? AND a.kind = ? AND a.version = ?"
-            rows = self._select(sql, (scope, name, kind, version)) if kind else []
-            records = (decode(data, asset) for (data,) in rows)
+            sql = f"a.owner = {_OWNER} AND a.name = ? AND a.kind = ? AND a.version = ?"
+            records = self._records_where(sql, scope, name, kind, version) if kind else ()
             self._records[asset] = next((one for one in records if one.get("id") == asset), None)
         return self._records[asset]
+
+    def _records_where(self, condition: str, *values: Any) -> list[Record]:
+        return [decode(sound(*row), row[0]) for row in self._select(_RECORD + condition, values)]
 
     def _at_keys(self, owner: str) -> dict[str, Record]:
         """The assets of a run or scope, by their keys."""
         if owner not in self._places:
-            rows = self._select(f"{_RECORD}a.owner = {_OWNER} ORDER BY a.id", (owner,))
-            records = (decode(data, owner) for (data,) in rows)
+            records = self._records_where(f"a.owner = {_OWNER} ORDER BY a.id", owner)
             self._places[owner] = {str(record.get("key")): record for record in records}
         return self._places[owner]
 

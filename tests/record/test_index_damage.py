@@ -1,0 +1,223 @@
+"""An index, or a snapshot, that is not what was written: answers are those of the files, and nothing of it is published."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from contextlib import closing, contextmanager
+from hashlib import sha256
+from pathlib import Path
+from random import Random
+
+import pytest
+
+import molexp as me
+from molexp._record.catalog.snapshots import read_manifest
+from tests.record.compacting import compact, derived, done, rows, write
+
+FLIPS = 60  # of bits, each in an index of its own
+
+
+@pytest.fixture
+def reader(lab):
+    """A workspace with some runs, as somebody sees it who has an index of it."""
+    for number in range(3):
+        done(write(lab, f"r{number}", value=number + 0.25))
+    found = lab.load()
+    assert len(found.catalog.runs()) == 3
+    return found
+
+
+@contextmanager
+def as_if_untouched(file):
+    """While a file is changed, as by a disk that forgets: nothing shows it."""
+    before = os.stat(file)
+    yield
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def spoil(ws, statement):
+    """Somebody changes an index; a while ago, so that nobody waits for a process that may be about to say that it was it."""
+    with closing(sqlite3.connect(ws.home.index.location)) as connection, connection:
+        connection.execute(statement)
+    os.utime(ws.home.index.location, (1.5, 1.5))
+
+
+def flip(data, random):
+    changed = bytearray(data)
+    changed[random.randrange(len(data))] ^= 1 << random.randrange(8)
+    return bytes(changed)
+
+
+# ------------------------------------------------------------------------------------------------------------ the index
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM entities",
+        "DELETE FROM documents WHERE id = 1",
+        "DELETE FROM fields",
+        "DELETE FROM journals",
+        "DROP TABLE records",
+        "DROP TABLE meta",
+        "UPDATE documents SET document = NULL, cover = NULL",
+        "UPDATE documents SET document = replace(document, '0.25', '7.25')",
+        "UPDATE entities SET status = 'nonsense', shown = 0",
+        "UPDATE meta SET value = NULL",
+    ],
+)
+@pytest.mark.parametrize("ask", ["runs", "verify", "rebuild"])
+def test_whatever_somebody_does_to_an_index_the_answers_are_those_of_the_files(lab, reader, statement, ask):
+    before = rows(reader)
+    reader.home.index.close()
+    spoil(reader, statement)
+
+    again = lab.load()
+    if ask != "runs":
+        assert getattr(again.catalog, ask)().ok
+
+    assert rows(again) == rows(reader) == before
+    assert again.catalog.verify().findings == ()
+
+
+def test_an_index_in_which_a_bit_was_flipped_is_not_believed(lab, reader):
+    before = rows(reader)
+    reader.home.index.close()
+    location, random = Path(reader.home.index.location), Random(5)
+    sound = location.read_bytes()
+    for _ in range(FLIPS):
+        location.write_bytes(flip(sound, random))
+        os.utime(location, (1.5, 1.5))
+        assert rows(lab.load()) == before
+
+
+def test_what_a_disk_forgets_unnoticed_is_not_shown(lab, reader):
+    documents = {row.path: row.document for row in reader.catalog.runs()}
+    assets = {asset.id for asset in reader.catalog.assets()}
+    reader.home.index.close()
+    location, random = Path(reader.home.index.location), Random(6)
+    sound = location.read_bytes()
+    for _ in range(FLIPS):
+        with as_if_untouched(location):
+            location.write_bytes(flip(sound, random))
+        again = lab.load()
+        assert {row.path: row.document for row in again.catalog.runs()}.items() <= documents.items()
+        assert {asset.id for asset in again.catalog.assets()} <= assets
+        with as_if_untouched(location):
+            location.write_bytes(sound)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE documents SET document = replace(document, '0.25', '7.25')",
+        "UPDATE documents SET document = NULL",
+        "UPDATE documents SET sum = NULL",
+        "DELETE FROM documents",
+        "UPDATE records SET record = replace(record, 'a.json', 'b.json')",
+        "DELETE FROM records",
+    ],
+)
+def test_a_row_that_is_not_what_was_read_is_neither_shown_nor_published(lab, reader, statement, tmp_path, monkeypatch):
+    before = rows(reader)
+    reader.home.index.close()
+    with as_if_untouched(reader.home.index.location):
+        spoil(reader, statement)
+
+    assert lab.load().catalog.compact().counts["snapshot"] == 1
+
+    assert rows(reader) == before
+    monkeypatch.setenv("MOLEXP_CACHE_DIR", str(tmp_path / "somebody else's"))
+    assert rows(lab.load()) == before
+
+
+@pytest.mark.parametrize("segment", ["lines", "full"])
+def test_compaction_publishes_what_was_read_not_what_an_index_says(lab, reader, tmp_path, monkeypatch, segment):
+    if segment == "full":
+        monkeypatch.setattr("molexp._record.catalog.compacting._ROWS", 1)
+    before = rows(reader)
+    with as_if_untouched(reader.home.index.location):
+        spoil(reader, "UPDATE documents SET document = replace(document, '0.25', '7.25')")
+    compact(reader)
+
+    assert any(name.endswith(".sqlite3") for name in derived(lab, "snapshots")) == (segment == "full")
+    monkeypatch.setenv("MOLEXP_CACHE_DIR", str(tmp_path / "somebody else's"))
+    assert rows(lab.load()) == rows(reader) == before
+
+
+def test_rebuild_answers_from_what_was_known_until_it_is_done(lab, reader, monkeypatch):
+    before = rows(reader)
+
+    def fail(*_):
+        raise me.UnavailableError("away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("molexp._record.catalog.folding.read_run", fail)
+        with pytest.raises(me.UnavailableError):
+            reader.catalog.rebuild()
+    assert rows(reader) == before
+
+
+def test_an_index_is_made_anew_once_not_each_time(lab, reader, monkeypatch):
+    location = reader.home.index.location
+    reader.home.index.close()
+    os.utime(location, (1.5, 1.5))  # as after a copy
+    assert len(lab.load().catalog.runs()) == 3
+    monkeypatch.setattr("molexp._record.catalog.folding.read_run", lambda *_: pytest.fail("read again"))
+
+    assert len(lab.load().catalog.runs()) == 3
+
+
+# -------------------------------------------------------------------------------------------------------------- snapshots
+
+
+def newest(lab):
+    number = max(int(name[:-5]) for name in derived(lab, "snapshots") if name.endswith(".json"))
+    return f".molexp/snapshots/{number}.json"
+
+
+@pytest.mark.parametrize("what", ["manifest", "segment"])
+def test_a_damaged_snapshot_is_passed_over_and_named_and_replaced(lab, reader, what, tmp_path, monkeypatch):
+    before = rows(reader)
+    compact(reader)
+    key = newest(lab)
+    if what == "manifest":
+        changed = lab.store.read(key).replace(b'"built_on": 0', b'"built_on": 7')
+    else:
+        key = read_manifest(lab.store, 1).segments[0].key
+        changed = lab.store.read(key).replace(b"0.25", b"7.25")
+    assert changed != lab.store.read(key)
+    lab.store.write(key, changed)
+
+    monkeypatch.setenv("MOLEXP_CACHE_DIR", str(tmp_path / "somebody else's"))
+    other = lab.load()
+    assert rows(other) == before
+    assert [finding.key for finding in other.catalog.verify().findings] == [key]
+    assert not other.catalog.verify().ok
+    compact(other)
+    assert other.catalog.verify().findings == ()
+
+
+def test_a_snapshot_of_an_older_version_is_begun_with(lab, reader, tmp_path, monkeypatch):
+    monkeypatch.setattr("molexp._record.catalog.compacting._ROWS", 1)
+    before = rows(reader)
+    compact(reader)
+    (segment,) = read_manifest(lab.store, 1).segments
+    file = lab.folder / segment.key
+    with closing(sqlite3.connect(file)) as older, older:
+        for table in ("documents", "records"):
+            older.execute(f"ALTER TABLE {table} DROP COLUMN sum")
+        older.execute("PRAGMA user_version = 6")
+        older.execute("PRAGMA application_id = 0")
+    document = json.loads(lab.store.read(newest(lab)))
+    document["segments"][0]["digest"] = sha256(file.read_bytes()).hexdigest()
+    del document["sha256"]
+    lab.store.write(newest(lab), json.dumps({**document, "tables": 6}).encode())
+
+    monkeypatch.setenv("MOLEXP_CACHE_DIR", str(tmp_path / "somebody else's"))
+    with monkeypatch.context() as patch:
+        patch.setattr("molexp._record.catalog.folding.read_run", lambda *_: pytest.fail("read again"))
+        assert rows(lab.load()) == before
+    assert lab.load().catalog.verify().findings == ()
