@@ -221,3 +221,27 @@ def test_a_snapshot_of_an_older_version_is_begun_with(lab, reader, tmp_path, mon
         patch.setattr("molexp._record.catalog.folding.read_run", lambda *_: pytest.fail("read again"))
         assert rows(lab.load()) == before
     assert lab.load().catalog.verify().findings == ()
+
+
+def test_a_snapshot_whose_rows_do_not_hold_is_passed_over_and_replaced(lab, reader, tmp_path, monkeypatch):
+    """Its hash does: whoever wrote it had another idea of what a row should be."""
+    monkeypatch.setattr("molexp._record.catalog.compacting._ROWS", 1)
+    before = rows(reader)
+    compact(reader)
+    (segment,) = read_manifest(lab.store, 1).segments
+    file = lab.folder / segment.key
+    with closing(sqlite3.connect(file)) as image, image:
+        image.execute("UPDATE documents SET document = replace(document, '0.25', '7.25'), sum = 7")
+    document = json.loads(lab.store.read(newest(lab)))
+    document["segments"][0]["digest"] = sha256(file.read_bytes()).hexdigest()
+    del document["sha256"]
+    lab.store.write(newest(lab), json.dumps(document).encode())
+
+    monkeypatch.setenv("MOLEXP_CACHE_DIR", str(tmp_path / "somebody else's"))
+    other = lab.load()
+    assert rows(other) == before
+    compact(other)
+    monkeypatch.setenv("MOLEXP_CACHE_DIR", str(tmp_path / "of a third"))
+    with monkeypatch.context() as patch:
+        patch.setattr("molexp._record.catalog.folding.read_run", lambda *_: pytest.fail("read again"))
+        assert rows(lab.load()) == before

@@ -69,7 +69,10 @@ def _from_a_sound_index(answer: Callable[Concatenate[Catalog, P], T]) -> Callabl
 
     @wraps(answer)
     def answer_again(self: Catalog, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        for _ in range(2):  # a damaged file, then a folder that cannot hold one
+        for again in (
+            False,
+            True,
+        ):  # a damaged file; then a folder that cannot hold one, or a snapshot that is no better
             try:
                 return answer(self, *args, **kwargs)
             except (sqlite3.DatabaseError, CorruptRecordError, *_EITHER) as error:
@@ -78,6 +81,8 @@ def _from_a_sound_index(answer: Callable[Concatenate[Catalog, P], T]) -> Callabl
                 if isinstance(error, _EITHER) and (isinstance(error, MolexpError) or not self._home.index.damage()):
                     raise
                 self._home.index.discard()
+                if again and self._home.exists():
+                    self._home.index.anew(self._read_all)
         return answer(self, *args, **kwargs)
 
     return answer_again

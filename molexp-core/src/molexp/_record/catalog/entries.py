@@ -130,7 +130,7 @@ class Rows:
         if row is None:
             self._insert(entry, from_snapshot)
             return True
-        number, cover, document, shown, was_open, news, known_stamp = row
+        number, cover, document, shown, was_open, news, known_stamp, known_sum = row
         known: dict[str, int] = decode(cover, entry.path) if cover else {}
         if not anew and not _may_replace(entry, known):
             return False
@@ -138,7 +138,7 @@ class Rows:
         if was_open and not entry.open and entry.document is not None:
             self._forget_lease(entry)
         same = encoded == document and bool(shown) == (encoded is not None) and entry.cover == known
-        if same and self._same_records(number, entry):
+        if same and known_sum == checksum(entry.path, document, cover) and self._same_records(number, entry):
             if from_snapshot and news:
                 self._connection.execute("UPDATE entities SET news = 0 WHERE id = ?", (number,))
             stamp = entry.stamp or known_stamp
@@ -170,7 +170,8 @@ class Rows:
 
     def _known(self, path: str) -> Any:
         return self._connection.execute(
-            "SELECT id, cover, document, shown, open, news, stamp FROM entities LEFT JOIN documents USING (id) WHERE path = ?",
+            "SELECT id, cover, document, shown, open, news, stamp, sum FROM entities LEFT JOIN documents USING (id) "
+            "WHERE path = ?",
             (path,),
         ).fetchone()
 
@@ -277,9 +278,10 @@ class Rows:
 
     def _same_records(self, number: int, entry: Entry) -> bool:
         found = self._connection.execute(
-            "SELECT record FROM assets JOIN records USING (id) WHERE owner = ? ORDER BY id", (number,)
+            "SELECT record, sum FROM assets JOIN records USING (id) WHERE owner = ? ORDER BY id", (number,)
         )
-        return [record for (record,) in found] == [encode(record) for record in entry.assets]
+        records = [encode(record) for record in entry.assets]
+        return found.fetchall() == [(record, checksum(entry.path, record)) for record in records]
 
     # ------------------------------------------------------------------------------------------------------------- fields
 

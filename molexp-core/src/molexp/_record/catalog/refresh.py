@@ -274,7 +274,7 @@ class Refresher:
         try:
             image = sqlite3.connect(snapshots.fetch_full(self._store, segment, scratch))
             try:
-                covers = image.execute("SELECT path, cover FROM entities JOIN documents USING (id)").fetchall()
+                rows = image.execute("SELECT path, cover, sum FROM entities JOIN documents USING (id)").fetchall()
             finally:
                 image.close()
         finally:
@@ -282,8 +282,8 @@ class Refresher:
         with self._index.changing(generation) as connection:
             connection.executemany(
                 "UPDATE entities SET news = 0 WHERE path = ? AND news > 0 "
-                "AND (SELECT cover FROM documents WHERE documents.id = entities.id) = ?",
-                covers,
+                "AND EXISTS (SELECT 1 FROM documents d WHERE d.id = entities.id AND d.cover = ? AND d.sum = ?)",
+                rows,
             )
             connection.execute("INSERT OR REPLACE INTO segments VALUES (?)", (segment.key,))
 
