@@ -22,6 +22,7 @@ from molexp._record.outputs import Outputs
 from molexp._record.process import Terminated, this_process
 from molexp._record.run import Run
 from molexp._record.run_context import RunContext
+from molexp._record.secrets import arguments_without_secrets
 from molexp._record.shell import run_to_end, signal_command, tail_of
 from molexp._record.streams import growing
 from molexp._values.times import utc_now
@@ -153,7 +154,7 @@ def _execute(
             code = 128 - code
     event = {
         "type": "command",
-        "command": argv,
+        "command": arguments_without_secrets(argv),
         "exit_code": code,
         "timed_out": code is None,
         "started_at": started,
@@ -173,7 +174,7 @@ def _problem(argv: list[str], code: int | None, timeout: float | None, tail: str
         how = f"was ended by {_signal_name(-code)}"
     else:
         how = f"ended with exit code {code}"
-    return f"The command {shlex.join(argv)!r} {how}.{chr(10) + tail if tail else ''}"
+    return f"The command {shlex.join(arguments_without_secrets(argv))!r} {how}.{chr(10) + tail if tail else ''}"
 
 
 def _signal_name(number: int) -> str:

@@ -39,6 +39,7 @@ _SCHEDULER = (
 _LAUNCHERS = ("TORCHELASTIC_RUN_ID", "OMPI_COMM_WORLD_RANK", "SLURM_STEP_ID", "PMI_RANK")
 """Variables that no process has which was started alone; which rank it is, if any, `ranks` finds out."""
 
+_WITH_ARGUMENTS = 2  # words of a command line, at least
 _WARNINGS = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU", "SIGBREAK")  # what schedulers send before they kill
 
 
@@ -128,10 +129,19 @@ class Heart:
 def describe_invocation() -> dict[str, Any]:
     """What differs between processes that run the same code: recorded with every attempt, not with the provenance."""
     return {
-        "argv": list(sys.argv),
+        "argv": _arguments(),
         "cwd": _cwd(),
         "scheduler": {name: os.environ[name] for name in _SCHEDULER if name in os.environ},
     }
+
+
+def _arguments() -> list[str]:
+    """The command line, without what looks like a secret; of which ``MOLEXP_ARGV=0`` keeps the program's name alone."""
+    if len(sys.argv) < _WITH_ARGUMENTS or os.environ.get("MOLEXP_ARGV", "1") == "0":
+        return sys.argv[:1]
+    from molexp._record.secrets import arguments_without_secrets
+
+    return arguments_without_secrets(sys.argv)
 
 
 def _cwd() -> str:

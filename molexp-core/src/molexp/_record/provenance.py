@@ -1,7 +1,7 @@
 """Which code a process runs: git state, interpreter, packages. Captured once, off the start path, stored by content.
 
 What differs between processes of the same code (argv, host, scheduler ids) stands in each claim. The environment is
-never recorded, nor credentials in a remote's URL.
+never recorded, nor credentials in a remote's URL, nor what looks like a secret in uncommitted changes.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import platform
 import re
-import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from molexp._record import keys
+from molexp._record.git import describe_git
 from molexp._values.documents import encode_pretty
 from molexp.contracts import Store
 from molexp.errors import KeyExistsError
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from molexp._record.spool.outbox import Outbox
 
 SCHEMA = 1
-DIFF_LIMIT = 1 << 20  # bytes of a dirty diff that are kept
 _WAIT = 30.0  # seconds that a finishing attempt waits for git
 
 
@@ -121,44 +120,3 @@ def installed_packages() -> dict[str, str]:
             if match := re.fullmatch(r"(.+?)-([^-]+)(?:-py[\d.]+)?\.(?:dist|egg)-info", name):
                 found.setdefault(match[1].lower().replace("_", "-"), match[2])
     return dict(sorted(found.items()))
-
-
-def describe_git(folder: str) -> dict[str, Any] | None:
-    """Commit, branch, remote and uncommitted changes of the working tree that `folder` lies in; None outside of one."""
-    status = _git(folder, "status", "--porcelain=v2", "--branch")
-    if status is None:
-        return None
-    heads = dict(line[2:].partition(" ")[::2] for line in status.splitlines() if line.startswith("# "))
-    changes = [line for line in status.splitlines() if not line.startswith("# ")]
-    tracked = any(not line.startswith("?") for line in changes)
-    wanted = tracked and os.environ.get("MOLEXP_GIT_DIFF", "1") != "0"
-    diff = _git(folder, "diff", "HEAD", "--no-ext-diff", "--no-color") or "" if wanted else ""
-    remote = (_git(folder, "config", "--get", "remote.origin.url") or "").strip()
-    document: dict[str, Any] = {
-        "commit": heads.get("branch.oid"),
-        "branch": heads.get("branch.head"),
-        "remote": re.sub(r"//[^/@]*@", "//", remote) or None,
-        "dirty": bool(changes),
-    }
-    if diff:
-        document["diff"] = diff[:DIFF_LIMIT]
-        document["diff_truncated"] = len(diff) > DIFF_LIMIT
-    if untracked := [line[2:] for line in changes if line.startswith("? ")]:
-        document["untracked"] = untracked[:1000]
-    return document
-
-
-def _git(folder: str, *arguments: str) -> str | None:
-    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
-    try:
-        done = subprocess.run(
-            ["git", "-C", folder, *arguments],
-            capture_output=True,
-            stdin=subprocess.DEVNULL,
-            env=environment,
-            timeout=20,
-            check=False,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.decode(errors="replace") if done.returncode == 0 else None

@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from molexp._record.kinds import LogKind
 from molexp._record.process import this_process
+from molexp._record.secrets import command_without_secrets
 from molexp._record.streams import growing
 from molexp._values.times import utc_now
 from molexp.errors import CommandError
@@ -40,7 +41,8 @@ def run_command(
 ) -> int:
     """See `Context.shell`."""
     argv: str | list[str] = command if isinstance(command, str) else [os.fspath(part) for part in command]
-    shown = argv if isinstance(argv, str) else shlex.join(argv)
+    recorded = command_without_secrets(argv)
+    shown = recorded if isinstance(recorded, str) else shlex.join(recorded)
     started = utc_now()
     # A signal that asks this process to end is to end the command, too, also where the process owns no attempt.
     with this_process().minding_signals(), _streams(context, log) as (out, err):
@@ -61,7 +63,7 @@ def run_command(
         attempt.record(
             {
                 "type": "command",
-                "command": argv,
+                "command": recorded,
                 "exit_code": code,
                 "timed_out": code is None,
                 "started_at": started,

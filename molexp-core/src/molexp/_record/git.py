@@ -1,0 +1,160 @@
+"""What git says of the code, asked so that nothing runs which a repository can configure.
+
+The repository may be a stranger's. git would run programs of its choosing: a monitor of files, filters of contents, drivers
+of diffs, hooks, whatever fetches missing objects; and its configuration may point at another folder as working tree.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import threading
+from typing import Any
+
+from molexp._record.secrets import patch_without_secrets, remote_without_secrets
+
+DIFF_LIMIT = 1 << 20  # bytes of a dirty diff that are kept
+_OUTPUT_LIMIT = 16 << 20
+_SECONDS = 20.0
+_OFF = (
+    "core.fsmonitor=false",
+    f"core.hooksPath={os.devnull}",
+    "core.untrackedCache=false",
+    "diff.external=",
+    "extensions.partialClone=",
+    "safe.bareRepository=explicit",
+    "submodule.recurse=false",
+)
+_KEPT = ("GIT_CEILING_DIRECTORIES", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_SYSTEM", "GIT_EXEC_PATH")
+_KEPT_PREFIX = "GIT_CONFIG_"  # COUNT, KEY_<n>, VALUE_<n>: the caller's own configuration
+_DIFF = (
+    "diff",
+    "HEAD",
+    "--no-ext-diff",
+    "--no-textconv",
+    "--no-color",
+    "--submodule=short",
+    "--ignore-submodules=dirty",
+    "--src-prefix=a/",
+    "--dst-prefix=b/",
+)
+
+
+class _GitError(Exception):
+    """git gave no answer."""
+
+
+def describe_git(folder: str) -> dict[str, Any] | None:
+    """Commit, branch, remote and uncommitted changes of the working tree that `folder` lies in; None outside of one.
+
+    Where git refuses to answer, there is ``problem`` instead. Content filters are off: a file of git-lfs counts as changed
+    if its time has changed. Changes within submodules are not looked for.
+    """
+    try:
+        return _describe(folder)
+    except _GitError as error:
+        return {"problem": str(error)} if _looks_like_repository(folder) else None
+
+
+def _describe(folder: str) -> dict[str, Any]:
+    top = _git(folder, (), "rev-parse", "--show-toplevel").rstrip("\n")
+    if not os.path.lexists(os.path.join(top, ".git")):
+        raise _GitError(f"the repository says that its working tree is {top}, which does not have it")
+    off = _filters_off(folder)
+    status = _git(folder, off, "status", "--porcelain=v2", "--branch", "--ignore-submodules=dirty")
+    heads = dict(line[2:].partition(" ")[::2] for line in status.splitlines() if line.startswith("# "))
+    changes = [line for line in status.splitlines() if not line.startswith("# ")]
+    commit = heads.get("branch.oid")
+    document: dict[str, Any] = {
+        "commit": None if commit == "(initial)" else commit,
+        "branch": heads.get("branch.head"),
+        "remote": remote_without_secrets(_config(folder, "--get", "remote.origin.url").strip()) or None,
+        "dirty": bool(changes),
+    }
+    tracked = any(not line.startswith("?") for line in changes)
+    if tracked and document["commit"] and os.environ.get("MOLEXP_GIT_DIFF", "1") != "0":
+        diff, left_out = patch_without_secrets(_git(folder, off, *_DIFF, limit=2 * DIFF_LIMIT))
+        document["diff"] = diff[:DIFF_LIMIT]
+        document["diff_truncated"] = len(diff) > DIFF_LIMIT
+        if left_out:
+            document["diff_left_out"] = left_out
+    if untracked := [line[2:] for line in changes if line.startswith("? ")]:
+        document["untracked"] = untracked[:1000]
+    return document
+
+
+def _filters_off(folder: str) -> list[str]:
+    """Options that take every content filter out that is configured: git would run them to compare files."""
+    found = _config(folder, "-z", "--name-only", "--get-regexp", r"^filter\.")
+    names = {name.rpartition(".")[0] for name in found.split("\0") if name}
+    if odd := [name for name in names if "=" in name]:
+        raise _GitError(f"the filter {odd[0]!r} cannot be switched off")
+    return [f"{name}.{end}" for name in sorted(names) for end in ("clean=", "smudge=", "process=", "required=false")]
+
+
+def _config(folder: str, *arguments: str) -> str:
+    try:
+        return _git(folder, (), "config", *arguments)
+    except _GitError:
+        return ""  # there is none
+
+
+def _git(folder: str, off: tuple[str, ...] | list[str], *arguments: str, limit: int = _OUTPUT_LIMIT) -> str:
+    options = [word for setting in (*_OFF, *off) for word in ("-c", setting)]
+    command = ["git", "--no-pager", *options, "-C", folder, *arguments]
+    with tempfile.TemporaryFile() as complaints:
+        try:
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=complaints, env=_environment()
+            )
+        except OSError as error:
+            raise _GitError(f"git cannot be started: {error.strerror}") from error
+        ended = threading.Timer(_SECONDS, process.kill)
+        ended.daemon = True
+        ended.start()
+        with process:
+            assert process.stdout is not None
+            data = process.stdout.read(limit)
+            if full := len(data) == limit:
+                process.kill()
+        in_time = ended.is_alive()
+        ended.cancel()
+        complaints.seek(0)
+        said = _first_line(complaints.read(1 << 16))
+    if not in_time:
+        raise _GitError(f"git took longer than {_SECONDS:.0f} s")
+    if process.returncode and not full:
+        raise _GitError(said or f"git {arguments[0]} exited with {process.returncode}")
+    return data.decode(errors="replace")
+
+
+def _first_line(complaints: bytes) -> str:
+    lines = [line for line in complaints.decode(errors="replace").splitlines() if line.startswith("fatal:")]
+    return f"git: {lines[0].removeprefix('fatal:').strip()}" if lines else ""
+
+
+def _environment() -> dict[str, str]:
+    """The environment without what makes git speak of another repository, run something, or fetch."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("GIT_") or name in _KEPT or (name.startswith(_KEPT_PREFIX) and "PARAMETERS" not in name)
+    }
+    off = {
+        "GIT_OPTIONAL_LOCKS": "0",
+        "GIT_ALLOW_PROTOCOL": "none",
+        "GIT_NO_LAZY_FETCH": "1",
+        "GIT_TERMINAL_PROMPT": "0",
+    }
+    return {**kept, **off, "LC_ALL": "C"}
+
+
+def _looks_like_repository(folder: str) -> bool:
+    path = os.path.abspath(folder)
+    while not os.path.lexists(os.path.join(path, ".git")):
+        above = os.path.dirname(path)
+        if above == path:
+            return False
+        path = above
+    return True
