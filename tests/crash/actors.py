@@ -203,8 +203,11 @@ def obey(ctx: Any, line: str) -> dict[str, Any]:
             case ["metrics", value]:
                 ctx.metrics.log(loss=float(value))
             case ["block"]:  # in one call, and in the main thread, until something interrupts it
+                awake, woken = os.pipe()
+                os.set_blocking(woken, False)
+                signal.set_wakeup_fd(woken)  # signal.pause() would sleep through one that came right before it
                 tell(blocking=True)
-                signal.pause()
+                os.read(awake, 1)
             case ["compute", limit]:  # without recording anything, and without a blocking call
                 tell(blocking=True)
                 end = time.monotonic() + float(limit)

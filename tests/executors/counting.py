@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import select
 import threading
@@ -17,15 +16,16 @@ def children() -> set[int]:
     """The living and the dead ones that nobody has collected, less what `multiprocessing` and the test servers keep."""
     found = set[int]()
     for task in Path("/proc/self/task").iterdir():
-        with suppress(FileNotFoundError):  # a thread that has just ended
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has just ended
             found |= {int(pid) for pid in (task / "children").read_text().split()}
-    return {pid for pid in found if not any(word in Path(f"/proc/{pid}/cmdline").read_bytes() for word in _KEPT)}
+    return {pid for pid in found if not any(word in _command(pid) for word in _KEPT)}
 
 
-def descriptors() -> int:
-    """How many are open, less those of earlier tests' garbage, which would be closed in the middle of this one."""
-    gc.collect()
-    return len(os.listdir("/proc/self/fd"))
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):  # collected this instant
+        return _KEPT[0]
 
 
 def threads() -> set[threading.Thread]:

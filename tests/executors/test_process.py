@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -16,7 +19,8 @@ from molexp.errors import ExecutorError, NotPicklableError, WorkerDiedError
 from molexp.testing import _executor_calls as kit
 from molexp.testing._executor_tests import Gate
 from tests.executors import calls
-from tests.executors.counting import children, descriptors, ending, is_there, threads, wait_until_dead
+from tests.executors.counting import children, ending, is_there, wait_until_dead
+from tests.repository import ROOT
 
 PID = Call(kit.process_id)
 
@@ -177,22 +181,13 @@ def test_the_default_is_as_many_workers_as_processors():
 
 
 def test_nothing_is_left_behind():
-    outcome_of(PID)  # the tracker of `multiprocessing`, and what else is made once
+    command = [sys.executable, "-W", "error", "-m", "tests.executors.leaving"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=200)
 
-    async def scene(executor):
-        await asyncio.gather(*(executor.submit(PID) for _ in range(4)))
-        assert (await executor.submit(Call(kit.die, (1,)))).error
-        async with Gate(30) as gate:
-            task = asyncio.create_task(executor.submit(gate.call("a")))
-            await gate.arrivals(1)
-            task.cancel()
-            await asyncio.wait({task})
-
-    before, kept = (children(), threads()), descriptors()
-    for _ in range(2):
-        play(scene, workers=2)
-        assert (children(), threads()) == before
-        assert descriptors() <= kept  # earlier tests' connections may close meanwhile
+    assert (done.returncode, done.stderr) == (0, "")
+    first, second, third = json.loads(done.stdout)  # at first, the tracker of `multiprocessing` is made
+    assert (first["children"], first["threads"]) == ([], ["MainThread"])
+    assert first == second == third
 
 
 def test_close_stops_what_runs_and_says_so():

@@ -14,10 +14,11 @@ import pytest
 from molexp.errors import KeyExistsError, StoreError, UnavailableError
 from tests.record.helpers import Place
 from tests.servers.fixtures import moto, proxied
+from tests.servers.proxy import Proxy
 
 __all__ = ["moto", "proxied"]
 
-QUICK = {"request_timeout": 1.0, "retry_timeout": 0.5}
+IMPATIENT = {"retry_timeout": 0.5}
 RUN = "projects/metals/experiments/cu/runs/one"
 
 
@@ -36,8 +37,14 @@ def spools(folder: Path) -> list[Path]:
 def behind(moto, proxied):
     """A workspace on a server, and the proxy before it."""
     bucket, proxy = proxied(moto.fresh())
-    place = Place(bucket.url, {**bucket.storage_options, **QUICK})
-    return place, proxy
+    return Place(bucket.url, bucket.storage_options), proxy
+
+
+@pytest.fixture
+def lossy(behind):
+    """The same, for whoever does not wait long until the network is back."""
+    place, proxy = behind
+    return Place(place.url, {**place.options, **IMPATIENT}), proxy
 
 
 WORK = """
@@ -58,8 +65,11 @@ def work(place: Place, code: str, *, check: bool = True) -> subprocess.Completed
     )
 
 
-def killed(place: Place, code: str) -> None:
-    done = work(place, code + "\nos.kill(os.getpid(), signal.SIGKILL)", check=False)
+def killed(behind: tuple[Place, Proxy], code: str) -> None:
+    """Execute code in a process that is killed then; the server has done whatever that one asked for."""
+    place, proxy = behind
+    with proxy.settling():
+        done = work(place, code + "\nos.kill(os.getpid(), signal.SIGKILL)", check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
 
 
@@ -75,7 +85,7 @@ ctx.artifact.save("large.bin", b"x" * (3 << 20))
 
 def test_what_was_recorded_survives_the_death_of_the_process(behind, spool):
     place, _ = behind
-    killed(place, RECORDS)
+    killed(behind, RECORDS)
 
     run = place.load().run("metals/cu/one")
 
@@ -92,7 +102,7 @@ def test_what_was_recorded_survives_the_death_of_the_process(behind, spool):
 @pytest.mark.parametrize("first", ["writes elsewhere", "lists"])
 def test_any_later_process_of_the_machine_brings_it(behind, spool, first):
     place, _ = behind
-    killed(place, RECORDS)
+    killed(behind, RECORDS)
     assert len(spools(spool)) == 1
 
     if first == "lists":
@@ -105,8 +115,8 @@ def test_any_later_process_of_the_machine_brings_it(behind, spool, first):
     assert place.store.exists(f"{RUN}/artifacts/large.bin")
 
 
-def test_a_run_keeps_computing_while_the_network_is_away(behind, spool):
-    place, proxy = behind
+def test_a_run_keeps_computing_while_the_network_is_away(lossy, spool):
+    place, proxy = lossy
     exp = place.workspace().Project("metals").Experiment("cu")
     with exp.Run(id="one").start() as ctx:
         proxy.down()
@@ -128,8 +138,8 @@ def test_a_run_keeps_computing_while_the_network_is_away(behind, spool):
     assert not spools(spool)
 
 
-def test_a_run_that_cannot_end_says_so_and_a_later_process_ends_it_as_it_ended(behind, spool, moto):
-    place, proxy = behind
+def test_a_run_that_cannot_end_says_so_and_a_later_process_ends_it_as_it_ended(lossy, spool, moto):
+    place, proxy = lossy
     direct = Place(place.url, {**place.options, "endpoint_url": moto.url})
     code = """
     with exp.Run(id="one").start() as ctx:
@@ -161,7 +171,7 @@ def test_a_run_that_cannot_end_says_so_and_a_later_process_ends_it_as_it_ended(b
 
 def test_of_a_run_that_was_deleted_nothing_comes_back(behind, spool):
     place, _ = behind
-    killed(place, RECORDS)
+    killed(behind, RECORDS)
     for key in [stat.key for stat in place.store.list(RUN)]:
         place.store.delete(key)
 
@@ -173,7 +183,7 @@ def test_of_a_run_that_was_deleted_nothing_comes_back(behind, spool):
 
 def test_what_comes_after_somebody_else_ended_the_attempt_is_late_and_changes_nothing(behind, spool):
     place, _ = behind
-    killed(place, RECORDS)
+    killed(behind, RECORDS)
     elsewhere = spool.rename(spool.with_name("elsewhere"))  # another machine does not see it
     assert place.load().run("metals/cu/one").status == "interrupted"
     before = place.load().run("metals/cu/one").results
@@ -190,7 +200,7 @@ def test_what_comes_after_somebody_else_ended_the_attempt_is_late_and_changes_no
 
 def test_a_torn_line_costs_that_line_alone(behind, spool):
     place, _ = behind
-    killed(place, RECORDS)
+    killed(behind, RECORDS)
     (folder,) = spools(spool)
     with (folder / "spool").open("ab") as file:
         file.write(b'E{"type": "result", "name": "torn", "va')
@@ -201,7 +211,7 @@ def test_a_torn_line_costs_that_line_alone(behind, spool):
 @pytest.mark.parametrize("junk", [b"", b"junk\n", b"H\n", b"\xff\xfe\n"])
 def test_a_spool_that_says_nothing_is_left_alone(behind, spool, junk):
     place, _ = behind
-    killed(place, RECORDS)
+    killed(behind, RECORDS)
     (folder,) = spools(spool)
     other = folder.with_name("other")
     other.mkdir()
@@ -264,7 +274,7 @@ def test_a_key_that_somebody_else_took_is_not_overwritten(behind):
 
 def test_fsck_names_what_waits_and_sends_it(behind, spool):
     place, _ = behind
-    killed(place, RECORDS)
+    killed(behind, RECORDS)
 
     report = place.load(read_only=True).fsck()
     assert [finding.what for finding in report.findings if "wait here" in finding.what]
@@ -277,7 +287,7 @@ def test_fsck_names_what_waits_and_sends_it(behind, spool):
 
 def test_two_that_find_it_at_the_same_time_do_no_harm(behind, spool):
     place, _ = behind
-    killed(place, RECORDS)
+    killed(behind, RECORDS)
     code = 'print(exp.run("one").status)'
     children = [
         subprocess.Popen(

@@ -10,8 +10,8 @@ import struct
 import threading
 import urllib.parse
 from collections import Counter
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Self
 
 import attrs
@@ -132,6 +132,13 @@ class Proxy:
         """The network is back."""
         self._call(self._up())
 
+    @contextmanager
+    def settling(self) -> Iterator[None]:
+        """Around the life of clients: afterwards none of their requests is under way any more, also of those that died."""
+        before = set(self._connections)
+        yield
+        self._call(self._gone(before))
+
     @property
     def hang(self) -> bool:
         """Whether no request is answered, nor passed on. What hangs when this ends is reset."""
@@ -197,6 +204,11 @@ class Proxy:
         for connection in list(self._connections):
             connection.reset()
 
+    async def _gone(self, others: set[_Connection]) -> None:
+        for _ in range(10):  # whoever knocked is let in
+            await asyncio.sleep(0)
+        await asyncio.gather(*(connection.over.wait() for connection in self._connections - others))
+
     async def _release(self) -> None:
         for connection in list(self._connections):
             if connection.hanging:
@@ -223,6 +235,7 @@ class Proxy:
         finally:
             self._connections.discard(connection)
             connection.close()
+            connection.over.set()
 
 
 class _Connection:
@@ -233,6 +246,7 @@ class _Connection:
         self.reader, self.writer = reader, writer
         self.server: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self.hanging = False
+        self.over = asyncio.Event()
 
     async def exchange(self) -> bool:
         """One request and its answer; returns whether another may follow."""

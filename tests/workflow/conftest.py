@@ -11,7 +11,10 @@ import pytest
 
 from molexp._workflow.source import code_of
 from molexp.workflow import WorkflowBuilder
+from tests.workflow.clock import clock
 from tests.workflow.sources import counter, load
+
+__all__ = ["clock", "hashed", "wf"]
 
 KEPT = ("molexp-heart", "molexp-s3")  # one of the process; those of a store's connections
 
@@ -21,9 +24,9 @@ def wf() -> WorkflowBuilder:
     return WorkflowBuilder("relax")
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True, scope="module")
 def _what_was_there_is_no_garbage() -> Iterator[None]:
-    """So that looking for garbage after each test takes no time."""
+    """So that looking for garbage after each test takes no time, whatever other modules have left in memory."""
     gc.collect()
     gc.freeze()
     yield

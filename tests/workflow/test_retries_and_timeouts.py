@@ -12,6 +12,7 @@ import pytest
 import molexp as me
 from molexp.errors import TaskEndedError, TaskTimeoutError
 from molexp.workflow import TaskContext, WorkflowBuilder
+from tests.workflow.clock import LIMIT
 
 WAIT = 30
 SOON = 0.03  # seconds; a timeout that is meant to be over
@@ -177,12 +178,13 @@ def test_a_thread_that_takes_too_long_is_abandoned_and_the_result_says_so(wf):
     assert seen == [True]
 
 
-def test_what_an_abandoned_thread_records_is_refused(wf):
+def test_what_an_abandoned_thread_records_is_refused(wf, clock):
     over, ended = threading.Event(), threading.Event()
     raised: list[BaseException] = []
 
     def slow(ctx: TaskContext) -> None:
         ctx.set_result("before", 1)
+        clock.skip()
         over.wait(WAIT)
         for write in (
             lambda: ctx.set_result("after", 1),
@@ -197,7 +199,7 @@ def test_what_an_abandoned_thread_records_is_refused(wf):
         ended.set()
 
     run = me.Workspace("memory://abandoned").Project("p").Experiment("e").Run(id="r")
-    wf.add(slow, timeout=SOON)
+    wf.add(slow, timeout=LIMIT)
     try:
         result = wf.build().execute_sync(run=run)
     finally:
@@ -205,7 +207,7 @@ def test_what_an_abandoned_thread_records_is_refused(wf):
     assert ended.wait(WAIT)
     assert result.status == run.status == "failed"
     assert [type(error) for error in raised] == [TaskEndedError] * 4
-    assert str(raised[0]) == f"Nothing can be recorded for task 'slow' any more: it ran longer than {SOON} s."
+    assert str(raised[0]) == f"Nothing can be recorded for task 'slow' any more: it ran longer than {LIMIT:g} s."
     assert dict(run.results) == {"before": 1}
 
 
@@ -223,7 +225,7 @@ def test_a_timeout_error_of_the_tasks_own_is_a_plain_failure(wf, kind):
     assert type(error) is TimeoutError
 
 
-def test_waiting_for_a_thread_is_no_time_of_the_tasks(wf):
+def test_waiting_for_a_thread_is_no_time_of_the_tasks(wf, clock):
     """The threads are taken for longer than the task may take that waits for one."""
     threads = min(32, (os.cpu_count() or 1) + 4)  # as documented
     meeting = threading.Barrier(threads + 1)
@@ -235,7 +237,6 @@ def test_waiting_for_a_thread_is_no_time_of_the_tasks(wf):
 
     @wf.task
     async def first(ctx: TaskContext) -> list[int]:
-        asyncio.get_running_loop().call_later(0.6, over.set)
         return list(range(threads))
 
     wf.add(holds, map_over=first)
@@ -244,7 +245,16 @@ def test_waiting_for_a_thread_is_no_time_of_the_tasks(wf):
     async def all_are_taken(ctx: TaskContext) -> None:
         await asyncio.to_thread(meeting.wait, WAIT)
 
-    wf.add(lambda ctx: over.is_set(), name="quick", depends_on=all_are_taken, timeout=0.3)
+    wf.add(lambda ctx: over.is_set(), name="quick", depends_on=all_are_taken, timeout=LIMIT)
+
+    @wf.task(depends_on=all_are_taken)
+    async def time_passes(ctx: TaskContext) -> None:
+        for skipped in (0.0, 2 * LIMIT, 0.0):
+            clock.skip(skipped)
+            for _ in range(10):  # everything that can go on does
+                await asyncio.sleep(0)
+        over.set()
+
     result = wf.build().execute_sync(check=True)
     assert result.outputs["quick"] is True
 

@@ -92,7 +92,7 @@ def endless(ctx: TaskContext) -> None:
 
     ctx.set_result("endless", 1)
     ctx.log("endless").append("begun")
-    Path(ctx.params["mark"]).write_text(str(os.getpid()))
+    Path(ctx.params["mark"]).write_text(f"{os.getpid()}\n")
     threading.Event().wait()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from molexp.workflow import TaskContext, WorkflowBuilder
+from tests.workflow.clock import LIMIT
 
 
 def runs_for_long(ctx: TaskContext) -> None:
@@ -28,11 +29,12 @@ def is_gone(pid: int) -> bool:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a shell")
-def test_a_command_of_a_task_that_runs_out_of_time_is_ended_with_it(tmp_path: Path, lab_exp) -> None:
+def test_a_command_of_a_task_that_runs_out_of_time_is_ended_with_it(tmp_path: Path, lab_exp, clock) -> None:
     wf = WorkflowBuilder("long")
-    wf.task(name="long", executor="process", timeout=1)(runs_for_long)
+    wf.task(name="long", executor="process", timeout=LIMIT)(runs_for_long)
     file = tmp_path / "pid"
-    result = wf.build().execute_sync(run=lab_exp.Run({"pid": str(file)}))
+    with clock.skipping(file):
+        result = wf.build().execute_sync(run=lab_exp.Run({"pid": str(file)}))
 
     assert "TaskTimeoutError" in result.tasks["long"].reason
     assert is_gone(int(file.read_text()))

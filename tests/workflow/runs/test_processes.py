@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from molexp.errors import NotPicklableError, TaskTimeoutError, WorkerDiedError
+from tests.workflow.clock import LIMIT
 from tests.workflow.runs import process_tasks as tasks
 from tests.workflow.runs.process_tasks import workflow
 
@@ -144,10 +145,11 @@ def test_a_worker_that_is_killed_fails_its_task_and_no_other(lab, lab_run):
     fsck_is_silent(lab)
 
 
-def test_one_that_takes_too_long_is_killed_and_what_it_recorded_is_kept(lab, lab_exp, tmp_path):
+def test_one_that_takes_too_long_is_killed_and_what_it_recorded_is_kept(lab, lab_exp, tmp_path, clock):
     mark = tmp_path / "mark"
     run = lab_exp.Run({"mark": str(mark)}, id="one")
-    result = workflow((tasks.endless, {"timeout": 3.0})).execute_sync(run=run)
+    with clock.skipping(mark):
+        result = workflow((tasks.endless, {"timeout": LIMIT})).execute_sync(run=run)
 
     assert isinstance(result.tasks["endless"].error, TaskTimeoutError)
     with pytest.raises(ProcessLookupError):

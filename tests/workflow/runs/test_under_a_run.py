@@ -18,6 +18,7 @@ from molexp.errors import (
     TaskFailedError,
 )
 from molexp.workflow import TaskContext, WorkflowBuilder
+from tests.workflow.clock import LIMIT
 
 
 def relax():
@@ -294,7 +295,7 @@ def test_a_name_that_was_not_used_after_all_is_free_and_others_stay_taken(run):
     assert run.asset("other.json").load() == [1]
 
 
-def test_a_thread_that_outlives_its_time_records_nothing_more(run):
+def test_a_thread_that_outlives_its_time_records_nothing_more(run, clock):
     """Nobody can kill it: what it tries to record is refused."""
     import threading
 
@@ -303,6 +304,7 @@ def test_a_thread_that_outlives_its_time_records_nothing_more(run):
     def only(ctx):
         ctx.set_result("before", 1)
         ctx.log("relax").append("in time")
+        clock.skip()
         ended.wait(30)
         attempts = [
             lambda: ctx.set_result("after", 1),
@@ -324,16 +326,16 @@ def test_a_thread_that_outlives_its_time_records_nothing_more(run):
 
     async def main():
         with run.start() as ctx:
-            result = await single(only, timeout=0.05).execute(run=ctx)
+            result = await single(only, timeout=LIMIT).execute(run=ctx)
             ended.set()
             await asyncio.to_thread(done.wait, 30)
             return result
 
     result = asyncio.run(main())
 
-    assert "0.05 s" in result.reason
+    assert f"{LIMIT:g} s" in result.reason
     assert refused == [*[refused[0]] * 6, True]
-    assert "0.05 s" in refused[0]
+    assert f"{LIMIT:g} s" in refused[0]
     assert run.results == {"before": 1}
     assert run.logs["relax"].text() == "in time\n"
     assert run.status == "failed"
