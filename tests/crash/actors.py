@@ -87,9 +87,15 @@ def look(folder: str) -> None:
 # --------------------------------------------------------------------------------------------------------------- races
 
 
-def race(folder: str, number: str, what: str, *gates: str) -> None:
-    """Do `what` once for every gate, when it closes."""
-    mine = int(number)
+def race(_folder: str, number: str) -> None:
+    """Race again and again, as the lines say: in which workspace, and for what."""
+    while line := wait():
+        given = json.loads(line)
+        race_once(given["folder"], int(number), given["what"], given["gates"])
+
+
+def race_once(folder: str, mine: int, what: str, gates: list[str]) -> None:
+    """Do `what` once for every gate, a pipe, when nobody holds its other end any more."""
     act = {
         "start": race_start,
         "create": race_create,
@@ -105,8 +111,9 @@ def race(folder: str, number: str, what: str, *gates: str) -> None:
             experiment = (
                 me.Workspace(folder).Project("metals").Experiment("cu", params=None if what == "revise" else {"a": 1})
             )
-        tell(ready=turn)
-        os.read(int(gate), 1)
+        with open(gate, "rb", buffering=0) as closing:
+            tell(ready=turn)
+            closing.read(1)
         try:
             tell(**act(folder, experiment, mine, turn))
         except MolexpError as error:

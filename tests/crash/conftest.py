@@ -205,6 +205,10 @@ class Stage:
         command = [*prefix, "sh", "-c", script, "sh", sys.executable, str(HERE / "actors.py")]
         return self._keep(Actor(command, environment(), self.folder))
 
+    def close(self) -> None:
+        for actor in self.actors:
+            actor.close()
+
     def _keep(self, actor: Actor) -> Actor:
         self.actors.append(actor)
         return actor
@@ -214,5 +218,4 @@ class Stage:
 def stage(tmp_path: Path, crash_site: Path) -> Iterator[Stage]:
     made = Stage(tmp_path, crash_site)
     yield made
-    for actor in made.actors:
-        actor.close()
+    made.close()

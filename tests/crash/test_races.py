@@ -2,35 +2,61 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import molexp as me
 from tests.crash import checks
+from tests.crash.conftest import Actor, Stage
 
 RACERS = 16
 TURNS = 3
 
 
+class Field:
+    """All who race: the same processes for all tests, because to start them takes most of the time."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.racers: list[Actor] = []
+
+    def race(self, folder: Path, what: str, turns: int) -> Iterator[list[dict[str, Any]]]:
+        racers, self.racers = self.racers or [self.stage.start("race", number) for number in range(RACERS)], []
+        gates = [folder / f"gate-{turn}" for turn in range(turns)]
+        for gate in gates:
+            os.mkfifo(gate)
+        held = [os.open(gate, os.O_RDWR) for gate in gates]
+        for racer in racers:
+            racer.say(json.dumps({"folder": str(folder / "lab"), "what": what, "gates": [*map(str, gates)]}))
+        for turn, gate in enumerate(held):
+            for racer in racers:
+                assert racer.hear() == {"ready": turn}
+            os.close(gate)  # all of them are let go at once
+            yield [racer.hear() for racer in racers]
+        self.racers = racers  # who did all that was asked is asked again
+
+
+@pytest.fixture(scope="module")
+def field(tmp_path_factory, crash_site):
+    stage = Stage(tmp_path_factory.mktemp("field"), crash_site)
+    field = Field(stage)
+    yield field
+    for racer in field.racers:
+        assert racer.rest() == []
+    stage.close()
+
+
 @pytest.fixture
-def race(stage):
+def race(field, stage):
     """Let all race for each of the turns; returns what they reported, turn by turn."""
 
     def run(what: str, turns: int = TURNS) -> Iterator[list[dict[str, Any]]]:
-        pipes = [os.pipe() for _ in range(turns)]
-        gates = tuple(reader for reader, _ in pipes)
-        racers = [stage.start("race", number, what, gates=gates) for number in range(RACERS)]
-        for turn, (reader, writer) in enumerate(pipes):
-            for racer in racers:
-                assert racer.hear() == {"ready": turn}
-            os.close(writer)  # all of them are let go at once
-            yield [racer.hear() for racer in racers]
-            os.close(reader)
-        for racer in racers:
-            assert racer.rest() == []
+        return field.race(stage.folder, what, turns)
 
     return run
 
