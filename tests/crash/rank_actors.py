@@ -57,3 +57,4 @@ def rank_alone(folder: str) -> None:
         with exp.Run(id=f"run-{number}").start():
             pass
         tell(seconds=time.monotonic() - began)
+        os.environ["MOLEXP_RANK_WAIT"] = os.environ["THEN_WAIT"]

@@ -75,13 +75,16 @@ def test_a_missing_program_is_a_plain_error(run):
 
 def test_a_timeout_kills_the_command_and_its_children(run, tmp_path):
     mark = tmp_path / "pid"
-    started = time.monotonic()
-    with run.start() as ctx, pytest.raises(me.CommandError, match=r"longer than 0\.3 s") as caught:
-        ctx.shell(f"sleep 300 & echo $! > {mark}; wait", timeout=0.3)
+    for limit in (0.3, 3, 30):  # the longer ones where a shell takes long to start
+        started = time.monotonic()
+        with run.start() as ctx, pytest.raises(me.CommandError, match=f"longer than {limit} s") as caught:
+            ctx.shell(f"sleep 300 & echo $! > {mark}; wait", timeout=limit)
+        if mark.exists() and mark.read_text():
+            break
 
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 200
     assert caught.value.exit_code is None
-    assert run.execution_history[0]["commands"][0]["timed_out"] is True
+    assert run.execution_history[-1]["commands"][0]["timed_out"] is True
     child = int(mark.read_text())
     state = Path(f"/proc/{child}/stat")
     assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
