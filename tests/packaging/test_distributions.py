@@ -157,6 +157,11 @@ def core_alone(dist, tmp_path_factory) -> CleanEnvironment:
     return CleanEnvironment(tmp_path_factory.mktemp("core"), dist, "molexp-core")
 
 
+@pytest.fixture(scope="module")
+def the_whole(dist, tmp_path_factory) -> CleanEnvironment:
+    return CleanEnvironment(tmp_path_factory.mktemp("whole"), dist, *DISTRIBUTIONS)
+
+
 def test_the_core_alone_tracks_runs_in_memory(core_alone):
     assert core_alone.run(TRACK.format(url="memory://lab")) == TRACKED
 
@@ -201,19 +206,25 @@ def test_the_core_alone_has_no_other_packages(core_alone):
     }
 
 
-@pytest.mark.parametrize("names", [("molexp-core", "molexp-fs"), tuple(DISTRIBUTIONS)], ids="+".join)
-def test_with_storage_for_file_systems_runs_are_tracked_in_a_folder(dist, tmp_path, names):
-    environment = CleanEnvironment(tmp_path, dist, *names)
-    assert environment.run(TRACK.format(url="./lab")) == TRACKED
-    assert (tmp_path / "lab" / "projects" / "metals" / "experiments" / "cu" / "runs" / "first" / "run.json").is_file()
+def runs_are_tracked_in_a_folder(environment: CleanEnvironment) -> None:
+    assert environment.run(TRACK.format(url="./tracked")) == TRACKED
+    run = environment.folder / "tracked" / "projects" / "metals" / "experiments" / "cu" / "runs" / "first"
+    assert (run / "run.json").is_file()
 
 
-def test_the_whole_brings_the_command_line(dist, tmp_path):
-    environment = CleanEnvironment(tmp_path, dist, *DISTRIBUTIONS)
-    program = tmp_path / "venv" / "bin" / "molexp"
+def test_with_storage_for_file_systems_runs_are_tracked_in_a_folder(dist, tmp_path):
+    runs_are_tracked_in_a_folder(CleanEnvironment(tmp_path, dist, "molexp-core", "molexp-fs"))
+
+
+def test_with_the_whole_runs_are_tracked_in_a_folder(the_whole):
+    runs_are_tracked_in_a_folder(the_whole)
+
+
+def test_the_whole_brings_the_command_line(the_whole):
+    program = the_whole.folder / "venv" / "bin" / "molexp"
 
     def molexp(*arguments: str) -> str:
-        done = subprocess.run([program, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
+        done = subprocess.run([program, *arguments], cwd=the_whole.folder, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -222,7 +233,7 @@ def test_the_whole_brings_the_command_line(dist, tmp_path):
     assert "succeeded" in molexp("-w", "lab", "show", "p/e/one")
     assert "loaded" in molexp("plugins", "check")
     script = "from importlib.metadata import distributions; print(*(d.name for d in distributions()))"
-    assert not {"click", "pydantic"} & set(environment.run(script).split())
+    assert not {"click", "pydantic"} & set(the_whole.run(script).split())
 
 
 def test_the_command_line_needs_no_storage_plugin_to_say_which_one_is_missing(dist, tmp_path):
