@@ -48,16 +48,17 @@ def test_equal_pids_in_two_namespaces_never_reap_each_other(stage):
 def test_a_dead_one_in_another_namespace_is_known_by_its_lease_alone(stage):
     owner = contained(stage, "own", MOLEXP_LEASE_BEAT="0.1")
     owner.hear()
-    owner.process.kill()
-    assert owner.process.stdout is not None
-    assert owner.process.stdout.read() == ""  # its end: all that could write to it are gone
+    with open(f"/proc/{owner.pid}/ns/pid_for_children", "rb"):  # else the next namespace may be called as this one was
+        owner.process.kill()
+        assert owner.process.stdout is not None
+        assert owner.process.stdout.read() == ""  # its end: all that could write to it are gone
 
-    assert contained(stage, "status").ask()["status"] == "running"
-    assert stage.start("status").ask()["status"] == "running"
-    watcher = contained(stage, "status", MOLEXP_LEASE_TTL="0.5")
-    deadline = time.monotonic() + 60
-    while (report := watcher.ask())["status"] == "running":
-        assert time.monotonic() < deadline
+        assert contained(stage, "status").ask()["status"] == "running"
+        assert stage.start("status").ask()["status"] == "running"
+        watcher = contained(stage, "status", MOLEXP_LEASE_TTL="0.5")
+        deadline = time.monotonic() + 60
+        while (report := watcher.ask())["status"] == "running":
+            assert time.monotonic() < deadline
     assert report["status"] == "interrupted"
     assert "lease" in report["history"][0]["reason"]
 
