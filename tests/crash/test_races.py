@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,10 @@ class Field:
         held = [os.open(gate, os.O_RDWR) for gate in gates]
         for racer in racers:
             racer.say(json.dumps({"folder": str(folder / "lab"), "what": what, "gates": [*map(str, gates)]}))
-        for turn, gate in enumerate(held):
+        for turn, holding in enumerate(held):
             for racer in racers:
                 assert racer.hear() == {"ready": turn}
-            os.close(gate)  # all of them are let go at once
+            os.close(holding)  # all of them are let go at once
             yield [racer.hear() for racer in racers]
         self.racers = racers  # who did all that was asked is asked again
 
@@ -52,7 +52,7 @@ def field(tmp_path_factory, crash_site):
 
 
 @pytest.fixture
-def race(field, stage):
+def race(field: Field, stage: Stage) -> Callable[..., Iterator[list[dict[str, Any]]]]:
     """Let all race for each of the turns; returns what they reported, turn by turn."""
 
     def run(what: str, turns: int = TURNS) -> Iterator[list[dict[str, Any]]]:
