@@ -124,3 +124,19 @@ def test_the_answer_is_json_even_where_there_is_a_bar(filled, here):
     terminal.wait_for('"unfinished": []')
     assert terminal.end() == 0
     assert json.loads(terminal.text)["counts"]["runs"] == 2
+
+
+def test_a_run_that_was_deleted_and_freed_comes_back_only_if_it_is_named(filled, molexp):
+    molexp("sync", "lab", "copy")
+    filled.run("metals/cu/one").delete()
+    molexp("-w", "lab", "gc", "--yes")
+
+    told = molexp("sync", "copy", "lab")
+    assert told.code == 0
+    assert ", deleted 1\n  deleted: projects/metals/experiments/cu/runs/one: deleted on 20" in told.out
+    assert "`molexp sync --restore metals/cu/one` brings it" in told.out
+    assert molexp("sync", "copy", "lab", "--restore", "metals/cu/nothing").code == 3
+    done = molexp("sync", "copy", "lab", "--restore", "metals/cu/one", "--json")
+    assert done.code == 0
+    assert done.json()["counts"]["returned"] == 1
+    assert me.Workspace.load("lab").run("metals/cu/one").results == {"x": 1}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from ast import literal_eval
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 import molexp as me
 from molexp._record.edits import write_edit
+from molexp._record.voids import VOID
 from tests.record.helpers import bound_by_modes
 
 RUN = "projects/metals/experiments/cu/runs/one"
@@ -195,3 +197,50 @@ def test_a_claim_that_is_taken_back_leaves_nothing(place, exp):
         place.store.delete(f"{RUN}/run.json")
         ctx._attempt.withdraw()
         assert not list(place.store.list(RUN))
+
+
+# ----------------------------------------------------------------------------------------------- a folder without a run
+
+
+def test_an_edit_that_came_while_its_run_was_freed_is_named_and_freed_after_a_day(place, exp, monkeypatch):
+    run = exp.Run(id="one")
+    run.delete()
+    place.load().gc(dry_run=False)
+    write_edit(run.home, run.path, "annotate", tags=["late"])
+
+    assert place.load().gc(dry_run=False).findings == ()
+    (finding,) = place.load().fsck().findings
+    assert finding.key == RUN
+    assert "`molexp gc --yes` frees them after a day" in finding.what
+    tomorrow = time.time() + 90_000
+    monkeypatch.setattr(time, "time", lambda: tomorrow)
+    (found,) = place.load().gc(dry_run=False).findings
+    assert found.what == "an edit of a run that is gone"
+    assert not list(place.store.list(RUN))
+    assert place.load().fsck().ok
+
+
+def test_numbers_that_were_given_up_are_no_finding_and_no_run(place, exp):
+    for name in ("run.json", "executions/1.jsonl"):
+        place.store.create(f"{RUN}/{name}", VOID)
+
+    assert place.load().fsck().ok
+    assert place.load().gc(dry_run=False).findings == ()
+    assert list(exp.runs) == []
+    with pytest.raises(me.NotFoundError):
+        exp.run("one")
+    assert place.store.exists(f"{RUN}/run.json"), "who announced it may still come"
+
+
+def test_payloads_of_a_run_whose_definition_is_lost_are_named_and_kept(place, exp, monkeypatch):
+    with exp.Run(id="one").start() as ctx:
+        ctx.artifact.save("a.txt", "mine")
+    place.store.delete(f"{RUN}/run.json")
+    place.store.delete(f"{RUN}/executions/1.jsonl")
+    tomorrow = time.time() + 90_000
+    monkeypatch.setattr(time, "time", lambda: tomorrow)
+
+    (finding,) = place.load().fsck().findings
+    assert "restore it from a copy" in finding.what
+    place.load().gc(dry_run=False)
+    assert place.store.read(f"{RUN}/artifacts/a.txt") == b"mine"

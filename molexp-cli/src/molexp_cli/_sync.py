@@ -50,19 +50,28 @@ def sync(
             "--check", help="Compare all bytes, whatever earlier syncs found, and read again what was written."
         ),
     ] = False,
+    restore: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--restore", metavar="RUN", help="Bring this run of SRC although it was deleted at DST; may be repeated."
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Copy a workspace to another place: what DST lacks of SRC, verified, between any two kinds of storage.
 
     Stop it at any time, and repeat it: it goes on where it was, and copies what has come since. Runs may go on meanwhile;
     an attempt is copied once it has ended. Nothing at DST is overwritten or deleted. What both have under one name and is
-    not the same is listed as a conflict; then, or if bytes are not what the record says, or something cannot be read, it
-    exits with 1.
+    not the same is listed as a conflict. A run that was deleted and freed on one side is not brought back to it, unless
+    --restore names it. With a conflict, or if bytes are not what the record says, or something cannot be read, it exits
+    with 1.
     """
     import molexp
 
     with _progress() as tell:
-        report = molexp.sync_workspace(source, destination, merge=merge, dry_run=dry_run, check=check, progress=tell)
+        report = molexp.sync_workspace(
+            source, destination, merge=merge, dry_run=dry_run, check=check, restore=restore or (), progress=tell
+        )
     write(molexp.to_json(report, pretty=True) if as_json else printable(str(report)))
     if not report.ok:
         raise typer.Exit(FAILED)

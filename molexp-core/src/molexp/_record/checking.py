@@ -13,9 +13,10 @@ from molexp._record import keys
 from molexp._record.agreeing import differing, fingerprint
 from molexp._record.attempts import claim_key, read_attempt, read_claim
 from molexp._record.catalog.cleaning import foreign_keys
+from molexp._record.deletions import delete_edit_of
 from molexp._record.fold import absurd
 from molexp._record.linked import not_followed, reading_record
-from molexp._record.maintenance import DEPTH_OF_RUNS, TOKEN, all_entries, named_data, paths
+from molexp._record.maintenance import DEPTH_OF_RUNS, TOKEN, all_entries, named_data, orphans, paths
 from molexp._record.reading import read_run
 from molexp._record.reports import Finding, Report
 from molexp._record.spool.draining import abandoned, drain
@@ -141,7 +142,7 @@ class _Checker:
         try:
             state = read_run(self._store, path, self._home.observer)
         except NotFoundError:
-            yield from self._without_a_run(folder)
+            yield from self._without_a_run(path, folder)
             return
         except MolexpError as error:
             yield Finding(getattr(error, "key", "") or keys.document(path), str(error))
@@ -184,8 +185,20 @@ class _Checker:
             if self._repair:
                 state.definition |= {name: claimed.get(name) for name in names}
 
-    def _without_a_run(self, folder: str) -> Iterator[Finding]:
-        yield Finding(folder, "a folder without a run")
+    def _without_a_run(self, path: str, folder: str) -> Iterator[Finding]:
+        """What lies in the folder of a run that is not there; numbers that were given up are nothing to tell of."""
+        left = orphans(self._store, path)
+        if left is None:
+            what = "its run.json is gone, and no claim repeats it: restore it from a copy, or delete the folder"
+        elif delete_edit_of(self._store, path) is not None:
+            what = "what is left of a deleted run; `molexp gc --yes` frees it"
+        elif left:
+            what = "only edits are left, as of somebody who made one while it was freed; `molexp gc --yes` frees them after a day"
+        elif next(self._store.list(folder), None) is None:
+            what = "it is empty; `molexp gc --yes` removes it"
+        else:
+            return
+        yield Finding(folder, f"a folder without a run: {what}")
 
     def _published(self, path: str, state: RunState) -> Iterator[Finding]:
         """Whether ``run.json`` tells people what the newest end says: whoever wrote the end may have died before it did."""

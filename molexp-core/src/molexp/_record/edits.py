@@ -21,8 +21,16 @@ _FOLLOWING = re.compile(r"(.+)_(\d{9})-[0-9a-f]{8}")
 _MOST = 999_999_999
 
 
-def write_edit(home: Home, path: str, op: str, **values: Any) -> None:
-    """Record one edit of the entity at `path`; it comes after all that this process can see."""
+def write_edit(home: Home, path: str, op: str, *, announced: bool = True, **values: Any) -> None:
+    """Record one edit of the entity at `path`; it comes after all that this process can see.
+
+    Args:
+        home: the workspace.
+        path: the entity's path.
+        op: what it does.
+        announced: whether readers' indexes are to notice it.
+        values: what more it says.
+    """
     owner = home.process.owner
     from molexp._record.reading import edit_keys
 
@@ -40,7 +48,8 @@ def write_edit(home: Home, path: str, op: str, **values: Any) -> None:
             **values,
         }
         home.process.edited.add(path)
-        home.journal.announce(key)
+        if announced:
+            home.journal.announce(key)
         try:
             home.store.create(key, encode_pretty(document))
         except KeyExistsError:

@@ -11,7 +11,7 @@ from molexp._record.home import Home
 from molexp._record.revisions import check_space, plain_parameters
 from molexp._record.rows import RUN_COLUMNS, Rows
 from molexp._record.run import Run
-from molexp._record.voids import is_defined, is_void
+from molexp._record.voids import VOID, is_defined, is_void
 from molexp._values.ids import check_id, nearest
 from molexp._values.numbers import count
 from molexp._values.plain import restore
@@ -145,7 +145,7 @@ class Experiment:
         except CorruptRecordError:
             definition = None  # a claim may repeat it
         except NotFoundError:
-            if not self.home.store.children(f"{keys.folder(path)}/executions").entries:
+            if not _has_attempts(self.home, path):
                 raise
             definition = None  # the same
         except ValueError:
@@ -269,5 +269,9 @@ def _describe(run: Run) -> dict[str, Any]:
 
 
 def _is_run(home: Home, path: str) -> bool:
-    exists = is_defined(home.store, path) or bool(home.store.children(f"{keys.folder(path)}/executions").entries)
-    return exists and not deleted(home, path)
+    return (is_defined(home.store, path) or _has_attempts(home, path)) and not deleted(home, path)
+
+
+def _has_attempts(home: Home, path: str) -> bool:
+    """Whether a run whose definition is missing has files of attempts, other than numbers that were given up."""
+    return any(entry.size != len(VOID) for entry in home.store.children(f"{keys.folder(path)}/executions").entries)

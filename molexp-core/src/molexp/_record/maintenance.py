@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -14,9 +15,19 @@ import attrs
 from molexp._record import keys
 from molexp._record.attempts import read_attempts
 from molexp._record.definitions import member_ids
+from molexp._record.deletions import (
+    KEPT,
+    Deletion,
+    Deletions,
+    delete_edit_of,
+    expired,
+    remember_freed,
+    tokens_of,
+)
 from molexp._record.fold import absurd
-from molexp._record.reading import read_edits
+from molexp._record.reading import edit_keys
 from molexp._record.reports import Finding, Report
+from molexp._record.voids import VOID, is_defined
 from molexp._values.documents import decode_object
 from molexp._values.status import RunStatus
 from molexp.contracts import Stat, Store
@@ -37,6 +48,7 @@ def collect(home: Home, *, dry_run: bool) -> Report:
         home.materialize()  # refuses what a newer MolExp made
     collector = _Collector(home, dry_run)
     collector.deleted_runs()
+    collector.old_deletions()
     collector.abandoned_imports()
     collector.leftovers()
     collector.empty_folders()
@@ -58,15 +70,46 @@ class _Collector:
         self._done = "" if dry_run else "freed"
 
     def deleted_runs(self) -> None:
+        """Runs that were deleted. Before their bytes go, their experiment remembers that they were deleted."""
+        deleted: defaultdict[str, dict[str, Deletion]] = defaultdict(dict)
         for path in paths(self._home, self.unreadable)[1]:
+            experiment, _, run = path.rpartition("/")
             with self._naming(keys.folder(path)):
-                if read_edits(self._store, path).deleted:
-                    self._deleted_run(path, keys.folder(path))
+                if (edit := delete_edit_of(self._store, path)) is None:
+                    continue
+                if self._is_live(path):
+                    what = "deleted run that is still being executed"
+                    self.findings.append(Finding(keys.folder(path), what))
+                else:
+                    deleted[experiment][run] = Deletion(tokens_of(self._store, path), edit)
+        for experiment, runs in deleted.items():
+            with self._naming(keys.folder(experiment)):
+                self._deleted_of(experiment, runs)
 
-    def _deleted_run(self, path: str, folder: str) -> None:
-        if self._is_live(path):
-            self.findings.append(Finding(folder, "deleted run that is still being executed"))
-            return
+    def _deleted_of(self, experiment: str, runs: Mapping[str, Deletion]) -> None:
+        known = Deletions()
+        known.read(self._store, edit_keys(self._store, experiment))
+        new = {run: one for run, one in runs.items() if one.tokens and known.of(run, one.tokens) is None}
+        if new and not self._dry_run:
+            remember_freed(self._home, experiment, new)
+        for run in runs:
+            folder = keys.folder(f"{experiment}/{run}")
+            with self._naming(folder):
+                self._deleted_run(folder)
+
+    def old_deletions(self) -> None:
+        """What was remembered of runs that were freed long ago."""
+        for experiment in paths(self._home, self.unreadable)[0]:
+            if experiment.count("/") != 1:
+                continue
+            with self._naming(keys.below(experiment, "edits")):
+                for key, runs in expired(self._store, experiment).items():
+                    if not self._dry_run:
+                        self._store.delete(key)
+                    what = f"how {runs} runs were deleted, known for {KEPT:.0f} days"
+                    self.findings.append(Finding(key, what, "" if self._dry_run else "forgotten"))
+
+    def _deleted_run(self, folder: str) -> None:
         entries = list(self._store.list(folder))
         if not self._dry_run:
             # the edit that hides it goes last: at every moment the run is hidden, or gone
@@ -136,11 +179,25 @@ class _Collector:
     def empty_folders(self) -> None:
         """Folders without a file: of imports that came to nothing, and of runs that were never created."""
         empty = [(folder, "empty folder of an import") for folder in _unnamed_imports(self._home, self.unreadable)]
+        for path in paths(self._home, self.unreadable)[1]:
+            with self._naming(keys.folder(path)):
+                self._orphans(path)
         runs = paths(self._home, self.unreadable)[1]
         empty += [(keys.folder(path), "a folder without a run, empty") for path in runs]
         for folder, what in empty:
             with self._naming(folder):
                 self._empty_folder(folder, what)
+
+    def _orphans(self, path: str) -> None:
+        """Edits of a run that is not there, as of somebody who made one while the run was freed."""
+        left = orphans(self._store, path)
+        for entry in left or ():
+            if (then := _came(self._store, entry)) and time.time() - then > _ABANDONED:
+                if not self._dry_run:
+                    self._store.delete(entry.key)
+                    self._store.prune(keys.folder(path))
+                self.findings.append(Finding(entry.key, "an edit of a run that is gone", self._done))
+                self.freed += entry.size
 
     def _empty_folder(self, folder: str, what: str) -> None:
         if self._store.children(folder).entries or next(self._store.list(folder), None) is not None:
@@ -223,6 +280,15 @@ def _unnamed_imports(home: Home, unreadable: dict[str, str]) -> Iterator[str]:
                 folder = f"{base}/{name}/{token}"
                 if TOKEN.fullmatch(token) and not any(key.startswith(folder + "/") for key in named):
                     yield folder
+
+
+def orphans(store: Store, path: str) -> list[Stat] | None:
+    """The edits of a run that is not there, if there is nothing else but numbers that were given up; None if there is."""
+    if is_defined(store, path):
+        return None
+    folder = keys.folder(path)
+    left = [entry for entry in store.list(folder) if not (entry.size == len(VOID) and store.read(entry.key) == VOID)]
+    return left if all(entry.key.startswith(f"{folder}/edits/") for entry in left) else None
 
 
 def _folders(store: Store, prefix: str, unreadable: dict[str, str]) -> tuple[str, ...]:

@@ -9,6 +9,8 @@ import attrs
 
 from molexp._record.reports import Finding
 
+_SELDOM = ("deleted", "returned")
+
 
 @attrs.frozen
 class SyncProgress:
@@ -40,7 +42,11 @@ class SyncReport:
         conflicts: what both have under one name and is not the same. The destination's was left as it is.
         mismatches: files whose bytes are not those that the record names. They were not copied.
         unreadable: what could not be read, or not be written under its name.
-        unfinished: attempts that are left for the next sync: they go on, or nobody could end them.
+        unfinished: attempts that are left for the next sync: they go on, or nobody could end them; and runs that wait until
+            another one that had their id is freed.
+        deleted: runs that were deleted and freed on one side, and are not brought to it, or are hidden on the other.
+        returned: runs that were deleted and freed, and are there again by hand: they are brought, and no longer count as
+            deleted.
     """
 
     source: str
@@ -51,6 +57,8 @@ class SyncReport:
     mismatches: tuple[Finding, ...] = ()
     unreadable: tuple[Finding, ...] = ()
     unfinished: tuple[Finding, ...] = ()
+    deleted: tuple[Finding, ...] = ()
+    returned: tuple[Finding, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -59,12 +67,15 @@ class SyncReport:
 
     def __str__(self) -> str:
         name = "sync (nothing was written)" if self.dry_run else "sync"
-        lines = [f"{name}: {', '.join(f'{what} {count}' for what, count in self.counts.items())}"]
+        counts = [f"{what} {count}" for what, count in self.counts.items() if count or what not in _SELDOM]
+        lines = [f"{name}: {', '.join(counts)}"]
         for title, found in (
             ("conflict", self.conflicts),
             ("mismatch", self.mismatches),
             ("unreadable", self.unreadable),
             ("unfinished", self.unfinished),
+            ("deleted", self.deleted),
+            ("returned", self.returned),
         ):
             lines += [f"  {title}: {one.key}: {one.what}" for one in found]
         return "\n".join(lines)
@@ -79,7 +90,7 @@ class Ledger:
     def __init__(self, tell: Callable[[SyncProgress], None] | None) -> None:
         self.copied = self.bytes = 0
         self.found: dict[str, dict[str, Finding]] = {
-            name: {} for name in ("conflicts", "mismatches", "unreadable", "unfinished")
+            name: {} for name in ("conflicts", "mismatches", "unreadable", "unfinished", *_SELDOM)
         }
         self._lock = threading.Lock()
         self._tell = tell

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from itertools import islice
 
@@ -12,6 +12,7 @@ from molexp._record import keys
 from molexp._record.home import SCHEMA
 from molexp._record.linked import not_followed
 from molexp._record.syncing.copying import Copier, guard
+from molexp._record.syncing.deleted import DeletedRuns
 from molexp._record.syncing.reports import Ledger, SyncProgress, SyncReport
 from molexp._record.syncing.runs import RunSync, sync_runs
 from molexp._record.syncing.scopes import ScopeSync
@@ -32,6 +33,7 @@ def sync_workspace(
     merge: bool = False,
     dry_run: bool = False,
     check: bool = False,
+    restore: Iterable[str] = (),
     progress: Callable[[SyncProgress], None] | None = None,
 ) -> SyncReport:
     """Bring to `destination` what `source` has and it lacks; nothing that it has is overwritten or deleted.
@@ -45,6 +47,7 @@ def sync_workspace(
     - Definitions of runs, experiments and projects are the same if they mean the same, whoever wrote them. Of a run with
       another definition, nothing is brought.
     - Attempts are the same if their claims or ends are. From the first one that is not, no attempt of that run is brought.
+    - A run that was deleted and freed on one side does not come back to it, and is hidden on the other.
     - What is created once must be equal. What grows (events, logs) may be longer on one side: the longer one counts.
 
     Args:
@@ -52,6 +55,7 @@ def sync_workspace(
         destination: where to; it is created, with the source's id, if there is none.
         merge: the destination may be a workspace of its own, with another id, which it keeps, as it keeps its settings.
         dry_run: write nothing on either side, only tell what would be brought.
+        restore: paths of runs of the source to bring although they were deleted at the destination.
         check: believe nothing of what earlier syncs found, compare all bytes, and read again what was written.
         progress: called with how far it has come, from several threads, one at a time.
 
@@ -59,7 +63,7 @@ def sync_workspace(
         What was brought, and what was not, and why.
 
     Raises:
-        NotFoundError: there is no workspace at `source`.
+        NotFoundError: there is no workspace at `source`, or no such run to restore.
         ConflictError: the destination is another workspace, and `merge` was not asked for.
         ValueError: both are one place, or one lies in the other.
         ReadOnlyError: the destination was opened to be read only.
@@ -82,7 +86,7 @@ def sync_workspace(
     ledger = Ledger(progress)
     copier = Copier(Side(ours.home), Side(theirs.home), seen, ledger, dry_run=dry_run, check=check)
     try:
-        runs = _bring(copier, same_workspace=ours.id == name)
+        runs = _bring(copier, same_workspace=ours.id == name, restore=restore)
         copier.note_rest()
     finally:
         copier.close()
@@ -124,7 +128,7 @@ def _check_identity(ours: Workspace, theirs: Workspace, *, fresh: bool, merge: b
         )
 
 
-def _bring(copier: Copier, *, same_workspace: bool) -> int:
+def _bring(copier: Copier, *, same_workspace: bool, restore: Iterable[str]) -> int:
     """Bring everything; returns how many runs the source has."""
     scopes: defaultdict[str, dict[str, Stat]] = defaultdict(dict)
     runs: defaultdict[str, dict[str, Stat]] = defaultdict(dict)
@@ -152,6 +156,8 @@ def _bring(copier: Copier, *, same_workspace: bool) -> int:
     sizes = [_size(scopes[path]) for path in ordered] + [_size(runs[path]) for path in waiting]
     copier.ledger.expect(sum(files for files, _ in sizes), sum(size for _, size in sizes))
     done = _Done(copier, sizes)
+    deleted = DeletedRuns(copier, restore)
+    deleted.spread()
     for scope in ordered:
         guard(
             copier,
@@ -159,9 +165,13 @@ def _bring(copier: Copier, *, same_workspace: bool) -> int:
             partial(ScopeSync(copier, scope, same_workspace=same_workspace).sync, scopes[scope]),
         )
         done.more(1)
+    deleted.spread()
     for start in range(0, len(waiting), _BATCH):
         batch = waiting[start : start + _BATCH]
-        sync_runs(copier, [RunSync(copier, path, runs[path]) for path in batch])
+        deleted.look(batch)
+        brought = [path for path in batch if deleted.is_wanted(path)]
+        sync_runs(copier, [RunSync(copier, path, runs[path]) for path in brought])
+        deleted.settle(brought)
         done.more(len(batch))
     return len(runs)
 

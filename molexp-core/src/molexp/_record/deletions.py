@@ -1,0 +1,168 @@
+"""Deletions that outlive the bytes: of a run that `gc` has freed, its experiment remembers that it was deleted.
+
+That is an edit of the experiment, ``freed``, as small as the edit that deleted the run. It says which run it was: by the
+token of its definition, and of those that its claims repeat. Another run that gets the same id is another one. An edit
+``returned`` takes it back. Readers do not look at either: what is there is there. They are for whoever brings runs from
+elsewhere.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import attrs
+
+from molexp._record import keys
+from molexp._record.attempts import attempt_numbers, read_claim
+from molexp._record.edits import write_edit
+from molexp._record.home import Home
+from molexp._record.reading import edit_keys, read_definition
+from molexp._values.documents import decode_object
+from molexp._values.ids import is_id
+from molexp._values.times import parse_time
+from molexp.contracts import Store
+from molexp.errors import CorruptRecordError, NotFoundError, StoreError
+
+KEPT = 90.0  # days for which it is known that a run was deleted and freed
+
+_DAY = 24 * 3600.0
+_FREED, _RETURNED = "freed", "returned"
+
+
+@attrs.frozen
+class Deletion:
+    """One run that was deleted, and freed.
+
+    Attributes:
+        tokens: which one it was.
+        edit: the edit that deleted it.
+    """
+
+    tokens: frozenset[str]
+    edit: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        by = self.edit.get("by")
+        user = f" by {by['user']}" if isinstance(by, dict) and by.get("user") else ""
+        return f"deleted on {str(self.edit.get('at'))[:10]}{user}"
+
+
+class Deletions:
+    """What one workspace, or several, remember of the runs of one experiment."""
+
+    def __init__(self, *others: Deletions) -> None:
+        self._edits: dict[str, Mapping[str, Any]] = {key: edit for one in others for key, edit in one._edits.items()}
+        self._runs: dict[str, dict[str, Deletion]] = {}
+        self._fold()
+
+    def __contains__(self, run: str) -> bool:
+        """Whether anything is remembered of a run's id."""
+        return run in self._runs
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._runs)
+
+    def read(self, store: Store, names: Iterable[str]) -> None:
+        """Take in edits of the experiment, by their keys; those that are known are not read again."""
+        new = [key for key in names if key not in self._edits]
+        for key, data in zip(new, store.read_many(new), strict=True):
+            try:
+                self._edits[key] = decode_object(data, key) if isinstance(data, bytes) else {}
+            except CorruptRecordError:  # `molexp fsck` names it
+                self._edits[key] = {}
+        if new:
+            self._fold()
+
+    def of(self, run: str, tokens: frozenset[str]) -> Deletion | None:
+        """How the run of this id and these tokens was deleted and freed; None if it was not, or has returned."""
+        known = self._runs.get(run, {})
+        return next((known[token] for token in sorted(tokens) if token in known), None)
+
+    def tokens(self, run: str) -> frozenset[str]:
+        """The tokens of all runs of this id that were deleted and freed."""
+        return frozenset(self._runs.get(run, ()))
+
+    def newest(self, run: str) -> Deletion | None:
+        """How the last run of this id was deleted, of those that are remembered."""
+        return max(self._runs.get(run, {}).values(), key=lambda one: str(one.edit["id"]), default=None)
+
+    def _fold(self) -> None:
+        """In the order of the names, as all edits are."""
+        self._runs = {}
+        for _, edit in sorted(self._edits.items()):
+            runs = edit.get("runs")
+            for run, said in runs.items() if isinstance(runs, dict) else ():
+                tokens = _texts(said.get("tokens")) if isinstance(said, dict) else frozenset()
+                known = self._runs.setdefault(run, {})
+                if edit.get("op") == _RETURNED:
+                    for token in tokens:
+                        known.pop(token, None)
+                elif edit.get("op") == _FREED and _deletes(said.get("edit")):
+                    known.update(dict.fromkeys(tokens, Deletion(tokens, said["edit"])))
+
+
+def _texts(found: Any) -> frozenset[str]:
+    return frozenset(one for one in found if isinstance(one, str)) if isinstance(found, list) else frozenset()
+
+
+def _deletes(edit: Any) -> bool:
+    """Whether something is an edit that deletes a run, and can be written as one."""
+    return (
+        isinstance(edit, dict) and edit.get("op") == "delete" and isinstance(edit.get("id"), str) and is_id(edit["id"])
+    )
+
+
+def tokens_of(store: Store, path: str) -> frozenset[str]:
+    """Which run it is that lies at `path`: the tokens of its definition, and of those that its claims repeat."""
+    try:
+        found = [read_definition(store, path, {})]
+    except (NotFoundError, CorruptRecordError):
+        found = []
+    folder = keys.folder(path)
+    for number in attempt_numbers(store.children(f"{folder}/executions")):
+        found.append(read_claim(store, folder, number).get("definition") or {})
+    return frozenset(token for one in found if isinstance(one, dict) and isinstance(token := one.get("token"), str))
+
+
+def delete_edit_of(store: Store, path: str) -> dict[str, Any] | None:
+    """The edit that deletes the run at `path`; None if there is none."""
+    names = edit_keys(store, path)
+    for key, data in zip(names, store.read_many(names), strict=True):
+        try:
+            edit = decode_object(data, key) if isinstance(data, bytes) else {}
+        except CorruptRecordError:
+            continue
+        if edit.get("op") == "delete":
+            return edit
+    return None
+
+
+def remember_freed(home: Home, experiment: str, freed: Mapping[str, Deletion]) -> None:
+    """Write down that runs of an experiment, by their ids, are about to be freed."""
+    runs = {run: {"tokens": sorted(one.tokens), "edit": one.edit} for run, one in sorted(freed.items())}
+    write_edit(home, experiment, _FREED, announced=False, runs=runs)
+
+
+def remember_returned(home: Home, experiment: str, returned: Mapping[str, frozenset[str]]) -> None:
+    """Write down that runs of an experiment, by their ids, are there again, and which ones."""
+    runs = {run: {"tokens": sorted(tokens)} for run, tokens in sorted(returned.items())}
+    write_edit(home, experiment, _RETURNED, announced=False, runs=runs)
+
+
+def expired(store: Store, experiment: str) -> dict[str, int]:
+    """The keys of what need not be remembered any longer, and of how many runs each is."""
+    found: dict[str, int] = {}
+    names = edit_keys(store, experiment)
+    for key, data in zip(names, store.read_many(names), strict=True):
+        if isinstance(data, StoreError):
+            raise data
+        try:
+            edit = decode_object(data, key)
+            age = time.time() - parse_time(edit["at"]).timestamp()
+        except (CorruptRecordError, KeyError, TypeError, ValueError, AttributeError):
+            continue
+        if edit.get("op") in (_FREED, _RETURNED) and age > KEPT * _DAY:
+            found[key] = len(edit["runs"]) if isinstance(edit.get("runs"), dict) else 0
+    return found
