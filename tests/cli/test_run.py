@@ -295,7 +295,7 @@ def test_an_interruption_ends_the_run_with_everything_flushed(here, number, code
     process = spawn(here, "run", "slow.py", stdout=-1, stderr=-1)
     eventually((here / "began").exists)
     process.send_signal(number)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=120)
 
     assert process.returncode == code, err
     assert b"Traceback" not in err, err.decode()
@@ -361,7 +361,7 @@ def test_several_that_a_launcher_starts_share_the_sweep(here, sweep):
         for rank in (0, 1)
     ]
     for process in ranks:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=120)
         assert b"failed" not in out, err.decode()
 
     assert sorted(executed(here)) == ["1", "1", "2", "2", "3", "3"]

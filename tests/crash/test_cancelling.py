@@ -90,7 +90,7 @@ def test_signals_end_it_with_everything_flushed(stage, number):
 
     os.kill(owner.pid, number)
 
-    assert owner.process.wait(60) != 0
+    assert owner.process.wait(120) != 0
     entry = history(stage)
     assert entry["status"] == ("cancelled" if number == signal.SIGINT else "interrupted")
     assert (stage.lab / "projects/metals/experiments/cu/runs/one/logs/relax.log").read_text() == "begun\nspoken\n"

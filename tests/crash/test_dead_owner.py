@@ -114,7 +114,7 @@ def test_of_another_machine_nothing_is_certain(stage, edit, elsewhere):
     edit(**elsewhere)
 
     assert seen(stage)["status"] == "running"
-    assert stage.start("take_over", 0).process.wait(60) != 0
+    assert stage.start("take_over", 0).process.wait(120) != 0
 
 
 def test_the_predecessor_of_a_requeued_job_is_dead(stage, edit):

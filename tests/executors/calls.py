@@ -28,7 +28,7 @@ def abort() -> None:
 
 
 def pass_by(address: tuple[str, int]) -> None:
-    with socket.create_connection(address, timeout=60) as connection:
+    with socket.create_connection(address, timeout=120) as connection:
         connection.recv(1)
 
 

@@ -47,7 +47,7 @@ def outcome_of(call):
 
 def test_a_killed_worker_fails_its_call_alone():
     async def scene(executor):
-        async with Gate(30) as gate:
+        async with Gate(120) as gate:
             first = (await executor.submit(PID)).value
             victim = asyncio.create_task(executor.submit(gate.call("a")))
             await gate.arrivals(1)
@@ -98,7 +98,7 @@ def test_an_idle_worker_that_was_killed_fails_nobody():
 
 def test_a_death_is_noticed_though_a_forked_process_lives_on():
     async def scene(executor):
-        async with Gate(30) as gate:
+        async with Gate(120) as gate:
             outcome = await executor.submit(Call(calls.fork_and_die, (gate.address,)))
             await gate.arrivals(1)
             return outcome
@@ -114,7 +114,7 @@ def test_a_death_is_noticed_though_a_forked_process_lives_on():
 def test_cancelling_kills_the_worker_before_it_returns():
     async def scene(executor):
         first = (await executor.submit(PID)).value
-        async with Gate(30) as gate:
+        async with Gate(120) as gate:
             task = asyncio.create_task(executor.submit(gate.call("a")))
             await gate.arrivals(1)
             task.cancel()
@@ -160,7 +160,7 @@ def test_workers_are_started_on_demand_and_used_again():
         alone = [(await executor.submit(PID)).value for _ in range(5)]
         assert children() == {*alone}
         assert len({*alone}) == 1
-        async with Gate(30) as gate:
+        async with Gate(120) as gate:
             two = [asyncio.create_task(executor.submit(gate.call(number))) for number in range(2)]
             await gate.arrivals(2)
             assert len(children()) == 2
@@ -192,7 +192,7 @@ def test_nothing_is_left_behind():
 
 def test_close_stops_what_runs_and_says_so():
     async def scene(executor):
-        async with Gate(30) as gate:
+        async with Gate(120) as gate:
             running = asyncio.create_task(executor.submit(gate.call("a")))
             await gate.arrivals(1)
             waiting = asyncio.create_task(executor.submit(Call(kit.add, (1,), name="next")))

@@ -51,7 +51,7 @@ def run(*arguments, **options):
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=120,
         **options,
     )
 
@@ -173,7 +173,7 @@ def test_ctrl_c_is_for_the_parent_alone(script, started):
     """
     process, worker = started(script(body))
     os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=120)
     assert out.splitlines() == ["interrupted"]
     assert err == ""
     assert not is_there(worker)
@@ -198,7 +198,7 @@ def test_ctrl_c_that_the_parent_ignores_disturbs_no_call(script, started, tmp_pa
     """
     process, _ = started(script(body))
     os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=120)
     assert out.splitlines() == ["fine"]
     assert err == ""
 
@@ -233,7 +233,7 @@ def test_a_forked_process_has_workers_of_its_own(script):
         assert asyncio.run(executor.submit(Call(pid))).value == first
         print("done")
     """
-    done = subprocess.run([sys.executable, str(script(body))], capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run([sys.executable, str(script(body))], capture_output=True, text=True, check=False, timeout=120)
     assert done.stdout.splitlines()[-1] == "done", done.stderr
 
 

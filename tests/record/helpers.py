@@ -20,7 +20,7 @@ import molexp as me
 from molexp.contracts import Store
 from molexp.plugins import PluginManager, default_manager
 
-DEADLINE = 60  # seconds; nothing here takes long, but a test must not hang
+DEADLINE = 120  # seconds; nothing here takes long, but a test must not hang
 
 
 class Place:

@@ -267,7 +267,7 @@ def test_folders_that_may_not_be_read_are_named_and_block_nothing(lab, data, tmp
         assert child.stdout is not None
         first = json.loads(child.stdout.readline())
         locked.chmod(mode)
-        second = json.loads(child.communicate("\n", timeout=60)[0])
+        second = json.loads(child.communicate("\n", timeout=120)[0])
 
     assert first[2], "named"
     assert all(where.startswith(key) or key.startswith(where) for key in first[2]), first

@@ -29,7 +29,7 @@ def as_nobody(lab, code: str, folder: Path) -> subprocess.CompletedProcess[str]:
     code = f"import sys, molexp as me; ws = me.Workspace.load(sys.argv[1]); {code}"
     command = bound_by_modes([sys.executable, "-c", code, lab.url])
     environment = {**os.environ, "MOLEXP_CACHE_DIR": str(folder / "cache")}
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=120)
 
 
 LOCKED = [

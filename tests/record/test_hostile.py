@@ -60,7 +60,7 @@ def run_with_closed(closed: str, code: str, lab: Path, folder: Path) -> subproce
     program.write_text(dedent(code), encoding="utf-8")
     closing = " ".join(f"{number}>&-" for number in closed)
     command = ["sh", "-c", f'exec {closing}; exec "$@"', "sh", sys.executable, program, lab, folder / "done"]
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, timeout=120)
     assert (folder / "done").exists(), done.stderr
     return done
 

@@ -144,7 +144,7 @@ def test_commands_use_it(say, tmp_path):
     me.Workspace(tmp_path / "lab").materialize()
     say('["file://"]\nduarbility = "never"\n')
     command = [sys.executable, "-m", "molexp_cli", "-w", str(tmp_path / "lab"), "runs", "list"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 2
     assert "storage.toml" in done.stderr
     assert "duarbility" in done.stderr

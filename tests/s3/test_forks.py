@@ -25,7 +25,7 @@ pytestmark = [
 ]
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-DEADLINE = 60
+DEADLINE = 120
 
 OPERATIONS: dict[str, Callable[[S3Store, Path], object]] = {
     "read": lambda store, _: store.read("k"),

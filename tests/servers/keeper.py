@@ -59,7 +59,7 @@ def _start(kind: str, folder: Path, owner: int) -> Server:
                 keeper.returncode = 0  # it outlives us and nobody waits for it, of which Popen would warn
                 return _server(kind, f"http://127.0.0.1:{int(port)}")
             said = f"{word} {port}{keeper.stdout.read()}"
-        keeper.wait(60)
+        keeper.wait(120)
     raise RuntimeError(f"{kind} did not start: {said.strip()}")
 
 

@@ -180,7 +180,7 @@ def test_what_others_add_is_seen(tmp_path):
 def test_commands_read(lab, archive):
     def typed(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "molexp_cli", "-w", f"zip://lab::{archive}", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 
     done = typed("runs", "list", "--json")
     assert done.returncode == 0, done.stderr

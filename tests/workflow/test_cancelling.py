@@ -17,7 +17,7 @@ import pytest
 import molexp as me
 from molexp.workflow import TaskContext, WorkflowBuilder
 
-WAIT = 30
+WAIT = 120
 
 
 class Endless:

@@ -11,7 +11,7 @@ import pytest
 from molexp.errors import PluginMissingError
 from molexp.workflow import TaskContext, Workflow, WorkflowBuilder
 
-WAIT = 30
+WAIT = 120
 
 
 class Gate:

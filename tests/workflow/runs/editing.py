@@ -11,7 +11,7 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
-DEADLINE = 60
+DEADLINE = 120
 
 HEAD = """
 from __future__ import annotations

@@ -19,7 +19,7 @@ import asyncio, atexit, threading
 
 SAW = threading.Event()
 if os.environ.get("WAIT") == "poll":
-    atexit.register(SAW.wait, 30)  # nobody waits for a thread that is given up
+    atexit.register(SAW.wait, 120)  # nobody waits for a thread that is given up
 
 wf = WorkflowBuilder("waiting")
 
@@ -51,7 +51,7 @@ def second(ctx):
         did("saw it")
         SAW.set()
     elif os.environ.get("WAIT"):
-        threading.Event().wait(60)
+        threading.Event().wait(120)
     return 2
 
 @wf.task
@@ -83,7 +83,7 @@ def until_second(script: Script, **more: str) -> subprocess.Popen[str]:
 
 
 def ended(process: subprocess.Popen[str]) -> int:
-    process.communicate(timeout=60)
+    process.communicate(timeout=120)
     return process.returncode
 
 
@@ -216,7 +216,7 @@ def test_killed_again_and_again(waiting):
 def test_a_run_whose_owner_lives_is_not_resumed(waiting):
     process = until_second(waiting)
     other = waiting.start()
-    _, said = other.communicate(timeout=60)
+    _, said = other.communicate(timeout=120)
 
     assert other.returncode == 1
     assert "RunBusyError" in said
