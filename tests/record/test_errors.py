@@ -50,6 +50,8 @@ ARGUMENTS = {
     "operation": "append",
     "capability": "append",
     "detail": "EACCES",
+    "sort": "pipe",
+    "folder": "projects",
     "action": "write",
     "nearest": ["a", "b"],
     "where": "the lab",
