@@ -10,7 +10,7 @@ import typer
 
 from molexp_cli._bars import pieces_bar
 from molexp_cli._options import JsonOption, WorkspaceOption, located
-from molexp_cli._output import printable, write
+from molexp_cli._output import write
 
 EPILOG = """
 Examples:
@@ -63,11 +63,11 @@ def add_asset(
     data = located(ctx, workspace).data_assets_of(scope)
     path = Path(os.path.abspath(os.path.expanduser(source)))
     action: Literal["move", "copy"] = "move" if move else "copy"
-    with pieces_bar(printable(path.name), _size(path)) as tell:
+    with pieces_bar(path.name, _size(path)) as tell:
         asset = data.import_asset(
             name if name is not None else path.name, path, action=action, tags=tag or (), progress=tell
         )
-    write(molexp.to_json(asset.to_dict(), pretty=True) if as_json else printable(asset.id))
+    write(molexp.to_json(asset.to_dict(), pretty=True) if as_json else asset.id)
 
 
 def _size(path: Path) -> int | None:

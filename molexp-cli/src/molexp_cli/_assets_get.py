@@ -9,7 +9,7 @@ import typer
 from molexp_cli._bars import pieces_bar
 from molexp_cli._failing import REFUSED
 from molexp_cli._options import JsonOption, WorkspaceOption, located
-from molexp_cli._output import printable, say, write, write_bytes
+from molexp_cli._output import say, write, write_log
 
 STDOUT = "-"
 
@@ -58,7 +58,7 @@ def get_asset(
     if as_json and destination == STDOUT:
         raise typer.BadParameter("standard output cannot have both the bytes and JSON.", param_hint="--json")
     asset = located(ctx, workspace).asset(of)
-    with pieces_bar(printable(asset.name), asset.size) as tell:
+    with pieces_bar(asset.name, asset.size) as tell:
         if destination == STDOUT:
             asset.copy_to(_Stdout(), progress=tell)
             return
@@ -67,12 +67,12 @@ def get_asset(
         except FileExistsError as error:
             say(f"{str(error.filename)!r} exists already; give --overwrite to replace it.")
             raise typer.Exit(REFUSED) from None
-    write(molexp.to_json({**asset.to_dict(), "path": path}, pretty=True) if as_json else printable(str(path)))
+    write(molexp.to_json({**asset.to_dict(), "path": path}, pretty=True) if as_json else str(path))
 
 
 class _Stdout:
-    """Standard output, whose reader may go away."""
+    """Standard output, whose reader may go away; a terminal is shown text."""
 
     def write(self, data: bytes, /) -> None:
         """Write all of it."""
-        write_bytes(data)
+        write_log(data)

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from molexp_cli._output import printable
+
 
 @contextmanager
 def bytes_bar(what: str, total: int | None = None) -> Iterator[Callable[..., None] | None]:
@@ -29,7 +31,7 @@ def bytes_bar(what: str, total: int | None = None) -> Iterator[Callable[..., Non
     columns = (text, BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     # What goes to standard output is data, and goes there as it is.
     with Progress(*columns, console=console, transient=True, redirect_stdout=False) as drawn:
-        yield partial(drawn.update, drawn.add_task(what, total=total))
+        yield partial(drawn.update, drawn.add_task(printable(what), total=total))
 
 
 @contextmanager

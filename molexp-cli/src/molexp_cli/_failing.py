@@ -31,7 +31,7 @@ def answer(error: Exception, arguments: Sequence[str]) -> int | None:
     if debugging():
         import traceback
 
-        traceback.print_exception(error)
+        say("".join(traceback.format_exception(error)).rstrip(), prefix="")
     if isinstance(error, _UsageError):
         _explain_usage(error, arguments)
     else:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from molexp_cli._options import JsonOption, WorkspaceOption, located
-from molexp_cli._output import printable, write
+from molexp_cli._output import write
 
 EPILOG = """
 Examples:
@@ -50,4 +50,4 @@ def lineage(
     import molexp
 
     found = located(ctx, workspace).catalog.lineage(of, upstream=up or not down, downstream=down or not up)
-    write(molexp.to_json(found.to_dict(), pretty=True) if as_json else printable(str(found)))
+    write(molexp.to_json(found.to_dict(), pretty=True) if as_json else str(found))

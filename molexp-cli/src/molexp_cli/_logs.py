@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from molexp_cli._options import RunArgument, WorkspaceOption, located
-from molexp_cli._output import write, write_bytes
+from molexp_cli._output import write, write_log
 
 EPILOG = """
 Examples:
@@ -36,7 +36,8 @@ def logs(
 ) -> None:
     """Print the logs of a run: of each, what its newest attempt wrote.
 
-    The bytes come as they were written. Several logs have their names above them, as `tail` does it.
+    A file or another program gets the bytes as they were written. On a terminal colours are left out, and what else it
+    would obey is shown as an escape. Several logs have their names above them, as `tail` does it.
     """
     import molexp
 
@@ -45,9 +46,9 @@ def logs(
     shown: str | None = None
     for line in molexp.read_logs(found, name, follow=follow):
         if as_json:
-            write_bytes(f"{molexp.to_json({'log': line.log, 'line': line.text})}\n".encode(), now=follow)
+            write(molexp.to_json({"log": line.log, "line": line.text}), now=follow)
             continue
         if several and line.log != shown:
             write(f"{'' if shown is None else chr(10)}==> {line.log} <==")
             shown = line.log
-        write_bytes(line.data, now=follow)
+        write_log(line.data, now=follow)

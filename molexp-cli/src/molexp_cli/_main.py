@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from types import TracebackType
 from typing import Annotated
 
 import typer
@@ -29,7 +30,7 @@ from molexp_cli import (
 )
 from molexp_cli._failing import INTERRUPTED, answer
 from molexp_cli._options import WorkspaceOption
-from molexp_cli._output import flush, make_safe, tell_warnings, write
+from molexp_cli._output import flush, make_safe, say, tell_warnings, write
 
 PROGRAM = "molexp"
 
@@ -111,11 +112,18 @@ def run(arguments: Sequence[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
+def _show_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    import traceback
+
+    say("".join(traceback.format_exception(kind, error, trace)).rstrip(), prefix="")
+
+
 def program() -> None:
     """The console script."""
     try:
         make_safe()
         tell_warnings()
+        sys.excepthook = _show_traceback
         sys.exit(run(sys.argv[1:]))
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)

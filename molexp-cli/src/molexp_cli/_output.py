@@ -1,11 +1,15 @@
 """Where answers and messages go: data to standard output, everything else to standard error.
 
+All of it passes through here, and nothing of a record comes to a terminal as it is, names included: whatever a terminal
+would obey is escaped.
+
 rich is imported only where something is drawn on a terminal; elsewhere the same is plain text, and never cut off.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,6 +24,8 @@ if TYPE_CHECKING:
 BROKEN_PIPE = 141  # 128 + SIGPIPE, as for any program whose reader went away
 
 _WHOLE = ("ATTEMPT", "CREATED", "ENDED", "EXIT", "PID", "SIZE", "STARTED", "STATUS")  # columns that are not folded
+_COLOR_CODE = re.compile(r"\x1b\[[0-9;:]*m")
+_PLANE = 0xFFFF
 _COLORS = {
     "succeeded": "green",
     "loaded": "green",
@@ -64,13 +70,21 @@ def say(text: str, *, prefix: str = "molexp: ") -> None:
         pass  # nobody hears it; the exit code says it, too
 
 
-def write(text: str) -> None:
-    """Data, and a line's end."""
-    write_bytes(f"{text}\n".encode(sys.stdout.encoding or "utf-8", "backslashreplace"))
+def write(text: str, *, now: bool = False) -> None:
+    """An answer, and a line's end: text, or JSON, which means the same with its odd characters escaped."""
+    write_bytes(f"{printable(text)}\n".encode(sys.stdout.encoding or "utf-8", "backslashreplace"), now=now)
+
+
+def write_log(data: bytes, *, now: bool = False) -> None:
+    """Contents: as they are, or on a terminal without colours and with whatever else a terminal obeys made visible."""
+    if sys.stdout.isatty():
+        text = _COLOR_CODE.sub("", data.decode("utf-8", "backslashreplace")).replace("\r\n", "\n").replace("\r", "\n")
+        data = printable(text).encode(sys.stdout.encoding or "utf-8", "backslashreplace")
+    write_bytes(data, now=now)
 
 
 def write_bytes(data: bytes, *, now: bool = False) -> None:
-    """Data as it is; `now` if somebody waits for it."""
+    """The bytes that were asked for, as they are; `now` if somebody waits for them."""
 
     def put() -> None:
         rest = memoryview(data)
@@ -133,10 +147,18 @@ def on_terminal() -> bool:
 
 
 def printable(text: str) -> str:
-    """Text without anything that a terminal would obey."""
+    """Text without anything that a terminal would obey, or that changes the order of letters: escaped as JSON does it."""
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
+    return "".join(c if c.isprintable() or c in "\n\t" else _escaped(c) for c in text)
+
+
+def _escaped(character: str) -> str:
+    number = ord(character)
+    if number > _PLANE:  # as a pair of surrogates
+        high, low = divmod(number - _PLANE - 1, 0x400)
+        return f"\\u{0xD800 + high:04x}\\u{0xDC00 + low:04x}"
+    return f"\\u{number:04x}"
 
 
 # --------------------------------------------------------------------------------------------------------------- pages
@@ -147,13 +169,14 @@ def headline(text: str) -> None:
     if on_terminal():
         from rich.text import Text
 
-        _console().print(Text(text, style="bold"))
+        _console().print(Text(printable(text), style="bold"))
     else:
         write(text)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Rows below each other. Where nobody looks, each is one line, however long."""
+    columns = [printable(column) for column in columns]
     cells = [[printable(cell) for cell in row] for row in rows]
     if on_terminal():
         _draw(columns, cells)
@@ -164,7 +187,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 def pairs(rows: Iterable[tuple[str, str]], *, indent: int = 0) -> None:
     """Names and values below each other."""
-    found = [(name, printable(value)) for name, value in rows]
+    found = [(printable(name), printable(value)) for name, value in rows]
     if on_terminal():
         from rich.table import Table
         from rich.text import Text

@@ -45,7 +45,11 @@ def _tell(event: Event) -> None:
 
 
 def _line(event: Event) -> str:
-    after = f": {printable(event.reason.partition(chr(10))[0])}" if event.reason else ""
+    return printable(_described(event)).replace("\n", "\\n")
+
+
+def _described(event: Event) -> str:
+    after = f": {event.reason.partition(chr(10))[0]}" if event.reason else ""
     path = f"{event.path} ({settings(event.parameters)})" if event.parameters else event.path
     match event.what:
         case "started":
@@ -80,11 +84,11 @@ class _Live:
     def tell(self, event: Event) -> None:
         """Show an event."""
         if event.what == "experiment":
-            self._all = self._drawn.add_task(event.path, total=event.runs, now="runs")
+            self._all = self._drawn.add_task(printable(event.path), total=event.runs, now="runs")
         elif event.what == "started":
             self._now[event.path] = []
             name = settings(event.parameters) or event.path.rpartition("/")[2]
-            self._bars[event.path] = self._drawn.add_task(f"  {name[:40]}", total=event.tasks, now="")
+            self._bars[event.path] = self._drawn.add_task(f"  {printable(name)[:40]}", total=event.tasks, now="")
         elif event.what == "task" and event.path in self._bars:
             self._task(event)
         elif event.what in ("ended", "held"):
@@ -102,4 +106,4 @@ class _Live:
             now.remove(event.task)
         if line := _line(event):
             self._drawn.console.print(line, markup=False)
-        self._drawn.update(self._bars[event.path], advance=1 if event.status else 0, now=" ".join(now[:3]))
+        self._drawn.update(self._bars[event.path], advance=1 if event.status else 0, now=printable(" ".join(now[:3])))

@@ -11,7 +11,7 @@ import typer
 from molexp_cli._bars import bytes_bar
 from molexp_cli._failing import FAILED
 from molexp_cli._options import JsonOption
-from molexp_cli._output import printable, write
+from molexp_cli._output import write
 
 if TYPE_CHECKING:
     import molexp
@@ -72,7 +72,7 @@ def sync(
         report = molexp.sync_workspace(
             source, destination, merge=merge, dry_run=dry_run, check=check, restore=restore or (), progress=tell
         )
-    write(molexp.to_json(report, pretty=True) if as_json else printable(str(report)))
+    write(molexp.to_json(report, pretty=True) if as_json else str(report))
     if not report.ok:
         raise typer.Exit(FAILED)
 
