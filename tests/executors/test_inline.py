@@ -71,6 +71,7 @@ def test_threads_are_bounded_started_on_demand_and_used_again():
 def test_a_stuck_thread_takes_nobodys_place():
     stuck = threading.Event()
     begun = threading.Event()
+    before = threads()
 
     def hang():
         begun.set()
@@ -88,7 +89,7 @@ def test_a_stuck_thread_takes_nobodys_place():
 
     try:
         assert play(scene, workers=1) is None
-        (left,) = [thread for thread in threading.enumerate() if thread.name == "molexp-inline-1"]
+        (left,) = [thread for thread in threads() - before if thread.name == "molexp-inline-1"]
     finally:
         stuck.set()
     left.join(120)
@@ -153,6 +154,7 @@ def test_cancelling_a_coroutine_reaches_it():
 
 def test_an_outcome_that_comes_after_its_event_loop_is_dropped():
     stuck = threading.Event()
+    before = threads()
     executor = InlineExecutor(workers=1)
 
     async def give_up():
@@ -161,7 +163,7 @@ def test_an_outcome_that_comes_after_its_event_loop_is_dropped():
         task.cancel()
 
     asyncio.run(give_up())
-    (left,) = [thread for thread in threading.enumerate() if thread.name == "molexp-inline-1"]
+    (left,) = [thread for thread in threads() - before if thread.name == "molexp-inline-1"]
     stuck.set()
     left.join(120)
     assert not left.is_alive()

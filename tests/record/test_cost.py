@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import threading
 from textwrap import dedent
 
 import pytest
@@ -53,14 +52,22 @@ def test_a_short_run_leaves_nothing_else_behind(lab, lab_exp):
     assert not [key for key in after if key.startswith(".molexp/live/")]
 
 
-def test_a_run_starts_no_thread_of_its_own(lab_exp):
-    with lab_exp.Run().start():
-        pass
-    before = set(threading.enumerate())
-    with lab_exp.Run().start() as ctx:
-        ctx.log("train").append("line")
-        ctx.metrics.log(loss=1)
-        assert set(threading.enumerate()) - before == set()
+def test_a_run_starts_no_thread_of_its_own(script):
+    done = script(
+        """
+        import os, threading, molexp as me
+        exp = me.Workspace(os.environ["LAB"]).Project("p").Experiment("e")
+        with exp.Run().start():
+            pass
+        before = set(threading.enumerate())
+        with exp.Run().start() as ctx:
+            ctx.log("train").append("line")
+            ctx.metrics.log(loss=1)
+            print(set(threading.enumerate()) - before)
+        """
+    )
+
+    assert (done.code, done.out) == (0, "set()\n"), done.err
 
 
 def test_a_process_has_at_most_two_threads_for_all_its_runs(script):

@@ -9,14 +9,15 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
-import threading
-from typing import Any
+import time
+from typing import IO, Any
 
 from molexp._record.secrets import patch_without_secrets, remote_without_secrets
 
 DIFF_LIMIT = 1 << 20  # bytes of a dirty diff that are kept
 _OUTPUT_LIMIT = 16 << 20
 _SECONDS = 20.0
+_LOOK = 0.05  # seconds between two looks at how much it has said
 _OFF = (
     "core.fsmonitor=false",
     f"core.hooksPath={os.devnull}",
@@ -103,23 +104,17 @@ def _config(folder: str, *arguments: str) -> str:
 def _git(folder: str, off: tuple[str, ...] | list[str], *arguments: str, limit: int = _OUTPUT_LIMIT) -> str:
     options = [word for setting in (*_OFF, *off) for word in ("-c", setting)]
     command = ["git", "--no-pager", *options, "-C", folder, *arguments]
-    with tempfile.TemporaryFile() as complaints:
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as complaints:
         try:
             process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=complaints, env=_environment()
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=complaints, env=_environment()
             )
         except OSError as error:
             raise _GitError(f"git cannot be started: {error.strerror}") from error
-        ended = threading.Timer(_SECONDS, process.kill)
-        ended.daemon = True
-        ended.start()
         with process:
-            assert process.stdout is not None
-            data = process.stdout.read(limit)
-            if full := len(data) == limit:
-                process.kill()
-        in_time = ended.is_alive()
-        ended.cancel()
+            in_time = _ends_in_time(process, output, limit)
+        output.seek(0)
+        full = len(data := output.read(limit)) == limit
         complaints.seek(0)
         said = _first_line(complaints.read(1 << 16))
     if not in_time:
@@ -127,6 +122,20 @@ def _git(folder: str, off: tuple[str, ...] | list[str], *arguments: str, limit: 
     if process.returncode and not full:
         raise _GitError(said or f"git {arguments[0]} exited with {process.returncode}")
     return data.decode(errors="replace")
+
+
+def _ends_in_time(process: subprocess.Popen[bytes], output: IO[bytes], limit: int) -> bool:
+    """Wait until git has ended, and end it when it is late or has said enough. No thread is needed for that."""
+    end = time.monotonic() + _SECONDS
+    while True:
+        try:
+            process.wait(_LOOK)
+        except subprocess.TimeoutExpired:
+            if (late := time.monotonic() >= end) or os.fstat(output.fileno()).st_size >= limit:
+                process.kill()
+                return not late
+        else:
+            return True
 
 
 def _first_line(complaints: bytes) -> str:
