@@ -177,6 +177,19 @@ def test_what_others_add_is_seen(tmp_path):
     assert store.stat("a").version != before.version
 
 
+def test_links_are_told_and_not_read(tmp_path):
+    (tmp_path / "lab").mkdir()
+    (tmp_path / "outside").write_text("private")
+    (tmp_path / "lab" / "a").symlink_to(tmp_path / "outside")
+    (tmp_path / "lab" / "b").symlink_to(tmp_path)
+    store = FsspecStore.open(f"local://{tmp_path / 'lab'}", {})
+    assert {stat.key: stat.special for stat in store.list()} == dict.fromkeys("ab", "symbolic link")
+    assert store.children().folders == ()
+    for read in (store.read, store.open_read, lambda key: store.get_file(key, tmp_path / "copy")):
+        with pytest.raises(me.SpecialFileError, match="is a symbolic link"):
+            read("a")
+
+
 def test_commands_read(lab, archive):
     def typed(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "molexp_cli", "-w", f"zip://lab::{archive}", *arguments]

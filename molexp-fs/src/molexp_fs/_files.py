@@ -106,7 +106,8 @@ def open_regular(path: str, flags: int) -> tuple[int, os.stat_result]:
         raise
     try:
         found = os.fstat(fd)
-        check_regular(found, path)
+        if not stat.S_ISREG(found.st_mode):
+            check_regular(found, path)
     except BaseException:
         os.close(fd)
         raise
@@ -270,15 +271,18 @@ def is_folder(path: str) -> bool:
 
 
 def sync_file(path: str) -> None:
-    """Flush a file to the disk."""
-    try:  # Windows flushes only what is open for writing
-        fd, _ = open_regular(path, os.O_RDONLY if _DIRECTORY is not None else os.O_RDWR)
-    except SpecialError:
-        return  # it has a name, and no bytes
+    """Flush a file to the disk; a link, or another one that has no bytes of its own, only has a name."""
+    # Windows flushes only what is open for writing.
+    flags = os.O_RDONLY if _DIRECTORY is not None else os.O_RDWR | BINARY
     try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+        fd = os.open(path, flags | CAREFUL)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+    except OSError:
+        if sort_of(os.lstat(path)) in ("", FOLDER):
+            raise
 
 
 def sync_folder(folder: str) -> None:

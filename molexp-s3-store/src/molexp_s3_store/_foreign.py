@@ -25,6 +25,8 @@ def describe(key: str, info: Mapping[str, Any], size: Callable[[], int] = lambda
     if length is None:
         length = size()
     version = sha256("\n".join([str(length), *known]).encode()).hexdigest()[:32]
+    if info.get("islink") or info.get("type") == "link":
+        return Stat(key, 0, version, _time(info), "symbolic link")
     return Stat(key, int(length), version, _time(info))
 
 

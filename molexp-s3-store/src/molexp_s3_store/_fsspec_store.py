@@ -11,7 +11,14 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeVar
 from urllib.parse import quote, unquote
 
 from molexp.contracts import Capability, Listing, Stat, Store, check_key, complete_options
-from molexp.errors import InvalidKeyError, KeyNotFoundError, PluginMissingError, ReadOnlyError, StoreError
+from molexp.errors import (
+    InvalidKeyError,
+    KeyNotFoundError,
+    PluginMissingError,
+    ReadOnlyError,
+    SpecialFileError,
+    StoreError,
+)
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -21,6 +28,7 @@ _Found = Sequence[tuple[str, Mapping[str, Any]]]
 """Keys, and what the driver says of each."""
 
 _WEB = ("http", "https")
+_LINKING = ("local", "file", "sftp", "ssh")  # where there may be links, which a driver's listings tell of
 _AT_ONCE = 16  # requests, where the driver can make several
 _RETRIES = 3.0  # seconds for which what does not answer is asked again; most drivers do that by themselves
 
@@ -178,8 +186,8 @@ class FsspecStore(Store):
             with self.open_read(key) as stream:
                 stream.seek(start)
                 return stream.read(-1 if length is None else length)
-        if self._scheme in _WEB:
-            self.stat(key)  # a folder has a page, too
+        if self._scheme in _WEB or self._scheme in _LINKING:
+            self._refuse_special(key)  # a folder has a page, too
         return bytes(self._ask(key, lambda driver, path: driver.cat_file(path)))
 
     def read_many(self, keys: Sequence[str]) -> list[bytes | StoreError]:
@@ -206,6 +214,10 @@ class FsspecStore(Store):
         if info.get("type") == "directory" or str(info.get("url", "")).partition("?")[0].endswith("/"):
             raise KeyNotFoundError(key, url=self.url)
         return describe(key, info, lambda: len(self._ask(key, lambda driver, path: driver.cat_file(path))))
+
+    def _refuse_special(self, key: str) -> None:
+        if sort := self.stat(key).special:
+            raise SpecialFileError(key, url=self.url, sort=sort)
 
     def list(self, prefix: str = "") -> Iterator[Stat]:
         """Every key below the folder `prefix`."""
@@ -272,7 +284,7 @@ class FsspecStore(Store):
                 return found
 
             return io.BufferedReader(Reader(size, fetch), 1 << 16)
-        self.stat(key)  # some drivers open a folder, and fail later
+        self._refuse_special(key)  # some drivers open a folder, and fail later
         stream: IO[bytes] = self._ask(key, lambda driver, path: driver.open(path, "rb"))
         if stream.seekable():
             return stream

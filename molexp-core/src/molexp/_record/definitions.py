@@ -70,10 +70,19 @@ def choose_id(name: str, id: str | None, what: str) -> str:
     return check_id(id, f"{what} id") if id is not None else slug(name)
 
 
-def member_ids(home: Home, path: str) -> list[str]:
-    """The ids one level below `path`, as their folders show; foreign folders are not ids."""
+def member_ids(home: Home, path: str, special: dict[str, str] | None = None) -> list[str]:
+    """The ids one level below `path`, as their folders show; foreign folders are not ids.
+
+    Args:
+        home: the workspace.
+        path: a scope's.
+        special: filled with links and the like that lie among the folders, and what they are.
+    """
     found = []
-    for name in home.store.children(keys.members(path)).folders:
+    listing = home.store.children(keys.members(path))
+    if special is not None:
+        special.update((entry.key, entry.special) for entry in listing.entries if entry.special)
+    for name in listing.folders:
         try:
             found.append(check_id(name))
         except ValueError:

@@ -13,6 +13,7 @@ from molexp._record import keys
 from molexp._record.catalog.index import Folder, Index
 from molexp._record.catalog.news import OUTAGES
 from molexp._record.definitions import member_ids
+from molexp._record.linked import not_followed
 from molexp.errors import StoreError
 
 if TYPE_CHECKING:
@@ -215,8 +216,9 @@ class Walker:
             return
         key = keys.members(scope)
         look = self._look(key)  # before the listing, so that whatever comes during it is noticed next time
+        special: dict[str, str] = {}
         try:
-            members = [f"{scope}/{name}" if scope else name for name in member_ids(self._home, scope)]
+            members = [f"{scope}/{name}" if scope else name for name in member_ids(self._home, scope, special)]
         except OUTAGES:
             raise
         except StoreError as error:
@@ -224,6 +226,8 @@ class Walker:
                 found.folders[key] = Folder(look.stamp)
             self._complain(scope, key, error, found)
             return
+        for one, what in special.items():
+            self._complain(scope, one, not_followed(what), found)
         if look.stamp:
             found.folders[key] = Folder(look.stamp, max(0, look.links - _DOTS - len(members)), time.time())
         found.listed[scope] = members
@@ -249,7 +253,7 @@ class Walker:
             found.folders[key] = Folder(self.stamp(key))
 
     @staticmethod
-    def _complain(scope: str, key: str, error: StoreError, found: Found) -> None:
+    def _complain(scope: str, key: str, error: object, found: Found) -> None:
         found.scopes.add(scope)
         found.problems.setdefault(scope, {})[key] = str(error)
 

@@ -150,30 +150,36 @@ class ScopeSync:
         conflict = ""
         for number, record in sorted(documents.items()):
             entry = data.records[number]
-            mine = self._payloads(entry, record, data)
+            mine = [one for one in data.payloads if _names(record, one.key)]
             named.update(one.key for one in mine)
             if record.get("type") == "void":
                 copier.note_same(entry, self._version(entry))
             elif conflict:
                 copier.ledger.note("conflicts", entry.key, f"it comes after {conflict!r}, which differs")
-            elif not self._version_of(entry, record, mine):
+            elif (found := self._followed(entry, record, mine)) is not None and not self._version_of(
+                entry, record, found
+            ):
                 conflict = entry.key
         copier.each(copier.bring, [one for one in data.payloads if one.special and one.key not in named])
         if unreadable:  # what nobody can read may name whatever is left
             copier.each(copier.bring, [one for one in data.payloads if one.key not in named])
             copier.each(lambda entry: copier.bring(entry, whole=True), unreadable)
 
-    def _payloads(self, entry: Stat, record: Mapping[str, Any], data: _Data) -> list[Stat]:
-        """What a version's record names; in the place of a link, what is behind it, if the record says that it is one."""
-        mine = [one for one in data.payloads if _names(record, one.key)]
-        if len(mine) == 1 and mine[0].special and mine[0].key == record.get("key"):
-            try:
-                return mine if (found := behind(self._copier.source, record)) is None else found
-            except HashMismatchError as error:
-                self._copier.ledger.note("mismatches", entry.key, str(error))
-            except KeyNotFoundError:
-                self._copier.ledger.note("unreadable", mine[0].key, "it is a link that leads nowhere")
-        return mine
+    def _followed(self, entry: Stat, record: Mapping[str, Any], payloads: list[Stat]) -> list[Stat] | None:
+        """The payloads of a version; in the place of a link, what it leads to. None if that is not what was recorded."""
+        if len(payloads) != 1 or not payloads[0].special or payloads[0].key != record.get("key"):
+            return payloads
+        try:
+            found = behind(self._copier.source, record)
+        except HashMismatchError as error:
+            self._copier.ledger.note("mismatches", entry.key, str(error))
+        except KeyNotFoundError:
+            self._copier.ledger.note("unreadable", payloads[0].key, "it is a link that leads nowhere")
+        except StoreError as error:
+            self._copier.ledger.note("unreadable", payloads[0].key, str(error))
+        else:
+            return payloads if found is None else found
+        return None
 
     def _version_of(self, entry: Stat, record: Mapping[str, Any], payloads: list[Stat]) -> bool:
         """One version; False if the destination has another one under its number."""
