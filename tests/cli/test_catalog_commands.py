@@ -67,6 +67,14 @@ def test_verify_names_what_cannot_be_read_and_exits_with_1(runs, molexp):
     assert [found["key"] for found in verified.json()["findings"]] == [RUN.relative_to("lab").as_posix()]
 
 
+@pytest.mark.parametrize("command", ["rebuild", "verify", "compact"])
+@pytest.mark.parametrize("cache", ["not/there/yet", "lab/workspace.json"], ids=["no folder yet", "no folder"])
+def test_they_are_the_first_command_of_a_machine(runs, molexp, monkeypatch, command, cache):
+    monkeypatch.setenv("MOLEXP_CACHE_DIR", str(Path(cache).absolute()))
+    done = molexp("catalog", command)
+    assert (done.code, done.err) == (0, "")
+
+
 def test_rebuild_reads_everything(runs, molexp):
     assert molexp("catalog", "rebuild").out == "rebuild: runs 2, assets 2, unreadable 0\n"
     damage()

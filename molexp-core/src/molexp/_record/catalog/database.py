@@ -16,12 +16,13 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
 from molexp._record.catalog import tables
 from molexp._record.catalog.caches import SCRATCH, cache_folder, make_room, remove_scratch
-from molexp._record.private import make_file
+from molexp._record.private import make_file, make_folder
 
 BUSY = 20.0  # seconds to wait for another process of this user
 _MEMORY = ":memory:"
@@ -259,11 +260,13 @@ class Database:
 
     def scratch(self) -> str:
         """A folder of its own for images, on the file system of the index where there is one."""
-        if not self._path:
-            return tempfile.mkdtemp(prefix=SCRATCH)
         beside = os.path.dirname(self._path)
-        remove_scratch(beside)
-        return tempfile.mkdtemp(prefix=SCRATCH, dir=beside)
+        with suppress(OSError):  # there is no such folder yet, and it may be that none can be made
+            if beside:
+                make_folder(Path(beside))
+                remove_scratch(beside)
+                return tempfile.mkdtemp(prefix=SCRATCH, dir=beside)
+        return tempfile.mkdtemp(prefix=SCRATCH)
 
 
 _ALIVE: WeakSet[Database] = WeakSet()
