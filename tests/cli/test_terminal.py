@@ -62,7 +62,9 @@ def stranger(tmp_path: Path) -> Path:
                 ctx.set_result("evil", f"evil{name}")
                 ctx.artifact.save("data.txt", "evil")
                 ctx.log("train").append(f"evil{name}")
-                ctx.find_asset("evil-data").read_bytes()
+                data = ctx.find_asset("evil-data")
+                assert data is not None
+                data.read_bytes()
                 ctx.shell(["echo", "evil"])
                 if name == "two":
                     raise RuntimeError("evil")
@@ -73,9 +75,9 @@ def stranger(tmp_path: Path) -> Path:
     for path in [*folder.rglob("*")]:
         if path.is_file():
             as_text = path.suffix in (".txt", ".log") or "logs" in path.parts
-            data = path.read_bytes().replace(b"evil", EVIL.encode() if as_text else escaped)
-            data = data.replace(b'"data.txt"', b'"' + escaped + b'"')
-            path.write_bytes(data.replace(b'"train"', b'"' + escaped + b'-log"'))
+            content = path.read_bytes().replace(b"evil", EVIL.encode() if as_text else escaped)
+            content = content.replace(b'"data.txt"', b'"' + escaped + b'"')
+            path.write_bytes(content.replace(b'"train"', b'"' + escaped + b'-log"'))
     (folder / "lab" / EVIL.replace("/", "")).write_text("evil")
     (folder / "lab/projects/p/experiments/e/runs/one/edits" / f"{EVIL}.json").write_text("evil")
     (folder / "lab/projects/p/experiments/e/runs" / EVIL).mkdir()

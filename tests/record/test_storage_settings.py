@@ -285,3 +285,36 @@ def test_a_change_is_seen(say):
     assert options("s3://bucket") == {"region": "a"}
     say('["s3://bucket"]\nregion = "bb"\n')
     assert options("s3://bucket") == {"region": "bb"}
+
+
+# ------------------------------------------------------------------------------------------------ files that are no such files
+
+
+@pytest.mark.parametrize("what", ["arrays", "tables", "names", "pipe", "folder", "large"])
+@pytest.mark.parametrize("file", ["storage.toml", "molcfg.toml"])
+def test_what_cannot_be_a_file_of_settings_is_named_at_once(tmp_path, what, file):
+    folder = tmp_path / "config"
+    folder.mkdir()
+    path = folder / file
+    texts = {
+        "arrays": '["s3://"]\nx = ' + "[" * 100_000,
+        "tables": '["s3://"]\nx = ' + "{x=" * 100_000,
+        "names": '["s3://"]\n' + ".".join("x" * 500_000) + " = 1",
+        "large": "#" * (2 << 20),
+    }
+    if what == "pipe":
+        os.mkfifo(path)
+    elif what == "folder":
+        path.mkdir()
+    else:
+        path.write_text(texts[what])
+    (tmp_path / "script.py").write_text("")
+    words = ["runs", "list"] if file == "storage.toml" else ["run", str(tmp_path / "script.py"), "--config", str(path)]
+    command = [sys.executable, "-m", "molexp_cli", "-w", str(tmp_path), *words]
+    command = [word for word in command if file == "storage.toml" or word not in ("-w", str(tmp_path))]
+    env = {**os.environ, "MOLEXP_CONFIG_DIR": str(folder)}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=env, check=False)
+
+    assert done.returncode == 2, done.stderr
+    assert str(path) in done.stderr
+    assert "Traceback" not in done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +17,7 @@ from molexp_cli._progress import progress
 from molexp_cli._words import settings
 
 if TYPE_CHECKING:
+    import molexp
     from molexp.scripts import PlannedRun, Summary
 
 RUN_EPILOG = """
@@ -148,7 +150,7 @@ def execute(
             "--script",
             "-s",
             metavar="FILE",
-            help="The script that binds its workflow; else its experiment's workflow_source.",
+            help="The script that binds its workflow. None is executed only because the record names it.",
         ),
     ] = None,
     resume: ResumeOption = False,
@@ -164,14 +166,11 @@ def execute(
     from molexp.scripts import execute_one
 
     found = located(ctx, workspace).run(run)
-    source = script if script is not None else found.experiment.workflow_source
-    if source is None:
-        raise typer.BadParameter(
-            f"nothing says which script binds the workflow of {found.experiment.path}; name it with --script", ctx=ctx
-        )
+    if script is None:
+        raise typer.BadParameter(_unsaid(found, located(ctx, workspace).url), ctx=ctx)
     say(f"run {found.path}")
     try:
-        result = execute_one(source, found, resume=resume, if_succeeded="rerun" if rerun else "error", capture=capture)
+        result = execute_one(script, found, resume=resume, if_succeeded="rerun" if rerun else "error", capture=capture)
     except molexp.RunFinishedError as error:
         say(f"{error.run} succeeded before; --rerun executes it again")
         raise typer.Exit(REFUSED) from None
@@ -181,6 +180,16 @@ def execute(
     say(f"{found.path} {result.status}{': ' + result.reason if result.reason else ''}")
     if result.status != "succeeded":
         raise typer.Exit(FAILED)
+
+
+def _unsaid(run: molexp.Run, url: str) -> str:
+    """Which command to type: the record may be a stranger's, and says only how its script was called."""
+    source = run.experiment.workflow_source
+    command = f"molexp -w {shlex.quote(url)} execute {run.path} --script {shlex.quote(source or 'SCRIPT')}"
+    named = (
+        f"the record names {source!r}, which is not executed on its word alone" if source else "the record names none"
+    )
+    return f"say which script binds the workflow of {run.experiment.path}; {named}: {command}"
 
 
 def _show_plan(planned: list[PlannedRun], as_json: bool) -> None:

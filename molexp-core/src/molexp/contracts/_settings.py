@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from molexp._values.small_files import parse_toml, read_small
 from molexp.errors import StorageSettingsError
 
 if TYPE_CHECKING:
@@ -99,11 +100,9 @@ def _canonical(url: str) -> str:
 @functools.lru_cache(maxsize=8)
 def _read(path: str, _modified: int, _size: int, mode: int) -> Mapping[str, Mapping[str, Any]]:
     """The tables by what URLs begin with; read, and warned of, once for each version of a file."""
-    import tomllib
-
     try:
-        with open(path, "rb") as file:
-            document = tomllib.load(file)
+        document = parse_toml(read_small(path).decode())
+        holds_secrets = _holds_secrets(document)
     except OSError as error:
         raise StorageSettingsError(path, f"it cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:  # ValueError: no TOML, no UTF-8, or an integer of thousands of digits
@@ -117,7 +116,7 @@ def _read(path: str, _modified: int, _size: int, mode: int) -> Mapping[str, Mapp
                 hint='Options stand below the URLs they are for: ["s3://"].',
             )
         tables[_beginning(path, name)] = table
-    if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO) and _holds_secrets(document):
+    if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO) and holds_secrets:
         import warnings
 
         warnings.warn(

@@ -11,6 +11,7 @@ import attrs
 
 from molexp._values.numbers import integer
 from molexp._values.plain import plain, restore
+from molexp._values.small_files import parse_toml, read_small
 from molexp.errors import ProfileError, SerializationError
 
 
@@ -67,7 +68,7 @@ def _text(path: Path) -> str:
     if path.suffix not in {".yaml", ".yml", ".toml", ".json"}:
         raise ProfileError(file, "its format is not known", hint="A profile file ends in .yaml, .yml, .toml or .json.")
     try:
-        data = path.read_bytes()
+        data = read_small(path)
     except FileNotFoundError:
         raise ProfileError(file, "there is no such file", hint="Check the path.") from None
     except OSError as error:
@@ -80,10 +81,8 @@ def _text(path: Path) -> str:
 
 
 def _toml(text: str, file: str) -> Any:
-    import tomllib
-
     try:
-        return tomllib.loads(text)
+        return parse_toml(text)
     except (ValueError, RecursionError) as error:
         found = re.search(r" \(at line (\d+), column \d+\)$", str(error))
         reason = str(error)[: found.start()] if found else str(error)
