@@ -103,7 +103,7 @@ def _config(folder: str, *arguments: str) -> str:
 
 def _git(folder: str, off: tuple[str, ...] | list[str], *arguments: str, limit: int = _OUTPUT_LIMIT) -> str:
     options = [word for setting in (*_OFF, *off) for word in ("-c", setting)]
-    command = ["git", "--no-pager", *options, "-C", folder, *arguments]
+    command = [_program(), "--no-pager", *options, "-C", folder, *arguments]
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as complaints:
         try:
             process = subprocess.Popen(
@@ -122,6 +122,17 @@ def _git(folder: str, off: tuple[str, ...] | list[str], *arguments: str, limit: 
     if process.returncode and not full:
         raise _GitError(said or f"git {arguments[0]} exited with {process.returncode}")
     return data.decode(errors="replace")
+
+
+def _program() -> str:
+    """git, from the PATH alone: Windows looks into the current folder first, which may be a stranger's."""
+    if os.name != "nt":
+        return "git"
+    folders = filter(os.path.isabs, os.environ.get("PATH", "").split(os.pathsep))
+    found = (path for folder in folders if os.path.isfile(path := os.path.join(folder, "git.exe")))
+    if (program := next(found, None)) is None:
+        raise _GitError("git cannot be started: it is not on the PATH")
+    return program
 
 
 def _ends_in_time(process: subprocess.Popen[bytes], output: IO[bytes], limit: int) -> bool:
