@@ -7,6 +7,7 @@ import os
 import pytest
 
 import molexp as me
+from molexp._record.voids import VOID
 from tests.record.syncing import BIG, DIES, EXP, RUNS, check, clone, fill, record, sync, track
 
 
@@ -219,7 +220,6 @@ def test_settings_and_revisions_that_build_on_others_are_conflicts(source, targe
         (f"{RUNS}/one/executions/1/w-abc.jsonl", b"{}\n{}\n", b"{}\n", "ours"),
         (f"{RUNS}/one/edits/a.json", b'{"op":"x"}', b'{"op":"y"}', "conflict"),
         (f"{RUNS}/one/edits/a.json", b'{"op":"x"}\n', b'{"op":"x"}', "conflict"),
-        (f"{RUNS}/one/edits/a.json", b'{"op":"x"}', b'{"schema":1,"type":"void"}\n', "conflict"),
         (f"{EXP}/edits/a.json", b'{"op":"x"}', b'{"op":"y"}', "conflict"),
         ("README.md", b"x", b"y", "conflict"),
     ],
@@ -236,6 +236,24 @@ def test_of_two_files_the_longer_one_counts_or_it_is_a_conflict(lab, copy, lab_e
         assert [finding.key for finding in report.conflicts] == ([key] if wins == "conflict" else [])
         assert copy.store.read(key) == (ours if wins == "ours" else theirs)
         assert lab.store.read(key) == ours
+
+
+def test_an_edit_whose_name_was_given_up_at_the_destination_gets_the_next_one(source, target, tmp_path):
+    a, _ = apart(source, target, tmp_path)
+    before = set(source.store.list(f"{RUNS}/one/edits"))
+    a.run("one").annotate(tags=["new"], note="once")
+    (new,) = set(source.store.list(f"{RUNS}/one/edits")) - before
+    target.store.create(new.key, VOID)
+
+    for _ in range(2):
+        for pair in ((source, target), (target, source)):
+            assert sync(*pair).ok
+    for place in (source, target):
+        run = place.load().run("metals/cu/one")
+        assert "new" in run.tags
+        assert [note["text"] for note in run.notes].count("once") == 1, "it is one edit under two names"
+    assert target.store.read(new.key) == VOID
+    assert sync(source, target).counts["copied"] == sync(target, source).counts["copied"] == 0
 
 
 def test_a_number_that_was_given_up_at_the_destination_is_a_conflict(source, target, tmp_path):

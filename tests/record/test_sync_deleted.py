@@ -94,6 +94,18 @@ def test_what_compaction_has_fenced_is_no_conflict(two):
     assert one.load().fsck().ok
 
 
+def test_a_deletion_whose_name_was_given_up_at_the_destination_hides_the_run_all_the_same(two):
+    """A sync that was killed had announced it, and compaction has fenced it."""
+    one, other = two
+    delete(one, gc=False)
+    (edit,) = one.store.children(f"{RUNS}/one/edits").entries
+    one.load().gc(dry_run=False)
+    other.store.create(edit.key, VOID)
+
+    all_ways(one, other)
+    assert ids(one) == ids(other) == ["two"]
+
+
 def test_a_third_place_hears_of_it_from_either_side(two, copy):
     one, other = two
     sync(one, copy)

@@ -31,7 +31,7 @@ def read_edits(
     store: Store, path: str, problems: dict[str, str] | None = None, cover: dict[str, int] | None = None
 ) -> Edits:
     """The edits of the entity at `path`, folded in the order of their ids."""
-    edits = Edits()
+    edits, known = Edits(), set()
     names = edit_keys(store, path)
     if not names:
         return edits
@@ -41,7 +41,11 @@ def read_edits(
         try:
             if isinstance(data, StoreError):
                 raise data
-            edits.add(decode_object(data, key))
+            edit = decode_object(data, key)
+            token = str(edit.get("token") or key)
+            if token not in known:  # else a sync has brought it under another name, because its own was given up
+                edits.add(edit)
+            known.add(token)
         except (CorruptRecordError, StoreError) as error:
             if problems is not None:
                 problems[key] = str(error)

@@ -91,6 +91,8 @@ class Attempt:
     def _decide(self, copier: Copier) -> Way:
         there = copier.destination.entries
         head = first_line(copier.source.store, self.claim_key) if self.claim is not None else b""
+        if self.claim is not None and self.claim.size and not head:
+            raise KeyNotFoundError(self.claim_key, url=copier.source.store.url)  # the run is being freed
         self.reservation = _reservation(head) if _is_claim(head, self.claim_key) else b""
         if self.claim is not None and len(head) <= len(self.reservation):
             self.reservation = b""  # nothing that it could stand for without being the longer one

@@ -15,6 +15,7 @@ from molexp._record.payloads import hash_of
 from molexp._record.syncing.reports import Ledger
 from molexp._record.syncing.seen import NOTHING, Seen
 from molexp._record.syncing.sides import Side
+from molexp._record.voids import VOID
 from molexp.contracts import Stat, Store
 from molexp.errors import (
     CredentialsError,
@@ -48,6 +49,7 @@ class Outcome(Enum):
     MISMATCH = "mismatch"
     UNREADABLE = "unreadable"
     GONE = "gone"
+    GIVEN_UP = "given up"  # the name of an edit, at the destination
 
     @property
     def good(self) -> bool:
@@ -245,6 +247,8 @@ class Copier:
         if (same and not whole) or replace:
             self._copy(entry, recorded, exclusive=False)
             return Outcome.COPIED
+        if "/edits/" in key and theirs == len(VOID) and store.read(key) == VOID:
+            return Outcome.GIVEN_UP
         what = f"the destination's {theirs} bytes differ from the source's {ours}"
         self.ledger.note("conflicts", key, what)
         return Outcome.CONFLICT

@@ -12,9 +12,10 @@ from molexp._record import keys
 from molexp._record.deletions import Deletion, Deletions, delete_edit_of, remember_returned, tokens_of
 from molexp._record.reading import edit_keys
 from molexp._record.syncing.copying import Copier, guard
+from molexp._record.syncing.edits import place_edit
 from molexp._record.syncing.sides import Side, place
 from molexp._values.documents import encode_pretty
-from molexp.errors import KeyExistsError, NotFoundError
+from molexp.errors import NotFoundError
 
 
 @attrs.define
@@ -90,29 +91,26 @@ class DeletedRuns:
 
     def _delete(self, path: str, deletion: Deletion) -> None:
         """Delete a run at the destination by the edit that deleted it at first."""
-        if self._copier.dry_run:
-            return
-        key = keys.below(path, f"edits/{deletion.edit['id']}.json")
-        self._copier.announce([key])
-        try:
-            self._theirs.create(key, encode_pretty(deletion.edit))
-        except KeyExistsError:
-            return
-        self._copier.wrote(key)
+        place_edit(self._copier, keys.below(path, f"edits/{deletion.edit['id']}.json"), encode_pretty(deletion.edit))
 
     # --------------------------------------------------------------------------------------- what the destination deleted
 
     def look(self, paths: Iterable[str]) -> set[str]:
-        """See what the destination has deleted and freed since; returns those of some runs of which it remembers more."""
+        """See what was deleted and freed since; returns those of some runs of which the destination remembers more."""
         experiments: defaultdict[str, list[str]] = defaultdict(list)
         for path in paths:
             experiments[path.rpartition("/")[0]].append(path)
         news = set()
         for experiment, runs in experiments.items():
             known = self._known[experiment]
-            before = {path: known.theirs.newest(path.rpartition("/")[2]) for path in runs}
+            before = {path: (known.ours.newest(_id(path)), known.theirs.newest(_id(path))) for path in runs}
+            known.ours.read(self._ours, edit_keys(self._ours, experiment))
             known.theirs.read(self._theirs, set(edit_keys(self._theirs, experiment)) - known.told)
-            news |= {path for path in runs if known.theirs.newest(path.rpartition("/")[2]) != before[path]}
+            for path, (ours, theirs) in before.items():
+                if known.theirs.newest(_id(path)) != theirs:
+                    news.add(path)
+                if path in news or known.ours.newest(_id(path)) != ours:
+                    self._copier.ledger.retract(keys.folder(path))  # as it was read, it is no longer
         return news
 
     def is_wanted(self, path: str) -> bool:
@@ -183,6 +181,10 @@ class DeletedRuns:
 
     def _note(self, sort: str, path: str, what: str) -> None:
         self._copier.ledger.note(sort, keys.folder(path), what)
+
+
+def _id(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
 def _edits(side: Side) -> defaultdict[str, list[str]]:

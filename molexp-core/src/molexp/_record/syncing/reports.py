@@ -101,6 +101,12 @@ class Ledger:
         with self._lock:
             self.found[sort].setdefault(key, Finding(key, what))
 
+    def retract(self, folder: str) -> None:
+        """What was found in a folder has no longer a meaning."""
+        with self._lock:
+            for sort in ("conflicts", "unreadable"):
+                self.found[sort] = {k: one for k, one in self.found[sort].items() if not k.startswith(f"{folder}/")}
+
     def count(self, size: int) -> None:
         """A file was copied, or would have been."""
         with self._lock:

@@ -20,6 +20,7 @@ from molexp._record.fold import RunState
 from molexp._record.reading import read_definition, read_run
 from molexp._record.syncing.attempts import FILES, FIRST, PARTS, Attempt, Way
 from molexp._record.syncing.copying import FATAL, Copier, Outcome, guard
+from molexp._record.syncing.edits import bring_edit
 from molexp._record.syncing.seen import NOTHING
 from molexp._record.syncing.sides import Side
 from molexp._record.voids import definition_keys
@@ -239,7 +240,7 @@ class RunSync:
         """What deletes it, the definition, other edits, and the numbers of attempts."""
         copier = self._copier
         for entry in self._deletions:
-            copier.bring(entry, whole=True)
+            bring_edit(copier, entry)
         if self._definition:
             if not copier.dry_run:
                 try:
@@ -255,7 +256,7 @@ class RunSync:
                 copier.wrote(self._definition_key)
             copier.ledger.count(len(self._definition))
         for entry in self._edits:
-            copier.bring(entry, whole=True)
+            bring_edit(copier, entry)
         for index, attempt in enumerate(self._attempts):
             if not attempt.reserve(copier):
                 self._drop_from(index)
@@ -299,7 +300,7 @@ class RunSync:
                 break
             self._ended = self._ended or new
         for entry, _ in self._cancels:
-            copier.bring(entry, whole=True)
+            bring_edit(copier, entry)
         if (self._definition or self._ended) and not copier.dry_run:
             self._publish_document()
         self._note_definitions()
