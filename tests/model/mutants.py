@@ -40,7 +40,10 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
             "molexp._record.edits:write_edit",
             (
                 ("        home.journal.announce(key)\n", ""),
-                ("        home.store.sync([key])\n", "        home.journal.announce(key)\n"),
+                (
+                    "        home.flushing.made(key, relies_on=[*above(path), keys.document(path)])\n",
+                    "        home.journal.announce(key)\n",
+                ),
             ),
         ),
     ),
@@ -49,7 +52,10 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
             "molexp._record.data:DataAssets._publish",
             (
                 ("            home.journal.announce(key)\n", ""),
-                ("            home.store.sync([key])\n", "            home.journal.announce(key)\n"),
+                (
+                    "            home.flushing.made(key, relies_on=[*above(self.scope), keys.document(self.scope)])\n",
+                    "            home.journal.announce(key)\n",
+                ),
             ),
         ),
     ),

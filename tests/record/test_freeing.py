@@ -235,8 +235,8 @@ def test_numbers_that_were_given_up_are_no_finding_and_no_run(place, exp):
 def test_payloads_of_a_run_whose_definition_is_lost_are_named_and_kept(place, exp, monkeypatch):
     with exp.Run(id="one").start() as ctx:
         ctx.artifact.save("a.txt", "mine")
-    place.store.delete(f"{RUN}/run.json")
-    place.store.delete(f"{RUN}/executions/1.jsonl")
+    for key in ("run.json", "executions/1.jsonl", "executions/1.end.json"):  # each of which repeats it
+        place.store.delete(f"{RUN}/{key}")
     tomorrow = time.time() + 90_000
     monkeypatch.setattr(time, "time", lambda: tomorrow)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -283,6 +284,25 @@ def sync_file(path: str) -> None:
     except OSError:
         if sort_of(os.lstat(path)) in ("", FOLDER):
             raise
+
+
+def sync_all(folder: str) -> bool:
+    """Flush all of the file system that `folder` lies on; returns whether there is a call that does."""
+    if not sys.platform.startswith("linux"):
+        return False
+    import ctypes
+
+    call = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+    if call is None:
+        return False
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        if call(fd):
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code), folder)
+    finally:
+        os.close(fd)
+    return True
 
 
 def sync_folder(folder: str) -> None:

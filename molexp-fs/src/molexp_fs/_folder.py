@@ -28,14 +28,16 @@ class Folder:
         base: its path with slashes, one at the end.
         durable: whether folders that are made are flushed to the disk at once.
         flushed: folders whose own names are known to be on the disk.
+        made_in: folders that this store made and did not flush yet, by the folder that they are in.
     """
 
-    __slots__ = ("_plain", "_root", "_store", "base", "durable", "flushed")
+    __slots__ = ("_plain", "_root", "_store", "base", "durable", "flushed", "made_in")
 
     def __init__(self, folder: str, store: Store, *, durable: bool):
         self.base = folder.replace(os.sep, "/").rstrip("/") + "/"
         self.durable = durable
         self.flushed: set[str] = set()
+        self.made_in: dict[str, list[str]] = {}
         self._store = store
         self._root: tuple[int, int] | None = (
             None  # device and inode of the folder that held the workspace when we looked
@@ -105,6 +107,8 @@ class Folder:
     def forget(self) -> None:
         """Look at each folder again: some may be gone, and something else in their place."""
         self._plain.clear()
+        self.flushed.clear()
+        self.made_in.clear()
 
     def _refuse_links(self, folder: str, key: str, action: Action) -> None:
         try:
@@ -132,12 +136,16 @@ class Folder:
             if (upper := os.path.dirname(path)) == path:
                 raise
             files.make_folders(upper, durable=self.durable)
+            while len(upper) >= len(self.base):
+                self.flushed.discard(upper)
+                upper = os.path.dirname(upper)
             with suppress(FileExistsError):
                 os.mkdir(path)
             self._root = self._here()
         if self.durable:
             files.sync_folder(os.path.dirname(path))
         self.flushed.discard(path)
+        self.made_in.setdefault(files.folder_of_path(path), []).append(path)
         return self._remember(folder)
 
     def _check_root(self, key: str) -> None:
@@ -184,6 +192,7 @@ class Folder:
     def _remember(self, folder: str) -> None:
         if len(self._plain) >= REMEMBERED:
             self._plain.clear()
+            self.made_in.clear()
         self._plain.add(folder)
 
     def retry(self, error: OSError, key: str, path: str, act: Callable[[], None]) -> None:

@@ -20,6 +20,8 @@ def link(folder: Folder, path: Path, key: str) -> None:
     os.stat(source)  # a missing source is the caller's error, a missing folder is ours to make
     if os.path.isdir(source):
         raise StoreError(f"Cannot hard-link {source!r}: it is a folder. Copy or symlink it.", key=key, url=folder.url)
+    if folder.durable:
+        files.sync_file(source)  # whoever wrote it may not have done so
     try:
         _make(folder, lambda: os.link(source, target), key, target)
     except StoreError as error:

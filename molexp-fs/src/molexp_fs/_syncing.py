@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import nullcontext, suppress
 
 from molexp.errors import StorePermissionError
 from molexp_fs import _files as files
 from molexp_fs._folder import REMEMBERED, Folder
+
+_MANY = 100  # files that are flushed faster by flushing all there is
 
 
 class Syncing:
@@ -19,21 +21,34 @@ class Syncing:
     def __init__(self, folder: Folder):
         self._folder = folder
 
-    def contents(self, paths: Iterable[str]) -> None:
-        """Flush the bytes of each file.
+    def flush(self, paths: Collection[str], *, content: bool, names: bool) -> None:
+        """Flush the bytes of each file, then the names.
 
         Raises:
             StoreError: it could not be done.
         """
+        if len(paths) >= _MANY and self._everything():
+            return
+        if content:
+            self._contents(paths)
+        if names:
+            self._names(paths)
+
+    def _everything(self) -> bool:
+        """Flush the whole file system by one call, where there is one; returns whether there is."""
+        try:
+            return files.sync_all(self._folder.base)
+        except FileNotFoundError:
+            return True  # and nothing to flush
+        except OSError as error:
+            raise self._folder.error(error, "", "write") from error
+
+    def _contents(self, paths: Iterable[str]) -> None:
         for path in paths:
             self._flush(files.sync_file, path)
 
-    def names(self, paths: Iterable[str]) -> None:
-        """Flush the folder of each path, once, and the folders above those that were not seen before.
-
-        Raises:
-            StoreError: it could not be done.
-        """
+    def _names(self, paths: Iterable[str]) -> None:
+        """Flush the folder of each path, once, and the folders above those that were not seen before."""
         known = self._folder.flushed
         due = dict.fromkeys(map(files.folder_of_path, paths))
         lowest = len(self._folder.base) - 1  # the length of the store's own folder
@@ -49,8 +64,10 @@ class Syncing:
             known.clear()
         try:
             for folder in sorted(due, key=len, reverse=True):
+                inner = self._folder.made_in.pop(folder, ())
                 with suppress(StorePermissionError) if len(folder) < lowest else nullcontext():
                     self._flush(files.sync_folder, folder)  # above the store we may have no business
+                known.update(inner)
         except BaseException:
             known.difference_update(new)
             raise

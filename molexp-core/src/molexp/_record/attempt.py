@@ -23,8 +23,10 @@ from molexp._record.attempts import (
 )
 from molexp._record.contributing import take_in, writer_of, writers
 from molexp._record.events import EventLog
+from molexp._record.flushing import above
 from molexp._record.fold import AttemptFacts, Contents, Edits, fold_run
 from molexp._record.reading import read_edits
+from molexp._record.revisions import definition_key
 from molexp._record.writer import Writer
 from molexp._values.documents import encode, encode_line, encode_pretty
 from molexp._values.ids import new_token
@@ -276,8 +278,8 @@ class Attempt(Writer):
 
     def _finish(
         self, status: RunStatus, reason: str, error: Mapping[str, Any] | None
-    ) -> tuple[dict[str, Any], str, list[str]] | None:
-        """Create the end; returns it with its key and the payloads' keys, or None if it stands already."""
+    ) -> tuple[dict[str, Any], str] | None:
+        """Create the end; returns it with its key, or None if it stands already."""
         with self.lock:
             if self.closed:
                 return None
@@ -300,8 +302,8 @@ class Attempt(Writer):
             self._set_closed(True, status)
         theirs = self.contents.assets if self._contributors else ()  # what other writers made is among them
         payloads = [*dict.fromkeys([*self._payload_keys, *theirs])]
-        if self.store.durability == "end":  # bytes before the end that names them; of events it repeats what counts
-            self.store.sync(payloads, names=False)
+        # before the end that names them gets its name; of events and claim it repeats what counts
+        self.process.flushing(self.store).made(*payloads, keys.document(self.path), relies_on=self._relied_on())
         end = self._end = self._end or end_document(
             attempt=self.number,
             token=new_token(),
@@ -323,19 +325,35 @@ class Attempt(Writer):
                 self._log.close(late=True)
                 self._give_up_lease()
                 raise self._superseded() from None
-        return end, key, payloads
+        return end, key
+
+    def _relied_on(self) -> list[str]:
+        """What the run cannot be read without, and others made."""
+        experiment, revision = self.path.rpartition("/")[0], self.definition.get("experiment_revision")
+        found = [*above(self.path), definition_key(experiment, revision if isinstance(revision, int) else 1)]
+        if self.contents.provenance:
+            found.append(f"{keys.PROVENANCE}/{self.contents.provenance}.json")
+        return found
 
     def _edits(self) -> Edits:
         """The run's edits; there are none of one that nobody else can know of yet."""
         young = self.unseen and time.monotonic() - self._claimed_at < MOMENT
         return Edits() if young and self.path not in self.process.edited else read_edits(self.store, self.path)
 
-    def _publish(self, end: dict[str, Any], key: str, payloads: list[str]) -> None:
-        """What the end makes derivable, ``run.json`` for people; what was promised of its durability; the lease has served.
+    def _publish(self, end: dict[str, Any], key: str) -> None:
+        """What was promised of the end's durability; then what it makes derivable, ``run.json`` for people.
 
         Raises:
             StoreError: the attempt has ended, but a power loss may undo that.
         """
+        try:
+            if self.store.durability == "end":
+                self.store.sync([key])
+        finally:
+            self._show(end)
+
+    def _show(self, end: dict[str, Any]) -> None:
+        """Write ``run.json`` for people; should a power loss tear it, the end repeats the definition. The lease has served."""
         document = keys.document(self.path)
         try:  # the end is what counts; this is derived from it, and `fsck` mends it
             older = read_attempts(self.store, self.folder)[: self.number - 1] if self.number > 1 else []
@@ -347,6 +365,3 @@ class Attempt(Writer):
             self.store.each(_call, steps)
         except StoreError:
             pass
-        if self.store.durability == "end":
-            self.store.sync([key, document], names=False)
-            self.store.sync([*payloads, key, document], content=False)

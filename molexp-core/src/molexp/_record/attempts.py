@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from molexp._record import keys
@@ -205,6 +206,15 @@ def read_end(store: Store, run_folder: str, number: int) -> dict[str, Any] | Non
         return None
 
 
+def repeated_definition(store: Store, run_folder: str, number: int) -> dict[str, Any]:
+    """The definition of the run that an attempt's claim and end repeat; empty if neither can be read."""
+    found = read_claim(store, run_folder, number).get("definition")
+    if not found:
+        with suppress(CorruptRecordError):
+            found = (read_end(store, run_folder, number) or {}).get("definition")
+    return dict(found) if isinstance(found, dict) else {}
+
+
 def superseded(path: str, number: int, end: Mapping[str, Any]) -> RunSupersededError:
     """The error for an owner whose attempt has an end that it did not make."""
     by = end.get("ended_by") or {}
@@ -275,6 +285,7 @@ def end_document(
         **of_workflow,
         **({"ranks": contents.ranks} if contents.ranks else {}),
         **({"used": contents.used} if contents.used else {}),
+        "definition": head.get("definition"),
         "folded": folded,
     }
 
@@ -320,8 +331,12 @@ def _hash_of(store: Store, key: str) -> str:
         return ""
 
 
-def end_dead(store: Store, run_folder: str, facts: AttemptFacts, how: str, me: Owner) -> AttemptFacts:
+def end_dead(
+    store: Store, run_folder: str, facts: AttemptFacts, how: str, me: Owner, *, replace: bool = False
+) -> AttemptFacts:
     """End an attempt whose owner is dead, as ``interrupted``; returns what stands then, by whomever it was ended.
+
+    With `replace`, the end is there and cannot be read.
 
     Raises:
         SchemaError: its claim was written by a newer MolExp.
@@ -341,7 +356,9 @@ def end_dead(store: Store, run_folder: str, facts: AttemptFacts, how: str, me: O
     )
     key = end_key(run_folder, facts.number)
     try:
-        store.create(key, encode_line(end))
+        (store.write if replace else store.create)(key, encode_line(end))
+        if store.durability == "end":
+            store.sync([key], names=False)  # before `run.json` is replaced, whose definition it repeats
     except KeyExistsError:
         end = decode_object(store.read(key), key)
     return _of_end(end, facts.number, {})

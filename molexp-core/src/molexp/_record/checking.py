@@ -11,12 +11,13 @@ import attrs
 
 from molexp._record import keys
 from molexp._record.agreeing import differing, fingerprint
-from molexp._record.attempts import claim_key, read_attempt, read_claim
+from molexp._record.attempts import claim_key, end_dead, read_attempt, read_claim
 from molexp._record.catalog.cleaning import foreign_keys
 from molexp._record.deletions import delete_edit_of
 from molexp._record.fold import absurd
 from molexp._record.linked import not_followed, reading_record
 from molexp._record.maintenance import DEPTH_OF_RUNS, TOKEN, all_entries, named_data, orphans, paths
+from molexp._record.mending import mend
 from molexp._record.reading import read_run
 from molexp._record.reports import Finding, Report
 from molexp._record.spool.draining import abandoned, drain
@@ -56,8 +57,11 @@ def check(
 ) -> Report:
     """See `Workspace.fsck`."""
     findings = [*_check_spools(home, repair=repair)]
-    if repair and home.exists():
-        home.materialize()  # refuses what a newer MolExp made
+    if repair and not home.read_only:
+        if done := mend(home, keys.WORKSPACE):
+            findings.append(Finding(keys.WORKSPACE, "it could not be read", done))
+        if home.exists():
+            home.materialize()  # refuses what a newer MolExp made
     # the files are listed before the records are read: what a record that comes later names is not looked for
     seen = _walk(home)
     if not read_data:
@@ -118,17 +122,21 @@ class _Checker:
                 except KeyNotFoundError:
                     continue  # it was removed since it was listed
                 except (CorruptRecordError, StoreError) as error:
-                    yield Finding(key, str(error))
+                    yield self._unreadable(key, str(error))
                     continue
                 if self._scrub is not None and key.startswith(f"{keys.PROVENANCE}/"):
                     recorded = f"sha256:{key.rpartition('/')[2].removesuffix('.json')}"
                     yield from self._others(key, self._scrub.compare(key, recorded), "its name")
 
+    def _unreadable(self, key: str, reason: str) -> Finding:
+        """A document that cannot be read, mended if it can be."""
+        return Finding(key, reason, mend(self._home, key) if self._repair else "")
+
     def _data(self, folder: str, payloads: Iterable[Stat]) -> Iterator[Finding]:
         problems: dict[str, str] = {}
         named = named_data(self._store, folder, problems)
         for key, reason in problems.items():
-            yield Finding(key, reason)
+            yield self._unreadable(key, reason)
         there = list(payloads)
         for record in named.values():
             yield from self._bytes(record, there)
@@ -145,7 +153,7 @@ class _Checker:
             yield from self._without_a_run(path, folder)
             return
         except MolexpError as error:
-            yield Finding(getattr(error, "key", "") or keys.document(path), str(error))
+            yield self._unreadable(getattr(error, "key", "") or keys.document(path), str(error))
             return
         yield from self._problems(path, state)
         yield from self._published(path, state)
@@ -166,13 +174,18 @@ class _Checker:
             if where == key and self._repair:
                 self._store.write(key, encode_pretty(state.to_document()))
                 done = "written again from an attempt's claim"
+            elif self._repair and (torn := [one for one in state.attempts if where == one.problem_key and one.ended]):
+                end_dead(self._store, keys.folder(path), torn[0], reason, self._home.process.owner, replace=True)
+                done = "written again from its events"
+            elif self._repair:
+                done = mend(self._home, where)
             yield Finding(where, reason, done)
 
     def _claims(self, path: str, state: RunState) -> Iterator[Finding]:
         """Whether each claim repeats what ``run.json`` says; if not, the attempt's end tells which of them was changed."""
         key = keys.document(path)
         for attempt in state.attempts:
-            claim = attempt.head if "definition" in attempt.head else None
+            claim = attempt.head if attempt.head.get("type") == "claim" else None
             claim = claim or read_claim(self._store, keys.folder(path), attempt.number)
             claimed = claim.get("definition")
             if not isinstance(claimed, dict) or not (names := differing(state.definition, claimed)):

@@ -15,6 +15,7 @@ import attrs
 from molexp._record import keys
 from molexp._record.assets import Asset, DataAsset, asset_id
 from molexp._record.current import current_attempt
+from molexp._record.flushing import above
 from molexp._record.kinds import DataKind
 from molexp._record.payloads import CHUNK
 from molexp._record.run import key_of
@@ -241,7 +242,7 @@ class DataAssets(Mapping[str, DataAsset]):
                 home.store.create(key, encode_pretty(record))
             except KeyExistsError:
                 continue
-            home.store.sync([key])
+            home.flushing.made(key, relies_on=[*above(self.scope), keys.document(self.scope)])
             return record
 
     # ---------------------------------------------------------------------------------------------------------- records

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from molexp._record import keys
+from molexp._record.flushing import above
+from molexp._record.mending import is_blank, take_blank
 from molexp._values.documents import decode_object, encode_pretty
 from molexp._values.ids import check_id, nearest, slug
-from molexp.errors import KeyExistsError, KeyNotFoundError, NotFoundError
+from molexp.errors import CorruptRecordError, KeyExistsError, KeyNotFoundError, NotFoundError
 
 if TYPE_CHECKING:
     from molexp._record.home import Home
@@ -31,8 +33,12 @@ def read_document(home: Home, key: str) -> dict[str, Any] | None:
 def get_or_create(home: Home, path: str, make: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any], bool]:
     """The document of the entity at `path`, and whether this call created it."""
     key = keys.document(path)
-    if (found := read_document(home, key)) is not None:
-        return found, False
+    try:
+        if (found := read_document(home, key)) is not None:
+            return found, False
+    except CorruptRecordError:
+        if not is_blank(home.store.read(key)):
+            raise
     if "/" in path:
         home.ready()
     else:
@@ -41,7 +47,9 @@ def get_or_create(home: Home, path: str, make: Callable[[], dict[str, Any]]) -> 
     try:
         home.store.create(key, encode_pretty(document))
     except KeyExistsError:
-        return decode_object(home.store.read(key), key), False
+        if not take_blank(home.store, key, encode_pretty(document)):
+            return decode_object(home.store.read(key), key), False
+    home.flushing.defined(key, relies_on=above(path))
     return document, True
 
 

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from molexp._record import keys
+from molexp._record.flushing import above
 from molexp._values.documents import encode_pretty
 from molexp._values.ids import new_run_id, new_token
 from molexp._values.times import utc_now
@@ -54,7 +55,7 @@ def write_edit(home: Home, path: str, op: str, *, announced: bool = True, **valu
             home.store.create(key, encode_pretty(document))
         except KeyExistsError:
             continue  # we were taken for dead, and the key was fenced
-        home.store.sync([key])
+        home.flushing.made(key, relies_on=[*above(path), keys.document(path)])
         return
 
 

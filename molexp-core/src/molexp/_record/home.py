@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from molexp._record import keys
 from molexp._record.journal import Journal
+from molexp._record.mending import is_blank, newest, take_blank
 from molexp._record.process import Process, this_process
 from molexp._values.documents import check_schema, decode_object, encode, encode_pretty
 from molexp._values.here import HERE
@@ -15,6 +16,7 @@ from molexp._values.numbers import is_number
 from molexp._values.times import utc_now
 from molexp.contracts import Store
 from molexp.errors import (
+    CorruptRecordError,
     KeyExistsError,
     KeyNotFoundError,
     MolexpError,
@@ -26,6 +28,7 @@ from molexp.errors import (
 if TYPE_CHECKING:
     from molexp._record.catalog.background import Background
     from molexp._record.catalog.index import Index
+    from molexp._record.flushing import Flushing
     from molexp._record.library import Library
     from molexp._record.liveness import Observer
     from molexp.plugins import PluginManager
@@ -122,29 +125,36 @@ class Home:
             self._settings = self._index = self._observer = None
 
     def _make_writable(self) -> None:
-        if not self.exists():
-            self._probe()
-            document = (
-                dict(self.origin)
-                if self.origin is not None
-                else {
-                    "schema": SCHEMA,
-                    "type": "workspace",
-                    "id": new_token(),
-                    "name": self.given_name,
-                    "created_at": utc_now(),
-                }
-            )
-            try:
-                self.store.create(keys.WORKSPACE, encode_pretty(document))
-                self._know(document)
-            except KeyExistsError:
-                pass  # somebody else was first; theirs is ours
+        try:
+            missing = not self.exists()
+        except CorruptRecordError:
+            if not is_blank(self.store.read(keys.WORKSPACE)):
+                raise
+            missing = True
+        if missing:
+            self._create()
         document = self.document()
         check_schema(document, keys.WORKSPACE, SCHEMA)
         self.process.opened(self.store.url, str(document.get("id")))
         self._writable = True
         self.background.drain(self)
+
+    def _create(self) -> None:
+        self._probe()
+        made = {
+            "schema": SCHEMA,
+            "type": "workspace",
+            "id": new_token(),
+            "name": self.given_name,
+            "created_at": utc_now(),
+        }
+        document = dict(self.origin) if self.origin is not None else made
+        try:
+            self.store.create(keys.WORKSPACE, encode_pretty(document))
+        except KeyExistsError:
+            if not take_blank(self.store, keys.WORKSPACE, encode_pretty(document)):
+                return  # somebody else was first; theirs is ours
+        self._know(document)
 
     def _may_write(self) -> bool:
         try:
@@ -180,10 +190,7 @@ class Home:
     def settings(self) -> Mapping[str, Any]:
         """The workspace's settings: those of the newest ``settings/<n>.json``."""
         if self._settings is None:
-            numbered = self._setting_keys()
-            key = numbered[-1][1] if numbered else ""
-            document = decode_object(self.store.read(key), key) if key else {}
-            values = document.get("values")
+            values = (newest(self.store, (key for _, key in reversed(self._setting_keys()))) or {}).get("values")
             self._settings = values if isinstance(values, dict) else {}
         return self._settings
 
@@ -202,11 +209,13 @@ class Home:
                 "changed_at": utc_now(),
                 "values": merged,
             }
+            key = f"{keys.SETTINGS}/{number}.json"
             try:
-                self.store.create(f"{keys.SETTINGS}/{number}.json", encode_pretty(document))
+                self.store.create(key, encode_pretty(document))
             except KeyExistsError:
                 continue
             self._settings = merged
+            self.flushing.made(key, relies_on=[keys.WORKSPACE])
             return
 
     def _setting_keys(self) -> list[tuple[int, str]]:
@@ -235,6 +244,11 @@ class Home:
             self._process = this_process()
             self._journal = self._observer = None
         return self._process
+
+    @property
+    def flushing(self) -> Flushing:
+        """What flushes here."""
+        return self.process.flushing(self.store)
 
     @property
     def journal(self) -> Journal:

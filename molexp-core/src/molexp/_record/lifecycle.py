@@ -118,6 +118,7 @@ def _claim(run: Run, fresh: bool, deadline: float, if_succeeded: str, untried: b
             untried = False  # somebody else was first
             continue
         attempt = Attempt(home.store, process, run.path, number, claim, log)
+        home.flushing.started(keys.document(run.path))
         if untried and _is_new(run):
             attempt.unseen = True
         elif untried:

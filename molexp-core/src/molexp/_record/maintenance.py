@@ -92,10 +92,24 @@ class _Collector:
         new = {run: one for run, one in runs.items() if one.tokens and known.of(run, one.tokens) is None}
         if new and not self._dry_run:
             remember_freed(self._home, experiment, new)
+        going: dict[str, list[str]] = {}
         for run in runs:
             folder = keys.folder(f"{experiment}/{run}")
             with self._naming(folder):
-                self._deleted_run(folder)
+                going[folder] = self._deleted_run(folder)
+        if not self._dry_run:
+            self._gone(going)
+
+    def _gone(self, going: Mapping[str, list[str]]) -> None:
+        """The edits that hide runs go last, also at a power loss: at every moment a run is hidden, or gone."""
+        doomed = [key for of in going.values() for key in of]
+        edits = [key for key in doomed if "/edits/" in key]
+        self._store.sync([key for key in doomed if "/edits/" not in key], content=False)
+        for key in edits:
+            self._store.delete(key)
+        self._store.sync(edits, content=False)
+        for folder in going:
+            self._store.prune(folder)
 
     def old_deletions(self) -> None:
         """What was remembered of runs that were freed long ago."""
@@ -109,16 +123,16 @@ class _Collector:
                     what = f"how {runs} runs were deleted, known for {KEPT:.0f} days"
                     self.findings.append(Finding(key, what, "" if self._dry_run else "forgotten"))
 
-    def _deleted_run(self, folder: str) -> None:
+    def _deleted_run(self, folder: str) -> list[str]:
+        """Free all of it but its edits; returns what is to go."""
         entries = list(self._store.list(folder))
-        if not self._dry_run:
-            # the edit that hides it goes last: at every moment the run is hidden, or gone
-            for entry in sorted(entries, key=lambda entry: "/edits/" in entry.key):
+        for entry in entries if not self._dry_run else ():
+            if "/edits/" not in entry.key:
                 self._store.delete(entry.key)
-            self._store.prune(folder)
         size = sum(entry.size for entry in entries)
         self.findings.append(Finding(folder, f"deleted run, {size} bytes", self._done))
         self.freed += size
+        return [entry.key for entry in entries]
 
     def _is_live(self, path: str) -> bool:
         """Whether somebody executes a run: it was started before it was seen to be deleted."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from molexp._record import keys
 from molexp._record.agreeing import RESERVED
 from molexp._record.ahead import look_at
 from molexp._record.definitions import SCHEMA, member_ids
+from molexp._record.flushing import above
 from molexp._record.home import DEFAULT_SCHEME
+from molexp._record.mending import long_blank, take_blank
 from molexp._record.reading import read_definition, read_edits
 from molexp._record.revisions import definition_key, plain_parameters
 from molexp._record.run import Run
@@ -20,7 +22,7 @@ from molexp._values.documents import check_schema, encode_pretty
 from molexp._values.ids import check_id, new_run_id, new_token
 from molexp._values.times import utc_now
 from molexp.contracts import RunIdentity
-from molexp.errors import ConflictError, KeyExistsError, NotFoundError
+from molexp.errors import ConflictError, CorruptRecordError, KeyExistsError, NotFoundError
 
 if TYPE_CHECKING:
     from molexp._record.experiment import Experiment
@@ -65,7 +67,7 @@ def make_run(
         run_id = id or new_run_id()
         folder = keys.folder(f"{experiment.path}/{run_id}")
         experiment.home.journal.announce_run(f"{folder}/executions/1.end.json")
-        if (made_run := _create(experiment, run_id, {**common, **launch})) is not None:
+        if (made_run := _create(experiment, run_id, {**common, **launch}, experiment.home.flushing.later)) is not None:
             return made_run
         if id is not None and (found := _existing(experiment, id, given)) is not None:
             return found
@@ -120,7 +122,7 @@ class Deriving:
         folder = keys.folder(f"{self._experiment.path}/{run_id}")
         while True:
             self._experiment.home.journal.announce_run(f"{folder}/executions/1.end.json")
-            if (made := self._create(run_id, own, replica)) is not None:
+            if (made := self._create(run_id, own, replica, self._experiment.home.flushing.later)) is not None:
                 return made
             if (found := _existing(self._experiment, run_id, given, hint)) is not None:
                 return found
@@ -139,15 +141,20 @@ class Deriving:
         there = set(member_ids(experiment.home, experiment.path))
         missing = {run_id: (own, replica) for run_id, own, replica in planned if run_id not in there}
         made: dict[str, Run] = {}
+        written: list[str] = []
         if missing:
             _check_writable(experiment)
             experiment.home.journal.announce(*(keys.document(f"{experiment.path}/{run_id}") for run_id in missing))
         for run_id, (own, replica) in missing.items():
-            if (run := self._create(run_id, own, replica)) is not None:
+            if (run := self._create(run_id, own, replica, written.append)) is not None:
                 made[run_id] = run
+        if written:
+            relied = [*above(experiment.path), keys.document(experiment.path)]
+            relied.append(definition_key(experiment.path, experiment.revision))
+            experiment.home.flushing.made(*written, relies_on=relied)
         return [made.get(run_id) or self._run(own, replica) for run_id, own, replica in planned]
 
-    def _create(self, run_id: str, own: dict[str, Any], replica: int) -> Run | None:
+    def _create(self, run_id: str, own: dict[str, Any], replica: int, written: Callable[[str], None]) -> Run | None:
         said = {
             "own_parameters": own,
             "replica": replica,
@@ -155,15 +162,15 @@ class Deriving:
             "config": self._config,
             "id_scheme": self._name,
         }
-        return _create(self._experiment, run_id, said)
+        return _create(self._experiment, run_id, said, written)
 
 
 def _check_writable(experiment: Experiment) -> None:
     check_schema(dict(experiment.definition), definition_key(experiment.path, experiment.revision), SCHEMA)
 
 
-def _create(experiment: Experiment, run_id: str, said: Mapping[str, Any]) -> Run | None:
-    """Create a run that was announced; None if there is one."""
+def _create(experiment: Experiment, run_id: str, said: Mapping[str, Any], written: Callable[[str], None]) -> Run | None:
+    """Create a run that was announced, and tell `written` the key of its definition; None if there is one."""
     path = f"{experiment.path}/{run_id}"
     definition = {
         "schema": SCHEMA,
@@ -188,7 +195,7 @@ def _create(experiment: Experiment, run_id: str, said: Mapping[str, Any]) -> Run
     try:
         store.create(key, encode_pretty(definition))
     except KeyExistsError:
-        while True:
+        while not take_blank(store, key, encode_pretty(definition)):
             free = definition_keys(store, path)[-1]
             if free == key or store.exists(free):
                 return None
@@ -197,7 +204,9 @@ def _create(experiment: Experiment, run_id: str, said: Mapping[str, Any]) -> Run
                 store.create(free, encode_pretty(definition))
             except KeyExistsError:
                 continue
+            key = free
             break
+    written(key)
     return Run(experiment, run_id, definition=definition, untried=True)
 
 
@@ -218,6 +227,10 @@ def _existing(
         stored = read_definition(there, path, {})
     except NotFoundError:
         return None
+    except CorruptRecordError:
+        if long_blank(experiment.home.store, keys.document(path)):
+            return None  # a power loss took it before it was acknowledged
+        raise
     if read_edits(there, path).deleted:
         raise ConflictError(
             "run",

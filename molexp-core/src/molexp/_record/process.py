@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
+from molexp._record.flushing import Flushed, Flushing
 from molexp._record.identity import Owner, this_owner
 
 if TYPE_CHECKING:
@@ -173,6 +174,7 @@ class Process:
         self._lock = threading.Lock()
         self._provenance: Provenance | None = None
         self._workspaces: dict[str, str] = {}  # that were opened for writing: URL to id
+        self._flushed: dict[str, Flushed] = {}  # by URL
         self.code_folder: str = ""
         """Where the code lies that this process executes, where that is not beside the main script."""
         self.edited: set[str] = set()
@@ -246,8 +248,14 @@ class Process:
         """The workspace of that id lies at `url`; nothing was published in it yet if it is another one than before."""
         if self._workspaces.get(url) != workspace:
             self._workspaces[url] = workspace
+            if (flushed := self._flushed.get(url)) is not None:
+                flushed.forget()
             if self._provenance is not None:
                 self._provenance.forget(url)
+
+    def flushing(self, store: Store) -> Flushing:
+        """What flushes in the workspace on `store`."""
+        return Flushing(store, self._flushed.setdefault(store.url, Flushed()))
 
     def _provenance_known(self) -> None:
         for attempt in self.heart.attempts():

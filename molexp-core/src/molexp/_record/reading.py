@@ -9,7 +9,7 @@ from typing import Any
 
 from molexp._record import keys
 from molexp._record.agreeing import differing, fingerprint
-from molexp._record.attempts import attempt_numbers, end_key, read_attempts, read_claim
+from molexp._record.attempts import attempt_numbers, end_key, read_attempts, read_claim, repeated_definition
 from molexp._record.fold import AttemptFacts, Edits, RunState, fold_run
 from molexp._record.liveness import Observer
 from molexp._record.voids import definition_keys, is_void
@@ -53,7 +53,7 @@ def read_edits(
 
 
 def read_definition(store: Store, path: str, problems: dict[str, str]) -> dict[str, Any]:
-    """``run.json``, or if that cannot be read, the definition that an attempt's claim repeats.
+    """``run.json``, or if that cannot be read, the definition that an attempt repeats in its claim and its end.
 
     Raises:
         NotFoundError: there is no such run.
@@ -75,9 +75,9 @@ def read_definition(store: Store, path: str, problems: dict[str, str]) -> dict[s
         pass
     folder = keys.folder(path)
     for number in attempt_numbers(store.children(f"{folder}/executions")):
-        if definition := read_claim(store, folder, number).get("definition"):
-            problems[key] = str(reason) if reason else f"{key!r} is missing; an attempt's claim repeats it."
-            return dict(definition)
+        if definition := repeated_definition(store, folder, number):
+            problems[key] = str(reason) if reason else f"{key!r} is missing; an attempt repeats it."
+            return definition
     if reason is not None:
         raise reason
     raise NotFoundError("run", path)

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from molexp._record import keys
 from molexp._record.definitions import SCHEMA, choose_id, get_or_create
+from molexp._record.flushing import above
+from molexp._record.mending import is_torn, newest
 from molexp._values.canonical import canonical_equal
-from molexp._values.documents import check_schema, decode_object, encode_pretty
+from molexp._values.documents import check_schema, encode_pretty
 from molexp._values.ids import new_token
 from molexp._values.numbers import NUMBER, count
 from molexp._values.plain import plain
@@ -121,7 +123,11 @@ def _claim_revision(home: Home, path: str, document: dict[str, Any]) -> bool:
     try:
         home.store.create(key, encode_pretty(document))
     except KeyExistsError:
-        return False
+        if not is_torn(home.store.read(key)):
+            return False
+        document["revision"] += 1  # a power loss took that one before it was acknowledged
+        return _claim_revision(home, path, document)
+    home.flushing.defined(key, relies_on=[*above(path), keys.document(path)])
     return True
 
 
@@ -132,10 +138,7 @@ def newest_definition(home: Home, path: str, first: dict[str, Any]) -> dict[str,
         for entry in home.store.children(keys.folder(path)).entries
         if (match := _REVISION.fullmatch(entry.key.rpartition("/")[2]))
     }
-    if not revisions:
-        return first
-    key = revisions[max(revisions)]
-    return decode_object(home.store.read(key), key)
+    return newest(home.store, (key for _, key in sorted(revisions.items(), reverse=True))) or first
 
 
 def check_space(space: Any, replicas: Any) -> None:

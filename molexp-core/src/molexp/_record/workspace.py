@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, get_args
 
 from molexp._record.definitions import SCHEMA, Members, choose_id, get_or_create, look_up, member_ids
 from molexp._record.home import Home
+from molexp._record.keys import WORKSPACE
 from molexp._record.project import Project
 from molexp._record.run import Run
 from molexp._record.voids import is_defined
@@ -196,6 +197,7 @@ class Workspace:
             SchemaError: it was made by a newer MolExp.
         """
         self.home.materialize()
+        self.home.flushing.defined(WORKSPACE)
         return self
 
     @property

@@ -25,8 +25,9 @@ What each stands for is told at `Store`, which declares the ones it has in `Stor
 Durability = Literal["never", "end", "always"]
 """When what was written survives a power loss: ``never``, at the ``end`` of an attempt, or ``always``.
 
-With ``never`` the operating system decides. With ``end``, what an attempt wrote is flushed to the disk as it ends, and
-what was written outside of attempts when it is whole; see `Store.sync`. With ``always``, every operation flushes. The
+With ``never`` the operating system decides. With ``end``, what an attempt wrote, and what it relies on, is flushed to the disk
+as it ends, and what was made outside of attempts before the call that made it returns; see `Store.sync`. Only a run that was
+made alone, by ``Run`` or ``derived_run``, waits for its attempt, or for whatever is flushed next. With ``always``, every operation flushes. The
 death of a process alone loses nothing, whichever it is.
 """
 
@@ -342,9 +343,9 @@ class Store(ABC):
         """Make `keys` survive a power loss. Nothing to do where every write does.
 
         Args:
-            keys: what was written; what was deleted meanwhile is passed over.
-            content: the bytes.
-            names: the names they bear, in all folders above.
+            keys: what was written or deleted.
+            content: the bytes, before the names; of what was deleted there are none.
+            names: the names they bear, in all folders above, or that they bear none any more.
         """
 
     # --------------------------------------------------------------------------------------------------- housekeeping
