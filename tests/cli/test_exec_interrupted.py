@@ -15,8 +15,8 @@ from tests.cli.helpers import DEADLINE, Terminal, eventually, program, spawn
 WAITS = """
 trap 'echo got INT; exit 7' INT
 trap 'echo got TERM; exit 7' TERM
-echo $$ > pid.new; mv pid.new pid
 echo ready
+echo $$ > pid.new; mv pid.new pid
 while :; do sleep 0.05; done
 """
 STUBBORN = "trap 'echo heard' INT TERM; echo $$ > pid.new; mv pid.new pid; while :; do sleep 0.05; done"
