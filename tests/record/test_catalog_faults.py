@@ -375,3 +375,19 @@ def test_a_child_that_ends_does_not_undo_what_its_parent_is_writing(script):
     )
 
     assert done.out == "fine\n", done.err
+
+
+def test_a_folder_where_the_index_should_be_is_left_alone(lab, lab_run, tmp_path, monkeypatch):
+    monkeypatch.setenv("MOLEXP_CACHE_DIR", str(tmp_path / "cache"))
+    lab_run.start()
+    claim = lab.folder / RUN / "executions/1.jsonl"
+    claim.write_bytes(claim.read_bytes().replace(b'"host":"', b'"host":"not-'))  # whose lease has to be watched
+    lab.load().catalog.runs()
+    (place,) = (tmp_path / "cache").rglob("*.sqlite3")
+    place.unlink()
+    place.mkdir()
+    os.utime(place, (1.5, 1.5))
+
+    assert lab.load().run("metals/cu/one").status == "running"
+    assert [str(row.status) for row in lab.load().catalog.runs()] == ["running"]
+    assert os.listdir(place) == []

@@ -103,6 +103,7 @@ class Database:
                 with suppress(OSError, sqlite3.Error):
                     make_file(self._path)
                     return prepare(self._path)
+        self._path = ""  # what lies there is none of ours
         return prepare(_MEMORY)
 
     @contextmanager
