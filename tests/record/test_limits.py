@@ -175,3 +175,14 @@ def test_what_is_as_deep_as_can_be_written_can_be_read(exp, place, key):
     assert run.parameters["deep"] == run.results["deep"] == run.asset("deep.json").load() == nested(depth, key)
     assert place.load().fsck().findings == ()
     assert [row.id for row in place.load().catalog.runs()] == ["one"]
+
+
+@pytest.mark.parametrize("name", ["parameters", "own_parameters", "config"])
+@pytest.mark.parametrize("value", [3, [], "x", {"$float": "nan"}, {"$asset": "x"}], ids=short)
+def test_a_definition_without_its_mappings_is_read_from_the_claim(bad, name, value):
+    bad.change(f"{RUN}/run.json", **{name: value})
+    ws = bad.load()
+
+    assert {row.id: dict(row.parameters) for row in ws.catalog.runs()} == {"good": {"a": 3.6}, "bad": {"a": 3.6}}
+    assert dict(me.describe_run(ws.run("metals/cu/bad"))["parameters"]) == {"a": 3.6}
+    assert [reason for reason in ws.catalog.unreadable().values() if f"its {name} is a JSON" in reason]

@@ -60,7 +60,9 @@ def test_a_claim_without_an_end(bad, owner):
     assert isinstance(str(ws.fsck()), str)
 
 
-@pytest.mark.parametrize("values", [{"created_at": {}}, {"project": 3}, {"parameters": []}, {"tags": 1}], ids=str)
+@pytest.mark.parametrize(
+    "values", [{"created_at": {}}, {"project": 3}, {"parameters": []}, {"tags": 1}, {"config": 3}], ids=str
+)
 def test_a_definition(bad, values):
     bad.change(f"{RUN}/run.json", **values)
     ws = bad.load()

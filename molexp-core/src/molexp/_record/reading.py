@@ -13,11 +13,12 @@ from molexp._record.attempts import attempt_numbers, end_key, read_attempts, rea
 from molexp._record.fold import AttemptFacts, Edits, RunState, fold_run
 from molexp._record.liveness import Observer
 from molexp._record.voids import definition_keys, is_void
-from molexp._values.documents import decode_object, encode_pretty
+from molexp._values.documents import decode_object, encode_pretty, json_type
 from molexp._values.status import RunStatus
 from molexp.contracts import Store
 from molexp.errors import CorruptRecordError, KeyNotFoundError, NotFoundError, StoreError
 
+_TAGS = frozenset(("$float", "$asset", "$key"))  # an object with one of these stands for something else
 _EDIT = re.compile(r"[a-z0-9][a-z0-9._-]*\.json")  # not the copies that file synchronisers make of conflicts
 
 
@@ -68,7 +69,7 @@ def read_definition(store: Store, path: str, problems: dict[str, str]) -> dict[s
             if key == last:  # not ours: it only says that it is one
                 break
             found = decode_object(store.read(key), key)
-        return found
+        return _checked(found, key)
     except CorruptRecordError as error:
         reason = error
     except KeyNotFoundError:
@@ -81,6 +82,15 @@ def read_definition(store: Store, path: str, problems: dict[str, str]) -> dict[s
     if reason is not None:
         raise reason
     raise NotFoundError("run", path)
+
+
+def _checked(definition: dict[str, Any], key: str) -> dict[str, Any]:
+    """The same, if what everybody looks into is an object, as far as it is there."""
+    for name in ("parameters", "own_parameters", "config"):
+        value = definition.get(name)
+        if value is not None and (type(value) is not dict or _TAGS.issuperset(value)) and value != {}:
+            raise CorruptRecordError(key, f"its {name} is a JSON {json_type(value)} where a mapping belongs")
+    return definition
 
 
 def _changed(store: Store, path: str, definition: Mapping[str, Any], attempt: AttemptFacts) -> list[str]:

@@ -20,6 +20,7 @@ __all__ = [
     "encode_line",
     "encode_pretty",
     "encode_sorted",
+    "json_type",
 ]
 
 MAX_NESTING = MAX_DEPTH + 56
@@ -107,7 +108,7 @@ def decode_object(data: bytes, key: str) -> dict[str, Any]:
     """
     doc = decode(data, key)
     if type(doc) is not dict:
-        raise CorruptRecordError(key, f"it holds a JSON {_json_type(doc)} where an object belongs")
+        raise CorruptRecordError(key, f"it holds a JSON {json_type(doc)} where an object belongs")
     return doc
 
 
@@ -211,6 +212,7 @@ def _encodable(doc: Any) -> Any:
     return doc
 
 
-def _json_type(doc: Any) -> str:
-    names = {list: "array", str: "string", bool: "boolean", type(None): "null"}
+def json_type(doc: Any) -> str:
+    """What JSON calls it."""
+    names = {dict: "object", list: "array", str: "string", bool: "boolean", type(None): "null"}
     return names.get(type(doc), "number")
