@@ -316,6 +316,15 @@ def test_a_link_that_a_record_calls_internal_does_not_lead_out(lab, lab_exp, out
     assert not any(SECRET.encode() in data for data in tree(tmp_path / "mirror").values())
 
 
+@pytest.mark.parametrize("action", ["symlink", "hardlink", "copy"])
+def test_a_link_to_what_lies_outside_leads_outside(lab_exp, tmp_path, action):
+    (tmp_path / "d").write_text("data")
+    first = lab_exp.data_assets.import_asset("first", tmp_path / "d", action="symlink")
+    second = lab_exp.data_assets.import_asset("second", first, action=action)
+    assert second.external == (action != "copy")
+    assert second.read_bytes() == second.download(tmp_path / "out").read_bytes() == b"data"
+
+
 # ---------------------------------------------------------------------------------------- A11: downloads and their parts
 
 

@@ -14,6 +14,8 @@ from molexp.errors import KeyExistsError, KeyNotFoundError, SpecialFileError
 from molexp_fs import LocalStore
 from tests.stores.local import linux, names
 
+by_descriptor = pytest.mark.skipif(os.unlink not in os.supports_dir_fd, reason="no descriptors of folders here")
+
 
 @pytest.fixture
 def root(lab: LocalStore) -> Path:
@@ -120,6 +122,7 @@ def test_the_store_itself_may_be_reached_by_links(tmp_path, root):
     assert LocalStore.open(str(tmp_path / "link"), {}).read("a/b/x") == b"1"
 
 
+@by_descriptor
 def test_a_folder_that_became_a_link_is_not_removed_from(lab, root, outside, monkeypatch):
     """It takes the place of a folder that was looked at: between the look and the removal."""
     lab.write("a/deep/y", b"ours")
@@ -133,6 +136,7 @@ def test_a_folder_that_became_a_link_is_not_removed_from(lab, root, outside, mon
     assert (outside / "deep" / "empty").is_dir()
 
 
+@by_descriptor
 def test_a_rename_removes_nothing_elsewhere_if_a_link_comes_in_between(lab, root, outside, monkeypatch):
     real = os.link
 

@@ -94,7 +94,7 @@ def open_regular(path: str, flags: int) -> tuple[int, os.stat_result]:
         SpecialError: it is a link, a pipe, a socket or a device. Nothing was waited for, read or written.
         IsADirectoryError: it is a folder.
     """
-    if not _NO_FOLLOW:
+    if not _NO_FOLLOW and os.path.lexists(path):  # Windows
         check_regular(os.lstat(path), path)
     try:
         fd = os.open(path, flags | BINARY | CAREFUL, 0o666)

@@ -176,7 +176,7 @@ class LocalStore(Store):
         """Remove `key`; nothing or a folder under that name is not an error. Empty folders stay: see `prune`."""
         path = self._folder.path(key)
         try:
-            self._folder.reach(key)
+            self._folder.reach(key, "delete")
             files.unlink(self._folder.base, key)
             if self._naming.durable:
                 files.sync_folder(files.folder_of_path(path))

@@ -149,7 +149,7 @@ class DataAssets(Mapping[str, DataAsset]):
             "source": str(source) if inside is None else "",
             "source_key": inside or "",
             "source_asset": ours.id if ours is not None else "",
-            "external": action in ("symlink", "hardlink") and inside is None,
+            "external": action in ("symlink", "hardlink") and (inside is None or _is_external(ours)),
         }
         record = self._publish(name, brought, origin, tags)  # after an error, what was brought is `gc`'s
         if record["key"] != brought.key:
@@ -295,6 +295,11 @@ def _stream(path: Path, writer: StreamWriter | None, progress: Callable[[int], A
                 sink.write(chunk)
             progress(len(chunk))
     return size, digest.hexdigest()
+
+
+def _is_external(asset: Asset | None) -> bool:
+    """Whether what is imported lies outside itself, so that a link to it leads there, too."""
+    return asset is not None and asset.fields.get("external") is True
 
 
 def _untold(_bytes: int) -> None:
