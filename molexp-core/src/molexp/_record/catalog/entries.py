@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -79,6 +79,13 @@ class Entry:
         return cls(path, None, False, problems={key: str(reason)})
 
 
+def key_of(path: str, name: str) -> str:
+    """The key of a file that the cover of a run or scope names."""
+    if path.count("/") != 2 or name.startswith(BORN):
+        return name if not name.startswith(BORN) else keys.document(path)
+    return keys.below(path, name if name.startswith("edits/") else f"executions/{name}")
+
+
 class Rows:
     """Takes entries into the tables, within one transaction. What is added is written when it is closed, all at once.
 
@@ -86,6 +93,7 @@ class Rows:
         connection: the database, in a transaction.
         names: ids of the names of fields, as far as they are known; added to.
         origins: provenance documents by their ids, as far as the index lacks them.
+        lost: asked whether a run or scope is there while some of what covers name of it is not; nobody knows by default.
     """
 
     def __init__(
@@ -93,7 +101,9 @@ class Rows:
         connection: sqlite3.Connection,
         names: dict[str, int],
         origins: Mapping[str, Mapping[str, Any]] | None = None,
+        lost: Callable[[str, Iterable[str]], bool] = lambda _path, _names: False,
     ) -> None:
+        self._lost = lost
         self._connection = connection
         self._names = names
         self._origins = origins or {}
@@ -132,7 +142,9 @@ class Rows:
             return True
         number, cover, document, shown, was_open, news, known_stamp, known_sum = row
         known: dict[str, int] = decode(cover, entry.path) if cover else {}
-        if not anew and not _may_replace(entry, known):
+        if not anew and not self._may_replace(entry, known, from_snapshot=from_snapshot):
+            if from_snapshot:
+                self._contradict(number, doubtful=entry.forced)
             return False
         encoded = encode(entry.document) if entry.document is not None else None
         if was_open and not entry.open and entry.document is not None:
@@ -167,6 +179,41 @@ class Rows:
         self._connection.execute("INSERT OR REPLACE INTO removed VALUES (?, ?)", (path, self._news))
 
     # ------------------------------------------------------------------------------------------------------------- pieces
+
+    def _may_replace(self, entry: Entry, known: Mapping[str, int], *, from_snapshot: bool) -> bool:
+        """Whether an entry may take the place of a row with the cover `known`; marks it as open where only time will tell."""
+        if not known:
+            return True
+        if not entry.cover and not entry.forced:  # of a run that cannot be read, or of a scope that had no data yet
+            entry.open = bool(entry.problems)  # which may be over by now: it is looked at again
+            return entry.open
+        born = [name for name in known if name.startswith(BORN)]
+        if born and not any(name in entry.cover for name in born):
+            # Two runs that were made under one id, one after the other: whichever it is now, it is looked at again.
+            if entry.document is None and not entry.forced:
+                return False
+            entry.open = True
+            return True
+        lacking = [name for name, size in known.items() if entry.cover.get(name, -1) < size]
+        if not lacking:
+            edits = [name for name in entry.cover if name not in known and name.startswith("edits/")]
+            if from_snapshot and edits and self._lost(entry.path, edits):
+                entry.forced = (
+                    True  # it was read before the run was freed and brought back; so was what is known, perhaps
+                )
+                return False
+            return True
+        if entry.forced or self._lost(entry.path, lacking):
+            # Less than before: unless somebody else has read more meanwhile, which shows when it is read again.
+            entry.open = True
+            return True
+        return False
+
+    def _contradict(self, number: int, *, doubtful: bool) -> None:
+        """A snapshot has a row that does not hold against the one that is known: others are to know; `doubtful` if neither does."""
+        self._news += 1
+        sql = "UPDATE entities SET open = max(open, ?), news = CASE news WHEN 0 THEN ? ELSE news END WHERE id = ?"
+        self._connection.execute(sql, (int(doubtful), self._news, number))
 
     def _known(self, path: str) -> Any:
         return self._connection.execute(
@@ -362,27 +409,4 @@ def _source(record: Mapping[str, Any]) -> str | None:
     return _text(fields.get("source_asset")) or _text(fields.get("source_key")) or None
 
 
-def _may_replace(entry: Entry, known: Mapping[str, int]) -> bool:
-    """Whether an entry may take the place of a row with the cover `known`; marks it as open where only time will tell."""
-    if not known:
-        return True
-    if not entry.cover and not entry.forced:  # of a run that cannot be read, or of a scope that had no data yet
-        entry.open = bool(entry.problems)  # which may be over by now: it is looked at again
-        return entry.open
-    born = [name for name in known if name.startswith(BORN)]
-    if born and not any(name in entry.cover for name in born):
-        # Two runs that were made under one id, one after the other: whichever it is now, it is looked at again.
-        if entry.document is None and not entry.forced:
-            return False
-        entry.open = True
-        return True
-    if all(entry.cover.get(name, -1) >= size for name, size in known.items()):
-        return True
-    if (
-        entry.forced
-    ):  # less than before; unless somebody else has read more meanwhile, which shows when it is read again
-        entry.open = True
-    return entry.forced
-
-
-__all__ = ["BORN", "Entry", "Rows"]
+__all__ = ["BORN", "Entry", "Rows", "key_of"]

@@ -14,6 +14,7 @@ import attrs
 from molexp._record.catalog.database import Database, is_busy
 from molexp._record.catalog.entries import Entry, Rows
 from molexp._record.journal import is_object, writer_of_journal
+from molexp._values.documents import decode
 from molexp._values.ids import new_token
 
 
@@ -169,6 +170,11 @@ class Index(Database):
         """Runs whose newest attempt had no end, and whatever else is to be looked at again."""
         return {path for (path,) in self.select("SELECT path FROM entities WHERE open = 1")}
 
+    def hidden(self) -> list[tuple[str, dict[str, int]]]:
+        """Runs that are known and not shown, with their covers."""
+        sql = "SELECT path, cover FROM entities JOIN documents USING (id) WHERE shown = 0 AND run IS NOT NULL"
+        return [(path, decode(cover, path)) for path, cover in self.select(sql)]
+
     def owners(self) -> set[str]:
         """Every run and scope that something is known of."""
         return {path for (path,) in self.select("SELECT path FROM entities")}
@@ -272,7 +278,13 @@ class Index(Database):
 
     # ------------------------------------------------------------------------------------------------------------- change
 
-    def apply(self, found: Findings, *, exists: Callable[[str], bool] | None = None) -> None:
+    def apply(
+        self,
+        found: Findings,
+        *,
+        exists: Callable[[str], bool] | None = None,
+        lost: Callable[[str, Iterable[str]], bool] = lambda _path, _names: False,
+    ) -> None:
         """Take in what a refresh found, in one transaction; an entry that knows less than the row it meets is dropped.
 
         What another process has taken in meanwhile, if everything was read anew, was announced after our look at the
@@ -281,6 +293,7 @@ class Index(Database):
         Args:
             found: what was found.
             exists: asked again about each path that is gone, now that no other process of this user can take one in.
+            lost: see `Rows`.
 
         Raises:
             MovedError: the index was begun anew since the refresh began.
@@ -290,7 +303,7 @@ class Index(Database):
                 for table in ("journals", "pending", "folders", "segments"):
                     connection.execute(f"DELETE FROM {table}")  # noqa: S608 - one of these
                 self.note_complete(connection)
-            rows = Rows(connection, self.names, found.origins)
+            rows = Rows(connection, self.names, found.origins, lost)
             for path in found.gone:
                 if exists is None or not exists(path):
                     rows.remove(path)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from molexp._record import keys
 from molexp._record.catalog import snapshots
-from molexp._record.catalog.entries import Entry, Rows
+from molexp._record.catalog.entries import Entry, Rows, key_of
 from molexp._record.catalog.index import Findings, Hint, Index, Mark, MovedError
 from molexp._record.catalog.news import OUTAGES, News, read_news
 from molexp._record.catalog.snapshots import Manifest
@@ -140,8 +140,12 @@ class Refresher:
         """What nobody announced."""
         folders = self._index.folders()
         if not folders:
-            local = "local_path" in self._store.capabilities
-            return self._walker.compare_all() if local else Found()
+            if "local_path" not in self._store.capabilities:
+                return Found()
+            found = self._walker.compare_all()
+            hidden = ((path, cover) for path, cover in self._index.hidden() if path in found.members)
+            found.changed = {path for path, cover in hidden if self._has_lost(path, filter(_is_edit, cover))}
+            return found
         paths = {entry.path for entry in findings.entries}
         known = self._index.known_of(paths | missing)
         awaited = {keys.owner_of(key) for _, key in pending}
@@ -166,7 +170,16 @@ class Refresher:
     def _finish(self, findings: Findings) -> None:
         self._stamp(findings.entries)
         findings.origins = self._origins(findings.entries)
-        self._index.apply(findings, exists=self._is_defined)
+        self._index.apply(findings, exists=self._is_defined, lost=self._has_lost)
+
+    def _has_lost(self, path: str, names: Iterable[str]) -> bool:
+        """Whether a run or scope is there, and some of the files that a cover names is not.
+
+        So it was freed and brought back, or another copy of it was put in its place, and that cover says nothing any more.
+        """
+        # In this order: what hides a run that is freed is deleted last.
+        gone = any(not _is_there(self._store, key_of(path, name)) for name in names)
+        return gone and self._is_defined(path)
 
     def _is_defined(self, path: str) -> bool:
         return self._folder().is_there(path)
@@ -318,7 +331,7 @@ class Refresher:
         origins = self._origins(entries)
         still = set(filter(self._is_defined, gone))
         with self._index.changing(generation) as connection:
-            rows = Rows(connection, self._index.names, origins)
+            rows = Rows(connection, self._index.names, origins, self._has_lost)
             for path in gone:
                 if path not in still:
                     rows.remove(path)
@@ -388,6 +401,10 @@ class Refresher:
                 except (StoreError, CorruptRecordError):
                     continue
         return found
+
+
+def _is_edit(name: str) -> bool:
+    return name.startswith("edits/")
 
 
 def _is_there(store: Store, key: str) -> bool:
