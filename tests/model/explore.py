@@ -22,6 +22,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=1, help="how many, from there on")
     parser.add_argument("--mutant", default="", help="explore a protocol that was broken in this way")
     parser.add_argument("--aim", default="", help="stall a writer (w), reader (r) or compactor (c) there: w:create")
+    parser.add_argument("--keepers", action="store_true", help="runs are freed and brought back, too")
     parser.add_argument("--seconds", type=float, default=0.0, help="stop after so long")
     parser.add_argument("--keep-going", action="store_true", help="do not stop at the first")
     parser.add_argument("--trace", action="store_true", help="show what happened, whatever comes of it")
@@ -50,7 +51,7 @@ def _explore(given: argparse.Namespace) -> int:
             for variant in given.variant or VARIANTS:
                 if given.seconds and time.perf_counter() - began > given.seconds:
                     break
-                trial = Trial(variant, seed, given.aim)
+                trial = Trial(variant, seed, given.aim, keepers=given.keepers)
                 try:
                     trial.run()
                 except Exception as error:  # noqa: BLE001 - whatever it is, it was found
@@ -76,8 +77,9 @@ def _report(trace: list[str], which: str, given: argparse.Namespace, error: Exce
     print("\n".join(trace))
     print("".join(traceback.format_exception(error)))
     aim = f" --aim {shlex.quote(given.aim)}" if given.aim else ""
+    keepers = " --keepers" if given.keepers else ""
     mutant = f" --mutant {shlex.quote(given.mutant)}" if given.mutant else ""
-    print(f"To replay it: python -m tests.model.explore {which}{aim}{mutant}")
+    print(f"To replay it: python -m tests.model.explore {which}{aim}{keepers}{mutant}")
 
 
 if __name__ == "__main__":

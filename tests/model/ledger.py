@@ -130,6 +130,8 @@ class Ledger:
     def __init__(self) -> None:
         self.runs: dict[str, Told] = defaultdict(Told)
         self.versions: dict[tuple[str, str, int], str] = {}
+        self.frees = False
+        """Whether somebody frees what was deleted: what is called so afterwards is another run, or a copy."""
         self._seen: dict[int, dict[str, Row]] = defaultdict(dict)
         self._gone: dict[int, set[str]] = defaultdict(set)
 
@@ -143,7 +145,7 @@ class Ledger:
         """
         told = self.runs[path]
         told.created = True
-        if number in told.attempts:
+        if number in told.attempts and not self.may_return(path):
             raise Violation(f"attempt {number} at {path} was given to {told.attempts[number]} and to {who}")
         told.attempts[number] = who
 
@@ -156,6 +158,10 @@ class Ledger:
         known = self.versions.setdefault((scope, name, version), content)
         if known != content:
             raise Violation(f"version {version} of {name} is said to be {known} and {content}")
+
+    def may_return(self, path: str) -> bool:
+        """Whether a run that was deleted may be seen again, or one of its name."""
+        return self.frees and self.runs[path].doomed
 
     def copy(self) -> Memory:
         """What was told by now."""
@@ -173,7 +179,7 @@ class Ledger:
         for path, run in runs.items():
             row = rows.get(path)
             shown = row is not None and row.shown
-            if run.deleted and shown:
+            if run.deleted and shown and not self.may_return(path):
                 raise Violation(f"{who}: {path} was deleted, and is shown")
             if self.runs[path].doomed:
                 continue
@@ -218,6 +224,8 @@ class Ledger:
             Violation: it went backwards.
         """
         for path, row in self._seen[reader].items():
+            if self.may_return(path):
+                continue
             now = rows.get(path)
             if now is None or not now.shown:
                 if not self.runs[path].doomed:
@@ -226,7 +234,7 @@ class Ledger:
             else:
                 self._compare(path, row, now, who)
         shown = {path: row for path, row in rows.items() if row.shown}
-        if back := self._gone[reader] & shown.keys():
+        if back := {path for path in self._gone[reader] & shown.keys() if not self.may_return(path)}:
             raise Violation(f"{who}: {sorted(back)} came back")
         self._seen[reader] = shown
 

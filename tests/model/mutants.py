@@ -181,6 +181,43 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
             "findings.pending = waiting - findings.settled",
         ),
     ),
+    "what is known of a run that was freed holds against what came back": (
+        _one(f"{_CATALOG}.refresh:Refresher._has_lost", "return gone and self._is_defined(path)", "return False"),
+    ),
+    "a snapshot brings back what a run was before it was freed": (
+        _one(
+            f"{_CATALOG}.entries:Rows._may_replace",
+            "            if from_snapshot and edits and self._lost(entry.path, edits):\n",
+            "            if False:\n",
+        ),
+    ),
+    "what contradicts a snapshot is no news": (
+        _one(
+            f"{_CATALOG}.entries:Rows.take_in",
+            "                self._contradict(number, doubtful=entry.forced)\n",
+            "                pass\n",
+        ),
+    ),
+    "another run of the name that was deleted leaves the one before it in place": (
+        _one(f"{_CATALOG}.entries:Rows._may_replace", "return self._lost(entry.path, born)", "return False"),
+    ),
+    "what came back is not read again": (
+        _one(
+            f"{_CATALOG}.refresh:Refresher._refresh",
+            "        return not self._take_in(news, findings)\n",
+            "        self._take_in(news, findings)\n        return True\n",
+        ),
+    ),
+    "what came late, after its journal was deleted, is nobody's": (
+        _one(
+            f"{_CATALOG}.compacting:Compactor._done",
+            "if owner is None and not _are_late(known, entries):",
+            "if owner is None:",
+        ),
+    ),
+    "what was read before a run was gone is taken in": (
+        _one(f"{_CATALOG}.index:Index.apply", "if entry.path in left and", "if False and"),
+    ),
     "an index goes on with names from another one": (
         _one(f"{_CATALOG}.database:Database.transaction", "if changed != self._changed:", "if False:"),
     ),
@@ -195,11 +232,13 @@ class Where:
         aim: who is stalled, and before what; "" for all kinds of trials.
         variant: the storage; "" for all.
         seed: the first seed, which is near one that found it when this was written.
+        keepers: whether runs are freed and brought back.
     """
 
     aim: str = ""
     variant: str = ""
     seed: int = 1000
+    keepers: bool = False
 
 
 FOUND: dict[str, Where] = {
@@ -216,6 +255,7 @@ FOUND: dict[str, Where] = {
     "half a renaming is taken for a whole one": Where(seed=1024),
     "what was created at a key that was not announced is not announced": Where("w:create", seed=1048),
     "hints that were retired come back": Where("r:list", "file", 1055),
+    "what is known of a run that was freed holds against what came back": Where(seed=1, keepers=True),
 }
 """The others were found as they once stood in the code, or by chance; they take thousands of trials."""
 

@@ -18,12 +18,19 @@ def test_nothing_is_lost_and_nothing_goes_backwards(variant):
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr
 
 
-@pytest.mark.soak
 @pytest.mark.parametrize("variant", ["file", "local", "segment"])
-def test_nothing_is_lost_in_schedules_that_nobody_has_seen(variant):
+def test_what_is_freed_and_brought_back_is_what_the_files_say(variant):
+    done = explore("--variant", variant, "--keepers", "--count", str(TRIALS))
+    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("keepers", [[], ["--keepers"]], ids=["", "keepers"])
+@pytest.mark.parametrize("variant", ["file", "local", "segment"])
+def test_nothing_is_lost_in_schedules_that_nobody_has_seen(variant, keepers):
     base = secrets.randbelow(1 << 40)
     print(f"the first seed is {base}")
-    done = explore("--variant", variant, "--seed", str(base), "--count", str(MANY))
+    done = explore("--variant", variant, *keepers, "--seed", str(base), "--count", str(MANY))
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr
 
 

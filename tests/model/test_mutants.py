@@ -20,7 +20,8 @@ def find(mutant: str, bound: int = BOUND) -> None:
     where = FOUND[mutant]
     variant = ["--variant", where.variant] if where.variant else []
     seeds = ["--seed", str(where.seed), "--count", str(bound)]
-    done = explore("--mutant", mutant, "--aim", where.aim, *variant, *seeds)
+    keepers = ["--keepers"] if where.keepers else []
+    done = explore("--mutant", mutant, "--aim", where.aim, *variant, *keepers, *seeds)
     assert done.returncode == 1, done.stdout[-2000:] + done.stderr
     assert "LookupError" not in done.stdout, "the mutant has to follow the code that it breaks"
     assert "To replay it: " in done.stdout

@@ -6,6 +6,7 @@ from molexp._record import keys
 from molexp._record.catalog.compacting import Compactor
 from molexp._record.catalog.refresh import Refresher
 from tests.model.actors import EXPERIMENTS, PROJECT, Writer, workspace_of
+from tests.model.keepers import Keeper
 from tests.model.ledger import Ledger, Row, rows_of
 from tests.model.readers import Folder, Place, Reader, Vandal
 from tests.model.scheduler import LEAP, Simulation, Violation
@@ -23,12 +24,14 @@ class Trial:
         variant: one of `VARIANTS`.
         seed: the seed.
         aim: where somebody is stalled, such as ``w:create``; "" for all kinds of trials.
+        keepers: whether runs are deleted, freed, and brought back.
     """
 
-    def __init__(self, variant: str, seed: int, aim: str = "") -> None:
+    def __init__(self, variant: str, seed: int, aim: str = "", *, keepers: bool = False) -> None:
         self.simulation = Simulation(f"{variant} {seed}", aim)
         self._world = World(self.simulation, variant, f"model-{variant}-{seed}")
         self._ledger = Ledger()
+        self._keepers = keepers
         self._places: list[Place] = []
         self._more: list[Place] = []
 
@@ -82,6 +85,8 @@ class Trial:
         for number in range(2 if light else random.choice((0, 1, 2, 2))):
             times = random.choice((2, 4, 6) if light else (1, 2, 4))
             Folder(world, f"c{generation}{number}", random.choice(self._places), times)
+        if self._keepers:
+            Keeper(world, ledger, f"k{generation}", random.choice(hosts), random.choice((8, 16)))
         if self.simulation.temper.tamper:
             Vandal(world, random.choice((1, 2)))
 

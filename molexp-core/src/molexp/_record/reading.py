@@ -12,7 +12,7 @@ from molexp._record.agreeing import differing, fingerprint
 from molexp._record.attempts import attempt_numbers, end_key, read_attempts, read_claim, repeated_definition
 from molexp._record.fold import AttemptFacts, Edits, RunState, fold_run
 from molexp._record.liveness import Observer
-from molexp._record.voids import definition_keys, is_void
+from molexp._record.voids import VOID, definition_keys, is_void
 from molexp._values.documents import decode_object, encode_pretty, json_type
 from molexp._values.status import RunStatus
 from molexp.contracts import Store
@@ -63,12 +63,14 @@ def read_definition(store: Store, path: str, problems: dict[str, str]) -> dict[s
     key = keys.document(path)
     reason: CorruptRecordError | None = None
     try:
-        found = decode_object(store.read(key), key)
+        found = decode_object(data := store.read(key), key)
         while is_void(found):  # and what comes after it may have been fenced since we looked
             last, key = key, definition_keys(store, path)[-1]
+            if key == last and data == VOID:
+                raise KeyNotFoundError(key)  # it was freed since we looked
             if key == last:  # not ours: it only says that it is one
                 break
-            found = decode_object(store.read(key), key)
+            found = decode_object(data := store.read(key), key)
         return _checked(found, key)
     except CorruptRecordError as error:
         reason = error

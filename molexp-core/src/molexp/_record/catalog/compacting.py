@@ -131,10 +131,11 @@ class Compactor:
         done: set[str] = set()
         silent: dict[str, str] = {}
         for writer, entries in parts.items():
-            if (owner := _owner(known, writer)) is None:
+            owner = _owner(known, writer)
+            if owner is None and not _are_late(known, entries):
                 continue  # it is no journal, or cannot be read: nobody may delete it
             if any(entry.key.startswith(f"{keys.SEALED}/") for entry in entries) or (
-                self._home.observer.known_dead(owner)
+                owner is not None and self._home.observer.known_dead(owner)
             ):
                 done.add(writer)
             elif owner != self._home.process.owner:
@@ -416,6 +417,14 @@ def _left_behind(parts: Mapping[str, list[Stat]], done: set[str], known: Mapping
 def _owner(known: Mapping[str, Mark], writer: str) -> Owner | None:
     mark = known.get(f"{writer}.jsonl") or known.get(f"{writer}-000001.jsonl")
     return Owner.from_dict(decode(mark.owner.encode(), "journal")) if mark is not None and mark.owner else None
+
+
+def _are_late(known: Mapping[str, Mark], entries: list[Stat]) -> bool:
+    """Whether these are objects that came to be when those before them, which say whose they are, had been deleted."""
+    marks = (known.get(name) for name, _ in _named(entries) if is_object(name) and number_of(name) > 1)
+    return all(mark is not None and mark.owner != FOREIGN for mark in marks) and all(
+        _number(one.key) > 1 for one in entries
+    )
 
 
 def _named(entries: Iterable[Stat]) -> Iterator[tuple[str, Stat]]:

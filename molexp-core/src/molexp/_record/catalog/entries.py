@@ -81,8 +81,8 @@ class Entry:
 
 def key_of(path: str, name: str) -> str:
     """The key of a file that the cover of a run or scope names."""
-    if path.count("/") != 2 or name.startswith(BORN):
-        return name if not name.startswith(BORN) else keys.document(path)
+    if path.count("/") != 2:
+        return name
     return keys.below(path, name if name.startswith("edits/") else f"executions/{name}")
 
 
@@ -104,6 +104,8 @@ class Rows:
         lost: Callable[[str, Iterable[str]], bool] = lambda _path, _names: False,
     ) -> None:
         self._lost = lost
+        self.doubtful = False
+        """Whether something came back that was gone: it is to be read again."""
         self._connection = connection
         self._names = names
         self._origins = origins or {}
@@ -191,8 +193,8 @@ class Rows:
         if born and not any(name in entry.cover for name in born):
             # Two runs that were made under one id, one after the other: whichever it is now, it is looked at again.
             if entry.document is None and not entry.forced:
-                return False
-            entry.open = True
+                return self._lost(entry.path, born)
+            self.doubtful = entry.open = True
             return True
         lacking = [name for name, size in known.items() if entry.cover.get(name, -1) < size]
         if not lacking:
@@ -203,8 +205,10 @@ class Rows:
                 )
                 return False
             return True
-        if entry.forced or self._lost(entry.path, lacking):
+        came_back = not entry.forced and self._lost(entry.path, lacking)
+        if entry.forced or came_back:
             # Less than before: unless somebody else has read more meanwhile, which shows when it is read again.
+            self.doubtful |= came_back
             entry.open = True
             return True
         return False

@@ -284,7 +284,7 @@ class Index(Database):
         *,
         exists: Callable[[str], bool] | None = None,
         lost: Callable[[str, Iterable[str]], bool] = lambda _path, _names: False,
-    ) -> None:
+    ) -> bool:
         """Take in what a refresh found, in one transaction; an entry that knows less than the row it meets is dropped.
 
         What another process has taken in meanwhile, if everything was read anew, was announced after our look at the
@@ -294,6 +294,9 @@ class Index(Database):
             found: what was found.
             exists: asked again about each path that is gone, now that no other process of this user can take one in.
             lost: see `Rows`.
+
+        Returns:
+            Whether something is to be read again: it came back, and may have been read before it was gone.
 
         Raises:
             MovedError: the index was begun anew since the refresh began.
@@ -307,7 +310,10 @@ class Index(Database):
             for path in found.gone:
                 if exists is None or not exists(path):
                     rows.remove(path)
+            left = {path for (path,) in connection.execute("SELECT path FROM removed")}
             for entry in found.entries:
+                if entry.path in left and exists is not None and not exists(entry.path):
+                    continue  # another process has seen that it is gone, since it was read here
                 rows.take_in(entry, anew=found.anew)
             rows.close()
             self._note_journals(connection, found)
@@ -318,6 +324,7 @@ class Index(Database):
             connection.execute("DELETE FROM folders WHERE stamp = ''")
             if found.snapshot is not None:
                 self.note_snapshot(connection, *found.snapshot, anew=found.anew)
+        return rows.doubtful
 
     @staticmethod
     def note_snapshot(connection: sqlite3.Connection, number: int, version: str, *, anew: bool = False) -> None:

@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 from molexp._record import keys
 from molexp._record.catalog import snapshots
-from molexp._record.catalog.entries import Entry, Rows, key_of
+from molexp._record.catalog.entries import BORN, Entry, Rows, key_of
 from molexp._record.catalog.index import Findings, Hint, Index, Mark, MovedError
 from molexp._record.catalog.news import OUTAGES, News, read_news
 from molexp._record.catalog.snapshots import Manifest
 from molexp._record.catalog.walking import Expected, Found, Walker, looks_like
 from molexp._record.journal import is_object
+from molexp._record.reading import read_definition
 from molexp._values.documents import decode_object
-from molexp.errors import CorruptRecordError, KeyNotFoundError, StoreError
+from molexp.errors import CorruptRecordError, KeyNotFoundError, NotFoundError, StoreError
 
 if TYPE_CHECKING:
     from molexp._record.catalog.folding import Folder
@@ -104,10 +105,9 @@ class Refresher:
                 return True
             findings.retired = set(news.vanished)
             findings.snapshot = newest if newest != seen else None
-        self._take_in(news, findings)
-        return True
+        return not self._take_in(news, findings)
 
-    def _take_in(self, news: News, findings: Findings) -> None:
+    def _take_in(self, news: News, findings: Findings) -> bool:
         waiting = (self._index.pending() | news.announced) - news.withdrawn
         touched = {keys.owner_of(key) for _, key in waiting | news.withdrawn} | self._index.open_paths()
         leases = self._leases()
@@ -132,9 +132,8 @@ class Refresher:
         findings.entries = [entry for entry in findings.entries if entry.path not in replaced] + more
         findings.gone = missing | gone | found.gone
         findings.folders = found.folders
-        if findings:
-            self._finish(findings)
         self.verified = found.verified
+        return bool(findings) and self._finish(findings)
 
     def _compare(self, findings: Findings, pending: set[Hint], missing: set[str], again: set[str]) -> Found:
         """What nobody announced."""
@@ -144,7 +143,7 @@ class Refresher:
                 return Found()
             found = self._walker.compare_all()
             hidden = ((path, cover) for path, cover in self._index.hidden() if path in found.members)
-            found.changed = {path for path, cover in hidden if self._has_lost(path, filter(_is_edit, cover))}
+            found.new |= {path for path, cover in hidden if self._has_lost(path, filter(_is_edit, cover))}
             return found
         paths = {entry.path for entry in findings.entries}
         known = self._index.known_of(paths | missing)
@@ -167,10 +166,10 @@ class Refresher:
         ahead.fetch(paths)
         return ahead
 
-    def _finish(self, findings: Findings) -> None:
+    def _finish(self, findings: Findings) -> bool:
         self._stamp(findings.entries)
         findings.origins = self._origins(findings.entries)
-        self._index.apply(findings, exists=self._is_defined, lost=self._has_lost)
+        return self._index.apply(findings, exists=self._is_defined, lost=self._has_lost)
 
     def _has_lost(self, path: str, names: Iterable[str]) -> bool:
         """Whether a run or scope is there, and some of the files that a cover names is not.
@@ -178,8 +177,19 @@ class Refresher:
         So it was freed and brought back, or another copy of it was put in its place, and that cover says nothing any more.
         """
         # In this order: what hides a run that is freed is deleted last.
-        gone = any(not _is_there(self._store, key_of(path, name)) for name in names)
+        gone = any(not self._still(path, name) for name in names)
         return gone and self._is_defined(path)
+
+    def _still(self, path: str, name: str) -> bool:
+        """Whether what a cover names is there: a file, or the run that bears this token."""
+        if not name.startswith(BORN):
+            return _is_there(self._store, key_of(path, name))
+        try:
+            return f"{BORN}{read_definition(self._store, path, {}).get('token')}" == name
+        except OUTAGES:
+            raise
+        except (NotFoundError, CorruptRecordError, StoreError):
+            return True
 
     def _is_defined(self, path: str) -> bool:
         return self._folder().is_there(path)
