@@ -78,7 +78,7 @@ def test_a_run_that_was_freed_and_comes_back_is_in_every_catalog(
     watching = readers.by("watching")
     assert ids(watching) == [*"bcdef"]
     if way == "sync":
-        me.sync_workspace(mirror, lab.url)
+        me.sync_workspace(mirror, lab.url, restore=["p/e/a"])
     else:
         copied_back(lab, mirror, "a")
     if compactions == "after all":
@@ -105,7 +105,7 @@ def test_on_storage_without_folders_too(place, tmp_path):
     compact(ws)
     ws.gc(dry_run=False)
     assert ids(ws) == ["b"]
-    me.sync_workspace(mirror, ws)
+    me.sync_workspace(mirror, ws, restore=["p/e/a"])
 
     assert ids(ws) == ["a", "b"]
     compact(ws)
@@ -130,7 +130,7 @@ def test_in_whichever_order_things_happen(lab, readers, tmp_path, monkeypatch, s
         "again": lambda who, name: readers.by(who).run(f"p/e/{name}").start(if_succeeded="rerun").__enter__().finish(),
         "compact": lambda who, _: compact(readers.by(who)),
         "gc": lambda who, _: readers.by(who).gc(dry_run=False),
-        "sync": lambda *_: me.sync_workspace(mirror, lab.url),
+        "sync": lambda _, name: me.sync_workspace(mirror, lab.url, restore=[f"p/e/{name}"]),
         "to": lambda *_: me.sync_workspace(lab.url, mirror),
         "copy": lambda _, name: copied_back(lab, mirror, name),
     }

@@ -9,7 +9,7 @@ import typer
 
 from molexp_cli import _assets_add, _assets_get, _words
 from molexp_cli._options import JsonOption, LimitOption, WhereArgument, WorkspaceOption, located
-from molexp_cli._output import table, write
+from molexp_cli._output import table, tell_unreadable, write
 
 if TYPE_CHECKING:
     import molexp
@@ -78,6 +78,7 @@ def list_assets(
     opened = located(ctx, workspace)
     made_by = opened.run(producer) if producer is not None else None
     found = opened.catalog.assets(where, kind=kind, name=name, scope=scope, producer=made_by, limit=limit)
+    tell_unreadable(found.unreadable)
     if as_json:
         write(molexp.to_json(found, pretty=True))
         return

@@ -8,7 +8,7 @@ import typer
 
 from molexp_cli import _words
 from molexp_cli._options import JsonOption, WorkspaceOption, located
-from molexp_cli._output import say, table, write
+from molexp_cli._output import say, table, tell_unreadable, write
 
 EPILOG = """
 Examples:
@@ -45,7 +45,10 @@ def compare(
     """
     import molexp
 
-    found = located(ctx, workspace).compare(*runs)
+    opened = located(ctx, workspace)
+    found = opened.compare(*runs)
+    if not {*runs} <= {str(row["path"]) for row in found}:  # some were looked for
+        tell_unreadable(opened.catalog.runs(limit=0).unreadable)
     if as_json:
         write(molexp.to_json(found, pretty=True))
         return

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from molexp_cli._options import JsonOption, WorkspaceOption, located
-from molexp_cli._output import write
+from molexp_cli._output import tell_unreadable, write
 
 EPILOG = """
 Examples:
@@ -49,5 +49,7 @@ def lineage(
     """
     import molexp
 
-    found = located(ctx, workspace).catalog.lineage(of, upstream=up or not down, downstream=down or not up)
+    catalog = located(ctx, workspace).catalog
+    found = catalog.lineage(of, upstream=up or not down, downstream=down or not up)
+    tell_unreadable(catalog.unreadable())
     write(molexp.to_json(found.to_dict(), pretty=True) if as_json else str(found))

@@ -12,7 +12,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +68,13 @@ def say(text: str, *, prefix: str = "molexp: ") -> None:
         sys.stderr.flush()
     except (OSError, ValueError):
         pass  # nobody hears it; the exit code says it, too
+
+
+def tell_unreadable(found: Collection[str]) -> None:
+    """Say that something may be missing in an answer; on standard error, whatever the answer is written as."""
+    if found:
+        what = "1 file or folder" if len(found) == 1 else f"{len(found)} files or folders"
+        say(f"{what} could not be read; what they hold is missing here. molexp catalog unreadable lists them.")
 
 
 def write(text: str, *, now: bool = False) -> None:

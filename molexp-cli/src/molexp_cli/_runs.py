@@ -9,7 +9,7 @@ import typer
 
 from molexp_cli import _words
 from molexp_cli._options import JsonOption, LimitOption, WhereArgument, WorkspaceOption, located
-from molexp_cli._output import say, table, write
+from molexp_cli._output import say, table, tell_unreadable, write
 
 if TYPE_CHECKING:
     import molexp
@@ -99,6 +99,7 @@ def list_runs(
         sort=sort,
         limit=limit,
     )
+    tell_unreadable(found.unreadable)
     if not found:
         _check_names(opened, project, experiment)
         _name_unknown(opened, where)

@@ -9,7 +9,7 @@ import typer
 
 from molexp_cli import _words
 from molexp_cli._options import JsonOption, RunArgument, WorkspaceOption, located
-from molexp_cli._output import headline, pairs, table, write
+from molexp_cli._output import headline, pairs, table, tell_unreadable, write
 
 EPILOG = """
 Examples:
@@ -31,7 +31,10 @@ def show(ctx: typer.Context, run: RunArgument, as_json: JsonOption = False, work
     """Show a run: parameters, results, status, attempts, files, tags, and what ended it."""
     import molexp
 
-    found = molexp.describe_run(located(ctx, workspace).run(run))
+    opened = located(ctx, workspace)
+    found = molexp.describe_run(opened.run(run))
+    if run != found["path"]:  # it was looked for
+        tell_unreadable(opened.catalog.runs(limit=0).unreadable)
     if as_json:
         write(molexp.to_json(found, pretty=True))
         return

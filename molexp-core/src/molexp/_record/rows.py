@@ -30,11 +30,20 @@ _NESTED = ("parameters", "results", "config")  # become columns of their own, fo
 
 
 class Rows(Sequence[R], Generic[R]):
-    """A sequence of records."""
+    """A sequence of records.
+
+    Attributes:
+        unreadable: what could not be read, key to reason, so that rows may be missing here.
+    """
 
     def __init__(
-        self, rows: Iterable[R], describe: Callable[[R], Mapping[str, Any]], columns: tuple[str, ...] = ()
+        self,
+        rows: Iterable[R],
+        describe: Callable[[R], Mapping[str, Any]],
+        columns: tuple[str, ...] = (),
+        unreadable: Mapping[str, str] | None = None,
     ) -> None:
+        self.unreadable: Mapping[str, str] = unreadable or {}
         self._rows: list[R] = list(rows)
         self._describe = describe
         self._columns = columns  # what tables show, in this order; everything if there are none
@@ -48,12 +57,14 @@ class Rows(Sequence[R], Generic[R]):
     def __getitem__(self, index: slice) -> Rows[R]: ...
     def __getitem__(self, index: int | slice) -> R | Rows[R]:
         if isinstance(index, slice):
-            return Rows(self._rows[index], self._describe, self._columns)
+            return Rows(self._rows[index], self._describe, self._columns, self.unreadable)
         return self._rows[index]
 
     def __repr__(self) -> str:
         shown = [f"  {row!r}" for row in self._rows[:_LISTED]]
         more = [f"  ... and {len(self) - _LISTED} more"] if len(self) > _LISTED else []
+        if self.unreadable:
+            more.append(f"  (some may be missing: {len(self.unreadable)} could not be read, see `unreadable`)")
         return "\n".join([f"{len(self)} {'row' if len(self) == 1 else 'rows'}", *shown, *more])
 
     def __eq__(self, other: object) -> bool:

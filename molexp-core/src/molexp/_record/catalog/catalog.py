@@ -159,7 +159,9 @@ class Catalog:
         rows = self._ask(question)
         if question.sort is not None and rows:
             self._refuse_unknown(question.sort, rows)
-        return Rows([RunRow(self._home, path, data) for path, data in rows], describe_row, RUN_COLUMNS)
+        within = project or above or ""
+        left_out = self._left_out(f"{within}/{experiment_id}" if within and experiment_id else within)
+        return Rows([RunRow(self._home, path, data) for path, data in rows], describe_row, RUN_COLUMNS, left_out)
 
     @_from_a_sound_index
     def assets(
@@ -196,7 +198,8 @@ class Catalog:
             if wanted is not None:
                 question.where.append(Comparison(Field((field,)), "==", wanted))
         records = self._ask(question, assets=True)
-        return Rows([self._home.library.asset(decode(record, "index")) for _, record in records], describe_asset)
+        found = [self._home.library.asset(decode(record, "index")) for _, record in records]
+        return Rows(found, describe_asset, unreadable=self._left_out(scope or by or "", assets=True))
 
     def lineage(self, of: Asset | Run | RunRow | str, *, upstream: bool = True, downstream: bool = True) -> Lineage:
         """What something was made from, and what became of it: assets, and the runs that made and used them.
@@ -314,6 +317,9 @@ class Catalog:
         return unknown_fields(self._home.index, parse_query(where, RUN_ROOTS))
 
     # ------------------------------------------------------------------------------------------------------------- pieces
+
+    def _left_out(self, scope: str, *, assets: bool = False) -> dict[str, str]:
+        return {**self._home.index.left_out(scope, assets=assets), **self._journals}
 
     def _snapshot(self) -> dict[str, Any]:
         index = self._home.index

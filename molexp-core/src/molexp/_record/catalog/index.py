@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import attrs
 
+from molexp._record import keys
 from molexp._record.catalog.database import Database, is_busy
 from molexp._record.catalog.entries import Entry, Rows
 from molexp._record.journal import is_object, writer_of_journal
@@ -221,6 +222,20 @@ class Index(Database):
         """What could not be read: key to reason."""
         return dict(self.select("SELECT key, reason FROM problems ORDER BY key"))
 
+    def left_out(self, scope: str, *, assets: bool) -> dict[str, str]:
+        """What could not be read so that runs, or assets, may be missing in a list of what is in a scope: key to reason."""
+        found = {}
+        for owner, key, reason, shown in self.select(
+            "SELECT p.owner, p.key, p.reason, coalesce(e.shown, 0) FROM problems p LEFT JOIN entities e ON e.path = p.owner "
+            "ORDER BY p.key"
+        ):
+            is_run = owner.count("/") == 2
+            if (assets or (is_run and not shown) or (not is_run and key == keys.members(owner))) and (
+                not owner or not scope or f"{owner}/".startswith(f"{scope}/") or f"{scope}/".startswith(f"{owner}/")
+            ):
+                found[key] = reason
+        return found
+
     def known_of(self, paths: Iterable[str]) -> set[str]:
         """Those of some paths that something is known of."""
         return {path for path in paths if self.select("SELECT 1 FROM entities WHERE path = ?", (path,))}
@@ -343,8 +358,8 @@ class Index(Database):
                 # Only where nobody has read on meanwhile: the key may have been announced again since.
                 before = {name: mark.at for name, mark in found.read_from.items()}
                 if _of_writer(now, writer) == _of_writer(before, writer):
-                    keys = [hint for hint in found.withdrawn if hint[0] == writer]
-                    connection.executemany("DELETE FROM pending WHERE journal = ? AND key = ?", keys)
+                    hints = [hint for hint in found.withdrawn if hint[0] == writer]
+                    connection.executemany("DELETE FROM pending WHERE journal = ? AND key = ?", hints)
         for name, mark in found.journals.items():
             older = "0" if is_object(name) else "CAST(mark AS INTEGER) > CAST(?2 AS INTEGER)"
             connection.execute(
