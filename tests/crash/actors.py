@@ -15,9 +15,11 @@ from typing import Any
 
 import molexp as me
 from molexp.errors import ConflictError, MolexpError, RunBusyError, RunCancelledError, RunFinishedError
+from tests.crash.ledger_actors import everything, report, settle  # noqa: F401 - chosen by name
 from tests.crash.rank_actors import rank_alone, rank_runs, rank_shared  # noqa: F401 - chosen by name
 from tests.crash.storage_actors import as_nobody, change_nothing, fill, on_full_disk, verify_full_disk  # noqa: F401 - chosen by name
 from tests.crash.talking import tell, wait
+from tests.crash.user_actors import users  # noqa: F401 - chosen by name
 
 # ------------------------------------------------------------------------------------------------------------- writers
 
@@ -316,6 +318,11 @@ def status(folder: str, read_only: str = "") -> None:
             history=[dict(entry) for entry in run.execution_history],
             pid=os.getpid(),
         )
+
+
+def report_of(_: str, folder: str) -> None:
+    """`report` of another workspace."""
+    report(folder)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 
 import pytest
 
@@ -187,32 +186,3 @@ def test_a_definition_without_its_mappings_is_read_from_the_claim(bad, name, val
     assert {row.id: dict(row.parameters) for row in ws.catalog.runs()} == {"good": {"a": 3.6}, "bad": {"a": 3.6}}
     assert dict(me.describe_run(ws.run("metals/cu/bad"))["parameters"]) == {"a": 3.6}
     assert [reason for reason in ws.catalog.unreadable().values() if f"its {name} is a JSON" in reason]
-
-
-@pytest.mark.parametrize(
-    ("key", "left"),
-    [
-        (f"{RUN}/run.json", {"good"}),
-        (f"{RUN}/executions/1.end.json", {"good"}),
-        (f"{DATA}/1.json", {"good", "bad"}),
-        (".molexp/journals/0123456789abcdef.jsonl", {"good", "bad"}),
-        (".molexp/sealed/0123456789abcdef.jsonl", {"good", "bad"}),
-        (".molexp/snapshots/1.json", {"good", "bad"}),
-    ],
-)
-@pytest.mark.parametrize("place", ["files"], indirect=True)
-def test_a_file_that_is_larger_than_memory_is_not_read(bad, key, left):
-    path = bad.folder / key
-    path.parent.mkdir(exist_ok=True)
-    path.touch()
-    os.truncate(path, 1 << 40)
-    ws = bad.load()
-
-    assert {row.id for row in ws.catalog.runs()} == left
-    ws.catalog.rebuild()
-    ws.catalog.compact()
-    assert {row.id for row in ws.catalog.runs()} == left
-    assert key.startswith(".molexp/") or any("more than 1 GiB" in reason for reason in ws.catalog.unreadable().values())
-    with bad.load().project("metals").experiment("cu").Run(id="new").start() as ctx:
-        ctx.set_result("x", 1)
-    assert {row.id for row in bad.load().catalog.runs()} == left | {"new"}

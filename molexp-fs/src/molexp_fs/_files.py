@@ -23,9 +23,6 @@ _AT_ONCE = getattr(os, "O_NONBLOCK", 0)
 CAREFUL = _NO_FOLLOW | _AT_ONCE
 """Opens neither what a link leads to, nor waits for the other end of a pipe; see `open_regular`."""
 APPEND = os.O_WRONLY | os.O_APPEND | BINARY | CAREFUL
-LARGEST = 1 << 30
-"""Bytes that are read in one piece without being asked for by their number: a document is smaller."""
-
 _LAST_STANDARD = 2
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | BINARY
 _DIRECTORY = getattr(os, "O_DIRECTORY", None)
@@ -82,13 +79,9 @@ def write_all(fd: int, data: bytes) -> None:
 
 
 def read(path: str, start: int, length: int | None) -> bytes:
-    """Return `length` bytes of the file `path` from `start`, or what there is of them: all, if it is no giant."""
+    """Return `length` bytes of the file `path` from `start`, or what there is of them."""
     fd, found = open_regular(path, os.O_RDONLY)
     try:
-        if length is None and found.st_size - start > LARGEST:
-            raise OSError(
-                errno.EFBIG, f"it has {found.st_size} bytes, and more than 1 GiB is not read in one piece", path
-            )
         return _read_all(fd, found.st_size, start, length)
     finally:
         os.close(fd)

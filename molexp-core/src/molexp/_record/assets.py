@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from molexp._record.library import Library
 
 
-_LARGEST = 1 << 30
-
-
 @attrs.frozen
 class Producer:
     """Who made an asset.
@@ -118,8 +115,7 @@ class Asset:
         from molexp._record.verifying import check_bytes
 
         store = self._reading()
-        length = self.size if self.size > _LARGEST else None  # stores read documents in one piece, and not giants
-        return check_bytes(self, store, store.read(self.key, 0, length))
+        return check_bytes(self, store, store.read(self.key))
 
     def load(self) -> Any:
         """The object that was saved, as its kind reads it.

@@ -25,7 +25,7 @@ from molexp._record.catalog.database import DamagedError, hold, sound
 from molexp._record.catalog.entries import Entry
 from molexp._record.catalog.fencing import fence_hints, is_known
 from molexp._record.catalog.index import Hint, Index, Mark, MovedError
-from molexp._record.catalog.news import FOREIGN, OUTAGES, listed_journals
+from molexp._record.catalog.news import FOREIGN, listed_journals
 from molexp._record.catalog.refresh import Refresher
 from molexp._record.catalog.snapshots import Manifest, Segment
 from molexp._record.catalog.tables import PRIVATE, VERSION
@@ -35,7 +35,7 @@ from molexp._record.liveness import boot_clock
 from molexp._values.documents import decode, decode_object
 from molexp._values.ids import new_token
 from molexp.contracts import Stat
-from molexp.errors import CorruptRecordError, KeyExistsError, KeyNotFoundError, StoreError
+from molexp.errors import CorruptRecordError, KeyExistsError, KeyNotFoundError
 
 if TYPE_CHECKING:
     from molexp._record.home import Home
@@ -202,9 +202,7 @@ class Compactor:
             return Manifest(0)
         try:
             manifest = snapshots.read_manifest(self._store, number)
-        except OUTAGES:
-            raise
-        except (CorruptRecordError, StoreError):
+        except (CorruptRecordError, KeyNotFoundError):
             return Manifest(number)  # which journals it folded, nobody can know any more
         try:
             if manifest.version == VERSION:
