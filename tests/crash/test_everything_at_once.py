@@ -58,8 +58,7 @@ def test_nothing_acknowledged_is_lost_and_nothing_deleted_comes_back(stage, seco
     runs, deleted, tags, others = read_ledgers(stage)
     mirrors = [str(mirror) for mirror in stage.folder.glob("mirror-*")]
     looks = [stage.start("report", MOLEXP_CACHE_DIR=cache).rest()[0] for cache in caches]
-    for mirror in mirrors:
-        looks.append(stage.start("report_of", mirror, MOLEXP_CACHE_DIR=caches[0]).rest()[0])
+    looks += [stage.start("report_of", mirror, MOLEXP_CACHE_DIR=caches[0]).rest()[0] for mirror in mirrors]
     for look in looks:
         assert look["files"].keys() == runs.keys(), look["files"].keys() ^ runs.keys()
         for path, (status, results, had, digest) in look["files"].items():
