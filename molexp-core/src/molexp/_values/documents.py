@@ -181,7 +181,8 @@ def _decode_slowly(data: bytes, key: str) -> Any:
 
 def _is_too_deep(doc: Any, data: bytes) -> bool:
     """Whether what was decoded of `data` is nested too deep; few documents have as many containers."""
-    return data.count(b"{") + data.count(b"[") > MAX_NESTING and nests_deeper(doc, MAX_NESTING)
+    few = len(data) <= 2 * MAX_NESTING or data.count(b"{") + data.count(b"[") <= MAX_NESTING
+    return not few and nests_deeper(doc, MAX_NESTING)
 
 
 def _too_deep(key: str) -> CorruptRecordError:
