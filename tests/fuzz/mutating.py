@@ -206,7 +206,9 @@ def change_tree(choice: random.Random, places: Places) -> tuple[str, str]:
         return _given_away(choice, path), _below(path, places)
     if way == "renamed":
         name = choice.choice(NAMES)
-        os.rename(path, os.path.join(os.fsencode(path.parent), name))
+        target = os.path.join(os.fsencode(path.parent), name)
+        if not os.path.lexists(target):
+            os.rename(path, target)
         return f"renamed to {name!r:.40}", _below(path, places)
     if way == "beside":
         path = choice.choice(folders)
