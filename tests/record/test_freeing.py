@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import molexp as me
+from molexp._record import reading
 from molexp._record.edits import write_edit
 from molexp._record.voids import VOID
 from tests.record.helpers import bound_by_modes
@@ -244,3 +246,21 @@ def test_payloads_of_a_run_whose_definition_is_lost_are_named_and_kept(place, ex
     assert "restore it from a copy" in finding.what
     place.load().gc(dry_run=False)
     assert place.store.read(f"{RUN}/artifacts/a.txt") == b"mine"
+
+
+def test_a_run_that_is_freed_while_it_is_read_is_gone_and_no_fault(lab, lab_run, monkeypatch):
+    with lab_run.start():
+        pass
+    ws, folder = lab.load(), lab.folder / RUN
+    read_edits = reading.read_edits
+
+    def when_all_is_freed(*arguments):
+        shutil.rmtree(folder)
+        return read_edits(*arguments)
+
+    (folder / "run.json").unlink()
+    monkeypatch.setattr(reading, "read_edits", when_all_is_freed)
+    with pytest.raises(me.NotFoundError):
+        ws.run("metals/cu/one").status  # noqa: B018 - it is read
+    report = ws.catalog.rebuild()
+    assert (report.ok, report.counts["runs"]) == (True, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 from contextlib import closing, contextmanager
 from hashlib import sha256
@@ -13,6 +14,8 @@ from random import Random
 import pytest
 
 import molexp as me
+from molexp._record.catalog.asking import Asking
+from molexp._record.catalog.index import Index
 from molexp._record.catalog.snapshots import read_manifest
 from tests.record.compacting import compact, derived, done, rows, write
 
@@ -245,3 +248,23 @@ def test_a_snapshot_whose_rows_do_not_hold_is_passed_over_and_replaced(lab, read
     with monkeypatch.context() as patch:
         patch.setattr("molexp._record.catalog.folding.read_run", lambda *_: pytest.fail("read again"))
         assert rows(lab.load()) == before
+
+
+def test_an_index_that_another_process_rebuilds_meanwhile_answers_no_less(lab, reader, monkeypatch):
+    """It was begun before the newest run, and comes between the look at what is new and the answer."""
+    before = {row.path for row in reader.catalog.runs()}
+    other, kept = lab.load(), lab.folder.parent / "kept.sqlite3"
+    becomes, answer = Index.becomes, Asking.answer
+    with monkeypatch.context() as patch:
+        patch.setattr(Index, "becomes", lambda _, path: shutil.copy(path, kept))
+        other.catalog.rebuild()
+    made = reader.project("metals").experiment("cu").Run(id="newest")
+
+    def answer_late(self, *arguments, **options):
+        if kept.exists():
+            becomes(other.home.index, str(kept))
+            kept.unlink()
+        return answer(self, *arguments, **options)
+
+    monkeypatch.setattr(Asking, "answer", answer_late)
+    assert {row.path for row in reader.catalog.runs()} == before | {made.path}

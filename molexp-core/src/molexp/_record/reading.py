@@ -134,7 +134,10 @@ def read_run(store: Store, path: str, observer: Observer | None) -> RunState:
     if attempts and attempts[-1].problem_key.endswith(".end.json") and not attempts[-1].contents.results:
         # Its end cannot be read, and there are no events that say the same: what was written for people has to do.
         attempts[-1].contents.results = dict(definition.get("results") or {})
-    state = fold_run(definition, attempts, read_edits(store, path, problems, cover), problems)
+    edits = read_edits(store, path, problems, cover)
+    if keys.document(path) in problems and not attempt_numbers(store.children(f"{keys.folder(path)}/executions")):
+        raise NotFoundError("run", path)  # what its definition was read from is gone, too: it was freed meanwhile
+    state = fold_run(definition, attempts, edits, problems)
     if settled:
         cover.setdefault(f"{attempts[-1].number}.end.json", 0)
         if keys.document(path) not in problems:

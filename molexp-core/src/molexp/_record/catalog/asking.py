@@ -80,24 +80,34 @@ class Asking:
         home: the workspace.
         index: its index, up to date.
         assets: whether it is about assets.
+        generation: the one in which the index is up to date.
     """
 
-    def __init__(self, home: Home, index: Index, *, assets: bool = False) -> None:
+    def __init__(self, home: Home, index: Index, *, assets: bool, generation: str) -> None:
         self._home = home
         self._index = index
         self._assets = assets
+        self._generation = generation
         self._table: Table = ASSETS if assets else RUNS
         self._origins: dict[str, Mapping[str, Any]] = {}
 
-    def answer(self, question: Question, is_there: Callable[[Sequence[str]], set[str]]) -> list[Row] | None:
-        """The rows; None if something that the index has is not there, and has been taken out by now.
+    def answer(
+        self, question: Question, is_there: Callable[[Sequence[str]], set[str]], *, surely: bool = False
+    ) -> list[Row] | None:
+        """The rows; None if the index has to be brought up to date again.
+
+        Something that it has is not there, and has been taken out by now; or another process of this user has put one
+        in its place that it began before, and that may know less.
 
         Args:
             question: what is asked.
             is_there: asked which of some paths are there, before they are returned; takes out of the index those that
                 are not.
+            surely: whether to answer anyway.
         """
         with self._index.reading():  # numbers and documents of one state: others may change it, or begin it anew
+            if not surely and self._index.generation != self._generation:
+                return None
             found, sorted_by_sql = self._find(question)
         if len(is_there([path for path, _ in found])) < len({path for path, _ in found}):
             return None

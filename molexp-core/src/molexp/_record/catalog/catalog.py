@@ -238,12 +238,13 @@ class Catalog:
         from molexp._record.catalog.tracing import Tracer
 
         for _ in range(_TRIES):
-            self._refresh()
+            generation = self._refresh()
             with self._home.index.reading():
                 tracer = Tracer(self._home.index)
+                is_current = self._home.index.generation == generation
                 is_known = tracer.knows(kind, name)
                 found = tracer.lineage(kind, name, upstream=upstream and is_known, downstream=downstream and is_known)
-            if len(self._there([*tracer.owners])) == len(tracer.owners):
+            if is_current and len(self._there([*tracer.owners])) == len(tracer.owners):
                 break
         if not is_known:
             raise reason or NotFoundError(kind, name, where=self._home.store.url)
@@ -342,23 +343,25 @@ class Catalog:
     def _refresher(self) -> Refresher:
         return Refresher(self._home, self._home.index)
 
-    def _refresh(self) -> None:
-        if self._home.exists():
-            self._home.background.wait()
-            refresher = self._refresher()
-            refresher.refresh()
-            self._verified = refresher.verified
-            self._journals = refresher.unreadable
+    def _refresh(self) -> str:
+        """Bring the index up to date; returns the generation in which it is."""
+        if not self._home.exists():
+            return self._home.index.generation
+        self._home.background.wait()
+        refresher = self._refresher()
+        refresher.refresh()
+        self._verified = refresher.verified
+        self._journals = refresher.unreadable
+        return refresher.generation
 
     def _ask(self, question: Question, *, assets: bool = False) -> list[Row]:
         for _ in range(_TRIES):
-            self._refresh()
-            asking = Asking(self._home, self._home.index, assets=assets)
+            asking = Asking(self._home, self._home.index, assets=assets, generation=self._refresh())
             found = asking.answer(question, self._there)
             if found is not None:
                 break
         else:
-            found = asking.answer(question, set) or []
+            found = asking.answer(question, set, surely=True) or []
         if self._home.exists():
             self._home.background.start_if_due(self._home)  # now that the answer is there
         return found

@@ -77,7 +77,8 @@ class Findings:
         snapshot: number and version of the snapshot that the index knows all of.
         anew: whether everything was read: what is said here replaces what was known of journals and folders, and every
             row that it meets.
-        generation: the index's when the refresh began; None if what was found does not build on what it knew.
+        generation: the index's when the refresh began; None if what was found does not build on what it knew. Once it
+            is taken in, the index's from then on.
     """
 
     entries: list[Entry] = attrs.field(factory=list)
@@ -147,11 +148,13 @@ class Index(Database):
             yield connection
 
     @staticmethod
-    def note_complete(connection: sqlite3.Connection) -> None:
-        """From here on the index knows everything, in a generation of its own."""
+    def note_complete(connection: sqlite3.Connection) -> str:
+        """From here on the index knows everything, in a generation of its own, which is returned."""
+        generation = new_token()
         connection.executemany(
-            "INSERT OR REPLACE INTO meta VALUES (?, ?)", (("complete", "1"), ("generation", new_token()))
+            "INSERT OR REPLACE INTO meta VALUES (?, ?)", (("complete", "1"), ("generation", generation))
         )
+        return generation
 
     @property
     def snapshot(self) -> tuple[int, str]:
@@ -320,7 +323,7 @@ class Index(Database):
             if found.anew:
                 for table in ("journals", "pending", "folders", "segments"):
                     connection.execute(f"DELETE FROM {table}")  # noqa: S608 - one of these
-                self.note_complete(connection)
+                found.generation = self.note_complete(connection)
             rows = Rows(connection, self.names, found.origins, lost)
             for path in found.gone:
                 if exists is None or not exists(path):

@@ -46,6 +46,8 @@ class Refresher:
         """Experiments whose folders of runs are known to have the runs that the index has."""
         self.unreadable: dict[str, str] = {}
         """Journals that cannot be read, and why."""
+        self.generation = ""
+        """The generation of the index that a refresh brought up to date: another one may know less."""
         self._slow = "local_path" not in self._store.capabilities
 
     # ---------------------------------------------------------------------------------------------------------- refresh
@@ -133,6 +135,7 @@ class Refresher:
         findings.gone = missing | gone | found.gone
         findings.folders = found.folders
         self.verified = found.verified
+        self.generation = findings.generation or ""  # as it is where there is nothing to take in
         return bool(findings) and self._finish(findings)
 
     def _compare(self, findings: Findings, pending: set[Hint], missing: set[str], again: set[str]) -> Found:
@@ -169,7 +172,9 @@ class Refresher:
     def _finish(self, findings: Findings) -> bool:
         self._stamp(findings.entries)
         findings.origins = self._origins(findings.entries)
-        return self._index.apply(findings, exists=self._is_defined, lost=self._has_lost)
+        again = self._index.apply(findings, exists=self._is_defined, lost=self._has_lost)
+        self.generation = findings.generation or ""
+        return again
 
     def _has_lost(self, path: str, names: Iterable[str]) -> bool:
         """Whether a run or scope is there, and some of the files that a cover names is not.
