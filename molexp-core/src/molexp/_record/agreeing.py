@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from hashlib import sha256
 from typing import Any
 
 from molexp._values.canonical import canonical_equal
@@ -42,9 +41,15 @@ def differing(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
     return sorted(name for name in a.keys() | b.keys() if not _equal(a.get(name), b.get(name)))
 
 
-def fingerprint(definition: Mapping[str, Any]) -> str:
-    """A short hash of what counts of a run's definition; where it is another one, `differing` says whether that matters."""
-    return sha256(encode_sorted([definition.get(name) for name in _COUNTING["run"]])).hexdigest()[:16]
+def changed(definition: Mapping[str, Any], repeated: Any) -> list[str]:
+    """As `differing`, of a run's definition and what an attempt repeats of it; quick where both are the same."""
+    if not isinstance(repeated, dict) or _encoded(definition) == _encoded(repeated):
+        return []
+    return differing(definition, repeated)
+
+
+def _encoded(definition: Mapping[str, Any]) -> bytes:
+    return encode_sorted([definition.get(name) for name in _COUNTING["run"]])
 
 
 def _counting(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from molexp._record import keys
-from molexp._record.agreeing import fingerprint
 from molexp._record.fold import SCHEMA, AttemptFacts, Contents, absurd
 from molexp._record.voids import is_void
 from molexp._values.documents import check_schema, decode_lines, decode_object, encode_line
@@ -276,7 +275,6 @@ def end_document(
         "ended_at": utc_now(),
         "ended_by": ended_by,
         "fresh": bool(head.get("fresh")),
-        **({"definition_hash": fingerprint(head["definition"])} if isinstance(head.get("definition"), dict) else {}),
         "provenance": contents.provenance,
         "workdir": contents.workdir,
         "results": contents.results,

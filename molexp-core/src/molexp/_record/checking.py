@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from molexp._record import keys
-from molexp._record.agreeing import differing, fingerprint
+from molexp._record.agreeing import changed
 from molexp._record.attempts import claim_key, end_dead, read_attempt, read_claim
 from molexp._record.catalog.cleaning import foreign_keys
 from molexp._record.deletions import delete_edit_of
@@ -187,11 +187,12 @@ class _Checker:
         for attempt in state.attempts:
             claim = attempt.head if attempt.head.get("type") == "claim" else None
             claim = claim or read_claim(self._store, keys.folder(path), attempt.number)
-            claimed = claim.get("definition")
-            if not isinstance(claimed, dict) or not (names := differing(state.definition, claimed)):
+            claimed: Any = claim.get("definition")
+            if not (names := changed(state.definition, claimed)):
                 continue
             said = f"its {', '.join(names)} are not what"
-            if attempt.head.get("definition_hash") == fingerprint(state.definition):
+            ended = attempt.head.get("definition") if claim is not attempt.head else None
+            if ended and not changed(state.definition, ended):
                 yield Finding(claim_key(keys.folder(path), attempt.number), f"{said} {key!r} says, which counts")
                 continue
             state.problems.setdefault(key, f"{said} the claim of attempt {attempt.number} repeats")

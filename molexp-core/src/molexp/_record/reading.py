@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
 from molexp._record import keys
-from molexp._record.agreeing import differing, fingerprint
-from molexp._record.attempts import attempt_numbers, end_key, read_attempts, read_claim, repeated_definition
-from molexp._record.fold import AttemptFacts, Edits, RunState, fold_run
+from molexp._record.agreeing import changed
+from molexp._record.attempts import attempt_numbers, end_key, read_attempts, repeated_definition
+from molexp._record.fold import Edits, RunState, fold_run
 from molexp._record.liveness import Observer
 from molexp._record.voids import VOID, definition_keys, is_void
 from molexp._values.documents import decode_object, encode_pretty, json_type
@@ -95,17 +94,6 @@ def _checked(definition: dict[str, Any], key: str) -> dict[str, Any]:
     return definition
 
 
-def _changed(store: Store, path: str, definition: Mapping[str, Any], attempt: AttemptFacts) -> list[str]:
-    """What a definition says otherwise than an attempt's claim, which is only read where the attempt's end says so."""
-    repeated = attempt.head.get("definition")
-    said = fingerprint(repeated) if isinstance(repeated, dict) else attempt.head.get("definition_hash")
-    if said in (None, fingerprint(definition)):
-        return []
-    if not isinstance(repeated, dict):
-        repeated = read_claim(store, keys.folder(path), attempt.number).get("definition")
-    return differing(definition, repeated) if isinstance(repeated, dict) else []
-
-
 def read_run(store: Store, path: str, observer: Observer | None) -> RunState:
     """All that is true of the run at `path` now.
 
@@ -117,7 +105,7 @@ def read_run(store: Store, path: str, observer: Observer | None) -> RunState:
     cover: dict[str, int] = {}
     attempts = read_attempts(store, keys.folder(path), cover)
     definition = read_definition(store, path, problems)
-    if attempts and not problems and (names := _changed(store, path, definition, attempts[-1])):
+    if attempts and not problems and (names := changed(definition, attempts[-1].head.get("definition"))):
         problems[keys.document(path)] = (
             f"its {', '.join(names)} are not what the claim of attempt {attempts[-1].number} repeats. What it says counts, "
             "until `molexp fsck --repair` writes it again as the claim has it."
