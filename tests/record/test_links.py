@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import signal
+import struct
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -230,6 +232,37 @@ def test_what_lies_outside_is_read_as_far_as_was_recorded(lab, lab_exp, tmp_path
     assert not (tmp_path / "out").exists()
 
 
+# ------------------------------------------------------------------------------------- journals beside whole segments
+
+
+def journal(segment: Path, names: Path) -> bytes:
+    """SQLite's journal of a change to several databases that was broken off; `names` is what lists them, and is deleted.
+
+    Its format: https://www.sqlite.org/fileformat.html#the_rollback_journal
+    """
+    (page,) = struct.unpack(">H", segment.read_bytes()[16:18])
+    magic, name = bytes.fromhex("d9d505f920a163d7"), os.fsencode(names)
+    header = magic + struct.pack(">IIIII", 0, 0, segment.stat().st_size // page, 512, page)
+    trailer = struct.pack(">I", (1 << 30) // page + 1) + name + struct.pack(">II", len(name), sum(name)) + magic
+    return header.ljust(512, b"\0") + trailer
+
+
+def test_a_journal_beside_a_segment_deletes_nothing(stranger, outside, molexp, tmp_path, monkeypatch):
+    """To open a database, SQLite plays back what lies beside it."""
+    monkeypatch.setattr("molexp._record.catalog.compacting._ROWS", 1)
+    assert molexp("catalog", "compact").code == 0
+    (segment,) = (stranger / ".molexp" / "snapshots").glob("*.sqlite3")
+    Path(f"{segment}-journal").write_bytes(journal(segment, outside / "id_rsa"))
+    before, bytes_before = tree(outside), segment.read_bytes()
+    monkeypatch.setenv("MOLEXP_CACHE_DIR", str(tmp_path / "another"))
+    assert {line.split()[0] for line in molexp("runs", "list").out.splitlines()[1:]} == {
+        "metals/cu/one",
+        "metals/cu/two",
+    }
+    assert tree(outside) == before
+    assert segment.read_bytes() == bytes_before
+
+
 # ----------------------------------------------------------------------------------- A11: syncs take nothing along
 
 
@@ -300,6 +333,22 @@ def test_a_forged_record_gets_nobody_a_file_that_it_does_not_know(lab, lab_exp, 
     report = me.sync_workspace(lab.url, tmp_path / "mirror")
     assert len(report.mismatches) == 1
     assert not any(SECRET.encode() in data for data in tree(tmp_path / "mirror").values())
+
+
+@pytest.mark.parametrize(
+    "recorded", [None, "md5:0", f"sha256-tree:{'0' * 64}"], ids=["no hash", "unknown", "other sort"]
+)
+def test_a_download_takes_nothing_from_outside_that_cannot_be_compared(lab, lab_exp, outside, tmp_path, recorded):
+    (tmp_path / "d").write_text("data")
+    asset = lab_exp.data_assets.import_asset("d", tmp_path / "d", action="symlink")
+    link(lab.folder / asset.key, outside / "id_rsa")
+    lab.change(f"{EXPERIMENT}/data/d/1.json", size=1 << 20, content_hash=recorded)
+    forged, written = lab_exp.data_assets["d"], io.BytesIO()
+    for use in (lambda: forged.download(tmp_path / "out"), lambda: forged.copy_to(written)):
+        with pytest.raises(me.HashMismatchError):
+            use()
+    assert not (tmp_path / "out").exists()
+    assert not written.getvalue()
 
 
 def test_a_link_that_a_record_calls_internal_does_not_lead_out(lab, lab_exp, outside, tmp_path):

@@ -197,7 +197,8 @@ def test_it_is_found_there_by_a_later_process(place, tmp, monkeypatch):
 def test_a_spool_that_another_user_put_into_our_folder_is_not_believed(place, spool):
     killed(place)
     (ours,) = spools(spool)
-    for level in (spool, ours.parent.parent, ours.parent, ours):
+    spool.chmod(0o1777)
+    for level in (ours.parent.parent, ours.parent, ours):
         level.chmod(0o777)
     reachable(spool)
     forged = ours.with_name("forged")
@@ -207,7 +208,17 @@ def test_a_spool_that_another_user_put_into_our_folder_is_not_believed(place, sp
     unchanged(place, lambda: work(place, 'exp.Run(id="two")'))
     assert spools(spool) == [forged]
     assert [f.key for f in place.load().fsck().findings if "not believed" in f.what] == [f"{forged} (local spool)"]
-    assert stat.S_IMODE(spool.stat().st_mode) == 0o700
+    assert stat.S_IMODE(ours.parent.parent.stat().st_mode) == 0o700
+
+
+def test_a_folder_that_is_named_for_spools_stays_as_open_as_it_is(place, spool):
+    """It may be `/tmp`, and the user root; what is made in it is private."""
+    spool.mkdir()
+    spool.chmod(0o1777)
+    killed(place)
+    assert place.load().run("metals/cu/one").status == "interrupted"
+    assert stat.S_IMODE(spool.stat().st_mode) == 0o1777
+    assert {stat.S_IMODE(path.stat().st_mode) for path in spool.rglob("*") if path.is_dir()} == {0o700}
 
 
 def test_what_lies_where_everybody_may_replace_it_is_not_believed(place, spool, tmp_path):

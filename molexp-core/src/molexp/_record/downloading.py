@@ -50,6 +50,7 @@ def download(asset: Asset, store: Store, path: str | os.PathLike[str], *, overwr
     target = _target(asset, path)
     _check_free(target, is_folder(asset), overwrite)
     target.parent.mkdir(parents=True, exist_ok=True)
+    _check_hashed(asset)
     progress = _bounded(asset, progress)
     with _beside(target, sha256(f"{store.url}\n{asset.id}".encode()).hexdigest()[:16]) as work:
         made = work.folder / _PAYLOAD
@@ -69,6 +70,7 @@ def copy_to(asset: Asset, store: Store, sink: Sink, *, progress: Progress) -> No
         raise IsADirectoryError(
             errno.EISDIR, "It is a folder of files, and cannot be one stream; download it", asset.id
         )
+    _check_hashed(asset)
     digest = sha256()
     count = _bounded(asset, progress)
     with store.open_read(asset.key) as source:
@@ -167,6 +169,12 @@ def _verify(asset: Asset, found: str | None) -> None:
         outside = asset.fields.get("external") is True
         hint = "They lie outside of the workspace, and changed there: import them again." if outside else ""
         raise HashMismatchError(asset.name, key=asset.key, recorded=str(asset.content_hash), found=found, hint=hint)
+
+
+def _check_hashed(asset: Asset) -> None:
+    """Take of what lies outside nothing that cannot be compared: a stranger's record may name any file."""
+    if asset.fields.get("external") is True and not _recorded(asset, _FOLDER if is_folder(asset) else _FILE):
+        _verify(asset, "bytes that cannot be compared with that")
 
 
 def _bounded(asset: Asset, progress: Progress) -> Callable[[int], None]:

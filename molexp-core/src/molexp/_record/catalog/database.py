@@ -216,9 +216,8 @@ class Database:
         Raises:
             sqlite3.DatabaseError: it is none.
         """
-        image = sqlite3.connect(path, isolation_level=None)
+        image = tables.open_image(path)
         try:
-            image.execute("PRAGMA trusted_schema = OFF")
             if not tables.is_ours(image):
                 raise sqlite3.DatabaseError("the tables are not those of this version")
             with self.lock:

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from molexp._record import keys
-from molexp._record.catalog import snapshots
+from molexp._record.catalog import snapshots, tables
 from molexp._record.catalog.entries import BORN, Entry, Rows, key_of
 from molexp._record.catalog.index import Findings, Hint, Index, Mark, MovedError
 from molexp._record.catalog.news import OUTAGES, News, read_news
@@ -300,7 +300,7 @@ class Refresher:
         """Rows that a full segment has as they are need not be written again."""
         scratch = self._index.scratch()
         try:
-            image = sqlite3.connect(snapshots.fetch_full(self._store, segment, scratch))
+            image = tables.open_image(snapshots.fetch_full(self._store, segment, scratch))
             try:
                 rows = image.execute("SELECT path, cover, sum FROM entities JOIN documents USING (id)").fetchall()
             finally:

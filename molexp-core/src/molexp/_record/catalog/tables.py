@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from zlib import crc32
 
@@ -104,6 +105,21 @@ def damage(connection: sqlite3.Connection) -> str:
         if found != rows:
             return f"{table!r} has {found} rows, and {beside!r} {rows}"
     return ""
+
+
+def open_image(path: str) -> sqlite3.Connection:
+    """Open a whole index that somebody else may have made, to read it as it is.
+
+    Journals beside it are not looked at: SQLite would play them back into the file, and delete whatever other file a
+    journal names as the one of several databases.
+    """
+    from urllib.parse import quote
+
+    place = os.path.abspath(path).replace(os.sep, "/")
+    uri = f"file://{'' if place.startswith('/') else '/'}{quote(os.fsencode(place))}?mode=ro&immutable=1"
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None)
+    connection.execute("PRAGMA trusted_schema = OFF")
+    return connection
 
 
 def upgrade(connection: sqlite3.Connection) -> None:

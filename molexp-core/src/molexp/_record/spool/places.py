@@ -57,12 +57,17 @@ def make(url: str, name: str) -> Path:
 
 
 def _make_below(base: Path, url: str, name: str) -> Path:
-    folder = of_workspace(base, url)
-    for level in (base, folder.parent, folder):
+    for level in (levels := _levels(base, url)):
         private.make_folder(level)
-    new = folder / name
+    new = levels[-1] / name
     new.mkdir(mode=private.FOLDER)
     return new
+
+
+def _levels(base: Path, url: str) -> list[Path]:
+    """The folders for a workspace's spools that are MolExp's own; one that the user named may be for others, too."""
+    folder = of_workspace(base, url)
+    return [*([] if os.environ.get(VARIABLE) else [base]), folder.parent, folder]
 
 
 def of_workspace(folder: Path, url: str) -> Path:
@@ -83,15 +88,13 @@ def distrusted_of(url: str) -> list[tuple[Path, str]]:
 
 def _found(url: str) -> Iterator[tuple[Path, str]]:
     for base in folders():
-        folder = of_workspace(base, url)
+        highest, *below = levels = _levels(base, url)
+        folder = levels[-1]
         with suppress(OSError), os.scandir(folder) as entries:
             names = sorted(entry.name for entry in entries)
-            for level in (base, folder.parent, folder, *(folder / name for name in names)):
+            for level in (*levels, *(folder / name for name in names)):
                 private.tighten(level)  # what others put there meanwhile is theirs, and told by that
-            above = names and (
-                private.distrusted(base)
-                or private.distrusted(folder.parent, above=False)
-                or private.distrusted(folder, above=False)
-            )
+            whys = (private.distrusted(level, above=level is highest) for level in (highest, *below))
+            above = next(filter(None, whys), "") if names else ""
             for name in names:
                 yield folder / name, above or private.distrusted(folder / name, above=False)
