@@ -263,6 +263,29 @@ def test_a_journal_beside_a_segment_deletes_nothing(stranger, outside, molexp, t
     assert segment.read_bytes() == bytes_before
 
 
+@pytest.mark.parametrize("name", ["{outside}/x", "../../outside/x", "a\0b", "x" * 5000, ""])
+def test_the_id_of_a_workspace_is_no_path(stranger, lab, outside, molexp, tmp_path, monkeypatch, name):
+    """The index bears it in its name; where an index lies, the folder is made private, and old ones are removed."""
+    old = outside / "old.sqlite3"
+    old.write_bytes(b"mine")
+    os.utime(old, (0, 0))
+    outside.chmod(0o755)
+    lab.change("workspace.json", id=name.format(outside=outside))
+    monkeypatch.setenv("MOLEXP_CACHE_DIR", str(tmp_path / "another"))
+    before = tree(outside)
+    for command in (["runs", "list"], ["catalog", "verify"], ["catalog", "compact"], ["fsck", "--read-data"]):
+        assert molexp(*command).code == 0
+    assert tree(outside) == before
+    assert outside.stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.parametrize("name", ["../../../etc/passwd", "a\0b", "/etc/passwd", "x" * 5000, [1]])
+def test_a_provenance_that_cannot_be_is_none(stranger, lab, molexp, name):
+    lab.change(f"{RUN}/executions/1.end.json", provenance=name)
+    assert lab.load().run("metals/cu/one").provenance is None
+    assert molexp("show", "metals/cu/one").code == 0
+
+
 # ----------------------------------------------------------------------------------- A11: syncs take nothing along
 
 

@@ -32,6 +32,7 @@ def bad(exp, place):
         {"tags": [{}]},
         {"tags": 3},
         {"kind": None},
+        {"kind": {"a": 1}},
     ],
     ids=str,
 )
@@ -45,6 +46,7 @@ def test_an_asset_record(bad, values):
     assert any(asset.scope == "metals/cu/good" for asset in ws.catalog.assets())
     assert ws.run("metals/cu/bad").assets
     assert isinstance(str(ws.fsck()), str)
+    assert bad.load().catalog.lineage("metals/cu/bad").of.id == "metals/cu/bad"
 
 
 @pytest.mark.parametrize("owner", ["me", {"pid": 10**30, "host": "h"}, {"pid": -1}, None, []], ids=str)

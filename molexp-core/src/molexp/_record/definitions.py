@@ -10,7 +10,7 @@ from molexp._record.flushing import above
 from molexp._record.mending import is_blank, take_blank
 from molexp._values.documents import decode_object, encode_pretty
 from molexp._values.ids import check_id, nearest, slug
-from molexp.errors import CorruptRecordError, KeyExistsError, KeyNotFoundError, NotFoundError
+from molexp.errors import CorruptRecordError, InvalidKeyError, KeyExistsError, KeyNotFoundError, NotFoundError
 
 if TYPE_CHECKING:
     from molexp._record.home import Home
@@ -26,7 +26,7 @@ def read_document(home: Home, key: str) -> dict[str, Any] | None:
     """
     try:
         return decode_object(home.store.read(key), key)
-    except KeyNotFoundError:
+    except (KeyNotFoundError, InvalidKeyError):  # a record may name anything
         return None
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import os
 import platform
+import re
 import sqlite3
 import tempfile
 import threading
@@ -26,6 +27,7 @@ from molexp._record.private import make_file, make_folder
 
 BUSY = 20.0  # seconds to wait for another process of this user
 _MEMORY = ":memory:"
+_PLAIN = re.compile(r"[A-Za-z0-9_-]{1,64}").fullmatch
 _CACHE = 8 << 10  # KiB of pages that are kept in memory
 _BULK_CACHE = 64 << 10
 _MARK = 2  # seconds: the coarsest times of modification that a file system keeps
@@ -43,6 +45,8 @@ class Database:
         self._path = ""
         if workspace and not url.startswith("memory:") and (folder := cache_folder()):
             place = sha256(url.encode()).hexdigest()[:16]
+            if not _PLAIN(workspace):  # it stands in a stranger's file, and may be a path
+                workspace = sha256(workspace.encode(errors="surrogatepass")).hexdigest()[:16]
             self._path = os.path.join(folder, platform.node() or "host", f"{workspace}-{place}.sqlite3")
         self.lock: threading.RLock = threading.RLock()
         self._connection: sqlite3.Connection | None = None

@@ -195,7 +195,7 @@ class Tracer:
             if attempt is not None and attempt < -link.reach:
                 continue
             found = _Link("asset", name, (LineageEdge(link.id, name, "made", attempt, task),))
-            if record is None or record.get("kind") not in _BESIDE or any(True for _ in self._became(found)):
+            if record is None or str(record.get("kind")) not in _BESIDE or any(True for _ in self._became(found)):
                 yield found
 
     def _sources_of(self, asset: str) -> tuple[str, ...]:
