@@ -17,6 +17,7 @@ import molexp as me
 from molexp._record.catalog.asking import Asking
 from molexp._record.catalog.index import Index
 from molexp._record.catalog.snapshots import read_manifest
+from molexp._record.catalog.tables import checksum
 from tests.record.compacting import compact, derived, done, rows, write
 
 FLIPS = 60  # of bits, each in an index of its own
@@ -224,6 +225,47 @@ def test_a_snapshot_of_an_older_version_is_begun_with(lab, reader, tmp_path, mon
         patch.setattr("molexp._record.catalog.folding.read_run", lambda *_: pytest.fail("read again"))
         assert rows(lab.load()) == before
     assert lab.load().catalog.verify().findings == ()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE entities SET path = '../../../x' WHERE path LIKE '%/r1'",
+        "UPDATE entities SET path = 'a' || char(0) || 'b' WHERE path LIKE '%/r1'",
+        "UPDATE entities SET path = NULL WHERE path LIKE '%/r1'",
+        "UPDATE entities SET status = 'nonsense'",
+        "UPDATE documents SET document = NULL",
+        "UPDATE documents SET document = '{}', cover = '{}'",
+        "UPDATE records SET record = NULL",
+        "INSERT INTO meta VALUES ('news', 'many')",
+    ],
+)
+def test_a_forged_snapshot_with_rows_of_no_sort_is_passed_over(lab, reader, tmp_path, monkeypatch, statement):
+    """All its checksums hold."""
+    monkeypatch.setattr("molexp._record.catalog.compacting._ROWS", 1)
+    before = rows(reader)
+    compact(reader)
+    (segment,) = read_manifest(lab.store, 1).segments
+    file = lab.folder / segment.key
+    with closing(sqlite3.connect(file)) as image, image:
+        image.execute(statement)
+        for table, sql in {
+            "documents": "SELECT path, id, document, cover FROM documents JOIN entities USING (id)",
+            "records": "SELECT path, r.id, record FROM records r JOIN assets a USING (id) JOIN entities e ON e.id = owner",
+        }.items():
+            for path, number, *parts in image.execute(sql).fetchall():
+                image.execute(f"UPDATE {table} SET sum = ? WHERE id = ?", (checksum(path or "", *parts), number))
+    document = json.loads(lab.store.read(newest(lab)))
+    data = file.read_bytes()
+    document["segments"][0].update(digest=sha256(data).hexdigest(), size=len(data))
+    del document["sha256"]
+    lab.store.write(newest(lab), json.dumps(document).encode())
+
+    monkeypatch.setenv("MOLEXP_CACHE_DIR", str(tmp_path / "somebody else's"))
+    other = lab.load()
+    assert rows(other) == before
+    assert other.catalog.lineage("metals/cu/r0").of.status == "succeeded"
+    assert isinstance(other.catalog.verify().counts["rows"], int)
 
 
 def test_a_snapshot_whose_rows_do_not_hold_is_passed_over_and_replaced(lab, reader, tmp_path, monkeypatch):

@@ -222,7 +222,7 @@ class Database:
         """
         image = tables.open_image(path)
         try:
-            if not tables.is_ours(image):
+            if not tables.is_ours(image) or tables.is_odd(image):
                 raise sqlite3.DatabaseError("the tables are not those of this version")
             with self.lock:
                 seen: list[tuple[Any, ...]] = []

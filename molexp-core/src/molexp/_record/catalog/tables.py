@@ -6,6 +6,8 @@ import os
 import sqlite3
 from zlib import crc32
 
+from molexp._values.status import RunStatus
+
 VERSION = 7
 OLDER = 6
 """A version whose full segments can be read: it had no checksums."""
@@ -157,6 +159,24 @@ def is_ours_by(head: bytes) -> bool:
         int.from_bytes(head[at : at + 4], "big") for at in (60, 68)
     )  # as SQLite documents its header
     return head.startswith(_MAGIC) and (application == _APPLICATION or (not application and 0 < version <= OLDER))
+
+
+_ODD = (
+    (
+        "SELECT 1 FROM entities LEFT JOIN documents USING (id) WHERE typeof(path) <> 'text' "  # noqa: S608 - constants
+        "OR path GLOB '*[^a-z0-9._/-]*' "
+        "OR (path <> '' AND '/' || path || '/' GLOB '*/[^a-z0-9]*') OR length(path) - length(replace(path, '/', '')) > 2 "
+        "OR typeof(document) <> CASE WHEN shown THEN 'blob' ELSE 'null' END OR typeof(cover) NOT IN ('blob', 'null') "
+        f"OR (status IS NOT NULL AND status NOT IN ({', '.join(repr(str(status)) for status in RunStatus)}))"
+    ),
+    "SELECT 1 FROM assets LEFT JOIN records USING (id) WHERE typeof(record) <> 'blob'",
+    "SELECT 1 FROM meta WHERE typeof(value) <> 'text' OR (name = 'news' AND value GLOB '*[^0-9]*')",
+)
+
+
+def is_odd(connection: sqlite3.Connection) -> bool:
+    """Whether there are rows of sorts that no index has: checksums can be forged."""
+    return any(connection.execute(f"{sql} LIMIT 1").fetchone() for sql in _ODD)
 
 
 def is_ours(connection: sqlite3.Connection) -> bool:
