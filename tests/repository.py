@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -42,3 +43,9 @@ def is_left_by_tools(path: Path) -> bool:
 
 def pyproject(distribution: str) -> dict[str, Any]:
     return tomllib.loads((DISTRIBUTIONS[distribution] / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def is_open_to_others() -> bool:
+    """Whether other users of the machine can read what the tests run in."""
+    places = {ROOT, Path(sys.prefix)}
+    return all(one.stat().st_mode & 0o001 for place in places for one in (place, *place.parents))

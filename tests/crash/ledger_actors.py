@@ -20,6 +20,7 @@ from tests.crash.talking import tell
 
 MIRRORS = 3
 EXPERIMENTS = ("cu", "ag")
+PATIENCE = 60.0  # seconds that a sync may take from one look at what was deleted to the next
 
 
 class Failed(Exception):
@@ -142,10 +143,18 @@ class Writer:
         """Nothing of one's own is missing, nothing that was deleted is there, and the values are the last ones."""
         rows = {row.path: row for row in self.ws.catalog.runs(f'params.writer == "{self.name}"')}
         self.wrong += [f"{path} is missing" for path in self.values.keys() - rows.keys()]
-        self.wrong += [f"{path} was deleted, and is there" for path in self.deleted & rows.keys()]
+        self.wrong += [f"{path} was deleted, and is there" for path in self.deleted & rows.keys() if self.stays(path)]
         for path in self.values.keys() & rows.keys():
             if rows[path].results.get("value") != self.values[path]:
                 self.wrong.append(f"{path}: {rows[path].results} instead of {self.values[path]}")
+
+    def stays(self, path: str) -> bool:
+        """Whether a run that was freed while a sync was bringing it stays: the sync looks again, and hides it."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            if path not in {row.path for row in self.ws.catalog.runs(f'params.writer == "{self.name}"')}:
+                return False
+        return True
 
     # -------------------------------------------------------------------------------------------- everybody's things
 

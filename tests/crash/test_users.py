@@ -9,7 +9,12 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="needs root on Linux")
+from tests.repository import is_open_to_others
+
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="needs root on Linux"),
+    pytest.mark.skipif(not is_open_to_others(), reason="other users cannot read the folder that the tests run in"),
+]
 
 
 @pytest.mark.parametrize("umasks", [("002", "002"), ("022", "022"), ("002", "077")], ids="-".join)

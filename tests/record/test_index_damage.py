@@ -268,6 +268,22 @@ def test_a_forged_snapshot_with_rows_of_no_sort_is_passed_over(lab, reader, tmp_
     assert isinstance(other.catalog.verify().counts["rows"], int)
 
 
+def test_a_giant_snapshot_is_passed_over_and_not_hashed_for_hours(lab, reader, tmp_path, monkeypatch):
+    monkeypatch.setattr("molexp._record.catalog.compacting._ROWS", 1)
+    before = rows(reader)
+    compact(reader)
+    document = json.loads(lab.store.read(newest(lab)))
+    os.truncate(lab.folder / document["segments"][0]["key"], 2 << 40)  # sparse: it takes no space
+    document["segments"][0]["size"] = 2 << 40
+    del document["sha256"]
+    lab.store.write(newest(lab), json.dumps(document).encode())
+
+    monkeypatch.setenv("MOLEXP_CACHE_DIR", str(tmp_path / "somebody else's"))
+    other = lab.load()
+    assert rows(other) == before
+    assert any("more than are read" in finding.what for finding in other.catalog.verify().findings)
+
+
 def test_a_snapshot_whose_rows_do_not_hold_is_passed_over_and_replaced(lab, reader, tmp_path, monkeypatch):
     """Its hash does: whoever wrote it had another idea of what a row should be."""
     monkeypatch.setattr("molexp._record.catalog.compacting._ROWS", 1)

@@ -85,10 +85,17 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> me.Workspace:
     return ws
 
 
+class Fields(dict[str, dict[str, Any]]):
+    """The fields of each run; their text would fill pages where an example fails."""
+
+    def __repr__(self) -> str:
+        return f"<fields of {len(self)} runs>"
+
+
 @pytest.fixture(scope="module")
-def fields(lab: me.Workspace) -> dict[str, dict[str, Any]]:
+def fields(lab: me.Workspace) -> Fields:
     """The fields of each run, as the reference defines them."""
-    found = {}
+    found = Fields()
     for row in lab.catalog.runs():
         sql = "SELECT document, seconds FROM documents JOIN entities USING (id) WHERE path = ?"
         ((data, seconds),) = lab.home.index.select(sql, [row.path])

@@ -132,7 +132,7 @@ def test_a_tree_that_others_own_is_readable_without_a_home(open_folder, script):
         ctx.set_result("x", 1)
     done = script(
         """
-        import os, molexp as me
+        import os, platformdirs, molexp as me
         for name in ("XDG_CACHE_HOME", "MOLEXP_CACHE_DIR", "USER"):
             os.environ.pop(name, None)
         os.environ["HOME"] = "/nonexistent"

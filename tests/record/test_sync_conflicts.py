@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from hashlib import sha256
 
 import pytest
 
@@ -256,13 +257,36 @@ def test_an_edit_whose_name_was_given_up_at_the_destination_gets_the_next_one(so
     assert sync(source, target).counts["copied"] == sync(target, source).counts["copied"] == 0
 
 
-def test_a_number_that_was_given_up_at_the_destination_is_a_conflict(source, target, tmp_path):
+def test_a_number_that_was_given_up_at_the_destination_is_taken_by_what_comes(source, target, tmp_path):
     a, _ = apart(source, target, tmp_path)
     track(a.run("one"), "ours")
     target.store.create(f"{RUNS}/one/executions/3.jsonl", b'{"schema":1,"type":"void"}\n')
 
-    stays(source, target, [f"{RUNS}/one/executions/3.jsonl"])
-    assert "given up as nobody's at the destination" in sync(source, target).conflicts[0].what
+    assert sync(source, target).ok
+    run = target.load().run("metals/cu/one")
+    assert [entry["attempt"] for entry in run.execution_history] == [1, 2, 3]
+    assert run.results == {"value": "ours"}
+    check(target)
+    assert sync(source, target).counts["copied"] == 0
+
+
+def test_what_is_still_arriving_at_the_source_is_left_for_the_next_sync(source, target, tmp_path):
+    """Its end comes before the bytes of its claim, for which a reservation stands."""
+    a, _ = apart(source, target, tmp_path)
+    track(a.run("one"), "ours")
+    key = f"{RUNS}/one/executions/3.jsonl"
+    claim = source.store.read(key)
+    head = claim[: claim.index(b"\n") + 1]
+    reservation = f'{{"schema":1,"type":"void","reserved_for":"{sha256(head).hexdigest()}"}}\n'.encode()
+    source.store.write(key, reservation)
+
+    report = sync(source, target)
+    assert report.ok
+    assert [found.key for found in report.unfinished] == [key]
+    assert not target.store.exists(f"{RUNS}/one/executions/3.end.json")
+    source.store.write(key, claim)
+    assert sync(source, target).ok
+    assert target.load().run("metals/cu/one").results == {"value": "ours"}
 
 
 def test_a_run_whose_definition_was_given_up_is_defined_after_that(source, target, tmp_path):

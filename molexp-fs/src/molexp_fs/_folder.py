@@ -27,15 +27,17 @@ class Folder:
     Attributes:
         base: its path with slashes, one at the end.
         durable: whether folders that are made are flushed to the disk at once.
+        traced: whether it is noted which are made, because their names are to be flushed sooner or later.
         flushed: folders whose own names are known to be on the disk.
         made_in: folders that this store made and did not flush yet, by the folder that they are in.
     """
 
-    __slots__ = ("_plain", "_root", "_store", "base", "durable", "flushed", "made_in")
+    __slots__ = ("_plain", "_root", "_store", "base", "durable", "flushed", "made_in", "traced")
 
     def __init__(self, folder: str, store: Store, *, durable: bool):
         self.base = folder.replace(os.sep, "/").rstrip("/") + "/"
         self.durable = durable
+        self.traced = True
         self.flushed: set[str] = set()
         self.made_in: dict[str, list[str]] = {}
         self._store = store
@@ -69,7 +71,7 @@ class Folder:
             SpecialFileError: the same, for a key that is to be written.
         """
         path = self.path(key)
-        folder = key[: max(key.rfind("/"), 0)]
+        folder = key.rpartition("/")[0]
         if folder and folder not in self._plain:
             self._refuse_links(folder, key, action)
         return path
@@ -92,7 +94,7 @@ class Folder:
             SpecialFileError: one of its folders is a link.
         """
         path = self.path(key)
-        folder = key[: max(key.rfind("/"), 0)]
+        folder = key.rpartition("/")[0]
         if folder not in self._plain:
             if self._root is None:
                 self._root = self._here()
@@ -123,14 +125,18 @@ class Folder:
             LinkedFolderError: one of them is a link.
             WorkspaceMovedError: it does not; what is missing here is missing for that reason.
         """
-        above = folder[: max(folder.rfind("/"), 0)]
-        if above and above not in self._plain:
+        plain = self._plain
+        if (above := folder.rpartition("/")[0]) not in plain and above:
             self._look(above)
-        path = (self.base + folder).rstrip("/") or "/"
+        path = self.base + folder if folder else self.base[:-1] or "/"
         try:
             os.mkdir(path)
         except FileExistsError:
-            return self._look(folder) if folder else self._remember(folder)
+            if folder:
+                self._look(folder)
+            else:
+                self._remember(folder)
+            return
         except FileNotFoundError:
             self._check_root(key)
             if (upper := os.path.dirname(path)) == path:
@@ -142,11 +148,20 @@ class Folder:
             with suppress(FileExistsError):
                 os.mkdir(path)
             self._root = self._here()
+        if self.traced:
+            self._note_made(path)
+        if len(plain) < REMEMBERED:
+            plain.add(folder)
+        else:
+            self._remember(folder)
+
+    def _note_made(self, path: str) -> None:
+        """A folder was made, whose name is to reach the disk: now, or when what it holds is flushed."""
+        parent = files.folder_of_path(path)
         if self.durable:
-            files.sync_folder(os.path.dirname(path))
+            files.sync_folder(parent)
         self.flushed.discard(path)
-        self.made_in.setdefault(files.folder_of_path(path), []).append(path)
-        return self._remember(folder)
+        self.made_in.setdefault(parent, []).append(path)
 
     def _check_root(self, key: str) -> None:
         here, witness = self._here(), self._store.witness
@@ -209,7 +224,7 @@ class Folder:
             try:
                 if isinstance(error, FileNotFoundError):
                     self.forget()  # somebody removed a folder that was there
-                    self._make(key[: max(key.rfind("/"), 0)], key)
+                    self._make(key.rpartition("/")[0], key)
                 elif not (isinstance(error, FileExistsError | IsADirectoryError) and files.remove_empty_folder(path)):
                     break
                 return act()

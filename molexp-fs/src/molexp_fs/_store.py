@@ -73,6 +73,7 @@ class LocalStore(Store):
     def durability(self, value: Durability) -> None:
         self._durability = value
         self._naming.durable = self._folder.durable = value == "always"
+        self._folder.traced = value != "never"
 
     @classmethod
     def open(cls, url: str, options: Mapping[str, Any]) -> Self:

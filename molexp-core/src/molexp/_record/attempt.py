@@ -300,10 +300,8 @@ class Attempt(Writer):
             if self._contributors:
                 settle_sizes(self.store, self.contents)
             self._set_closed(True, status)
-        theirs = self.contents.assets if self._contributors else ()  # what other writers made is among them
-        payloads = [*dict.fromkeys([*self._payload_keys, *theirs])]
-        # before the end that names them gets its name; of events and claim it repeats what counts
-        self.process.flushing(self.store).made(*payloads, keys.document(self.path), relies_on=self._relied_on())
+        if self.store.durability == "end":
+            self._flush_what_the_end_names()
         end = self._end = self._end or end_document(
             attempt=self.number,
             token=new_token(),
@@ -326,6 +324,12 @@ class Attempt(Writer):
                 self._give_up_lease()
                 raise self._superseded() from None
         return end, key
+
+    def _flush_what_the_end_names(self) -> None:
+        """Before it gets its own name; of events and claim it repeats what counts."""
+        theirs = self.contents.assets if self._contributors else ()  # what other writers made is among them
+        payloads = [*dict.fromkeys([*self._payload_keys, *theirs])]
+        self.process.flushing(self.store).made(*payloads, keys.document(self.path), relies_on=self._relied_on())
 
     def _relied_on(self) -> list[str]:
         """What the run cannot be read without, and others made."""

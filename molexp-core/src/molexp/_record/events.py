@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from molexp._values.documents import encode_line
-from molexp.contracts import Anchored, Appender, Store
+from molexp.contracts import Appender, Store
 from molexp.errors import StoreError
 
 if TYPE_CHECKING:
@@ -79,8 +79,11 @@ class EventFile:
         Raises:
             WorkspaceMovedError: it does not; what else the attempt recorded would go astray.
         """
-        if isinstance(self._appender, Anchored):
-            self._appender.check_place()
+        check = getattr(
+            self._appender, "check_place", None
+        )  # isinstance() of a protocol takes a microsecond for each name
+        if check is not None:
+            check()
 
     def ends(self, end: bytes) -> None:
         """Nothing to do: it is about to be written."""

@@ -59,6 +59,8 @@ class Flushing:
         flushed: what was flushed there before.
     """
 
+    __slots__ = ("_flushed", "_store")
+
     def __init__(self, store: Store, flushed: Flushed) -> None:
         self._store = store
         self._flushed = flushed
@@ -73,7 +75,7 @@ class Flushing:
             return
         known, waiting = self._flushed.known, tuple(self._flushed.waiting)
         due = dict.fromkeys((*waiting, *(key for key in relies_on if key not in known)))
-        self._store.sync(dict.fromkeys((*due, *made)))
+        self._store.sync(dict.fromkeys((*made, *due)))
         if len(known) > _REMEMBERED:
             known.clear()
         known.update(due)
@@ -93,10 +95,6 @@ class Flushing:
             self.made()
         self._flushed.waiting[key] = self._store
         self._flushed.mind()
-
-    def started(self, key: str) -> None:
-        """A run was started: the end of its attempt flushes its definition."""
-        self._flushed.waiting.pop(key, None)
 
 
 def above(path: str) -> list[str]:

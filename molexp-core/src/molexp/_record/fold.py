@@ -66,8 +66,8 @@ class Contents:
         """Fold one event in; unknown ones stay in their file and count for nothing here."""
         if (self.ranks or self.rank_of or "rank" in event) and not heard(self, event):
             return
-        kind, task, retry = event.get("type"), event.get("task"), event.get("retry", 0)
-        task, retry = task if isinstance(task, str) else None, count(retry)
+        kind, task = event.get("type"), event.get("task")
+        task, retry = task if isinstance(task, str) else None, count(event["retry"]) if "retry" in event else 0
         if task is not None and not self._counts(task, retry) and not _is_of_itself(event):
             return
         if kind == "result" and isinstance(event.get("name"), str):
@@ -310,7 +310,9 @@ class RunState:
 
     def to_document(self) -> dict[str, Any]:
         """``run.json`` as people read it: the definition, then the folded state."""
-        doc = {name: value for name, value in self.definition.items() if name not in _STATE_KEYS}
+        doc = dict(self.definition)
+        for name in _STATE_KEYS & doc.keys():
+            del doc[name]
         last = self.attempts[-1] if self.attempts else None
         doc["status"] = str(self.status)
         doc["workflow"] = last.contents.workflow if last else None

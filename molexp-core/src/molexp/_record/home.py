@@ -53,6 +53,7 @@ class Home:
         self._process: Process | None = None
         self._journal: Journal | None = None
         self._observer: Observer | None = None
+        self._flushing: Flushing | None = None
         self._index: Index | None = None
         self._background: Background | None = None
         self._lease: dict[str, float] | None = None
@@ -242,13 +243,16 @@ class Home:
         """This process; after a fork, the child."""
         if self._process is None or self._process.pid != HERE.pid:
             self._process = this_process()
-            self._journal = self._observer = None
+            self._journal = self._observer = self._flushing = None
         return self._process
 
     @property
     def flushing(self) -> Flushing:
         """What flushes here."""
-        return self.process.flushing(self.store)
+        process = self.process
+        if self._flushing is None:
+            self._flushing = process.flushing(self.store)
+        return self._flushing
 
     @property
     def journal(self) -> Journal:

@@ -78,7 +78,7 @@ def _context(run: Run, attempt: Attempt | Joined) -> RunContext:
         shelf=shelf,
         finder=finder,
         params=restore(definition["parameters"]),
-        config=restore(definition.get("config") or {}),
+        config=restore(config) if (config := definition.get("config")) else {},
     )
 
 
@@ -118,7 +118,6 @@ def _claim(run: Run, fresh: bool, deadline: float, if_succeeded: str, untried: b
             untried = False  # somebody else was first
             continue
         attempt = Attempt(home.store, process, run.path, number, claim, log)
-        home.flushing.started(keys.document(run.path))
         if untried and _is_new(run):
             attempt.unseen = True
         elif untried:

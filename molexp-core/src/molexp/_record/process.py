@@ -255,7 +255,10 @@ class Process:
 
     def flushing(self, store: Store) -> Flushing:
         """What flushes in the workspace on `store`."""
-        return Flushing(store, self._flushed.setdefault(store.url, Flushed()))
+        flushed = self._flushed.get(store.url)
+        if flushed is None:
+            flushed = self._flushed.setdefault(store.url, Flushed())
+        return Flushing(store, flushed)
 
     def _provenance_known(self) -> None:
         for attempt in self.heart.attempts():

@@ -39,8 +39,8 @@ class Growing:
         self._interleaved: list[bytes] = []
         self._hash = sha256()
         self._unhashed: list[bytes] = []
-        self._waiting = 0  # bytes in it
         self._size = 0
+        self._due = _BATCH  # the size at which that is hashed
         self._plain: Appender | None = None  # the appender, while there is nothing to mind but to write
         self._appender: Appender | None = None
         self._record: dict[str, Any] | None = None
@@ -94,15 +94,14 @@ class Growing:
         """Count what was written; hashing many short lines one by one would cost as much as writing them."""
         self._size += len(data)
         self._unhashed.append(data)
-        self._waiting += len(data)
-        if self._waiting >= _BATCH:
+        if self._size >= self._due:
             self._digest()
 
     def _digest(self) -> Any:
         """The hash of all that was counted."""
         self._hash.update(b"".join(self._unhashed))
         self._unhashed.clear()
-        self._waiting = 0
+        self._due = self._size + _BATCH
         return self._hash
 
     def belongs_to(self, shelf: Shelf) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, TypeGuard
 
-__all__ = ["MAX_DIGITS", "NUMBER", "count", "integer", "is_count", "is_number", "is_too_long"]
+__all__ = ["LONG_BITS", "MAX_DIGITS", "NUMBER", "count", "integer", "is_count", "is_number", "is_too_long"]
 
 MAX_DIGITS = 4300
 """Decimal digits of an integer: as many as Python itself converts unless it is told otherwise."""
@@ -15,7 +15,8 @@ NUMBER = "[1-9][0-9]{0,17}"
 
 _COUNTS = 1 << 63
 _SHORT = 600  # digits that `int` converts, whatever `sys.set_int_max_str_digits` says (least: 640)
-_FEW_BITS = 14_284  # of every integer with fewer digits than `MAX_DIGITS`, and of some that have as many
+LONG_BITS = 14_284
+"""Bits from which on an integer may have more than `MAX_DIGITS` digits."""
 _NUMBER = re.compile(NUMBER)
 
 
@@ -36,7 +37,7 @@ def integer(digits: str) -> int:
 
 def is_too_long(value: int) -> bool:
     """Whether an integer has more digits than are recorded."""
-    return value.bit_length() >= _FEW_BITS and abs(value) >= 10**MAX_DIGITS
+    return value.bit_length() >= LONG_BITS and abs(value) >= 10**MAX_DIGITS
 
 
 def is_count(value: Any) -> TypeGuard[int]:

@@ -15,7 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from molexp._values.canonical import canonical_json, check_text
-from molexp._values.numbers import MAX_DIGITS, is_too_long
+from molexp._values.numbers import LONG_BITS, MAX_DIGITS, is_too_long
 from molexp._values.trail import MAX_DEPTH, Unfit, nests_deeper, too_deep
 
 __all__ = ["plain", "restore"]
@@ -82,7 +82,7 @@ class _Converter:
         if kind is float:
             return value if value - value == 0.0 else self._not_finite(value)
         if kind is int:
-            if is_too_long(value):
+            if value.bit_length() >= LONG_BITS and is_too_long(value):
                 raise Unfit(value, f"it has more than {MAX_DIGITS} decimal digits; record it as text, as from hex()")
             return value
         if value is None or kind is bool:

@@ -33,6 +33,9 @@ SCHEMA = 1
 KEPT = 4
 """Manifests that are kept behind the newest, so that a listing under way finds one that is not too old."""
 
+LARGEST = 16 << 30
+"""Bytes of the largest full segment that is read: of some million runs."""
+
 _MANIFEST = re.compile(r"([1-9]\d*)\.json")
 _SEGMENT = re.compile(r"([1-9]\d*)-[0-9a-f]{16}\.(?:sqlite3|jsonl)")
 _DEPTH = 2  # slashes in a run's path
@@ -233,6 +236,8 @@ def fetch_full(store: Store, segment: Segment, folder: str) -> str:
         KeyNotFoundError: it is gone.
         CorruptRecordError: its bytes are not those that were written.
     """
+    if segment.size > LARGEST:
+        raise CorruptRecordError(segment.key, f"it has {segment.size} bytes, more than are read ({LARGEST})")
     if "local_path" in store.capabilities:
         path = str(store.local_path(segment.key))
     else:

@@ -22,6 +22,7 @@ from molexp._record.wrapping import WrappedStore
 from molexp.contracts import Stat, Store
 from molexp.errors import CredentialsError, KeyExistsError, MolexpError, StoreError, UnavailableError
 
+_random = random.Random()  # for pauses: the program's own numbers are left as they are
 _AT_ONCE = 6  # payloads on their way
 _FIRST_PAUSE = 0.5  # seconds before a payload is tried again once the store has given up; doubles up to _LONGEST
 _LONGEST = 15.0
@@ -283,7 +284,7 @@ class Outbox:
                     again = min(free, key=_tried)
                     if isinstance(again.error, UnavailableError | CredentialsError):
                         pause = min(_FIRST_PAUSE * 2**again.tried, _LONGEST)
-                        if self._changed.wait(random.uniform(pause / 2, pause)):
+                        if self._changed.wait(_random.uniform(pause / 2, pause)):
                             continue  # something has happened meanwhile
                         ready = again if again in self._queue and again.key not in self._sending else None
                         if ready is None:

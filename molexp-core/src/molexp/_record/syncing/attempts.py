@@ -20,7 +20,7 @@ from molexp._record.attempts import claim_key, end_key, named_in_end
 from molexp._record.keys import lease
 from molexp._record.syncing.copying import Copier, Outcome
 from molexp._record.syncing.seen import NOTHING
-from molexp._record.voids import is_void
+from molexp._record.voids import VOID, is_void
 from molexp._values.documents import decode_lines, decode_object, encode_line
 from molexp._values.numbers import NUMBER
 from molexp.contracts import Stat, Store
@@ -96,16 +96,23 @@ class Attempt:
         self.reservation = _reservation(head) if _is_claim(head, self.claim_key) else b""
         if self.claim is not None and len(head) <= len(self.reservation):
             self.reservation = b""  # nothing that it could stand for without being the longer one
-        if self.claim is not None and self.end is None and _is_void_line(head, self.claim_key):
-            copier.note_same(self.claim, there[self.claim_key].version if self.claim_key in there else NOTHING)
-            return Way.LEAVE  # there is no such attempt
+        if self.claim is not None and _is_void_line(head, self.claim_key):
+            if self.end is not None:
+                copier.ledger.note(
+                    "unfinished", self.claim_key, f"attempt {self.number} of {self.run} is still arriving"
+                )
+            else:  # there is no such attempt
+                copier.note_same(self.claim, there[self.claim_key].version if self.claim_key in there else NOTHING)
+            return Way.LEAVE
         if self.end_key in there:
             return self._against_end(copier, there[self.end_key])
         if self.claim_key not in there:
             return Way.PUBLISH
         theirs = first_line(copier.destination.store, self.claim_key)
-        if self.reservation and theirs == self.reservation:
+        if self.reservation and theirs in (self.reservation, VOID):
             return Way.PUBLISH
+        if not theirs:
+            return Way.LEAVE  # the run is being freed there
         if theirs != head or not head:
             self._conflict(copier, theirs, "")
             return Way.CONFLICT
@@ -167,11 +174,14 @@ class Attempt:
             store.create(self.claim_key, self.reservation)
         except KeyExistsError:
             theirs = first_line(store, self.claim_key)
-            if theirs not in (self.reservation, first_line(copier.source.store, self.claim_key)):
-                self.way = self._refuse(copier)
+            if theirs in (self.reservation, first_line(copier.source.store, self.claim_key)):
+                return True
+            if theirs != VOID:
+                self.way = self._refuse(copier) if theirs else Way.LEAVE  # freed meanwhile
                 return False
-        else:
-            copier.wrote(self.claim_key)
+            # Nobody's: it only keeps the number from somebody who was taken for dead, as the reservation does.
+            store.write(self.claim_key, self.reservation)
+        copier.wrote(self.claim_key)
         return True
 
     def hashes(self, copier: Copier) -> dict[str, str]:
