@@ -127,10 +127,10 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
         _one(f"{_CATALOG}.index:Index.changing", "if generation is not None:", "if False:"),
     ),
     "a row is replaced by one that knows less": (
-        _one(f"{_CATALOG}.entries:_may_replace", "    if not known:\n", "    if True:\n"),
+        _one(f"{_CATALOG}.entries:Rows._may_replace", "        if not known:\n", "        if True:\n"),
     ),
     "a row without files replaces one with files": (
-        _one(f"{_CATALOG}.entries:_may_replace", "        return entry.open\n", "        return True\n"),
+        _one(f"{_CATALOG}.entries:Rows._may_replace", "            return entry.open\n", "            return True\n"),
     ),
     "sealed journals are listed before the others": (
         Change(
@@ -182,7 +182,7 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
         ),
     ),
     "what is known of a run that was freed holds against what came back": (
-        _one(f"{_CATALOG}.refresh:Refresher._has_lost", "return gone and self._is_defined(path)", "return False"),
+        _one(f"{_CATALOG}.folding:Folder.lacks", "        return any", "        return False and any"),
     ),
     "a snapshot brings back what a run was before it was freed": (
         _one(
@@ -216,7 +216,35 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
         ),
     ),
     "what was read before a run was gone is taken in": (
-        _one(f"{_CATALOG}.index:Index.apply", "if entry.path in left and", "if False and"),
+        _one(f"{_CATALOG}.entries:Rows.take_in", "if self._overtaken and", "if False and"),
+    ),
+    "what was gone before it was ever seen stays in the snapshot": (
+        _one(
+            f"{_CATALOG}.refresh:Refresher._recognise", "            rows.note_gone({path for path, *_ in known})\n", ""
+        ),
+        _one(f"{_CATALOG}.refresh:Refresher._merge", " if all_known else set[str]()", " if False else set[str]()"),
+    ),
+    "an edit that was seen, and is gone when its run is read, is settled": (
+        _one(f"{_CATALOG}.refresh:Refresher._take_in", "torn = findings.doubt_torn()", "torn = False"),
+    ),
+    "an edit that was fenced when it was gone is still there": (
+        _one(f"{_CATALOG}.folding:Folder._still", ".size != len(VOID)", ".size >= 0"),
+    ),
+    "what is known of a run holds until all of it is freed": (
+        _one(f"{_CATALOG}.folding:Folder.lacks", "        return any", "        return self.is_there(path) and any"),
+    ),
+    "a run that is freed while it is read has a problem": (
+        _one(
+            "molexp._record.reading:read_run",
+            "if keys.document(path) in problems and not attempt_numbers",
+            "if False and not attempt_numbers",
+        ),
+    ),
+    "a void that is freed cannot be read": (
+        _one("molexp._record.reading:read_definition", "if key == last and data == VOID:", "if False:"),
+    ),
+    "an answer is read from an index that took the place of the one that was brought up to date": (
+        _one(f"{_CATALOG}.asking:Asking.answer", "if not surely and", "if False and"),
     ),
     "an index goes on with names from another one": (
         _one(f"{_CATALOG}.database:Database.transaction", "if changed != self._changed:", "if False:"),

@@ -6,13 +6,14 @@ import os
 import tempfile
 
 from molexp._record import keys
+from molexp._record.catalog.asking import Asking, Question
 from molexp._record.catalog.compacting import Compactor
 from molexp._record.catalog.index import Index
 from molexp._record.catalog.refresh import Refresher
 from molexp._record.home import Home
 from molexp.errors import UnavailableError
-from tests.model.ledger import Ledger, Memory, rows_of
-from tests.model.scheduler import Lock, Simulation, Violation
+from tests.model.ledger import Ledger, Memory, Row, rows_of
+from tests.model.scheduler import Lock, Simulation
 from tests.model.storage import HostileStore
 from tests.model.world import World
 
@@ -32,7 +33,6 @@ class Place:
         self._file = ""
         if shared:
             self._file = os.path.join(tempfile.gettempdir(), f"model-{os.getpid()}-{self.number}.sqlite3")
-        self.users = 0
         self._one: Index | None = None
         self._all: list[Index] = []  # none of them is to be closed by whichever actor happens to collect garbage
 
@@ -55,7 +55,6 @@ class Place:
 
     def home(self, pid: int) -> Home:
         """The workspace as a process opens it that uses this index."""
-        self.users += 1
         home = self._world.home(self.host, pid)
         home._index = self.index()
         return home
@@ -80,22 +79,21 @@ class Reader:
             self._simulation.before("ask", "")
             told = self._ledger.copy()
             try:
-                refresher.refresh()
-                try:
-                    self._judge(home, told)
-                except Violation as problem:
-                    if self._place.users == 1:
-                        raise
-                    # Somebody else who uses this index was slow, and put back what he had read before: it is read again.
-                    self._simulation.note(self.actor, "= looks again", str(problem))
-                    refresher.refresh()
-                    self._judge(home, told)
+                self._judge(self._answer(home, refresher), told)
             except UnavailableError:
                 if not self._simulation.temper.fault:
                     raise
 
-    def _judge(self, home: Home, told: Memory) -> None:
-        rows = rows_of(home.index)
+    def _answer(self, home: Home, refresher: Refresher) -> dict[str, Row]:
+        while True:
+            refresher.refresh()
+            asking = Asking(home, home.index, assets=False, generation=refresher.generation)
+            with home.index.reading():
+                if asking.answer(Question(), set) is not None:
+                    return rows_of(home.index)
+            self._simulation.note(self.actor, "= asks again")
+
+    def _judge(self, rows: dict[str, Row], told: Memory) -> None:
         self._simulation.note(self.actor, "= answer")
         self._ledger.check(rows, told, self.name)
         if not self._simulation.temper.fault:

@@ -162,6 +162,7 @@ def test_a_file_that_vanishes_while_it_is_read_does_not_make_its_run_vanish(lab,
     def vanished(*_):
         raise me.KeyNotFoundError(f"{RUN}/executions/1.jsonl")
 
+    monkeypatch.setattr("molexp._record.catalog.walking._TICK", 0)  # it is not read again for being young
     with monkeypatch.context() as patch:
         patch.setattr("molexp._record.catalog.folding.read_run", vanished)
         reader.catalog.rebuild()

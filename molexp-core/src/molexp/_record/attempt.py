@@ -363,9 +363,10 @@ class Attempt(Writer):
             older = read_attempts(self.store, self.folder)[: self.number - 1] if self.number > 1 else []
             this = AttemptFacts(self.number, end, self.contents, self.status, True)
             state = fold_run(self.definition, [*older, this], self._edits(), {})
-            people = encode_pretty(state.to_document())
-            write = partial(self.store.write, document, people)
+            write = partial(self.store.write, document, encode_pretty(state.to_document()))
             steps: tuple[Callable[[], Any], ...] = (write, self._log.close, self._give_up_lease)
-            self.store.each(_call, steps)
+            self.store.each(
+                _call, steps[state.edits.deleted :]
+            )  # what was deleted may be freed by now, and would return
         except StoreError:
             pass

@@ -35,9 +35,9 @@ def read_edits(
     names = edit_keys(store, path)
     if not names:
         return edits
-    if cover is not None:
-        cover.update((f"edits/{key.rpartition('/')[2]}", 0) for key in names)
     for key, data in zip(names, store.read_many(names), strict=True):
+        if cover is not None and data != VOID and not isinstance(data, KeyNotFoundError):
+            cover[f"edits/{key.rpartition('/')[2]}"] = 0
         try:
             if isinstance(data, StoreError):
                 raise data
@@ -128,7 +128,7 @@ def read_run(store: Store, path: str, observer: Observer | None) -> RunState:
     state = fold_run(definition, attempts, edits, problems)
     if settled:
         cover.setdefault(f"{attempts[-1].number}.end.json", 0)
-        if keys.document(path) not in problems:
+        if keys.document(path) not in problems and not edits.deleted:  # what is freed is not to return
             with suppress(StoreError):  # for people; what was read here stands in the attempts
                 store.write(keys.document(path), encode_pretty(state.to_document()))
     state.cover = cover

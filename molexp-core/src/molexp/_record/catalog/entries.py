@@ -93,7 +93,8 @@ class Rows:
         connection: the database, in a transaction.
         names: ids of the names of fields, as far as they are known; added to.
         origins: provenance documents by their ids, as far as the index lacks them.
-        lost: asked whether a run or scope is there while some of what covers name of it is not; nobody knows by default.
+        lost: asked whether some of what covers name of a run or scope is not there; nobody knows by default.
+        since: the newest change that was known when what is to be taken in began to be read; None for the newest of all.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class Rows:
         names: dict[str, int],
         origins: Mapping[str, Mapping[str, Any]] | None = None,
         lost: Callable[[str, Iterable[str]], bool] = lambda _path, _names: False,
+        since: int | None = None,
     ) -> None:
         self._lost = lost
         self.doubtful = False
@@ -112,6 +114,7 @@ class Rows:
         found = connection.execute("SELECT value FROM meta WHERE name = 'news'").fetchone()
         self._news = int(found[0]) if found else 0
         self._first = self._news
+        self._overtaken = since not in (None, self._news)
         self._ids = {
             table: (connection.execute(f"SELECT max(id) FROM {table}").fetchone()[0] or 0)  # noqa: S608 - one of these
             for table in ("entities", "assets")
@@ -120,8 +123,8 @@ class Rows:
         self._added: dict[str, list[tuple[Any, ...]]] = {statement: [] for statement in _ADD}
         self._shared: dict[str, int] = {}
 
-    def close(self) -> None:
-        """Write what was added, and how many changes there were."""
+    def close(self) -> int:
+        """Write what was added, and how many changes there were, which is returned."""
         for table, rows in self._added.items():
             if table == "fields":
                 rows.sort(key=_by_type)  # neighbours are written together
@@ -129,6 +132,7 @@ class Rows:
             rows.clear()
         if self._news != self._first:
             self._connection.execute("INSERT OR REPLACE INTO meta VALUES ('news', ?)", (str(self._news),))
+        return self._news
 
     def take_in(self, entry: Entry, *, anew: bool = False, from_snapshot: bool = False) -> bool:
         """Let an entry replace the row that it meets, if it knows all that the row knows; returns whether it does.
@@ -139,11 +143,13 @@ class Rows:
             from_snapshot: the newest snapshot has it like that.
         """
         row = None if self._empty else self._known(entry.path)
+        known: dict[str, int] = decode(row[1], entry.path) if row is not None and row[1] else {}
+        if self._overtaken and self._is_outdated(entry, known):
+            return False
         if row is None:
             self._insert(entry, from_snapshot)
             return True
         number, cover, document, shown, was_open, news, known_stamp, known_sum = row
-        known: dict[str, int] = decode(cover, entry.path) if cover else {}
         if not anew and not self._may_replace(entry, known, from_snapshot=from_snapshot):
             if from_snapshot:
                 self._contradict(number, doubtful=entry.forced)
@@ -173,10 +179,19 @@ class Rows:
             "SELECT id, document FROM entities LEFT JOIN documents USING (id) WHERE path = ?", (path,)
         ).fetchone()
         self._connection.execute("DELETE FROM problems WHERE owner = ?", (path,))
-        if row is None:
-            return
-        self._clear(*row)
-        self._connection.execute("DELETE FROM entities WHERE id = ?", (row[0],))
+        if row is not None:
+            self._clear(*row)
+            self._connection.execute("DELETE FROM entities WHERE id = ?", (row[0],))
+            self._note_gone(path)
+
+    def note_gone(self, paths: set[str]) -> set[str]:
+        """Those of some paths that have no row: nobody is to take them from a snapshot."""
+        lacking = paths - {path for (path,) in self._connection.execute("SELECT path FROM entities")}
+        for path in lacking:
+            self._note_gone(path)
+        return lacking
+
+    def _note_gone(self, path: str) -> None:
         self._news += 1
         self._connection.execute("INSERT OR REPLACE INTO removed VALUES (?, ?)", (path, self._news))
 
@@ -213,6 +228,15 @@ class Rows:
             return True
         return False
 
+    def _is_outdated(self, entry: Entry, known: Mapping[str, int]) -> bool:
+        """Whether a run was freed since it was read, and others may have seen that: it is read again."""
+        more = [name for name in entry.cover if name not in known and name.startswith(("edits/", BORN))]
+        if not more or not self._lost(entry.path, more):
+            return False
+        self.doubtful = True
+        self._connection.execute("UPDATE entities SET open = 1 WHERE path = ?", (entry.path,))
+        return True
+
     def _contradict(self, number: int, *, doubtful: bool) -> None:
         """A snapshot has a row that does not hold against the one that is known: others are to know; `doubtful` if neither does."""
         self._news += 1
@@ -238,8 +262,7 @@ class Rows:
         return self._ids[table]
 
     def _entity(self, entry: Entry, from_snapshot: bool) -> tuple[Any, ...]:
-        if not from_snapshot:
-            self._news += 1
+        self._news += 1
         news = 0 if from_snapshot else self._news
         parts = [*entry.path.split("/"), None, None, None][:3] if entry.path else [None] * 3
         document = entry.document

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+import attrs
+
 from molexp._record import keys
-from molexp._record.catalog.entries import BORN, Entry
+from molexp._record.catalog.entries import BORN, Entry, key_of
 from molexp._record.catalog.news import OUTAGES
 from molexp._record.fold import RunState, absurd
 from molexp._record.liveness import Observer
-from molexp._record.reading import read_run
-from molexp._record.voids import is_defined
+from molexp._record.reading import read_definition, read_run
+from molexp._record.voids import VOID, is_defined
 from molexp._values.documents import decode_object
 from molexp._values.numbers import is_number
 from molexp.errors import CorruptRecordError, NotFoundError, StoreError
@@ -61,6 +63,28 @@ class Folder:
         except StoreError:
             return False
 
+    def lacks(self, path: str, names: Iterable[str]) -> bool:
+        """Whether some of the files that a cover names is not there.
+
+        So the run is being freed, or was brought back, or another copy of it was put in its place: that cover says nothing
+        any more.
+        """
+        return any(not self._still(path, name) for name in names)
+
+    def _still(self, path: str, name: str) -> bool:
+        """Whether what a cover names is there: a file, or the run that bears this token."""
+        try:
+            if not name.startswith(BORN):
+                # Whoever waited for what is gone may have fenced it.
+                return self._store.stat(key_of(path, name)).size != len(VOID)
+            return f"{BORN}{read_definition(self._store, path, {}).get('token')}" == name
+        except OUTAGES:
+            raise
+        except NotFoundError:
+            return False
+        except (CorruptRecordError, StoreError):
+            return name.startswith(BORN)
+
     def _run(self, path: str) -> Entry | None:
         document = keys.document(path)
         stamp = self._stamp(document)
@@ -71,7 +95,8 @@ class Folder:
         except NotFoundError as error:
             if not self.is_there(path):
                 return None
-            return Entry.unreadable(path, document, error)  # a file of it vanished while it was read
+            # A file of it vanished while it was read: it is read again.
+            return attrs.evolve(Entry.unreadable(path, document, error), open=True)
         except (CorruptRecordError, StoreError) as error:
             return Entry.unreadable(path, error.key or document, error)
         except Exception as error:  # noqa: BLE001 - one record that nobody foresaw must not block the rest

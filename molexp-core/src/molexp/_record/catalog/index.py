@@ -13,7 +13,7 @@ import attrs
 
 from molexp._record import keys
 from molexp._record.catalog.database import Database, is_busy
-from molexp._record.catalog.entries import Entry, Rows
+from molexp._record.catalog.entries import Entry, Rows, key_of
 from molexp._record.journal import is_object, writer_of_journal
 from molexp._values.documents import decode
 from molexp._values.ids import new_token
@@ -79,6 +79,7 @@ class Findings:
             row that it meets.
         generation: the index's when the refresh began; None if what was found does not build on what it knew. Once it
             is taken in, the index's from then on.
+        since: the newest change that the index knew when the refresh began; None if that is of no interest.
     """
 
     entries: list[Entry] = attrs.field(factory=list)
@@ -94,6 +95,16 @@ class Findings:
     snapshot: tuple[int, str] | None = None
     anew: bool = False
     generation: str | None = None
+    since: int | None = None
+
+    def doubt_torn(self) -> bool:
+        """Mark as open the runs that were freed while they were read, and lack an edit that had been seen; whether there are any."""
+        seen = {key_of(entry.path, name) for entry in self.entries for name in entry.cover}
+        lacking = {keys.owner_of(key) for _, key in self.settled if "/edits/" in key and key not in seen}
+        torn = [entry for entry in self.entries if entry.path in lacking]
+        for entry in torn:
+            entry.open = True
+        return bool(torn)
 
     def __bool__(self) -> bool:
         return (
@@ -117,6 +128,12 @@ class Index(Database):
         """Another one whenever the index was begun anew: what builds on what it knew before is of no use then."""
         found = self.select("SELECT value FROM meta WHERE name = 'generation'")
         return str(found[0][0]) if found else ""
+
+    @property
+    def news(self) -> int:
+        """The number of the newest change."""
+        found = self.select("SELECT value FROM meta WHERE name = 'news'")
+        return int(found[0][0]) if found else 0
 
     def anew(self, fill: Callable[[Index], T]) -> T:
         """Let `fill` fill an empty index, which then takes the place of this one; until then, this one answers."""
@@ -324,14 +341,11 @@ class Index(Database):
                 for table in ("journals", "pending", "folders", "segments"):
                     connection.execute(f"DELETE FROM {table}")  # noqa: S608 - one of these
                 found.generation = self.note_complete(connection)
-            rows = Rows(connection, self.names, found.origins, lost)
+            rows = Rows(connection, self.names, found.origins, lost, found.since)
             for path in found.gone:
                 if exists is None or not exists(path):
                     rows.remove(path)
-            left = {path for (path,) in connection.execute("SELECT path FROM removed")}
             for entry in found.entries:
-                if entry.path in left and exists is not None and not exists(entry.path):
-                    continue  # another process has seen that it is gone, since it was read here
                 rows.take_in(entry, anew=found.anew)
             rows.close()
             self._note_journals(connection, found)

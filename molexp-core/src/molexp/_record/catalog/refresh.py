@@ -15,15 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from molexp._record import keys
 from molexp._record.catalog import snapshots, tables
-from molexp._record.catalog.entries import BORN, Entry, Rows, key_of
+from molexp._record.catalog.entries import Entry, Rows
 from molexp._record.catalog.index import Findings, Hint, Index, Mark, MovedError
 from molexp._record.catalog.news import OUTAGES, News, read_news
 from molexp._record.catalog.snapshots import Manifest
 from molexp._record.catalog.walking import Expected, Found, Walker, looks_like
 from molexp._record.journal import is_object
-from molexp._record.reading import read_definition
 from molexp._values.documents import decode_object
-from molexp.errors import CorruptRecordError, KeyNotFoundError, NotFoundError, StoreError
+from molexp.errors import CorruptRecordError, KeyNotFoundError, StoreError
 
 if TYPE_CHECKING:
     from molexp._record.catalog.folding import Folder
@@ -110,6 +109,7 @@ class Refresher:
         return not self._take_in(news, findings)
 
     def _take_in(self, news: News, findings: Findings) -> bool:
+        findings.since = self._index.news
         waiting = (self._index.pending() | news.announced) - news.withdrawn
         touched = {keys.owner_of(key) for _, key in waiting | news.withdrawn} | self._index.open_paths()
         leases = self._leases()
@@ -125,6 +125,7 @@ class Refresher:
         missing: set[str] = set()
         if touched:
             findings.entries, missing = self._folder(leases, there).fold(touched)
+        torn = findings.doubt_torn()
         found = self._compare(findings, waiting - findings.settled, missing, again)
         late = ((found.new - touched) | found.changed | found.scopes) - found.gone
         more, gone = self._folder(leases, self._ahead(late)).fold(late, found.problems) if late else ([], set[str]())
@@ -136,7 +137,7 @@ class Refresher:
         findings.folders = found.folders
         self.verified = found.verified
         self.generation = findings.generation or ""  # as it is where there is nothing to take in
-        return bool(findings) and self._finish(findings)
+        return bool(findings) and self._finish(findings) | torn
 
     def _compare(self, findings: Findings, pending: set[Hint], missing: set[str], again: set[str]) -> Found:
         """What nobody announced."""
@@ -177,24 +178,7 @@ class Refresher:
         return again
 
     def _has_lost(self, path: str, names: Iterable[str]) -> bool:
-        """Whether a run or scope is there, and some of the files that a cover names is not.
-
-        So it was freed and brought back, or another copy of it was put in its place, and that cover says nothing any more.
-        """
-        # In this order: what hides a run that is freed is deleted last.
-        gone = any(not self._still(path, name) for name in names)
-        return gone and self._is_defined(path)
-
-    def _still(self, path: str, name: str) -> bool:
-        """Whether what a cover names is there: a file, or the run that bears this token."""
-        if not name.startswith(BORN):
-            return _is_there(self._store, key_of(path, name))
-        try:
-            return f"{BORN}{read_definition(self._store, path, {}).get('token')}" == name
-        except OUTAGES:
-            raise
-        except (NotFoundError, CorruptRecordError, StoreError):
-            return True
+        return self._folder().lacks(path, names)
 
     def _is_defined(self, path: str) -> bool:
         return self._folder().is_there(path)
@@ -221,6 +205,7 @@ class Refresher:
         counts = {"runs": 0, "assets": 0, "unreadable": 0}
         kept: list[Entry] = []
         settled: set[Hint] = set()  # of what is not read here, nothing is: it may have come after the walk
+        since = self._index.news
         with self._index.in_bulk(safe=self._index.complete):
             for start in range(0, len(there), _AT_ONCE):
                 some = there[start : start + _AT_ONCE]
@@ -229,7 +214,9 @@ class Refresher:
                 entries, missing = self._folder(leases, ahead).fold(some, found.problems)
                 gone |= missing
                 _count(entries, counts)
-                kept += entries if surely else self._take_in_some(entries)
+                if not surely:
+                    entries, since = self._take_in_some(entries, since)
+                kept += entries
         findings = Findings(
             kept,
             gone,
@@ -240,19 +227,23 @@ class Refresher:
             snapshot=newest,
             anew=True,
             generation=generation,
+            since=since,
         )
         self._finish(findings)
         return counts
 
-    def _take_in_some(self, entries: list[Entry]) -> list[Entry]:
-        """Take in what says no less than what is known; returns the rest, which only counts once all was read."""
+    def _take_in_some(self, entries: list[Entry], since: int) -> tuple[list[Entry], int]:
+        """Take in what says no less than what is known.
+
+        Returns:
+            The rest, which only counts once all was read, and the newest change from then on.
+        """
         self._stamp(entries)
         origins = self._origins(entries)
         with self._index.transaction() as connection:
-            rows = Rows(connection, self._index.names, origins)
+            rows = Rows(connection, self._index.names, origins, self._has_lost, since)
             rest = [entry for entry in entries if not rows.take_in(entry)]
-            rows.close()
-        return rest
+            return rest, rows.close()
 
     def look_again(self, paths: Iterable[str]) -> set[str]:
         """Read some runs and scopes anew, and return those of them that are not there."""
@@ -286,7 +277,10 @@ class Refresher:
         return all(_reaches(read.get(name), mark, name) for names in steps for name, mark in names.items())
 
     def load(self, manifest: Manifest) -> None:
-        """Take in the segments of a snapshot that were not needed so far, so that what they have is known to be in them."""
+        """Take in the segments of a snapshot that were not needed so far, so that what they have is known to be in them.
+
+        All that the snapshot knows is known: what it has and the index has not was gone before it was ever seen here.
+        """
         generation = self._index.generation
         for segment in manifest.segments:
             if segment.key in self._index.segments():
@@ -294,7 +288,7 @@ class Refresher:
             if segment.full:
                 self._recognise(segment, generation)
             else:
-                self._merge(segment, generation)
+                self._merge(segment, generation, all_known=True)
 
     def _recognise(self, segment: snapshots.Segment, generation: str) -> None:
         """Rows that a full segment has as they are need not be written again."""
@@ -302,7 +296,7 @@ class Refresher:
         try:
             image = tables.open_image(snapshots.fetch_full(self._store, segment, scratch))
             try:
-                rows = image.execute("SELECT path, cover, sum FROM entities JOIN documents USING (id)").fetchall()
+                known = image.execute("SELECT path, cover, sum FROM entities JOIN documents USING (id)").fetchall()
             finally:
                 image.close()
         finally:
@@ -311,8 +305,11 @@ class Refresher:
             connection.executemany(
                 "UPDATE entities SET news = 0 WHERE path = ? AND news > 0 "
                 "AND EXISTS (SELECT 1 FROM documents d WHERE d.id = entities.id AND d.cover = ? AND d.sum = ?)",
-                rows,
+                known,
             )
+            rows = Rows(connection, self._index.names)
+            rows.note_gone({path for path, *_ in known})
+            rows.close()
             connection.execute("INSERT OR REPLACE INTO segments VALUES (?)", (segment.key,))
 
     def _load(self, manifest: Manifest, generation: str) -> bool:
@@ -335,7 +332,7 @@ class Refresher:
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 
-    def _merge(self, segment: snapshots.Segment, generation: str) -> None:
+    def _merge(self, segment: snapshots.Segment, generation: str, *, all_known: bool = False) -> None:
         entries: list[Entry] = []
         gone: list[str] = []
         for row in snapshots.decode_rows(snapshots.read_rows(self._store, segment), segment.key):
@@ -350,8 +347,10 @@ class Refresher:
             for path in gone:
                 if path not in still:
                     rows.remove(path)
+            lacking = rows.note_gone({entry.path for entry in entries}) if all_known else set[str]()
             for entry in entries:
-                rows.take_in(entry, from_snapshot=True)
+                if entry.path not in lacking:
+                    rows.take_in(entry, from_snapshot=True)
             rows.close()
             connection.execute("INSERT OR REPLACE INTO segments VALUES (?)", (segment.key,))
 

@@ -1,0 +1,49 @@
+"""A run is freed while others read it, or end it: it is gone, and stays so."""
+
+from __future__ import annotations
+
+from molexp._record.attempt import Attempt
+from tests.record.compacting import write
+
+RUN = "projects/metals/experiments/cu/runs/one"
+
+
+def once(monkeypatch, holder, name, do):
+    """Somebody else does something just before this is called for the next time."""
+    original = getattr(holder, name)
+
+    def patched(*arguments, **options):
+        monkeypatch.setattr(holder, name, original)
+        do()
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(holder, name, patched)
+
+
+def test_a_run_of_which_gc_has_freed_a_part_is_not_shown(place):
+    exp = write(place, "one").project("metals").experiment("cu")
+    exp.run("one").start(if_succeeded="rerun").finish()
+    ws = place.load()
+    assert [row.id for row in ws.catalog.runs()] == ["one"]
+    exp.run("one").delete()
+    for name in ("run.json", "executions/1.end.json", "executions/1.jsonl"):
+        place.store.delete(f"{RUN}/{name}")
+
+    assert not ws.catalog.runs()
+    assert ws.catalog.verify().findings == ()
+
+
+def test_the_end_of_a_run_that_was_deleted_meanwhile_does_not_write_its_definition_again(place, monkeypatch):
+    """It may be freed at any moment, and would be back."""
+    exp = write(place, "one").project("metals").experiment("cu")
+
+    def elsewhere():
+        place.load().run("metals/cu/one").delete()
+        place.store.delete(f"{RUN}/run.json")  # as gc does first
+
+    context = exp.run("one").start(if_succeeded="rerun")
+    once(monkeypatch, Attempt, "_show", elsewhere)
+    context.finish()
+    assert not place.store.exists(f"{RUN}/run.json")
+    place.load().gc(dry_run=False)
+    assert not [*place.store.list(RUN)]
