@@ -246,6 +246,9 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
     "an answer is read from an index that took the place of the one that was brought up to date": (
         _one(f"{_CATALOG}.asking:Asking.answer", "if not surely and", "if False and"),
     ),
+    "of two rows that each have what the other lacks, one is kept": (
+        _one(f"{_CATALOG}.entries:Rows._may_replace", "            self._doubt(entry.path)", "            pass"),
+    ),
     "an index goes on with names from another one": (
         _one(f"{_CATALOG}.database:Database.transaction", "if changed != self._changed:", "if False:"),
     ),

@@ -107,7 +107,7 @@ class Rows:
     ) -> None:
         self._lost = lost
         self.doubtful = False
-        """Whether something came back that was gone: it is to be read again."""
+        """Whether something is to be read again: it came back, or nobody knows all of it."""
         self._connection = connection
         self._names = names
         self._origins = origins or {}
@@ -226,6 +226,8 @@ class Rows:
             self.doubtful |= came_back
             entry.open = True
             return True
+        if any(size > known.get(name, -1) for name, size in entry.cover.items()):
+            self._doubt(entry.path)  # each has what the other lacks
         return False
 
     def _is_outdated(self, entry: Entry, known: Mapping[str, int]) -> bool:
@@ -233,9 +235,12 @@ class Rows:
         more = [name for name in entry.cover if name not in known and name.startswith(("edits/", BORN))]
         if not more or not self._lost(entry.path, more):
             return False
-        self.doubtful = True
-        self._connection.execute("UPDATE entities SET open = 1 WHERE path = ?", (entry.path,))
+        self._doubt(entry.path)
         return True
+
+    def _doubt(self, path: str) -> None:
+        self.doubtful = True
+        self._connection.execute("UPDATE entities SET open = 1 WHERE path = ?", (path,))
 
     def _contradict(self, number: int, *, doubtful: bool) -> None:
         """A snapshot has a row that does not hold against the one that is known: others are to know; `doubtful` if neither does."""
