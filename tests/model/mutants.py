@@ -287,6 +287,14 @@ FOUND: dict[str, Where] = {
     "what was created at a key that was not announced is not announced": Where("w:create", seed=1048),
     "hints that were retired come back": Where("r:list", "file", 1055),
     "what is known of a run that was freed holds against what came back": Where(seed=1, keepers=True),
+    "what is known of a run holds until all of it is freed": Where("", "segment", 8, keepers=True),
+    "a snapshot brings back what a run was before it was freed": Where("", "segment", 85, keepers=True),
+    "what contradicts a snapshot is no news": Where("", "file", 5, keepers=True),
+    "another run of the name that was deleted leaves the one before it in place": Where("", "segment", 15, keepers=True),
+    "what came back is not read again": Where("", "file", 5, keepers=True),
+    "what came late, after its journal was deleted, is nobody's": Where("", "segment", 20, keepers=True),
+    "what was gone before it was ever seen stays in the snapshot": Where("", "segment", 18, keepers=True),
+    "of two rows that each have what the other lacks, one is kept": Where("", "file", 18),
 }
 """The others were found as they once stood in the code, or by chance; they take thousands of trials."""
 
