@@ -84,8 +84,6 @@ class FileAppender:
             StoreError: they could not be written, or only in part.
             ValueError: the appender is closed.
         """
-        if self._fd < 0:
-            raise ValueError(f"The appender of {self._key!r} is closed.")
         try:
             done = os.write(self._fd, data)
             if done != len(data):
@@ -93,6 +91,8 @@ class FileAppender:
             if self._durable:
                 os.fsync(self._fd)
         except OSError as error:
+            if self._fd < 0:
+                raise ValueError(f"The appender of {self._key!r} is closed.") from None
             raise translate(error, self._key, self._url, "write") from error
 
     def check_place(self) -> None:
@@ -104,7 +104,8 @@ class FileAppender:
         """
         ours = os.fstat(self._fd)
         try:
-            if os.path.samestat(os.stat(self._path), ours):
+            now = os.stat(self._path)
+            if now.st_ino == ours.st_ino and now.st_dev == ours.st_dev:
                 return
         except (FileNotFoundError, NotADirectoryError):
             pass
