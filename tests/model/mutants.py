@@ -290,11 +290,16 @@ FOUND: dict[str, Where] = {
     "what is known of a run holds until all of it is freed": Where("", "segment", 8, keepers=True),
     "a snapshot brings back what a run was before it was freed": Where("", "segment", 85, keepers=True),
     "what contradicts a snapshot is no news": Where("", "file", 5, keepers=True),
-    "another run of the name that was deleted leaves the one before it in place": Where("", "segment", 15, keepers=True),
+    "another run of the name that was deleted leaves the one before it in place": Where(
+        "", "segment", 15, keepers=True
+    ),
     "what came back is not read again": Where("", "file", 5, keepers=True),
     "what came late, after its journal was deleted, is nobody's": Where("", "segment", 20, keepers=True),
     "what was gone before it was ever seen stays in the snapshot": Where("", "segment", 18, keepers=True),
     "of two rows that each have what the other lacks, one is kept": Where("", "file", 18),
+    "an edit that was fenced when it was gone is still there": Where("", "file", 610, keepers=True),
+    "what was read before a run was gone is taken in": Where("", "file", 545, keepers=True),
+    "an edit that was seen, and is gone when its run is read, is settled": Where("r:list", "local", 1080, keepers=True),
 }
 """The others were found as they once stood in the code, or by chance; they take thousands of trials."""
 
