@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 RUNS = Path("lab/projects/metals/experiments/cu/runs")
-SAYS = "could not be read; what they hold is missing here. molexp catalog unreadable lists them."
+SAYS = "could not be read, and what is in there is missing here. molexp catalog unreadable says why."
 
 
 @pytest.fixture

@@ -74,7 +74,7 @@ def tell_unreadable(found: Collection[str]) -> None:
     """Say that something may be missing in an answer; on standard error, whatever the answer is written as."""
     if found:
         what = "1 file or folder" if len(found) == 1 else f"{len(found)} files or folders"
-        say(f"{what} could not be read; what they hold is missing here. molexp catalog unreadable lists them.")
+        say(f"{what} could not be read, and what is in there is missing here. molexp catalog unreadable says why.")
 
 
 def write(text: str, *, now: bool = False) -> None:
