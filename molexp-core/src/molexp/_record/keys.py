@@ -35,6 +35,7 @@ def folder(path: str) -> str:
     return "/".join(f"{level}/{part}" for level, part in zip(_LEVELS, path.split("/"), strict=False))
 
 
+@lru_cache(maxsize=1024)
 def document(path: str) -> str:
     """The key of the document that makes the entity at `path` exist."""
     if not path:
