@@ -10,6 +10,8 @@ from tests.model.exploring import explore
 
 TRIALS = 40  # of each variant, in every run of the tests
 MANY = 120  # of each, in a soak
+ONCE = (("local", 30096),)
+"""Seeds, with keepers, that nothing else here replays, and that found something."""
 
 
 @pytest.mark.parametrize("variant", ["file", "local", "segment"])
@@ -21,6 +23,12 @@ def test_nothing_is_lost_and_nothing_goes_backwards(variant):
 @pytest.mark.parametrize("variant", ["file", "local", "segment"])
 def test_what_is_freed_and_brought_back_is_what_the_files_say(variant):
     done = explore("--variant", variant, "--keepers", "--count", str(TRIALS))
+    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr
+
+
+@pytest.mark.parametrize(("variant", "seed"), ONCE)
+def test_what_was_found_once_is_not_found_again(variant, seed):
+    done = explore("--variant", variant, "--keepers", "--seed", str(seed))
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from molexp._record import keys
 from molexp._record.fold import SCHEMA, AttemptFacts, Contents, absurd
-from molexp._record.voids import is_void
+from molexp._record.voids import VOID, is_void
 from molexp._values.documents import check_schema, decode_lines, decode_object, encode_line
 from molexp._values.ids import new_token
 from molexp._values.numbers import NUMBER, count, is_count
@@ -67,12 +67,12 @@ def read_attempts(store: Store, run_folder: str, cover: dict[str, int] | None = 
     Args:
         store: the store.
         run_folder: the run's folder.
-        cover: filled with the files that are read, and at most their sizes.
+        cover: filled with the files that are read, and at most their sizes; what was fenced reads as absent.
     """
     listing = store.children(f"{run_folder}/executions")
     sizes = {entry.key.rpartition("/")[2]: entry.size for entry in listing.entries}
     if cover is not None:
-        cover.update((name, size) for name, size in sizes.items() if _ATTEMPT.fullmatch(name))
+        cover.update((name, size) for name, size in sizes.items() if _ATTEMPT.fullmatch(name) and size != len(VOID))
     attempts = [_read_attempt(store, run_folder, number, sizes, listing) for number in attempt_numbers(listing)]
     if cover is not None:
         # whoever can read what could not be read here knows more, however small it is

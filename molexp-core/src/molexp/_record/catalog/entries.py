@@ -154,6 +154,7 @@ class Rows:
             if from_snapshot:
                 self._contradict(number, doubtful=entry.forced)
             return False
+        entry.open |= from_snapshot and bool(was_open)  # there was a reason to look again, and nobody has
         encoded = encode(entry.document) if entry.document is not None else None
         if was_open and not entry.open and entry.document is not None:
             self._forget_lease(entry)

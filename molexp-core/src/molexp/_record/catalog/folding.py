@@ -141,7 +141,7 @@ class Folder:
             return
         for file in files:
             name = file.key.rpartition("/")[2]
-            if not (name.endswith(".json") and is_number(name[:-5])):
+            if not (name.endswith(".json") and is_number(name[:-5])) or file.size == len(VOID):
                 continue
             entry.cover[file.key] = 0
             try:
