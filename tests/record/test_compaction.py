@@ -122,6 +122,28 @@ def test_full_segments_and_those_with_what_came_since_make_one_answer(place, mon
     assert len(derived(place, "snapshots")) < 15, "what is superfluous is deleted"
 
 
+@pytest.mark.parametrize("how", ["takes in what is new of the snapshot", "reads everything anew"])
+def test_what_was_announced_in_a_journal_that_is_folded_is_waited_for(place, tmp_path, monkeypatch, how):
+    """Its writer goes on, and does not say it again."""
+    exp = place.workspace().Project("metals").Experiment("cu")
+    first = exp.Run({"n": 1}, id="one")
+    monkeypatch.setenv("MOLEXP_CACHE_DIR", str(tmp_path / "index of another"))
+    reader = place.load()
+    assert compact(reader)["snapshot"] == 1
+    assert {row.id for row in reader.catalog.runs()} == {"one"}
+    monkeypatch.setenv("MOLEXP_CACHE_DIR", str(tmp_path / "index of the compactor"))
+    late = exp.Run({"n": 2}, id="late")
+    first.annotate(tags=["something else"])
+    assert compact(place.load())["snapshot"] == 2
+
+    if how == "reads everything anew":
+        reader.catalog.rebuild()
+    assert {row.id: row.status for row in reader.catalog.runs()} == {"one": "pending", "late": "pending"}
+    with late.start():
+        pass
+    assert {row.id: row.status for row in reader.catalog.runs()} == {"one": "pending", "late": "succeeded"}
+
+
 def test_of_two_compactors_that_build_on_one_snapshot_one_wins_and_the_other_goes_on(place, monkeypatch):
     done(write(place, "one"))
     first, second = place.load(), place.load()

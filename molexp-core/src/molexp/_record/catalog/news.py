@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import attrs
 
@@ -39,6 +39,10 @@ class News:
     vanished: set[str] = attrs.field(factory=set)
     shrunk: bool = False
     unreadable: dict[str, str] = attrs.field(factory=dict)
+
+    def wait_for(self, hints: Iterable[Hint]) -> None:
+        """Take in what objects announce that are folded and deleted: only the manifest of the snapshot says so by now."""
+        self.announced |= set(hints) - self.withdrawn
 
 
 def listed_journals(store: Store, *, sealed: bool = True) -> dict[str, Stat]:

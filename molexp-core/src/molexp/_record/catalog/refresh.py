@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, Any
 from molexp._record import keys
 from molexp._record.catalog import snapshots, tables
 from molexp._record.catalog.entries import Entry, Rows
-from molexp._record.catalog.index import Findings, Hint, Index, Mark, MovedError
+from molexp._record.catalog.index import Findings, Hint, Index, MovedError
 from molexp._record.catalog.news import OUTAGES, News, read_news
 from molexp._record.catalog.snapshots import Manifest
 from molexp._record.catalog.walking import Expected, Found, Walker, looks_like
-from molexp._record.journal import is_object
 from molexp._values.documents import decode_object
 from molexp.errors import CorruptRecordError, KeyNotFoundError, StoreError
 
@@ -90,10 +89,11 @@ class Refresher:
             try:
                 manifest = snapshots.read_manifest(self._store, newest[0]) if newest[0] else Manifest(0)
                 complete = manifest.follows(seen[0])
-                knows = complete and self._knows(manifest, seen[0], {**known, **news.journals})
-                if not knows and self._load(manifest, generation):
+                unread = manifest.unread(seen[0], {**known, **news.journals})
+                if (unread or not complete) and self._load(manifest, generation):
                     self._adopt(manifest, newest[1])
                     return False
+                news.wait_for(hint for hint in manifest.pending if hint[0] in unread or not complete)
             except KeyNotFoundError:
                 return False  # there is a newer one
             except OUTAGES:
@@ -197,6 +197,7 @@ class Refresher:
         generation = None if surely else self._index.generation
         news = read_news(self._store, {})
         newest = snapshots.newest_of(snapshots.listed(self._store))
+        news.wait_for(snapshots.waited_for(self._store, newest[0]))
         owners = self._index.owners().union(also)  # before the walk: what another process adds meanwhile is not gone
         found = self._walker.everything()
         leases = self._leases()
@@ -269,12 +270,6 @@ class Refresher:
             return False
         self._adopt(manifest, version)
         return True
-
-    @staticmethod
-    def _knows(manifest: Manifest, seen: int, read: Mapping[str, Mark]) -> bool:
-        """Whether a reader of all journals that were folded since a snapshot that it knew is as knowing as they are."""
-        steps = (names for number, names in manifest.folded.items() if number > seen)
-        return all(_reaches(read.get(name), mark, name) for names in steps for name, mark in names.items())
 
     def load(self, manifest: Manifest) -> None:
         """Take in the segments of a snapshot that were not needed so far, so that what they have is known to be in them.
@@ -435,12 +430,3 @@ def _count(entries: Iterable[Entry], counts: dict[str, int]) -> None:
         counts["runs"] += entry.document is not None
         counts["assets"] += len(entry.assets)
         counts["unreadable"] += len(entry.problems)
-
-
-def _reaches(read: Mark | None, mark: str, name: str) -> bool:
-    """Whether a journal was read up to where it was folded."""
-    if read is None:
-        return False
-    if is_object(name):
-        return read.at == mark
-    return read.at.isdigit() and mark.isdigit() and int(read.at) >= int(mark)

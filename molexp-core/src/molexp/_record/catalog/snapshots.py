@@ -22,12 +22,14 @@ import attrs
 from molexp._record import keys
 from molexp._record.catalog.entries import Entry
 from molexp._record.catalog.index import Hint, Mark
+from molexp._record.catalog.news import OUTAGES
 from molexp._record.catalog.tables import VERSION
+from molexp._record.journal import is_object, writer_of_journal
 from molexp._values.documents import decode_lines, decode_object, encode, encode_line, encode_pretty
 from molexp._values.ids import is_id
 from molexp._values.times import utc_now
 from molexp.contracts import Listing, Store
-from molexp.errors import CorruptRecordError, KeyNotFoundError
+from molexp.errors import CorruptRecordError, KeyNotFoundError, StoreError
 
 SCHEMA = 1
 KEPT = 4
@@ -91,6 +93,12 @@ class Manifest:
     def folds(self, name: str) -> bool:
         """Whether a journal was folded, as far as that is remembered."""
         return any(name in names for names in self.folded.values())
+
+    def unread(self, seen: int, read: Mapping[str, Mark]) -> set[str]:
+        """The writers whose journals were folded since manifest number `seen`, and had not been `read` as far as they were."""
+        steps = (names for number, names in self.folded.items() if number > seen)
+        folded = (one for names in steps for one in names.items())
+        return {writer_of_journal(name) for name, mark in folded if not _reaches(read.get(name), mark, name)}
 
     def to_document(self, token: str) -> bytes:
         """The manifest as it is stored."""
@@ -200,6 +208,16 @@ def read_manifest(store: Store, number: int) -> Manifest:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CorruptRecordError(key, f"it is no manifest of a snapshot ({type(error).__name__}: {error})") from None
+
+
+def waited_for(store: Store, number: int) -> frozenset[Hint]:
+    """What a snapshot waits for, where journals of writers who go on may be folded; nothing of number 0."""
+    try:
+        return read_manifest(store, number).pending if number and "append" not in store.capabilities else frozenset()
+    except OUTAGES:
+        raise
+    except (CorruptRecordError, StoreError):
+        return frozenset()
 
 
 def damaged_parts(store: Store) -> dict[str, str]:
@@ -338,3 +356,12 @@ def _row_of(line: Mapping[str, Any]) -> Entry | str:
 def _check(segment: Segment, digest: str) -> None:
     if digest != segment.digest:
         raise CorruptRecordError(segment.key, "its bytes are not those that were written")
+
+
+def _reaches(read: Mark | None, mark: str, name: str) -> bool:
+    """Whether a journal was read up to where it was folded."""
+    if read is None:
+        return False
+    if is_object(name):
+        return read.at == mark
+    return read.at.isdigit() and mark.isdigit() and int(read.at) >= int(mark)
