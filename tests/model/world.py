@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
-from molexp._record import attempt, journal, lifecycle, liveness, process
+from molexp._record import attempt, journal, lifecycle, liveness, process, reading
 from molexp._record.catalog import compacting, snapshots, walking
 from molexp._record.home import Home
 from molexp._record.identity import Owner
@@ -73,6 +73,7 @@ class World:
             (times, "time", clock),
             (lifecycle, "time", clock),
             (attempt, "time", clock),
+            (reading, "time", clock),
             (walking, "time", clock),
             (journal, "atexit", never),
             (process, "this_owner", lambda: _OWNER),

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
+from molexp._record import reading
 from molexp._record.attempt import Attempt
+from molexp._record.fold import RunState
 from tests.record.compacting import write
 
 RUN = "projects/metals/experiments/cu/runs/one"
@@ -47,3 +51,52 @@ def test_the_end_of_a_run_that_was_deleted_meanwhile_does_not_write_its_definiti
     assert not place.store.exists(f"{RUN}/run.json")
     place.load().gc(dry_run=False)
     assert not [*place.store.list(RUN)]
+
+
+def freed_and_late(place, monkeypatch, freed):
+    """Run `one` is deleted and freed just before somebody shows what he has read of it, who took long for that."""
+
+    def elsewhere():
+        place.load().run("metals/cu/one").delete()
+        if freed == "wholly":
+            place.load().gc(dry_run=False)
+        else:
+            place.store.delete(f"{RUN}/run.json")  # as gc does first
+        monkeypatch.setattr(reading, "_AWHILE", 0.0)
+
+    once(monkeypatch, RunState, "to_document", elsewhere)
+
+
+@pytest.mark.parametrize("freed", ["wholly", "in part"])
+def test_an_owner_who_was_stopped_before_he_shows_the_end_does_not_bring_the_run_back(place, monkeypatch, freed):
+    exp = write(place, "one").project("metals").experiment("cu")
+    context = exp.run("one").start(if_succeeded="rerun")
+    freed_and_late(place, monkeypatch, freed)
+
+    context.finish()
+
+    assert not place.store.exists(f"{RUN}/run.json")
+    place.load().gc(dry_run=False)
+    assert not [*place.store.list(RUN)]
+
+
+@pytest.mark.parametrize("freed", ["wholly", "in part"])
+def test_a_reader_who_was_stopped_before_he_shows_that_an_owner_is_dead_does_not_either(
+    lab, script, monkeypatch, freed
+):
+    script(
+        """
+        import os, signal, molexp as me
+        me.Workspace(os.environ["LAB"]).Project("metals").Experiment("cu").Run({"n": 1}, id="one").start()
+        os.kill(os.getpid(), signal.SIGKILL)
+        """
+    )
+    reader = lab.load()
+    freed_and_late(lab, monkeypatch, freed)
+
+    reader.catalog.runs()
+
+    assert not lab.store.exists(f"{RUN}/run.json")
+    lab.load().gc(dry_run=False)
+    assert not [*lab.store.list(RUN)]
+    assert not reader.catalog.runs()

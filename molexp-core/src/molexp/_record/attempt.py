@@ -25,10 +25,10 @@ from molexp._record.contributing import take_in, writer_of, writers
 from molexp._record.events import EventLog
 from molexp._record.flushing import above
 from molexp._record.fold import AttemptFacts, Contents, Edits, fold_run
-from molexp._record.reading import read_edits
+from molexp._record.reading import read_edits, show_run
 from molexp._record.revisions import definition_key
 from molexp._record.writer import Writer
-from molexp._values.documents import encode, encode_line, encode_pretty
+from molexp._values.documents import encode, encode_line
 from molexp._values.ids import new_token
 from molexp._values.status import RunStatus
 from molexp._values.times import utc_now
@@ -358,12 +358,12 @@ class Attempt(Writer):
 
     def _show(self, end: dict[str, Any]) -> None:
         """Write ``run.json`` for people; should a power loss tear it, the end repeats the definition. The lease has served."""
-        document = keys.document(self.path)
+        began = time.monotonic()
         try:  # the end is what counts; this is derived from it, and `fsck` mends it
             older = read_attempts(self.store, self.folder)[: self.number - 1] if self.number > 1 else []
             this = AttemptFacts(self.number, end, self.contents, self.status, True)
             state = fold_run(self.definition, [*older, this], self._edits(), {})
-            write = partial(self.store.write, document, encode_pretty(state.to_document()))
+            write = partial(show_run, self.store, self.path, state, began)
             steps: tuple[Callable[[], Any], ...] = (write, self._log.close, self._give_up_lease)
             self.store.each(
                 _call, steps[state.edits.deleted :]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -18,6 +19,7 @@ from molexp.contracts import Store
 from molexp.errors import CorruptRecordError, KeyNotFoundError, NotFoundError, StoreError
 
 _TAGS = frozenset(("$float", "$asset", "$key"))  # an object with one of these stands for something else
+_AWHILE = 1.0  # seconds that nobody takes between reading a run and showing it, but who was stopped meanwhile
 _EDIT = re.compile(r"[a-z0-9][a-z0-9._-]*\.json")  # not the copies that file synchronisers make of conflicts
 
 
@@ -103,6 +105,7 @@ def read_run(store: Store, path: str, observer: Observer | None) -> RunState:
     """
     problems: dict[str, str] = {}
     cover: dict[str, int] = {}
+    began = time.monotonic()
     attempts = read_attempts(store, keys.folder(path), cover)
     definition = read_definition(store, path, problems)
     if attempts and not problems and (names := changed(definition, attempts[-1].head.get("definition"))):
@@ -130,6 +133,19 @@ def read_run(store: Store, path: str, observer: Observer | None) -> RunState:
         cover.setdefault(f"{attempts[-1].number}.end.json", 0)
         if keys.document(path) not in problems and not edits.deleted:  # what is freed is not to return
             with suppress(StoreError):  # for people; what was read here stands in the attempts
-                store.write(keys.document(path), encode_pretty(state.to_document()))
+                show_run(store, path, state, began)
     state.cover = cover
     return state
+
+
+def show_run(store: Store, path: str, state: RunState, began: float) -> None:
+    """Write ``run.json`` for people, as it was read since the moment `began`, when its newest attempt had an end.
+
+    Whoever was stopped on the way looks again afterwards: of a run that was freed meanwhile, nothing is to return.
+    """
+    key = keys.document(path)
+    store.write(key, encode_pretty(state.to_document()))
+    if time.monotonic() - began > _AWHILE and (
+        read_edits(store, path).deleted or not store.exists(end_key(keys.folder(path), state.attempts[-1].number))
+    ):
+        store.delete(key)
