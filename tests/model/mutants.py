@@ -233,6 +233,16 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
     "what is known of a run holds until all of it is freed": (
         _one(f"{_CATALOG}.folding:Folder.lacks", "        return any", "        return self.is_there(path) and any"),
     ),
+    "what is fenced is taken for what is gone, and what is to be read again for read": (
+        _one("molexp._record.attempts:read_attempts", " and size != len(VOID)", ""),
+        _one(f"{_CATALOG}.entries:Rows.take_in", "from_snapshot and bool(was_open)", "False"),
+    ),
+    "what folded objects announce is forgotten": (
+        _one(f"{_CATALOG}.news:News.wait_for", "set(hints) - self.withdrawn", "set()"),
+    ),
+    "who was stopped before he shows a run does not look again": (
+        _one("molexp._record.reading:show_run", "> _AWHILE", "> 1e18"),
+    ),
     "a run that is freed while it is read has a problem": (
         _one(
             "molexp._record.reading:read_run",
@@ -300,6 +310,11 @@ FOUND: dict[str, Where] = {
     "an edit that was fenced when it was gone is still there": Where("", "file", 610, keepers=True),
     "what was read before a run was gone is taken in": Where("", "file", 545, keepers=True),
     "an edit that was seen, and is gone when its run is read, is settled": Where("r:list", "local", 1080, keepers=True),
+    "what is fenced is taken for what is gone, and what is to be read again for read": Where(
+        "", "local", 30090, keepers=True
+    ),
+    "what folded objects announce is forgotten": Where("", "segment", 30040, keepers=True),
+    "who was stopped before he shows a run does not look again": Where("", "local", 30030, keepers=True),
 }
 """The others were found as they once stood in the code, or by chance; they take thousands of trials."""
 
