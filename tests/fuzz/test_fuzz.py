@@ -31,7 +31,7 @@ def test_cases(play, first):
     check(play, SEED, range(first, first + GROUP))
 
 
-@pytest.mark.soak
+@pytest.mark.long
 @pytest.mark.parametrize("first", range(300, 2000, GROUP))
 def test_more_cases(play, first):
     check(play, SEED, range(first, first + GROUP))

@@ -33,7 +33,15 @@ def test_what_was_found_once_is_not_found_again(variant, seed):
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("keepers", [[], ["--keepers"]], ids=["", "keepers"])
+@pytest.mark.parametrize("variant", ["file", "local", "segment"])
+def test_what_is_freed_and_brought_back_in_more_schedules(variant):
+    done = explore("--variant", variant, "--keepers", "--seed", "30000", "--count", str(MANY))
+    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr
+
+
+@pytest.mark.parametrize(
+    "keepers", [pytest.param([], id="", marks=pytest.mark.soak), pytest.param(["--keepers"], marks=pytest.mark.long)]
+)
 @pytest.mark.parametrize("variant", ["file", "local", "segment"])
 def test_nothing_is_lost_in_schedules_that_nobody_has_seen(variant, keepers):
     base = secrets.randbelow(1 << 40)

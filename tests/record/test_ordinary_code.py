@@ -18,7 +18,7 @@ DEADLINE = 300  # seconds; a process that waits for ever is what this is about
 
 @pytest.mark.parametrize("name", ordinary.IDIOMS)
 @pytest.mark.parametrize(
-    "times", [pytest.param(20, id="a few times"), pytest.param(400, id="often", marks=pytest.mark.soak)]
+    "times", [pytest.param(20, id="a few times"), pytest.param(400, id="often", marks=pytest.mark.long)]
 )
 def test_an_idiom_works_within_a_run(tmp_path, name, times):
     command = [sys.executable, str(SCRIPT), name, str(times), str(tmp_path / "lab")]
