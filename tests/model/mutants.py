@@ -71,9 +71,9 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
             "",
         ),
         _one(
-            f"{_CATALOG}.compacting:Compactor._clean",
-            'if grows and not entry.key.startswith(f"{keys.SEALED}/"):',
-            "if False:",
+            f"{_CATALOG}.cleaning:_folded",
+            'if is_object(name) or not grows or entry.key.startswith(f"{keys.SEALED}/"):',
+            "if True:",
         ),
     ),
     "hints are dropped, and not fenced": (
