@@ -27,13 +27,20 @@ CAUGHT_BY = {
         "test_one_of_many_threads_creates",
         "test_an_exclusive_appender_claims_its_key",
     },
-    "TestTornWrite": {"test_threads_read_one_whole_value_while_others_replace_it"},
+    "TestTornWrite": {
+        "test_threads_read_one_whole_value_while_others_replace_it",
+        "test_a_symlink_is_a_key_that_is_not_followed",  # it writes to what is there, and a link leads elsewhere
+        "test_nothing_is_reached_by_a_symlink_among_the_folders",
+    },
     "TestTornCreate": {"test_a_created_key_is_whole_when_it_is_first_seen"},
     "TestStaleList": {
         "test_every_change_is_listed_at_once_here_and_in_a_copy",
         "test_what_others_do_is_listed",
     },
-    "TestPrefixConfusion": {"test_list_yields_what_is_below_the_folder"},
+    "TestPrefixConfusion": {
+        "test_list_yields_what_is_below_the_folder",
+        "test_nothing_is_reached_by_a_symlink_among_the_folders",
+    },
     "TestShortListing": {"test_many_keys_are_all_listed"},
     "TestStreamInPlace": {
         "test_a_stream_appears_when_it_is_left",
