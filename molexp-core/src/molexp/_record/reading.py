@@ -141,11 +141,16 @@ def read_run(store: Store, path: str, observer: Observer | None) -> RunState:
 def show_run(store: Store, path: str, state: RunState, began: float) -> None:
     """Write ``run.json`` for people, as it was read since the moment `began`, when its newest attempt had an end.
 
-    Whoever was stopped on the way looks again afterwards: of a run that was freed meanwhile, nothing is to return.
+    Whoever was stopped on the way looks again, before and afterwards: of a run that was freed meanwhile, nothing is to return.
     """
-    key = keys.document(path)
+    key, end = keys.document(path), end_key(keys.folder(path), state.attempts[-1].number)
+
+    def is_freed() -> bool:
+        late = time.monotonic() - began > _AWHILE
+        return late and (read_edits(store, path).deleted or not store.exists(end))
+
+    if is_freed():
+        return  # what lies there now may be another run of this id
     store.write(key, encode_pretty(state.to_document()))
-    if time.monotonic() - began > _AWHILE and (
-        read_edits(store, path).deleted or not store.exists(end_key(keys.folder(path), state.attempts[-1].number))
-    ):
+    if is_freed():
         store.delete(key)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Protocol, Self, runtime_checkable
+from typing import Protocol, Self
 
 
 class Appender(Protocol):
@@ -16,7 +16,6 @@ class Appender(Protocol):
         """Close; on shared file systems, this is when other hosts begin to see the bytes."""
 
 
-@runtime_checkable
 class Anchored(Protocol):
     """What an `Appender` may know beyond writing: whether its file still lies under its key."""
 
