@@ -97,12 +97,13 @@ class Asset:
         """Open the bytes as they are, or with ``"r"`` the text in UTF-8.
 
         Raises:
-            KeyNotFoundError: the bytes are gone, or are a folder's; see `path`.
+            IsADirectoryError: it is a folder of data; see `path`, `local` and `download`.
+            KeyNotFoundError: the bytes are gone.
             ValueError: another mode.
         """
         if mode not in ("r", "rb"):
             raise ValueError(f"An asset is opened with 'r' or 'rb', not {mode!r}: what was saved does not change.")
-        stream = self._reading().open_read(self.key)
+        stream = self._reading_file().open_read(self.key)
         return stream if mode == "rb" else io.TextIOWrapper(stream, encoding="utf-8")
 
     def read_bytes(self) -> bytes:
@@ -110,11 +111,12 @@ class Asset:
 
         Raises:
             HashMismatchError: they are not those that were recorded; `open` reads them as they are.
-            KeyNotFoundError: the bytes are gone, or are a folder's; see `path`.
+            IsADirectoryError: it is a folder of data; see `path`, `local` and `download`.
+            KeyNotFoundError: the bytes are gone.
         """
         from molexp._record.verifying import check_bytes
 
-        store = self._reading()
+        store = self._reading_file()
         return check_bytes(self, store, store.read(self.key))
 
     def load(self) -> Any:
@@ -127,10 +129,13 @@ class Asset:
         return self._used().load(self)
 
     def local(self) -> Path:
-        """A local path to the bytes: the file itself, or a copy that lives as long as this process.
+        """A local path to the bytes: the file or folder itself, or a copy that lives as long as this process.
+
+        A copy is whole for every thread that asks; it is fetched once, and a forked child fetches its own.
 
         Raises:
             HashMismatchError: there are more or fewer than were recorded, or, of a copy, others.
+            KeyNotFoundError: the bytes are gone.
         """
         return self._used().local(self)
 
@@ -214,6 +219,12 @@ class Asset:
 
     def _reading(self) -> Store:
         return self._used().reading(self)
+
+    def _reading_file(self) -> Store:
+        from molexp._record.downloading import refuse_folder
+
+        refuse_folder(self)
+        return self._reading()
 
     def _bound(self) -> Library:
         if self._library is None:

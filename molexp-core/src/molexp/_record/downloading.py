@@ -45,6 +45,16 @@ def is_folder(asset: Asset) -> bool:
     return asset.kind == "data" and bool(asset.fields.get("directory"))
 
 
+def refuse_folder(asset: Asset) -> None:
+    """Refuse to read a folder as if it were one file.
+
+    Raises:
+        IsADirectoryError: it is one.
+    """
+    if is_folder(asset):
+        raise IsADirectoryError(errno.EISDIR, "It is a folder of files, not one stream of bytes; download it", asset.id)
+
+
 def download(asset: Asset, store: Store, path: str | os.PathLike[str], *, overwrite: bool, progress: Progress) -> Path:
     """Copy an asset's bytes to a local path; see `Asset.download`."""
     target = _target(asset, path)
@@ -54,22 +64,14 @@ def download(asset: Asset, store: Store, path: str | os.PathLike[str], *, overwr
     progress = _bounded(asset, progress)
     with _beside(target, sha256(f"{store.url}\n{asset.id}".encode()).hexdigest()[:16]) as work:
         made = work.folder / _PAYLOAD
-        if is_folder(asset):
-            found = _fetch_folder(asset, store, made, progress)
-        else:
-            store.get_file(asset.key, made, progress=progress)
-            found = _hash(made) if _recorded(asset, _FILE) else None
-        _verify(asset, found)
+        _verify(asset, fetch(asset, store, made, progress))
         _place(made, target, work.folder / _OLD, overwrite)
     return target
 
 
 def copy_to(asset: Asset, store: Store, sink: Sink, *, progress: Progress) -> None:
     """Write an asset's bytes to a stream; see `Asset.copy_to`."""
-    if is_folder(asset):
-        raise IsADirectoryError(
-            errno.EISDIR, "It is a folder of files, and cannot be one stream; download it", asset.id
-        )
+    refuse_folder(asset)
     _check_hashed(asset)
     digest = sha256()
     count = _bounded(asset, progress)
@@ -131,7 +133,15 @@ def _place(made: Path, target: Path, old: Path, overwrite: bool) -> None:
 # ----------------------------------------------------------------------------------------------- what comes, and whether
 
 
-def _fetch_folder(asset: Asset, store: Store, made: Path, progress: Callable[[int], None]) -> str | None:
+def fetch(asset: Asset, store: Store, made: Path, progress: Progress = None) -> str | None:
+    """Bring the bytes, a file or a folder, to a path where nothing is; returns their hash, if the record has one."""
+    if is_folder(asset):
+        return _fetch_folder(asset, store, made, progress)
+    store.get_file(asset.key, made, progress=progress)
+    return _hash(made) if _recorded(asset, _FILE) else None
+
+
+def _fetch_folder(asset: Asset, store: Store, made: Path, progress: Progress) -> str | None:
     """Bring every file, the small ones several at a time; returns the hash of the folder, as an import makes it."""
     files = {check_key(entry.key).removeprefix(f"{asset.key}/"): entry for entry in store.list(asset.key)}
     if not files:
@@ -140,7 +150,8 @@ def _fetch_folder(asset: Asset, store: Store, made: Path, progress: Callable[[in
 
     def told(count: int) -> None:
         with lock:
-            progress(count)
+            if progress is not None:
+                progress(count)
 
     def fetch(name: str) -> None:
         path = made / name

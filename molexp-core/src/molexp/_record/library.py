@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import atexit
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cache, cached_property
-from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -20,11 +16,12 @@ from molexp._record.linked import reading
 from molexp._values.numbers import count
 from molexp._values.times import parse_time
 from molexp.contracts import AssetKind, Store, Upgrades
-from molexp.errors import MolexpError, PluginError
+from molexp.errors import KeyNotFoundError, MolexpError, PluginError
 
 if TYPE_CHECKING:
     from cattrs import Converter
 
+    from molexp._record.copies import Copies
     from molexp.plugins import PluginManager
 
 
@@ -67,7 +64,7 @@ class Library:
         self._classes: dict[str, type[Asset]] = {}
         self._distributions: dict[str, str] = {}
         self._field_names: dict[str, tuple[str, ...]] = {}
-        self._copies = ""
+        self._copies: dict[int, Copies] = {}  # by process: a forked child has its own
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _library, (self.store,)
@@ -177,41 +174,27 @@ class Library:
         return reading(self.store, asset.kind, asset.key, asset.fields) if asset.kind == "data" else self.store
 
     def local(self, asset: Asset) -> Path:
-        """A local path to an asset's bytes: the file itself, or a copy that lives as long as this process.
+        """A local path to an asset's bytes: the file or folder itself, or a copy that lives as long as this process.
 
         Raises:
             HashMismatchError: there are more or fewer than were recorded, or, of a copy, others.
+            KeyNotFoundError: they are gone.
         """
-        from molexp._record.verifying import FILE, check_size, complain, recorded_hash
+        from molexp._record.copies import Copies
+        from molexp._record.downloading import is_folder
+        from molexp._record.verifying import check_size
 
-        key = asset.key
-        if "local_path" in self.store.capabilities:
-            there = self.reading(asset).local_path(key)
-            if there.is_file():
-                check_size(asset, self.store, there.stat().st_size)
-            return there
-        if not self._copies:
-            self._copies = tempfile.mkdtemp(prefix="molexp-copies-")
-            atexit.register(_remove_copies, self._copies, os.getpid())
-        seen = sha256(self.store.stat(key).version.encode()).hexdigest()[:8]  # a name that is saved again keeps its key
-        path = Path(self._copies, seen, *key.split("/"))
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_name(path.name + ".part")
-            self.store.get_file(key, partial)
-            check_size(asset, self.store, partial.stat().st_size)
-            if recorded := recorded_hash(asset.content_hash):
-                with partial.open("rb") as file:
-                    found = f"{FILE}{file_digest(file, 'sha256').hexdigest()}"
-                if found != recorded:
-                    complain(asset, self.store, found)
-            partial.replace(path)
-        return path
-
-
-def _remove_copies(folder: str, pid: int) -> None:
-    if os.getpid() == pid:  # a forked child leaves its parent's alone
-        shutil.rmtree(folder, ignore_errors=True)
+        store = self.reading(asset)
+        if "local_path" not in store.capabilities:
+            pid = os.getpid()
+            copies = self._copies.get(pid) or self._copies.setdefault(pid, Copies())
+            return copies.get(asset, store)
+        there = store.local_path(asset.key)
+        if there.is_file():
+            check_size(asset, store, there.stat().st_size)
+        elif not (is_folder(asset) and there.is_dir()):
+            raise KeyNotFoundError(asset.key, url=store.url)
+        return there
 
 
 @cache  # one class for a kind, however many workspaces are open: assets of two of them can be equal

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import shutil
 import tempfile
@@ -106,6 +107,9 @@ class PayloadSink:
         try:
             path = Path(folder, Path(self.key).name)
             yield path
+            if path.is_dir():
+                hint = f"{self.name!r} would be a folder, and an asset of a run is one file; import it with data_assets"
+                raise IsADirectoryError(errno.EISDIR, hint, str(path))
             if not path.is_file():
                 raise FileNotFoundError(f"Nothing was written to {path}: {self.name!r} has no content to save.")
             self.copy(path)
