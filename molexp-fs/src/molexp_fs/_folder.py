@@ -12,7 +12,7 @@ from molexp.errors import StoreError, WorkspaceMovedError
 from molexp_fs import _files as files
 from molexp_fs._errors import Action, LinkedFolderError, translate
 from molexp_fs._files import TEMP_PREFIX
-from molexp_fs._keys import check_local
+from molexp_fs._keys import check_local, respelled
 
 REMEMBERED = 4096
 """How many folders a store remembers to have looked at."""
@@ -62,6 +62,10 @@ class Folder:
             check_local(key)
         return self.base + key
 
+    def spelled(self, key: str) -> str:
+        """Return the path of `key` as it is spelled there."""
+        return self.base + key if key.isascii() else respelled(self.base, key)
+
     def reach(self, key: str, action: Action = "read") -> str:
         """Return the path of `key`, to which no link leads: each of its folders is looked at once.
 
@@ -74,7 +78,7 @@ class Folder:
         folder = key.rpartition("/")[0]
         if folder and folder not in self._plain:
             self._refuse_links(folder, key, action)
-        return path
+        return path if action != "read" else self.spelled(key)
 
     def reach_folder(self, prefix: str) -> str:
         """Return the path of a folder, to which no link leads; "" is the store's own. See `reach`."""

@@ -27,3 +27,30 @@ def check_local(key: str) -> None:
 def folded(key: str) -> str:
     """Return what `key` is on a file system that ignores case and Unicode composition."""
     return unicodedata.normalize("NFC", key).casefold()
+
+
+def respelled(base: str, key: str) -> str:
+    """Return the path of `key` below `base`, or of what is there under another spelling of it in Unicode.
+
+    HFS+, some shares and archivers decompose the letters of names: "é" becomes "e" and an accent.
+    """
+    path = base + key
+    if os.path.lexists(path):
+        return path
+    at = base.rstrip("/")
+    for part in key.split("/"):
+        if at + "/" != base and os.path.islink(at):
+            return path  # no link leads to a key
+        if not part.isascii() and not os.path.lexists(f"{at}/{part}"):
+            try:
+                names = os.listdir(f"{at}/")
+            except OSError:
+                return path
+            wanted = unicodedata.normalize("NFC", part)
+            spelled = [name for name in names if unicodedata.normalize("NFC", name) == wanted]
+            if not spelled:
+                return path
+            at = f"{at}/{spelled[0]}"
+        else:
+            at = f"{at}/{part}"
+    return at

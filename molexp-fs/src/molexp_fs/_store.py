@@ -249,7 +249,7 @@ class LocalStore(Store):
 
     def locate(self, key: str) -> str:
         """The path of the file, in the notation of this operating system."""
-        return self._folder.path(key).replace("/", os.sep)
+        return self._folder.spelled(key).replace("/", os.sep)
 
     def sync(self, keys: Iterable[str], *, content: bool = True, names: bool = True) -> None:
         """Make `keys` survive a power loss, unless `durability` is ``"never"``.
@@ -380,7 +380,7 @@ class LocalStore(Store):
             SpecialFileError: it is no regular file and no folder: whoever opens it would follow a link.
         """
         self._folder.reach(key)
-        path = self._folder.path(key)
+        path = self._folder.spelled(key)
         if not isinstance(self._folder, Followed):
             try:
                 files.check_regular(os.lstat(path), path)

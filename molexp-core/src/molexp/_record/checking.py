@@ -22,7 +22,7 @@ from molexp._record.reading import read_run
 from molexp._record.reports import Finding, Report
 from molexp._record.spool.draining import abandoned, drain
 from molexp._values.documents import decode_object, encode_pretty
-from molexp._values.ids import is_id
+from molexp._values.ids import is_id, nfc
 from molexp._values.numbers import NUMBER
 from molexp.contracts import Stat, Store
 from molexp.errors import CorruptRecordError, KeyNotFoundError, MolexpError, NotFoundError, StoreError
@@ -309,7 +309,7 @@ def _check_spools(home: Home, *, repair: bool) -> Iterator[Finding]:
 
 def _unnamed(payloads: Iterable[str], named: Container[str]) -> Iterator[Finding]:
     for key in sorted(payloads):
-        at = key
+        at = nfc(key)  # the name of what was recorded, however it is spelled there
         while at and at not in named:  # a record of a folder names all that is in it
             at = at.rpartition("/")[0]
         if not at:

@@ -48,6 +48,7 @@ def read_logs(run: Run, name: str | None = None, *, follow: bool = False) -> Ite
 
     Raises:
         NotFoundError: there is no such log (with `follow`: and the run has ended without one); or no such run.
+        KeyNotFoundError: the bytes of a log are gone; the others were read before.
     """
     tails: dict[str, _Tail] = {}
     pause = _FIRST_LOOK
@@ -68,6 +69,8 @@ def read_logs(run: Run, name: str | None = None, *, follow: bool = False) -> Ite
             if ended:
                 yield from tail.rest()
         if ended:
+            for gone in [one for one in tails.values() if one.gone]:
+                raise KeyNotFoundError(gone.key, url=run.home.store.url)
             return
         pause = _FIRST_LOOK if anything else min(pause * 2, _LAST_LOOK)
         threading.Event().wait(pause)  # nobody can tell us when a file grows on every storage
@@ -79,6 +82,8 @@ class _Tail:
     def __init__(self, store: Store, reader: LogReader) -> None:
         self.name = reader.name
         self.key = reader.key
+        self.gone: bool = False
+        self._size = reader.size
         self._store = store
         self._offset = 0
         self._mark = b""
@@ -110,7 +115,9 @@ class _Tail:
                 data = self._store.read(self.key, 0, _PIECE)
         except KeyNotFoundError:
             self._offset, self._mark = 0, b""  # if it comes back, it is another one
+            self.gone = self._size > 0
             return b""
+        self.gone = False
         piece = data[len(self._mark) :]
         self._offset += len(piece)
         self._mark = data[-_MARK:]

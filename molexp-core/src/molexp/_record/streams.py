@@ -19,6 +19,7 @@ from molexp._record.shelf import Shelf, Slot
 from molexp._record.writer import Recording
 from molexp._values.documents import encode_line
 from molexp._values.ids import nearest
+from molexp._values.numbers import count
 from molexp._values.plain import plain
 from molexp.contracts import Appender, Store
 from molexp.errors import InvalidNameError, KeyExistsError, KeyNotFoundError, NotFoundError, RunError, StoreError
@@ -393,22 +394,26 @@ class LogReader:
     Attributes:
         name: the log's name.
         key: where it lies in the workspace.
+        size: how many bytes are on record, which is only known when it is complete; 0 before.
     """
 
-    def __init__(self, store: Store, name: str, key: str) -> None:
+    def __init__(self, store: Store, name: str, key: str, size: int = 0) -> None:
         self.name = name
         self.key = key
+        self.size: int = size
         self._store = store
 
     def text(self) -> str:
-        """All of it, as far as it is written."""
+        """All of it, as far as it is written; `KeyNotFoundError` if what is on record is gone."""
         try:
             return self._store.read(self.key).decode("utf-8", "replace")
         except KeyNotFoundError:
+            if self.size:
+                raise
             return ""
 
     def tail(self, n: int = 10) -> list[str]:
-        """The last `n` lines."""
+        """The last `n` lines; see `text`."""
         return self.text().splitlines()[-n:]
 
     def __iter__(self) -> Iterator[str]:
@@ -423,7 +428,7 @@ class Logs(Mapping[str, LogReader]):
 
     def __init__(self, store: Store, records: list[dict[str, Any]]) -> None:
         self._readers: dict[str, LogReader] = {
-            str(record["name"]): LogReader(store, str(record["name"]), str(record["key"]))
+            str(record["name"]): LogReader(store, str(record["name"]), str(record["key"]), count(record.get("size")))
             for record in records
             if record.get("kind") == LogKind.name
         }

@@ -18,6 +18,7 @@ __all__ = [
     "nearest",
     "new_run_id",
     "new_token",
+    "nfc",
     "slug",
 ]
 
@@ -81,8 +82,8 @@ def slug(name: str) -> str:
         raise InvalidNameError("a name", repr(name), f"it is {type(name).__name__}, not text")
     if not name.strip():
         raise InvalidNameError("a name", name, "it is empty")
-    nfc = _nfc(name)
-    spelled = _BLANKS.sub("-", nfc.strip().lower())
+    composed = nfc(name)
+    spelled = _BLANKS.sub("-", composed.strip().lower())
     kept = _LOST.sub("", spelled).lstrip("._-").rstrip(".")
     device = _DEVICE.fullmatch(kept)
     if kept == spelled and len(kept) <= _ID_LIMIT and not device:
@@ -90,7 +91,7 @@ def slug(name: str) -> str:
     base = kept[: _ID_LIMIT - _HASH_DIGITS - 1].rstrip("._-")
     if device:
         base = base.replace(".", "-", 1)  # Windows takes `nul.txt-1` for the device, not `nul-txt-1`
-    return f"{base}-{_digits(nfc)}" if base else _digits(nfc)
+    return f"{base}-{_digits(composed)}" if base else _digits(composed)
 
 
 def fold_name(name: str) -> str:
@@ -124,12 +125,12 @@ def check_payload_name(name: str, what: str = "a name") -> str:
     fault = _whole_fault(name)
     if fault:
         raise InvalidNameError(what, name, fault)
-    nfc = _nfc(name)
-    for segment in nfc.split("/"):
+    composed = nfc(name)
+    for segment in composed.split("/"):
         fault = _segment_fault(segment)
         if fault:
             raise InvalidNameError(what, name, fault)
-    return nfc
+    return composed
 
 
 def new_run_id() -> str:
@@ -194,7 +195,12 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_clock.forked)
 
 
-def _nfc(name: str) -> str:
+def nfc(name: str) -> str:
+    """Return `name` in NFC.
+
+    Raises:
+        InvalidNameError: it holds a lone surrogate.
+    """
     if name.isascii():
         return name
     try:
@@ -241,7 +247,7 @@ def _whole_fault(name: str) -> str:
         return "it is an absolute path and would leave the run's folder; give a name relative to it"
     if "\\" in name:
         return "it has a backslash; separate folders with '/'"
-    if len(_nfc(name).encode()) > _NAME_LIMIT:
+    if len(nfc(name).encode()) > _NAME_LIMIT:
         return f"it is longer than {_NAME_LIMIT} bytes in UTF-8; choose a shorter one"
     control = _CONTROL.search(name)
     if control:

@@ -8,7 +8,7 @@ is made, not before the payloads: what is announced for long and does not come i
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 
@@ -25,6 +25,7 @@ from molexp._record.syncing.seen import NOTHING
 from molexp._record.syncing.sides import Side
 from molexp._record.voids import definition_keys
 from molexp._values.documents import decode_object, encode_pretty
+from molexp._values.ids import nfc
 from molexp._values.numbers import NUMBER, count
 from molexp._values.status import RunStatus
 from molexp.contracts import Stat
@@ -205,11 +206,30 @@ class RunSync:
             return
         seen = {part.key for one in self._attempts for part in one.parts}
         numbers = {one.number: one for one in self._attempts}
-        for rest, entry in copier.source.look_again(self.folder).items():
+        there = copier.source.look_again(self.folder)
+        self._find_respelled(there, missing)
+        for rest, entry in there.items():
             match = PARTS.fullmatch(rest)
             number = int(match[1]) if match else 1 if FIRST.fullmatch(rest) else 0
             if number in numbers and entry.key not in seen:
                 numbers[number].parts.append(entry)
+
+    def _find_respelled(self, there: dict[str, Stat], missing: Iterable[str]) -> None:
+        """What an end names goes by that name, however it is spelled at the source; what is gone is told."""
+        for key in missing:
+            rest = key.removeprefix(f"{self.folder}/")
+            if rest in there:
+                continue
+            try:
+                there[rest] = self._copier.source.store.stat(key)
+            except KeyNotFoundError:
+                if self._hashes[key] and not self._copier.source.hides(key):
+                    self._copier.ledger.note("unreadable", key, "the record names it, and its bytes are gone")
+                continue
+            for attempt in self._attempts:
+                attempt.parts = [one for one in attempt.parts if nfc(one.key) != key]
+            for other in [other for other in there if other != rest and nfc(other) == rest]:
+                del there[other]
 
     def _drop_from(self, index: int) -> None:
         del self._attempts[index:]
