@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from molexp.contracts import Store, check_key
-from molexp.errors import StoreError, WorkspaceMovedError
+from molexp.errors import InvalidKeyError, StoreError, WorkspaceMovedError
 from molexp_fs import _files as files
 from molexp_fs._errors import Action, LinkedFolderError, translate
 from molexp_fs._files import TEMP_PREFIX
@@ -18,6 +18,7 @@ REMEMBERED = 4096
 """How many folders a store remembers to have looked at."""
 
 _WINDOWS = os.name == "nt"
+_SHORT = 255  # a key of so many characters breaks no limit if its segments do not
 _TRIES = 8  # how often a writer makes its folder anew while somebody else removes it
 
 
@@ -57,7 +58,14 @@ class Folder:
         Raises:
             InvalidKeyError: it cannot be a key here.
         """
-        check_key(key)
+        folder, _, name = key.rpartition("/")
+        if len(key) <= _SHORT and name and folder in self._plain:  # whose segments were looked at: it costs half
+            try:
+                check_key(name)
+            except InvalidKeyError:
+                check_key(key)  # which names all of it
+        else:
+            check_key(key)
         if TEMP_PREFIX in key or _WINDOWS:
             check_local(key)
         return self.base + key
@@ -152,20 +160,15 @@ class Folder:
             with suppress(FileExistsError):
                 os.mkdir(path)
             self._root = self._here()
-        if self.traced:
-            self._note_made(path)
+        if self.durable:
+            files.sync_folder(files.folder_of_path(path))
+        elif self.traced:  # its name is to reach the disk when what it holds is flushed
+            self.flushed.discard(path)
+            self.made_in.setdefault(files.folder_of_path(path), []).append(path)
         if len(plain) < REMEMBERED:
             plain.add(folder)
         else:
             self._remember(folder)
-
-    def _note_made(self, path: str) -> None:
-        """A folder was made, whose name is to reach the disk: now, or when what it holds is flushed."""
-        parent = files.folder_of_path(path)
-        if self.durable:
-            files.sync_folder(parent)
-        self.flushed.discard(path)
-        self.made_in.setdefault(parent, []).append(path)
 
     def _check_root(self, key: str) -> None:
         here, witness = self._here(), self._store.witness

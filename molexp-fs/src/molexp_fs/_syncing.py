@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Collection, Iterable
-from contextlib import nullcontext, suppress
+from collections.abc import Collection, Iterable
 
 from molexp.errors import StorePermissionError
 from molexp_fs import _files as files
@@ -45,37 +43,42 @@ class Syncing:
 
     def _contents(self, paths: Iterable[str]) -> None:
         for path in paths:
-            self._flush(files.sync_file, path)
+            try:
+                files.sync_file(path)
+            except OSError as error:
+                self._pass_over(error, path)
 
     def _names(self, paths: Iterable[str]) -> None:
         """Flush the folder of each path, once, and the folders above those that were not seen before."""
-        known = self._folder.flushed
-        due = dict.fromkeys(map(files.folder_of_path, paths))
+        known, made_in = self._folder.flushed, self._folder.made_in
+        due = set(map(files.folder_of_path, paths))
         lowest = len(self._folder.base) - 1  # the length of the store's own folder
         new: list[str] = []
-        for folder in tuple(due):
+        for folder in due - known:
             above = folder
             while above not in known and len(above) >= lowest:
                 new.append(above)
                 known.add(above)
-                above = os.path.dirname(above) or "/"
-                due[above] = None
+                above = files.folder_of_path(above)
+                due.add(above)
         if len(known) >= REMEMBERED:
             known.clear()
         try:
             for folder in sorted(due, key=len, reverse=True):
-                inner = self._folder.made_in.pop(folder, ())
-                with suppress(StorePermissionError) if len(folder) < lowest else nullcontext():
-                    self._flush(files.sync_folder, folder)  # above the store we may have no business
+                inner = made_in.pop(folder, ())
+                try:
+                    files.sync_folder(folder)
+                except OSError as error:
+                    self._pass_over(error, folder)
                 known.update(inner)
         except BaseException:
             known.difference_update(new)
             raise
 
-    def _flush(self, act: Callable[[str], None], path: str) -> None:
-        try:
-            act(path)
-        except (FileNotFoundError, NotADirectoryError):
+    def _pass_over(self, error: OSError, path: str) -> None:
+        """What was deleted needs no flush; above the store we may have no business."""
+        if isinstance(error, FileNotFoundError | NotADirectoryError):
             return
-        except OSError as error:
-            raise self._folder.error(error, path[len(self._folder.base) :], "write") from error
+        found = self._folder.error(error, path[len(self._folder.base) :], "write")
+        if not (isinstance(found, StorePermissionError) and len(path) < len(self._folder.base) - 1):
+            raise found from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -47,6 +47,14 @@ if TYPE_CHECKING:
 
 MOMENT = 1.0
 """Seconds within which nobody else can know of a run whose id was made up."""
+
+
+def _relied_on(experiment: str, revision: int, provenance: str | None) -> Iterator[str]:
+    """What a run of the experiment cannot be read without, and others made."""
+    yield from above(f"{experiment}/")
+    yield definition_key(experiment, revision)
+    if provenance:
+        yield f"{keys.PROVENANCE}/{provenance}.json"
 
 
 def _call(step: Callable[[], Any]) -> None:
@@ -328,16 +336,11 @@ class Attempt(Writer):
     def _flush_what_the_end_names(self) -> None:
         """Before it gets its own name; of events and claim it repeats what counts."""
         theirs = self.contents.assets if self._contributors else ()  # what other writers made is among them
-        payloads = [*dict.fromkeys([*self._payload_keys, *theirs])]
-        self.process.flushing(self.store).made(*payloads, keys.document(self.path), relies_on=self._relied_on())
-
-    def _relied_on(self) -> list[str]:
-        """What the run cannot be read without, and others made."""
         experiment, revision = self.path.rpartition("/")[0], self.definition.get("experiment_revision")
-        found = [*above(self.path), definition_key(experiment, revision if isinstance(revision, int) else 1)]
-        if self.contents.provenance:
-            found.append(f"{keys.PROVENANCE}/{self.contents.provenance}.json")
-        return found
+        others = experiment, revision if isinstance(revision, int) else 1, self.contents.provenance
+        self.process.flushing(self.store).made(
+            *self._payload_keys, *theirs, keys.document(self.path), relies_on=_relied_on(*others), known_by=others
+        )
 
     def _edits(self) -> Edits:
         """The run's edits; there are none of one that nobody else can know of yet."""

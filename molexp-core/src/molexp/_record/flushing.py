@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import atexit
 import os
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -29,7 +29,7 @@ class Flushed:
     """What one process knows to be on the disk of one workspace, and what it has yet to flush."""
 
     def __init__(self) -> None:
-        self.known: set[str] = set()
+        self.known: set[Hashable] = set()
         self.waiting: dict[str, Store] = {}  # definitions of runs that nobody has started yet
         self._pid = 0
 
@@ -65,22 +65,31 @@ class Flushing:
         self._store = store
         self._flushed = flushed
 
-    def made(self, *made: str, relies_on: Iterable[str] = ()) -> None:
+    def made(self, *made: str, relies_on: Iterable[str] = (), known_by: Hashable = None) -> None:
         """Let the keys `made` survive a power loss, and what was not flushed before of what they rely on.
+
+        Args:
+            made: keys.
+            relies_on: keys, not looked at if they all were flushed before under the same `known_by`.
+            known_by: what stands for all of them.
 
         Raises:
             StoreError: they are there, but a power loss may undo that.
         """
         if self._store.durability != "end":
             return
-        known, waiting = self._flushed.known, tuple(self._flushed.waiting)
-        due = dict.fromkeys((*waiting, *(key for key in relies_on if key not in known)))
+        known, waiting = self._flushed.known, self._flushed.waiting
+        unknown = () if known_by in known else (key for key in relies_on if key not in known)
+        due = [*waiting, *unknown]
         self._store.sync(dict.fromkeys((*made, *due)))
         if len(known) > _REMEMBERED:
             known.clear()
         known.update(due)
-        for key in waiting:
-            self._flushed.waiting.pop(key, None)
+        if known_by is not None:
+            known.add(known_by)
+        if waiting:
+            for key in due:
+                waiting.pop(key, None)
 
     def defined(self, key: str, *, relies_on: Iterable[str] = ()) -> None:
         """The same, of a document on which more will rely."""

@@ -217,9 +217,9 @@ class AttemptFacts:
             "provenance": self.contents.provenance,
             "commands": self.contents.commands,
             "workflow": self.contents.workflow and self.contents.workflow.get("workflow_id"),
-            "tasks": self._counted_tasks(),
+            "tasks": self.contents.tasks and self._counted_tasks(),
             **(rank_history(self.contents.ranks.values(), ended=self.ended) if self.contents.ranks else {}),
-            "used": [*dict.fromkeys(said["asset"] for said in self.contents.used)],
+            "used": self.contents.used and [*dict.fromkeys(said["asset"] for said in self.contents.used)],
             "workdir": self.contents.workdir,
             "late": self.late and sum(self.late.values()),
             "problem": self.problem,
@@ -229,9 +229,8 @@ class AttemptFacts:
 
     def _counted_tasks(self) -> dict[str, int]:
         """How many tasks came to which status."""
-        if not (tasks := self.contents.tasks):
-            return {}
-        words = ("reused" if record.get("reused") else str(record.get("status")) for record in tasks.values())
+        tasks = self.contents.tasks.values()
+        words = ("reused" if record.get("reused") else str(record.get("status")) for record in tasks)
         return dict(sorted(Counter(words).items()))
 
 

@@ -65,7 +65,10 @@ class Growing:
             try:
                 if (plain := self._plain) is not None:  # as nearly always
                     plain.write(data)
-                    self._took(data)
+                    self._size += len(data)
+                    self._unhashed.append(data)
+                    if self._size >= self._due:
+                        self._digest()
                 else:
                     self._write_first(data)
                 while self._interleaved:
@@ -87,19 +90,13 @@ class Growing:
             data = b"\n" + data
         appender.write(data)
         self._torn = False
-        self._took(data)
+        self._size += len(data)
+        self._unhashed.append(data)
         if self._copied is None:
             self._plain = appender
 
-    def _took(self, data: bytes) -> None:
-        """Count what was written; hashing many short lines one by one would cost as much as writing them."""
-        self._size += len(data)
-        self._unhashed.append(data)
-        if self._size >= self._due:
-            self._digest()
-
     def _digest(self) -> Any:
-        """The hash of all that was counted."""
+        """The hash of all that was counted; hashing many short lines one by one would cost as much as writing them."""
         self._hash.update(b"".join(self._unhashed))
         self._unhashed.clear()
         self._due = self._size + _BATCH
