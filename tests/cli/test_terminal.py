@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import molexp as me
+from molexp.workflow import WorkflowBuilder
 from tests.cli.helpers import Terminal, program
 
 # What terminals obey: titles, colours, the cursor, C1 controls; and what changes the order of letters.
@@ -70,6 +71,9 @@ def stranger(tmp_path: Path) -> Path:
                     raise RuntimeError("evil")
         except RuntimeError:
             pass
+    wf = WorkflowBuilder(name="evil")
+    wf.add(lambda ctx: None, name="evil", retries=1)
+    wf.build().execute_sync(run=experiment.Run(id="graph"))
     shutil.rmtree(folder / "lab/.molexp")
     escaped = json.dumps(EVIL)[1:-1].encode()
     for path in [*folder.rglob("*")]:
@@ -91,6 +95,7 @@ COMMANDS = [
     ("runs", "list", "params.nothing == 'x'"),
     ("show", "p/e/one"),
     ("show", "p/e/two"),
+    ("show", "p/e/graph", "--graph"),
     ("show", EVIL),
     ("logs", "p/e/one"),
     ("logs", "p/e/one", f"{EVIL}-log"),
@@ -134,6 +139,7 @@ def test_it_is_shown_all_the_same(stranger):
     for words in (
         ("runs", "list"),
         ("show", "p/e/two"),
+        ("show", "p/e/graph", "--graph"),
         ("logs", "p/e/one"),
         ("compare", "one", "two"),
         ("assets", "list"),

@@ -9,6 +9,7 @@ import time
 import pytest
 
 import molexp as me
+from molexp.workflow import WorkflowBuilder
 from tests.stores.local import linux
 
 pytestmark = linux
@@ -165,6 +166,18 @@ def test_every_process_flushes_what_others_made_and_its_runs_rely_on_once(lab_ex
     assert sum(key.startswith("provenance/") for key in told) == 1
     end = told.index(f"{EXP}/runs/r0/{END}")
     assert max(told.index(key) for key in (*relied, "projects", EXP, ".")) < end
+
+
+def test_the_graph_of_a_workflow_is_on_the_disk_before_the_end_and_flushed_once(lab, lab_exp, flushed):
+    wf = WorkflowBuilder("w")
+    wf.add(lambda ctx: None, name="one")
+    workflow = wf.build()
+    for number in range(3):
+        workflow.execute_sync(run=lab_exp.Run(id=f"r{number}"))
+    document = lab_exp.run("r0").execution_history[0]["provenance"]
+    (graph,) = {f"provenance/{file.name}" for file in lab.folder.glob("provenance/*") if file.stem != document}
+    assert flushed.count(graph) == 1
+    assert flushed.index(graph) < flushed.index(f"{EXP}/runs/r0/{END}")
 
 
 def test_nothing_is_flushed_where_nobody_wants_it(lab, flushed):

@@ -26,6 +26,7 @@ BROKEN_PIPE = 141  # 128 + SIGPIPE, as for any program whose reader went away
 _WHOLE = ("ATTEMPT", "CREATED", "ENDED", "EXIT", "PID", "SIZE", "STARTED", "STATUS")  # columns that are not folded
 _COLOR_CODE = re.compile(r"\x1b\[[0-9;:]*m")
 _PLANE = 0xFFFF
+_ASCII = str.maketrans("●├─│", "*|-|")
 _COLORS = {
     "succeeded": "green",
     "loaded": "green",
@@ -166,6 +167,15 @@ def _escaped(character: str) -> str:
         high, low = divmod(number - _PLANE - 1, 0x400)
         return f"\\u{0xD800 + high:04x}\\u{0xDC00 + low:04x}"
     return f"\\u{number:04x}"
+
+
+def drawable(lines: str) -> str:
+    """A drawing's lines and dots, in ASCII where the terminal has no others."""
+    try:
+        lines.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return lines.translate(_ASCII)
+    return lines
 
 
 # --------------------------------------------------------------------------------------------------------------- pages

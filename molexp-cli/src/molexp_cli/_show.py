@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from molexp_cli import _words
+from molexp_cli._failing import NOT_FOUND
 from molexp_cli._options import JsonOption, RunArgument, WorkspaceOption, located
-from molexp_cli._output import headline, pairs, table, tell_unreadable, write
+from molexp_cli._output import drawable, headline, pairs, say, table, tell_unreadable, write
+
+if TYPE_CHECKING:
+    import molexp
 
 EPILOG = """
 Examples:
@@ -19,7 +23,10 @@ Examples:
   molexp show @latest
   molexp show metals/cu/@latest
   molexp show 20261123-08 --json | jq .results
+  molexp show @latest --graph
 """
+
+_NAMED = 4  # tasks that a line of a graph names
 
 
 def add_to(app: typer.Typer) -> None:
@@ -27,11 +34,26 @@ def add_to(app: typer.Typer) -> None:
     app.command("show", short_help="Show all that is known of a run.", epilog=EPILOG)(show)
 
 
-def show(ctx: typer.Context, run: RunArgument, as_json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
-    """Show a run: parameters, results, status, attempts, files, tags, and what ended it."""
+def show(
+    ctx: typer.Context,
+    run: RunArgument,
+    graph: Annotated[
+        bool,
+        typer.Option("--graph", help="Draw the tasks of its workflow, and what became of each in its last attempt."),
+    ] = False,
+    as_json: JsonOption = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Show a run: parameters, results, status, attempts, files, tags, and what ended it.
+
+    A drawn graph has a line for each task, below one that it depends on. With several upstream tasks, the line names them.
+    """
     import molexp
 
     opened = located(ctx, workspace)
+    if graph:
+        _draw(opened.run(run), as_json)
+        return
     found = molexp.describe_run(opened.run(run))
     if run != found["path"]:  # it was looked for
         tell_unreadable(opened.catalog.runs(limit=0).unreadable)
@@ -49,6 +71,35 @@ def show(ctx: typer.Context, run: RunArgument, as_json: JsonOption = False, work
     _tasks(found["tasks"])
     _files(found["assets"])
     _notes(found.get("notes") or ())
+
+
+def _draw(run: molexp.Run, as_json: bool) -> None:
+    import molexp
+
+    graph = run.workflow_graph
+    if as_json:
+        write(molexp.to_json(graph.to_dict() if graph is not None else None, pretty=True))
+    elif graph is not None:
+        headline(f"{graph.name}  {graph.workflow_id}  of {run.path}")
+        table(("TASK", "STATUS", "SECONDS", "AFTER", "OPTIONS", "DEFINED"), map(_row, *zip(*graph.rows(), strict=True)))
+    if graph is None:
+        say(f"{run.path} has no graph on record: no attempt executed a workflow, or an older MolExp did.")
+        raise typer.Exit(NOT_FOUND)
+
+
+def _row(before: str, task: molexp.GraphTask) -> tuple[str, ...]:
+    first, more = task.depends_on[:_NAMED], len(task.depends_on) - _NAMED
+    after = [", ".join(first) + (f" and {more} more" if more > 0 else "")] if len(task.depends_on) > 1 else []
+    if task.map_over is not None:
+        after.append(f"each of {task.map_over}")
+    return (
+        drawable(before) + task.name,
+        task.outcome or "not started",
+        "" if task.seconds is None else f"{task.seconds:.3g}",
+        "; ".join(after),
+        _words.settings(task.options),
+        f"{task.file or task.kind}:{task.line}" if task.line else task.file or task.kind,
+    )
 
 
 def _head(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

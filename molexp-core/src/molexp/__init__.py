@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from molexp._record.syncing.reports import SyncProgress, SyncReport
     from molexp._record.syncing.sync import sync_workspace
     from molexp._record.words import parse_parameters
+    from molexp._values.graph import GraphTask, WorkflowGraph
     from molexp._values.sweeps import grid
     from molexp.hookspecs import hookimpl
     from molexp.plugins import PluginManager
@@ -75,6 +76,7 @@ __all__ = [
     "Experiment",
     "ExperimentT",
     "Finding",
+    "GraphTask",
     "Lineage",
     "LineageEdge",
     "LineageNode",
@@ -102,6 +104,7 @@ __all__ = [
     "SyncReport",
     "TrackedCommand",
     "UnknownAsset",
+    "WorkflowGraph",
     "Workspace",
     "describe_run",
     "entry",
@@ -158,6 +161,7 @@ _LATE = {  # what costs time to import, by where it is
     "molexp._record.syncing.sync": ("sync_workspace",),
     "molexp._record.words": ("parse_parameters",),
     "molexp._record.entry": ("entry",),
+    "molexp._values.graph": ("GraphTask", "WorkflowGraph"),
     "molexp._values.sweeps": ("grid",),
     "molexp.hookspecs": ("hookimpl",),
     "molexp.plugins": ("PluginManager",),

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.record.conftest import any_server, ceph, exp, lab, lab_exp, lab_run, moto, place, run, ws
+from tests.record.conftest import any_server, ceph, copy, exp, lab, lab_exp, lab_run, moto, place, run, ws
 
-__all__ = ["any_server", "ceph", "exp", "lab", "lab_exp", "lab_run", "moto", "place", "run", "ws"]
+__all__ = ["any_server", "ceph", "copy", "exp", "lab", "lab_exp", "lab_run", "moto", "place", "run", "ws"]

@@ -47,7 +47,9 @@ def test_status_times_retries_hashes_and_output(run):
     result = workflow.execute_sync(run=run)
 
     state = run.asset("execution-state").load()
-    assert state["workflow"] == {
+    recorded = dict(state["workflow"])
+    assert len(recorded.pop("graph")) == 64
+    assert recorded == {
         "name": "diamond",
         "workflow_id": workflow.workflow_id,
         "tasks": list(workflow.tasks),

@@ -49,12 +49,11 @@ MOMENT = 1.0
 """Seconds within which nobody else can know of a run whose id was made up."""
 
 
-def _relied_on(experiment: str, revision: int, provenance: str | None) -> Iterator[str]:
-    """What a run of the experiment cannot be read without, and others made."""
+def _relied_on(experiment: str, revision: int, *documents: str | None) -> Iterator[str]:
+    """What a run of the experiment cannot be read without, and others made: also provenance, and a workflow's graph."""
     yield from above(f"{experiment}/")
     yield definition_key(experiment, revision)
-    if provenance:
-        yield f"{keys.PROVENANCE}/{provenance}.json"
+    yield from (f"{keys.PROVENANCE}/{known}.json" for known in documents if known)
 
 
 def _call(step: Callable[[], Any]) -> None:
@@ -337,7 +336,8 @@ class Attempt(Writer):
         """Before it gets its own name; of events and claim it repeats what counts."""
         theirs = self.contents.assets if self._contributors else ()  # what other writers made is among them
         experiment, revision = self.path.rpartition("/")[0], self.definition.get("experiment_revision")
-        others = experiment, revision if isinstance(revision, int) else 1, self.contents.provenance
+        graph = (self.contents.workflow or {}).get("graph")
+        others = experiment, revision if isinstance(revision, int) else 1, self.contents.provenance, graph
         self.process.flushing(self.store).made(
             *self._payload_keys, *theirs, keys.document(self.path), relies_on=_relied_on(*others), known_by=others
         )

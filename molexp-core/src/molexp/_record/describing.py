@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,16 @@ from molexp._record.run import Run
 from molexp._values.documents import encode, encode_pretty
 from molexp._values.plain import plain, restore
 from molexp.contracts import Store
+from molexp.errors import CorruptRecordError
 
 
 def describe_run(run: Run) -> dict[str, Any]:
     """All that is known of a run now, from one reading.
 
     It is what `Run.to_dict` says, with ``path``, ``workspace`` (its URL), ``assets`` (each with its ``location``, a
-    local path or a URL), ``tasks`` (the newest record of each), ``origin`` (the provenance's document) and ``error``: None,
-    or what ended the newest attempt, with the ``traceback``'s location.
+    local path or a URL), ``tasks`` (the newest record of each), ``workflow_graph`` (None, or `WorkflowGraph.to_dict`),
+    ``origin`` (the provenance's document) and ``error``: None, or what ended the newest attempt, with the
+    ``traceback``'s location. Of an origin or a graph that cannot be read there is the ``problem`` alone.
 
     Raises:
         NotFoundError: there is no such run, or it was deleted.
@@ -36,11 +39,19 @@ def describe_run(run: Run) -> dict[str, Any]:
         "path": run.path,
         "workspace": store.url,
         **document,
-        "origin": run._origin(state),
+        "origin": _readable(lambda: run._origin(state)),
         "tasks": state.tasks(),
+        "workflow_graph": _readable(lambda: graph.to_dict() if (graph := run._graph(state)) is not None else None),
         "error": _error(state, assets, store),
         "assets": [{**describe_asset(asset), "location": store.locate(asset.key)} for asset in assets],
     }
+
+
+def _readable(read: Callable[[], Mapping[str, Any] | None]) -> Mapping[str, Any] | None:
+    try:
+        return read()
+    except CorruptRecordError as error:
+        return {"problem": str(error)}
 
 
 def _error(state: RunState, assets: list[Asset], store: Store) -> dict[str, Any] | None:

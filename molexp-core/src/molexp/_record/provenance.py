@@ -1,5 +1,7 @@
 """Which code a process runs: git state, interpreter, packages. Captured once, off the start path, stored by content.
 
+The graphs of workflows are stored beside it: a sweep has one, whatever the number of its runs.
+
 What differs between processes of the same code (argv, host, scheduler ids) stands in each claim. The environment is
 never recorded, nor credentials in a remote's URL, nor what looks like a secret in uncommitted changes.
 """
@@ -41,8 +43,7 @@ class Provenance:
         self._known = known
         self._thread: threading.Thread | None = None
         self._data: bytes | None = None
-        self._id: str | None = None
-        self._published: set[str] = set()  # URLs of workspaces
+        self._published: set[tuple[str, str]] = set()  # URLs of workspaces, and what stands there
 
     def capture(self) -> None:
         """Begin to capture, in a thread."""
@@ -55,9 +56,7 @@ class Provenance:
             document = describe_process(self._folder())
         except Exception as error:  # noqa: BLE001 - a thread has nobody to raise to, and a run must not fail over this
             document = {"schema": SCHEMA, "type": "provenance", "problem": f"{type(error).__name__}: {error}"}
-        data = encode_pretty(document)
-        self._id = sha256(data).hexdigest()
-        self._data = data
+        self._data = encode_pretty(document)
         self._known()
 
     def publish(self, store: Store, *, wait: bool, outbox: Outbox | None = None) -> str | None:
@@ -69,20 +68,25 @@ class Provenance:
             if not wait or self._thread is None or self._thread is threading.current_thread():
                 return None
             self._thread.join(_WAIT)
-        if self._data is None or self._id is None:
+        if self._data is None:
             return None
-        if store.url not in self._published:
-            key = f"{keys.PROVENANCE}/{self._id}.json"
+        return self.keep(store, self._data, outbox)
+
+    def keep(self, store: Store, data: bytes, outbox: Outbox | None = None) -> str:
+        """Publish a document that says what was executed, once; returns its id, the hash of its content."""
+        known = sha256(data).hexdigest()
+        if (store.url, known) not in self._published:
+            key = f"{keys.PROVENANCE}/{known}.json"
             try:
-                outbox.put(key, self._data) if outbox is not None else store.create(key, self._data)
+                outbox.put(key, data) if outbox is not None else store.create(key, data)
             except KeyExistsError:
                 pass  # its name is the hash of its content
-            self._published.add(store.url)
-        return self._id
+            self._published.add((store.url, known))
+        return known
 
     def forget(self, url: str) -> None:
         """Another workspace lies at `url` than the one in which it was published."""
-        self._published.discard(url)
+        self._published = {(there, known) for there, known in self._published if there != url}
 
 
 def describe_process(folder: str = "") -> dict[str, Any]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from molexp._record.home import Home
     from molexp._record.run_context import RunContext
     from molexp._record.streams import Logs
+    from molexp._values.graph import WorkflowGraph
 
 
 class Run:
@@ -151,6 +152,30 @@ class Run:
 
         known = state.attempts[-1].contents.provenance if state.attempts else None
         return read_document(self.home, f"{keys.PROVENANCE}/{known}.json") if known else None
+
+    @property
+    def workflow_graph(self) -> WorkflowGraph | None:
+        """The graph of the workflow that its newest attempt executed, with what became of each task.
+
+        It is as the attempt recorded it, whatever the code says today. None if no attempt executed a workflow, or an
+        older MolExp did, which recorded no graph. Of several workflows in one attempt it is the last.
+
+        Raises:
+            NotFoundError: there is no such run, or it was deleted.
+            CorruptRecordError: the graph's document cannot be read.
+        """
+        return self._graph(self._state())
+
+    def _graph(self, state: RunState) -> WorkflowGraph | None:
+        from molexp._record.definitions import read_document
+        from molexp._values.graph import WorkflowGraph
+
+        attempt = next((one for one in reversed(state.attempts) if one.contents.workflow), None)
+        known = attempt.contents.workflow.get("graph") if attempt and attempt.contents.workflow else None
+        document = read_document(self.home, f"{keys.PROVENANCE}/{known}.json") if known else None
+        if attempt is None or document is None:
+            return None
+        return WorkflowGraph.from_dict(document).as_executed(attempt.contents.tasks)
 
     @property
     def tags(self) -> frozenset[str]:

@@ -212,6 +212,7 @@ class WorkflowBuilder:
             command, outputs=dict(outputs or {}), env=dict(env) if env is not None else None, limit=timeout
         )
         task.check(name)
+        caller = sys._getframe(1)
         self._add(
             task,
             name=name,
@@ -220,6 +221,7 @@ class WorkflowBuilder:
             retries=retries,
             backoff=backoff,
             resources=resources,
+            place=(caller.f_code.co_filename, caller.f_lineno),
         )
 
     def build(self) -> Workflow:

@@ -12,8 +12,9 @@ from molexp._record.accessors import Accessor
 from molexp._record.agreeing import RESERVED
 from molexp._record.attempts import claim_key
 from molexp._record.context import describe_error
+from molexp._record.fold import SCHEMA
 from molexp._values.canonical import canonical_hash
-from molexp._values.documents import encode
+from molexp._values.documents import encode, encode_pretty
 from molexp._values.numbers import count
 from molexp._values.times import utc_now
 from molexp._workflow.context import TaskDoor
@@ -66,9 +67,16 @@ class TaskRecords:
         self._given = canonical_hash({"params": dict(context.params), "config": config})
         self._why: dict[str, str] = {}  # why each task is executed again
         self._outputs: dict[str, str] = {}  # what stands for the output of each task in the inputs of others
-        described = {"name": workflow.name, "workflow_id": workflow.workflow_id, "tasks": list(workflow.tasks)}
-        self._attempt.record({"type": "workflow", "at": utc_now(), "workflow": described})
+        self._attempt.record({"type": "workflow", "at": utc_now(), "workflow": self._describe(workflow)})
         self._publish_state()
+
+    def _describe(self, workflow: Workflow) -> dict[str, Any]:
+        """What the record says of the workflow. Its graph is a document of its own, for all the runs of a sweep."""
+        attempt = self._attempt
+        document = {"schema": SCHEMA, "type": "workflow", **workflow.graph.to_dict()}
+        known = attempt.process.provenance.keep(attempt.store, encode_pretty(document), attempt.outbox)
+        found = {"name": workflow.name, "workflow_id": workflow.workflow_id, "tasks": list(workflow.tasks)}
+        return {**found, "graph": known}
 
     # -------------------------------------------------------------------------------------------------------- signatures
 

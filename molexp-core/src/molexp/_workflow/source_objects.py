@@ -37,7 +37,7 @@ _TEXTS = frozenset({"datetime.timedelta", "decimal.Decimal", "fractions.Fraction
 # What attrs and dataclasses write.
 _GENERATED = ("<attrs ", "<string>")
 _GETTERS = frozenset({"operator.attrgetter", "operator.itemgetter", "operator.methodcaller"})
-_INSTALLED = frozenset({"site-packages", "dist-packages"})
+INSTALLED = frozenset({"site-packages", "dist-packages"})
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _STDLIB = os.path.abspath(sysconfig.get_paths()["stdlib"])
 _HEAP_TYPE = 1 << 9  # a class made by a `class` statement has this flag
@@ -87,9 +87,9 @@ class Place:
         if file is None or file == self.file:
             return True
         relative = os.path.abspath(file).removeprefix(self.folder.rstrip(os.sep) + os.sep)
-        if os.path.isabs(relative) or os.path.basename(self.folder) in _INSTALLED:
+        if os.path.isabs(relative) or os.path.basename(self.folder) in INSTALLED:
             return False
-        return _INSTALLED.isdisjoint(relative.split(os.sep)) and not os.path.abspath(file).startswith(
+        return INSTALLED.isdisjoint(relative.split(os.sep)) and not os.path.abspath(file).startswith(
             (_STDLIB + os.sep, _OURS + os.sep)
         )
 
@@ -113,8 +113,8 @@ def _place(file: str | None, package: str, start: str) -> Place:
     return Place(file, folder, package)
 
 
-def place_of(obj: object) -> Place:
-    """The place of a task: of the function under its wrappers and partials, of the class of an instance."""
+def innermost(obj: object) -> object:
+    """What is called in the end: under partials, bound methods, caches and what `functools.wraps` marked."""
     for _ in range(100):
         if is_a(obj, functools.partial):
             obj = functools.partial.__dict__["func"].__get__(obj)
@@ -126,6 +126,12 @@ def place_of(obj: object) -> Place:
             obj = obj.__dict__.get("__wrapped__")
         else:
             break
+    return obj
+
+
+def place_of(obj: object) -> Place:
+    """The place of a task: of the function under its wrappers and partials, of the class of an instance."""
+    obj = innermost(obj)
     if type(obj) is FunctionType:
         namespace: Namespace = obj.__globals__
         file: object = file_of(obj)

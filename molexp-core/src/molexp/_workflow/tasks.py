@@ -50,6 +50,7 @@ class TaskSpec:
         timeout: seconds that one try may take; None: any.
         executor: name of the executor that executes it.
         resources: what it needs, for executors that ask.
+        place: file and line where it was added, if what it calls has none.
     """
 
     name: str
@@ -61,6 +62,7 @@ class TaskSpec:
     timeout: float | None = None
     executor: str = INLINE
     resources: Resources | None = None
+    place: tuple[str, int] | None = None
     call: Callable[[Any], Any] = attrs.field(init=False)
     """What is called with the context: the function, or the object's ``execute``."""
 
@@ -88,6 +90,7 @@ def spec_of(
     timeout: float | None = None,
     executor: str = INLINE,
     resources: Resources | None = None,
+    place: tuple[str, int] | None = None,
 ) -> TaskSpec:
     """The spec of a task, checked.
 
@@ -123,6 +126,7 @@ def spec_of(
         timeout=timeout,
         executor=executor,
         resources=resources,
+        place=place,
     )
 
 

@@ -17,9 +17,11 @@ import attrs
 
 from molexp._record.run import Run
 from molexp._values.canonical import canonical_hash
+from molexp._values.graph import WorkflowGraph
 from molexp._workflow import bindings
 from molexp._workflow.execution import Execution, Listener
 from molexp._workflow.executors import Executors
+from molexp._workflow.graphs import graph_of
 from molexp._workflow.results import TaskOutcome, WorkflowResult
 from molexp._workflow.signals import woken_by_signals
 from molexp._workflow.source import code_of
@@ -68,6 +70,14 @@ class Workflow:
             name: [list(spec.depends_on), spec.map_over, code_of(spec.subject)] for name, spec in self.tasks.items()
         }
         return canonical_hash({"name": self.name, "tasks": tasks}).removeprefix("sha256:")[:_ID_DIGITS]
+
+    @cached_property
+    def graph(self) -> WorkflowGraph:
+        """Its tasks, how they depend on each other, and where each is defined; to look at, and as a run records it."""
+        return graph_of(self)
+
+    def _repr_html_(self) -> str:
+        return self.graph._repr_html_()
 
     # ---------------------------------------------------------------------------------------------------------- executing
 

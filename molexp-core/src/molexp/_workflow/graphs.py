@@ -1,0 +1,101 @@
+"""The graph of a workflow as it is recorded: where each task is defined, and with which options."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from types import FunctionType, MethodType
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from molexp._values.graph import GraphTask, WorkflowGraph
+from molexp._values.plain import plain
+from molexp._workflow.shell import ShellTask
+from molexp._workflow.source_objects import INSTALLED, file_of, innermost
+from molexp._workflow.tasks import TaskSpec
+from molexp.contracts import Resources
+from molexp.errors import SerializationError
+
+if TYPE_CHECKING:
+    from molexp._workflow.workflow import Workflow
+
+_OPTIONS = ("retries", "backoff", "timeout", "executor")
+
+
+def graph_of(workflow: Workflow) -> WorkflowGraph:
+    """The graph of a workflow."""
+    return WorkflowGraph(
+        name=workflow.name,
+        workflow_id=workflow.workflow_id,
+        tasks=tuple(map(_described, workflow.tasks.values())),
+        on_failure=workflow.on_failure,
+        max_parallel=workflow.max_parallel,
+    )
+
+
+def _described(spec: TaskSpec) -> GraphTask:
+    shell = spec.subject if isinstance(spec.subject, ShellTask) else None
+    found = innermost(spec.call if shell is None else shell.command)
+    function = found if type(found) is FunctionType else None
+    file, line = spec.place or (None, None)
+    if function is not None:
+        file, line = file_of(function), function.__code__.co_firstlineno
+    if shell is not None:
+        kind = "shell"
+    elif type(spec.call) is MethodType and spec.call is not spec.subject:
+        kind = "object"
+    else:
+        kind = "coroutine" if spec.is_async else "function"
+    return GraphTask(
+        name=spec.name,
+        kind=kind,
+        depends_on=spec.depends_on,
+        map_over=spec.map_over,
+        options=_options(spec, shell),
+        function=function.__qualname__ if function is not None else None,
+        file=_within(file) if file is not None else None,
+        line=line,
+    )
+
+
+def _options(spec: TaskSpec, shell: ShellTask | None) -> dict[str, Any]:
+    """Its options, as far as they differ from the defaults."""
+    usual = attrs.fields_dict(TaskSpec)
+    found = {name: value for name in _OPTIONS if (value := getattr(spec, name)) != usual[name].default}
+    if shell is not None and shell.limit is not None:
+        found["timeout"] = shell.limit
+    if spec.resources is not None:
+        needs, least = (attrs.asdict(one, recurse=False) for one in (spec.resources, Resources()))
+        found["resources"] = {name: value for name, value in needs.items() if value != least[name]}
+    try:
+        plained: dict[str, Any] = plain(found, where="options", nan=True)
+    except SerializationError:  # an executor's own option
+        return {name: value if isinstance(value, int | float | str) else repr(value) for name, value in found.items()}
+    return plained
+
+
+def _within(file: str) -> str:
+    """A file's path within what is installed, its repository, or the folder that it is imported from: none of the machine."""
+    path = os.path.abspath(file)
+    parts = path.split(os.sep)
+    for number in range(len(parts) - 1, 0, -1):
+        if parts[number] in INSTALLED:
+            return "/".join(parts[number + 1 :])
+    above = os.path.dirname(path)
+    folders = [
+        folder for entry in sys.path if path.startswith((folder := os.path.abspath(entry)).rstrip(os.sep) + os.sep)
+    ]
+    root = _repository(above) or max(folders, key=len, default=above)
+    return os.path.relpath(path, root).replace(os.sep, "/")
+
+
+@functools.lru_cache(maxsize=64)
+def _repository(folder: str) -> str:
+    """The nearest folder above that a version control system has; "" if there is none."""
+    while not os.path.lexists(os.path.join(folder, ".git")):
+        folder, below = os.path.dirname(folder), folder
+        if folder == below:
+            return ""
+    return folder
