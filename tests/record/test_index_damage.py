@@ -204,26 +204,31 @@ def test_a_damaged_snapshot_is_passed_over_and_named_and_replaced(lab, reader, w
     assert other.catalog.verify().findings == ()
 
 
-def test_a_snapshot_of_an_older_version_is_begun_with(lab, reader, tmp_path, monkeypatch):
+@pytest.mark.parametrize("version", [6, 7])
+def test_a_snapshot_of_an_older_version_is_begun_with(lab, reader, tmp_path, monkeypatch, version):
     monkeypatch.setattr("molexp._record.catalog.compacting._ROWS", 1)
+    reader.project("metals").experiment("cu").Run(id="r9").start().finish("cancelled")
     before = rows(reader)
     compact(reader)
     (segment,) = read_manifest(lab.store, 1).segments
     file = lab.folder / segment.key
     with closing(sqlite3.connect(file)) as older, older:
-        for table in ("documents", "records"):
-            older.execute(f"ALTER TABLE {table} DROP COLUMN sum")
-        older.execute("PRAGMA user_version = 6")
-        older.execute("PRAGMA application_id = 0")
+        older.execute("ALTER TABLE entities DROP COLUMN cause")
+        if version == 6:
+            for table in ("documents", "records"):
+                older.execute(f"ALTER TABLE {table} DROP COLUMN sum")
+            older.execute("PRAGMA application_id = 0")
+        older.execute(f"PRAGMA user_version = {version}")
     document = json.loads(lab.store.read(newest(lab)))
     document["segments"][0]["digest"] = sha256(file.read_bytes()).hexdigest()
     del document["sha256"]
-    lab.store.write(newest(lab), json.dumps({**document, "tables": 6}).encode())
+    lab.store.write(newest(lab), json.dumps({**document, "tables": version}).encode())
 
     monkeypatch.setenv("MOLEXP_CACHE_DIR", str(tmp_path / "somebody else's"))
     with monkeypatch.context() as patch:
         patch.setattr("molexp._record.catalog.folding.read_run", lambda *_: pytest.fail("read again"))
         assert rows(lab.load()) == before
+        assert [row.id for row in lab.load().catalog.runs('cause == "cancel"')] == ["r9"]
     assert lab.load().catalog.verify().findings == ()
 
 

@@ -30,6 +30,7 @@ Examples:
 _COLUMNS: list[tuple[str, Callable[[molexp.RunRow], str]]] = [
     ("RUN", lambda row: row.path),
     ("STATUS", lambda row: str(row.status)),
+    ("CAUSE", lambda row: row.cause or ""),
     ("CREATED", lambda row: _words.moment(row.created_at)),
     ("PARAMETERS", lambda row: _words.settings(row.parameters)),
     ("PROFILE", lambda row: row.profile or ""),
@@ -37,7 +38,7 @@ _COLUMNS: list[tuple[str, Callable[[molexp.RunRow], str]]] = [
     ("RESULTS", lambda row: _words.settings(row.results)),
     ("TAGS", lambda row: " ".join(row.tags)),
 ]
-_SELDOM = ("PROFILE", "CONFIG", "TAGS")  # columns that are shown where a run has something in them
+_SELDOM = ("CAUSE", "PROFILE", "CONFIG", "TAGS")  # columns that are shown where a run has something in them
 
 
 def group() -> typer.Typer:
@@ -81,7 +82,7 @@ def list_runs(
 ) -> None:
     """List the runs that match all of what is given, in the order in which they were created.
 
-    WHERE is a query of fields such as status, params.lr, results.loss, tags, config.x, provenance.git.commit: compare them
+    WHERE is a query of fields such as status, cause, params.lr, results.loss, tags, config.x, provenance.git.commit: compare them
     by == != < <= > >=, in, like, between, is null; join by and, or, not. Text is quoted.
 
     Values of parameters are read as in a YAML file: 1e-3 and true are what they look like, other words are text.

@@ -104,6 +104,8 @@ def _row(before: str, task: molexp.GraphTask) -> tuple[str, ...]:
 
 def _head(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "status", str(found["status"])
+    if found.get("cause"):
+        yield "cause", str(found["cause"])
     error = found.get("error")
     if error is not None:
         yield "error", f"{error.get('type')}: {error.get('message')}"
@@ -159,14 +161,15 @@ def _attempts(history: list[Mapping[str, Any]]) -> None:
             str(one.get("attempt")),
             str(one.get("status")),
             _words.moment(one.get("started_at")),
-            _words.moment(one.get("ended_at")),
+            _ended(one),
             str(one.get("host") or ""),
             str(one.get("pid") or ""),
+            str(one.get("cause") or ""),
             str(one.get("reason") or "").partition("\n")[0],
         )
         for one in history
     ]
-    table(("ATTEMPT", "STATUS", "STARTED", "ENDED", "HOST", "PID", "REASON"), rows)
+    table(("ATTEMPT", "STATUS", "STARTED", "ENDED", "HOST", "PID", "CAUSE", "REASON"), rows)
     commands = [
         (str(one.get("attempt")), _exit(command), _line(command.get("command")))
         for one in history
@@ -176,6 +179,12 @@ def _attempts(history: list[Mapping[str, Any]]) -> None:
         write("")
         headline("commands")
         table(("ATTEMPT", "EXIT", "COMMAND"), commands)
+
+
+def _ended(attempt: Mapping[str, Any]) -> str:
+    """When it ended: of one that was found dead, its last sign of life, or in older records when it was found."""
+    how = "last seen " if attempt.get("found_at") else "not after " if attempt.get("ended_by") else ""
+    return how + _words.moment(attempt.get("ended_at"))
 
 
 def _exit(command: Mapping[str, Any]) -> str:

@@ -22,7 +22,7 @@ from molexp._record.project import Project
 from molexp._record.rows import Rows
 from molexp._record.run import Run
 from molexp._record.workspace import Workspace
-from molexp._values.status import RunStatus
+from molexp._values.status import Cause, RunStatus
 from molexp.contracts import AssetKind
 from molexp.errors import *  # noqa: F403 - every error is importable from here too
 
@@ -67,6 +67,7 @@ __all__ = [
     "Asset",
     "AssetKind",
     "Catalog",
+    "Cause",
     "CheckpointAsset",
     "Context",
     "DataAsset",

@@ -73,7 +73,9 @@ class Attempt(Writer):
         self.interval: float = claim["lease"]["beat"]
         self._claim = claim
         self._beats = 0
-        self._unended: tuple[RunStatus, str, Mapping[str, Any] | None] | None = None  # an end that could not be written
+        self._unended: tuple[RunStatus, str, str | None, Mapping[str, Any] | None] | None = (
+            None  # an end that could not be written
+        )
         self.began: float = 0.0
         self.unseen: bool = False  # whether it was claimed within a moment of the run's creation, under a made-up id
         self._claimed_at = time.monotonic()
@@ -227,7 +229,14 @@ class Attempt(Writer):
         """End as interrupted: the process is going away."""
         self.finish(RunStatus.INTERRUPTED, reason=reason)
 
-    def finish(self, status: RunStatus, *, reason: str = "", error: Mapping[str, Any] | None = None) -> None:
+    def finish(
+        self,
+        status: RunStatus,
+        *,
+        reason: str = "",
+        cause: str | None = None,
+        error: Mapping[str, Any] | None = None,
+    ) -> None:
         """End the attempt: close everything, create its end, update ``run.json``. Does nothing in a forked child.
 
         Raises:
@@ -235,13 +244,13 @@ class Attempt(Writer):
         """
         if self.inert:
             return
-        status, reason, error = self._unended or (status, reason, error)  # how it first ended is how it ends
+        how = self._unended or (status, reason, cause, error)  # how it first ended is how it ends
         with self._ending:
-            self._end_once(status, reason, error)
+            self._end_once(*how)
 
-    def _end_once(self, status: RunStatus, reason: str, error: Mapping[str, Any] | None) -> None:
+    def _end_once(self, status: RunStatus, reason: str, cause: str | None, error: Mapping[str, Any] | None) -> None:
         try:
-            ended = self._finish(status, reason, error)
+            ended = self._finish(status, reason, cause, error)
         except RunSupersededError:
             raise
         except (
@@ -252,7 +261,7 @@ class Attempt(Writer):
                     f"What {self.path} recorded is kept on this machine, and so is how it ended: this process tries "
                     "again until it goes, and then whichever process next uses the workspace here."
                 )
-            self._unended = (status, reason, error)
+            self._unended = (status, reason, cause, error)
             self._set_closed(False)
             self.process.heart.add(self)
             raise
@@ -284,7 +293,7 @@ class Attempt(Writer):
             self.finish(self._unended[0])
 
     def _finish(
-        self, status: RunStatus, reason: str, error: Mapping[str, Any] | None
+        self, status: RunStatus, reason: str, cause: str | None, error: Mapping[str, Any] | None
     ) -> tuple[dict[str, Any], str] | None:
         """Create the end; returns it with its key, or None if it stands already."""
         with self.lock:
@@ -317,6 +326,7 @@ class Attempt(Writer):
             contents=self.contents,
             folded=folded,
             reason=reason,
+            cause=cause,
             error=error,
         )
         line = encode_line(end)

@@ -8,15 +8,16 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from molexp._record import keys
+from molexp._record.causes import cause_of
 from molexp._record.fold import SCHEMA, AttemptFacts, Contents, absurd
 from molexp._record.voids import VOID, is_void
 from molexp._values.documents import check_schema, decode_lines, decode_object, encode_line
 from molexp._values.ids import new_token
 from molexp._values.numbers import NUMBER, count, is_count
 from molexp._values.status import RunStatus
-from molexp._values.times import utc_now
+from molexp._values.times import utc_now, utc_text
 from molexp.contracts import Listing, Stat, Store
-from molexp.errors import CorruptRecordError, KeyExistsError, KeyNotFoundError, RunSupersededError
+from molexp.errors import CorruptRecordError, KeyExistsError, KeyNotFoundError, RunSupersededError, StoreError
 
 if TYPE_CHECKING:
     from molexp._record.identity import Owner
@@ -25,6 +26,7 @@ _SLASHES = 2  # in the path of a run
 _ATTEMPT = re.compile(rf"({NUMBER})\.(?:jsonl|end\.json)")
 _SEGMENT = re.compile(r"([A-Za-z0-9._-]+)-([0-9]{6})\.jsonl")
 _WRITER = re.compile(r"w-[A-Za-z0-9._-]+\.jsonl")
+_AT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")  # as `utc_now` writes times, whose order is that of texts
 
 
 def end_key(run_folder: str, attempt: int) -> str:
@@ -179,8 +181,9 @@ def _of_events(store: Store, run_folder: str, number: int, listing: Listing) -> 
         return AttemptFacts(number, {}, contents, RunStatus.INTERRUPTED, ended=True, void=True)
     for event in lines[1:] if head else lines:
         contents.add(event)
-    bad += _fold_writers(store, f"{run_folder}/executions", number, listing, contents, folded)
-    facts = AttemptFacts(number, dict(head, folded=folded), contents, RunStatus.RUNNING, False)
+    seen = [_said_at(lines)]
+    bad += _fold_writers(store, f"{run_folder}/executions", number, listing, contents, folded, seen)
+    facts = AttemptFacts(number, dict(head, folded=folded), contents, RunStatus.RUNNING, False, seen=max(seen))
     if bad:
         facts.problem, facts.problem_key = f"{bad} events cannot be read", key
     return facts
@@ -221,8 +224,29 @@ def superseded(path: str, number: int, end: Mapping[str, Any]) -> RunSupersededE
     return RunSupersededError(path, attempt=number, status=str(end.get("status")), by=who)
 
 
+def _said_at(events: Iterable[Mapping[str, Any]]) -> str:
+    """The latest time that events name, as they are written here; "" for none."""
+    return max((at for event in events if isinstance(at := event.get("at"), str) and _AT.fullmatch(at)), default="")
+
+
+def last_sign(store: Store, facts: AttemptFacts, beat: str = "") -> str:
+    """The last sign of life of an attempt without an end: its claim, an event, a beat, or what was written to a log."""
+    signs = [facts.seen, beat, *(text for text in [facts.head.get("started_at")] if isinstance(text, str))]
+    for record in facts.contents.assets.values():
+        if record.get("size") is None:
+            with suppress(StoreError):
+                signs.append(utc_text(store.stat(str(record.get("key"))).modified))
+    return min(max(sign for sign in ["", *signs] if _AT.fullmatch(sign) or not sign), utc_now())
+
+
 def _fold_writers(
-    store: Store, executions: str, number: int, listing: Listing, contents: Contents, folded: dict[str, int]
+    store: Store,
+    executions: str,
+    number: int,
+    listing: Listing,
+    contents: Contents,
+    folded: dict[str, int],
+    seen: list[str],
 ) -> int:
     """Fold what the attempt's other writers, and segments, hold; returns how many lines cannot be read."""
     bad = 0
@@ -237,6 +261,7 @@ def _fold_writers(
             bad += broken
             for event in events:
                 contents.add(event)
+            seen.append(_said_at(events))
             if match := _SEGMENT.fullmatch(file):
                 folded[f"{name}/{match[1]}"] = int(match[2]) + 1
             else:
@@ -253,12 +278,15 @@ def end_document(
     contents: Contents,
     folded: Mapping[str, int],
     reason: str = "",
+    cause: str | None = None,
     error: Mapping[str, Any] | None = None,
     ended_by: Mapping[str, Any] | None = None,
+    last_seen: str = "",
 ) -> dict[str, Any]:
     """An attempt's end: all that anybody needs to know of it from then on."""
+    why = cause_of({"status": status, "cause": cause, "reason": reason, "error": error, "ended_by": ended_by})
     of_workflow = (
-        {"workflow": contents.workflow, "tasks": _over(contents.tasks, status)}
+        {"workflow": contents.workflow, "tasks": _over(contents.tasks, status, why)}
         if contents.tasks or contents.workflow
         else {}
     )
@@ -268,12 +296,14 @@ def end_document(
         "attempt": attempt,
         "status": str(status),
         "reason": reason,
+        **({"cause": why} if why else {}),
         "error": error,
         "token": token,
         "owner": head.get("owner"),
         "started_at": head.get("started_at"),
-        "ended_at": utc_now(),
+        "ended_at": last_seen or utc_now(),
         "ended_by": ended_by,
+        **({"found_at": utc_now()} if last_seen else {}),
         "fresh": bool(head.get("fresh")),
         "provenance": contents.provenance,
         "workdir": contents.workdir,
@@ -288,11 +318,13 @@ def end_document(
     }
 
 
-def _over(tasks: Mapping[str, dict[str, Any]], status: RunStatus) -> dict[str, dict[str, Any]]:
+def _over(tasks: Mapping[str, dict[str, Any]], status: RunStatus, cause: str | None) -> dict[str, dict[str, Any]]:
     """The records of tasks when their attempt is over: what was being executed is no longer."""
     became = str(RunStatus.CANCELLED if status is RunStatus.CANCELLED else RunStatus.INTERRUPTED)
     return {
-        name: {**record, "status": became} if record.get("status") == "running" else record
+        name: {**record, "status": became, **({"cause": cause} if cause else {})}
+        if record.get("status") == "running"
+        else record
         for name, record in tasks.items()
     }
 
@@ -330,16 +362,26 @@ def _hash_of(store: Store, key: str) -> str:
 
 
 def end_dead(
-    store: Store, run_folder: str, facts: AttemptFacts, how: str, me: Owner, *, replace: bool = False
+    store: Store,
+    run_folder: str,
+    facts: AttemptFacts,
+    how: str,
+    me: Owner,
+    *,
+    beat: str = "",
+    cause: str | None = None,
+    replace: bool = False,
 ) -> AttemptFacts:
     """End an attempt whose owner is dead, as ``interrupted``; returns what stands then, by whomever it was ended.
 
-    With `replace`, the end is there and cannot be read.
+    It ended, as far as anybody can tell, with its last sign of life; `beat` is the time of its last beat. With `replace`, the
+    end is there and cannot be read.
 
     Raises:
         SchemaError: its claim was written by a newer MolExp.
     """
     check_schema({"schema": SCHEMA, **facts.head}, claim_key(run_folder, facts.number), SCHEMA)
+    last_seen = last_sign(store, facts, beat)
     settle_replacements(store, facts.contents)
     settle_sizes(store, facts.contents)
     end = end_document(
@@ -350,7 +392,9 @@ def end_dead(
         contents=facts.contents,
         folded=facts.head.get("folded", {}),
         reason=how,
+        cause=cause,
         ended_by={"host": me.host, "pid": me.pid, "user": me.user},
+        last_seen=last_seen,
     )
     key = end_key(run_folder, facts.number)
     try:

@@ -15,16 +15,18 @@ import attrs
 
 from molexp._record import keys
 from molexp._record.assets import Asset
+from molexp._record.causes import cause_of_exit
 from molexp._record.experiment import Experiment
 from molexp._record.home import Home
 from molexp._record.kinds import LogKind
 from molexp._record.outputs import Outputs
 from molexp._record.process import Terminated, this_process
 from molexp._record.run import Run
-from molexp._record.run_context import RunContext
+from molexp._record.run_context import Ending, RunContext
 from molexp._record.secrets import arguments_without_secrets
 from molexp._record.shell import run_to_end, signal_command, tail_of
 from molexp._record.streams import growing
+from molexp._values.status import Cause, RunStatus
 from molexp._values.times import utc_now
 
 GRACE = 20.0  # seconds that a command has to end after a signal was passed on to it
@@ -106,10 +108,12 @@ def track_command(
         on_start(run)
     this_process().code_folder = str(folder)  # what is tracked is the command's, and not ours
     with run.start(capture=True) as context:
-        code, problem = _execute(context, argv, folder, timeout, env)
+        code, problem, cause = _execute(context, argv, folder, timeout, env)
         saved = [context.artifact.save(name, path) for name, path in left.changed()]
         if problem:
-            context.fails(problem, {"type": "CommandError", "message": problem, "task": None})
+            context.fails(
+                Ending(RunStatus.FAILED, problem, cause), {"type": "CommandError", "message": problem, "task": None}
+            )
     return TrackedCommand(run, context.attempt, code, problem, tuple(asset for asset in saved if asset is not None))
 
 
@@ -124,8 +128,8 @@ def _record_of(home: Home) -> list[Path]:
 
 def _execute(
     context: RunContext, argv: list[str], folder: Path, timeout: float | None, env: Mapping[str, str] | None
-) -> tuple[int | None, str]:
-    """Run the command and record it; returns its exit code as a shell tells it, and what is wrong."""
+) -> tuple[int | None, str, Cause]:
+    """Run the command and record it; returns its exit code as a shell tells it, what is wrong, and the cause of that."""
     assert context._shelf is not None
     log = growing(context._shelf, LogKind.name, "stderr", None).share()
     start = log.stat().st_size
@@ -150,8 +154,9 @@ def _execute(
         if code is None or code != 0:
             with log.open("rb") as file:
                 problem = _problem(argv, code, timeout, tail_of(file, start))
-        if code is not None and code < 0:
-            code = 128 - code
+    cause = cause_of_exit(code)
+    if code is not None and code < 0:
+        code = 128 - code
     event = {
         "type": "command",
         "command": arguments_without_secrets(argv),
@@ -163,7 +168,7 @@ def _execute(
         "cwd": str(folder),
     }
     context._attempt.record(event)
-    return code, problem
+    return code, problem, cause
 
 
 def _problem(argv: list[str], code: int | None, timeout: float | None, tail: str) -> str:

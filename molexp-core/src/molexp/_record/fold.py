@@ -12,6 +12,7 @@ from typing import Any
 
 import attrs
 
+from molexp._record.causes import cause_of
 from molexp._record.rank_events import heard, rank_history
 from molexp._values.numbers import count, is_count
 from molexp._values.status import RunStatus
@@ -183,6 +184,7 @@ class AttemptFacts:
         late: bytes of events that its end did not fold, by key: they came after it.
         problem: what could not be read of it.
         problem_key: the file that the problem is in.
+        seen: the time of the last event, of an attempt without an end; "" if there is none.
         void: whether its number was fenced before anybody claimed it: there is no such attempt, and never will be.
     """
 
@@ -194,7 +196,13 @@ class AttemptFacts:
     late: dict[str, int] = attrs.field(factory=dict)
     problem: str = ""
     problem_key: str = ""
+    seen: str = ""
     void: bool = False
+
+    @property
+    def cause(self) -> str | None:
+        """The cause of its end; None for a success, and where nothing tells."""
+        return cause_of({**self.head, "status": self.status})
 
     def history(self) -> dict[str, Any]:
         """Its entry in ``execution_history``."""
@@ -211,9 +219,11 @@ class AttemptFacts:
         if owner.get("job"):
             entry["job"] = owner["job"]
         seldom = {
+            "cause": self.cause,
             "reason": self.head.get("reason"),
             "error": self.head.get("error"),
             "ended_by": self.head.get("ended_by"),
+            "found_at": self.head.get("found_at"),
             "provenance": self.contents.provenance,
             "commands": self.contents.commands,
             "workflow": self.contents.workflow and self.contents.workflow.get("workflow_id"),
@@ -264,7 +274,7 @@ class Edits:
         return next((edit for edit in self.cancels if edit.get("attempt") == attempt), None)
 
 
-_STATE_KEYS = ("status", "workflow", "results", "tags", "notes", "archived", "execution_history", "provenance")
+_STATE_KEYS = ("status", "cause", "workflow", "results", "tags", "notes", "archived", "execution_history", "provenance")
 
 
 @attrs.define(slots=True)
@@ -298,6 +308,11 @@ class RunState:
         """The asset records of all attempts, oldest attempt first."""
         return [record for attempt in self.attempts for record in attempt.contents.assets.values()]
 
+    @property
+    def cause(self) -> str | None:
+        """The cause of the end of its newest attempt; None where that goes on, succeeded, or nothing tells."""
+        return self.attempts[-1].cause if self.attempts else cause_of({"status": self.status})
+
     def tasks(self) -> dict[str, dict[str, Any]]:
         """The newest record of each task, over all attempts; a fresh attempt starts without any."""
         tasks: dict[str, dict[str, Any]] = {}
@@ -314,6 +329,8 @@ class RunState:
             del doc[name]
         last = self.attempts[-1] if self.attempts else None
         doc["status"] = str(self.status)
+        if cause := self.cause:
+            doc["cause"] = cause
         doc["workflow"] = last.contents.workflow if last else None
         doc["provenance"] = last.contents.provenance if last else None
         doc["results"] = self.results

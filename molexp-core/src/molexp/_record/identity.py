@@ -10,6 +10,8 @@ from typing import Any
 
 import attrs
 
+from molexp._record.causes import REQUEUED
+
 _JOB_VARIABLES = (  # job id, restart count, cluster, index in an array
     ("SLURM_JOB_ID", "SLURM_RESTART_COUNT", "SLURM_CLUSTER_NAME", "SLURM_ARRAY_TASK_ID"),
     ("LSB_JOBID", "LSB_REQUEUE_COUNT", "", "LSB_JOBINDEX"),
@@ -178,7 +180,7 @@ def known_dead(owner: Owner, me: Owner) -> str:
     """
     same_job = bool(owner.job) and (owner.cluster, owner.job, owner.array) == (me.cluster, me.job, me.array)
     if same_job and me.restart > owner.restart:
-        return f"job {owner.job} was requeued (restart {me.restart})"
+        return f"job {owner.job} {REQUEUED} {me.restart})"
     same_kernel = bool(owner.boot and owner.namespace) and (
         (owner.host, owner.boot, owner.namespace) == (me.host, me.boot, me.namespace)
     )

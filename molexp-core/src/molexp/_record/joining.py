@@ -164,7 +164,14 @@ class Joined(Contribution):
 
     # ------------------------------------------------------------------------------------------------------------- end
 
-    def finish(self, status: RunStatus, *, reason: str = "", error: Mapping[str, Any] | None = None) -> None:
+    def finish(
+        self,
+        status: RunStatus,
+        *,
+        reason: str = "",
+        cause: str | None = None,
+        error: Mapping[str, Any] | None = None,
+    ) -> None:
         """Leave the attempt, which goes on.
 
         Raises:
@@ -183,7 +190,7 @@ class Joined(Contribution):
         with self.lock:
             if self._ended is None:
                 said = {"type": "rank", "rank": self.rank.index, "at": utc_now()}
-                self._log.write({**said, "status": str(status), "reason": reason, "error": error})
+                self._log.write({**said, "status": str(status), "reason": reason, "cause": cause, "error": error})
             self._log.close(late=True)
             written = self._log.seal()
             self._set_closed(True, status)

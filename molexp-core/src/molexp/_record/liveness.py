@@ -15,10 +15,13 @@ from typing import Protocol
 import attrs
 
 from molexp._record import keys
-from molexp._record.attempts import end_dead, read_attempt
+from molexp._record.attempts import end_dead, last_sign, read_attempt
+from molexp._record.causes import cause_of
 from molexp._record.fold import AttemptFacts
 from molexp._record.identity import Owner, known_dead
+from molexp._values.documents import decode_object
 from molexp._values.status import RunStatus
+from molexp._values.times import utc_now
 from molexp.contracts import Store
 from molexp.errors import KeyNotFoundError, RecordError, StoreError
 
@@ -143,9 +146,10 @@ class Observer:
         facts = read_attempt(self.store, keys.folder(path), facts.number)
         if facts.ended:
             return facts
+        beat = self._last_beat(path, facts.number)
         if self.may_write and complete:
             try:
-                ended = end_dead(self.store, keys.folder(path), facts, verdict.dead, self.me)
+                ended = end_dead(self.store, keys.folder(path), facts, verdict.dead, self.me, beat=beat)
             except (StoreError, RecordError):
                 if insist:
                     raise
@@ -154,8 +158,21 @@ class Observer:
                 self._drop_lease(path, facts.number)
                 return ended
         facts.status = RunStatus.INTERRUPTED
-        facts.head["reason"] = verdict.dead
+        facts.head |= {
+            "reason": verdict.dead,
+            "cause": cause_of({"status": facts.status, "reason": verdict.dead, "ended_by": True}),
+            "ended_at": last_sign(self.store, facts, beat),
+            "found_at": utc_now(),
+        }
         return facts
+
+    def _last_beat(self, path: str, attempt: int) -> str:
+        """When the owner says that it gave its last sign of life; "" if it gave none but the claim."""
+        key = keys.lease(path, attempt)
+        try:
+            return str(decode_object(self.store.read(key), key).get("at") or "")
+        except (StoreError, RecordError):
+            return ""
 
     def _drain(self, path: str, attempt: int, *, insist: bool, let_go: bool) -> bool:
         """Bring what its writers left on this machine into the store; whether there is nothing left."""

@@ -17,8 +17,10 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
+from molexp._record.causes import LEFT
 from molexp._record.flushing import Flushed, Flushing
 from molexp._record.identity import Owner, this_owner
+from molexp._values.status import Cause
 
 if TYPE_CHECKING:
     from molexp._record.provenance import Provenance
@@ -181,6 +183,7 @@ class Process:
         """Paths of what this process has edited."""
         self.terminated_by: int = 0
         """The signal that asked this process to end; 0 for none."""
+        self._told: tuple[int, Cause] = 0, Cause.SIGNAL  # the cause of a signal, once it has been asked for
         self._prepared = False
         self._minded = 0
         self._handled: tuple[int, ...] | None = None  # signals, once it has been decided which
@@ -212,6 +215,14 @@ class Process:
         finally:
             self._minded -= 1
 
+    def cause_of_signal(self, number: int) -> Cause:
+        """The cause of an end by this signal: what the scheduler tells, which is asked once, or just that."""
+        if self._told[0] != number:
+            from molexp._record.schedulers import told_by_slurm
+
+            self._told = number, told_by_slurm(number) or Cause.SIGNAL
+        return self._told[1]
+
     def stand_alone(self) -> None:
         """Be no rank, whatever launched this process: it takes runs that nobody else has taken, and shares none."""
         self._rank, self._ranked = None, False
@@ -223,7 +234,8 @@ class Process:
             return self._counts[what]
 
     def prepare(self) -> None:
-        """Make ready for an attempt: signals, the end of the process, provenance."""
+        """Make ready for an attempt: signals, the end of the process, provenance. Who starts one is not about to end."""
+        self.terminated_by = 0
         if self._handled is None and threading.current_thread() is threading.main_thread():
             self._handle_signals()
         if self._prepared:
@@ -268,7 +280,7 @@ class Process:
         if os.getpid() == self.pid:
             for attempt in self.heart.attempts():
                 with contextlib.suppress(Exception):
-                    attempt.abandon("its process ended without finishing it")
+                    attempt.abandon(LEFT)
 
     def _handle_signals(self) -> None:
         """Handle what nobody handles yet."""
@@ -298,7 +310,7 @@ class Process:
 
     def _terminate(self, number: int, _frame: FrameType | None) -> None:
         if os.getpid() == self.pid and (self._minded or self.heart.attempts()):
-            self.terminated_by = number
+            self.terminated_by, self._told = number, (0, Cause.SIGNAL)
             raise Terminated(number)
         signal.signal(number, signal.SIG_DFL)
         if sys.platform == "win32":

@@ -34,7 +34,7 @@ def heard(contents: Contents, event: Mapping[str, Any]) -> bool:
         contents.ranks[str(rank)] = {"rank": rank, "status": str(RunStatus.RUNNING), "owner": event.get("owner")}
     elif kind == "rank":
         known = contents.ranks.setdefault(str(rank), {"rank": rank})
-        known.update({name: event.get(name) for name in ("status", "reason", "error") if event.get(name)})
+        known.update({name: event.get(name) for name in ("status", "reason", "cause", "error") if event.get(name)})
     return kind not in ("writer", "rank", "workdir")
 
 
@@ -44,7 +44,7 @@ def rank_history(ranks: Iterable[Mapping[str, Any]], *, ended: bool) -> dict[str
     lost = "lost" if ended else str(RunStatus.RUNNING)  # it never left: it was killed, or is at work still
     statuses = [str(said.get("status")).replace(str(RunStatus.RUNNING), lost) for said in told]
     errors = [
-        {name: said[name] for name in ("rank", "reason", "error") if said.get(name)}
+        {name: said[name] for name in ("rank", "reason", "cause", "error") if said.get(name)}
         for said in told
         if said.get("error")
     ]

@@ -15,6 +15,7 @@ RUN_COLUMNS = (
     "project",
     "experiment",
     "status",
+    "cause",
     "created_at",
     "parameters",
     "results",

@@ -127,6 +127,14 @@ class Run:
         return self._state().status
 
     @property
+    def cause(self) -> str | None:
+        """The cause of the end of its newest attempt, as a `Cause`, such as ``exception``, ``signal`` or ``walltime``.
+
+        None while it goes on, if it succeeded, and where nothing tells.
+        """
+        return self._state().cause
+
+    @property
     def results(self) -> Mapping[str, Any]:
         """What `Context.set_result` recorded, folded over the attempts; references are assets and paths again."""
         results: Mapping[str, Any] = self._value(self._state().results)
@@ -134,7 +142,7 @@ class Run:
 
     @property
     def execution_history(self) -> Sequence[Mapping[str, Any]]:
-        """The attempts, oldest first: status, times, host, pid, reason, error."""
+        """The attempts, oldest first: status, cause, times, host, pid, reason, error."""
         return self._state().history
 
     @property

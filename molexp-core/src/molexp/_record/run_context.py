@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from contextlib import suppress
 from contextvars import Token
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from molexp._record import current
+from molexp._record.causes import cause_of_error, is_cancellation, leaves_of
 from molexp._record.context import Context, describe_error, message_of
 from molexp._record.interrupting import Interrupter
 from molexp._record.process import Terminated, this_process
-from molexp._values.status import RunStatus
+from molexp._values.status import Cause, RunStatus
 from molexp.errors import MolexpError, RunCancelledError, RunError
 
 if TYPE_CHECKING:
@@ -24,6 +25,14 @@ if TYPE_CHECKING:
     from molexp._record.run import Run
     from molexp._record.shelf import Shelf
     from molexp._record.writer import Recording
+
+
+class Ending(NamedTuple):
+    """How a run ends."""
+
+    status: RunStatus
+    reason: str = ""
+    cause: str | None = None
 
 
 class RunContext(Context):
@@ -52,7 +61,7 @@ class RunContext(Context):
         super().__init__(run=run, params=params, config=config, shelf=shelf, finder=finder)
         self._attempt = attempt
         self._rank = attempt.rank
-        self._failures: dict[str, tuple[RunStatus, str, Mapping[str, Any] | None]] = {}
+        self._failures: dict[str, tuple[Ending, Mapping[str, Any] | None]] = {}
         self._capture: Capture | None = None
         self._interrupter: Interrupter | None = None
         self._entered: Token[Recording | None] | None = None
@@ -115,13 +124,13 @@ class RunContext(Context):
             raise ValueError(f"A run cannot end as {status!r}.")
         if wanted is RunStatus.SUCCEEDED and not self._attempt.closed:
             self._attempt.gather()
-        self._end(wanted, reason=reason)
+        self._end(Ending(wanted, reason))
 
     def __enter__(self) -> Self:
         try:
             self._attempt.check()
         except RunCancelledError as error:  # between the start and here
-            self._end(RunStatus.CANCELLED, reason=judge(error, self.run.path)[1])
+            self._end(judge(error, self.run.path))
             raise
         self._entered = current.enter(self._attempt)
         self._interrupter = Interrupter(self._attempt.process)
@@ -148,14 +157,13 @@ class RunContext(Context):
             left_by = asked  # nobody pressed Ctrl-C: the request did
         if left_by is None:
             if self._failures:
-                status, reason, described = next(iter(self._failures.values()))
-                self._end(status, reason=reason, error=described)
+                self._end(*next(iter(self._failures.values())))
             else:
-                self._end(RunStatus.SUCCEEDED)
+                self._end(Ending(RunStatus.SUCCEEDED))
             return
-        status, reason = judge(left_by, self.run.path)
+        ending = judge(left_by, self.run.path)
         try:
-            self._end(status, reason=reason, error=left_by if status is RunStatus.FAILED else None)
+            self._end(ending, left_by if ending.status is RunStatus.FAILED else None)
         except MolexpError as worse:
             left_by.add_note(f"And the run could not be ended: {worse}")
         if left_by is not error:
@@ -203,63 +211,67 @@ class RunContext(Context):
         assert self._finder is not None
         return self._finder
 
-    def fails(
-        self,
-        reason: str,
-        error: Mapping[str, Any] | None,
-        *,
-        part: str = "",
-        status: RunStatus = RunStatus.FAILED,
-    ) -> None:
-        """Leaving the block without an error ends the attempt as failed: a part of it did, and the first one counts."""
-        self._failures[part] = (status, reason, error)
+    def fails(self, ending: Ending, error: Mapping[str, Any] | None, *, part: str = "") -> None:
+        """Leaving the block without an error ends the attempt so: a part of it did, and the first one counts."""
+        self._failures[part] = (ending, error)
 
     def mended(self, part: str) -> None:
         """A part that failed before has succeeded."""
         self._failures.pop(part, None)
 
-    def conclude(
-        self, status: RunStatus, *, reason: str = "", error: BaseException | Mapping[str, Any] | None = None
-    ) -> None:
+    def conclude(self, ending: Ending, error: BaseException | Mapping[str, Any] | None = None) -> None:
         """End the attempt; an error leaves its traceback, unless it is described already.
 
         Raises:
             RunSupersededError: somebody else ended it before.
         """
         if not self._attempt.closed:
-            self._end(status, reason=reason, error=error)
+            self._end(ending, error)
 
-    def _end(
-        self, status: RunStatus, *, reason: str = "", error: BaseException | Mapping[str, Any] | None = None
-    ) -> None:
+    def _end(self, ending: Ending, error: BaseException | Mapping[str, Any] | None = None) -> None:
         if self._capture is not None:
             self._capture.stop()
         described = describe_error(error, self._shelf, None) if isinstance(error, BaseException) else error
-        scratch = self._attempt.contents.workdirs if status is RunStatus.SUCCEEDED else []
+        scratch = self._attempt.contents.workdirs if ending.status is RunStatus.SUCCEEDED else []
         if scratch:
             self._attempt.contents.workdir = None
-        self._attempt.finish(status, reason=reason, error=described)
+        self._attempt.finish(ending.status, reason=ending.reason, cause=ending.cause, error=described)
         for folder in scratch:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def judge(error: BaseException, run: str) -> tuple[RunStatus, str]:
-    """How a run ends that this error leaves, and why."""
+def judge(error: BaseException, run: str) -> Ending:
+    """How a run ends that this error leaves, and why; a group of errors ends it as all of them would."""
+    leaves = [*leaves_of(error)]
+    asked = next((leaf for leaf in leaves if isinstance(leaf, KeyboardInterrupt | Terminated)), None)
+    if asked is not None:
+        return _judge(asked, run)
+    endings = [_judge(leaf, run) for leaf in leaves]
+    if leaves == [error] or all(one.status is RunStatus.CANCELLED for one in endings):
+        return endings[0]
+    return Ending(RunStatus.FAILED, _reason(error), cause_of_error(error))
+
+
+def _judge(error: BaseException, run: str) -> Ending:
     if isinstance(error, KeyboardInterrupt):
-        return RunStatus.CANCELLED, "KeyboardInterrupt"
+        return Ending(RunStatus.CANCELLED, "KeyboardInterrupt", Cause.CANCEL)
     if isinstance(error, RunCancelledError) and error.run == run:
-        return RunStatus.CANCELLED, error.reason or "cancel request"
+        return Ending(RunStatus.CANCELLED, error.reason or "cancel request", Cause.CANCEL)
     if isinstance(error, Terminated):
-        return RunStatus.INTERRUPTED, str(error)
+        return Ending(RunStatus.INTERRUPTED, str(error), this_process().cause_of_signal(error.signum))
     if isinstance(error, SystemExit):
         if error.code in (None, 0):
-            return RunStatus.SUCCEEDED, "SystemExit"
-        return RunStatus.FAILED, f"SystemExit: {error.code}"
-    if isinstance(error, GeneratorExit) or type(error).__name__ == "CancelledError":
+            return Ending(RunStatus.SUCCEEDED, "SystemExit", None)
+        return Ending(RunStatus.FAILED, f"SystemExit: {error.code}", Cause.EXCEPTION)
+    if is_cancellation(error):
         if number := this_process().terminated_by:  # the signal left the event loop, which then cancelled its tasks
-            return RunStatus.INTERRUPTED, str(Terminated(number))
-        return RunStatus.CANCELLED, type(error).__name__
-    return RunStatus.FAILED, f"{type(error).__name__}: {message_of(error)}"[:1024]
+            return _judge(Terminated(number), run)
+        return Ending(RunStatus.CANCELLED, type(error).__name__, Cause.CANCEL)
+    return Ending(RunStatus.FAILED, _reason(error), cause_of_error(error))
+
+
+def _reason(error: BaseException) -> str:
+    return f"{type(error).__name__}: {message_of(error)}"[:1024]
 
 
 def not_for_ranks(run: Run, rank: int) -> RunError:

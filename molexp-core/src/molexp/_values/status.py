@@ -28,3 +28,34 @@ class RunStatus(StrEnum):
     def finished(self) -> bool:
         """Whether no attempt is going on and one has been made."""
         return self not in (RunStatus.PENDING, RunStatus.RUNNING)
+
+
+class Cause(StrEnum):
+    """The reason for an end, for programs; the sentence for people stands beside it."""
+
+    EXCEPTION = "exception"
+    """The code failed: it raised an error, or exited with another code than 0."""
+
+    SIGNAL = "signal"
+    """Something sent a signal, and nothing tells why."""
+
+    CANCEL = "cancel"
+    """Somebody asked it to stop: Ctrl-C, `Run.cancel`, a task of an event loop that was cancelled."""
+
+    TIMEOUT = "timeout"
+    """A task or a command ran longer than its `timeout`."""
+
+    WALLTIME = "walltime"
+    """The time limit of its scheduler's job was over."""
+
+    PREEMPTED = "preempted"
+    """The scheduler took the job's place for another one."""
+
+    OUT_OF_MEMORY = "out_of_memory"
+    """Python raised `MemoryError`, or the kernel killed it because the memory was full."""
+
+    OWNER_DIED = "owner_died"
+    """Its process is gone, and said nothing of why."""
+
+    SUPERSEDED = "superseded"
+    """Another process took over: the job was started again by its scheduler."""

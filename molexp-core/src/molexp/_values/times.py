@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
-__all__ = ["parse_time", "utc_now"]
+__all__ = ["parse_time", "utc_now", "utc_text"]
 
 
 class _Second:
@@ -35,6 +35,12 @@ def utc_now() -> str:
     if known != second:
         text = _second.text(second)
     return f"{text}{micros % 1_000_000:06d}Z"
+
+
+def utc_text(seconds: float) -> str:
+    """Return a time in seconds since 1970 as `utc_now` would have it."""
+    micros = int(seconds * 1e6)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S.', time.gmtime(micros // 1_000_000))}{micros % 1_000_000:06d}Z"
 
 
 def parse_time(text: str) -> datetime:

@@ -36,7 +36,13 @@ UNKNOWN = "unknown"
 STATE = "execution-state"
 """Name of the asset that says what became of an attempt's tasks."""
 
-_OF_THE_TRY = ("at", "retry", "why", "reason")  # what a record says of how it came to be rather than of the task
+_OF_THE_TRY = (
+    "at",
+    "retry",
+    "why",
+    "reason",
+    "cause",
+)  # what a record says of how it came to be rather than of the task
 
 INLINE_OUTPUT = 8 * 1024  # bytes of JSON up to which an output stands in the record itself
 
@@ -144,6 +150,8 @@ class TaskRecords:
         record = {"status": outcome.status, "items": len(outcome.items), "seconds": round(outcome.duration, 6)}
         if outcome.reason and outcome.status != SUCCEEDED:
             record["reason"] = outcome.reason
+        if cause := outcome.cause:
+            record["cause"] = str(cause)
         self._write(outcome.name, record, self.first_retry(outcome.name))
 
     def first_retry(self, label: str) -> int:
@@ -179,6 +187,8 @@ class TaskRecords:
             record |= {"code": signature.code, "inputs": signature.inputs}
         if outcome.reason and outcome.status != SUCCEEDED:
             record["reason"] = outcome.reason
+        if cause := outcome.cause:
+            record["cause"] = str(cause)
         if why := self._why.pop(outcome.name, ""):
             record["why"] = why
         if error is not None:

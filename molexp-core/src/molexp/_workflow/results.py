@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 
-from molexp._values.status import RunStatus
+from molexp._record.causes import cause_of_error
+from molexp._values.status import Cause, RunStatus
 from molexp.errors import NotFoundError, TaskFailedError, TaskNotSucceededError
 
 if TYPE_CHECKING:
@@ -53,6 +54,15 @@ class TaskOutcome:
     def duration(self) -> float:
         """Seconds that its last try took."""
         return self.ended_at - self.started_at
+
+    @property
+    def cause(self) -> str | None:
+        """The cause of its end, as a `Cause`, if it failed or was cancelled."""
+        if self.status == CANCELLED:
+            return Cause.CANCEL
+        if self.status != FAILED:
+            return None
+        return cause_of_error(self.error) if self.error is not None else Cause.EXCEPTION
 
     @property
     def succeeded(self) -> bool:
@@ -109,6 +119,7 @@ class WorkflowResult:
         tasks: what became of each task, in an order in which they can be executed.
         run: the run that it was executed under; None in memory.
         reason: why it did not succeed.
+        cause: the same for programs, as a `Cause`.
     """
 
     workflow: str
@@ -116,6 +127,7 @@ class WorkflowResult:
     tasks: Mapping[str, TaskOutcome]
     run: Run | None = None
     reason: str = ""
+    cause: str | None = None
 
     @property
     def outputs(self) -> Outputs:

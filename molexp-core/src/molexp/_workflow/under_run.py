@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from molexp._record import current
 from molexp._record.attempts import read_attempts
 from molexp._record.context import describe_error
-from molexp._record.run_context import RunContext, judge, not_for_ranks
-from molexp._values.status import RunStatus
+from molexp._record.run_context import Ending, RunContext, judge, not_for_ranks
+from molexp._values.status import Cause, RunStatus
 from molexp._workflow import bindings
 from molexp._workflow.execution import Execution, Listener
 from molexp._workflow.records import TaskRecords
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from molexp._workflow.workflow import Workflow
 
 
-def status_of(tasks: Mapping[str, TaskOutcome], stopped: str) -> tuple[RunStatus, str]:
+def status_of(tasks: Mapping[str, TaskOutcome], stopped: str) -> Ending:
     """How a workflow ends whose tasks ended so, and why."""
     for outcome in tasks.values():
         if outcome.status == FAILED:
-            return RunStatus.FAILED, f"task {outcome.name!r} failed: {outcome.reason}"
+            return Ending(RunStatus.FAILED, f"task {outcome.name!r} failed: {outcome.reason}", outcome.cause)
     if any(outcome.status == CANCELLED for outcome in tasks.values()):
-        return RunStatus.CANCELLED, stopped or "a task was cancelled"
-    return RunStatus.SUCCEEDED, ""
+        return Ending(RunStatus.CANCELLED, stopped or "a task was cancelled", Cause.CANCEL)
+    return Ending(RunStatus.SUCCEEDED)
 
 
 async def execute_under_run(
@@ -51,7 +51,7 @@ async def execute_under_run(
         if result.status is RunStatus.SUCCEEDED:
             run.mended(workflow.name)
         else:
-            run.fails(result.reason, _error(run, result), part=workflow.name, status=result.status)
+            run.fails(_ending(result), _error(run, result), part=workflow.name)
         return result
     if (rank := run.home.process.rank) is not None and rank.index > 0:
         raise not_for_ranks(run, rank.index)  # before it joins
@@ -60,7 +60,7 @@ async def execute_under_run(
     try:
         execution = _prepare(workflow, context, resume, executors, listener)
         result = await _execute(workflow, context, execution)
-        context.conclude(result.status, reason=result.reason, error=_error(context, result))
+        context.conclude(_ending(result), _error(context, result))
         return result
     except BaseException as error:
         _end_by(context, error)
@@ -110,10 +110,14 @@ async def _execute(workflow: Workflow, context: RunContext, execution: Execution
         tasks = execution.outcomes
     finally:
         attempt.on_cancel = before
-    status, reason = status_of(tasks, execution.stopped)
+    ending = status_of(tasks, execution.stopped)
     if not records.halted:
         records.conclude()
-    return WorkflowResult(workflow.name, status, tasks, context.run, reason)
+    return WorkflowResult(workflow.name, ending.status, tasks, context.run, ending.reason, ending.cause)
+
+
+def _ending(result: WorkflowResult) -> Ending:
+    return Ending(result.status, result.reason, result.cause)
 
 
 def _why(error: BaseException | None) -> str:
@@ -137,9 +141,9 @@ def _error(context: RunContext, result: WorkflowResult) -> dict[str, Any] | None
 
 def _end_by(context: RunContext, error: BaseException) -> None:
     """End an attempt that something else than a task broke off."""
-    status, reason = judge(error, context.run.path)
+    ending = judge(error, context.run.path)
     try:
-        context.conclude(status, reason=reason, error=error if status is RunStatus.FAILED else None)
+        context.conclude(ending, error if ending.status is RunStatus.FAILED else None)
     except MolexpError as problem:
         error.add_note(f"And the run could not be ended: {problem}")
 

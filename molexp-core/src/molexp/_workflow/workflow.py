@@ -137,8 +137,8 @@ class Workflow:
         execution = Execution(self, params=params, config=config, executors=executors, listener=listener)
         with bindings.stoppable(execution), woken_by_signals():
             tasks = await execution.run()
-        status, reason = status_of(tasks, execution.stopped)
-        return WorkflowResult(self.name, status, tasks, None, reason)
+        ending = status_of(tasks, execution.stopped)
+        return WorkflowResult(self.name, ending.status, tasks, None, ending.reason, ending.cause)
 
     def execute_sync(
         self,

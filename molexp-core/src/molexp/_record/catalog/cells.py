@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from molexp._record.causes import cause_of_run
 from molexp._values.canonical import canonical_json
 from molexp._values.trail import MAX_DEPTH
 from molexp.errors import SerializationError
@@ -41,6 +42,7 @@ COLUMNS = (
     "seconds",
     "host",
     "user",
+    "cause",
 )
 """Columns of runs, in the order of `columns_of`."""
 
@@ -63,6 +65,7 @@ def columns_of(document: Mapping[str, Any]) -> tuple[Any, ...]:
         _seconds(started, ended),
         _text(last.get("host")),
         _text(last.get("user")),
+        _text(cause_of_run(document)),
     )
 
 

@@ -58,6 +58,7 @@ RUNS = Table(
         "project": ("e.project", _TEXT),
         "experiment": ("e.experiment", _TEXT),
         "status": ("e.status", _TEXT),
+        "cause": ("e.cause", _TEXT),
         "created_at": ("e.created_at", _TEXT),
         "replica": ("e.replica", _NUMBER),
         "profile": ("e.profile", _TEXT),

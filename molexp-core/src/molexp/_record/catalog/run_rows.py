@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from molexp._record.causes import cause_of_run
 from molexp._values.documents import decode
 from molexp._values.plain import restore
 from molexp._values.status import RunStatus
@@ -83,6 +84,11 @@ class RunRow:
     def status(self) -> RunStatus:
         """Where it stood."""
         return RunStatus(self.document["status"])
+
+    @property
+    def cause(self) -> str | None:
+        """The cause of its newest attempt's end, such as ``exception`` or ``signal``; None without one."""
+        return cause_of_run(self.document)
 
     @property
     def created_at(self) -> str:

@@ -6,11 +6,16 @@ import os
 import sqlite3
 from zlib import crc32
 
+from molexp._record.catalog.cells import COLUMNS, columns_of
+from molexp._values.documents import decode_object
 from molexp._values.status import RunStatus
+from molexp.errors import CorruptRecordError
 
-VERSION = 7
-OLDER = 6
-"""A version whose full segments can be read: it had no checksums."""
+VERSION = 8
+_LATER = {6: (", sum INTEGER)", ", cause TEXT)"), 7: (", cause TEXT)",)}
+"""Older versions whose full segments can be read, and the ends of statements that came later."""
+_UNNAMED = 6
+"""The last version that did not say in the file's header whose it is."""
 _MAGIC = b"SQLite format 3\0"
 _APPLICATION = 0x6D6F6C78  # "molx", in the place where SQLite keeps whose file it is
 
@@ -31,7 +36,7 @@ TABLES = (
         "CREATE TABLE entities (id INTEGER PRIMARY KEY, path TEXT UNIQUE, project TEXT, experiment TEXT, run TEXT, "
         "stamp TEXT, shown INTEGER, open INTEGER, news INTEGER, status TEXT, created_at TEXT, replica INTEGER, profile TEXT, "
         "archived INTEGER, attempts INTEGER, started_at TEXT, ended_at TEXT, seconds REAL, host TEXT, user TEXT, "
-        "config INTEGER, workflow INTEGER, provenance INTEGER)"
+        "config INTEGER, workflow INTEGER, provenance INTEGER, cause TEXT)"
     ),
     "CREATE INDEX entities_by_scope ON entities (project, experiment)",
     "CREATE INDEX entities_open ON entities (id) WHERE open = 1",
@@ -125,18 +130,42 @@ def open_image(path: str) -> sqlite3.Connection:
 
 
 def upgrade(connection: sqlite3.Connection) -> None:
-    """Give the tables of an `OLDER` segment, whose bytes were checked, what they lack."""
+    """Give the tables of an older segment, whose bytes were checked, what they lack."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version != OLDER:
+    if version not in _LATER:
         return
     connection.execute("BEGIN IMMEDIATE")
+    if ", sum INTEGER)" in _LATER[version]:
+        _add_sums(connection)
+    _add_causes(connection)
+    connection.execute(f"PRAGMA user_version = {VERSION}")
+    connection.execute("COMMIT")
+
+
+def _add_sums(connection: sqlite3.Connection) -> None:
     for table, _, sql in _SUMMED:
         rows = connection.execute(sql.format(sum="NULL")).fetchall()
         connection.execute(f"ALTER TABLE {table} ADD COLUMN sum INTEGER")
         sums = [(checksum(path, *parts), number) for number, path, _, *parts in rows]
         connection.executemany(f"UPDATE {table} SET sum = ? WHERE id = ?", sums)  # noqa: S608 - constants
-    connection.execute(f"PRAGMA user_version = {VERSION}")
-    connection.execute("COMMIT")
+
+
+def _add_causes(connection: sqlite3.Connection) -> None:
+    connection.execute("ALTER TABLE entities ADD COLUMN cause TEXT")
+    rows = connection.execute(
+        "SELECT id, path, document FROM entities JOIN documents USING (id) "
+        "WHERE shown = 1 AND status NOT IN ('pending', 'running', 'succeeded')"
+    ).fetchall()
+    causes = [(_cause(document, path), number) for number, path, document in rows]
+    connection.executemany("UPDATE entities SET cause = ? WHERE id = ?", causes)
+
+
+def _cause(document: bytes, path: str) -> str | None:
+    try:
+        found: str | None = columns_of(decode_object(document, path))[COLUMNS.index("cause")]
+    except CorruptRecordError:  # a stranger's snapshot may hold anything
+        return None
+    return found
 
 
 def make(connection: sqlite3.Connection) -> None:
@@ -158,7 +187,7 @@ def is_ours_by(head: bytes) -> bool:
     version, application = (
         int.from_bytes(head[at : at + 4], "big") for at in (60, 68)
     )  # as SQLite documents its header
-    return head.startswith(_MAGIC) and (application == _APPLICATION or (not application and 0 < version <= OLDER))
+    return head.startswith(_MAGIC) and (application == _APPLICATION or (not application and 0 < version <= _UNNAMED))
 
 
 _ODD = (
@@ -183,9 +212,14 @@ def is_ours(connection: sqlite3.Connection) -> bool:
     """Whether a database has just these tables: no trigger, no view, nothing that somebody added."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     found = {sql for (sql,) in connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")}
-    if version == OLDER:
-        return found == {sql.replace(", sum INTEGER)", ")") for sql in TABLES}
-    return bool(version == VERSION and found == set(TABLES))
+    return (version == VERSION or version in _LATER) and found == {_as_of(version, sql) for sql in TABLES}
+
+
+def _as_of(version: int, statement: str) -> str:
+    """A statement as an older version had it."""
+    for end in _LATER.get(version, ()):
+        statement = statement.removesuffix(end) + ")" if statement.endswith(end) else statement
+    return statement
 
 
 def _objects(connection: sqlite3.Connection) -> list[tuple[str, str]]:

@@ -1,0 +1,49 @@
+"""What Slurm tells a job of the signal that it sends: the time limit, or that another job takes the place."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from molexp._values.status import Cause
+
+_PATIENCE = 2.0  # seconds for an answer of the controller, out of the 30 that a job has left by default
+_RESOLUTION = 60.0  # seconds that Slurm sends signals early at most, as sbatch(1) says
+_WARNING = 600.0  # seconds; `--signal=USR1@600` is about the earliest warning that people ask for
+
+
+def told_by_slurm(number: int) -> Cause | None:
+    """The cause of a signal, as far as Slurm tells; None outside of a job, and where it does not."""
+    if not (job := os.environ.get("SLURM_JOB_ID")):
+        return None
+    said = _job(job)
+    if said.get("JobState") == "PREEMPTED" or said.get("PreemptTime", "None") not in ("None", "Unknown", "N/A"):
+        return Cause.PREEMPTED
+    if said.get("JobState") == "TIMEOUT" or _is_over(number):
+        return Cause.WALLTIME
+    return None
+
+
+def _is_over(number: int) -> bool:
+    """Whether the job's time is over but for what a warning leaves: ten minutes, and a fifth of it, at most."""
+    try:
+        end = float(os.environ["SLURM_JOB_END_TIME"])
+        start = float(os.environ.get("SLURM_JOB_START_TIME", "nan"))
+    except (KeyError, ValueError):
+        return False
+    warned = number in {getattr(signal, name, None) for name in ("SIGUSR1", "SIGUSR2")}  # nobody else sends these
+    early = min(_WARNING, (end - start) / 5) if warned and end > start else 0.0
+    return end - time.time() <= max(_RESOLUTION, early)
+
+
+def _job(job: str) -> dict[str, str]:
+    """What the controller knows of a job; nothing if it does not answer."""
+    import subprocess
+
+    command = ["scontrol", "--oneliner", "show", "job", job]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, check=False)
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return {}
+    return {name: value for name, _, value in (word.partition("=") for word in done.stdout.split())}
