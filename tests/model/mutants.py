@@ -224,8 +224,17 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
         ),
         _one(f"{_CATALOG}.refresh:Refresher._merge", " if all_known else set[str]()", " if False else set[str]()"),
     ),
-    "an edit that was seen, and is gone when its run is read, is settled": (
-        _one(f"{_CATALOG}.refresh:Refresher._take_in", "torn = findings.doubt_torn()", "torn = False"),
+    "the edits of a run are read last": (
+        Change(
+            "molexp._record.reading:read_run",
+            (
+                ("    edits = read_edits(store, path, problems, cover)\n", ""),
+                (
+                    "    state = fold_run(",
+                    "    edits = read_edits(store, path, problems, cover)\n    state = fold_run(",
+                ),
+            ),
+        ),
     ),
     "an edit that was fenced when it was gone is still there": (
         _one(f"{_CATALOG}.folding:Folder._still", ".size != len(VOID)", ".size >= 0"),
@@ -240,13 +249,19 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
     "what folded objects announce is forgotten": (
         _one(f"{_CATALOG}.news:News.wait_for", "set(hints) - self.withdrawn", "set()"),
     ),
+    "what was folded, and read while it was being deleted, is waited for": (
+        _one(f"{_CATALOG}.snapshots:Manifest.has_folded", "return any(", "return False and any("),
+    ),
+    "what was announced, and looks as it did, is no news": (
+        _one(f"{_CATALOG}.index:Index.apply", "            rows.note_news(", "            set("),
+    ),
     "who was stopped before he shows a run does not look again": (
         _one("molexp._record.reading:show_run", "> _AWHILE", "> 1e18"),
     ),
     "a run that is freed while it is read has a problem": (
         _one(
             "molexp._record.reading:read_run",
-            "if keys.document(path) in problems and not attempt_numbers",
+            "if key in problems and not attempt_numbers",
             "if False and not attempt_numbers",
         ),
     ),
@@ -309,7 +324,9 @@ FOUND: dict[str, Where] = {
     "of two rows that each have what the other lacks, one is kept": Where("", "file", 18),
     "an edit that was fenced when it was gone is still there": Where("", "file", 610, keepers=True),
     "what was read before a run was gone is taken in": Where("", "file", 545, keepers=True),
-    "an edit that was seen, and is gone when its run is read, is settled": Where("r:list", "local", 1080, keepers=True),
+    "what was folded, and read while it was being deleted, is waited for": Where("", "segment", 70000, keepers=True),
+    "what was announced, and looks as it did, is no news": Where("", "file", 70210, keepers=True),
+    "the edits of a run are read last": Where("", "local", 60050, keepers=True),
     "what is fenced is taken for what is gone, and what is to be read again for read": Where(
         "", "local", 30090, keepers=True
     ),

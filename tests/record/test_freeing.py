@@ -248,18 +248,38 @@ def test_payloads_of_a_run_whose_definition_is_lost_are_named_and_kept(place, ex
     assert place.store.read(f"{RUN}/artifacts/a.txt") == b"mine"
 
 
-def test_a_run_that_is_freed_while_it_is_read_is_gone_and_no_fault(lab, lab_run, monkeypatch):
+@pytest.mark.parametrize("part", ["read_edits", "read_attempts", "read_definition"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_run_that_is_freed_while_it_is_read_is_gone(lab, lab_run, monkeypatch, part, when):
+    lab_run.delete()
+    ws, read = lab.load(), getattr(reading, part)
+
+    def freed_meanwhile(*arguments):
+        found = read(*arguments) if when == "after" else None
+        if lab.store.exists(f"{RUN}/run.json"):
+            monkeypatch.undo()
+            lab.load().gc(dry_run=False)
+        return found if when == "after" else read(*arguments)
+
+    monkeypatch.setattr(reading, part, freed_meanwhile)
+    report = ws.catalog.rebuild()
+    assert (report.findings, report.counts["runs"]) == ((), 0)
+    assert not (lab.folder / RUN).exists()
+
+
+def test_a_run_that_is_removed_by_hand_while_it_is_read_is_gone_and_no_fault(lab, lab_run, monkeypatch):
     with lab_run.start():
         pass
     ws, folder = lab.load(), lab.folder / RUN
-    read_edits = reading.read_edits
+    read_definition = reading.read_definition
 
-    def when_all_is_freed(*arguments):
+    def when_all_is_removed(*arguments):
+        found = read_definition(*arguments)
         shutil.rmtree(folder)
-        return read_edits(*arguments)
+        return found
 
     (folder / "run.json").unlink()
-    monkeypatch.setattr(reading, "read_edits", when_all_is_freed)
+    monkeypatch.setattr(reading, "read_definition", when_all_is_removed)
     report = ws.catalog.rebuild()
     assert (report.findings, report.counts["runs"]) == ((), 0)
     assert not folder.exists()

@@ -50,11 +50,11 @@ class ReadAhead(WrappedStore):
         large = [f"{run}/{name}" for run in runs if run not in self._folders for name in ("executions", "edits")]
         self._folders.update(zip(large, self._store.each(self._list, large), strict=True))
         wanted = [key for run in runs for key in self._wanted(run)]
-        self._documents.update(zip(wanted, self._store.read_many(wanted), strict=True))
+        for some in (wanted, [f"{run}/run.json" for run in runs]):  # definitions last, see `read_run`
+            self._documents.update(zip(some, self._store.read_many(some), strict=True))
 
     def _wanted(self, run: str) -> Iterator[str]:
-        """The keys that a fold of a run reads."""
-        yield f"{run}/run.json"
+        """The keys that a fold of a run reads, besides its definition."""
         for folder in (f"{run}/executions", f"{run}/edits"):
             with suppress(StoreError):
                 stats = [stat for stat in self.list(folder) if stat.size <= _LARGE]

@@ -99,6 +99,9 @@ def _checked(definition: dict[str, Any], key: str) -> dict[str, Any]:
 def read_run(store: Store, path: str, observer: Observer | None) -> RunState:
     """All that is true of the run at `path` now.
 
+    Edits are read first and the definition last. Who frees a run deletes them the other way round: so of a run that is freed
+    meanwhile, either the edit that deleted it is seen, or no definition.
+
     Raises:
         NotFoundError: there is no such run.
         CorruptRecordError: its definition cannot be read.
@@ -106,10 +109,12 @@ def read_run(store: Store, path: str, observer: Observer | None) -> RunState:
     problems: dict[str, str] = {}
     cover: dict[str, int] = {}
     began = time.monotonic()
+    edits = read_edits(store, path, problems, cover)
     attempts = read_attempts(store, keys.folder(path), cover)
     definition = read_definition(store, path, problems)
-    if attempts and not problems and (names := changed(definition, attempts[-1].head.get("definition"))):
-        problems[keys.document(path)] = (
+    key = keys.document(path)
+    if attempts and key not in problems and (names := changed(definition, attempts[-1].head.get("definition"))):
+        problems[key] = (
             f"its {', '.join(names)} are not what the claim of attempt {attempts[-1].number} repeats. What it says counts, "
             "until `molexp fsck --repair` writes it again as the claim has it."
         )
@@ -125,13 +130,12 @@ def read_run(store: Store, path: str, observer: Observer | None) -> RunState:
     if attempts and attempts[-1].problem_key.endswith(".end.json") and not attempts[-1].contents.results:
         # Its end cannot be read, and there are no events that say the same: what was written for people has to do.
         attempts[-1].contents.results = dict(definition.get("results") or {})
-    edits = read_edits(store, path, problems, cover)
-    if keys.document(path) in problems and not attempt_numbers(store.children(f"{keys.folder(path)}/executions")):
+    if key in problems and not attempt_numbers(store.children(f"{keys.folder(path)}/executions")):
         raise NotFoundError("run", path)  # what its definition was read from is gone, too: it was freed meanwhile
     state = fold_run(definition, attempts, edits, problems)
     if settled:
         cover.setdefault(f"{attempts[-1].number}.end.json", 0)
-        if keys.document(path) not in problems and not edits.deleted:  # what is freed is not to return
+        if key not in problems and not edits.deleted:  # what is freed is not to return
             with suppress(StoreError):  # for people; what was read here stands in the attempts
                 show_run(store, path, state, began)
     state.cover = cover

@@ -247,13 +247,12 @@ class Compactor:
         written: list[Segment] = []
         try:
             segments, cut = self._segments(base, cut, number, written, anew=unnamed)
-            manifest = Manifest(
-                number,
-                segments,
-                {name: mark for name, mark in cut.journals.items() if name not in folded},
-                frozenset(hint for hint in cut.pending if hint[0] not in writers),
-                {**base.folded, number: folded},
-            )
+            # What the snapshot before has folded may have been read in part, while it was being deleted.
+            journals = {name: mark for name, mark in cut.journals.items() if not base.has_folded(name, mark)}
+            journals = {name: mark for name, mark in journals.items() if name not in folded}
+            go_on = set(map(writer_of_journal, journals)) - writers
+            pending = frozenset(hint for hint in cut.pending if hint[0] in go_on)
+            manifest = Manifest(number, segments, journals, pending, {**base.folded, number: folded})
             self._store.create(snapshots.manifest_key(number), manifest.to_document(new_token()))
         except KeyExistsError:
             for segment in written:

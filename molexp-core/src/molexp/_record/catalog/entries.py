@@ -192,6 +192,12 @@ class Rows:
             self._note_gone(path)
         return lacking
 
+    def note_news(self, paths: set[str]) -> None:
+        """What was announced is news even where it is as a snapshot has it: in between it may have been another."""
+        self._news += bool(paths)
+        sql = "UPDATE entities SET news = ? WHERE path = ? AND news = 0"
+        self._connection.executemany(sql, ((self._news, path) for path in paths))
+
     def _note_gone(self, path: str) -> None:
         self._news += 1
         self._connection.execute("INSERT OR REPLACE INTO removed VALUES (?, ?)", (path, self._news))
@@ -216,9 +222,7 @@ class Rows:
         if not lacking:
             edits = [name for name in entry.cover if name not in known and name.startswith("edits/")]
             if from_snapshot and edits and self._lost(entry.path, edits):
-                entry.forced = (
-                    True  # it was read before the run was freed and brought back; so was what is known, perhaps
-                )
+                entry.forced = True  # read before the run was freed and brought back; so was what is known, perhaps
                 return False
             return True
         came_back = not entry.forced and self._lost(entry.path, lacking)

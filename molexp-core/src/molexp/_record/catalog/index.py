@@ -13,7 +13,7 @@ import attrs
 
 from molexp._record import keys
 from molexp._record.catalog.database import Database, is_busy
-from molexp._record.catalog.entries import Entry, Rows, key_of
+from molexp._record.catalog.entries import Entry, Rows
 from molexp._record.journal import is_object, writer_of_journal
 from molexp._values.documents import decode
 from molexp._values.ids import new_token
@@ -96,15 +96,6 @@ class Findings:
     anew: bool = False
     generation: str | None = None
     since: int | None = None
-
-    def doubt_torn(self) -> bool:
-        """Mark as open the runs that were freed while they were read, and lack an edit that had been seen; whether there are any."""
-        seen = {key_of(entry.path, name) for entry in self.entries for name in entry.cover}
-        lacking = {keys.owner_of(key) for _, key in self.settled if "/edits/" in key and key not in seen}
-        torn = [entry for entry in self.entries if entry.path in lacking]
-        for entry in torn:
-            entry.open = True
-        return bool(torn)
 
     def __bool__(self) -> bool:
         return (
@@ -347,6 +338,7 @@ class Index(Database):
                     rows.remove(path)
             for entry in found.entries:
                 rows.take_in(entry, anew=found.anew)
+            rows.note_news({keys.owner_of(key) for _, key in found.settled})
             rows.close()
             self._note_journals(connection, found)
             connection.executemany(

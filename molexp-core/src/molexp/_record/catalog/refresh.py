@@ -125,7 +125,6 @@ class Refresher:
         missing: set[str] = set()
         if touched:
             findings.entries, missing = self._folder(leases, there).fold(touched)
-        torn = findings.doubt_torn()
         found = self._compare(findings, waiting - findings.settled, missing, again)
         late = ((found.new - touched) | found.changed | found.scopes) - found.gone
         more, gone = self._folder(leases, self._ahead(late)).fold(late, found.problems) if late else ([], set[str]())
@@ -137,7 +136,7 @@ class Refresher:
         findings.folders = found.folders
         self.verified = found.verified
         self.generation = findings.generation or ""  # as it is where there is nothing to take in
-        return bool(findings) and self._finish(findings) | torn
+        return bool(findings) and self._finish(findings)
 
     def _compare(self, findings: Findings, pending: set[Hint], missing: set[str], again: set[str]) -> Found:
         """What nobody announced."""

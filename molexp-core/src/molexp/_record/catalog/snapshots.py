@@ -94,6 +94,10 @@ class Manifest:
         """Whether a journal was folded, as far as that is remembered."""
         return any(name in names for names in self.folded.values())
 
+    def has_folded(self, name: str, mark: Mark) -> bool:
+        """Whether a journal was folded as it is, as far as that is remembered."""
+        return any(names.get(name) == mark.at for names in self.folded.values())
+
     def unread(self, seen: int, read: Mapping[str, Mark]) -> set[str]:
         """The writers whose journals were folded since manifest number `seen`, and had not been `read` as far as they were."""
         steps = (names for number, names in self.folded.items() if number > seen)
