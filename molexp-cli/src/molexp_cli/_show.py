@@ -130,6 +130,8 @@ def _origin(origin: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     git = origin.get("git")
     if isinstance(git, dict) and git.get("commit"):
         yield "git", f"{git['commit'][:12]}{' with changes' if git.get('dirty') else ''}"
+    elif isinstance(git, dict) and git.get("problem"):
+        yield "git", str(git["problem"])
     if origin.get("python"):
         yield "python", f"{origin['python']} on {origin.get('platform')}"
 

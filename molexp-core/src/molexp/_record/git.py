@@ -10,11 +10,15 @@ import os
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import IO, Any
 
-from molexp._record.secrets import patch_without_secrets, remote_without_secrets
+from molexp._record.callers import repository_of
+from molexp._record.patches import described, tracked, untracked
+from molexp._record.secrets import remote_without_secrets
 
-DIFF_LIMIT = 1 << 20  # bytes of a dirty diff that are kept
 _OUTPUT_LIMIT = 16 << 20
 _SECONDS = 20.0
 _LOOK = 0.05  # seconds between two looks at how much it has said
@@ -26,20 +30,12 @@ _OFF = (
     "extensions.partialClone=",
     "safe.bareRepository=explicit",
     "submodule.recurse=false",
+    "core.quotePath=true",
 )
 _KEPT = ("GIT_CEILING_DIRECTORIES", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_SYSTEM", "GIT_EXEC_PATH")
 _KEPT_PREFIX = "GIT_CONFIG_"  # COUNT, KEY_<n>, VALUE_<n>: the caller's own configuration
-_DIFF = (
-    "diff",
-    "HEAD",
-    "--no-ext-diff",
-    "--no-textconv",
-    "--no-color",
-    "--submodule=short",
-    "--ignore-submodules=dirty",
-    "--src-prefix=a/",
-    "--dst-prefix=b/",
-)
+_SUBMODULES = 50  # that are looked at
+_NO_COMMIT = "the repository has no commit yet"
 
 
 class _GitError(Exception):
@@ -49,40 +45,84 @@ class _GitError(Exception):
 def describe_git(folder: str) -> dict[str, Any] | None:
     """Commit, branch, remote and uncommitted changes of the working tree that `folder` lies in; None outside of one.
 
-    Where git refuses to answer, there is ``problem`` instead. Content filters are off: a file of git-lfs counts as changed
-    if its time has changed. Changes within submodules are not looked for.
+    The changes are one patch, which ``git apply`` takes at the top of a clone: of tracked files, of small untracked source
+    files, and of submodules. Where git refuses to answer, there is ``problem`` instead. Content filters are off: a file of
+    git-lfs counts as changed if its time has changed.
     """
     try:
-        return _describe(folder)
+        document, parts = _describe(folder, "", time.monotonic() + _SECONDS)
     except _GitError as error:
-        return {"problem": str(error)} if _looks_like_repository(folder) else None
+        return {"problem": str(error)} if repository_of(folder) else None
+    return document | described(parts)
 
 
-def _describe(folder: str) -> dict[str, Any]:
+def _describe(folder: str, prefix: str, deadline: float) -> tuple[dict[str, Any], list[bytes]]:
+    """A working tree and its changes, file by file, with a prefix for their paths."""
     top = _git(folder, (), "rev-parse", "--show-toplevel").rstrip("\n")
-    if not os.path.lexists(os.path.join(top, ".git")):
+    if os.path.realpath(top) != os.path.realpath(repository_of(os.path.realpath(folder))):
         raise _GitError(f"the repository says that its working tree is {top}, which does not have it")
-    off = _filters_off(folder)
-    status = _git(folder, off, "status", "--porcelain=v2", "--branch", "--ignore-submodules=dirty")
+    off = _filters_off(top)
+    status = _git(top, off, "status", "--porcelain=v2", "--branch", "--ignore-submodules=dirty")
     heads = dict(line[2:].partition(" ")[::2] for line in status.splitlines() if line.startswith("# "))
     changes = [line for line in status.splitlines() if not line.startswith("# ")]
     commit = heads.get("branch.oid")
     document: dict[str, Any] = {
         "commit": None if commit == "(initial)" else commit,
         "branch": heads.get("branch.head"),
-        "remote": remote_without_secrets(_config(folder, "--get", "remote.origin.url").strip()) or None,
+        "remote": remote_without_secrets(_config(top, "--get", "remote.origin.url").strip()) or None,
         "dirty": bool(changes),
     }
-    tracked = any(not line.startswith("?") for line in changes)
-    if tracked and document["commit"] and os.environ.get("MOLEXP_GIT_DIFF", "1") != "0":
-        diff, left_out = patch_without_secrets(_git(folder, off, *_DIFF, limit=2 * DIFF_LIMIT))
-        document["diff"] = diff[:DIFF_LIMIT]
-        document["diff_truncated"] = len(diff) > DIFF_LIMIT
-        if left_out:
-            document["diff_left_out"] = left_out
-    if untracked := [line[2:] for line in changes if line.startswith("? ")]:
-        document["untracked"] = untracked[:1000]
-    return document
+    if commit == "(initial)":
+        document["problem"] = _NO_COMMIT
+    if new := [line[2:] for line in changes if line.startswith("? ")]:
+        document["untracked"] = new[:1000]
+    parts: list[bytes] = []
+    if changes and os.environ.get("MOLEXP_GIT_DIFF", "1") != "0":
+        ask = partial(_ask, top, off)
+        if len(changes) > len(new):
+            base = document["commit"] or ask("hash-object", "-t", "tree", "--stdin").decode().strip()
+            parts += tracked(ask, top, base, prefix)
+        if new:
+            with suppress(_GitError):  # too many of them: their names have to do
+                parts += untracked(ask, top, prefix)
+    submodules = dict(_submodules(top, prefix, deadline, parts))
+    if submodules:
+        document["submodules"] = submodules
+        document["dirty"] = document["dirty"] or any(one.get("dirty") for one in submodules.values())
+    return document, parts
+
+
+def _submodules(top: str, prefix: str, deadline: float, parts: list[bytes]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The submodules that are checked out, by their paths; their changes are appended to `parts`."""
+    if not os.path.isfile(os.path.join(top, ".gitmodules")):
+        return
+    said = _config(top, "-z", "--file", ".gitmodules", "--get-regexp", r"^submodule\..*\.path$")
+    for path in [entry.partition("\n")[2] for entry in said.split("\0") if entry][:_SUBMODULES]:
+        folder = os.path.join(top, path)
+        if not os.path.lexists(os.path.join(folder, ".git")):
+            continue  # it is not checked out
+        try:
+            _check_submodule(top, path)
+            if time.monotonic() > deadline:
+                raise _GitError(f"git took longer than {_SECONDS:.0f} s")
+            found, changes = _describe(folder, f"{prefix}{path}/", deadline)
+        except _GitError as error:
+            yield path, {"problem": str(error)}
+            continue
+        parts += changes
+        yield path, found
+
+
+def _check_submodule(top: str, path: str) -> None:
+    """Raise if a submodule is not where it says, or its history is another repository's: its files may be private."""
+    folder = os.path.realpath(os.path.join(top, path))
+    common, own = (
+        os.path.realpath(os.path.join(where, _git(where, (), "rev-parse", option).rstrip("\n")))
+        for where, option in ((top, "--git-common-dir"), (folder, "--git-dir"))
+    )
+    inside = own.startswith((common + os.sep, folder + os.sep))
+    if not inside or folder != os.path.join(os.path.realpath(top), os.path.normpath(path)):
+        raise _GitError("it lies, or keeps its history, outside of the repository")
 
 
 def _filters_off(folder: str) -> list[str]:
@@ -101,7 +141,11 @@ def _config(folder: str, *arguments: str) -> str:
         return ""  # there is none
 
 
-def _git(folder: str, off: tuple[str, ...] | list[str], *arguments: str, limit: int = _OUTPUT_LIMIT) -> str:
+def _git(folder: str, off: Sequence[str], *arguments: str) -> str:
+    return _ask(folder, off, *arguments).decode(errors="replace")
+
+
+def _ask(folder: str, off: Sequence[str], *arguments: str, limit: int = _OUTPUT_LIMIT) -> bytes:
     options = [word for setting in (*_OFF, *off) for word in ("-c", setting)]
     command = [_program(), "--no-pager", *options, "-C", folder, *arguments]
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as complaints:
@@ -121,7 +165,7 @@ def _git(folder: str, off: tuple[str, ...] | list[str], *arguments: str, limit: 
         raise _GitError(f"git took longer than {_SECONDS:.0f} s")
     if process.returncode and not full:
         raise _GitError(said or f"git {arguments[0]} exited with {process.returncode}")
-    return data.decode(errors="replace")
+    return data
 
 
 def _program() -> str:
@@ -163,18 +207,9 @@ def _environment() -> dict[str, str]:
     }
     off = {
         "GIT_OPTIONAL_LOCKS": "0",
+        "GIT_LITERAL_PATHSPECS": "1",
         "GIT_ALLOW_PROTOCOL": "none",
         "GIT_NO_LAZY_FETCH": "1",
         "GIT_TERMINAL_PROMPT": "0",
     }
     return {**kept, **off, "LC_ALL": "C"}
-
-
-def _looks_like_repository(folder: str) -> bool:
-    path = os.path.abspath(folder)
-    while not os.path.lexists(os.path.join(path, ".git")):
-        above = os.path.dirname(path)
-        if above == path:
-            return False
-        path = above
-    return True

@@ -18,6 +18,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from molexp._record import keys
+from molexp._record.callers import calling_files, code_folder
 from molexp._record.git import describe_git
 from molexp._values.documents import encode_pretty
 from molexp.contracts import Store
@@ -34,7 +35,7 @@ class Provenance:
     """The provenance of this process.
 
     Args:
-        folder: says where the code lies that the process executes; "" is beside the main script.
+        folder: says where the code lies that the process executes; "" leaves that to `code_folder`.
         known: called once it has been captured.
     """
 
@@ -42,18 +43,20 @@ class Provenance:
         self._folder = folder
         self._known = known
         self._thread: threading.Thread | None = None
+        self._callers: list[str] = []
         self._data: bytes | None = None
         self._published: set[tuple[str, str]] = set()  # URLs of workspaces, and what stands there
 
     def capture(self) -> None:
         """Begin to capture, in a thread."""
         if self._thread is None:
+            self._callers = calling_files()  # here, and not in the thread
             self._thread = threading.Thread(target=self._capture, name="molexp-provenance", daemon=True)
             self._thread.start()
 
     def _capture(self) -> None:
         try:
-            document = describe_process(self._folder())
+            document = describe_process(self._folder() or code_folder(self._callers))
         except Exception as error:  # noqa: BLE001 - a thread has nobody to raise to, and a run must not fail over this
             document = {"schema": SCHEMA, "type": "provenance", "problem": f"{type(error).__name__}: {error}"}
         self._data = encode_pretty(document)
@@ -89,8 +92,8 @@ class Provenance:
         self._published = {(there, known) for there, known in self._published if there != url}
 
 
-def describe_process(folder: str = "") -> dict[str, Any]:
-    """The provenance document, of the code in a folder; "" is that of the main script."""
+def describe_process(folder: str) -> dict[str, Any]:
+    """The provenance document, of the code in a folder; "" if that was removed."""
     system = platform.uname()  # platform.platform() starts a process, and holds a lock that a fork would never get back
     return {
         "schema": SCHEMA,
@@ -99,17 +102,9 @@ def describe_process(folder: str = "") -> dict[str, Any]:
         "implementation": platform.python_implementation(),
         "platform": f"{system.system}-{system.release}-{system.machine}",
         "machine": system.machine,
-        "git": describe_git(folder) if (folder := folder or _script_folder()) else None,
+        "git": describe_git(folder) if folder else None,
         "packages": installed_packages(),
     }
-
-
-def _script_folder() -> str:
-    main = getattr(sys.modules.get("__main__"), "__file__", None)
-    try:
-        return os.path.dirname(os.path.abspath(main)) if main else os.getcwd()
-    except OSError:  # the current folder was removed
-        return ""
 
 
 def installed_packages() -> dict[str, str]:

@@ -190,7 +190,7 @@ def patch_without_secrets(patch: str) -> tuple[str, int]:
     for line in patch.split("\n"):
         if line.startswith("diff --git "):
             hidden, in_key = any(map(_holds_secrets, _paths(line))), False
-            kept += [line, LEFT_OUT] if hidden else [line]
+            kept.append(f"{LEFT_OUT} {line.removeprefix('diff --git ')}" if hidden else line)  # which git skips
             count += hidden
             continue
         if hidden:

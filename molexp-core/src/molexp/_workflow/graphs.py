@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import sys
 from types import FunctionType, MethodType
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from molexp._record.callers import repository_of
 from molexp._values.graph import GraphTask, WorkflowGraph
 from molexp._values.plain import plain
 from molexp._workflow.shell import ShellTask
@@ -87,15 +87,5 @@ def _within(file: str) -> str:
     folders = [
         folder for entry in sys.path if path.startswith((folder := os.path.abspath(entry)).rstrip(os.sep) + os.sep)
     ]
-    root = _repository(above) or max(folders, key=len, default=above)
+    root = repository_of(above) or max(folders, key=len, default=above)
     return os.path.relpath(path, root).replace(os.sep, "/")
-
-
-@functools.lru_cache(maxsize=64)
-def _repository(folder: str) -> str:
-    """The nearest folder above that a version control system has; "" if there is none."""
-    while not os.path.lexists(os.path.join(folder, ".git")):
-        folder, below = os.path.dirname(folder), folder
-        if folder == below:
-            return ""
-    return folder
