@@ -66,6 +66,28 @@ def test_an_earlier_installation_without_plugins_hides_a_later_one_with_them(sit
     assert manager.plugins() == ()
 
 
+def test_what_an_interrupted_pip_left_behind_hides_nothing(site, tmp_path):
+    """An empty ``molexp_thing-0.0.9.dist-info`` may come before the one that is installed."""
+    site.install_kind("molexp-thing", "thing", version="1.0")
+    (tmp_path / "left" / "molexp_thing-0.0.9.dist-info").mkdir(parents=True)
+    (tmp_path / "left" / "molexp_thing-0.0.8.dist-info").mkdir()
+    (tmp_path / "left" / "molexp_thing-0.0.8.dist-info" / "METADATA").write_bytes(b"Name: \xff")
+
+    manager = PluginManager(path=[str(tmp_path / "left"), str(site.folder)], environ={})
+
+    assert [(info.version, info.status) for info in manager.check() if info.name == "molexp-thing"] == [
+        ("1.0", "loaded")
+    ]
+    assert "thing" in manager.asset_kinds()
+
+
+def test_a_leftover_of_the_core_does_not_hide_its_version(site):
+    (site.folder / "molexp_core-0.0.9.dist-info").mkdir()
+    site.install("old", requires=["molexp-core<0.1"])
+    (info,) = site.manager().check()
+    assert (info.status, "it requires molexp-core<0.1" in info.cause) == ("broken", True)
+
+
 def test_unreadable_metadata_is_that_plugins_trouble_alone(site):
     site.install_kind("sound", "sound")
     site.install("torn", entry_points={"torn": "torn"})

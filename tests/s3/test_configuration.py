@@ -333,10 +333,18 @@ def test_options_that_make_no_sense_are_refused_at_once(options, error, said):
 
 
 @pytest.mark.parametrize(
-    "url", ["s3://", "s3:///x", "s3://key:secret@bucket/lab", "s3://bucket/../x", "s3://bucket/a\\b"]
+    "url",
+    [
+        "s3://",
+        "s3:///x",
+        "s3://key:secret@bucket/lab",
+        "s3://bucket/../x",
+        "s3://bucket/a\\b",
+        "s3://bucket/lab?region=x&secret=y",
+    ],
 )
 def test_urls_that_make_no_sense_are_refused_at_once(url):
-    with pytest.raises(ValueError, match=r"s3://BUCKET/PREFIX|credentials|segment") as caught:
+    with pytest.raises(ValueError, match=r"s3://BUCKET/PREFIX|credentials|segment|storage\.toml") as caught:
         S3Store.open(url, {})
     assert "secret" not in str(caught.value)
 

@@ -60,9 +60,9 @@ def _no_nameless_files(calls: _Calls) -> None:
     calls.replace("open", refuse)
 
 
-def _no_links(calls: _Calls) -> None:
+def _no_links(calls: _Calls, code: int = errno.EPERM) -> None:
     def refuse(source, target, **kwargs):
-        raise OSError(errno.EPERM, os.strerror(errno.EPERM), source, None, target)
+        raise OSError(code, os.strerror(code), source, None, target)
 
     calls.replace("link", refuse)
 
@@ -96,6 +96,20 @@ def test_other_changes_take_few_calls(lab, calls):
     assert calls.counts["lstat"] == 1  # that no link is on the way is looked for once
     lab.create("new/folder/y", b"")
     assert calls.counts["lstat"] == 1
+
+
+@linux
+@pytest.mark.parametrize("code", [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EIO], ids=errno.errorcode.get)
+def test_however_a_file_system_says_that_it_has_no_links(lab, calls, tmp_path, code):
+    _no_nameless_files(calls)
+    _no_links(calls, code)
+    lab.create("a/b", b"1")
+    with pytest.raises(KeyExistsError):
+        lab.create("a/b", b"2")
+    assert lab.read("a/b") == b"1"
+    (tmp_path / "outside").write_bytes(b"3")
+    with pytest.raises(UnsupportedOperationError):
+        lab.link_from(tmp_path / "outside", "a/c")
 
 
 @linux

@@ -12,10 +12,12 @@ from multiprocessing import current_process
 from pathlib import Path
 from typing import Any
 
+import dask.dataframe
 import numpy as np
 import pandas as pd
 import pytest
 import xarray
+from dask.tokenize import tokenize
 
 import molexp as me
 from molexp.contracts import Store
@@ -79,6 +81,26 @@ def test_pandas_reads_csv_and_parquet(ws, frame, tmp_path):
     pd.testing.assert_frame_equal(pd.read_parquet(str(parquet), storage_options=parquet.storage_options), frame)
     with csv.open() as stream:
         pd.testing.assert_frame_equal(pd.read_csv(stream), frame)
+
+
+def test_dask_reads_by_names_that_do_not_change(ws, frame, tmp_path):
+    """Dask names what it computes by what it is computed from, and refuses what has another name each time."""
+    frame.to_parquet(tmp_path / "scan.parquet")
+    asset = imported(ws, "scan", tmp_path / "scan.parquet")
+    path = upath(asset)
+    for thing in (path, dict(path.storage_options), path.storage_options["session"], asset, ws, ws.home.store):
+        assert tokenize(thing, ensure_deterministic=True) == tokenize(thing, ensure_deterministic=True)
+    assert tokenize(path) == tokenize(asset.path)
+    found = dask.dataframe.read_parquet(str(path), storage_options=dict(path.storage_options))
+    pd.testing.assert_frame_equal(found.compute(scheduler="synchronous"), frame, check_dtype=False)
+
+
+@pytest.mark.usefixtures("_nothing_around")
+def test_another_key_is_another_name_to_dask():
+    one, other = (
+        S3Store.open("s3://bucket/lab", {"key": "mykey", "secret": secret}).path("k") for secret in ("a", "b")
+    )
+    assert tokenize(one, ensure_deterministic=True) != tokenize(other, ensure_deterministic=True)
 
 
 def test_pyarrow_reads_through_the_file_system(ws, frame, tmp_path):
@@ -183,6 +205,18 @@ def _nothing_around(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "credentials").write_text("[lab]\naws_access_key_id = labkey\naws_secret_access_key = labsecret\n")
 
 
+EMPTY = (
+    "AWS_CA_BUNDLE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_DEFAULT_REGION",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_PROFILE",
+    "AWS_REGION",
+    "AWS_SESSION_TOKEN",
+)
+
+
 @pytest.mark.usefixtures("_nothing_around")
 def test_a_path_has_the_configuration_of_the_store(tmp_path):
     found = options_of(
@@ -217,6 +251,27 @@ def test_a_path_has_the_credentials_of_the_store(monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "envkey")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "envsecret")
     assert credentials_of(options_of()).secret_key == "envsecret"
+
+
+def test_a_variable_that_is_empty_says_nothing(ws, tmp_path, monkeypatch):
+    """To botocore an empty AWS_PROFILE is a profile, and an empty AWS_CA_BUNDLE a wish to verify nothing."""
+    (tmp_path / "x.txt").write_text("x")
+    asset = imported(ws, "x", tmp_path / "x.txt")
+    for name in EMPTY:
+        monkeypatch.setenv(name, "")
+    assert asset.path.read_text() == "x"
+    assert options_of(anonymous=True)["client_kwargs"]["verify"] is True
+
+
+@pytest.mark.usefixtures("_nothing_around")
+def test_an_empty_profile_does_not_hide_the_one_that_is_named(monkeypatch, tmp_path):
+    """Its keys come from a program, which only botocore asks, and to that the other variable counts more."""
+    said = '{"Version": 1, "AccessKeyId": "made", "SecretAccessKey": "anew"}'
+    (tmp_path / "config").write_text(f"[profile lab]\ncredential_process = echo '{said}'\n")
+    (tmp_path / "credentials").unlink()
+    monkeypatch.setenv("AWS_DEFAULT_PROFILE", "")
+    monkeypatch.setenv("AWS_PROFILE", "lab")
+    assert credentials_of(options_of()).access_key == "made"
 
 
 @pytest.mark.usefixtures("_nothing_around")

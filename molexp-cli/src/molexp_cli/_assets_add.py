@@ -19,6 +19,7 @@ Examples:
   molexp assets add reference.h5 --to metals/cu
   molexp assets add frames/ --to metals --name training-set --tag checked
   molexp assets add features.parquet --to . --move
+  molexp assets add s3://bucket/reference.h5 --to metals
   id=$(molexp assets add features.parquet --to metals)
 """
 
@@ -30,7 +31,9 @@ def add_to(assets: typer.Typer) -> None:
 
 def add_asset(
     ctx: typer.Context,
-    source: Annotated[str, typer.Argument(metavar="FILE_OR_FOLDER", show_default=False, help="What to import.")],
+    source: Annotated[
+        str, typer.Argument(metavar="FILE_OR_FOLDER", show_default=False, help="What to import; s3://BUCKET/KEY, too.")
+    ],
     scope: Annotated[
         str,
         typer.Option(
@@ -62,10 +65,15 @@ def add_asset(
 
     data = located(ctx, workspace).data_assets_of(scope)
     path = Path(os.path.abspath(os.path.expanduser(source)))
+    remote = "://" in source
     action: Literal["move", "copy"] = "move" if move else "copy"
-    with pieces_bar(path.name, _size(path)) as tell:
+    with pieces_bar(path.name, None if remote else _size(path)) as tell:
         asset = data.import_asset(
-            name if name is not None else path.name, path, action=action, tags=tag or (), progress=tell
+            name if name is not None else path.name,
+            source if remote else path,
+            action=action,
+            tags=tag or (),
+            progress=tell,
         )
     write(molexp.to_json(asset.to_dict(), pretty=True) if as_json else asset.id)
 

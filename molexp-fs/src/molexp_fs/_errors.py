@@ -31,8 +31,8 @@ ABSENT = _codes("ENOENT", "ENOTDIR", "EISDIR")
 NO_TMPFILE = _codes("EOPNOTSUPP", "ENOTSUP", "EISDIR", "EINVAL", "ENOSYS")
 """What opening a nameless file answers where there is no such thing; old kernels ignore the flag and say EISDIR."""
 
-NO_LINK = _codes("EPERM", "EOPNOTSUPP", "ENOTSUP", "ENOSYS", "EINVAL", "EMLINK")
-"""What `link` answers where the file system has no hard links."""
+NO_LINK = _codes("EPERM", "EOPNOTSUPP", "ENOTSUP", "ENOSYS", "EINVAL", "EMLINK", "EIO")
+"""What `link` answers where the file system has no hard links; drivers of FUSE without `link` say EIO."""
 
 _DENIED = _codes("EACCES", "EPERM")
 _FULL = _codes("ENOSPC", "EDQUOT")

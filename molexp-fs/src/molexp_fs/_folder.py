@@ -71,8 +71,13 @@ class Folder:
         return self.base + key
 
     def spelled(self, key: str) -> str:
-        """Return the path of `key` as it is spelled there."""
-        return self.base + key if key.isascii() else respelled(self.base, key)
+        """Return the path of `key` as it is spelled there.
+
+        Raises:
+            InvalidKeyError: it cannot be a key here.
+        """
+        path = self.path(key)
+        return path if key.isascii() else respelled(self.base, key)
 
     def reach(self, key: str, action: Action = "read") -> str:
         """Return the path of `key`, to which no link leads: each of its folders is looked at once.
@@ -86,7 +91,7 @@ class Folder:
         folder = key.rpartition("/")[0]
         if folder and folder not in self._plain:
             self._refuse_links(folder, key, action)
-        return path if action != "read" else self.spelled(key)
+        return path if action != "read" or key.isascii() else respelled(self.base, key)
 
     def reach_folder(self, prefix: str) -> str:
         """Return the path of a folder, to which no link leads; "" is the store's own. See `reach`."""

@@ -7,6 +7,7 @@ where there is no machine in a cloud to answer).
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from molexp.errors import CredentialsError
-from molexp_s3_store._options import Options, Surroundings
+from molexp_s3_store._options import Options, Surroundings, named_profile
 
 if TYPE_CHECKING:
     from obstore.store import S3Credential
@@ -72,6 +73,11 @@ def find_credentials(options: Options, around: Surroundings) -> Keys | Provider 
     return _Asked(options.profile)
 
 
+def take_profile(session: Any, profile: str | None) -> None:
+    """Let a session of botocore have the profile that was asked for, or that the environment names, by our rules."""
+    session.get_component("config_store").set_config_variable("profile", profile or named_profile(os.environ))
+
+
 class _Asked:
     """Credentials that botocore finds and renews; it asks the machine for no longer than a second or two."""
 
@@ -87,7 +93,9 @@ class _Asked:
         with self._lock:
             try:
                 if self._found is None:
-                    self._found = Session(profile=self._profile).get_credentials()
+                    session = Session(profile=self._profile)
+                    take_profile(session, self._profile)
+                    self._found = session.get_credentials()
                 if self._found is None:
                     raise CredentialsError(_NOWHERE if self._profile is None else self._empty())
                 frozen = self._found.get_frozen_credentials()

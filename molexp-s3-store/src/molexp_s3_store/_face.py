@@ -28,7 +28,8 @@ def storage_options(client: Client) -> dict[str, Any]:
     found: dict[str, Any] = {
         "anon": options.anonymous,
         "use_listings_cache": False,
-        "client_kwargs": {"region_name": options.region or "us-east-1"},
+        # An empty AWS_CA_BUNDLE would be taken for "verify nothing".
+        "client_kwargs": {"region_name": options.region or "us-east-1", "verify": options.ca_bundle or True},
         "config_kwargs": {
             "s3": {"addressing_style": style},
             "connect_timeout": min(options.request_timeout, 10.0),
@@ -41,8 +42,6 @@ def storage_options(client: Client) -> dict[str, Any]:
     }
     if options.endpoint_url:
         found["endpoint_url"] = options.endpoint_url
-    if options.ca_bundle:
-        found["client_kwargs"]["verify"] = options.ca_bundle
     if options.requester_pays:
         found["requester_pays"] = True
     encryption = {"ServerSideEncryption": options.server_side_encryption, "SSEKMSKeyId": options.kms_key_id}

@@ -33,6 +33,11 @@ def locate(url: str) -> Location:
     if scheme.lower() != "s3" or not mark:
         raise ValueError(f"{url!r} is not s3://BUCKET/PREFIX.")
     bucket, _, prefix = rest.partition("/")
+    if "?" in rest:  # a key may hold one, but hardly anybody means that
+        raise ValueError(
+            f"{url.partition('?')[0]!r} is followed by a query: options are no part of a URL. Pass storage_options={{'region': ...}}, or write them into "
+            "storage.toml."
+        )
     if "@" in bucket:
         raise ValueError("A URL carries no credentials: pass storage_options, or set AWS_ACCESS_KEY_ID or a profile.")
     if not _BUCKET.fullmatch(bucket):

@@ -190,10 +190,15 @@ class Surroundings:
         return next((value for name in names if (value := self.environ.get(name))), None)
 
 
+def named_profile(environ: Mapping[str, str]) -> str | None:
+    """The profile that the environment names; a variable that is empty names none, whatever botocore makes of it."""
+    return environ.get("AWS_PROFILE") or environ.get("AWS_DEFAULT_PROFILE") or None
+
+
 def look_around(options: Options, environ: Mapping[str, str] | None = None) -> Surroundings:
     """Read the environment, and the shared configuration files if there are any."""
     environ = os.environ if environ is None else environ
-    profile = options.profile or environ.get("AWS_PROFILE") or environ.get("AWS_DEFAULT_PROFILE") or "default"
+    profile = options.profile or named_profile(environ) or "default"
     config = _parse(environ, "AWS_CONFIG_FILE", "config")
     credentials = _parse(environ, "AWS_SHARED_CREDENTIALS_FILE", "credentials")
     section = {**_section(config, f"profile {profile}", profile), **_section(credentials, profile)}

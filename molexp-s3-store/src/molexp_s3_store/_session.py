@@ -11,7 +11,7 @@ from typing import Any
 
 from aiobotocore.session import AioSession
 
-from molexp_s3_store._credentials import Keys
+from molexp_s3_store._credentials import Keys, take_profile
 from molexp_s3_store._quieting import quiet_botocore
 from molexp_s3_store._sealing import digest, seal, unseal
 
@@ -26,6 +26,7 @@ class Session(AioSession):  # type: ignore[misc]  # it has no types
     def __init__(self, keys: Keys | None, profile: str | None) -> None:
         quiet_botocore()
         super().__init__(profile=profile)
+        take_profile(self, profile)
         self._keys = keys
         if keys is not None:
             self.set_credentials(keys.access_key_id, keys.secret_access_key, keys.session_token)

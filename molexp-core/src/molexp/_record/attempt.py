@@ -163,11 +163,8 @@ class Attempt(Writer):
                 sign = {"beat": self._beats, "at": utc_now(), "token": self._claim["token"]}
                 self.store.write(keys.lease(self.path, self.number), encode(sign))
             self._look_around()
-            if self.outbox is not None and not self.closed:
-                for handle in [*self._handles]:
-                    if (flush := getattr(handle, "flush", None)) is not None:
-                        flush()
-                self._log.flush()  # for those who follow it
+            if self.outbox is not None:
+                self.send()  # for those who follow it
         except Exception:  # noqa: BLE001, S110 - a full disk, a lost network, a malformed edit: the next beat tries again
             pass
 

@@ -26,6 +26,7 @@ from molexp._record.run_context import Ending, RunContext
 from molexp._record.secrets import arguments_without_secrets
 from molexp._record.shell import run_to_end, signal_command, tail_of
 from molexp._record.streams import growing
+from molexp._values.paths import spelled
 from molexp._values.status import Cause, RunStatus
 from molexp._values.times import utc_now
 
@@ -95,7 +96,7 @@ def track_command(
         RunBusyError: an attempt at it is alive.
         RunCancelledError: somebody asked the run to stop.
     """
-    argv = [os.fspath(part) for part in command]
+    argv = [spelled(part) for part in command]
     if not argv or not argv[0]:
         raise ValueError("There is no command to run.")
     if timeout is not None and not timeout > 0:

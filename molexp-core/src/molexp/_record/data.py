@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,11 +19,13 @@ from molexp._record.flushing import above
 from molexp._record.kinds import DataKind
 from molexp._record.payloads import CHUNK
 from molexp._record.run import key_of
+from molexp._record.secrets import without_secrets
+from molexp._record.sources import Readable, files_of, opened
 from molexp._values.documents import decode_object, encode_pretty
 from molexp._values.ids import check_payload_name, fold_name, nearest, new_token, slug
 from molexp._values.numbers import is_number
 from molexp._values.times import utc_now
-from molexp.contracts import StreamWriter
+from molexp.contracts import RemotePath, StreamWriter
 from molexp.errors import (
     CorruptRecordError,
     KeyExistsError,
@@ -108,7 +110,7 @@ class DataAssets(Mapping[str, DataAsset]):
     def import_asset(
         self,
         name: str,
-        src: str | os.PathLike[str] | Asset,
+        src: str | os.PathLike[str] | RemotePath | Asset,
         *,
         action: Literal["copy", "move", "symlink", "hardlink"] = "copy",
         tags: Iterable[str] = (),
@@ -120,7 +122,8 @@ class DataAssets(Mapping[str, DataAsset]):
 
         Args:
             name: what others ask for.
-            src: a local file or folder, or an asset.
+            src: a local file or folder, an asset, a URL, or a ``UPath``. A URL is opened with what ``storage.toml`` and the
+                environment say; a ``UPath`` has options of its own. What is not local is streamed, and can only be copied.
             action: ``copy``; ``move`` (the source is removed last); ``symlink`` or ``hardlink`` to where it lies, which
                 are marked external because their content may change there.
             tags: free labels.
@@ -131,22 +134,36 @@ class DataAssets(Mapping[str, DataAsset]):
             NotFoundError: there is no such file.
             InvalidNameError: the name cannot be used.
             UnsupportedOperationError: the store cannot link, or not from where the source lies.
-            ValueError: another action, a folder without files, or a move of what the workspace holds already.
+            PluginMissingError: nothing that is installed provides the URL's scheme.
+            ValueError: another action, a folder without files, a move of what the workspace holds already, or anything but
+                a copy of what is not local.
         """
         if action not in _ACTIONS:
             raise ValueError(f"The action must be one of {', '.join(_ACTIONS)}, not {action!r}.")
         check_payload_name(name, "data name")
-        local = src.local() if isinstance(src, Asset) else src
-        source = Path(os.path.abspath(os.path.expanduser(os.fspath(local))))
+        with opened(src.local() if isinstance(src, Asset) else src, self._home.plugins) as source:
+            return self._import(name, src, source, action, tags, progress or _untold)
+
+    def _import(
+        self,
+        name: str,
+        src: Any,
+        source: Readable,
+        action: _Action,
+        tags: Iterable[str],
+        progress: Callable[[int], Any],
+    ) -> DataAsset:
         ours = src if isinstance(src, Asset) and src._bound().store.url == self._home.store.url else None
         inside = ours.key if ours is not None else key_of(self._home, source)
         if action == "move" and (inside is not None or isinstance(src, Asset)):
             raise ValueError(f"{str(src)!r} is part of the record and cannot be moved away; use 'copy' or 'hardlink'.")
-        files = _files_of(source)
+        if action != "copy" and not isinstance(source, Path):
+            raise ValueError(f"{str(src)!r} is no local file, and can only be copied: use action='copy'.")
+        files = files_of(source)
         self._home.materialize()
-        brought = self._bring(slug(name), source, files, action, progress or _untold)
+        brought = self._bring(slug(name), source, files, action, progress)
         origin = {
-            "source": str(source) if inside is None else "",
+            "source": without_secrets(str(source)) if inside is None else "",
             "source_key": inside or "",
             "source_asset": ours.id if ours is not None else "",
             "external": action in ("symlink", "hardlink") and (inside is None or _is_external(ours)),
@@ -154,12 +171,17 @@ class DataAssets(Mapping[str, DataAsset]):
         record = self._publish(name, brought, origin, tags)  # after an error, what was brought is `gc`'s
         if record["key"] != brought.key:
             self._drop(brought)
-        if action == "move":
+        if action == "move" and isinstance(source, Path):
             _remove(source)
         return self._asset(record)
 
     def _bring(
-        self, folder: str, source: Path, files: Mapping[str, Path], action: _Action, progress: Callable[[int], Any]
+        self,
+        folder: str,
+        source: Readable,
+        files: Mapping[str, Readable],
+        action: _Action,
+        progress: Callable[[int], Any],
     ) -> _Import:
         """The payload, complete, under a name nobody else has; nothing points at it yet."""
         base = f"{self._folder}/{folder}/{new_token()}/{_payload_name(source)}"
@@ -167,7 +189,7 @@ class DataAssets(Mapping[str, DataAsset]):
         brought = _Import(base, 0, "", directory, len(files), [])
         whole = sha256()
         try:
-            if directory and action == "symlink":
+            if directory and action == "symlink" and isinstance(source, Path):
                 self._home.store.symlink_from(source, base)
                 brought.written.append(base)
             for relative, path in sorted(files.items()):
@@ -187,23 +209,22 @@ class DataAssets(Mapping[str, DataAsset]):
         return brought
 
     def _bring_file(
-        self, path: Path, key: str, action: _Action | Literal["hash"], progress: Callable[[int], Any]
+        self, path: Readable, key: str, action: _Action | Literal["hash"], progress: Callable[[int], Any]
     ) -> tuple[int, str]:
         """Bring one file in, or only hash it; returns its size and SHA-256."""
         store = self._home.store
-        match action:
-            case "symlink":
-                store.symlink_from(path, key)
-            case "hardlink":
-                store.link_from(path, key)
-            case "move" if "link" in store.capabilities and not path.is_symlink():
-                try:
-                    store.link_from(path, key)  # on one file system, moving costs no copy
-                except UnsupportedOperationError:
-                    return _stream(path, store.open_write(key, exclusive=True), progress)
-            case "move" | "copy":
-                return _stream(path, store.open_write(key, exclusive=True), progress)
-        return _stream(path, None, progress)
+        linked = action == "hash"
+        if isinstance(path, Path) and action == "symlink":
+            store.symlink_from(path, key)
+            linked = True
+        elif isinstance(path, Path) and action == "hardlink":
+            store.link_from(path, key)
+            linked = True
+        elif isinstance(path, Path) and action == "move" and "link" in store.capabilities and not path.is_symlink():
+            with suppress(UnsupportedOperationError):
+                store.link_from(path, key)  # on one file system, moving costs no copy
+                linked = True
+        return _stream(path, None if linked else store.open_write(key, exclusive=True), progress)
 
     def _publish(self, name: str, brought: _Import, origin: Mapping[str, Any], tags: Iterable[str]) -> dict[str, Any]:
         """Create the next version's record, which makes the payload known."""
@@ -284,7 +305,7 @@ class DataAssets(Mapping[str, DataAsset]):
         self._home.store.prune(brought.key.rpartition("/")[0])
 
 
-def _stream(path: Path, writer: StreamWriter | None, progress: Callable[[int], Any]) -> tuple[int, str]:
+def _stream(path: Readable, writer: StreamWriter | None, progress: Callable[[int], Any]) -> tuple[int, str]:
     """Hash a file, and copy it on the way if there is somewhere to copy it to."""
     digest, size = sha256(), 0
     with path.open("rb") as file, writer or nullcontext() as sink:
@@ -306,39 +327,11 @@ def _untold(_bytes: int) -> None:
     """Nobody wants to know."""
 
 
-def _payload_name(source: Path) -> str:
+def _payload_name(source: Readable) -> str:
     try:
         return check_payload_name(source.name, "file name")
     except ValueError:
         return slug(source.name or "data")
-
-
-def _files_of(source: Path) -> dict[str, Path]:
-    """The files to import, by their path relative to a folder; a single file by its name.
-
-    Raises:
-        NotFoundError: there is nothing, or a link in a folder leads nowhere.
-    """
-    if source.is_file():
-        return {source.name: source}
-    if not source.is_dir():
-        raise NotFoundError("file or folder to import", str(source))
-    found: dict[str, Path] = {}
-    seen: set[str] = set()
-    for folder, names, files in os.walk(source, followlinks=True):
-        real = os.path.realpath(folder)
-        if real in seen:  # a link back up
-            names.clear()
-            continue
-        seen.add(real)
-        for file in files:
-            path = Path(folder, file)
-            if not path.is_file():
-                raise NotFoundError("file to import", str(path), hint="Is it a link that leads nowhere?")
-            found[path.relative_to(source).as_posix()] = path
-    if not found:
-        raise ValueError(f"There are no files in {str(source)!r}; nothing was imported.")
-    return found
 
 
 def _remove(source: Path) -> None:

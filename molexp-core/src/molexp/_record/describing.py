@@ -12,6 +12,7 @@ from molexp._record.fold import RunState
 from molexp._record.rows import Rows
 from molexp._record.run import Run
 from molexp._values.documents import encode, encode_pretty
+from molexp._values.paths import is_remote
 from molexp._values.plain import plain, restore
 from molexp.contracts import Store
 from molexp.errors import CorruptRecordError
@@ -85,4 +86,4 @@ def _refer(value: Any) -> Any:
         return {"$asset": value.id}
     if isinstance(value, Run):
         return {"$run": value.path}
-    return str(value) if isinstance(value, Path) else None
+    return str(value) if isinstance(value, Path) or is_remote(value) else None

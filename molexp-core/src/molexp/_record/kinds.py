@@ -22,6 +22,7 @@ from molexp._record.assets import (
 from molexp._record.fold import Contents
 from molexp._record.payloads import CHUNK
 from molexp._values.documents import decode, decode_lines, encode_line, encode_pretty
+from molexp._values.paths import is_remote
 from molexp._values.plain import plain, restore
 from molexp.contracts import AssetKind, Sink, Source
 from molexp.errors import MolexpError, NoKindError
@@ -81,7 +82,7 @@ class FileKind(AssetKind[Any]):
             data, form = obj.encode(), "text"
         elif isinstance(obj, bytes | bytearray | memoryview):
             data, form = bytes(obj), "binary"
-        elif isinstance(obj, Path):
+        elif isinstance(obj, Path) or is_remote(obj):
             return self._copy(obj, sink)
         else:
             raise NoKindError(sink.name, type(obj).__qualname__, hint=WHAT_FILES_TAKE)
@@ -133,7 +134,7 @@ class ArtifactKind(FileKind):
 
     def accepts(self, obj: Any, /) -> bool:
         """Whether `save` can write it."""
-        return isinstance(obj, dict | list | tuple | str | bytes | bytearray | memoryview | Path)
+        return isinstance(obj, dict | list | tuple | str | bytes | bytearray | memoryview | Path) or is_remote(obj)
 
 
 class CheckpointKind(FileKind):

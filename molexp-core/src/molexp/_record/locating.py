@@ -9,6 +9,8 @@ from pathlib import Path
 
 from molexp._record import keys
 from molexp._record.workspace import Workspace
+from molexp._values.paths import spelled
+from molexp.contracts import RemotePath
 from molexp.errors import NotFoundError, ReadOnlyError
 
 VARIABLE = "MOLEXP_WORKSPACE"
@@ -16,7 +18,7 @@ _LARGEST = 1 << 20  # bytes; a ``workspace.json`` has some hundred
 
 
 def locate_workspace(
-    url: str | os.PathLike[str] | None = None,
+    url: str | os.PathLike[str] | RemotePath | None = None,
     *,
     start: str | os.PathLike[str] | None = None,
     create: bool = False,
@@ -37,7 +39,7 @@ def locate_workspace(
         PluginMissingError: nothing that is installed provides the URL's scheme; names the package to install.
         CorruptRecordError: its ``workspace.json`` cannot be read.
     """
-    named = os.fspath(url) if url is not None else os.environ.get(VARIABLE, "")
+    named = spelled(url) if url is not None else os.environ.get(VARIABLE, "")
     if url is None and not named:
         return Workspace.load(_nearest(Path.cwd() if start is None else Path(start)), read_only=read_only)
     if create:

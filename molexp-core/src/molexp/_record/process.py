@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -81,6 +82,16 @@ class Living(Protocol):
 
     def learn_provenance(self) -> None:
         """Record the process's provenance, which has become known."""
+
+
+class Keeping(Protocol):
+    """A writer of an attempt on a store whose keys do not grow: it keeps what it records until it is sent."""
+
+    path: str
+    store: Store
+
+    def send(self) -> None:
+        """What was recorded reaches the store, if anything can be recorded."""
 
 
 class Heart:
@@ -173,6 +184,7 @@ class Process:
         self.owner_document: dict[str, Any] = self.owner.to_dict()
         self.invocation: dict[str, Any] = describe_invocation()
         self.heart: Heart = Heart()
+        self._keeping: weakref.WeakSet[Keeping] = weakref.WeakSet()
         self._lock = threading.Lock()
         self._provenance: Provenance | None = None
         self._workspaces: dict[str, str] = {}  # that were opened for writing: URL to id
@@ -222,6 +234,24 @@ class Process:
 
             self._told = number, told_by_slurm(number) or Cause.SIGNAL
         return self._told[1]
+
+    def keeps(self, writer: Keeping) -> None:
+        """What `writer` records does not reach its store at once."""
+        with self._lock:
+            self._keeping.add(writer)
+
+    def send(self, store: Store, path: str = "") -> None:
+        """What this process has recorded, of the run at `path` or of all, reaches the store: it is about to be read from there.
+
+        Raises:
+            StoreError: it does not, for now.
+        """
+        if "append" not in store.capabilities:
+            with self._lock:
+                writers = [*self._keeping]
+            for writer in writers:
+                if path in ("", writer.path) and writer.store.url == store.url:
+                    writer.send()
 
     def stand_alone(self) -> None:
         """Be no rank, whatever launched this process: it takes runs that nobody else has taken, and shares none."""

@@ -16,6 +16,7 @@ from molexp._values.canonical import canonical_equal
 from molexp._values.documents import check_schema, encode_pretty
 from molexp._values.ids import new_token
 from molexp._values.numbers import NUMBER, count
+from molexp._values.paths import is_remote, spelled
 from molexp._values.plain import plain
 from molexp._values.times import utc_now
 from molexp.errors import ConflictError, KeyExistsError
@@ -38,7 +39,7 @@ def plain_parameters(value: Any, where: str) -> Any:
 
 
 def _path_text(value: Any) -> Any:
-    return os.fspath(value) if isinstance(value, os.PathLike) else None
+    return spelled(value) if isinstance(value, os.PathLike) or is_remote(value) else None
 
 
 def define_experiment(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,6 +11,7 @@ from molexp._record.definitions import SCHEMA
 from molexp._record.edits import write_edit
 from molexp._values.documents import check_schema
 from molexp._values.numbers import count
+from molexp._values.paths import is_remote
 from molexp._values.plain import restore
 from molexp._values.status import RunStatus
 from molexp.contracts import check_key
@@ -221,6 +221,7 @@ class Run:
         """
         from molexp._record.finding import Finder
 
+        self.home.process.send(self.home.store, self.path)
         finder = Finder(self.home.library, self.path, keys.folder(self.path), self.scopes)
         return finder.require(name, kind=kind, version=version)
 
@@ -233,6 +234,7 @@ class Run:
         """
         from molexp._record.reading import read_run
 
+        self.home.process.send(self.home.store, self.path)
         state = read_run(self.home.store, self.path, self.home.observer)
         if state.edits.deleted:
             raise NotFoundError("run", self.path, hint="It was deleted.")
@@ -343,15 +345,11 @@ class Run:
 
         if isinstance(value, Asset):
             return {"$asset": value.id}
-        if isinstance(value, Path):
+        if isinstance(value, Path) or is_remote(value):
             key = key_of(self.home, value)
             return {"$key": key} if key is not None else str(value)
         if isinstance(value, Run):
             return {"$run": value.path}
-        upath = sys.modules.get("upath")  # whoever has such a path has imported it
-        if upath is not None and isinstance(value, upath.UPath):
-            key = str(value).removeprefix(f"{self.home.store.url}/")
-            return {"$key": key} if key != str(value) else None
         return None
 
     def _value(self, stored: Any) -> Any:
@@ -364,8 +362,11 @@ def _unpickle(cls: type[Run], experiment: Experiment, id: str, definition: dict[
     return cls(experiment, id, definition=definition)
 
 
-def key_of(home: Home, path: Path) -> str | None:
-    """The key of a local path, if it lies inside the workspace."""
+def key_of(home: Home, path: Any) -> str | None:
+    """The key of a path, if it lies inside the workspace."""
+    if not isinstance(path, Path) or is_remote(path):
+        spelling, root_url = str(path), f"{home.store.url}/"
+        return spelling.removeprefix(root_url) if spelling.startswith(root_url) else None
     if "local_path" not in home.store.capabilities:
         return None
     root = Path(home.store.locate(keys.WORKSPACE)).parent

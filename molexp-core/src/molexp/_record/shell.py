@@ -18,6 +18,7 @@ from molexp._record.kinds import LogKind
 from molexp._record.process import this_process
 from molexp._record.secrets import command_without_secrets
 from molexp._record.streams import growing
+from molexp._values.paths import spelled
 from molexp._values.times import utc_now
 from molexp.errors import CommandError
 
@@ -40,7 +41,7 @@ def run_command(
     env: Mapping[str, str] | None,
 ) -> int:
     """See `Context.shell`."""
-    argv: str | list[str] = command if isinstance(command, str) else [os.fspath(part) for part in command]
+    argv: str | list[str] = command if isinstance(command, str) else [spelled(part) for part in command]
     recorded = command_without_secrets(argv)
     shown = recorded if isinstance(recorded, str) else shlex.join(recorded)
     started = utc_now()

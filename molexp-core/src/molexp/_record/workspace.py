@@ -14,8 +14,9 @@ from molexp._record.project import Project
 from molexp._record.run import Run
 from molexp._record.voids import is_defined
 from molexp._values.ids import check_id, is_id, nearest, new_token
+from molexp._values.paths import spelled
 from molexp._values.times import utc_now
-from molexp.contracts import Durability, complete_options, storage_settings_files
+from molexp.contracts import Durability, RemotePath, complete_options, storage_settings_files
 from molexp.errors import NotFoundError, ReadOnlyError, StorageSettingsError
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def _reopen(cls: type[Workspace], store: Store, name: str | None, durability_giv
     return workspace
 
 
-def _open(backend: type[Store], url: str, given: Mapping[str, Any]) -> tuple[Store, dict[str, Any]]:
+def open_store(backend: type[Store], url: str, given: Mapping[str, Any]) -> tuple[Store, dict[str, Any]]:
     """Open a store, and tell with which options; if a settings file is to blame that it cannot be, say so."""
     try:
         options = complete_options(backend, url, given)
@@ -82,7 +83,7 @@ class Workspace:
 
     Args:
         url: a path (``~`` is expanded; a relative one is relative to the current directory, at once) or a URL whose
-            scheme an installed plugin provides.
+            scheme an installed plugin provides; or a ``UPath``, with its ``storage_options``.
         name: what people call it; recorded when it is created.
         storage_options: options for the storage backend; what is not given is taken from ``storage.toml``, if there is
             one that says something about this URL.
@@ -98,7 +99,7 @@ class Workspace:
 
     def __init__(
         self,
-        url: str | os.PathLike[str],
+        url: str | os.PathLike[str] | RemotePath,
         *,
         name: str | None = None,
         storage_options: Mapping[str, Any] | None = None,
@@ -109,13 +110,13 @@ class Workspace:
             from molexp.plugins import default_manager
 
             plugins = default_manager()
-        text = os.fspath(url)
+        text = spelled(url)
         if not isinstance(text, str) or not text:
             raise ValueError("A workspace needs a path or a URL; what was given is empty or no text.")
         match = _SCHEME.match(text)
         backend = plugins.storage_backend(match[1].lower() if match else "file")
-        given = dict(storage_options or {})
-        store, options = _open(backend, text, given)
+        given = {**(getattr(url, "storage_options", None) or {}), **(storage_options or {})}
+        store, options = open_store(backend, text, given)
         if read_only:
             from molexp._record.readonly import ReadOnlyStore
 
@@ -135,7 +136,7 @@ class Workspace:
     @classmethod
     def load(
         cls,
-        url: str | os.PathLike[str],
+        url: str | os.PathLike[str] | RemotePath,
         *,
         storage_options: Mapping[str, Any] | None = None,
         read_only: bool = False,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from molexp._record import keys
 from molexp._record.events import EventLog
 from molexp._record.fold import Contents
+from molexp._record.process import this_process
 from molexp._values.here import HERE
 from molexp._values.status import RunStatus
 from molexp.errors import ContextClosedError, MolexpError, RunCancelledError
@@ -102,6 +103,8 @@ class Writer:
         self.alone: bool = False
         self._halted = False  # closed, or asked to stop: nothing is recorded any more
         self.on_cancel: Callable[[], None] | None = None
+        if "append" not in store.capabilities:
+            this_process().keeps(self)
 
     @property
     def outbox(self) -> Outbox | None:
@@ -153,6 +156,19 @@ class Writer:
         """What was recorded reaches the store."""
         self.check()
         self._log.flush()  # without the lock: what is recorded meanwhile need not wait for the store
+
+    def send(self) -> None:
+        """The same, from every log as well, unless this is over: somebody is about to read it.
+
+        Raises:
+            StoreError: it does not, for now.
+        """
+        if self.closed or self.inert:
+            return
+        for handle in [*self._handles]:
+            if (flush := getattr(handle, "flush", None)) is not None:
+                flush()
+        self._log.flush()
 
     def refuse_ended(self) -> None:
         """Raise if the attempt has an end, which says that what was recorded is as it was.

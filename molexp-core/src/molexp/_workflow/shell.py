@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from molexp._values.paths import is_remote
+
 if TYPE_CHECKING:
     from molexp._workflow.context import TaskContext
 
@@ -32,7 +34,11 @@ class ShellTask:
         """
         command = self.command
         is_text = isinstance(command, str) and bool(command.strip())
-        is_argv = isinstance(command, list | tuple) and command and all(isinstance(w, str | PurePath) for w in command)
+        is_argv = (
+            isinstance(command, list | tuple)
+            and command
+            and all(isinstance(w, str | PurePath) or is_remote(w) for w in command)
+        )
         if not (is_text or is_argv or callable(command)):
             raise TypeError(
                 f"Task {name!r}: a command is a sequence of texts and paths, a text for the shell, or a function that "

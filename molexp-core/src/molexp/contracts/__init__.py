@@ -15,6 +15,7 @@ from molexp.contracts._kinds import (
     Upgrades,
     Validates,
 )
+from molexp.contracts._paths import RemotePath
 from molexp.contracts._schemes import RunIdentity, RunIdScheme
 from molexp.contracts._settings import complete_options, storage_settings_files
 from molexp.contracts._store import Capability, Durability, Listing, Stat, Store, check_key
@@ -37,6 +38,7 @@ __all__ = [
     "NoFields",
     "Outcome",
     "Previews",
+    "RemotePath",
     "Resources",
     "RunIdScheme",
     "RunIdentity",

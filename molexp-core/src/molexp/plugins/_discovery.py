@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from molexp.plugins._installed import search
+from molexp.plugins._installed import said, search, search_sound
 from molexp.plugins._requirements import core_version, unsatisfied
 from molexp.plugins._selection import normalized
 
@@ -61,7 +61,7 @@ def _with_group(group: str, path: Sequence[str] | None) -> Iterator[Distribution
             yield candidate
         elif name not in seen:
             seen.add(name)
-            yield next(search(path, name=name), candidate)  # an earlier one may shadow it, with or without plugins
+            yield next(search_sound(path, name), candidate)  # an earlier one may shadow it, with or without plugins
 
 
 def _entry_text(distribution: Distribution) -> str:
@@ -82,12 +82,12 @@ def _describe(distribution: Distribution) -> tuple[str, str, tuple[str, ...], st
     """Name, version, requirements, and what is wrong with the metadata."""
     try:
         metadata = distribution.metadata
-        name, version = metadata["Name"], metadata["Version"]
+        name, version = said(metadata, "Name"), said(metadata, "Version")
         requires = tuple(metadata.get_all("Requires-Dist") or ())
     except Exception as error:  # noqa: BLE001 - whatever is wrong with one package's metadata stays with that package
         return "", "", (), f"its metadata in {_place(distribution)} cannot be read: {error}"
     if not name or not version:
-        return name or "", version or "", (), f"its metadata in {_place(distribution)} lacks a name or a version"
+        return name, version, (), f"its metadata in {_place(distribution)} lacks a name or a version"
     return name, version, requires, ""
 
 

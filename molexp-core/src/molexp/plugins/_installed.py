@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from importlib.metadata import Distribution
+    from importlib.metadata import Distribution, PackageMetadata
 
 
 def search(path: Sequence[str] | None, **name: str) -> Iterator[Distribution]:
@@ -17,3 +17,19 @@ def search(path: Sequence[str] | None, **name: str) -> Iterator[Distribution]:
     if path is not None:
         options["path"] = list(path)
     return iter(distributions(**options))
+
+
+def said(metadata: PackageMetadata, field: str) -> str:
+    """What metadata says in a field; "" if nothing. To index it warns or raises then, by version and implementation."""
+    return next(iter(metadata.get_all(field) or ()), "")
+
+
+def search_sound(path: Sequence[str] | None, name: str) -> Iterator[Distribution]:
+    """Those of this name that their metadata gives, too: not an empty folder that an interrupted ``pip`` left behind."""
+    for distribution in search(path, name=name):
+        try:
+            text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
+        except (OSError, ValueError):  # unreadable, or not UTF-8
+            continue
+        if "Name:" in text:
+            yield distribution

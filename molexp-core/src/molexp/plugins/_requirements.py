@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from molexp.plugins._installed import search
+from molexp.plugins._installed import said, search_sound
 
 CORE = "molexp-core"
 _FINAL = re.compile(r"[0-9]+(?:\.[0-9]+)*")
@@ -16,8 +16,8 @@ _ON_CORE = re.compile(r"\s*molexp(?:[-_.]+core)?(?![A-Za-z0-9._-])(?P<rest>.*)",
 def core_version(path: Sequence[str] | None) -> str:
     """The version of molexp-core on `path`, else on ``sys.path``; "" if it runs without being installed."""
     for where in (path, None):
-        for distribution in search(where, name=CORE):
-            return distribution.version or ""
+        for distribution in search_sound(where, CORE):
+            return said(distribution.metadata, "Version")
     return ""
 
 

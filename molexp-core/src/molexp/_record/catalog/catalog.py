@@ -347,6 +347,7 @@ class Catalog:
         """Bring the index up to date; returns the generation in which it is."""
         if not self._home.exists():
             return self._home.index.generation
+        self._home.process.send(self._home.store)
         self._home.background.wait()
         refresher = self._refresher()
         refresher.refresh()

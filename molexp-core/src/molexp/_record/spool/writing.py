@@ -52,9 +52,13 @@ class EventSegments:
     def flush(self) -> None:
         """Everything that was recorded reaches the store: the payloads, then a segment of what names them."""
         with self._sending:
-            self._cut()
-            self.settle()
-            self._send()
+            if not self._spare:  # else the end is about to say it
+                self._flush()
+
+    def _flush(self) -> None:
+        self._cut()
+        self.settle()
+        self._send()
 
     def settle(self) -> None:
         """The payloads reach the store."""
@@ -87,10 +91,11 @@ class EventSegments:
         Args:
             late: the end is somebody else's, and does not repeat what was recorded here.
         """
-        if self._spare and not late:
-            self.settle()
-        else:
-            self.flush()
+        with self._sending:
+            if self._spare and not late:
+                self.settle()
+            else:
+                self._flush()
         if self.outbox is not None and self.spool is not None:
             self.outbox.close()
             self.spool.remove()

@@ -20,15 +20,15 @@ from molexp._record.syncing.seen import Seen
 from molexp._record.syncing.sides import RUN_DEPTH, Side, place
 from molexp._record.workspace import Workspace
 from molexp._values.documents import check_schema
-from molexp.contracts import Stat
+from molexp.contracts import RemotePath, Stat
 from molexp.errors import ConflictError, ReadOnlyError
 
 _BATCH = 200  # runs that are brought together: what is announced is made soon after
 
 
 def sync_workspace(
-    source: Workspace | str | os.PathLike[str],
-    destination: Workspace | str | os.PathLike[str],
+    source: Workspace | str | os.PathLike[str] | RemotePath,
+    destination: Workspace | str | os.PathLike[str] | RemotePath,
     *,
     merge: bool = False,
     dry_run: bool = False,

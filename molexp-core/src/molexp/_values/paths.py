@@ -1,0 +1,26 @@
+"""Paths as people and other libraries have them: local ones, and objects of universal_pathlib, which stand for a URL."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+__all__ = ["is_remote", "spelled"]
+
+_LOCAL = ("", "file", "local")
+
+
+def is_remote(value: object) -> bool:
+    """Whether it is a ``UPath`` to something that is no local file."""
+    known = getattr(sys.modules.get("upath"), "UPath", None)  # whoever has such a path has imported it
+    return known is not None and isinstance(value, known) and value.protocol not in _LOCAL
+
+
+def spelled(path: Any) -> Any:
+    """Return what `os.fspath` does, and of a ``UPath`` the URL.
+
+    Raises:
+        TypeError: it is neither a text nor a path.
+    """
+    return str(path) if is_remote(path) else os.fspath(path)

@@ -1,0 +1,17 @@
+"""Paths of other libraries."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+
+class RemotePath(Protocol):
+    """A ``UPath`` of universal_pathlib, as `Asset.path` is one where assets are no local files."""
+
+    @property
+    def protocol(self) -> str:
+        """The scheme of its URL."""
+
+    @property
+    def storage_options(self) -> Any:
+        """What fsspec has to know to reach it."""
