@@ -29,7 +29,7 @@ Examples:
 
 _COLUMNS: list[tuple[str, Callable[[molexp.RunRow], str]]] = [
     ("RUN", lambda row: row.path),
-    ("STATUS", lambda row: str(row.status)),
+    ("STATUS", lambda row: _words.standing(row.status, row.as_of)),
     ("CAUSE", lambda row: row.cause or ""),
     ("CREATED", lambda row: _words.moment(row.created_at)),
     ("PARAMETERS", lambda row: _words.settings(row.parameters)),

@@ -103,7 +103,7 @@ def _row(before: str, task: molexp.GraphTask) -> tuple[str, ...]:
 
 
 def _head(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    yield "status", str(found["status"])
+    yield "status", _words.standing(found["status"], found.get("as_of"))
     if found.get("cause"):
         yield "cause", str(found["cause"])
     error = found.get("error")
@@ -161,7 +161,7 @@ def _attempts(history: list[Mapping[str, Any]]) -> None:
     rows = [
         (
             str(one.get("attempt")),
-            str(one.get("status")),
+            _words.standing(one.get("status"), one.get("as_of")),
             _words.moment(one.get("started_at")),
             _ended(one),
             str(one.get("host") or ""),

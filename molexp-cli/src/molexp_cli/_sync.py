@@ -60,8 +60,8 @@ def sync(
 ) -> None:
     """Copy a workspace to another place: what DST lacks of SRC, verified, between any two kinds of storage.
 
-    Stop it at any time, and repeat it: it goes on where it was, and copies what has come since. Runs may go on meanwhile;
-    an attempt is copied once it has ended. Nothing at DST is overwritten or deleted. What both have under one name and is
+    Stop it at any time, and repeat it: it goes on where it was, and copies what has come since. A run that goes on is
+    copied as it is, and shown at DST as running elsewhere, as of then. Nothing at DST is overwritten or deleted. What both have under one name and is
     not the same is listed as a conflict. A run that was deleted and freed on one side is not brought back to it, unless
     --restore names it. With a conflict, or if bytes are not what the record says, or something cannot be read, it exits
     with 1.

@@ -34,6 +34,11 @@ def moment(text: Any) -> str:
     return f"{shown[:10]} {shown[11:19]}Z" if len(shown) > 19 and shown[10] == "T" else shown
 
 
+def standing(status: Any, as_of: Any) -> str:
+    """Where a run or an attempt stands; of one that goes on elsewhere, as of when."""
+    return f"{status} elsewhere, as of {moment(as_of)}" if as_of and status == "running" else str(status)
+
+
 def size(number: Any) -> str:
     """Bytes."""
     if not isinstance(number, int):

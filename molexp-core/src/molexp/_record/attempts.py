@@ -26,6 +26,7 @@ _SLASHES = 2  # in the path of a run
 _ATTEMPT = re.compile(rf"({NUMBER})\.(?:jsonl|end\.json)")
 _SEGMENT = re.compile(r"([A-Za-z0-9._-]+)-([0-9]{6})\.jsonl")
 _WRITER = re.compile(r"w-[A-Za-z0-9._-]+\.jsonl")
+_COPY = re.compile(rf"({NUMBER})\.copy\.jsonl?")
 _AT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")  # as `utc_now` writes times, whose order is that of texts
 
 
@@ -37,6 +38,11 @@ def end_key(run_folder: str, attempt: int) -> str:
 def claim_key(run_folder: str, attempt: int) -> str:
     """The key of an attempt's claim."""
     return f"{run_folder}/executions/{attempt}.jsonl"
+
+
+def copy_keys(run_folder: str, attempt: int) -> tuple[str, str]:
+    """Where a copy says as of when an attempt goes on elsewhere, and the keys of the events that it had by then."""
+    return f"{run_folder}/executions/{attempt}.copy.json", f"{run_folder}/executions/{attempt}.copy.jsonl"
 
 
 def attempt_numbers(listing: Listing) -> list[int]:
@@ -56,7 +62,7 @@ def attempts_to_read(executions: str, stats: Iterable[Stat]) -> list[str]:
             written = (_SEGMENT if top.endswith(".s") else _WRITER).fullmatch(rest)
             is_read = written is not None and top.removesuffix(".s") not in ended
         else:
-            match = _ATTEMPT.fullmatch(name)
+            match = _ATTEMPT.fullmatch(name) or _COPY.fullmatch(name)
             is_read = match is not None and (name.endswith(".end.json") or match[1] not in ended)
         if is_read:
             wanted.append(f"{executions}/{name}")
@@ -167,9 +173,9 @@ def _late(store: Store, run_folder: str, number: int, listing: Listing, folded: 
     return late
 
 
-def _of_events(store: Store, run_folder: str, number: int, listing: Listing) -> AttemptFacts:
+def _of_events(store: Store, run_folder: str, number: int, listing: Listing, key: str = "") -> AttemptFacts:
     contents = Contents()
-    key = claim_key(run_folder, number)
+    key = key or claim_key(run_folder, number)
     try:
         lines, length, bad = decode_lines(store.read(key), key)
     except KeyNotFoundError:
@@ -178,6 +184,8 @@ def _of_events(store: Store, run_folder: str, number: int, listing: Listing) -> 
     head = lines[0] if lines and lines[0].get("type") == "claim" else {}
     contents.provenance = head.get("provenance")
     if lines and is_void(lines[0]):
+        if any(entry.key == copy_keys(run_folder, number)[0] for entry in listing.entries):
+            return _of_copy(store, run_folder, number, listing)
         return AttemptFacts(number, {}, contents, RunStatus.INTERRUPTED, ended=True, void=True)
     for event in lines[1:] if head else lines:
         contents.add(event)
@@ -187,6 +195,34 @@ def _of_events(store: Store, run_folder: str, number: int, listing: Listing) -> 
     if bad:
         facts.problem, facts.problem_key = f"{bad} events cannot be read", key
     return facts
+
+
+def _of_copy(store: Store, run_folder: str, number: int, listing: Listing) -> AttemptFacts:
+    """An attempt that goes on elsewhere, as a sync has brought it."""
+    key, events = copy_keys(run_folder, number)
+    try:
+        as_of = decode_object(store.read(key), key).get("as_of")
+        if not isinstance(as_of, str) or not _AT.fullmatch(as_of):
+            raise CorruptRecordError(key, f"its as_of is {as_of!r:.40} where a time belongs")
+        facts = _of_events(store, run_folder, number, listing, events)
+    except (CorruptRecordError, KeyNotFoundError) as error:
+        void = AttemptFacts(number, {}, Contents(), RunStatus.INTERRUPTED, ended=True, void=True)
+        if isinstance(error, CorruptRecordError):  # else it has ended since it was listed, or was freed
+            void.problem, void.problem_key = str(error), key
+        return void
+    if facts.void or not facts.head.get("owner"):  # its events are not there
+        return AttemptFacts(number, {}, Contents(), RunStatus.INTERRUPTED, ended=True, void=True)
+    facts.as_of = as_of
+    return facts
+
+
+def is_arriving(store: Store, run_folder: str) -> bool:
+    """Whether a sync holds the number of an attempt of which it has not brought the end."""
+    listing = store.children(f"{run_folder}/executions")
+    there = {entry.key for entry in listing.entries}
+    waiting = (one for one in attempt_numbers(listing) if end_key(run_folder, one) not in there)
+    keys_of = (claim_key(run_folder, number) for number in waiting)
+    return any(line.get("reserved_for") for key in keys_of for line in decode_lines(store.read(key), key)[0][:1])
 
 
 def read_claim(store: Store, run_folder: str, number: int) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import attrs
 
 from molexp._record import keys
 from molexp._record.agreeing import changed
-from molexp._record.attempts import claim_key, end_dead, read_attempt, read_claim
+from molexp._record.attempts import claim_key, end_dead, is_arriving, read_attempt, read_claim
 from molexp._record.catalog.cleaning import foreign_keys
 from molexp._record.deletions import delete_edit_of
 from molexp._record.fold import absurd
@@ -39,7 +39,9 @@ _DOCUMENTS = (
     re.compile(r"project\.json"),
     re.compile(rf"experiment(\.{NUMBER})?\.json"),
 )
-_OF_RUNS = re.compile(rf"run(\.{NUMBER})?\.json|executions/{NUMBER}(\.jsonl|\.end\.json|(/w-|\.s/)[^/]+\.jsonl)")
+_OF_RUNS = re.compile(
+    rf"run(\.{NUMBER})?\.json|executions/{NUMBER}((\.copy)?\.jsonl|\.(end|copy)\.json|(/w-|\.s/)[^/]+\.jsonl)"
+)
 _EDIT = re.compile(r"edits/([^/]+)\.json")
 _DATA = re.compile(rf"data/([^/]+)/(?:{NUMBER}\.json|({TOKEN.pattern}/.+))")
 _PAYLOAD = re.compile(rf"(executions/{NUMBER}/)?(artifacts|logs|checkpoints)/.+")
@@ -164,7 +166,10 @@ class _Checker:
             for record in attempt.contents.assets.values():
                 yield from self._bytes(record, None, ended=attempt.ended)
         if not state.attempts or state.attempts[-1].ended:  # who is at work writes first and records then
-            yield from _unnamed((one.key for one in payloads), {str(record.get("key")) for record in state.assets()})
+            named = {str(record.get("key")) for record in state.assets()}
+            unnamed = list(_unnamed((one.key for one in payloads), named))
+            if unnamed and not is_arriving(self._store, folder):  # so does a sync
+                yield from unnamed
 
     def _problems(self, path: str, state: RunState) -> Iterator[Finding]:
         key = keys.document(path)

@@ -186,6 +186,7 @@ class AttemptFacts:
         problem_key: the file that the problem is in.
         seen: the time of the last event, of an attempt without an end; "" if there is none.
         void: whether its number was fenced before anybody claimed it: there is no such attempt, and never will be.
+        as_of: when it was last seen to go on, if this is a copy and it goes on elsewhere; "" otherwise.
     """
 
     number: int
@@ -198,6 +199,7 @@ class AttemptFacts:
     problem_key: str = ""
     seen: str = ""
     void: bool = False
+    as_of: str = ""
 
     @property
     def cause(self) -> str | None:
@@ -219,6 +221,7 @@ class AttemptFacts:
         if owner.get("job"):
             entry["job"] = owner["job"]
         seldom = {
+            "as_of": self.as_of,
             "cause": self.cause,
             "reason": self.head.get("reason"),
             "error": self.head.get("error"),
@@ -274,7 +277,18 @@ class Edits:
         return next((edit for edit in self.cancels if edit.get("attempt") == attempt), None)
 
 
-_STATE_KEYS = ("status", "cause", "workflow", "results", "tags", "notes", "archived", "execution_history", "provenance")
+_STATE_KEYS = (
+    "status",
+    "as_of",
+    "cause",
+    "workflow",
+    "results",
+    "tags",
+    "notes",
+    "archived",
+    "execution_history",
+    "provenance",
+)
 
 
 @attrs.define(slots=True)
@@ -298,6 +312,11 @@ class RunState:
     edits: Edits
     problems: dict[str, str]
     cover: dict[str, int] = attrs.field(factory=dict)
+
+    @property
+    def as_of(self) -> str:
+        """When it was last seen to go on elsewhere, if this is a copy; "" otherwise, and once somebody gave it up here."""
+        return self.attempts[-1].as_of if self.status is RunStatus.RUNNING and self.attempts else ""
 
     @property
     def history(self) -> list[dict[str, Any]]:
@@ -329,6 +348,8 @@ class RunState:
             del doc[name]
         last = self.attempts[-1] if self.attempts else None
         doc["status"] = str(self.status)
+        if self.as_of:
+            doc["as_of"] = self.as_of
         if cause := self.cause:
             doc["cause"] = cause
         doc["workflow"] = last.contents.workflow if last else None
@@ -347,7 +368,9 @@ def fold_run(
     definition: dict[str, Any], attempts: Iterable[AttemptFacts], edits: Edits, problems: dict[str, str]
 ) -> RunState:
     """Fold what was read of one run."""
-    ordered = sorted((one for one in attempts if not one.void), key=lambda attempt: attempt.number)
+    known = [*attempts]
+    problems.update((one.problem_key, one.problem) for one in known if one.void and one.problem)
+    ordered = sorted((one for one in known if not one.void), key=lambda attempt: attempt.number)
     results: dict[str, Any] = {}
     for attempt in ordered:
         if attempt.head.get("fresh"):

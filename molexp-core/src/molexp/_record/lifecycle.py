@@ -174,7 +174,7 @@ def _next_attempt(run: Run, deadline: float, if_succeeded: str) -> int:
                 raise NotFoundError("run", run.path, hint="It was deleted.")
             return 1
         newest = home.observer.settle(run.path, attempts[-1], insist=True)
-        if newest.ended:
+        if newest.ended or _is_given_up(run, newest):
             last = next((one for one in (newest, *reversed(attempts[:-1])) if not one.void), newest)
             if last.status is RunStatus.SUCCEEDED and if_succeeded == "error":
                 raise RunFinishedError(run.path, status=str(last.status), attempt=last.number)
@@ -186,6 +186,11 @@ def _next_attempt(run: Run, deadline: float, if_succeeded: str) -> int:
         pause = min(pause * 2, _LAST_LOOK)
 
 
+def _is_given_up(run: Run, attempt: AttemptFacts) -> bool:
+    """Whether somebody has cancelled, here, an attempt that goes on elsewhere."""
+    return bool(attempt.as_of and read_edits(run.home.store, run.path).cancel_of(attempt.number))
+
+
 def busy(path: str, attempt: AttemptFacts) -> RunBusyError:
     """The error that says who is at work on a run; of a malformed claim, what it says all the same."""
     owner = Owner.from_dict(attempt.head.get("owner"))
@@ -193,4 +198,6 @@ def busy(path: str, attempt: AttemptFacts) -> RunBusyError:
         age = max(0.0, time.time() - parse_time(attempt.head["started_at"]).timestamp())
     except (KeyError, TypeError, ValueError, AttributeError):
         age = 0.0
-    return RunBusyError(path, attempt=attempt.number, host=owner.host, pid=owner.pid, age=age)
+    return RunBusyError(
+        path, attempt=attempt.number, host=owner.host, pid=owner.pid, age=age, as_of=attempt.as_of or None
+    )

@@ -135,7 +135,7 @@ class Observer:
             facts: the attempt.
             insist: raise what makes it impossible to end it.
         """
-        if facts.ended:
+        if facts.ended or facts.as_of:  # of one that goes on elsewhere, nothing can be said here
             return facts
         verdict = self.judge(path, facts)
         if not verdict.dead:

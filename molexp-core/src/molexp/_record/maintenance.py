@@ -143,6 +143,8 @@ class _Collector:
         if self._dry_run:
             observer = attrs.evolve(observer, may_write=False)
         newest = observer.settle(path, attempts[-1])
+        if newest.as_of:  # a copy: what it is a copy of goes on
+            return False
         return not newest.ended and (not self._dry_run or newest.status is RunStatus.RUNNING)
 
     def abandoned_imports(self) -> None:

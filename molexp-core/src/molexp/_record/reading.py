@@ -122,8 +122,13 @@ def read_run(store: Store, path: str, observer: Observer | None) -> RunState:
     if attempts and observer is not None and not attempts[-1].ended:
         attempts[-1] = observer.settle(path, attempts[-1])
         settled = attempts[-1].ended
+    for copied in (one for one in attempts if one.as_of and edits.cancel_of(one.number)):
+        copied.status = RunStatus.CANCELLED
+        copied.head["reason"] = "it was cancelled in this copy; what became of it elsewhere, a sync tells"
     for older in attempts[:-1]:
-        if not older.ended:  # its end was lost; a newer attempt could only be claimed because it stood
+        if (
+            not older.ended and not older.as_of
+        ):  # its end was lost; a newer attempt could only be claimed because it stood
             older.status = RunStatus.INTERRUPTED
             older.problem = older.problem or "its end is missing"
             older.problem_key = older.problem_key or end_key(keys.folder(path), older.number)

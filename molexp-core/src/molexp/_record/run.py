@@ -135,6 +135,14 @@ class Run:
         return self._state().cause
 
     @property
+    def as_of(self) -> str | None:
+        """When it was last seen running elsewhere, in UTC, if this is a copy that a sync keeps; None otherwise.
+
+        Its status is ``running`` then, whatever has become of it since: the next sync tells.
+        """
+        return self._state().as_of or None
+
+    @property
     def results(self) -> Mapping[str, Any]:
         """What `Context.set_result` recorded, folded over the attempts; references are assets and paths again."""
         results: Mapping[str, Any] = self._value(self._state().results)

@@ -151,7 +151,8 @@ class Drive:
         if newest.get("problem") and not self._rerun:
             return LEAVE, f"its newest attempt cannot be read ({newest['problem']}); --rerun executes it again"
         if status is RunStatus.RUNNING:
-            return LEAVE, f"is being executed by process {newest.get('pid')} on {newest.get('host')}"
+            where = f" elsewhere, as of {as_of}," if (as_of := found.get("as_of")) else ""
+            return LEAVE, f"is being executed{where} by process {newest.get('pid')} on {newest.get('host')}"
         if status is RunStatus.PENDING:
             return START, "was not started yet"
         why = f"{status} before"

@@ -27,19 +27,25 @@ class RunBusyError(RunError):
         host: the machine it runs on; "" if unknown.
         pid: its process id there; 0 if unknown.
         age: seconds since it was claimed or last seen to beat, as far as this process can tell.
+        as_of: when a sync last saw it going on, if this is a copy and it goes on elsewhere; None otherwise.
     """
 
-    def __init__(self, run: str, *, attempt: int, host: str, pid: int, age: float) -> None:
+    def __init__(self, run: str, *, attempt: int, host: str, pid: int, age: float, as_of: str | None = None) -> None:
         self.attempt = attempt
         self.host = host
         self.pid = pid
         self.age = age
+        self.as_of = as_of
         who = f"by process {pid} on {host}" if host else "by an unknown owner"
-        super().__init__(
-            f"Run {run!r} is being executed {who} (attempt {attempt}, started {age:.0f} s ago). "
-            "Wait for it with start(wait=SECONDS), cancel it with run.cancel(), or use another run.",
-            run=run,
-        )
+        if as_of is None:
+            where = f"is being executed {who} (attempt {attempt}, started {age:.0f} s ago)"
+            then = "Wait for it with start(wait=SECONDS), cancel it with run.cancel(), or use another run."
+        else:
+            where = f"is being executed elsewhere {who} (attempt {attempt}), as of {as_of}; this is a copy"
+            then = (
+                "Sync again to bring its end; or give this attempt up here with run.cancel(), then start the next one."
+            )
+        super().__init__(f"Run {run!r} {where}. {then}", run=run)
 
 
 class RunFinishedError(RunError):

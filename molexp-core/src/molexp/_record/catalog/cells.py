@@ -97,8 +97,9 @@ def run_cells(document: Mapping[str, Any]) -> Iterator[tuple[str, Cell | None]]:
     for name, values in (("params", document.get("parameters")), ("results", document.get("results"))):
         if values:
             yield from cells(name, values)
-    if document.get("tags"):
-        yield from cells("tags", document["tags"])
+    for name in ("tags", "as_of"):
+        if document.get(name):
+            yield from cells(name, document[name])
 
 
 def asset_cells(record: Mapping[str, Any]) -> Iterator[tuple[str, Cell | None]]:

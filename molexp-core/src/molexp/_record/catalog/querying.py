@@ -74,6 +74,7 @@ RUNS = Table(
         "params": "e.id",
         "results": "e.id",
         "tags": "e.id",
+        "as_of": "e.id",
         "config": "e.config",
         "workflow": "e.workflow",
         "provenance": "e.provenance",

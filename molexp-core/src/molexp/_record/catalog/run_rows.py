@@ -91,6 +91,12 @@ class RunRow:
         return cause_of_run(self.document)
 
     @property
+    def as_of(self) -> str | None:
+        """When it was last seen running elsewhere, in UTC, if this is a copy that a sync keeps; None otherwise."""
+        found = self.document.get("as_of")
+        return found if isinstance(found, str) else None
+
+    @property
     def created_at(self) -> str:
         """When it was created, in UTC, ISO 8601."""
         return str(self.document.get("created_at") or "")

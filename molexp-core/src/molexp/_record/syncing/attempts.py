@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from enum import Enum
 from hashlib import sha256
 from typing import Any
 
 import attrs
 
-from molexp._record.attempts import claim_key, end_key, named_in_end
+from molexp._record.attempts import claim_key, copy_keys, end_key, named_in_end
 from molexp._record.keys import lease
-from molexp._record.syncing.copying import Copier, Outcome
+from molexp._record.syncing.copying import Copier, Outcome, is_quick
+from molexp._record.syncing.growing import grow
 from molexp._record.syncing.seen import NOTHING
 from molexp._record.voids import VOID, is_void
 from molexp._values.documents import decode_lines, decode_object, encode_line
@@ -29,6 +31,7 @@ from molexp.errors import CorruptRecordError, KeyExistsError, KeyNotFoundError
 _LINE = 1 << 16  # bytes of a claim that are read at once
 
 FILES = re.compile(rf"executions/({NUMBER})(?:\.jsonl|(\.end\.json))")
+COPIES = re.compile(rf"executions/({NUMBER})\.copy\.jsonl?")
 PARTS = re.compile(rf"executions/({NUMBER})(?:\.s)?/.+")
 FIRST = re.compile(r"(?:artifacts|logs|checkpoints)/.+")
 _EVENTS = re.compile(rf"executions/{NUMBER}(?:/w-|\.s/)[^/]+\.jsonl")
@@ -65,6 +68,8 @@ class Attempt:
     parts: list[Stat] = attrs.field(factory=list)
     way: Way = Way.LEAVE
     reservation: bytes = b""
+    at_origin: bool = False
+    """Whether the source has a copy of it, and the destination has the attempt itself."""
     late: bool = False
     """Whether more events came after its end than the destination has."""
 
@@ -93,16 +98,11 @@ class Attempt:
         head = first_line(copier.source.store, self.claim_key) if self.claim is not None else b""
         if self.claim is not None and self.claim.size and not head:
             raise KeyNotFoundError(self.claim_key, url=copier.source.store.url)  # the run is being freed
-        self.reservation = _reservation(head) if _is_claim(head, self.claim_key) else b""
+        self.reservation = reservation_of(head) if is_claim(head, self.claim_key) else b""
         if self.claim is not None and len(head) <= len(self.reservation):
             self.reservation = b""  # nothing that it could stand for without being the longer one
         if self.claim is not None and _is_void_line(head, self.claim_key):
-            if self.end is not None:
-                copier.ledger.note(
-                    "unfinished", self.claim_key, f"attempt {self.number} of {self.run} is still arriving"
-                )
-            else:  # there is no such attempt
-                copier.note_same(self.claim, there[self.claim_key].version if self.claim_key in there else NOTHING)
+            self._of_void(copier, self.claim, head)
             return Way.LEAVE
         if self.end_key in there:
             return self._against_end(copier, there[self.end_key])
@@ -117,6 +117,20 @@ class Attempt:
             self._conflict(copier, theirs, "")
             return Way.CONFLICT
         return self._against_unfinished(copier)
+
+    def _of_void(self, copier: Copier, claim: Stat, head: bytes) -> None:
+        """The source has no claim of it: it is on its way there, a copy of it, or nobody's."""
+        there = copier.destination.entries.get(self.claim_key)
+        if self.end is not None:
+            copier.ledger.note("unfinished", self.claim_key, f"attempt {self.number} of {self.run} is still arriving")
+        elif there is not None and self.is_at_origin(copier, head):
+            self.at_origin = True
+        else:
+            copier.note_same(claim, there.version if there is not None else NOTHING)
+
+    def is_at_origin(self, copier: Copier, head: bytes) -> bool:
+        """Whether the destination has the attempt itself of which the source has a copy, by the first line of its claim."""
+        return reservation_of(first_line(copier.destination.store, self.claim_key)) == head
 
     def _against_end(self, copier: Copier, there: Stat) -> Way:
         if self.end is None:  # it was lost here
@@ -192,7 +206,11 @@ class Attempt:
 
     def bring_part(self, copier: Copier, part: Stat, recorded: str) -> Outcome:
         """Bring one of its payloads, or the events of one of its writers."""
-        outcome = copier.bring(part, recorded=recorded, replace=self.way is Way.FINISH and bool(recorded))
+        there = copier.destination.entries.get(part.key)
+        followed = self.way is Way.PUBLISH and copy_keys(self.folder, self.number)[0] in copier.destination.entries
+        if followed and there is not None and there.size < part.size:
+            grow(copier, part, part.size, part.key)
+        outcome = copier.bring(part, recorded=recorded, replace=(self.way is Way.FINISH or followed) and bool(recorded))
         if outcome is Outcome.COPIED and _EVENTS.search(part.key):
             self.late = True
         return outcome
@@ -203,6 +221,7 @@ class Attempt:
         if self.end is not None and self.way is not Way.COMPLETE and not copier.bring(self.end, whole=True).good:
             self.way = Way.CONFLICT
             return False
+        data = self._give_way(copier) if self.end is not None else b""
         if self.claim is None or known(self.claim):
             return True
         reserved = self.way is Way.PUBLISH and bool(self.reservation)
@@ -210,9 +229,31 @@ class Attempt:
         if self.end is not None and not reserved and before is not None and self.way is Way.COMPLETE:
             theirs = copier.destination.store.read(self.claim_key, 0, _LINE)
             reserved = bool(self.reservation) and theirs == self.reservation
-        outcome = copier.replace(self.claim) if reserved else copier.bring(self.claim)
+        outcome = self._reveal(copier, self.claim, data) if reserved else copier.bring(self.claim)
         self.late = self.late or (outcome is Outcome.COPIED and self.way is Way.COMPLETE)
         return outcome is not Outcome.CONFLICT
+
+    def _give_way(self, copier: Copier) -> bytes:
+        """What was a copy of it while it went on gives way to its end; returns the claim's bytes, if they need not come again."""
+        store, copies, data = copier.destination.store, copy_keys(self.folder, self.number), b""
+        left = [key for key in copies if key in copier.destination.entries and not copier.dry_run]
+        if self.way is Way.PUBLISH and self.claim is not None and copies[1] in left and is_quick(store):
+            grow(copier, self.claim, self.claim.size, copies[1])
+            data = store.read(copies[1])
+        for key in left:
+            with suppress(KeyNotFoundError):
+                store.delete(key)
+        return data
+
+    def _reveal(self, copier: Copier, claim: Stat, data: bytes) -> Outcome:
+        """Put the claim's own bytes over what held its place."""
+        if len(data) != claim.size:
+            return copier.replace(claim)
+        copier.destination.store.write(self.claim_key, data)
+        copier.wrote(self.claim_key)
+        copier.note_written(claim)
+        copier.ledger.advance(1, claim.size)
+        return Outcome.COPIED
 
 
 def first_line(store: Store, key: str) -> bytes:
@@ -235,11 +276,13 @@ def first_line_of(copier: Copier, key: str) -> bytes:
     return first_line(copier.source.store, key)
 
 
-def _reservation(head: bytes) -> bytes:
+def reservation_of(head: bytes) -> bytes:
+    """What holds the number of an attempt with this claim, until its end is there."""
     return encode_line({"schema": 1, "type": "void", "reserved_for": sha256(head).hexdigest()})
 
 
-def _is_claim(head: bytes, key: str) -> bool:
+def is_claim(head: bytes, key: str) -> bool:
+    """Whether the first line of a file is an attempt's claim."""
     return _claim_of(head, key).get("type") == "claim"
 
 

@@ -36,6 +36,8 @@ WORKERS = 16  # requests at once, where each takes long
 FATAL = (CredentialsError, ReadOnlyError, StorageFullError, UnavailableError, WorkspaceMovedError)
 """What ends a sync: it would meet the same with every other file."""
 
+_GROWS = "+"  # begins the version of a file that was copied as far as it was, and is not verified before it is whole
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -97,7 +99,7 @@ class Copier:
         self._written: list[str] = []
         self._leases: dict[str, str] | None = None
         sides = (source.store, destination.store)
-        self._quick = all(_is_quick(store) for store in sides)
+        self._quick = all(is_quick(store) for store in sides)
         self._pool = None if self._quick else ThreadPoolExecutor(WORKERS, "molexp-sync")
 
     def close(self) -> None:
@@ -149,6 +151,18 @@ class Copier:
             with self._lock:
                 self._later[entry.key] = entry
 
+    def is_seen(self, entry: Stat, there: Stat | None) -> bool:
+        """Whether a file that grows was copied as it is now."""
+        known = self._seen.get(entry.key) if there is not None and not self._check else ("", "")
+        return there is not None and known == (_GROWS + entry.version, there.version)
+
+    def note_grown(self, entry: Stat, key: str, *, whole: bool) -> None:
+        """Remember that `key` has all of a file that grows, if it has; and how it looks now."""
+        found = self.destination.entries[key] = self.destination.store.stat(key)
+        if whole and key == entry.key:
+            with self._lock:
+                self._notes.append((entry.key, _GROWS + entry.version, found.version))
+
     def flush(self) -> None:
         """What was remembered so far survives the death of this process."""
         with self._lock:
@@ -194,7 +208,9 @@ class Copier:
 
     # -------------------------------------------------------------------------------------------------------- one file
 
-    def bring(self, entry: Stat, *, recorded: str = "", whole: bool = False, replace: bool = False) -> Outcome:
+    def bring(
+        self, entry: Stat, *, recorded: str = "", whole: bool = False, replace: bool = False, passing: bool = False
+    ) -> Outcome:
         """See to it that the destination has one of the source's files.
 
         Args:
@@ -202,6 +218,7 @@ class Copier:
             recorded: what the record says of its bytes, as ``sha256:...``.
             whole: it was created once and whole; else what is there may be its beginning, and is made longer.
             replace: what is there is an older state of the same.
+            passing: its record may change at any time: bytes of which it does not speak are nothing to tell of.
         """
         there = self.destination.entries.get(entry.key)
         if entry.special:
@@ -213,7 +230,8 @@ class Copier:
             self.ledger.note("unreadable", entry.key, str(error))
             outcome = Outcome.UNREADABLE
         except _MismatchError as error:
-            self.ledger.note("mismatches", entry.key, str(error))
+            if not passing:
+                self.ledger.note("mismatches", entry.key, str(error))
             outcome = Outcome.MISMATCH
         except KeyNotFoundError:
             outcome = Outcome.GONE
@@ -380,6 +398,6 @@ def _verify(digest: str, recorded: str) -> None:
         raise _MismatchError(f"its bytes are {digest}, and its record says {recorded}")
 
 
-def _is_quick(store: Store) -> bool:
+def is_quick(store: Store) -> bool:
     """Whether its requests take no longer than to hand them to another thread."""
     return "local_path" in store.capabilities or store.url.startswith("memory:")

@@ -42,8 +42,8 @@ class SyncReport:
         conflicts: what both have under one name and is not the same. The destination's was left as it is.
         mismatches: files whose bytes are not those that the record names. They were not copied.
         unreadable: what could not be read, or not be written under its name.
-        unfinished: attempts that are left for the next sync: they go on, or nobody could end them; and runs that wait until
-            another one that had their id is freed.
+        unfinished: attempts whose end is left for a later sync: they go on, and were brought as they are, or nobody could
+            end them; and runs that wait until another one that had their id is freed.
         deleted: runs that were deleted and freed on one side, and are not brought to it, or are hidden on the other.
         returned: runs that were deleted and freed, and are there again by hand: they are brought, and no longer count as
             deleted.

@@ -18,9 +18,10 @@ from molexp._record import keys
 from molexp._record.agreeing import differing
 from molexp._record.fold import RunState
 from molexp._record.reading import read_definition, read_run
-from molexp._record.syncing.attempts import FILES, FIRST, PARTS, Attempt, Way
+from molexp._record.syncing.attempts import COPIES, FILES, FIRST, PARTS, Attempt, Way
 from molexp._record.syncing.copying import FATAL, Copier, Outcome, guard
 from molexp._record.syncing.edits import bring_edit
+from molexp._record.syncing.live import LiveCopy
 from molexp._record.syncing.seen import NOTHING
 from molexp._record.syncing.sides import Side
 from molexp._record.voids import definition_keys
@@ -28,12 +29,13 @@ from molexp._values.documents import decode_object, encode_pretty
 from molexp._values.ids import nfc
 from molexp._values.numbers import NUMBER, count
 from molexp._values.status import RunStatus
+from molexp._values.times import utc_now
 from molexp.contracts import Stat
 from molexp.errors import CorruptRecordError, KeyExistsError, KeyNotFoundError, MolexpError, NotFoundError, StoreError
 
 _DEFINITION = re.compile(rf"run(?:\.{NUMBER})?\.json")
 _EDIT = re.compile(r"edits/[^/]+\.json")
-_STATE = ("status", "results", "tags", "notes", "archived", "execution_history", "provenance")
+_STATE = ("status", "as_of", "results", "tags", "notes", "archived", "execution_history", "provenance")
 
 
 class RunSync:
@@ -52,6 +54,8 @@ class RunSync:
         self._copier = copier
         self._known = copier.known(f"{self.folder}/")
         self._attempts: list[Attempt] = []
+        self._live: LiveCopy | None = None  # of the newest attempt, if that goes on
+        self._origins: set[int] = set()  # attempts of which this is a copy, and the destination has the original
         self._edits: list[Stat] = []
         self._deletions: list[Stat] = []
         self._cancels: list[tuple[Stat, int]] = []
@@ -74,7 +78,7 @@ class RunSync:
             self.entries = self._copier.source.look_again(self.folder)
             self._sort()
         if self._attempts and self._attempts[-1].end is None and not self._settle():
-            self._attempts.pop()
+            del self._attempts[-1]
             self._dropped = True
         if not self._agrees():
             self.stopped = True
@@ -100,7 +104,7 @@ class RunSync:
                 parts.append((1, entry))
             elif _EDIT.fullmatch(rest):
                 self._edits.append(entry)
-            elif not _DEFINITION.fullmatch(rest):
+            elif not _DEFINITION.fullmatch(rest) and not COPIES.fullmatch(rest):
                 self._others.append(entry)
         for number, entry in parts:
             if number in attempts:  # else its claim came after the listing, or was taken back
@@ -114,6 +118,7 @@ class RunSync:
         observer = home.observer.seeing(copier.leases())
         if copier.dry_run:
             observer = attrs.evolve(observer, may_write=False)
+        began = utc_now()
         try:
             state = read_run(home.store, self.path, observer)
         except FATAL:
@@ -125,7 +130,10 @@ class RunSync:
             self.entries = copier.source.look_again(self.folder)
             self._sort()
             return True
-        if last is not None:
+        if last is not None and last.number == newest.number:
+            if last.status is RunStatus.RUNNING:
+                self._live = LiveCopy(copier, newest, last, began)
+                self._origins.update({newest.number} if newest.at_origin else ())
             copier.ledger.note("unfinished", newest.claim_key, _why(state, self.path))
         return False
 
@@ -153,7 +161,7 @@ class RunSync:
             copier.ledger.note("conflicts", key, what)
             return False
         self._ended = _history(theirs) < _history(ours)  # whoever wrote the end may have died before he showed it
-        if entry is not None and there is not None:
+        if entry is not None and there is not None and not self._ended:
             copier.note_same(entry, there.version)
         return True
 
@@ -189,6 +197,13 @@ class RunSync:
             if way is Way.CONFLICT:
                 self._drop_from(index)
                 break
+            if attempt.at_origin:
+                self._origins.add(attempt.number)
+                if attempt.end_key not in self._copier.destination.entries and self._attempts[index + 1 :]:
+                    what = f"attempt {attempt.number} of {self.path} goes on at the destination; later ones wait for its end"
+                    self._copier.ledger.note("unfinished", attempt.claim_key, what)
+                    self._drop_from(index + 1)
+                    break
             if way is not Way.LEAVE:
                 with suppress(KeyNotFoundError):
                     wanted = any(not self._known(part) for part in attempt.parts)
@@ -254,6 +269,8 @@ class RunSync:
         """The keys that `begin` is about to create."""
         there = self._copier.destination.entries
         found = [entry.key for entry in (*self._deletions, *self._edits) if entry.key not in there]
+        if self._live is not None and self._live.wanted:
+            found += self._live.announced
         return [*found, self._definition_key] if self._definition else found
 
     def begin(self) -> None:
@@ -281,12 +298,16 @@ class RunSync:
             if not attempt.reserve(copier):
                 self._drop_from(index)
                 break
+        if self._live is not None and (not self._live.wanted or not self._live.attempt.reserve(copier)):
+            self._live.wanted = False
 
     def jobs(self) -> list[Callable[[], None]]:
         """All that ends do not wait for each other for: payloads, and the events of other writers."""
         found: list[Callable[[], None]] = [partial(self._other, one) for one in self._others]
         for attempt in self._attempts:
             found += [partial(self._part, attempt, part) for part in attempt.parts if not self._known(part)]
+        if self._live is not None and self._live.wanted:
+            found += self._live.jobs(self._known)
         return found
 
     def _other(self, entry: Stat) -> None:
@@ -305,6 +326,7 @@ class RunSync:
                 break
         there = self._copier.destination.entries
         whole = {one.number for one in self._attempts}
+        whole |= self._origins
         self._cancels = [(entry, number) for entry, number in self._cancels if number in whole]
         found = [entry.key for entry, _ in self._cancels if entry.key not in there]
         ending = (one for one in self._attempts if (one.way is not Way.COMPLETE and one.end is not None) or one.late)
@@ -319,6 +341,8 @@ class RunSync:
                 self._drop_from(index)
                 break
             self._ended = self._ended or new
+        if self._live is not None and self._live.wanted:
+            self._live.show(self._known)
         for entry, _ in self._cancels:
             bring_edit(copier, entry)
         if (self._definition or self._ended) and not copier.dry_run:

@@ -39,8 +39,9 @@ def sync_workspace(
     """Bring to `destination` what `source` has and it lacks; nothing that it has is overwritten or deleted.
 
     The destination is a valid workspace at every instant, whatever stops the sync; the next one goes on where it was, and
-    reads nothing again that is known to be the same. Runs may go on meanwhile, on both sides: an attempt is brought once it
-    has ended, all else at once. An attempt whose owner is dead is ended at the source first, as whoever looks at it does.
+    reads nothing again that is known to be the same. Runs may go on meanwhile, on both sides: an attempt that goes on at the
+    source is brought as it is, and `Run.as_of` says when that was; its end comes with a later sync. An attempt whose owner is
+    dead is ended at the source first, as whoever looks at it does.
 
     What both have must be the same. Where it is not, the destination's stays, and the report lists it as a conflict:
 
