@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,7 +12,7 @@ import typer
 from molexp_cli._bars import bytes_bar
 from molexp_cli._failing import FAILED
 from molexp_cli._options import JsonOption
-from molexp_cli._output import write
+from molexp_cli._output import say, write
 
 if TYPE_CHECKING:
     import molexp
@@ -24,6 +25,7 @@ Examples:
   molexp sync ./lab s3://bucket/lab --dry-run
   molexp sync /mnt/laptop/lab ./lab --merge
   molexp sync ./lab /archive/lab --json | jq .conflicts
+  molexp sync s3://bucket/lab ./copy --follow
 """
 
 
@@ -56,6 +58,10 @@ def sync(
             "--restore", metavar="RUN", help="Bring this run of SRC although it was deleted at DST; may be repeated."
         ),
     ] = None,
+    follow: Annotated[
+        bool,
+        typer.Option("--follow", "-f", help="Go on with what comes, some seconds behind, until you press Ctrl-C."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Copy a workspace to another place: what DST lacks of SRC, verified, between any two kinds of storage.
@@ -63,11 +69,19 @@ def sync(
     Stop it at any time, and repeat it: it goes on where it was, and copies what has come since. A run that goes on is
     copied as it is, and shown at DST as running elsewhere, as of then. Nothing at DST is overwritten or deleted. What both have under one name and is
     not the same is listed as a conflict. A run that was deleted and freed on one side is not brought back to it, unless
-    --restore names it. With a conflict, or if bytes are not what the record says, or something cannot be read, it exits
+    --restore names it. With --follow it goes on with what comes, at most ten seconds behind, where the storage keeps up; while
+    one side does not answer, it says so and tries again; Ctrl-C ends it. With a conflict, or if bytes are not what the record says, or something cannot be read, it exits
     with 1.
     """
     import molexp
 
+    if follow:
+        if dry_run or check or restore:
+            raise typer.BadParameter(
+                "--follow goes with --merge and --json only; sync once with the others, then follow."
+            )
+        _follow(source, destination, merge=merge, as_json=as_json)
+        return
     with _progress() as tell:
         report = molexp.sync_workspace(
             source, destination, merge=merge, dry_run=dry_run, check=check, restore=restore or (), progress=tell
@@ -75,6 +89,19 @@ def sync(
     write(molexp.to_json(report, pretty=True) if as_json else str(report))
     if not report.ok:
         raise typer.Exit(FAILED)
+
+
+def _follow(source: str, destination: str, *, merge: bool, as_json: bool) -> None:
+    """One line for each pass that brought or found something."""
+    import molexp
+
+    with _progress() as tell:
+        for report in molexp.follow_workspace(source, destination, merge=merge, progress=tell):
+            at = datetime.now().astimezone().strftime("%H:%M:%S")
+            if report.outage and not as_json:
+                say(f"{at} {report.outage} It is tried again.")
+            else:
+                write(molexp.to_json(report) if as_json else f"{at} {report}", now=True)
 
 
 @contextmanager

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from molexp._record.reports import Finding, Report
     from molexp._record.run_context import RunContext
     from molexp._record.streams import LogHandle, LogReader, Logs, Metrics
+    from molexp._record.syncing.follow import follow_workspace
     from molexp._record.syncing.reports import SyncProgress, SyncReport
     from molexp._record.syncing.sync import sync_workspace
     from molexp._record.words import parse_parameters
@@ -110,6 +111,7 @@ __all__ = [
     "describe_run",
     "entry",
     "errors",
+    "follow_workspace",
     "grid",
     "hookimpl",
     "locate_workspace",
@@ -159,6 +161,7 @@ _LATE = {  # what costs time to import, by where it is
     "molexp._record.run_context": ("RunContext",),
     "molexp._record.streams": ("LogHandle", "LogReader", "Logs", "Metrics"),
     "molexp._record.syncing.reports": ("SyncProgress", "SyncReport"),
+    "molexp._record.syncing.follow": ("follow_workspace",),
     "molexp._record.syncing.sync": ("sync_workspace",),
     "molexp._record.words": ("parse_parameters",),
     "molexp._record.entry": ("entry",),

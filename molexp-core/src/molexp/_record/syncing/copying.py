@@ -10,6 +10,7 @@ from hashlib import sha256
 from typing import IO, TypeVar
 
 from molexp._record import keys
+from molexp._record.fold import AttemptFacts
 from molexp._record.linked import not_followed
 from molexp._record.payloads import hash_of
 from molexp._record.syncing.reports import Ledger
@@ -95,6 +96,7 @@ class Copier:
         self._check = check
         self._lock = threading.Lock()
         self._notes: list[tuple[str, str, str]] = []
+        self.live: dict[str, AttemptFacts] = {}
         self._later: dict[str, Stat] = {}
         self._written: list[str] = []
         self._leases: dict[str, str] | None = None
@@ -173,7 +175,8 @@ class Copier:
     def note_rest(self) -> None:
         """Look up in one listing how what was written looks now."""
         if self._later and not self.dry_run:
-            for entry in self.destination.store.list():
+            side = self.destination
+            for entry in side.store.list() if side.within is None else side.some():
                 if (came := self._later.pop(entry.key, None)) is not None:
                     self._notes.append((came.key, came.version, entry.version))
         self.flush()

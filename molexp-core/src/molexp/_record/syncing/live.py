@@ -41,6 +41,7 @@ class LiveCopy:
         self.wanted = False
         self._copier = copier
         self._facts = facts
+        copier.live[attempt.run] = facts
         self._as_of = facts.as_of or as_of
         self._whole = True  # whether all that its events name was brought
         self._doc, self._events = copy_keys(attempt.folder, attempt.number)

@@ -47,6 +47,7 @@ class SyncReport:
         deleted: runs that were deleted and freed on one side, and are not brought to it, or are hidden on the other.
         returned: runs that were deleted and freed, and are there again by hand: they are brought, and no longer count as
             deleted.
+        outage: why a pass of `follow_workspace` was not possible; "" otherwise.
     """
 
     source: str
@@ -59,13 +60,16 @@ class SyncReport:
     unfinished: tuple[Finding, ...] = ()
     deleted: tuple[Finding, ...] = ()
     returned: tuple[Finding, ...] = ()
+    outage: str = ""
 
     @property
     def ok(self) -> bool:
         """Whether the destination has all that has come to an end, as the source has it."""
-        return not (self.conflicts or self.mismatches or self.unreadable)
+        return not (self.conflicts or self.mismatches or self.unreadable or self.outage)
 
     def __str__(self) -> str:
+        if self.outage:
+            return f"sync: not possible now: {self.outage}"
         name = "sync (nothing was written)" if self.dry_run else "sync"
         counts = [f"{what} {count}" for what, count in self.counts.items() if count or what not in _SELDOM]
         lines = [f"{name}: {', '.join(counts)}"]

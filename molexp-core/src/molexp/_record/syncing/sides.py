@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -15,10 +15,15 @@ if TYPE_CHECKING:
     from molexp._record.home import Home
 
 RUN_DEPTH = 2  # slashes in the path of a run
+_PARTS = ("data", "edits")  # folders of a scope that are its own
 
 
 class Side:
     """One of the two workspaces, as it was listed.
+
+    Args:
+        home: the workspace.
+        within: the paths of the runs and scopes that are listed; None for all there are.
 
     Attributes:
         home: the workspace.
@@ -28,8 +33,9 @@ class Side:
         unreadable: folders that could not be listed, and why.
     """
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, within: Collection[str] | None = None) -> None:
         self.home = home
+        self.within = within
         self.store = home.store
         self.entries: dict[str, Stat] = {}
         self.leases: set[str] = set()
@@ -38,6 +44,10 @@ class Side:
 
     def look(self) -> None:
         """List it."""
+        if self.within is not None:
+            for entry in self.some():
+                self._take(entry)
+            return
         try:
             for entry in self.store.list():
                 self._take(entry)
@@ -46,6 +56,20 @@ class Side:
         except StoreError:
             for entry in self._folder_by_folder(""):
                 self._take(entry)
+
+    def some(self) -> Iterator[Stat]:
+        """What lies there now, as far as it is of interest, leases included; whose parts are listed is asked at once."""
+        runs = [path for path in self.within or () if path.count("/") == RUN_DEPTH]
+        scopes = [path for path in self.within or () if path.count("/") != RUN_DEPTH]
+        folders = [keys.folder(path) for path in runs]
+        folders += [keys.below(path, name) for path in scopes for name in _PARTS]
+        folders += (
+            [keys.SETTINGS, keys.PROVENANCE, keys.LIVE] if self.within is None or "" in self.within else [keys.LIVE]
+        )
+        for listed in self.store.each(lambda folder: list(self.store.list(folder)), folders):
+            yield from listed
+        for path in scopes:
+            yield from self.store.children(keys.folder(path)).entries
 
     def look_again(self, folder: str) -> dict[str, Stat]:
         """What lies in one folder now, by the keys below it."""

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from itertools import islice
+from typing import Any
+
+import attrs
 
 from molexp._record import keys
+from molexp._record.fold import AttemptFacts
 from molexp._record.home import SCHEMA
 from molexp._record.linked import not_followed
 from molexp._record.syncing.copying import Copier, guard
@@ -71,6 +76,77 @@ def sync_workspace(
         SchemaError: one of them was made by a newer MolExp.
         StoreError: storage is full, or does not answer. What was brought stays.
     """
+    with opened(source, destination, merge=merge, dry_run=dry_run) as pair:
+        return pair.bring(check=check, restore=restore, progress=progress)
+
+
+@attrs.define
+class Pair:
+    """Two workspaces of which one is brought to the other.
+
+    Attributes:
+        ours: the source.
+        theirs: the destination.
+        seen: what earlier syncs found to be the same.
+        same: whether the one is a copy of the other.
+        dry_run: write nothing.
+        live: attempts that went on at the source when they were last read, by the paths of their runs.
+        announced: whether readers of the destination were told of anything.
+        listed: the keys that the source had when the last pass began, as far as it looked.
+    """
+
+    ours: Workspace
+    theirs: Workspace
+    seen: Seen
+    same: bool
+    dry_run: bool = False
+    live: dict[str, AttemptFacts] = attrs.field(factory=dict)
+    announced: bool = False
+    listed: Collection[str] = ()
+
+    def bring(
+        self,
+        *,
+        check: bool = False,
+        restore: Iterable[str] = (),
+        progress: Callable[[SyncProgress], None] | None = None,
+        within: Collection[str] | None = None,
+    ) -> SyncReport:
+        """One pass; `within` some runs and scopes, by their paths, or else over everything."""
+        ledger = Ledger(progress)
+        sides = Side(self.ours.home, within), Side(self.theirs.home, within)
+        copier = Copier(*sides, self.seen, ledger, dry_run=self.dry_run, check=check)
+        try:
+            runs = _bring(copier, same_workspace=self.same, restore=restore)
+            copier.note_rest()
+        finally:
+            copier.close()
+            copier.flush()
+            self.announced |= copier.announced
+            self.listed = copier.source.entries.keys()
+            others = {} if within is None else {path: one for path, one in self.live.items() if path not in within}
+            self.live = others | copier.live
+        found: dict[str, Any] = {
+            name: tuple(listed[key] for key in sorted(listed)) for name, listed in ledger.found.items()
+        }
+        counts = {"runs": runs, "copied": ledger.copied, "bytes": ledger.bytes}
+        counts |= {name: len(listed) for name, listed in found.items()}
+        return SyncReport(self.ours.url, self.theirs.url, self.dry_run, counts, **found)
+
+
+@contextmanager
+def opened(
+    source: Workspace | str | os.PathLike[str] | RemotePath,
+    destination: Workspace | str | os.PathLike[str] | RemotePath,
+    *,
+    merge: bool,
+    dry_run: bool = False,
+) -> Iterator[Pair]:
+    """Two workspaces that may be synced; the destination is made if there is none.
+
+    Raises:
+        NotFoundError, ConflictError, ValueError, ReadOnlyError, SchemaError: see `sync_workspace`.
+    """
     ours = source if isinstance(source, Workspace) else Workspace.load(source)
     theirs = destination if isinstance(destination, Workspace) else Workspace(destination)
     _check_places(ours, theirs)
@@ -84,21 +160,13 @@ def sync_workspace(
         _check_identity(ours, theirs, fresh=False, merge=merge, dry_run=False)
     name = ours.id if fresh and dry_run else theirs.id
     seen = Seen((ours.id, ours.url), (name, theirs.url))
-    ledger = Ledger(progress)
-    copier = Copier(Side(ours.home), Side(theirs.home), seen, ledger, dry_run=dry_run, check=check)
+    pair = Pair(ours, theirs, seen, ours.id == name, dry_run)
     try:
-        runs = _bring(copier, same_workspace=ours.id == name, restore=restore)
-        copier.note_rest()
+        yield pair
     finally:
-        copier.close()
-        copier.flush()
         seen.close()
-        if copier.announced and not isinstance(destination, Workspace):
+        if pair.announced and not isinstance(destination, Workspace):
             theirs.home.journal.retire()
-    found = {name: tuple(listed[key] for key in sorted(listed)) for name, listed in ledger.found.items()}
-    counts = {"runs": runs, "copied": ledger.copied, "bytes": ledger.bytes}
-    counts |= {name: len(listed) for name, listed in found.items()}
-    return SyncReport(ours.url, theirs.url, dry_run, counts, **found)
 
 
 def _check_places(ours: Workspace, theirs: Workspace) -> None:
