@@ -71,6 +71,7 @@ def test_without_a_command_there_is_help_and_a_usage_error(molexp):
         (["show"], "Missing argument 'RUN'"),
         (["runs", "list", "--limit"], "--limit"),
         (["frobnicate"], "No such command 'frobnicate'"),
+        (["delete", "X"], "No such command 'delete'.\n"),
     ],
 )
 def test_what_is_mistyped_is_answered_with_the_nearest_name_and_where_to_read(molexp, arguments, words):
@@ -78,6 +79,22 @@ def test_what_is_mistyped_is_answered_with_the_nearest_name_and_where_to_read(mo
     assert (done.code, done.out) == (2, "")
     assert words in done.err
     assert "--help'." in done.err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (
+            ["status=failed"],
+            "there is no field 'failed'.\n  status=failed\n         ^\nIf it is text, quote it: 'failed'.",
+        ),
+        (["--param", "a"], "Invalid value for --param: 'a' sets no parameter: write NAME=VALUE"),
+    ],
+)
+def test_a_value_that_is_none_is_said_of_where_it_was_typed(in_lab, molexp, arguments, words):
+    done = molexp("runs", "list", *arguments)
+    assert (done.code, done.out) == (2, "")
+    assert words in done.err
 
 
 def test_a_reader_that_goes_away_is_no_error_to_talk_about(in_lab, here):

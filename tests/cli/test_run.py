@@ -225,8 +225,44 @@ def test_a_script_that_cannot_be_driven_is_explained(here, code, said):
     done = program(here, "run", "bad.py")
     assert done.code not in (0, 130)
     assert said in done.err
-    assert "Traceback" not in done.err
+    assert "molexp/_" not in done.err  # none of our own frames
     assert done.out == ""
+
+
+def test_an_error_in_a_script_has_the_frames_that_are_the_users(here):
+    write(here, "import json\n\ndef read():\n    return json.loads('no')\n", "reading.py")
+    write(here, "import reading\n\nreading.read()\n", "bad.py")
+    done = program(here, "run", "bad.py")
+    assert done.code == 4
+    assert done.err.splitlines() == [
+        f"molexp: The script '{here}/bad.py' cannot be run: it raised JSONDecodeError while it was imported.",
+        "Traceback (most recent call last):",
+        f'  File "{here}/bad.py", line 3, in <module>',
+        "    reading.read()",
+        f'  File "{here}/reading.py", line 4, in read',
+        "    return json.loads('no')",
+        *([] if "^" not in done.err else [line for line in done.err.splitlines() if set(line) <= {" ", "^"}]),
+        "json.decoder.JSONDecodeError: Expecting value: line 1 column 1 (char 0)",
+    ]
+
+
+@pytest.mark.parametrize("script", ["broken.py", "importing.py"])
+def test_a_script_that_is_no_python_is_shown_at_its_place(here, script):
+    write(here, "x = 1\ny = (\n", "broken.py")
+    write(here, "import broken\n", "importing.py")
+    done = program(here, "run", script)
+    assert done.code == 4
+    assert done.err.endswith(
+        f"  File \"{here}/broken.py\", line 2\n    y = (\n        ^\nSyntaxError: '(' was never closed\n"
+    )
+    assert "importlib" not in done.err
+
+
+def test_an_error_of_ours_in_a_script_says_which_line_raised_it(here):
+    write(here, "import molexp as me\n\nme.Workspace('lab').Project('')\n", "bad.py")
+    done = program(here, "run", "bad.py")
+    assert done.code == 2
+    assert done.err.endswith(f"It was raised by {here}/bad.py, line 3.\n")
 
 
 def test_a_script_that_is_not_there_or_is_a_folder(here, molexp):
@@ -256,7 +292,7 @@ def test_a_space_of_something_else_than_dicts(here, molexp):
     write(here, SWEEP.replace("space=me.grid(x=[1, 2, 3])", "space=[1, 2]"), "odd.py")
     done = molexp("run", "odd.py")
     assert done.code != 0
-    assert "Traceback" not in done.err
+    assert "molexp/_" not in done.err
 
 
 # ------------------------------------------------------------------------------------------------------------- interruption

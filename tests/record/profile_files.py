@@ -45,7 +45,9 @@ def config(
 
 def refusal(folder: Path, text: str, name: str = "molcfg.yaml") -> me.ProfileError:
     with pytest.raises(me.ProfileError) as caught:
-        Profiles.read(write(folder, text, name))
+        profiles = Profiles.read(write(folder, text, name))
+        for one in profiles.names:
+            profiles.resolve(one)
     assert caught.value.file == str(folder / name)
     assert str(caught.value).startswith(str(folder / name))
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)

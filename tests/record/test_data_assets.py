@@ -163,6 +163,20 @@ def test_a_missing_source_is_told_and_nothing_is_written(place, ws, tmp_path):
     assert place.everything() == {}
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="NO PIPES HERE")
+def test_a_pipe_or_a_device_is_refused_as_one(place, run, tmp_path):
+    (tmp_path / "folder").mkdir()
+    for path in (tmp_path / "pipe", tmp_path / "folder/pipe"):
+        os.mkfifo(path)
+    data = run.experiment.data_assets
+    for source, sort in ((tmp_path / "pipe", "pipe"), (tmp_path / "folder", "pipe"), ("/dev/zero", "device")):
+        with pytest.raises(ValueError, match=f"is a {sort}, not a file. Write what it gives to a file"):
+            data.import_asset("x", source)
+    with run.start() as ctx, pytest.raises(ValueError, match="is a pipe, not a file"):
+        ctx.artifact.save("x", tmp_path / "pipe")
+    assert (list(data), run.assets) == ([], [])
+
+
 def test_an_empty_folder_is_told_and_nothing_is_written(place, ws, tmp_path):
     (tmp_path / "empty").mkdir()
 

@@ -37,6 +37,16 @@ def test_it_is_file_like(run):
     assert run.logs["train"].text() == "step 1\nno newline a b\n"
 
 
+@pytest.mark.parametrize(
+    ("line", "cure"), [(5, r"not int. Pass str\(value\)"), (b"x", r"not bytes. Pass data.decode\(\)")]
+)
+@pytest.mark.parametrize("how", ["append", "write"])
+def test_what_is_no_text_is_refused_with_the_cure(run, line, cure, how):
+    with run.start() as ctx, pytest.raises(TypeError, match=cure):
+        getattr(ctx.log("train"), how)(line)
+    assert "train" not in run.logs
+
+
 def test_closing_it_does_not_end_it(run):
     with run.start() as ctx:
         with ctx.log("train") as log:
@@ -89,6 +99,29 @@ def test_the_logger_is_a_standard_one(run):
     assert "INFO relaxed in 12 steps\n" in text
     assert "DEBUG and {'a': 1}" in text
     assert "ZeroDivisionError: division by zero" in text
+
+
+def test_a_logger_that_is_used_after_the_end_says_once_that_nothing_is_recorded(run, capsys):
+    with run.start() as ctx:
+        ctx.logger.info("in time")
+    ctx.logger.info("%s late", "too")
+    ctx.logger.warning("later")
+    said = capsys.readouterr().err
+    assert said.startswith(
+        f"molexp: Nothing can be recorded for run {run.path!r} here: attempt 1 has ended as succeeded."
+    )
+    assert said.endswith("A log record was dropped: too late\n")
+    assert said.count("\n") == 1
+    assert run.logs["run"].text().count("\n") == 1
+
+
+def test_a_name_of_another_kind_says_how_to_read_it(run):
+    with run.start() as ctx:
+        ctx.metrics.log(loss=1)
+    with pytest.raises(
+        me.NotFoundError, match=r"of kind 'metrics': run.asset\('metrics'\), or `molexp assets get RUN:metrics -`"
+    ):
+        run.logs["metrics"]
 
 
 def test_loggers_of_two_runs_do_not_mix(exp):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+
+import pytest
 
 import molexp as me
 
@@ -34,6 +37,28 @@ def test_every_handle_is_equal_after_the_journey(exp):
         return  # the option is not part of the URL
 
     assert pickle.loads(pickle.dumps(handles)) == handles
+
+
+def test_what_reads_goes_on_reading_after_the_journey(lab_run, tmp_path):
+    ws = lab_run.experiment.project.workspace
+    (tmp_path / "table.csv").write_text("1,2")
+    ws.data_assets.import_asset("table", tmp_path / "table.csv")
+    catalog, data, projects = pickle.loads(pickle.dumps((ws.catalog, ws.data_assets, ws.projects)))
+
+    assert [row.path for row in catalog.runs()] == [lab_run.path]
+    assert data["table"].read_bytes() == b"1,2"
+    assert projects.ids() == ["metals"]
+
+
+@pytest.mark.parametrize("what", ["ctx", "ctx.log('train')", "ctx.metrics", "ctx.artifact", "{'deep': [ctx]}"])
+@pytest.mark.parametrize("travel", [pickle.dumps, copy.deepcopy])
+def test_what_records_stays_in_its_process_and_says_what_to_send(lab_run, what, travel):
+    with lab_run.start() as ctx:
+        ctx.log("train").append("one")
+        ctx.metrics.log(loss=1)
+        with pytest.raises(TypeError, match=r"metals/cu/.* Send what is needed of it, such as ctx.params or ctx.run"):
+            travel(eval(what, {"ctx": ctx}))
+        assert pickle.loads(pickle.dumps((ctx.run, ctx.params))) == (ctx.run, ctx.params)
 
 
 def test_an_asset_can_be_read_after_the_journey(lab_run):

@@ -82,6 +82,15 @@ def test_nobody_changes_what_others_resolve(here):
     assert profiles.names == ("plain", "tight", "gpu")
 
 
+def test_a_profile_that_cannot_be_resolved_hinders_only_those_that_use_it(here):
+    text = "defaults: {a: 1}\nprofiles:\n  good: {b: 2}\n  bad: {extends: godo}\n  worse: {extends: bad}\n  text: no\n"
+    assert config(here, text) == {"a": 1}
+    assert config(here, text, "good") == {"a": 1, "b": 2}
+    for name, words in (("bad", "extends 'godo', .* 'good'"), ("worse", "'bad' extends 'godo'"), ("text", "a mapping")):
+        with pytest.raises(me.ProfileError, match=words):
+            config(here, text, name)
+
+
 def test_an_unknown_profile_names_the_nearest(here):
     profiles = Profiles.read(write(here, SOLVERS))
     with pytest.raises(me.ProfileError, match=r"no profile 'gpus'\. Did you mean 'gpu'\?") as caught:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import functools
 import itertools
+import pickle
 import sys
 from typing import Any
 
@@ -422,6 +423,15 @@ def test_a_workflow_is_immutable(wf):
     wf.add(two)
     assert list(spec.tasks) == ["one"]
     assert list(wf.build().tasks) == ["one", "two"]
+
+
+def test_a_workflow_can_be_sent_to_another_process():
+    wf = WorkflowBuilder("sent", on_failure="cancel", max_parallel=2)
+    wf.add(one, retries=2)
+    spec = wf.build()
+    there = pickle.loads(pickle.dumps(spec))
+    assert (there.name, there.on_failure, there.max_parallel) == ("sent", "cancel", 2)
+    assert (there.workflow_id, there.graph) == (spec.workflow_id, spec.graph)
 
 
 def test_a_workflow_without_tasks_succeeds_with_nothing(wf):

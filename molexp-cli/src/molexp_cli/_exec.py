@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from molexp_cli._failing import EXEC_FAILED, FAILED, INTERRUPTED, TIMED_OUT, USAGE, answer
-from molexp_cli._options import WorkspaceOption, located
+from molexp_cli._options import WorkspaceOption, located, parameters_of
 from molexp_cli._output import say
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def execute(
         done = molexp.track_command(
             experiment,
             command,
-            parameters=molexp.parse_parameters(parameters) if parameters else None,
+            parameters=parameters_of(ctx, "--set", parameters) or None,
             id=id,
             tags=tag or (),
             outputs=output or (),

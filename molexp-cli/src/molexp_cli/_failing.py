@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Any
 
 import typer
@@ -19,6 +21,9 @@ INTERRUPTED = 130
 # What `molexp exec` says of itself, in numbers that `timeout` and `env` use: its command may exit with any of the above.
 TIMED_OUT = 124
 EXEC_FAILED = 125
+
+_ALIKE = 0.65  # how alike a name must be to be suggested: less, and `delete` is taken for `execute`
+_NO_COMMAND = re.compile(r"No such command '(.*)'", re.DOTALL)
 
 _UsageError: Any = typer.BadParameter.__mro__[1]  # the root of what is wrong with a command line; it has no public name
 
@@ -41,10 +46,20 @@ def answer(error: Exception, arguments: Sequence[str]) -> int | None:
 
 def sentence(error: BaseException) -> str:
     """An error in words."""
+    if isinstance(error, FileNotFoundError) and error.filename is None and not _is_somewhere():
+        return "The current folder is gone: somebody removed it. Go to a folder that is there, with cd."
     if isinstance(error, OSError) and error.strerror and type(error).__module__ == "builtins":
         place = f": {os.fspath(error.filename)!r}" if error.filename else ""
         return f"{error.strerror}{place}"
-    return str(error) or type(error).__name__
+    return "\n".join([str(error) or type(error).__name__, *getattr(error, "__notes__", ())])
+
+
+def _is_somewhere() -> bool:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def debugging() -> bool:
@@ -68,10 +83,18 @@ def _explain_usage(error: Any, arguments: Sequence[str]) -> None:
     if type(error).__name__ == "NoArgsIsHelpError":
         say(error.format_message(), prefix="")
         return
-    message = str(getattr(error, "message", "") if getattr(error, "possibilities", None) else error.format_message())
-    if near := getattr(error, "possibilities", None):
-        message = f"{message}. Did you mean {' or '.join(map(repr, near))}?"
+    message = str(error.message if hasattr(error, "possibilities") else error.format_message())
+    if near := _alike(error):
+        message = f"{message.rstrip('.')}. Did you mean {' or '.join(map(repr, near))}?"
     path = error.ctx.command_path if error.ctx is not None else "molexp"
     if path == "molexp exec" and "--" not in arguments:
         message = f"{message}{'' if message[-1:] in '.?' else '.'} Is '--' missing before the command?"
     say(f"{message}\nTry '{path} --help'.")
+
+
+def _alike(error: Any) -> list[str]:
+    """The options or commands that may have been meant."""
+    commands = getattr(error.ctx.command, "commands", {}) if error.ctx is not None else {}
+    unknown = _NO_COMMAND.match(str(error.message))
+    names = (getattr(error, "possibilities", None) or ()) if unknown is None else commands
+    return get_close_matches(unknown[1] if unknown else getattr(error, "option_name", ""), names, cutoff=_ALIKE)

@@ -80,6 +80,7 @@ def _assemble() -> typer.Typer:
         rich_markup_mode=None,  # help as plain text: rich would take longer to import than everything else
         pretty_exceptions_enable=False,
         no_args_is_help=True,
+        suggest_commands=False,  # `_failing` does, and not what is hardly alike
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
         epilog=EPILOG,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -37,6 +37,16 @@ RunArgument = Annotated[
         help="Its path, the beginning of its id, or @latest (of one experiment: metals/cu/@latest).",
     ),
 ]
+
+
+def parameters_of(ctx: typer.Context, option: str, given: list[str] | None, *, nested: bool = True) -> dict[str, Any]:
+    """The parameters that an option sets; what is wrong with one is said of the option."""
+    import molexp
+
+    try:
+        return molexp.parse_parameters(given or (), nested=nested)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), ctx=ctx, param_hint=option) from None
 
 
 def located(ctx: typer.Context, workspace: str | None, *, create: bool = False) -> molexp.Workspace:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 BROKEN_PIPE = 141  # 128 + SIGPIPE, as for any program whose reader went away
 
 _WHOLE = ("ATTEMPT", "CREATED", "ENDED", "EXIT", "PID", "SIZE", "STARTED", "STATUS")  # columns that are not folded
+_ROOM = 20  # letters that a value has beside its name, however narrow the terminal is
 _COLOR_CODE = re.compile(r"\x1b\[[0-9;:]*m")
 _PLANE = 0xFFFF
 _ASCII = str.maketrans("●├─│", "*|-|")
@@ -186,17 +187,23 @@ def headline(text: str) -> None:
     if on_terminal():
         from rich.text import Text
 
-        _console().print(Text(printable(text), style="bold"))
+        _console().print(Text(printable(text), style="bold"), soft_wrap=True)
     else:
         write(text)
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Rows below each other. Where nobody looks, each is one line, however long."""
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, least: int = 0) -> None:
+    """Rows below each other. Where nobody looks, each is one line, however long.
+
+    Args:
+        columns: their titles.
+        rows: their cells.
+        least: how many columns are shown on a terminal that is too narrow for all; 0: then each row is names and values.
+    """
     columns = [printable(column) for column in columns]
     cells = [[printable(cell) for cell in row] for row in rows]
     if on_terminal():
-        _draw(columns, cells)
+        _draw(columns, cells, least)
     else:
         lines = [[cell.replace("\n", "\\n").replace("\t", "\\t") for cell in row] for row in cells]
         _align([list(columns), *lines])
@@ -205,18 +212,10 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 def pairs(rows: Iterable[tuple[str, str]], *, indent: int = 0) -> None:
     """Names and values below each other."""
     found = [(printable(name), printable(value)) for name, value in rows]
-    if on_terminal():
-        from rich.table import Table
-        from rich.text import Text
-
-        drawn = Table.grid(padding=(0, 2))
-        drawn.add_column(no_wrap=True)
-        drawn.add_column(overflow="fold")
-        for name, value in found:
-            drawn.add_row(Text(" " * indent + name, style="dim"), Text(value, style=_style(value)))
-        _console().print(drawn)
-        return
     width = max((len(name) for name, _ in found), default=0)
+    if on_terminal():
+        _draw_pairs(found, indent, width)
+        return
     for name, value in found:
         first, *more = value.split("\n")
         write(f"{' ' * indent}{name:<{width}}  {first}".rstrip())
@@ -224,16 +223,67 @@ def pairs(rows: Iterable[tuple[str, str]], *, indent: int = 0) -> None:
             write(f"{' ' * (indent + width + 2)}{line}".rstrip())
 
 
-def _draw(columns: Sequence[str], cells: list[list[str]]) -> None:
+def _draw_pairs(found: Iterable[tuple[str, str]], indent: int, width: int) -> None:
+    """Each value beside its name, broken at blanks. A longer word is the terminal's to break, which copies it whole."""
+    import textwrap
+
+    from rich.text import Text
+
+    console = _console()
+    room = max(_ROOM, console.width - indent - width - 2)
+    for name, value in found:
+        wrapped = [
+            textwrap.wrap(line, room, break_long_words=False, break_on_hyphens=False) for line in value.split("\n")
+        ]
+        for number, line in enumerate([part for parts in wrapped for part in parts or [""]]):
+            head = Text(" " * indent + f"{'' if number else name:<{width}}  ", style="dim")
+            console.print(head.append(line, style=_style(value) or "not dim"), soft_wrap=True)
+
+
+def _draw(columns: Sequence[str], cells: list[list[str]], keep: int) -> None:
+    """A table, if the longest words of all columns fit beside each other; else each row as names and values."""
     from rich.table import Table
     from rich.text import Text
 
+    console = _console()
+    wanted = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+    room = console.width - 2 * (len(columns) - 1)
+    for whole, longest in (({*_WHOLE, *columns[:keep]}, 24), (columns[:keep], 20)):
+        least = [_least(column, (row[n] for row in cells), whole, longest) for n, column in enumerate(columns)]
+        if sum(least) <= room:
+            break
+    else:
+        if 0 < keep < len(columns):
+            _draw(columns[:keep], [row[:keep] for row in cells], keep)
+            return
+        for number, row in enumerate(cells):
+            if number:
+                write("")
+            pairs([(column, cell) for column, cell in zip(columns, row, strict=True) if cell])
+        return
     drawn = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        drawn.add_column(Text(column), overflow="fold", no_wrap=column in _WHOLE)
+    for column, width in zip(columns, _widths(wanted, least, room), strict=True):
+        drawn.add_column(Text(column), overflow="fold", width=width)
     for row in cells:
         drawn.add_row(*(Text(cell, style=_style(cell)) for cell in row))
-    _console().print(drawn)
+    console.print(drawn)
+
+
+def _widths(wanted: Iterable[int], least: Sequence[int], room: int) -> list[int]:
+    """What columns get of the room: as much as they want, but for the widest ones, which give way."""
+    widths = [max(lower, min(width, room)) for width, lower in zip(wanted, least, strict=True)]
+    while sum(widths) > room:
+        widest = max((n for n, width in enumerate(widths) if width > least[n]), key=widths.__getitem__)
+        widths[widest] -= 1
+    return widths
+
+
+def _least(column: str, cells: Iterable[str], whole: Collection[str], longest: int) -> int:
+    """The width that a column needs: of its cells, or of their words, of which the longest may be broken."""
+    if column in whole:
+        return max(map(len, (column, *cells)))
+    words = (min(len(word), longest) for cell in cells for word in cell.split())
+    return max(len(column), *words, 1)
 
 
 def _align(lines: list[list[str]]) -> None:

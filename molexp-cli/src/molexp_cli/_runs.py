@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from molexp_cli import _words
-from molexp_cli._options import JsonOption, LimitOption, WhereArgument, WorkspaceOption, located
+from molexp_cli._options import JsonOption, LimitOption, WhereArgument, WorkspaceOption, located, parameters_of
 from molexp_cli._output import say, table, tell_unreadable, write
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def list_runs(
         project=project,
         experiment=experiment,
         status=status or None,
-        params=molexp.parse_parameters(param or (), nested=False),
+        params=parameters_of(ctx, "--param", param, nested=False),
         tags=tag or (),
         sort=sort,
         limit=limit,

@@ -81,7 +81,8 @@ def _draw(run: molexp.Run, as_json: bool) -> None:
         write(molexp.to_json(graph.to_dict() if graph is not None else None, pretty=True))
     elif graph is not None:
         headline(f"{graph.name}  {graph.workflow_id}  of {run.path}")
-        table(("TASK", "STATUS", "SECONDS", "AFTER", "OPTIONS", "DEFINED"), map(_row, *zip(*graph.rows(), strict=True)))
+        rows = [_row(before, task) for before, task in graph.rows()]
+        table(("TASK", "STATUS", "SECONDS", "AFTER", "OPTIONS", "DEFINED"), rows, least=2)
     if graph is None:
         say(f"{run.path} has no graph on record: no attempt executed a workflow, or an older MolExp did.")
         raise typer.Exit(NOT_FOUND)

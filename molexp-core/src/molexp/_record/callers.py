@@ -30,7 +30,7 @@ def code_folder(callers: Iterable[str]) -> str:
     no file is the user's, as in a notebook, it is the current folder. "" if there is none.
     """
     main = getattr(sys.modules.get("__main__"), "__file__", None)
-    files = filter(_is_users, [main, *callers] if isinstance(main, str) else callers)
+    files = filter(is_users, [main, *callers] if isinstance(main, str) else callers)
     folders = [os.path.dirname(os.path.abspath(file)) for file in files]
     try:
         return next(filter(repository_of, folders), folders[0] if folders else os.getcwd())
@@ -47,7 +47,7 @@ def repository_of(folder: str) -> str:
     return folder
 
 
-def _is_users(file: str) -> bool:
+def is_users(file: str) -> bool:
     """Whether a file is there, and neither installed nor a part of Python or of MolExp."""
     path = os.path.realpath(file)
     folders = path.split(os.sep)[:-1]

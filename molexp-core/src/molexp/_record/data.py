@@ -135,8 +135,8 @@ class DataAssets(Mapping[str, DataAsset]):
             InvalidNameError: the name cannot be used.
             UnsupportedOperationError: the store cannot link, or not from where the source lies.
             PluginMissingError: nothing that is installed provides the URL's scheme.
-            ValueError: another action, a folder without files, a move of what the workspace holds already, or anything but
-                a copy of what is not local.
+            ValueError: another action, a folder without files, a pipe or a device, a move of what the workspace holds
+                already, or anything but a copy of what is not local.
         """
         if action not in _ACTIONS:
             raise ValueError(f"The action must be one of {', '.join(_ACTIONS)}, not {action!r}.")

@@ -60,6 +60,11 @@ class Home:
         self.durability_given = False  # by the caller or the environment, which count more than the settings
         self._settings: dict[str, Any] | None = None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        from molexp._record.workspace import reopen_home
+
+        return reopen_home, (self.store, self.given_name, self.durability_given)
+
     # ---------------------------------------------------------------------------------------------- the workspace itself
 
     def document(self) -> dict[str, Any]:

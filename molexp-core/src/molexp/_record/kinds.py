@@ -24,6 +24,7 @@ from molexp._record.payloads import CHUNK
 from molexp._values.documents import decode, decode_lines, encode_line, encode_pretty
 from molexp._values.paths import is_remote
 from molexp._values.plain import plain, restore
+from molexp._values.small_files import refuse_special
 from molexp.contracts import AssetKind, Sink, Source
 from molexp.errors import MolexpError, NoKindError
 
@@ -110,6 +111,7 @@ class FileKind(AssetKind[Any]):
             raise NoKindError(
                 sink.name, "folder", hint="Save its files one by one, or import it with data_assets.import_asset."
             )
+        refuse_special(path)
         with path.open("rb") as file, sink.open() as stream:
             while chunk := file.read(CHUNK):
                 stream.write(chunk)

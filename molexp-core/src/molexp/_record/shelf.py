@@ -43,6 +43,13 @@ class Shelf:
         self.library = library
         self._slots: dict[str, Slot] = {}
 
+    def __reduce__(self) -> tuple[Any, ...]:  # contexts, logs, metrics and accessors have one
+        raise TypeError(
+            f"A context of the run {self.attempt.path!r}, its logs and its metrics cannot be sent to another process, nor "
+            "copied: they record for the process that started the run. Send what is needed of it, such as ctx.params or "
+            "ctx.run, and record here what comes back."
+        )
+
     def of(self, recording: Recording) -> Shelf:
         """The same shelf, for what is recorded through another door of the same writer."""
         shelf = Shelf(recording, self.library)

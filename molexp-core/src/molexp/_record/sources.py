@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 import attrs
 
 from molexp._values.paths import is_remote
+from molexp._values.small_files import refuse_special
 from molexp.contracts import Store
 from molexp.errors import NotFoundError
 
@@ -99,11 +100,12 @@ def files_of(source: Readable) -> dict[str, Readable]:
 
     Raises:
         NotFoundError: there is nothing, or a link in a folder leads nowhere.
-        ValueError: there are no files in the folder.
+        ValueError: there are no files in the folder, or a pipe or a device.
     """
     if source.is_file():
         return {source.name: source}
     if not source.is_dir():
+        refuse_special(source)
         raise NotFoundError("file or folder to import", str(source))
     found = dict(_walk(source) if isinstance(source, Path) else _below(source))
     if not found:
@@ -122,6 +124,7 @@ def _walk(source: Path) -> Iterator[tuple[str, Readable]]:
         for file in files:
             path = Path(folder, file)
             if not path.is_file():
+                refuse_special(path)
                 raise NotFoundError("file to import", str(path), hint="Is it a link that leads nowhere?")
             yield path.relative_to(source).as_posix(), path
 

@@ -6,6 +6,7 @@ import io
 import logging
 import operator
 import os
+import sys
 import tempfile
 import threading
 import time
@@ -22,7 +23,15 @@ from molexp._values.ids import nearest
 from molexp._values.numbers import count
 from molexp._values.plain import plain
 from molexp.contracts import Appender, Store
-from molexp.errors import InvalidNameError, KeyExistsError, KeyNotFoundError, NotFoundError, RunError, StoreError
+from molexp.errors import (
+    InvalidNameError,
+    KeyExistsError,
+    KeyNotFoundError,
+    MolexpError,
+    NotFoundError,
+    RunError,
+    StoreError,
+)
 
 _BATCH = 1 << 16  # bytes that are hashed at a time
 _WORD = 64  # bits of an integer that is recorded without a second look
@@ -268,11 +277,15 @@ class LogHandle(io.TextIOBase):
 
     def append(self, text: str) -> None:
         """Write `text` as a line of its own (or several, if it has line breaks)."""
+        if type(text) is not str:
+            _check_text(text)
         if self._growing is not None:
             self._growing.write((text if text[-1:] == "\n" else text + "\n").encode("utf-8", "backslashreplace"))
 
     def write(self, text: str, /) -> int:
         """Write `text` as it is."""
+        if type(text) is not str:
+            _check_text(text)
         if self._growing is not None and text:
             self._growing.write(text.encode("utf-8", "backslashreplace"))
         return len(text)
@@ -298,6 +311,12 @@ class LogHandle(io.TextIOBase):
         return self.text().splitlines()[-n:]
 
 
+def _check_text(given: Any) -> None:
+    if not isinstance(given, str):
+        how = "data.decode()" if isinstance(given, bytes | bytearray | memoryview) else "str(value)"
+        raise TypeError(f"A log takes text, not {type(given).__name__}. Pass {how}.")
+
+
 def check_log_name(name: str) -> None:
     """Refuse what looks like a line rather than a name.
 
@@ -318,12 +337,17 @@ class LogStreamHandler(logging.Handler):
     def __init__(self, handle: LogHandle) -> None:
         super().__init__()
         self._handle = handle
+        self._told = False
         self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record."""
         try:
             self._handle.append(self.format(record))
+        except MolexpError as error:  # the run has ended, say: a sentence is enough, once
+            if not self._told and logging.raiseExceptions and sys.stderr is not None:
+                self._told = True
+                sys.stderr.write(f"molexp: {error} A log record was dropped: {record.getMessage()}\n")
         except Exception:  # noqa: BLE001 - as every handler of the standard library does
             self.handleError(record)
 
@@ -429,13 +453,20 @@ class Logs(Mapping[str, LogReader]):
             for record in records
             if record.get("kind") == LogKind.name
         }
+        self._others = {record.get("name"): record.get("kind") for record in records}
 
     def __repr__(self) -> str:
         return f"<logs: {', '.join(self) or 'none'}>"
 
     def __getitem__(self, name: str) -> LogReader:
         if name not in self._readers:
-            raise NotFoundError("log", name, nearest=nearest(name, self._readers))
+            kind = self._others.get(name)
+            hint = (
+                f"It is an asset of kind {kind!r}: run.asset({name!r}), or `molexp assets get RUN:{name} -`."
+                if kind
+                else ""
+            )
+            raise NotFoundError("log", name, nearest=nearest(name, self._readers), hint=hint)
         return self._readers[name]
 
     def __iter__(self) -> Iterator[str]:

@@ -26,7 +26,7 @@ def parse_parameters(settings: Iterable[str], *, nested: bool = True) -> dict[st
         name, equals, _ = text.partition("=")
         if not equals or not all(part.strip() for part in name.split(".")):
             raise ValueError(f"{text!r} sets no parameter: write NAME=VALUE, such as a=3.6.")
-        name, value = parse_override(text)
+        name, value = parse_override(text, "parameter")
         name = name.removeprefix("+")  # as overrides may have it
         if any(name == other or name.startswith(f"{other}.") or other.startswith(f"{name}.") for other in found):
             raise ValueError(f"{name!r} is set twice, or as a whole and in part.")

@@ -33,13 +33,18 @@ ProjectT = Project
 RunT = Run
 
 
-def _reopen(cls: type[Workspace], store: Store, name: str | None, durability_given: bool) -> Workspace:
-    """A workspace that was pickled, in another process: the same store, that process's plugins."""
+def reopen_home(store: Store, name: str | None, durability_given: bool) -> Home:
+    """What is open of a workspace that was pickled, in another process: the same store, that process's plugins."""
     from molexp.plugins import default_manager
 
+    home = Home(store, default_manager(), name, type(store).__name__ == "ReadOnlyStore")
+    home.durability_given = durability_given
+    return home
+
+
+def _reopen(cls: type[Workspace], home: Home) -> Workspace:
     workspace = cls.__new__(cls)
-    workspace.home = Home(store, default_manager(), name, type(store).__name__ == "ReadOnlyStore")
-    workspace.home.durability_given = durability_given
+    workspace.home = home
     return workspace
 
 
@@ -155,7 +160,7 @@ class Workspace:
         return f"<Workspace {self.url}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopen, (type(self), self.home.store, self.home.given_name, self.home.durability_given)
+        return _reopen, (type(self), self.home)
 
     def __eq__(self, other: object) -> bool:
         return self.url == other.url if isinstance(other, Workspace) else NotImplemented

@@ -26,6 +26,7 @@ _ID_LIMIT = 128
 _HASH_DIGITS = 8
 _SEGMENT_LIMIT = 200  # bytes: 255 on common file systems, less what temporary names and suffixes add
 _NAME_LIMIT = 400  # bytes: 1024 for a key, less the longest path of a run and its task
+_ALIKE = 0.65  # how alike a name must be to be suggested: less, and "failed" is taken for "profile"
 _NEAREST_LIMIT = 10_000  # names to compare with; a hint is not worth more than some milliseconds
 
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]*")
@@ -155,7 +156,7 @@ def nearest(name: str, names: Iterable[str], n: int = 3) -> tuple[str, ...]:
     spelled: dict[str, str] = {}
     for candidate in islice(names, _NEAREST_LIMIT):
         spelled.setdefault(candidate.lower(), candidate)
-    return tuple(spelled[match] for match in get_close_matches(name.lower(), list(spelled), n))
+    return tuple(spelled[match] for match in get_close_matches(name.lower(), list(spelled), n, _ALIKE))
 
 
 class _Clock:

@@ -1,4 +1,4 @@
-"""Reading files that people write: settings and profiles."""
+"""Reading files that people write or give: settings and profiles, and what they have copied."""
 
 from __future__ import annotations
 
@@ -26,6 +26,23 @@ def read_small(path: str | os.PathLike[str]) -> bytes:
     if len(data) > LIMIT:
         raise OSError(errno.EFBIG, f"it is larger than {LIMIT >> 20} MiB", os.fspath(path))
     return data
+
+
+def refuse_special(path: object) -> None:
+    """Refuse what is there, and is neither a file nor a folder: it may never end, and has no content of its own.
+
+    Raises:
+        ValueError: it is a pipe, a device or a socket.
+    """
+    if not isinstance(path, str | os.PathLike):
+        return  # it is not on this machine
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        sort = "pipe" if stat.S_ISFIFO(mode) else "socket" if stat.S_ISSOCK(mode) else "device"
+        raise ValueError(f"{os.fspath(path)!r} is a {sort}, not a file. Write what it gives to a file, and use that.")
 
 
 def parse_toml(text: str) -> dict[str, Any]:

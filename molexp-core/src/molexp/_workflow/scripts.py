@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from molexp._record.context import message_of
+from molexp._record.callers import is_users
 from molexp._record.entry import Entries, collecting
 from molexp._record.process import this_process
 from molexp._workflow import bindings
@@ -102,19 +102,32 @@ def _import(file: Path) -> ModuleType:
             str(file),
             f'it called sys.exit({error.code!r}) while it was imported; put that below: if __name__ == "__main__":',
         ) from error
-    except MolexpError:
+    except MolexpError as error:
         del sys.modules[name]
+        if frames := _frames(error):
+            error.add_note(f"It was raised by {frames[-1].filename}, line {frames[-1].lineno}.")
         raise
     except Exception as error:
         del sys.modules[name]
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        place = f"{where.filename}, line {where.lineno}"
-        raise ScriptError(
-            str(file), f"it raised {type(error).__name__} while it was imported ({place}): {message_of(error)}"
-        ) from error
+        what = f"it raised {type(error).__name__} while it was imported"
+        if isinstance(error, SyntaxError):
+            what = "it, or a module that it imports, is no valid Python"
+        raise ScriptError(str(file), what, trace=_trace(error)) from error
     finally:
         sys.argv = arguments
     return module
+
+
+def _frames(error: BaseException) -> list[traceback.FrameSummary]:
+    """The user's frames of a traceback: none of MolExp, Python or installed packages."""
+    return [frame for frame in traceback.extract_tb(error.__traceback__) if is_users(frame.filename)]
+
+
+def _trace(error: Exception) -> str:
+    """An error as Python shows it, with the user's frames alone; a script that cannot be compiled has none."""
+    lines = traceback.format_list(_frames(error))
+    head = ["Traceback (most recent call last):\n"] if lines else []
+    return "".join([*head, *lines, *traceback.format_exception_only(error)])
 
 
 def _is(module: ModuleType, file: Path) -> bool:

@@ -57,6 +57,10 @@ class Workflow:
     on_failure: Literal["finish", "cancel"] = attrs.field(default="finish", kw_only=True)
     max_parallel: int | None = attrs.field(default=None, kw_only=True)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        make = partial(type(self), on_failure=self.on_failure, max_parallel=self.max_parallel)
+        return make, (self.name, dict(self.tasks))
+
     def __repr__(self) -> str:
         return f"<Workflow {self.name!r}: {len(self.tasks)} tasks>"
 

@@ -171,9 +171,12 @@ class ScriptError(MolexpError):
     Attributes:
         script: its path.
         reason: what is wrong with it, and what to do.
+        trace: where it raised an error, as Python shows it, in the user's files alone; "" if it did not.
     """
 
-    def __init__(self, script: str, reason: str) -> None:
+    def __init__(self, script: str, reason: str, *, trace: str = "") -> None:
         self.script = script
         self.reason = reason
-        super().__init__(f"The script {script!r} cannot be run: {reason.rstrip('.')}.")
+        self.trace = trace
+        shown = f"\n{trace.rstrip()}" if trace else ""
+        super().__init__(f"The script {script!r} cannot be run: {reason.rstrip('.')}.{shown}")

@@ -12,12 +12,16 @@ from molexp._values.plain import plain, restore
 from molexp.errors import ProfileError
 
 
-def parse_override(text: str) -> tuple[str, Any]:
+def parse_override(text: str, what: str = "override") -> tuple[str, Any]:
     """Return the name and the value of ``a.b=1``, a member for `overrides`.
 
     The value is read like one in a YAML file: ``1e-3``, ``true`` and ``null`` are what they look like; a list, a
     mapping or text in quotes is YAML on one line (``[1, 2]``, ``{tol: 1e-9}``, ``"1"``); any other word is text, as it
     is. The name keeps the ``+`` that says that it may be new.
+
+    Args:
+        text: the text.
+        what: the word for it in errors.
 
     Raises:
         ProfileError: there is no name or no ``=``, the value begins like a list, a mapping or quoted text and is none,
@@ -25,15 +29,13 @@ def parse_override(text: str) -> tuple[str, Any]:
     """
     name, equals, value = (part.strip() for part in text.partition("="))
     if not equals or not name.removeprefix("+"):
-        raise ProfileError(
-            "", f"the override {text!r} has no {'name' if equals else 'value'}", hint="Write NAME=VALUE."
-        )
+        raise ProfileError("", f"the {what} {text!r} has no {'name' if equals else 'value'}", hint="Write NAME=VALUE.")
     try:
         return name, checked(_read(value), "", name)
     except ValueError as error:
         reason = error.reason if isinstance(error, ProfileError) else str(error)
         hint = "For text, put quotes around the whole value."
-        raise ProfileError("", f"the override {text!r} has a value that cannot be used: {reason}", hint=hint) from None
+        raise ProfileError("", f"the {what} {text!r} has a value that cannot be used: {reason}", hint=hint) from None
 
 
 def _read(value: str) -> Any:

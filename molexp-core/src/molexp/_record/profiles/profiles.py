@@ -21,19 +21,21 @@ _KEYS = ("defaults", "profiles")
 
 @attrs.frozen
 class Profiles:
-    """What a profile file says. It is whole: every profile in it can be resolved.
+    """What a profile file says. A profile that cannot be resolved hinders only those that use it.
 
     Attributes:
         file: the file.
         defaults: what every profile starts from.
         profiles: each profile's own values by its name, without what it extends.
         order: for each profile the names whose values make it up, itself last.
+        problems: why a profile cannot be resolved.
     """
 
     file: str
     defaults: Mapping[str, Any]
     profiles: Mapping[str, Mapping[str, Any]]
     order: Mapping[str, tuple[str, ...]]
+    problems: Mapping[str, ProfileError]
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Profiles:
@@ -55,13 +57,22 @@ class Profiles:
         defaults = _mapping(source, top.get("defaults"), "defaults")
         if "extends" in defaults:
             raise source.error("the defaults extend nothing", "defaults", "extends", hint="Only a profile does.")
-        profiles = {
-            name: _mapping(source, values, "profiles", name)
-            for name, values in _mapping(source, top.get("profiles"), "profiles").items()
-        }
-        extends = {name: _extends(source, profiles, name) for name in profiles}
+        given = _mapping(source, top.get("profiles"), "profiles")
+        profiles: dict[str, dict[str, Any]] = {}
+        order: dict[str, tuple[str, ...]] = {}
+        problems: dict[str, ProfileError] = {}
+        for name, values in given.items():
+            try:
+                profiles[name] = _mapping(source, values, "profiles", name)
+            except ProfileError as error:
+                profiles[name], problems[name] = {}, error
+        for name in profiles:
+            try:
+                order[name] = _order(source, profiles, problems, name)
+            except ProfileError as error:
+                problems[name] = error
         own = {name: {k: v for k, v in values.items() if k != "extends"} for name, values in profiles.items()}
-        return cls(source.file, defaults, own, {name: _order(source, extends, name) for name in profiles})
+        return cls(source.file, defaults, own, order, problems)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -78,13 +89,15 @@ class Profiles:
             overrides: values by dotted name; a name that is not there has to begin with ``+``.
 
         Raises:
-            ProfileError: there is no such profile, or an override names what is not there; with the nearest names.
+            ProfileError: there is no such profile, it cannot be resolved, or an override names what is not there; with the nearest names.
             SerializationError: JSON cannot carry an override's value.
         """
         if profile is not None and profile not in self.profiles:
             close = nearest(profile, self.names)
             known = f"It has {', '.join(map(repr, self.names))}." if self.names and not close else ""
             raise ProfileError(self.file, f"there is no profile {profile!r}", nearest=close, hint=known)
+        if profile is not None and (problem := self.problems.get(profile)) is not None:
+            raise problem
         layers = [self.profiles[name] for name in self.order[profile]] if profile is not None else []
         config = deepcopy(reduce(merged, layers, dict(self.defaults)))
         for name, value in (overrides or {}).items():
@@ -127,17 +140,21 @@ def _extends(source: Source, profiles: Mapping[str, Mapping[str, Any]], name: st
     return names
 
 
-def _order(source: Source, extends: Mapping[str, list[str]], name: str) -> tuple[str, ...]:
+def _order(
+    source: Source, profiles: Mapping[str, Mapping[str, Any]], problems: Mapping[str, ProfileError], name: str
+) -> tuple[str, ...]:
     """The profiles that make up this one, each after all that it extends."""
     done: list[str] = []
 
     def visit(current: str, above: tuple[str, ...]) -> None:
+        if current in problems:
+            raise problems[current]
         if current in above:
             cycle = " -> ".join(map(repr, (*above[above.index(current) :], current)))
             reason = f"profiles extend each other in a circle: {cycle}"
             raise source.error(reason, "profiles", above[-1], "extends", hint="Take one of them out.")
         if current not in done:
-            for other in extends[current]:
+            for other in _extends(source, profiles, current):
                 visit(other, (*above, current))
             done.append(current)
 
