@@ -265,4 +265,4 @@ def test_who_leaves_a_run_to_somebody_else_does_not_know_that_all_is_well(here, 
 def test_a_script_that_fails_says_where(here):
     write(here, "1 / 0", "helper.py")
     write(here, "import helper", "broken.py")
-    assert f"{here / 'helper.py'}, line 1" in program(here, "run", "broken.py").err
+    assert f'{here / "helper.py"}", line 1' in program(here, "run", "broken.py").err

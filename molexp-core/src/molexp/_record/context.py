@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from molexp._record.accessors import Accessor, no_kind
 from molexp._record.assets import Asset
+from molexp._record.into_logs import LogStreamHandler, check_log_name
 from molexp._record.kinds import ErrorTraceKind, LogKind
-from molexp._record.streams import LogHandle, LogStreamHandler, Metrics, check_log_name, growing
+from molexp._record.streams import LogHandle, Metrics, growing
 from molexp._record.uses import uses
 from molexp._values.documents import encode
 from molexp._values.plain import plain

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import io
-import logging
 import operator
 import os
-import sys
 import tempfile
 import threading
 import time
@@ -15,6 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any
 
+from molexp._record.into_logs import check_text
 from molexp._record.kinds import LogKind, MetricsKind
 from molexp._record.shelf import Shelf, Slot
 from molexp._record.writer import Recording
@@ -24,10 +23,8 @@ from molexp._values.numbers import count
 from molexp._values.plain import plain
 from molexp.contracts import Appender, Store
 from molexp.errors import (
-    InvalidNameError,
     KeyExistsError,
     KeyNotFoundError,
-    MolexpError,
     NotFoundError,
     RunError,
     StoreError,
@@ -278,14 +275,14 @@ class LogHandle(io.TextIOBase):
     def append(self, text: str) -> None:
         """Write `text` as a line of its own (or several, if it has line breaks)."""
         if type(text) is not str:
-            _check_text(text)
+            check_text(text)
         if self._growing is not None:
             self._growing.write((text if text[-1:] == "\n" else text + "\n").encode("utf-8", "backslashreplace"))
 
     def write(self, text: str, /) -> int:
         """Write `text` as it is."""
         if type(text) is not str:
-            _check_text(text)
+            check_text(text)
         if self._growing is not None and text:
             self._growing.write(text.encode("utf-8", "backslashreplace"))
         return len(text)
@@ -309,47 +306,6 @@ class LogHandle(io.TextIOBase):
     def tail(self, n: int = 10) -> list[str]:
         """The last `n` lines."""
         return self.text().splitlines()[-n:]
-
-
-def _check_text(given: Any) -> None:
-    if not isinstance(given, str):
-        how = "data.decode()" if isinstance(given, bytes | bytearray | memoryview) else "str(value)"
-        raise TypeError(f"A log takes text, not {type(given).__name__}. Pass {how}.")
-
-
-def check_log_name(name: str) -> None:
-    """Refuse what looks like a line rather than a name.
-
-    Raises:
-        InvalidNameError: it has blanks or ``=``.
-    """
-    if isinstance(name, str) and any(mark in name for mark in " \t\n="):
-        raise InvalidNameError(
-            "log name",
-            name,
-            "a log's name has no blanks and no '='; did you mean ctx.logger.info(...)? Or ctx.log(NAME).append(...)",
-        )
-
-
-class LogStreamHandler(logging.Handler):
-    """Feeds a standard logger into a log."""
-
-    def __init__(self, handle: LogHandle) -> None:
-        super().__init__()
-        self._handle = handle
-        self._told = False
-        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write one record."""
-        try:
-            self._handle.append(self.format(record))
-        except MolexpError as error:  # the run has ended, say: a sentence is enough, once
-            if not self._told and logging.raiseExceptions and sys.stderr is not None:
-                self._told = True
-                sys.stderr.write(f"molexp: {error} A log record was dropped: {record.getMessage()}\n")
-        except Exception:  # noqa: BLE001 - as every handler of the standard library does
-            self.handleError(record)
 
 
 class Metrics:
