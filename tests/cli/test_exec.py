@@ -192,6 +192,42 @@ def test_names_that_some_system_cannot_store_are_quoted(execute):
     assert names == sorted(["%FF.x", "A.x", "a%3Ab.x", "a~2.x", "end..x", "ü.x"])
 
 
+def test_every_name_that_a_file_can_have_becomes_one_that_an_artifact_can_have(execute):
+    long = "n" * 240 + ".dat"
+    deep = "/".join(["d" * 150] * 3)
+    script = (
+        f"mkdir -p {deep}; for name in com1.dat NUL.dat .tmp-a.dat {long} {deep}/rdf.dat; do echo $name > $name; done"
+    )
+    done = execute("p/e", "--output", "**/*.dat", "--", "sh", "-c", script)
+    assert done.code == 0
+    assert the_run().status == "succeeded"
+    saved = {asset.read_bytes().decode().strip(): asset.name for asset in the_run().assets if asset.kind == "artifact"}
+    assert saved["com1.dat"] == "%63om1.dat"
+    assert saved["NUL.dat"] == "%4EUL.dat"
+    assert saved[".tmp-a.dat"] == "%2Etmp-a.dat"
+    assert (saved[long][:3], saved[long][-4:]) == ("nnn", ".dat")
+    assert saved[f"{deep}/rdf.dat"].endswith("/rdf.dat")
+
+
+def test_a_file_that_cannot_be_saved_costs_only_itself(execute):
+    """A dot at the end is dropped, as Windows does: one of the two would be a file, and a folder."""
+    script = "mkdir x; echo 1 > x/y; echo 2 > x.; echo 3 > z; exit 3"
+    done = execute("p/e", "--output", "**/*", "--", "sh", "-c", script)
+    assert done.code == 3, "the command's"
+    assert done.err.count("warning: 1 of the output files could not be saved") == 1
+    run = the_run()
+    assert run.execution_history[0]["reason"].startswith("The command")
+    assert len([asset for asset in run.assets if asset.kind == "artifact"]) == 2
+
+
+def test_many_saved_files_are_told_in_few_words(execute):
+    script = "i=0; while [ $i -lt 300 ]; do echo $i > $i.dat; i=$((i+1)); done"
+    done = execute("p/e", "--output", "*.dat", "--", "sh", "-c", script)
+    assert "and 290 more" in done.err
+    assert len(done.err) < 1000
+    assert len([asset for asset in the_run().assets if asset.kind == "artifact"]) == 300
+
+
 @pytest.mark.parametrize("pattern", ["/tmp/*.xyz", "../*.xyz", "a/../../b", ""])
 def test_a_pattern_that_leads_elsewhere_is_refused_before_anything_is_made(execute, pattern):
     done = execute("p/e", "--output", pattern, "--", "touch", "ran")

@@ -6,8 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import molexp as me
+from molexp._record.outputs import _name
+from molexp._values.ids import check_payload_name, fold_name
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="commands of POSIX")
 
@@ -56,6 +60,14 @@ def test_whoever_asks_hears_of_the_run_before_the_command_starts(exp, here):
         exp, ["touch", "ran"], on_start=lambda run: seen.append((run.path, Path("ran").exists(), run.status))
     )
     assert [one[1:] for one in seen] == [(False, "pending")]
+
+
+SEGMENTS = st.one_of(
+    st.sampled_from(
+        ["com1.dat", "NUL", ".tmp-x", "a.", "a ", "a", "A", "ä", "n" * 255, "ü" * 127, "\udcff", "x:y", "%63om1.dat"]
+    ),
+    st.text(min_size=1, max_size=255).filter(lambda name: not {"/", "\0"} & set(name) and name not in (".", "..")),
+)
 
 
 @pytest.mark.parametrize(
@@ -107,3 +119,11 @@ def test_for_queries_dotted_names_stay_as_they_are():
 def test_what_sets_no_parameter_is_refused(texts):
     with pytest.raises(ValueError, match=r"sets no parameter|set twice|cannot be"):
         me.parse_parameters(texts)
+
+
+@given(st.sets(st.lists(SEGMENTS, min_size=1, max_size=6).map("/".join), min_size=1, max_size=5))
+def test_names_of_output_files_can_be_those_of_artifacts_and_differ(paths):
+    taken: set[str] = set()
+    names = [_name(path, taken) for path in sorted(paths)]
+    assert [check_payload_name(name) for name in names] == names
+    assert len({fold_name(name) for name in names}) == len(paths)

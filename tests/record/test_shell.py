@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -129,6 +130,16 @@ def test_the_workdir_is_private_local_and_removed_on_success(run):
 
     assert not folder.exists()
     assert "workdir" not in run.execution_history[0]
+
+
+def test_a_workdir_that_the_block_removed_is_made_anew(run):
+    with run.start() as ctx:
+        folder = ctx.workdir
+        shutil.rmtree(folder)
+        assert ctx.shell(["true"]) == 0
+        assert ctx.workdir == folder
+        assert folder.stat().st_mode & 0o777 == 0o700
+    assert not folder.exists()
 
 
 def test_the_workdir_is_kept_and_recorded_on_failure(run):

@@ -46,6 +46,15 @@ def test_under_a_run_its_outputs_are_artifacts_and_its_streams_are_logs(wf):
     assert command["exit_code"] == 0
 
 
+def test_outputs_that_are_missing_cost_only_themselves(wf):
+    run = me.Workspace("memory://shell").Project("p").Experiment("e").Run(id="part")
+    wf.shell("make", "echo 1 > b.dat", outputs={"a": "a.dat", "b": "b.dat", "c": "c.dat"})
+    outcome = wf.build().execute_sync(run=run).tasks["make"]
+    assert outcome.status == "failed"
+    assert "'a.dat', its output 'a'; 'c.dat', its output 'c'" in outcome.reason
+    assert run.asset("b").read_bytes() == b"1\n"
+
+
 def test_a_command_may_depend_on_parameters_and_inputs(wf):
     wf.add(lambda ctx: [1, 2], name="numbers")
     wf.shell(
@@ -119,6 +128,8 @@ def test_what_is_no_command_is_refused_when_it_is_added(wf, command):
 def test_so_are_timeouts_and_names_that_make_no_sense(wf, timeout):
     with pytest.raises(ValueError, match="'bad': timeout="):
         wf.shell("bad", ["true"], timeout=timeout)
+    with pytest.raises(InvalidNameError, match="'bad'"):
+        wf.shell("bad", ["true"], outputs={"com1.dat": "a.dat"})
     with pytest.raises(InvalidNameError):
         wf.shell("a/b", ["true"])
 

@@ -13,6 +13,8 @@ from molexp_cli._output import say
 if TYPE_CHECKING:
     import molexp
 
+_SHOWN = 10  # names of saved files in a line
+
 EPILOG = """
 Examples:
 
@@ -105,15 +107,21 @@ def execute(
         if code is None:
             raise
         raise typer.Exit(code if code == USAGE else EXEC_FAILED) from None
-    if output and not done.artifacts:
+    if output and not done.artifacts and not done.unsaved:
         say(f"warning: no new or changed file matches --output {' '.join(map(repr, output))}")
     _report(done)
 
 
 def _report(done: molexp.TrackedCommand) -> None:
-    saved = f", saved {', '.join(asset.name for asset in done.artifacts)}" if done.artifacts else ""
+    saved = f", saved {_names([asset.name for asset in done.artifacts])}" if done.artifacts else ""
     if not done.problem:
         say(f"{done.run.path} succeeded{saved}")
         return
     say(f"{done.run.path} failed{saved}: {done.problem.partition(chr(10))[0]}")
     raise typer.Exit(TIMED_OUT if done.exit_code is None else done.exit_code or FAILED)
+
+
+def _names(names: list[str]) -> str:
+    """Names in a line, as many as one reads."""
+    shown, more = names[:_SHOWN], len(names) - _SHOWN
+    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")

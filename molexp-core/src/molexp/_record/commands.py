@@ -19,7 +19,7 @@ from molexp._record.causes import cause_of_exit
 from molexp._record.experiment import Experiment
 from molexp._record.home import Home
 from molexp._record.kinds import LogKind
-from molexp._record.outputs import Outputs
+from molexp._record.outputs import Outputs, save_each
 from molexp._record.process import Terminated, this_process
 from molexp._record.run import Run
 from molexp._record.run_context import Ending, RunContext
@@ -48,6 +48,7 @@ class TrackedCommand:
             cannot be executed; None if it ran out of time.
         problem: why the run failed; "" if it succeeded.
         artifacts: the output files that were saved.
+        unsaved: those that could not be, by name, and why.
     """
 
     run: Run
@@ -55,6 +56,7 @@ class TrackedCommand:
     exit_code: int | None
     problem: str
     artifacts: tuple[Asset, ...]
+    unsaved: Mapping[str, str] = attrs.field(factory=dict)
 
 
 def track_command(
@@ -84,7 +86,8 @@ def track_command(
         id: the run's id, of one that is there or is created; without one it is a new run.
         tags: tags for the run.
         outputs: patterns of files in the folder where the command runs; those that are new or changed after it are
-            saved as artifacts, by their relative paths.
+            saved as artifacts, by their relative paths. What some system cannot store in a name is quoted or shortened.
+            A file that cannot be saved is left out, with a warning: the run ends as the command did.
         timeout: seconds after which it is killed, with its children.
         cwd: where it runs; by default the current directory.
         env: variables over those of this process; their values are not recorded.
@@ -110,12 +113,12 @@ def track_command(
     this_process().code_folder = str(folder)  # what is tracked is the command's, and not ours
     with run.start(capture=True) as context:
         code, problem, cause = _execute(context, argv, folder, timeout, env)
-        saved = [context.artifact.save(name, path) for name, path in left.changed()]
+        saved, unsaved = save_each(context, left.changed())
         if problem:
             context.fails(
                 Ending(RunStatus.FAILED, problem, cause), {"type": "CommandError", "message": problem, "task": None}
             )
-    return TrackedCommand(run, context.attempt, code, problem, tuple(asset for asset in saved if asset is not None))
+    return TrackedCommand(run, context.attempt, code, problem, tuple(saved), unsaved)
 
 
 def _record_of(home: Home) -> list[Path]:

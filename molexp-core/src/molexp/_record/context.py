@@ -250,13 +250,15 @@ class Context:
     def workdir(self) -> Path:
         """A private local folder, made on first use; removed when the run succeeds, kept and recorded when it does not.
 
-        It is never the process's current directory.
+        It is never the process's current directory. If somebody removed it, it is made anew.
         """
         if self._workdir is None:
             label = f"{self.run.id}-" if self.run is not None else ""
             self._workdir = Path(tempfile.mkdtemp(prefix=f"molexp-{label}")).resolve()
             if self._recording is not None:
                 self._recording.record({"type": "workdir", "at": utc_now(), "path": str(self._workdir)})
+        elif not self._workdir.is_dir():
+            self._workdir.mkdir(0o700, parents=True)
         return self._workdir
 
     # --------------------------------------------------------------------------------------------------------- pieces

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from molexp._values.ids import check_payload_name
 from molexp._values.paths import is_remote
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class ShellTask:
 
         Raises:
             TypeError: the command is none.
-            ValueError: its timeout is none.
+            ValueError: its timeout is none, or an output cannot have its name.
         """
         command = self.command
         is_text = isinstance(command, str) and bool(command.strip())
@@ -46,22 +47,28 @@ class ShellTask:
             )
         if self.limit is not None and not (isinstance(self.limit, int | float) and self.limit > 0):
             raise ValueError(f"Task {name!r}: timeout={self.limit!r} is no number of seconds above 0.")
+        for output in self.outputs:
+            check_payload_name(output, f"output of task {name!r}")  # not when the command has run
 
     def execute(self, ctx: TaskContext) -> dict[str, Any]:
         """Run it; returns its exit code and its artifacts.
 
         Raises:
             CommandError: it failed, or ran out of time.
-            FileNotFoundError: a file that it should have written is not there.
+            FileNotFoundError: a file that it should have written is not there; those that are were saved.
         """
         command = self.command(ctx) if callable(self.command) else self.command
         code = ctx.shell(command, log=f"tasks/{ctx.label}/shell", timeout=self.limit, env=self.env)
         made: dict[str, Any] = {"exit_code": code}
+        missing = []
         for name, file in self.outputs.items():
             path = ctx.workdir / file
-            if not path.exists():
-                raise FileNotFoundError(
-                    f"The command of task {ctx.label!r} ended well, and did not write {file!r}, its output {name!r}."
-                )
-            made[name] = ctx.artifact.save(name, path) or path
+            if path.exists():
+                made[name] = ctx.artifact.save(name, path) or path
+            else:
+                missing.append(f"{file!r}, its output {name!r}")
+        if missing:
+            raise FileNotFoundError(
+                f"The command of task {ctx.label!r} ended well, and did not write {'; '.join(missing)}."
+            )
         return made
