@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
@@ -65,6 +65,8 @@ class Accessor(Generic[T]):
             InvalidNameError: the name cannot be used, or would leave the folder.
             AssetExistsError: another task or kind has the name.
             SerializationError: a value that JSON cannot carry.
+            TypeError: a field that the kind does not have, or a value that its type does not hold. As with every error,
+                nothing was saved, and the name is free.
         """
         shelf, kind = self._shelf, self._kind
         if shelf is None or kind is None:
@@ -77,13 +79,16 @@ class Accessor(Generic[T]):
             validate(obj)
         slot = shelf.reserve(kind, name, self._task)
         with slot.lock:
+            sink = shelf.sink(slot)
             try:
-                sink = shelf.sink(slot)
-                values = plain({**kind.save(obj, sink), **fields}, where=name, nan=True)
-                made = shelf.library.fields(kind, values)
+                found = kind.save(obj, sink)
                 if not sink.written:
                     raise TypeError(f"The kind {kind.name!r} wrote nothing for {name!r}: its save() must use the sink.")
+                values = plain({**_fields_of(kind, found), **fields}, where=name, nan=True)
+                made, values = shelf.library.fields(kind, values, name)
+                sink.publish()
             except BaseException:
+                sink.abandon()
                 shelf.release(slot)
                 raise
             slot.key = sink.key
@@ -111,15 +116,16 @@ class Accessor(Generic[T]):
         try:
             if name.lower().endswith(".json") and "format" in getattr(kind.fields, "__annotations__", {}):
                 fields.setdefault("format", "json")
-            fields = plain(fields, where=name, nan=True)
-            shelf.library.fields(kind, fields)
+            values = shelf.library.fields(kind, plain(fields, where=name, nan=True), name)[1]
             with sink.path() as path:
                 yield path
+            sink.publish()
         except BaseException:
+            sink.abandon()
             shelf.release(slot)
             raise
         slot.key = sink.key
-        shelf.publish(slot, size=sink.size, content_hash=sink.content_hash, fields=fields, tags=tags)
+        shelf.publish(slot, size=sink.size, content_hash=sink.content_hash, fields=values, tags=tags)
 
     def load(self, name: str) -> T:
         """Load the newest asset of this kind and name: of this run, earlier attempts included, then of its parents.
@@ -145,6 +151,12 @@ class Accessor(Generic[T]):
     def _uses(self, asset: Asset) -> None:
         if self._shelf is not None:
             uses(self._shelf.attempt, asset)
+
+
+def _fields_of(kind: AssetKind[Any], found: Any) -> Mapping[str, Any]:
+    if not isinstance(found, Mapping):
+        raise TypeError(f"save() of the kind {kind.name!r} returned {found!r}, and not a mapping of its fields.")
+    return found
 
 
 def no_kind(name: str, obj: Any, library: Library) -> NoKindError:

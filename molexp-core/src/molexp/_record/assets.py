@@ -14,6 +14,7 @@ import attrs
 from molexp._record.uses import opens
 from molexp._values.ids import is_id
 from molexp._values.numbers import is_number
+from molexp._values.plain import restore
 from molexp.contracts import Store
 from molexp.errors import AssetError, UnsupportedOperationError
 
@@ -328,7 +329,7 @@ class UnknownAsset(Asset):
     @property
     def fields(self) -> Mapping[str, Any]:
         """The fields as they were recorded."""
-        found = self.record.get("fields")
+        found = restore(self.record.get("fields"))
         return found if isinstance(found, dict) else {}
 
     def load(self) -> Any:

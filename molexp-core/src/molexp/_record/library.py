@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from datetime import datetime
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -14,13 +14,13 @@ import attrs
 from molexp._record.assets import Asset, Producer, UnknownAsset
 from molexp._record.linked import reading
 from molexp._values.numbers import count
+from molexp._values.plain import copy_containers, restore
+from molexp._values.structuring import record_from, record_of
 from molexp._values.times import parse_time
 from molexp.contracts import AssetKind, Store, Upgrades
 from molexp.errors import KeyNotFoundError, MolexpError, PluginError
 
 if TYPE_CHECKING:
-    from cattrs import Converter
-
     from molexp._record.copies import Copies
     from molexp.plugins import PluginManager
 
@@ -121,18 +121,23 @@ class Library:
 
     # -------------------------------------------------------------------------------------------------------- records
 
-    def fields(self, kind: AssetKind[Any], values: Mapping[str, Any]) -> Any:
-        """The fields record of `kind`, from plain values.
+    def fields(self, kind: AssetKind[Any], values: Mapping[str, Any], name: str) -> tuple[Any, Mapping[str, Any]]:
+        """The fields record of an asset of `kind`, and the plain values that are read back as it.
+
+        Args:
+            kind: the kind.
+            values: plain values.
+            name: the asset's name, for errors.
 
         Raises:
-            TypeError: a field that it does not have, or one that is missing.
+            TypeError: a field that it does not have, or one that is missing, or is not of its type.
         """
         names = self.field_names(kind)
         if unknown := sorted(set(values) - set(names)):
             raise TypeError(
                 f"The kind {kind.name!r} has no field {unknown[0]!r}; it has: {', '.join(names) or 'none'}."
             )
-        return kind.fields(**values)
+        return record_of(kind.fields, values, f"{kind.name} {name!r}")
 
     def asset(self, record: Mapping[str, Any]) -> Asset:
         """The asset that a record describes; an `UnknownAsset` if its kind is missing or does not understand it."""
@@ -143,25 +148,17 @@ class Library:
             problem = f"the kind {record.get('kind')!r} is not installed; it was written by {origin}"
         except Exception as error:  # noqa: BLE001 - whatever a stranger's fields class raises, the rest of the record is readable
             problem = f"its record is not understood ({type(error).__name__}: {error})"
-        return UnknownAsset(**_common(record), record=dict(record), problem=problem, _library=self)
+        return UnknownAsset(**_common(record), record=copy_containers(dict(record)), problem=problem, _library=self)
 
     def _known(self, record: Mapping[str, Any]) -> Asset:
         kind = self.kind(str(record.get("kind")))
         stored = record.get("fields") or {}
         schema = record.get("schema", 1)
         if schema < kind.schema and isinstance(kind, Upgrades):
-            stored = kind.upgrade(stored, schema)
-        names = self.field_names(kind)
-        known = {name: value for name, value in stored.items() if name in names}
-        fields: Any = self._converter.structure(known, kind.fields)
-        own = {name: getattr(fields, name) for name in names}
+            stored = kind.upgrade(restore(stored), schema)
+        fields = record_from(kind.fields, stored)
+        own = {name: getattr(fields, name) for name in self.field_names(kind)}
         return self.asset_class(kind)(**_common(record), **own, _library=self)
-
-    @cached_property
-    def _converter(self) -> Converter:
-        from cattrs.preconf.json import make_converter
-
-        return make_converter()
 
     # ---------------------------------------------------------------------------------------------------------- bytes
 
@@ -201,7 +198,7 @@ class Library:
 def _make_class(kind: type[AssetKind[Any]]) -> type[Asset]:
     title = "".join(part.title() for part in kind.name.split("_"))
     own = {
-        field.name: attrs.field(default=field.default, type=field.type, kw_only=True)
+        field.name: attrs.field(default=field.default, type=field.type, eq=field.eq_key or field.eq, kw_only=True)
         for field in attrs.fields(kind.fields)
     }
     made: type[Asset] = attrs.make_class(

@@ -34,7 +34,7 @@ def hash_of(store: Store, key: str, *, progress: Callable[[int], Any] | None = N
 
 
 class PayloadSink:
-    """Where a kind writes one payload, once.
+    """Where a kind writes one payload, once. It is seen when it is published.
 
     Args:
         store: the store.
@@ -63,6 +63,8 @@ class PayloadSink:
         self.size: int = 0
         self.content_hash: str = ""
         self.written: bool = False
+        self._data = b""
+        self._large: StreamWriter | None = None
         self._store = store
         self._fallbacks = fallbacks
         self._replacing = replacing
@@ -70,12 +72,32 @@ class PayloadSink:
         self._guard = guard
 
     def write(self, data: bytes) -> None:
-        """Write the whole payload at once."""
+        """Take the whole payload at once."""
         self._begin()
-        self.size = len(data)
-        self.content_hash = "sha256:" + sha256(data).hexdigest()
-        if self._replacing is not None:
-            self._replacing(self.size, self.content_hash)
+        self._data = bytes(data)
+        self.size = len(self._data)
+        self.content_hash = "sha256:" + sha256(self._data).hexdigest()
+
+    def publish(self) -> None:
+        """What was written gets its key: not before all that its record will say is known to be right."""
+        large, self._large = self._large, None
+        try:
+            if self._replacing is not None:
+                self._replacing(self.size, self.content_hash)
+        except BaseException:
+            _drop(large)
+            raise
+        if large is not None:
+            large.__exit__(None, None, None)
+        else:
+            self._put(self._data)
+
+    def abandon(self) -> None:
+        """Drop what was written and not published."""
+        large, self._large = self._large, None
+        _drop(large)
+
+    def _put(self, data: bytes) -> None:
         if self._outbox is not None:
             return self._outbox.put(self.key, data, guard=self._guard if self._replacing is not None else None)
         if self._replacing is not None:
@@ -133,11 +155,10 @@ class PayloadSink:
                 self.key = other
         return self._store.open_write(self.key, exclusive=self._replacing is None)
 
-    def streamed(self, size: int, digest: str) -> None:
-        """The stream is about to become the payload."""
+    def streamed(self, large: StreamWriter, size: int, digest: str) -> None:
+        """Take a stream that has all of the payload."""
+        self._large = large
         self.size, self.content_hash, self.written = size, f"sha256:{digest}", True
-        if self._replacing is not None:
-            self._replacing(self.size, self.content_hash)
 
     def _begin(self) -> None:
         if self.written:
@@ -185,9 +206,7 @@ class _Stream(io.RawIOBase):
     def abort(self) -> None:
         """Drop what was written."""
         self._done = True
-        if self._large is not None:
-            error = InterruptedError("aborted")
-            self._large.__exit__(InterruptedError, error, None)
+        _drop(self._large)
 
     def finish(self) -> None:
         """The payload is complete."""
@@ -195,9 +214,9 @@ class _Stream(io.RawIOBase):
         if self._large is None:
             self._sink.write(b"".join(self._parts))
         else:
-            try:
-                self._sink.streamed(self._size, self._hash.hexdigest())
-            except BaseException:
-                self.abort()
-                raise
-            self._large.__exit__(None, None, None)
+            self._sink.streamed(self._large, self._size, self._hash.hexdigest())
+
+
+def _drop(large: StreamWriter | None) -> None:
+    if large is not None:
+        large.__exit__(InterruptedError, InterruptedError("aborted"), None)

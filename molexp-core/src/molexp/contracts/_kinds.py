@@ -68,7 +68,11 @@ class AssetKind(ABC, Generic[T]):
     """What users write, as in ``ctx.trajectory``; a lower-case Python identifier."""
 
     fields: ClassVar[type] = NoFields
-    """An attrs class: the typed fields that records of this kind have beside the common ones. Values are JSON."""
+    """An attrs class: the typed fields that records of this kind have beside the common ones.
+
+    Their types are those that ``docs/explanation/values.md`` lists, in containers, unions and nested records. A value that
+    would be read back as another one is refused by ``save``; ``molexp plugins check`` names a type that cannot be read.
+    """
 
     suffix: ClassVar[str] = ""
     """What is appended to a payload's name that does not end so yet, as in ``.xyz``."""

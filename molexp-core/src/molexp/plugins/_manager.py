@@ -68,6 +68,9 @@ class PluginManager:
         """Import every plugin, call every hook, and report. Raises nothing, in strict mode either."""
         for sort in SORTS:
             self._registry(sort)
+        with self._lock:
+            for plugin in self._discovered():
+                plugin.check_kinds()
         return self.plugins()
 
     def find(self, name: str) -> tuple[PluginInfo, ...]:

@@ -9,7 +9,7 @@ import attrs
 from molexp.plugins._discovery import Found
 from molexp.plugins._info import PluginInfo, PluginStatus, label
 from molexp.plugins._loading import Hook, Unusable, call_hook, isolated, load_hooks
-from molexp.plugins._sorts import SORTS, Sort
+from molexp.plugins._sorts import ASSET_KINDS, SORTS, Sort, check_kind
 
 EVERY_HOOK = tuple(sort.hook for sort in SORTS)
 
@@ -104,6 +104,15 @@ class Plugin:
         self.faults.extend(faults)
         self.contributions[sort.hook] = usable
         return usable
+
+    def check_kinds(self) -> None:
+        """Look closer at its asset kinds than loading them does."""
+        for _, kind in self.contributions.get(ASSET_KINDS.hook, ()):
+            try:
+                check_kind(kind)
+            except Unusable as error:
+                if (fault := Fault(str(error), ())) not in self.faults:
+                    self.faults.append(fault)
 
 
 def _usable(sort: Sort, implementations: list[Hook]) -> tuple[list[tuple[str, type[Any]]], list[Fault]]:

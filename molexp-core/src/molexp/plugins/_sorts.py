@@ -10,8 +10,9 @@ from typing import Any
 
 import attrs
 
+from molexp._values.structuring import missing_name, unreadable_field
 from molexp.contracts import AssetKind, Executor, RunIdScheme, Store
-from molexp.plugins._loading import Unusable
+from molexp.plugins._loading import Unusable, isolated
 
 RESERVED_KIND_NAMES = frozenset(
     {
@@ -108,7 +109,23 @@ def _kind_name(cls: type[Any]) -> tuple[str, ...]:
         raise Unusable(f"{_shown(cls)}.name is {name!r}, which contexts use for something else; choose another")
     if not isinstance(cls.fields, type) or not attrs.has(cls.fields):
         raise Unusable(f"{_shown(cls)}.fields is {cls.fields!r}; it must be an attrs class")
+    if unknown := missing_name(cls.fields):
+        raise Unusable(
+            f"{_shown(cls)}.fields has the name {unknown!r} in an annotation, which is not there when records are read; "
+            "import or define it at the top of the module, and not for type checkers only"
+        )
     return (name,)
+
+
+def check_kind(cls: type[Any]) -> None:
+    """Refuse a kind whose records could not be read back; this imports more than it takes to use one.
+
+    Raises:
+        Unusable: with the cause.
+    """
+    with isolated(f"looking at the fields of {_shown(cls)}"):
+        if field := unreadable_field(cls.fields):
+            raise Unusable(f"{_shown(cls)}.fields has {field}, which JSON does not give back")
 
 
 def _plain_name(cls: type[Any]) -> tuple[str, ...]:

@@ -1,0 +1,210 @@
+"""Records of typed fields from plain values, and back: both ways know the same types.
+
+They are those of ``docs/explanation/values.md``, in containers, unions, attrs classes, dataclasses and named tuples.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Callable, Mapping
+from functools import cache
+from math import isclose
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from molexp._values.plain import plain, restore
+
+if TYPE_CHECKING:
+    from cattrs import Converter
+
+_BUILTIN = {"str": str, "int": int, "float": float, "bool": bool, "None": type(None)}
+
+
+def record_of(cls: type[Any], values: Mapping[str, Any], where: str) -> tuple[Any, Mapping[str, Any]]:
+    """A record whose fields have their types, and the plain values that are read back as it.
+
+    Args:
+        cls: an attrs class.
+        values: plain values, as `plain` makes them.
+        where: whose fields these are, for errors.
+
+    Raises:
+        TypeError: a field is missing, or a value is not of its field's type.
+    """
+    if _are_plain(cls, values):
+        return cls(**values), values
+    try:
+        made = _converter().structure(restore(values), cls)
+    except Exception as error:
+        raise TypeError(_wrong_field(cls, values, where) or f"{where} cannot have these fields: {error}") from error
+    stored = plain({name: getattr(made, name) for name in values}, where=where, nan=True)
+    for field in attrs.fields(cls):
+        name = field.name
+        if name in values and field.converter is None and not _is_same(stored[name], values[name]):
+            raise TypeError(
+                f"The field {name!r} of {where} is {values[name]!r}, which is no {_name(field.type)}: it would be read back "
+                f"as {stored[name]!r}."
+            )
+    return made, stored
+
+
+def record_from(cls: type[Any], stored: Mapping[str, Any]) -> Any:
+    """The record that stored values are read as; names that it does not have are left out.
+
+    Raises:
+        Exception: whatever the class, or a type of its fields, says of them.
+    """
+    names = attrs.fields_dict(cls)
+    values = {name: restore(value) for name, value in stored.items() if name in names}
+    return cls(**values) if _are_plain(cls, values) else _converter().structure(values, cls)
+
+
+def missing_name(cls: type[Any]) -> str:
+    """A name in the annotations of an attrs class that is not there when they are read; "" if there is none."""
+    try:
+        typing.get_type_hints(cls)
+    except NameError as error:
+        return str(error.name)
+    return ""
+
+
+def unreadable_field(cls: type[Any]) -> str:
+    """The first field of an attrs class that is of a type that JSON does not give back, for people; "" if all are read."""
+    hints = typing.get_type_hints(cls)
+    for field in attrs.fields(cls):
+        if not _is_readable(hints.get(field.name, Any)):
+            return f"{field.name!r} of type {_name(field.type)}"
+    return ""
+
+
+@cache
+def _plain_types(cls: type[Any]) -> Mapping[str, tuple[type, ...]] | None:
+    """The types that each field may have, where they are built-in ones of JSON: nothing has to be imported for those."""
+    found: dict[str, tuple[type, ...]] = {}
+    for field in attrs.fields(cls):
+        if isinstance(field.type, str):
+            members = tuple(_BUILTIN.get(part.strip(), object) for part in field.type.split("|"))
+        else:
+            members = typing.get_args(field.type) if _is_union(field.type) else (field.type or object,)
+        if field.converter is not None or not set(members) <= set(_BUILTIN.values()):
+            return None
+        found[field.name] = members
+    return found
+
+
+def _are_plain(cls: type[Any], values: Mapping[str, Any]) -> bool:
+    known = _plain_types(cls)  # type: ignore[arg-type] # mypy takes a class for what cannot be a key
+    return known is not None and all(type(value) in known.get(name, ()) for name, value in values.items())
+
+
+@cache
+def _converter() -> Converter:
+    from datetime import time, timedelta
+    from decimal import Decimal
+    from pathlib import PurePath
+    from uuid import UUID
+
+    from cattrs.preconf.json import make_converter
+
+    converter = make_converter()
+    hooks: dict[type[Any], Callable[[Any, Any], Any]] = {
+        Decimal: lambda value, cls: cls(value),
+        UUID: lambda value, cls: cls(value),
+        PurePath: lambda value, cls: cls(value),
+        timedelta: lambda value, _: timedelta(seconds=value),
+        time: lambda value, _: time.fromisoformat(value),
+        type(None): _none,
+    }
+    for cls, hook in hooks.items():
+        converter.register_structure_hook(cls, hook)
+    converter.register_structure_hook_func(lambda cls: cls is object, lambda value, _: value)
+    converter.register_structure_hook_func(_is_numpy, _numpy)
+    converter.register_structure_hook_func(_is_union, lambda value, union: _member(converter, value, union))
+    return converter
+
+
+def _none(value: Any, _: Any) -> None:
+    if value is not None:
+        raise ValueError(f"{value!r} is not None")
+
+
+def _member(converter: Converter, value: Any, union: Any) -> Any:
+    """The member of a union that a value is of: the first that gives it back, classes before built-in types."""
+    members = typing.get_args(union)
+    if value is None and type(None) in members:
+        return None
+    left = [member for member in members if member is not type(None)]
+    if len(left) == 1:
+        return converter.structure(value, left[0])
+    left.sort(key=lambda member: (member in _BUILTIN.values(), type(value) is not member))
+    for member in left:
+        try:
+            made = converter.structure(value, member)
+            if _is_same(plain(made, where="", nan=True), plain(value, where="", nan=True)):
+                return made
+        except Exception:  # noqa: BLE001, S112 - whatever it says, another member may take it
+            continue
+    raise ValueError(f"{value!r} is none of {union}")
+
+
+def _is_union(cls: Any) -> bool:
+    return typing.get_origin(cls) in (typing.Union, types.UnionType)
+
+
+def _is_numpy(cls: Any) -> bool:
+    cls = typing.get_origin(cls) or cls
+    return isinstance(cls, type) and cls.__module__ == "numpy" and any(one.__name__ in _NUMPY for one in cls.__mro__)
+
+
+_NUMPY = ("generic", "ndarray")
+
+
+def _numpy(value: Any, cls: Any) -> Any:
+    import numpy
+
+    kind = typing.get_origin(cls) or cls
+    if kind is numpy.ndarray:
+        dtypes = typing.get_args(typing.get_args(cls)[1]) if typing.get_origin(cls) else ()
+        return numpy.asarray(value, dtypes[0] if dtypes and isinstance(dtypes[0], type) else None)
+    if kind is numpy.timedelta64:
+        return numpy.timedelta64(round(value * 1e9), "ns")
+    return kind(value)
+
+
+def _is_readable(cls: Any) -> bool:
+    """Whether there is a way to read a value of this type; what it is made of is asked, too."""
+    from cattrs.errors import StructureHandlerNotFoundError
+
+    try:
+        _converter().get_structure_hook(cls)
+    except StructureHandlerNotFoundError:
+        return False
+    except Exception:  # noqa: BLE001 - a stranger's class may be anything; values tell, when they are saved
+        return True
+    return all(_is_readable(arg) for arg in typing.get_args(cls) if isinstance(arg, type))
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    if type(one) is float and type(other) is float:
+        return isclose(one, other, rel_tol=1e-15)  # seconds of a time span
+    return bool(one == other)
+
+
+def _name(cls: Any) -> str:
+    return getattr(cls, "__name__", None) or str(cls)
+
+
+def _wrong_field(cls: type[Any], values: Mapping[str, Any], where: str) -> str:
+    """Which field is missing, or has a value that is not of its type; "" if it is something else."""
+    hints = typing.get_type_hints(cls)
+    for field in attrs.fields(cls):
+        name = field.name
+        if name not in values and field.default is attrs.NOTHING:
+            return f"The field {name!r} of {where} is missing."
+        try:
+            _converter().structure(restore(values.get(name)), hints[name] if name in values else Any)
+        except Exception:  # noqa: BLE001 - whatever it says, it is this one
+            return f"The field {name!r} of {where} is {values[name]!r}, which is no {_name(field.type)}."
+    return ""
