@@ -46,7 +46,7 @@ def test_a_table_has_a_line_for_each_asset(several, molexp):
 def test_json_has_every_field(several, molexp):
     (found,) = molexp("assets", "list", "--name", "model.json", "--producer", "n2", "--json").json()
     assert (found["id"], found["kind"], found["producer"]) == (MODELS[1], "artifact", "metals/cu/n2")
-    assert found["fields"] == {"format": "json"}
+    assert found["fields"] == {"format": "json", "from_file": False}
     assert found["content_hash"].startswith("sha256:")
 
 

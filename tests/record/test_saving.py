@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gc
+import math
 import unicodedata
 from hashlib import sha256
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -52,7 +54,7 @@ def test_the_record_of_an_asset(place, run):
     assert asset.content_hash == "sha256:" + sha256(b"text").hexdigest()
     assert asset.tags == {"final", "b"}
     assert asset.created_at.tzinfo is not None
-    assert dict(asset.fields) == {"format": "text"}
+    assert dict(asset.fields) == {"format": "text", "from_file": False}
     assert "notes.txt" in asset.describe()
     assert place.load().asset(asset.id) == asset
 
@@ -173,6 +175,78 @@ def test_save_chooses_the_kind_that_accepts(run):
 def test_what_json_cannot_carry_is_named_by_its_path(run):
     with run.start() as ctx, pytest.raises(me.SerializationError, match=r"cell\.json\.a\[0\] \(object\)"):
         ctx.artifact.save("cell.json", {"a": [object()]})
+
+
+# ------------------------------------------------------------------------------------------------- files of other people
+
+FOREIGN = {
+    "nan": (b'{"loss": NaN, "max": -Infinity}', {"loss": "nan", "max": "-inf"}),
+    "beyond a float": (b"[1e400]", ["inf"]),
+    "a byte order mark": (b"\xef\xbb\xbf[1]", [1]),
+    "utf-16": ('{"a": "ä"}'.encode("utf-16"), {"a": "ä"}),
+    "a float's tag": (b'{"$float": "nan"}', {"$float": "nan"}),
+    "a dict's tag": (b'{"$dict": [["a", 1]]}', {"$dict": [["a", 1]]}),
+    "half a pair of surrogates": (b'["\\ud800"]', ["\ud800"]),
+    "many levels": (b"[" * 300 + b"]" * 300, None),
+    "as ours": (b'{"a": [1, 2.5, null]}', {"a": [1, 2.5, None]}),
+}
+
+
+def told(value):
+    """NaN equals nothing; its text does."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict):
+        return {key: told(item) for key, item in value.items()}
+    return [told(item) for item in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("kind", ["artifact", "checkpoint"])
+@pytest.mark.parametrize(("data", "value"), FOREIGN.values(), ids=FOREIGN)
+def test_a_file_is_read_as_its_owner_reads_it(place, run, tmp_path, data, value, kind):
+    (tmp_path / "theirs.json").write_bytes(data)
+    with run.start() as ctx:
+        given = getattr(ctx, kind).save("given.json", tmp_path / "theirs.json")
+        with getattr(ctx, kind).writing("written.json") as path:
+            path.write_bytes(data)
+
+    found = place.load().run("metals/cu/one")
+    for name in ("given.json", "written.json"):
+        asset = found.asset(name)
+        assert asset.read_bytes() == data
+        assert (asset.format, asset.from_file) == ("json", True)
+        if value is not None:
+            assert told(asset.load()) == value
+        else:
+            assert repr(asset.load()) == "[" * 300 + "]" * 300
+    assert found.asset("given.json") == given
+
+
+@pytest.mark.parametrize("data", [b'{"a": 1}\n{"a": 2}\n', b"", b"{", b"\xff\xfe\xff", b"[" * 10**5])
+def test_a_file_that_is_no_json_is_not_blamed_on_the_record(run, tmp_path, data):
+    (tmp_path / "theirs.json").write_bytes(data)
+    with run.start() as ctx:
+        asset = ctx.artifact.save("theirs.json", tmp_path / "theirs.json")
+
+    with pytest.raises(me.AssetError, match=r"'theirs.json' is a file as it was given.*read_bytes\(\)"):
+        asset.load()
+    assert asset.read_bytes() == data
+
+
+def test_what_was_recorded_before_records_told_files_apart_is_read_as_it_was(lab, lab_run, tmp_path):
+    (tmp_path / "nan.json").write_bytes(b"[NaN]")
+    with lab_run.start() as ctx:
+        ctx.artifact.save("ours.json", [float("inf")])
+        ctx.artifact.save("nan.json", tmp_path / "nan.json")
+    key = f"{RUN}/executions/1.end.json"
+    end = lab.document(key)
+    for record in end["assets"]:
+        record["fields"].pop("from_file", None)
+    lab.store.write(key, msgspec.json.encode(end))
+
+    found = lab.load().run("metals/cu/one")
+    assert found.asset("ours.json").load() == [float("inf")]
+    assert told(found.asset("nan.json").load()) == ["nan"]
 
 
 # ------------------------------------------------------------------------------------------------------------- writing

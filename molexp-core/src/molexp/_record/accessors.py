@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from molexp._record.assets import Asset
-from molexp._record.kinds import WHAT_FILES_TAKE
+from molexp._record.kinds import WHAT_FILES_TAKE, FileKind, format_of
 from molexp._record.uses import uses
 from molexp._values.plain import plain
 from molexp.contracts import Accepts, AssetKind
@@ -114,8 +114,8 @@ class Accessor(Generic[T]):
         slot = shelf.reserve(kind, name, self._task)
         sink = shelf.sink(slot)
         try:
-            if name.lower().endswith(".json") and "format" in getattr(kind.fields, "__annotations__", {}):
-                fields.setdefault("format", "json")
+            if isinstance(kind, FileKind):
+                fields = {"format": format_of(name), "from_file": True, **fields}
             values = shelf.library.fields(kind, plain(fields, where=name, nan=True), name)[1]
             with sink.path() as path:
                 yield path

@@ -244,9 +244,11 @@ class ArtifactAsset(Asset):
 
     Attributes:
         format: ``json``, ``text`` or ``binary``: what `load` returns.
+        from_file: whether it is a file that was given, whose bytes are kept as they are and read as anybody's.
     """
 
     format: str = "binary"
+    from_file: bool = False
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -255,10 +257,12 @@ class CheckpointAsset(Asset):
 
     Attributes:
         format: ``json``, ``text`` or ``binary``: what `load` returns.
+        from_file: whether it is a file that was given, whose bytes are kept as they are and read as anybody's.
         step: the step that it was taken at, if there is one.
     """
 
     format: str = "binary"
+    from_file: bool = False
     step: int | None = None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,12 @@ from molexp._record.assets import (
 from molexp._record.fold import Contents
 from molexp._record.payloads import CHUNK
 from molexp._values.documents import decode, decode_lines, encode_line, encode_pretty
+from molexp._values.numbers import integer
 from molexp._values.paths import is_remote
 from molexp._values.plain import plain, restore
 from molexp._values.small_files import refuse_special
 from molexp.contracts import AssetKind, Sink, Source
-from molexp.errors import MolexpError, NoKindError
+from molexp.errors import AssetError, CorruptRecordError, MolexpError, NoKindError
 
 
 @attrs.frozen
@@ -34,6 +36,7 @@ class FileFields:
     """What an artifact's bytes are."""
 
     format: str = "binary"
+    from_file: bool = False
 
 
 @attrs.frozen
@@ -41,6 +44,7 @@ class CheckpointFields:
     """What a checkpoint's bytes are, and the step it was taken at."""
 
     format: str = "binary"
+    from_file: bool = False
     step: int | None = None
 
 
@@ -91,12 +95,21 @@ class FileKind(AssetKind[Any]):
         return {"format": form}
 
     def load(self, source: Source) -> Any:
-        """A JSON value, a text, or bytes, as its record says."""
+        """A JSON value, a text, or bytes, as its record says.
+
+        Raises:
+            AssetError: a file that was given is not JSON, though its name says so.
+        """
         with source.open() as stream:
             data = stream.read()
         match source.fields.get("format"):
             case "json":
-                return restore(decode(data, source.name))
+                if source.fields.get("from_file"):
+                    return _read_json(data, source.name)
+                try:
+                    return restore(decode(data, source.name))
+                except CorruptRecordError:  # a file, given when records did not say so
+                    return _read_json(data, source.name)
             case "text":
                 return data.decode("utf-8")
             case _:
@@ -115,7 +128,27 @@ class FileKind(AssetKind[Any]):
         with path.open("rb") as file, sink.open() as stream:
             while chunk := file.read(CHUNK):
                 stream.write(chunk)
-        return {"format": "json" if path.suffix.lower() == ".json" else "binary"}
+        return {"format": format_of(path.name), "from_file": True}
+
+
+def format_of(name: str) -> str:
+    """The format of a file of this name."""
+    return "json" if name.lower().endswith(".json") else "binary"
+
+
+def _read_json(data: bytes, name: str) -> Any:
+    """What is in somebody else's file, by the rules of Python's `json`: with NaN, in UTF-8, -16 or -32; nothing is a tag."""
+    with suppress(CorruptRecordError):
+        return decode(data, name)
+    import json
+
+    try:
+        return json.loads(data, parse_int=integer)
+    except (ValueError, RecursionError) as error:
+        raise AssetError(
+            f"{name!r} is a file as it was given, and no JSON document ({error}). Read it with read_bytes() or open().",
+            name=name,
+        ) from None
 
 
 def _refuse_file_name(name: str, text: str) -> None:

@@ -14,6 +14,7 @@ from enum import Enum
 from typing import Any
 from uuid import UUID
 
+from molexp._values.advice import advice
 from molexp._values.canonical import canonical_json, check_text
 from molexp._values.numbers import LONG_BITS, MAX_DIGITS, is_too_long
 from molexp._values.trail import MAX_DEPTH, Unfit, nests_deeper, too_deep
@@ -22,7 +23,6 @@ __all__ = ["plain", "restore"]
 
 _ARRAY_LIMIT = 1000
 _FLOATS = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
-_ADVICE = "save it as an asset instead, with ctx.artifact.save(name, value), and record what you need to query"
 
 
 def plain(value: Any, *, where: str, nan: bool, refer: Callable[[Any], Any] | None = None) -> Any:
@@ -186,14 +186,15 @@ class _Converter:
             loaded = sys.modules.get(module)
             if loaded is not None and isinstance(value, getattr(loaded, name)):
                 return self.convert(str(value), depth)
-        raise Unfit(value, f"JSON has no form for it; {_ADVICE}")
+        raise self._formless(value)
+
+    def _formless(self, value: Any, what: str = "JSON has no form for it") -> Unfit:
+        return Unfit(value, f"{what}; {advice(value, in_run=self.nan)}")  # NaN is legal in all but parameters
 
     def _numpy(self, value: Any, numpy: Any, depth: int) -> Any:
         if isinstance(value, numpy.ndarray):
             if value.size > _ARRAY_LIMIT:
-                raise Unfit(
-                    value, f"the array has {value.size} elements, at most {_ARRAY_LIMIT} are recorded; {_ADVICE}"
-                )
+                raise self._formless(value, f"the array has {value.size} elements, at most {_ARRAY_LIMIT} are recorded")
             if value.dtype.kind in "biuU" or value.dtype.char in "efd":
                 return self.convert(value.tolist(), depth)
             return self.convert(value[()] if value.ndim == 0 else list(value), depth)
@@ -205,7 +206,7 @@ class _Converter:
             return self.convert(float(value), depth)
         if isinstance(value, (numpy.datetime64, numpy.timedelta64)):
             return _numpy_time(value, numpy)
-        raise Unfit(value, f"JSON has no form for it; {_ADVICE}")
+        raise self._formless(value)
 
 
 def _builtin(value: Enum | str | float) -> Any:

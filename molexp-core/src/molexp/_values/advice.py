@@ -1,0 +1,35 @@
+"""What to do with a value that JSON has no form for: code that can be pasted, and works where the value was given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def advice(value: Any, *, in_run: bool) -> str:
+    """Say it in half a sentence.
+
+    Args:
+        value: the value.
+        in_run: whether a context is there to save files with; parameters are given before.
+    """
+    cls = type(value)
+    package = cls.__module__.partition(".")[0]
+    if isinstance(value, complex) or (package == "numpy" and cls.__name__.startswith("c")):
+        return "record its parts, [value.real, value.imag]"
+    if isinstance(value, bytes | bytearray | memoryview):
+        return (
+            "save it as a file, with ctx.artifact.save(NAME, value)" if in_run else "use its text, as from value.hex()"
+        )
+    if hasattr(cls, "__next__"):
+        return "use list(value)"
+    if cls.__name__ == "Namespace":
+        return "use vars(value)"
+    if hasattr(cls, "model_dump"):
+        return "use value.model_dump()"
+    if package == "omegaconf":
+        return "use OmegaConf.to_container(value, resolve=True)"
+    numbers = "use value.tolist(), or " if hasattr(cls, "tolist") else ""
+    if not in_run:
+        return f"{numbers}write it to a file, and make the file's path the parameter"
+    name, how = ("NAME.npy", ": numpy.save(path, value)") if cls.__name__ == "ndarray" else ("NAME", "")
+    return f"{numbers}write it to a file, in `with ctx.artifact.writing({name!r}) as path{how}`, and record what you need to query"

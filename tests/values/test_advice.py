@@ -1,0 +1,88 @@
+"""What an error says to do instead can be done, where it is said."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import numpy
+import pytest
+
+import molexp as me
+from molexp.errors import NoKindError, SerializationError
+
+
+class Model:
+    """As pydantic's."""
+
+    def model_dump(self) -> dict[str, Any]:
+        return {"a": 1}
+
+
+ELSEWHERE = {
+    "a long array": (numpy.arange(2000), "value.tolist()", list(range(2000))),
+    "a complex number": (1 + 2j, "[value.real, value.imag]", [1.0, 2.0]),
+    "a complex scalar": (numpy.complex64(1 + 2j), "[value.real, value.imag]", [1.0, 2.0]),
+    "an iterator": (map(abs, [-1, 2]), "list(value)", [1, 2]),
+    "parsed arguments": (argparse.Namespace(a=1), "vars(value)", {"a": 1}),
+    "a model": (Model(), "value.model_dump()", {"a": 1}),
+}
+IN_RUNS = "with ctx.artifact.writing('NAME.npy') as path: numpy.save(path, value)"
+
+
+@pytest.fixture
+def exp() -> me.Experiment:
+    return me.Workspace("memory://advice").Project("p").Experiment("e")
+
+
+@pytest.mark.parametrize(("value", "code", "becomes"), ELSEWHERE.values(), ids=ELSEWHERE)
+def test_the_code_that_is_advised_works(exp, value, code, becomes):
+    with pytest.raises(SerializationError) as caught:
+        exp.Run({"a": value})
+    assert code in str(caught.value)
+    assert "ctx." not in str(caught.value), "there is no context yet"
+    assert exp.Run({"a": eval(code)}).parameters["a"] == becomes
+
+    with exp.Run().start() as ctx:
+        for record in (lambda what: ctx.set_result("a", what), lambda what: ctx.artifact.save("a.json", {"a": what})):
+            with pytest.raises(SerializationError) as caught:
+                record(value)
+            assert code in str(caught.value)
+            record(eval(code))
+
+
+@pytest.mark.parametrize("value", [argparse.Namespace(a=1), Model()])
+def test_it_is_said_of_parameters_as_a_whole(exp, value):
+    with pytest.raises(SerializationError, match=r"use vars\(value\)|use value.model_dump\(\)"):
+        exp.Run(value)
+
+
+def test_arrays_are_saved_as_it_says(exp):
+    value = numpy.arange(2000.0)
+    with exp.Run().start() as ctx:
+        with pytest.raises(SerializationError) as caught:
+            ctx.set_result("a", value)
+        assert IN_RUNS in str(caught.value)
+        exec(IN_RUNS.replace("NAME", "a"))
+        assert (numpy.load(ctx.asset("a.npy").local()) == value).all()
+
+
+def test_bytes_and_the_rest(exp):
+    with pytest.raises(SerializationError, match=r"value.hex\(\)"):
+        exp.Run({"a": b"\0"})
+    with pytest.raises(SerializationError, match="make the file's path the parameter"):
+        exp.Run({"a": object()})
+    with exp.Run().start() as ctx:
+        with pytest.raises(SerializationError, match=r"ctx.artifact.save\(NAME, value\)"):
+            ctx.set_result("a", b"\0")
+        ctx.artifact.save("NAME", b"\0")
+        with pytest.raises(SerializationError, match=r"ctx.artifact.writing\('NAME'\)"):
+            ctx.set_result("a", object())
+        with pytest.raises(NoKindError, match=r"ctx.artifact.writing\(NAME\)"):
+            ctx.save("a", object())
+
+
+def test_a_list_of_another_library_is_named_with_its_converter(exp):
+    made = type("ListConfig", (), {"__module__": "omegaconf.listconfig"})()
+    with pytest.raises(SerializationError, match=r"OmegaConf.to_container\(value, resolve=True\)"):
+        exp.Run({"a": made})
