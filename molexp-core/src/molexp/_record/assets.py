@@ -7,13 +7,14 @@ import os
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal, Self
 
 import attrs
 
 from molexp._record.uses import opens
 from molexp._values.ids import is_id
 from molexp._values.numbers import is_number
+from molexp._values.own import own_copy
 from molexp._values.plain import restore
 from molexp.contracts import Store
 from molexp.errors import AssetError, UnsupportedOperationError
@@ -75,10 +76,13 @@ class Asset:
         where = f" of {self.scope}" if self.scope else ""
         return f"<{type(self).__name__} {self.name!r} version {self.version}{where}, {self.size} bytes>"
 
+    def __deepcopy__(self, memo: Any) -> Self:
+        return self  # nothing of it changes
+
     @property
     def fields(self) -> Mapping[str, Any]:
         """The fields of its kind, which are attributes too."""
-        return {name: getattr(self, name) for name in attrs.fields_dict(type(self)) if name not in _COMMON}
+        return {name: own_copy(getattr(self, name)) for name in attrs.fields_dict(type(self)) if name not in _COMMON}
 
     @property
     def path(self) -> Path:

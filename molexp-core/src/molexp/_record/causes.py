@@ -27,11 +27,13 @@ def is_cancellation(error: BaseException) -> bool:
 
 def leaves_of(error: BaseException) -> Iterator[BaseException]:
     """The errors that a group consists of; of any other error, itself."""
-    if isinstance(error, BaseExceptionGroup):
-        for inner in error.exceptions:
-            yield from leaves_of(inner)
-    else:
-        yield error
+    waiting = [error]
+    while waiting:  # groups may be nested deeper than calls can be
+        one = waiting.pop()
+        if isinstance(one, BaseExceptionGroup):
+            waiting += reversed(one.exceptions)
+        else:
+            yield one
 
 
 def cause_of_error(error: BaseException) -> Cause:

@@ -14,6 +14,7 @@ from molexp._record.run import Run
 from molexp._record.voids import VOID, is_defined, is_void
 from molexp._values.ids import check_id, nearest
 from molexp._values.numbers import count
+from molexp._values.own import own_copy
 from molexp._values.plain import restore
 from molexp.errors import CorruptRecordError, NotFoundError
 
@@ -49,7 +50,7 @@ class Experiment:
         self.home: Home = project.home
         self._definition = definition
         self._params: dict[str, Any] = definition.get("params") or {}
-        self._space = space
+        self._space = own_copy(space)
         self._replicas = replicas
 
     def __repr__(self) -> str:
@@ -77,12 +78,14 @@ class Experiment:
     @property
     def definition(self) -> Mapping[str, Any]:
         """Its definition as it is stored."""
-        return self._definition
+        found: dict[str, Any] = own_copy(self._definition)
+        return found
 
     @property
     def own_params(self) -> dict[str, Any]:
         """Its fixed parameters as they are stored."""
-        return self._params
+        found: dict[str, Any] = own_copy(self._params)
+        return found
 
     @property
     def params(self) -> Mapping[str, Any]:
@@ -98,10 +101,9 @@ class Experiment:
     @property
     def space(self) -> Iterable[Mapping[str, Any]] | None:
         """The parameter dicts to run: as given in this process, else as recorded; None if there is none."""
-        if self._space is not None:
-            return self._space
         recorded = self._definition.get("space")
-        return restore(recorded) if isinstance(recorded, list) else None
+        found: Iterable[Mapping[str, Any]] | None = restore(recorded) if isinstance(recorded, list) else None
+        return found if self._space is None else own_copy(self._space)
 
     @property
     def replicas(self) -> int:

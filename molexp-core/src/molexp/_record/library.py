@@ -14,7 +14,8 @@ import attrs
 from molexp._record.assets import Asset, Producer, UnknownAsset
 from molexp._record.linked import reading
 from molexp._values.numbers import count
-from molexp._values.plain import copy_containers, restore
+from molexp._values.own import own_copy
+from molexp._values.plain import restore
 from molexp._values.structuring import record_from, record_of
 from molexp._values.times import parse_time
 from molexp.contracts import AssetKind, Store, Upgrades
@@ -148,7 +149,7 @@ class Library:
             problem = f"the kind {record.get('kind')!r} is not installed; it was written by {origin}"
         except Exception as error:  # noqa: BLE001 - whatever a stranger's fields class raises, the rest of the record is readable
             problem = f"its record is not understood ({type(error).__name__}: {error})"
-        return UnknownAsset(**_common(record), record=copy_containers(dict(record)), problem=problem, _library=self)
+        return UnknownAsset(**_common(record), record=own_copy(dict(record)), problem=problem, _library=self)
 
     def _known(self, record: Mapping[str, Any]) -> Asset:
         kind = self.kind(str(record.get("kind")))

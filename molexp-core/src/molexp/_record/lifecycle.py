@@ -23,7 +23,6 @@ from molexp._record.shelf import Shelf
 from molexp._record.voids import is_defined
 from molexp._values.documents import check_schema, encode_line
 from molexp._values.ids import new_token
-from molexp._values.plain import restore
 from molexp._values.status import RunStatus
 from molexp._values.times import parse_time, utc_now
 from molexp.errors import KeyExistsError, NotFoundError, RunBusyError, RunFinishedError, WorkspaceMovedError
@@ -70,22 +69,14 @@ def _begin(run: Run, fresh: bool, wait: float, if_succeeded: str, untried: bool)
 
 def _context(run: Run, attempt: Attempt | Joined) -> RunContext:
     shelf = Shelf(attempt, run.home.library)
-    definition = attempt.definition
     finder = Finder(run.home.library, run.path, attempt.folder, run.scopes, attempt.known, attempt.number)
-    return RunContext(
-        run=run,
-        attempt=attempt,
-        shelf=shelf,
-        finder=finder,
-        params=restore(definition["parameters"]),
-        config=restore(config) if (config := definition.get("config")) else {},
-    )
+    return RunContext(run=run, attempt=attempt, shelf=shelf, finder=finder)
 
 
 def _claim(run: Run, fresh: bool, deadline: float, if_succeeded: str, untried: bool) -> Attempt:
     home = run.home
     home.ready()
-    definition = run.definition()
+    definition = run._defined()
     check_schema(definition, keys.document(run.path), SCHEMA)
     process = home.process
     process.prepare()
@@ -147,7 +138,7 @@ def _is_new(run: Run) -> bool:
     if not _MADE_UP.fullmatch(run.id):
         return False
     try:
-        return 0 <= time.time() - parse_time(run.definition()["created_at"]).timestamp() < MOMENT
+        return 0 <= time.time() - parse_time(run._defined()["created_at"]).timestamp() < MOMENT
     except (KeyError, TypeError, ValueError):
         return False
 

@@ -20,6 +20,7 @@ from molexp._record.voids import definition_keys
 from molexp._values.canonical import canonical_equal, canonical_hash
 from molexp._values.documents import check_schema, encode_pretty
 from molexp._values.ids import check_id, new_run_id, new_token
+from molexp._values.own import own_copy
 from molexp._values.times import utc_now
 from molexp.contracts import RunIdentity
 from molexp.errors import ConflictError, CorruptRecordError, KeyExistsError, NotFoundError
@@ -102,8 +103,9 @@ class Deriving:
 
     def _id_of(self, own: dict[str, Any], replica: int) -> str:
         experiment = self._experiment
-        merged = {**experiment.own_params, **own}
-        identity = RunIdentity(experiment.project.id, experiment.id, merged, replica, _counting(self._config))
+        merged = {**experiment._params, **own}
+        given = own_copy(merged), replica, own_copy(_counting(self._config))
+        identity = RunIdentity(experiment.project.id, experiment.id, *given)
         return check_id(self._scheme.derive(identity), "run id")
 
     def run(self, parameters: Mapping[str, Any], replica: int) -> Run:
@@ -113,7 +115,7 @@ class Deriving:
     def _run(self, own: dict[str, Any], replica: int) -> Run:
         run_id = self._id_of(own, replica)
         # what was merged into equal parameters does not matter
-        merged = {**self._experiment.own_params, **own}
+        merged = {**self._experiment._params, **own}
         given = {"parameters": merged, "replica": replica, "config": self._config}
         hint = f"The run-id scheme {self._name!r} derives one id for both, and must not; use another scheme."
         if (found := _existing(self._experiment, run_id, given, hint)) is not None:
@@ -166,7 +168,7 @@ class Deriving:
 
 
 def _check_writable(experiment: Experiment) -> None:
-    check_schema(dict(experiment.definition), definition_key(experiment.path, experiment.revision), SCHEMA)
+    check_schema(experiment._definition, definition_key(experiment.path, experiment.revision), SCHEMA)
 
 
 def _create(experiment: Experiment, run_id: str, said: Mapping[str, Any], written: Callable[[str], None]) -> Run | None:
@@ -181,7 +183,7 @@ def _create(experiment: Experiment, run_id: str, said: Mapping[str, Any], writte
         "experiment_revision": experiment.revision,
         "token": new_token(),
         "created_at": utc_now(),
-        "parameters": {**experiment.own_params, **said["own_parameters"]},
+        "parameters": {**experiment._params, **said["own_parameters"]},
         "own_parameters": said["own_parameters"],
         "replica": said["replica"],
         "profile": said["profile"],

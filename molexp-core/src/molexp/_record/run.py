@@ -11,6 +11,7 @@ from molexp._record.definitions import SCHEMA
 from molexp._record.edits import write_edit
 from molexp._values.documents import check_schema
 from molexp._values.numbers import count
+from molexp._values.own import own_copy
 from molexp._values.paths import is_remote
 from molexp._values.plain import restore
 from molexp._values.status import RunStatus
@@ -78,19 +79,19 @@ class Run:
     @property
     def replica(self) -> int:
         """The replica's index, from 0."""
-        return count(self.definition().get("replica"))
+        return count(self._defined().get("replica"))
 
     @property
     def seed(self) -> int:
         """A seed for random numbers that follows from parameters and replica: see `Context.seed`."""
         from molexp._values.sweeps import seed_of
 
-        return seed_of(self.definition().get("parameters") or {}, self.replica)
+        return seed_of(self._defined().get("parameters") or {}, self.replica)
 
     @property
     def profile(self) -> str | None:
         """Name of the profile it was made with."""
-        return self.definition().get("profile")
+        return self._defined().get("profile")
 
     @property
     def config(self) -> Mapping[str, Any]:
@@ -100,10 +101,10 @@ class Run:
     @property
     def created_at(self) -> str:
         """When it was created, in UTC, ISO 8601."""
-        return str(self.definition().get("created_at"))
+        return str(self._defined().get("created_at"))
 
     def _mapping(self, name: str) -> Mapping[str, Any]:
-        found: dict[str, Any] = self._value(self.definition().get(name) or {})
+        found: dict[str, Any] = self._value(self._defined().get(name) or {})
         return found
 
     def definition(self) -> dict[str, Any]:
@@ -113,6 +114,11 @@ class Run:
             NotFoundError: there is no such run.
             CorruptRecordError: no copy of it can be read.
         """
+        found: dict[str, Any] = own_copy(self._defined())
+        return found
+
+    def _defined(self) -> dict[str, Any]:
+        """The same, as it is kept."""
         if self._definition is None:
             from molexp._record.reading import read_definition
 

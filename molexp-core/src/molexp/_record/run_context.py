@@ -14,6 +14,7 @@ from molexp._record.causes import cause_of_error, is_cancellation, leaves_of
 from molexp._record.context import Context, describe_error, message_of
 from molexp._record.interrupting import Interrupter
 from molexp._record.process import Terminated, this_process
+from molexp._values.plain import restore
 from molexp._values.status import Cause, RunStatus
 from molexp.errors import MolexpError, RunCancelledError, RunError
 
@@ -48,18 +49,9 @@ class RunContext(Context):
 
     run: Run
 
-    def __init__(
-        self,
-        *,
-        run: Run,
-        attempt: Attempt | Joined,
-        shelf: Shelf,
-        finder: Finder,
-        params: Mapping[str, Any],
-        config: Mapping[str, Any],
-    ) -> None:
-        super().__init__(run=run, params=params, config=config, shelf=shelf, finder=finder)
+    def __init__(self, *, run: Run, attempt: Attempt | Joined, shelf: Shelf, finder: Finder) -> None:
         self._attempt = attempt
+        super().__init__(run=run, shelf=shelf, finder=finder, **self.given())
         self._rank = attempt.rank
         self._failures: dict[str, tuple[Ending, Mapping[str, Any] | None]] = {}
         self._capture: Capture | None = None
@@ -185,6 +177,12 @@ class RunContext(Context):
         except BaseException as problem:  # noqa: BLE001 - it is raised once the run has ended by it
             return problem
         return None
+
+    def given(self) -> dict[str, Any]:
+        """Its `params` and `config` as they are on record, whatever the block did to its own."""
+        definition = self._attempt.definition
+        config = definition.get("config")
+        return {"params": restore(definition["parameters"]), "config": restore(config) if config else {}}
 
     @property
     def coordinator(self) -> Attempt:

@@ -17,6 +17,7 @@ from uuid import UUID
 from molexp._values.advice import advice
 from molexp._values.canonical import canonical_json, check_text
 from molexp._values.numbers import LONG_BITS, MAX_DIGITS, is_too_long
+from molexp._values.own import own_copy
 from molexp._values.trail import MAX_DEPTH, Unfit, nests_deeper, too_deep
 
 __all__ = ["plain", "restore"]
@@ -285,18 +286,8 @@ def _tagged(tag: str, payload: Any, resolve: Callable[[str, Any], Any] | None) -
         found = resolve(tag, payload)
         if found is not None:
             return found
-    return {tag: copy_containers(payload)}
+    return {tag: own_copy(payload)}
 
 
 def _is_pair(item: Any) -> bool:
     return type(item) is list and len(item) == 2 and type(item[0]) is str
-
-
-def copy_containers(value: Any) -> Any:
-    """Return `value` with dicts, lists and tuples of its own, however deep; what lies in them is shared."""
-    kind = type(value)
-    if kind is dict:
-        return {key: copy_containers(item) for key, item in value.items()}
-    if kind is list or kind is tuple:
-        return kind([copy_containers(item) for item in value])
-    return value

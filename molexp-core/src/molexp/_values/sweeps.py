@@ -7,6 +7,7 @@ from itertools import product
 from typing import Any
 
 from molexp._values.canonical import canonical_hash
+from molexp._values.own import own_copy
 
 _SEED_DIGITS = 8
 
@@ -27,7 +28,7 @@ def grid(**axes: Iterable[Any]) -> list[dict[str, Any]]:
         values[name] = list(axis)
         if not values[name]:
             raise ValueError(f"The axis {name!r} has no values, so the grid would have no points.")
-    return [dict(zip(values, point, strict=True)) for point in product(*values.values())]
+    return [own_copy(dict(zip(values, point, strict=True))) for point in product(*values.values())]
 
 
 def seed_of(parameters: Mapping[str, Any], replica: int) -> int:

@@ -12,7 +12,7 @@ import attrs
 from molexp._record import current
 from molexp._record.context import message_of
 from molexp._record.process import Terminated
-from molexp._values.plain import copy_containers
+from molexp._values.own import own_copy
 from molexp._workflow.context import TaskContext
 from molexp._workflow.results import TaskOutcome
 from molexp._workflow.tasks import INLINE, TaskSpec
@@ -50,6 +50,7 @@ class Caller:
         upstream = {name: outcomes[name].output for name in spec.depends_on}
         if index is not None and spec.map_over is not None:
             upstream[spec.map_over] = item
+        upstream = own_copy(upstream)  # what one task does to its own, no other sees, and no later try
         if len(upstream) > 1:
             inputs: Any = dict(upstream)
         else:
@@ -64,8 +65,8 @@ class Caller:
             upstream=upstream,
             index=index,
             retry=retry,
-            params=copy_containers(self.params),  # what one task does to its own, no other sees
-            config=copy_containers(self.config),
+            params=own_copy(self.params),
+            config=own_copy(self.config),
             run=run,
             shelf=shelf,
             finder=finder,

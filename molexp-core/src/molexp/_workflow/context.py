@@ -32,7 +32,8 @@ class TaskContext(Context):
         index: for a mapped task, the index of its item; None otherwise.
         retry: 0 for the first try.
         inputs: the output of the task that this one depends on; a dict of them by task for several; None for none. For
-            a mapped task, the item stands for the output.
+            a mapped task, the item stands for the output. They are this try's own: containers, records, arrays and frames
+            are copies, and objects of other classes are handed on.
         upstream: the outputs by task, however many there are.
         label: the task's name, with its index if it is mapped.
     """

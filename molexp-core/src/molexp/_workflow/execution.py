@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from molexp._record.context import message_of
 from molexp._record.process import Terminated
+from molexp._values.own import own_copy
 from molexp._workflow.calling import Caller, reason_of, unwrapped
 from molexp._workflow.results import CANCELLED, FAILED, SKIPPED, SUCCEEDED, TaskOutcome
 from molexp._workflow.tasks import TaskSpec
@@ -49,7 +50,7 @@ class Execution:
         self._tasks = workflow.tasks
         self._on_failure = workflow.on_failure
         self._limit = workflow.max_parallel
-        self._caller = Caller(params, config, executors, context, records)
+        self._caller = Caller(own_copy(params), own_copy(config), executors, context, records)
         self._records = records
         self._resume = resume
         self._listener = listener

@@ -63,14 +63,22 @@ class Signature:
 class TaskRecords:
     """Writes the records of the tasks of one execution, and reads those of earlier attempts."""
 
-    def __init__(self, context: RunContext, workflow: Workflow, earlier: Mapping[str, Mapping[str, Any]]) -> None:
+    def __init__(
+        self,
+        context: RunContext,
+        workflow: Workflow,
+        earlier: Mapping[str, Mapping[str, Any]],
+        *,
+        params: Mapping[str, Any],
+        config: Mapping[str, Any],
+    ) -> None:
         self._attempt = context.coordinator
         self._shelf = context.shelf
         self._run: Run = context.run
         self._earlier = earlier
         self._code: dict[str, str] = {}
-        config = {name: value for name, value in context.config.items() if name not in RESERVED}
-        self._given = canonical_hash({"params": dict(context.params), "config": config})
+        counting = {name: value for name, value in config.items() if name not in RESERVED}
+        self._given = canonical_hash({"params": dict(params), "config": counting})
         self._why: dict[str, str] = {}  # why each task is executed again
         self._outputs: dict[str, str] = {}  # what stands for the output of each task in the inputs of others
         self._attempt.record({"type": "workflow", "at": utc_now(), "workflow": self._describe(workflow)})

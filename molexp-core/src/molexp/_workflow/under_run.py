@@ -73,11 +73,11 @@ def _prepare(
     workflow: Workflow, context: RunContext, resume: bool, executors: Executors, listener: Listener | None
 ) -> Execution:
     earlier = _earlier(context) if resume else {}
-    records = TaskRecords(context, workflow, earlier)
+    given = context.given()
+    records = TaskRecords(context, workflow, earlier, **given)
     return Execution(
         workflow,
-        params=context.params,
-        config=context.config,
+        **given,
         executors=executors,
         context=context,
         records=records,
