@@ -5,6 +5,7 @@ They are those of ``docs/explanation/values.md``, in containers, unions, attrs c
 
 from __future__ import annotations
 
+import sys
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -162,8 +163,7 @@ _NUMPY = ("generic", "ndarray")
 
 
 def _numpy(value: Any, cls: Any) -> Any:
-    import numpy
-
+    numpy = sys.modules["numpy"]  # whoever has such a type has imported it
     kind = typing.get_origin(cls) or cls
     if kind is numpy.ndarray:
         dtypes = typing.get_args(typing.get_args(cls)[1]) if typing.get_origin(cls) else ()
