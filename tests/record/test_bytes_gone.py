@@ -37,6 +37,7 @@ def test_a_log_that_is_gone_is_an_error_and_hides_no_other(place, logged):
     with pytest.raises(KeyNotFoundError) as gone:
         read.extend(me.read_logs(logged))
     assert gone.value.key == f"{LOGS}/first.log"
+    assert "`molexp fsck`" in str(gone.value)
     assert [line.text for line in read if line.log == "second"] == ["two"]
 
 

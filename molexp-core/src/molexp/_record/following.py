@@ -9,6 +9,7 @@ import attrs
 
 from molexp._record.run import Run
 from molexp._record.streams import LogReader
+from molexp._record.verifying import GONE
 from molexp.contracts import Store
 from molexp.errors import KeyNotFoundError
 
@@ -70,7 +71,7 @@ def read_logs(run: Run, name: str | None = None, *, follow: bool = False) -> Ite
                 yield from tail.rest()
         if ended:
             for gone in [one for one in tails.values() if one.gone]:
-                raise KeyNotFoundError(gone.key, url=run.home.store.url)
+                raise KeyNotFoundError(gone.key, url=run.home.store.url, hint=GONE)
             return
         pause = _FIRST_LOOK if anything else min(pause * 2, _LAST_LOOK)
         threading.Event().wait(pause)  # nobody can tell us when a file grows on every storage

@@ -180,7 +180,7 @@ class Library:
         """
         from molexp._record.copies import Copies
         from molexp._record.downloading import is_folder
-        from molexp._record.verifying import check_size
+        from molexp._record.verifying import GONE, check_size
 
         store = self.reading(asset)
         if "local_path" not in store.capabilities:
@@ -191,7 +191,7 @@ class Library:
         if there.is_file():
             check_size(asset, store, there.stat().st_size)
         elif not (is_folder(asset) and there.is_dir()):
-            raise KeyNotFoundError(asset.key, url=store.url)
+            raise KeyNotFoundError(asset.key, url=store.url, hint=GONE)
         return there
 
 

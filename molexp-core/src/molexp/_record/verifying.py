@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 FILE = "sha256:"
 
+GONE = "Its bytes are on record: restore them from a copy of the workspace; `molexp fsck` names all that are gone."
+
 _SLASHES = 2  # in the path of a run
 
 _GROW = ("log", "metrics")
@@ -192,4 +194,4 @@ class _CheckedStream(io.RawIOBase):
             checker.end()
 
 
-__all__ = ["FILE", "check_bytes", "check_size", "checked", "complain", "recorded_hash"]
+__all__ = ["FILE", "GONE", "check_bytes", "check_size", "checked", "complain", "recorded_hash"]

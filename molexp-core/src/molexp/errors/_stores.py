@@ -24,8 +24,8 @@ class StoreError(MolexpError):
 class KeyNotFoundError(StoreError, NotFoundError):
     """There is nothing under this key."""
 
-    def __init__(self, key: str, *, url: str = "") -> None:
-        NotFoundError.__init__(self, "key", key, where=url)
+    def __init__(self, key: str, *, url: str = "", hint: str = "") -> None:
+        NotFoundError.__init__(self, "key", key, where=url, hint=hint)
         self.key = key
         self.url = url
 
