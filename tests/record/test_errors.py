@@ -33,6 +33,8 @@ ARGUMENTS = {
     "host": "node7",
     "pid": 42,
     "age": 3.5,
+    "as_of": "2026-11-28T09:30:00Z",
+    "trace": 'Traceback (most recent call last):\n  File "s.py", line 3, in <module>',
     "status": "succeeded",
     "by": "process 7 on h",
     "why": "it has ended",
