@@ -50,8 +50,8 @@ class RunContext(Context):
     run: Run
 
     def __init__(self, *, run: Run, attempt: Attempt | Joined, shelf: Shelf, finder: Finder) -> None:
+        super().__init__(run=run, shelf=shelf, finder=finder, **_given(attempt))
         self._attempt = attempt
-        super().__init__(run=run, shelf=shelf, finder=finder, **self.given())
         self._rank = attempt.rank
         self._failures: dict[str, tuple[Ending, Mapping[str, Any] | None]] = {}
         self._capture: Capture | None = None
@@ -180,9 +180,7 @@ class RunContext(Context):
 
     def given(self) -> dict[str, Any]:
         """Its `params` and `config` as they are on record, whatever the block did to its own."""
-        definition = self._attempt.definition
-        config = definition.get("config")
-        return {"params": restore(definition["parameters"]), "config": restore(config) if config else {}}
+        return _given(self._attempt)
 
     @property
     def coordinator(self) -> Attempt:
@@ -236,6 +234,11 @@ class RunContext(Context):
         self._attempt.finish(ending.status, reason=ending.reason, cause=ending.cause, error=described)
         for folder in scratch:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _given(attempt: Attempt | Joined) -> dict[str, Any]:
+    config = attempt.definition.get("config")
+    return {"params": restore(attempt.definition["parameters"]), "config": restore(config) if config else {}}
 
 
 def judge(error: BaseException, run: str) -> Ending:
