@@ -123,6 +123,48 @@ def threads() -> None:
         assert sorted(workers.map(abs, range(-4, 0))) == [1, 2, 3, 4]
 
 
+def children() -> None:
+    """A program that waits until it has no children any more. Git may be one of them, as the run begins."""
+    processes = [subprocess.Popen(["true"]) for _ in range(2)]
+    found = set()
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            found.add(os.wait()[0])
+    assert found >= {process.pid for process in processes}
+    for process in processes:
+        process.returncode = 0  # of which Popen knows nothing
+
+
+def ctrl_c() -> None:
+    with contextlib.suppress(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError("nothing came")
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_ctrl_c())
+        raise AssertionError("nothing came")
+
+
+async def _ctrl_c() -> None:
+    signal.raise_signal(signal.SIGINT)
+    await asyncio.sleep(300)
+
+
+def waiting_for_a_signal() -> None:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert signal.sigwait({signal.SIGTERM}) == signal.SIGTERM
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def pipeline() -> None:
+    """A program that ends with its reader: whatever a run installs does not reach it."""
+    process = subprocess.Popen(["yes"], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    with process.stdout as lines:
+        assert lines.readline() == b"y\n"
+    assert process.wait() in (-signal.SIGPIPE, 1)
+
+
 async def _tasks() -> None:
     loop = asyncio.get_running_loop()
     heard = asyncio.Event()
@@ -158,6 +200,10 @@ IDIOMS: dict[str, Callable[[], None]] = {
         alarm,
         own_handler,
         threads,
+        children,
+        ctrl_c,
+        waiting_for_a_signal,
+        pipeline,
         event_loop,
     )
 }
@@ -174,7 +220,8 @@ if __name__ == "__main__":
     if workspace:
         import molexp as me
 
-        with me.Workspace(workspace[0]).Project("p").Experiment("e").Run().start():
+        with me.Workspace(workspace[0]).Project("p").Experiment("e").Run().start() as ctx:
+            ctx.shell(["true"])
             repeat(name, int(times))
     else:
         repeat(name, int(times))

@@ -43,6 +43,7 @@ ARGUMENTS = {
     "scope": "p/e",
     "command": "ls",
     "exit_code": 3,
+    "out_of_memory": True,
     "log": "shell",
     "tail": "oops",
     "timeout": 1.5,

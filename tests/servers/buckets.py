@@ -89,6 +89,15 @@ class Bucket:
             "region": REGION,
         }
 
+    def as_environment(self) -> tuple[str, dict[str, str]]:
+        """The URL, and the variables by which any process gets there."""
+        return self.url, {
+            "AWS_ENDPOINT_URL_S3": self.front.url,
+            "AWS_ACCESS_KEY_ID": self.front.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.front.secret_key,
+            "AWS_REGION": REGION,
+        }
+
     def fresh(self, prefix: str) -> Bucket:
         """A prefix below this one."""
         return attrs.evolve(self, prefix=f"{self.prefix}/{prefix}")

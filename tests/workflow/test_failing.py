@@ -277,3 +277,16 @@ def test_a_listener_that_raises_is_heard(wf):
     wf.add(fine, name="a").add(fine, name="b")
     with pytest.raises(ZeroDivisionError):
         wf.build().execute_sync(listener=listener)
+
+
+# --------------------------------------------------------------------------------------------------- other event loops
+
+
+def test_another_event_loop_than_asyncio_s_is_refused_in_words():
+    """As trio drives it: by hand, and with no loop of asyncio's running."""
+    workflow = WorkflowBuilder("relax").add(fine).build()
+    handle = workflow.start()
+    for awaitable in (workflow.execute(), handle):
+        with pytest.raises(me.WorkflowError, match=r"trio\.to_thread\.run_sync"):
+            awaitable.__await__().send(None)
+    assert handle.result(WAIT).status == "succeeded"

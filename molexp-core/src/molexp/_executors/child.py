@@ -6,6 +6,7 @@ import multiprocessing
 import multiprocessing.util
 import pickle
 import signal
+import sys
 import threading
 from contextlib import AbstractContextManager, nullcontext
 from multiprocessing.connection import Connection, wait
@@ -13,8 +14,11 @@ from typing import Any
 
 from molexp._executors import main_module, worker
 from molexp._executors.pooled import close_all
-from molexp._executors.process import WORKER, Work
+from molexp._executors.process import INTERRUPTIBLE, WORKER, Work
 from molexp._executors.requests import pickled_call, unloadable, unreadable_reply
+from molexp._values.groups import GROUPS, kill_group
+from molexp._values.here import HERE
+from molexp._values.memory import memory_events, oom_kills
 from molexp.contracts import Outcome
 from molexp.errors import ExecutorError, WorkerDiedError
 
@@ -22,6 +26,9 @@ _LEAVING = 5.0  # seconds that an idle worker has to end by itself; its exit han
 _DYING = 1.0  # seconds between the end of a worker's connection and its own
 
 _GRACE = 4.0  # seconds that a worker has to end what it is doing, once it was asked to
+
+_SIGKILL = getattr(signal, "SIGKILL", 9)
+_ASKED = {number for name in ("SIGHUP", "SIGUSR1", "SIGUSR2", "SIGTERM") if (number := getattr(signal, name, None))}
 
 _CONTEXT = multiprocessing.get_context("spawn")
 _STARTING = threading.Lock()  # to start a process is to look after all the others, which is not for two threads at once
@@ -36,6 +43,7 @@ class Children:
     def __init__(self) -> None:
         self.proven = False  # a worker has come up
         self.trouble = ""  # why none can
+        self.memory = memory_events()
         self._first = threading.Lock()
 
     def new(self) -> Child:
@@ -57,6 +65,7 @@ class Child:
         self._connection: Connection[Any, Any] | None = None
         self._condemned = False
         self._stopped: Work | None = None
+        self._kills: int | None = None  # for want of memory, as the process was started
         self._patience: threading.Timer | None = None  # until the process is killed, if it does not end
 
     def serve(self, work: Work) -> Outcome:
@@ -67,20 +76,29 @@ class Child:
             header = pickle.dumps((name, folder, path), pickle.HIGHEST_PROTOCOL)
             self._have_process(work)
             call.begin()
-            return _outcome(self._exchange(header, body, name), name)
+            outcome = _outcome(self._exchange(header, body, name), name)
+            if self._condemned and self._connection is not None:  # it had an answer all the same
+                self._connection.close()
+                self._collect(_DYING)
+                if isinstance(outcome.error, KeyboardInterrupt):  # it was us who asked it
+                    return Outcome(error=ExecutorError(f"The call {name!r} was stopped.", call=name))
+            return outcome
         except Exception as error:  # noqa: BLE001 - the system has no process, memory or descriptor left
             return Outcome(error=error)
 
     def stop(self, work: Work) -> bool:
         """End the process if `work` is being served; called from another thread.
 
-        It is asked first: what ends runs when a process is told to end gets the time for that.
+        It is asked first, so that what ends runs when a process is told to end gets the time for that: by the signal that
+        asked this process, else by SIGTERM, or as by Ctrl-C if the call is a whole run. What it has started is asked, too.
         """
         with self._lock:
             self._stopped = work
             if (process := self._process) is not None and not self._condemned:
                 self._condemned = True
-                process.terminate()
+                number = signal.SIGINT if hasattr(work[0].function, INTERRUPTIBLE) else signal.SIGTERM
+                if not kill_group(process.pid or 0, HERE.asked_by or number):
+                    process.terminate()
                 self._patience = threading.Timer(_GRACE, self._insist, (process,))
                 self._patience.daemon = True
                 self._patience.start()
@@ -89,13 +107,20 @@ class Child:
     def _insist(self, process: multiprocessing.process.BaseProcess) -> None:
         with self._lock:
             if self._process is process:
-                process.kill()
+                self._kill(process)
 
     def close(self) -> None:
         """Let the process end."""
         if self._process is not None and self._connection is not None:
             self._connection.close()
-            self._collect(_LEAVING)
+            self._collect(_LEAVING, left_alone=True)
+
+    @staticmethod
+    def _kill(process: multiprocessing.process.BaseProcess) -> None:
+        """Kill it and what it has started, unless that has left its group."""
+        if sys.platform != "win32":
+            kill_group(process.pid or 0, signal.SIGKILL)
+        process.kill()
 
     # --------------------------------------------------------------------------------------------------- its process
 
@@ -110,6 +135,7 @@ class Child:
                 self._family.proven = True
 
     def _start(self, work: Work) -> None:
+        GROUPS.prepare()
         ours, theirs = _CONTEXT.Pipe()
         process = _CONTEXT.Process(target=worker.main, args=(theirs,), name=WORKER, daemon=False)
         try:
@@ -124,6 +150,8 @@ class Child:
             self._condemned = self._stopped is work
             if self._condemned:
                 process.kill()
+        GROUPS.add(process.pid or 0)
+        self._kills = oom_kills(self._family.memory)
         if self._receive() != worker.READY:
             raise self._stillborn(work[1])
 
@@ -142,13 +170,17 @@ class Child:
             )
         return ExecutorError(self._family.trouble, call=name)
 
-    def _collect(self, patience: float) -> tuple[int, int | None]:
-        """Let go of the process, which is ending or has `patience` seconds to do so; its id and exit code."""
+    def _collect(self, patience: float, *, left_alone: bool = False) -> tuple[int, int | None]:
+        """Let go of the process, which is ending or has `patience` seconds to do so; its id and exit code.
+
+        What it has started is killed, unless it could leave by itself, and that was meant to be left.
+        """
         assert self._process is not None
         assert self._connection is not None
         process = self._process
-        if not wait([process.sentinel], patience):
-            process.kill()
+        if not wait([process.sentinel], patience) or not left_alone:
+            self._kill(process)  # before it is collected: until then nobody else has its number
+        GROUPS.remove(process.pid or 0)
         with self._lock:
             self._process = None  # from here on its id may be another's
             if self._patience is not None:
@@ -160,7 +192,17 @@ class Child:
         self._connection = None
         if exit_code is not None:
             process.close()
+        if (
+            exit_code is not None and exit_code - 128 in _ASKED
+        ):  # as a shell tells it: it ended what it was at, then itself
+            exit_code = 128 - exit_code
         return pid, exit_code
+
+    def _died(self, name: str) -> WorkerDiedError:
+        pid, exit_code = self._collect(_DYING)
+        now = oom_kills(self._family.memory) if exit_code == -_SIGKILL else None
+        full = now is not None and self._kills is not None and now > self._kills
+        return WorkerDiedError(name, pid=pid, exit_code=exit_code, out_of_memory=full)
 
     # ---------------------------------------------------------------------------------------------------- what it says
 
@@ -173,8 +215,7 @@ class Child:
         except OSError:
             reply = None
         if reply is None:
-            pid, exit_code = self._collect(_DYING)
-            raise WorkerDiedError(name, pid=pid, exit_code=exit_code)
+            raise self._died(name)
         return reply
 
     def _receive(self) -> bytes | None:

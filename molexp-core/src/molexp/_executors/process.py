@@ -21,6 +21,10 @@ WORKER = "molexp-worker"
 """The name of a worker process."""
 
 
+INTERRUPTIBLE = "__molexp_interruptible__"
+"""Attribute of functions that are stopped as by Ctrl-C, because they end what they are at, and know the difference."""
+
+
 class ProcessExecutor(Pooled[Work]):
     """Runs each call in one of a few worker processes, which are started (by spawn) on demand and used again.
 
@@ -31,8 +35,10 @@ class ProcessExecutor(Pooled[Work]):
     Calls see the ``sys.path`` and the current folder that this process has as they are submitted, the environment that
     it had when their worker was started, and no context variables. What they print goes where this process's output
     goes. A call whose worker dies ends with `WorkerDiedError`, and no other call notices; cancelling one ends its
-    worker: it is asked to (SIGTERM), so that runs and commands in it can end, and killed after four seconds. Workers end with this process, however it ends, in the middle of a call too. Processes that a call starts
-    are its own business.
+    worker: it is asked to (SIGTERM), so that runs and commands in it can end, and killed after four seconds. Workers end
+    with this process, however it ends, in the middle of a call too. What a call started is ended with a worker that is
+    stopped, is killed or dies, unless it has made a session of its own; on Windows it is not. What a call leaves behind when
+    it returns goes on.
 
     `resources` are left aside: a call has what this machine has.
 

@@ -42,15 +42,22 @@ def main(connection: Connection[Any, Any]) -> None:
             _flush()
             connection.send_bytes(reply)
             del reply  # idle, it holds nobody's values
-    except (EOFError, OSError):  # the parent has closed its end, or is gone
+    except (
+        EOFError,
+        OSError,
+        KeyboardInterrupt,
+    ):  # the parent has closed its end, is gone, or wants no answer any more
         pass
 
 
 def _belong_to_the_parent(connection: Connection[Any, Any]) -> None:
     _die_with_the_parent()
     threading.Thread(target=_leave_with_the_parent, name="molexp-parent", daemon=True).start()
-    # Ctrl-C reaches this process too, but the parent decides. A handler, because to ignore it would pass on to commands.
-    signal.signal(signal.SIGINT, lambda _number, _frame: None)
+    if hasattr(os, "setsid"):
+        os.setsid()  # Ctrl-C in a terminal does not reach it, but the parent passes that on; and what it starts dies with it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    else:  # Ctrl-C reaches it, too, but the parent decides. A handler, because to ignore it would pass on to commands.
+        signal.signal(signal.SIGINT, lambda _number, _frame: None)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # blocked by whoever started us
     # Processes that a call starts must not hold the connection open: its end is what tells the parent of our death.
@@ -98,8 +105,10 @@ def _answer(header: bytes, body: bytes) -> bytes:
         value = function(*args, **kwargs)
         if inspect.isawaitable(value):
             value = _awaited(value)
-    except BaseException as error:  # noqa: BLE001 - whatever the call raises is its outcome
-        return _dumped_error(name, error)
+    except BaseException as error:
+        if isinstance(error, SystemExit) and hasattr(error, "signum"):
+            raise  # somebody asked this process to end, and not the one that waits for the call
+        return _dumped_error(name, error)  # whatever else the call raises is its outcome
     try:
         return _dumped(("value", value, ""))
     except Exception as error:  # noqa: BLE001 - pickling runs foreign code

@@ -160,7 +160,7 @@ class Attempt(Writer):
                 if self.closed:
                     return
                 self._beats += 1
-                sign = {"beat": self._beats, "at": utc_now(), "token": self._claim["token"]}
+                sign = {"beat": self._beats, "at": utc_now(), "token": self._claim["token"], **self.process.memory_now}
                 self.store.write(keys.lease(self.path, self.number), encode(sign))
             self._look_around()
             if self.outbox is not None:
@@ -222,9 +222,9 @@ class Attempt(Writer):
 
     # ----------------------------------------------------------------------------------------------------------- end
 
-    def abandon(self, reason: str) -> None:
-        """End as interrupted: the process is going away."""
-        self.finish(RunStatus.INTERRUPTED, reason=reason)
+    def abandon(self, status: RunStatus, reason: str, cause: str) -> None:
+        """End: the process is going away."""
+        self.finish(status, reason=reason, cause=cause)
 
     def finish(
         self,

@@ -50,7 +50,7 @@ def _cause_of_one(error: BaseException) -> Cause:
     if isinstance(error, CommandError):
         return cause_of_exit(error.exit_code)
     if isinstance(error, WorkerDiedError) and error.signal:
-        return Cause.SIGNAL
+        return Cause.OUT_OF_MEMORY if error.out_of_memory else Cause.SIGNAL
     return _BY_NAME.get(type(error).__name__, Cause.EXCEPTION)
 
 

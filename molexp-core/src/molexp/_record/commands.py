@@ -29,6 +29,7 @@ from molexp._record.streams import growing
 from molexp._values.paths import spelled
 from molexp._values.status import Cause, RunStatus
 from molexp._values.times import utc_now
+from molexp.errors._base import signal_name
 
 GRACE = 20.0  # seconds that a command has to end after a signal was passed on to it
 _INSIST = 5.0  # and after that, once more, with SIGTERM
@@ -180,17 +181,10 @@ def _problem(argv: list[str], code: int | None, timeout: float | None, tail: str
     if code is None:
         how = f"ran longer than {timeout:g} s and was killed"
     elif code < 0:
-        how = f"was ended by {_signal_name(-code)}"
+        how = f"was ended by {signal_name(code)}"
     else:
         how = f"ended with exit code {code}"
     return f"The command {shlex.join(arguments_without_secrets(argv))!r} {how}.{chr(10) + tail if tail else ''}"
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:  # a real-time signal
-        return f"signal {number}"
 
 
 def _not_started(program: str, folder: Path, error: OSError) -> tuple[int, str]:

@@ -61,6 +61,13 @@ class Interrupter:
         return signal.SIGTERM if ignored and ours else None
 
 
+def is_interrupted() -> bool:
+    """Whether `asyncio.run`, in which this is called, cancels its main task because of Ctrl-C: it raises that only later."""
+    handler = signal.getsignal(signal.SIGINT)
+    runner = getattr(getattr(handler, "func", None), "__self__", None)
+    return bool(getattr(runner, "_interrupt_count", 0))
+
+
 def _send(number: int) -> None:
     if sys.platform == "win32":
         import _thread

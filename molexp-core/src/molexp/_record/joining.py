@@ -158,9 +158,9 @@ class Joined(Contribution):
     def learn_provenance(self) -> None:
         """That is rank 0's."""
 
-    def abandon(self, reason: str) -> None:
+    def abandon(self, status: RunStatus, reason: str, cause: str) -> None:
         """The process is going away."""
-        self.finish(RunStatus.INTERRUPTED, reason=reason)
+        self.finish(status, reason=reason, cause=cause)
 
     # ------------------------------------------------------------------------------------------------------------- end
 

@@ -100,6 +100,7 @@ def _claim(run: Run, fresh: bool, deadline: float, if_succeeded: str, untried: b
             "fresh": fresh,
             "provenance": process.provenance.publish(home.store, wait=False),
             "definition": definition,
+            **process.memory,
             **ranks,
         }
         try:

@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Protocol
+from typing import Any, Protocol
 
 import attrs
 
@@ -20,7 +20,9 @@ from molexp._record.causes import cause_of
 from molexp._record.fold import AttemptFacts
 from molexp._record.identity import Owner, known_dead
 from molexp._values.documents import decode_object
-from molexp._values.status import RunStatus
+from molexp._values.memory import oom_kills
+from molexp._values.numbers import is_count
+from molexp._values.status import Cause, RunStatus
 from molexp._values.times import utc_now
 from molexp.contracts import Store
 from molexp.errors import KeyNotFoundError, RecordError, StoreError
@@ -67,10 +69,21 @@ class Verdict:
     Attributes:
         dead: how its death is known; "" if it is not.
         silent: seconds for which its lease has been seen unchanged.
+        cause: the cause of its death, where that is known.
     """
 
     dead: str
     silent: float
+    cause: str | None = None
+
+
+@attrs.frozen
+class Death:
+    """How a process died, as its parent knows: a sentence, the cause, and the process's id."""
+
+    how: str
+    cause: str
+    pid: int
 
 
 @attrs.define
@@ -127,29 +140,34 @@ class Observer:
         except KeyNotFoundError:
             return "claim"  # the claim is the first beat
 
-    def settle(self, path: str, facts: AttemptFacts, *, insist: bool = False) -> AttemptFacts:
+    def settle(self, path: str, facts: AttemptFacts, *, insist: bool = False, how: Death | None = None) -> AttemptFacts:
         """What is true of a run's newest attempt: if its owner is dead it is ended, if that can be written.
 
         Args:
             path: the run's path.
             facts: the attempt.
             insist: raise what makes it impossible to end it.
+            how: what is known of the death of a process, which may be its owner.
         """
         if facts.ended or facts.as_of:  # of one that goes on elsewhere, nothing can be said here
             return facts
         verdict = self.judge(path, facts)
         if not verdict.dead:
             return facts
+        if how is not None and how.pid == Owner.from_dict(facts.head.get("owner")).pid:
+            verdict = Verdict(how.how, 0.0, how.cause)
         let_go = verdict.dead == _LET_GO
         complete = self._drain(path, facts.number, insist=insist, let_go=let_go) if self.may_write else True
         # Read again: between the reading and its death it may have recorded more, or ended.
         facts = read_attempt(self.store, keys.folder(path), facts.number)
         if facts.ended:
             return facts
-        beat = self._last_beat(path, facts.number)
+        lease = self._last_beat(path, facts.number)
+        beat = str(lease.get("at") or "")
+        cause = verdict.cause or self._memory(facts, lease, verdict.dead)
         if self.may_write and complete:
             try:
-                ended = end_dead(self.store, keys.folder(path), facts, verdict.dead, self.me, beat=beat)
+                ended = end_dead(self.store, keys.folder(path), facts, verdict.dead, self.me, beat=beat, cause=cause)
             except (StoreError, RecordError):
                 if insist:
                     raise
@@ -160,19 +178,28 @@ class Observer:
         facts.status = RunStatus.INTERRUPTED
         facts.head |= {
             "reason": verdict.dead,
-            "cause": cause_of({"status": facts.status, "reason": verdict.dead, "ended_by": True}),
+            "cause": cause_of({"status": facts.status, "cause": cause, "reason": verdict.dead, "ended_by": True}),
             "ended_at": last_sign(self.store, facts, beat),
             "found_at": utc_now(),
         }
         return facts
 
-    def _last_beat(self, path: str, attempt: int) -> str:
-        """When the owner says that it gave its last sign of life; "" if it gave none but the claim."""
+    def _last_beat(self, path: str, attempt: int) -> dict[str, Any]:
+        """What the owner said with its last sign of life; nothing if it gave none but the claim."""
         key = keys.lease(path, attempt)
         try:
-            return str(decode_object(self.store.read(key), key).get("at") or "")
+            return decode_object(self.store.read(key), key)
         except (StoreError, RecordError):
-            return ""
+            return {}
+
+    @staticmethod
+    def _memory(facts: AttemptFacts, lease: Mapping[str, Any], dead: str) -> str | None:
+        """The cause if the kernel, asked on this machine, has killed for want of memory since the last sign of life."""
+        memory = facts.head.get("memory")
+        if not dead.startswith("process ") or not isinstance(memory, dict):
+            return None
+        before, now = lease.get("oom_kills", memory.get("oom_kills")), oom_kills(memory.get("events"))
+        return Cause.OUT_OF_MEMORY if now is not None and is_count(before) and now > before else None
 
     def _drain(self, path: str, attempt: int, *, insist: bool, let_go: bool) -> bool:
         """Bring what its writers left on this machine into the store; whether there is nothing left."""

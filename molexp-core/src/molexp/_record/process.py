@@ -21,7 +21,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from molexp._record.causes import LEFT
 from molexp._record.flushing import Flushed, Flushing
 from molexp._record.identity import Owner, this_owner
-from molexp._values.status import Cause
+from molexp._values.here import HERE
+from molexp._values.memory import memory_events, oom_kills
+from molexp._values.status import Cause, RunStatus
 
 if TYPE_CHECKING:
     from molexp._record.provenance import Provenance
@@ -77,7 +79,7 @@ class Living(Protocol):
     def retry_end(self) -> None:
         """End it, if its end could not be written before."""
 
-    def abandon(self, reason: str) -> None:
+    def abandon(self, status: RunStatus, reason: str, cause: str) -> None:
         """End it: the process is going away without having done so."""
 
     def learn_provenance(self) -> None:
@@ -193,9 +195,10 @@ class Process:
         """Where the code lies that this process executes, where that is not beside the main script."""
         self.edited: set[str] = set()
         """Paths of what this process has edited."""
-        self.terminated_by: int = 0
-        """The signal that asked this process to end; 0 for none."""
         self._told: tuple[int, Cause] = 0, Cause.SIGNAL  # the cause of a signal, once it has been asked for
+        self._events = memory_events()
+        self._memory: dict[str, Any] = {}
+        self._counted = float("-inf")
         self._prepared = False
         self._minded = 0
         self._handled: tuple[int, ...] | None = None  # signals, once it has been decided which
@@ -253,6 +256,22 @@ class Process:
                 if path in ("", writer.path) and writer.store.url == store.url:
                     writer.send()
 
+    @property
+    def memory(self) -> dict[str, Any]:
+        """Where the kernel counts whom it kills for want of memory beside this process, and the count a second ago at most."""
+        now = time.monotonic()
+        if now - self._counted >= 1.0:
+            self._counted = now
+            if (kills := oom_kills(self._events)) is not None:
+                self._memory = {"memory": {"events": self._events, "oom_kills": kills}}
+        return self._memory
+
+    @property
+    def memory_now(self) -> dict[str, Any]:
+        """The count alone, for a sign of life."""
+        kills = oom_kills(self._events)
+        return {} if kills is None else {"oom_kills": kills}
+
     def stand_alone(self) -> None:
         """Be no rank, whatever launched this process: it takes runs that nobody else has taken, and shares none."""
         self._rank, self._ranked = None, False
@@ -265,7 +284,7 @@ class Process:
 
     def prepare(self) -> None:
         """Make ready for an attempt: signals, the end of the process, provenance. Who starts one is not about to end."""
-        self.terminated_by = 0
+        HERE.asked_by = 0
         if self._handled is None and threading.current_thread() is threading.main_thread():
             self._handle_signals()
         if self._prepared:
@@ -307,10 +326,20 @@ class Process:
             attempt.learn_provenance()
 
     def _leave(self) -> None:
-        if os.getpid() == self.pid:
-            for attempt in self.heart.attempts():
+        if os.getpid() == self.pid and (left := self.heart.attempts()):
+            how = self._how_it_ends()
+            for attempt in left:
                 with contextlib.suppress(Exception):
-                    attempt.abandon(LEFT)
+                    attempt.abandon(*how)
+
+    def _how_it_ends(self) -> tuple[RunStatus, str, str]:
+        """How attempts end whose blocks are never left, as those of an event loop that a signal broke off."""
+        if number := HERE.asked_by:
+            return RunStatus.INTERRUPTED, str(Terminated(number)), self.cause_of_signal(number)
+        at_a_prompt = hasattr(sys, "ps1") or sys.flags.interactive  # where errors of long ago are remembered
+        if isinstance(getattr(sys, "last_value", None), KeyboardInterrupt) and not at_a_prompt:
+            return RunStatus.CANCELLED, "KeyboardInterrupt", Cause.CANCEL
+        return RunStatus.INTERRUPTED, LEFT, Cause.OWNER_DIED
 
     def _handle_signals(self) -> None:
         """Handle what nobody handles yet."""
@@ -340,7 +369,7 @@ class Process:
 
     def _terminate(self, number: int, _frame: FrameType | None) -> None:
         if os.getpid() == self.pid and (self._minded or self.heart.attempts()):
-            self.terminated_by, self._told = number, (0, Cause.SIGNAL)
+            HERE.asked_by, self._told = number, (0, Cause.SIGNAL)
             raise Terminated(number)
         signal.signal(number, signal.SIG_DFL)
         if sys.platform == "win32":

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from molexp._record import current
 from molexp._record.causes import cause_of_error, is_cancellation, leaves_of
 from molexp._record.context import Context, describe_error, message_of
-from molexp._record.interrupting import Interrupter
+from molexp._record.interrupting import Interrupter, is_interrupted
 from molexp._record.process import Terminated, this_process
+from molexp._values.here import HERE
 from molexp._values.plain import restore
 from molexp._values.status import Cause, RunStatus
 from molexp.errors import MolexpError, RunCancelledError, RunError
@@ -265,9 +266,11 @@ def _judge(error: BaseException, run: str) -> Ending:
             return Ending(RunStatus.SUCCEEDED, "SystemExit", None)
         return Ending(RunStatus.FAILED, f"SystemExit: {error.code}", Cause.EXCEPTION)
     if is_cancellation(error):
-        if number := this_process().terminated_by:  # the signal left the event loop, which then cancelled its tasks
+        if number := HERE.asked_by:  # the signal left the event loop, which then cancelled its tasks
             return _judge(Terminated(number), run)
-        return Ending(RunStatus.CANCELLED, type(error).__name__, Cause.CANCEL)
+        return Ending(
+            RunStatus.CANCELLED, "KeyboardInterrupt" if is_interrupted() else type(error).__name__, Cause.CANCEL
+        )
     return Ending(RunStatus.FAILED, _reason(error), cause_of_error(error))
 
 

@@ -18,6 +18,7 @@ from molexp._record.kinds import LogKind
 from molexp._record.process import this_process
 from molexp._record.secrets import command_without_secrets
 from molexp._record.streams import growing
+from molexp._values.groups import GROUPS, kill_group
 from molexp._values.paths import spelled
 from molexp._values.times import utc_now
 from molexp.errors import CommandError
@@ -125,9 +126,11 @@ def run_to_end(
         env={**os.environ, **env} if env else None,
         start_new_session=sys.platform != "win32",
     )
+    GROUPS.prepare()
     try:
         starting.start()
         process = starting.result()
+        GROUPS.add(process.pid)
         if started is not None:
             started(process)
         return process.wait(timeout)
@@ -142,6 +145,9 @@ def run_to_end(
             else:
                 stop_command(starting.process)
         raise
+    finally:
+        if starting.process is not None:
+            GROUPS.remove(starting.process.pid)
 
 
 class _Start(threading.Thread):
@@ -188,5 +194,4 @@ def signal_command(process: subprocess.Popen[bytes], name: str) -> None:
     if sys.platform == "win32":
         process.kill()
         return
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, getattr(signal, name))
+    kill_group(process.pid, getattr(signal, name))

@@ -1,4 +1,4 @@
-"""This process's id, without asking the system each time."""
+"""This process's id, without asking the system each time, and the signal that asked it to end."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ __all__ = ["HERE"]
 
 
 class _Here:
-    __slots__ = ("pid",)
+    __slots__ = ("asked_by", "pid")
 
     def __init__(self) -> None:
         self.look()
 
     def look(self) -> None:
         self.pid = os.getpid()
+        self.asked_by = 0
 
 
 HERE = _Here()
-"""`HERE.pid` is `os.getpid()`, in a forked child too."""
+"""`HERE.pid` is `os.getpid()`, in a forked child too; `HERE.asked_by` the signal that asked this process to end, or 0."""
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=HERE.look)

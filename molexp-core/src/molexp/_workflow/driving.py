@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
+from molexp._executors.process import INTERRUPTIBLE
+from molexp._record import keys
+from molexp._record.attempts import read_attempts
+from molexp._record.causes import cause_of_error
 from molexp._record.definitions import deleted
+from molexp._record.liveness import Death
 from molexp._record.process import this_process
 from molexp._record.profiles import find_profiles, resolve_profile, use_profiles
 from molexp._record.run import Run
@@ -32,6 +37,7 @@ from molexp.errors import (
     RunFinishedError,
     ScriptError,
     UnboundExperimentError,
+    WorkerDiedError,
 )
 
 if TYPE_CHECKING:
@@ -320,9 +326,24 @@ class _Driven:
         outcome = await self.executors[self.executor].submit(call)
         if isinstance(outcome.error, RunFinishedError | RunBusyError):
             raise outcome.error
+        if isinstance(outcome.error, WorkerDiedError):
+            return self._died(outcome.error)
         if outcome.error is not None:
             return RunStatus.FAILED, f"{type(outcome.error).__name__}: {outcome.error}"
         return RunStatus(outcome.value[0]), outcome.value[1]
+
+    def _died(self, error: WorkerDiedError) -> tuple[RunStatus, str]:
+        """How the run ended whose process died: as that said, else as the end of the process tells."""
+        home, path = self.planned.experiment.home, f"{self.planned.experiment.path}/{self.planned.id}"
+        how = Death(f"process {error.pid} {error.how}", cause_of_error(error), error.pid)
+        try:
+            attempts = read_attempts(home.store, keys.folder(path))
+            newest = home.observer.settle(path, attempts[-1], how=how) if attempts else None
+        except MolexpError:
+            newest = None
+        if newest is None or newest.status is RunStatus.RUNNING:
+            return RunStatus.FAILED, f"{type(error).__name__}: {error}"
+        return newest.status, str(newest.head.get("reason") or "")
 
     def _tell_task(self, task: str, outcome: TaskOutcome | None) -> None:
         self._begin()
@@ -365,6 +386,9 @@ def execute_run(call: RunCall) -> tuple[str, str]:
         load_script(call.script)
     result = _execute_bound(call)
     return str(result.status), result.reason
+
+
+setattr(execute_run, INTERRUPTIBLE, True)
 
 
 def execute_one(

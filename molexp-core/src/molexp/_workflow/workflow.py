@@ -27,6 +27,7 @@ from molexp._workflow.signals import woken_by_signals
 from molexp._workflow.source import code_of
 from molexp._workflow.tasks import TaskSpec
 from molexp._workflow.under_run import execute_under_run, status_of
+from molexp.errors import WorkflowError
 
 if TYPE_CHECKING:
     from molexp._record.experiment import Experiment
@@ -116,8 +117,10 @@ class Workflow:
             RunFinishedError: it succeeded, and ``if_succeeded="error"``.
             PluginMissingError: a task names an executor that does not exist.
             TaskFailedError: with `check`, a task failed.
+            WorkflowError: it is awaited by another event loop than asyncio's, such as trio's.
             TypeError: `params` or `config` beside a run, or no mapping; or `resume` without a run.
         """
+        _check_loop()
         executors = _executors_of(run)
         executors.check({spec.executor for spec in self.tasks.values()})
         try:
@@ -262,6 +265,7 @@ class WorkflowHandle:
         return f"<WorkflowHandle of {self._workflow.name!r}, {'done' if self.done else 'running'}>"
 
     def __await__(self) -> Generator[Any, None, WorkflowResult]:
+        _check_loop()
         return asyncio.wrap_future(self._future).__await__()
 
     @property
@@ -288,6 +292,21 @@ class WorkflowHandle:
             else:
                 raise RuntimeError("This would wait for ever: await the handle instead.")
         return self._future.result(timeout)
+
+
+def _check_loop() -> None:
+    """Raise where another event loop than asyncio's awaits this.
+
+    Raises:
+        WorkflowError: it does.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        raise WorkflowError(
+            "A workflow is executed on an event loop of asyncio, and another one awaits it here, such as trio's. Call "
+            "execute_sync() in a thread instead, as by trio.to_thread.run_sync(workflow.execute_sync)."
+        ) from None
 
 
 def _executors_of(run: Run | RunContext | None) -> Executors:

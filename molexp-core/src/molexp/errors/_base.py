@@ -50,3 +50,15 @@ class NotFoundError(MolexpError, KeyError):
         super().__init__(
             f"There is no {what} {name!r}{place}.{nearest_names(self.nearest)}{' ' + hint if hint else ''}"
         )
+
+
+def signal_name(exit_code: int | None) -> str:
+    """Name of the signal that a negative exit code stands for; "" for any other."""
+    if exit_code is None or exit_code >= 0:
+        return ""
+    import signal
+
+    try:
+        return signal.Signals(-exit_code).name
+    except ValueError:
+        return f"signal {-exit_code}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from molexp.errors._base import MolexpError
+from molexp.errors._base import MolexpError, signal_name
 
 _ADVICE = {
     "SIGKILL": "The system kills processes that run out of memory: give the executor fewer workers, or the call less to "
@@ -66,27 +66,21 @@ class WorkerDiedError(ExecutorError):
         pid: its process id.
         exit_code: its exit code; negative is the signal that killed it, ``None`` means that nobody knows.
         signal: the name of that signal, such as ``SIGKILL``; "" if there was none.
+        how: the same in words, such as ``was killed by SIGKILL``.
+        out_of_memory: whether the kernel said that it killed a process beside this one for want of memory meanwhile.
     """
 
-    def __init__(self, call: str, *, pid: int, exit_code: int | None) -> None:
+    def __init__(self, call: str, *, pid: int, exit_code: int | None, out_of_memory: bool = False) -> None:
         self.pid = pid
         self.exit_code = exit_code
-        self.signal: str = _signal_name(exit_code)
+        self.out_of_memory = out_of_memory
+        self.how: str
+        self.signal: str = signal_name(exit_code)
         if self.signal:
-            how, advice = f"was killed by {self.signal}", _ADVICE.get(self.signal, _CRASH)
+            because = ", because the memory was full," if out_of_memory else ""
+            self.how, advice = f"was killed by {self.signal}{because}", _ADVICE.get(self.signal, _CRASH)
         elif exit_code is None:
-            how, advice = "ended, and something else collected its exit code", _EXIT
+            self.how, advice = "ended, and something else collected its exit code", _EXIT
         else:
-            how, advice = f"ended with exit code {exit_code}", _EXIT
-        super().__init__(f"The worker process {pid} {how} before the call {call!r} was done. {advice}", call=call)
-
-
-def _signal_name(exit_code: int | None) -> str:
-    if exit_code is None or exit_code >= 0:
-        return ""
-    import signal
-
-    try:
-        return signal.Signals(-exit_code).name
-    except ValueError:
-        return f"signal {-exit_code}"
+            self.how, advice = f"ended with exit code {exit_code}", _EXIT
+        super().__init__(f"The worker process {pid} {self.how} before the call {call!r} was done. {advice}", call=call)

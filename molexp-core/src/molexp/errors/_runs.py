@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from molexp.errors._base import MolexpError
+from molexp.errors._base import MolexpError, signal_name
 
 
 class RunError(MolexpError):
@@ -206,6 +206,8 @@ class CommandError(MolexpError):
         how = (
             f"ran longer than {timeout:g} s and was killed"
             if exit_code is None
+            else f"was ended by {signal_name(exit_code)}"
+            if exit_code < 0
             else f"ended with exit code {exit_code}"
         )
         end = f"\n{tail}" if tail else ""

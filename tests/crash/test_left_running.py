@@ -1,0 +1,99 @@
+"""What a worker has started, and what a run's `ctx.shell` has, dies with it; what a task leaves behind on purpose does not."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.crash.ends import DEADLINE, DRIVE, EXEC, PROCESS, SLEEP, Act, End, Place, let_it_end, play, task
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="process groups of POSIX")
+
+STARTS = """
+import subprocess
+tell("ready")
+tell("plain", subprocess.Popen(["sleep", "300"]).pid)
+ctx.shell("echo $$ > shell.tmp; mv shell.tmp shell; exec sleep 300", cwd='.')
+"""
+
+
+def state(pid: int) -> str:
+    """The state letter of a process; "" if there is none."""
+    done = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return done.stdout.strip()[:1]
+
+
+def wait_until_dead(pid: int) -> None:
+    until = time.monotonic() + DEADLINE
+    while state(pid) not in ("", "Z"):
+        assert time.monotonic() < until, f"process {pid} is left running"
+        time.sleep(0.02)
+
+
+def when_both_run(number: str, to: str) -> Act:
+    def act(place: Place, process: subprocess.Popen[bytes]) -> None:
+        worker = place.wait_for("ready", process)
+        for name in ("plain", "shell"):
+            assert state(place.wait_for(name, process)) not in ("", "Z")
+        os.kill(worker if to == "worker" else process.pid, getattr(signal, number))
+
+    return act
+
+
+@pytest.mark.parametrize(
+    ("options", "act", "command"),
+    [
+        pytest.param("timeout=3.0, ", let_it_end, (), id="time-out"),
+        pytest.param("", when_both_run("SIGKILL", "worker"), (), id="kill -9 of the worker"),
+        pytest.param("", when_both_run("SIGTERM", "worker"), (), id="kill of the worker"),
+        pytest.param("", when_both_run("SIGKILL", "parent"), (), id="kill -9 of the parent"),
+        pytest.param("", when_both_run("SIGINT", "parent"), (), id="Ctrl-C"),
+        pytest.param("", when_both_run("SIGKILL", "parent"), DRIVE, id="kill -9 of molexp run"),
+        pytest.param("", when_both_run("SIGKILL", "worker"), DRIVE, id="kill -9 of a worker of molexp run"),
+        pytest.param("", when_both_run("SIGINT", "parent"), DRIVE, id="Ctrl-C of molexp run"),
+    ],
+)
+def test_what_a_worker_started_dies_with_it(tmp_path: Path, options: str, act: Act, command: tuple[str, ...]) -> None:
+    code = task(STARTS, f"{options}{'' if command else PROCESS}", *([""] if command else []))
+    place = Place(tmp_path, str(tmp_path / "lab"), {})
+    play(End("", code, "", None, act=act, command=command), place)
+
+    for name in ("ready", "plain", "shell"):
+        wait_until_dead(int((tmp_path / name).read_text()))
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        End("ctx.shell", task("ctx.shell('echo $$ > tmp; mv tmp ready; exec sleep 300', cwd='.')"), "", None),
+        End("molexp exec", "", "", None, command=(*EXEC, *SLEEP)),
+    ],
+    ids=lambda end: end.name,
+)
+def test_a_command_dies_with_the_run_that_is_killed(tmp_path: Path, end: End) -> None:
+    def kill(place: Place, process: subprocess.Popen[bytes]) -> None:
+        place.wait_for("ready", process)
+        process.kill()
+
+    play(End("", end.code, "", None, act=kill, command=end.command), Place(tmp_path, str(tmp_path / "lab"), {}))
+
+    wait_until_dead(int((tmp_path / "ready").read_text()))
+
+
+def test_what_a_task_leaves_behind_goes_on(tmp_path: Path) -> None:
+    body = "import subprocess\ntell('left', subprocess.Popen(['sleep', '300']).pid)"
+    play(End("", task(body, PROCESS), "", None), Place(tmp_path, str(tmp_path / "lab"), {}))
+
+    left = int((tmp_path / "left").read_text())
+    try:
+        assert state(left) not in ("", "Z")
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(left, signal.SIGKILL)
