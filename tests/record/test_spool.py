@@ -300,3 +300,23 @@ def test_two_that_find_it_at_the_same_time_do_no_harm(behind, spool):
     assert place.load().run("metals/cu/one").results == {"loss": 0.5}
     assert place.load().fsck().ok
     assert not spools(spool)
+
+
+def test_the_graph_of_a_killed_workflow_is_sent_by_the_next_process(behind):
+    killed(
+        behind,
+        dedent("""
+        from molexp.workflow import WorkflowBuilder
+        wf = WorkflowBuilder("relax")
+        wf.add(lambda ctx: 1, name="build")
+        wf.add(lambda ctx: os.kill(os.getpid(), signal.SIGKILL), name="energies", depends_on=["build"])
+        wf.build().execute_sync(run=exp.Run(id="one"))
+        """),
+    )
+    place, _ = behind
+    ws = place.load()
+    ws.fsck(repair=True)
+    graph = ws.run("metals/cu/one").workflow_graph
+    assert graph is not None
+    assert [(task.name, task.status) for task in graph.tasks] == [("build", "succeeded"), ("energies", "interrupted")]
+    assert ws.fsck(read_data=True).ok

@@ -183,6 +183,11 @@ def test_damage_is_named_and_blocks_nothing_else(lab, lab_run):
     found = me.describe_run(lab_run)
     assert found["status"] == "succeeded"
     assert file.name in found["workflow_graph"]["problem"]
+    relaxing().execute_sync(run=lab_run.experiment.Run(id="two"))
+    file.unlink()
+    assert lab_run.workflow_graph is None
+    (finding,) = ws.fsck().findings
+    assert finding == me.Finding(finding.key, f"it is not there, and {lab_run.path} names it: restore it from a copy")
 
 
 def test_a_workflow_has_its_graph_without_a_run():

@@ -34,8 +34,9 @@ if TYPE_CHECKING:
 
 UNNAMED = "no record names it: a killed writer left it, or it is foreign"
 
+_HASH = re.compile("[0-9a-f]{64}")
 _DOCUMENTS = (
-    re.compile(rf"workspace\.json|settings/{NUMBER}\.json|provenance/[0-9a-f]{{64}}\.json"),
+    re.compile(rf"workspace\.json|settings/{NUMBER}\.json|provenance/{_HASH.pattern}\.json"),
     re.compile(r"project\.json"),
     re.compile(rf"experiment(\.{NUMBER})?\.json"),
 )
@@ -91,6 +92,7 @@ class _Checker:
         self._seen = seen
         self._repair = repair and not home.read_only
         self._scrub = scrub
+        self._named = set(seen.documents)
 
     def report(self, findings: list[Finding]) -> Report:
         """What was found before, and what is found."""
@@ -159,6 +161,7 @@ class _Checker:
             return
         yield from self._problems(path, state)
         yield from self._published(path, state)
+        yield from self._origins(path, state)
         for attempt in state.attempts:
             for key, size in attempt.late.items():
                 yield Finding(key, f"{size} bytes came after the attempt's end; they are no part of it")
@@ -170,6 +173,20 @@ class _Checker:
             unnamed = list(_unnamed((one.key for one in payloads), named))
             if unnamed and not is_arriving(self._store, folder):  # so does a sync
                 yield from unnamed
+
+    def _origins(self, path: str, state: RunState) -> Iterator[Finding]:
+        """Documents that ended attempts name, their process's and their workflow's graph: whether they are there."""
+        for contents in (attempt.contents for attempt in state.attempts if attempt.ended):
+            for known in (contents.provenance, (contents.workflow or {}).get("graph")):
+                key = f"{keys.PROVENANCE}/{known}.json"
+                if (
+                    isinstance(known, str)
+                    and _HASH.fullmatch(known)
+                    and key not in self._named
+                    and not self._store.exists(key)
+                ):
+                    yield Finding(key, f"it is not there, and {path} names it: restore it from a copy")
+                self._named.add(key)
 
     def _problems(self, path: str, state: RunState) -> Iterator[Finding]:
         key = keys.document(path)

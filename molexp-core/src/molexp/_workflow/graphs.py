@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
+from collections.abc import Callable
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
@@ -26,16 +28,17 @@ _OPTIONS = ("retries", "backoff", "timeout", "executor")
 
 def graph_of(workflow: Workflow) -> WorkflowGraph:
     """The graph of a workflow."""
+    within = functools.cache(_within)  # most tasks are of a few files
     return WorkflowGraph(
         name=workflow.name,
         workflow_id=workflow.workflow_id,
-        tasks=tuple(map(_described, workflow.tasks.values())),
+        tasks=tuple(_described(spec, within) for spec in workflow.tasks.values()),
         on_failure=workflow.on_failure,
         max_parallel=workflow.max_parallel,
     )
 
 
-def _described(spec: TaskSpec) -> GraphTask:
+def _described(spec: TaskSpec, within: Callable[[str], str]) -> GraphTask:
     shell = spec.subject if isinstance(spec.subject, ShellTask) else None
     found = innermost(spec.call if shell is None else shell.command)
     function = found if type(found) is FunctionType else None
@@ -55,7 +58,7 @@ def _described(spec: TaskSpec) -> GraphTask:
         map_over=spec.map_over,
         options=_options(spec, shell),
         function=function.__qualname__ if function is not None else None,
-        file=_within(file) if file is not None else None,
+        file=within(file) if file is not None else None,
         line=line,
     )
 
@@ -64,6 +67,8 @@ def _options(spec: TaskSpec, shell: ShellTask | None) -> dict[str, Any]:
     """Its options, as far as they differ from the defaults."""
     usual = attrs.fields_dict(TaskSpec)
     found = {name: value for name in _OPTIONS if (value := getattr(spec, name)) != usual[name].default}
+    if not found and shell is None and spec.resources is None:
+        return {}
     if shell is not None and shell.limit is not None:
         found["timeout"] = shell.limit
     if spec.resources is not None:

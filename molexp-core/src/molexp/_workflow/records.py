@@ -12,9 +12,8 @@ from molexp._record.accessors import Accessor
 from molexp._record.agreeing import RESERVED
 from molexp._record.attempts import claim_key
 from molexp._record.context import describe_error
-from molexp._record.fold import SCHEMA
 from molexp._values.canonical import canonical_hash
-from molexp._values.documents import encode, encode_pretty
+from molexp._values.documents import encode
 from molexp._values.numbers import count
 from molexp._values.times import utc_now
 from molexp._workflow.context import TaskDoor
@@ -87,8 +86,7 @@ class TaskRecords:
     def _describe(self, workflow: Workflow) -> dict[str, Any]:
         """What the record says of the workflow. Its graph is a document of its own, for all the runs of a sweep."""
         attempt = self._attempt
-        document = {"schema": SCHEMA, "type": "workflow", **workflow.graph.to_dict()}
-        known = attempt.process.provenance.keep(attempt.store, encode_pretty(document), attempt.outbox)
+        known = attempt.process.provenance.keep(attempt.store, workflow._graph_document, attempt.outbox)
         found = {"name": workflow.name, "workflow_id": workflow.workflow_id, "tasks": list(workflow.tasks)}
         return {**found, "graph": known}
 

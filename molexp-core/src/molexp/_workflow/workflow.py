@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import attrs
 
+from molexp._record.fold import SCHEMA
 from molexp._record.run import Run
 from molexp._values.canonical import canonical_hash
+from molexp._values.documents import encode_pretty
 from molexp._values.graph import WorkflowGraph
 from molexp._workflow import bindings
 from molexp._workflow.execution import Execution, Listener
@@ -80,6 +82,11 @@ class Workflow:
     def graph(self) -> WorkflowGraph:
         """Its tasks, how they depend on each other, and where each is defined; to look at, and as a run records it."""
         return graph_of(self)
+
+    @cached_property
+    def _graph_document(self) -> bytes:
+        """The document that each run of it names, made once."""
+        return encode_pretty({"schema": SCHEMA, "type": "workflow", **self.graph.to_dict()})
 
     def _repr_html_(self) -> str:
         return self.graph._repr_html_()
