@@ -12,6 +12,8 @@ import molexp as me
 from tests.cli.helpers import eventually, program, spawn
 from tests.cli.test_run import SLOW, SWEEP, executed, write
 
+CHANGED = "{} of the skipped have changed since, or may have; molexp run --changed executes them"
+
 
 @pytest.fixture
 def sweep(here):
@@ -30,6 +32,8 @@ def test_a_workflow_that_changed_since_is_said_and_can_be_run_again(here, sweep)
     assert actions(here) == {("skip", "succeeded before"), changed}
     done = program(here, "run", "sweep.py")
     assert "succeeded before, and the workflow has changed since" in done.err
+    assert done.lines() == ["7 skipped", CHANGED.format(6)]
+    assert len(program(here, "run", "sweep.py", "--json").json()["changed"]) == 6
     (here / "executed.txt").unlink()
 
     assert ("resume", changed[1]) in actions(here, "--rerun", "--resume")
@@ -39,6 +43,97 @@ def test_a_workflow_that_changed_since_is_said_and_can_be_run_again(here, sweep)
     runs = me.Workspace.load(here / "lab").project("p").experiment("e").runs
     assert {run.results["y"] for run in runs} == {20, 40, 60}
     assert all(len(run.execution_history) == 2 for run in runs)
+
+
+def test_what_changed_is_executed_again_and_nothing_else(here, sweep):
+    program(here, "run", "sweep.py")
+    write(here, SWEEP.replace("ctx.inputs + ctx.config", "10 * ctx.inputs + ctx.config"))
+    (here / "executed.txt").unlink()
+
+    assert actions(here, "--changed") == {
+        ("skip", "succeeded before"),
+        ("resume", "succeeded before, and the workflow has changed since"),
+    }
+    assert program(here, "run", "sweep.py", "--changed").lines() == ["6 succeeded, 1 skipped"]
+    assert executed(here) == [], "only the second task has changed"
+    assert program(here, "run", "sweep.py", "--changed").lines() == ["7 skipped"]
+
+
+READER = """
+    import os
+    import molexp as me
+    from molexp.workflow import WorkflowBuilder
+    wf = WorkflowBuilder("reader")
+    ws = me.Workspace("lab")
+    exp = ws.Project("p").Experiment("e")
+    @wf.task
+    def read(ctx):
+        ctx.set_result("text", ctx.asset("table").read_bytes().decode())
+        UNFOLLOWED
+    wf.build().bind_to(exp)
+    me.entry(ws)
+"""
+
+
+@pytest.mark.parametrize("executor", ["inline", "process"])
+def test_a_newer_version_of_an_input_is_said_and_can_be_run_again(here, executor):
+    write(here, READER.replace("UNFOLLOWED", ""), "reader.py")
+    data = me.Workspace(here / "lab").Project("p").data_assets
+    for text in "12":
+        (here / "in.txt").write_text(text)
+        data.import_asset("table", here / "in.txt")
+        done = program(here, "run", "reader.py", "--executor", executor)
+    assert done.lines() == ["1 skipped", CHANGED.format(1)]
+    assert "of its task 'read', its inputs changed: p:data:table@2" in done.err
+
+    done = program(here, "run", "reader.py", "--changed", "--executor", executor)
+    assert done.lines() == ["1 succeeded"], done.err
+    (run,) = me.Workspace.load(here / "lab").project("p").experiment("e").runs
+    assert run.results["text"] == "2"
+    assert program(here, "run", "reader.py", "--changed").lines() == ["1 skipped"]
+
+
+def test_what_nobody_can_tell_is_said_as_well(here):
+    write(here, READER.replace("ctx.asset", "eval('ctx').asset").replace("UNFOLLOWED", ""), "reader.py")
+    (here / "in.txt").write_text("1")
+    me.Workspace(here / "lab").Project("p").data_assets.import_asset("table", here / "in.txt")
+    program(here, "run", "reader.py")
+    done = program(here, "run", "reader.py")
+    assert done.lines() == ["1 skipped", CHANGED.format(1)]
+    assert "nobody can tell whether it changed: it uses eval" in done.err
+    assert program(here, "run", "reader.py", "--changed").lines() == ["1 succeeded"]
+
+
+def test_code_that_a_worker_executed_is_compared_and_not_what_the_program_had_read(here):
+    text = """
+        import os, pathlib
+        import molexp as me
+        from molexp.workflow import WorkflowBuilder
+        wf = WorkflowBuilder("w")
+        @wf.task
+        def a(ctx):
+            if "EDIT" in os.environ:
+                path = pathlib.Path(__file__)
+                path.write_text(path.read_text().replace("v = 1", "v = 2"))
+        @wf.task(depends_on=[a], executor="process")
+        def b(ctx):
+            v = 1
+            ctx.set_result("v", v)
+        ws = me.Workspace("lab")
+        wf.build().bind_to(ws.Project("p").Experiment("e"))
+        me.entry(ws)
+    """
+    write(here, text, "s.py")
+    assert program(here, "run", "s.py", env={"EDIT": "1"}).code == 0
+    (run,) = me.Workspace.load(here / "lab").project("p").experiment("e").runs
+    assert run.results["v"] == 2
+    write(here, text, "s.py")
+    done = program(here, "run", "s.py")
+    assert done.lines() == ["1 skipped", CHANGED.format(1)]
+    assert "of its task 'b', its code changed" in done.err
+    assert program(here, "run", "s.py", "--changed").code == 0
+    assert run.results["v"] == 1
+    assert program(here, "run", "s.py", "--changed").lines() == ["1 skipped"]
 
 
 def test_rerun_executes_everything_again(here, sweep):

@@ -9,10 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from molexp._workflow.source import code_of
 from molexp.workflow import WorkflowBuilder
 from tests.workflow.clock import clock
-from tests.workflow.sources import counter, load
+from tests.workflow.sources import code_of, counter, load
 
 __all__ = ["clock", "hashed", "wf"]
 

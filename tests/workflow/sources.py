@@ -8,8 +8,17 @@ import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
+from molexp._workflow import source
+
+ROOT = Path(__file__).parents[2]
 counter = itertools.count()
+
+
+def code_of(obj):
+    """The hash of the code of a task."""
+    return source.code_of(obj).hash
 
 
 def load(folder, text, **others):
@@ -31,9 +40,10 @@ def load(folder, text, **others):
 def fresh(text, subject, folder, seed="random", cwd=None):
     """The hash that another process finds."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "flow.py").write_text(textwrap.dedent(text))
-    code = f"import flow; from molexp._workflow.source import code_of; print(code_of({subject}))"
-    environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(folder)}
+    if not (folder / "flow.py").exists():  # a file that is written again just after it was compiled is not believed
+        (folder / "flow.py").write_text(textwrap.dedent(text))
+    code = f"import flow; from tests.workflow.sources import code_of; print(code_of({subject}))"
+    environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, env=environment, cwd=cwd or folder, capture_output=True, text=True, check=True)
     return done.stdout.strip()

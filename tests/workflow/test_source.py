@@ -6,8 +6,7 @@ import sys
 
 import pytest
 
-from molexp._workflow.source import code_of
-from tests.workflow.sources import TASK, changed, fresh, load
+from tests.workflow.sources import TASK, changed, code_of, fresh, load
 
 
 def test_a_hash(hashed):
@@ -63,14 +62,15 @@ def test_names_in_statements_are_followed(hashed):
     assert len(seen) == 3
 
 
-def test_values_do_not_count_but_a_constant_that_was_set_to_something_else_is_not_believed(tmp_path):
+def test_values_count_unless_they_follow_from_the_clock(tmp_path):
     module = load(tmp_path / "lab", TASK)
     first = code_of(module.task)
     module.START += 1
-    module.TABLE["a"] = 9
     assert code_of(module.task) == first
-    module.CUTOFF = 7.0
-    assert code_of(module.task) == "unknown"
+    module.TABLE["a"], table = 9, module.TABLE["a"]
+    assert len({code_of(module.task), first, "unknown"}) == 3
+    module.TABLE["a"], module.CUTOFF = table, 7.0
+    assert len({code_of(module.task), first, "unknown"}) == 3
     module.CUTOFF = 5.0
     assert code_of(module.task) == first
 

@@ -29,6 +29,7 @@ Examples:
   molexp run train.py -j 4 --executor process
   molexp run train.py --profile gpu --override optimizer.lr=1e-4 --override +note=test
   molexp run train.py --resume
+  molexp run train.py --changed
 
 The script opens a workspace, binds workflows to experiments, and ends with me.entry(ws). It is imported: what stands
 below `if __name__ == "__main__":` is not executed. A second call finds the same runs, and skips those that succeeded.
@@ -51,6 +52,14 @@ RerunOption = Annotated[
     bool,
     typer.Option(
         "--rerun", help="Execute what succeeded, too; with --resume, only those of its tasks whose code has changed."
+    ),
+]
+ChangedOption = Annotated[
+    bool,
+    typer.Option(
+        "--changed",
+        help="Of what succeeded, execute the runs whose code or inputs have changed since, and of their tasks those that "
+        "need it.",
     ),
 ]
 CaptureOption = Annotated[
@@ -81,6 +90,7 @@ def run(
     ] = None,
     resume: ResumeOption = False,
     rerun: RerunOption = False,
+    changed: ChangedOption = False,
     capture: CaptureOption = False,
     dry_run: Annotated[
         bool,
@@ -118,7 +128,14 @@ def run(
     overrides = dict(parse_override(text) for text in override or ())
     with prints_aside(as_json):  # what the script and its tasks print is not the answer
         drive = Drive(
-            script, config=config, profile=profile, overrides=overrides, resume=resume, rerun=rerun, capture=capture
+            script,
+            config=config,
+            profile=profile,
+            overrides=overrides,
+            resume=resume,
+            rerun=rerun,
+            changed=changed,
+            capture=capture,
         )
         planned = drive.plan() if dry_run else []
     if dry_run:
@@ -207,6 +224,7 @@ def _described(run: PlannedRun) -> dict[str, Any]:
         "path": run.path,
         "action": run.action,
         "why": run.why,
+        "changed": run.changed,
         "parameters": dict(run.parameters),
         "replica": run.replica,
         "profile": run.profile,
@@ -236,3 +254,7 @@ def _show_summary(summary: Summary, as_json: bool) -> None:
         write(f"  {path}  {who}")
     for path, why in summary.held.items():
         write(f"  {path}  not begun: {why}")
+    if summary.changed:
+        write(
+            f"{len(summary.changed)} of the skipped have changed since, or may have; molexp run --changed executes them"
+        )

@@ -150,7 +150,7 @@ class Accessor(Generic[T]):
 
     def _uses(self, asset: Asset) -> None:
         if self._shelf is not None:
-            uses(self._shelf.attempt, asset)
+            uses(self._shelf.attempt, asset, "name")
 
 
 def _fields_of(kind: AssetKind[Any], found: Any) -> Mapping[str, Any]:

@@ -71,6 +71,8 @@ class Asset:
     content_hash: str | None = None
     tags: frozenset[str] = frozenset()
     _library: Library | None = attrs.field(default=None, alias="_library", repr=False, eq=False, hash=False)
+    _pinned: bool = attrs.field(default=False, alias="_pinned", repr=False, eq=False, hash=False)
+    """Whether somebody asked for exactly this version."""
 
     def __repr__(self) -> str:
         where = f" of {self.scope}" if self.scope else ""

@@ -349,6 +349,7 @@ def end_document(
         **of_workflow,
         **({"ranks": contents.ranks} if contents.ranks else {}),
         **({"used": contents.used} if contents.used else {}),
+        **({"missed": contents.missed} if contents.missed else {}),
         "definition": head.get("definition"),
         "folded": folded,
     }

@@ -15,7 +15,7 @@ from molexp._record.assets import Asset
 from molexp._record.into_logs import LogStreamHandler, check_log_name
 from molexp._record.kinds import ErrorTraceKind, LogKind
 from molexp._record.streams import LogHandle, Metrics, growing
-from molexp._record.uses import uses
+from molexp._record.uses import misses, uses
 from molexp._values.documents import encode
 from molexp._values.plain import plain
 from molexp._values.times import utc_now
@@ -210,7 +210,9 @@ class Context:
         """
         found = None if self._finder is None else self._finder.find(name, kind=kind, version=version)
         if found is not None:
-            uses(self._recording, found)
+            uses(self._recording, found, "name" if version is None else "version")
+        else:
+            misses(self._recording, name, kind, version)
         return found
 
     def asset(self, name: str, *, kind: str | None = None, version: int | None = None) -> Asset:
@@ -223,7 +225,7 @@ class Context:
         if self._finder is None:
             raise NotFoundError("asset", name, hint="There is no run, so there are no assets.")
         found = self._finder.require(name, kind=kind, version=version)
-        uses(self._recording, found)
+        uses(self._recording, found, "name" if version is None else "version")
         return found
 
     def __getitem__(self, kind: type[AssetKind[T]]) -> Accessor[T]:

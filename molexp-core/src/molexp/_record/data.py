@@ -97,13 +97,14 @@ class DataAssets(Mapping[str, DataAsset]):
         record = self._newest(folder) if version is None else self._record(folder, version)
         if record is None or fold_name(str(record.get("name"))) != fold_name(name):
             return default
-        return self._home.library.asset(record)
+        asset = self._home.library.asset(record)
+        return asset if version is None else attrs.evolve(asset, _pinned=True)
 
     def versions(self, name: str) -> list[DataAsset]:
         """Every version of `name`, oldest first."""
         folder = slug(name)
         records = (self._record(folder, number) for number in self._numbers(folder))
-        return [self._asset(record) for record in records if record is not None]
+        return [attrs.evolve(self._asset(record), _pinned=True) for record in records if record is not None]
 
     # ---------------------------------------------------------------------------------------------------- bringing it in
 

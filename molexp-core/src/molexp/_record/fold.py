@@ -33,7 +33,7 @@ def _list(value: Any) -> list[Any]:
 
 def _is_of_itself(event: Mapping[str, Any]) -> bool:
     kind = event.get("type")
-    return kind == "used" or (kind == "asset" and _dict(event.get("asset")).get("kind") in _OF_ITSELF)
+    return kind in ("used", "missed") or (kind == "asset" and _dict(event.get("asset")).get("kind") in _OF_ITSELF)
 
 
 @attrs.define(slots=True)
@@ -57,6 +57,7 @@ class Contents:
     ranks: dict[str, dict[str, Any]] = attrs.field(factory=dict)  # what became of ranks other than 0, by their numbers
     rank_of: dict[str, int] = attrs.field(factory=dict)  # the rank that said a result, where several may
     used: list[dict[str, Any]] = attrs.field(factory=list)  # asset, when first, and task if it was one: each pair once
+    missed: list[dict[str, Any]] = attrs.field(factory=list)  # what tasks looked for by its name, and was not there
     _retries: dict[str, int] = attrs.field(factory=dict)  # the newest retry of each task
     _accepted: set[tuple[str, int]] = attrs.field(factory=set)  # retries that came to an outcome of their task
     _said: dict[tuple[str | None, int, str], Any] = attrs.field(factory=dict)  # by task, retry and name, in order
@@ -78,7 +79,9 @@ class Contents:
             if event.get("status") != "running":
                 self._accepted.add((task, retry))
         elif kind == "used" and isinstance(event.get("asset"), str):
-            self._use(event["asset"], task, event.get("at"))
+            self._use(event["asset"], task, event.get("at"), event.get("by"))
+        elif kind == "missed" and isinstance(event.get("name"), str):
+            self.missed.append({k: v for k, v in event.items() if k not in ("type", "retry")})
         elif kind == "asset" and isinstance(record := event.get("asset"), dict):
             key = str(record.get("key"))
             self.assets[key] = record
@@ -117,18 +120,26 @@ class Contents:
         ):
             self.results[name] = value
 
-    def _use(self, asset: str, task: str | None, at: Any) -> None:
+    def _use(self, asset: str, task: str | None, at: Any, by: Any) -> None:
         """A use; tries of a task in several processes may each have said it, and are read in any order."""
         if (known := self._uses.get((asset, task))) is None:
-            said = {"asset": asset, "at": at, **({"task": task} if task is not None else {})}
+            said = {
+                "asset": asset,
+                "at": at,
+                **({"task": task} if task is not None else {}),
+                **({"by": by} if by else {}),
+            }
             self._uses[asset, task] = said
             self.used.append(said)
-        elif str(at) < str(known["at"]):
-            known["at"] = at
+            return
+        if by != known.get("by") == "version":
+            del known["by"]
+        known["at"] = min(str(at), str(known["at"]))
 
-    def is_used(self, asset: str, task: str | None) -> bool:
-        """Whether it is known that the task, or None of them, used the asset of this id."""
-        return (asset, task) in self._uses
+    def is_used(self, asset: str, task: str | None, by: str = "") -> bool:
+        """Whether it is known that the task, or None of them, used the asset of this id, and not of its exact version."""
+        known = self._uses.get((asset, task))
+        return known is not None and (by == "version" or known.get("by") != "version")
 
     def _counts(self, task: str, retry: int) -> bool:
         """Whether what a retry of a task says counts; the first word of a later one takes back the earlier one's."""
@@ -159,6 +170,7 @@ class Contents:
             workflow=_dict(end.get("workflow")) or None,
             ranks={number: _dict(said) for number, said in _dict(end.get("ranks")).items()},
             used=[said for said in map(_dict, _list(end.get("used"))) if isinstance(said.get("asset"), str)],
+            missed=[said for said in map(_dict, _list(end.get("missed"))) if isinstance(said.get("name"), str)],
         )
 
 

@@ -145,6 +145,8 @@ class Caller:
                 self.run.coordinator.take_in(token)
         if outcome.error is not None:
             raise outcome.error
+        if self.records is not None and outcome.value.code is not None:
+            self.records.ran(ctx.label, outcome.value.code)
         return outcome.value.output
 
 

@@ -22,10 +22,12 @@ from molexp._record.profiles import find_profiles, resolve_profile, use_profiles
 from molexp._record.run import Run
 from molexp._values.status import RunStatus
 from molexp._workflow import bindings
+from molexp._workflow.earlier import Earlier
 from molexp._workflow.executors import Executors
 from molexp._workflow.plans import LEAVE, RESUME, SKIP, START, Event, Observer, PlannedRun, Summary
 from molexp._workflow.scripts import Script, load_script
 from molexp._workflow.signals import run_to_end
+from molexp._workflow.source import Code, code_of
 from molexp._workflow.tasks import INLINE
 from molexp._workflow.under_run import execute_under_run
 from molexp.contracts import Call, Resources
@@ -56,6 +58,8 @@ class Drive:
         overrides: values over the profile's, by dotted name; ``+name`` adds one that is not there.
         resume: of a run that is executed again, execute only the tasks that need it, instead of all.
         rerun: execute the runs that succeeded, too, instead of skipping them.
+        changed: of the runs that succeeded, execute those whose code or inputs have changed since, or may have, and of
+            their tasks those that need it.
         capture: record what runs print, as their logs ``stdout`` and ``stderr``; one run at a time in each process.
 
     Attributes:
@@ -77,6 +81,7 @@ class Drive:
         overrides: Mapping[str, Any] | None = None,
         resume: bool = False,
         rerun: bool = False,
+        changed: bool = False,
         capture: bool = False,
     ) -> None:
         this_process().stand_alone()  # several of them, as srun starts them, share a sweep run by run
@@ -88,7 +93,9 @@ class Drive:
         self._overrides = dict(overrides or {})
         self._resume = resume
         self._rerun = rerun
+        self._changed = changed
         self._capture = capture
+        self._codes: dict[Workflow, dict[str, Code]] = {}
         self._broken_off: list[_Driven] = []
         self._spaces: dict[Experiment, list[Any]] = {}  # an iterator gives its points only once
         self._several = len({experiment.home.store.url for experiment, _ in self.script.experiments}) > 1
@@ -122,13 +129,14 @@ class Drive:
                 if run_id in planned:
                     continue  # two points that are equal are one run
                 planned.add(run_id)
-                action, why = self._decide(experiment, run_id, workflow)
+                action, why, changed = self._decide(experiment, run_id, workflow)
                 yield PlannedRun(
                     experiment=experiment,
                     id=run_id,
                     parameters=dict(point),
                     action=action,
                     why=why,
+                    changed=changed,
                     place=experiment.home.store.url if self._several else "",
                     **given,  # type: ignore[arg-type]
                 )
@@ -142,32 +150,46 @@ class Drive:
             self._spaces[experiment] = [{}] if space is None else list(space)
         return self._spaces[experiment]
 
-    def _decide(self, experiment: Experiment, run_id: str, workflow: Workflow) -> tuple[str, str]:
-        """What to do with a run, and why: from one reading of it."""
+    def _decide(self, experiment: Experiment, run_id: str, workflow: Workflow) -> tuple[str, str, str]:
+        """What to do with a run, why, and what has changed since it succeeded: from one reading of it."""
+        run = Run(experiment, run_id)
         try:
-            found = Run(experiment, run_id).to_dict()
+            state = run._state()
         except NotFoundError:
             if deleted(experiment.home, f"{experiment.path}/{run_id}"):
-                return SKIP, "was deleted"
-            return START, "new"
+                return SKIP, "was deleted", ""
+            return START, "new", ""
         except CorruptRecordError as error:
-            return LEAVE, f"it cannot be read: {error}"
+            return LEAVE, f"it cannot be read: {error}", ""
+        found = state.to_document()
         status = RunStatus(found["status"])
         newest = found["execution_history"][-1] if found["execution_history"] else {}
         if newest.get("problem") and not self._rerun:
-            return LEAVE, f"its newest attempt cannot be read ({newest['problem']}); --rerun executes it again"
+            return LEAVE, f"its newest attempt cannot be read ({newest['problem']}); --rerun executes it again", ""
         if status is RunStatus.RUNNING:
             where = f" elsewhere, as of {as_of}," if (as_of := found.get("as_of")) else ""
-            return LEAVE, f"is being executed{where} by process {newest.get('pid')} on {newest.get('host')}"
+            return LEAVE, f"is being executed{where} by process {newest.get('pid')} on {newest.get('host')}", ""
         if status is RunStatus.PENDING:
-            return START, "was not started yet"
-        why = f"{status} before"
-        if status is RunStatus.SUCCEEDED:
-            if newest.get("workflow") not in (None, workflow.workflow_id):
-                why = "succeeded before, and the workflow has changed since"
-            if not self._rerun:
-                return SKIP, why
-        return (RESUME if self._resume else START), why
+            return START, "was not started yet", ""
+        again = RESUME if self._resume else START
+        if status is not RunStatus.SUCCEEDED:
+            return again, f"{status} before", ""
+        changed = self._changed_since(Earlier.of(run, state.attempts), newest.get("workflow"), workflow)
+        why = f"succeeded before{changed and ', and '}{changed}"
+        if self._rerun:
+            return again, why, changed
+        return (RESUME if changed and self._changed else SKIP), why, changed
+
+    def _changed_since(self, earlier: Earlier, workflow_id: str | None, workflow: Workflow) -> str:
+        """What is not as it was when a run succeeded; "" if all is."""
+        if workflow_id not in (None, workflow.workflow_id):
+            return "the workflow has changed since"
+        if workflow not in self._codes:
+            self._codes[workflow] = {name: code_of(spec.subject) for name, spec in workflow.tasks.items()}
+        for name, code in self._codes[workflow].items():
+            if why := earlier.task_changed(name, code):
+                return f"of its task {name!r}, {why}"
+        return ""
 
     # ----------------------------------------------------------------------------------------------------------- executing
 
@@ -259,6 +281,7 @@ class _Driven:
         """Do what was planned."""
         planned, summary = self.planned, self.drive.summary
         if planned.action == SKIP:
+            summary.changed += [planned.label] if planned.changed else []
             self._skip(f"it {planned.why}")
             return
         if planned.action == LEAVE:
@@ -301,11 +324,10 @@ class _Driven:
             return str(RunStatus.CANCELLED)
 
     async def _run(self) -> tuple[RunStatus, str]:
-        run = self.planned.run()
-        if_succeeded: Literal["rerun", "error"] = "rerun" if self.drive._rerun else "error"
-        how = RunCall(
-            str(self.drive.script.path), run, self.planned.action == RESUME, if_succeeded, self.drive._capture
-        )
+        planned = self.planned
+        run = planned.run()
+        if_succeeded: Literal["rerun", "error"] = "rerun" if self.drive._rerun or planned.changed else "error"
+        how = RunCall(str(self.drive.script.path), run, planned.action == RESUME, if_succeeded, self.drive._capture)
         if self.executor == INLINE:
             result = await execute_under_run(
                 self.workflow,

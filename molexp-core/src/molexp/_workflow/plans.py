@@ -30,6 +30,7 @@ class PlannedRun:
         replica: the replica's index.
         action: ``start`` it, ``resume`` it, ``skip`` it because it succeeded, or ``leave`` it to who executes it.
         why: what the action follows from, for people.
+        changed: what has changed, or may have, since it succeeded; "" if nothing has.
         profile: name of the profile.
         overrides: values over the profile's.
         place: the workspace's URL, if the script has several.
@@ -41,6 +42,7 @@ class PlannedRun:
     replica: int
     action: str
     why: str
+    changed: str = ""
     profile: str | None = None
     overrides: Mapping[str, Any] = attrs.field(factory=dict)
     place: str = ""
@@ -105,6 +107,7 @@ class Summary:
         ended: runs that were executed, path to status.
         reasons: why those did not succeed that did not.
         skipped: runs that had succeeded before.
+        changed: those of them whose code or inputs have changed since, or may have.
         left: runs that somebody else executes, and who.
         held: experiments that were not begun, and why.
         waiting: runs that were to be executed, and have not begun.
@@ -113,6 +116,7 @@ class Summary:
     ended: dict[str, str] = attrs.field(factory=dict)
     reasons: dict[str, str] = attrs.field(factory=dict)
     skipped: list[str] = attrs.field(factory=list)
+    changed: list[str] = attrs.field(factory=list)
     left: dict[str, str] = attrs.field(factory=dict)
     held: dict[str, str] = attrs.field(factory=dict)
     waiting: list[str] = attrs.field(factory=list)

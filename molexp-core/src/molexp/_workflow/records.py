@@ -17,9 +17,10 @@ from molexp._values.documents import encode
 from molexp._values.numbers import count
 from molexp._values.times import utc_now
 from molexp._workflow.context import TaskDoor
+from molexp._workflow.earlier import Earlier
 from molexp._workflow.outputs import NotRestorableError, fingerprint, pack, unpack
 from molexp._workflow.results import SUCCEEDED, TaskOutcome
-from molexp._workflow.source import code_of
+from molexp._workflow.source import Code, code_of
 from molexp.errors import AssetExistsError, MolexpError, SerializationError
 
 if TYPE_CHECKING:
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from molexp._record.shelf import Shelf
     from molexp._workflow.tasks import TaskSpec
     from molexp._workflow.workflow import Workflow
-
-UNKNOWN = "unknown"
 
 STATE = "execution-state"
 """Name of the asset that says what became of an attempt's tasks."""
@@ -51,11 +50,11 @@ class Signature:
     """What a task's output follows from.
 
     Attributes:
-        code: a hash of its code, or ``unknown``.
+        code: its code.
         inputs: a hash of its inputs, parameters and configuration.
     """
 
-    code: str
+    code: Code
     inputs: str
 
 
@@ -66,7 +65,7 @@ class TaskRecords:
         self,
         context: RunContext,
         workflow: Workflow,
-        earlier: Mapping[str, Mapping[str, Any]],
+        earlier: Earlier,
         *,
         params: Mapping[str, Any],
         config: Mapping[str, Any],
@@ -75,7 +74,8 @@ class TaskRecords:
         self._shelf = context.shelf
         self._run: Run = context.run
         self._earlier = earlier
-        self._code: dict[str, str] = {}
+        self._code = {name: code_of(spec.subject) for name, spec in workflow.tasks.items()}  # before any is executed
+        self._ran: dict[str, Code] = {}  # the code of tries, as the processes say that executed them
         counting = {name: value for name, value in config.items() if name not in RESERVED}
         self._given = canonical_hash({"params": dict(params), "config": counting})
         self._why: dict[str, str] = {}  # why each task is executed again
@@ -94,8 +94,7 @@ class TaskRecords:
 
     def sign(self, spec: TaskSpec, index: int | None, item: Any) -> Signature:
         """What the output of a task, or of one item of it, follows from; its upstreams have outcomes."""
-        if (code := self._code.get(spec.name)) is None:
-            code = self._code[spec.name] = code_of(spec.subject)
+        code = self._code[spec.name]
         upstream = {name: self._outputs[name] for name in spec.depends_on}
         if index is not None and spec.map_over is not None:
             try:
@@ -108,16 +107,14 @@ class TaskRecords:
 
     def reuse(self, label: str, signature: Signature) -> tuple[TaskOutcome | None, str]:
         """What an earlier attempt left of a task, if it can be taken over; else why the task is executed."""
-        record = self._earlier.get(label)
+        record = self._earlier.records.get(label)
         if record is None:
             return None, "it has not been executed before"
         status = record.get("status")
         if status != SUCCEEDED:
             return None, f"it was {status} before" if status != "running" else "it did not end before"
-        if signature.code == UNKNOWN:
-            return None, "its source cannot be found, so nobody can tell whether it changed"
-        if record.get("code") != signature.code:
-            return None, "its code changed"
+        if why := self._earlier.changed(label, signature.code):
+            return None, why
         if record.get("inputs") != signature.inputs:
             return None, "its inputs changed"
         try:
@@ -181,6 +178,10 @@ class TaskRecords:
             self._why.setdefault(label, why)
         self._write(label, record, retry)
 
+    def ran(self, label: str, code: Code) -> None:
+        """A try was executed by another process, whose code may be another than this one's."""
+        self._ran[label] = code
+
     def ended(self, outcome: TaskOutcome, signature: Signature | None, retry: int, *, error: Any = None) -> None:
         """A task has an outcome."""
         record: dict[str, Any] = {
@@ -190,7 +191,8 @@ class TaskRecords:
             "retries": outcome.retries,
         }
         if signature is not None:
-            record |= {"code": signature.code, "inputs": signature.inputs}
+            signature.code = self._ran.pop(outcome.name, signature.code)
+            record |= {"code": signature.code.hash, "inputs": signature.inputs}
         if outcome.reason and outcome.status != SUCCEEDED:
             record["reason"] = outcome.reason
         if cause := outcome.cause:
@@ -222,7 +224,7 @@ class TaskRecords:
         except (NotRestorableError, SerializationError, AssetExistsError) as error:
             outcome.restorable = False
             # Whoever takes it as input sees the same if the task is executed again from the same code and inputs.
-            followed = (signature.code, signature.inputs) if signature is not None else ()
+            followed = (signature.code.hash, signature.inputs) if signature is not None else ()
             self._outputs[outcome.name] = canonical_hash([outcome.name, *followed])
             return {"not_restorable": str(error)}
         outcome.restorable = True

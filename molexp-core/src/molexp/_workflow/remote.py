@@ -11,6 +11,7 @@ import attrs
 
 from molexp._record import current
 from molexp._workflow.context import TaskContext, TaskDoor
+from molexp._workflow.source import Code, code_of
 
 if TYPE_CHECKING:
     from molexp._record.contributing import Contribution
@@ -75,15 +76,18 @@ class TaskReturn:
     Attributes:
         output: what the task returned.
         writer: the token of the writer that recorded for it; None in memory.
+        code: the code that was executed; None in memory.
     """
 
     output: Any
     writer: str | None
+    code: Code | None = None
 
 
 def execute_task(call: TaskCall) -> TaskReturn:
     """Execute one try of a task in this process."""
     contribution = _contribution(call)
+    code = code_of(call.subject) if contribution is not None else None
     ctx = _context(call, contribution)
     token = current.enter(ctx.door)
     try:
@@ -91,7 +95,7 @@ def execute_task(call: TaskCall) -> TaskReturn:
         output = execute(ctx)
         if inspect.isawaitable(output):
             output = asyncio.run(_await(output))
-        return TaskReturn(output, contribution.token if contribution is not None else None)
+        return TaskReturn(output, contribution.token if contribution is not None else None, code)
     finally:
         current.leave(token)
         ctx.end("it has ended")

@@ -5,71 +5,41 @@ import __future__
 
 import ast
 import copy
-import dis
 import linecache
 import os
 import warnings
 from collections.abc import Callable, Iterator
 from functools import cache, cached_property
 from types import CodeType, FunctionType
-from typing import Any, TypeAlias
+from typing import Any
 
-Chain: TypeAlias = tuple[str, ...]  # `np.linalg.norm` is ("np", "linalg", "norm")
-Defined: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda
-
-SCALARS = (type(None), bool, int, float, complex, str, bytes)
-_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-_SCOPES = (*_FUNCTIONS, ast.ClassDef, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
-_BLOCKS = ("body", "handlers", "cases", "orelse", "finalbody")
-_REWRITTEN = "@pytest_ar"  # pytest names it in modules whose assert statements it has rewritten
-_LIMIT = 10_000  # entries of a cache
-
-
-class UnknownSourceError(Exception):
-    """The source of something that counts cannot be found, or is not what runs."""
-
-
-def text_of(node: ast.AST) -> str:
-    """The normalised text of a node."""
-    try:
-        return ast.unparse(node)
-    except ValueError:  # before Python 3.12, quotes nested in f-strings defeat it
-        return ast.dump(node)
-
-
-def bare_copy(node: Defined) -> Defined:
-    """The node without decorators and without its own name."""
-    bare = copy.copy(node)
-    if not isinstance(bare, ast.Lambda):
-        bare.decorator_list, bare.name = [], "_"
-    return bare
-
-
-def chains_of(node: ast.AST, roots: frozenset[str] | None = None) -> set[Chain]:
-    """The names that a node reads, with the attributes asked of them; only those that begin with one of `roots`."""
-    found: set[Chain] = set()
-    pending: list[ast.AST] = [node]
-    while pending:
-        item = pending.pop()
-        inner, attributes = item, []
-        while isinstance(inner, ast.Attribute):
-            attributes.append(inner.attr)
-            inner = inner.value
-        if not isinstance(inner, ast.Name):
-            pending.extend(ast.iter_child_nodes(item))
-        elif roots is None or inner.id in roots:
-            found.add((inner.id, *reversed(attributes)))
-    return found
-
-
-def global_names(code: CodeType) -> Iterator[str]:
-    """The global names that a code object and those nested in it use."""
-    for instruction in dis.get_instructions(code):
-        if "GLOBAL" in instruction.opname or instruction.opname == "LOAD_NAME":
-            yield str(instruction.argval)
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from global_names(constant)
+from molexp._workflow.source_places import absolute_name, imports
+from molexp._workflow.source_syntax import (
+    BLOCKS,
+    FUNCTIONS,
+    IMPORTING,
+    LIMIT,
+    MAKING,
+    REACHING,
+    READING,
+    REWRITTEN,
+    UNFOLLOWED,
+    Chain,
+    Defined,
+    UnknownSourceError,
+    aliases,
+    bare_copy,
+    bound,
+    chains_of,
+    changed_attribute,
+    codes,
+    definitions,
+    global_names,
+    globals_of,
+    module_named,
+    text_of,
+    written_by,
+)
 
 
 class Unit:
@@ -97,15 +67,16 @@ class Unit:
         return sorted(chains_of(bare_copy(self.node), frozenset(global_names(self.code))))
 
     @cached_property
-    def literals(self) -> dict[str, ast.stmt]:
-        """The last statement in the body of a class for each name that it assigns."""
-        body = self.node.body if isinstance(self.node, ast.ClassDef) else []
-        return {name: statement for statement in body for name in targets_of(statement)}
+    def written(self) -> set[str]:
+        """The names whose contents it changes."""
+        return written_by(self.node)
 
     @cached_property
-    def imports(self) -> list[ast.Import | ast.ImportFrom]:
-        """The imports inside it, which happen when it runs."""
-        return [node for node in ast.walk(self.node) if isinstance(node, ast.Import | ast.ImportFrom)]
+    def state(self) -> set[str]:
+        """The attributes that the methods of a class set after the object was made."""
+        methods = [item for item in getattr(self.node, "body", ()) if isinstance(item, FUNCTIONS)]
+        inner = [item for made in methods if made.name not in MAKING for item in ast.walk(made)]
+        return {attribute for item in inner if (attribute := changed_attribute(item))}
 
 
 class Binding:
@@ -126,29 +97,17 @@ class Binding:
         """The names in it, sorted."""
         return sorted(set().union(*map(chains_of, self.heads)))
 
+    def changes(self, name: str) -> bool:
+        """Whether it changes what the name means without binding it."""
+        stored = [node for node in ast.walk(self.heads[-1]) if isinstance(node, ast.Name) and node.id == name]
+        bound = isinstance(self.heads[-1], (*FUNCTIONS, ast.ClassDef)) and self.path != "global"
+        return self.alias is None and not bound and all(isinstance(node.ctx, ast.Load) for node in stored)
 
-def is_scalar(value: object) -> bool:
-    """Whether a value is of one of the simple built-in types, no subclass."""
-    kind = type(value)
-    return any(kind is scalar for scalar in SCALARS)  # `in` may ask a metaclass
-
-
-def targets_of(statement: ast.AST) -> list[str]:
-    """The names that an assignment binds, itself."""
-    targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
-    return [target.id for target in targets if isinstance(target, ast.Name)]
-
-
-def differs(statement: ast.AST, value: object) -> bool:
-    """Whether a statement binds a name to a literal of a simple type, and `value` is another one of such a type."""
-    expression = statement.value if isinstance(statement, ast.Assign | ast.AnnAssign) else None
-    if expression is None or not is_scalar(value) or not targets_of(statement):
-        return False
-    try:
-        expected = ast.literal_eval(expression)
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-        return False
-    return is_scalar(expected) and (type(expected), repr(expected)) != (type(value), repr(value))
+    @cached_property
+    def reads(self) -> bool:
+        """Whether it looks as if it read a file."""
+        called = [node.func for head in self.heads for node in ast.walk(head) if isinstance(node, ast.Call)]
+        return any(str(getattr(name, "attr", getattr(name, "id", ""))).startswith(READING) for name in called)
 
 
 class Source:
@@ -167,25 +126,76 @@ class Source:
                 warnings.simplefilter("ignore")  # whoever ran it has seen them
                 return parse()
         except (SyntaxError, ValueError, MemoryError, RecursionError) as problem:
-            raise UnknownSourceError(self.name) from problem
+            raise UnknownSourceError(f"{self.name} is not Python") from problem
 
     @cached_property
     def text(self) -> str:
         """All of it, normalised."""
         return text_of(self.tree)
 
+    @cached_property
+    def imported(self) -> dict[str, str]:
+        """What the names mean that it imports anywhere, as far as that is installed."""
+        found = {}
+        for node in ast.walk(self.tree):
+            for name, (level, module, attribute) in aliases(node):
+                if not level:
+                    found[name] = f"{module}.{attribute}".rstrip(".")
+        return found
+
+    def reached(self, node: ast.AST, package: str) -> list[str]:
+        """The modules that a node imports when it runs, by their absolute names; "" is the module itself.
+
+        Raises:
+            UnknownSourceError: it reaches what it does not name.
+        """
+        found = []
+        node = bare_copy(node) if isinstance(node, Defined) else node
+        for item in ast.walk(node):
+            if isinstance(item, ast.Import):
+                found += [alias.name for alias in item.names]
+            elif isinstance(item, ast.ImportFrom):
+                absolute = absolute_name(item.level, item.module or "", package)
+                found += [absolute, *(f"{absolute}.{alias.name}" for alias in item.names)]
+            elif isinstance(item, ast.Attribute) and item.attr in REACHING:
+                raise UnknownSourceError(f"it uses {item.attr}")
+            elif isinstance(item, ast.Call) and self._means(item.func) in IMPORTING:
+                found.append(module_named(item, package))
+        for chain in chains_of(node):
+            meaning = self.meaning(chain)
+            if meaning == "builtins.globals":
+                found.append("")
+            if any(meaning == name or meaning.startswith(name + ".") for name in UNFOLLOWED):
+                raise UnknownSourceError(f"it uses {meaning.removeprefix('builtins.')}")
+        return found
+
+    def meaning(self, chain: Chain) -> str:
+        """The full name of what a chain of names means, if it is imported or built in."""
+        known = self.imported.get(chain[0]) or ("" if chain[0] in self.bindings else f"builtins.{chain[0]}")
+        return ".".join((known, *chain[1:]))
+
+    def imports_by(self, chain: Chain) -> bool:
+        """Whether a chain of names means a function that imports a module by its name."""
+        return self.meaning(chain) in IMPORTING
+
+    def _means(self, function: ast.AST) -> str:
+        inner = function
+        while isinstance(inner, ast.Attribute):
+            inner = inner.value
+        return self.meaning(*chains_of(function)) if isinstance(inner, ast.Name) else ""
+
     def units(self, flags: int = 0) -> dict[tuple[str, int], list[Unit]]:
         """All functions, lambdas and classes by name and first line, compiled with `flags`."""
         if flags not in self._units:
             nodes: dict[tuple[str, int], list[tuple[Defined, ast.ClassDef | None]]] = {}
-            for node, owner in _definitions(self.tree, None):
+            for node, owner in definitions(self.tree, None):
                 decorators = [] if isinstance(node, ast.Lambda) else node.decorator_list
                 name = "<lambda>" if isinstance(node, ast.Lambda) else node.name
                 nodes.setdefault((name, min(item.lineno for item in [node, *decorators])), []).append((node, owner))
             allowed = flags | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT  # cells may
             module = self._quietly(lambda: compile(self.tree, self.name, "exec", flags=allowed, dont_inherit=True))
             units: dict[tuple[str, int], list[Unit]] = {}
-            for code in _codes(module):
+            for code in codes(module):
                 key = code.co_name, code.co_firstlineno
                 found = _spelled(code, nodes.get(key, []))
                 if found is not None:
@@ -212,33 +222,11 @@ class Source:
         found: dict[str, list[Binding]] = {}
         _scan(self.tree.body, (), "", found)
         for node in ast.walk(self.tree):  # functions that bind global names
-            for name in _globals_of(node):
+            for name in globals_of(node):
                 found.setdefault(name, []).append(Binding((bare_copy(node),), "global"))  # type: ignore[arg-type]  # a function, for it has names
         if ast.get_docstring(self.tree, clean=False) is not None:
             found.setdefault("__doc__", []).append(Binding((self.tree.body[0],), ""))
         return found
-
-
-def _globals_of(node: ast.AST) -> list[str]:
-    statements = node.body if isinstance(node, _FUNCTIONS) else []
-    inner = [item for statement in statements for item in ast.walk(statement) if isinstance(item, ast.Global)]
-    return sorted({name for statement in inner for name in statement.names})
-
-
-def _definitions(node: ast.AST, owner: ast.ClassDef | None) -> Iterator[tuple[Defined, ast.ClassDef | None]]:
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
-            yield child, owner
-            yield from _definitions(child, child if isinstance(child, ast.ClassDef) else None)
-        else:
-            yield from _definitions(child, owner)
-
-
-def _codes(code: CodeType) -> Iterator[CodeType]:
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield constant
-            yield from _codes(constant)
 
 
 def _spelled(
@@ -271,54 +259,21 @@ def _same(fresh: CodeType, live: CodeType, rewritten: bool) -> bool:
 def _scan(body: list[Any], around: tuple[ast.AST, ...], path: str, found: dict[str, list[Binding]]) -> None:
     for statement in body:
         if isinstance(statement, ast.Import | ast.ImportFrom):
-            for name, alias in _aliases(statement):
+            for name, alias in aliases(statement):
                 found.setdefault(name, []).append(Binding((*around, statement), path, alias))
             continue
         blocks = []
         head = statement
-        if not isinstance(statement, (*_FUNCTIONS, ast.ClassDef)):
-            blocks = [(field, getattr(statement, field)) for field in _BLOCKS if getattr(statement, field, None)]
+        if not isinstance(statement, (*FUNCTIONS, ast.ClassDef)):
+            blocks = [(field, getattr(statement, field)) for field in BLOCKS if getattr(statement, field, None)]
         if blocks:
             head = copy.copy(statement)
             for field, _ in blocks:
                 setattr(head, field, [ast.Pass()] if field == "body" else [])
-        for name in sorted(_bound(head)):
+        for name in sorted(bound(head)):
             found.setdefault(name, []).append(Binding((*around, head), path))
         for field, block in blocks:
             _scan(block, (*around, head), f"{path}/{field}", found)
-
-
-def _aliases(statement: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, tuple[int, str, str]]]:
-    for alias in statement.names:
-        if isinstance(statement, ast.ImportFrom):
-            yield alias.asname or alias.name, (statement.level, statement.module or "", alias.name)
-        elif alias.asname:
-            yield alias.asname, (0, alias.name, "")
-        else:
-            yield alias.name.partition(".")[0], (0, alias.name.partition(".")[0], "")
-
-
-def _bound(head: ast.AST) -> set[str]:
-    """The names that a statement binds, and those whose contents it changes: ``TABLE["a"] = 1``, ``TABLE.update(b=2)``."""
-    names: set[str] = set()
-    if isinstance(head, (*_FUNCTIONS, ast.ClassDef)):
-        return {head.name}
-    if isinstance(head, ast.Expr) and isinstance(head.value, ast.Call) and isinstance(head.value.func, ast.Attribute):
-        names |= {chain[0] for chain in chains_of(head.value.func)}
-    pending: list[ast.AST] = [head]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, ast.Name | ast.Attribute | ast.Subscript) and not isinstance(node.ctx, ast.Load):
-            root: ast.AST = node
-            while isinstance(root, ast.Attribute | ast.Subscript):
-                root = root.value
-            names |= {root.id} if isinstance(root, ast.Name) else set()
-        for field in ("name", "rest"):  # `except E as name`, captures of patterns
-            if isinstance(getattr(node, field, None), str):
-                names.add(getattr(node, field))
-        if not isinstance(node, _SCOPES):
-            pending.extend(ast.iter_child_nodes(node))
-    return names
 
 
 class Sources:
@@ -327,7 +282,7 @@ class Sources:
     def __init__(self) -> None:
         self._files: dict[str, Source] = {}
         self._modules: dict[int, tuple[dict[str, Any], object, Source]] = {}
-        self._codes: dict[int, tuple[CodeType, Unit]] = {}
+        self.codes: dict[int, tuple[CodeType, Unit]] = {}
         self.digests: dict[Any, Any] = {}  # whoever walks along names keeps what it found here
 
     def read(self, file: str, namespace: dict[str, Any] | None = None) -> Source:
@@ -339,7 +294,7 @@ class Sources:
         linecache.checkcache(file)
         lines = linecache.getlines(file, namespace)
         if not lines:
-            raise UnknownSourceError(file)
+            raise UnknownSourceError(f"{file} cannot be read")
         known = self._files.get(file)
         if known is None or (known.lines is not lines and known.lines != lines):
             known = self._files[file] = Source(file, lines, is_virtual(file))
@@ -357,8 +312,10 @@ class Sources:
             return known[2]
         file = namespace.get("__file__")
         if type(file) is not str:
-            raise UnknownSourceError("a module without a file")
+            raise UnknownSourceError(f"the module {namespace.get('__name__')} has no file")
         source = self.read(file, namespace)
+        if imports().changed(namespace):
+            raise UnknownSourceError(f"{os.path.basename(file)} was changed after it was imported")
         keep(self._modules, id(namespace), (namespace, spec, source))
         return source
 
@@ -369,7 +326,7 @@ class Sources:
             UnknownSourceError: there is no source, or it compiles to something else.
         """
         code, namespace = function.__code__, function.__globals__
-        known = self._codes.get(id(code))
+        known = self.codes.get(id(code))
         if known is not None and known[0] is code:
             return known[1]
         file, module_file = code.co_filename, namespace.get("__file__")
@@ -379,7 +336,7 @@ class Sources:
             and os.path.basename(file) == os.path.basename(module_file)
         ):
             file = module_file  # the code of a script may know it by a relative path
-        unit, rewritten = None, _REWRITTEN in namespace
+        unit, rewritten = None, REWRITTEN in namespace
         if file == module_file:
             unit = self.module(namespace).find(code, rewritten=rewritten)
         if unit is None:
@@ -388,8 +345,8 @@ class Sources:
             if unit is not None and file == module_file:
                 keep(self._modules, id(namespace), (namespace, namespace.get("__spec__"), source))
         if unit is None:
-            raise UnknownSourceError(code.co_qualname)
-        keep(self._codes, id(code), (code, unit))
+            raise UnknownSourceError(f"{code.co_qualname} has no source, or is not what its source says")
+        keep(self.codes, id(code), (code, unit))
         return unit
 
     def of_namespace(self, namespace: dict[str, Any], source: Source | None) -> list[Source]:
@@ -418,7 +375,7 @@ def is_virtual(file: str) -> bool:
 
 def keep(table: dict[Any, Any], key: object, entry: tuple[Any, ...]) -> None:
     """Keep an entry that holds whatever its key knows by id, so that the id stays that of this object."""
-    if len(table) >= _LIMIT:
+    if len(table) >= LIMIT:
         table.clear()
     table[key] = entry
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import collections
 import functools
+import marshal
 import os
 import sys
-import sysconfig
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from gc import get_referents
 from hashlib import sha256
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import PurePath
 from types import (
     BuiltinFunctionType,
@@ -18,16 +20,18 @@ from types import (
     MemberDescriptorType,
     MethodType,
     ModuleType,
+    SimpleNamespace,
 )
 from typing import Any, TypeAlias
 
 import attrs
 
 from molexp._values.plain import plain
-from molexp._workflow.source_files import is_scalar, is_virtual
+from molexp._workflow.source_files import is_virtual
+from molexp._workflow.source_places import Namespace, namespace_named
+from molexp._workflow.source_syntax import is_scalar
 
 Form: TypeAlias = Any  # nested lists of text, numbers and None: what is hashed
-Namespace: TypeAlias = dict[str, Any]
 
 CACHED = type(functools.lru_cache(int))
 MISSING = object()
@@ -37,20 +41,27 @@ _TEXTS = frozenset({"datetime.timedelta", "decimal.Decimal", "fractions.Fraction
 # What attrs and dataclasses write.
 _GENERATED = ("<attrs ", "<string>")
 _GETTERS = frozenset({"operator.attrgetter", "operator.itemgetter", "operator.methodcaller"})
-INSTALLED = frozenset({"site-packages", "dist-packages"})
-_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-_STDLIB = os.path.abspath(sysconfig.get_paths()["stdlib"])
+# Objects of these modules say what goes on in the process, and nothing of what a task does.
+_PROCESS = frozenset(
+    {
+        *("_abc", "_asyncio", "_io", "_thread", "_weakrefset", "asyncio", "concurrent", "io", "logging", "molexp"),
+        *("multiprocessing", "queue", "socket", "subprocess", "threading", "weakref"),
+    }
+)
+_CONTAINERS = (dict, list, tuple, set, frozenset)
+_COMPILED = tuple(EXTENSION_SUFFIXES)
+_MANY = 100  # items
+_UNSEEN = frozenset({"bytearray", "enumerate", "filter", "generator", "map", "memoryview", "reversed", "zip"})
+_HOLDING = (dict, list, tuple, set, frozenset, MappingProxyType, property, staticmethod, classmethod)
 _HEAP_TYPE = 1 << 9  # a class made by a `class` statement has this flag
 
 _OF_CLASSES: Mapping[str, Any] = type.__dict__
-_OF_MODULES: Any = ModuleType.__dict__
 # What a metaclass or a subclass says instead is the user's code.
 class_dict: Callable[[Any], Mapping[str, Any]] = _OF_CLASSES["__dict__"].__get__
 class_mro: Callable[[Any], tuple[Any, ...]] = _OF_CLASSES["__mro__"].__get__
 class_qualname: Callable[[Any], str] = _OF_CLASSES["__qualname__"].__get__
 class_module: Callable[[Any], object] = _OF_CLASSES["__module__"].__get__
 _get_flags: Callable[[Any], int] = _OF_CLASSES["__flags__"].__get__
-module_dict: Callable[[Any], Namespace] = _OF_MODULES["__dict__"].__get__
 
 
 def is_a(value: object, *kinds: type) -> bool:
@@ -58,113 +69,38 @@ def is_a(value: object, *kinds: type) -> bool:
     return issubclass(type(value), kinds)
 
 
-@attrs.frozen
-class Place:
-    """Where a task's code lies, and so which code is its own.
-
-    Attributes:
-        file: its module's file; None in a notebook.
-        folder: the file's; that which a notebook was started in.
-        package: the dotted name of that folder for imports; "" where it is on the path itself.
-    """
-
-    file: str | None
-    folder: str
-    package: str
-
-    def owns_class(self, owner: Any) -> bool:
-        """Whether a class counts by its source."""
-        if not _get_flags(owner) & _HEAP_TYPE:
-            return False
-        name, namespace = class_module(owner), namespace_of(owner)
-        file = namespace.get("__file__")
-        if type(file) is str:
-            return self.owns(file)
-        return name == "__main__" or namespace.get("__spec__") is None  # else it is built into the interpreter
-
-    def owns(self, file: str | None) -> bool:
-        """Whether what that file defines counts by its source; None is code without a file."""
-        if file is None or file == self.file:
-            return True
-        relative = os.path.abspath(file).removeprefix(self.folder.rstrip(os.sep) + os.sep)
-        if os.path.isabs(relative) or os.path.basename(self.folder) in INSTALLED:
-            return False
-        return INSTALLED.isdisjoint(relative.split(os.sep)) and not os.path.abspath(file).startswith(
-            (_STDLIB + os.sep, _OURS + os.sep)
-        )
-
-    def locate(self, module: str) -> str | None:
-        """The own file that a module of that absolute name is loaded from; found without importing anything."""
-        name = module
-        if self.package:
-            if module != self.package and not module.startswith(self.package + "."):
-                return None
-            name = module[len(self.package) + 1 :]
-        stem = os.path.join(self.folder, *name.split(".")) if name else self.folder
-        for file in (os.path.join(stem, "__init__.py"), stem + ".py"):
-            if os.path.isfile(file) and self.owns(file):
-                return file
-        return None
-
-
-@functools.lru_cache(maxsize=1024)
-def _place(file: str | None, package: str, start: str) -> Place:
-    folder = start if file is None else os.path.dirname(os.path.abspath(file))
-    return Place(file, folder, package)
-
-
-def innermost(obj: object) -> object:
+def innermost(obj: Any) -> Any:
     """What is called in the end: under partials, bound methods, caches and what `functools.wraps` marked."""
     for _ in range(100):
         if is_a(obj, functools.partial):
-            obj = functools.partial.__dict__["func"].__get__(obj)
+            obj = partial_parts(obj)[0]
         elif type(obj) is MethodType:
             obj = obj.__func__
-        elif type(obj) is FunctionType and "__wrapped__" in obj.__dict__:
+        elif (type(obj) is FunctionType or type(obj) is CACHED) and "__wrapped__" in obj.__dict__:
             obj = obj.__dict__["__wrapped__"]
-        elif type(obj) is CACHED:
-            obj = obj.__dict__.get("__wrapped__")
         else:
             break
     return obj
 
 
-def place_of(obj: object) -> Place:
-    """The place of a task: of the function under its wrappers and partials, of the class of an instance."""
-    obj = innermost(obj)
+def origin_of(obj: Any) -> str | None:
+    """The file that a function, a class or an object's class is from; None for a cell and the like, "" for C code."""
     if type(obj) is FunctionType:
-        namespace: Namespace = obj.__globals__
-        file: object = file_of(obj)
-    else:
-        owner = obj if is_a(obj, type) else type(obj)
-        namespace = namespace_of(owner)
-        file = namespace.get("__file__")
-    start = ""
-    if type(file) is not str:
-        file, history = None, namespace.get("_dh")  # IPython's visited folders
-        start = history[0] if type(history) is list and history and type(history[0]) is str else _current_folder()
-    return _place(file, package_of(namespace), start)
+        return file_of(obj)
+    obj = obj if is_a(obj, type) else type(obj)
+    if not _get_flags(obj) & _HEAP_TYPE or type(class_dict(obj).get("__module__")) is not str:
+        return ""
+    name, namespace = class_module(obj), namespace_of(obj)
+    file = namespace.get("__file__")
+    if type(file) is str:
+        return file
+    return None if name == "__main__" or namespace.get("__spec__") is None else ""  # built into the interpreter
 
 
 def known_name(kind: Any) -> str:
     """The full name of a class that is what its module says it is; "" for others. It can be trusted, unlike the name."""
     module, qualname = class_module(kind), class_qualname(kind)
     return f"{module}.{qualname}" if namespace_named(module).get(qualname) is kind else ""
-
-
-def _current_folder() -> str:
-    try:
-        return os.getcwd()
-    except OSError:  # it has been removed
-        return ""
-
-
-def package_of(namespace: Namespace) -> str:
-    package = namespace.get("__package__")
-    if type(package) is str:
-        return package
-    name = namespace.get("__name__")
-    return name.rpartition(".")[0] if type(name) is str else ""
 
 
 def file_of(function: FunctionType) -> str | None:
@@ -180,11 +116,6 @@ def file_of(function: FunctionType) -> str | None:
     return file
 
 
-def namespace_named(name: object) -> Namespace:
-    module = sys.modules.get(name) if type(name) is str else None
-    return module_dict(module) if is_a(module, ModuleType) else {}
-
-
 def namespace_of(owner: Any) -> Namespace:
     return namespace_named(class_module(owner))
 
@@ -198,14 +129,14 @@ def foreign(owner: Any) -> list[str]:
     return ["foreign", module if type(module) is str else "", qualname]
 
 
-def is_generated(name: str, function: FunctionType, place: Place) -> bool:
+def is_generated(name: str, function: FunctionType, own: Callable[[str | None], bool]) -> bool:
     """Whether a decorator or base of elsewhere has put a special method into a class; its text says all that counts."""
     if name[:2] != "__" or name[-2:] != "__":
         return False
     code = function.__code__
     if code.co_filename.startswith(_GENERATED) or code.co_qualname.startswith(("recursive_repr.", "_recursive_repr.")):
         return True
-    return "__wrapped__" not in function.__dict__ and not place.owns(file_of(function))
+    return "__wrapped__" not in function.__dict__ and not own(file_of(function))
 
 
 def hanging_on(function: FunctionType) -> tuple[Any, ...]:
@@ -244,11 +175,110 @@ def held(value: Any) -> tuple[Any, ...] | None:
         return (value.__dict__.get("__wrapped__"),)
     if is_a(value, functools.partial):
         return partial_parts(value)
+    if kind is collections.deque:
+        return (*collections.deque.__iter__(value), value.maxlen)
     if kind is MappingProxyType:
         return tuple(get_referents(value))
     if known_name(kind) in _GETTERS:
         return tuple(value.__reduce__())
     return None
+
+
+def is_of_the_process(kind: Any) -> bool:
+    """Whether objects of a class are locks, loggers, open files, handles of a workspace and the like."""
+    module = class_module(kind)
+    return type(module) is str and module.partition(".")[0] in _PROCESS
+
+
+def inside(value: Any) -> list[Any]:
+    """What an object holds, wherever it keeps it; nothing for code, modules, leaves and what belongs to the process."""
+    kind = type(value)
+    if is_scalar(value) or kind is FunctionType or is_a(value, type, ModuleType) or is_of_the_process(kind):
+        return []
+    if kind is MethodType and type(value.__func__) is not FunctionType:
+        return [value.__self__]
+    if kind is not MethodType and (class_module(kind) == "builtins" and not is_a(value, *_HOLDING)):
+        return []
+    return [item for item in get_referents(value) if item is not kind]
+
+
+def bulk(value: Any) -> str | None:
+    """The hash of a large container of plain data, which is not worth a closer look; None for others."""
+    if not any(type(value) is kind for kind in _CONTAINERS) or len(value) < _MANY:
+        return None
+    try:
+        return sha256(marshal.dumps(value, 2)).hexdigest()  # a version in which equal values have equal bytes
+    except ValueError:
+        return None
+
+
+def leaves(value: Any) -> list[Any]:
+    """All that an object holds, directly or not, and itself."""
+    found: list[Any] = []
+    pending, met = [value], set()
+    while pending:
+        item = pending.pop()
+        whole = bulk(item)
+        found.append(item if whole is None else whole)
+        if whole is None and id(item) not in met:
+            met.add(id(item))
+            pending.extend(inside(item))
+    return found
+
+
+def is_opaque(kind: Any) -> bool:
+    """Whether objects of a class hold what only C code can see."""
+    for owner in class_mro(kind):
+        if owner is SimpleNamespace:
+            continue
+        if class_module(owner) == "builtins":
+            if class_qualname(owner) in _UNSEEN:
+                return True
+        elif (file := origin_of(owner)) is not None and (not file or file.endswith(_COMPILED)):
+            return True
+    return False
+
+
+class Seen:
+    """What was read of live objects, to see later whether it is still so."""
+
+    def __init__(self) -> None:
+        self._names: list[tuple[Mapping[str, Any], str, object]] = []
+        self._functions: list[tuple[FunctionType, tuple[Any, ...]]] = []
+        self._values: list[tuple[object, list[Any]]] = []
+        self.lasting = True  # nothing was met whose contents may change unnoticed
+
+    def name(self, scope: Mapping[str, Any], name: str) -> None:
+        """What a name is bound to."""
+        self._names.append((scope, name, scope.get(name, MISSING)))
+
+    def function(self, function: FunctionType) -> tuple[Any, ...]:
+        """The code of a function, its defaults and the contents of its closure."""
+        found = hanging_on(function)
+        self._functions.append((function, found))
+        self.value(found[1:])
+        return found
+
+    def value(self, value: object) -> None:
+        """All that a value holds."""
+        found = leaves(value)
+        if len(found) > 1:
+            self._values.append((value, found))
+
+    def unchanged(self) -> bool:
+        """Whether all of it is as it was."""
+        return (
+            all(scope.get(name, MISSING) is value for scope, name, value in self._names)
+            and all(_same(hanging_on(function), then, None) for function, then in self._functions)
+            and all(_same(leaves(value), then, is_scalar) for value, then in self._values)
+        )
+
+
+def _same(now: Sequence[Any], then: Sequence[Any], by_value: Callable[[object], bool] | None) -> bool:
+    return len(now) == len(then) and all(
+        a is b or (by_value is not None and by_value(a) and type(a) is type(b) and repr(a) == repr(b))
+        for a, b in zip(now, then, strict=True)
+    )
 
 
 def field_names(owner: Any) -> set[str] | None:
@@ -280,13 +310,6 @@ def attributes_of(value: Any) -> dict[str, Any]:
     return {name: item for name, item in found.items() if type(name) is str and name not in computed}
 
 
-def absolute_name(level: int, module: str, package: str) -> str:
-    if not level:
-        return module
-    parts = package.split(".")[: None if level == 1 else 1 - level]
-    return ".".join([*(part for part in parts if part), *([module] if module else [])])
-
-
 def leaf_form(value: Any, folder: str) -> Form:
     """A value that is known without asking it and holds no other: its type and itself; None for others.
 
@@ -295,7 +318,7 @@ def leaf_form(value: Any, folder: str) -> Form:
     kind = type(value)
     if kind is str or is_a(value, PurePath):
         return _text_form(value, folder)
-    if is_scalar(value) or kind is range or value is Ellipsis or value is NotImplemented:
+    if is_scalar(value) or kind is range or kind is slice or value is Ellipsis or value is NotImplemented:
         return [kind.__name__, repr(value)]
     if value is MISSING:
         return ["empty"]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from molexp._values.ids import check_payload_name
+from molexp._workflow.source_places import imports
 from molexp.contracts import Resources
 from molexp.errors import InvalidNameError
 
@@ -99,6 +100,7 @@ def spec_of(
         InvalidNameError: its name cannot be used.
         ValueError: a number of retries, a timeout, a backoff or an executor that makes no sense.
     """
+    imports().look()
     if inspect.isclass(subject):
         if not hasattr(subject, "execute"):
             raise TypeError(f"The class {subject.__qualname__} is no task: it has no method execute(ctx).")

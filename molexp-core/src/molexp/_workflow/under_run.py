@@ -12,6 +12,7 @@ from molexp._record.context import describe_error
 from molexp._record.run_context import Ending, RunContext, judge, not_for_ranks
 from molexp._values.status import Cause, RunStatus
 from molexp._workflow import bindings
+from molexp._workflow.earlier import Earlier
 from molexp._workflow.execution import Execution, Listener
 from molexp._workflow.records import TaskRecords
 from molexp._workflow.results import CANCELLED, FAILED, TaskOutcome, WorkflowResult
@@ -72,7 +73,11 @@ async def execute_under_run(
 def _prepare(
     workflow: Workflow, context: RunContext, resume: bool, executors: Executors, listener: Listener | None
 ) -> Execution:
-    earlier = _earlier(context) if resume else {}
+    earlier = Earlier(context.run)
+    if resume:
+        attempt = context.coordinator
+        attempts = read_attempts(attempt.store, attempt.folder)
+        earlier = Earlier.of(context.run, attempts, (attempt.number, attempt.contents))
     given = context.given()
     records = TaskRecords(context, workflow, earlier, **given)
     return Execution(
@@ -146,14 +151,3 @@ def _end_by(context: RunContext, error: BaseException) -> None:
         context.conclude(ending, error if ending.status is RunStatus.FAILED else None)
     except MolexpError as problem:
         error.add_note(f"And the run could not be ended: {problem}")
-
-
-def _earlier(context: RunContext) -> dict[str, Mapping[str, Any]]:
-    """The newest record of each task, of earlier attempts and of this one so far."""
-    attempt = context.coordinator
-    tasks: dict[str, Mapping[str, Any]] = {}
-    for facts in read_attempts(attempt.store, attempt.folder):
-        if facts.head.get("fresh"):
-            tasks = {}
-        tasks |= facts.contents.tasks if facts.number < attempt.number else attempt.contents.tasks
-    return tasks

@@ -74,7 +74,8 @@ class Workflow:
         Comments and formatting do not count. A task whose source cannot be found counts by its name alone.
         """
         tasks = {
-            name: [list(spec.depends_on), spec.map_over, code_of(spec.subject)] for name, spec in self.tasks.items()
+            name: [list(spec.depends_on), spec.map_over, code_of(spec.subject).hash]
+            for name, spec in self.tasks.items()
         }
         return canonical_hash({"name": self.name, "tasks": tasks}).removeprefix("sha256:")[:_ID_DIGITS]
 

@@ -1,0 +1,112 @@
+"""What earlier attempts left of a run's tasks, and whether that still holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from molexp._record import keys
+from molexp._record.assets import Asset, parse_asset_id
+from molexp._record.attempts import read_attempts
+from molexp._record.data import DataAssets
+from molexp._record.finding import pick
+from molexp._workflow.results import SUCCEEDED
+from molexp._workflow.source import UNKNOWN, Code
+from molexp.errors import MolexpError
+
+if TYPE_CHECKING:
+    from molexp._record.fold import AttemptFacts, Contents
+    from molexp._record.run import Run
+
+_UNSURE = "nobody can tell whether it changed"
+
+
+@attrs.define
+class Earlier:
+    """The newest record of each task and mapped item, and what those used that they were executed for.
+
+    Attributes:
+        run: the run.
+        records: the records by label.
+        looked: what each looked at, by label: assets that it used, and what it looked for in vain.
+    """
+
+    run: Run
+    records: dict[str, Mapping[str, Any]] = attrs.field(factory=dict)
+    looked: dict[str, list[Mapping[str, Any]]] = attrs.field(factory=dict)
+    _newest: dict[tuple[Any, ...], str] = attrs.field(factory=dict, init=False)
+
+    @classmethod
+    def of(
+        cls, run: Run, attempts: Iterable[AttemptFacts], open_attempt: tuple[int, Contents] | None = None
+    ) -> Earlier:
+        """What attempts left, oldest first; one that is open, with its number, says itself what it has come to."""
+        found = cls(run)
+        for facts in attempts:
+            if facts.head.get("fresh"):
+                found.records.clear()
+            is_open = open_attempt is not None and facts.number >= open_attempt[0]
+            found._add(open_attempt[1] if open_attempt is not None and is_open else facts.contents)
+        return found
+
+    def _add(self, contents: Contents) -> None:
+        for label, record in contents.tasks.items():
+            self.records[label] = record
+            if not record.get("reused"):
+                self.looked[label] = [said for said in (*contents.used, *contents.missed) if said.get("task") == label]
+
+    def changed(self, label: str, code: Code) -> str:
+        """Why a task that succeeded is not what it was, its inputs from other tasks aside; "" if it is."""
+        recorded = self.records[label].get("code")
+        if code.hash == UNKNOWN:
+            return f"{_UNSURE}: {code.why}"
+        if recorded == UNKNOWN:
+            return f"{_UNSURE}: which code was executed is not known"
+        if recorded != code.hash:
+            return "its code changed"
+        other = next(filter(None, map(self._other, self.looked.get(label, ()))), "")
+        return f"its inputs changed: {other}" if other else ""
+
+    def task_changed(self, name: str, code: Code) -> str:
+        """The same for a task as a whole, if that or its items succeeded."""
+        labels = [label for label in self.records if label == name or label.startswith(f"{name}[")]
+        ended = [label for label in labels if self.records[label].get("status") == SUCCEEDED]
+        return next(filter(None, (self.changed(label, code) for label in ended if "code" in self.records[label])), "")
+
+    def _other(self, said: Mapping[str, Any]) -> str:
+        """What would be found now in the place of what was; "" if that is the same."""
+        key = said.get("asset"), said.get("by"), said.get("name"), said.get("kind"), said.get("version")
+        if key not in self._newest:
+            try:
+                self._newest[key] = self._look(said)
+            except (MolexpError, ValueError) as error:
+                self._newest[key] = f"{said.get('asset') or said.get('name')} cannot be looked for: {error}"
+        return self._newest[key]
+
+    def _look(self, said: Mapping[str, Any]) -> str:
+        if (asset_id := said.get("asset")) is None:
+            wanted = str(said["name"])
+            found = self._by_name(wanted, said.get("version")) if said.get("kind") in (None, "data") else None
+            return f"there is {found.id}, and was no {wanted!r}" if found is not None else ""
+        scope, attempt, kind, name, _ = parse_asset_id(asset_id)
+        if said.get("by") == "version" or scope == self.run.path:
+            return ""
+        if attempt is not None:
+            newest = self._of_run(scope, kind, name)
+        else:
+            found = (
+                self._by_name(name, None) if said.get("by") == "name" else DataAssets(self.run.home, scope).get(name)
+            )
+            newest = found.id if found is not None else asset_id
+        return f"{newest} has taken the place of {asset_id}" if newest != asset_id else ""
+
+    def _by_name(self, name: str, version: int | None) -> Asset | None:
+        return next((found for data in self.run.scopes() if (found := data.get(name, version=version))), None)
+
+    def _of_run(self, path: str, kind: str, name: str) -> str:
+        for facts in reversed(read_attempts(self.run.home.store, keys.folder(path))):
+            if record := pick(facts.contents.assets.values(), name, scope=path, kind=kind, version=None):
+                return str(record.get("id"))
+        return ""
