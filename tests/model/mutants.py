@@ -252,6 +252,19 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
     "what was folded, and read while it was being deleted, is waited for": (
         _one(f"{_CATALOG}.snapshots:Manifest.has_folded", "return any(", "return False and any("),
     ),
+    "a snapshot is taken into an index that others have brought up to date meanwhile": (
+        _one(
+            f"{_CATALOG}.refresh:Refresher._start_from_snapshot",
+            '_load(manifest, "")',
+            "_load(manifest, self._index.generation)",
+        ),
+    ),
+    "whether a run was freed is asked of what was fetched before": (
+        _one("molexp._record.reading:show_run", "as_it_is(store)", "store"),
+    ),
+    "what was kept back while all was read is newer than what others took in meanwhile": (
+        _one(f"{_CATALOG}.refresh:Refresher.scan", "since=began,", "since=since,"),
+    ),
     "what was announced, and looks as it did, is no news": (
         _one(f"{_CATALOG}.index:Index.apply", "            rows.note_news(", "            set("),
     ),
@@ -325,6 +338,10 @@ FOUND: dict[str, Where] = {
     "an edit that was fenced when it was gone is still there": Where("", "file", 610, keepers=True),
     "what was read before a run was gone is taken in": Where("", "file", 545, keepers=True),
     "what was folded, and read while it was being deleted, is waited for": Where("", "segment", 70000, keepers=True),
+    "a snapshot is taken into an index that others have brought up to date meanwhile": Where(
+        "", "file", 71570, keepers=True
+    ),
+    "whether a run was freed is asked of what was fetched before": Where("", "segment", 71490, keepers=True),
     "what was announced, and looks as it did, is no news": Where("", "file", 70210, keepers=True),
     "the edits of a run are read last": Where("", "local", 60050, keepers=True),
     "what is fenced is taken for what is gone, and what is to be read again for read": Where(

@@ -10,7 +10,16 @@ from tests.model.exploring import explore
 
 TRIALS = 40  # of each variant, in every run of the tests
 MANY = 120  # of each, in a soak
-ONCE = (("local", 30037), ("local", 30096), ("segment", 30048), ("local", 60059), ("segment", 70015), ("file", 70223))
+ONCE = (
+    ("local", 30037),
+    ("local", 30096),
+    ("segment", 30048),
+    ("local", 60059),
+    ("segment", 70015),
+    ("file", 70223),
+    ("segment", 71492),
+    ("file", 71575),
+)
 """Seeds, with keepers, that nothing else here replays, and that found something."""
 
 

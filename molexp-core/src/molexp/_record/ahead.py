@@ -30,6 +30,11 @@ def look_at(store: Store, path: str) -> Store:
     return ahead
 
 
+def as_it_is(store: Store) -> Store:
+    """The store without what was fetched a while ago."""
+    return store._store if isinstance(store, ReadAhead) else store
+
+
 class ReadAhead(WrappedStore):
     """A store as it was a moment ago, for what was fetched: some runs' definitions, attempts and edits.
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from molexp._record import keys
 from molexp._record.agreeing import changed
+from molexp._record.ahead import as_it_is
 from molexp._record.attempts import attempt_numbers, end_key, read_attempts, repeated_definition
 from molexp._record.fold import Edits, RunState, fold_run
 from molexp._record.liveness import Observer
@@ -155,8 +156,8 @@ def show_run(store: Store, path: str, state: RunState, began: float) -> None:
     key, end = keys.document(path), end_key(keys.folder(path), state.attempts[-1].number)
 
     def is_freed() -> bool:
-        late = time.monotonic() - began > _AWHILE
-        return late and (read_edits(store, path).deleted or not store.exists(end))
+        late, now = time.monotonic() - began > _AWHILE, as_it_is(store)
+        return late and (read_edits(now, path).deleted or not now.exists(end))
 
     if is_freed():
         return  # what lies there now may be another run of this id

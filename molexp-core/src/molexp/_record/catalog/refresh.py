@@ -205,7 +205,7 @@ class Refresher:
         counts = {"runs": 0, "assets": 0, "unreadable": 0}
         kept: list[Entry] = []
         settled: set[Hint] = set()  # of what is not read here, nothing is: it may have come after the walk
-        since = self._index.news
+        began = since = self._index.news
         with self._index.in_bulk(safe=self._index.complete):
             for start in range(0, len(there), _AT_ONCE):
                 some = there[start : start + _AT_ONCE]
@@ -227,7 +227,7 @@ class Refresher:
             snapshot=newest,
             anew=True,
             generation=generation,
-            since=since,
+            since=began,  # what is kept was read before whatever others took in since
         )
         self._finish(findings)
         return counts
@@ -262,7 +262,7 @@ class Refresher:
             if not number:
                 return False
             manifest = snapshots.read_manifest(self._store, number)
-            self._load(manifest, self._index.generation)
+            self._load(manifest, "")  # unless another process has brought it up to date meanwhile, which knows more
         except OUTAGES:
             raise
         except (CorruptRecordError, StoreError, sqlite3.DatabaseError):
