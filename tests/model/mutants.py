@@ -265,6 +265,9 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
     "what was kept back while all was read is newer than what others took in meanwhile": (
         _one(f"{_CATALOG}.refresh:Refresher.scan", "since=began,", "since=since,"),
     ),
+    "what a snapshot has, and was announced since journals were read, is taken for gone": (
+        _one(f"{_CATALOG}.refresh:Refresher._merge", "        if all_known:\n", "        if False:\n"),
+    ),
     "what was announced, and looks as it did, is no news": (
         _one(f"{_CATALOG}.index:Index.apply", "            rows.note_news(", "            set("),
     ),
@@ -337,13 +340,15 @@ FOUND: dict[str, Where] = {
     "of two rows that each have what the other lacks, one is kept": Where("", "file", 18),
     "an edit that was fenced when it was gone is still there": Where("", "file", 610, keepers=True),
     "what was read before a run was gone is taken in": Where("", "file", 545, keepers=True),
-    "what was folded, and read while it was being deleted, is waited for": Where("", "segment", 70000, keepers=True),
+    "what a snapshot has, and was announced since journals were read, is taken for gone": Where(
+        "", "file", 80070, keepers=True
+    ),
     "a snapshot is taken into an index that others have brought up to date meanwhile": Where(
         "", "file", 71570, keepers=True
     ),
     "whether a run was freed is asked of what was fetched before": Where("", "segment", 71490, keepers=True),
     "what was announced, and looks as it did, is no news": Where("", "file", 70210, keepers=True),
-    "the edits of a run are read last": Where("", "local", 60050, keepers=True),
+    "the edits of a run are read last": Where("", "local", 80180, keepers=True),
     "what is fenced is taken for what is gone, and what is to be read again for read": Where(
         "", "local", 30090, keepers=True
     ),

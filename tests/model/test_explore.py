@@ -19,6 +19,7 @@ ONCE = (
     ("file", 70223),
     ("segment", 71492),
     ("file", 71575),
+    ("file", 80082),
 )
 """Seeds, with keepers, that nothing else here replays, and that found something."""
 

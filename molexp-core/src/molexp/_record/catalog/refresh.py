@@ -273,7 +273,8 @@ class Refresher:
     def load(self, manifest: Manifest) -> None:
         """Take in the segments of a snapshot that were not needed so far, so that what they have is known to be in them.
 
-        All that the snapshot knows is known: what it has and the index has not was gone before it was ever seen here.
+        What it has and the index has not was gone before it was ever seen here; or it is there, and was announced in a journal
+        that is not folded yet, and was read here before.
         """
         generation = self._index.generation
         for segment in manifest.segments:
@@ -295,6 +296,7 @@ class Refresher:
                 image.close()
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
+        self._see({path for path, *_ in known})
         with self._index.changing(generation) as connection:
             connection.executemany(
                 "UPDATE entities SET news = 0 WHERE path = ? AND news > 0 "
@@ -305,6 +307,11 @@ class Refresher:
             rows.note_gone({path for path, *_ in known})
             rows.close()
             connection.execute("INSERT OR REPLACE INTO segments VALUES (?)", (segment.key,))
+
+    def _see(self, paths: set[str]) -> None:
+        """Read those of some paths that are there, and the index has nothing of."""
+        if unseen := {path for path in paths - self._index.owners() if self._is_defined(path)}:
+            self.look_again(unseen)
 
     def _load(self, manifest: Manifest, generation: str) -> bool:
         """Take in the segments that were not; returns whether the index has begun anew with a full one."""
@@ -334,6 +341,8 @@ class Refresher:
                 entries.append(row)
             else:
                 gone.append(row)
+        if all_known:
+            self._see({entry.path for entry in entries})
         origins = self._origins(entries)
         still = set(filter(self._is_defined, gone))
         with self._index.changing(generation) as connection:
