@@ -14,6 +14,7 @@ from molexp._record.project import Project
 from molexp._record.run import Run
 from molexp._record.run_context import RunContext
 from molexp._record.workspace import Workspace
+from molexp._values.status import RunStatus
 from molexp.errors import (
     ConflictError,
     ContextClosedError,
@@ -113,7 +114,7 @@ class Writer:
     def _leave(self) -> None:
         """As a process ends that is not killed."""
         for attempt in self._home.process.heart.attempts():
-            self._try(lambda attempt=attempt: attempt.abandon("its process ended"))  # type: ignore[misc]
+            self._try(lambda attempt=attempt: attempt.abandon(RunStatus.INTERRUPTED, "its process ended", "owner_died"))  # type: ignore[misc]
         if self._home._journal is not None and self._random.random() < 0.7:
             self._home._journal.retire()
 
