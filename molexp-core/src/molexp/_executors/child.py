@@ -6,7 +6,6 @@ import multiprocessing
 import multiprocessing.util
 import pickle
 import signal
-import sys
 import threading
 from contextlib import AbstractContextManager, nullcontext
 from multiprocessing.connection import Connection, wait
@@ -118,8 +117,7 @@ class Child:
     @staticmethod
     def _kill(process: multiprocessing.process.BaseProcess) -> None:
         """Kill it and what it has started, unless that has left its group."""
-        if sys.platform != "win32":
-            kill_group(process.pid or 0, signal.SIGKILL)
+        kill_group(process.pid or 0, _SIGKILL)
         process.kill()
 
     # --------------------------------------------------------------------------------------------------- its process
