@@ -301,7 +301,7 @@ ENDS = (
     ),
     End(
         "kill of a worker in a command",
-        task("tell('ready')\nctx.shell(['sleep', '300'])", PROCESS),
+        task("ctx.shell('echo $PPID > tmp; mv tmp ready; exec sleep 300', cwd='.')", PROCESS),
         "failed",
         "signal",
         "was killed by SIGTERM",

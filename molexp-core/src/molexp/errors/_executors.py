@@ -77,7 +77,7 @@ class WorkerDiedError(ExecutorError):
         self.how: str
         self.signal: str = signal_name(exit_code)
         if self.signal:
-            because = ", because the memory was full," if out_of_memory else ""
+            because = " because the memory was full" if out_of_memory else ""
             self.how, advice = f"was killed by {self.signal}{because}", _ADVICE.get(self.signal, _CRASH)
         elif exit_code is None:
             self.how, advice = "ended, and something else collected its exit code", _EXIT
