@@ -17,7 +17,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tests.crash.ends import ENDS, Place, fresh, is_right, play  # noqa: E402 - the checkout's tests are no package
+from tests.crash.ending import Place, fresh, is_right, play  # noqa: E402 - the checkout's tests are no package
+from tests.crash.ends import ENDS  # noqa: E402
 from tests.servers import keeper  # noqa: E402
 
 STORES = ("local", "s3")

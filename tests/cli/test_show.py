@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+from tests.cli.helpers import DEADLINE
 
 
 def test_it_shows_what_people_ask_for(finished, molexp):
@@ -27,14 +31,23 @@ def test_it_shows_what_people_ask_for(finished, molexp):
     assert "ZeroDivisionError" in Path(trace).read_text()
     (attempt,) = (line for line in done.lines() if line.startswith("1 "))
     assert "failed" in attempt
-    assert "ZeroDivisionError: division by zero" in attempt
+    assert "exception  ZeroDivisionError: division by zero" in attempt
     for name in ("volumes.json", "relax", "error-trace"):
         assert any(line.startswith(name) for line in done.lines()), name
 
 
+def test_of_an_attempt_that_was_found_dead_it_shows_when_it_was_last_seen(in_lab, molexp):
+    code = "import os, sys, molexp as me; me.Workspace(sys.argv[1]).Project('p').Experiment('e').Run(id='one').start(); os._exit(1)"
+    subprocess.run([sys.executable, "-c", code, in_lab.url], check=False, timeout=DEADLINE)
+
+    (attempt,) = (line for line in molexp("show", "one").lines() if line.startswith("1 "))
+    assert "  last seen 20" in attempt
+    assert "  owner_died  process " in attempt
+
+
 def test_json_has_the_same_and_more(finished, molexp):
     found = molexp("show", "copper", "--json").json()
-    assert (found["path"], found["status"]) == ("metals/cu/copper", "failed")
+    assert (found["path"], found["status"], found["cause"]) == ("metals/cu/copper", "failed", "exception")
     assert found["parameters"] == {"a": 3.6, "cell": {"n": 2}}
     assert found["results"] == {"energy": -3.72, "gap": {"$float": "nan"}}
     assert found["tags"] == ["odd"]

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.ends import ENDS, End, Place, is_right, play
+from tests.crash.ending import End, Place, is_right, play
+from tests.crash.ends import ENDS
 from tests.servers.buckets import Server
 from tests.servers.fixtures import moto
 

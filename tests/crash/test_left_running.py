@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.ends import DEADLINE, DRIVE, EXEC, PROCESS, SLEEP, Act, End, Place, let_it_end, play, task
+from tests.crash.ending import DEADLINE, Act, End, Place, let_it_end, play
+from tests.crash.ends import DRIVE, EXEC, PROCESS, SLEEP, task
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="process groups of POSIX")
 
