@@ -12,16 +12,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 
 from molexp._executors.process import INTERRUPTIBLE
-from molexp._record import keys
-from molexp._record.attempts import read_attempts
-from molexp._record.causes import cause_of_error
 from molexp._record.definitions import deleted
-from molexp._record.liveness import Death
 from molexp._record.process import this_process
 from molexp._record.profiles import find_profiles, resolve_profile, use_profiles
 from molexp._record.run import Run
 from molexp._values.status import RunStatus
 from molexp._workflow import bindings
+from molexp._workflow.deaths import end_of_dead
 from molexp._workflow.earlier import Earlier
 from molexp._workflow.executors import Executors
 from molexp._workflow.plans import LEAVE, RESUME, SKIP, START, Event, Observer, PlannedRun, Summary
@@ -349,23 +346,10 @@ class _Driven:
         if isinstance(outcome.error, RunFinishedError | RunBusyError):
             raise outcome.error
         if isinstance(outcome.error, WorkerDiedError):
-            return self._died(outcome.error)
+            return end_of_dead(run, outcome.error)
         if outcome.error is not None:
             return RunStatus.FAILED, f"{type(outcome.error).__name__}: {outcome.error}"
         return RunStatus(outcome.value[0]), outcome.value[1]
-
-    def _died(self, error: WorkerDiedError) -> tuple[RunStatus, str]:
-        """How the run ended whose process died: as that said, else as the end of the process tells."""
-        home, path = self.planned.experiment.home, f"{self.planned.experiment.path}/{self.planned.id}"
-        how = Death(f"process {error.pid} {error.how}", cause_of_error(error), error.pid)
-        try:
-            attempts = read_attempts(home.store, keys.folder(path))
-            newest = home.observer.settle(path, attempts[-1], how=how) if attempts else None
-        except MolexpError:
-            newest = None
-        if newest is None or newest.status is RunStatus.RUNNING:
-            return RunStatus.FAILED, f"{type(error).__name__}: {error}"
-        return newest.status, str(newest.head.get("reason") or "")
 
     def _tell_task(self, task: str, outcome: TaskOutcome | None) -> None:
         self._begin()
