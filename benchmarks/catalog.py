@@ -18,7 +18,16 @@ from functools import partial
 from itertools import count as numbers
 from pathlib import Path
 
-from dataset import SELECT, WHERE, Dataset, cache_folder, dataset
+from dataset import (
+    SELECT,
+    SELECT_METRICS,
+    WHERE,
+    WHERE_METRICS,
+    Dataset,
+    cache_folder,
+    dataset,
+    dataset_with_metrics,
+)
 from measure import PRINT_PEAK, Line, peak_of, run_fresh, time_fresh
 
 # ------------------------------------------------------------------------- what fresh processes run: question, cold
@@ -31,12 +40,14 @@ assert len(rows) == int(sys.argv[2]), len(rows)
 for row in rows:
     row.id, row.results["loss"]
 """
+_OURS_METRICS = _OURS.replace(WHERE, WHERE_METRICS)
 
 _BARE = f"""
 import sqlite3, sys
 rows = sqlite3.connect(sys.argv[1]).execute({SELECT!r}).fetchall()
 assert len(rows) == int(sys.argv[2]), len(rows)
 """
+_BARE_METRICS = _BARE.replace(SELECT, SELECT_METRICS)
 
 _SIGNAC = """
 import sys
@@ -181,6 +192,9 @@ def measure(*, quick: bool, runs: int | None = None) -> Iterator[Line]:
         yield from _first_open(data, Path(base))
         yield from _question(data, Path(base), quick=quick)
         yield from _peers(data, Path(base))
+    logged = dataset_with_metrics(data.count)
+    with tempfile.TemporaryDirectory(dir=cache_folder(), prefix="measuring-") as base:
+        yield from _metrics(logged, Path(base), quick=quick)
 
 
 def _view(data: Dataset, folder: Path, *, derived: bool) -> Path:
@@ -197,7 +211,7 @@ def _view(data: Dataset, folder: Path, *, derived: bool) -> Path:
     return folder
 
 
-def _first_open(data: Dataset, base: Path) -> Iterator[Line]:
+def _first_open(data: Dataset, base: Path, which: str = "") -> Iterator[Line]:
     fresh = (base / f"fresh-{number}" for number in numbers())
     last = Path()
 
@@ -216,7 +230,7 @@ def _first_open(data: Dataset, base: Path) -> Iterator[Line]:
         },
         rounds=3,
     )
-    what = f"first open of {_many(data)} runs"
+    what = f"first open of {_many(data)} runs{which}"
     detail = f"molexp {found['ours']:.0f} ms, plain Python {found['theirs']:.0f} ms; "
     detail += _details(open_fresh(unseen(), PRINT_PEAK + _ASK_AGAIN))
     yield Line(f"{what} / reading and parsing", "disk", found["ours"] / found["theirs"], 2.0, detail)
@@ -269,6 +283,29 @@ def _question(data: Dataset, base: Path, *, quick: bool) -> Iterator[Line]:
     peak = peak_of(_OURS, lab, data.matching, MOLEXP_CACHE_DIR=cache)
     detail = f"import molexp {peak_of('import molexp'):.0f} MB"
     yield Line(f"{what}, peak memory", "disk", peak, 200.0, detail, unit=" MB")
+
+
+def _metrics(data: Dataset, base: Path, *, quick: bool) -> Iterator[Line]:
+    """The question about metrics, and what they cost the index."""
+    yield from _first_open(data, base, " with metrics")
+    lab, cache = _view(data, base / "ours", derived=True), base / "cache"
+    ours = partial(run_fresh, _OURS_METRICS, lab, data.matching, MOLEXP_CACHE_DIR=cache)
+    ours()  # makes the index
+    found = time_fresh(
+        {
+            "molexp": ours,
+            "bare": partial(run_fresh, _BARE_METRICS, data.bare, data.matching),
+            "import": partial(run_fresh, "import molexp"),
+            "nothing": partial(run_fresh, "pass"),
+        },
+        rounds=9 if quick else 21,
+    )
+    imported = found["import"] - found["nothing"]
+    size = sum(path.stat().st_size for path in cache.rglob("*.sqlite3"))
+    detail = f"molexp {found['molexp']:.0f} ms, interpreter + bare query {found['bare']:.1f} ms, import molexp "
+    detail += f"{imported:.0f} ms; {data.matching} matches; index {size / 2**20:.0f} MB, 20 names a run"
+    what = f"cold query of metrics of {_many(data)} runs / (5 x bare + import)"
+    yield Line(what, "disk", found["molexp"] / (5 * found["bare"] + imported), 1.0, detail)
 
 
 def _peers(data: Dataset, base: Path) -> Iterator[Line]:

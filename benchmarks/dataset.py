@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -36,6 +37,15 @@ WHERE = "params.lr < 0.01 and results.loss == 3"
 """The question: about 900 of 100 000 runs are an answer."""
 
 SELECT = "SELECT id, document FROM runs WHERE loss = 3 AND lr < 0.01"
+"""The same, as bare as can be."""
+
+NAMES = ("loss", *(f"metric_{number}" for number in range(1, 20)))
+"""Of the metrics that each run of the second dataset has logged."""
+
+WHERE_METRICS = "metrics.loss.min < 0.009"
+"""The question about these: about 900 of 100 000 runs are an answer, too."""
+
+SELECT_METRICS = "SELECT id, document FROM runs WHERE least < 0.009"
 """The same, as bare as can be."""
 
 _WRITERS = 2
@@ -78,6 +88,14 @@ def values_of(number: int) -> Values:
         "steps": 100 + int(random.random() * 900),
     }
     return Values(number % EXPERIMENTS, parameters, results)
+
+
+def points_of(number: int) -> Iterator[dict[str, float]]:
+    """What a run of the second dataset logs, step by step."""
+    random = Random(-1 - number)
+    least = random.random()
+    for above in (8.5, 0.0, 1.0):
+        yield {name: least + above + place for place, name in enumerate(NAMES)}
 
 
 def all_values(count: int) -> Iterator[Values]:
@@ -134,6 +152,19 @@ def dataset(count: int) -> Dataset:
     return Dataset(count, matching, lab, bare, signac, mlflow, seconds)
 
 
+def dataset_with_metrics(count: int) -> Dataset:
+    """That of `count` runs with metrics, beside which there is only bare SQLite; made if it is not there."""
+    base = cache_folder() / f"{count}-v{VERSION}-metrics"
+    base.mkdir(parents=True, exist_ok=True)
+    lab, bare = base / "lab" / "workspace", base / "bare" / "runs.sqlite3"
+    seconds = {
+        "lab": _make(base / "lab", count, lambda folder: _write_lab(folder / "workspace", count, metrics=True)),
+        "bare": _make(base / "bare", count, lambda folder: _fill_bare_metrics(folder / bare.name, lab)),
+    }
+    matching = sum(next(islice(points_of(number), 1, 2))["loss"] < 0.009 for number in range(count))
+    return Dataset(count, matching, lab, bare, None, None, seconds)
+
+
 def _say(what: str) -> None:
     print(what, file=sys.stderr, flush=True)
 
@@ -163,14 +194,15 @@ def _make(whole: Path, count: int, write: Callable[[Path], None]) -> float:
 # ------------------------------------------------------------------------------------------------------ our workspace
 
 
-def _write_lab(path: Path, count: int) -> None:
+def _write_lab(path: Path, count: int, *, metrics: bool = False) -> None:
     """The workspace, by several processes, as any program would."""
     project = me.Workspace(path).Project(PROJECT)
     for number in range(EXPERIMENTS):
         project.Experiment(f"e{number}", params={})
     spawn = multiprocessing.get_context("spawn")
     writers = [
-        spawn.Process(target=_write_runs, args=(path, range(first, count, _WRITERS))) for first in range(_WRITERS)
+        spawn.Process(target=_write_runs, args=(path, range(first, count, _WRITERS), metrics))
+        for first in range(_WRITERS)
     ]
     for writer in writers:
         writer.start()
@@ -180,7 +212,7 @@ def _write_lab(path: Path, count: int) -> None:
             raise SystemExit(f"a writer failed; {path} is not complete.")
 
 
-def _write_runs(path: Path, numbers: range) -> None:
+def _write_runs(path: Path, numbers: range, metrics: bool) -> None:
     project = me.Workspace(path, storage_options={"durability": "never"}).project(PROJECT)
     experiments = [project.experiment(f"e{number}") for number in range(EXPERIMENTS)]
     for number in numbers:
@@ -190,6 +222,8 @@ def _write_runs(path: Path, numbers: range) -> None:
                 ctx.set_result(name, value)
             ctx.artifact.save("curve.json", {"step": [0, 50, 100], "loss": [9.5, 4.25, values.results["loss"]]})
             ctx.log("train").append(f"{values.results['steps']} steps")
+            for point in points_of(number) if metrics else ():
+                ctx.metrics.log(point)
 
 
 def run_folders(workspace: Path) -> Iterator[str]:
@@ -217,4 +251,24 @@ def _fill_bare(path: Path, lab: Path) -> None:
         connection.execute("CREATE TABLE runs (id TEXT PRIMARY KEY, lr REAL, loss INTEGER, document BLOB)")
         connection.executemany("INSERT INTO runs VALUES (?, ?, ?, ?)", rows())
         connection.execute("CREATE INDEX runs_by_loss_and_lr ON runs (loss, lr)")
+    connection.close()
+
+
+def _fill_bare_metrics(path: Path, lab: Path) -> None:
+    """The same for the question about metrics."""
+
+    def rows() -> Iterator[tuple[str, float, bytes]]:
+        for run in run_folders(lab):
+            with open(f"{run}/run.json", "rb") as file, open(f"{run}/executions/1.end.json", "rb") as end:
+                document = json.loads(file.read())
+                (found,) = [one for one in json.loads(end.read())["assets"] if one["kind"] == "metrics"]
+            document["metrics"] = found["summary"]["metrics"]
+            text = json.dumps(document, separators=(",", ":"))
+            yield document["id"], document["metrics"]["loss"]["min"], text.encode()
+
+    connection = sqlite3.connect(path)
+    with connection:
+        connection.execute("CREATE TABLE runs (id TEXT PRIMARY KEY, least REAL, document BLOB)")
+        connection.executemany("INSERT INTO runs VALUES (?, ?, ?)", rows())
+        connection.execute("CREATE INDEX runs_by_least ON runs (least)")
     connection.close()

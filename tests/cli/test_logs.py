@@ -41,11 +41,11 @@ def test_json_is_a_line_for_each_line(run, molexp):
     write(run, train="one\nt\x1bwo\n", test="10%\r20%\r\nend")
     found = [json.loads(line) for line in molexp("logs", "one", "--json").lines()]
     assert found == [
-        {"log": "train", "line": "one"},
-        {"log": "train", "line": "t\x1bwo"},
-        {"log": "test", "line": "10%"},
-        {"log": "test", "line": "20%"},
-        {"log": "test", "line": "end"},
+        {"log": "train", "attempt": 1, "line": "one"},
+        {"log": "train", "attempt": 1, "line": "t\x1bwo"},
+        {"log": "test", "attempt": 1, "line": "10%"},
+        {"log": "test", "attempt": 1, "line": "20%"},
+        {"log": "test", "attempt": 1, "line": "end"},
     ]
 
 
@@ -71,11 +71,16 @@ def test_bytes_that_are_no_text_come_as_they_are(run, here):
     assert json.loads(program(here, "logs", "one", "--json").out)["line"] == "\ufffd\ufffd"
 
 
-def test_the_newest_attempt_that_has_a_log_counts(run, molexp):
-    write(run, train="first\n", other="kept\n")
+def test_attempts_follow_each_other_and_each_can_be_asked_for(run, molexp):
+    write(run, train="first", other="kept\n")
     write(run, train="second\n")
-    assert molexp("logs", "one", "train").out == "second\n"
+    assert molexp("logs", "one", "train").out == "first\nsecond\n"
+    assert molexp("logs", "one", "train", "--attempt", "2").out == "second\n"
     assert molexp("logs", "one", "other").out == "kept\n"
+    assert molexp("logs", "one").out == (
+        "==> train (attempt 1) <==\nfirst\n\n==> train (attempt 2) <==\nsecond\n\n==> other (attempt 1) <==\nkept\n"
+    )
+    assert [json.loads(line)["attempt"] for line in molexp("logs", "one", "train", "--json").lines()] == [1, 2]
 
 
 class Followed:
@@ -113,7 +118,7 @@ def test_following_waits_for_a_log_and_for_a_run(run, here):
     with run.start() as ctx:
         ctx.log("other").append("not asked for")
         ctx.log("train").append("one")
-        assert json.loads(followed.line()) == {"log": "train", "line": "one"}
+        assert json.loads(followed.line()) == {"log": "train", "attempt": 1, "line": "one"}
     assert followed.end() == (0, "", "")
 
 

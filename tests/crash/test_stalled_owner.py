@@ -67,7 +67,7 @@ def test_one_that_goes_on_after_a_takeover_changes_nothing_of_it(stage, run, bea
     assert run().results == results == {"energy": 2.0}
     assert run().status == "succeeded"
     assert run().asset("a.json").load() == {"attempt": 2}
-    assert run().logs["relax"].text() == "attempt 2\n"
+    assert run().logs["relax"].own.text() == "attempt 2\n"
     assert json.loads((stage.lab / RUN / "run.json").read_bytes())["status"] == "succeeded"
     history = run().execution_history
     assert [entry["status"] for entry in history] == ["interrupted", "succeeded"]

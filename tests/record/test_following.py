@@ -63,16 +63,18 @@ def test_new_lines_come_until_the_run_has_ended(run):
     assert follower.next() is None
 
 
-def test_another_attempt_begins_the_log_anew(run):
+def test_another_attempt_goes_on_with_the_log_on_a_line_of_its_own(run):
     with run.start() as ctx:
-        ctx.log("a").append("first attempt")
+        ctx.log("a").write("first attempt")
     with run.start() as ctx:
         follower = Follower(run)
-        assert follower.next() == ("a", b"first attempt\n")
         ctx.log("a").append("second attempt")
         ctx.flush()
+        assert follower.next() == ("a", b"first attempt\n")
         assert follower.next() == ("a", b"second attempt\n")
     assert follower.next() is None
+    assert [(line.attempt, line.text) for line in me.read_logs(run)] == [(1, "first attempt"), (2, "second attempt")]
+    assert [line.text for line in me.read_logs(run, attempt=2)] == ["second attempt"]
 
 
 def test_a_line_may_be_longer_than_what_is_read_at_once(lab_run):

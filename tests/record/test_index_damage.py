@@ -214,6 +214,8 @@ def test_a_snapshot_of_an_older_version_is_begun_with(lab, reader, tmp_path, mon
     file = lab.folder / segment.key
     with closing(sqlite3.connect(file)) as older, older:
         older.execute("ALTER TABLE entities DROP COLUMN cause")
+        older.execute("DROP TABLE metrics")
+        older.execute("DROP INDEX entities_archived")
         if version == 6:
             for table in ("documents", "records"):
                 older.execute(f"ALTER TABLE {table} DROP COLUMN sum")

@@ -133,14 +133,15 @@ def test_loggers_of_two_runs_do_not_mix(exp):
     assert "from a" not in exp.run("b").logs["run"].text()
 
 
-def test_logs_of_a_run_are_a_mapping_of_the_newest_attempts(run):
+def test_logs_of_a_run_are_a_mapping_over_all_attempts(run):
     for text in ("first", "second"):
         with run.start() as ctx:
             ctx.log("train").append(text)
             ctx.log(f"only-{text}").append(text)
 
     assert set(run.logs) == {"train", "only-first", "only-second"}
-    assert list(run.logs["train"]) == ["second"]
+    assert list(run.logs["train"]) == ["first", "second"]
+    assert (list(run.logs["train"].own), run.logs["train"].attempt) == (["second"], 2)
     assert list(run.logs["only-first"]) == ["first"]
 
 

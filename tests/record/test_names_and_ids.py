@@ -79,8 +79,9 @@ def test_bad_ids_are_refused_with_what_is_allowed_and_nothing_is_written(place, 
     before = place.everything()
     with pytest.raises(me.InvalidNameError, match="allowed are a-z"):
         exp.project.Experiment("ag", id=id)
-    with pytest.raises(me.InvalidNameError, match="allowed are a-z"):
-        exp.Run(id=id)
+    if id != BAD_IDS["upper"]:  # which the id of a run may have
+        with pytest.raises(me.InvalidNameError, match="allowed are a-z"):
+            exp.Run(id=id)
     assert place.everything() == before
 
 

@@ -53,7 +53,7 @@ def test_a_copy_has_all_that_the_workspace_has_and_is_one(source, target, tmp_pa
     assert run.results == {"value": 2}
     assert [entry["status"] for entry in run.execution_history] == ["succeeded", "succeeded"]
     assert target.load().run("metals/cu/two").asset("big.bin").read_bytes() == BIG
-    assert run.logs["relax"].text() == "value 2\n"
+    assert run.logs["relax"].text() == "value 1\nvalue 2\n"
 
     again = sync(source, target)
     assert again.ok

@@ -40,7 +40,7 @@ def compare(
 ) -> None:
     """Show the fields in which runs differ: one in each row, with a column for each run.
 
-    There are parameters, results, configuration, status, and where each came from: host, git, versions of packages. A
+    There are parameters, results, metrics, configuration, status, and where each came from: host, git, versions of packages. A
     field that a run does not have is empty. Ids and times always differ, and are left out.
     """
     import molexp
@@ -53,7 +53,10 @@ def compare(
         write(molexp.to_json(found, pretty=True))
         return
     names = [name for name in found.columns if name != "path"]
-    rows = [(name, *(_words.value(row[name]) if name in row else "" for row in found)) for name in names]
+    rows = []
+    for name in names:
+        shown = iter(_words.row([row[name] for row in found if name in row]))
+        rows.append((name, *(next(shown) if name in row else "" for row in found)))
     table(("FIELD", *(str(row["path"]) for row in found)), rows)
     if not names:
         say("They do not differ in anything that is on record.")

@@ -31,24 +31,32 @@ def logs(
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Go on with new lines as they come, until the run ends.")
     ] = False,
+    attempt: Annotated[
+        int | None, typer.Option("--attempt", "-a", metavar="N", min=1, help="Only what attempt N wrote.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Answer in JSON, one line of a log in each line.")] = False,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Print the logs of a run: of each, what its newest attempt wrote.
+    """Print the logs of a run; where several attempts wrote one, what each of them did, in their order.
 
     A file or another program gets the bytes as they were written. On a terminal colours are left out, and what else it
-    would obey is shown as an escape. Several logs have their names above them, as `tail` does it.
+    would obey is shown as an escape. Several logs have their names above them, as `tail` does it, with the attempt where
+    there is more than one.
     """
     import molexp
 
     found = located(ctx, workspace).run(run)
-    several = name is None and (follow or len(found.logs) > 1)
-    shown: str | None = None
-    for line in molexp.read_logs(found, name, follow=follow):
+    logs = found.logs
+    several = name is None and (follow or len(logs) > 1)
+    resumed = attempt is None and any(log.earlier for log in logs.values())
+    shown: tuple[str, int] | None = None
+    for line in molexp.read_logs(found, name, follow=follow, attempt=attempt):
         if as_json:
-            write(molexp.to_json({"log": line.log, "line": line.text}), now=follow)
+            write(molexp.to_json({"log": line.log, "attempt": line.attempt, "line": line.text}), now=follow)
             continue
-        if several and line.log != shown:
-            write(f"{'' if shown is None else chr(10)}==> {line.log} <==")
-            shown = line.log
+        part = line.log, line.attempt if resumed else 1
+        if several and part != shown:
+            which = f"{line.log} (attempt {line.attempt})" if resumed else line.log
+            write(f"{'' if shown is None else chr(10)}==> {which} <==")
+            shown = part
         write_log(line.data, now=follow)

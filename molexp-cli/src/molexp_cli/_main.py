@@ -22,6 +22,7 @@ from molexp_cli import (
     _gc,
     _lineage,
     _logs,
+    _marking,
     _plugins,
     _run,
     _runs,
@@ -85,7 +86,7 @@ def _assemble() -> typer.Typer:
         epilog=EPILOG,
     )
     app.callback()(_program)
-    for module in (_run, _exec, _show, _logs, _compare, _lineage, _sync, _fsck, _gc):
+    for module in (_run, _exec, _show, _logs, _compare, _lineage, _marking, _sync, _fsck, _gc):
         module.add_to(app)
     for name, group in (("runs", _runs), ("assets", _assets), ("catalog", _catalog), ("plugins", _plugins)):
         app.add_typer(group.group(), name=name)

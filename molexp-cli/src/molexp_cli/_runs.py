@@ -23,12 +23,13 @@ Examples:
   molexp runs list 'status == "failed" or results.loss is null' --sort -created_at
   molexp runs list --experiment metals/cu --status failed --status interrupted
   molexp runs list --param a=3.6 --param solver.tol=1e-9 --sort -results.energy --limit 10
+  molexp runs list 'metrics.loss.min < 0.1' --sort metrics.val_loss
   molexp runs list --json | jq -r '.[].path'
 """
 
 
 _COLUMNS: list[tuple[str, Callable[[molexp.RunRow], str]]] = [
-    ("RUN", lambda row: row.path),
+    ("RUN", lambda row: f"{row.project}/{row.experiment}/{row.id}"),
     ("STATUS", lambda row: _words.standing(row.status, row.as_of)),
     ("CAUSE", lambda row: row.cause or ""),
     ("CREATED", lambda row: _words.moment(row.created_at)),
@@ -36,9 +37,10 @@ _COLUMNS: list[tuple[str, Callable[[molexp.RunRow], str]]] = [
     ("PROFILE", lambda row: row.profile or ""),
     ("CONFIG", lambda row: _words.settings(row.config)),
     ("RESULTS", lambda row: _words.settings(row.results)),
+    ("METRICS", lambda row: _words.metrics(row.metrics)),
     ("TAGS", lambda row: " ".join(row.tags)),
 ]
-_SELDOM = ("CAUSE", "PROFILE", "CONFIG", "TAGS")  # columns that are shown where a run has something in them
+_SELDOM = ("CAUSE", "PROFILE", "CONFIG", "METRICS", "TAGS")  # columns that are shown where a run has something in them
 
 
 def group() -> typer.Typer:
@@ -70,10 +72,13 @@ def list_runs(
         list[str] | None,
         typer.Option("--param", metavar="NAME=VALUE", help="Only with this parameter; several times for all of them."),
     ] = None,
+    archived: Annotated[bool, typer.Option("--archived", help="List archived runs, too.")] = False,
     sort: Annotated[
         str | None,
         typer.Option(
-            "--sort", metavar="[-]COLUMN", help="By a column, such as created_at, params.a or results.loss; - descends."
+            "--sort",
+            metavar="[-]COLUMN",
+            help="By a column, such as created_at, params.a, results.loss or metrics.loss.min; - descends.",
         ),
     ] = None,
     limit: LimitOption = None,
@@ -82,8 +87,8 @@ def list_runs(
 ) -> None:
     """List the runs that match all of what is given, in the order in which they were created.
 
-    WHERE is a query of fields such as status, cause, params.lr, results.loss, tags, config.x, provenance.git.commit: compare them
-    by == != < <= > >=, in, like, between, is null; join by and, or, not. Text is quoted.
+    WHERE is a query of fields such as status, cause, params.lr, results.loss, metrics.loss.min, tags, config.x,
+    provenance.git.commit: compare them by == != < <= > >=, in, like, between, is null; join by and, or, not. Text is quoted.
 
     Values of parameters are read as in a YAML file: 1e-3 and true are what they look like, other words are text.
     """
@@ -97,10 +102,14 @@ def list_runs(
         status=status or None,
         params=parameters_of(ctx, "--param", param, nested=False),
         tags=tag or (),
+        archived=archived,
         sort=sort,
         limit=limit,
     )
     tell_unreadable(found.unreadable)
+    if found.archived:
+        what = "1 archived run is" if found.archived == 1 else f"{found.archived} archived runs are"
+        say(f"{what} left out. --archived lists them, too.")
     if not found:
         _check_names(opened, project, experiment)
         _name_unknown(opened, where)

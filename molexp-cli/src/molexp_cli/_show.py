@@ -60,13 +60,14 @@ def show(
     if as_json:
         write(molexp.to_json(found, pretty=True))
         return
-    headline(str(found["path"]))
+    headline(f"{found['project']}/{found['experiment']}/{found['id']}")
     pairs(_head(found))
     for title, values in (("parameters", "parameters"), ("config", "config"), ("results", "results")):
         if found.get(values):
             write("")
             headline(title)
             pairs([(str(name), _words.value(value)) for name, value in found[values].items()], indent=2)
+    _metrics(found)
     _attempts(found["execution_history"])
     _tasks(found["tasks"])
     _files(found["assets"])
@@ -101,6 +102,20 @@ def _row(before: str, task: molexp.GraphTask) -> tuple[str, ...]:
         _words.settings(task.options),
         f"{task.file or task.kind}:{task.line}" if task.line else task.file or task.kind,
     )
+
+
+def _metrics(found: Mapping[str, Any]) -> None:
+    if metrics := found.get("metrics"):
+        write("")
+        headline("metrics")
+        columns = ("last", "step", "min", "min_step", "max", "max_step", "count")
+        rows = [
+            (name, *(_words.short(one[column]) if column in one else "" for column in columns))
+            for name, one in metrics.items()
+        ]
+        table(("NAME", "LAST", "STEP", "MIN", "AT STEP", "MAX", "AT STEP", "COUNT"), rows)
+        if found.get("metrics_left_out"):
+            write(f"and {found['metrics_left_out']} or more names that have no summary; their points are in the file")
 
 
 def _head(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any
+
+_METRICS = 4  # that a row has room for
 
 
 def value(found: Any) -> str:
@@ -21,6 +23,19 @@ def value(found: Any) -> str:
 def settings(found: Mapping[str, Any]) -> str:
     """Values by name on one line; numbers to six digits."""
     return " ".join(f"{name}={short(one)}" for name, one in found.items())
+
+
+def metrics(found: Mapping[str, Mapping[str, Any]]) -> str:
+    """The last values of the first metrics by name on one line, and how many more there are."""
+    names = list(found)
+    shown = settings({name: found[name].get("last") for name in names[:_METRICS]})
+    return f"{shown} +{len(names) - _METRICS}" if len(names) > _METRICS else shown
+
+
+def row(found: Sequence[Any]) -> list[str]:
+    """Values beside each other, as `short` has them, unless two that differ would look the same."""
+    shown, exact = [short(one) for one in found], [value(one) for one in found]
+    return exact if len(set(shown)) < len(set(exact)) else shown
 
 
 def short(found: Any) -> str:

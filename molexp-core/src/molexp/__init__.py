@@ -50,9 +50,10 @@ if TYPE_CHECKING:
     from molexp._record.entry import entry
     from molexp._record.following import LogLine, read_logs
     from molexp._record.locating import locate_workspace
+    from molexp._record.metrics import Metrics
     from molexp._record.reports import Finding, Report
     from molexp._record.run_context import RunContext
-    from molexp._record.streams import LogHandle, LogReader, Logs, Metrics
+    from molexp._record.streams import LogHandle, LogReader, Logs
     from molexp._record.syncing.follow import follow_workspace
     from molexp._record.syncing.reports import SyncProgress, SyncReport
     from molexp._record.syncing.sync import sync_workspace
@@ -159,7 +160,8 @@ _LATE = {  # what costs time to import, by where it is
     "molexp._record.locating": ("locate_workspace",),
     "molexp._record.reports": ("Finding", "Report"),
     "molexp._record.run_context": ("RunContext",),
-    "molexp._record.streams": ("LogHandle", "LogReader", "Logs", "Metrics"),
+    "molexp._record.metrics": ("Metrics",),
+    "molexp._record.streams": ("LogHandle", "LogReader", "Logs"),
     "molexp._record.syncing.reports": ("SyncProgress", "SyncReport"),
     "molexp._record.syncing.follow": ("follow_workspace",),
     "molexp._record.syncing.sync": ("sync_workspace",),

@@ -57,6 +57,8 @@ class Asset:
         size: bytes; of all files, for a folder.
         content_hash: ``sha256:...`` of the bytes; None where nobody has read them all.
         tags: free labels.
+        earlier: of a log or metrics that `Run.asset` has found, those of the run's earlier attempts, oldest first: `load`
+            returns them all, joined, while the bytes, and `Workspace.asset` with its id, are the newest attempt's own.
     """
 
     id: str
@@ -70,6 +72,7 @@ class Asset:
     size: int
     content_hash: str | None = None
     tags: frozenset[str] = frozenset()
+    earlier: tuple[Asset, ...] = attrs.field(default=(), repr=False, eq=False, hash=False)
     _library: Library | None = attrs.field(default=None, alias="_library", repr=False, eq=False, hash=False)
     _pinned: bool = attrs.field(default=False, alias="_pinned", repr=False, eq=False, hash=False)
     """Whether somebody asked for exactly this version."""
@@ -276,10 +279,25 @@ class CheckpointAsset(Asset):
 class LogAsset(Asset):
     """Lines that a run wrote as it went."""
 
+    def load(self) -> str:
+        """The text; where earlier attempts have the log, too, one after the other."""
+        from molexp._record.streams import in_order
+
+        return in_order([*(one.load() for one in self.earlier), super().load()])
+
 
 @attrs.frozen(kw_only=True, repr=False)
 class MetricsAsset(Asset):
     """Numbers by step; `load` returns a list of dicts."""
+
+    def load(self) -> list[dict[str, Any]]:
+        """The points, each with ``step``, ``time`` and the values.
+
+        What a later attempt logs under a name takes the place of what `earlier` ones have of it at the same step or later.
+        """
+        from molexp._record.joined import joined_points
+
+        return joined_points([*(one.load() for one in self.earlier), super().load()])
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -364,7 +382,8 @@ def parse_asset_id(text: str) -> tuple[str, int | None, str, str, int]:
     name, _, version = named.rpartition("@")
     scope, _, attempt = place.partition("#")
     parts = [] if scope == "." else scope.split("/")
+    parts[2:] = [part.lower() for part in parts[2:]]  # as in the path of a run
     known = all(map(is_id, parts)) and (len(parts) == 3 and is_number(attempt) if "#" in place else len(parts) < 3)
     if not (place and known and kind and name and is_number(version)):
         raise ValueError(f"{text!r} is no asset id; one looks like 'metals/cu/cu-1#2:artifact:volumes.json@1'.")
-    return "" if scope == "." else scope, int(attempt) if attempt else None, kind, name, int(version)
+    return "/".join(parts), int(attempt) if attempt else None, kind, name, int(version)

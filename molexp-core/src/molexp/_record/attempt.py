@@ -17,8 +17,8 @@ from molexp._record.attempts import (
     end_key,
     read_attempts,
     read_end,
+    settle_grown,
     settle_replacements,
-    settle_sizes,
     superseded,
 )
 from molexp._record.contributing import take_in, writer_of, writers
@@ -160,13 +160,19 @@ class Attempt(Writer):
                 if self.closed:
                     return
                 self._beats += 1
-                sign = {"beat": self._beats, "at": utc_now(), "token": self._claim["token"], **self.process.memory_now}
+                sign = {"beat": self._beats, "at": utc_now(), "token": self._claim["token"]}
+                sign |= {**self.process.memory_now, **self._summaries()}
                 self.store.write(keys.lease(self.path, self.number), encode(sign))
             self._look_around()
             if self.outbox is not None:
                 self.send()  # for those who follow it
         except Exception:  # noqa: BLE001, S110 - a full disk, a lost network, a malformed edit: the next beat tries again
             pass
+
+    def _summaries(self) -> dict[str, Any]:
+        """What is known of the metrics that this process logs, for whoever asks before the end."""
+        found = {key: one.summarised() for key, one in [*self.contents.logged.items()]}
+        return {"metrics": found} if found else {}
 
     def _look_around(self) -> None:
         if self._has_foreign_end():
@@ -311,7 +317,7 @@ class Attempt(Writer):
             if (events := self.contents.assets.get(claim_key(self.folder, self.number))) is not None:
                 events["size"] = folded.get(f"{self.number}.jsonl")  # they are themselves an asset
             if self._contributors:
-                settle_sizes(self.store, self.contents)
+                settle_grown(self.store, self.contents)
             self._set_closed(True, status)
         if self.store.durability == "end":
             self._flush_what_the_end_names()

@@ -379,14 +379,18 @@ def settle_replacements(store: Store, contents: Contents) -> None:
     contents.replacing.clear()
 
 
-def settle_sizes(store: Store, contents: Contents) -> None:
-    """Say how large a log or a metrics file is whose writer died while it was still being written."""
+def settle_grown(store: Store, contents: Contents) -> None:
+    """Say how large a log or a metrics file is whose writer died while it was still being written, and what is in it."""
     for record in contents.assets.values():
         if record.get("size") is None:
             try:
                 record["size"] = store.stat(str(record.get("key"))).size
             except KeyNotFoundError:
                 record["size"] = 0
+        if record.get("kind") == "metrics" and "summary" not in record:
+            from molexp._record.joined import read_summary
+
+            record["summary"] = read_summary(store, record).to_document()
 
 
 def _hash_of(store: Store, key: str) -> str:
@@ -420,7 +424,7 @@ def end_dead(
     check_schema({"schema": SCHEMA, **facts.head}, claim_key(run_folder, facts.number), SCHEMA)
     last_seen = last_sign(store, facts, beat)
     settle_replacements(store, facts.contents)
-    settle_sizes(store, facts.contents)
+    settle_grown(store, facts.contents)
     end = end_document(
         attempt=facts.number,
         token=new_token(),

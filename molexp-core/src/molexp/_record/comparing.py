@@ -7,6 +7,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from molexp._record.catalog.cells import COLUMNS, columns_of
+from molexp._record.joined import run_metrics
 from molexp._record.rows import Rows
 from molexp._values.canonical import canonical_json
 from molexp._values.leaves import leaf
@@ -21,6 +22,7 @@ _ORDER = (
     "status",
     "params",
     "results",
+    "metrics",
     "tags",
     "replica",
     "profile",
@@ -34,7 +36,13 @@ _ORDER = (
 )
 """What can differ, by the first part of its name. Ids and times are not here: they always do."""
 
-_NESTED = {"params": "parameters", "results": "results", "config": "config", "workflow": "workflow"}
+_NESTED = {
+    "params": "parameters",
+    "results": "results",
+    "metrics": "metrics",
+    "config": "config",
+    "workflow": "workflow",
+}
 _OF_THE_DOCUMENT = frozenset({"schema", "type"})
 
 
@@ -64,7 +72,7 @@ def compare_runs(runs: Sequence[Run]) -> Rows[Mapping[str, Any]]:
 def _fields(run: Run) -> Iterator[tuple[str, Any]]:
     """The fields of a run by the names that queries and frames have for them, with their values as they are recorded."""
     state = run._state()
-    document = state.to_document()
+    document = {**state.to_document(), **run_metrics(run.home.store, run.path, state)}
     yield from zip(("project", "experiment"), run.path.split("/"), strict=False)
     for name, value in zip(COLUMNS, columns_of(document), strict=True):
         if value is not None and name in _ORDER:

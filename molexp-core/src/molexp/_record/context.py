@@ -14,7 +14,8 @@ from molexp._record.accessors import Accessor, no_kind
 from molexp._record.assets import Asset
 from molexp._record.into_logs import LogStreamHandler, check_log_name
 from molexp._record.kinds import ErrorTraceKind, LogKind
-from molexp._record.streams import LogHandle, Metrics, growing
+from molexp._record.metrics import Metrics
+from molexp._record.streams import LogHandle, growing
 from molexp._record.uses import misses, uses
 from molexp._values.documents import encode
 from molexp._values.plain import plain

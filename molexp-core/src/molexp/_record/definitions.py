@@ -143,6 +143,12 @@ class Members(Generic[E]):
         return f"<{', '.join(self.ids()) or 'none'}>"
 
 
+WAS_DELETED = (
+    "It was deleted. `molexp restore` (`Workspace.restore`) brings it back, until `molexp gc --yes` has freed it."
+)
+"""What to say of a run that is hidden."""
+
+
 def deleted(home: Home, path: str) -> bool:
     """Whether the entity at `path` was deleted."""
     from molexp._record.reading import read_edits

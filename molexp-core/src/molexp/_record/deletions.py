@@ -126,17 +126,49 @@ def tokens_of(store: Store, path: str) -> frozenset[str]:
     return frozenset(token for one in found if isinstance(one, dict) and isinstance(token := one.get("token"), str))
 
 
+def restore(home: Home, path: str) -> str:
+    """See `Workspace.restore`; returns the path as it is spelled.
+
+    Who frees a run says so first, and looks at its edits afterwards; here it is the other way round. So one sees the other.
+
+    Raises:
+        NotFoundError: there is no such run, or it was freed, or is about to be.
+    """
+    path = path.strip("/").lower()
+    experiment, _, run = path.rpartition("/")
+    if path.count("/") != 2 or not all(map(is_id, path.split("/"))):
+        hint = "Give its whole path, such as 'metals/cu/cu-large'."
+        raise NotFoundError("run", path, where=home.store.url, hint=hint)
+    tokens = tokens_of(home.store, path)
+    known = Deletions()
+    if tokens and delete_edit_of(home.store, path) is None:
+        return path
+    if tokens:
+        write_edit(home, path, "restore")
+    known.read(home.store, edit_keys(home.store, experiment))
+    freed = known.of(run, tokens) if tokens else known.newest(run)
+    if freed is not None:
+        hint = f"It was {freed}, and `molexp gc` has freed it. From another copy, `molexp sync --restore {path}` brings it."
+        raise NotFoundError("run", path, where=home.store.url, hint=hint)
+    if not tokens_of(home.store, path):
+        raise NotFoundError("run", path, where=home.store.url)
+    return path
+
+
 def delete_edit_of(store: Store, path: str) -> dict[str, Any] | None:
-    """The edit that deletes the run at `path`; None if there is none."""
+    """The edit that deletes the run at `path`; None if there is none, or it was restored since."""
+    found: dict[str, Any] | None = None
     names = edit_keys(store, path)
     for key, data in zip(names, store.read_many(names), strict=True):
         try:
             edit = decode_object(data, key) if isinstance(data, bytes) else {}
         except CorruptRecordError:
             continue
-        if edit.get("op") == "delete":
-            return edit
-    return None
+        if edit.get("op") == "restore":
+            found = None
+        elif edit.get("op") == "delete":
+            found = found or edit
+    return found
 
 
 def remember_freed(home: Home, experiment: str, freed: Mapping[str, Deletion]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from molexp._record.assets import Asset
 from molexp._record.catalog.catalog import describe_asset
 from molexp._record.fold import RunState
+from molexp._record.joined import run_metrics
 from molexp._record.rows import Rows
 from molexp._record.run import Run
 from molexp._values.documents import encode, encode_pretty
@@ -21,8 +22,8 @@ from molexp.errors import CorruptRecordError
 def describe_run(run: Run) -> dict[str, Any]:
     """All that is known of a run now, from one reading.
 
-    It is what `Run.to_dict` says, with ``path``, ``workspace`` (its URL), ``assets`` (each with its ``location``, a
-    local path or a URL), ``tasks`` (the newest record of each), ``workflow_graph`` (None, or `WorkflowGraph.to_dict`),
+    It is what `Run.to_dict` says, with ``path``, ``workspace`` (its URL), ``metrics`` (see `Run.metrics`), ``assets``
+    (each with its ``location``, a local path or a URL), ``tasks`` (the newest record of each), ``workflow_graph`` (None, or `WorkflowGraph.to_dict`),
     ``origin`` (the provenance's document) and ``error``: None, or what ended the newest attempt, with the
     ``traceback``'s location. Of an origin or a graph that cannot be read there is the ``problem`` alone.
 
@@ -35,7 +36,9 @@ def describe_run(run: Run) -> dict[str, Any]:
     state = run._state()
     store = run.home.store
     assets = [run.home.library.asset(record) for record in state.assets()]
-    document: dict[str, Any] = restore(state.to_document(), resolve=reference_resolver(run.home))
+    document: dict[str, Any] = restore(
+        {**state.to_document(), **run_metrics(store, run.path, state)}, resolve=reference_resolver(run.home)
+    )
     return {
         "path": run.path,
         "workspace": store.url,

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from molexp._record import keys
-from molexp._record.definitions import deleted, look_up, member_ids
+from molexp._record.definitions import WAS_DELETED, deleted, look_up, member_ids
 from molexp._record.home import Home
 from molexp._record.revisions import check_space, plain_parameters
 from molexp._record.rows import RUN_COLUMNS, Rows
 from molexp._record.run import Run
 from molexp._record.voids import VOID, is_defined, is_void
-from molexp._values.ids import check_id, nearest
+from molexp._values.ids import check_run_id, nearest
 from molexp._values.numbers import count
 from molexp._values.own import own_copy
 from molexp._values.plain import restore
@@ -127,18 +127,18 @@ class Experiment:
 
     @property
     def runs(self) -> Runs:
-        """Its runs as the files show them now, by id."""
+        """Its runs as the files show them now, by id; archived ones, too."""
         return Runs(self)
 
     def run(self, id: str) -> RunT:
-        """Look up a run.
+        """Look up a run; capitals do not count.
 
         Raises:
             NotFoundError: with the nearest names.
         """
-        path = f"{self.path}/{id}"
+        path = f"{self.path}/{str(id).lower()}"
         try:
-            check_id(id, "run id")
+            check_run_id(id)
             definition = look_up(self.home, path)
             if is_void(definition):
                 from molexp._record.reading import read_definition
@@ -155,7 +155,7 @@ class Experiment:
                 "run", id, where=repr(self.path), nearest=nearest(id, member_ids(self.home, self.path))
             ) from None
         if deleted(self.home, path):
-            raise NotFoundError("run", id, where=repr(self.path), hint="It was deleted.")
+            raise NotFoundError("run", id, where=repr(self.path), hint=WAS_DELETED)
         return Run(self, id, definition=definition)
 
     def Run(
@@ -237,7 +237,7 @@ class Runs(Rows[Run]):
 
     def __contains__(self, member: object) -> bool:
         if isinstance(member, str):
-            return any(run.id == member for run in self)
+            return any(run.path.rpartition("/")[2] == member.lower() for run in self)
         return any(run == member for run in self)
 
     def create_many(

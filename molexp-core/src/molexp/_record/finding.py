@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from molexp._record.assets import Asset
-from molexp._record.attempts import read_attempts
+from molexp._record.attempts import read_attempts, read_claim
 from molexp._values.ids import fold_name, nearest
 from molexp._values.numbers import count
 from molexp.errors import AmbiguousAssetError, NotFoundError
@@ -14,6 +16,10 @@ from molexp.errors import AmbiguousAssetError, NotFoundError
 if TYPE_CHECKING:
     from molexp._record.data import DataAssets
     from molexp._record.library import Library
+
+
+GROWING = ("log", "metrics")
+"""Kinds of which each attempt has its part, that are found as one."""
 
 
 def pick(
@@ -72,15 +78,38 @@ class Finder:
         Raises:
             AmbiguousAssetError: several kinds of one scope have the name, and `kind` does not say which.
         """
-        for records in self._attempts():
+        attempts = iter(self._attempts())
+        for records in attempts:
             if record := pick(records, name, scope=self._path, kind=kind, version=version):
-                return self._library.asset(record)
+                asset = self._library.asset(record)
+                return asset if version is not None else self._with_earlier(asset, attempts)
         if kind in (None, "data"):
             for scope in self._scopes():
                 found: Asset | None = scope.get(name, version=version)
                 if found is not None:
                     return found
         return None
+
+    def _with_earlier(self, asset: Asset, older: Iterable[list[Mapping[str, Any]]]) -> Asset:
+        """The same; a log, or metrics, with those of earlier attempts."""
+        if asset.kind not in GROWING or asset.producer is None:
+            return asset
+        earlier = []
+        for records in older:
+            record = pick(records, asset.name, scope=self._path, kind=asset.kind, version=None)
+            if record is not None and (one := self._library.asset(record)).producer is not None:
+                earlier.append(one)
+        if not earlier:
+            return asset
+        first = self._fresh_since(asset.producer.attempt) if asset.kind == "metrics" else 1
+        kept = [one for one in reversed(earlier) if one.producer is not None and one.producer.attempt >= first]
+        return attrs.evolve(asset, earlier=tuple(kept))
+
+    def _fresh_since(self, attempt: int) -> int:
+        """The newest attempt up to this one that started fresh."""
+        numbers = range(attempt, 1, -1)
+        claims = ((number, read_claim(self._library.store, self._folder, number)) for number in numbers)
+        return next((number for number, claim in claims if claim.get("fresh")), 1)
 
     def require(self, name: str, *, kind: str | None = None, version: int | None = None) -> Asset:
         """The asset of this name.

@@ -58,6 +58,7 @@ class Contents:
     rank_of: dict[str, int] = attrs.field(factory=dict)  # the rank that said a result, where several may
     used: list[dict[str, Any]] = attrs.field(factory=list)  # asset, when first, and task if it was one: each pair once
     missed: list[dict[str, Any]] = attrs.field(factory=list)  # what tasks looked for by its name, and was not there
+    logged: dict[str, Any] = attrs.field(factory=dict)  # by payload key: the metrics that this process is writing
     _retries: dict[str, int] = attrs.field(factory=dict)  # the newest retry of each task
     _accepted: set[tuple[str, int]] = attrs.field(factory=set)  # retries that came to an outcome of their task
     _said: dict[tuple[str | None, int, str], Any] = attrs.field(factory=dict)  # by task, retry and name, in order
@@ -277,10 +278,10 @@ class Edits:
                 self.tags.difference_update(str(tag) for tag in _list(edit.get("untag")))
                 if edit.get("note"):
                     self.notes.append({"at": edit.get("at"), "by": edit.get("by"), "text": str(edit["note"])})
-            case "archive":
-                self.archived = True
-            case "delete":
-                self.deleted = True
+            case "archive" | "unarchive" as word:
+                self.archived = word == "archive"
+            case "delete" | "restore" as word:
+                self.deleted = word == "delete"
             case "cancel":
                 self.cancels.append(dict(edit))
 

@@ -27,10 +27,12 @@ class LogLine:
     Attributes:
         log: the log's name.
         data: its bytes, with what ends it; the last line of a log may have no end.
+        attempt: the attempt that wrote it.
     """
 
     log: str
     data: bytes
+    attempt: int = 1
 
     @property
     def text(self) -> str:
@@ -38,14 +40,17 @@ class LogLine:
         return self.data.rstrip(b"\r\n").decode("utf-8", "replace")
 
 
-def read_logs(run: Run, name: str | None = None, *, follow: bool = False) -> Iterator[LogLine]:
-    """The lines of a run's logs, as they stand in its newest attempt that has them.
+def read_logs(
+    run: Run, name: str | None = None, *, follow: bool = False, attempt: int | None = None
+) -> Iterator[LogLine]:
+    """The lines of a run's logs; where several attempts wrote one, those of each attempt, in their order.
 
     Args:
         run: the run.
         name: a log's name; without one, all logs, one after the other.
         follow: go on with new lines as they come, until the run has ended; also when the log is not there yet, is
-            replaced, or begins anew because another attempt does.
+            replaced, or another attempt goes on with it.
+        attempt: only what this attempt wrote.
 
     Raises:
         NotFoundError: there is no such log (with `follow`: and the run has ended without one); or no such run.
@@ -59,16 +64,16 @@ def read_logs(run: Run, name: str | None = None, *, follow: bool = False) -> Ite
         readers = [logs[name]] if name is not None and (ended or name in logs) else list(logs.values())
         anything = False
         for reader in readers if name is None else [one for one in readers if one.name == name]:
-            tail = tails.get(reader.name)
-            if tail is None or tail.key != reader.key:
-                if tail is not None:
-                    yield from tail.rest()
-                tail = tails[reader.name] = _Tail(run.home.store, reader)
-            for line in tail.lines():
-                anything = True
-                yield line
-            if ended:
-                yield from tail.rest()
+            for part in (*reader.earlier, reader):
+                if attempt not in (None, part.attempt):
+                    continue
+                tail = tails.setdefault(part.key, _Tail(run.home.store, part))
+                for line in tail.lines():
+                    anything = True
+                    yield line
+                if ended or part is not reader:
+                    for line in tail.rest():  # the next attempt begins on a line of its own
+                        yield line if part is reader else attrs.evolve(line, data=line.data + b"\n")
         if ended:
             for gone in [one for one in tails.values() if one.gone]:
                 raise KeyNotFoundError(gone.key, url=run.home.store.url, hint=GONE)
@@ -83,6 +88,7 @@ class _Tail:
     def __init__(self, store: Store, reader: LogReader) -> None:
         self.name = reader.name
         self.key = reader.key
+        self._attempt = reader.attempt
         self.gone: bool = False
         self._size = reader.size
         self._store = store
@@ -97,14 +103,14 @@ class _Tail:
             end = 1 + max(data.rfind(b"\n"), data.rfind(b"\r", 0, -1))  # a last "\r" may be the first half of "\r\n"
             self._open = data[end:]
             for line in data[:end].splitlines(keepends=True):  # "\r" ends a line as well: progress bars
-                yield LogLine(self.name, line)
+                yield LogLine(self.name, line, self._attempt)
             if len(self._open) > _LONGEST:
                 yield from self.rest()
 
     def rest(self) -> Iterator[LogLine]:
         """What has no end."""
         if self._open:
-            yield LogLine(self.name, self._open)
+            yield LogLine(self.name, self._open, self._attempt)
             self._open = b""
 
     def _read(self) -> bytes:

@@ -20,7 +20,7 @@ from molexp._record.attempts import (
     superseded,
 )
 from molexp._record.contributing import Contribution, Everybody
-from molexp._record.definitions import member_ids
+from molexp._record.definitions import WAS_DELETED, member_ids
 from molexp._record.fold import SCHEMA, AttemptFacts, Contents
 from molexp._record.identity import Owner, known_dead
 from molexp._record.liveness import Observer
@@ -240,7 +240,7 @@ def join(run: Run, rank: Rank, wait: float, if_succeeded: str) -> Joined:
     seen: dict[int, dict[str, Any]] = {}
     for _ in looks(deadline):
         if read_edits(home.store, run.path).deleted:
-            raise NotFoundError("run", run.path, hint="It was deleted.")
+            raise NotFoundError("run", run.path, hint=WAS_DELETED)
         numbers = attempt_numbers(home.store.children(f"{folder}/executions"))
         for number in reversed(numbers):
             if not (claim := seen.get(number) or read_claim(home.store, folder, number)):

@@ -13,6 +13,7 @@ from molexp._record import keys
 from molexp._record.ahead import look_at
 from molexp._record.attempt import MOMENT, Attempt
 from molexp._record.attempts import claim_key, end_key, read_attempts
+from molexp._record.definitions import WAS_DELETED
 from molexp._record.events import claim_events
 from molexp._record.finding import Finder
 from molexp._record.fold import SCHEMA, AttemptFacts
@@ -131,7 +132,7 @@ def _refuse_deleted(run: Run, attempt: Attempt) -> None:
     elif freed:
         attempt.withdraw()
     if deleted or freed:
-        raise NotFoundError("run", run.path, hint="It was deleted.")
+        raise NotFoundError("run", run.path, hint=WAS_DELETED)
 
 
 def _is_new(run: Run) -> bool:
@@ -153,7 +154,7 @@ def _next_attempt(run: Run, deadline: float, if_succeeded: str) -> int:
     """
     home = run.home
     if read_edits(home.store, run.path).deleted:
-        raise NotFoundError("run", run.path, hint="It was deleted.")
+        raise NotFoundError("run", run.path, hint=WAS_DELETED)
     for own in home.process.heart.attempts():
         if own.path == run.path and own.store.url == home.store.url:
             with suppress(WorkspaceMovedError):  # another workspace lay here when it was begun

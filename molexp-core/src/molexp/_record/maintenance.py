@@ -96,7 +96,8 @@ class _Collector:
         for run in runs:
             folder = keys.folder(f"{experiment}/{run}")
             with self._naming(folder):
-                going[folder] = self._deleted_run(folder)
+                if delete_edit_of(self._store, f"{experiment}/{run}") is not None:  # nobody has restored it meanwhile
+                    going[folder] = self._deleted_run(folder)
         if not self._dry_run:
             self._gone(going)
 

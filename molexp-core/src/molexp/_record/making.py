@@ -19,7 +19,7 @@ from molexp._record.run import Run
 from molexp._record.voids import definition_keys
 from molexp._values.canonical import canonical_equal, canonical_hash
 from molexp._values.documents import check_schema, encode_pretty
-from molexp._values.ids import check_id, new_run_id, new_token
+from molexp._values.ids import check_id, check_run_id, new_run_id, new_token
 from molexp._values.own import own_copy
 from molexp._values.times import utc_now
 from molexp.contracts import RunIdentity
@@ -50,9 +50,10 @@ def make_run(
         "own_parameters": own if parameters is not None else None,
         "replica": replica,
         "config": config if stated else None,
+        "id": id,
     }
     if id is not None:
-        check_id(id, "run id")
+        check_run_id(id)
         if (found := _existing(experiment, id, given)) is not None:
             return found
     _check_writable(experiment)
@@ -66,7 +67,7 @@ def make_run(
     common = {"own_parameters": own, "replica": replica or 0, "profile": profile, "config": config, "id_scheme": None}
     while True:
         run_id = id or new_run_id()
-        folder = keys.folder(f"{experiment.path}/{run_id}")
+        folder = keys.folder(f"{experiment.path}/{run_id.lower()}")
         experiment.home.journal.announce_run(f"{folder}/executions/1.end.json")
         if (made_run := _create(experiment, run_id, {**common, **launch}, experiment.home.flushing.later)) is not None:
             return made_run
@@ -173,7 +174,7 @@ def _check_writable(experiment: Experiment) -> None:
 
 def _create(experiment: Experiment, run_id: str, said: Mapping[str, Any], written: Callable[[str], None]) -> Run | None:
     """Create a run that was announced, and tell `written` the key of its definition; None if there is one."""
-    path = f"{experiment.path}/{run_id}"
+    path = f"{experiment.path}/{run_id.lower()}"
     definition = {
         "schema": SCHEMA,
         "type": "run",
@@ -223,7 +224,7 @@ def _existing(
     Raises:
         ConflictError: it does not, or it was deleted.
     """
-    path = f"{experiment.path}/{id}"
+    path = f"{experiment.path}/{id.lower()}"
     try:
         there = look_at(experiment.home.store, path)
         stored = read_definition(there, path, {})
@@ -272,6 +273,8 @@ def _own(parameters: Mapping[str, Any] | None, replica: int | None) -> dict[str,
 
 def _agree(name: str, stored: Any, given: Any) -> bool:
     """Whether two values of a definition are the same; where a run is executed makes no other run of it."""
+    if name == "id":  # what was moved by hand is found by its folder
+        return bool(stored == given or str(stored).lower() != str(given).lower())
     if name == "config":
         stored, given = _counting(stored or {}), _counting(given)
     return canonical_equal(stored, given)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from molexp._record import keys
 from molexp._record.assets import Asset, parse_asset_id
+from molexp._record.assets import asset_id as spell_id
 from molexp._record.attempts import read_attempts
 from molexp._record.data import DataAssets
 from molexp._record.voids import is_defined
@@ -34,14 +35,14 @@ def resolve_asset(home: Home, asset_id: str) -> Asset:
             raise NotFoundError("asset", asset_id, nearest=nearest(asset_id, known), hint=_missing_scope(home, scope))
         asset: Asset = found
         return asset
-    hint = ""
+    hint, own_id = "", spell_id(scope, attempt, kind, name, version)
     ids: list[str] = []
     for facts in read_attempts(home.store, keys.folder(scope)):
         ids += [str(record.get("id")) for record in facts.contents.assets.values()]
         if facts.number != attempt:
             continue
         for record in facts.contents.assets.values():
-            if record.get("id") == asset_id:
+            if record.get("id") == own_id:
                 return home.library.asset(record)
             if record.get("kind") == kind and record.get("name") == name:
                 hint = f"Its bytes were replaced by version {record.get('version')} of the same name."

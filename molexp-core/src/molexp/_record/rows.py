@@ -19,6 +19,7 @@ RUN_COLUMNS = (
     "created_at",
     "parameters",
     "results",
+    "metrics",
     "tags",
     "replica",
     "profile",
@@ -27,7 +28,7 @@ RUN_COLUMNS = (
 )
 """What a table shows of a run, in this order; `Rows.to_dicts` has everything."""
 
-_NESTED = ("parameters", "results", "config")  # become columns of their own, for each name in them
+_NESTED = ("parameters", "results", "metrics", "config")  # become columns of their own, for each name in them
 
 
 class Rows(Sequence[R], Generic[R]):
@@ -35,6 +36,7 @@ class Rows(Sequence[R], Generic[R]):
 
     Attributes:
         unreadable: what could not be read, key to reason, so that rows may be missing here.
+        archived: how many archived runs are left out, because nobody asked for them.
     """
 
     def __init__(
@@ -43,8 +45,10 @@ class Rows(Sequence[R], Generic[R]):
         describe: Callable[[R], Mapping[str, Any]],
         columns: tuple[str, ...] = (),
         unreadable: Mapping[str, str] | None = None,
+        archived: int = 0,
     ) -> None:
         self.unreadable: Mapping[str, str] = unreadable or {}
+        self.archived: int = archived
         self._rows: list[R] = list(rows)
         self._describe = describe
         self._columns = columns  # what tables show, in this order; everything if there are none
@@ -58,7 +62,7 @@ class Rows(Sequence[R], Generic[R]):
     def __getitem__(self, index: slice) -> Rows[R]: ...
     def __getitem__(self, index: int | slice) -> R | Rows[R]:
         if isinstance(index, slice):
-            return Rows(self._rows[index], self._describe, self._columns, self.unreadable)
+            return Rows(self._rows[index], self._describe, self._columns, self.unreadable, self.archived)
         return self._rows[index]
 
     def __repr__(self) -> str:
@@ -66,6 +70,8 @@ class Rows(Sequence[R], Generic[R]):
         more = [f"  ... and {len(self) - _LISTED} more"] if len(self) > _LISTED else []
         if self.unreadable:
             more.append(f"  (some may be missing: {len(self.unreadable)} could not be read, see `unreadable`)")
+        if self.archived:
+            more.append(f"  ({self.archived} archived left out)")
         return "\n".join([f"{len(self)} {'row' if len(self) == 1 else 'rows'}", *shown, *more])
 
     def __eq__(self, other: object) -> bool:

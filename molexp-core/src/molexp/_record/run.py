@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from molexp._record import keys
-from molexp._record.definitions import SCHEMA
+from molexp._record.definitions import SCHEMA, WAS_DELETED
 from molexp._record.edits import write_edit
 from molexp._values.documents import check_schema
+from molexp._values.ids import spelled
 from molexp._values.numbers import count
 from molexp._values.own import own_copy
 from molexp._values.paths import is_remote
 from molexp._values.plain import restore
 from molexp._values.status import RunStatus
 from molexp.contracts import check_key
-from molexp.errors import NotFoundError
+from molexp.errors import CorruptRecordError, NotFoundError, StoreError
 
 if TYPE_CHECKING:
     from molexp._record.assets import Asset
@@ -35,8 +36,7 @@ class Run:
     Attributes read the record at the time of access; nothing is cached but the definition, which never changes.
 
     Attributes:
-        id: its id, unique in the experiment.
-        path: ``project/experiment/run``.
+        path: ``project/experiment/run``, in lower case.
         experiment: the experiment.
     """
 
@@ -44,8 +44,8 @@ class Run:
         self, experiment: Experiment, id: str, *, definition: dict[str, Any] | None = None, untried: bool = False
     ) -> None:
         self.experiment = experiment
-        self.id = id
-        self.path: str = f"{experiment.path}/{id}"
+        self._id = id
+        self.path: str = f"{experiment.path}/{id.lower()}"
         self.home: Home = experiment.home
         self._definition = definition
         self._untried = untried  # this process created it and has not started it: nobody else is likely to have
@@ -54,7 +54,7 @@ class Run:
         return f"<Run {self.path}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickle, (type(self), self.experiment, self.id, self._definition)
+        return _unpickle, (type(self), self.experiment, self._id, self._definition)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Run):
@@ -65,6 +65,16 @@ class Run:
         return hash((self.path, self.home.store.url))
 
     # ------------------------------------------------------------------------------------------------------ what it is
+
+    @property
+    def id(self) -> str:
+        """Its id, unique in the experiment in whatever case it is written; as it was when the run was made."""
+        if self._definition is None:
+            try:
+                self.definition()
+            except (NotFoundError, CorruptRecordError, StoreError):
+                return self._id
+        return spelled((self._definition or {}).get("id"), self.path.rpartition("/")[2])
 
     @property
     def parameters(self) -> Mapping[str, Any]:
@@ -153,6 +163,18 @@ class Run:
         """What `Context.set_result` recorded, folded over the attempts; references are assets and paths again."""
         results: Mapping[str, Any] = self._value(self._state().results)
         return results
+
+    @property
+    def metrics(self) -> Mapping[str, Mapping[str, Any]]:
+        """What its metrics add up to over all attempts, by name: last, step, min, min_step, max, max_step, count.
+
+        Of a run that goes on, as of its newest sign of life. The points are ``run.asset("metrics").load()``.
+        """
+        from molexp._record.joined import run_metrics
+
+        found = run_metrics(self.home.store, self.path, self._state())
+        metrics: Mapping[str, Mapping[str, Any]] = self._value(found.get("metrics") or {})
+        return metrics
 
     @property
     def execution_history(self) -> Sequence[Mapping[str, Any]]:
@@ -251,7 +273,7 @@ class Run:
         self.home.process.send(self.home.store, self.path)
         state = read_run(self.home.store, self.path, self.home.observer)
         if state.edits.deleted:
-            raise NotFoundError("run", self.path, hint="It was deleted.")
+            raise NotFoundError("run", self.path, hint=WAS_DELETED)
         return state
 
     def _editable(self) -> RunState:
@@ -311,7 +333,7 @@ class Run:
             write_edit(self.home, self.path, "cancel", attempt=number, reason=reason)
 
     def delete(self) -> None:
-        """Hide it at once; `Workspace.gc` frees its bytes.
+        """Hide it at once; `restore` shows it again until `Workspace.gc` has freed its bytes.
 
         Raises:
             RunBusyError: an attempt is alive.
@@ -323,10 +345,25 @@ class Run:
             raise busy(self.path, state.attempts[-1])
         write_edit(self.home, self.path, "delete")
 
+    def restore(self) -> None:
+        """Show it again after `delete`, as long as `Workspace.gc` has not freed it. For a run that is there it does nothing.
+
+        Raises:
+            NotFoundError: there is no such run, or it was freed.
+        """
+        from molexp._record.deletions import restore
+
+        restore(self.home, self.path)
+
     def archive(self) -> None:
-        """Mark it as archived."""
+        """Leave it out of lists from now on: `Catalog.runs` shows it if it is asked for archived runs."""
         self._editable()
         write_edit(self.home, self.path, "archive")
+
+    def unarchive(self) -> None:
+        """Show it in lists again."""
+        if self._editable().edits.archived:
+            write_edit(self.home, self.path, "unarchive")
 
     def annotate(self, *, tags: Iterable[str] = (), untag: Iterable[str] = (), note: str | None = None) -> None:
         """Add and remove tags, add a note."""

@@ -32,6 +32,7 @@ class Slot:
     apart: str = ""  # what it is called there, if that is another name
     version: int = 0
     growing: Any = None
+    summary: Any = None  # of what is logged under it
     lock: Any = attrs.field(factory=threading.RLock)  # one save of a name at a time
 
 

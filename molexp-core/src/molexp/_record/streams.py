@@ -1,26 +1,22 @@
-"""What a run writes as it goes: logs and metrics. Every line that was written survives ``kill -9``."""
+"""What a run writes as it goes: logs, and what grows in general. Every line that was written survives ``kill -9``."""
 
 from __future__ import annotations
 
 import io
-import operator
 import os
 import tempfile
 import threading
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from molexp._record.into_logs import check_text
-from molexp._record.kinds import LogKind, MetricsKind
+from molexp._record.kinds import LogKind
 from molexp._record.shelf import Shelf, Slot
 from molexp._record.writer import Recording
-from molexp._values.documents import encode_line
 from molexp._values.ids import nearest
 from molexp._values.numbers import count
-from molexp._values.plain import plain
 from molexp.contracts import Appender, Store
 from molexp.errors import (
     KeyExistsError,
@@ -31,7 +27,6 @@ from molexp.errors import (
 )
 
 _BATCH = 1 << 16  # bytes that are hashed at a time
-_WORD = 64  # bits of an integer that is recorded without a second look
 
 
 class Growing:
@@ -167,11 +162,14 @@ class Growing:
             self._appender.close()
             self._appender = self._plain = None
             if self._record is not None:
-                self._record["size"] = self._size
-                self._record["content_hash"] = f"sha256:{self._digest().hexdigest()}"
+                self._record |= self._facts()
                 self._shelf.attempt.completed(self._record)
             if self._slot.growing is self:
                 self._slot.growing = None
+
+    def _facts(self) -> dict[str, Any]:
+        """What the record says once no more comes."""
+        return {"size": self._size, "content_hash": f"sha256:{self._digest().hexdigest()}"}
 
     def _open(self) -> Appender:
         attempt = self._shelf.attempt
@@ -204,6 +202,9 @@ class Growing:
                 self._size += len(chunk)
 
 
+G = TypeVar("G", bound=Growing)
+
+
 def growing(shelf: Shelf, kind: str, name: str, task: str | None) -> Growing:
     """The growing payload of this name, the same one for all who ask.
 
@@ -211,11 +212,16 @@ def growing(shelf: Shelf, kind: str, name: str, task: str | None) -> Growing:
         InvalidNameError: the name cannot be used.
         AssetExistsError: another task or kind has it.
     """
+    return grow(shelf, kind, name, task, Growing)
+
+
+def grow(shelf: Shelf, kind: str, name: str, task: str | None, make: Callable[[Shelf, Slot], G]) -> G:
+    """See `growing`; one that is not there yet is made by `make`."""
     slot = shelf.reserve(shelf.library.kind(kind), name, task)
     with shelf.attempt.lock:
         if slot.growing is None or not slot.growing.belongs_to(shelf):
-            slot.growing = Growing(shelf, slot)
-        found: Growing = slot.growing
+            slot.growing = make(shelf, slot)
+        found: G = slot.growing
         return found
 
 
@@ -308,82 +314,49 @@ class LogHandle(io.TextIOBase):
         return self.text().splitlines()[-n:]
 
 
-class Metrics:
-    """Numbers by step, ``ctx.metrics``: one line each in ``logs/metrics.jsonl``. Without a run they are dropped."""
-
-    def __init__(self, shelf: Shelf | None, task: str | None) -> None:
-        self._growing: Growing | None = None
-        self._step: int = -1
-        if shelf is not None:
-            name = f"tasks/{task}/metrics" if task else "metrics"
-            self._growing = growing(shelf, MetricsKind.name, name, task)
-
-    def log(self, values: Mapping[str, Any] | None = None, /, *, step: int | None = None, **more: Any) -> None:
-        """Log values at a step.
-
-        Args:
-            values: names to numbers; for names that are no Python identifiers. A ``step`` among them is the step.
-            step: the step; one more than the last if it is not given.
-            more: further names to numbers.
-
-        Raises:
-            SerializationError: a value that is no number, text, bool or None, nor a list or dict of them.
-            TypeError: a step that is no whole number, or a value that is given twice.
-            ValueError: a metric called ``step`` or ``time``, which every point has.
-        """
-        if values:
-            if twice := [name for name in values if name in more]:
-                raise TypeError(f"The metric {twice[0]!r} is given twice.")
-            if "step" in values and step is None:
-                step, values = values["step"], {name: values[name] for name in values if name != "step"}
-            more = {**values, **more}
-        if taken := [name for name in ("step", "time") if name in more]:
-            raise ValueError(f"No metric can be called {taken[0]!r}, which every point has. Use another name.")
-        self._step = step = self._step + 1 if step is None else step if type(step) is int else _whole(step)
-        if self._growing is None:
-            return
-        point: dict[str, Any] = {"step": step, "time": time.time(), **more}
-        for value in point.values():
-            if (type(value) is not int or value.bit_length() > _WORD) and (
-                type(value) is not float or value - value != 0.0
-            ):
-                point = plain(point, where="metrics", nan=True)
-                break
-        self._growing.write(encode_line(point))
-
-    def flush(self) -> None:
-        """Let the store see what was logged."""
-        if self._growing is not None:
-            self._growing.flush()
-
-
-def _whole(step: Any) -> int:
-    """A step that is an integer of another type, numpy's for one."""
-    try:
-        return operator.index(step)
-    except TypeError:
-        raise TypeError(f"A step is a whole number, not {step!r}.") from None
-
-
 class LogReader:
     """A log of a run that anybody reads, ``run.logs["train"]``; iterating over it yields its lines.
 
+    It is what all attempts wrote, in their order; `earlier` has what each of them did, and `own` the newest.
+
     Attributes:
         name: the log's name.
-        key: where it lies in the workspace.
-        size: how many bytes are on record, which is only known when it is complete; 0 before.
+        key: where it lies in the workspace; of several attempts, the newest one's.
+        size: how many bytes are on record there, which is only known when it is complete; 0 before.
+        attempt: the attempt that wrote it; of several, the newest.
+        earlier: the same log of earlier attempts, oldest first.
     """
 
-    def __init__(self, store: Store, name: str, key: str, size: int = 0) -> None:
+    def __init__(
+        self,
+        store: Store,
+        name: str,
+        key: str,
+        size: int = 0,
+        *,
+        attempt: int = 1,
+        earlier: tuple[LogReader, ...] = (),
+    ) -> None:
         self.name = name
         self.key = key
         self.size: int = size
+        self.attempt: int = attempt
+        self.earlier: tuple[LogReader, ...] = earlier
         self._store = store
+
+    @property
+    def own(self) -> LogReader:
+        """What the newest attempt wrote, without the earlier ones."""
+        return LogReader(self._store, self.name, self.key, self.size, attempt=self.attempt)
 
     def text(self) -> str:
         """All of it, as far as it is written; `KeyNotFoundError` if what is on record is gone."""
+        return in_order([*(one.text() for one in self.earlier), self._own_text()])
+
+    def _own_text(self) -> str:
         try:
-            return self._store.read(self.key).decode("utf-8", "replace")
+            data = self._store.read(self.key)
+            return data[: self.size or None].decode("utf-8", "replace")  # what came after the end is late
         except KeyNotFoundError:
             if self.size:
                 raise
@@ -400,15 +373,32 @@ class LogReader:
         return f"<log {self.name!r}>"
 
 
+def in_order(texts: Iterable[str]) -> str:
+    """Texts of several attempts, one after the other; each begins on a line of its own."""
+    found = ""
+    for text in texts:
+        found += f"\n{text}" if text and found and found[-1] not in "\r\n" else text
+    return found
+
+
 class Logs(Mapping[str, LogReader]):
-    """The logs of a run, ``run.logs``, by name; where several attempts wrote one, the newest attempt's."""
+    """The logs of a run, ``run.logs``, by name; where several attempts wrote one, it goes on from each to the next."""
 
     def __init__(self, store: Store, records: list[dict[str, Any]]) -> None:
-        self._readers: dict[str, LogReader] = {
-            str(record["name"]): LogReader(store, str(record["name"]), str(record["key"]), count(record.get("size")))
-            for record in records
-            if record.get("kind") == LogKind.name
-        }
+        self._readers: dict[str, LogReader] = {}
+        for record in records:
+            if record.get("kind") == LogKind.name:
+                name, producer = str(record["name"]), record.get("producer")
+                number = count(producer.get("attempt"), 1) if isinstance(producer, dict) else 1
+                before = self._readers.get(name)
+                self._readers[name] = LogReader(
+                    store,
+                    name,
+                    str(record["key"]),
+                    count(record.get("size")),
+                    attempt=number,
+                    earlier=(*before.earlier, before.own) if before is not None else (),
+                )
         self._others = {record.get("name"): record.get("kind") for record in records}
 
     def __repr__(self) -> str:

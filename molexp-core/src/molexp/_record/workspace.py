@@ -77,7 +77,7 @@ _SETTINGS = ("run_id_scheme", "durability")
 _SEVERAL = 100  # runs that are looked at to tell whether one is meant
 _COMPARED = 1000  # runs whose names are compared with one that is not there
 _LEVELS = 2  # above a run
-_PREFIX = re.compile(r"[a-z0-9._-]*")
+_PREFIX = re.compile(r"[A-Za-z0-9._=+,-]*")
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):")  # one letter is a Windows drive
 
 
@@ -292,9 +292,20 @@ class Workspace:
             return self._latest(parts[:-1], path)
         if len(parts) == 3:
             experiment = self.project(parts[0]).experiment(parts[1])
-            if is_id(parts[2]) and is_defined(self.home.store, f"{experiment.path}/{parts[2]}"):
+            folder = parts[2].lower()
+            if is_id(folder) and is_defined(self.home.store, f"{experiment.path}/{folder}"):
                 return experiment.run(parts[2])
         return self._by_prefix(parts, path)
+
+    def restore(self, path: str) -> RunT:
+        """Show a run again that was deleted, by its whole path, as long as `gc` has not freed it.
+
+        Raises:
+            NotFoundError: there is no such run, or it was freed.
+        """
+        from molexp._record.deletions import restore
+
+        return self._at(restore(self.home, path))
 
     def _latest(self, above: list[str], path: str) -> RunT:
         found = self._newest(above, "", 1)
@@ -309,13 +320,15 @@ class Workspace:
         project, experiment = (*above, None, None)[:2]
         begins = prefix.replace("_", r"\_")
         where = f'id like "{begins}%"' if prefix else None
-        rows = self.catalog.runs(where, project=project, experiment=experiment, sort="-created_at", limit=limit)
+        rows = self.catalog.runs(
+            where, project=project, experiment=experiment, archived=True, sort="-created_at", limit=limit
+        )
         return [row.path for row in rows]
 
     def _by_prefix(self, parts: list[str], path: str) -> RunT:
         *above, prefix = parts
         found = sorted(self._newest(above, prefix, _SEVERAL))
-        exact = [one for one in found if one.rpartition("/")[2] == prefix]
+        exact = [one for one in found if one.rpartition("/")[2] == prefix.lower()]
         if not found:
             close = nearest(path, [row.path for row in self.catalog.runs(limit=_COMPARED)])
             raise NotFoundError("run", path, where=self.url, nearest=close)

@@ -13,6 +13,7 @@ from molexp.errors import InvalidNameError
 __all__ = [
     "check_id",
     "check_payload_name",
+    "check_run_id",
     "fold_name",
     "is_id",
     "nearest",
@@ -20,6 +21,7 @@ __all__ = [
     "new_token",
     "nfc",
     "slug",
+    "spelled",
 ]
 
 _ID_LIMIT = 128
@@ -29,10 +31,12 @@ _NAME_LIMIT = 400  # bytes: 1024 for a key, less the longest path of a run and i
 _ALIKE = 0.65  # how alike a name must be to be suggested: less, and "failed" is taken for "profile"
 _NEAREST_LIMIT = 10_000  # names to compare with; a hint is not worth more than some milliseconds
 
-_ID = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_ID = re.compile(r"[a-z0-9][a-z0-9._=+,-]*")
+_FOREIGN = re.compile(r"[^a-z0-9._=+,-]")
+_FOREIGN_TO_RUNS = re.compile(r"[^A-Za-z0-9._=+,-]")
 _LOST = re.compile(r"[^a-z0-9._-]")
 _BLANKS = re.compile(r"\s+")
-_ALLOWED = "allowed are a-z, 0-9, '.', '_' and '-', up to 128 characters, starting with a letter or digit"
+_ALLOWED = "allowed are a-z, 0-9 and '._-=+,', up to 128 characters, starting with a letter or digit"
 
 # https://learn.microsoft.com/windows/win32/fileio/naming-a-file
 _DEVICE = re.compile(
@@ -47,7 +51,7 @@ def check_id(text: str, what: str = "id") -> str:
     """Return ``text`` if it is a valid id.
 
     Args:
-        text: ``[a-z0-9][a-z0-9._-]*``, up to 128 characters, no trailing dot, no Windows device name.
+        text: ``[a-z0-9][a-z0-9._=+,-]*``, up to 128 characters, no trailing dot, no Windows device name.
         what: what it is the id of, for the error, as in "run id".
 
     Raises:
@@ -58,6 +62,32 @@ def check_id(text: str, what: str = "id") -> str:
     if len(text) <= _ID_LIMIT and _ID.fullmatch(text) and text[-1] != "." and not _DEVICE.fullmatch(text):
         return text
     raise InvalidNameError(what, text, f"{_fault(text)}; {_ALLOWED}")
+
+
+def check_run_id(text: str) -> str:
+    """Return the name of the folder of the run with this id: the id in lower case.
+
+    Where case does not count in file names, ids that differ in nothing else are one folder; so they are everywhere.
+
+    Args:
+        text: as `check_id` has it, with capitals.
+
+    Raises:
+        InvalidNameError: with what is wrong and what is allowed.
+    """
+    if isinstance(text, str) and text.isascii():
+        try:
+            return check_id(text.lower())
+        except InvalidNameError:
+            pass
+    if not isinstance(text, str):
+        return check_id(text, "run id")
+    raise InvalidNameError("run id", text, f"{_fault(text, _FOREIGN_TO_RUNS)}; {_ALLOWED.replace('a-z,', 'a-z, A-Z,')}")
+
+
+def spelled(said: object, folder: str) -> str:
+    """Return a run's id as its definition says it, if it is that of its folder; else the folder's name: it was moved."""
+    return said if isinstance(said, str) and said.lower() == folder else folder
 
 
 def is_id(text: str) -> bool:
@@ -72,7 +102,7 @@ def is_id(text: str) -> bool:
 def slug(name: str) -> str:
     """Return the id for a free name: lower case, blanks as ``-``, and a hash wherever something was lost.
 
-    A valid id is its own slug. Characters that ids lack are dropped, and the result gets ``-`` and 8 hex digits of the
+    An id of ``a-z``, ``0-9``, ``.``, ``_`` and ``-`` is its own slug. Other characters are dropped, and the result gets ``-`` and 8 hex digits of the
     SHA-256 of the name in NFC, so that "α-quartz" and "β-quartz" differ; so does one that was cut at 128 characters or
     would be a Windows device name. Where nothing is left, the digits are the id.
 
@@ -219,16 +249,16 @@ def _digits(text: str) -> str:
     return sha256(text.encode()).hexdigest()[:_HASH_DIGITS]
 
 
-def _fault(text: str) -> str:
+def _fault(text: str, foreign: re.Pattern[str] = _FOREIGN) -> str:
     """Return what keeps ``text`` from being an id."""
     if not text:
         return "it is empty"
     if len(text) > _ID_LIMIT:
         return f"it has {len(text)} characters"
-    lost = _LOST.search(text)
+    lost = foreign.search(text)
     if lost:
         return f"it contains {lost.group()!r}"
-    if text[0] in "._-":
+    if text[0] in "._-=+,":
         return f"it starts with {text[0]!r}"
     if text[-1] == ".":
         return "it ends with a dot, which Windows drops"

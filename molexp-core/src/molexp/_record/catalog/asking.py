@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from molexp._record import keys
-from molexp._record.catalog.cells import COLUMNS, ELEMENTS, columns_of
+from molexp._record.catalog.cells import COLUMNS, ELEMENTS, columns_of, text_of_notes, unpacked
 from molexp._record.catalog.database import sound
 from molexp._record.catalog.index import Index
-from molexp._record.catalog.querying import ASSETS, RUNS, Compiler, Sql, Table
+from molexp._record.catalog.querying import ASSETS, RUNS, Compiler, Place, Sql, Table
 from molexp._values.documents import decode, decode_object
 from molexp._values.expressions import And, Expression, Field, FieldComparison, Not, Or, fields_of
-from molexp._values.ids import nearest
+from molexp._values.ids import nearest, spelled
 from molexp._values.leaves import leaf
 from molexp._values.matching import ABSENT, matches, reach
 from molexp.errors import CorruptRecordError, StoreError
@@ -40,10 +40,12 @@ _ASSET_SQL = (
     "SELECT a.id, e.path FROM assets a JOIN entities e ON e.id = a.owner WHERE 1{where} ORDER BY {order} LIMIT {limit}"
 )
 _BY_CELLS_SQL = (  # CROSS JOIN: cells are in the order of their values
-    "SELECT e.id, e.path FROM fields s CROSS JOIN entities e ON e.id = s.owner "
-    "WHERE s.name = {name} AND e.shown = 1{where} ORDER BY s.value{direction}, e.created_at, e.path LIMIT {limit}"
+    "SELECT e.id, e.path FROM {table} s CROSS JOIN entities e ON e.id = s.owner WHERE s.name = {name} "
+    "AND s.{column} < x'' AND e.shown = 1{where} ORDER BY s.{column}{direction}, e.created_at, e.path LIMIT {limit}"
 )
-_WITHOUT = " AND e.id NOT IN (SELECT owner FROM fields WHERE name = {name})"
+_WITHOUT = (
+    " AND e.id NOT IN (SELECT owner FROM {table} WHERE name = {name} AND {column} < x'')"  # NaN is as good as none
+)
 _RUN_DOCUMENTS = ("documents", "document, cover")
 _ASSET_DOCUMENTS = ("records", "record")
 
@@ -67,6 +69,11 @@ class Question:
     sort: Field | None = None
     descending: bool = False
     limit: int | None = None
+
+    def names(self, column: str) -> bool:
+        """Whether a condition, or the order, is about a column."""
+        fields = [field for one in self.where for field in fields_of(one)]
+        return (column,) in [field.parts for field in [*fields, self.sort] if field is not None]
 
 
 Row = tuple[str, bytes]
@@ -152,18 +159,19 @@ class Asking:
         return self._documents(found, checks), by_sql
 
     def _ids(
-        self, order: str | int | None, where: str, bound: Sequence[Any], limit: int, direction: str
+        self, order: str | Place | None, where: str, bound: Sequence[Any], limit: int, direction: str
     ) -> list[tuple[int, str]]:
         """Numbers and paths in their order."""
         tie = "a.created_at, a.id" if self._assets else "e.created_at, e.path"
         pattern = _ASSET_SQL if self._assets else _RUN_SQL
-        if isinstance(order, int):
-            sql = _BY_CELLS_SQL.format(name=order, where=where, direction=direction, limit=limit)
+        if isinstance(order, Place):
+            place = attrs.asdict(order)
+            sql = _BY_CELLS_SQL.format(**place, where=where, direction=direction, limit=limit)
             found: list[Any] = self._index.select(sql, bound)
             if 0 <= limit <= len(found):
                 return found
             sql = pattern.format(
-                where=where + _WITHOUT.format(name=order), order=tie, limit=limit if limit < 0 else limit - len(found)
+                where=where + _WITHOUT.format(**place), order=tie, limit=limit if limit < 0 else limit - len(found)
             )
             return found + self._index.select(sql, bound)
         by = f"{order} IS NULL, {order}{direction}, {tie}" if order else tie
@@ -194,10 +202,14 @@ class Asking:
         root = field.parts[0]
         if field.parts == ("tags",):
             return document.get("tags") or None
+        if field.parts == ("notes",):
+            return text_of_notes(document)
         if self._assets:
             return _of_asset(document, field)
         if root == "params":
             return reach({"params": document.get("parameters")}, field.parts)
+        if root == "metrics":
+            return unpacked(document).get(".".join(field.parts[1:-1]), {}).get(field.parts[-1], ABSENT)
         if root == "provenance" and len(field.parts) > 1:
             return reach({"provenance": self._origin(document.get("provenance"))}, field.parts)
         if len(field.parts) == 1 and root in COLUMNS:
@@ -205,7 +217,7 @@ class Asking:
             return bool(value) if root == "archived" else value
         if len(field.parts) == 1 and root in ("id", "project", "experiment"):
             project, experiment, run = str(document["path"]).split("/")
-            return {"id": run, "project": project, "experiment": experiment}[root]
+            return {"id": spelled(document.get("id"), run), "project": project, "experiment": experiment}[root]
         return reach(document, field.parts)
 
     def _origin(self, known: Any) -> Mapping[str, Any]:
@@ -258,7 +270,8 @@ def renamed(expression: Expression, new: Callable[[Field], Field]) -> Expression
 def unknown_fields(index: Index, expression: Expression) -> dict[str, tuple[str, ...]]:
     """Fields of a query that no run has, each with those that look similar."""
     names = [name for (name,) in index.select("SELECT name FROM names WHERE name NOT LIKE '@%'")]
-    asked = {".".join(field.parts) for field in fields_of(expression) if field.parts[0] in RUNS.owners}
+    fields = (field.parts for field in fields_of(expression) if field.parts[0] in RUNS.owners)
+    asked = {".".join(parts[:-1] if parts[0] == "metrics" else parts) for parts in fields}
     found = {}
     for name in sorted(asked):
         if not any(known == name or known.startswith((f"{name}.", f"{name}{ELEMENTS}")) for known in names):

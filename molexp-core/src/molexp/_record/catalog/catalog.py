@@ -8,16 +8,20 @@ from contextlib import suppress
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
+import attrs
+
 from molexp._record import keys
-from molexp._record.catalog.asking import ASSET_ROOTS, RUN_ROOTS, Asking, Question, Row, unknown_fields
+from molexp._record.catalog.asking import ASSET_ROOTS, Asking, Question, Row, unknown_fields
 from molexp._record.catalog.database import BUSY, is_busy
 from molexp._record.catalog.news import read_news
+from molexp._record.catalog.querying import RUNS, WHOLE
 from molexp._record.catalog.questions import (
     ask_for_parameter,
     checked_limit,
     checked_status,
     of_kinds,
     parse_query,
+    parse_run_query,
     sort_field,
 )
 from molexp._record.catalog.refresh import Refresher
@@ -26,9 +30,7 @@ from molexp._record.catalog.snapshots import damaged_parts
 from molexp._record.rows import RUN_COLUMNS, Rows
 from molexp._record.run import Run
 from molexp._values.documents import decode
-from molexp._values.expressions import Comparison, Contains, Field, OneOf
-from molexp._values.ids import nearest
-from molexp._values.matching import ABSENT, reach
+from molexp._values.expressions import Comparison, Contains, Field, IsNull, OneOf
 from molexp.errors import CorruptRecordError, KeyNotFoundError, MolexpError, NotFoundError, StoreError
 
 if TYPE_CHECKING:
@@ -114,6 +116,7 @@ class Catalog:
         status: str | Iterable[str] | None = None,
         params: Mapping[str, Any] | None = None,
         tags: Iterable[str] = (),
+        archived: bool = False,
         sort: str | None = None,
         limit: int | None = None,
     ) -> Rows[RunRow]:
@@ -127,17 +130,20 @@ class Catalog:
             status: one status, or several.
             params: parameters that must be equal, by name; a dotted name reaches into a nested one.
             tags: tags that they must all have.
-            sort: a column, such as ``created_at`` or ``results.loss``, with ``-`` before it for descending order; by
+            archived: list archived runs, too; `Rows.archived` says how many are left out. A query that names ``archived``
+                decides by itself.
+            sort: a column, such as ``created_at``, ``results.loss`` or ``metrics.loss.min``, with ``-`` before it for descending order; by
                 default they come as they were created.
             limit: at most so many.
 
         Raises:
             QueryError: a query that cannot be understood; shows where.
-            ValueError: a status that does not exist, a column that no run has, or a negative limit.
+            ValueError: a status that does not exist, a column that there is not, or that none of these runs has while others
+                have columns beside it, or a negative limit.
         """
         question = Question(limit=checked_limit(limit))
         if where is not None:
-            question.where.append(parse_query(where, RUN_ROOTS))
+            question.where.append(parse_run_query(where))
         above, slash, experiment_id = experiment.rpartition("/") if experiment is not None else ("", "", None)
         for name, wanted in (
             ("project", project),
@@ -156,12 +162,17 @@ class Catalog:
         if sort is not None:
             question.descending = sort.startswith("-")
             question.sort = sort_field(sort.removeprefix("-"))
+        hides = not (archived or question.names("archived"))
+        if hides:
+            question.where.append(Comparison(Field(("archived",)), "==", False))
         rows = self._ask(question)
         if question.sort is not None and rows:
-            self._refuse_unknown(question.sort, rows)
+            self._refuse_unknown(question.sort)
+        hidden = self._archived(question) if hides else 0
         within = project or above or ""
         left_out = self._left_out(f"{within}/{experiment_id}" if within and experiment_id else within)
-        return Rows([RunRow(self._home, path, data) for path, data in rows], describe_row, RUN_COLUMNS, left_out)
+        found = [RunRow(self._home, path, data) for path, data in rows]
+        return Rows(found, describe_row, RUN_COLUMNS, left_out, hidden)
 
     @_from_a_sound_index
     def assets(
@@ -315,7 +326,7 @@ class Catalog:
         Raises:
             QueryError: a query that cannot be understood.
         """
-        return unknown_fields(self._home.index, parse_query(where, RUN_ROOTS))
+        return unknown_fields(self._home.index, parse_run_query(where))
 
     # ------------------------------------------------------------------------------------------------------------- pieces
 
@@ -398,28 +409,27 @@ class Catalog:
         names = self._home.index.select("SELECT name FROM names WHERE name > '@fields.' AND name < '@fields/'")
         return tuple({name.removeprefix("@fields.").partition(".")[0].rstrip("\x1f") for (name,) in names})
 
-    def _refuse_unknown(self, field: Field, rows: Sequence[Row]) -> None:
+    def _archived(self, question: Question) -> int:
+        """How many archived runs there are that a question leaves out for that."""
+        if not self._home.index.select("SELECT 1 FROM entities WHERE archived = 1 LIMIT 1"):
+            return 0
+        *where, _ = question.where
+        others = attrs.evolve(
+            question, where=[*where, Comparison(Field(("archived",)), "==", True)], limit=None, sort=None
+        )
+        return len(
+            Asking(self._home, self._home.index, assets=False, generation="").answer(others, set, surely=True) or ()
+        )
+
+    def _refuse_unknown(self, field: Field) -> None:
         """Raise if no run has a column while some have others beside it: it is mistyped, rather than not there yet."""
-        if len(field.parts) == 1 and field.parts[0] in RUN_ROOTS:
-            return
         name = ".".join(field.parts)
-        if any(
-            reach(_with_params(row), field.parts) not in (ABSENT, None) for row in rows
-        ):  # the first one, most often
+        if field.parts[0] not in RUNS.owners or name in WHOLE:
             return
-        documents = [_with_params(row) for row in rows]
-        above = field.parts[:-1]
-        beside = [reach(document, above) if above else document for document in documents]
-        if any(isinstance(found, Mapping) and found for found in beside):
-            from molexp._record.rows import flatten
-
-            close = nearest(name, {known for document in documents for known in flatten(document)})
+        root = field.parts[0]
+        beside = self._home.index.select(
+            "SELECT 1 FROM names WHERE name > ? AND name < ? LIMIT 1", (f"{root}.", f"{root}/")
+        )
+        for unknown, close in unknown_fields(self._home.index, IsNull(field)).items() if beside else ():
             hint = f" Did you mean {close[0]!r}?" if close else ""
-            raise ValueError(f"No run has the column {name!r}.{hint}")
-
-
-def _with_params(row: Row) -> dict[str, Any]:
-    """A row's document, with the names of queries."""
-    document = {"path": row[0], **decode(row[1], row[0])}
-    document["params"] = document.pop("parameters", None)
-    return document
+            raise ValueError(f"No run has the column {unknown!r}.{hint}")

@@ -13,6 +13,7 @@ from typing import Any
 
 from molexp._record.causes import cause_of_run
 from molexp._values.canonical import canonical_json
+from molexp._values.ids import spelled
 from molexp._values.trail import MAX_DEPTH
 from molexp.errors import SerializationError
 
@@ -23,6 +24,9 @@ TRUE, FALSE, NAN, EMPTY = b"true", b"false", b"nan", b"{}"
 
 ELEMENTS = "\x1f"
 """Ends the name under which the elements of a list are."""
+
+STATISTICS = ("last", "step", "min", "min_step", "max", "max_step", "count")
+"""What is known of each metric of a run, in the order of the columns of the table."""
 
 _LONGEST = 200  # characters or bytes of a cell
 _MOST = 64  # elements of a list
@@ -45,6 +49,14 @@ COLUMNS = (
     "cause",
 )
 """Columns of runs, in the order of `columns_of`."""
+
+
+def parts_of(path: str, document: Mapping[str, Any] | None) -> list[str | None]:
+    """Project, experiment and run of a path, as far as it goes; the run as its document spells it."""
+    parts: list[str | None] = [*(path.split("/") if path else ()), None, None, None][:3]
+    if document is not None:
+        parts[2] = spelled(document.get("id"), str(parts[2]))
+    return parts
 
 
 def columns_of(document: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -100,6 +112,42 @@ def run_cells(document: Mapping[str, Any]) -> Iterator[tuple[str, Cell | None]]:
     for name in ("tags", "as_of"):
         if document.get(name):
             yield from cells(name, document[name])
+    if notes := text_of_notes(document):
+        yield "notes", cell(notes)
+
+
+def text_of_notes(document: Mapping[str, Any]) -> str | None:
+    """The texts of a run's notes, as one."""
+    notes = document.get("notes")
+    texts = (one.get("text") for one in notes if isinstance(one, dict)) if isinstance(notes, list) else ()
+    return "\n".join(map(str, texts)) or None
+
+
+def packed(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """What the metrics of a run add up to as a row has it: short, and read only by who asks for it."""
+    return {name: [found.get(column) for column in STATISTICS] for name, found in metrics.items()}
+
+
+def statistics_of(document: Mapping[str, Any]) -> Iterator[tuple[str, list[Any]]]:
+    """What a row says of each metric of a run, in the order of `STATISTICS`."""
+    found = document.get("metrics")
+    if isinstance(found, dict):
+        yield from ((name, one) for name, one in found.items() if isinstance(one, list) and len(one) == len(STATISTICS))
+
+
+def unpacked(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The same by their names, without what is not there."""
+    return {
+        name: {column: value for column, value in zip(STATISTICS, one, strict=True) if value is not None}
+        for name, one in statistics_of(document)
+    }
+
+
+def metric_rows(document: Mapping[str, Any]) -> Iterator[tuple[str, list[Cell | None], bool]]:
+    """The name of each metric of a run, its statistics, and whether one of them is too large for a cell."""
+    for name, values in statistics_of(document):
+        row = [None if value is None else cell(value) for value in values]
+        yield f"metrics.{name}", row, any(one is None is not value for one, value in zip(row, values, strict=True))
 
 
 def asset_cells(record: Mapping[str, Any]) -> Iterator[tuple[str, Cell | None]]:
@@ -174,3 +222,25 @@ def _list_cell(value: list[Any]) -> bytes | None:
     except SerializationError:
         return None
     return text if len(text) <= _LONGEST and b"$" not in text else None
+
+
+def by_type(row: tuple[Any, ...]) -> tuple[int, int, Any]:
+    """The order of the table `fields`."""
+    name, found, _ = row
+    return (name, 0, found) if isinstance(found, int | float) else (name, 1 if isinstance(found, str) else 2, found)
+
+
+def text_of(value: Any) -> str | None:
+    """A column's value: what is no text has none, and cannot be searched for."""
+    try:
+        return value if isinstance(value, str) and (value.isascii() or value.encode()) else None
+    except UnicodeEncodeError:
+        return None
+
+
+def source_of(record: Mapping[str, Any]) -> str | None:
+    """What data was imported from, inside the workspace: the id of an asset, else a key."""
+    fields = record.get("fields")
+    if record.get("kind") != "data" or not isinstance(fields, dict):
+        return None
+    return text_of(fields.get("source_asset")) or text_of(fields.get("source_key")) or None

@@ -9,7 +9,20 @@ from typing import Any
 import attrs
 
 from molexp._record import keys
-from molexp._record.catalog.cells import COLUMNS, ELEMENTS, Cell, asset_cells, cells, columns_of, run_cells
+from molexp._record.catalog.cells import (
+    COLUMNS,
+    ELEMENTS,
+    Cell,
+    asset_cells,
+    by_type,
+    cells,
+    columns_of,
+    metric_rows,
+    parts_of,
+    run_cells,
+    source_of,
+    text_of,
+)
 from molexp._record.catalog.tables import checksum
 from molexp._values.canonical import canonical_hash
 from molexp._values.documents import decode, encode
@@ -42,6 +55,7 @@ _ADD = {
     "records": "INSERT INTO records VALUES (?, ?, ?)",
     "uses": "INSERT OR IGNORE INTO uses VALUES (?, ?, ?, ?)",
     "fields": "INSERT OR IGNORE INTO fields VALUES (?, ?, ?)",
+    "metrics": "INSERT OR REPLACE INTO metrics VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
 }
 
 
@@ -127,7 +141,7 @@ class Rows:
         """Write what was added, and how many changes there were, which is returned."""
         for table, rows in self._added.items():
             if table == "fields":
-                rows.sort(key=_by_type)  # neighbours are written together
+                rows.sort(key=by_type)  # neighbours are written together
             self._connection.executemany(_ADD[table], rows)
             rows.clear()
         if self._news != self._first:
@@ -274,8 +288,8 @@ class Rows:
     def _entity(self, entry: Entry, from_snapshot: bool) -> tuple[Any, ...]:
         self._news += 1
         news = 0 if from_snapshot else self._news
-        parts = [*entry.path.split("/"), None, None, None][:3] if entry.path else [None] * 3
         document = entry.document
+        parts = parts_of(entry.path, document)
         if document is None:
             return (entry.path, *parts, entry.stamp, 0, int(entry.open), news, *(None,) * (len(COLUMNS) + 3))
         columns = columns_of(document)
@@ -297,13 +311,15 @@ class Rows:
         self._added["documents"].append((number, document, cover, checksum(entry.path, document, cover)))
         if entry.document is not None:
             self._add_fields(number, run_cells(entry.document))
+            for name, row, is_partial in metric_rows(entry.document):
+                self._added["metrics"].append((self._id_of(name, partial=is_partial), number, *row))
         for record in entry.assets:
             self._add_asset(number, entry.path, record)
         if entry.uses:
             self._added["uses"] += (
                 (asset, number, attempt, task)
                 for asset, attempt, task in entry.uses
-                if _text(asset) is not None and _text(task) is not None and is_count(attempt)
+                if text_of(asset) is not None and text_of(task) is not None and is_count(attempt)
             )
         if entry.problems:
             self._note_problems(entry)
@@ -333,13 +349,13 @@ class Rows:
             (
                 number,
                 owner,
-                _text(record.get("kind")),
-                _text(record.get("name")),
+                text_of(record.get("kind")),
+                text_of(record.get("name")),
                 count(record.get("version"), 1),
                 count(record.get("size")),
-                _text(by) if by != path else None,
-                _text(record.get("created_at")),
-                _source(record),
+                text_of(by) if by != path else None,
+                text_of(record.get("created_at")),
+                source_of(record),
             )
         )
         encoded = encode(record)
@@ -350,15 +366,17 @@ class Rows:
         """Take out what there is of an entity, but the entity itself."""
         execute = self._connection.execute
         if document is not None:
-            self._drop_fields(number, run_cells(decode(document, "index")))
+            known = decode(document, "index")
+            self._drop_fields(number, run_cells(known))
+            named = [(self._id_of(name), number) for name, *_ in metric_rows(known)]
+            self._connection.executemany("DELETE FROM metrics WHERE name = ? AND owner = ?", named)
         for asset, record in execute(
             "SELECT id, record FROM assets JOIN records USING (id) WHERE owner = ?", (number,)
         ).fetchall():
             self._drop_fields(asset, asset_cells(decode(record, "index")))
             execute("DELETE FROM records WHERE id = ?", (asset,))
-        execute("DELETE FROM assets WHERE owner = ?", (number,))
-        execute("DELETE FROM uses WHERE owner = ?", (number,))
-        execute("DELETE FROM documents WHERE id = ?", (number,))
+        for rows in ("assets WHERE owner", "uses WHERE owner", "documents WHERE id"):
+            execute(f"DELETE FROM {rows} = ?", (number,))  # noqa: S608 - constants
 
     def _same_records(self, number: int, entry: Entry) -> bool:
         found = self._connection.execute(
@@ -370,21 +388,26 @@ class Rows:
     # ------------------------------------------------------------------------------------------------------------- fields
 
     def _add_fields(self, owner: int, found: Iterable[tuple[str, Cell | None]]) -> None:
-        rows = self._added["fields"]
-        seen = set()
+        rows, seen = self._added["fields"], set[str]()
         for name, cell in found:
-            number = self._names.get(name) or self._name(name)
-            if cell is None or (name in seen and name[-1:] != ELEMENTS):  # {"a.b": 1, "a": {"b": 2}}
-                self._connection.execute("UPDATE names SET partial = 1 WHERE id = ?", (number,))
-            else:
+            partial = cell is None or (name in seen and name[-1:] != ELEMENTS)  # {"a.b": 1, "a": {"b": 2}}
+            number = self._id_of(name, partial=partial)
+            if not partial:
                 rows.append((number, cell, owner))
             seen.add(name)
 
     def _drop_fields(self, owner: int, found: Iterable[tuple[str, Cell | None]]) -> None:
         self._connection.executemany(
             "DELETE FROM fields WHERE name = ? AND value = ? AND owner = ?",
-            [(self._names.get(name) or self._name(name), cell, owner) for name, cell in found if cell is not None],
+            [(self._id_of(name), cell, owner) for name, cell in found if cell is not None],
         )
+
+    def _id_of(self, name: str, *, partial: bool = False) -> int:
+        """The id of a field's name; `partial` says that a value of it is not in the tables."""
+        number = self._names.get(name) or self._name(name)
+        if partial:
+            self._connection.execute("UPDATE names SET partial = 1 WHERE id = ?", (number,))
+        return number
 
     def _name(self, name: str) -> int:
         self._connection.execute("INSERT OR IGNORE INTO names (name, partial) VALUES (?, 0)", (name,))
@@ -398,7 +421,7 @@ class Rows:
         try:
             key = canonical_hash(values)
         except SerializationError:  # nothing that MolExp wrote; documents can still be asked
-            self._connection.execute("UPDATE names SET partial = 1 WHERE id = ?", (self._name(name),))
+            self._id_of(name, partial=True)
             return None
         return self._share(f"{name}:{key}", name, values)
 
@@ -422,28 +445,6 @@ class Rows:
             self._add_fields(cursor.lastrowid, cells(name, dict(values or {})))
         self._shared[key] = int(found[0])
         return self._shared[key]
-
-
-def _by_type(row: tuple[Any, ...]) -> tuple[int, int, Any]:
-    """The order of the table `fields`."""
-    name, cell, _ = row
-    return (name, 0, cell) if isinstance(cell, int | float) else (name, 1 if isinstance(cell, str) else 2, cell)
-
-
-def _text(value: Any) -> str | None:
-    """A column's value: what is no text has none, and cannot be searched for."""
-    try:
-        return value if isinstance(value, str) and (value.isascii() or value.encode()) else None
-    except UnicodeEncodeError:
-        return None
-
-
-def _source(record: Mapping[str, Any]) -> str | None:
-    """What data was imported from, inside the workspace: the id of an asset, else a key."""
-    fields = record.get("fields")
-    if record.get("kind") != "data" or not isinstance(fields, dict):
-        return None
-    return _text(fields.get("source_asset")) or _text(fields.get("source_key")) or None
 
 
 __all__ = ["BORN", "Entry", "Rows", "key_of"]

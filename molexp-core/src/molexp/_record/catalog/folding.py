@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING
 import attrs
 
 from molexp._record import keys
+from molexp._record.catalog.cells import packed
 from molexp._record.catalog.entries import BORN, Entry, key_of
 from molexp._record.catalog.news import OUTAGES
 from molexp._record.fold import RunState, absurd
+from molexp._record.joined import run_metrics
 from molexp._record.liveness import Observer
 from molexp._record.reading import read_definition, read_run
 from molexp._record.voids import VOID, is_defined
 from molexp._values.documents import decode_object
+from molexp._values.ids import spelled
 from molexp._values.numbers import is_number
 from molexp.errors import CorruptRecordError, NotFoundError, StoreError
 
@@ -106,7 +109,10 @@ class Folder:
         if state.edits.deleted:
             return Entry(path, None, False, cover, stamp=stamp)
         is_open = last is not None and not last.ended
-        return Entry(path, _row(state, path), is_open, cover, state.assets(), _uses(state), state.problems, stamp=stamp)
+        row = {**_row(state, path), **(found := run_metrics(self._store, path, state))}
+        if found:
+            row["metrics"] = packed(found["metrics"])
+        return Entry(path, row, is_open, cover, _assets(state), _uses(state), state.problems, stamp=stamp)
 
     def _stamp(self, key: str) -> str:
         """What a document looks like, where looking is cheap."""
@@ -160,8 +166,17 @@ class Folder:
 def _row(state: RunState, path: str) -> dict[str, object]:
     document = state.to_document()
     document.pop("token", None)
-    document["project"], document["experiment"], document["id"] = path.split("/")  # wherever it was moved to
+    document["project"], document["experiment"], folder = path.split("/")  # wherever it was moved to
+    document["id"] = spelled(document.get("id"), folder)
     return document
+
+
+def _assets(state: RunState) -> list[dict[str, object]]:
+    """The records of its assets; what its metrics add up to is in its own row."""
+    return [
+        {name: value for name, value in record.items() if name != "summary"} if "summary" in record else record
+        for record in state.assets()
+    ]
 
 
 def _uses(state: RunState) -> list[tuple[str, int, str]]:

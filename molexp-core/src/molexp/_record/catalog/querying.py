@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from molexp._record.catalog.cells import ELEMENTS, cell
+from molexp._record.catalog.cells import ELEMENTS, NAN, cell
 from molexp._record.catalog.index import Index
 from molexp._values.expressions import (
     ORDERS,
@@ -51,6 +51,9 @@ class Table:
     prefix: str = ""
 
 
+WHOLE = ("tags", "as_of", "notes")
+"""Fields of runs that are cells, or lists of them, by themselves."""
+
 RUNS = Table(
     {
         "path": ("e.path", _TEXT),
@@ -73,8 +76,10 @@ RUNS = Table(
     {
         "params": "e.id",
         "results": "e.id",
+        "metrics": "e.id",
         "tags": "e.id",
         "as_of": "e.id",
+        "notes": "e.id",
         "config": "e.config",
         "workflow": "e.workflow",
         "provenance": "e.provenance",
@@ -96,31 +101,51 @@ ASSETS = Table(
 
 
 @attrs.frozen
+class Place:
+    """Where the cells of a field are.
+
+    Attributes:
+        owner: SQL of whose they are.
+        name: the id of the field's name; 0 if nobody has it.
+        table: `fields`, or `metrics`.
+        column: the one of the table.
+    """
+
+    owner: str
+    name: int
+    table: str = "fields"
+    column: str = "value"
+
+
+@attrs.frozen
 class _Cells:
     """A condition on the cells of one field.
 
     Attributes:
         owner: SQL of whose cells they are.
-        condition: SQL on the table `fields`.
+        table: the table that they are in.
+        condition: SQL on that.
         narrow: whether few are likely to meet it.
     """
 
     owner: str
+    table: str
     condition: Sql
     narrow: bool
 
     @property
     def sql(self) -> Sql:
         """The condition on the owner."""
-        return _nested(self.owner, [(self.narrow, self.condition)])
+        return _nested(self.owner, [self])
 
 
-def _nested(owner: str, conditions: list[tuple[bool, Sql]]) -> Sql:
+def _nested(owner: str, conditions: list[_Cells]) -> Sql:
     """All of some conditions on the cells of one owner; the inner ones, which are collected, are to be the narrow ones."""
     inner, values = "", list[Any]()
-    for _, (sql, some) in sorted(conditions, key=lambda one: not one[0]):
+    for one in sorted(conditions, key=lambda one: not one.narrow):
+        sql, some = one.condition
         below = f" AND owner IN ({inner})" if inner else ""
-        inner = f"SELECT owner FROM fields WHERE {sql}{below}"  # noqa: S608 - constants
+        inner = f"SELECT owner FROM {one.table} WHERE {sql}{below}"  # noqa: S608 - constants
         values = [*some, *values]
     return f"{owner} IN ({inner})", values
 
@@ -143,26 +168,26 @@ class Compiler:
             return [], [expression]
         parts = expression.parts if isinstance(expression, And) else (expression,)
         conditions, rest = [], []
-        within: dict[str, list[tuple[bool, Sql]]] = {}  # conditions on cells, by their owner
+        within: dict[str, list[_Cells]] = {}  # conditions on cells, by their owner
         for part in parts:
             found = self._on_cells(part) if isinstance(part, Comparison | OneOf | Contains | Like) else None
             if isinstance(found, _Cells):
-                within.setdefault(found.owner, []).append((found.narrow, found.condition))
+                within.setdefault(found.owner, []).append(found)
             elif (sql := self._compile(part, 0)) is not None:
                 conditions.append(sql)
             else:
                 rest.append(part)
         return [*conditions, *(_nested(owner, some) for owner, some in within.items())], rest
 
-    def order(self, field: Field) -> str | int | None:
-        """The column to order by, or the id of the name of runs' own cells; None if documents have to be asked."""
+    def order(self, field: Field) -> str | Place | None:
+        """The column to order by, or where runs' own cells are; None if documents have to be asked."""
         if (column := self._column(field)) is not None:
             return column[0]
-        known = self._cells(field)
-        if known is None or not known[1] or known[0] != "e.id" or self._has_below(field):
+        place = self._place(field)
+        if place is None or not place.name or place.owner != "e.id" or self._has_below(field):
             return None
-        blobs = self._index.select("SELECT 1 FROM fields WHERE name = ? AND value >= x'' LIMIT 1", (known[1],))
-        return None if blobs else known[1]
+        sql = f"SELECT 1 FROM {place.table} WHERE name = ? AND {place.column} >= x'' AND {place.column} <> ? LIMIT 1"  # noqa: S608 - constants
+        return None if self._index.select(sql, (place.name, NAN)) else place
 
     # ------------------------------------------------------------------------------------------------------------ joining
 
@@ -196,35 +221,38 @@ class Compiler:
         if self._column(expression.field) is not None:
             return None
         suffix = ELEMENTS if isinstance(expression, Contains) else ""
-        known = self._cells(expression.field, suffix)
-        if known is None:
+        place = self._place(expression.field, suffix)
+        if place is None:
             return None
-        owner, number = known
+        number, column = place.name, place.column
         asks_whether = isinstance(expression, IsNull) or (isinstance(expression, Comparison) and expression.op == "!=")
         if asks_whether and self._has_below(expression.field):
             return None  # a mapping: it is not null, and differs from everything
         if isinstance(expression, IsNull):
-            sql = f"NOT coalesce({owner} IN (SELECT owner FROM fields WHERE name = ?), 0)"  # noqa: S608 - constants
+            having = f"SELECT owner FROM {place.table} WHERE name = ? AND {column} IS NOT NULL"  # noqa: S608 - constants
+            sql = f"NOT coalesce({place.owner} IN ({having}), 0)"
             return (sql, [number]) if number else ("1", [])
-        condition = _element(expression.value) if isinstance(expression, Contains) else _on("value", expression, None)
+        condition = _element(expression.value) if isinstance(expression, Contains) else _on(column, expression, None)
         if condition is None or not number:
             return condition and NOTHING
         narrow = not isinstance(expression, Comparison) or expression.op == "=="
-        return _Cells(owner, (f"name = ? AND {condition[0]}", [number, *condition[1]]), narrow)
+        return _Cells(place.owner, place.table, (f"name = ? AND {condition[0]}", [number, *condition[1]]), narrow)
 
-    def _cells(self, field: Field, suffix: str = "") -> tuple[str, int] | None:
-        """The owner of a field's cells, and the id of its name, 0 if nobody has it; None if documents must be asked."""
-        owner = self._table.owners.get(field.parts[0])
-        if owner is None or (len(field.parts) == 1 and field.parts[0] != "tags"):
+    def _place(self, field: Field, suffix: str = "") -> Place | None:
+        """Where a field's cells are; None if documents must be asked."""
+        root, *below = field.parts
+        owner = self._table.owners.get(root)
+        if owner is None or not (below or root in WHOLE):
             return None
-        name = self._table.prefix + ".".join(field.parts) + suffix
+        metric = root == "metrics" and owner == "e.id"
+        name = self._table.prefix + ".".join(field.parts[:-1] if metric else field.parts) + suffix
         for above in _above(name.removesuffix(ELEMENTS)):
             if self._index.select("SELECT 1 FROM names WHERE name = ? AND partial = 1", (above,)):
                 return None
         found = self._index.select("SELECT id, partial FROM names WHERE name = ?", (name,))
-        if not found:
-            return owner, 0
-        return None if found[0][1] else (owner, int(found[0][0]))
+        if found and found[0][1]:
+            return None
+        return Place(owner, int(found[0][0]) if found else 0, *(("metrics", field.parts[-1]) if metric else ()))
 
     def _has_below(self, field: Field) -> bool:
         name = self._table.prefix + ".".join(field.parts)
@@ -336,4 +364,4 @@ def _one_of(operand: str, values: tuple[Any, ...], kind: str | None) -> Sql | No
     return f"({operand} IN ({', '.join('?' * len(bound))}))", bound
 
 
-__all__ = ["ASSETS", "RUNS", "Compiler", "Sql", "Table"]
+__all__ = ["ASSETS", "RUNS", "Compiler", "Place", "Sql", "Table"]

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from molexp._record.catalog.asking import ASSET_ROOTS, Question, renamed
+from molexp._record.catalog.asking import ASSET_ROOTS, RUN_ROOTS, Question, renamed
+from molexp._record.catalog.cells import STATISTICS
+from molexp._record.catalog.querying import ASSETS, RUNS
 from molexp._values.canonical import canonical_equal
-from molexp._values.expressions import Comparison, Expression, Field
+from molexp._values.expressions import ALIASES, Comparison, Expression, Field, fields_of
 from molexp._values.ids import nearest
 from molexp._values.matching import ABSENT, reach
 from molexp._values.status import RunStatus
+from molexp.errors import QueryError
 
 
-def parse_query(where: str, roots: Iterable[str]) -> Expression:
+def parse_query(where: str, roots: Collection[str]) -> Expression:
     """A query, whose fields begin with one of `roots`.
 
     Raises:
@@ -25,16 +28,65 @@ def parse_query(where: str, roots: Iterable[str]) -> Expression:
 
     if not isinstance(where, str):
         raise TypeError(f"A query is text, not {type(where).__name__}.")
-    return parse(where, frozenset(roots))
+    found = parse(where, frozenset(roots))
+    plain = RUNS.columns if "params" in roots else ASSETS.columns
+    for field in fields_of(found):
+        root = field.parts[0]
+        if len(field.parts) > 1 and root in plain:
+            raise QueryError(where, max(where.find(root), 0), f"nothing is in the column {root!r}", nearest=(root,))
+    return found
+
+
+def parse_run_query(where: str) -> Expression:
+    """A query about runs.
+
+    Raises:
+        QueryError: it cannot be understood.
+    """
+    return renamed(parse_query(where, RUN_ROOTS), statistic)
+
+
+def statistic(field: Field) -> Field:
+    """The same; of a metric that is named without one of its statistics, the last value."""
+    if field.parts[0] != "metrics" or len(field.parts) == 1 or (len(field.parts) > 2 and field.parts[-1] in STATISTICS):
+        return field
+    return Field((*field.parts, "last"))
 
 
 def sort_field(name: str) -> Field:
-    """The field that a column's name stands for; parts of it may be in quotes, as in queries."""
+    """The field of runs that a column's name stands for; parts of it may be in quotes, as in queries.
+
+    Raises:
+        ValueError: there is no such column; names the nearest.
+    """
     if '"' in name or "'" in name:
         from molexp._values.query import parse_field
 
-        return parse_field(name)
-    return Field(tuple(name.split(".")))
+        parts = parse_field(name).parts
+    else:
+        parts = tuple(name.split("."))
+    root, *below = parts
+    root = ALIASES.get(root, root)
+    if root not in RUN_ROOTS:
+        close = nearest(root, RUN_ROOTS)
+        hint = f" Did you mean {'.'.join((close[0], *below))!r}?" if close else ""
+        raise ValueError(f"There is no column {name!r}.{hint} There are: {', '.join(sorted(RUN_ROOTS))}.")
+    if below and root in RUNS.columns:
+        raise ValueError(f"There is no column {name!r}: nothing is in {root!r}. Did you mean {root!r}?")
+    if not below and root in _MAPPINGS:
+        raise ValueError(f"{name!r} is no column, but several. Name one, such as '{root}.{_MAPPINGS[root]}'.")
+    return statistic(Field((root, *below)))
+
+
+_MAPPINGS = {
+    "params": "lr",
+    "results": "loss",
+    "metrics": "loss",
+    "config": "cutoff",
+    "provenance": "python",
+    "workflow": "workflow_id",
+}
+"""Roots that stand for several columns, with an example."""
 
 
 def of_kinds(expression: Expression, own: Iterable[str]) -> Expression:

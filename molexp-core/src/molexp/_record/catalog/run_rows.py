@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from molexp._record.catalog.cells import unpacked
 from molexp._record.causes import cause_of_run
 from molexp._values.documents import decode
+from molexp._values.ids import spelled
 from molexp._values.plain import restore
 from molexp._values.status import RunStatus
 
@@ -39,7 +41,7 @@ class RunRow:
         return hash((self.path, self._data))
 
     def __getstate__(self) -> tuple[str, bytes, Mapping[str, Any]]:
-        return self.path, self._data, self.document
+        return self.path, self._data, self._stored
 
     def __setstate__(self, state: tuple[str, bytes, Mapping[str, Any]]) -> None:
         self.path, self._data, self._document = state
@@ -47,7 +49,12 @@ class RunRow:
 
     @property
     def document(self) -> Mapping[str, Any]:
-        """All of it, as ``run.json`` would have it, with what this version does not know."""
+        """All of it, as ``run.json`` would have it, with `metrics`, and with what this version does not know."""
+        return {**self._stored, "metrics": self.metrics} if "metrics" in self._stored else self._stored
+
+    @property
+    def _stored(self) -> Mapping[str, Any]:
+        """The same, with metrics as the index has them."""
         if self._document is None:
             document = decode(self._data, self.path)
             if b'"$' in self._data:
@@ -63,12 +70,12 @@ class RunRow:
     @property
     def schema(self) -> int:
         """Of its ``run.json``."""
-        return self.document.get("schema") or 1
+        return self._stored.get("schema") or 1
 
     @property
     def id(self) -> str:
-        """Its id."""
-        return self.path.rpartition("/")[2]
+        """Its id, as it was given: `path` has it in lower case."""
+        return spelled(self._stored.get("id"), self.path.rpartition("/")[2])
 
     @property
     def project(self) -> str:
@@ -83,28 +90,28 @@ class RunRow:
     @property
     def status(self) -> RunStatus:
         """Where it stood."""
-        return RunStatus(self.document["status"])
+        return RunStatus(self._stored["status"])
 
     @property
     def cause(self) -> str | None:
         """The cause of its newest attempt's end, such as ``exception`` or ``signal``; None without one."""
-        return cause_of_run(self.document)
+        return cause_of_run(self._stored)
 
     @property
     def as_of(self) -> str | None:
         """When it was last seen running elsewhere, in UTC, if this is a copy that a sync keeps; None otherwise."""
-        found = self.document.get("as_of")
+        found = self._stored.get("as_of")
         return found if isinstance(found, str) else None
 
     @property
     def created_at(self) -> str:
         """When it was created, in UTC, ISO 8601."""
-        return str(self.document.get("created_at") or "")
+        return str(self._stored.get("created_at") or "")
 
     @property
     def parameters(self) -> Mapping[str, Any]:
         """The merged parameters."""
-        return self.document.get("parameters") or {}
+        return self._stored.get("parameters") or {}
 
     @property
     def params(self) -> Mapping[str, Any]:
@@ -114,47 +121,52 @@ class RunRow:
     @property
     def replica(self) -> int:
         """Its index, from 0."""
-        return self.document.get("replica") or 0
+        return self._stored.get("replica") or 0
 
     @property
     def profile(self) -> str | None:
         """The profile's name."""
-        return self.document.get("profile")
+        return self._stored.get("profile")
 
     @property
     def config(self) -> Mapping[str, Any]:
         """The resolved configuration."""
-        return self.document.get("config") or {}
+        return self._stored.get("config") or {}
 
     @property
     def config_hash(self) -> str | None:
         """SHA-256 of its canonical JSON."""
-        return self.document.get("config_hash")
+        return self._stored.get("config_hash")
 
     @property
     def workflow(self) -> Any:
         """What is recorded of its workflow."""
-        return self.document.get("workflow")
+        return self._stored.get("workflow")
 
     @property
     def provenance(self) -> str | None:
         """Id of its newest attempt's provenance."""
-        return self.document.get("provenance")
+        return self._stored.get("provenance")
 
     @property
     def results(self) -> Mapping[str, Any]:
         """Its results, folded over the attempts."""
-        return self.document.get("results") or {}
+        return self._stored.get("results") or {}
+
+    @property
+    def metrics(self) -> Mapping[str, Mapping[str, Any]]:
+        """What it logged adds up to, by name: see `Run.metrics`."""
+        return unpacked(self._stored)
 
     @property
     def tags(self) -> tuple[str, ...]:
         """Its tags, sorted."""
-        return tuple(self.document.get("tags") or ())
+        return tuple(self._stored.get("tags") or ())
 
     @property
     def execution_history(self) -> tuple[Mapping[str, Any], ...]:
         """Its attempts, oldest first."""
-        return tuple(self.document.get("execution_history") or ())
+        return tuple(self._stored.get("execution_history") or ())
 
 
 def describe_row(row: RunRow) -> dict[str, Any]:

@@ -346,10 +346,11 @@ def _row_of(line: Mapping[str, Any]) -> Entry | str:
     document = line["document"]
     if document is not None and not (isinstance(document["status"], str) and path.count("/") == _DEPTH):
         raise ValueError(path)
+    unsummarised = document is not None and "metrics" not in document  # an older version's: it is read again
     return Entry(
         path=path,
         document=document,
-        open=bool(line["open"]),
+        open=bool(line["open"]) or (unsummarised and any(one.get("kind") == "metrics" for one in line["assets"])),
         cover={str(name): int(size) for name, size in line["cover"].items()},
         assets=[dict(record) for record in line["assets"]],
         uses=[(str(asset), int(attempt), str(task)) for asset, attempt, task in line["uses"]],

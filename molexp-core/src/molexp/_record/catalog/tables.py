@@ -24,6 +24,8 @@ _APPLICATION = 0x6D6F6C78  # "molx", in the place where SQLite keeps whose file 
 # configurations, workflows and provenances); names of assets' fields begin with "@". `names.partial` says that some values of
 # that name are too large to be here, so that documents have to be asked. Rows of `entities`
 # and `assets` are short: reading all of them costs less than keeping more indexes would.
+# `metrics` has a row for each name that a run logged, with the columns of `STATISTICS`: most are asked for by one of them only,
+# and one for each would take seven times the space.
 # `assets.source` is what data was imported from: the id of an asset, or a key in the workspace.
 # `sum` is the `checksum` of what a row was folded from: it must hold before the row is shown, or published.
 TABLES = (
@@ -40,6 +42,7 @@ TABLES = (
     ),
     "CREATE INDEX entities_by_scope ON entities (project, experiment)",
     "CREATE INDEX entities_open ON entities (id) WHERE open = 1",
+    "CREATE INDEX entities_archived ON entities (id) WHERE archived = 1",
     "CREATE INDEX entities_new ON entities (news) WHERE news > 0",
     "CREATE TABLE documents (id INTEGER PRIMARY KEY, document BLOB, cover BLOB, sum INTEGER)",
     (
@@ -58,6 +61,10 @@ TABLES = (
     "CREATE TABLE shared (id INTEGER PRIMARY KEY, key TEXT UNIQUE)",
     "CREATE TABLE names (id INTEGER PRIMARY KEY, name TEXT UNIQUE, partial INTEGER)",
     "CREATE TABLE fields (name INTEGER, value, owner INTEGER, PRIMARY KEY (name, value, owner)) WITHOUT ROWID",
+    (
+        "CREATE TABLE metrics (name INTEGER, owner INTEGER, last, step, min, min_step, max, max_step, count, "
+        "PRIMARY KEY (name, owner)) WITHOUT ROWID"
+    ),
     "CREATE TABLE problems (owner TEXT, key TEXT, reason TEXT, stamp TEXT, PRIMARY KEY (owner, key)) WITHOUT ROWID",
     "CREATE TABLE folders (key TEXT PRIMARY KEY, stamp TEXT, extra INTEGER, listed REAL) WITHOUT ROWID",
     "CREATE TABLE sightings (attempt TEXT PRIMARY KEY, version TEXT, boot TEXT, first REAL) WITHOUT ROWID",
@@ -138,6 +145,10 @@ def upgrade(connection: sqlite3.Connection) -> None:
     if ", sum INTEGER)" in _LATER[version]:
         _add_sums(connection)
     _add_causes(connection)
+    for statement in filter(_is_new, TABLES):
+        connection.execute(statement)
+    logged = "SELECT owner FROM assets WHERE kind = 'metrics'"
+    connection.execute(f"UPDATE entities SET open = 1 WHERE id IN ({logged})")  # noqa: S608 - constants; they are read again
     connection.execute(f"PRAGMA user_version = {VERSION}")
     connection.execute("COMMIT")
 
@@ -193,7 +204,7 @@ def is_ours_by(head: bytes) -> bool:
 _ODD = (
     (
         "SELECT 1 FROM entities LEFT JOIN documents USING (id) WHERE typeof(path) <> 'text' "  # noqa: S608 - constants
-        "OR path GLOB '*[^a-z0-9._/-]*' "
+        "OR path GLOB '*[^a-z0-9._=+,/-]*' "
         "OR (path <> '' AND '/' || path || '/' GLOB '*/[^a-z0-9]*') OR length(path) - length(replace(path, '/', '')) > 2 "
         "OR typeof(document) <> CASE WHEN shown THEN 'blob' ELSE 'null' END OR typeof(cover) NOT IN ('blob', 'null') "
         f"OR (status IS NOT NULL AND status NOT IN ({', '.join(repr(str(status)) for status in RunStatus)}))"
@@ -212,7 +223,14 @@ def is_ours(connection: sqlite3.Connection) -> bool:
     """Whether a database has just these tables: no trigger, no view, nothing that somebody added."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     found = {sql for (sql,) in connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")}
-    return (version == VERSION or version in _LATER) and found == {_as_of(version, sql) for sql in TABLES}
+    return (version == VERSION or version in _LATER) and found == {
+        _as_of(version, sql) for sql in TABLES if version == VERSION or not _is_new(sql)
+    }
+
+
+def _is_new(statement: str) -> bool:
+    """Whether older versions had no such table or index."""
+    return statement.startswith(("CREATE TABLE metrics ", "CREATE INDEX entities_archived "))
 
 
 def _as_of(version: int, statement: str) -> str:

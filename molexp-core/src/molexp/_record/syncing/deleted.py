@@ -58,7 +58,7 @@ class DeletedRuns:
             known.ours.read(self._ours, ours[experiment])
             known.theirs.read(self._theirs, theirs[experiment])
             known.told = set(ours[experiment]) - set(theirs[experiment])
-        self._restored = frozenset(restore)
+        self._restored = frozenset(path.lower() for path in restore)  # ids of runs may have capitals, paths have none
         for path in self._restored:
             if not tokens_of(self._ours, path):
                 raise NotFoundError("run", path, where=self._ours.url)

@@ -1,0 +1,86 @@
+"""molexp archive, unarchive, delete and restore."""
+
+from __future__ import annotations
+
+import pytest
+
+import molexp as me
+
+
+@pytest.fixture
+def exp(here):
+    exp = me.Workspace("lab").Project("p").Experiment("e")
+    for name in ("one", "two"):
+        with exp.Run(id=name).start() as ctx:
+            ctx.set_result("x", 1)
+    return exp
+
+
+@pytest.fixture
+def molexp(molexp):
+    def call(*arguments):
+        return molexp("-w", "lab", *arguments)
+
+    return call
+
+
+def listed(done):
+    return [line.split()[0] for line in done.lines()[1:]]
+
+
+def test_what_is_archived_is_left_out_of_lists_and_that_is_said(exp, molexp):
+    done = molexp("archive", "one")
+    assert (done.code, done.out) == (0, "p/e/one\n")
+    done = molexp("runs", "list")
+    assert listed(done) == ["p/e/two"]
+    assert "1 archived run is left out. --archived lists them, too." in done.err
+    done = molexp("runs", "list", "--archived")
+    assert (listed(done), done.err) == (["p/e/one", "p/e/two"], "")
+    assert molexp("unarchive", "p/e/one").out == "p/e/one\n"
+    assert listed(molexp("runs", "list")) == ["p/e/one", "p/e/two"]
+
+
+def test_what_is_deleted_can_be_restored_until_gc_frees_it(exp, molexp):
+    assert molexp("delete", "one", "two").out == "p/e/one\np/e/two\n"
+    done = molexp("show", "p/e/one")
+    assert (done.code, "molexp restore" in done.err) == (3, True)
+    assert molexp("restore", "p/e/one").out == "p/e/one\n"
+    assert listed(molexp("runs", "list")) == ["p/e/one"]
+    assert molexp("gc", "--yes").code == 0
+    assert molexp("show", "p/e/one").code == 0
+    done = molexp("restore", "p/e/two")
+    assert (done.code, done.out) == (3, "")
+    assert "has freed it" in done.err
+
+
+def test_nothing_is_changed_if_one_is_not_there(exp, molexp):
+    assert molexp("delete", "one", "three").code == 3
+    assert listed(molexp("runs", "list")) == ["p/e/one", "p/e/two"]
+
+
+def test_numbers_in_compare_are_as_in_lists(exp, molexp):
+    for name, value in (("a", 0.1 * 0.4), ("b", 0.03999999999999999), ("c", 0.0625)):
+        with exp.Run({"lr": value}, id=name).start():
+            pass
+    lines = dict(line.split(maxsplit=1) for line in molexp("compare", "a", "c").lines())
+    assert lines["params.lr"].split() == ["0.04", "0.0625"]
+    lines = dict(line.split(maxsplit=1) for line in molexp("compare", "b", "a").lines())
+    assert lines["params.lr"].split() == ["0.03999999999999999", "0.04000000000000001"], "else they would look the same"
+
+
+def test_a_sort_key_that_is_no_column_is_an_error(exp, molexp):
+    for name, hint in (("foo.bar", "There is no column"), ("status.x", "Did you mean 'status'")):
+        done = molexp("runs", "list", "--sort", name)
+        assert (done.code, done.out) == (2, "")
+        assert hint in done.err
+
+
+def test_metrics_are_listed_and_shown(exp, molexp):
+    with exp.run("one").start() as ctx:
+        for step in range(2):
+            ctx.metrics.log(dict.fromkeys("abcdef", step / 3), step=step)
+    assert "a=0.333333 b=0.333333 c=0.333333 d=0.333333 +2" in molexp("runs", "list").out
+    assert ["a", "0.333333", "1", "0", "0", "0.333333", "1", "2"] in [
+        line.split() for line in molexp("show", "one").lines()
+    ]
+    assert listed(molexp("runs", "list", "metrics.f.max > 0", "--sort", "metrics.a")) == ["p/e/one"]
