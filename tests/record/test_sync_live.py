@@ -334,3 +334,25 @@ def test_a_dry_run_writes_nothing(lab, copy):
         ctx.log("relax").append("second")
         assert sync(lab, copy, dry_run=True).counts["copied"] >= 1
         assert record(copy) == before
+
+
+@pytest.mark.parametrize("junk", [None, b"", b"\0" * 9000, b"{", b"[]\n", b'{"schema":1,"type":"claim"}\n'])
+def test_events_of_a_copy_that_cannot_be_read_are_named_and_brought_again(lab, copy, junk):
+    key = DOC + "l"
+    with begun(lab):
+        sync(lab, copy)
+        copy.store.delete(key) if junk is None else copy.store.write(key, junk)
+        assert copy.load().run("metals/cu/one").status == "pending"
+        assert [finding.key for finding in copy.load().fsck().findings] == [DOC]
+        sync(lab, copy)
+        assert copy.load().run("metals/cu/one").results == {"value": 1}
+        check(copy)
+
+
+def test_damage_to_the_events_of_a_copy_does_not_outlast_it(lab, copy):
+    with begun(lab):
+        sync(lab, copy)
+        data = copy.store.read(DOC + "l")
+        copy.store.write(DOC + "l", data.replace(b'"metals"', b'"metalz"', 1))
+    assert sync(lab, copy).ok
+    assert record(copy) == record(lab)

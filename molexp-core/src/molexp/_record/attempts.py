@@ -210,8 +210,11 @@ def _of_copy(store: Store, run_folder: str, number: int, listing: Listing) -> At
         if isinstance(error, CorruptRecordError):  # else it has ended since it was listed, or was freed
             void.problem, void.problem_key = str(error), key
         return void
-    if facts.void or not facts.head.get("owner"):  # its events are not there
-        return AttemptFacts(number, {}, Contents(), RunStatus.INTERRUPTED, ended=True, void=True)
+    if facts.void or not facts.head.get("owner"):
+        void = AttemptFacts(number, {}, Contents(), RunStatus.INTERRUPTED, ended=True, void=True)
+        if store.exists(key):  # else it has ended since
+            void.problem, void.problem_key = "the events beside it cannot be read; the next sync brings them again", key
+        return void
     facts.as_of = as_of
     return facts
 

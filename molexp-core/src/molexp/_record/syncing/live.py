@@ -16,8 +16,8 @@ from typing import Any
 
 from molexp._record.attempts import copy_keys
 from molexp._record.fold import AttemptFacts
-from molexp._record.syncing.attempts import Attempt, Way, first_line, is_claim, reservation_of
-from molexp._record.syncing.copying import Copier
+from molexp._record.syncing.attempts import Attempt, Way, digest_of, first_line, is_claim, reservation_of
+from molexp._record.syncing.copying import SMALL, Copier, is_quick
 from molexp._record.syncing.growing import grow
 from molexp._record.voids import VOID
 from molexp._values.documents import decode_object, encode_pretty
@@ -103,6 +103,8 @@ class LiveCopy:
         if (entry := copier.source.entries.get(mine)) is not None:
             grow(copier, entry, own, self._events)
         document = {"schema": 1, "type": "copy", "attempt": self.attempt.number, "as_of": self._as_of}
+        if own <= SMALL and is_quick(copier.destination.store) and not copier.dry_run:
+            document["events"] = digest_of(copier.destination.store, self._events)  # so that they need not come again
         if not copier.dry_run and not (self._facts.as_of and _as_of(copier, self._doc) >= self._as_of):
             copier.destination.store.write(self._doc, encode_pretty(document))
             copier.wrote(self._doc)
