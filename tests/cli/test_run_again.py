@@ -114,7 +114,7 @@ def test_code_that_a_worker_executed_is_compared_and_not_what_the_program_had_re
         def a(ctx):
             if "EDIT" in os.environ:
                 path = pathlib.Path(__file__)
-                path.write_text(path.read_text().replace("v = 1", "v = 2"))
+                path.write_text(path.read_text().replace("v = 1", "v = 20"))
         @wf.task(depends_on=[a], executor="process")
         def b(ctx):
             v = 1
@@ -126,7 +126,7 @@ def test_code_that_a_worker_executed_is_compared_and_not_what_the_program_had_re
     write(here, text, "s.py")
     assert program(here, "run", "s.py", env={"EDIT": "1"}).code == 0
     (run,) = me.Workspace.load(here / "lab").project("p").experiment("e").runs
-    assert run.results["v"] == 2
+    assert run.results["v"] == 20, "of another length, for Python overlooks other edits within the second of an import"
     write(here, text, "s.py")
     done = program(here, "run", "s.py")
     assert done.lines() == ["1 skipped", CHANGED.format(1)]

@@ -19,12 +19,11 @@ from molexp._record.run import Run
 from molexp._values.status import RunStatus
 from molexp._workflow import bindings
 from molexp._workflow.deaths import end_of_dead
-from molexp._workflow.earlier import Earlier
+from molexp._workflow.earlier import Codes, Earlier, codes_of
 from molexp._workflow.executors import Executors
 from molexp._workflow.plans import LEAVE, RESUME, SKIP, START, Event, Observer, PlannedRun, Summary
 from molexp._workflow.scripts import Script, load_script
 from molexp._workflow.signals import run_to_end
-from molexp._workflow.source import Code, code_of
 from molexp._workflow.tasks import INLINE
 from molexp._workflow.under_run import execute_under_run
 from molexp.contracts import Call, Resources
@@ -92,7 +91,6 @@ class Drive:
         self._rerun = rerun
         self._changed = changed
         self._capture = capture
-        self._codes: dict[Workflow, dict[str, Code]] = {}
         self._broken_off: list[_Driven] = []
         self._spaces: dict[Experiment, list[Any]] = {}  # an iterator gives its points only once
         self._several = len({experiment.home.store.url for experiment, _ in self.script.experiments}) > 1
@@ -114,6 +112,7 @@ class Drive:
 
     def _plan(self, experiment: Experiment, workflow: Workflow) -> Iterator[PlannedRun]:
         planned = set[str]()
+        codes = codes_of(workflow)
         for point in self._space(experiment):
             if not isinstance(point, Mapping):
                 raise ScriptError(
@@ -126,7 +125,7 @@ class Drive:
                 if run_id in planned:
                     continue  # two points that are equal are one run
                 planned.add(run_id)
-                action, why, changed = self._decide(experiment, run_id, workflow)
+                action, why, changed = self._decide(experiment, run_id, codes)
                 yield PlannedRun(
                     experiment=experiment,
                     id=run_id,
@@ -147,7 +146,7 @@ class Drive:
             self._spaces[experiment] = [{}] if space is None else list(space)
         return self._spaces[experiment]
 
-    def _decide(self, experiment: Experiment, run_id: str, workflow: Workflow) -> tuple[str, str, str]:
+    def _decide(self, experiment: Experiment, run_id: str, codes: Codes) -> tuple[str, str, str]:
         """What to do with a run, why, and what has changed since it succeeded: from one reading of it."""
         run = Run(experiment, run_id)
         try:
@@ -171,22 +170,11 @@ class Drive:
         again = RESUME if self._resume else START
         if status is not RunStatus.SUCCEEDED:
             return again, f"{status} before", ""
-        changed = self._changed_since(Earlier.of(run, state.attempts), newest.get("workflow"), workflow)
+        changed = Earlier.of(run, state.attempts).changed_since(newest.get("workflow"), codes)
         why = f"succeeded before{changed and ', and '}{changed}"
         if self._rerun:
             return again, why, changed
         return (RESUME if changed and self._changed else SKIP), why, changed
-
-    def _changed_since(self, earlier: Earlier, workflow_id: str | None, workflow: Workflow) -> str:
-        """What is not as it was when a run succeeded; "" if all is."""
-        if workflow_id not in (None, workflow.workflow_id):
-            return "the workflow has changed since"
-        if workflow not in self._codes:
-            self._codes[workflow] = {name: code_of(spec.subject) for name, spec in workflow.tasks.items()}
-        for name, code in self._codes[workflow].items():
-            if why := earlier.task_changed(name, code):
-                return f"of its task {name!r}, {why}"
-        return ""
 
     # ----------------------------------------------------------------------------------------------------------- executing
 

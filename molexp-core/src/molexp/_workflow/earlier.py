@@ -13,14 +13,28 @@ from molexp._record.attempts import read_attempts
 from molexp._record.data import DataAssets
 from molexp._record.finding import pick
 from molexp._workflow.results import SUCCEEDED
-from molexp._workflow.source import UNKNOWN, Code
+from molexp._workflow.source import UNKNOWN, Code, code_of
 from molexp.errors import MolexpError
 
 if TYPE_CHECKING:
     from molexp._record.fold import AttemptFacts, Contents
     from molexp._record.run import Run
+    from molexp._workflow.workflow import Workflow
 
 _UNSURE = "nobody can tell whether it changed"
+
+
+@attrs.frozen
+class Codes:
+    """The id of a workflow, and the code of each task, as they are now."""
+
+    workflow_id: str
+    tasks: Mapping[str, Code]
+
+
+def codes_of(workflow: Workflow) -> Codes:
+    """Those of a workflow."""
+    return Codes(workflow.workflow_id, {name: code_of(spec.subject) for name, spec in workflow.tasks.items()})
 
 
 @attrs.define
@@ -68,6 +82,15 @@ class Earlier:
             return "its code changed"
         other = next(filter(None, map(self._other, self.looked.get(label, ()))), "")
         return f"its inputs changed: {other}" if other else ""
+
+    def changed_since(self, workflow_id: str | None, codes: Codes) -> str:
+        """What is not as it was when an attempt by the workflow of that id succeeded; "" if all is."""
+        if workflow_id not in (None, codes.workflow_id):
+            return "the workflow has changed since"
+        for name, code in codes.tasks.items():
+            if why := self.task_changed(name, code):
+                return f"of its task {name!r}, {why}"
+        return ""
 
     def task_changed(self, name: str, code: Code) -> str:
         """The same for a task as a whole, if that or its items succeeded."""
