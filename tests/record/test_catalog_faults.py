@@ -186,7 +186,7 @@ def test_storage_that_does_not_answer_changes_nothing(lab, data, monkeypatch, er
         if what == "run":
             patch.setattr("molexp._record.catalog.folding.read_run", fail)
         elif what == "data":
-            patch.setattr("molexp._record.catalog.folding.decode_object", fail)
+            patch.setattr("molexp._record.catalog.folding.decode_document", fail)
         else:
             patch.setattr(type(reader.home.store), "exists", fail)
         with pytest.raises(type(error)):

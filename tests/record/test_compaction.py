@@ -122,7 +122,9 @@ def test_full_segments_and_those_with_what_came_since_make_one_answer(place, mon
     assert len(derived(place, "snapshots")) < 15, "what is superfluous is deleted"
 
 
-@pytest.mark.parametrize("how", ["takes in what is new of the snapshot", "reads everything anew"])
+@pytest.mark.parametrize(
+    "how", ["takes in what is new of the snapshot", "reads everything anew", "cannot read the newest manifest"]
+)
 def test_what_was_announced_in_a_journal_that_is_folded_is_waited_for(place, tmp_path, monkeypatch, how):
     """Its writer goes on, and does not say it again."""
     exp = place.workspace().Project("metals").Experiment("cu")
@@ -136,6 +138,12 @@ def test_what_was_announced_in_a_journal_that_is_folded_is_waited_for(place, tmp
     first.annotate(tags=["something else"])
     assert compact(place.load())["snapshot"] == 2
 
+    if how == "cannot read the newest manifest":
+        first.annotate(tags=["third"])
+        assert compact(place.load())["snapshot"] == 3
+        place.store.write(".molexp/snapshots/3.json", b"")
+        monkeypatch.setenv("MOLEXP_CACHE_DIR", str(tmp_path / "a new index"))
+        reader = place.load()
     if how == "reads everything anew":
         reader.catalog.rebuild()
     assert {row.id: row.status for row in reader.catalog.runs()} == {"one": "pending", "late": "pending"}

@@ -237,14 +237,6 @@ def test_a_name_that_has_been_blank_for_long_is_taken(lab, key):
     assert lab.load().fsck().findings == ()
 
 
-def test_one_that_is_blank_for_a_moment_is_somebody_elses(lab):
-    lab.workspace().materialize()
-    blank(lab, "projects/metals/project.json", long_ago=False)
-
-    with pytest.raises(me.CorruptRecordError, match="it is empty"):
-        lab.workspace().Project("metals")
-
-
 def test_of_many_who_find_it_blank_one_puts_something_in_its_place(lab, script):
     lab.workspace().materialize()
     for number in range(20):

@@ -139,6 +139,7 @@ def test_a_run_whose_owner_is_malformed_cannot_be_deleted_while_it_may_be_alive(
         pass
     claim = place.store.read(f"{RUN}/executions/1.jsonl").splitlines()[0]
     place.store.delete(f"{RUN}/executions/1.end.json")
+    place.change(f"{RUN}/run.json", execution_history=[])  # as before the end: it shows none
     place.store.write(f"{RUN}/executions/1.jsonl", claim + b"\n")
     place.change(f"{RUN}/executions/1.jsonl", owner=owner)
     place.store.write(f"{RUN}/executions/1.jsonl", place.store.read(f"{RUN}/executions/1.jsonl") + b"\n")

@@ -182,7 +182,7 @@ def test_the_id_of_an_edit_from_the_far_future_is_followed_too(place, run, newes
 
 
 def test_a_name_that_nothing_fits_behind_is_not_followed(place, run):
-    place.store.create(f"{RUN}/edits/{'z' * 125}.json", b'{"op": "annotate", "tags": ["tag"]}')
+    place.store.create(f"{RUN}/edits/{'z' * 125}.json", b'{"type": "edit", "op": "annotate", "tags": ["tag"]}')
     run.annotate(tags=["other"])
 
     assert run.tags == {"tag", "other"}

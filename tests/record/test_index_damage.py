@@ -244,6 +244,13 @@ def test_a_snapshot_of_an_older_version_is_begun_with(lab, reader, tmp_path, mon
         "UPDATE documents SET document = NULL",
         "UPDATE documents SET document = '{}', cover = '{}'",
         "UPDATE records SET record = NULL",
+        "UPDATE documents SET document = CAST('no JSON' AS BLOB)",
+        "UPDATE documents SET document = CAST('[1]' AS BLOB)",
+        "UPDATE documents SET document = CAST('no JSON' AS BLOB) WHERE id = (SELECT max(id) FROM documents)",
+        "UPDATE documents SET document = CAST('no JSON' AS BLOB) WHERE id = (SELECT id FROM entities WHERE path LIKE '%/r1')",
+        "UPDATE documents SET cover = CAST('no JSON' AS BLOB)",
+        "UPDATE records SET record = CAST('no JSON' AS BLOB)",
+        "UPDATE records SET record = CAST('[1]' AS BLOB)",
         "INSERT INTO meta VALUES ('news', 'many')",
     ],
 )

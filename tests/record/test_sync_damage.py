@@ -171,3 +171,19 @@ def test_what_makes_no_sense_is_refused_before_anything_is_written(lab, copy, tm
         me.sync_workspace(lab.url, copy.url)
     assert lab.everything().keys() == before.keys()
     assert copy.everything() == {}
+
+
+@pytest.mark.parametrize(
+    "key", ["settings/1.json", "projects/metals/project.json", "projects/metals/experiments/cu/experiment.json"]
+)
+def test_a_document_that_cannot_be_read_is_named_and_keeps_nothing(source, target, tmp_path, key):
+    source.workspace().configure(durability="never")
+    track(source.workspace().Project("metals").Experiment("cu").Run(id="one"), 1)
+    source.store.write(key, b"[1]")
+
+    report = me.sync_workspace(source.workspace(), target.workspace())
+
+    assert [finding.key for finding in report.unreadable] == [key]
+    assert target.store.read(key) == b"[1]", "kept as it is"
+    assert target.load().run("metals/cu/one").results == {"value": 1}
+    assert [row.path for row in target.load().catalog.runs()] == ["metals/cu/one"]

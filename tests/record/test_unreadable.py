@@ -186,6 +186,8 @@ def test_a_corrupt_run_json_beside_good_ones(place, exp, data):
     assert {run.id for run in workspace.project("metals").experiment("cu").runs} == {"bad", "good"}
     with pytest.raises(me.CorruptRecordError, match=r"bad/run\.json"):
         _ = workspace.project("metals").experiment("cu").run("bad").parameters
+    if not data and "append" in place.store.capabilities:
+        return  # a claim, that somebody may come to fill
     with pytest.raises(me.CorruptRecordError):
         exp.Run({"b": 2}, id="bad")
     assert place.store.read(f"{RUNS}/bad/run.json") == data, "nobody repairs what nobody asked to"

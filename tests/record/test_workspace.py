@@ -146,12 +146,18 @@ def test_a_file_is_no_workspace(tmp_path):
     assert path.read_text() == "a file"
 
 
-def test_a_workspace_that_cannot_be_read_says_so(place):
-    place.workspace().materialize()
+def test_a_workspace_whose_document_cannot_be_read_is_read_and_not_written(place):
+    with place.workspace().Project("metals").Experiment("cu").Run(id="one").start() as ctx:
+        ctx.set_result("x", 1)
     place.store.write("workspace.json", b"{ torn")
+    ws = place.load()
 
+    assert [row.results for row in ws.catalog.runs()] == [{"x": 1}]
+    assert list(ws.catalog.unreadable()) == ["workspace.json"]
     with pytest.raises(me.CorruptRecordError, match=r"workspace\.json"):
-        place.load()
+        _ = ws.id
+    with pytest.raises(me.CorruptRecordError, match=r"workspace\.json"):
+        ws.run("metals/cu/one").annotate(tags=["t"])
 
 
 def test_settings_are_kept_and_the_newest_win(place):

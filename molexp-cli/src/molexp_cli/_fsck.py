@@ -10,7 +10,7 @@ import typer
 
 from molexp_cli._bars import bytes_bar
 from molexp_cli._options import JsonOption, WorkspaceOption, located
-from molexp_cli._output import tell_report
+from molexp_cli._output import say, tell_report
 
 EPILOG = """
 Examples:
@@ -34,7 +34,8 @@ def fsck(
         bool,
         typer.Option(
             "--repair",
-            help="Mend what is said twice: write run.json again from an attempt's claim; send what dead writers left.",
+            help="Mend what is said twice: write damaged documents again as the rest of the record has them; send what dead "
+            "writers left.",
         ),
     ] = False,
     read_data: Annotated[
@@ -52,11 +53,20 @@ def fsck(
     Without --repair nothing is written. --read-data may take long: stop it at any time, and the next one goes on where it
     was. Exits with 1 if anything was found that is still so.
     """
+    import molexp
+
     if restart and not read_data:
         raise typer.BadParameter("--restart is about --read-data, which was not asked for.")
-    opened = located(ctx, workspace)
+    try:
+        opened = located(ctx, workspace)
+    except molexp.NotFoundError:
+        opened = located(ctx, workspace, create=True)
+        if not opened.projects.ids():  # else its workspace.json is what is missing
+            raise
     with _progress(read_data) as tell:
         report = opened.fsck(repair=repair, read_data=read_data, restart=restart, progress=tell)
+    if not (repair or report.ok):
+        say("`molexp fsck --repair` mends what the rest of the record repeats.")
     tell_report(report, as_json=as_json)
 
 

@@ -57,6 +57,8 @@ def show(
     found = molexp.describe_run(opened.run(run))
     if run != found["path"]:  # it was looked for
         tell_unreadable(opened.catalog.runs(limit=0).unreadable)
+    for key, reason in found["problems"].items():
+        say(reason if key in reason else f"{key}: {reason}")
     if as_json:
         write(molexp.to_json(found, pretty=True))
         return
@@ -143,6 +145,8 @@ def _head(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _origin(origin: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if origin.get("problem"):
+        yield "provenance", str(origin["problem"])
     git = origin.get("git")
     if isinstance(git, dict) and git.get("commit"):
         yield "git", f"{git['commit'][:12]}{' with changes' if git.get('dirty') else ''}"

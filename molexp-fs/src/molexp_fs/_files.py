@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 try:
@@ -178,6 +178,30 @@ def open_aloof(path: str, flags: int) -> int:
 def claim(path: str) -> None:
     """Create `path` empty and exclusively."""
     os.close(os.open(path, _NEW, 0o666))
+
+
+@contextmanager
+def claimed(path: str) -> Iterator[Callable[[], bool]]:
+    """Create `path` empty and exclusively; gives what tells whether it still is this file that bears the name."""
+    fd = os.open(path, _NEW, 0o666)
+    try:
+        yield lambda: _is_at(fd, path)  # held open, for some file systems number files as they are looked at
+    finally:
+        os.close(fd)
+
+
+def _is_at(fd: int, path: str) -> bool:
+    try:
+        return os.path.samestat(os.fstat(fd), os.lstat(path))
+    except FileNotFoundError:
+        return False
+
+
+def remove_empty(path: str) -> None:
+    """Unlink `path` if nothing is in it."""
+    with suppress(OSError):
+        if os.lstat(path).st_size == 0:
+            os.unlink(path)
 
 
 def remove(path: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 
@@ -151,11 +152,21 @@ class Naming:
 
     @staticmethod
     def _claim_and_replace(path: str, new: str) -> None:
-        files.claim(new)
+        """Give a file its new name where it cannot be linked: claim the name, then replace the empty claim.
+
+        Readers wait a moment for whoever has a claim, and then take him for dead, and his claim for theirs. So a process
+        that was stopped here looks whether it still is his.
+        """
+        if os.name == "nt":  # there, this is exclusive
+            os.rename(path, new)
+            return
+        with files.claimed(new) as is_ours:
+            if not is_ours():
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new)
         try:
             os.replace(path, new)
         except BaseException:
-            files.remove(new)
+            files.remove_empty(new)
             raise
 
     def _flush(self, path: str) -> None:

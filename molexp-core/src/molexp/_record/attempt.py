@@ -17,8 +17,6 @@ from molexp._record.attempts import (
     end_key,
     read_attempts,
     read_end,
-    settle_grown,
-    settle_replacements,
     superseded,
 )
 from molexp._record.contributing import take_in, writer_of, writers
@@ -27,6 +25,7 @@ from molexp._record.flushing import above
 from molexp._record.fold import AttemptFacts, Contents, Edits, fold_run
 from molexp._record.reading import read_edits, show_run
 from molexp._record.revisions import definition_key
+from molexp._record.settling import settle_grown, settle_replacements
 from molexp._record.writer import Writer
 from molexp._values.documents import encode, encode_line
 from molexp._values.ids import new_token

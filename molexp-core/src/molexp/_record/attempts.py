@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from molexp._record import keys
 from molexp._record.causes import cause_of
 from molexp._record.fold import SCHEMA, AttemptFacts, Contents, absurd
+from molexp._record.settling import settle_grown, settle_replacements
+from molexp._record.shapes import check_shape
 from molexp._record.voids import VOID, is_void
 from molexp._values.documents import check_schema, decode_lines, decode_object, encode_line
 from molexp._values.ids import new_token
-from molexp._values.numbers import NUMBER, count, is_count
+from molexp._values.numbers import NUMBER, is_count
 from molexp._values.status import RunStatus
 from molexp._values.times import utc_now, utc_text
 from molexp.contracts import Listing, Stat, Store
@@ -102,10 +104,10 @@ def _read_attempt(
     problem, key = "", end_key(run_folder, number)
     if f"{number}.end.json" in sizes:
         try:
-            end = decode_object(store.read(key), key)
+            end = check_shape(decode_object(store.read(key), key), key)
             facts = _of_end(end, number, _late(store, run_folder, number, listing, end.get("folded")))
             return _anchored(facts, run_folder)
-        except (CorruptRecordError, ValueError) as error:
+        except CorruptRecordError as error:
             problem = str(error)
     facts = _of_events(store, run_folder, number, listing)
     if problem:
@@ -157,8 +159,8 @@ def _late(store: Store, run_folder: str, number: int, listing: Listing, folded: 
     late = {}
     for entry in listing.entries:
         counted = folded.get(f"{number}.jsonl")
-        if counted is not None and entry.key == claim_key(run_folder, number) and entry.size > counted:
-            late[entry.key] = entry.size - counted
+        if counted is not None and entry.key == claim_key(run_folder, number):
+            late[entry.key] = _beyond(store, entry, counted)
     for folder in (str(number), f"{number}.s"):
         if folder not in listing.folders:
             continue
@@ -167,19 +169,27 @@ def _late(store: Store, run_folder: str, number: int, listing: Listing, folded: 
             if match := _SEGMENT.fullmatch(file):
                 extra = entry.size if int(match[2]) >= folded.get(f"{folder}/{match[1]}", 0) else 0
             else:
-                extra = entry.size - folded.get(f"{folder}/{file}", 0)
-            if extra > 0:
-                late[entry.key] = extra
-    return late
+                extra = _beyond(store, entry, folded.get(f"{folder}/{file}", 0))
+            late[entry.key] = extra
+    return {key: extra for key, extra in late.items() if extra > 0}
+
+
+def _beyond(store: Store, entry: Stat, counted: int) -> int:
+    """How many bytes lie beyond those that were counted; zero bytes are padding, which a writer does not know of."""
+    if entry.size <= counted:
+        return 0
+    data = store.read(entry.key)
+    written = len(data) - data.count(0)
+    return written - counted if written >= counted else len(data[counted:].strip(b"\0"))
 
 
 def _of_events(store: Store, run_folder: str, number: int, listing: Listing, key: str = "") -> AttemptFacts:
     contents = Contents()
     key = key or claim_key(run_folder, number)
     try:
-        lines, length, bad = decode_lines(store.read(key), key)
+        lines, length, broken = decode_lines(store.read(key), key)
     except KeyNotFoundError:
-        lines, length, bad = [], 0, 0
+        lines, length, broken = [], 0, 0
     folded = {f"{number}.jsonl": length}
     head = lines[0] if lines and lines[0].get("type") == "claim" else {}
     contents.provenance = head.get("provenance")
@@ -189,11 +199,12 @@ def _of_events(store: Store, run_folder: str, number: int, listing: Listing, key
         return AttemptFacts(number, {}, contents, RunStatus.INTERRUPTED, ended=True, void=True)
     for event in lines[1:] if head else lines:
         contents.add(event)
-    seen = [_said_at(lines)]
-    bad += _fold_writers(store, f"{run_folder}/executions", number, listing, contents, folded, seen)
+    seen, bad = [_said_at(lines)], {key: broken} if broken else {}
+    _fold_writers(store, f"{run_folder}/executions", number, listing, contents, folded, seen, bad)
     facts = AttemptFacts(number, dict(head, folded=folded), contents, RunStatus.RUNNING, False, seen=max(seen))
     if bad:
-        facts.problem, facts.problem_key = f"{bad} events cannot be read", key
+        facts.problem_key = next(iter(bad))
+        facts.problem = f"{bad[facts.problem_key]} of its lines are no events"
     return facts
 
 
@@ -253,7 +264,9 @@ def repeated_definition(store: Store, run_folder: str, number: int) -> dict[str,
     if not found:
         with suppress(CorruptRecordError):
             found = (read_end(store, run_folder, number) or {}).get("definition")
-    return dict(found) if isinstance(found, dict) else {}
+    with suppress(CorruptRecordError):
+        return check_shape(dict(found), f"{run_folder}/run.json") if isinstance(found, dict) else {}
+    return {}
 
 
 def superseded(path: str, number: int, end: Mapping[str, Any]) -> RunSupersededError:
@@ -286,26 +299,31 @@ def _fold_writers(
     contents: Contents,
     folded: dict[str, int],
     seen: list[str],
-) -> int:
-    """Fold what the attempt's other writers, and segments, hold; returns how many lines cannot be read."""
-    bad = 0
+    bad: dict[str, int],
+) -> None:
+    """Fold what the attempt's other writers, and segments, hold; `bad` is filled with how many lines cannot be read."""
+    for entry in writer_files(store, executions, number, listing):
+        file = entry.key.rpartition("/")[2]
+        events, length, broken = decode_lines(store.read(entry.key), entry.key)
+        if broken:
+            bad[entry.key] = broken
+        for event in events:
+            contents.add(event)
+        seen.append(_said_at(events))
+        name = entry.key.removeprefix(f"{executions}/")
+        if match := _SEGMENT.fullmatch(file):
+            folded[name.removesuffix(f"-{match[2]}.jsonl")] = int(match[2]) + 1
+        else:
+            folded[name] = length
+
+
+def writer_files(store: Store, executions: str, number: int, listing: Listing) -> Iterator[Stat]:
+    """What an attempt's other writers, and segments, have written; not copies that a file synchroniser made of conflicts."""
     for name in (str(number), f"{number}.s"):
-        if name not in listing.folders:
-            continue
-        for entry in store.children(f"{executions}/{name}").entries:
-            file = entry.key.rpartition("/")[2]
-            if not (_SEGMENT if name.endswith(".s") else _WRITER).fullmatch(file):
-                continue  # foreign: a copy that a file synchroniser made of a conflict, say
-            events, length, broken = decode_lines(store.read(entry.key), entry.key)
-            bad += broken
-            for event in events:
-                contents.add(event)
-            seen.append(_said_at(events))
-            if match := _SEGMENT.fullmatch(file):
-                folded[f"{name}/{match[1]}"] = int(match[2]) + 1
-            else:
-                folded[f"{name}/{file}"] = length
-    return bad
+        if name in listing.folders:
+            for entry in store.children(f"{executions}/{name}").entries:
+                if (_SEGMENT if name.endswith(".s") else _WRITER).fullmatch(entry.key.rpartition("/")[2]):
+                    yield entry
 
 
 def end_document(
@@ -369,42 +387,6 @@ def _over(tasks: Mapping[str, dict[str, Any]], status: RunStatus, cause: str | N
     }
 
 
-def settle_replacements(store: Store, contents: Contents) -> None:
-    """Where a payload was replaced and nobody came to record it, let its record say what the bytes are."""
-    for key, change in contents.replacing.items():
-        record = contents.assets.get(key)
-        if record is None or _hash_of(store, key) != change.get("content_hash"):
-            continue
-        version = count(record.get("version"), 1) + 1
-        name = str(record["id"]).rpartition("@")[0]
-        new = {"id": f"{name}@{version}", "version": version, "size": change["size"]}
-        contents.assets[key] = {**record, **new, "content_hash": change["content_hash"]}
-    contents.replacing.clear()
-
-
-def settle_grown(store: Store, contents: Contents) -> None:
-    """Say how large a log or a metrics file is whose writer died while it was still being written, and what is in it."""
-    for record in contents.assets.values():
-        if record.get("size") is None:
-            try:
-                record["size"] = store.stat(str(record.get("key"))).size
-            except KeyNotFoundError:
-                record["size"] = 0
-        if record.get("kind") == "metrics" and "summary" not in record:
-            from molexp._record.joined import read_summary
-
-            record["summary"] = read_summary(store, record).to_document()
-
-
-def _hash_of(store: Store, key: str) -> str:
-    from molexp._record.payloads import hash_of
-
-    try:
-        return hash_of(store, key)
-    except KeyNotFoundError:
-        return ""
-
-
 def end_dead(
     store: Store,
     run_folder: str,
@@ -415,11 +397,12 @@ def end_dead(
     beat: str = "",
     cause: str | None = None,
     replace: bool = False,
+    said: Mapping[str, Any] | None = None,
 ) -> AttemptFacts:
     """End an attempt whose owner is dead, as ``interrupted``; returns what stands then, by whomever it was ended.
 
     It ended, as far as anybody can tell, with its last sign of life; `beat` is the time of its last beat. With `replace`, the
-    end is there and cannot be read.
+    end is there and cannot be read; `said` is what is known of it otherwise.
 
     Raises:
         SchemaError: its claim was written by a newer MolExp.
@@ -440,6 +423,8 @@ def end_dead(
         ended_by={"host": me.host, "pid": me.pid, "user": me.user},
         last_seen=last_seen,
     )
+    end |= {"problem": facts.problem} if facts.problem and not replace else {}
+    end |= said or {}
     key = end_key(run_folder, facts.number)
     try:
         (store.write if replace else store.create)(key, encode_line(end))

@@ -3,50 +3,48 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
-
-import attrs
 
 from molexp._record import keys
 from molexp._record.agreeing import changed
-from molexp._record.attempts import claim_key, end_dead, is_arriving, read_attempt, read_claim
+from molexp._record.attempts import (
+    claim_key,
+    end_dead,
+    is_arriving,
+    read_attempt,
+    read_claim,
+    repeated_definition,
+)
 from molexp._record.catalog.cleaning import foreign_keys
+from molexp._record.definitions import member_ids
 from molexp._record.deletions import delete_edit_of
 from molexp._record.fold import absurd
+from molexp._record.layout import Seen, look
 from molexp._record.linked import not_followed, reading_record
-from molexp._record.maintenance import DEPTH_OF_RUNS, TOKEN, all_entries, named_data, orphans, paths
+from molexp._record.losses import lacking, rewrite_claim
+from molexp._record.maintenance import named_data, orphans, paths
 from molexp._record.mending import mend
-from molexp._record.reading import read_run
+from molexp._record.reading import read_run, shown_end
 from molexp._record.reports import Finding, Report
+from molexp._record.revisions import definition_key
+from molexp._record.shapes import decode_document
 from molexp._record.spool.draining import abandoned, drain
-from molexp._values.documents import decode_object, encode_pretty
-from molexp._values.ids import is_id, nfc
-from molexp._values.numbers import NUMBER
+from molexp._values.documents import decode_lines, decode_object, encode_pretty
+from molexp._values.ids import nfc
+from molexp._values.numbers import count
 from molexp.contracts import Stat, Store
 from molexp.errors import CorruptRecordError, KeyNotFoundError, MolexpError, NotFoundError, StoreError
 
 if TYPE_CHECKING:
-    from molexp._record.fold import RunState
+    from molexp._record.fold import AttemptFacts, RunState
     from molexp._record.home import Home
     from molexp._record.scrubbing import Scrub
 
 UNNAMED = "no record names it: a killed writer left it, or it is foreign"
 
 _HASH = re.compile("[0-9a-f]{64}")
-_DOCUMENTS = (
-    re.compile(rf"workspace\.json|settings/{NUMBER}\.json|provenance/{_HASH.pattern}\.json"),
-    re.compile(r"project\.json"),
-    re.compile(rf"experiment(\.{NUMBER})?\.json"),
-)
-_OF_RUNS = re.compile(
-    rf"run(\.{NUMBER})?\.json|executions/{NUMBER}((\.copy)?\.jsonl|\.(end|copy)\.json|(/w-|\.s/)[^/]+\.jsonl)"
-)
-_EDIT = re.compile(r"edits/([^/]+)\.json")
-_DATA = re.compile(rf"data/([^/]+)/(?:{NUMBER}\.json|({TOKEN.pattern}/.+))")
-_PAYLOAD = re.compile(rf"(executions/{NUMBER}/)?(artifacts|logs|checkpoints)/.+")
-_DERIVED = f"{keys.DERIVED}/"
 _BATCH = 500  # documents that are read at once
 
 
@@ -61,12 +59,12 @@ def check(
     """See `Workspace.fsck`."""
     findings = [*_check_spools(home, repair=repair)]
     if repair and not home.read_only:
-        if done := mend(home, keys.WORKSPACE):
+        if (home.exists() or member_ids(home, "")) and (done := mend(home, keys.WORKSPACE)):
             findings.append(Finding(keys.WORKSPACE, "it could not be read", done))
         if home.exists():
             home.materialize()  # refuses what a newer MolExp made
     # the files are listed before the records are read: what a record that comes later names is not looked for
-    seen = _walk(home)
+    seen = look(home)
     if not read_data:
         checker = _Checker(home, seen, repair, None)
         return checker.report(findings)
@@ -86,24 +84,26 @@ class _Checker:
         scrub: reads all bytes; None: only sizes are compared.
     """
 
-    def __init__(self, home: Home, seen: _Seen, repair: bool, scrub: Scrub | None) -> None:
+    def __init__(self, home: Home, seen: Seen, repair: bool, scrub: Scrub | None) -> None:
         self._home = home
         self._store = home.store
         self._seen = seen
         self._repair = repair and not home.read_only
         self._scrub = scrub
-        self._named = set(seen.documents)
+        self._named: dict[str, str] = {}  # documents, and a run that names each
 
     def report(self, findings: list[Finding]) -> Report:
         """What was found before, and what is found."""
-        runs = paths(self._home, self._seen.unreadable)[1]
+        scopes, runs = paths(self._home, self._seen.unreadable)
         findings += [Finding(folder, reason) for folder, reason in self._seen.unreadable.items()]
         findings += self._documents()
+        findings += self._missing(scope for scope in scopes if keys.document(scope) not in self._seen.documents)
         for path in runs:
             try:
                 findings += self._run(path, self._seen.payloads.pop(path, ()))
             except Exception as error:  # noqa: BLE001 - whatever a malformed record makes of it, the others are looked at
                 findings.append(Finding(keys.folder(path), f"it cannot be checked ({type(error).__name__}: {error})"))
+        findings += self._gone()
         for folder, found in self._seen.data.items():
             findings += self._data(folder, found)
         foreign = sorted([*self._seen.foreign, *foreign_keys(self._store)])
@@ -122,19 +122,42 @@ class _Checker:
                 try:
                     if isinstance(data, StoreError):
                         raise data
-                    decode_object(data, key)
+                    decode_document(data, key)
                 except KeyNotFoundError:
                     continue  # it was removed since it was listed
                 except (CorruptRecordError, StoreError) as error:
                     yield self._unreadable(key, str(error))
                     continue
-                if self._scrub is not None and key.startswith(f"{keys.PROVENANCE}/"):
-                    recorded = f"sha256:{key.rpartition('/')[2].removesuffix('.json')}"
-                    yield from self._others(key, self._scrub.compare(key, recorded), "its name")
+                if key.startswith(f"{keys.PROVENANCE}/"):
+                    yield from self._others(key, self._misnamed(key, data), "its name")
+
+    def _misnamed(self, key: str, data: bytes) -> tuple[str, str] | None:
+        """The hash of a provenance document, and the one in its name, if they differ."""
+        recorded = f"sha256:{key.rpartition('/')[2].removesuffix('.json')}"
+        if self._scrub is not None:
+            return self._scrub.compare(key, recorded)
+        found = f"sha256:{sha256(data).hexdigest()}"
+        return (found, recorded) if found != recorded else None
+
+    def _missing(self, scopes: Iterable[str]) -> Iterator[Finding]:
+        """Documents of scopes in which there is something else."""
+        for scope in scopes:
+            if member_ids(self._home, scope):
+                key = keys.document(scope)
+                yield Finding(key, "it is gone, and what lies below it is not", self._mended(key))
+
+    def _gone(self) -> Iterator[Finding]:
+        """Documents that runs name, and nobody has."""
+        for key, path in sorted(self._named.items()):
+            if not self._store.exists(key):
+                yield Finding(key, f"it is not there, and {path} names it: restore it from a copy", self._mended(key))
+
+    def _mended(self, key: str) -> str:
+        return mend(self._home, key) if self._repair else ""
 
     def _unreadable(self, key: str, reason: str) -> Finding:
         """A document that cannot be read, mended if it can be."""
-        return Finding(key, reason, mend(self._home, key) if self._repair else "")
+        return Finding(key, brief(reason, key), self._mended(key))
 
     def _data(self, folder: str, payloads: Iterable[Stat]) -> Iterator[Finding]:
         problems: dict[str, str] = {}
@@ -157,14 +180,16 @@ class _Checker:
             yield from self._without_a_run(path, folder)
             return
         except MolexpError as error:
-            yield self._unreadable(getattr(error, "key", "") or keys.document(path), str(error))
+            yield self._unreadable(
+                getattr(error, "key", "") or keys.document(path), getattr(error, "reason", str(error))
+            )
             return
+        self._note_named(path, state)
         yield from self._problems(path, state)
+        if self._repair and any(one.problem for one in state.attempts):
+            state = read_run(self._store, path, self._home.observer)
         yield from self._published(path, state)
-        yield from self._origins(path, state)
-        for attempt in state.attempts:
-            for key, size in attempt.late.items():
-                yield Finding(key, f"{size} bytes came after the attempt's end; they are no part of it")
+        yield from self._events(folder, state)
         for attempt in state.attempts:
             for record in attempt.contents.assets.values():
                 yield from self._bytes(record, None, ended=attempt.ended)
@@ -174,19 +199,24 @@ class _Checker:
             if unnamed and not is_arriving(self._store, folder):  # so does a sync
                 yield from unnamed
 
-    def _origins(self, path: str, state: RunState) -> Iterator[Finding]:
-        """Documents that ended attempts name, their process's and their workflow's graph: whether they are there."""
-        for contents in (attempt.contents for attempt in state.attempts if attempt.ended):
-            for known in (contents.provenance, (contents.workflow or {}).get("graph")):
-                key = f"{keys.PROVENANCE}/{known}.json"
-                if (
-                    isinstance(known, str)
-                    and _HASH.fullmatch(known)
-                    and key not in self._named
-                    and not self._store.exists(key)
-                ):
-                    yield Finding(key, f"it is not there, and {path} names it: restore it from a copy")
-                self._named.add(key)
+    def _events(self, folder: str, state: RunState) -> Iterator[Finding]:
+        """What of the attempts' events is damaged, gone, or came late."""
+        for attempt in state.attempts:
+            for key, reason in lacking(self._store, folder, attempt):
+                done = self._repair and rewrite_claim(self._store, folder, attempt)
+                yield Finding(key, reason, "its claim is written again from the end" if done else "")
+            for key, size in attempt.late.items():
+                yield Finding(key, f"{size} bytes came after the attempt's end; they are no part of it")
+
+    def _note_named(self, path: str, state: RunState) -> None:
+        revision = count(state.definition.get("experiment_revision"), 1)
+        named = {definition_key(path.rpartition("/")[0], revision)} if revision > 1 else set()
+        ended = [attempt.contents for attempt in state.attempts if attempt.ended]
+        known = [contents.provenance for contents in ended]
+        known += [(contents.workflow or {}).get("graph") for contents in ended]
+        named |= {f"{keys.PROVENANCE}/{one}.json" for one in known if isinstance(one, str) and _HASH.fullmatch(one)}
+        for key in named:
+            self._named.setdefault(key, path)
 
     def _problems(self, path: str, state: RunState) -> Iterator[Finding]:
         key = keys.document(path)
@@ -194,14 +224,34 @@ class _Checker:
         for where, reason in state.problems.items():
             done = ""
             if where == key and self._repair:
-                self._store.write(key, encode_pretty(state.to_document()))
-                done = "written again from an attempt's claim"
+                done = self._write_again(path, state, "written again from an attempt's claim")
             elif self._repair and (torn := [one for one in state.attempts if where == one.problem_key and one.ended]):
-                end_dead(self._store, keys.folder(path), torn[0], reason, self._home.process.owner, replace=True)
-                done = "written again from its events"
+                done = self._end_again(path, state, torn[0], reason)
             elif self._repair:
                 done = mend(self._home, where)
-            yield Finding(where, reason, done)
+            yield Finding(where, brief(reason, where), done)
+
+    def _write_again(self, path: str, state: RunState, done: str) -> str:
+        """Write ``run.json`` as it was read, unless the run was freed since, when another one may lie there by now."""
+        key, folder, newest = keys.document(path), keys.folder(path), state.attempts[-1].number
+        token = state.definition.get("token")
+
+        def is_there() -> bool:
+            return repeated_definition(self._store, folder, newest).get("token") == token
+
+        if not is_there():
+            return ""
+        self._store.write(key, encode_pretty(state.to_document()))
+        if not is_there():
+            self._store.delete(key)
+        return done
+
+    def _end_again(self, path: str, state: RunState, attempt: AttemptFacts, reason: str) -> str:
+        """Write an end from the attempt's events, and as ``run.json`` shows it to people, if it does."""
+        known = shown_end(state.definition, attempt.number)
+        said = {name: known[name] for name in ("status", "reason", "error", "ended_at", "ended_by") if name in known}
+        end_dead(self._store, keys.folder(path), attempt, reason, self._home.process.owner, replace=True, said=said)
+        return "written again from its events" + (", as run.json shows it" if said else "")
 
     def _claims(self, path: str, state: RunState) -> Iterator[Finding]:
         """Whether each claim repeats what ``run.json`` says; if not, the attempt's end tells which of them was changed."""
@@ -239,16 +289,15 @@ class _Checker:
     def _published(self, path: str, state: RunState) -> Iterator[Finding]:
         """Whether ``run.json`` tells people what the newest end says: whoever wrote the end may have died before it did."""
         key = keys.document(path)
-        if key in state.problems or not state.attempts or not state.attempts[-1].ended:
+        if key in state.problems or not state.attempts or not state.attempts[-1].ended or state.attempts[-1].problem:
             return
         shown = decode_object(self._store.read(key), key)
         if shown.get("status") == str(state.status) and len(shown.get("execution_history") or ()) == len(
             state.attempts
         ):
             return
-        if self._repair:
-            self._store.write(key, encode_pretty(state.to_document()))
-        yield Finding(key, "it does not show the newest end", "written again" if self._repair else "")
+        done = self._write_again(path, state, "written again") if self._repair else ""
+        yield Finding(key, "it does not show the newest end", done)
 
     # ------------------------------------------------------------------------------------------------------------ bytes
 
@@ -288,6 +337,8 @@ class _Checker:
                 scrub = self._scrub
                 compared = scrub.compare_folder(key, recorded) if folder else scrub.compare(key, recorded, store)
                 yield from self._others(key, compared, f"the record of {whose},")
+                if record.get("kind") == "metrics" and (bad := decode_lines(store.read(key), key)[2]):
+                    yield Finding(key, f"{bad} of its lines are no points; they are left out where it is loaded")
         except StoreError as error:  # no key at all, or nothing that may be looked at
             yield Finding(key, f"the bytes of {what} are out of reach: {error}")
 
@@ -329,6 +380,11 @@ def _check_spools(home: Home, *, repair: bool) -> Iterator[Finding]:
         yield Finding(name, what + problem if name in after else what, "" if name in after else "sent")
 
 
+def brief(reason: str, key: str) -> str:
+    """Why a document cannot be read, for whoever is told its key beside it, and has asked for all that can be done."""
+    return reason.removeprefix(f"{key!r} cannot be read: ").removesuffix(f". {CorruptRecordError.ADVICE}")
+
+
 def _unnamed(payloads: Iterable[str], named: Container[str]) -> Iterator[Finding]:
     for key in sorted(payloads):
         at = nfc(key)  # the name of what was recorded, however it is spelled there
@@ -336,69 +392,3 @@ def _unnamed(payloads: Iterable[str], named: Container[str]) -> Iterator[Finding
             at = at.rpartition("/")[0]
         if not at:
             yield Finding(key, UNNAMED)
-
-
-@attrs.define
-class _Seen:
-    """What lies in a workspace.
-
-    Attributes:
-        payloads: of runs, by their paths.
-        data: what was imported, by the folder of its name; names without anything imported, too.
-        documents: keys of the documents of the workspace, projects and experiments.
-        foreign: what is no part of the layout.
-        special: what each of those is that are no regular files.
-        unreadable: folders that cannot be looked into, and why.
-        bytes: what payloads, imported data and provenance take.
-    """
-
-    payloads: defaultdict[str, list[Stat]] = attrs.field(factory=lambda: defaultdict(list))
-    data: defaultdict[str, list[Stat]] = attrs.field(factory=lambda: defaultdict(list))
-    documents: list[str] = attrs.field(factory=list)
-    foreign: list[str] = attrs.field(factory=list)
-    special: dict[str, str] = attrs.field(factory=dict)
-    unreadable: dict[str, str] = attrs.field(factory=dict)
-    bytes: int = 0
-
-    def take(self, entry: Stat) -> None:
-        """Sort one entry by what it is."""
-        path, rest = _split(entry.key)
-        depth = path.count("/") + 1 if path else 0
-        if entry.special:
-            self.special[entry.key] = entry.special
-        is_edit = (match := _EDIT.fullmatch(rest)) is not None and is_id(match[1])
-        if depth < DEPTH_OF_RUNS and (match := _DATA.fullmatch(rest)) and is_id(match[1]):
-            imported = self.data[keys.below(path, f"data/{match[1]}")]
-            if match[2] and not entry.special:
-                imported.append(entry)
-                self.bytes += entry.size
-        elif entry.special:
-            return
-        elif depth == DEPTH_OF_RUNS and _PAYLOAD.fullmatch(rest):
-            self.payloads[path].append(entry)
-            self.bytes += entry.size
-        elif depth < DEPTH_OF_RUNS and (is_edit or _DOCUMENTS[depth].fullmatch(rest)):
-            self.documents.append(entry.key)
-            self.bytes += entry.size if rest.startswith(f"{keys.PROVENANCE}/") else 0
-        elif not (is_edit or (depth == DEPTH_OF_RUNS and _OF_RUNS.fullmatch(rest)) or rest.startswith(_DERIVED)):
-            self.foreign.append(entry.key)
-
-
-def _walk(home: Home) -> _Seen:
-    """Every key of the store, sorted by what it is."""
-    seen = _Seen()
-    try:
-        entries = list(home.store.list())
-    except StoreError:  # folder by folder, then
-        entries = list(all_entries(home.store, seen.unreadable))
-    for entry in entries:
-        seen.take(entry)
-    return seen
-
-
-def _split(key: str) -> tuple[str, str]:
-    """The path of the entity whose file `key` is, and the key below its folder; what is no id names no entity."""
-    path = keys.owner_of(key)
-    while path and not all(is_id(part) for part in path.split("/")):
-        path = path.rpartition("/")[0]
-    return path, key.removeprefix(f"{keys.folder(path)}/") if path else key

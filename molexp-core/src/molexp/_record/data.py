@@ -20,8 +20,9 @@ from molexp._record.kinds import DataKind
 from molexp._record.payloads import CHUNK
 from molexp._record.run import key_of
 from molexp._record.secrets import without_secrets
+from molexp._record.shapes import decode_document
 from molexp._record.sources import Readable, files_of, opened
-from molexp._values.documents import decode_object, encode_pretty
+from molexp._values.documents import encode_pretty
 from molexp._values.ids import check_payload_name, fold_name, nearest, new_token, slug
 from molexp._values.numbers import is_number
 from molexp._values.times import utc_now
@@ -290,7 +291,7 @@ class DataAssets(Mapping[str, DataAsset]):
         """A version's record; None if it is not there, void, or cannot be read."""
         key = f"{self._folder}/{folder}/{version}.json"
         try:
-            record = decode_object(self._home.store.read(key), key)
+            record = decode_document(self._home.store.read(key), key)
         except (NotFoundError, CorruptRecordError):
             return None
         return None if record.get("type") == "void" else record

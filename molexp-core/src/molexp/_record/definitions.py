@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from molexp._record import keys
 from molexp._record.flushing import above
-from molexp._record.mending import is_blank, take_blank
+from molexp._record.mending import is_claim, settled, take_blank
+from molexp._record.shapes import check_shape
 from molexp._values.documents import decode_object, encode_pretty
 from molexp._values.ids import check_id, nearest, slug
 from molexp.errors import CorruptRecordError, InvalidKeyError, KeyExistsError, KeyNotFoundError, NotFoundError
@@ -18,26 +20,32 @@ if TYPE_CHECKING:
 SCHEMA = 1
 
 
-def read_document(home: Home, key: str) -> dict[str, Any] | None:
-    """The document, or None.
+def read_document(home: Home, key: str, *, wait: bool = False) -> dict[str, Any] | None:
+    """The document, or None; with `wait`, for a moment for whoever has claimed its name only.
 
     Raises:
         CorruptRecordError: it cannot be read.
     """
     try:
-        return decode_object(home.store.read(key), key)
+        return check_shape(decode_object(settled(home.store, key) if wait else home.store.read(key), key), key)
     except (KeyNotFoundError, InvalidKeyError):  # a record may name anything
         return None
 
 
 def get_or_create(home: Home, path: str, make: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any], bool]:
-    """The document of the entity at `path`, and whether this call created it."""
+    """The document of the entity at `path`, and whether this call created it.
+
+    Raises:
+        CorruptRecordError: it cannot be read, and is no claim that nobody has come to fill.
+    """
     key = keys.document(path)
     try:
-        if (found := read_document(home, key)) is not None:
+        if (found := read_document(home, key, wait=True)) is not None:
             return found, False
+        if "/" in path and _has_runs(home, path):
+            raise _gone(key)  # who makes it anew would give new runs other parameters than the old ones have
     except CorruptRecordError:
-        if not is_blank(home.store.read(key)):
+        if not home.store.exists(key) or not is_claim(home.store, key) or member_ids(home, path):
             raise
     if "/" in path:
         home.ready()
@@ -48,25 +56,67 @@ def get_or_create(home: Home, path: str, make: Callable[[], dict[str, Any]]) -> 
         home.store.create(key, encode_pretty(document))
     except KeyExistsError:
         if not take_blank(home.store, key, encode_pretty(document)):
-            return decode_object(home.store.read(key), key), False
+            return check_shape(decode_object(home.store.read(key), key), key), False
     home.flushing.defined(key, relies_on=above(path))
     return document, True
 
 
-def look_up(home: Home, path: str) -> dict[str, Any]:
-    """The document of the entity at `path`.
+def get_or_know(home: Home, path: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
+    """The same; None if it is there and cannot be read: what a project says is not needed to make runs below it."""
+    try:
+        return get_or_create(home, path, make)[0]
+    except CorruptRecordError as error:
+        if error.key != keys.document(path):
+            raise
+        return None
+
+
+def look_up(home: Home, path: str) -> dict[str, Any] | None:
+    """The document of the project or experiment at `path`; None if that cannot be read, and what lies below it can.
 
     Raises:
         NotFoundError: with the nearest names.
     """
     parent, _, name = path.rpartition("/")
-    what = ("project", "experiment", "run")[path.count("/")]
-    found = read_document(home, keys.document(path))
-    if found is None:
-        names = member_ids(home, parent)
-        close = nearest(name, names)
+    try:
+        found = read_document(home, keys.document(path))
+    except CorruptRecordError:
+        return None
+    if found is None and not is_there(home, path):
+        what = ("project", "experiment")[path.count("/")]
+        close = [other for other in nearest(name, member_ids(home, parent)) if other != name]
         raise NotFoundError(what, name, where=f"{parent!r}" if parent else home.store.url, nearest=close)
     return found
+
+
+def require(home: Home, path: str) -> dict[str, Any]:
+    """The same, where what the document says is needed.
+
+    Raises:
+        CorruptRecordError: it cannot be read, or is gone.
+    """
+    if (found := read_document(home, key := keys.document(path), wait=True)) is None:
+        raise _gone(key)
+    return found
+
+
+def _has_runs(home: Home, path: str) -> bool:
+    """Whether an experiment has a run that can be read."""
+    from molexp._record.reading import read_definition
+
+    for name in member_ids(home, path):
+        with suppress(NotFoundError, CorruptRecordError):
+            return bool(read_definition(home.store, f"{path}/{name}", {}))
+    return False
+
+
+def _gone(key: str) -> CorruptRecordError:
+    return CorruptRecordError(key, "it is gone, and what lies below it is not")
+
+
+def is_there(home: Home, path: str) -> bool:
+    """Whether there is a project or experiment at `path`: its document, or what lies below it."""
+    return home.store.exists(keys.document(path)) or bool(member_ids(home, path))
 
 
 def choose_id(name: str, id: str | None, what: str) -> str:
@@ -117,12 +167,8 @@ class Members(Generic[E]):
 
     def ids(self) -> list[str]:
         """Their ids, sorted."""
-        found = []
-        for name in member_ids(self._home, self._path):
-            path = f"{self._path}/{name}" if self._path else name
-            if self._home.store.exists(keys.document(path)):
-                found.append(name)
-        return found
+        above = f"{self._path}/" if self._path else ""
+        return [name for name in member_ids(self._home, self._path) if is_there(self._home, above + name)]
 
     def __iter__(self) -> Iterator[E]:
         return (self._make(name) for name in self.ids())

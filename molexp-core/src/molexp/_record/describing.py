@@ -23,9 +23,10 @@ def describe_run(run: Run) -> dict[str, Any]:
     """All that is known of a run now, from one reading.
 
     It is what `Run.to_dict` says, with ``path``, ``workspace`` (its URL), ``metrics`` (see `Run.metrics`), ``assets``
-    (each with its ``location``, a local path or a URL), ``tasks`` (the newest record of each), ``workflow_graph`` (None, or `WorkflowGraph.to_dict`),
-    ``origin`` (the provenance's document) and ``error``: None, or what ended the newest attempt, with the
-    ``traceback``'s location. Of an origin or a graph that cannot be read there is the ``problem`` alone.
+    (each with its ``location``, a local path or a URL), ``tasks`` (the newest record of each), ``workflow_graph`` (None, or
+    `WorkflowGraph.to_dict`), ``origin`` (the provenance's document), ``problems`` (what of it cannot be read: key to reason)
+    and ``error``: None, or what ended the newest attempt, with the ``traceback``'s location. Of an origin or a graph that
+    cannot be read there is the ``problem`` alone.
 
     Raises:
         NotFoundError: there is no such run, or it was deleted.
@@ -46,6 +47,7 @@ def describe_run(run: Run) -> dict[str, Any]:
         "origin": _readable(lambda: run._origin(state)),
         "tasks": state.tasks(),
         "workflow_graph": _readable(lambda: graph.to_dict() if (graph := run._graph(state)) is not None else None),
+        "problems": state.problems,
         "error": _error(state, assets, store),
         "assets": [{**describe_asset(asset), "location": store.locate(asset.key)} for asset in assets],
     }

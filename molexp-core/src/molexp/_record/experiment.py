@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from molexp._record import keys
-from molexp._record.definitions import WAS_DELETED, deleted, look_up, member_ids
+from molexp._record.definitions import WAS_DELETED, deleted, member_ids
 from molexp._record.home import Home
-from molexp._record.revisions import check_space, plain_parameters
+from molexp._record.reading import read_definition
+from molexp._record.revisions import check_space, plain_parameters, require_definition
 from molexp._record.rows import RUN_COLUMNS, Rows
 from molexp._record.run import Run
-from molexp._record.voids import VOID, is_defined, is_void
-from molexp._values.ids import check_run_id, nearest
+from molexp._record.voids import VOID, is_defined
+from molexp._values.ids import check_run_id, is_id, nearest
 from molexp._values.numbers import count
 from molexp._values.own import own_copy
 from molexp._values.plain import restore
@@ -40,7 +41,7 @@ class Experiment:
         self,
         project: Project,
         id: str,
-        definition: dict[str, Any],
+        definition: dict[str, Any] | None,
         space: Iterable[Mapping[str, Any]] | None = None,
         replicas: int | None = None,
     ) -> None:
@@ -49,7 +50,6 @@ class Experiment:
         self.path: str = f"{project.id}/{id}"
         self.home: Home = project.home
         self._definition = definition
-        self._params: dict[str, Any] = definition.get("params") or {}
         self._space = own_copy(space)
         self._replicas = replicas
 
@@ -73,47 +73,59 @@ class Experiment:
     @property
     def name(self) -> str:
         """Its name as it was first given."""
-        return str(self._definition.get("name") or self.id)
+        return str((self._definition or {}).get("name") or self.id)
 
     @property
     def definition(self) -> Mapping[str, Any]:
-        """Its definition as it is stored."""
-        found: dict[str, Any] = own_copy(self._definition)
+        """Its definition as it is stored.
+
+        Raises:
+            CorruptRecordError: it cannot be read. Its runs can, which repeat what they are made from.
+        """
+        found: dict[str, Any] = own_copy(self.known())
         return found
+
+    def known(self) -> dict[str, Any]:
+        """The same, for nobody who changes it."""
+        if self._definition is None:
+            self._definition = require_definition(self.home, self.path)
+        return self._definition
 
     @property
     def own_params(self) -> dict[str, Any]:
         """Its fixed parameters as they are stored."""
-        found: dict[str, Any] = own_copy(self._params)
+        found: dict[str, Any] = own_copy(self.known().get("params") or {})
         return found
 
     @property
     def params(self) -> Mapping[str, Any]:
         """Its fixed parameters."""
-        found: dict[str, Any] = restore(self._params)
+        found: dict[str, Any] = restore(self.own_params)
         return found
 
     @property
     def revision(self) -> int:
         """The number of its definition: 1, and one more with every update."""
-        return count(self._definition.get("revision")) or 1
+        return count(self.known().get("revision")) or 1
 
     @property
     def space(self) -> Iterable[Mapping[str, Any]] | None:
         """The parameter dicts to run: as given in this process, else as recorded; None if there is none."""
-        recorded = self._definition.get("space")
-        found: Iterable[Mapping[str, Any]] | None = restore(recorded) if isinstance(recorded, list) else None
-        return found if self._space is None else own_copy(self._space)
+        if self._space is not None:
+            given: Iterable[Mapping[str, Any]] = own_copy(self._space)
+            return given
+        recorded = self.known().get("space")
+        return restore(recorded) if isinstance(recorded, list) else None
 
     @property
     def replicas(self) -> int:
         """How many times each point is to be run: as given in this process, else as recorded."""
-        return self._replicas or count(self._definition.get("replicas")) or 1
+        return self._replicas or count(self.known().get("replicas")) or 1
 
     @property
     def workflow_source(self) -> str | None:
         """The file that its workflow was said to come from."""
-        found = self._definition.get("workflow_source")
+        found = self.known().get("workflow_source")
         return str(found.get("file")) if isinstance(found, dict) else None
 
     @property
@@ -139,21 +151,15 @@ class Experiment:
         path = f"{self.path}/{str(id).lower()}"
         try:
             check_run_id(id)
-            definition = look_up(self.home, path)
-            if is_void(definition):
-                from molexp._record.reading import read_definition
-
-                definition = read_definition(self.home.store, path, {})
+            definition = read_definition(self.home.store, path, {})
         except CorruptRecordError:
-            definition = None  # a claim may repeat it
-        except NotFoundError:
-            if not _has_attempts(self.home, path):
-                raise
-            definition = None  # the same
-        except ValueError:
-            raise NotFoundError(
-                "run", id, where=repr(self.path), nearest=nearest(id, member_ids(self.home, self.path))
-            ) from None
+            definition = None  # whoever needs it is told
+        except (NotFoundError, ValueError):
+            if isinstance(id, str) and is_id(id.lower()) and _has_attempts(self.home, path):
+                definition = None  # the same
+            else:
+                close = nearest(id, member_ids(self.home, self.path)) if isinstance(id, str) else ()
+                raise NotFoundError("run", str(id), where=repr(self.path), nearest=close) from None
         if deleted(self.home, path):
             raise NotFoundError("run", id, where=repr(self.path), hint=WAS_DELETED)
         return Run(self, id, definition=definition)

@@ -248,7 +248,7 @@ class AttemptFacts:
             "used": self.contents.used and [*dict.fromkeys(said["asset"] for said in self.contents.used)],
             "workdir": self.contents.workdir,
             "late": self.late and sum(self.late.values()),
-            "problem": self.problem,
+            "problem": self.problem or self.head.get("problem"),
         }
         entry |= {name: value for name, value in seldom.items() if value}
         return entry

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, get_args
 
 from molexp._record import keys
 from molexp._record.journal import Journal
-from molexp._record.mending import is_blank, newest, take_blank
+from molexp._record.mending import is_claim, newest, settled, take_blank
 from molexp._record.process import Process, this_process
-from molexp._values.documents import check_schema, decode_object, encode, encode_pretty
+from molexp._record.shapes import decode_document
+from molexp._values.documents import check_schema, encode, encode_pretty
 from molexp._values.here import HERE
 from molexp._values.ids import new_token
 from molexp._values.numbers import is_number
 from molexp._values.times import utc_now
-from molexp.contracts import Store
+from molexp.contracts import Durability, Store
 from molexp.errors import (
     CorruptRecordError,
     KeyExistsError,
@@ -72,10 +74,11 @@ class Home:
 
         Raises:
             NotFoundError: there is no workspace yet.
+            CorruptRecordError: it cannot be read.
         """
         if self._document is None:
             try:
-                self._know(decode_object(self.store.read(keys.WORKSPACE), keys.WORKSPACE))
+                self._know(decode_document(settled(self.store, keys.WORKSPACE), keys.WORKSPACE))
             except KeyNotFoundError:
                 raise NotFoundError(
                     "workspace", self.store.url, hint="Create one with molexp.Workspace(URL).materialize()."
@@ -88,12 +91,27 @@ class Home:
         self.store.witness = (keys.WORKSPACE, str(document.get("id")).encode())
 
     def exists(self) -> bool:
-        """Whether there is a workspace."""
+        """Whether there is a workspace; one whose document cannot be read is there, too."""
         try:
             self.document()
         except NotFoundError:
             return False
+        except CorruptRecordError:
+            pass
         return True
+
+    def must_exist(self) -> None:
+        """Raise `NotFoundError` if there is no workspace."""
+        with suppress(CorruptRecordError):
+            self.document()
+
+    @property
+    def id(self) -> str:
+        """The workspace's id; "" if there is none, or it cannot be read."""
+        try:
+            return str(self.document().get("id", ""))
+        except (NotFoundError, CorruptRecordError):
+            return ""
 
     def materialize(self) -> None:
         """Create the workspace, once its storage has shown that it keeps exclusive creation; or find it.
@@ -121,7 +139,7 @@ class Home:
             WorkspaceMovedError: a run of this process is going on in it, which would be torn in two.
         """
         self._document = None
-        if not self.exists() or self.document().get("id") != known.get("id"):
+        if self.id != known.get("id"):
             if any(attempt.store is self.store for attempt in self.process.heart.attempts()):
                 self._know(known)
                 raise WorkspaceMovedError(keys.WORKSPACE, url=self.store.url)
@@ -132,12 +150,12 @@ class Home:
 
     def _make_writable(self) -> None:
         try:
-            missing = not self.exists()
+            self.document()
+        except NotFoundError:
+            self._create()
         except CorruptRecordError:
-            if not is_blank(self.store.read(keys.WORKSPACE)):
+            if not is_claim(self.store, keys.WORKSPACE):
                 raise
-            missing = True
-        if missing:
             self._create()
         document = self.document()
         check_schema(document, keys.WORKSPACE, SCHEMA)
@@ -199,6 +217,14 @@ class Home:
             values = (newest(self.store, (key for _, key in reversed(self._setting_keys()))) or {}).get("values")
             self._settings = values if isinstance(values, dict) else {}
         return self._settings
+
+    def _durability(self) -> Durability | None:
+        """What the settings say of it; if they cannot be read, the safest."""
+        try:
+            wanted = self.settings.get("durability")
+        except CorruptRecordError:
+            return "always"
+        return wanted if wanted in get_args(Durability) else None
 
     def change_settings(self, values: Mapping[str, Any]) -> None:
         """Store settings with `values` over the present ones; None removes one."""
@@ -265,7 +291,7 @@ class Home:
         self.ready()
         process = self.process  # after a fork, the child's
         if self._journal is None:
-            if not self.durability_given and (wanted := self.settings.get("durability")):
+            if not self.durability_given and (wanted := self._durability()):
                 self.store.durability = wanted
             self._journal = Journal(self.store, process.owner_document, self.materialize)
         return self._journal
@@ -298,8 +324,7 @@ class Home:
         if self._index is None:
             from molexp._record.catalog.index import Index
 
-            workspace = str(self.document().get("id", "")) if self.exists() else ""
-            self._index = Index(workspace, self.store.url)
+            self._index = Index(self.id, self.store.url)
         return self._index
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -222,9 +223,11 @@ class MetricsKind(_Written):
 
     @staticmethod
     def points(source: Source) -> Iterator[dict[str, Any]]:
-        """The points, one by one."""
+        """The points, one by one. That a line is none, a warning says."""
         with source.open() as stream:
-            lines, _, _ = decode_lines(stream.read(), source.name)
+            lines, _, bad = decode_lines(stream.read(), source.name)
+        if bad:
+            warnings.warn(f"{bad} lines of {source.name!r} are no points, and are left out.", stacklevel=3)
         for line in lines:
             yield restore(line)
 

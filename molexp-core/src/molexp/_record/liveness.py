@@ -19,6 +19,7 @@ from molexp._record.attempts import end_dead, last_sign, read_attempt
 from molexp._record.causes import cause_of
 from molexp._record.fold import AttemptFacts
 from molexp._record.identity import Owner, known_dead
+from molexp._record.mending import MOMENT
 from molexp._values.documents import decode_object
 from molexp._values.memory import oom_kills
 from molexp._values.numbers import is_count
@@ -28,6 +29,7 @@ from molexp.contracts import Store
 from molexp.errors import KeyNotFoundError, RecordError, StoreError
 
 _LET_GO = "its process holds its local spool on this machine no more"
+_NO_LEASE = "claim"
 _FOREVER = 1e9  # seconds; no lease is that long
 
 
@@ -119,8 +121,11 @@ class Observer:
         if self._has_let_go(path, facts.number):
             return Verdict(_LET_GO, 0.0)
         key = keys.lease(path, facts.number)
-        silent = self.unchanged_for(key, self._lease(key))
+        lease = self._lease(key)
+        silent = self.unchanged_for(key, lease)
         ttl = self._time_to_live(facts)
+        if lease == _NO_LEASE and facts.head.get("folded") == {f"{facts.number}.jsonl": 0}:
+            ttl = min(ttl, MOMENT)  # the claim never came to be whole: who was to write it died, or will find the end
         if silent >= ttl:
             return Verdict(f"its lease had not changed for {silent:.0f} s", silent)
         return Verdict("", silent)
@@ -134,11 +139,11 @@ class Observer:
 
     def _lease(self, key: str) -> str:
         if self.leases is not None:
-            return self.leases.get(key, "claim")
+            return self.leases.get(key, _NO_LEASE)
         try:
             return self.store.stat(key).version
         except KeyNotFoundError:
-            return "claim"  # the claim is the first beat
+            return _NO_LEASE  # the claim is the first beat
 
     def settle(self, path: str, facts: AttemptFacts, *, insist: bool = False, how: Death | None = None) -> AttemptFacts:
         """What is true of a run's newest attempt: if its owner is dead it is ended, if that can be written.

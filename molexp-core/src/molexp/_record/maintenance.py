@@ -27,8 +27,10 @@ from molexp._record.deletions import (
 from molexp._record.fold import absurd
 from molexp._record.reading import edit_keys
 from molexp._record.reports import Finding, Report
+from molexp._record.shapes import decode_document
 from molexp._record.voids import VOID, is_defined
 from molexp._values.documents import decode_object
+from molexp._values.numbers import is_number
 from molexp._values.status import RunStatus
 from molexp.contracts import Stat, Store
 from molexp.errors import CorruptRecordError, MolexpError, ReadOnlyError, StoreError
@@ -334,7 +336,8 @@ def named_data(store: Store, folder: str, problems: dict[str, str]) -> dict[str,
         if not entry.key.endswith(".json"):
             continue
         try:
-            record = decode_object(store.read(entry.key), entry.key)
+            ours = is_number(entry.key.removeprefix(f"{folder}/").removesuffix(".json"))
+            record = (decode_document if ours else decode_object)(store.read(entry.key), entry.key)
         except (CorruptRecordError, StoreError) as error:
             problems[entry.key] = str(error)
             continue

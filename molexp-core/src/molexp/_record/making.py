@@ -12,7 +12,7 @@ from molexp._record.ahead import look_at
 from molexp._record.definitions import SCHEMA, member_ids
 from molexp._record.flushing import above
 from molexp._record.home import DEFAULT_SCHEME
-from molexp._record.mending import long_blank, take_blank
+from molexp._record.mending import is_claim, take_blank
 from molexp._record.reading import read_definition, read_edits
 from molexp._record.revisions import definition_key, plain_parameters
 from molexp._record.run import Run
@@ -104,7 +104,7 @@ class Deriving:
 
     def _id_of(self, own: dict[str, Any], replica: int) -> str:
         experiment = self._experiment
-        merged = {**experiment._params, **own}
+        merged = {**(experiment.known().get("params") or {}), **own}
         given = own_copy(merged), replica, own_copy(_counting(self._config))
         identity = RunIdentity(experiment.project.id, experiment.id, *given)
         return check_id(self._scheme.derive(identity), "run id")
@@ -116,7 +116,7 @@ class Deriving:
     def _run(self, own: dict[str, Any], replica: int) -> Run:
         run_id = self._id_of(own, replica)
         # what was merged into equal parameters does not matter
-        merged = {**self._experiment._params, **own}
+        merged = {**(self._experiment.known().get("params") or {}), **own}
         given = {"parameters": merged, "replica": replica, "config": self._config}
         hint = f"The run-id scheme {self._name!r} derives one id for both, and must not; use another scheme."
         if (found := _existing(self._experiment, run_id, given, hint)) is not None:
@@ -169,7 +169,7 @@ class Deriving:
 
 
 def _check_writable(experiment: Experiment) -> None:
-    check_schema(experiment._definition, definition_key(experiment.path, experiment.revision), SCHEMA)
+    check_schema(experiment.known(), definition_key(experiment.path, experiment.revision), SCHEMA)
 
 
 def _create(experiment: Experiment, run_id: str, said: Mapping[str, Any], written: Callable[[str], None]) -> Run | None:
@@ -184,7 +184,7 @@ def _create(experiment: Experiment, run_id: str, said: Mapping[str, Any], writte
         "experiment_revision": experiment.revision,
         "token": new_token(),
         "created_at": utc_now(),
-        "parameters": {**experiment._params, **said["own_parameters"]},
+        "parameters": {**(experiment.known().get("params") or {}), **said["own_parameters"]},
         "own_parameters": said["own_parameters"],
         "replica": said["replica"],
         "profile": said["profile"],
@@ -231,8 +231,8 @@ def _existing(
     except NotFoundError:
         return None
     except CorruptRecordError:
-        if long_blank(experiment.home.store, keys.document(path)):
-            return None  # a power loss took it before it was acknowledged
+        if is_claim(experiment.home.store, keys.document(path)):
+            return None  # it is being made, or whoever was to make it died before it was acknowledged
         raise
     if read_edits(there, path).deleted:
         raise ConflictError(

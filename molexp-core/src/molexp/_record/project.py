@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from molexp._record import keys
-from molexp._record.definitions import SCHEMA, Members, look_up, member_ids
+from molexp._record.definitions import SCHEMA, Members, choose_id, member_ids, require
 from molexp._record.experiment import Experiment
-from molexp._record.revisions import define_experiment, newest_definition
+from molexp._record.revisions import define_experiment, look_up_definition
 from molexp._values.documents import check_schema
 from molexp._values.ids import check_id, nearest
 from molexp.errors import NotFoundError
@@ -32,11 +32,11 @@ class Project:
         workspace: the workspace.
     """
 
-    def __init__(self, workspace: Workspace, id: str, definition: dict[str, Any]) -> None:
+    def __init__(self, workspace: Workspace, id: str, definition: dict[str, Any] | None) -> None:
         self.workspace = workspace
         self.id = id
         self.path = id
-        self.name: str = str(definition.get("name") or id)
+        self.name: str = str((definition or {}).get("name") or id)
         self._definition = definition
         self.home: Home = workspace.home
 
@@ -55,12 +55,13 @@ class Project:
         return hash((self.id, self.home.store.url))
 
     def check_writable(self) -> None:
-        """Raise if it was made by a newer MolExp: nothing is created in it then.
+        """Raise if it was made by a newer MolExp, or that cannot be told: nothing is created in it then.
 
         Raises:
             SchemaError: it was.
+            CorruptRecordError: its document cannot be read.
         """
-        check_schema(self._definition, keys.document(self.path), SCHEMA)
+        check_schema(self._definition or require(self.home, self.path), keys.document(self.path), SCHEMA)
 
     def Experiment(
         self,
@@ -101,7 +102,7 @@ class Project:
             id=id,
             update=update,
         )
-        return Experiment(self, str(definition["id"]), definition, space, replicas)
+        return Experiment(self, choose_id(name, id, "experiment"), definition, space, replicas)
 
     def experiment(self, id: str) -> ExperimentT:
         """Look up an experiment.
@@ -115,7 +116,7 @@ class Project:
         except ValueError:
             close = nearest(id, member_ids(self.home, self.id)) if isinstance(id, str) else ()
             raise NotFoundError("experiment", str(id), where=repr(self.id), nearest=close) from None
-        return Experiment(self, id, newest_definition(self.home, path, look_up(self.home, path)))
+        return Experiment(self, id, look_up_definition(self.home, path))
 
     @property
     def experiments(self) -> Members[ExperimentT]:

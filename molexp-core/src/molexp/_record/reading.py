@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
 from molexp._record import keys
 from molexp._record.agreeing import changed
 from molexp._record.ahead import as_it_is
-from molexp._record.attempts import attempt_numbers, end_key, read_attempts, repeated_definition
-from molexp._record.fold import Edits, RunState, fold_run
+from molexp._record.attempts import attempt_numbers, end_key, read_attempt, read_attempts, repeated_definition
+from molexp._record.fold import AttemptFacts, Edits, RunState, fold_run
 from molexp._record.liveness import Observer
+from molexp._record.shapes import check_shape, decode_document
 from molexp._record.voids import VOID, definition_keys, is_void
-from molexp._values.documents import decode_object, encode_pretty, json_type
+from molexp._values.documents import decode_object, encode_pretty
 from molexp._values.status import RunStatus
 from molexp.contracts import Store
 from molexp.errors import CorruptRecordError, KeyNotFoundError, NotFoundError, StoreError
 
-_TAGS = frozenset(("$float", "$asset", "$key"))  # an object with one of these stands for something else
 _AWHILE = 1.0  # seconds that nobody takes between reading a run and showing it, but who was stopped meanwhile
+_FINISHED = frozenset(str(status) for status in RunStatus if status.finished)
 _EDIT = re.compile(r"[a-z0-9][a-z0-9._-]*\.json")  # not the copies that file synchronisers make of conflicts
 
 
@@ -44,7 +46,7 @@ def read_edits(
         try:
             if isinstance(data, StoreError):
                 raise data
-            edit = decode_object(data, key)
+            edit = decode_document(data, key)
             token = str(edit.get("token") or key)
             if token not in known:  # else a sync has brought it under another name, because its own was given up
                 edits.add(edit)
@@ -73,7 +75,7 @@ def read_definition(store: Store, path: str, problems: dict[str, str]) -> dict[s
             if key == last:  # not ours: it only says that it is one
                 break
             found = decode_object(data := store.read(key), key)
-        return _checked(found, key)
+        return check_shape(found, key)
     except CorruptRecordError as error:
         reason = error
     except KeyNotFoundError:
@@ -86,15 +88,6 @@ def read_definition(store: Store, path: str, problems: dict[str, str]) -> dict[s
     if reason is not None:
         raise reason
     raise NotFoundError("run", path)
-
-
-def _checked(definition: dict[str, Any], key: str) -> dict[str, Any]:
-    """The same, if what everybody looks into is an object, as far as it is there."""
-    for name in ("parameters", "own_parameters", "config"):
-        value = definition.get(name)
-        if value is not None and (type(value) is not dict or _TAGS.issuperset(value)) and value != {}:
-            raise CorruptRecordError(key, f"its {name} is a JSON {json_type(value)} where a mapping belongs")
-    return definition
 
 
 def read_run(store: Store, path: str, observer: Observer | None) -> RunState:
@@ -120,19 +113,15 @@ def read_run(store: Store, path: str, observer: Observer | None) -> RunState:
             "until `molexp fsck --repair` writes it again as the claim has it."
         )
     settled = False
+    if attempts and not attempts[-1].ended:
+        attempts[-1] = _now_ended(store, path, attempts[-1], definition, cover)
     if attempts and observer is not None and not attempts[-1].ended:
         attempts[-1] = observer.settle(path, attempts[-1])
         settled = attempts[-1].ended
     for copied in (one for one in attempts if one.as_of and edits.cancel_of(one.number)):
         copied.status = RunStatus.CANCELLED
         copied.head["reason"] = "it was cancelled in this copy; what became of it elsewhere, a sync tells"
-    for older in attempts[:-1]:
-        if (
-            not older.ended and not older.as_of
-        ):  # its end was lost; a newer attempt could only be claimed because it stood
-            older.status = RunStatus.INTERRUPTED
-            older.problem = older.problem or "its end is missing"
-            older.problem_key = older.problem_key or end_key(keys.folder(path), older.number)
+    _note_lost_ends(path, attempts[:-1])
     if attempts and attempts[-1].problem_key.endswith(".end.json") and not attempts[-1].contents.results:
         # Its end cannot be read, and there are no events that say the same: what was written for people has to do.
         attempts[-1].contents.results = dict(definition.get("results") or {})
@@ -146,6 +135,40 @@ def read_run(store: Store, path: str, observer: Observer | None) -> RunState:
                 show_run(store, path, state, began)
     state.cover = cover
     return state
+
+
+def _note_lost_ends(path: str, older: Iterable[AttemptFacts]) -> None:
+    """Attempts after which another was claimed, as it only can be once they have an end."""
+    for one in older:
+        if not (one.ended or one.as_of):
+            one.status = RunStatus.INTERRUPTED
+            one.problem = one.problem or "its end is missing"
+            one.problem_key = one.problem_key or end_key(keys.folder(path), one.number)
+
+
+def _now_ended(
+    store: Store, path: str, facts: AttemptFacts, definition: Mapping[str, Any], cover: dict[str, int]
+) -> AttemptFacts:
+    """The same attempt; if ``run.json`` shows its end, it has ended since it was read, or its end was lost."""
+    number = facts.number
+    if not shown_end(definition, number):
+        return facts
+    facts, key = read_attempt(as_it_is(store), keys.folder(path), number), end_key(keys.folder(path), number)
+    if facts.ended:
+        cover.setdefault(f"{number}.end.json", 0)
+    elif not facts.as_of:
+        facts.ended, facts.status = True, RunStatus.INTERRUPTED
+        facts.problem, facts.problem_key = "it is gone, and run.json shows it", key
+    return facts
+
+
+def shown_end(definition: Mapping[str, Any], number: int) -> Mapping[str, Any]:
+    """What ``run.json`` shows to people of the end of an attempt; nothing if it shows none."""
+    history = definition.get("execution_history")
+    for entry in history if isinstance(history, list) else ():
+        if isinstance(entry, dict) and entry.get("attempt") == number and entry.get("status") in _FINISHED:
+            return entry
+    return {}
 
 
 def show_run(store: Store, path: str, state: RunState, began: float) -> None:

@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from molexp._record import keys
-from molexp._record.definitions import SCHEMA, choose_id, get_or_create
+from molexp._record.definitions import SCHEMA, choose_id, get_or_create, look_up, require
 from molexp._record.flushing import above
 from molexp._record.mending import is_torn, newest
 from molexp._values.canonical import canonical_equal
@@ -19,7 +19,7 @@ from molexp._values.numbers import NUMBER, count
 from molexp._values.paths import is_remote, spelled
 from molexp._values.plain import plain
 from molexp._values.times import utc_now
-from molexp.errors import ConflictError, KeyExistsError
+from molexp.errors import ConflictError, CorruptRecordError, KeyExistsError
 
 if TYPE_CHECKING:
     from molexp._record.home import Home
@@ -90,9 +90,9 @@ def define_experiment(
             **said,
         }
 
-    document, created = get_or_create(home, path, make)
+    document, created = _first(home, path, make)
     while not created:
-        document = newest_definition(home, path, document)
+        document = newest_definition(home, path) or document
         differing = [key for key, value in said.items() if not canonical_equal(document.get(key), value)]
         if not update and "params" in differing:
             raise ConflictError(
@@ -111,6 +111,14 @@ def define_experiment(
         document = {**document, "revision": revision + 1, "token": new_token(), "created_at": utc_now(), **said}
         created = _claim_revision(home, path, document)
     return document
+
+
+def _first(home: Home, path: str, make: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any], bool]:
+    """The first revision, and whether it was created; where it cannot be read, a later one."""
+    try:
+        return get_or_create(home, path, make)
+    except CorruptRecordError:
+        return require_definition(home, path), False
 
 
 def definition_key(path: str, revision: int) -> str:
@@ -132,14 +140,40 @@ def _claim_revision(home: Home, path: str, document: dict[str, Any]) -> bool:
     return True
 
 
-def newest_definition(home: Home, path: str, first: dict[str, Any]) -> dict[str, Any]:
-    """The newest revision of an experiment's definition."""
+def newest_definition(home: Home, path: str) -> dict[str, Any] | None:
+    """The newest revision of an experiment's definition; None if there is but the first.
+
+    Raises:
+        CorruptRecordError: it cannot be read, though it was acknowledged.
+    """
     revisions = {
         int(match[1]): entry.key
         for entry in home.store.children(keys.folder(path)).entries
         if (match := _REVISION.fullmatch(entry.key.rpartition("/")[2]))
     }
-    return newest(home.store, (key for _, key in sorted(revisions.items(), reverse=True))) or first
+    return newest(home.store, (key for _, key in sorted(revisions.items(), reverse=True)))
+
+
+def require_definition(home: Home, path: str) -> dict[str, Any]:
+    """The newest revision, or the first.
+
+    Raises:
+        CorruptRecordError: it cannot be read.
+    """
+    return newest_definition(home, path) or require(home, path)
+
+
+def look_up_definition(home: Home, path: str) -> dict[str, Any] | None:
+    """The same; None if it cannot be read.
+
+    Raises:
+        NotFoundError: with the nearest names.
+    """
+    first = look_up(home, path)
+    try:
+        return newest_definition(home, path) or first
+    except CorruptRecordError:
+        return None
 
 
 def check_space(space: Any, replicas: Any) -> None:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Self, get_args
 
-from molexp._record.definitions import SCHEMA, Members, choose_id, get_or_create, look_up, member_ids
+from molexp._record.definitions import SCHEMA, Members, choose_id, get_or_know, look_up, member_ids
 from molexp._record.home import Home
 from molexp._record.keys import WORKSPACE
 from molexp._record.project import Project
@@ -147,13 +147,13 @@ class Workspace:
         read_only: bool = False,
         plugins: PluginManager | None = None,
     ) -> Self:
-        """Open a workspace that exists.
+        """Open a workspace that exists. One whose ``workspace.json`` cannot be read is read, and not written to.
 
         Raises:
             NotFoundError: there is none.
         """
         workspace = cls(url, storage_options=storage_options, read_only=read_only, plugins=plugins)
-        workspace.home.document()
+        workspace.home.must_exist()
         return workspace
 
     def __repr__(self) -> str:
@@ -255,7 +255,7 @@ class Workspace:
                 "created_at": utc_now(),
             }
 
-        document, _ = get_or_create(self.home, project_id, make)
+        document = get_or_know(self.home, project_id, make)
         return Project(self, project_id, document)
 
     def project(self, id: str) -> ProjectT:

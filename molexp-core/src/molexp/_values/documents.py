@@ -26,6 +26,8 @@ __all__ = [
 MAX_NESTING = MAX_DEPTH + 56
 """Containers in a document: a value's, and those that the document has around it."""
 
+_PADDING = b"\0 \t\r\n"
+
 _encoder = msgspec.json.Encoder()
 _sorting_encoder = msgspec.json.Encoder(order="deterministic")
 _decoder = msgspec.json.Decoder()
@@ -80,7 +82,7 @@ def decode(data: bytes, key: str) -> Any:
     """Return the document that ``data`` holds; integers are exact.
 
     Args:
-        data: UTF-8 JSON.
+        data: UTF-8 JSON. Zero bytes around it are padding, which some file systems leave.
         key: the document's key, for errors.
 
     Raises:
@@ -91,7 +93,11 @@ def decode(data: bytes, key: str) -> Any:
     except msgspec.ValidationError:  # JSON, with a number out of the decoder's range
         doc = _decode_slowly(data, key)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        reason = f"it is not valid JSON ({error})" if data.strip() else "it is empty"
+        if (inner := data.strip(_PADDING)) and len(inner) < len(data.strip()):
+            return decode(inner, key)
+        reason = (
+            f"it is not valid JSON ({error})" if inner else "it has zero bytes only" if data.strip() else "it is empty"
+        )
         raise CorruptRecordError(key, reason) from None
     except RecursionError:
         raise _too_deep(key) from None
@@ -115,7 +121,8 @@ def decode_object(data: bytes, key: str) -> dict[str, Any]:
 def decode_lines(data: bytes, key: str) -> tuple[list[dict[str, Any]], int, int]:
     """Return the objects in the whole lines of ``data``; one bad line does not hide the others.
 
-    A last line without a newline is torn, or still being written: it is left alone. Blank lines count for nothing.
+    A last line without a newline is torn, or still being written: it is left alone. Blank lines count for nothing, nor do
+    zero bytes around a line, which some file systems leave where a file was appended to.
 
     Returns:
         The objects in order, how many bytes were whole lines, and how many whole lines were not JSON objects.
@@ -165,7 +172,7 @@ def _decode_each(data: bytes, key: str, length: int) -> tuple[list[dict[str, Any
 
 def _decode_line(line: bytes, key: str) -> list[Any]:
     try:
-        return [decode(line, key)] if line.strip() else []
+        return [decode(line, key)] if line.strip(_PADDING) else []
     except CorruptRecordError:
         return [None]
 

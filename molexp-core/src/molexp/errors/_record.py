@@ -137,12 +137,11 @@ class CorruptRecordError(RecordError):
         reason: what is wrong with it.
     """
 
+    ADVICE = "`molexp fsck --repair` mends what the rest of the record repeats; else restore it from a backup."
+
     def __init__(self, key: str, reason: str) -> None:
         self.reason = reason
-        super().__init__(
-            f"{key!r} cannot be read: {reason}. Restore it from a backup; `molexp fsck` tells what else is affected.",
-            key=key,
-        )
+        super().__init__(f"{key!r} cannot be read: {reason}. {self.ADVICE}", key=key)
 
 
 class SchemaError(RecordError):

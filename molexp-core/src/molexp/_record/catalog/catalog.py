@@ -29,7 +29,7 @@ from molexp._record.catalog.run_rows import RunRow, describe_row
 from molexp._record.catalog.snapshots import damaged_parts
 from molexp._record.rows import RUN_COLUMNS, Rows
 from molexp._record.run import Run
-from molexp._values.documents import decode
+from molexp._values.documents import decode, decode_object
 from molexp._values.expressions import Comparison, Contains, Field, IsNull, OneOf
 from molexp.errors import CorruptRecordError, KeyNotFoundError, MolexpError, NotFoundError, StoreError
 
@@ -209,7 +209,7 @@ class Catalog:
             if wanted is not None:
                 question.where.append(Comparison(Field((field,)), "==", wanted))
         records = self._ask(question, assets=True)
-        found = [self._home.library.asset(decode(record, "index")) for _, record in records]
+        found = [self._home.library.asset(decode_object(record, "index")) for _, record in records]
         return Rows(found, describe_asset, unreadable=self._left_out(scope or by or "", assets=True))
 
     def lineage(self, of: Asset | Run | RunRow | str, *, upstream: bool = True, downstream: bool = True) -> Lineage:
@@ -341,7 +341,7 @@ class Catalog:
         )
         found: dict[str, Any] = {path: decode(data, path) for path, data in runs}
         for owner, data in assets:
-            record = decode(data, owner)
+            record = decode_object(data, owner)
             found[f"{owner}: {record.get('id')}" if owner else str(record.get("id"))] = record
         return found
 

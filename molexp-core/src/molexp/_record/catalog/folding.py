@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -15,11 +15,11 @@ from molexp._record.fold import RunState, absurd
 from molexp._record.joined import run_metrics
 from molexp._record.liveness import Observer
 from molexp._record.reading import read_definition, read_run
+from molexp._record.shapes import decode_document
 from molexp._record.voids import VOID, is_defined
-from molexp._values.documents import decode_object
 from molexp._values.ids import spelled
 from molexp._values.numbers import is_number
-from molexp.errors import CorruptRecordError, NotFoundError, StoreError
+from molexp.errors import CorruptRecordError, KeyNotFoundError, NotFoundError, StoreError
 
 if TYPE_CHECKING:
     from molexp.contracts import Store
@@ -109,9 +109,7 @@ class Folder:
         if state.edits.deleted:
             return Entry(path, None, False, cover, stamp=stamp)
         is_open = last is not None and not last.ended
-        row = {**_row(state, path), **(found := run_metrics(self._store, path, state))}
-        if found:
-            row["metrics"] = packed(found["metrics"])
+        row = full_row(self._store, state, path)
         return Entry(path, row, is_open, cover, _assets(state), _uses(state), state.problems, stamp=stamp)
 
     def _stamp(self, key: str) -> str:
@@ -125,6 +123,7 @@ class Folder:
 
     def _data(self, scope: str, problems: Mapping[str, str]) -> Entry | None:
         entry = Entry(scope, None, False, problems=dict(problems))
+        self._definition(scope, entry)
         base = keys.below(scope, "data")
         try:
             folders = self._store.children(base).folders
@@ -136,6 +135,17 @@ class Folder:
         for folder in folders:
             self._versions(f"{base}/{folder}", entry)
         return entry if entry.assets or entry.problems or self.is_there(scope) else None
+
+    def _definition(self, scope: str, entry: Entry) -> None:
+        key = keys.document(scope)
+        try:
+            decode_document(self._store.read(key), key)
+        except OUTAGES:
+            raise
+        except KeyNotFoundError:
+            return
+        except (CorruptRecordError, StoreError) as error:
+            entry.problems[key] = str(error)
 
     def _versions(self, folder: str, entry: Entry) -> None:
         try:
@@ -151,7 +161,7 @@ class Folder:
                 continue
             entry.cover[file.key] = 0
             try:
-                record = decode_object(self._store.read(file.key), file.key)
+                record = decode_document(self._store.read(file.key), file.key)
             except OUTAGES:
                 raise
             except (CorruptRecordError, StoreError) as error:
@@ -163,7 +173,16 @@ class Folder:
                     entry.problems[file.key] = reason
 
 
-def _row(state: RunState, path: str) -> dict[str, object]:
+def full_row(store: Store, state: RunState, path: str) -> dict[str, Any]:
+    """A run's row as the index has it, with its metrics."""
+    row = {**row_of(state, path), **(found := run_metrics(store, path, state))}
+    if found:
+        row["metrics"] = packed(found["metrics"])
+    return row
+
+
+def row_of(state: RunState, path: str) -> dict[str, Any]:
+    """A run's row, as ``run.json`` would have it."""
     document = state.to_document()
     document.pop("token", None)
     document["project"], document["experiment"], folder = path.split("/")  # wherever it was moved to

@@ -234,14 +234,14 @@ class Index(Database):
         return dict(self.select("SELECT key, reason FROM problems ORDER BY key"))
 
     def left_out(self, scope: str, *, assets: bool) -> dict[str, str]:
-        """What could not be read so that runs, or assets, may be missing in a list of what is in a scope: key to reason."""
+        """What could not be read so that something may be missing in a list of what is in a scope: key to reason.
+
+        Runs, or assets, or something of one of them. What only defines a scope is missing in neither.
+        """
         found = {}
-        for owner, key, reason, shown in self.select(
-            "SELECT p.owner, p.key, p.reason, coalesce(e.shown, 0) FROM problems p LEFT JOIN entities e ON e.path = p.owner "
-            "ORDER BY p.key"
-        ):
-            is_run = owner.count("/") == 2
-            if (assets or (is_run and not shown) or (not is_run and key == keys.members(owner))) and (
+        for owner, key, reason in self.select("SELECT owner, key, reason FROM problems ORDER BY key"):
+            of_run = owner.count("/") == 2
+            if (of_run or key == keys.members(owner) or (assets and key != keys.document(owner))) and (
                 not owner or not scope or f"{owner}/".startswith(f"{scope}/") or f"{scope}/".startswith(f"{owner}/")
             ):
                 found[key] = reason

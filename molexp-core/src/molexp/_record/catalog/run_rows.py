@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from molexp._record.catalog.cells import unpacked
 from molexp._record.causes import cause_of_run
-from molexp._values.documents import decode
+from molexp._values.documents import decode_object
 from molexp._values.ids import spelled
 from molexp._values.plain import restore
 from molexp._values.status import RunStatus
+from molexp.errors import CorruptRecordError
 
 if TYPE_CHECKING:
     from molexp._record.home import Home
@@ -56,11 +57,23 @@ class RunRow:
     def _stored(self) -> Mapping[str, Any]:
         """The same, with metrics as the index has them."""
         if self._document is None:
-            document = decode(self._data, self.path)
+            document = self._decoded()
             if b'"$' in self._data:
                 document = restore(document, resolve=self._resolver())
             self._document = document
         return self._document
+
+    def _decoded(self) -> dict[str, Any]:
+        """The document; where what the index has of it is none, as the files have it."""
+        try:
+            return decode_object(self._data, self.path)
+        except CorruptRecordError:
+            if self._home is None:
+                raise
+            from molexp._record.catalog.folding import full_row
+            from molexp._record.reading import read_run
+
+            return full_row(self._home.store, read_run(self._home.store, self.path, self._home.observer), self.path)
 
     def _resolver(self) -> Callable[[str, Any], Any] | None:
         from molexp._record.resolving import reference_resolver

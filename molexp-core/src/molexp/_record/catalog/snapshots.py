@@ -215,13 +215,18 @@ def read_manifest(store: Store, number: int) -> Manifest:
 
 
 def waited_for(store: Store, number: int) -> frozenset[Hint]:
-    """What a snapshot waits for, where journals of writers who go on may be folded; nothing of number 0."""
-    try:
-        return read_manifest(store, number).pending if number and "append" not in store.capabilities else frozenset()
-    except OUTAGES:
-        raise
-    except (CorruptRecordError, StoreError):
-        return frozenset()
+    """What a snapshot waits for, where journals of writers who go on may be folded; nothing of number 0.
+
+    Where its manifest cannot be read, the one before it still says most of that.
+    """
+    for one in range(number, max(number - KEPT, 0), -1) if "append" not in store.capabilities else ():
+        try:
+            return read_manifest(store, one).pending
+        except OUTAGES:
+            raise
+        except (CorruptRecordError, StoreError):
+            continue
+    return frozenset()
 
 
 def damaged_parts(store: Store) -> dict[str, str]:

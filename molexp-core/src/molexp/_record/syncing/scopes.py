@@ -12,11 +12,11 @@ import attrs
 
 from molexp._record import keys
 from molexp._record.agreeing import agree_as_bytes
+from molexp._record.shapes import decode_document
 from molexp._record.syncing.copying import Copier, Outcome, guard, tree_of
 from molexp._record.syncing.linking import behind
 from molexp._record.syncing.seen import NOTHING
 from molexp._record.voids import VOID
-from molexp._values.documents import decode_object
 from molexp._values.numbers import NUMBER
 from molexp.contracts import Stat
 from molexp.errors import CorruptRecordError, HashMismatchError, KeyNotFoundError, StoreError
@@ -108,6 +108,7 @@ class ScopeSync:
         """Bring a document that was created once, or find that the destination's says the same."""
         copier, key = self._copier, entry.key
         if (there := copier.destination.entries.get(key)) is None:
+            self._check(key)
             return copier.bring(entry, whole=True)
         theirs = b""
         try:
@@ -127,6 +128,15 @@ class ScopeSync:
             return Outcome.SAME
         copier.ledger.note("conflicts", key, "it says something else at the destination")
         return Outcome.CONFLICT
+
+    def _check(self, key: str) -> None:
+        """Say so if a document that is brought cannot be read: what is damaged is kept as it is."""
+        try:
+            decode_document(self._copier.source.store.read(key), key)
+        except CorruptRecordError as error:
+            self._copier.ledger.note("unreadable", key, str(error))
+        except StoreError:
+            return  # whoever copies it says so
 
     def _edits(self, edits: list[Stat]) -> None:
         there = self._copier.destination.entries
@@ -227,7 +237,7 @@ class ScopeSync:
             try:
                 if isinstance(read, StoreError):
                     raise read
-                found[number] = decode_object(read, entry.key)
+                found[number] = decode_document(read, entry.key)
             except KeyNotFoundError:
                 continue
             except (CorruptRecordError, StoreError) as error:

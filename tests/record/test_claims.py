@@ -1,0 +1,163 @@
+"""Names on a file system without links: claimed, filled a moment later, and taken over from whoever died in between."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+import molexp as me
+
+WITHOUT_LINKS = """
+import errno, os, time
+if hasattr(os, "O_TMPFILE"):
+    del os.O_TMPFILE  # before the store asks for it
+
+def link(*args, **kwargs):
+    raise OSError(errno.EOPNOTSUPP, "no links here")
+
+def replace(path, new, replace=os.replace):
+    on_the_way(os.fspath(new))
+    replace(path, new)
+
+os.link, os.replace = link, replace
+import molexp as me
+
+def on_the_way(new):
+    pass
+
+def make():
+    ws = me.Workspace(os.environ["LAB"])
+    exp = ws.Project("metals").Experiment("cu", params={"a": 1})
+    run = exp.Run({"b": 2}, id="one")
+    return ws.id, ws.project("metals")._definition["token"], exp.definition["token"], run.definition()["token"]
+"""
+
+KEYS = (
+    "workspace.json",
+    "projects/metals/project.json",
+    "projects/metals/experiments/cu/experiment.json",
+    "projects/metals/experiments/cu/runs/one/run.json",
+    "settings/1.json",
+    "projects/metals/experiments/cu/experiment.2.json",
+)
+
+
+def long_ago(path):
+    """As if whoever left it had died long ago: nobody is waited for then."""
+    os.utime(path, (then := time.time() - 3600, then))
+
+
+def test_several_processes_make_the_same_things_at_once(lab, script):
+    slowly = WITHOUT_LINKS + "def on_the_way(new):\n    time.sleep(0.02)\n\nprint(*make())\n"
+    done = script(
+        f"""
+        import subprocess, sys
+        args = [sys.executable, "-c", {slowly!r}]
+        several = [subprocess.Popen(args, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+        print("".join(one.communicate()[0] for one in several), end="")
+        """
+    )
+
+    assert done.code == 0, done.err
+    told = done.out.splitlines()
+    assert len(told) == 4, done.err
+    assert len(set(told)) == 1, "all of them have the same"
+    assert lab.load().fsck().ok
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_what_a_killed_process_had_only_claimed_is_taken_over(lab, script, key):
+    killed = script(
+        f"""
+        import signal
+        exec({WITHOUT_LINKS!r})
+
+        def on_the_way(new):
+            if new.endswith({key!r}):
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        make()
+        ws = me.Workspace(os.environ["LAB"])
+        ws.configure(durability="never")
+        ws.Project("metals").Experiment("cu", params={{"a": 3}}, update=True)
+        """
+    )
+    path = lab.folder / key
+    assert killed.code < 0
+    assert path.read_bytes() == b""
+    long_ago(path)
+
+    params = {"a": 3} if key.endswith(".2.json") else {"a": 1}
+    ws = lab.workspace()
+    exp = ws.Project("metals").Experiment("cu", params=params, update=True)
+    ws.configure(durability="never")
+    with exp.Run({"b": 2}, id="two").start() as ctx:
+        ctx.set_result("x", 1)
+    exp.Run(id="one")
+
+    assert ws.run("metals/cu/two").results == {"x": 1}
+    assert ws.run("metals/cu/two").parameters == {**params, "b": 2}
+    assert ws.settings == {"durability": "never"}
+    lab.load().fsck(repair=True)
+    assert lab.load().fsck().ok
+
+
+def test_a_claim_is_waited_for(lab, lab_exp, monkeypatch):
+    """Whoever meets a claim has what its owner fills it with."""
+    good = lab.store.read("projects/metals/project.json")
+    lab.store.write("projects/metals/project.json", b"")
+    stat = type(lab_exp.home.store).stat
+
+    def fill(self, key):
+        if key == "projects/metals/project.json":
+            monkeypatch.undo()
+            lab.store.write(key, good)
+        return stat(self, key)
+
+    monkeypatch.setattr(type(lab_exp.home.store), "stat", fill)
+
+    assert lab.workspace().Project("metals")._definition == lab_exp.project._definition
+
+
+def test_who_was_taken_for_dead_finds_his_name_taken(lab, script):
+    """It was stopped between its claim and the content, for longer than anybody waits."""
+    done = script(
+        f"""
+        exec({WITHOUT_LINKS!r})
+        from molexp_fs import _files
+
+        other = me.Workspace(os.environ["LAB"]).materialize()
+        claimed = _files._is_at
+
+        def stopped(fd, path):
+            if path.endswith("project.json") and os.path.getsize(path) == 0:
+                os.utime(path, (1, 1))
+                _files._is_at = claimed
+                other.Project("metals", id="metals")
+            return claimed(fd, path)
+
+        _files._is_at = stopped
+        mine = me.Workspace(os.environ["LAB"]).Project("metals", id="metals")
+        print(mine._definition == other.project("metals")._definition)
+        """
+    )
+
+    assert (done.code, done.out) == (0, "True\n"), done.err
+
+
+def test_an_attempt_that_was_only_claimed_is_over_after_a_moment(lab, lab_exp, monkeypatch):
+    run = lab_exp.Run(id="one")
+    lab.store.write("projects/metals/experiments/cu/runs/one/executions/1.jsonl", b"")
+    with pytest.raises(me.RunBusyError, match="unknown owner"):
+        run.start()
+
+    from molexp._record import liveness
+
+    clock = liveness.boot_clock()
+    monkeypatch.setattr(liveness, "boot_clock", lambda: clock + 10)
+
+    with run.start() as ctx:
+        assert ctx.attempt == 2
+    assert [one["status"] for one in run.execution_history] == ["interrupted", "succeeded"]
