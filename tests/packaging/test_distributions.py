@@ -246,15 +246,63 @@ def test_the_command_line_needs_no_storage_plugin_to_say_which_one_is_missing(di
     assert "pip install molexp-fs" in done.stderr
 
 
-@pytest.mark.soak
-def test_the_oldest_versions_that_we_admit_will_do(dist, tmp_path):
-    tools = [f"{tool}=={version(tool)}" for tool in ("hypothesis", "numpy", "pandas", "pytest", "pytest-xdist")]
-    needed = [*pyproject("molexp-core")["project"]["dependencies"], *pyproject("molexp-cli")["project"]["dependencies"]]
-    bounds = [bound for bound in map(Requirement, needed) if bound.name not in DISTRIBUTIONS]
-    oldest = [f"{bound.name}=={min(Version(clause.version) for clause in bound.specifier)}" for bound in bounds]
-    environment = CleanEnvironment(tmp_path, dist, "molexp-cli", "molexp-core", "molexp-fs", pins=[*oldest, *tools])
-    assert environment.run(TRACK.format(url="./lab")) == TRACKED
-    suites = [ROOT / "tests" / area for area in ("cli", "plugins", "values")]
-    command: list[str | Path] = [environment.python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *suites]
+SUITES = {
+    "command line": ("cli", "plugins", "values"),
+    "S3": (
+        "stores/test_s3.py",
+        "stores/test_s3_fsspec.py",
+        "stores/test_fsspec_store.py",
+        "record/test_remote_paths.py",
+    ),
+    "science": ("examples", "record/test_queries.py"),
+}
+TOOLS = (
+    "boto3",
+    "dask",
+    "hypothesis",
+    "moto[s3,server]",
+    "numpy",
+    "pyarrow",
+    "pytest",
+    "pytest-xdist",
+    "xarray",
+    "zarr",
+)
+
+
+def bounds() -> dict[str, str]:
+    """The lowest version that any of our distributions, or one of its extras, admits of what it requires."""
+    wanted: dict[str, Version] = {}
+    for name in DISTRIBUTIONS:
+        project = pyproject(name)["project"]
+        extras = [text for group in project.get("optional-dependencies", {}).values() for text in group]
+        for requirement in map(Requirement, [*project["dependencies"], *extras]):
+            if requirement.name not in DISTRIBUTIONS:
+                lowest = min(Version(clause.version) for clause in requirement.specifier)
+                wanted[requirement.name] = max(lowest, wanted.get(requirement.name, lowest))
+    return {name: f"{name}=={version}" for name, version in wanted.items()}
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param("oldest", marks=pytest.mark.soak),
+        pytest.param("newest", marks=pytest.mark.long),  # newer than what is pinned: no gate hangs on others' releases
+    ],
+)
+def at_the_edge(request, dist, tmp_path_factory) -> CleanEnvironment:
+    """All distributions with what they require at the oldest, or the newest, versions that they admit."""
+    folder = tmp_path_factory.mktemp(request.param)
+    if request.param == "newest":
+        return CleanEnvironment(folder, dist, *DISTRIBUTIONS, pins=["--upgrade", *bounds(), *TOOLS])
+    tools = [*TOOLS, "pyarrow<18"]  # it does not say that it needs a newer numpy than the oldest pandas does
+    return CleanEnvironment(folder, dist, *DISTRIBUTIONS, pins=[*bounds().values(), *tools])
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_the_oldest_and_the_newest_versions_that_we_admit_will_do(at_the_edge, suite):
+    assert at_the_edge.run(TRACK.format(url="./lab")) == TRACKED
+    areas = [ROOT / "tests" / area for area in SUITES[suite]]
+    command: list[str | Path] = [at_the_edge.python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *areas]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-5000:]
