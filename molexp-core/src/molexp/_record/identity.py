@@ -80,7 +80,8 @@ class Owner:
 
 def _first_line(path: str) -> str:
     try:
-        with open(path, encoding="ascii", errors="replace") as file:
+        # Always in UTF-8: in a folder that was removed, Python 3.13.0 finds no codec that it has not used yet.
+        with open(path, encoding="utf-8", errors="replace") as file:
             return file.readline().strip()
     except OSError:
         return ""

@@ -170,7 +170,7 @@ def _cwd() -> str:
 def _handled_in_c() -> int:
     """Signals that have a handler which Python knows nothing of (`faulthandler.register`), one bit each, from proc(5)."""
     try:
-        with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+        with open("/proc/self/status", encoding="utf-8", errors="replace") as file:
             caught = next((line for line in file if line.startswith("SigCgt:")), "SigCgt: 0")
         return int(caught.split()[1], 16)
     except (OSError, ValueError):

@@ -28,7 +28,7 @@ def oom_kills(file: object) -> int | None:
     """The count in such a file; None if it is none, or is gone."""
     if not isinstance(file, str) or not file.startswith(_ROOT) or not file.endswith(_FILES) or "/.." in file:
         return None
-    with suppress(OSError, ValueError), open(file, encoding="ascii") as lines:
+    with suppress(OSError, ValueError), open(file, encoding="utf-8") as lines:
         for line in lines:
             name, _, count = line.partition(" ")
             if name == "oom_kill":

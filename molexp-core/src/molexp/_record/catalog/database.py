@@ -335,14 +335,18 @@ def hold(path: str, known: int | None, *parts: bytes | None) -> None:
 def prepare(path: str) -> sqlite3.Connection:
     """Open a database, with the tables of this version."""
     connection = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA synchronous = NORMAL")
-    connection.execute(f"PRAGMA cache_size = -{_CACHE}")
-    connection.execute("PRAGMA trusted_schema = OFF")
-    connection.execute("PRAGMA cell_size_check = ON")
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version != tables.VERSION:
-        tables.make(connection)
-        _mark_first(connection, path)
+    try:
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(f"PRAGMA cache_size = -{_CACHE}")
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute("PRAGMA cell_size_check = ON")
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version != tables.VERSION:
+            tables.make(connection)
+            _mark_first(connection, path)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
