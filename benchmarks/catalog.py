@@ -197,28 +197,22 @@ def measure(*, quick: bool, runs: int | None = None) -> Iterator[Line]:
         yield from _metrics(logged, Path(base), quick=quick)
 
 
-def _view(data: Dataset, folder: Path, *, derived: bool) -> Path:
-    """The dataset's workspace at another place, with a copy of its derived files, or without them."""
-    folder.mkdir()
-    for entry in os.scandir(data.lab):
-        if entry.name == ".molexp":
-            if derived:
-                shutil.copytree(entry.path, folder / entry.name)
-        elif entry.is_dir():
-            (folder / entry.name).symlink_to(Path(entry.path).resolve(), target_is_directory=True)
-        else:
-            shutil.copy2(entry.path, folder)
-    return folder
+def _view(data: Dataset, base: Path, *, derived: bool) -> Path:
+    """The dataset's workspace at another place, by hard links; its derived files are copied, or left out."""
+    lab = base / "ours"
+    if not lab.exists():
+        shutil.copytree(data.lab, lab, copy_function=os.link, ignore=shutil.ignore_patterns(".molexp"))
+    shutil.rmtree(lab / ".molexp", ignore_errors=True)
+    if derived:
+        shutil.copytree(data.lab / ".molexp", lab / ".molexp")
+    return lab
 
 
 def _first_open(data: Dataset, base: Path, which: str = "") -> Iterator[Line]:
     fresh = (base / f"fresh-{number}" for number in numbers())
-    last = Path()
 
-    def unseen() -> Path:  # a new view each time: whoever opens one may leave a snapshot there
-        nonlocal last
-        last = _view(data, next(fresh), derived=False)
-        return last
+    def unseen() -> Path:  # whoever opens it may leave a snapshot there
+        return _view(data, base, derived=False)
 
     def open_fresh(lab: Path, more: str = "") -> str:
         return run_fresh(_OPEN + more, lab, data.count, MOLEXP_CACHE_DIR=next(fresh))
@@ -235,6 +229,7 @@ def _first_open(data: Dataset, base: Path, which: str = "") -> Iterator[Line]:
     detail += _details(open_fresh(unseen(), PRINT_PEAK + _ASK_AGAIN))
     yield Line(f"{what} / reading and parsing", "disk", found["ours"] / found["theirs"], 2.0, detail)
 
+    last = unseen()
     run_fresh(_COMPACT, last, MOLEXP_CACHE_DIR=next(fresh))
     snapshots = last / ".molexp" / "snapshots"
     found = time_fresh(
@@ -259,7 +254,7 @@ def _details(printed: str) -> str:
 
 
 def _question(data: Dataset, base: Path, *, quick: bool) -> Iterator[Line]:
-    lab, cache = _view(data, base / "ours", derived=True), base / "cache"
+    lab, cache = _view(data, base, derived=True), base / "cache"
     ours = partial(run_fresh, _OURS, lab, data.matching, MOLEXP_CACHE_DIR=cache)
     ours()  # makes the index
     found = time_fresh(
@@ -288,7 +283,7 @@ def _question(data: Dataset, base: Path, *, quick: bool) -> Iterator[Line]:
 def _metrics(data: Dataset, base: Path, *, quick: bool) -> Iterator[Line]:
     """The question about metrics, and what they cost the index."""
     yield from _first_open(data, base, " with metrics")
-    lab, cache = _view(data, base / "ours", derived=True), base / "cache"
+    lab, cache = _view(data, base, derived=True), base / "cache"
     ours = partial(run_fresh, _OURS_METRICS, lab, data.matching, MOLEXP_CACHE_DIR=cache)
     ours()  # makes the index
     found = time_fresh(
