@@ -121,6 +121,8 @@ def _other_bytes(choice: random.Random, data: bytes, places: Places) -> tuple[st
         ("another file's", other),
         (f"another file's from {at}", data[:at] + other),
         ("zeros", bytes(len(data))),
+        ("zeros around it", bytes(50) + data + bytes(50)),
+        ("zeros before its lines", data.replace(b"\n", b"\n" + bytes(50))),
         ("a byte order mark", b"\xef\xbb\xbf" + data),
         ("UTF-16", data.decode("latin-1").encode("utf-16")),
         ("not UTF-8", data[:at] + b"\xff\xc0\x80" + data[at:]),

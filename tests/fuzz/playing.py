@@ -217,7 +217,7 @@ def judge_naming(case: Case) -> None:
     if not case.what[1].startswith("lab/") or path.suffix != ".json" or _NO_DOCUMENT.search(case.what[1]):
         return
     try:
-        if path.is_symlink() or not path.is_file() or isinstance(json.loads(path.read_bytes()), dict):
+        if path.is_symlink() or not path.is_file() or isinstance(json.loads(path.read_bytes().strip(b"\0")), dict):
             return
     except (ValueError, RecursionError):
         pass

@@ -62,7 +62,8 @@ def show(
     if as_json:
         write(molexp.to_json(found, pretty=True))
         return
-    headline(f"{found['project']}/{found['experiment']}/{found['id']}")
+    above, _, folder = str(found["path"]).rpartition("/")
+    headline(f"{above}/{found.get('id') or folder}")
     pairs(_head(found))
     for title, values in (("parameters", "parameters"), ("config", "config"), ("results", "results")):
         if found.get(values):

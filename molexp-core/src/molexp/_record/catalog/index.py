@@ -241,7 +241,8 @@ class Index(Database):
         found = {}
         for owner, key, reason in self.select("SELECT owner, key, reason FROM problems ORDER BY key"):
             of_run = owner.count("/") == 2
-            if (of_run or key == keys.members(owner) or (assets and key != keys.document(owner))) and (
+            met = of_run or key in (keys.WORKSPACE, keys.members(owner)) or (assets and key != keys.document(owner))
+            if met and (
                 not owner or not scope or f"{owner}/".startswith(f"{scope}/") or f"{scope}/".startswith(f"{owner}/")
             ):
                 found[key] = reason
