@@ -163,8 +163,9 @@ def test_what_would_come_back_as_something_else_is_not_saved(lab, thing, field, 
 @pytest.mark.parametrize(
     ("step", "said"),
     [
-        (2.5, r"is 2.5, which is no int \| None: it would be read back as 2"),
-        ("three", r"is 'three', which is no int \| None"),
+        (2.5, r"is 2.5, not int \| None: it would be read back as 2"),
+        ("three", r"is 'three', not int \| None"),
+        (float("nan"), r"is nan, not int \| None"),
     ],
 )
 def test_the_message_names_the_field_and_what_would_become_of_it(run, step, said):

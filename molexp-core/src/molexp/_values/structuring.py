@@ -45,7 +45,7 @@ def record_of(cls: type[Any], values: Mapping[str, Any], where: str) -> tuple[An
         name = field.name
         if name in values and field.converter is None and not _is_same(stored[name], values[name]):
             raise TypeError(
-                f"The field {name!r} of {where} is {values[name]!r}, which is no {_name(field.type)}: it would be read back "
+                f"The field {name!r} of {where} is {restore(values[name])!r}, not {_name(field.type)}: it would be read back "
                 f"as {stored[name]!r}."
             )
     return made, stored
@@ -206,5 +206,5 @@ def _wrong_field(cls: type[Any], values: Mapping[str, Any], where: str) -> str:
         try:
             _converter().structure(restore(values.get(name)), hints[name] if name in values else Any)
         except Exception:  # noqa: BLE001 - whatever it says, it is this one
-            return f"The field {name!r} of {where} is {values[name]!r}, which is no {_name(field.type)}."
+            return f"The field {name!r} of {where} is {restore(values[name])!r}, not {_name(field.type)}."
     return ""
