@@ -217,7 +217,7 @@ class AttemptFacts:
     @property
     def cause(self) -> str | None:
         """The cause of its end; None for a success, and where nothing tells."""
-        return cause_of({**self.head, "status": self.status})
+        return None if self.status is RunStatus.SUCCEEDED else cause_of({**self.head, "status": self.status})
 
     def history(self) -> dict[str, Any]:
         """Its entry in ``execution_history``."""
