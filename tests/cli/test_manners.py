@@ -71,7 +71,7 @@ def test_without_a_command_there_is_help_and_a_usage_error(molexp):
         (["show"], "Missing argument 'RUN'"),
         (["runs", "list", "--limit"], "--limit"),
         (["frobnicate"], "No such command 'frobnicate'"),
-        (["delete", "X"], "No such command 'delete'.\n"),
+        (["erase", "X"], "No such command 'erase'.\n"),
     ],
 )
 def test_what_is_mistyped_is_answered_with_the_nearest_name_and_where_to_read(molexp, arguments, words):

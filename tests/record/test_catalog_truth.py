@@ -73,7 +73,11 @@ def test_every_change_is_seen_by_the_next_query_of_everybody(place, ws, tmp_path
         again.set_result("y", 2)
     assert see("again")[0]["metals/cu/one"]["results"] == {"x": 1, "y": 2}
     run.archive()
-    assert see("archived")[0]["metals/cu/one"]["archived"] is True
+    assert see("archived")[0] == {}
+    assert [row.document["archived"] for each in (ws, other) for row in each.catalog.runs(archived=True)] == [
+        True,
+        True,
+    ]
     run.delete()
     assert see("deleted") == ({}, {data.id: data})
 

@@ -65,9 +65,8 @@ def test_only_a_workspace_is_one(folders):
     for content in ('{"type": "project"}', '{"folders": []}', "[]"):
         strange.write_text(content)
         assert me.locate_workspace().name == "around"
-    strange.write_text("{")
-    with pytest.raises(me.CorruptRecordError):
-        me.locate_workspace()
+    strange.write_text("{")  # damaged: it may have been one, and is not to be taken for another
+    assert me.locate_workspace().url.endswith("/around/a")
 
 
 def test_it_may_be_opened_for_reading_only(folders):

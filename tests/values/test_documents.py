@@ -62,7 +62,7 @@ def test_what_is_not_plain_is_refused():
         (b"", "empty"),
         (b" \n", "empty"),
         (b'{"a": 1', "not valid JSON"),
-        (b"\x00\x00", "not valid JSON"),
+        (b"\x00\x00", "it has zero bytes only"),
         (b'"\xff"', "not valid JSON"),
         (b"NaN", "not valid JSON"),
         (b"1e999", "out of range"),
@@ -103,7 +103,7 @@ class TestLines:
         "bad",
         [
             b'{"x":',
-            b"\x00\x00\x00",
+            b"\x00\x00x\x00",
             b'"\xff"',
             b"nonsense",
             b"[1]",

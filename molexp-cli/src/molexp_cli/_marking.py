@@ -23,30 +23,23 @@ _Paths: TypeAlias = Annotated[
     list[str], typer.Argument(metavar="PATH...", show_default=False, help="Their whole paths, as delete printed them.")
 ]
 
-ARCHIVE_EPILOG = """
+_EPILOG = """
 Examples:
 
 \b
-  molexp archive metals/cu/cu-large
-  molexp runs list --archived
-  molexp unarchive metals/cu/cu-large
-"""
-DELETE_EPILOG = """
-Examples:
-
-\b
-  molexp delete metals/cu/cu-large
-  molexp restore metals/cu/cu-large
-  molexp gc --yes
+  molexp {0} metals/cu/cu-large
+  molexp {0} metals/cu/cu-large metals/cu/cu-small
 """
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command("archive", short_help="Leave runs out of lists.", epilog=ARCHIVE_EPILOG)(archive)
-    app.command("unarchive", short_help="Show archived runs in lists again.", epilog=ARCHIVE_EPILOG)(unarchive)
-    app.command("delete", short_help="Hide runs, until gc frees them.", epilog=DELETE_EPILOG)(delete)
-    app.command("restore", short_help="Bring back what delete has hidden.", epilog=DELETE_EPILOG)(restore)
+    app.command("archive", short_help="Leave runs out of lists.", epilog=_EPILOG.format("archive"))(archive)
+    app.command("unarchive", short_help="Show archived runs in lists again.", epilog=_EPILOG.format("unarchive"))(
+        unarchive
+    )
+    app.command("delete", short_help="Hide runs, until gc frees them.", epilog=_EPILOG.format("delete"))(delete)
+    app.command("restore", short_help="Bring back what delete has hidden.", epilog=_EPILOG.format("restore"))(restore)
 
 
 def archive(ctx: typer.Context, runs: _Runs, workspace: WorkspaceOption = None) -> None:

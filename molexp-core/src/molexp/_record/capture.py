@@ -20,6 +20,7 @@ from typing import IO, Any, ClassVar, TextIO
 from molexp._record.kinds import LogKind
 from molexp._record.shelf import Shelf
 from molexp._record.streams import growing
+from molexp._values.threads import start_unsignalled
 from molexp.errors import RunError
 
 _ECHO = 0.05  # seconds between looks at the files, for the terminal's sake
@@ -49,7 +50,7 @@ class Capture:
         try:
             _open_stand_ins(Capture._stand_ins)
             self._take([growing(shelf, LogKind.name, name, None).share() for name in _STREAMS])
-            self._echo.start()
+            start_unsignalled(self._echo)
         except BaseException:
             self._put_back()
             self._release()

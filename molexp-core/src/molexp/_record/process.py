@@ -24,6 +24,7 @@ from molexp._record.identity import Owner, this_owner
 from molexp._values.here import HERE
 from molexp._values.memory import memory_events, oom_kills
 from molexp._values.status import Cause, RunStatus
+from molexp._values.threads import start_unsignalled
 
 if TYPE_CHECKING:
     from molexp._record.provenance import Provenance
@@ -113,7 +114,7 @@ class Heart:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="molexp-heart", daemon=True)
                 self._next = due
-                self._thread.start()
+                start_unsignalled(self._thread)
             elif due < self._next:
                 self._condition.notify()
 

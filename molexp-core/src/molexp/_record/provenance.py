@@ -14,6 +14,7 @@ import re
 import sys
 import threading
 from collections.abc import Callable
+from functools import lru_cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from molexp._record import keys
 from molexp._record.callers import calling_files, code_folder
 from molexp._record.git import describe_git
 from molexp._values.documents import encode_pretty
+from molexp._values.threads import start_unsignalled
 from molexp.contracts import Store
 from molexp.errors import KeyExistsError
 
@@ -52,7 +54,7 @@ class Provenance:
         if self._thread is None:
             self._callers = calling_files()  # here, and not in the thread
             self._thread = threading.Thread(target=self._capture, name="molexp-provenance", daemon=True)
-            self._thread.start()
+            start_unsignalled(self._thread)
 
     def _capture(self) -> None:
         try:
@@ -77,7 +79,7 @@ class Provenance:
 
     def keep(self, store: Store, data: bytes, outbox: Outbox | None = None) -> str:
         """Publish a document that says what was executed, once; returns its id, the hash of its content."""
-        known = sha256(data).hexdigest()
+        known = _digest(data)
         if (store.url, known) not in self._published:
             key = f"{keys.PROVENANCE}/{known}.json"
             try:
@@ -90,6 +92,12 @@ class Provenance:
     def forget(self, url: str) -> None:
         """Another workspace lies at `url` than the one in which it was published."""
         self._published = {(there, known) for there, known in self._published if there != url}
+
+
+@lru_cache(maxsize=16)
+def _digest(data: bytes) -> str:
+    """The hash of a document, computed once for all runs of the process that name it."""
+    return sha256(data).hexdigest()
 
 
 def describe_process(folder: str) -> dict[str, Any]:

@@ -11,6 +11,8 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from molexp._values.threads import start_unsignalled
+
 if TYPE_CHECKING:
     from molexp._record.catalog.compacting import Compactor
     from molexp._record.home import Home
@@ -51,7 +53,7 @@ class Background:
         _alive.add(self)
         thread = threading.Thread(target=work, args=[what], name=name, daemon=True)
         try:
-            thread.start()
+            start_unsignalled(thread)
         except RuntimeError:  # the interpreter is going down, or there are too many threads
             return None
         return thread

@@ -19,6 +19,7 @@ import attrs
 from molexp._record.private import opener
 from molexp._record.spool.files import Spool, translate
 from molexp._record.wrapping import WrappedStore
+from molexp._values.threads import start_unsignalled
 from molexp.contracts import Stat, Store
 from molexp.errors import CredentialsError, KeyExistsError, MolexpError, StoreError, UnavailableError
 
@@ -214,7 +215,7 @@ class Outbox:
         """See to it that so many threads are at work."""
         while self._threads < threads:
             self._threads += 1
-            threading.Thread(target=self._run, name="molexp-outbox", daemon=True).start()
+            start_unsignalled(threading.Thread(target=self._run, name="molexp-outbox", daemon=True))
 
     # ------------------------------------------------------------------------------------------------------------ arriving
 
