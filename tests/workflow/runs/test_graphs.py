@@ -118,8 +118,8 @@ def test_what_was_not_started_has_no_status(run):
     wf = WorkflowBuilder("w")
     wf.add(look, name="one")
     wf.add(lambda ctx: None, name="two", depends_on=["one"])
-    wf.build().execute_sync(run=run)
-    assert seen == ["running", None]
+    done = wf.build().execute_sync(run=run)
+    assert (done.reason, seen) == ("", ["running", None])
 
 
 def test_the_graph_of_an_old_run_stays_as_it_was(exp):
