@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from molexp.contracts import Store, check_key
-from molexp.errors import InvalidKeyError, StoreError, WorkspaceMovedError
+from molexp.errors import StoreError, WorkspaceMovedError
 from molexp_fs import _files as files
 from molexp_fs._errors import Action, LinkedFolderError, translate
 from molexp_fs._files import TEMP_PREFIX
@@ -18,7 +18,6 @@ REMEMBERED = 4096
 """How many folders a store remembers to have looked at."""
 
 _WINDOWS = os.name == "nt"
-_SHORT = 255  # a key of so many characters breaks no limit if its segments do not
 _TRIES = 8  # how often a writer makes its folder anew while somebody else removes it
 
 
@@ -58,14 +57,7 @@ class Folder:
         Raises:
             InvalidKeyError: it cannot be a key here.
         """
-        folder, _, name = key.rpartition("/")
-        if len(key) <= _SHORT and name and folder in self._plain:  # whose segments were looked at: it costs half
-            try:
-                check_key(name)
-            except InvalidKeyError:
-                check_key(key)  # which names all of it
-        else:
-            check_key(key)
+        check_key(key)
         if TEMP_PREFIX in key or _WINDOWS:
             check_local(key)
         return self.base + key
