@@ -75,6 +75,24 @@ def test_values_count_unless_they_follow_from_the_clock(tmp_path):
     assert code_of(module.task) == first
 
 
+@pytest.mark.parametrize(
+    "made",
+    [
+        "import numpy as np\nX = np.random.rand(3)",
+        "import numpy as np\nX = np.random.default_rng()",
+        "from numpy.random import default_rng\nX = default_rng().normal(size=2)",
+        "def new():\n    import uuid\n    return uuid.uuid4().hex\nX = new()",
+        "from pathlib import Path\nX = Path.cwd()",
+        "import pathlib\nX = pathlib.Path.cwd() / 'out'",
+    ],
+)
+def test_what_each_process_has_anew_does_not_count(hashed, made, tmp_path, monkeypatch):
+    text = f"{made}\ndef task(): return X"
+    first = hashed(text)
+    monkeypatch.chdir(tmp_path.parent)
+    assert hashed(text) == first != "unknown"
+
+
 def test_a_counter_of_the_module_is_no_lie(tmp_path):
     module = load(tmp_path / "lab", "N = 0\ndef task():\n    global N\n    N += 1\n    return N")
     first = code_of(module.task)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from enum import Enum
 from hashlib import sha256
 from json import dumps
+from pathlib import Path
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -48,18 +49,12 @@ from molexp._workflow.source_places import (
     module_dict,
     namespace_named,
     package_of,
+    passes,
 )
 from molexp._workflow.source_syntax import Chain, UnknownSourceError
 
 _BUILT_IN = (str, bytes, int, float, complex)
 _ANNOTATES = ("__annotate__", "__annotate_func__")
-_PASSING = frozenset(
-    {
-        *("datetime", "getpass", "locale", "multiprocessing", "os", "platform", "psutil", "random", "resource"),
-        *("secrets", "signal", "socket", "subprocess", "sys", "tempfile", "threading", "time", "uuid"),
-    }
-)
-"""Modules that say something else at each call, or on each machine."""
 
 
 def digest(form: Form) -> str:
@@ -240,6 +235,7 @@ class Walk:
     def _bound(self, chain: Chain, namespace: Namespace, source: Source | None) -> Form:
         found = namespace.get(chain[0], MISSING)
         self.seen.name(namespace, chain[0])
+        self.passing = self.passing or (found is Path and chain[1:] in {("cwd",), ("home",)})
         if is_a(found, ModuleType):
             return [self.module(found, chain[1:]), self.changes(chain[0], namespace, source)]
         if type(found) is FunctionType and self._leads_home(found):
@@ -353,7 +349,7 @@ class Walk:
 
     def installed(self, namespace: Namespace, module: str, rest: Chain) -> Form:
         """What is asked of an installed module, which the user's code may have put something into."""
-        self.passing = self.passing or module.partition(".")[0] in _PASSING
+        self.passing = self.passing or passes(".".join((module, *rest)))
         value: Any = None
         for number, name in enumerate(rest):
             value = namespace.get(name)
@@ -370,6 +366,7 @@ class Walk:
         """The modules that code imports when it runs: whether it has done so already must not matter."""
         forms = []
         for module in modules:
+            self.passing = self.passing or passes(module)
             own = file if not module else locate(module, file, package)
             if own is not None and (own != "" and self.owns(own)):
                 forms.append(self.whole(own, module or package))
