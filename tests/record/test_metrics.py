@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 import threading
 from hashlib import sha256
 
@@ -27,6 +28,26 @@ def paths(rows):
 
 
 # -------------------------------------------------------------------------------------------------------------- one attempt
+
+
+def test_ctrl_c_while_points_are_summarised_leaves_out_no_later_point(run):
+    def interrupted(frame, event, arg):
+        if frame.f_code.co_name == "_take_in":
+            sys.settrace(None)
+            raise KeyboardInterrupt
+
+    before = sys.gettrace()
+    with run.start() as ctx:
+        sys.settrace(interrupted)
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                for step in range(1000):
+                    ctx.metrics.log(loss=step, step=step)
+        finally:
+            sys.settrace(before)
+        ctx.metrics.log(loss=-1, step=1000)
+    found = run.metrics["loss"]
+    assert (found["last"], found["min"], found["max"], found["count"]) == (-1, -1, 511, 512)
 
 
 def test_a_run_says_what_its_metrics_add_up_to(run, ws):

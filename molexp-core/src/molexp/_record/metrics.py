@@ -54,9 +54,12 @@ class Summary:
             if self._busy:  # a signal's handler logs within this: what it logged waits on
                 return
             self._busy = True
-            points, self.waiting = self.waiting, []
-            self.add(points)
-            self._busy = False
+            points, self.waiting = iter(self.waiting), []
+            try:
+                self.add(points)
+            finally:  # Ctrl-C may come within this: the points that are left wait on
+                self.waiting[:0] = points
+                self._busy = False
 
     def add(self, points: Iterable[Mapping[str, Any]]) -> None:
         """Take in points, in the order in which they were logged."""
