@@ -45,6 +45,18 @@ def test_a_run_that_was_asked_to_stop_is_read_as_it_is(ctx):
     assert ctx.run.results == {"x": 1}
 
 
+def test_a_flush_is_of_this_run_alone(ctx, tmp_path):
+    """A run of the same path in another workspace, which could not be ended, is left alone."""
+    project, experiment, run = ctx.run.path.split("/")
+    lab, moved = tmp_path / "another", tmp_path / "moved"
+    other = me.Workspace(lab).Project(project).Experiment(experiment).Run(id=run).start()
+    lab.rename(moved)
+    with pytest.raises(me.WorkspaceMovedError):
+        other.finish()
+    ctx.run.flush()
+    moved.rename(lab)
+
+
 @pytest.mark.parametrize("executor", ["inline", "process"])
 def test_a_task_reads_what_it_recorded(place, run, executor):
     if executor == "process" and place.url.startswith("memory:"):

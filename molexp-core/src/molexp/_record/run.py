@@ -378,7 +378,7 @@ class Run:
     def flush(self) -> None:
         """What was acknowledged reaches the store: everything that this process records for it right now."""
         for attempt in self.home.process.heart.attempts():
-            if attempt.path == self.path:
+            if attempt.path == self.path and attempt.store.url == self.home.store.url:
                 attempt.flush()
 
     # ------------------------------------------------------------------------------------------------------ references
