@@ -98,3 +98,23 @@ def test_what_a_task_leaves_behind_goes_on(tmp_path: Path) -> None:
     finally:
         with suppress(ProcessLookupError):
             os.kill(left, signal.SIGKILL)
+
+
+CLOSES = """
+import os, sys, molexp as me
+from molexp._values.groups import GROUPS
+GROUPS.add(2**31 - 2)  # nobody's
+GROUPS.prepare()
+os.closerange(3, 100)  # as programs do that become daemons
+files = [open(f"{number}", "xb", buffering=0) for number in range(20)]
+GROUPS.add(2**31 - 3)
+GROUPS.remove(2**31 - 3)
+for file in files:
+    assert os.fstat(file.fileno()).st_size == 0
+    file.write(b"mine")
+"""
+
+
+def test_files_of_who_closed_all_descriptors_are_left_alone(tmp_path):
+    done = subprocess.run([sys.executable, "-c", CLOSES], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -47,6 +47,9 @@ class _Groups:
         self._lock = threading.Lock()
         self._alive: set[int] = set()
         self._witness: int | None = None  # the pipe's end; while it is open, this process lives
+        self._inode = (
+            0  # of that pipe: who closes descriptors that are not his may get this number for a file of his own
+        )
 
     def prepare(self) -> None:
         """Before a group is started: see that there is a witness, so that `add` takes no time in which nobody knows of it."""
@@ -74,7 +77,7 @@ class _Groups:
     def _say(self, line: str) -> bool:
         """Tell the witness; False if there is none, because somebody killed it: the next group gets a new one."""
         try:
-            return self._witness is not None and os.write(self._witness, line.encode()) > 0
+            return (pipe := self._pipe()) is not None and os.write(pipe, line.encode()) > 0
         except OSError:
             self._forget()
             return False
@@ -83,6 +86,7 @@ class _Groups:
         import subprocess
 
         theirs, self._witness = os.pipe()
+        self._inode = os.fstat(theirs).st_ino
         try:  # it is no child of this process, whose code may wait for all of its children
             silent = subprocess.DEVNULL
             subprocess.run(
@@ -97,10 +101,17 @@ class _Groups:
         finally:
             os.close(theirs)
 
-    def _forget(self) -> None:
-        if self._witness is not None:
-            os.close(self._witness)
+    def _pipe(self) -> int | None:
+        """The pipe's end, if it is still open here."""
+        if self._witness is not None and os.fstat(self._witness).st_ino != self._inode:
             self._witness = None
+        return self._witness
+
+    def _forget(self) -> None:
+        with suppress(OSError):  # somebody closed it
+            if (pipe := self._pipe()) is not None:
+                os.close(pipe)
+        self._witness = None
 
     def leave(self) -> None:
         """In a forked child: what the parent started is the parent's."""
