@@ -46,6 +46,7 @@ class Refresher:
         """Journals that cannot be read, and why."""
         self.generation = ""
         """The generation of the index that a refresh brought up to date: another one may know less."""
+        self._done = True  # unless the last scan found what is to be read again
         self._slow = "local_path" not in self._store.capabilities
 
     # ---------------------------------------------------------------------------------------------------------- refresh
@@ -63,7 +64,9 @@ class Refresher:
                 if not self._index.complete:
                     if not self._start_from_snapshot():
                         self.scan()
-                        return
+                        if self._done:
+                            return
+                        continue
                     anew = True
                 if self._refresh(sealed=anew):
                     return
@@ -84,7 +87,7 @@ class Refresher:
         if first or news.shrunk or newest[0] < seen[0] or (newest[0] == seen[0] and newest[1] != seen[1]):
             # Somebody restored what had been; or before the first that is heard of there were others, which are deleted.
             self.scan()
-            return True
+            return self._done
         if newest != seen or news.vanished:
             try:
                 manifest = snapshots.read_manifest(self._store, newest[0]) if newest[0] else Manifest(0)
@@ -103,7 +106,7 @@ class Refresher:
                 return True
             if complete and not all(map(manifest.folds, news.vanished)):
                 self.scan()  # somebody deleted journals
-                return True
+                return self._done
             findings.retired = set(news.vanished)
             findings.snapshot = newest if newest != seen else None
         return not self._take_in(news, findings)
@@ -206,6 +209,7 @@ class Refresher:
         kept: list[Entry] = []
         settled: set[Hint] = set()  # of what is not read here, nothing is: it may have come after the walk
         began = since = self._index.news
+        self._done = True
         with self._index.in_bulk(safe=self._index.complete):
             for start in range(0, len(there), _AT_ONCE):
                 some = there[start : start + _AT_ONCE]
@@ -229,7 +233,7 @@ class Refresher:
             generation=generation,
             since=began,  # what is kept was read before whatever others took in since
         )
-        self._finish(findings)
+        self._done = not self._finish(findings) and self._done
         return counts
 
     def _take_in_some(self, entries: list[Entry], since: int) -> tuple[list[Entry], int]:
@@ -243,6 +247,7 @@ class Refresher:
         with self._index.transaction() as connection:
             rows = Rows(connection, self._index.names, origins, self._has_lost, since)
             rest = [entry for entry in entries if not rows.take_in(entry)]
+            self._done = self._done and not rows.doubtful
             return rest, rows.close()
 
     def look_again(self, paths: Iterable[str]) -> set[str]:
