@@ -11,6 +11,7 @@ from tests.model.exploring import explore
 TRIALS = 40  # of each variant, in every run of the tests
 MANY = 120  # of each, in a soak
 ONCE = (
+    ("segment", 30007),
     ("local", 30037),
     ("local", 30096),
     ("segment", 30048),
@@ -22,6 +23,9 @@ ONCE = (
     ("file", 80082),
 )
 """Seeds, with keepers, that nothing else here replays, and that found something."""
+
+ONCE_WITHOUT = (("file", 558242002783),)
+"""The same, without keepers."""
 
 
 @pytest.mark.parametrize("variant", ["file", "local", "segment"])
@@ -36,9 +40,12 @@ def test_what_is_freed_and_brought_back_is_what_the_files_say(variant):
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr
 
 
-@pytest.mark.parametrize(("variant", "seed"), ONCE)
-def test_what_was_found_once_is_not_found_again(variant, seed):
-    done = explore("--variant", variant, "--keepers", "--seed", str(seed))
+@pytest.mark.parametrize(
+    ("variant", "seed", "keepers"),
+    [*((*one, ["--keepers"]) for one in ONCE), *((*one, []) for one in ONCE_WITHOUT)],
+)
+def test_what_was_found_once_is_not_found_again(variant, seed, keepers):
+    done = explore("--variant", variant, *keepers, "--seed", str(seed))
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr
 
 

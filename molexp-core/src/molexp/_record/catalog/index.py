@@ -252,6 +252,16 @@ class Index(Database):
         """Those of some paths that something is known of."""
         return {path for path in paths if self.select("SELECT 1 FROM entities WHERE path = ?", (path,))}
 
+    def behind(self, covers: Mapping[str, bytes]) -> set[str]:
+        """Find the runs and scopes of which less is known than others have read, whose covers these are."""
+        found = set()
+        for path, cover in self.select("SELECT path, cover FROM entities JOIN documents USING (id)"):
+            if cover != (theirs := covers.get(path, cover)):
+                known = decode(cover, path)
+                if any(known.get(name, -1) < size for name, size in decode(theirs, path).items()):
+                    found.add(path)
+        return found
+
     def compare_stamps(self, versions: Mapping[str, str]) -> set[str]:
         """Those of some runs whose documents do not look as they did; how one of which that is unknown looks is noted."""
         changed: set[str] = set()

@@ -302,6 +302,8 @@ class Refresher:
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         self._see({path for path, *_ in known})
+        if behind := self._index.behind({path: cover for path, cover, _ in known}):
+            self.look_again(behind)  # from now on nobody reads this segment into the index
         with self._index.changing(generation) as connection:
             connection.executemany(
                 "UPDATE entities SET news = 0 WHERE path = ? AND news > 0 "
