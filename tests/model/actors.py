@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -114,7 +115,7 @@ class Writer:
     def _leave(self) -> None:
         """As a process ends that is not killed."""
         for attempt in self._home.process.heart.attempts():
-            self._try(lambda attempt=attempt: attempt.abandon(RunStatus.INTERRUPTED, "its process ended", "owner_died"))  # type: ignore[misc]
+            self._try(partial(attempt.finish, RunStatus.INTERRUPTED, reason="its process ended", cause="owner_died"))
         if self._home._journal is not None and self._random.random() < 0.7:
             self._home._journal.retire()
 

@@ -227,10 +227,6 @@ class Attempt(Writer):
 
     # ----------------------------------------------------------------------------------------------------------- end
 
-    def abandon(self, status: RunStatus, reason: str, cause: str) -> None:
-        """End: the process is going away."""
-        self.finish(status, reason=reason, cause=cause)
-
     def finish(
         self,
         status: RunStatus,

@@ -341,7 +341,9 @@ def end_document(
     last_seen: str = "",
 ) -> dict[str, Any]:
     """An attempt's end: all that anybody needs to know of it from then on."""
-    why = cause_of({"status": status, "cause": cause, "reason": reason, "error": error, "ended_by": ended_by})
+    why = cause
+    if not why and status is not RunStatus.SUCCEEDED:
+        why = cause_of({"status": status, "reason": reason, "error": error, "ended_by": ended_by})
     of_workflow = (
         {"workflow": contents.workflow, "tasks": _over(contents.tasks, status, why)}
         if contents.tasks or contents.workflow

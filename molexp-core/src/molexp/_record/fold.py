@@ -361,8 +361,8 @@ class RunState:
             del doc[name]
         last = self.attempts[-1] if self.attempts else None
         doc["status"] = str(self.status)
-        if self.as_of:
-            doc["as_of"] = self.as_of
+        if as_of := self.as_of:
+            doc["as_of"] = as_of
         if cause := self.cause:
             doc["cause"] = cause
         doc["workflow"] = last.contents.workflow if last else None

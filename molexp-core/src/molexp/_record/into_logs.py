@@ -11,6 +11,8 @@ from molexp.errors import InvalidNameError, MolexpError
 if TYPE_CHECKING:
     from molexp._record.streams import LogHandle
 
+_MARKS = frozenset(" \t\n=")
+
 
 def check_text(given: Any) -> None:
     """Refuse what is no text.
@@ -29,7 +31,7 @@ def check_log_name(name: str) -> None:
     Raises:
         InvalidNameError: it has blanks or ``=``.
     """
-    if isinstance(name, str) and any(mark in name for mark in " \t\n="):
+    if isinstance(name, str) and not _MARKS.isdisjoint(name):
         raise InvalidNameError(
             "log name",
             name,

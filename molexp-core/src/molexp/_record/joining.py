@@ -158,10 +158,6 @@ class Joined(Contribution):
     def learn_provenance(self) -> None:
         """That is rank 0's."""
 
-    def abandon(self, status: RunStatus, reason: str, cause: str) -> None:
-        """The process is going away."""
-        self.finish(status, reason=reason, cause=cause)
-
     # ------------------------------------------------------------------------------------------------------------- end
 
     def finish(

@@ -137,7 +137,7 @@ def _refuse_deleted(run: Run, attempt: Attempt) -> None:
 
 def _is_new(run: Run) -> bool:
     """Whether nobody else can know of a run yet: its id was made up a moment ago."""
-    if not _MADE_UP.fullmatch(run.id):
+    if not _MADE_UP.fullmatch(run.path.rpartition("/")[2]):
         return False
     try:
         return 0 <= time.time() - parse_time(run._defined()["created_at"]).timestamp() < MOMENT

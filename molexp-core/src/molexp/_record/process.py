@@ -80,8 +80,8 @@ class Living(Protocol):
     def retry_end(self) -> None:
         """End it, if its end could not be written before."""
 
-    def abandon(self, status: RunStatus, reason: str, cause: str) -> None:
-        """End it: the process is going away without having done so."""
+    def finish(self, status: RunStatus, *, reason: str = "", cause: str | None = None) -> None:
+        """End it."""
 
     def learn_provenance(self) -> None:
         """Record the process's provenance, which has become known."""
@@ -328,10 +328,10 @@ class Process:
 
     def _leave(self) -> None:
         if os.getpid() == self.pid and (left := self.heart.attempts()):
-            how = self._how_it_ends()
+            status, reason, cause = self._how_it_ends()
             for attempt in left:
                 with contextlib.suppress(Exception):
-                    attempt.abandon(*how)
+                    attempt.finish(status, reason=reason, cause=cause)
 
     def _how_it_ends(self) -> tuple[RunStatus, str, str]:
         """How attempts end whose blocks are never left, as those of an event loop that a signal broke off."""

@@ -179,8 +179,10 @@ def show_run(store: Store, path: str, state: RunState, began: float) -> None:
     key, end = keys.document(path), end_key(keys.folder(path), state.attempts[-1].number)
 
     def is_freed() -> bool:
-        late, now = time.monotonic() - began > _AWHILE, as_it_is(store)
-        return late and (read_edits(now, path).deleted or not now.exists(end))
+        if time.monotonic() - began <= _AWHILE:
+            return False
+        now = as_it_is(store)
+        return read_edits(now, path).deleted or not now.exists(end)
 
     if is_freed():
         return  # what lies there now may be another run of this id

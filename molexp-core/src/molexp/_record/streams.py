@@ -40,9 +40,8 @@ class Growing:
         self._busy = False
         self._interleaved: list[bytes] = []
         self._hash = sha256()
-        self._unhashed: list[bytes] = []
-        self._size = 0
-        self._due = _BATCH  # the size at which that is hashed
+        self._unhashed = bytearray()
+        self._size = 0  # without what is not hashed yet
         self._plain: Appender | None = None  # the appender, while there is nothing to mind but to write
         self._appender: Appender | None = None
         self._record: dict[str, Any] | None = None
@@ -66,9 +65,8 @@ class Growing:
             try:
                 if (plain := self._plain) is not None:  # as nearly always
                     plain.write(data)
-                    self._size += len(data)
-                    self._unhashed.append(data)
-                    if self._size >= self._due:
+                    self._unhashed += data
+                    if len(self._unhashed) >= _BATCH:
                         self._digest()
                 else:
                     self._write_first(data)
@@ -91,16 +89,15 @@ class Growing:
             data = b"\n" + data
         appender.write(data)
         self._torn = False
-        self._size += len(data)
-        self._unhashed.append(data)
+        self._unhashed += data
         if self._copied is None:
             self._plain = appender
 
     def _digest(self) -> Any:
         """The hash of all that was counted; hashing many short lines one by one would cost as much as writing them."""
-        self._hash.update(b"".join(self._unhashed))
+        self._hash.update(self._unhashed)
+        self._size += len(self._unhashed)
         self._unhashed.clear()
-        self._due = self._size + _BATCH
         return self._hash
 
     def belongs_to(self, shelf: Shelf) -> bool:
@@ -169,7 +166,8 @@ class Growing:
 
     def _facts(self) -> dict[str, Any]:
         """What the record says once no more comes."""
-        return {"size": self._size, "content_hash": f"sha256:{self._digest().hexdigest()}"}
+        digest = self._digest().hexdigest()
+        return {"size": self._size, "content_hash": f"sha256:{digest}"}
 
     def _open(self) -> Appender:
         attempt = self._shelf.attempt
@@ -282,8 +280,8 @@ class LogHandle(io.TextIOBase):
         """Write `text` as a line of its own (or several, if it has line breaks)."""
         if type(text) is not str:
             check_text(text)
-        if self._growing is not None:
-            self._growing.write((text if text[-1:] == "\n" else text + "\n").encode("utf-8", "backslashreplace"))
+        if (growing := self._growing) is not None:
+            growing.write((text if text[-1:] == "\n" else text + "\n").encode("utf-8", "backslashreplace"))
 
     def write(self, text: str, /) -> int:
         """Write `text` as it is."""
