@@ -91,7 +91,7 @@ def values_of(number: int) -> Values:
 
 
 def points_of(number: int) -> Iterator[dict[str, float]]:
-    """What a run of the second dataset logs, step by step."""
+    """Yield what a run of the second dataset logs, step by step."""
     random = Random(-1 - number)
     least = random.random()
     for above in (8.5, 0.0, 1.0):
@@ -99,7 +99,7 @@ def points_of(number: int) -> Iterator[dict[str, float]]:
 
 
 def all_values(count: int) -> Iterator[Values]:
-    """Those of all runs."""
+    """Yield those of all runs."""
     return map(values_of, range(count))
 
 
@@ -127,7 +127,7 @@ class Dataset:
 
 
 def cache_folder() -> Path:
-    """Where all datasets lie."""
+    """Return where all datasets lie."""
     return Path(os.environ.get("MOLEXP_BENCH_CACHE") or user_cache_dir("molexp-bench", appauthor=False))
 
 
@@ -227,7 +227,7 @@ def _write_runs(path: Path, numbers: range, metrics: bool) -> None:
 
 
 def run_folders(workspace: Path) -> Iterator[str]:
-    """Those of all runs, oldest first within an experiment."""
+    """Yield those of all runs, oldest first within an experiment."""
     for experiment in sorted(os.listdir(workspace / "projects" / PROJECT / "experiments")):
         runs = f"{workspace}/projects/{PROJECT}/experiments/{experiment}/runs"
         yield from (f"{runs}/{name}" for name in sorted(os.listdir(runs)))

@@ -29,7 +29,7 @@ class Figures:
     micros: Mapping[str, float]
 
     def ratio(self, ours: str, theirs: str) -> float:
-        """How many times `theirs` costs what `ours` does, inverted: below 1 means that ours is cheaper."""
+        """Return how many times `theirs` costs what `ours` does, inverted: below 1 means that ours is cheaper."""
         return self.micros[ours] / self.micros[theirs]
 
 
@@ -50,7 +50,7 @@ def take_turns(contenders: Mapping[str, Contender], *, where: Path, count: int, 
 
 
 def run_fresh(code: str, *arguments: object, **variables: object) -> str:
-    """What a fresh interpreter that runs `code` prints; it inherits the environment, and `variables`.
+    """Return what a fresh interpreter that runs `code` prints; it inherits the environment, and `variables`.
 
     Raises:
         subprocess.CalledProcessError: it failed.
@@ -92,7 +92,7 @@ def peak_of(code: str, *arguments: object, **variables: object) -> float:
 
 
 def folders() -> dict[str, Path]:
-    """Where to measure: a disk, and tmpfs where there is one."""
+    """Return where to measure: a disk, and tmpfs where there is one."""
     found = {"disk": Path(tempfile.gettempdir())}
     if (shm := Path("/dev/shm")).is_dir():
         found["tmpfs"] = shm

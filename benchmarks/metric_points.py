@@ -1,4 +1,4 @@
-"""What logging a million metric points costs, against formatting and writing the same lines."""
+"""The cost of logging a million metric points, against formatting and writing the same lines."""
 
 from __future__ import annotations
 

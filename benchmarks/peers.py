@@ -20,7 +20,7 @@ _NEEDS = {"signac": ("signac",), "mlflow": ("mlflow", "sqlalchemy", "alembic")}
 
 
 def installed(name: str) -> bool:
-    """Whether a peer can be compared with."""
+    """Tell whether a peer can be compared with."""
     return all(importlib.util.find_spec(module) is not None for module in _NEEDS[name])
 
 
@@ -169,7 +169,7 @@ def _changes(table: str, row: Mapping[str, Any], values: Values, experiments: li
 
 
 def _found(path: Path) -> list[tuple[Any, ...]]:
-    """What MLflow finds: all that does not depend on when and under which id a run was made."""
+    """Return what MLflow finds: all that does not depend on when and under which id a run was made."""
     client = _client(path)
     experiments = [found.experiment_id for found in client.search_experiments()]
     return sorted(

@@ -106,7 +106,7 @@ class Peer(Store):
         return f"{self.url}/{check_key(key)}"
 
     def found(self, name: str, size: int, tag: str, modified: datetime) -> Stat:
-        """What is known of an object of the bucket."""
+        """Return what is known of an object of the bucket."""
         return Stat(name[len(self.prefix) + 1 :], size, tag.strip('"'), float(int(modified.timestamp())))
 
 

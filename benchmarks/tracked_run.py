@@ -40,7 +40,7 @@ def molexp(durability: str) -> Contender:
 
 
 def bare(*, sync: bool) -> Contender:
-    """What one would write by hand, with the same facts in ``run.json``."""
+    """Return what one would write by hand, with the same facts in ``run.json``."""
 
     def put(path: str, document: Any) -> None:
         with open(path + ".tmp", "w") as file:
@@ -158,7 +158,7 @@ def measure(*, quick: bool) -> list[Line]:
 
 
 def mkdir_micros(where: Path) -> float:
-    """What a new inode costs here: a disk that needs over 40 us for one recovers from deletions; measure later.
+    """Return what a new inode costs here: a disk that needs over 40 us for one recovers from deletions; measure later.
 
     A tracked run makes ten inodes and the bare loop seven, so there the ratio says nothing but that.
     """
@@ -173,7 +173,7 @@ def mkdir_micros(where: Path) -> float:
 
 
 def _growth(runs: int) -> Line:
-    """Whether a run costs more when there are many: the last hundred against the first."""
+    """Return whether a run costs more when there are many: the last hundred against the first."""
     import shutil
     import statistics
     import tempfile

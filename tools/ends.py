@@ -25,7 +25,7 @@ STORES = ("local", "s3")
 
 
 def places(base: Path, stores: list[str]) -> dict[str, Callable[[int], Place]]:
-    """What makes a place for each way, on each store."""
+    """Return what makes a place for each way, on each store."""
     made: dict[str, Callable[[int], Place]] = {}
     if "local" in stores:
         made["local"] = lambda n: Place(folder := fresh(base / f"local-{n}"), str(folder / "lab"), {})

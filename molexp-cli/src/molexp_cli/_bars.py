@@ -12,7 +12,7 @@ from molexp_cli._output import printable
 
 @contextmanager
 def bytes_bar(what: str, total: int | None = None) -> Iterator[Callable[..., None] | None]:
-    """What takes ``description``, ``total``, ``completed`` and ``advance``; None where nobody looks.
+    """Yield what takes ``description``, ``total``, ``completed`` and ``advance``; None where nobody looks.
 
     Args:
         what: the text beside it.
@@ -36,6 +36,6 @@ def bytes_bar(what: str, total: int | None = None) -> Iterator[Callable[..., Non
 
 @contextmanager
 def pieces_bar(what: str, total: int | None) -> Iterator[Callable[[int], None] | None]:
-    """What is told the bytes of each piece; None where nobody looks."""
+    """Yield what is told the bytes of each piece; None where nobody looks."""
     with bytes_bar(what, total) as update:
         yield None if update is None else lambda count: update(advance=count)

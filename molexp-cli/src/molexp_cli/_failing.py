@@ -63,7 +63,7 @@ def _is_somewhere() -> bool:
 
 
 def debugging() -> bool:
-    """Whether tracebacks are wanted."""
+    """Tell whether tracebacks are wanted."""
     return os.environ.get("MOLEXP_DEBUG", "").strip().lower() not in {"", "0", "false", "no", "off"}
 
 

@@ -151,7 +151,7 @@ def _guarded(put: Callable[[], object]) -> None:
 
 
 def on_terminal() -> bool:
-    """Whether the answer is drawn for somebody who looks at it."""
+    """Tell whether the answer is drawn for somebody who looks at it."""
     return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 
@@ -270,7 +270,7 @@ def _draw(columns: Sequence[str], cells: list[list[str]], keep: int) -> None:
 
 
 def _widths(wanted: Iterable[int], least: Sequence[int], room: int) -> list[int]:
-    """What columns get of the room: as much as they want, but for the widest ones, which give way."""
+    """Return what columns get of the room: as much as they want, but for the widest ones, which give way."""
     widths = [max(lower, min(width, room)) for width, lower in zip(wanted, least, strict=True)]
     while sum(widths) > room:
         widest = max((n for n, width in enumerate(widths) if width > least[n]), key=widths.__getitem__)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def progress() -> Iterator[Callable[[Event], None]]:
-    """What to tell the events of driving a script."""
+    """Yield what to tell the events of driving a script."""
     if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         yield _tell
         return

@@ -200,7 +200,7 @@ def execute(
 
 
 def _unsaid(run: molexp.Run, url: str) -> str:
-    """Which command to type: the record may be a stranger's, and says only how its script was called."""
+    """Return which command to type: the record may be a stranger's, and says only how its script was called."""
     source = run.experiment.workflow_source
     command = f"molexp -w {shlex.quote(url)} execute {run.path} --script {shlex.quote(source or 'SCRIPT')}"
     named = (

@@ -205,7 +205,7 @@ def _attempts(history: list[Mapping[str, Any]]) -> None:
 
 
 def _ended(attempt: Mapping[str, Any]) -> str:
-    """When it ended: of one that was found dead, its last sign of life, or in older records when it was found."""
+    """Return when it ended: of one that was found dead, its last sign of life, or in older records when it was found."""
     how = "last seen " if attempt.get("found_at") else "not after " if attempt.get("ended_by") else ""
     return how + _words.moment(attempt.get("ended_at"))
 

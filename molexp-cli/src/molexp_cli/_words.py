@@ -50,7 +50,7 @@ def moment(text: Any) -> str:
 
 
 def standing(status: Any, as_of: Any) -> str:
-    """Where a run or an attempt stands; of one that goes on elsewhere, as of when."""
+    """Return where a run or an attempt stands; of one that goes on elsewhere, as of when."""
     return f"{status} elsewhere, as of {moment(as_of)}" if as_of and status == "running" else str(status)
 
 

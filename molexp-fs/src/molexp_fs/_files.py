@@ -211,7 +211,7 @@ def remove(path: str) -> None:
 
 
 def same_file(one: str, other: str) -> bool:
-    """Whether two names are of one inode, without following symbolic links."""
+    """Tell whether two names are of one inode, without following symbolic links."""
     try:
         return os.path.samestat(os.lstat(one), os.lstat(other))
     except OSError:
@@ -288,7 +288,7 @@ def remove_empty_folder(path: str) -> bool:
 
 
 def is_folder(path: str) -> bool:
-    """Whether `path` is a folder, and not a link to one."""
+    """Tell whether `path` is a folder, and not a link to one."""
     try:
         return stat.S_ISDIR(os.lstat(path).st_mode)
     except OSError:

@@ -183,7 +183,7 @@ class Folder:
         raise WorkspaceMovedError(key, url=self.url)
 
     def _here(self) -> tuple[int, int] | None:
-        """Which folder lies at the path, if one does."""
+        """Return which folder lies at the path, if one does."""
         try:
             found = os.stat(self.base)
         except OSError:
@@ -277,5 +277,5 @@ class Followed(Folder):
         return self.reach(prefix) if prefix else self.base
 
     def follows(self, path: str) -> bool:
-        """Whether a link may be followed."""
+        """Tell whether a link may be followed."""
         return self.outside or f"{os.path.realpath(path)}/".replace(os.sep, "/").startswith(self.base)

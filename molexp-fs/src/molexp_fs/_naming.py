@@ -175,7 +175,7 @@ class Naming:
 
 
 def capabilities() -> frozenset[Capability]:
-    """What a folder can do beyond the basic operations, on this operating system."""
+    """Return what a folder can do beyond the basic operations, on this operating system."""
     found: set[Capability] = {"append", "local_path"}
     if hasattr(os, "link"):
         found.add("link")

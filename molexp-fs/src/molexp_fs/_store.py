@@ -167,7 +167,7 @@ class LocalStore(Store):
         return _walk.describe(key, found, sort)
 
     def exists(self, key: str) -> bool:
-        """Whether there is a file under `key`, or what is neither file nor folder."""
+        """Tell whether there is a file under `key`, or what is neither file nor folder."""
         try:
             return files.sort_of(os.lstat(self._folder.reach(key))) != files.FOLDER
         except (OSError, KeyNotFoundError):

@@ -75,19 +75,19 @@ class Answer:
 
     @property
     def passing(self) -> bool:
-        """Whether the same request may succeed in a moment."""
+        """Tell whether the same request may succeed in a moment."""
         if self._without_credentials or self._certificate:
             return False
         return self._transport or self.status in _PASSING or self.code in _PASSING_CODES
 
     @property
     def uncertain(self) -> bool:
-        """Whether the server may have done what was asked all the same."""
+        """Tell whether the server may have done what was asked all the same."""
         return self.passing and self.code not in {"ConditionalRequestConflict", "OperationAborted"}
 
     @property
     def absent(self) -> bool:
-        """Whether the object is not there, and the bucket is as far as one can tell."""
+        """Tell whether the object is not there, and the bucket is as far as one can tell."""
         return self.status == 404 and self.code != "NoSuchBucket"
 
     def to_error(self, key: str, url: str, action: Action, *, hint: str = "") -> StoreError:

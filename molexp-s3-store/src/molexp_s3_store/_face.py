@@ -20,7 +20,7 @@ def path(client: Client, key: str) -> UPath:
 
 
 def storage_options(client: Client) -> dict[str, Any]:
-    """What s3fs has to know to reach the place as the store does; no listing is kept, because others write there, too."""
+    """Return what s3fs has to know to reach the place as the store does; no listing is kept, because others write there, too."""
     options = client.options
     style = options.addressing_style
     if style == "auto" and options.endpoint_url:

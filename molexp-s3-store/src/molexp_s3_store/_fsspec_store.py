@@ -61,7 +61,7 @@ class FsspecStore(Store):
 
     @classmethod
     def takes(cls, scheme: str) -> bool:
-        """Whether fsspec knows it; the driver need not be installed."""
+        """Tell whether fsspec knows it; the driver need not be installed."""
         from fsspec.registry import known_implementations, registry
 
         return scheme in registry or scheme in known_implementations
@@ -146,7 +146,7 @@ class FsspecStore(Store):
     def _keys(
         self, root: str, found: Sequence[Mapping[str, Any]], prefix: str
     ) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        """What a listing found below `prefix`, by key; what can be no key is left out."""
+        """Yield what a listing found below `prefix`, by key; what can be no key is left out."""
         start = root.strip("/") + "/" if root.strip("/") else ""
         for info in found:
             name = str(info["name"]).strip("/")

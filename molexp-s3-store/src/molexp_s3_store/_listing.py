@@ -89,7 +89,7 @@ def _is_below(path: str, prefix: str) -> bool:
 
 
 def _is_marker(client: Client, meta: ObjectMeta) -> bool:
-    """Whether this is no key but a folder, which consoles and `s3fs` mark by an empty object ``folder/``."""
+    """Tell whether this is no key but a folder, which consoles and `s3fs` mark by an empty object ``folder/``."""
     if meta["size"]:
         return False
     try:

@@ -67,7 +67,7 @@ def fetch(client: Client, key: str, start: int = 0, length: int | None = None) -
 
 
 def look(client: Client, key: str) -> ObjectMeta:
-    """What there is to know of an object without its bytes.
+    """Return what there is to know of an object without its bytes.
 
     Raises:
         KeyNotFoundError: there is nothing.

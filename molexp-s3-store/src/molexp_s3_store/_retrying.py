@@ -32,5 +32,5 @@ def tries(limit: float) -> Iterator[bool]:
 
 
 def attempts(limit: float) -> int:
-    """How often botocore should try, whose pauses double from a second on, so that it gives up at about the same time."""
+    """Return how often botocore should try, whose pauses double from a second on, so that it gives up at about the same time."""
     return 1 + int(math.log2(1 + limit))

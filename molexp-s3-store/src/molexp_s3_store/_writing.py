@@ -194,7 +194,7 @@ class _claimed:  # noqa: N801 - used like a function
 
 
 def _has_mark(client: Client, key: str, token: str) -> bool:
-    """Whether the object is the one that was uploaded: the answer that it is complete was lost."""
+    """Tell whether the object is the one that was uploaded: the answer that it is complete was lost."""
     with suppress(StoreError):
         return bool(
             client.ask(

@@ -217,7 +217,7 @@ class Child:
         return reply
 
     def _receive(self) -> bytes | None:
-        """What the worker says next; None if it is dead."""
+        """Return what the worker says next; None if it is dead."""
         assert self._connection is not None
         if self._connection not in self._heard(None) and not self._connection.poll():
             return None

@@ -17,7 +17,7 @@ _KNOWS = {"__name__", "current_process", "parent_process"}  # a test of one of t
 
 
 def advice(path: str) -> str:
-    """What to tell somebody whose script lacks the guard."""
+    """Return what to tell somebody whose script lacks the guard."""
     return (
         f"Worker processes import your script, {path}, which would start its work again in each of them: "
         'put the code that starts it below `if __name__ == "__main__":`.'
@@ -42,7 +42,7 @@ def unguarded() -> str:
 
 
 def _is_running(path: str) -> bool:
-    """Whether the main thread is in the top level of the main module, and not, say, at a prompt after it."""
+    """Tell whether the main thread is in the top level of the main module, and not, say, at a prompt after it."""
     frame: FrameType | None = sys._current_frames().get(threading.main_thread().ident or 0)
     module = vars(sys.modules["__main__"])
     while frame is not None:
@@ -63,7 +63,7 @@ def _has_guard(path: str) -> bool:
 
 
 def _tests(node: ast.AST) -> Iterator[ast.AST]:
-    """What decides, at the top level, about what is executed."""
+    """Yield what decides, at the top level, about what is executed."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
             continue

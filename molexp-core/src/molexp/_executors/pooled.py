@@ -30,11 +30,11 @@ class Pooled(Executor, Generic[_W]):
 
     @abstractmethod
     def _limit(self) -> int:
-        """How many calls run at once, if it is not told."""
+        """Return how many calls run at once, if it is not told."""
 
     @abstractmethod
     def _server(self) -> Callable[[], Server[_W]]:
-        """What makes the servers. It must not refer to this executor: the threads would keep it alive."""
+        """Return what makes the servers. It must not refer to this executor: the threads would keep it alive."""
 
     async def _serve(self, name: str, work: _W) -> Outcome:
         job = Job(name, work)
@@ -105,7 +105,7 @@ async def _in_a_thread(work: Callable[[], None]) -> None:
 
 
 def call_name(call: Call) -> str:
-    """What to call it in messages."""
+    """Return what to call it in messages."""
     return call.name or str(getattr(call.function, "__qualname__", "") or type(call.function).__qualname__)
 
 

@@ -70,7 +70,7 @@ class ProcessExecutor(Pooled[Work]):
 
 
 def available_processors() -> int:
-    """How many processors this process may use."""
+    """Return how many processors this process may use."""
     if sys.version_info >= (3, 13):
         return os.process_cpu_count() or 1
     if sys.platform == "linux":
@@ -79,7 +79,7 @@ def available_processors() -> int:
 
 
 def _in_a_script_without_guard() -> str:
-    """What to say where starting a process would start the script's work again; "" elsewhere."""
+    """Return what to say where starting a process would start the script's work again; "" elsewhere."""
     current = multiprocessing.process.current_process()
     if not getattr(current, "_inheriting", False):
         path = main_module.unguarded()

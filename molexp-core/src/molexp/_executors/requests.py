@@ -14,7 +14,7 @@ _TOP_LEVEL = "Define it at the top level of a module."
 
 
 def pickled_call(call: Call, name: str) -> bytes:
-    """What a worker needs to make the call.
+    """Return what a worker needs to make the call.
 
     Raises:
         NotPicklableError: with the part that cannot be pickled.

@@ -50,7 +50,7 @@ class Job(Generic[_W]):
 
     @property
     def doomed(self) -> bool:
-        """Whether the task that waits has been cancelled, and will say so as soon as it has its turn."""
+        """Tell whether the task that waits has been cancelled, and will say so as soon as it has its turn."""
         return self._task is not None and self._task.cancelling() > self._before
 
     def settle(self, outcome: Outcome) -> None:

@@ -21,7 +21,7 @@ _WHO = ("token", "created_at", "changed_at")
 
 
 def agree(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
-    """Whether two definitions, settings or versions of data mean the same, whoever wrote them."""
+    """Tell whether two definitions, settings or versions of data mean the same, whoever wrote them."""
     return not differing(ours, theirs)
 
 

@@ -110,7 +110,7 @@ class ReadAhead(WrappedStore):
         return self._store.list(prefix) if listed is None else iter(listed.below(prefix))
 
     def exists(self, key: str) -> bool:
-        """Whether a key was there."""
+        """Tell whether a key was there."""
         if key in self._documents:
             return not isinstance(self._documents[key], KeyNotFoundError)
         try:

@@ -198,7 +198,7 @@ class Asset:
         copy_to(self, self._reading(), stream, progress=progress)
 
     def to_dict(self) -> dict[str, Any]:
-        """What is recorded about it, as one dict; `to_json` makes text of it."""
+        """Return what is recorded about it, as one dict; `to_json` makes text of it."""
         producer = self.producer
         return {
             "id": self.id,
@@ -222,7 +222,7 @@ class Asset:
         return self._bound().kind(self.kind).describe(self)
 
     def _used(self) -> Library:
-        """Where the bytes are; whoever asks inside of a run is on record as using this asset."""
+        """Return where the bytes are; whoever asks inside of a run is on record as using this asset."""
         library = self._bound()
         opens(library.store, self)
         return library

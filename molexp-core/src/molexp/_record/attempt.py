@@ -49,7 +49,7 @@ MOMENT = 1.0
 
 
 def _relied_on(experiment: str, revision: int, *documents: str | None) -> Iterator[str]:
-    """What a run of the experiment cannot be read without, and others made: also provenance, and a workflow's graph."""
+    """Yield what a run of the experiment cannot be read without, and others made: also provenance, and a workflow's graph."""
     yield from above(f"{experiment}/")
     yield definition_key(experiment, revision)
     yield from (f"{keys.PROVENANCE}/{known}.json" for known in documents if known)
@@ -169,7 +169,7 @@ class Attempt(Writer):
             pass
 
     def _summaries(self) -> dict[str, Any]:
-        """What is known of the metrics that this process logs, for whoever asks before the end."""
+        """Return what is known of the metrics that this process logs, for whoever asks before the end."""
         found = {key: one.summarised() for key, one in [*self.contents.logged.items()]}
         return {"metrics": found} if found else {}
 
@@ -186,7 +186,7 @@ class Attempt(Writer):
                 self.store.delete(keys.lease(self.path, self.number))
 
     def _has_foreign_end(self) -> bool:
-        """Whether somebody else ended the attempt; if so, nothing is recorded any more."""
+        """Tell whether somebody else ended the attempt; if so, nothing is recorded any more."""
         key = end_key(self.folder, self.number)
         if self.closed or not self.store.exists(key) or self.closed:  # the second look: while we asked
             return False

@@ -43,7 +43,7 @@ def claim_key(run_folder: str, attempt: int) -> str:
 
 
 def copy_keys(run_folder: str, attempt: int) -> tuple[str, str]:
-    """Where a copy says as of when an attempt goes on elsewhere, and the keys of the events that it had by then."""
+    """Return where a copy says as of when an attempt goes on elsewhere, and the keys of the events that it had by then."""
     return f"{run_folder}/executions/{attempt}.copy.json", f"{run_folder}/executions/{attempt}.copy.jsonl"
 
 
@@ -54,7 +54,7 @@ def attempt_numbers(listing: Listing) -> list[int]:
 
 
 def attempts_to_read(executions: str, stats: Iterable[Stat]) -> list[str]:
-    """What `read_attempts` reads, for a listing of all keys below an ``executions`` folder: ends, else claims and events."""
+    """Return what `read_attempts` reads, for a listing of all keys below an ``executions`` folder: ends, else claims and events."""
     names = [stat.key.removeprefix(f"{executions}/") for stat in stats]
     ended = {match[1] for name in names if name.endswith(".end.json") and (match := _ATTEMPT.fullmatch(name))}
     wanted = []
@@ -175,7 +175,7 @@ def _late(store: Store, run_folder: str, number: int, listing: Listing, folded: 
 
 
 def _beyond(store: Store, entry: Stat, counted: int) -> int:
-    """How many bytes lie beyond those that were counted; zero bytes are padding, which a writer does not know of."""
+    """Return how many bytes lie beyond those that were counted; zero bytes are padding, which a writer does not know of."""
     if entry.size <= counted:
         return 0
     data = store.read(entry.key)
@@ -231,7 +231,7 @@ def _of_copy(store: Store, run_folder: str, number: int, listing: Listing) -> At
 
 
 def is_arriving(store: Store, run_folder: str) -> bool:
-    """Whether a sync holds the number of an attempt of which it has not brought the end."""
+    """Tell whether a sync holds the number of an attempt of which it has not brought the end."""
     listing = store.children(f"{run_folder}/executions")
     there = {entry.key for entry in listing.entries}
     waiting = (one for one in attempt_numbers(listing) if end_key(run_folder, one) not in there)
@@ -318,7 +318,7 @@ def _fold_writers(
 
 
 def writer_files(store: Store, executions: str, number: int, listing: Listing) -> Iterator[Stat]:
-    """What an attempt's other writers, and segments, have written; not copies that a file synchroniser made of conflicts."""
+    """Yield what an attempt's other writers, and segments, have written; not copies that a file synchroniser made of conflicts."""
     for name in (str(number), f"{number}.s"):
         if name in listing.folders:
             for entry in store.children(f"{executions}/{name}").entries:

@@ -48,7 +48,7 @@ def repository_of(folder: str) -> str:
 
 
 def is_users(file: str) -> bool:
-    """Whether a file is there, and neither installed nor a part of Python or of MolExp."""
+    """Tell whether a file is there, and neither installed nor a part of Python or of MolExp."""
     path = os.path.realpath(file)
     folders = path.split(os.sep)[:-1]
     environment = sys.prefix.rstrip(os.sep).split(os.sep)

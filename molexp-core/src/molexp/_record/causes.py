@@ -19,7 +19,7 @@ _BY_NAME["TaskTimeoutError"] = Cause.TIMEOUT
 
 
 def is_cancellation(error: BaseException) -> bool:
-    """Whether an event loop ends its task by this, asyncio's or another one's."""
+    """Tell whether an event loop ends its task by this, asyncio's or another one's."""
     return isinstance(error, GeneratorExit) or (
         type(error).__name__ in ("CancelledError", "Cancelled") and not isinstance(error, Exception)
     )

@@ -93,7 +93,7 @@ class _Checker:
         self._named: dict[str, str] = {}  # documents, and a run that names each
 
     def report(self, findings: list[Finding]) -> Report:
-        """What was found before, and what is found."""
+        """Return what was found before, and what is found."""
         scopes, runs = paths(self._home, self._seen.unreadable)
         findings += [Finding(folder, reason) for folder, reason in self._seen.unreadable.items()]
         findings += self._documents()
@@ -200,7 +200,7 @@ class _Checker:
                 yield from unnamed
 
     def _events(self, folder: str, state: RunState) -> Iterator[Finding]:
-        """What of the attempts' events is damaged, gone, or came late."""
+        """Yield what of the attempts' events is damaged, gone, or came late."""
         for attempt in state.attempts:
             for key, reason in lacking(self._store, folder, attempt):
                 done = self._repair and rewrite_claim(self._store, folder, attempt)
@@ -254,7 +254,7 @@ class _Checker:
         return "written again from its events" + (", as run.json shows it" if said else "")
 
     def _claims(self, path: str, state: RunState) -> Iterator[Finding]:
-        """Whether each claim repeats what ``run.json`` says; if not, the attempt's end tells which of them was changed."""
+        """Return whether each claim repeats what ``run.json`` says; if not, the attempt's end tells which of them was changed."""
         key = keys.document(path)
         for attempt in state.attempts:
             claim = attempt.head if attempt.head.get("type") == "claim" else None
@@ -272,7 +272,7 @@ class _Checker:
                 state.definition |= {name: claimed.get(name) for name in names}
 
     def _without_a_run(self, path: str, folder: str) -> Iterator[Finding]:
-        """What lies in the folder of a run that is not there; numbers that were given up are nothing to tell of."""
+        """Yield what lies in the folder of a run that is not there; numbers that were given up are nothing to tell of."""
         left = orphans(self._store, path)
         if left is None:
             what = "its run.json is gone, and no claim repeats it: restore it from a copy, or delete the folder"
@@ -287,7 +287,7 @@ class _Checker:
         yield Finding(folder, f"a folder without a run: {what}")
 
     def _published(self, path: str, state: RunState) -> Iterator[Finding]:
-        """Whether ``run.json`` tells people what the newest end says: whoever wrote the end may have died before it did."""
+        """Return whether ``run.json`` tells people what the newest end says: whoever wrote the end may have died before it did."""
         key = keys.document(path)
         if key in state.problems or not state.attempts or not state.attempts[-1].ended or state.attempts[-1].problem:
             return
@@ -304,7 +304,7 @@ class _Checker:
     def _bytes(
         self, record: Mapping[str, Any], payloads: Iterable[Stat] | None, *, ended: bool = True
     ) -> Iterator[Finding]:
-        """Whether the bytes that a record names are there, and are what it says.
+        """Return whether the bytes that a record names are there, and are what it says.
 
         Args:
             record: an asset's record.
@@ -344,14 +344,14 @@ class _Checker:
 
     @staticmethod
     def _file_size(store: Store, key: str) -> int | None:
-        """How many bytes a file has; None if it is not there."""
+        """Return how many bytes a file has; None if it is not there."""
         try:
             return store.stat(key).size
         except KeyNotFoundError:
             return None
 
     def _size(self, key: str, payloads: Iterable[Stat] | None) -> int | None:
-        """How many bytes a folder has, as it was listed; None if it is not there."""
+        """Return how many bytes a folder has, as it was listed; None if it is not there."""
         sizes = [one.size for one in payloads or () if one.key.startswith(f"{key}/")]
         sizes = sizes or [one.size for one in self._store.list(key)]  # it came since
         return sum(sizes) if sizes else None
@@ -364,7 +364,7 @@ class _Checker:
 
 
 def _check_spools(home: Home, *, repair: bool) -> Iterator[Finding]:
-    """What writers that died on this machine recorded, and the store does not have."""
+    """Yield what writers that died on this machine recorded, and the store does not have."""
     if "append" in home.store.capabilities:
         return
     before = dict(abandoned(home.store.url))
@@ -381,7 +381,7 @@ def _check_spools(home: Home, *, repair: bool) -> Iterator[Finding]:
 
 
 def brief(reason: str, key: str) -> str:
-    """Why a document cannot be read, for whoever is told its key beside it, and has asked for all that can be done."""
+    """Return why a document cannot be read, for whoever is told its key beside it, and has asked for all that can be done."""
     return reason.removeprefix(f"{key!r} cannot be read: ").removesuffix(f". {CorruptRecordError.ADVICE}")
 
 

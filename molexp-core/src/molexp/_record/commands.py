@@ -123,7 +123,7 @@ def track_command(
 
 
 def _record_of(home: Home) -> list[Path]:
-    """What belongs to the workspace, in whose folder people may work as well."""
+    """Return what belongs to the workspace, in whose folder people may work as well."""
     if "local_path" not in home.store.capabilities:
         return []
     root = Path(home.store.locate(keys.WORKSPACE)).parent
@@ -177,7 +177,7 @@ def _execute(
 
 
 def _problem(argv: list[str], code: int | None, timeout: float | None, tail: str) -> str:
-    """What is wrong with a command that did not exit with 0, and the last that it said."""
+    """Return what is wrong with a command that did not exit with 0, and the last that it said."""
     if code is None:
         how = f"ran longer than {timeout:g} s and was killed"
     elif code < 0:

@@ -99,7 +99,7 @@ def _comparable(origin: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """What is nested, under dotted names; of two values under one name the one whose key is longer comes last."""
+    """Yield what is nested, under dotted names; of two values under one name the one whose key is longer comes last."""
     waiting = [(name, value)]
     while waiting:
         above, found = waiting.pop()
@@ -112,12 +112,12 @@ def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _is_tag(found: Mapping[str, Any]) -> bool:
-    """Whether a mapping stands for something that a newer version may have written."""
+    """Tell whether a mapping stands for something that a newer version may have written."""
     return len(found) == 1 and next(iter(found)).startswith("$")
 
 
 def _text(value: Any) -> str:
-    """What is the same for values that are: ``1`` and ``1.0``, and NaN, but not ``1`` and ``true``."""
+    """Return what is the same for values that are: ``1`` and ``1.0``, and NaN, but not ``1`` and ``true``."""
     try:
         return canonical_json(value)
     except SerializationError:  # nothing that MolExp wrote

@@ -16,7 +16,7 @@ leave = _current.reset
 
 
 def current_attempt(store: Store) -> Recording | None:
-    """Who records for the block or task that is being executed.
+    """Return who records for the block or task that is being executed.
 
     None if its attempt does not go on, or not in this process, or not in the workspace of `store`.
     """

@@ -321,7 +321,7 @@ def _stream(path: Readable, writer: StreamWriter | None, progress: Callable[[int
 
 
 def _is_external(asset: Asset | None) -> bool:
-    """Whether what is imported lies outside itself, so that a link to it leads there, too."""
+    """Tell whether what is imported lies outside itself, so that a link to it leads there, too."""
     return asset is not None and asset.fields.get("external") is True
 
 

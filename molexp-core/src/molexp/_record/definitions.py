@@ -101,7 +101,7 @@ def require(home: Home, path: str) -> dict[str, Any]:
 
 
 def _has_runs(home: Home, path: str) -> bool:
-    """Whether an experiment has a run that can be read."""
+    """Tell whether an experiment has a run that can be read."""
     from molexp._record.reading import read_definition
 
     for name in member_ids(home, path):
@@ -115,7 +115,7 @@ def _gone(key: str) -> CorruptRecordError:
 
 
 def is_there(home: Home, path: str) -> bool:
-    """Whether there is a project or experiment at `path`: its document, or what lies below it."""
+    """Tell whether there is a project or experiment at `path`: its document, or what lies below it."""
     return home.store.exists(keys.document(path)) or bool(member_ids(home, path))
 
 
@@ -196,7 +196,7 @@ WAS_DELETED = (
 
 
 def deleted(home: Home, path: str) -> bool:
-    """Whether the entity at `path` was deleted."""
+    """Tell whether the entity at `path` was deleted."""
     from molexp._record.reading import read_edits
 
     return read_edits(home.store, path).deleted

@@ -58,7 +58,7 @@ class Deletions:
         self._fold()
 
     def __contains__(self, run: str) -> bool:
-        """Whether anything is remembered of a run's id."""
+        """Tell whether anything is remembered of a run's id."""
         return run in self._runs
 
     def __iter__(self) -> Iterator[str]:
@@ -76,7 +76,7 @@ class Deletions:
             self._fold()
 
     def of(self, run: str, tokens: frozenset[str]) -> Deletion | None:
-        """How the run of this id and these tokens was deleted and freed; None if it was not, or has returned."""
+        """Return how the run of this id and these tokens was deleted and freed; None if it was not, or has returned."""
         known = self._runs.get(run, {})
         return next((known[token] for token in sorted(tokens) if token in known), None)
 
@@ -85,7 +85,7 @@ class Deletions:
         return frozenset(self._runs.get(run, ()))
 
     def newest(self, run: str) -> Deletion | None:
-        """How the last run of this id was deleted, of those that are remembered."""
+        """Return how the last run of this id was deleted, of those that are remembered."""
         return max(self._runs.get(run, {}).values(), key=lambda one: str(one.edit["id"]), default=None)
 
     def _fold(self) -> None:
@@ -108,14 +108,14 @@ def _texts(found: Any) -> frozenset[str]:
 
 
 def _deletes(edit: Any) -> bool:
-    """Whether something is an edit that deletes a run, and can be written as one."""
+    """Tell whether something is an edit that deletes a run, and can be written as one."""
     return (
         isinstance(edit, dict) and edit.get("op") == "delete" and isinstance(edit.get("id"), str) and is_id(edit["id"])
     )
 
 
 def tokens_of(store: Store, path: str) -> frozenset[str]:
-    """Which run it is that lies at `path`: the tokens of its definition, and of those that its claims repeat."""
+    """Return which run it is that lies at `path`: the tokens of its definition, and of those that its claims repeat."""
     try:
         found = [read_definition(store, path, {})]
     except (NotFoundError, CorruptRecordError):

@@ -41,7 +41,7 @@ class Sink(Protocol):
 
 
 def is_folder(asset: Asset) -> bool:
-    """Whether an asset is a folder of files."""
+    """Tell whether an asset is a folder of files."""
     return asset.kind == "data" and bool(asset.fields.get("directory"))
 
 
@@ -171,7 +171,7 @@ def _fetch_folder(asset: Asset, store: Store, made: Path, progress: Progress) ->
 
 
 def _recorded(asset: Asset, algorithm: str) -> bool:
-    """Whether the record has a hash of this sort."""
+    """Tell whether the record has a hash of this sort."""
     return isinstance(asset.content_hash, str) and asset.content_hash.startswith(algorithm)
 
 
@@ -282,7 +282,7 @@ def _lock(folder: Path) -> int | None:
 
 
 def _is_ours(found: os.stat_result) -> bool:
-    """Whether a folder was made here by us: one that came with a repository, or by somebody else, has another mode."""
+    """Tell whether a folder was made here by us: one that came with a repository, or by somebody else, has another mode."""
     return found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) & 0o777 == _OURS
 
 

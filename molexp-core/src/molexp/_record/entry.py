@@ -60,7 +60,7 @@ def entry(*workspaces: Workspace, order: Sequence[Experiment] | None = None) -> 
 
 @contextmanager
 def collecting() -> Iterator[Entries]:
-    """What `entry` names within this block."""
+    """Yield what `entry` names within this block."""
     entries = Entries()
     token = _collecting.set(entries)
     try:

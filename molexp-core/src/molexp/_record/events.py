@@ -28,7 +28,7 @@ class EventLog(Protocol):
         """The payloads reach the store."""
 
     def seal(self) -> dict[str, int]:
-        """What an end says that it folded of this writer, once it is closed. Nothing is written afterwards."""
+        """Return what an end says that it folded of this writer, once it is closed. Nothing is written afterwards."""
 
     def check_place(self) -> None:
         """Raise `WorkspaceMovedError` if what was written is not where it was."""

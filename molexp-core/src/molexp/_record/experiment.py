@@ -281,5 +281,5 @@ def _is_run(home: Home, path: str) -> bool:
 
 
 def _has_attempts(home: Home, path: str) -> bool:
-    """Whether a run whose definition is missing has files of attempts, other than numbers that were given up."""
+    """Tell whether a run whose definition is missing has files of attempts, other than numbers that were given up."""
     return any(entry.size != len(VOID) for entry in home.store.children(f"{keys.folder(path)}/executions").entries)

@@ -138,12 +138,12 @@ class Contents:
         known["at"] = min(str(at), str(known["at"]))
 
     def is_used(self, asset: str, task: str | None, by: str = "") -> bool:
-        """Whether it is known that the task, or None of them, used the asset of this id, and not of its exact version."""
+        """Tell whether it is known that the task, or None of them, used the asset of this id, and not of its exact version."""
         known = self._uses.get((asset, task))
         return known is not None and (by == "version" or known.get("by") != "version")
 
     def _counts(self, task: str, retry: int) -> bool:
-        """Whether what a retry of a task says counts; the first word of a later one takes back the earlier one's."""
+        """Tell whether what a retry of a task says counts; the first word of a later one takes back the earlier one's."""
         newest = self._retries.get(task, 0)
         if retry <= newest:
             return retry == newest or (task, retry) in self._accepted
@@ -159,7 +159,7 @@ class Contents:
 
     @classmethod
     def of_end(cls, end: Mapping[str, Any]) -> Contents:
-        """What an end says."""
+        """Return what an end says."""
         assets = {str(record.get("key")): record for record in _list(end.get("assets")) if isinstance(record, dict)}
         return cls(
             _dict(end.get("results")),
@@ -254,7 +254,7 @@ class AttemptFacts:
         return entry
 
     def _counted_tasks(self) -> dict[str, int]:
-        """How many tasks came to which status."""
+        """Return how many tasks came to which status."""
         tasks = self.contents.tasks.values()
         words = ("reused" if record.get("reused") else str(record.get("status")) for record in tasks)
         return dict(sorted(Counter(words).items()))

@@ -108,7 +108,7 @@ class _Tail:
                 yield from self.rest()
 
     def rest(self) -> Iterator[LogLine]:
-        """What has no end."""
+        """Yield what has no end."""
         if self._open:
             yield LogLine(self.name, self._open, self._attempt)
             self._open = b""

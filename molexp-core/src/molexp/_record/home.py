@@ -91,7 +91,7 @@ class Home:
         self.store.witness = (keys.WORKSPACE, str(document.get("id")).encode())
 
     def exists(self) -> bool:
-        """Whether there is a workspace; one whose document cannot be read is there, too."""
+        """Tell whether there is a workspace; one whose document cannot be read is there, too."""
         try:
             self.document()
         except NotFoundError:
@@ -219,7 +219,7 @@ class Home:
         return self._settings
 
     def _durability(self) -> Durability | None:
-        """What the settings say of it; if they cannot be read, the safest."""
+        """Return what the settings say of it; if they cannot be read, the safest."""
         try:
             wanted = self.settings.get("durability")
         except CorruptRecordError:

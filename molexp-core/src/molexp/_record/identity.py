@@ -99,7 +99,7 @@ def _process_stat(pid: int | str) -> tuple[str, str]:
 
 
 def _stat_fields(pid: int | str) -> list[str]:
-    """What proc(5) says of a process, from its state on; empty where that cannot be read."""
+    """Return what proc(5) says of a process, from its state on; empty where that cannot be read."""
     fields = _first_line(f"/proc/{pid}/stat").rpartition(")")[2].split()  # the command's name may hold anything
     return fields if len(fields) > 19 else []
 
@@ -173,7 +173,7 @@ def this_owner() -> Owner:
 
 
 def known_dead(owner: Owner, me: Owner) -> str:
-    """How `me` knows that `owner` is dead, or "" if it does not.
+    """Return how `me` knows that `owner` is dead, or "" if it does not.
 
     Certain, never a guess: another attempt of a requeued job has taken its place, or the kernel that ran it, asked in
     the same PID namespace, has no such process, a zombie, or another process of that number. Permission denied means

@@ -62,7 +62,7 @@ class Interrupter:
 
 
 def is_interrupted() -> bool:
-    """Whether `asyncio.run`, in which this is called, cancels its main task because of Ctrl-C: it raises that only later."""
+    """Tell whether `asyncio.run`, in which this is called, cancels its main task because of Ctrl-C: it raises that only later."""
     handler = signal.getsignal(signal.SIGINT)
     runner = getattr(getattr(handler, "func", None), "__self__", None)
     return bool(getattr(runner, "_interrupt_count", 0))

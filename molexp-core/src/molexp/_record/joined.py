@@ -52,7 +52,7 @@ def joined_points(parts: Sequence[Iterable[Mapping[str, Any]]]) -> list[dict[str
 
 
 def run_metrics(store: Store, path: str, state: RunState) -> dict[str, Any]:
-    """What the metrics of a run add up to, as its row in the catalog has it.
+    """Return what the metrics of a run add up to, as its row in the catalog has it.
 
     Of what is still being written, that is what the newest sign of life says.
 
@@ -107,7 +107,7 @@ def _since_fresh(attempts: Iterable[AttemptFacts]) -> list[AttemptFacts]:
 def _kept(
     store: Store, attempts: Sequence[AttemptFacts], live: Mapping[str, Any]
 ) -> Iterator[tuple[dict[str, Series], int]]:
-    """What is left of each file of metrics, newest first: its names, and how many more it has."""
+    """Yield what is left of each file of metrics, newest first: its names, and how many more it has."""
     limits: dict[str, Limits] = {}  # by task
     for attempt in reversed(attempts):
         records = [one for one in attempt.contents.assets.values() if one.get("kind") == _METRICS]

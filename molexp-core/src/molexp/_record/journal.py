@@ -194,7 +194,7 @@ def writer_of_journal(name: str) -> str:
 
 
 def is_object(name: str) -> bool:
-    """Whether a journal's name is that of a numbered object, which never grows."""
+    """Tell whether a journal's name is that of a numbered object, which never grows."""
     return _OBJECT.fullmatch(name) is not None
 
 
@@ -235,7 +235,7 @@ def seal(store: Store, key: str, *, last: int = 0) -> bool:
 
 
 def hints_of(data: bytes, journal: str, start: int) -> Hints:
-    """What `journal` says from byte `start` on, where `data` lies."""
+    """Return what `journal` says from byte `start` on, where `data` lies."""
     lines, length, bad = decode_lines(data, journal)
     announced: set[str] = set()
     withdrawn: set[str] = set()

@@ -138,7 +138,7 @@ def format_of(name: str) -> str:
 
 
 def _read_json(data: bytes, name: str) -> Any:
-    """What is in somebody else's file, by the rules of Python's `json`: with NaN, in UTF-8, -16 or -32; nothing is a tag."""
+    """Return what is in somebody else's file, by the rules of Python's `json`: with NaN, in UTF-8, -16 or -32; nothing is a tag."""
     with suppress(CorruptRecordError):
         return decode(data, name)
     import json
@@ -169,7 +169,7 @@ class ArtifactKind(FileKind):
     record = ArtifactAsset
 
     def accepts(self, obj: Any, /) -> bool:
-        """Whether `save` can write it."""
+        """Tell whether `save` can write it."""
         return isinstance(obj, dict | list | tuple | str | bytes | bytearray | memoryview | Path) or is_remote(obj)
 
 

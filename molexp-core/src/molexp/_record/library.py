@@ -210,7 +210,7 @@ def _make_class(kind: type[AssetKind[Any]]) -> type[Asset]:
 
 
 def _library(store: Store) -> Library:
-    """What was pickled, in another process, with the plugins of that."""
+    """Return what was pickled, in another process, with the plugins of that."""
     from molexp.plugins import default_manager
 
     return Library(store, default_manager())

@@ -136,7 +136,7 @@ def _refuse_deleted(run: Run, attempt: Attempt) -> None:
 
 
 def _is_new(run: Run) -> bool:
-    """Whether nobody else can know of a run yet: its id was made up a moment ago."""
+    """Tell whether nobody else can know of a run yet: its id was made up a moment ago."""
     if not _MADE_UP.fullmatch(run.path.rpartition("/")[2]):
         return False
     try:
@@ -180,7 +180,7 @@ def _next_attempt(run: Run, deadline: float, if_succeeded: str) -> int:
 
 
 def _is_given_up(run: Run, attempt: AttemptFacts) -> bool:
-    """Whether somebody has cancelled, here, an attempt that goes on elsewhere."""
+    """Tell whether somebody has cancelled, here, an attempt that goes on elsewhere."""
     return bool(attempt.as_of and read_edits(run.home.store, run.path).cancel_of(attempt.number))
 
 

@@ -104,7 +104,7 @@ class Observer:
         return attrs.evolve(self, leases=leases)
 
     def known_dead(self, owner: Owner) -> str:
-        """How it is known that a process is dead; "" if it is not."""
+        """Return how it is known that a process is dead; "" if it is not."""
         return known_dead(owner, self.me)
 
     def unchanged_for(self, what: str, version: str) -> float:
@@ -146,7 +146,7 @@ class Observer:
             return _NO_LEASE  # the claim is the first beat
 
     def settle(self, path: str, facts: AttemptFacts, *, insist: bool = False, how: Death | None = None) -> AttemptFacts:
-        """What is true of a run's newest attempt: if its owner is dead it is ended, if that can be written.
+        """Return what is true of a run's newest attempt: if its owner is dead it is ended, if that can be written.
 
         Args:
             path: the run's path.
@@ -190,7 +190,7 @@ class Observer:
         return facts
 
     def _last_beat(self, path: str, attempt: int) -> dict[str, Any]:
-        """What the owner said with its last sign of life; nothing if it gave none but the claim."""
+        """Return what the owner said with its last sign of life; nothing if it gave none but the claim."""
         key = keys.lease(path, attempt)
         try:
             return decode_object(self.store.read(key), key)
@@ -237,7 +237,7 @@ class Observer:
 
 
 def _seconds(lease: object, name: str) -> float:
-    """What a claim says of its lease; 0.0 if that is missing or no positive time."""
+    """Return what a claim says of its lease; 0.0 if that is missing or no positive time."""
     value = lease.get(name) if isinstance(lease, dict) else None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return 0.0

@@ -74,7 +74,7 @@ def _nearest(start: Path) -> Path:
 
 
 def _holds_one(folder: Path) -> bool:
-    """Whether a folder is a workspace; other programs have files of this name, too."""
+    """Tell whether a folder is a workspace; other programs have files of this name, too."""
     try:
         found = os.lstat(folder / keys.WORKSPACE)
         if not stat.S_ISREG(found.st_mode) or found.st_size > _LARGEST or _is_planted(folder, found):
@@ -88,7 +88,7 @@ def _holds_one(folder: Path) -> bool:
 
 
 def _is_planted(folder: Path, found: os.stat_result) -> bool:
-    """Whether everybody may write to `folder`, and somebody made the file who is neither this user nor the folder's owner.
+    """Tell whether everybody may write to `folder`, and somebody made the file who is neither this user nor the folder's owner.
 
     Without this, whoever can write to ``/tmp`` chooses where commands below it look and record. git had that fault
     (CVE-2022-24765).

@@ -15,7 +15,7 @@ from molexp.errors import KeyNotFoundError
 
 
 def lacking(store: Store, run_folder: str, facts: AttemptFacts) -> Iterator[tuple[str, str]]:
-    """What is damaged or gone of an attempt's events, though its end stands, which counts: key and reason."""
+    """Yield what is damaged or gone of an attempt's events, though its end stands, which counts: key and reason."""
     folded = facts.head.get("folded")
     if facts.head.get("type") != "end" or facts.problem or not isinstance(folded, dict):
         return

@@ -138,7 +138,7 @@ class _Collector:
         return [entry.key for entry in entries]
 
     def _is_live(self, path: str) -> bool:
-        """Whether somebody executes a run: it was started before it was seen to be deleted."""
+        """Tell whether somebody executes a run: it was started before it was seen to be deleted."""
         attempts = read_attempts(self._store, keys.folder(path))
         if not attempts:
             return False
@@ -261,7 +261,7 @@ def paths(home: Home, unreadable: dict[str, str]) -> tuple[list[str], list[str]]
 
 
 def _came(store: Store, entry: Stat) -> float:
-    """When an entry came to where it is. Moved and linked files keep the time of modification that they had elsewhere."""
+    """Return when an entry came to where it is. Moved and linked files keep the time of modification that they had elsewhere."""
     if "local_path" not in store.capabilities:
         return entry.modified
     try:

@@ -272,7 +272,7 @@ def _own(parameters: Mapping[str, Any] | None, replica: int | None) -> dict[str,
 
 
 def _agree(name: str, stored: Any, given: Any) -> bool:
-    """Whether two values of a definition are the same; where a run is executed makes no other run of it."""
+    """Tell whether two values of a definition are the same; where a run is executed makes no other run of it."""
     if name == "id":  # what was moved by hand is found by its folder
         return bool(stored == given or str(stored).lower() != str(given).lower())
     if name == "config":

@@ -37,17 +37,17 @@ _ID = re.compile(rb'"id": *"([0-9a-f]+)"')
 
 
 def is_blank(data: bytes) -> bool:
-    """Whether a document has no content: no bytes, or only zeros."""
+    """Tell whether a document has no content: no bytes, or only zeros."""
     return not data.strip(b"\0")
 
 
 def is_claim(store: Store, key: str) -> bool:
-    """Whether a document is blank where that may be a name which somebody has claimed, and not filled: not on object stores."""
+    """Tell whether a document is blank where that may be a name which somebody has claimed, and not filled: not on object stores."""
     return "append" in store.capabilities and is_blank(store.read(key))
 
 
 def is_torn(data: bytes) -> bool:
-    """Whether a document has only its beginning, or less."""
+    """Tell whether a document has only its beginning, or less."""
     try:
         decode_object(data.rstrip(b"\0"), "")
     except CorruptRecordError as error:
@@ -114,7 +114,7 @@ def take_blank(store: Store, key: str, data: bytes) -> bool:
 
 
 def _is_filled(store: Store, key: str) -> bool:
-    """Whether a blank document is filled within a moment."""
+    """Tell whether a blank document is filled within a moment."""
     deadline = time.monotonic() + MOMENT
     while is_blank(store.read(key)):
         if time.monotonic() > deadline:
@@ -177,7 +177,7 @@ def _repeated(home: Home, key: str, data: bytes | None, *, torn: bool) -> tuple[
 
 
 def _salvaged(data: bytes) -> dict[str, Any]:
-    """What a torn document still says of its name, and of when it was made."""
+    """Return what a torn document still says of its name, and of when it was made."""
     found = {}
     for name, value in _LINE.findall(data):
         with suppress(CorruptRecordError):

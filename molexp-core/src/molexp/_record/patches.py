@@ -44,7 +44,7 @@ class Ask(Protocol):
 
 
 def described(parts: Iterable[bytes]) -> dict[str, Any]:
-    """What is recorded of the patches of single files: those that fit, as text, without secrets."""
+    """Return what is recorded of the patches of single files: those that fit, as text, without secrets."""
     kept: list[bytes] = []
     omitted: list[str] = []
     size = 0

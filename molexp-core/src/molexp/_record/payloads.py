@@ -182,7 +182,7 @@ class _Stream(io.RawIOBase):
         return True
 
     def tell(self) -> int:
-        """How much was written."""
+        """Return how much was written."""
         return self._size
 
     def write(self, data: Any, /) -> int:

@@ -50,7 +50,7 @@ def tighten(path: Path) -> None:
 
 
 def distrusted(path: Path, *, above: bool = True) -> str:
-    """Why what lies in a folder may be somebody else's; "" if only this user can have put it there.
+    """Return why what lies in a folder may be somebody else's; "" if only this user can have put it there.
 
     Args:
         path: the folder.

@@ -144,7 +144,7 @@ class Heart:
 
 
 def describe_invocation() -> dict[str, Any]:
-    """What differs between processes that run the same code: recorded with every attempt, not with the provenance."""
+    """Return what differs between processes that run the same code: recorded with every attempt, not with the provenance."""
     return {
         "argv": _arguments(),
         "cwd": _cwd(),
@@ -278,7 +278,7 @@ class Process:
         self._rank, self._ranked = None, False
 
     def count(self, *what: str) -> int:
-        """How often this process was told so before."""
+        """Return how often this process was told so before."""
         with self._lock:
             self._counts[what] = self._counts.get(what, -1) + 1
             return self._counts[what]
@@ -316,7 +316,7 @@ class Process:
                 self._provenance.forget(url)
 
     def flushing(self, store: Store) -> Flushing:
-        """What flushes in the workspace on `store`."""
+        """Return what flushes in the workspace on `store`."""
         flushed = self._flushed.get(store.url)
         if flushed is None:
             flushed = self._flushed.setdefault(store.url, Flushed())
@@ -334,7 +334,7 @@ class Process:
                     attempt.finish(status, reason=reason, cause=cause)
 
     def _how_it_ends(self) -> tuple[RunStatus, str, str]:
-        """How attempts end whose blocks are never left, as those of an event loop that a signal broke off."""
+        """Return how attempts end whose blocks are never left, as those of an event loop that a signal broke off."""
         if number := HERE.asked_by:
             return RunStatus.INTERRUPTED, str(Terminated(number)), self.cause_of_signal(number)
         at_a_prompt = hasattr(sys, "ps1") or sys.flags.interactive  # where errors of long ago are remembered

@@ -39,7 +39,7 @@ def heard(contents: Contents, event: Mapping[str, Any]) -> bool:
 
 
 def rank_history(ranks: Iterable[Mapping[str, Any]], *, ended: bool) -> dict[str, Any]:
-    """What an entry of ``execution_history`` says of them: how many came to which status, and what went wrong."""
+    """Return what an entry of ``execution_history`` says of them: how many came to which status, and what went wrong."""
     told = sorted(ranks, key=lambda said: count(said.get("rank")))
     lost = "lost" if ended else str(RunStatus.RUNNING)  # it never left: it was killed, or is at work still
     statuses = [str(said.get("status")).replace(str(RunStatus.RUNNING), lost) for said in told]

@@ -49,7 +49,7 @@ class Rank:
         return f"rank{self.index}"
 
     def launch(self, ordinal: int) -> dict[str, Any]:
-        """What rank 0 records of the launch in the `ordinal`-th thing that it makes of one sort."""
+        """Return what rank 0 records of the launch in the `ordinal`-th thing that it makes of one sort."""
         return {
             "launcher": self.launcher,
             "id": self.id,
@@ -60,7 +60,7 @@ class Rank:
         }
 
     def recognises(self, launch: object, ordinal: int) -> Likeness:
-        """Whether rank 0 of this launch recorded `launch`, for the `ordinal`-th thing."""
+        """Return whether rank 0 of this launch recorded `launch`, for the `ordinal`-th thing."""
         if not isinstance(launch, Mapping):
             return ""
         mine = self.launch(ordinal)
@@ -102,7 +102,7 @@ def _torchrun(me: Owner, environ: Mapping[str, str]) -> Rank | None:
 
 
 def _open_mpi(me: Owner, environ: Mapping[str, str]) -> Rank | None:
-    """What mpirun of Open MPI 4 and 5 started. Its namespace is of mpirun's host and pid, which come again."""
+    """Return what mpirun of Open MPI 4 and 5 started. Its namespace is of mpirun's host and pid, which come again."""
     job = environ.get("PMIX_NAMESPACE") or environ.get("OMPI_MCA_ess_base_jobid") or ""
     names = ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE")
     return _rank(me, environ, "openmpi", names, [job], launcher_of(names[0])) if names[0] in environ else None
@@ -121,7 +121,7 @@ def _srun(me: Owner, environ: Mapping[str, str]) -> Rank | None:
 
 
 def _pmi(me: Owner, environ: Mapping[str, str]) -> Rank | None:
-    """What mpiexec of MPICH, Intel MPI and their kin started. It gives the launch no name."""
+    """Return what mpiexec of MPICH, Intel MPI and their kin started. It gives the launch no name."""
     if "PMI_RANK" not in environ:
         return None
     return _rank(me, environ, "pmi", ("PMI_RANK", "PMI_SIZE"), [], launcher_of("PMI_RANK"))

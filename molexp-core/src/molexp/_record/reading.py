@@ -163,7 +163,7 @@ def _now_ended(
 
 
 def shown_end(definition: Mapping[str, Any], number: int) -> Mapping[str, Any]:
-    """What ``run.json`` shows to people of the end of an attempt; nothing if it shows none."""
+    """Return what ``run.json`` shows to people of the end of an attempt; nothing if it shows none."""
     history = definition.get("execution_history")
     for entry in history if isinstance(history, list) else ():
         if isinstance(entry, dict) and entry.get("attempt") == number and entry.get("status") in _FINISHED:

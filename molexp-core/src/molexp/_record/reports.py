@@ -38,7 +38,7 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing was found that is still so."""
+        """Tell whether nothing was found that is still so."""
         return all(finding.done for finding in self.findings)
 
     def __str__(self) -> str:

@@ -58,7 +58,7 @@ def _missing_scope(home: Home, scope: str) -> str:
 
 
 def reference_resolver(home: Home) -> Callable[[str, Any], Any]:
-    """What turns stored references into assets, and into paths that are anchored to where the workspace lies now."""
+    """Return what turns stored references into assets, and into paths that are anchored to where the workspace lies now."""
 
     def resolve(tag: str, payload: Any) -> Any:
         if not isinstance(payload, str):

@@ -196,7 +196,7 @@ def check_space(space: Any, replicas: Any) -> None:
 
 
 def _recorded_space(space: Iterable[Mapping[str, Any]] | None) -> Any:
-    """What is recorded of a space, for people: its points if they can be had without using it up."""
+    """Return what is recorded of a space, for people: its points if they can be had without using it up."""
     if space is None:
         return None
     if not isinstance(space, Sequence):

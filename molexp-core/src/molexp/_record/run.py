@@ -118,7 +118,7 @@ class Run:
         return found
 
     def definition(self) -> dict[str, Any]:
-        """What ``run.json`` said when it was created.
+        """Return what ``run.json`` said when it was created.
 
         Raises:
             NotFoundError: there is no such run.
@@ -233,7 +233,7 @@ class Run:
 
     @property
     def archived(self) -> bool:
-        """Whether it was archived."""
+        """Tell whether it was archived."""
         return self._state().edits.archived
 
     @property
@@ -391,7 +391,7 @@ class Run:
         return DataAssets(self.home, "/".join(parts[:2])), DataAssets(self.home, parts[0]), DataAssets(self.home, "")
 
     def refer(self, value: Any) -> Any:
-        """How a result that is an asset, or a path inside the workspace, is stored; None for anything else."""
+        """Return how a result that is an asset, or a path inside the workspace, is stored; None for anything else."""
         from molexp._record.assets import Asset
 
         if isinstance(value, Asset):

@@ -90,7 +90,7 @@ class RunContext(Context):
 
     @property
     def cancelled(self) -> bool:
-        """Whether somebody asked the run to stop; the next thing recorded raises `RunCancelledError`."""
+        """Tell whether somebody asked the run to stop; the next thing recorded raises `RunCancelledError`."""
         return self._attempt.cancelled
 
     def flush(self) -> None:
@@ -243,7 +243,7 @@ def _given(attempt: Attempt | Joined) -> dict[str, Any]:
 
 
 def judge(error: BaseException, run: str) -> Ending:
-    """How a run ends that this error leaves, and why; a group of errors ends it as all of them would."""
+    """Return how a run ends that this error leaves, and why; a group of errors ends it as all of them would."""
     leaves = [*leaves_of(error)]
     asked = next((leaf for leaf in leaves if isinstance(leaf, KeyboardInterrupt | Terminated)), None)
     if asked is not None:

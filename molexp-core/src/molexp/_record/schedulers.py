@@ -26,7 +26,7 @@ def told_by_slurm(number: int) -> Cause | None:
 
 
 def _is_over(number: int) -> bool:
-    """Whether the job's time is over but for what a warning leaves: ten minutes, and a fifth of it, at most."""
+    """Tell whether the job's time is over but for what a warning leaves: ten minutes, and a fifth of it, at most."""
     try:
         end = float(os.environ["SLURM_JOB_END_TIME"])
         start = float(os.environ.get("SLURM_JOB_START_TIME", "nan"))
@@ -38,7 +38,7 @@ def _is_over(number: int) -> bool:
 
 
 def _job(job: str) -> dict[str, str]:
-    """What the controller knows of a job; nothing if it does not answer."""
+    """Return what the controller knows of a job; nothing if it does not answer."""
     import subprocess
 
     command = ["scontrol", "--oneliner", "show", "job", job]

@@ -94,7 +94,7 @@ _EXAMPLES = re.compile(r"(?i)\.(?:example|sample|template|dist)$")
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether a value of this name is a secret: ``password``, ``AWS_SECRET_ACCESS_KEY``, but not ``eos_token``."""
+    """Tell whether a value of this name is a secret: ``password``, ``AWS_SECRET_ACCESS_KEY``, but not ``eos_token``."""
     words = [word.lower() for word in _WORDS.findall(name[-100:])]
     if not words:
         return False

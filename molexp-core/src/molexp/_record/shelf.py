@@ -92,7 +92,7 @@ class Shelf:
         return f"{name}.{writer}" if kind.folder == "logs" else f"{writer}/{name}"
 
     def _fallbacks(self, kind: AssetKind[Any], base: str, payload: str, task: str | None) -> tuple[str, ...]:
-        """Where a payload goes if another writer of the attempt has its name, or an earlier try of the task had."""
+        """Return where a payload goes if another writer of the attempt has its name, or an earlier try of the task had."""
         writer = self.attempt.suffix
         if writer and kind.folder == "logs":
             stem = f"{base}/{payload.removesuffix(kind.suffix)}"
@@ -109,7 +109,7 @@ class Shelf:
                     del self._slots[folded]  # in place: the shelves of all tasks have them in common
 
     def sink(self, slot: Slot) -> PayloadSink:
-        """Where the payload of a reserved name is written."""
+        """Return where the payload of a reserved name is written."""
         replacing = partial(self._replacing, slot) if slot.version > 0 else None
         outbox = self.attempt.outbox if self.attempt.alone else None  # else a name may turn out to be taken
         return PayloadSink(

@@ -31,10 +31,10 @@ class Readable(Protocol):
         """Its name."""
 
     def is_file(self) -> bool:
-        """Whether there is a file."""
+        """Tell whether there is a file."""
 
     def is_dir(self) -> bool:
-        """Whether there is a folder."""
+        """Tell whether there is a folder."""
 
     def open(self, mode: Any, /) -> IO[bytes]:
         """A binary stream; the mode is ``"rb"``."""
@@ -56,11 +56,11 @@ class Stored:
         return self.key.rpartition("/")[2]
 
     def is_file(self) -> bool:
-        """Whether there is something under the key."""
+        """Tell whether there is something under the key."""
         return self.store.exists(self.key)
 
     def is_dir(self) -> bool:
-        """Whether there is something below it, and nothing under it."""
+        """Tell whether there is something below it, and nothing under it."""
         return not self.is_file() and next(iter(self.store.list(self.key)), None) is not None
 
     def open(self, mode: str = "rb", /) -> IO[bytes]:
@@ -70,7 +70,7 @@ class Stored:
 
 @contextmanager
 def opened(source: Any, plugins: PluginManager) -> Iterator[Readable]:
-    """What a path, a ``UPath`` or a URL leads to; a URL is opened with what ``storage.toml`` and the environment say.
+    """Yield what a path, a ``UPath`` or a URL leads to; a URL is opened with what ``storage.toml`` and the environment say.
 
     Raises:
         PluginMissingError: nothing that is installed provides the URL's scheme.

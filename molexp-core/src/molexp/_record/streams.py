@@ -101,7 +101,7 @@ class Growing:
         return self._hash
 
     def belongs_to(self, shelf: Shelf) -> bool:
-        """Whether it was made for this one, and not for an earlier retry of the task."""
+        """Tell whether it was made for this one, and not for an earlier retry of the task."""
         return self._shelf is shelf
 
     def share(self) -> Path:
@@ -165,7 +165,7 @@ class Growing:
                 self._slot.growing = None
 
     def _facts(self) -> dict[str, Any]:
-        """What the record says once no more comes."""
+        """Return what the record says once no more comes."""
         digest = self._digest().hexdigest()
         return {"size": self._size, "content_hash": f"sha256:{digest}"}
 

@@ -48,7 +48,7 @@ def misses(recording: Recording | None, name: str, kind: str | None, version: in
 
 
 def _made_by(recording: Recording, asset: Asset) -> bool:
-    """Whether the attempt made it: another of its tasks, ranks or workers did, if not this one."""
+    """Tell whether the attempt made it: another of its tasks, ranks or workers did, if not this one."""
     if (producer := asset.producer) is not None:
         return producer.run == recording.path and producer.attempt == recording.number
     return asset.id.startswith(f"{recording.path}#{recording.number}:")

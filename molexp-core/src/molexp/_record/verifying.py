@@ -91,7 +91,7 @@ def complain(asset: Asset, store: Store, found: str, *, recorded: str = "") -> N
 
 
 def _is_saved_again(asset: Asset, store: Store) -> bool:
-    """Whether the bytes are those of a later version under the same key, which is on record or about to be."""
+    """Tell whether the bytes are those of a later version under the same key, which is on record or about to be."""
     from molexp._record.reading import read_run
 
     path = owner_of(asset.key)
@@ -109,7 +109,7 @@ def _is_saved_again(asset: Asset, store: Store) -> bool:
 
 
 def _is_whole(asset: Asset) -> bool:
-    """Whether nothing can have been added to its bytes."""
+    """Tell whether nothing can have been added to its bytes."""
     return bool(recorded_hash(asset.content_hash)) and asset.kind not in _GROW
 
 

@@ -19,7 +19,7 @@ VOID = encode_line({"schema": 1, "type": "void"})
 
 
 def is_void(document: Mapping[str, Any]) -> bool:
-    """Whether a document is a void."""
+    """Tell whether a document is a void."""
     return document.get("type") == "void"
 
 
@@ -32,7 +32,7 @@ def fence(store: Store, key: str) -> None:
 
 
 def definition_keys(store: Store, path: str) -> list[str]:
-    """Where the definition of the run at `path` is: its key, and before it those that were fenced; all but the last are.
+    """Return where the definition of the run at `path` is: its key, and before it those that were fenced; all but the last are.
 
     The last one need not be there, or may be whatever else than a void.
     """
@@ -43,7 +43,7 @@ def definition_keys(store: Store, path: str) -> list[str]:
 
 
 def is_defined(store: Store, path: str) -> bool:
-    """Whether the entity at `path` has a document; costs one look where nothing was fenced."""
+    """Tell whether the entity at `path` has a document; costs one look where nothing was fenced."""
     key = keys.document(path)
     try:
         size = store.stat(key).size

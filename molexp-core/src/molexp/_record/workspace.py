@@ -34,7 +34,7 @@ RunT = Run
 
 
 def reopen_home(store: Store, name: str | None, durability_given: bool) -> Home:
-    """What is open of a workspace that was pickled, in another process: the same store, that process's plugins."""
+    """Return what is open of a workspace that was pickled, in another process: the same store, that process's plugins."""
     from molexp.plugins import default_manager
 
     home = Home(store, default_manager(), name, type(store).__name__ == "ReadOnlyStore")
@@ -191,7 +191,7 @@ class Workspace:
 
     @property
     def read_only(self) -> bool:
-        """Whether every write is refused."""
+        """Tell whether every write is refused."""
         return self.home.read_only
 
     def materialize(self) -> Self:

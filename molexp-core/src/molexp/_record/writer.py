@@ -44,19 +44,19 @@ class Recording(Protocol):
 
     @property
     def alone(self) -> bool:
-        """Whether no other process may contribute to the attempt."""
+        """Tell whether no other process may contribute to the attempt."""
 
     @property
     def closed(self) -> bool:
-        """Whether the attempt, or this process's part in it, is over."""
+        """Tell whether the attempt, or this process's part in it, is over."""
 
     @property
     def inert(self) -> bool:
-        """Whether this is a forked child of the process that owns it."""
+        """Tell whether this is a forked child of the process that owns it."""
 
     @property
     def cancelled(self) -> bool:
-        """Whether it was asked to stop."""
+        """Tell whether it was asked to stop."""
 
     def check(self) -> None:
         """Raise unless something can be recorded now."""
@@ -113,7 +113,7 @@ class Writer:
 
     @property
     def inert(self) -> bool:
-        """Whether this is a forked child of the process that owns it."""
+        """Tell whether this is a forked child of the process that owns it."""
         return HERE.pid != self._pid
 
     def check(self) -> None:
@@ -187,7 +187,7 @@ class Writer:
 
     @property
     def cancelled(self) -> bool:
-        """Whether it was asked to stop."""
+        """Tell whether it was asked to stop."""
         return isinstance(self._stop, RunCancelledError)
 
     @property

@@ -58,7 +58,7 @@ class _Space:
         return file
 
     def conflict(self, key: str) -> str:
-        """Why `key` cannot be made: it is a folder, or one of its folders is a key."""
+        """Return why `key` cannot be made: it is a folder, or one of its folders is a key."""
         if key in self.folders:
             return "it is a folder of other keys"
         while "/" in key:

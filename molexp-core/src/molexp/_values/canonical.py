@@ -60,7 +60,7 @@ def canonical_hash(value: Any, *, where: str = "value") -> str:
 
 
 def canonical_equal(a: Any, b: Any) -> bool:
-    """Whether two plain values are the same under canonical JSON.
+    """Tell whether two plain values are the same under canonical JSON.
 
     Raises:
         SerializationError: as `canonical_json`.

@@ -187,7 +187,7 @@ def _decode_slowly(data: bytes, key: str) -> Any:
 
 
 def _is_too_deep(doc: Any, data: bytes) -> bool:
-    """Whether what was decoded of `data` is nested too deep; few documents have as many containers."""
+    """Tell whether what was decoded of `data` is nested too deep; few documents have as many containers."""
     few = len(data) <= 2 * MAX_NESTING or data.count(b"{") + data.count(b"[") <= MAX_NESTING
     return not few and nests_deeper(doc, MAX_NESTING)
 
@@ -221,6 +221,6 @@ def _encodable(doc: Any) -> Any:
 
 
 def json_type(doc: Any) -> str:
-    """What JSON calls it."""
+    """Return what JSON calls it."""
     names = {dict: "object", list: "array", str: "string", bool: "boolean", type(None): "null"}
     return names.get(type(doc), "number")

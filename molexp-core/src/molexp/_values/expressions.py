@@ -88,7 +88,7 @@ class Field:
 
 
 def _identity(value: Any) -> Any:
-    """What makes a literal equal to another: its type as well, and NaN is NaN."""
+    """Return what makes a literal equal to another: its type as well, and NaN is NaN."""
     if isinstance(value, tuple):
         return tuple(map(_identity, value))
     return (type(value), repr(value) if value != value else value)  # noqa: PLR0124 - NaN
@@ -148,7 +148,7 @@ class Contains(_Written):
 
 
 def ends_in_escape(pattern: str) -> bool:
-    """Whether a pattern ends in a backslash that has nothing to escape."""
+    """Tell whether a pattern ends in a backslash that has nothing to escape."""
     return (len(pattern) - len(pattern.rstrip("\\"))) % 2 == 1
 
 

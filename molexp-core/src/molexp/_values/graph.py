@@ -49,7 +49,7 @@ class GraphTask:
         return f"{self.status or ''}{f' ({items})' if items else ''}".strip()
 
     def to_dict(self) -> dict[str, Any]:
-        """What is known of it, for JSON; what is None or empty is left out."""
+        """Return what is known of it, for JSON; what is None or empty is left out."""
         found = attrs.asdict(self, recurse=False) | {"depends_on": list(self.depends_on)}
         return {name: value for name, value in found.items() if value not in (None, [], {})}
 
@@ -86,7 +86,7 @@ class WorkflowGraph:
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> WorkflowGraph:
-        """What `to_dict` gave. A record may be anybody's: what makes no sense in it is left out."""
+        """Return what `to_dict` gave. A record may be anybody's: what makes no sense in it is left out."""
         tasks: dict[str, GraphTask] = {}
         found = document.get("tasks")
         for one in found if isinstance(found, list) else ():

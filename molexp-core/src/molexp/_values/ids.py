@@ -91,7 +91,7 @@ def spelled(said: object, folder: str) -> str:
 
 
 def is_id(text: str) -> bool:
-    """Whether ``text`` is a valid id: see `check_id`."""
+    """Tell whether ``text`` is a valid id: see `check_id`."""
     try:
         check_id(text)
     except InvalidNameError:

@@ -44,7 +44,7 @@ _ORDERS: dict[str, Callable[[Any, Any], bool]] = {
 
 
 def matches(expression: Expression, lookup: Lookup) -> bool:
-    """Whether an expression is true.
+    """Tell whether an expression is true.
 
     Args:
         expression: the expression.
@@ -76,7 +76,7 @@ def reach(document: Any, parts: Iterable[str]) -> Any:
 
 
 def like(text: str, pattern: str) -> bool:
-    r"""Whether text has a form: ``%`` is any text, ``_`` any character, ``\`` escapes; A to Z are as a to z.
+    r"""Tell whether text has a form: ``%`` is any text, ``_`` any character, ``\`` escapes; A to Z are as a to z.
 
     These are SQLite's rules (https://www.sqlite.org/lang_expr.html#like) for ``LIKE ... ESCAPE '\'``.
     """
@@ -130,7 +130,7 @@ def _compare(found: Any, op: Op, wanted: Any) -> bool:
 
 
 def _equal(found: Any, wanted: Any) -> bool:
-    """Whether two normal forms are equal, or one and a literal: never if they are mappings, or of different types."""
+    """Tell whether two normal forms are equal, or one and a literal: never if they are mappings, or of different types."""
     if isinstance(found, list | tuple) and isinstance(wanted, list | tuple):
         return len(found) == len(wanted) and all(map(_equal, found, wanted))
     if _is_number(found):

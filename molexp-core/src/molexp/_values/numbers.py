@@ -36,12 +36,12 @@ def integer(digits: str) -> int:
 
 
 def is_too_long(value: int) -> bool:
-    """Whether an integer has more digits than are recorded."""
+    """Tell whether an integer has more digits than are recorded."""
     return value.bit_length() >= LONG_BITS and abs(value) >= 10**MAX_DIGITS
 
 
 def is_count(value: Any) -> TypeGuard[int]:
-    """Whether a value can be a size, a version, the number of an attempt: 0 <= value < 2**63."""
+    """Return whether a value can be a size, a version, the number of an attempt: 0 <= value < 2**63."""
     return type(value) is int and 0 <= value < _COUNTS
 
 
@@ -51,5 +51,5 @@ def count(value: Any, default: int = 0) -> int:
 
 
 def is_number(text: str) -> bool:
-    """Whether a text is a number as it stands in the names of files."""
+    """Tell whether a text is a number as it stands in the names of files."""
     return _NUMBER.fullmatch(text) is not None

@@ -51,7 +51,7 @@ class Operands:
 
     @property
     def at_end(self) -> bool:
-        """Whether nothing comes next."""
+        """Tell whether nothing comes next."""
         return self.token.kind == "end"
 
     def wrong(
@@ -72,12 +72,12 @@ class Operands:
         return token
 
     def sees(self, *words: str) -> bool:
-        """Whether one of these keywords or signs comes next."""
+        """Tell whether one of these keywords or signs comes next."""
         token = self.token
         return token.keyword in words if token.keyword else token.kind == "sign" and token.value in words
 
     def takes(self, *words: str) -> bool:
-        """Whether one of these keywords or signs came next; it is taken."""
+        """Tell whether one of these keywords or signs came next; it is taken."""
         found = self.sees(*words)
         if found:
             self.advance()

@@ -12,7 +12,7 @@ _LOCAL = ("", "file", "local")
 
 
 def is_remote(value: object) -> bool:
-    """Whether it is a ``UPath`` to something that is no local file."""
+    """Tell whether it is a ``UPath`` to something that is no local file."""
     known = getattr(sys.modules.get("upath"), "UPath", None)  # whoever has such a path has imported it
     return known is not None and isinstance(value, known) and value.protocol not in _LOCAL
 

@@ -166,7 +166,7 @@ class _Parser:
                 raise self._too_deep(token)
 
     def _whole(self, groups: list[_Group]) -> Expression:
-        """What the query says, if this is its end."""
+        """Return what the query says, if this is its end."""
         words = self._words
         if words.at_end and len(groups) == 1:
             return self._bounded(groups[0].closed())

@@ -46,7 +46,7 @@ def refuse_special(path: object) -> None:
 
 
 def parse_toml(text: str) -> dict[str, Any]:
-    """What a TOML file says, in time in proportion to its length.
+    """Return what a TOML file says, in time in proportion to its length.
 
     Raises:
         ValueError: it is no TOML, or has names of more than a hundred parts, for which the parser takes its square.

@@ -26,7 +26,7 @@ class RunStatus(StrEnum):
 
     @property
     def finished(self) -> bool:
-        """Whether no attempt is going on and one has been made."""
+        """Tell whether no attempt is going on and one has been made."""
         return self not in (RunStatus.PENDING, RunStatus.RUNNING)
 
 

@@ -179,7 +179,7 @@ def _numpy(value: Any, cls: Any) -> Any:
 
 
 def _is_readable(cls: Any) -> bool:
-    """Whether there is a way to read a value of this type; what it is made of is asked, too."""
+    """Tell whether there is a way to read a value of this type; what it is made of is asked, too."""
     from cattrs.errors import StructureHandlerNotFoundError
 
     try:
@@ -202,7 +202,7 @@ def _name(cls: Any) -> str:
 
 
 def _wrong_field(cls: type[Any], values: Mapping[str, Any], where: str) -> str:
-    """Which field is missing, or has a value that is not of its type; "" if it is something else."""
+    """Return which field is missing, or has a value that is not of its type; "" if it is something else."""
     hints = typing.get_type_hints(cls)
     for field in attrs.fields(cls):
         name = field.name

@@ -277,10 +277,10 @@ class WorkflowBuilder:
 
 
 def _identity(subject: Any) -> Hashable:
-    """What tells it from others; Python makes a bound method anew each time that one asks for it."""
+    """Return what tells it from others; Python makes a bound method anew each time that one asks for it."""
     return (id(subject.__self__), id(subject.__func__)) if inspect.ismethod(subject) else id(subject)
 
 
 def _interactive() -> bool:
-    """Whether somebody types: a REPL, or a notebook."""
+    """Tell whether somebody types: a REPL, or a notebook."""
     return hasattr(sys, "ps1") or hasattr(builtins, "__IPYTHON__")

@@ -46,7 +46,7 @@ class Caller:
     def context(
         self, spec: TaskSpec, index: int | None, item: Any, retry: int, number: int, outcomes: Mapping[str, TaskOutcome]
     ) -> TaskContext:
-        """What one try of a task sees; its number is that among all tries of the attempt."""
+        """Return what one try of a task sees; its number is that among all tries of the attempt."""
         upstream = {name: outcomes[name].output for name in spec.depends_on}
         if index is not None and spec.map_over is not None:
             upstream[spec.map_over] = item
@@ -74,7 +74,7 @@ class Caller:
         )
 
     async def call(self, spec: TaskSpec, ctx: TaskContext) -> Any:
-        """What the task returns, wherever it is executed.
+        """Return what the task returns, wherever it is executed.
 
         Raises:
             TaskTimeoutError: it ran longer than its timeout, from where that interrupted it.
@@ -151,7 +151,7 @@ class Caller:
 
 
 def _starter(clock: asyncio.Timeout, seconds: float | None) -> Callable[[], None]:
-    """What starts the clock as the call begins, because until then it may wait for a thread or a process."""
+    """Return what starts the clock as the call begins, because until then it may wait for a thread or a process."""
     loop = asyncio.get_running_loop()
 
     def started() -> None:
@@ -170,7 +170,7 @@ def _wind(clock: asyncio.Timeout, seconds: float | None) -> None:
 
 
 def unwrapped(error: BaseException) -> BaseException:
-    """What the task raised, where Python does not let it through a coroutine."""
+    """Return what the task raised, where Python does not let it through a coroutine."""
     cause = error.__cause__
     if isinstance(cause, StopIteration) and message_of(error) == "coroutine raised StopIteration":
         return cause
@@ -178,6 +178,6 @@ def unwrapped(error: BaseException) -> BaseException:
 
 
 def reason_of(error: BaseException) -> str:
-    """What an error is, and says."""
+    """Return what an error is, and says."""
     message = message_of(error)
     return f"{type(error).__name__}: {message}"[:1024] if message else type(error).__name__

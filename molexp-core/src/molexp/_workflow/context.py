@@ -88,7 +88,7 @@ class TaskContext(Context):
 
     @property
     def cancelled(self) -> bool:
-        """Whether the task should stop: it timed out, or the workflow or its run was cancelled. For long loops."""
+        """Tell whether the task should stop: it timed out, or the workflow or its run was cancelled. For long loops."""
         return bool(self._over) or (self._recording is not None and self._recording.cancelled)
 
     def end(self, why: str) -> None:
@@ -143,22 +143,22 @@ class TaskDoor:
 
     @property
     def alone(self) -> bool:
-        """Whether no other process may contribute to the attempt."""
+        """Tell whether no other process may contribute to the attempt."""
         return self._writer.alone
 
     @property
     def closed(self) -> bool:
-        """Whether the attempt is over, or this process's part in it."""
+        """Tell whether the attempt is over, or this process's part in it."""
         return self._writer.closed
 
     @property
     def inert(self) -> bool:
-        """Whether this is a forked child of the process that executes the task."""
+        """Tell whether this is a forked child of the process that executes the task."""
         return self._writer.inert
 
     @property
     def cancelled(self) -> bool:
-        """Whether the attempt was asked to stop."""
+        """Tell whether the attempt was asked to stop."""
         return self._writer.cancelled
 
     def check(self) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def end_of_dead(run: Run, error: WorkerDiedError) -> tuple[RunStatus, str]:
-    """How a run ended whose process died: as that said, else as the end of the process tells, which is recorded."""
+    """Return how a run ended whose process died: as that said, else as the end of the process tells, which is recorded."""
     how = Death(f"process {error.pid} {error.how}", cause_of_error(error), error.pid)
     try:
         attempts = read_attempts(run.home.store, keys.folder(run.path))

@@ -147,7 +147,7 @@ class Drive:
         return self._spaces[experiment]
 
     def _decide(self, experiment: Experiment, run_id: str, codes: Codes) -> tuple[str, str, str]:
-        """What to do with a run, why, and what has changed since it succeeded: from one reading of it."""
+        """Return what to do with a run, why, and what has changed since it succeeded: from one reading of it."""
         run = Run(experiment, run_id)
         try:
             state = run._state()
@@ -302,7 +302,7 @@ class _Driven:
             self.tell("started", reason=self.planned.why, tasks=len(self.workflow.tasks))
 
     def status(self) -> str:
-        """How the record says that the run stands."""
+        """Return how the record says that the run stands."""
         try:
             return str(Run(self.planned.experiment, self.planned.id).status)
         except MolexpError:  # it was never created, or nothing can be read: it is not going on, at any rate

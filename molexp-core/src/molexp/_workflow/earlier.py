@@ -33,7 +33,7 @@ class Codes:
 
 
 def codes_of(workflow: Workflow) -> Codes:
-    """Those of a workflow."""
+    """Return those of a workflow."""
     return Codes(workflow.workflow_id, {name: code_of(spec.subject) for name, spec in workflow.tasks.items()})
 
 
@@ -56,7 +56,7 @@ class Earlier:
     def of(
         cls, run: Run, attempts: Iterable[AttemptFacts], open_attempt: tuple[int, Contents] | None = None
     ) -> Earlier:
-        """What attempts left, oldest first; one that is open, with its number, says itself what it has come to."""
+        """Return what attempts left, oldest first; one that is open, with its number, says itself what it has come to."""
         found = cls(run)
         for facts in attempts:
             if facts.head.get("fresh"):
@@ -72,7 +72,7 @@ class Earlier:
                 self.looked[label] = [said for said in (*contents.used, *contents.missed) if said.get("task") == label]
 
     def changed(self, label: str, code: Code) -> str:
-        """Why a task that succeeded is not what it was, its inputs from other tasks aside; "" if it is."""
+        """Return why a task that succeeded is not what it was, its inputs from other tasks aside; "" if it is."""
         recorded = self.records[label].get("code")
         if code.hash == UNKNOWN:
             return f"{_UNSURE}: {code.why}"
@@ -84,7 +84,7 @@ class Earlier:
         return f"its inputs changed: {other}" if other else ""
 
     def changed_since(self, workflow_id: str | None, codes: Codes) -> str:
-        """What is not as it was when an attempt by the workflow of that id succeeded; "" if all is."""
+        """Return what is not as it was when an attempt by the workflow of that id succeeded; "" if all is."""
         if workflow_id not in (None, codes.workflow_id):
             return "the workflow has changed since"
         for name, code in codes.tasks.items():
@@ -99,7 +99,7 @@ class Earlier:
         return next(filter(None, (self.changed(label, code) for label in ended if "code" in self.records[label])), "")
 
     def _other(self, said: Mapping[str, Any]) -> str:
-        """What would be found now in the place of what was; "" if that is the same."""
+        """Return what would be found now in the place of what was; "" if that is the same."""
         key = said.get("asset"), said.get("by"), said.get("name"), said.get("kind"), said.get("version")
         if key not in self._newest:
             try:

@@ -381,7 +381,7 @@ class Execution:
 
 
 def _reason(items: list[TaskOutcome], bad: TaskOutcome | None) -> str:
-    """Why a mapped task failed, was executed again, or was not."""
+    """Return why a mapped task failed, was executed again, or was not."""
     if bad is None:
         bad = next((item for item in items if item.reason and not item.reused), None)
     if bad is None:
@@ -390,7 +390,7 @@ def _reason(items: list[TaskOutcome], bad: TaskOutcome | None) -> str:
 
 
 def _worth_a_retry(error: BaseException | None) -> bool:
-    """Whether another try may end better: not where the run is over, or the task can never be sent where it should."""
+    """Tell whether another try may end better: not where the run is over, or the task can never be sent where it should."""
     return not isinstance(error, RunError | NotPicklableError | SystemExit) or isinstance(error, TaskError)
 
 

@@ -138,7 +138,7 @@ def _resolve(tag: str, payload: Any, run: Run) -> Any:
 
 
 def _is_there(found: Any, key: str, run: Run) -> bool:
-    """Whether a path, or the bytes of an asset, are where they were; some of both are folders."""
+    """Tell whether a path, or the bytes of an asset, are where they were; some of both are folders."""
     if isinstance(found, Path):
         return found.exists()
     store = run.home.store

@@ -123,7 +123,7 @@ class Summary:
 
     @property
     def ok(self) -> bool:
-        """Whether every run that was executed succeeded, and nothing was held back."""
+        """Tell whether every run that was executed succeeded, and nothing was held back."""
         return (
             not self.held and not self.waiting and all(status == RunStatus.SUCCEEDED for status in self.ended.values())
         )

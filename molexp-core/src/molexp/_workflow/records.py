@@ -84,7 +84,7 @@ class TaskRecords:
         self._publish_state()
 
     def _describe(self, workflow: Workflow) -> dict[str, Any]:
-        """What the record says of the workflow. Its graph is a document of its own, for all the runs of a sweep."""
+        """Return what the record says of the workflow. Its graph is a document of its own, for all the runs of a sweep."""
         attempt = self._attempt
         known = attempt.process.provenance.keep(attempt.store, workflow._graph_document, attempt.outbox)
         found = {"name": workflow.name, "workflow_id": workflow.workflow_id, "tasks": list(workflow.tasks)}
@@ -93,7 +93,7 @@ class TaskRecords:
     # -------------------------------------------------------------------------------------------------------- signatures
 
     def sign(self, spec: TaskSpec, index: int | None, item: Any) -> Signature:
-        """What the output of a task, or of one item of it, follows from; its upstreams have outcomes."""
+        """Return what the output of a task, or of one item of it, follows from; its upstreams have outcomes."""
         code = self._code[spec.name]
         upstream = {name: self._outputs[name] for name in spec.depends_on}
         if index is not None and spec.map_over is not None:
@@ -106,7 +106,7 @@ class TaskRecords:
     # ------------------------------------------------------------------------------------------------------------ resuming
 
     def reuse(self, label: str, signature: Signature) -> tuple[TaskOutcome | None, str]:
-        """What an earlier attempt left of a task, if it can be taken over; else why the task is executed."""
+        """Return what an earlier attempt left of a task, if it can be taken over; else why the task is executed."""
         record = self._earlier.records.get(label)
         if record is None:
             return None, "it has not been executed before"
@@ -145,7 +145,7 @@ class TaskRecords:
 
     @property
     def halted(self) -> bool:
-        """Whether the attempt records nothing any more: it was asked to stop, or ended by somebody else."""
+        """Tell whether the attempt records nothing any more: it was asked to stop, or ended by somebody else."""
         return self._attempt.stopped_by is not None or self._attempt.closed
 
     def mapped(self, outcome: TaskOutcome) -> None:
@@ -167,7 +167,7 @@ class TaskRecords:
         self._outputs[name] = canonical_hash([self._outputs[f"{name}[{index}]"] for index in range(items)])
 
     def door(self, label: str, retry: int) -> TaskDoor:
-        """How a try of a task records."""
+        """Return how a try of a task records."""
         return TaskDoor(self._attempt, label, retry)
 
     def started(self, label: str, retry: int, why: str) -> None:
@@ -216,7 +216,7 @@ class TaskRecords:
             door.close("it has ended")
 
     def _store(self, outcome: TaskOutcome, signature: Signature | None, retry: int) -> dict[str, Any]:
-        """What the record says of an output."""
+        """Return what the record says of an output."""
         try:
             stored = pack(outcome.output, self._run)
             known = fingerprint(stored)

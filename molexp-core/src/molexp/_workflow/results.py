@@ -66,7 +66,7 @@ class TaskOutcome:
 
     @property
     def succeeded(self) -> bool:
-        """Whether it has an output."""
+        """Tell whether it has an output."""
         return self.status == SUCCEEDED
 
 

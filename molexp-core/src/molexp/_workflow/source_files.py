@@ -98,14 +98,14 @@ class Binding:
         return sorted(set().union(*map(chains_of, self.heads)))
 
     def changes(self, name: str) -> bool:
-        """Whether it changes what the name means without binding it."""
+        """Tell whether it changes what the name means without binding it."""
         stored = [node for node in ast.walk(self.heads[-1]) if isinstance(node, ast.Name) and node.id == name]
         bound = isinstance(self.heads[-1], (*FUNCTIONS, ast.ClassDef)) and self.path != "global"
         return self.alias is None and not bound and all(isinstance(node.ctx, ast.Load) for node in stored)
 
     @cached_property
     def reads(self) -> bool:
-        """Whether it looks as if it read a file."""
+        """Tell whether it looks as if it read a file."""
         called = [node.func for head in self.heads for node in ast.walk(head) if isinstance(node, ast.Call)]
         return any(str(getattr(name, "attr", getattr(name, "id", ""))).startswith(READING) for name in called)
 
@@ -175,7 +175,7 @@ class Source:
         return ".".join((known, *chain[1:]))
 
     def imports_by(self, chain: Chain) -> bool:
-        """Whether a chain of names means a function that imports a module by its name."""
+        """Tell whether a chain of names means a function that imports a module by its name."""
         return self.meaning(chain) in IMPORTING
 
     def _means(self, function: ast.AST) -> str:
@@ -232,7 +232,7 @@ class Source:
 def _spelled(
     code: CodeType, candidates: list[tuple[Defined, ast.ClassDef | None]]
 ) -> tuple[Defined, ast.ClassDef | None] | None:
-    """Which of the definitions of one name on one line it is: of several lambdas, the smallest around all columns."""
+    """Return which of the definitions of one name on one line it is: of several lambdas, the smallest around all columns."""
     if len({text_of(node) for node, _ in candidates}) <= 1:
         return candidates[0] if candidates else None
     spans: list[tuple[tuple[int, int], tuple[int, int]]] = []
@@ -368,7 +368,7 @@ class Sources:
 
 
 def is_virtual(file: str) -> bool:
-    """Whether there are lines for that name, but no file."""
+    """Tell whether there are lines for that name, but no file."""
     entry = linecache.cache.get(file)
     return entry is not None and len(entry) == 4 and entry[1] is None and not os.path.exists(file)
 
@@ -382,5 +382,5 @@ def keep(table: dict[Any, Any], key: object, entry: tuple[Any, ...]) -> None:
 
 @cache
 def sources() -> Sources:
-    """What this process knows."""
+    """Return what this process knows."""
     return Sources()

@@ -70,7 +70,7 @@ def is_a(value: object, *kinds: type) -> bool:
 
 
 def innermost(obj: Any) -> Any:
-    """What is called in the end: under partials, bound methods, caches and what `functools.wraps` marked."""
+    """Return what is called in the end: under partials, bound methods, caches and what `functools.wraps` marked."""
     for _ in range(100):
         if is_a(obj, functools.partial):
             obj = partial_parts(obj)[0]
@@ -130,7 +130,7 @@ def foreign(owner: Any) -> list[str]:
 
 
 def is_generated(name: str, function: FunctionType, own: Callable[[str | None], bool]) -> bool:
-    """Whether a decorator or base of elsewhere has put a special method into a class; its text says all that counts."""
+    """Tell whether a decorator or base of elsewhere has put a special method into a class; its text says all that counts."""
     if name[:2] != "__" or name[-2:] != "__":
         return False
     code = function.__code__
@@ -167,7 +167,7 @@ def functions_in(member: Any) -> list[FunctionType]:
 
 
 def held(value: Any) -> tuple[Any, ...] | None:
-    """What partials, getters and other callables hold, and views of mappings; None for others."""
+    """Return what partials, getters and other callables hold, and views of mappings; None for others."""
     kind = type(value)
     if kind is MethodType:
         return value.__func__, value.__self__
@@ -185,13 +185,13 @@ def held(value: Any) -> tuple[Any, ...] | None:
 
 
 def is_of_the_process(kind: Any) -> bool:
-    """Whether objects of a class are locks, loggers, open files, handles of a workspace and the like."""
+    """Tell whether objects of a class are locks, loggers, open files, handles of a workspace and the like."""
     module = class_module(kind)
     return type(module) is str and module.partition(".")[0] in _PROCESS
 
 
 def inside(value: Any) -> list[Any]:
-    """What an object holds, wherever it keeps it; nothing for code, modules, leaves and what belongs to the process."""
+    """Return what an object holds, wherever it keeps it; nothing for code, modules, leaves and what belongs to the process."""
     kind = type(value)
     if is_scalar(value) or kind is FunctionType or is_a(value, type, ModuleType) or is_of_the_process(kind):
         return []
@@ -227,7 +227,7 @@ def leaves(value: Any) -> list[Any]:
 
 
 def is_opaque(kind: Any) -> bool:
-    """Whether objects of a class hold what only C code can see."""
+    """Tell whether objects of a class hold what only C code can see."""
     for owner in class_mro(kind):
         if owner is SimpleNamespace:
             continue
@@ -266,7 +266,7 @@ class Seen:
             self._values.append((value, found))
 
     def unchanged(self) -> bool:
-        """Whether all of it is as it was."""
+        """Tell whether all of it is as it was."""
         return (
             all(scope.get(name, MISSING) is value for scope, name, value in self._names)
             and all(_same(hanging_on(function), then, None) for function, then in self._functions)
@@ -356,5 +356,5 @@ def _numpy_form(value: Any, name: str) -> Form:
 
 
 def is_array(value: object) -> bool:
-    """Whether it is a numpy array, whose elements may change."""
+    """Tell whether it is a numpy array, whose elements may change."""
     return known_name(type(value)) == "numpy.ndarray"

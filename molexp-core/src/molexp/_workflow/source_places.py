@@ -23,7 +23,7 @@ _PASSING = frozenset(
 
 
 def passes(name: str) -> bool:
-    """Whether what is called by that full name says something else at each call, or in each folder."""
+    """Tell whether what is called by that full name says something else at each call, or in each folder."""
     return name.partition(".")[0] in _PASSING or name.startswith(
         ("numpy.random", "pathlib.Path.cwd", "pathlib.Path.home")
     )
@@ -40,7 +40,7 @@ _HEADER = 16  # bytes of a .pyc before its code
 
 @functools.lru_cache(maxsize=4096)
 def is_own(file: str) -> bool:
-    """Whether a file is the user's, and neither installed nor the standard library's nor MolExp's."""
+    """Tell whether a file is the user's, and neither installed nor the standard library's nor MolExp's."""
     path = os.path.abspath(file)
     return not path.startswith((_OURS, *_STDLIB)) and INSTALLED.isdisjoint(path.split(os.sep))
 
@@ -125,7 +125,7 @@ class Imports:
             self._known[id(namespace)] = namespace, spec, _stamp(file)
 
     def changed(self, namespace: Namespace) -> bool:
-        """Whether the file of a module is another one than was imported."""
+        """Tell whether the file of a module is another one than was imported."""
         self._note(namespace)
         known = self._known.get(id(namespace))
         file = namespace.get("__file__")
@@ -144,7 +144,7 @@ def _stamp(file: str) -> tuple[int, ...]:
 
 
 def _compiled_from_another(namespace: Namespace, stamp: tuple[int, ...]) -> bool:
-    """Whether the module's bytecode, which its import left behind, says that the file was another one."""
+    """Tell whether the module's bytecode, which its import left behind, says that the file was another one."""
     cached = getattr(namespace.get("__spec__"), "cached", None)
     if sys.dont_write_bytecode or type(cached) is not str or not stamp:
         return False
@@ -164,5 +164,5 @@ def _compiled_from_another(namespace: Namespace, stamp: tuple[int, ...]) -> bool
 
 @functools.cache
 def imports() -> Imports:
-    """What this process knows."""
+    """Return what this process knows."""
     return Imports()

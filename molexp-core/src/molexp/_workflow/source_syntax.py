@@ -123,7 +123,7 @@ def global_names(code: CodeType) -> Iterator[str]:
 
 
 def is_scalar(value: object) -> bool:
-    """Whether a value is of one of the simple built-in types, no subclass."""
+    """Tell whether a value is of one of the simple built-in types, no subclass."""
     return id(type(value)) in _SCALAR_IDS  # to look for the type itself may ask its metaclass
 
 

@@ -77,7 +77,7 @@ class Walk:
         self.later: list[tuple[tuple[int, str], object, bool, bool]] = []  # values of names, for when that is known
 
     def owns(self, file: str | None) -> bool:
-        """Whether what a file defines counts by its source; "" is C code."""
+        """Tell whether what a file defines counts by its source; "" is C code."""
         return file is None or file == self.file or (file != "" and is_own(file))
 
     def _again(self, key: object, keep: object) -> Form:
@@ -180,7 +180,7 @@ class Walk:
         return unit, {key for key, item in named.items() if unit is not None and item.owner is unit.node}
 
     def _class_values(self, unit: Unit, members: Mapping[str, Any]) -> Form:
-        """What a class holds beside functions: its source may say it, or others may have set it."""
+        """Return what a class holds beside functions: its source may say it, or others may have set it."""
         forms = []
         for name in sorted(members):
             value = members[name]
@@ -219,7 +219,7 @@ class Walk:
         return [*forms, self.reached(reached, unit.source.name, package_of(namespace))]
 
     def name(self, chain: Chain, namespace: Namespace, source: Source | None) -> Form:
-        """What a global name is bound to."""
+        """Return what a global name is bound to."""
         key = id(namespace), chain
         again = self._again(key, namespace)
         if again is not None:
@@ -336,7 +336,7 @@ class Walk:
         raise UnknownSourceError(f"no statement binds {name}")
 
     def imported(self, level: int, module: str, name: str, namespace: Namespace) -> Form:
-        """What an import binds: the definition in a module of the user's, else its name."""
+        """Return what an import binds: the definition in a module of the user's, else its name."""
         absolute = absolute_name(level, module, package_of(namespace))
         target = namespace_named(absolute)
         file = target.get("__file__")
@@ -348,7 +348,7 @@ class Walk:
         return ["import", absolute, name, self.installed(target, absolute, (name,))]
 
     def installed(self, namespace: Namespace, module: str, rest: Chain) -> Form:
-        """What is asked of an installed module, which the user's code may have put something into."""
+        """Return what is asked of an installed module, which the user's code may have put something into."""
         self.passing = self.passing or passes(".".join((module, *rest)))
         value: Any = None
         for number, name in enumerate(rest):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def status_of(tasks: Mapping[str, TaskOutcome], stopped: str) -> Ending:
-    """How a workflow ends whose tasks ended so, and why."""
+    """Return how a workflow ends whose tasks ended so, and why."""
     for outcome in tasks.values():
         if outcome.status == FAILED:
             return Ending(RunStatus.FAILED, f"task {outcome.name!r} failed: {outcome.reason}", outcome.cause)
@@ -132,7 +132,7 @@ def _why(error: BaseException | None) -> str:
 
 
 def _error(context: RunContext, result: WorkflowResult) -> dict[str, Any] | None:
-    """What the end of an attempt says of the task that failed first."""
+    """Return what the end of an attempt says of the task that failed first."""
     failed = [result.tasks[name] for name in result.by_status(FAILED)]
     if not failed:
         return None

@@ -278,7 +278,7 @@ class WorkflowHandle:
 
     @property
     def done(self) -> bool:
-        """Whether it has ended."""
+        """Tell whether it has ended."""
         return self._future.done()
 
     def cancel(self, reason: str = "it was cancelled") -> None:

@@ -68,7 +68,7 @@ def _folders() -> tuple[str, ...]:
 
 
 def _about(path: str, url: str) -> list[Mapping[str, Any]]:
-    """What one file says: shorter beginnings first."""
+    """Return what one file says: shorter beginnings first."""
     try:
         status = os.stat(path)
     except OSError as error:

@@ -191,7 +191,7 @@ class Store(ABC):
 
     @classmethod
     def takes(cls, scheme: str) -> bool:
-        """Whether `open` understands a scheme that no plugin claims; asked of a store that has ``"*"`` in `schemes`."""
+        """Tell whether `open` understands a scheme that no plugin claims; asked of a store that has ``"*"`` in `schemes`."""
         return False
 
     @classmethod
@@ -259,7 +259,7 @@ class Store(ABC):
         """
 
     def exists(self, key: str) -> bool:
-        """Whether there is something under `key`."""
+        """Tell whether there is something under `key`."""
         try:
             self.stat(key)
         except KeyNotFoundError:
@@ -337,7 +337,7 @@ class Store(ABC):
 
     @abstractmethod
     def locate(self, key: str) -> str:
-        """Where the outside world finds `key`: a path or a URL. It need not exist."""
+        """Return where the outside world finds `key`: a path or a URL. It need not exist."""
 
     def sync(self, keys: Iterable[str], *, content: bool = True, names: bool = True) -> None:
         """Make `keys` survive a power loss. Nothing to do where every write does.
@@ -429,7 +429,7 @@ class Store(ABC):
         raise self._unsupported("name local paths", "local_path")
 
     def path(self, key: str) -> Any:
-        """What other libraries open `key` by: `local_path`, or where there is none, an object that is used like one.
+        """Return what other libraries open `key` by: `local_path`, or where there is none, an object that is used like one.
 
         Such an object is a ``UPath`` of universal_pathlib, with the access that this store has. It need not exist, and
         may be a folder.

@@ -40,6 +40,6 @@ class PluginInfo:
 
 
 def label(name: str, distribution: str, version: str) -> str:
-    """How messages name a plugin."""
+    """Return how messages name a plugin."""
     origin = f"{distribution} {version}".strip() or "unknown distribution"
     return f"{name} ({origin})"

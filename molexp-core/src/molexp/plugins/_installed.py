@@ -20,7 +20,7 @@ def search(path: Sequence[str] | None, **name: str) -> Iterator[Distribution]:
 
 
 def said(metadata: PackageMetadata, field: str) -> str:
-    """What metadata says in a field; "" if nothing. To index it warns or raises then, by version and implementation."""
+    """Return what metadata says in a field; "" if nothing. To index it warns or raises then, by version and implementation."""
     return next(iter(metadata.get_all(field) or ()), "")
 
 

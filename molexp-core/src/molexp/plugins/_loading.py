@@ -111,7 +111,7 @@ def _nearest(name: str, known: Iterable[str]) -> str:
 
 
 def call_hook(hook: str, implementation: Hook) -> list[Any]:
-    """What the implementation returned, as a list.
+    """Return what the implementation returned, as a list.
 
     Raises:
         Unusable: with the cause.

@@ -92,7 +92,7 @@ class PluginManager:
         return found
 
     def provides(self, plugin: PluginInfo) -> Mapping[str, tuple[str, ...]]:
-        """What a plugin registers and can be used: sort of thing to names. Imports every plugin, as `check` does."""
+        """Return what a plugin registers and can be used: sort of thing to names. Imports every plugin, as `check` does."""
         self.check()
         with self._lock:
             same = [one for one in self._discovered() if _identity(one.info()) == _identity(plugin)]
@@ -105,7 +105,7 @@ class PluginManager:
         return found
 
     def unknown_names(self) -> Mapping[str, str]:
-        """What the environment names and is not installed: ``VARIABLE=name`` to an explanation."""
+        """Return what the environment names and is not installed: ``VARIABLE=name`` to an explanation."""
         with self._lock:
             self._discovered()
             return MappingProxyType(self._unknown)

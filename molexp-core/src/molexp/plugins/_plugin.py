@@ -65,7 +65,7 @@ class Plugin:
         return self.disabled or "\n".join(fault.cause for fault in self.faults)
 
     def info(self) -> PluginInfo:
-        """What is known by now."""
+        """Return what is known by now."""
         found = self.found
         return PluginInfo(
             name=found.name,
@@ -77,7 +77,7 @@ class Plugin:
         )
 
     def suspected(self, sort: Sort) -> str:
-        """Why this plugin may be what would have provided something of this sort; "" if it cannot be."""
+        """Return why this plugin may be what would have provided something of this sort; "" if it cannot be."""
         if self.disabled:
             return self.disabled
         return "; ".join(fault.cause for fault in self.faults if sort.hook in fault.hides)

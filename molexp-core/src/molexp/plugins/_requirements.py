@@ -22,7 +22,7 @@ def core_version(path: Sequence[str] | None) -> str:
 
 
 def unsatisfied(requires: Iterable[str], version: str) -> str:
-    """Which of the requirements on core `version` does not satisfy; "" if it satisfies all, or is unknown."""
+    """Return which of the requirements on core `version` does not satisfy; "" if it satisfies all, or is unknown."""
     for requirement in requires:
         matched = _ON_CORE.match(requirement)
         if not matched or not version or _plainly_satisfied(matched["rest"], version):
@@ -34,7 +34,7 @@ def unsatisfied(requires: Iterable[str], version: str) -> str:
 
 
 def _plainly_satisfied(specifier: str, version: str) -> bool:
-    """Whether a final `version` meets nothing but lower and upper bounds, as in ``>=0.1,<0.2``.
+    """Tell whether a final `version` meets nothing but lower and upper bounds, as in ``>=0.1,<0.2``.
 
     For final releases these compare as numbers (PEP 440), and plugins rarely say more: this spares most processes the
     import of the parser. False means that the parser has to decide.

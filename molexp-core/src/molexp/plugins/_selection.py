@@ -18,7 +18,7 @@ def normalized(name: str) -> str:
 
 
 def _switch(variable: str, value: str) -> bool:
-    """What a variable that turns something on is set to.
+    """Return what a variable that turns something on is set to.
 
     Raises:
         ValueError: something else than yes or no.
@@ -59,7 +59,7 @@ class Selection:
         )
 
     def excludes(self, name: str, distribution: str) -> str:
-        """Why this plugin is not to be used; "" if it is."""
+        """Return why this plugin is not to be used; "" if it is."""
         own = {normalized(name), normalized(distribution)}
         if any(normalized(given) in own for given in self.deny):
             return f"disabled by {DENY}={','.join(self.deny)}"
@@ -68,7 +68,7 @@ class Selection:
         return ""
 
     def unknown(self, installed: Iterable[str]) -> Iterator[tuple[str, str]]:
-        """What is given and matches none of the `installed` names, as (``VARIABLE=name``, explanation)."""
+        """Yield what is given and matches none of the `installed` names, as (``VARIABLE=name``, explanation)."""
         import difflib
 
         names = {normalized(name): name for name in installed if name}

@@ -71,7 +71,7 @@ class Question:
     limit: int | None = None
 
     def names(self, column: str) -> bool:
-        """Whether a condition, or the order, is about a column."""
+        """Tell whether a condition, or the order, is about a column."""
         fields = [field for one in self.where for field in fields_of(one)]
         return (column,) in [field.parts for field in [*fields, self.sort] if field is not None]
 

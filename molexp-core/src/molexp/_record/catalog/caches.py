@@ -18,7 +18,7 @@ _ABANDONED = 24 * 3600.0  # seconds after which such a folder is nobody's any mo
 
 
 def cache_folder() -> str:
-    """Where indexes lie: ``MOLEXP_CACHE_DIR``, else the user's cache folder; "" where the user has none."""
+    """Return where indexes lie: ``MOLEXP_CACHE_DIR``, else the user's cache folder; "" where the user has none."""
     if found := os.environ.get("MOLEXP_CACHE_DIR"):
         return found
     from platformdirs import user_cache_dir

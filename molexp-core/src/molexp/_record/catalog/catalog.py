@@ -213,7 +213,7 @@ class Catalog:
         return Rows(found, describe_asset, unreadable=self._left_out(scope or by or "", assets=True))
 
     def lineage(self, of: Asset | Run | RunRow | str, *, upstream: bool = True, downstream: bool = True) -> Lineage:
-        """What something was made from, and what became of it: assets, and the runs that made and used them.
+        """Return what something was made from, and what became of it: assets, and the runs that made and used them.
 
         Args:
             of: an asset, or its id; a run, or whatever `Workspace.run` takes for one; or a run and the name of an asset
@@ -263,7 +263,7 @@ class Catalog:
 
     @_from_a_sound_index
     def unreadable(self) -> Mapping[str, str]:
-        """What could not be read, key to reason; the answers are right for the rest."""
+        """Return what could not be read, key to reason; the answers are right for the rest."""
         self._refresh()
         return {**self._home.index.problems(), **self._journals}
 
@@ -379,7 +379,7 @@ class Catalog:
         return found
 
     def _there(self, paths: Sequence[str]) -> set[str]:
-        """Those of some runs and scopes that are there, where looking is cheap; the others are taken out of the index."""
+        """Return those of some runs and scopes that are there, where looking is cheap; the others are taken out of the index."""
         distinct = set(paths)
         store = self._home.store
         if "local_path" not in store.capabilities:
@@ -396,7 +396,7 @@ class Catalog:
         return distinct - missing - changed
 
     def _version(self, path: str) -> str | None:
-        """What the document of a run or scope looks like; "" if that cannot be found out, None if it is not there."""
+        """Return what the document of a run or scope looks like; "" if that cannot be found out, None if it is not there."""
         try:
             return self._home.store.stat(keys.document(path)).version
         except KeyNotFoundError:
@@ -410,7 +410,7 @@ class Catalog:
         return tuple({name.removeprefix("@fields.").partition(".")[0].rstrip("\x1f") for (name,) in names})
 
     def _archived(self, question: Question) -> int:
-        """How many archived runs there are that a question leaves out for that."""
+        """Return how many archived runs there are that a question leaves out for that."""
         if not self._home.index.select("SELECT 1 FROM entities WHERE archived = 1 LIMIT 1"):
             return 0
         *where, _ = question.where

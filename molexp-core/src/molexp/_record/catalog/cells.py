@@ -60,7 +60,7 @@ def parts_of(path: str, document: Mapping[str, Any] | None) -> list[str | None]:
 
 
 def columns_of(document: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What `COLUMNS` hold of a run: of its newest attempt, where they are an attempt's."""
+    """Return what `COLUMNS` hold of a run: of its newest attempt, where they are an attempt's."""
     history = document.get("execution_history")
     last = history[-1] if isinstance(history, list) and history and isinstance(history[-1], dict) else {}
     started, ended = _text(last.get("started_at")), _text(last.get("ended_at"))
@@ -124,12 +124,12 @@ def text_of_notes(document: Mapping[str, Any]) -> str | None:
 
 
 def packed(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """What the metrics of a run add up to as a row has it: short, and read only by who asks for it."""
+    """Return what the metrics of a run add up to as a row has it: short, and read only by who asks for it."""
     return {name: [found.get(column) for column in STATISTICS] for name, found in metrics.items()}
 
 
 def statistics_of(document: Mapping[str, Any]) -> Iterator[tuple[str, list[Any]]]:
-    """What a row says of each metric of a run, in the order of `STATISTICS`."""
+    """Yield what a row says of each metric of a run, in the order of `STATISTICS`."""
     found = document.get("metrics")
     if isinstance(found, dict):
         yield from ((name, one) for name, one in found.items() if isinstance(one, list) and len(one) == len(STATISTICS))
@@ -239,7 +239,7 @@ def text_of(value: Any) -> str | None:
 
 
 def source_of(record: Mapping[str, Any]) -> str | None:
-    """What data was imported from, inside the workspace: the id of an asset, else a key."""
+    """Return what data was imported from, inside the workspace: the id of an asset, else a key."""
     fields = record.get("fields")
     if record.get("kind") != "data" or not isinstance(fields, dict):
         return None

@@ -68,7 +68,7 @@ def _folded(store: Store, manifest: Manifest) -> list[Stat]:
 
 
 def foreign_keys(store: Store) -> Iterator[str]:
-    """What lies among journals and snapshots and is neither, nor part of one."""
+    """Yield what lies among journals and snapshots and is neither, nor part of one."""
     for folder in (keys.JOURNALS, keys.SEALED, keys.SNAPSHOTS):
         try:
             found = [entry.key for entry in store.children(folder).entries]

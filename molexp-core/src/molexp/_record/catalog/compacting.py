@@ -77,7 +77,7 @@ class Compactor:
         self._folded: set[str] = set()  # journals that were read, and are in a snapshot now
 
     def is_due(self) -> bool:
-        """Whether there is enough to do; asked after every refresh, so a look at the index has to do."""
+        """Tell whether there is enough to do; asked after every refresh, so a look at the index has to do."""
         if not self._home.observer.may_write:
             return False
         ((journals, fresh, total),) = self._index.select(
@@ -267,7 +267,7 @@ class Compactor:
         return True
 
     def _is_whole(self, mark: Mark, entry: Stat, name: str) -> bool:
-        """Whether a sealed journal was read to its end, as far as it has whole lines."""
+        """Tell whether a sealed journal was read to its end, as far as it has whole lines."""
         if is_object(name):
             return mark.at == entry.version
         if not mark.at.isdigit():
@@ -304,7 +304,7 @@ class Compactor:
         return (*full, *parts, segment), cut
 
     def _cut(self) -> Cut:
-        """What the index knows at one moment."""
+        """Return what the index knows at one moment."""
         entries = []
         with self._index.reading() as connection:
             for number, path, is_open, known, cover, document in connection.execute(
@@ -362,7 +362,7 @@ class Compactor:
         return segment, Cut(b"", total, news, journals, pending)
 
     def _marks(self, connection: sqlite3.Connection) -> tuple[dict[str, Mark], set[Hint], int]:
-        """How far journals were read, what is waited for, the number of the newest change.
+        """Return how far journals were read, what is waited for, the number of the newest change.
 
         Raises:
             MovedError: the index was begun anew, perhaps by somebody who knew less than the snapshot that this builds on.
@@ -419,7 +419,7 @@ def _owner(known: Mapping[str, Mark], writer: str) -> Owner | None:
 
 
 def _are_late(known: Mapping[str, Mark], entries: list[Stat]) -> bool:
-    """Whether these are objects that came to be when those before them, which say whose they are, had been deleted."""
+    """Tell whether these are objects that came to be when those before them, which say whose they are, had been deleted."""
     marks = (known.get(name) for name, _ in _named(entries) if is_object(name) and number_of(name) > 1)
     return all(mark is not None and mark.owner != FOREIGN for mark in marks) and all(
         _number(one.key) > 1 for one in entries

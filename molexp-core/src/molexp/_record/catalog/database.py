@@ -172,7 +172,7 @@ class Database:
                         connection.rollback()
 
     def damage(self) -> str:
-        """What is wrong with it, as far as looking at all of it tells; "" if nothing is."""
+        """Return what is wrong with it, as far as looking at all of it tells; "" if nothing is."""
         try:
             self.check()
             with self.reading() as connection:
@@ -307,7 +307,7 @@ def _keep_for_ever(connection: sqlite3.Connection) -> None:
 
 
 def is_busy(error: sqlite3.Error) -> bool:
-    """Whether the index is sound, and another process kept it for too long."""
+    """Tell whether the index is sound, and another process kept it for too long."""
     return getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 

@@ -200,7 +200,7 @@ class Rows:
             self._note_gone(path)
 
     def note_gone(self, paths: set[str]) -> set[str]:
-        """Those of some paths that have no row: nobody is to take them from a snapshot."""
+        """Return those of some paths that have no row: nobody is to take them from a snapshot."""
         lacking = paths - {path for (path,) in self._connection.execute("SELECT path FROM entities")}
         for path in lacking:
             self._note_gone(path)
@@ -219,7 +219,7 @@ class Rows:
     # ------------------------------------------------------------------------------------------------------------- pieces
 
     def _may_replace(self, entry: Entry, known: Mapping[str, int], *, from_snapshot: bool) -> bool:
-        """Whether an entry may take the place of a row with the cover `known`; marks it as open where only time will tell."""
+        """Tell whether an entry may take the place of a row with the cover `known`; marks it as open where only time will tell."""
         if not known:
             return True
         if not entry.cover and not entry.forced:  # of a run that cannot be read, or of a scope that had no data yet
@@ -250,7 +250,7 @@ class Rows:
         return False
 
     def _is_outdated(self, entry: Entry, known: Mapping[str, int]) -> bool:
-        """Whether a run was freed since it was read, and others may have seen that: it is read again."""
+        """Tell whether a run was freed since it was read, and others may have seen that: it is read again."""
         more = [name for name in entry.cover if name not in known and name.startswith(("edits/", BORN))]
         if not more or not self._lost(entry.path, more):
             return False

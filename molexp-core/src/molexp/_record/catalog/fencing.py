@@ -17,7 +17,7 @@ _SINGLE = re.compile(rf".*(?:/run(?:\.{NUMBER})?\.json|(?:^|/)edits/[^/]+\.json|
 
 
 def is_known(key: str) -> bool:
-    """Whether this version knows how to fence a key."""
+    """Tell whether this version knows how to fence a key."""
     return bool(_END.fullmatch(key) or _SINGLE.fullmatch(key))
 
 

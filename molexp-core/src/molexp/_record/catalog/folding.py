@@ -40,7 +40,7 @@ class Folder:
     def fold(
         self, paths: Iterable[str], problems: Mapping[str, Mapping[str, str]] | None = None
     ) -> tuple[list[Entry], set[str]]:
-        """What is true of runs and scopes now, and which of them are not there.
+        """Return what is true of runs and scopes now, and which of them are not there.
 
         Args:
             paths: of runs and scopes.
@@ -58,7 +58,7 @@ class Folder:
         return entries, missing
 
     def is_there(self, path: str) -> bool:
-        """Whether there is a run or scope at a path, as far as can be told."""
+        """Tell whether there is a run or scope at a path, as far as can be told."""
         try:
             return is_defined(self._store, path)
         except OUTAGES:
@@ -67,7 +67,7 @@ class Folder:
             return False
 
     def lacks(self, path: str, names: Iterable[str]) -> bool:
-        """Whether some of the files that a cover names is not there.
+        """Tell whether some of the files that a cover names is not there.
 
         So the run is being freed, or was brought back, or another copy of it was put in its place: that cover says nothing
         any more.
@@ -75,7 +75,7 @@ class Folder:
         return any(not self._still(path, name) for name in names)
 
     def _still(self, path: str, name: str) -> bool:
-        """Whether what a cover names is there: a file, or the run that bears this token."""
+        """Tell whether what a cover names is there: a file, or the run that bears this token."""
         try:
             if not name.startswith(BORN):
                 # Whoever waited for what is gone may have fenced it.
@@ -113,7 +113,7 @@ class Folder:
         return Entry(path, row, is_open, cover, _assets(state), _uses(state), state.problems, stamp=stamp)
 
     def _stamp(self, key: str) -> str:
-        """What a document looks like, where looking is cheap."""
+        """Return what a document looks like, where looking is cheap."""
         if "local_path" not in self._store.capabilities:
             return ""
         try:

@@ -111,7 +111,7 @@ class Index(Database):
 
     @property
     def complete(self) -> bool:
-        """Whether everything was read once."""
+        """Tell whether everything was read once."""
         return bool(self.select("SELECT 1 FROM meta WHERE name = 'complete'"))
 
     @property
@@ -171,7 +171,7 @@ class Index(Database):
         return int(found.get("snapshot", 0)), str(found.get("version", ""))
 
     def journals(self) -> dict[str, Mark]:
-        """How far each journal was read."""
+        """Return how far each journal was read."""
         return {name: Mark(mark, owner) for name, mark, owner in self.select("SELECT name, mark, owner FROM journals")}
 
     def pending(self) -> set[Hint]:
@@ -204,7 +204,7 @@ class Index(Database):
         return {path for (path,) in self.select(f"SELECT path FROM entities WHERE {sql}", values)}  # noqa: S608 - constants
 
     def counted(self, scope: str) -> int:
-        """How many runs are known of an experiment."""
+        """Return how many runs are known of an experiment."""
         sql = "SELECT count(*) FROM entities WHERE project = ? AND experiment = ? AND run IS NOT NULL"
         return int(self.select(sql, scope.split("/"))[0][0])
 
@@ -230,11 +230,11 @@ class Index(Database):
         }
 
     def problems(self) -> dict[str, str]:
-        """What could not be read: key to reason."""
+        """Return what could not be read: key to reason."""
         return dict(self.select("SELECT key, reason FROM problems ORDER BY key"))
 
     def left_out(self, scope: str, *, assets: bool) -> dict[str, str]:
-        """What could not be read so that something may be missing in a list of what is in a scope: key to reason.
+        """Return what could not be read so that something may be missing in a list of what is in a scope: key to reason.
 
         Runs, or assets, or something of one of them. What only defines a scope is missing in neither.
         """
@@ -249,7 +249,7 @@ class Index(Database):
         return found
 
     def known_of(self, paths: Iterable[str]) -> set[str]:
-        """Those of some paths that something is known of."""
+        """Return those of some paths that something is known of."""
         return {path for path in paths if self.select("SELECT 1 FROM entities WHERE path = ?", (path,))}
 
     def behind(self, covers: Mapping[str, bytes]) -> set[str]:
@@ -263,7 +263,7 @@ class Index(Database):
         return found
 
     def compare_stamps(self, versions: Mapping[str, str]) -> set[str]:
-        """Those of some runs whose documents do not look as they did; how one of which that is unknown looks is noted."""
+        """Return those of some runs whose documents do not look as they did; how one of which that is unknown looks is noted."""
         changed: set[str] = set()
         unknown: list[tuple[str, str]] = []
         paths = [*versions]
@@ -286,7 +286,7 @@ class Index(Database):
         return {key for (key,) in self.select("SELECT key FROM segments")}
 
     def lacks_origin(self, provenance: str) -> bool:
-        """Whether a provenance document has not been taken in yet."""
+        """Tell whether a provenance document has not been taken in yet."""
         return not self.select("SELECT 1 FROM shared WHERE key = ?", (f"provenance:{provenance}",))
 
     def unchanged_for(self, attempt: str, version: str, now: float, boot: str) -> float:

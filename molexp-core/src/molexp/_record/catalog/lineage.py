@@ -1,4 +1,4 @@
-"""What something was made from, and what became of it: a graph of assets and runs, read as two trees.
+"""Lineage: a graph of assets and runs, read as two trees of ancestors and descendants.
 
 Both trees are kept flat, as lists in the order in which they are read, so that neither a chain of thousands nor a circle
 is more than a long list to whatever draws, compares or pickles them.

@@ -62,7 +62,7 @@ def listed_journals(store: Store, *, sealed: bool = True) -> dict[str, Stat]:
 
 
 def read_news(store: Store, known: Mapping[str, Mark], *, sealed: bool = True) -> News:
-    """What was announced since the journals were read up to `known`.
+    """Return what was announced since the journals were read up to `known`.
 
     A journal that disappears while this goes on was folded into a snapshot, which whoever looks afterwards finds.
 

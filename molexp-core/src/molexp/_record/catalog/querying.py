@@ -163,7 +163,7 @@ class Compiler:
         self._table = table
 
     def split(self, expression: Expression) -> tuple[list[Sql], list[Expression]]:
-        """What SQL answers of an expression, and what is left; both must be true."""
+        """Return what SQL answers of an expression, and what is left; both must be true."""
         if sum(1 for _ in fields_of(expression)) > _MOST_VALUES:  # SQLite has limits
             return [], [expression]
         parts = expression.parts if isinstance(expression, And) else (expression,)
@@ -239,7 +239,7 @@ class Compiler:
         return _Cells(place.owner, place.table, (f"name = ? AND {condition[0]}", [number, *condition[1]]), narrow)
 
     def _place(self, field: Field, suffix: str = "") -> Place | None:
-        """Where a field's cells are; None if documents must be asked."""
+        """Return where a field's cells are; None if documents must be asked."""
         root, *below = field.parts
         owner = self._table.owners.get(root)
         if owner is None or not (below or root in WHOLE):
@@ -320,7 +320,7 @@ def _on(operand: str, expression: Expression, kind: str | None) -> Sql | None:
 
 
 def _fits(value: Any, kind: str) -> bool:
-    """Whether a literal is of a column's type."""
+    """Tell whether a literal is of a column's type."""
     if isinstance(value, bool):
         return kind == _FLAG
     return isinstance(value, str) if kind == _TEXT else kind == _NUMBER and isinstance(value, int | float)

@@ -142,7 +142,7 @@ class Refresher:
         return bool(findings) and self._finish(findings)
 
     def _compare(self, findings: Findings, pending: set[Hint], missing: set[str], again: set[str]) -> Found:
-        """What nobody announced."""
+        """Return what nobody announced."""
         folders = self._index.folders()
         if not folders:
             if "local_path" not in self._store.capabilities:
@@ -389,7 +389,7 @@ class Refresher:
 
     @staticmethod
     def _settled(waiting: Iterable[Hint], store: Store) -> set[Hint]:
-        """Those of the announced keys that are there."""
+        """Return those of the announced keys that are there."""
         announced = [*{key for _, key in waiting}]
         here = {
             key for key, there in zip(announced, store.each(partial(_is_there, store), announced), strict=True) if there

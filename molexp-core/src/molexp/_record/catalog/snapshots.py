@@ -62,7 +62,7 @@ class Segment:
 
     @property
     def full(self) -> bool:
-        """Whether it is a whole index."""
+        """Tell whether it is a whole index."""
         return self.key.endswith(".sqlite3")
 
 
@@ -87,15 +87,15 @@ class Manifest:
     version: int = VERSION
 
     def follows(self, seen: int) -> bool:
-        """Whether it names all journals that were folded since manifest number `seen`."""
+        """Tell whether it names all journals that were folded since manifest number `seen`."""
         return all(number in self.folded for number in range(seen + 1, self.number + 1))
 
     def folds(self, name: str) -> bool:
-        """Whether a journal was folded, as far as that is remembered."""
+        """Tell whether a journal was folded, as far as that is remembered."""
         return any(name in names for names in self.folded.values())
 
     def has_folded(self, name: str, mark: Mark) -> bool:
-        """Whether a journal was folded as it is, as far as that is remembered."""
+        """Tell whether a journal was folded as it is, as far as that is remembered."""
         return any(names.get(name) == mark.at for names in self.folded.values())
 
     def unread(self, seen: int, read: Mapping[str, Mark]) -> set[str]:
@@ -143,7 +143,7 @@ def manifest_key(number: int) -> str:
 
 
 def listed(store: Store) -> Listing:
-    """What there is of snapshots."""
+    """Return what there is of snapshots."""
     return store.children(keys.SNAPSHOTS)
 
 
@@ -163,12 +163,12 @@ def number_of(key: str) -> int:
 
 
 def is_segment(name: str) -> bool:
-    """Whether a segment may bear this name."""
+    """Tell whether a segment may bear this name."""
     return _SEGMENT.fullmatch(name) is not None
 
 
 def superfluous(listing: Listing, manifest: Manifest) -> list[str]:
-    """What nobody needs once a manifest is the newest: segments that it does not name, and old manifests.
+    """Return what nobody needs once a manifest is the newest: segments that it does not name, and old manifests.
 
     A segment that is newer may be somebody's who has not come to publish it yet.
     """
@@ -215,7 +215,7 @@ def read_manifest(store: Store, number: int) -> Manifest:
 
 
 def waited_for(store: Store, number: int) -> frozenset[Hint]:
-    """What a snapshot waits for, where journals of writers who go on may be folded; nothing of number 0.
+    """Return what a snapshot waits for, where journals of writers who go on may be folded; nothing of number 0.
 
     Where its manifest cannot be read, the one before it still says most of that.
     """
@@ -230,7 +230,7 @@ def waited_for(store: Store, number: int) -> frozenset[Hint]:
 
 
 def damaged_parts(store: Store) -> dict[str, str]:
-    """What is not what was written of the newest snapshot, with the reason."""
+    """Return what is not what was written of the newest snapshot, with the reason."""
     number, _ = newest_of(listed(store))
     found: dict[str, str] = {}
     try:
@@ -369,7 +369,7 @@ def _check(segment: Segment, digest: str) -> None:
 
 
 def _reaches(read: Mark | None, mark: str, name: str) -> bool:
-    """Whether a journal was read up to where it was folded."""
+    """Tell whether a journal was read up to where it was folded."""
     if read is None:
         return False
     if is_object(name):

@@ -90,7 +90,7 @@ _SUMMED = (
 
 
 def checksum(path: str, *parts: bytes | None) -> int:
-    """What stands beside a row to tell whether it still is what was folded from the record; -1 if it cannot be that.
+    """Return what stands beside a row to tell whether it still is what was folded from the record; -1 if it cannot be that.
 
     Args:
         path: of the run or scope that it is of.
@@ -105,7 +105,7 @@ def checksum(path: str, *parts: bytes | None) -> int:
 
 
 def damage(connection: sqlite3.Connection) -> str:
-    """What is wrong with an index, as far as SQLite's own check and the checksums tell; "" if nothing is."""
+    """Return what is wrong with an index, as far as SQLite's own check and the checksums tell; "" if nothing is."""
     ((said,),) = connection.execute("PRAGMA quick_check(1)").fetchall()
     if said != "ok":
         return str(said)
@@ -194,7 +194,7 @@ def make(connection: sqlite3.Connection) -> None:
 
 
 def is_ours_by(head: bytes) -> bool:
-    """Whether a file that begins like this is an index, of whichever version."""
+    """Tell whether a file that begins like this is an index, of whichever version."""
     version, application = (
         int.from_bytes(head[at : at + 4], "big") for at in (60, 68)
     )  # as SQLite documents its header
@@ -215,12 +215,12 @@ _ODD = (
 
 
 def is_odd(connection: sqlite3.Connection) -> bool:
-    """Whether there are rows of sorts that no index has: checksums can be forged."""
+    """Tell whether there are rows of sorts that no index has: checksums can be forged."""
     return any(connection.execute(f"{sql} LIMIT 1").fetchone() for sql in _ODD)
 
 
 def is_ours(connection: sqlite3.Connection) -> bool:
-    """Whether a database has just these tables: no trigger, no view, nothing that somebody added."""
+    """Tell whether a database has just these tables: no trigger, no view, nothing that somebody added."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     found = {sql for (sql,) in connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")}
     return (version == VERSION or version in _LATER) and found == {
@@ -229,7 +229,7 @@ def is_ours(connection: sqlite3.Connection) -> bool:
 
 
 def _is_new(statement: str) -> bool:
-    """Whether older versions had no such table or index."""
+    """Tell whether older versions had no such table or index."""
     return statement.startswith(("CREATE TABLE metrics ", "CREATE INDEX entities_archived "))
 
 

@@ -76,7 +76,7 @@ class Tracer:
         )
 
     def knows(self, kind: Kind, name: str) -> bool:
-        """Whether there is such a thing, or was: something that came of it is on record."""
+        """Tell whether there is such a thing, or was: something that came of it is on record."""
         link = _Link(kind, name)
         return not self._node(link).missing or any(True for _ in self._became(link))
 
@@ -141,7 +141,7 @@ class Tracer:
             yield _Link("run", run, (edge,), inf if attempt is None else attempt)
 
     def _source(self, record: Record | None) -> tuple[Kind, str] | None:
-        """What data was imported from: an asset; or the run, in whose folder lay what is no asset as it was then."""
+        """Return what data was imported from: an asset; or the run, in whose folder lay what is no asset as it was then."""
         fields = record.get("fields") if record is not None else None
         if record is None or record.get("kind") != "data" or not isinstance(fields, dict):
             return None
@@ -199,7 +199,7 @@ class Tracer:
                 yield found
 
     def _sources_of(self, asset: str) -> tuple[str, ...]:
-        """What stands for an asset in the records of data that was imported from it: its id, and its key."""
+        """Return what stands for an asset in the records of data that was imported from it: its id, and its key."""
         record = self._record(asset)
         key = record.get("key") if record is not None else None
         return (asset, key) if isinstance(key, str) and key else (asset,)

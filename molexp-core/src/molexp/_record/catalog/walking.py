@@ -53,7 +53,7 @@ class Found:
     verified: set[str] = attrs.field(factory=set)
 
     def lacks(self, path: str) -> bool:
-        """Whether an entity, or one that it lies in, is not where the walk looked for it."""
+        """Tell whether an entity, or one that it lies in, is not where the walk looked for it."""
         while path:
             above = path.rpartition("/")[0]
             if above in self.listed and path not in self.members:
@@ -77,7 +77,7 @@ class Expected:
     awaited: Collection[str] = ()
 
     def of(self, paths: Collection[str], scope: str) -> set[str]:
-        """Those of some runs that are in an experiment."""
+        """Return those of some runs that are in an experiment."""
         return {path for path in paths if path.startswith(f"{scope}/")}
 
 
@@ -103,7 +103,7 @@ class Walker:
         return found
 
     def changes(self, known: Mapping[str, Folder], again: Collection[str], expected: Expected) -> Found:
-        """What lies in the folders that changed, and in scopes that are new.
+        """Return what lies in the folders that changed, and in scopes that are new.
 
         Args:
             known: folders, as they were listed.
@@ -144,7 +144,7 @@ class Walker:
         return found
 
     def stamp(self, key: str) -> str:
-        """What a folder or file looks like, where that can be had for one stat; "" elsewhere."""
+        """Return what a folder or file looks like, where that can be had for one stat; "" elsewhere."""
         return self._look(key).stamp
 
     def _look(self, key: str) -> _Look:
@@ -160,7 +160,7 @@ class Walker:
         return _Look(stamp, found.st_nlink, when)
 
     def _is_explained(self, scope: str, before: Folder, look: _Look, expected: Expected) -> bool:
-        """Whether the number of folders in a folder of runs is what is known, and that was checked a moment ago.
+        """Tell whether the number of folders in a folder of runs is what is known, and that was checked a moment ago.
 
         A folder has a link from each folder in it, where the file system counts them (ext4 does up to 65 000).
         """
@@ -269,5 +269,5 @@ def _inode(stamp: str) -> str:
 
 
 def looks_like(before: str, now: str) -> bool:
-    """Whether a folder or file is as it was, as far as its stamps tell."""
+    """Tell whether a folder or file is as it was, as far as its stamps tell."""
     return bool(before) and before == now and not before.endswith(_FRESH)

@@ -86,7 +86,7 @@ def _drain_one(store: Store, me: Owner, folder: Path, wanted: tuple[str, int], l
 
 
 def is_let_go(url: str, run: str, attempt: int) -> bool:
-    """Whether the owner of an attempt had a spool on this machine that is there still, and whose lock it holds no more.
+    """Tell whether the owner of an attempt had a spool on this machine that is there still, and whose lock it holds no more.
 
     The kernel takes a lock from a process that dies, also where it counts its processes differently from ours, as in a
     container that was started again.
@@ -124,7 +124,7 @@ def check_left(left: Left, url: str) -> None:
 
 
 def _refusal(payload: Payload, payloads: str) -> str:
-    """Why a payload is not sent: an attempt writes what it produces, and once and for all the provenance of its process."""
+    """Return why a payload is not sent: an attempt writes what it produces, and once and for all the provenance of its process."""
     named = _PROVENANCE.fullmatch(payload.key)
     kind, slash, _ = payload.key.removeprefix(f"{payloads}/").partition("/")
     try:
@@ -169,7 +169,7 @@ def abandoned(url: str) -> Iterator[tuple[str, str]]:
 
 
 def _is_awaited(store: Store, run: str, attempt: int, left: Left) -> bool:
-    """Whether the attempt that it is of is there, and not another one by that name: runs are deleted, and freed."""
+    """Tell whether the attempt that it is of is there, and not another one by that name: runs are deleted, and freed."""
     claim = read_claim(store, keys.folder(run), attempt)
     token = left.head.get("claim")
     return bool(claim) and (token is None or token == claim.get("token"))

@@ -89,7 +89,7 @@ class SpooledStore(WrappedStore):
         return self._store.path(key)
 
     def exists(self, key: str) -> bool:
-        """Whether it is there, or will be."""
+        """Tell whether it is there, or will be."""
         return key in self.waiting or self._store.exists(key)
 
 
@@ -409,7 +409,7 @@ def deliver(store: Store, key: str, path: Path, *, exclusive: bool, grows: bool 
 
 
 def _begins_with(path: Path, store: Store, key: str, *, whole: bool) -> bool:
-    """Whether what lies under a key is the beginning of a file; or the `whole` file."""
+    """Tell whether what lies under a key is the beginning of a file; or the `whole` file."""
     if whole and store.stat(key).size != os.path.getsize(path):
         return False
     with store.open_read(key) as theirs, path.open("rb") as ours:

@@ -17,7 +17,7 @@ VARIABLE = "MOLEXP_SPOOL_DIR"
 
 
 def folders() -> Iterator[Path]:
-    """Where spools may lie, best first: ``MOLEXP_SPOOL_DIR``, the user's folder for state, that for temporary files."""
+    """Yield where spools may lie, best first: ``MOLEXP_SPOOL_DIR``, the user's folder for state, that for temporary files."""
     if found := os.environ.get(VARIABLE):
         yield Path(os.path.realpath(found))
         return
@@ -82,7 +82,7 @@ def spools_of(url: str) -> list[Path]:
 
 
 def distrusted_of(url: str) -> list[tuple[Path, str]]:
-    """What lies where spools do, and may be somebody else's: nothing of it is read. With the reasons."""
+    """Return what lies where spools do, and may be somebody else's: nothing of it is read. With the reasons."""
     return [(path, why) for path, why in _found(url) if why]
 
 

@@ -66,7 +66,7 @@ class EventSegments:
             self.outbox.settle()
 
     def seal(self) -> dict[str, int]:
-        """What an end says that it folded of this writer: its name and how many segments there are once it is closed.
+        """Return what an end says that it folded of this writer: its name and how many segments there are once it is closed.
 
         Where none was needed so far, none is made: the end repeats what the events say (decision 4).
         """

@@ -129,7 +129,7 @@ class Attempt:
             copier.note_same(claim, there.version if there is not None else NOTHING)
 
     def is_at_origin(self, copier: Copier, head: bytes) -> bool:
-        """Whether the destination has the attempt itself of which the source has a copy, by the first line of its claim."""
+        """Tell whether the destination has the attempt itself of which the source has a copy, by the first line of its claim."""
         return reservation_of(first_line(copier.destination.store, self.claim_key)) == head
 
     def _against_end(self, copier: Copier, there: Stat) -> Way:
@@ -199,7 +199,7 @@ class Attempt:
         return True
 
     def hashes(self, copier: Copier) -> dict[str, str]:
-        """What its end says of the bytes of the files that it names, by key; "" where it says nothing."""
+        """Return what its end says of the bytes of the files that it names, by key; "" where it says nothing."""
         if self.end is None:
             return {}
         return named_in_end(_document(copier, self.end_key), self.folder)
@@ -265,7 +265,7 @@ def digest_of(store: Store, key: str) -> str:
 
 
 def _is_sound(store: Store, copies: tuple[str, str]) -> bool:
-    """Whether the events of a copy are those that a sync has written, where that is told without another request."""
+    """Tell whether the events of a copy are those that a sync has written, where that is told without another request."""
     try:
         said = _parsed(store.read(copies[0]), copies[0]).get("events") if is_quick(store) else None
     except KeyNotFoundError:
@@ -294,12 +294,12 @@ def first_line_of(copier: Copier, key: str) -> bytes:
 
 
 def reservation_of(head: bytes) -> bytes:
-    """What holds the number of an attempt with this claim, until its end is there."""
+    """Return what holds the number of an attempt with this claim, until its end is there."""
     return encode_line({"schema": 1, "type": "void", "reserved_for": sha256(head).hexdigest()})
 
 
 def is_claim(head: bytes, key: str) -> bool:
-    """Whether the first line of a file is an attempt's claim."""
+    """Tell whether the first line of a file is an attempt's claim."""
     return _claim_of(head, key).get("type") == "claim"
 
 
@@ -327,7 +327,7 @@ def _parsed(data: bytes, key: str) -> dict[str, Any]:
 
 
 def _who(document: dict[str, Any]) -> str:
-    """Whose attempt it is, since when, and how it ended, for people."""
+    """Return whose attempt it is, since when, and how it ended, for people."""
     if is_void(document):
         return "given up as nobody's"
     owner = document.get("owner")

@@ -56,7 +56,7 @@ class Outcome(Enum):
 
     @property
     def good(self) -> bool:
-        """Whether the destination has it."""
+        """Tell whether the destination has it."""
         return self in (Outcome.SAME, Outcome.COPIED)
 
 
@@ -118,7 +118,7 @@ class Copier:
     # ------------------------------------------------------------------------------------------------ what is known
 
     def known(self, prefix: str, besides: str = "") -> Callable[[Stat], bool]:
-        """Whether a file below a folder is known to be the same on both sides, or not to be needed.
+        """Return whether a file below a folder is known to be the same on both sides, or not to be needed.
 
         Args:
             prefix: what the keys begin with.
@@ -154,7 +154,7 @@ class Copier:
                 self._later[entry.key] = entry
 
     def is_seen(self, entry: Stat, there: Stat | None) -> bool:
-        """Whether a file that grows was copied as it is now."""
+        """Tell whether a file that grows was copied as it is now."""
         known = self._seen.get(entry.key) if there is not None and not self._check else ("", "")
         return there is not None and known == (_GROWS + entry.version, there.version)
 
@@ -304,7 +304,7 @@ class Copier:
         return digest, size
 
     def _compare(self, key: str) -> tuple[bool, int, int, str]:
-        """Whether one side's file is the other's or its beginning; both sizes; and the source's digest."""
+        """Return whether one side's file is the other's or its beginning; both sizes; and the source's digest."""
         digest = sha256()
         same, ours, theirs = True, 0, 0
         with self.open(key) as mine, self.destination.store.open_read(key) as other:
@@ -402,5 +402,5 @@ def _verify(digest: str, recorded: str) -> None:
 
 
 def is_quick(store: Store) -> bool:
-    """Whether its requests take no longer than to hand them to another thread."""
+    """Tell whether its requests take no longer than to hand them to another thread."""
     return "local_path" in store.capabilities or store.url.startswith("memory:")

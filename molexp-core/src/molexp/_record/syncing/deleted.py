@@ -114,7 +114,7 @@ class DeletedRuns:
         return news
 
     def is_wanted(self, path: str) -> bool:
-        """Whether a run of the source's is to be brought; what is not is told."""
+        """Tell whether a run of the source's is to be brought; what is not is told."""
         experiment, _, run = path.rpartition("/")
         if run not in (both := self._known[experiment].both):
             return True
@@ -143,7 +143,7 @@ class DeletedRuns:
         return False
 
     def _is_in_the_way(self, path: str) -> bool:
-        """Whether the destination has a run of this id that is deleted and not freed."""
+        """Tell whether the destination has a run of this id that is deleted and not freed."""
         if delete_edit_of(self._theirs, path) is None:
             return False
         what = "a run of this id was deleted at the destination, and is in the way until `molexp gc --yes` has freed it there"
@@ -176,7 +176,7 @@ class DeletedRuns:
 
     @staticmethod
     def _is_live(side: Side, path: str, tokens: frozenset[str]) -> bool:
-        """Whether a side has one of these runs, and has not deleted it."""
+        """Tell whether a side has one of these runs, and has not deleted it."""
         return bool(tokens_of(side.store, path) & tokens) and delete_edit_of(side.store, path) is None
 
     def _note(self, sort: str, path: str, what: str) -> None:

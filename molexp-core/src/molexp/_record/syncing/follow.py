@@ -137,7 +137,7 @@ class _Follower:
         return report
 
     def _has_missed(self, news: News, number: int) -> bool:
-        """Whether something was announced, and folded into a snapshot, that was not read here."""
+        """Tell whether something was announced, and folded into a snapshot, that was not read here."""
         if news.shrunk or number < self._snapshot:
             return True
         if number == self._snapshot and not news.vanished:
@@ -188,7 +188,7 @@ class _Follower:
         }
 
     def _is_new(self, path: str, leases: Mapping[str, str]) -> bool:
-        """Whether a run of which no file has changed has given a sign of life, or its owner has died."""
+        """Tell whether a run of which no file has changed has given a sign of life, or its owner has died."""
         if (facts := self.pair.live.get(path)) is None:
             return False
         lease = keys.lease(path, facts.number)

@@ -13,7 +13,7 @@ from molexp.errors import HashMismatchError
 
 
 def behind(side: Side, record: Mapping[str, Any]) -> list[Stat] | None:
-    """What lies behind the link that a record of data names; None if the record speaks of no link.
+    """Return what lies behind the link that a record of data names; None if the record speaks of no link.
 
     Raises:
         HashMismatchError: it is not what the record says. Nobody gets it, then: a stranger's record may name any file.

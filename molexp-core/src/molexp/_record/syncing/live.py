@@ -65,7 +65,7 @@ class LiveCopy:
 
     @property
     def announced(self) -> list[str]:
-        """What tells readers that there is something to see."""
+        """The keys that tell readers of something to see."""
         return [] if self._doc in self._copier.destination.entries else [self._doc]
 
     # ------------------------------------------------------------------------------------------------------------ payloads
@@ -121,7 +121,7 @@ class LiveCopy:
 
 
 def _as_of(copier: Copier, key: str) -> str:
-    """What a copy says of when it was made; "" if there is none."""
+    """Return what a copy says of when it was made; "" if there is none."""
     try:
         return str(decode_object(copier.destination.store.read(key), key).get("as_of"))
     except (KeyNotFoundError, CorruptRecordError):

@@ -64,7 +64,7 @@ class SyncReport:
 
     @property
     def ok(self) -> bool:
-        """Whether the destination has all that has come to an end, as the source has it."""
+        """Tell whether the destination has all that has come to an end, as the source has it."""
         return not (self.conflicts or self.mismatches or self.unreadable or self.outage)
 
     def __str__(self) -> str:

@@ -112,7 +112,7 @@ class RunSync:
         self._attempts = [attempts[number] for number in sorted(attempts)]
 
     def _settle(self) -> bool:
-        """Whether the newest attempt has an end by now: its own, or the one of an owner who is found to be dead."""
+        """Tell whether the newest attempt has an end by now: its own, or the one of an owner who is found to be dead."""
         copier, newest = self._copier, self._attempts[-1]
         home = copier.source.home
         observer = home.observer.seeing(copier.leases())
@@ -138,7 +138,7 @@ class RunSync:
         return False
 
     def _agrees(self) -> bool:
-        """Whether both sides mean the same run; notes what has to be created if the destination has none."""
+        """Tell whether both sides mean the same run; notes what has to be created if the destination has none."""
         copier, key = self._copier, keys.document(self.path)
         entry = self.entries.get("run.json")
         there = copier.destination.entries.get(key)
@@ -419,7 +419,7 @@ def _each(copier: Copier, act: Callable[[RunSync], None], runs: list[RunSync]) -
 
 
 def _why(state: RunState, path: str) -> str:
-    """Why an attempt is left for the next sync."""
+    """Return why an attempt is left for the next sync."""
     last = state.attempts[-1]
     owner = last.head.get("owner")
     owner = owner if isinstance(owner, dict) else {}
@@ -430,7 +430,7 @@ def _why(state: RunState, path: str) -> str:
 
 
 def _read_edit(data: bytes, key: str) -> tuple[str, int]:
-    """What an edit does, and of which attempt it speaks; 0 if of none."""
+    """Return what an edit does, and of which attempt it speaks; 0 if of none."""
     try:
         edit = decode_object(data, key)
     except CorruptRecordError:
@@ -440,6 +440,6 @@ def _read_edit(data: bytes, key: str) -> tuple[str, int]:
 
 
 def _history(document: Mapping[str, object]) -> int:
-    """How many attempts a ``run.json`` shows."""
+    """Return how many attempts a ``run.json`` shows."""
     found = document.get("execution_history")
     return len(found) if isinstance(found, list) else 0

@@ -56,7 +56,7 @@ class Seen:
         return _prepare(":memory:")
 
     def of(self, prefix: str, besides: str = "") -> dict[str, tuple[str, str]]:
-        """What is known of the keys that begin with `prefix`, but of none that begins with `besides`."""
+        """Return what is known of the keys that begin with `prefix`, but of none that begins with `besides`."""
         sql = "SELECT key, source, destination FROM seen WHERE key >= ? AND key < ?"
         bounds = [prefix, prefix + _LAST]
         if besides:
@@ -70,7 +70,7 @@ class Seen:
         return {key: (source, destination) for key, source, destination in found}
 
     def get(self, key: str) -> tuple[str, str]:
-        """What is known of one key; twice "" if nothing is."""
+        """Return what is known of one key; twice "" if nothing is."""
         with self._lock:
             try:
                 found = self._connection.execute(

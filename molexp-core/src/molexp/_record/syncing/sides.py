@@ -58,7 +58,7 @@ class Side:
                 self._take(entry)
 
     def some(self) -> Iterator[Stat]:
-        """What lies there now, as far as it is of interest, leases included; whose parts are listed is asked at once."""
+        """Yield what lies there now, as far as it is of interest, leases included; whose parts are listed is asked at once."""
         runs = [path for path in self.within or () if path.count("/") == RUN_DEPTH]
         scopes = [path for path in self.within or () if path.count("/") != RUN_DEPTH]
         folders = [keys.folder(path) for path in runs]
@@ -72,7 +72,7 @@ class Side:
             yield from self.store.children(keys.folder(path)).entries
 
     def look_again(self, folder: str) -> dict[str, Stat]:
-        """What lies in one folder now, by the keys below it."""
+        """Return what lies in one folder now, by the keys below it."""
         return {entry.key.removeprefix(f"{folder}/"): entry for entry in self.store.list(folder)}
 
     def hides(self, key: str) -> str | None:
