@@ -272,7 +272,7 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
         _one(f"{_CATALOG}.index:Index.apply", "            rows.note_news(", "            set("),
     ),
     "who was stopped before he shows a run does not look again": (
-        _one("molexp._record.reading:show_run", "> _AWHILE", "> 1e18"),
+        _one("molexp._record.reading:show_run", "<= _AWHILE", "<= 1e18"),
     ),
     "a run that is freed while it is read has a problem": (
         _one(
@@ -292,6 +292,29 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
     ),
     "an index goes on with names from another one": (
         _one(f"{_CATALOG}.database:Database.transaction", "if changed != self._changed:", "if False:"),
+    ),
+    "the hint of a run of which nobody knows whether it is there is withdrawn": (
+        _one(
+            "molexp._record.journal:Journal.announce_run",
+            "            self._say(line)\n",
+            "            self._say(line)\n            self._guesses[end] = None\n",
+        ),
+    ),
+    "what only journals announced that a reader has never seen is waited for": (
+        _one(
+            f"{_CATALOG}.refresh:Refresher._refresh",
+            " - go_on\n",
+            " - {writer for writer, _ in self._index.pending()}\n",
+        ),
+    ),
+    "a snapshot does not say of what its author has never seen that it is gone": (
+        _one(f"{_CATALOG}.index:Index.apply", "            rows.note_gone(announced & found.gone)", "            pass"),
+        _one(
+            f"{_CATALOG}.compacting:Compactor._note_gone", "if not self._refresher", "if False and not self._refresher"
+        ),
+    ),
+    "an owner who was silent for long does not look whether the run was freed": (
+        _one("molexp._record.attempt:Attempt._is_freed", "silence > 2", "False and silence > 2"),
     ),
 }
 
@@ -354,6 +377,12 @@ FOUND: dict[str, Where] = {
     ),
     "what folded objects announce is forgotten": Where("", "segment", 30040, keepers=True),
     "who was stopped before he shows a run does not look again": Where("", "local", 30030, keepers=True),
+    "the hint of a run of which nobody knows whether it is there is withdrawn": Where(
+        "", "segment", 1440, keepers=True
+    ),
+    "what only journals announced that a reader has never seen is waited for": Where("", "segment", 1260, keepers=True),
+    "a snapshot does not say of what its author has never seen that it is gone": Where("", "file", 1430, keepers=True),
+    "an owner who was silent for long does not look whether the run was freed": Where("", "local", 1200, keepers=True),
 }
 """The others were found as they once stood in the code, or by chance; they take thousands of trials."""
 

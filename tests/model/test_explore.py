@@ -21,6 +21,11 @@ ONCE = (
     ("segment", 71492),
     ("file", 71575),
     ("file", 80082),
+    ("segment", 1264),
+    ("segment", 1443),
+    ("local", 1024),
+    ("local", 1203),
+    ("file", 1436),
 )
 """Seeds, with keepers, that nothing else here replays, and that found something."""
 

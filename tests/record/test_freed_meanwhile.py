@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
+import molexp as me
 from molexp._record import reading
 from molexp._record.attempt import Attempt
+from molexp._record.catalog.walking import Walker
 from molexp._record.fold import RunState
 from tests.record.compacting import write
 
@@ -100,3 +104,63 @@ def test_a_reader_who_was_stopped_before_he_shows_that_an_owner_is_dead_does_not
     lab.load().gc(dry_run=False)
     assert not [*lab.store.list(RUN)]
     assert not reader.catalog.runs()
+
+
+def freed(place):
+    for stat in [*place.store.list(RUN)]:
+        place.store.delete(stat.key)
+
+
+@pytest.mark.parametrize("how", ["before", "while the end is written", "before a beat"])
+def test_what_was_freed_while_its_owner_was_stopped_is_not_ended(place, monkeypatch, how):
+    """Others took the owner for dead, ended the run, deleted and freed it; then the laptop wakes up."""
+    exp = write(place, "one").project("metals").experiment("cu")
+    context = exp.run("one").start(if_succeeded="rerun")
+    context._attempt._seen_at = float("-inf")
+    if how == "while the end is written":
+        once(monkeypatch, type(context._attempt._log), "ends", lambda: freed(place))
+    else:
+        freed(place)
+    if how == "before a beat":
+        context._attempt.beat()
+
+    with pytest.raises((me.NotFoundError, me.WorkspaceMovedError)):  # a file that is open knows by itself
+        context.finish()
+
+    assert not [*place.store.list(RUN)]
+    assert not place.load().catalog.runs()
+
+
+def test_an_owner_who_was_stopped_and_whose_run_is_there_goes_on(place):
+    exp = write(place, "one").project("metals").experiment("cu")
+    context = exp.run("one").start(if_succeeded="rerun")
+    context._attempt._seen_at = float("-inf")
+    context._attempt.beat()
+    context.set_result("x", 2)
+    context._attempt._seen_at = float("-inf")
+
+    context.finish()
+
+    assert exp.run("one").results == {"x": 2}
+
+
+def test_what_could_not_be_read_and_was_mended_before_it_was_looked_at_is_no_problem(lab, lab_run, monkeypatch):
+    with lab_run.start():
+        pass
+    file = lab.folder / RUN / "executions" / "1.end.json"
+    whole = file.read_bytes()
+    file.write_bytes(b"{")
+    ws = lab.load()
+
+    look = Walker.stamp
+
+    def mended(walker, key):
+        if key.endswith(file.name) and file.read_bytes() != whole:
+            file.write_bytes(whole)
+            time.sleep(0.1)  # what changed this very moment is looked at again in any case
+        return look(walker, key)
+
+    monkeypatch.setattr(Walker, "stamp", mended)
+    assert [str(row.status) for row in ws.catalog.runs()] == ["succeeded"]
+    assert not ws.catalog.runs().unreadable
+    assert not ws.catalog.unreadable()

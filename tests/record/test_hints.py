@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 import molexp as me
+from molexp._record import making
 
 
 def hints(lab: Path) -> list[dict[str, list[str]]]:
@@ -43,6 +46,28 @@ def test_runs_that_are_only_created_leave_one_guess_and_withdraw_the_rest(tmp_pa
     ends = [f"projects/p/experiments/e/runs/{name}/executions/1.end.json" for name in ("one", "two", "three")]
     assert [line["keys"] for line in said] == [[end] for end in ends]
     assert [line.get("withdrawn") for line in said] == [None, [ends[0]], [ends[1]]]
+
+
+def test_the_hint_of_a_run_whose_creation_got_no_answer_is_not_withdrawn(place, monkeypatch):
+    """Its request may still take effect, when other runs were created long since."""
+    exp, reader = place.workspace().Project("p").Experiment("e"), place.load()
+    create, late = making._create, []
+
+    def unanswered(*arguments):
+        late.append(arguments)
+        raise me.UnavailableError("no answer")
+
+    monkeypatch.setattr(making, "_create", unanswered)
+    with pytest.raises(me.UnavailableError):
+        exp.Run(id="one")
+    monkeypatch.setattr(making, "_create", create)
+    exp.Run(id="two")
+    assert statuses(reader) == {"two": "pending"}
+    exp.Run(id="three")
+
+    create(*late[0])
+
+    assert statuses(reader) == {"one": "pending", "two": "pending", "three": "pending"}
 
 
 def test_the_attempts_after_the_first_announce_their_ends(tmp_path):

@@ -20,6 +20,7 @@ from molexp._record.attempts import (
     superseded,
 )
 from molexp._record.contributing import take_in, writer_of, writers
+from molexp._record.definitions import WAS_DELETED
 from molexp._record.events import EventLog
 from molexp._record.flushing import above
 from molexp._record.fold import AttemptFacts, Contents, Edits, fold_run
@@ -34,11 +35,13 @@ from molexp._values.times import utc_now
 from molexp.errors import (
     KeyExistsError,
     MolexpError,
+    NotFoundError,
     RunSupersededError,
     StoreError,
 )
 
 if TYPE_CHECKING:
+    from molexp._record.journal import Journal
     from molexp._record.process import Process
     from molexp._record.ranks import Rank
     from molexp.contracts import Store
@@ -63,10 +66,18 @@ class Attempt(Writer):
     """The coordinator's side of one attempt. Belongs to the process that claimed it, and is inert in a forked one."""
 
     def __init__(
-        self, store: Store, process: Process, path: str, number: int, claim: Mapping[str, Any], log: EventLog
+        self,
+        store: Store,
+        process: Process,
+        path: str,
+        number: int,
+        claim: Mapping[str, Any],
+        log: EventLog,
+        journal: Journal,
     ) -> None:
         super().__init__(store, path, number, Contents(provenance=claim["provenance"]), log)
         self.process = process
+        self._journal = journal
         self.definition: dict[str, Any] = claim["definition"]
         self._ending = threading.RLock()  # one thread at a time ends it, and holds `lock` only in between
         self.interval: float = claim["lease"]["beat"]
@@ -77,7 +88,7 @@ class Attempt(Writer):
         )
         self.began: float = 0.0
         self.unseen: bool = False  # whether it was claimed within a moment of the run's creation, under a made-up id
-        self._claimed_at = time.monotonic()
+        self._claimed_at = self._seen_at = time.monotonic()  # the latter: when it last gave a sign of life
         self.shared: bool = False  # whether processes that this one does not know may contribute
         self._beating = threading.Lock()  # held while a sign of life is given, or taken back
         self._end: dict[str, Any] | None = None  # as it was to be created, if that was tried
@@ -155,6 +166,10 @@ class Attempt(Writer):
         try:
             self.retry_end()
             self._log.check_place()
+            began = time.monotonic()
+            if self._is_freed():
+                self._leave(self._freed())
+                return
             with self._beating:  # the end removes the lease: no beat may put it back afterwards
                 if self.closed:
                     return
@@ -162,6 +177,7 @@ class Attempt(Writer):
                 sign = {"beat": self._beats, "at": utc_now(), "token": self._claim["token"]}
                 sign |= {**self.process.memory_now, **self._summaries()}
                 self.store.write(keys.lease(self.path, self.number), encode(sign))
+                self._seen_at = began
             self._look_around()
             if self.outbox is not None:
                 self.send()  # for those who follow it
@@ -175,10 +191,15 @@ class Attempt(Writer):
 
     def _look_around(self) -> None:
         if self._has_foreign_end():
-            self.process.heart.remove(self)
-            self._give_up_lease()
+            self._leave(self._superseded())
             return
         self._heed(read_edits(self.store, self.path).cancel_of(self.number))
+
+    def _leave(self, why: MolexpError) -> None:
+        """Record nothing from now on, and give no more signs of life."""
+        self._halt(why)
+        self.process.heart.remove(self)
+        self._give_up_lease()
 
     def _give_up_lease(self) -> None:
         with self._beating:
@@ -186,12 +207,9 @@ class Attempt(Writer):
                 self.store.delete(keys.lease(self.path, self.number))
 
     def _has_foreign_end(self) -> bool:
-        """Tell whether somebody else ended the attempt; if so, nothing is recorded any more."""
+        """Tell whether somebody else ended the attempt."""
         key = end_key(self.folder, self.number)
-        if self.closed or not self.store.exists(key) or self.closed:  # the second look: while we asked
-            return False
-        self._halt(self._superseded())
-        return True
+        return not self.closed and self.store.exists(key) and not self.closed  # the second look: while we asked
 
     def refuse_ended(self) -> None:
         """Raise if the attempt has an end, which says that what was recorded is as it was.
@@ -209,6 +227,7 @@ class Attempt(Writer):
             RunSupersededError: somebody else ended it.
         """
         if self._has_foreign_end():
+            self._halt(self._superseded())
             self.check()
 
     def _superseded(self) -> RunSupersededError:
@@ -239,6 +258,7 @@ class Attempt(Writer):
 
         Raises:
             RunSupersededError: somebody else ended it before. What this process recorded is kept, as late.
+            NotFoundError: the run was deleted and freed, after its owner had been silent for long. It does not return.
         """
         if self.inert:
             return
@@ -249,7 +269,7 @@ class Attempt(Writer):
     def _end_once(self, status: RunStatus, reason: str, cause: str | None, error: Mapping[str, Any] | None) -> None:
         try:
             ended = self._finish(status, reason, cause, error)
-        except RunSupersededError:
+        except (RunSupersededError, NotFoundError):
             raise
         except (
             BaseException
@@ -327,6 +347,11 @@ class Attempt(Writer):
             cause=cause,
             error=error,
         )
+        return end, self._create_end(end)
+
+    def _create_end(self, end: Mapping[str, Any]) -> str:
+        if self._is_freed():
+            raise self._give_up(self._freed())
         line = encode_line(end)
         self._log.ends(line)
         self._log.settle()
@@ -335,10 +360,28 @@ class Attempt(Writer):
             self.store.create(key, line)
         except KeyExistsError:
             if (read_end(self.store, self.folder, self.number) or {}).get("token") != end["token"]:  # else it got there
-                self._log.close(late=True)
-                self._give_up_lease()
-                raise self._superseded() from None
-        return end, key
+                raise self._give_up(self._superseded()) from None
+        if self._is_freed():
+            # Readers may have seen the end: they look again, and again when the hint is withdrawn.
+            self._journal.announce_run(key)
+            self.store.delete(key)
+            self._journal.expect(key)
+            self.store.prune(self.folder)
+            raise self._give_up(self._freed())
+        return key
+
+    def _is_freed(self) -> bool:
+        """Tell whether the run was deleted and freed, once the attempt was silent for so long that others may have ended it."""
+        silence = time.monotonic() - self._seen_at
+        return silence > 2 * self.interval and not self.store.exists(claim_key(self.folder, self.number))
+
+    def _give_up(self, why: MolexpError) -> MolexpError:
+        self._log.close(late=True)
+        self._give_up_lease()
+        return why
+
+    def _freed(self) -> NotFoundError:
+        return NotFoundError("run", self.path, hint=WAS_DELETED)
 
     def _flush_what_the_end_names(self) -> None:
         """Before it gets its own name; of events and claim it repeats what counts."""

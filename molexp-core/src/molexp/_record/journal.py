@@ -73,14 +73,16 @@ class Journal:
         heading = encode_line({"schema": SCHEMA, "type": "journal", "owner": owner})
         self._lines: _Sayer = (_File if "append" in store.capabilities else _Objects)(store, heading, lost)
         self._lock = threading.RLock()  # a signal's handler may start or annotate a run
-        self._guess = ""  # an end that was announced when its run was created, before anybody has started it
+        self._guesses: dict[
+            str, None
+        ] = {}  # ends that were announced when their runs were created, before anybody starts one
         self._pid = 0
 
     def announce(self, *effects: str) -> None:
         """Say that the keys `effects` are about to be created; returns when readers can know."""
         with self._lock:
-            if effects == (self._guess,):
-                self._guess = ""
+            if len(effects) == 1 and effects[0] in self._guesses:
+                del self._guesses[effects[0]]
                 return
             for start in range(0, len(effects), _AT_ONCE):
                 self._say({"keys": effects[start : start + _AT_ONCE]})
@@ -88,23 +90,31 @@ class Journal:
     def announce_run(self, end: str) -> None:
         """Say that a run is about to be created, by the end of its first attempt: most runs are started next.
 
-        So one hint covers both. If another run is created first, the guess was wrong and is withdrawn with the next
-        hint: by then the run is there, and whoever starts it announces the end again.
+        So one hint covers both. Call `expect` once the run is there.
         """
         with self._lock:
-            line = {"keys": (end,), "withdrawn": (self._guess,)} if self._guess else {"keys": (end,)}
-            self._guess = ""
+            line = {"keys": (end,), "withdrawn": [*self._guesses]} if self._guesses else {"keys": (end,)}
+            self._guesses.clear()
             self._say(line)
-            self._guess = end
+
+    def expect(self, end: str) -> None:
+        """Note that the run is there whose first end was announced, so that the hint is only a guess from now on.
+
+        If another run is created before this one is started, the guess is withdrawn with the next hint, and whoever starts
+        the run announces its end again. While nobody knows whether the run is there, the hint stays: its creation may
+        still take effect, long after the storage did not answer.
+        """
+        with self._lock:
+            self._guesses[end] = None
 
     def retire(self) -> None:
         """Say that this process is done here: compactors need not find out. Does nothing in a forked child."""
         if self._pid != os.getpid():
             return
         with self._lock, suppress(MolexpError):  # whoever compacts finds out
-            if self._guess:
-                self._say({"withdrawn": (self._guess,)})
-                self._guess = ""
+            if self._guesses:
+                self._say({"withdrawn": [*self._guesses]})
+                self._guesses.clear()
             self._lines.retire()
 
     def _say(self, line: Mapping[str, Iterable[str]]) -> None:

@@ -110,7 +110,7 @@ def _claim(run: Run, fresh: bool, deadline: float, if_succeeded: str, untried: b
         except KeyExistsError:
             untried = False  # somebody else was first
             continue
-        attempt = Attempt(home.store, process, run.path, number, claim, log)
+        attempt = Attempt(home.store, process, run.path, number, claim, log, home.journal)
         if untried and _is_new(run):
             attempt.unseen = True
         elif untried:

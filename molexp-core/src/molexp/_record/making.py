@@ -68,8 +68,11 @@ def make_run(
     while True:
         run_id = id or new_run_id()
         folder = keys.folder(f"{experiment.path}/{run_id.lower()}")
-        experiment.home.journal.announce_run(f"{folder}/executions/1.end.json")
-        if (made_run := _create(experiment, run_id, {**common, **launch}, experiment.home.flushing.later)) is not None:
+        journal, end = experiment.home.journal, f"{folder}/executions/1.end.json"
+        journal.announce_run(end)
+        made_run = _create(experiment, run_id, {**common, **launch}, experiment.home.flushing.later)
+        journal.expect(end)
+        if made_run is not None:
             return made_run
         if id is not None and (found := _existing(experiment, id, given)) is not None:
             return found
@@ -122,10 +125,13 @@ class Deriving:
         if (found := _existing(self._experiment, run_id, given, hint)) is not None:
             return found
         _check_writable(self._experiment)
-        folder = keys.folder(f"{self._experiment.path}/{run_id}")
+        journal = self._experiment.home.journal
+        end = f"{keys.folder(f'{self._experiment.path}/{run_id}')}/executions/1.end.json"
         while True:
-            self._experiment.home.journal.announce_run(f"{folder}/executions/1.end.json")
-            if (made := self._create(run_id, own, replica, self._experiment.home.flushing.later)) is not None:
+            journal.announce_run(end)
+            made = self._create(run_id, own, replica, self._experiment.home.flushing.later)
+            journal.expect(end)
+            if made is not None:
                 return made
             if (found := _existing(self._experiment, run_id, given, hint)) is not None:
                 return found

@@ -22,7 +22,7 @@ from molexp._record.catalog import snapshots, tables
 from molexp._record.catalog.background import MANY
 from molexp._record.catalog.cleaning import clean
 from molexp._record.catalog.database import DamagedError, hold, sound
-from molexp._record.catalog.entries import Entry
+from molexp._record.catalog.entries import Entry, Rows
 from molexp._record.catalog.fencing import fence_hints, is_known
 from molexp._record.catalog.index import Hint, Index, Mark, MovedError
 from molexp._record.catalog.news import FOREIGN, listed_journals
@@ -191,7 +191,17 @@ class Compactor:
         dropped = fence_hints(self._store, fenced)
         counts["fenced"] += len(fenced)
         self._refresher.refresh()  # once more, now that the dead are known to be dead, and the others are fenced
-        return dropped | {hint for hint in waiting if hint[0] in dead}
+        dropped |= {hint for hint in waiting if hint[0] in dead}
+        self._note_gone({keys.owner_of(key) for _, key in dropped})
+        return dropped
+
+    def _note_gone(self, paths: set[str]) -> None:
+        """See to it that the snapshot says of runs which are not there: others may have read one before it was freed."""
+        gone = {path for path in paths if not self._refresher.is_defined(path)}
+        with self._index.changing(self._generation) as connection:
+            rows = Rows(connection, self._index.names)
+            rows.note_gone(gone)
+            rows.close()
 
     # --------------------------------------------------------------------------------------------------------- publishing
 

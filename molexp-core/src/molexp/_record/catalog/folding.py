@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -31,11 +31,13 @@ class Folder:
     Args:
         store: the workspace's.
         observer: judges the owners of attempts without an end.
+        look: returns what a key looks like, as `Walker.stamp` does; "" where that is not to be had.
     """
 
-    def __init__(self, store: Store, observer: Observer) -> None:
+    def __init__(self, store: Store, observer: Observer, look: Callable[[str], str]) -> None:
         self._store = store
         self._observer = observer
+        self._look = look
 
     def fold(
         self, paths: Iterable[str], problems: Mapping[str, Mapping[str, str]] | None = None
@@ -49,13 +51,24 @@ class Folder:
         entries: list[Entry] = []
         missing: set[str] = set()
         for path in sorted(paths):
-            is_run = path.count("/") == 2
-            entry = self._run(path) if is_run else self._data(path, (problems or {}).get(path, {}))
+            known = (problems or {}).get(path, {})
+            entry = self._one(path, known)
+            if entry is not None and entry.problems and (stamps := self._stamps(entry)):
+                # What they look like has to be older than what is read: they may be mended meanwhile.
+                entry = self._one(path, known)
+                if entry is not None:
+                    entry.stamps = stamps
             if entry is None:
                 missing.add(path)
             else:
                 entries.append(entry)
         return entries, missing
+
+    def _one(self, path: str, problems: Mapping[str, str]) -> Entry | None:
+        return self._run(path) if path.count("/") == 2 else self._data(path, problems)
+
+    def _stamps(self, entry: Entry) -> dict[str, str]:
+        return {key: stamp for key in entry.problems if (stamp := self._look(key))}
 
     def is_there(self, path: str) -> bool:
         """Tell whether there is a run or scope at a path, as far as can be told."""

@@ -68,6 +68,7 @@ class Findings:
         gone: runs and scopes that are not there.
         journals: how far each journal was read.
         retired: journals that are folded into a snapshot, by name.
+        over: writers of which no journal is left, known here or not: nothing is waited for that only they announced.
         settled: announced keys that were there.
         pending: announced keys that were not.
         withdrawn: keys that were announced as a guess and will not be created.
@@ -86,6 +87,7 @@ class Findings:
     gone: set[str] = attrs.field(factory=set)
     journals: dict[str, Mark] = attrs.field(factory=dict)
     retired: set[str] = attrs.field(factory=set)
+    over: set[str] = attrs.field(factory=set)
     settled: set[Hint] = attrs.field(factory=set)
     pending: set[Hint] = attrs.field(factory=set)
     withdrawn: set[Hint] = attrs.field(factory=set)
@@ -349,7 +351,9 @@ class Index(Database):
                     rows.remove(path)
             for entry in found.entries:
                 rows.take_in(entry, anew=found.anew)
-            rows.note_news({keys.owner_of(key) for _, key in found.settled})
+            announced = {keys.owner_of(key) for _, key in found.settled}
+            rows.note_news(announced)
+            rows.note_gone(announced & found.gone)  # others may have read it before it was gone
             rows.close()
             self._note_journals(connection, found)
             connection.executemany(
@@ -391,7 +395,7 @@ class Index(Database):
         connection.executemany("DELETE FROM pending WHERE journal = ? AND key = ?", found.settled)
         for name in found.retired:
             connection.execute("DELETE FROM journals WHERE name = ?", (name,))
-        writers = {writer_of_journal(name) for name in found.retired}
+        writers = {writer_of_journal(name) for name in found.retired} | found.over
         if writers:  # of a writer who goes on, something is left
             writers -= {writer_of_journal(name) for (name,) in connection.execute("SELECT name FROM journals")}
         for writer in writers:

@@ -29,6 +29,7 @@ class News:
         announced: keys that may have been created.
         withdrawn: keys that were announced as a guess and will not be created.
         vanished: journals that were known and are gone.
+        writers: whose journals were there.
         shrunk: whether one is shorter than it was: somebody restored it.
         unreadable: keys of journals that cannot be read, and why.
     """
@@ -37,6 +38,7 @@ class News:
     announced: set[Hint] = attrs.field(factory=set)
     withdrawn: set[Hint] = attrs.field(factory=set)
     vanished: set[str] = attrs.field(factory=set)
+    writers: set[str] = attrs.field(factory=set)
     shrunk: bool = False
     unreadable: dict[str, str] = attrs.field(factory=dict)
 
@@ -71,9 +73,9 @@ def read_news(store: Store, known: Mapping[str, Mark], *, sealed: bool = True) -
         known: how far which were read.
         sealed: whether sealed ones count; where nothing is renamed, only those do that came with a copy.
     """
-    news = News()
     sealed = sealed or "append" in store.capabilities
     listed = listed_journals(store, sealed=sealed)
+    news = News(writers=set(map(writer_of_journal, listed)))
     objects: list[tuple[str, Stat]] = []
     for name, entry in listed.items():
         before = known.get(name)

@@ -108,6 +108,8 @@ class Refresher:
                 self.scan()  # somebody deleted journals
                 return self._done
             findings.retired = set(news.vanished)
+            go_on = news.writers | {writer for writer, _ in manifest.pending}
+            findings.over = {writer for writer, _ in self._index.pending()} - go_on
             findings.snapshot = newest if newest != seen else None
         return not self._take_in(news, findings)
 
@@ -160,7 +162,7 @@ class Refresher:
         from molexp._record.catalog.folding import Folder
 
         observer = self._home.observer
-        return Folder(store or self._store, observer if leases is None else observer.seeing(leases))
+        return Folder(store or self._store, observer if leases is None else observer.seeing(leases), self._walker.stamp)
 
     def _ahead(self, paths: Iterable[str]) -> Store:
         """The store, with what a fold of these paths asks for at hand where asking is slow."""
@@ -173,16 +175,16 @@ class Refresher:
         return ahead
 
     def _finish(self, findings: Findings) -> bool:
-        self._stamp(findings.entries)
         findings.origins = self._origins(findings.entries)
-        again = self._index.apply(findings, exists=self._is_defined, lost=self._has_lost)
+        again = self._index.apply(findings, exists=self.is_defined, lost=self._has_lost)
         self.generation = findings.generation or ""
         return again
 
     def _has_lost(self, path: str, names: Iterable[str]) -> bool:
         return self._folder().lacks(path, names)
 
-    def _is_defined(self, path: str) -> bool:
+    def is_defined(self, path: str) -> bool:
+        """Tell whether there is a run or scope at a path, as far as can be told."""
         return self._folder().is_there(path)
 
     def scan(self, *, surely: bool = False, also: Iterable[str] = ()) -> dict[str, int]:
@@ -242,7 +244,6 @@ class Refresher:
         Returns:
             The rest, which only counts once all was read, and the newest change from then on.
         """
-        self._stamp(entries)
         origins = self._origins(entries)
         with self._index.transaction() as connection:
             rows = Rows(connection, self._index.names, origins, self._has_lost, since)
@@ -317,7 +318,7 @@ class Refresher:
 
     def _see(self, paths: set[str]) -> None:
         """Read those of some paths that are there, and the index has nothing of."""
-        if unseen := {path for path in paths - self._index.owners() if self._is_defined(path)}:
+        if unseen := {path for path in paths - self._index.owners() if self.is_defined(path)}:
             self.look_again(unseen)
 
     def _load(self, manifest: Manifest, generation: str) -> bool:
@@ -351,7 +352,7 @@ class Refresher:
         if all_known:
             self._see({entry.path for entry in entries})
         origins = self._origins(entries)
-        still = set(filter(self._is_defined, gone))
+        still = set(filter(self.is_defined, gone))
         with self._index.changing(generation) as connection:
             rows = Rows(connection, self._index.names, origins, self._has_lost)
             for path in gone:
@@ -406,10 +407,6 @@ class Refresher:
             return set()
         paths = {keys.leased(key) for key in leases} - {""}
         return paths - self._index.open_paths()
-
-    def _stamp(self, entries: Iterable[Entry]) -> None:
-        for entry in entries:
-            entry.stamps.update((key, self._walker.stamp(key)) for key in entry.problems)
 
     def _origins(self, entries: Iterable[Entry]) -> dict[str, Mapping[str, Any]]:
         """Provenance documents that rows name and the index lacks."""
