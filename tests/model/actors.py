@@ -124,6 +124,8 @@ class Writer:
             action()
         except DOCUMENTED as error:
             self._simulation.note(self.actor, f"  {type(error).__name__}")
+        except NotFoundError as error:  # it was freed while its owner was stopped
+            self._must_be_doomed(error.name)
         except UnavailableError:
             if not self._simulation.temper.fault:
                 raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from molexp._record import keys
+from molexp._record.catalog.fencing import is_known
 from molexp._record.experiment import Experiment
 from molexp._record.maintenance import _Collector
 from molexp._record.project import Project
@@ -100,7 +101,7 @@ class Keeper:
         if not (path := self._freed()):
             return
         files = self._mirror[path]
-        self._home.journal.announce(*files)
+        self._home.journal.announce(*filter(is_known, files))  # no payload, as a sync
         for key in sorted(files, key=lambda key: (key == keys.document(path), key)):
             try:
                 self._store.create(key, files[key])

@@ -203,9 +203,9 @@ class Check:
         named = {finding.key for finding in workspace_on(self.store).fsck().findings}
         assert torn <= named, f"torn, and not named: {torn - named}"
         self.readable(ws)
-        workspace_on(self.store).fsck(repair=True)
+        done = workspace_on(self.store).fsck(repair=True).findings
         left = self.torn()
-        assert not left, f"torn, and not mended: {left}"
+        assert not left, f"torn, and not mended: {left}, of {done}"
         self.promised(workspace_on(self.store))
         self.goes_on(workspace_on(self.store))
 

@@ -213,6 +213,22 @@ def test_a_run_json_that_was_changed_is_named_and_mended_from_the_claim(place, r
         ctx.finish()
 
 
+def test_a_torn_run_json_is_written_again_from_whichever_attempt_repeats_it(lab, lab_run):
+    """A power loss may leave it empty, the first claim gone, and a second claim that nothing is left of."""
+    lab_run.start().finish()
+    lab_run.start(if_succeeded="rerun").finish()
+    folder = lab.folder / RUN
+    (folder / "run.json").write_bytes(b"")
+    (folder / "executions/1.jsonl").unlink()
+    (folder / "executions/2.jsonl").write_bytes(b"")
+    (folder / "executions/2.end.json").unlink()
+
+    done = {finding.key: finding.done for finding in lab.load().fsck(repair=True).findings}
+
+    assert done[f"{RUN}/run.json"] == "written again from an attempt's claim"
+    assert lab.document(f"{RUN}/run.json")["parameters"] == {"a": 3.6, "b": 1}
+
+
 def test_what_makes_no_other_run_may_differ(place, run):
     with run.start():
         pass

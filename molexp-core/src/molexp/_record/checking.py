@@ -233,11 +233,11 @@ class _Checker:
 
     def _write_again(self, path: str, state: RunState, done: str) -> str:
         """Write ``run.json`` as it was read, unless the run was freed since, when another one may lie there by now."""
-        key, folder, newest = keys.document(path), keys.folder(path), state.attempts[-1].number
-        token = state.definition.get("token")
+        key, folder, token = keys.document(path), keys.folder(path), state.definition.get("token")
+        numbers = [attempt.number for attempt in reversed(state.attempts)]
 
         def is_there() -> bool:
-            return repeated_definition(self._store, folder, newest).get("token") == token
+            return any(repeated_definition(self._store, folder, number).get("token") == token for number in numbers)
 
         if not is_there():
             return ""

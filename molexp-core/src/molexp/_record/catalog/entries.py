@@ -168,7 +168,8 @@ class Rows:
             if from_snapshot:
                 self._contradict(number, doubtful=entry.forced)
             return False
-        entry.open |= from_snapshot and bool(was_open)  # there was a reason to look again, and nobody has
+        if was_open and (from_snapshot or self._overtaken):
+            entry.open = True  # there is a reason to look again, and this may have been read before
         encoded = encode(entry.document) if entry.document is not None else None
         if was_open and not entry.open and entry.document is not None:
             self._forget_lease(entry)
@@ -259,6 +260,7 @@ class Rows:
 
     def _doubt(self, path: str) -> None:
         self.doubtful = True
+        self._news += 1  # who reads it now must know that this may have come after he did
         self._connection.execute("UPDATE entities SET open = 1 WHERE path = ?", (path,))
 
     def _contradict(self, number: int, *, doubtful: bool) -> None:

@@ -358,6 +358,7 @@ class Refresher:
             for path in gone:
                 if path not in still:
                     rows.remove(path)
+            rows.note_news(still)  # even where one is as a segment before this one has it
             lacking = rows.note_gone({entry.path for entry in entries}) if all_known else set[str]()
             for entry in entries:
                 if entry.path not in lacking:
