@@ -7,7 +7,7 @@ import time
 import pytest
 
 import molexp as me
-from molexp._record import reading
+from molexp._record import liveness, reading
 from molexp._record.attempt import Attempt
 from molexp._record.catalog.walking import Walker
 from molexp._record.fold import RunState
@@ -104,6 +104,33 @@ def test_a_reader_who_was_stopped_before_he_shows_that_an_owner_is_dead_does_not
     lab.load().gc(dry_run=False)
     assert not [*lab.store.list(RUN)]
     assert not reader.catalog.runs()
+
+
+@pytest.mark.parametrize("when", ["before it is read", "before the end is written"])
+def test_the_end_of_a_dead_owner_is_not_written_into_a_run_that_is_being_freed(lab, script, monkeypatch, when):
+    """It repeats the definition, and what freed the run has listed its files already."""
+    script(
+        """
+        import os, signal, molexp as me
+        me.Workspace(os.environ["LAB"]).Project("metals").Experiment("cu").Run({"n": 1}, id="one").start()
+        os.kill(os.getpid(), signal.SIGKILL)
+        """
+    )
+    run = lab.load().run("metals/cu/one")
+
+    def elsewhere():
+        assert run.status is me.RunStatus.INTERRUPTED
+        run.delete()
+        for name in ("run.json", "executions/1.end.json"):  # as gc begins
+            lab.store.delete(f"{RUN}/{name}")
+
+    if when == "before it is read":
+        elsewhere()
+    else:
+        once(monkeypatch, liveness, "end_dead", elsewhere)
+    lab.load().catalog.rebuild()
+
+    assert not lab.store.exists(f"{RUN}/executions/1.end.json")
 
 
 def freed(place):

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import attrs
 
 from molexp._record import keys
-from molexp._record.attempts import end_dead, last_sign, read_attempt
+from molexp._record.attempts import claim_key, end_dead, end_key, last_sign, read_attempt
 from molexp._record.causes import cause_of
 from molexp._record.fold import AttemptFacts
 from molexp._record.identity import Owner, known_dead
@@ -145,7 +145,15 @@ class Observer:
         except KeyNotFoundError:
             return _NO_LEASE  # the claim is the first beat
 
-    def settle(self, path: str, facts: AttemptFacts, *, insist: bool = False, how: Death | None = None) -> AttemptFacts:
+    def settle(
+        self,
+        path: str,
+        facts: AttemptFacts,
+        *,
+        insist: bool = False,
+        how: Death | None = None,
+        write: bool = True,
+    ) -> AttemptFacts:
         """Return what is true of a run's newest attempt: if its owner is dead it is ended, if that can be written.
 
         Args:
@@ -153,6 +161,7 @@ class Observer:
             facts: the attempt.
             insist: raise what makes it impossible to end it.
             how: what is known of the death of a process, which may be its owner.
+            write: whether its end is to be written, where this process may.
         """
         if facts.ended or facts.as_of:  # of one that goes on elsewhere, nothing can be said here
             return facts
@@ -162,7 +171,8 @@ class Observer:
         if how is not None and how.pid == Owner.from_dict(facts.head.get("owner")).pid:
             verdict = Verdict(how.how, 0.0, how.cause)
         let_go = verdict.dead == _LET_GO
-        complete = self._drain(path, facts.number, insist=insist, let_go=let_go) if self.may_write else True
+        write = write and self.may_write
+        complete = self._drain(path, facts.number, insist=insist, let_go=let_go) if write else True
         # Read again: between the reading and its death it may have recorded more, or ended.
         facts = read_attempt(self.store, keys.folder(path), facts.number)
         if facts.ended:
@@ -170,9 +180,10 @@ class Observer:
         lease = self._last_beat(path, facts.number)
         beat = str(lease.get("at") or "")
         cause = verdict.cause or self._memory(facts, lease, verdict.dead)
-        if self.may_write and complete:
+        if write and complete:
             try:
                 ended = end_dead(self.store, keys.folder(path), facts, verdict.dead, self.me, beat=beat, cause=cause)
+                self._take_back_if_freed(path, facts.number)
             except (StoreError, RecordError):
                 if insist:
                     raise
@@ -188,6 +199,15 @@ class Observer:
             "found_at": utc_now(),
         }
         return facts
+
+    def _take_back_if_freed(self, path: str, number: int) -> None:
+        """Delete an end that was written while the run was deleted, or freed: it would bring the run back."""
+        from molexp._record.reading import read_edits  # which reads with an observer
+
+        folder = keys.folder(path)
+        if read_edits(self.store, path).deleted or not self.store.exists(claim_key(folder, number)):
+            self.store.delete(end_key(folder, number))
+            self.store.prune(folder)
 
     def _last_beat(self, path: str, attempt: int) -> dict[str, Any]:
         """Return what the owner said with its last sign of life; nothing if it gave none but the claim."""

@@ -116,7 +116,7 @@ def read_run(store: Store, path: str, observer: Observer | None) -> RunState:
     if attempts and not attempts[-1].ended:
         attempts[-1] = _now_ended(store, path, attempts[-1], definition, cover)
     if attempts and observer is not None and not attempts[-1].ended:
-        attempts[-1] = observer.settle(path, attempts[-1])
+        attempts[-1] = observer.settle(path, attempts[-1], write=not edits.deleted)  # what is freed is not to return
         settled = attempts[-1].ended
     for copied in (one for one in attempts if one.as_of and edits.cancel_of(one.number)):
         copied.status = RunStatus.CANCELLED
