@@ -74,6 +74,15 @@ class Scenario:
         yield
         self.promises.doubtful.discard(what)
 
+    @contextmanager
+    def _made_again(self, experiment: me.Experiment) -> Iterator[None]:
+        """Until this ends, nobody knows whether runs that were freed are there again, as others of the same ids."""
+        freed = {path for path in self.promises.deleted if path.startswith(f"{experiment.path}/")}
+        freed -= self.promises.doubtful
+        self.promises.doubtful |= freed
+        yield
+        self.promises.doubtful -= freed
+
     # ------------------------------------------------------------------------------------------------------------- steps
 
     def experiment(self, one: int, two: int) -> me.Experiment:
@@ -100,14 +109,16 @@ class Scenario:
 
     def sweep(self, one: int, two: int) -> None:
         exp = self.experiment(one, two)
-        with suppress(me.ConflictError):  # one was deleted, and is not freed
+        with self._made_again(exp), suppress(me.ConflictError):  # one was deleted, and is not freed
             for run in exp.runs.create_many([{"s": number} for number in range(3)]):
                 self._promise_run(run)
 
     def derive(self, one: int, two: int) -> None:
         exp = self.experiment(one, 0)
-        if (run := self._unless_deleted(lambda: exp.derived_run({"s": two}))) is not None:
-            self._track(run)
+        with self._made_again(exp):
+            run = self._unless_deleted(lambda: exp.derived_run({"s": two}))
+            if run is not None:
+                self._track(run)
 
     def alone(self, one: int, two: int) -> None:
         exp = self.experiment(one, two)
