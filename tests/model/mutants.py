@@ -272,7 +272,11 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
         _one(f"{_CATALOG}.index:Index.apply", "            rows.note_news(", "            set("),
     ),
     "who was stopped before he shows a run does not look again": (
-        _one("molexp._record.reading:show_run", "<= _AWHILE", "<= 1e18"),
+        _one(
+            "molexp._record.reading:show_run",
+            "        now = as_it_is(store)",
+            "        return False\n        now = as_it_is(store)",
+        ),
     ),
     "a run that is freed while it is read has a problem": (
         _one(
@@ -314,7 +318,7 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
         ),
     ),
     "an owner who was silent for long does not look whether the run was freed": (
-        _one("molexp._record.attempt:Attempt._is_freed", "silence > 2", "False and silence > 2"),
+        _one("molexp._record.attempt:Attempt._is_freed", "return not", "return False and not"),
     ),
 }
 

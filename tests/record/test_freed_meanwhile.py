@@ -143,7 +143,7 @@ def test_what_was_freed_while_its_owner_was_stopped_is_not_ended(place, monkeypa
     """Others took the owner for dead, ended the run, deleted and freed it; then the laptop wakes up."""
     exp = write(place, "one").project("metals").experiment("cu")
     context = exp.run("one").start(if_succeeded="rerun")
-    context._attempt._seen_at = float("-inf")
+    context._attempt._silent_at = float("-inf")
     if how == "while the end is written":
         once(monkeypatch, type(context._attempt._log), "ends", lambda: freed(place))
     else:
@@ -161,10 +161,10 @@ def test_what_was_freed_while_its_owner_was_stopped_is_not_ended(place, monkeypa
 def test_an_owner_who_was_stopped_and_whose_run_is_there_goes_on(place):
     exp = write(place, "one").project("metals").experiment("cu")
     context = exp.run("one").start(if_succeeded="rerun")
-    context._attempt._seen_at = float("-inf")
+    context._attempt._silent_at = float("-inf")
     context._attempt.beat()
     context.set_result("x", 2)
-    context._attempt._seen_at = float("-inf")
+    context._attempt._silent_at = float("-inf")
 
     context.finish()
 

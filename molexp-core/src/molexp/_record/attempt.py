@@ -88,7 +88,8 @@ class Attempt(Writer):
         )
         self.began: float = 0.0
         self.unseen: bool = False  # whether it was claimed within a moment of the run's creation, under a made-up id
-        self._claimed_at = self._seen_at = time.monotonic()  # the latter: when it last gave a sign of life
+        self._claimed_at = time.monotonic()
+        self._silent_at = self._claimed_at + 2 * self.interval  # from when on others may have taken it for dead
         self.shared: bool = False  # whether processes that this one does not know may contribute
         self._beating = threading.Lock()  # held while a sign of life is given, or taken back
         self._end: dict[str, Any] | None = None  # as it was to be created, if that was tried
@@ -167,7 +168,7 @@ class Attempt(Writer):
             self.retry_end()
             self._log.check_place()
             began = time.monotonic()
-            if self._is_freed():
+            if began > self._silent_at and self._is_freed():
                 self._leave(self._freed())
                 return
             with self._beating:  # the end removes the lease: no beat may put it back afterwards
@@ -177,7 +178,7 @@ class Attempt(Writer):
                 sign = {"beat": self._beats, "at": utc_now(), "token": self._claim["token"]}
                 sign |= {**self.process.memory_now, **self._summaries()}
                 self.store.write(keys.lease(self.path, self.number), encode(sign))
-                self._seen_at = began
+                self._silent_at = began + 2 * self.interval
             self._look_around()
             if self.outbox is not None:
                 self.send()  # for those who follow it
@@ -350,7 +351,7 @@ class Attempt(Writer):
         return end, self._create_end(end)
 
     def _create_end(self, end: Mapping[str, Any]) -> str:
-        if self._is_freed():
+        if time.monotonic() > self._silent_at and self._is_freed():
             raise self._give_up(self._freed())
         line = encode_line(end)
         self._log.ends(line)
@@ -361,7 +362,7 @@ class Attempt(Writer):
         except KeyExistsError:
             if (read_end(self.store, self.folder, self.number) or {}).get("token") != end["token"]:  # else it got there
                 raise self._give_up(self._superseded()) from None
-        if self._is_freed():
+        if time.monotonic() > self._silent_at and self._is_freed():
             # Readers may have seen the end: they look again, and again when the hint is withdrawn.
             self._journal.announce_run(key)
             self.store.delete(key)
@@ -371,9 +372,8 @@ class Attempt(Writer):
         return key
 
     def _is_freed(self) -> bool:
-        """Tell whether the run was deleted and freed, once the attempt was silent for so long that others may have ended it."""
-        silence = time.monotonic() - self._seen_at
-        return silence > 2 * self.interval and not self.store.exists(claim_key(self.folder, self.number))
+        """Tell whether the run was deleted and freed, which only happens once others have ended the attempt."""
+        return not self.store.exists(claim_key(self.folder, self.number))
 
     def _give_up(self, why: MolexpError) -> MolexpError:
         self._log.close(late=True)

@@ -20,6 +20,7 @@ from molexp._record.voids import definition_keys
 from molexp._values.canonical import canonical_equal, canonical_hash
 from molexp._values.documents import check_schema, encode_pretty
 from molexp._values.ids import check_id, check_run_id, new_run_id, new_token
+from molexp._values.numbers import count
 from molexp._values.own import own_copy
 from molexp._values.times import utc_now
 from molexp.contracts import RunIdentity
@@ -175,22 +176,23 @@ class Deriving:
 
 
 def _check_writable(experiment: Experiment) -> None:
-    check_schema(experiment.known(), definition_key(experiment.path, experiment.revision), SCHEMA)
+    if experiment.known().get("schema") != SCHEMA:
+        check_schema(experiment.known(), definition_key(experiment.path, experiment.revision), SCHEMA)
 
 
 def _create(experiment: Experiment, run_id: str, said: Mapping[str, Any], written: Callable[[str], None]) -> Run | None:
     """Create a run that was announced, and tell `written` the key of its definition; None if there is one."""
-    path = f"{experiment.path}/{run_id.lower()}"
+    path, known = f"{experiment.path}/{run_id.lower()}", experiment.known()
     definition = {
         "schema": SCHEMA,
         "type": "run",
         "id": run_id,
         "project": experiment.project.id,
         "experiment": experiment.id,
-        "experiment_revision": experiment.revision,
+        "experiment_revision": count(known.get("revision")) or 1,
         "token": new_token(),
         "created_at": utc_now(),
-        "parameters": {**(experiment.known().get("params") or {}), **said["own_parameters"]},
+        "parameters": {**(known.get("params") or {}), **said["own_parameters"]},
         "own_parameters": said["own_parameters"],
         "replica": said["replica"],
         "profile": said["profile"],

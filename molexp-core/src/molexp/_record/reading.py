@@ -179,13 +179,11 @@ def show_run(store: Store, path: str, state: RunState, began: float) -> None:
     key, end = keys.document(path), end_key(keys.folder(path), state.attempts[-1].number)
 
     def is_freed() -> bool:
-        if time.monotonic() - began <= _AWHILE:
-            return False
         now = as_it_is(store)
         return read_edits(now, path).deleted or not now.exists(end)
 
-    if is_freed():
+    if time.monotonic() - began > _AWHILE and is_freed():
         return  # what lies there now may be another run of this id
     store.write(key, encode_pretty(state.to_document()))
-    if is_freed():
+    if time.monotonic() - began > _AWHILE and is_freed():
         store.delete(key)
