@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from random import Random
 
+from molexp._record import keys
 from molexp._record.experiment import Experiment
 from molexp._record.home import Home
 from molexp._record.project import Project
@@ -125,7 +126,7 @@ class Writer:
         except DOCUMENTED as error:
             self._simulation.note(self.actor, f"  {type(error).__name__}")
         except NotFoundError as error:  # it was freed while its owner was stopped
-            self._must_be_doomed(error.name)
+            self._must_be_doomed(keys.owner_of(error.name) if error.name.startswith("projects/") else error.name)
         except UnavailableError:
             if not self._simulation.temper.fault:
                 raise

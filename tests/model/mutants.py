@@ -244,7 +244,21 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
     ),
     "what is fenced is taken for what is gone, and what is to be read again for read": (
         _one("molexp._record.attempts:read_attempts", " and size != len(VOID)", ""),
-        _one(f"{_CATALOG}.entries:Rows.take_in", "from_snapshot and bool(was_open)", "False"),
+        _one(f"{_CATALOG}.entries:Rows.take_in", "(from_snapshot or self._overtaken)", "False"),
+    ),
+    "what was read before a doubt settles it": (
+        _one(f"{_CATALOG}.entries:Rows.take_in", "(from_snapshot or self._overtaken)", "from_snapshot"),
+    ),
+    "what the last segment says is gone, and is there, is no news": (
+        _one(f"{_CATALOG}.refresh:Refresher._merge", "            rows.note_news(still)", "            set(still)"),
+    ),
+    "the end of a dead owner is written into a run that is being freed": (
+        _one(
+            "molexp._record.liveness:Observer._take_back_if_freed",
+            "        if read_edits",
+            "        if False and read_edits",
+        ),
+        _one("molexp._record.reading:read_run", ", write=not edits.deleted)", ")"),
     ),
     "what folded objects announce is forgotten": (
         _one(f"{_CATALOG}.news:News.wait_for", "set(hints) - self.withdrawn", "set()"),
@@ -387,6 +401,9 @@ FOUND: dict[str, Where] = {
     "what only journals announced that a reader has never seen is waited for": Where("", "segment", 1260, keepers=True),
     "a snapshot does not say of what its author has never seen that it is gone": Where("", "file", 1430, keepers=True),
     "an owner who was silent for long does not look whether the run was freed": Where("", "local", 1200, keepers=True),
+    "what was read before a doubt settles it": Where("", "file", 5000, keepers=True),
+    "what the last segment says is gone, and is there, is no news": Where("", "file", 5000, keepers=True),
+    "the end of a dead owner is written into a run that is being freed": Where("", "file", 20160, keepers=True),
 }
 """The others were found as they once stood in the code, or by chance; they take thousands of trials."""
 
