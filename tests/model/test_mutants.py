@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.model.exploring import explore
-from tests.model.mutants import FOUND
+from tests.model.seeds import FOUND
 
 BOUND = 700  # seeds within which a mutant is found; most take some dozen
 

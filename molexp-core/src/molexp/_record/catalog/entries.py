@@ -168,8 +168,7 @@ class Rows:
             if from_snapshot:
                 self._contradict(number, doubtful=entry.forced)
             return False
-        if was_open and (from_snapshot or self._overtaken):
-            entry.open = True  # there is a reason to look again, and this may have been read before
+        entry.open |= bool(was_open) and (from_snapshot or self._overtaken)  # this may have been read before
         encoded = encode(entry.document) if entry.document is not None else None
         if was_open and not entry.open and entry.document is not None:
             self._forget_lease(entry)
@@ -260,7 +259,7 @@ class Rows:
 
     def _doubt(self, path: str) -> None:
         self.doubtful = True
-        self._news += 1  # who reads it now must know that this may have come after he did
+        self._news += 1  # for whoever is reading it now
         self._connection.execute("UPDATE entities SET open = 1 WHERE path = ?", (path,))
 
     def _contradict(self, number: int, *, doubtful: bool) -> None:
@@ -327,8 +326,7 @@ class Rows:
             self._note_problems(entry)
 
     def _forget_lease(self, entry: Entry) -> None:
-        assert entry.document is not None
-        if history := entry.document.get("execution_history"):
+        if history := (entry.document or {}).get("execution_history"):
             lease = keys.lease(entry.path, history[-1]["attempt"])
             self._connection.execute("DELETE FROM sightings WHERE attempt = ?", (lease,))
 
