@@ -118,3 +118,32 @@ for file in files:
 def test_files_of_who_closed_all_descriptors_are_left_alone(tmp_path):
     done = subprocess.run([sys.executable, "-c", CLOSES], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+WITHOUT_WITNESS = """
+import os, signal, molexp as me
+
+def link(path):
+    try:
+        return os.readlink(path)
+    except OSError:
+        return ""
+
+signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # as programs do whose output goes to `head`
+with me.Workspace("lab").Project("p").Experiment("e").Run(id="r").start() as ctx:
+    ctx.shell("true")
+    mine = {link(f"/proc/self/fd/{number}") for number in range(3, 100)} - {""}
+    (witness,) = [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and link(f"/proc/{pid}/fd/0") in mine]
+    os.kill(witness, signal.SIGKILL)
+    while link(f"/proc/{witness}/fd/0"):
+        pass
+    ctx.shell("true")
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for the witness in /proc")
+def test_sigpipe_ends_nobody_who_says_something_to_a_witness_that_was_killed(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_WITNESS], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")

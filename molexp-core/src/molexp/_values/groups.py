@@ -7,6 +7,7 @@ the end of a pipe, which only this process holds open, and then kills the groups
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 from contextlib import suppress
@@ -38,6 +39,19 @@ def kill_group(leader: int, number: int) -> bool:
     except (ProcessLookupError, PermissionError):
         return False
     return True
+
+
+def _write(pipe: int, line: bytes) -> int:
+    """Write to the witness; an error if there is none, also where the user's code lets SIGPIPE end this process."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGPIPE})
+    try:
+        return os.write(pipe, line)
+    except BrokenPipeError:
+        if signal.SIGPIPE not in before and signal.SIGPIPE in signal.sigpending():
+            signal.sigwait({signal.SIGPIPE})
+        raise
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Groups:
@@ -77,7 +91,7 @@ class _Groups:
     def _say(self, line: str) -> bool:
         """Tell the witness; False if there is none, because somebody killed it: the next group gets a new one."""
         try:
-            return (pipe := self._pipe()) is not None and os.write(pipe, line.encode()) > 0
+            return (pipe := self._pipe()) is not None and _write(pipe, line.encode()) > 0
         except OSError:
             self._forget()
             return False
