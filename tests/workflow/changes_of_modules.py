@@ -22,6 +22,13 @@ CARRIER = """
             return function
 """
 
+STATE = """
+    class Context: x = 0
+    def context(): return Context
+    def put(x): Context.x = x
+    def get(): return Context.x
+    """
+
 MODULES = {
     "module": {"flow.py": "import helper\ndef task(ctx): return helper.f()", "helper.py": "def f(): return VALUE"},
     "constant of a module": {"flow.py": "import helper\ndef task(ctx): return helper.X", "helper.py": "X = VALUE"},
@@ -345,4 +352,21 @@ MODULES = {
         "site-packages/library.py": CARRIER,
     },
     "numpy.vectorize": "import numpy\ndef f(x): return VALUE\ng = numpy.vectorize(f)\ndef task(ctx): return int(g([1])[0])",
+    "state of a library": {
+        "flow.py": "import library\nfrom library import get\nlibrary.put(VALUE)\ndef task(ctx): return get()",
+        "site-packages/library.py": STATE,
+    },
+    "state of a library by a name": {
+        "flow.py": "from library import get, put\nSEED = VALUE\nput(SEED)\ndef task(ctx): return get()",
+        "site-packages/library.py": STATE,
+    },
+    "state of a library by another module": {
+        "flow.py": "import begin\nfrom library import get\ndef task(ctx): return get()",
+        "begin.py": "import library\nif True:\n    library.put(VALUE)",
+        "site-packages/library.py": STATE,
+    },
+    "state of a library by what it returns": {
+        "flow.py": "import library\nfrom library import get\nlibrary.context().x = VALUE\ndef task(ctx): return get()",
+        "site-packages/library.py": STATE,
+    },
 }

@@ -172,6 +172,57 @@ NAMES = {
             """,
         "t.txt": "text VALUE",
     },
+    "template beside it that a helper reads": {
+        "flow.py": """
+            import os
+            def text():
+                with open(os.path.join(os.path.dirname(__file__), 't.txt')) as file:
+                    return file.read()
+            TEXT = text()
+            def task(ctx): return TEXT
+            """,
+        "t.txt": "text VALUE",
+    },
+    "settings beside it that a class reads": {
+        "flow.py": """
+            from pathlib import Path
+            HERE = Path(__file__).parent
+            class Settings:
+                def __init__(self, path): self.text = path.read_text()
+            SETTINGS = Settings(HERE / 't.txt')
+            def task(ctx): return SETTINGS.text
+            """,
+        "t.txt": "text VALUE",
+    },
+    "template that is read by another name": {
+        "flow.py": """
+            import os, helper
+            TEXT = helper.text(os.getcwd())
+            def task(ctx): return bool(helper.other) and TEXT
+            """,
+        "helper.py": """
+            def text(folder):
+                with open(f"{folder}/t.txt") as file:
+                    return file.read()
+            other = [text]
+            """,
+        "t.txt": "text VALUE",
+    },
+    "array that a helper reads": {
+        "flow.py": """
+            import array
+            def numbers():
+                with open("t.txt") as file:
+                    return [int(line) for line in file]
+            DATA = array.array("i", numbers())
+            def task(ctx): return DATA[0]
+            """,
+        "t.txt": "VALUE",
+    },
+    "member that is read": {
+        "flow.py": "import enum, pathlib\nclass E(enum.Enum):\n    A = pathlib.Path('t.txt').read_text()\ndef task(ctx): return E.A.value",
+        "t.txt": "VALUE",
+    },
     "random numbers in a closure": """
         import random
         def make(rng): return lambda ctx: rng.random()

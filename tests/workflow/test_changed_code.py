@@ -39,7 +39,8 @@ def project(tmp_path, monkeypatch):
         for name, text in files.items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(textwrap.dedent(text).strip().replace("VALUE", str(value)) + "\n")
+            content = textwrap.dedent(text).strip().replace("VALUE", str(value))
+            path.write_text(f"{content}\n" if content else "")
         with monkeypatch.context() as patch:
             patch.syspath_prepend(str(folder))
             patch.syspath_prepend(str(folder / "src"))
@@ -62,6 +63,7 @@ UNFOLLOWED = {
     *("globals() of a function", "sys.modules", "from sys import modules", "frame", "runpy", "entry point", "pkgutil"),
     *("import_module of a computed name", "import_module in a helper", "module from a file"),
     *("random numbers in a closure", "numpy's random numbers in a closure", "count in a closure"),
+    "array that a helper reads",
 }
 """Ways that nothing can follow, so that the task is executed again although nothing changed."""
 
@@ -120,6 +122,15 @@ SAME = {
     "new constant": ("LIMIT = 3", "LIMIT = 3\n    OTHER = 4"),
     "new import": ("import functools", "import json, functools"),
     "order": ("LIMIT = 3\n    CACHE = {}", "CACHE = {}\n    LIMIT = 3"),
+    "statement that may change a library, below": ("* math.pi", "* math.pi\n\n    import json\n    json.dumps(3)"),
+    "statement that changes the process": (
+        "LIMIT = 3",
+        "LIMIT = 3\n    import asyncio\n    asyncio.set_event_loop_policy(None)",
+    ),
+    "statement of the script itself": (
+        "LIMIT = 3",
+        "LIMIT = 3\n    import json\n    if __name__ == '__main__': json.dumps(3)",
+    ),
     "name of the function": ("def task(ctx):", "def renamed(ctx):"),
     "decorator": ("def task(ctx):", "def mark(n): return lambda f: f\n    @mark(retries)\n    def task(ctx):"),
     "nothing": ("LIMIT = 3", "LIMIT = 3"),

@@ -93,6 +93,22 @@ def test_what_each_process_has_anew_does_not_count(hashed, made, tmp_path, monke
     assert hashed(text) == first != "unknown"
 
 
+@pytest.mark.parametrize(
+    "made",
+    [
+        "import sys\nX = sys.argv[1:]",
+        "from sys import argv\nX = argv[-1]",
+        "import sys\ndef f(): return sys.argv\nX = f()",
+    ],
+)
+def test_arguments_of_the_command_line_count(hashed, made, monkeypatch):
+    seen = set()
+    for rate in ("0.1", "0.2"):
+        monkeypatch.setattr("sys.argv", ["flow.py", rate])
+        seen.add(hashed(f"{made}\ndef task(): return X"))
+    assert len(seen - {"unknown"}) == 2
+
+
 def test_a_counter_of_the_module_is_no_lie(tmp_path):
     module = load(tmp_path / "lab", "N = 0\ndef task():\n    global N\n    N += 1\n    return N")
     first = code_of(module.task)

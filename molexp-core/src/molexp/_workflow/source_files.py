@@ -21,7 +21,6 @@ from molexp._workflow.source_syntax import (
     LIMIT,
     MAKING,
     REACHING,
-    READING,
     REWRITTEN,
     UNFOLLOWED,
     Chain,
@@ -37,9 +36,12 @@ from molexp._workflow.source_syntax import (
     global_names,
     globals_of,
     module_named,
+    reads,
     text_of,
     written_by,
 )
+
+_CALLED = "()"  # the place of statements that are calls of a name, which bind none
 
 
 class Unit:
@@ -70,6 +72,11 @@ class Unit:
     def written(self) -> set[str]:
         """The names whose contents it changes."""
         return written_by(self.node)
+
+    @cached_property
+    def reads(self) -> bool:
+        """Tell whether it looks as if it read a file."""
+        return reads(self.node)
 
     @cached_property
     def state(self) -> set[str]:
@@ -106,8 +113,17 @@ class Binding:
     @cached_property
     def reads(self) -> bool:
         """Tell whether it looks as if it read a file."""
-        called = [node.func for head in self.heads for node in ast.walk(head) if isinstance(node, ast.Call)]
-        return any(str(getattr(name, "attr", getattr(name, "id", ""))).startswith(READING) for name in called)
+        return any(map(reads, self.heads))
+
+    @property
+    def line(self) -> int:
+        """The line where it begins."""
+        return int(getattr(self.heads[-1], "lineno", 0))
+
+    @property
+    def of_the_script(self) -> bool:
+        """Tell whether it is executed by the script itself alone, below ``if __name__ == "__main__":``."""
+        return any(isinstance(head, ast.If) and ("__name__",) in chains_of(head.test) for head in self.heads)
 
 
 class Source:
@@ -228,6 +244,20 @@ class Source:
             found.setdefault("__doc__", []).append(Binding((self.tree.body[0],), ""))
         return found
 
+    @cached_property
+    def aliases(self) -> dict[str, list[tuple[int, str, str]]]:
+        """The names that are imported outside of functions, and what they are."""
+        found = {name: [one.alias for one in bindings if one.alias] for name, bindings in self.bindings.items()}
+        return {name: aliases for name, aliases in found.items() if aliases}
+
+    @cached_property
+    def effects(self) -> list[tuple[str, Binding]]:
+        """The statements outside of functions that change what an import has brought, or call it and drop what it returns."""
+        found = [(name, binding) for name in self.aliases for binding in self.bindings[name] if binding.changes(name)]
+        for binding in self.bindings.get(_CALLED, ()):
+            found += [(name, binding) for name in self.aliases if name == binding.heads[-1].value.func.id]  # type: ignore[attr-defined]  # as `_scan` found it
+        return sorted([item for item in found if not item[1].of_the_script], key=lambda item: (item[1].line, item[0]))
+
 
 def _spelled(
     code: CodeType, candidates: list[tuple[Defined, ast.ClassDef | None]]
@@ -270,7 +300,8 @@ def _scan(body: list[Any], around: tuple[ast.AST, ...], path: str, found: dict[s
             head = copy.copy(statement)
             for field, _ in blocks:
                 setattr(head, field, [ast.Pass()] if field == "body" else [])
-        for name in sorted(bound(head)):
+        called = head.value.func if isinstance(head, ast.Expr) and isinstance(head.value, ast.Call) else None
+        for name in sorted(bound(head) | ({_CALLED} if isinstance(called, ast.Name) else set())):
             found.setdefault(name, []).append(Binding((*around, head), path))
         for field, block in blocks:
             _scan(block, (*around, head), f"{path}/{field}", found)
@@ -293,7 +324,7 @@ class Sources:
         """
         linecache.checkcache(file)
         lines = linecache.getlines(file, namespace)
-        if not lines:
+        if not lines and file not in linecache.cache:  # an empty file has no lines, either
             raise UnknownSourceError(f"{file} cannot be read")
         known = self._files.get(file)
         if known is None or (known.lines is not lines and known.lines != lines):

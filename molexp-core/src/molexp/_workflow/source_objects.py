@@ -42,7 +42,7 @@ _TEXTS = frozenset({"datetime.timedelta", "decimal.Decimal", "fractions.Fraction
 _GENERATED = ("<attrs ", "<string>")
 _GETTERS = frozenset({"operator.attrgetter", "operator.itemgetter", "operator.methodcaller"})
 # Objects of these modules say what goes on in the process, and nothing of what a task does.
-_PROCESS = frozenset(
+PROCESS = frozenset(
     {
         *("_abc", "_asyncio", "_io", "_thread", "_weakrefset", "asyncio", "concurrent", "io", "logging", "molexp"),
         *("multiprocessing", "queue", "socket", "subprocess", "threading", "weakref"),
@@ -187,7 +187,7 @@ def held(value: Any) -> tuple[Any, ...] | None:
 def is_of_the_process(kind: Any) -> bool:
     """Tell whether objects of a class are locks, loggers, open files, handles of a workspace and the like."""
     module = class_module(kind)
-    return type(module) is str and module.partition(".")[0] in _PROCESS
+    return type(module) is str and module.partition(".")[0] in PROCESS
 
 
 def inside(value: Any) -> list[Any]:

@@ -24,6 +24,8 @@ _PASSING = frozenset(
 
 def passes(name: str) -> bool:
     """Tell whether what is called by that full name says something else at each call, or in each folder."""
+    if name == "sys.argv" or name.startswith("sys.argv."):  # somebody typed it
+        return False
     return name.partition(".")[0] in _PASSING or name.startswith(
         ("numpy.random", "pathlib.Path.cwd", "pathlib.Path.home")
     )

@@ -106,6 +106,12 @@ def written_by(node: ast.AST) -> set[str]:
     return found
 
 
+def reads(node: ast.AST) -> bool:
+    """Tell whether a node looks as if it read a file."""
+    called = (item.func for item in ast.walk(node) if isinstance(item, ast.Call))
+    return any(str(getattr(name, "attr", getattr(name, "id", ""))).startswith(READING) for name in called)
+
+
 def _root(node: ast.AST) -> str:
     while isinstance(node, ast.Attribute | ast.Subscript):
         node = node.value
@@ -196,8 +202,8 @@ def bound(head: ast.AST) -> set[str]:
         node = pending.pop()
         if isinstance(node, ast.Name | ast.Attribute | ast.Subscript) and not isinstance(node.ctx, ast.Load):
             root: ast.AST = node
-            while isinstance(root, ast.Attribute | ast.Subscript):
-                root = root.value
+            while isinstance(root, ast.Attribute | ast.Subscript | ast.Call):
+                root = root.func if isinstance(root, ast.Call) else root.value
             names |= {root.id} if isinstance(root, ast.Name) else set()
         for field in ("name", "rest"):  # `except E as name`, captures of patterns
             if isinstance(getattr(node, field, None), str):

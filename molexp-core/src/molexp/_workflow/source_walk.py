@@ -13,7 +13,9 @@ from pathlib import Path
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
+from molexp._workflow.source_effects import effects
 from molexp._workflow.source_files import Binding, Source, Unit, keep, sources
+from molexp._workflow.source_marks import Marks
 from molexp._workflow.source_objects import (
     CACHED,
     MISSING,
@@ -61,16 +63,14 @@ def digest(form: Form) -> str:
     return sha256(dumps(form, separators=(",", ":")).encode()).hexdigest()
 
 
-class Walk:
+class Walk(Marks):
     """One walk over all that counts; what was met before counts as a number, so cycles end."""
 
     def __init__(self, file: str | None, root: CodeType | None) -> None:
+        super().__init__()
         self.file = file  # the task's own, which counts although it may be installed
         self.root = root  # the code whose names are followed; None for the task itself, which asks such walks
-        self.met: dict[object, tuple[int, object]] = {}
         self.seen = Seen()
-        self.passing = False  # something was met that says something else each time
-        self.passed: set[object] = set()  # the names at which that was
         self.opaque = ""  # the class of an object that was met and cannot be looked into
         self.strict = True  # such objects make it unknown
         self.written: set[tuple[int, str]] = set()  # the names that the code changes itself
@@ -79,12 +79,6 @@ class Walk:
     def owns(self, file: str | None) -> bool:
         """Tell whether what a file defines counts by its source; "" is C code."""
         return file is None or file == self.file or (file != "" and is_own(file))
-
-    def _again(self, key: object, keep: object) -> Form:
-        if key in self.met:
-            return ["again", self.met[key][0]]
-        self.met[key] = (len(self.met), keep)
-        return None
 
     def all_of(self, obj: Any) -> Form:
         """A task, and the values of the names that it was found to use."""
@@ -109,14 +103,15 @@ class Walk:
 
     def function(self, function: FunctionType, *, direct: bool = False) -> Form:
         """A function: its source if it is the user's, what hangs on it, what it names, and what it wraps."""
-        again = self._again(id(function), function)
+        again = self.again(id(function), function)
         if again is not None:
             return again
         if self.owns(file_of(function)):
             unit = sources().unit(function)
             bare = direct or self.root is None or unit.code is self.root
             head = ["function", unit.bare_text if bare else unit.text]
-            names = self.names(unit, function.__globals__)
+            with self.marking(id(function)):
+                names = self.names(unit, function.__globals__)
         else:
             head, names = foreign(function), None
         own = function.__dict__
@@ -134,7 +129,7 @@ class Walk:
         """A class: its source and its bases' if they are the user's, and what hangs on its functions."""
         if not self.owns(origin_of(owner)):
             return foreign(owner)
-        again = self._again(id(owner), owner)
+        again = self.again(id(owner), owner)
         if again is not None:
             return again
         members, namespace, qualname = class_dict(owner), namespace_of(owner), class_qualname(owner)
@@ -158,7 +153,8 @@ class Walk:
             elif not is_generated(name, function, self.owns):
                 form.append([name, self.value(function)])
         form.append(self._class_values(unit, members))
-        form.append(self.names(unit, namespace))
+        with self.marking(id(owner)):
+            form.append(self.names(unit, namespace))
         return form
 
     def _class_unit(
@@ -193,7 +189,7 @@ class Walk:
 
     def instance(self, value: Any, *, task: bool = False) -> Form:
         """An object: its class, and what it holds."""
-        again = self._again(id(value), value)
+        again = self.again(id(value), value)
         if again is not None:
             return again
         owner = type(value)
@@ -213,24 +209,20 @@ class Walk:
         if self.root is None:
             return _names_digest(unit, namespace, self.file)
         self.written.update((id(namespace), name) for name in unit.written)
+        self.reading = self.reading or unit.reads
         reached = unit.source.reached(unit.node, package_of(namespace))
         chains = [chain for chain in unit.chains if not unit.source.imports_by(chain)]
         forms = [[*chain, self.name(chain, namespace, unit.source)] for chain in chains]
-        return [*forms, self.reached(reached, unit.source.name, package_of(namespace))]
+        return [*forms, self.reached(reached, unit.source.name, package_of(namespace)), effects(self, unit, namespace)]
 
     def name(self, chain: Chain, namespace: Namespace, source: Source | None) -> Form:
         """Return what a global name is bound to."""
         key = id(namespace), chain
-        again = self._again(key, namespace)
+        again = self.again(key, namespace)
         if again is not None:
-            self.passing = self.passing or key in self.passed
             return again
-        before, self.passing = self.passing, False
-        form = self._bound(chain, namespace, source)
-        if self.passing:
-            self.passed.add(key)
-        self.passing = self.passing or before
-        return form
+        with self.marking(key):
+            return self._bound(chain, namespace, source)
 
     def _bound(self, chain: Chain, namespace: Namespace, source: Source | None) -> Form:
         found = namespace.get(chain[0], MISSING)
@@ -282,7 +274,7 @@ class Walk:
         if not per_source:
             return self._elsewhere(name, namespace, source, value)
         forms = [self.binding(binding, name, namespace, source) for binding in per_source[0]]
-        reads = any(binding.reads for binding in per_source[0])
+        reads = self.reading or any(binding.reads for binding in per_source[0])
         if all(binding.alias is None for binding in per_source[0]):
             self.later.append(((id(namespace), name), value, self.passing and not reads, reads))
         return forms
@@ -374,7 +366,7 @@ class Walk:
 
     def whole(self, file: str, module: str) -> Form:
         """All of a module's text, and of the modules that it imports."""
-        again = self._again(("file", os.path.abspath(file)), file)
+        again = self.again(("file", os.path.abspath(file)), file)
         if again is not None:
             return again
         self.seen.lasting = False
@@ -398,7 +390,8 @@ class Walk:
         if is_a(value, list, tuple, dict, set, frozenset):
             return self._container(value)
         if is_a(value, Enum):
-            return ["member", self.owner(kind), self.value(attributes_of(value).get("_name_"))]
+            found = attributes_of(value)
+            return ["member", self.owner(kind), self.value(found.get("_name_")), self.value(found.get("_value_"))]
         inside = held(value)
         if inside is not None:
             return [self.owner(kind), *map(self.value, inside)]
@@ -407,7 +400,7 @@ class Walk:
     def _container(self, value: Any) -> Form:
         if type(value) is tuple:
             return ["tuple", *(self.value(item) for item in value)]
-        again = self._again(("contents", id(value)), value)
+        again = self.again(("contents", id(value)), value)
         if again is not None:
             return again
         whole = bulk(value)
