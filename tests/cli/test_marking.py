@@ -58,6 +58,25 @@ def test_nothing_is_changed_if_one_is_not_there(exp, molexp):
     assert listed(molexp("runs", "list")) == ["p/e/one", "p/e/two"]
 
 
+def test_a_run_that_is_named_twice_is_changed_once(exp, molexp):
+    for command in ("archive", "unarchive", "delete"):
+        done = molexp(command, "one", "p/e/ONE", "two", "one")
+        assert (done.code, done.out, done.err) == (0, "p/e/one\np/e/two\n", ""), command
+    done = molexp("restore", "p/e/one", "p/e/ONE", "p/e/one")
+    assert (done.code, done.out, done.err) == (0, "p/e/one\n", "")
+
+
+def test_a_run_that_cannot_be_changed_hinders_no_other(exp, molexp):
+    with exp.Run(id="busy").start():
+        done = molexp("delete", "one", "busy", "two")
+        assert (done.code, done.out) == (4, "p/e/one\np/e/two\n")
+        assert done.err.count("Run 'p/e/busy' is being executed") == 1
+    done = molexp("restore", "p/e/one", "p/e/three", "p/e/two")
+    assert (done.code, done.out) == (3, "p/e/one\np/e/two\n")
+    assert "There is no run 'p/e/three'" in done.err
+    assert listed(molexp("runs", "list")) == ["p/e/one", "p/e/two", "p/e/busy"]
+
+
 def test_numbers_in_compare_are_as_in_lists(exp, molexp):
     for name, value in (("a", 0.1 * 0.4), ("b", 0.03999999999999999), ("c", 0.0625)):
         with exp.Run({"lr": value}, id=name).start():

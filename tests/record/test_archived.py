@@ -36,6 +36,7 @@ def test_archived_runs_are_left_out_of_lists_unless_asked_for(runs):
 
 def test_an_archived_run_is_still_found_by_name_and_can_be_shown_again(runs, ws, exp):
     assert ws.run("b").archived
+    exp.run("b").archive()
     exp.run("b").unarchive()
     exp.run("b").unarchive()
     assert not exp.run("b").archived

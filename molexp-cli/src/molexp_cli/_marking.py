@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar
 
 import typer
 
+from molexp_cli._failing import answer
 from molexp_cli._options import WorkspaceOption, located
 from molexp_cli._output import write
 
 if TYPE_CHECKING:
     import molexp
+
+T = TypeVar("T")
 
 _Runs: TypeAlias = Annotated[
     list[str],
@@ -44,29 +47,44 @@ def add_to(app: typer.Typer) -> None:
 
 def archive(ctx: typer.Context, runs: _Runs, workspace: WorkspaceOption = None) -> None:
     """Archive runs: lists leave them out unless they are asked for archived ones. Everything else finds them as before."""
-    _each(ctx, workspace, runs, lambda run: run.archive())
+    _change(_found(ctx, workspace, runs), lambda run: run.archive())
 
 
 def unarchive(ctx: typer.Context, runs: _Runs, workspace: WorkspaceOption = None) -> None:
     """Show archived runs in lists again."""
-    _each(ctx, workspace, runs, lambda run: run.unarchive())
+    _change(_found(ctx, workspace, runs), lambda run: run.unarchive())
 
 
 def delete(ctx: typer.Context, runs: _Runs, workspace: WorkspaceOption = None) -> None:
-    """Hide runs at once. Their bytes stay until `molexp gc --yes` frees them, and until then `molexp restore` brings them back."""
-    _each(ctx, workspace, runs, lambda run: run.delete())
+    """Hide runs at once. Their bytes stay until `molexp gc --yes` frees them, and until then `molexp restore` brings them back.
+
+    A run that goes on is not deleted; the others that you name are.
+    """
+    _change(_found(ctx, workspace, runs), lambda run: run.delete())
 
 
 def restore(ctx: typer.Context, runs: _Paths, workspace: WorkspaceOption = None) -> None:
-    """Bring back runs that were deleted and not freed yet."""
-    opened = located(ctx, workspace)
-    for path in runs:
-        write(opened.restore(path).path)
+    """Bring back runs that were deleted and not freed yet. If one of them cannot be brought back, the others are."""
+    _change({path.lower(): path for path in runs}, located(ctx, workspace).restore)
 
 
-def _each(ctx: typer.Context, workspace: str | None, names: list[str], change: Callable[[molexp.Run], object]) -> None:
-    """Change each run, all of which must be there before the first is changed, and print its path."""
+def _found(ctx: typer.Context, workspace: str | None, names: list[str]) -> dict[str, molexp.Run]:
+    """The runs of these names, by their paths: all of them must be there before the first is changed."""
     opened = located(ctx, workspace)
-    for run in [opened.run(name) for name in names]:
-        change(run)
-        write(run.path)
+    return {run.path: run for run in map(opened.run, names)}
+
+
+def _change(named: Mapping[str, T], change: Callable[[T], object]) -> None:
+    """Change each run and print its path. If one cannot be changed, that is said, and the others are changed."""
+    codes: list[int] = []
+    for path, one in named.items():
+        try:
+            change(one)
+        except Exception as error:
+            if (code := answer(error, ())) is None:
+                raise
+            codes.append(code)
+        else:
+            write(path)
+    if codes:
+        raise typer.Exit(codes[0])

@@ -357,8 +357,8 @@ class Run:
 
     def archive(self) -> None:
         """Leave it out of lists from now on: `Catalog.runs` shows it if it is asked for archived runs."""
-        self._editable()
-        write_edit(self.home, self.path, "archive")
+        if not self._editable().edits.archived:
+            write_edit(self.home, self.path, "archive")
 
     def unarchive(self) -> None:
         """Show it in lists again."""
