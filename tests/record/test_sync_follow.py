@@ -12,9 +12,10 @@ import pytest
 import molexp as me
 from molexp._record.syncing import follow
 from molexp._record.syncing.sync import opened
+from molexp.errors import StoreError
 from molexp_fs import LocalStore
 from tests.record.helpers import DEADLINE
-from tests.record.syncing import check, record, sync, track
+from tests.record.syncing import RUNS, check, record, sync, track
 from tests.record.test_sync_live import FOUR, begun
 
 QUIET = 5  # requests: the workspace is there; journals, sealed ones, snapshots, leases
@@ -174,6 +175,122 @@ def test_a_source_that_is_away_is_told_once_and_the_passes_go_on(lab, lab_exp, c
     assert copy.load().run("metals/cu/one").status == "succeeded"
     passes.close()
     assert record(copy) == record(lab)
+
+
+class Clock:
+    """The follower's time: it stands still but in a pass, which takes as long as it is told, and where the follower waits."""
+
+    def __init__(self, monkeypatch, takes):
+        self.now = 0.0
+        self.begun: list[float] = []
+        step = follow._Follower.step
+
+        def taking_its_time(*args):
+            self.begun.append(self.now)
+            report = step(*args)
+            self.now += takes
+            return report
+
+        monkeypatch.setattr(follow._Follower, "step", taking_its_time)
+        monkeypatch.setattr(follow, "time", self)
+        monkeypatch.setattr(follow, "threading", self)
+
+    def monotonic(self):
+        return self.now
+
+    def Event(self):
+        return self
+
+    def wait(self, seconds):
+        self.now += seconds
+
+
+@pytest.mark.parametrize("takes", [0.0, 3.0, 5.0])
+def test_what_is_on_record_is_at_the_copy_ten_seconds_later_at_most(lab, lab_exp, copy, monkeypatch, takes):
+    clock = Clock(monkeypatch, takes)
+    passes = me.follow_workspace(lab.url, copy.url)
+    next(passes)
+    context = begun(lab)
+
+    def more():
+        context.log("relax").append(f"at {clock.now}")
+        context.metrics.log(loss=clock.now)
+        context.set_result("value", clock.now)
+        context.flush()
+        with lab_exp.Run(id=f"at-{clock.now}").start() as other:
+            other.set_result("value", clock.now)
+        other.run.annotate(tags=["good"])
+
+    for _ in range(4):
+        clock.now = clock.begun[-1]  # right after the pass has looked
+        recorded = clock.now
+        more()
+        clock.now += takes
+        assert next(passes).counts["copied"]
+        assert clock.now - recorded <= 10
+        run = copy.load().run("metals/cu/one")
+        assert run.logs["relax"].text().endswith(f"at {recorded}\n")
+        assert (run.metrics["loss"]["last"], run.results["value"]) == (recorded, recorded)
+        other = copy.load().run(f"metals/cu/at-{recorded}")
+        assert (other.results, other.tags) == ({"value": recorded}, {"good"})
+    context.finish()
+    recorded = clock.now
+    next(passes)
+    assert clock.now - recorded <= 10
+    assert record(copy) == record(lab)
+    passes.close()
+
+
+def everything_goes(place):
+    for key in place.everything():
+        place.store.delete(key)
+
+
+@FOUR
+def test_what_is_removed_under_a_follower_is_not_made_anew_and_comes_whole_when_it_is_back(source, target, follower):
+    exp = source.load().project("metals").experiment("cu")
+    track(exp.Run(id="one"), 1)
+    follower.step(None)
+    everything_goes(target)
+    track(exp.Run(id="two"), 2)
+    with pytest.raises(StoreError, match="removed"):
+        follower.step(None)
+    assert not [*target.store.list()]
+    sync(source, target)
+    target.store.delete(f"{RUNS}/one/run.json")  # as of a backup that is older
+
+    follower.step(None)
+
+    assert record(target) == record(source)
+
+
+@FOUR
+def test_another_workspace_in_the_place_of_the_source_is_not_mixed_with_the_copy(source, target, follower):
+    track(source.load().project("metals").experiment("cu").Run(id="one"), 1)
+    follower.step(None)
+    before = record(target)
+    everything_goes(source)
+    track(source.workspace(name="other").Project("metals").Experiment("cu").Run(id="two"), 2)
+
+    with pytest.raises(me.ConflictError, match="Begin again"):
+        follower.step(None)
+
+    assert record(target) == before
+
+
+@FOUR
+def test_another_workspace_in_the_place_of_the_copy_is_left_as_it_is(source, target, follower):
+    exp = source.load().project("metals").experiment("cu")
+    follower.step(None)
+    everything_goes(target)
+    track(target.workspace(name="other").Project("metals").Experiment("cu").Run(id="two"), 2)
+    before = record(target)
+    track(exp.Run(id="one"), 1)
+
+    with pytest.raises(me.ConflictError, match="Begin again"):
+        follower.step(None)
+
+    assert record(target) == before
 
 
 def test_a_conflict_is_told_once(lab, lab_exp, copy):

@@ -22,8 +22,9 @@ from molexp._record.syncing.reports import SyncProgress, SyncReport
 from molexp._record.syncing.sides import RUN_DEPTH
 from molexp._record.syncing.sync import Pair, opened
 from molexp._record.workspace import Workspace
+from molexp._values.documents import decode_object
 from molexp.contracts import RemotePath
-from molexp.errors import CorruptRecordError, KeyNotFoundError, ReadOnlyError, StoreError
+from molexp.errors import ConflictError, CorruptRecordError, KeyNotFoundError, ReadOnlyError, StoreError
 
 _EVERYTHING = 600.0  # seconds after which everything is looked at once more
 
@@ -58,7 +59,8 @@ def follow_workspace(
         reported, too.
 
     Raises:
-        NotFoundError, ConflictError, ReadOnlyError, SchemaError: see `sync_workspace`.
+        NotFoundError, ConflictError, ReadOnlyError, SchemaError: see `sync_workspace`; a ConflictError as well if another
+            workspace was put in the place of one of them.
         ValueError: the same; or `every` is no positive number.
         StoreError: storage does not answer the first pass.
     """
@@ -115,14 +117,14 @@ class _Follower:
     def step(self, progress: Callable[[SyncProgress], None] | None) -> SyncReport:
         """One pass."""
         store = self.pair.ours.home.store
-        store.read(keys.WORKSPACE)  # what is not mounted has nothing new
+        self._stays(self.pair.ours)  # what is not mounted has nothing new
         news = read_news(store, self._journals)
         number, _ = snapshots.newest_of(snapshots.listed(store))
         leases = {entry.key: entry.version for entry in store.children(keys.LIVE).entries}
         if time.monotonic() - self._everything_at >= _EVERYTHING or self._has_missed(news, number):
             began = time.monotonic()
             news = read_news(store, {}) if self._journals else news
-            report = self.pair.bring(progress=progress)
+            report = self._bring(progress)
             there: Collection[str] = self.pair.listed
             self._waiting = {hint for hint in news.announced if hint[1] not in there}
             self._scopes = {keys.owner_of(key) for key in there if key.endswith(("/project.json", "/experiment.json"))}
@@ -174,10 +176,35 @@ class _Follower:
             return SyncReport(self.pair.ours.url, self.pair.theirs.url)
         above = {path.rpartition("/")[0] for path in within if path} | {path.partition("/")[0] for path in within}
         within |= (above - self._scopes) | {""}  # which has the provenance that runs name
-        report = self.pair.bring(progress=progress, within=within)
+        report = self._bring(progress, within)
         self._scopes |= above
         self._looks.update(looks)
         return report
+
+    def _bring(
+        self, progress: Callable[[SyncProgress], None] | None, within: Collection[str] | None = None
+    ) -> SyncReport:
+        self._stays(self.pair.theirs)
+        return self.pair.bring(progress=progress, within=within)
+
+    def _stays(self, workspace: Workspace) -> None:
+        """Raise if a workspace is not there, or if another one lies in its place: the two would be mixed.
+
+        Raises:
+            StoreError: it is not there; what may be missing when it is back, a pass over everything finds.
+            ConflictError: another one lies there.
+        """
+        try:
+            found = decode_object(workspace.home.store.read(keys.WORKSPACE), keys.WORKSPACE).get("id")
+        except KeyNotFoundError:
+            self._everything_at = float("-inf")
+            what = f"{workspace.url} was moved, removed or unmounted: its {keys.WORKSPACE!r} is gone. Bring it back."
+            raise StoreError(what, key=keys.WORKSPACE, url=workspace.url) from None
+        except CorruptRecordError:
+            return  # it was damaged since
+        if found != workspace.id:
+            hint = "It was put in the place of the one that was opened. Begin again, if you mean this one."
+            raise ConflictError("workspace", workspace.url, stored=found, given=workspace.id, hint=hint)
 
     def _look(self, runs: Collection[str]) -> dict[str, Look]:
         store = self.pair.ours.home.store
