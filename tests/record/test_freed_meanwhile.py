@@ -7,10 +7,11 @@ import time
 import pytest
 
 import molexp as me
-from molexp._record import liveness, reading
+from molexp._record import checking, liveness, reading
 from molexp._record.attempt import Attempt
 from molexp._record.catalog.walking import Walker
 from molexp._record.fold import RunState
+from molexp._record.reading import read_run
 from tests.record.compacting import write
 
 RUN = "projects/metals/experiments/cu/runs/one"
@@ -191,3 +192,71 @@ def test_what_could_not_be_read_and_was_mended_before_it_was_looked_at_is_no_pro
     assert [str(row.status) for row in ws.catalog.runs()] == ["succeeded"]
     assert not ws.catalog.runs().unreadable
     assert not ws.catalog.unreadable()
+
+
+def torn(place, what):
+    """Run `one` ended, of which one document is torn since; `fsck --repair` writes that again from the others."""
+    write(place, "one").project("metals").experiment("cu").run("one").start(if_succeeded="rerun").finish()
+    name = {"definition": "run.json", "claim": "executions/2.jsonl", "end": "executions/2.end.json"}[what]
+    data = place.store.read(f"{RUN}/{name}")
+    place.store.write(f"{RUN}/{name}", data[: data.index(b",")] if what != "claim" else b"\n")
+    return f"{RUN}/{name}"
+
+
+@pytest.mark.parametrize("what", ["definition", "claim", "end"])
+@pytest.mark.parametrize(
+    ("when", "freed"),
+    [
+        ("before it is written", "wholly"),
+        ("before it is written", "in part"),
+        ("before it is written", "and made again"),
+        ("while it is written", "wholly"),
+        ("while it is written", "in part"),
+    ],
+)
+def test_what_is_repaired_is_not_written_into_a_run_that_is_freed_meanwhile(place, monkeypatch, what, freed, when):
+    """It would bring the run back, or put what it said into another one of this id."""
+    key = torn(place, what)
+    fsck = place.load()
+    made = []
+
+    def elsewhere():
+        place.load().run("metals/cu/one").delete()
+        if freed == "in part":
+            for name in ("run.json", "executions/2.jsonl", "executions/2.end.json"):  # as gc begins
+                place.store.delete(f"{RUN}/{name}")
+        else:
+            place.load().gc(dry_run=False)
+        if freed == "and made again":
+            write(place, "one").project("metals").experiment("cu").run("one").start(if_succeeded="rerun").finish()
+            made.append({one.key: place.store.read(one.key) for one in place.store.list(RUN)})
+
+    if when == "while it is written":
+        store, write_now = fsck.home.store, fsck.home.store.write
+
+        def writing(to, data):
+            if to == key:
+                monkeypatch.setattr(store, "write", write_now)
+                elsewhere()
+            write_now(to, data)
+
+        monkeypatch.setattr(store, "write", writing)
+    else:
+
+        def reading_slowly(*arguments):
+            state = read_run(*arguments)
+            monkeypatch.setattr(checking, "read_run", read_run)
+            elsewhere()
+            return state
+
+        monkeypatch.setattr(checking, "read_run", reading_slowly)
+
+    report = fsck.fsck(repair=True)
+
+    assert not [finding for finding in report.findings if finding.done]
+    if made:
+        assert {one.key: place.store.read(one.key) for one in place.store.list(RUN)} == made[0]
+    else:
+        place.load().gc(dry_run=False)
+        assert not [*place.store.list(RUN)]
+        assert not place.load().catalog.runs()

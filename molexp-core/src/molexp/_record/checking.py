@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +13,10 @@ from molexp._record.agreeing import changed
 from molexp._record.attempts import (
     claim_key,
     end_dead,
+    end_key,
     is_arriving,
     read_attempt,
     read_claim,
-    repeated_definition,
 )
 from molexp._record.catalog.cleaning import foreign_keys
 from molexp._record.definitions import member_ids
@@ -26,7 +27,7 @@ from molexp._record.linked import not_followed, reading_record
 from molexp._record.losses import lacking, rewrite_claim
 from molexp._record.maintenance import named_data, orphans, paths
 from molexp._record.mending import mend
-from molexp._record.reading import read_run, shown_end
+from molexp._record.reading import read_edits, read_run, shown_end
 from molexp._record.reports import Finding, Report
 from molexp._record.revisions import definition_key
 from molexp._record.shapes import decode_document
@@ -189,7 +190,7 @@ class _Checker:
         if self._repair and any(one.problem for one in state.attempts):
             state = read_run(self._store, path, self._home.observer)
         yield from self._published(path, state)
-        yield from self._events(folder, state)
+        yield from self._events(path, state)
         for attempt in state.attempts:
             for record in attempt.contents.assets.values():
                 yield from self._bytes(record, None, ended=attempt.ended)
@@ -199,11 +200,13 @@ class _Checker:
             if unnamed and not is_arriving(self._store, folder):  # so does a sync
                 yield from unnamed
 
-    def _events(self, folder: str, state: RunState) -> Iterator[Finding]:
+    def _events(self, path: str, state: RunState) -> Iterator[Finding]:
         """Yield what of the attempts' events is damaged, gone, or came late."""
+        folder = keys.folder(path)
         for attempt in state.attempts:
+            write = partial(rewrite_claim, self._store, folder, attempt)
             for key, reason in lacking(self._store, folder, attempt):
-                done = self._repair and rewrite_claim(self._store, folder, attempt)
+                done = self._repair and self._rewrite(path, state, claim_key(folder, attempt.number), write)
                 yield Finding(key, reason, "its claim is written again from the end" if done else "")
             for key, size in attempt.late.items():
                 yield Finding(key, f"{size} bytes came after the attempt's end; they are no part of it")
@@ -232,25 +235,42 @@ class _Checker:
             yield Finding(where, brief(reason, where), done)
 
     def _write_again(self, path: str, state: RunState, done: str) -> str:
-        """Write ``run.json`` as it was read, unless the run was freed since, when another one may lie there by now."""
-        key, folder, token = keys.document(path), keys.folder(path), state.definition.get("token")
-        numbers = [attempt.number for attempt in reversed(state.attempts)]
+        """Write ``run.json`` as it was read."""
+        key = keys.document(path)
+        written = self._rewrite(path, state, key, lambda: self._store.write(key, encode_pretty(state.to_document())))
+        return done if written else ""
+
+    def _rewrite(self, path: str, state: RunState, key: str, write: Callable[[], object]) -> bool:
+        """Write a document of a run again, and tell whether that was done: not if `write` returns False.
+
+        Nor if the run was deleted or freed since it was read: it would be back, or another one of this id would be damaged.
+        """
+        folder, token = keys.folder(path), str(state.definition.get("token") or "").encode()
+        others = {
+            keys.document(path),
+            *(of(folder, one.number) for one in state.attempts for of in (claim_key, end_key)),
+        }
+        others.discard(key)
 
         def is_there() -> bool:
-            return any(repeated_definition(self._store, folder, number).get("token") == token for number in numbers)
+            if read_edits(self._store, path).deleted:  # who frees a run deletes them last
+                return False
+            return any(isinstance(one, bytes) and token in one for one in self._store.read_many(sorted(others)))
 
-        if not is_there():
-            return ""
-        self._store.write(key, encode_pretty(state.to_document()))
-        if not is_there():
+        if not is_there() or write() is False:
+            return False
+        if not (stays := is_there()):
             self._store.delete(key)
-        return done
+            self._store.prune(folder)
+        return stays
 
     def _end_again(self, path: str, state: RunState, attempt: AttemptFacts, reason: str) -> str:
         """Write an end from the attempt's events, and as ``run.json`` shows it to people, if it does."""
-        known = shown_end(state.definition, attempt.number)
+        known, folder, me = shown_end(state.definition, attempt.number), keys.folder(path), self._home.process.owner
         said = {name: known[name] for name in ("status", "reason", "error", "ended_at", "ended_by") if name in known}
-        end_dead(self._store, keys.folder(path), attempt, reason, self._home.process.owner, replace=True, said=said)
+        write = partial(end_dead, self._store, folder, attempt, reason, me, replace=True, said=said)
+        if not self._rewrite(path, state, end_key(folder, attempt.number), write):
+            return ""
         return "written again from its events" + (", as run.json shows it" if said else "")
 
     def _claims(self, path: str, state: RunState) -> Iterator[Finding]:
