@@ -89,6 +89,25 @@ def test_gc_names_what_may_not_be_read_and_frees_the_rest(lab, lab_exp, lab_run,
     assert lab.load().run("metals/cu/two").asset("a.txt").load() == "text"
 
 
+@pytest.mark.parametrize(
+    "what", [b'{"schema": 1, "op": "resto', b"", b"\0" * 40, b'{"schema": 2, "type": "edit", "op": "unhide"}']
+)
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_deleted_run_of_which_an_edit_is_not_understood_is_named_and_kept(lab, lab_run, what, dry_run):
+    with lab_run.start() as ctx:
+        ctx.artifact.save("a", "precious")
+    lab_run.delete()
+    lab_run.restore()
+    restored = max((lab.folder / RUN / "edits").iterdir())
+    restored.write_bytes(what)
+
+    ws = lab.load()
+    assert (restored.name in str(ws.catalog.runs().unreadable)) == (b"unhide" not in what)
+    assert [finding.key for finding in ws.gc(dry_run=dry_run).findings] == [f"{RUN}/edits/{restored.name}"]
+    assert ws.restore("metals/cu/one").asset("a").load() == "precious"
+    assert not ws.gc(dry_run=dry_run).findings
+
+
 def test_a_dry_run_of_gc_writes_nothing(lab, script, tmp_path):
     done = script(
         """

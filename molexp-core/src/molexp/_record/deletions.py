@@ -16,9 +16,10 @@ import attrs
 
 from molexp._record import keys
 from molexp._record.attempts import attempt_numbers, read_claim
-from molexp._record.edits import write_edit
+from molexp._record.edits import OPERATIONS, write_edit
 from molexp._record.home import Home
 from molexp._record.reading import edit_keys, read_definition
+from molexp._record.voids import is_void
 from molexp._values.documents import decode_object
 from molexp._values.ids import is_id
 from molexp._values.times import parse_time
@@ -155,19 +156,34 @@ def restore(home: Home, path: str) -> str:
     return path
 
 
-def delete_edit_of(store: Store, path: str) -> dict[str, Any] | None:
-    """The edit that deletes the run at `path`; None if there is none, or it was restored since."""
+def delete_edit_of(store: Store, path: str, *, certainly: bool = False) -> dict[str, Any] | None:
+    """The edit that deletes the run at `path`; None if there is none, or it was restored since.
+
+    Args:
+        store: where it lies.
+        path: the run's path.
+        certainly: so that it can be freed: no edit is passed over which may say that somebody has restored it.
+
+    Raises:
+        CorruptRecordError: it is to be certain, and an edit after it cannot be read, or does what is not known here.
+    """
     found: dict[str, Any] | None = None
+    doubt: CorruptRecordError | None = None
     names = edit_keys(store, path)
     for key, data in zip(names, store.read_many(names), strict=True):
         try:
             edit = decode_object(data, key) if isinstance(data, bytes) else {}
-        except CorruptRecordError:
+        except CorruptRecordError as error:
+            doubt = error
             continue
         if edit.get("op") == "restore":
-            found = None
+            found = doubt = None
         elif edit.get("op") == "delete":
-            found = found or edit
+            found, doubt = found or edit, None
+        elif edit.get("op") not in OPERATIONS and not is_void(edit):
+            doubt = CorruptRecordError(key, f"this molexp-core does not know the edit {edit.get('op')!r}; upgrade it")
+    if certainly and found and doubt:
+        raise doubt
     return found
 
 

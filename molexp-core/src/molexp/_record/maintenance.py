@@ -77,7 +77,7 @@ class _Collector:
         for path in paths(self._home, self.unreadable)[1]:
             experiment, _, run = path.rpartition("/")
             with self._naming(keys.folder(path)):
-                if (edit := delete_edit_of(self._store, path)) is None:
+                if (edit := delete_edit_of(self._store, path, certainly=True)) is None:
                     continue
                 if self._is_live(path):
                     what = "deleted run that is still being executed"
@@ -98,7 +98,9 @@ class _Collector:
         for run in runs:
             folder = keys.folder(f"{experiment}/{run}")
             with self._naming(folder):
-                if delete_edit_of(self._store, f"{experiment}/{run}") is not None:  # nobody has restored it meanwhile
+                if (
+                    delete_edit_of(self._store, f"{experiment}/{run}", certainly=True) is not None
+                ):  # nobody has restored it meanwhile
                     going[folder] = self._deleted_run(folder)
         if not self._dry_run:
             self._gone(going)

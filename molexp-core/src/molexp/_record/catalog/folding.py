@@ -120,7 +120,8 @@ class Folder:
         last = next((one for one in reversed(state.attempts) if not one.void), None)
         cover = {**state.cover, f"{BORN}{state.definition.get('token')}": 0}
         if state.edits.deleted:
-            return Entry(path, None, False, cover, stamp=stamp)
+            unclear = {key: why for key, why in state.problems.items() if "/edits/" in key}  # it may have been restored
+            return Entry(path, None, False, cover, problems=unclear, stamp=stamp)
         is_open = last is not None and not last.ended
         row = full_row(self._store, state, path)
         return Entry(path, row, is_open, cover, _assets(state), _uses(state), state.problems, stamp=stamp)
