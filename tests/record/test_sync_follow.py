@@ -177,6 +177,26 @@ def test_a_source_that_is_away_is_told_once_and_the_passes_go_on(lab, lab_exp, c
     assert record(copy) == record(lab)
 
 
+@FOUR
+def test_a_run_that_is_deleted_and_freed_between_two_passes_is_hidden_by_the_next(source, target, follower):
+    exp = source.load().project("metals").experiment("cu")
+    for name in ("gone", "again", "stays"):
+        track(exp.Run(id=name), 1)
+    follower.step(None)
+    for name in ("gone", "again"):
+        exp.run(name).delete()
+    source.load().gc(dry_run=False)
+    track(exp.Run(id="again"), 2)
+
+    report = follower.step(None)
+
+    assert (report.counts["deleted"], report.conflicts) == (2, ()), report
+    assert [run.id for run in target.load().catalog.runs()] == ["stays"]
+    target.load().gc(dry_run=False)
+    assert sync(source, target).ok
+    assert target.load().run("metals/cu/again").results == {"value": 2}
+
+
 class Clock:
     """The follower's time: it stands still but in a pass, which takes as long as it is told, and where the follower waits."""
 

@@ -172,6 +172,10 @@ class _Follower:
         self._waiting = {hint for hint in waiting if hint[1] not in there}
         within = {path for path, look in looks.items() if look != self._looks.get(path) or self._is_new(path, leases)}
         within |= {keys.owner_of(key) for key in there.intersection(of_scopes)}
+        gone = {
+            keys.owner_of(key) for _, key in self._waiting if "/edits/" in key
+        }  # with its run, as experiments remember
+        within |= {path.rpartition("/")[0] for path in within & gone}
         if not within:
             return SyncReport(self.pair.ours.url, self.pair.theirs.url)
         above = {path.rpartition("/")[0] for path in within if path} | {path.partition("/")[0] for path in within}
