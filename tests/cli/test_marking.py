@@ -62,7 +62,7 @@ def test_a_run_that_is_named_twice_is_changed_once(exp, molexp):
     for command in ("archive", "unarchive", "delete"):
         done = molexp(command, "one", "p/e/ONE", "two", "one")
         assert (done.code, done.out, done.err) == (0, "p/e/one\np/e/two\n", ""), command
-    done = molexp("restore", "p/e/one", "p/e/ONE", "p/e/one")
+    done = molexp("restore", "/p/e/one/", "p/e/ONE", "p/e/one")
     assert (done.code, done.out, done.err) == (0, "p/e/one\n", "")
 
 
@@ -75,6 +75,14 @@ def test_a_run_that_cannot_be_changed_hinders_no_other(exp, molexp):
     assert (done.code, done.out) == (3, "p/e/one\np/e/two\n")
     assert "There is no run 'p/e/three'" in done.err
     assert listed(molexp("runs", "list")) == ["p/e/one", "p/e/two", "p/e/busy"]
+
+
+def test_what_hinders_all_of_them_is_said_once(exp, molexp, here):
+    file = here / "lab" / "workspace.json"
+    file.write_text(file.read_text().replace('"schema": 1', '"schema": 99'))
+    done = molexp("archive", "one", "two")
+    assert (done.code, done.out) == (4, "")
+    assert done.err.count("molexp:") == 1
 
 
 def test_numbers_in_compare_are_as_in_lists(exp, molexp):

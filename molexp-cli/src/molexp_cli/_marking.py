@@ -65,7 +65,7 @@ def delete(ctx: typer.Context, runs: _Runs, workspace: WorkspaceOption = None) -
 
 def restore(ctx: typer.Context, runs: _Paths, workspace: WorkspaceOption = None) -> None:
     """Bring back runs that were deleted and not freed yet. If one of them cannot be brought back, the others are."""
-    _change({path.lower(): path for path in runs}, located(ctx, workspace).restore)
+    _change({path.strip("/").lower(): path for path in runs}, located(ctx, workspace).restore)
 
 
 def _found(ctx: typer.Context, workspace: str | None, names: list[str]) -> dict[str, molexp.Run]:
@@ -76,15 +76,16 @@ def _found(ctx: typer.Context, workspace: str | None, names: list[str]) -> dict[
 
 def _change(named: Mapping[str, T], change: Callable[[T], object]) -> None:
     """Change each run and print its path. If one cannot be changed, that is said, and the others are changed."""
-    codes: list[int] = []
+    said: dict[str, int] = {}
     for path, one in named.items():
         try:
             change(one)
         except Exception as error:
-            if (code := answer(error, ())) is None:
-                raise
-            codes.append(code)
+            if str(error) not in said:  # that a disk is read-only is said once
+                if (code := answer(error, ())) is None:
+                    raise
+                said[str(error)] = code
         else:
             write(path)
-    if codes:
-        raise typer.Exit(codes[0])
+    if said:
+        raise typer.Exit(next(iter(said.values())))
