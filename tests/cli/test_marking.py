@@ -1,4 +1,4 @@
-"""molexp archive, unarchive, delete and restore."""
+"""molexp cancel, archive, unarchive, delete and restore."""
 
 from __future__ import annotations
 
@@ -75,6 +75,22 @@ def test_a_run_that_cannot_be_changed_hinders_no_other(exp, molexp):
     assert (done.code, done.out) == (3, "p/e/one\np/e/two\n")
     assert "There is no run 'p/e/three'" in done.err
     assert listed(molexp("runs", "list")) == ["p/e/one", "p/e/two", "p/e/busy"]
+
+
+def test_a_run_is_cancelled_as_the_errors_advise(exp, molexp):
+    exp.Run(id="waits")
+    with pytest.raises(me.RunCancelledError, match="too hot"), exp.Run(id="busy").start() as ctx:
+        assert "`molexp cancel`" in molexp("delete", "busy").err
+        me.sync_workspace("lab", "copy")
+        done = molexp("cancel", "busy", "waits", "one", "--reason", "too hot")
+        assert (done.code, done.out) == (0, "p/e/busy\np/e/waits\np/e/one\n")
+        ctx._attempt.beat()
+        ctx.set_result("x", 1)
+    assert [exp.run(name).status for name in ("busy", "waits", "one")] == ["cancelled", "cancelled", "succeeded"]
+    assert "`molexp cancel`" in molexp("-w", "copy", "delete", "busy").err
+    assert molexp("-w", "copy", "cancel", "busy").code == 0
+    assert me.Workspace("copy").run("busy").status == "cancelled"
+    assert molexp("-w", "copy", "delete", "busy").code == 0
 
 
 def test_what_hinders_all_of_them_is_said_once(exp, molexp, here):

@@ -1,4 +1,4 @@
-"""``molexp archive``, ``unarchive``, ``delete`` and ``restore``: which runs are shown."""
+"""``molexp cancel``: runs that are to stop. ``molexp archive``, ``unarchive``, ``delete`` and ``restore``: which are shown."""
 
 from __future__ import annotations
 
@@ -37,12 +37,27 @@ Examples:
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
+    app.command("cancel", short_help="Ask runs to stop.", epilog=_EPILOG.format("cancel"))(cancel)
     app.command("archive", short_help="Leave runs out of lists.", epilog=_EPILOG.format("archive"))(archive)
     app.command("unarchive", short_help="Show archived runs in lists again.", epilog=_EPILOG.format("unarchive"))(
         unarchive
     )
     app.command("delete", short_help="Hide runs, until gc frees them.", epilog=_EPILOG.format("delete"))(delete)
     app.command("restore", short_help="Bring back what delete has hidden.", epilog=_EPILOG.format("restore"))(restore)
+
+
+def cancel(
+    ctx: typer.Context,
+    runs: _Runs,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", show_default=False, help="Why.")] = "",
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Ask runs to stop: whoever executes one sees that within a minute, and ends it as cancelled.
+
+    A run that was never started is cancelled at once, and so is the copy of one that goes on elsewhere. One that has ended stays
+    as it is.
+    """
+    _change(_found(ctx, workspace, runs), lambda run: run.cancel(reason))
 
 
 def archive(ctx: typer.Context, runs: _Runs, workspace: WorkspaceOption = None) -> None:

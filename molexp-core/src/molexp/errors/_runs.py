@@ -39,11 +39,12 @@ class RunBusyError(RunError):
         who = f"by process {pid} on {host}" if host else "by an unknown owner"
         if as_of is None:
             where = f"is being executed {who} (attempt {attempt}, started {age:.0f} s ago)"
-            then = "Wait for it with start(wait=SECONDS), cancel it with run.cancel(), or use another run."
+            then = "Wait for it with start(wait=SECONDS), cancel it with run.cancel() (`molexp cancel`), or use another run."
         else:
             where = f"is being executed elsewhere {who} (attempt {attempt}), as of {as_of}; this is a copy"
             then = (
-                "Sync again to bring its end; or give this attempt up here with run.cancel(), then start the next one."
+                "Sync again to bring its end; or give this attempt up here with run.cancel() (`molexp cancel`), then start the "
+                "next one."
             )
         super().__init__(f"Run {run!r} {where}. {then}", run=run)
 
