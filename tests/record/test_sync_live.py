@@ -10,6 +10,7 @@ import pytest
 import molexp as me
 from molexp.errors import RunBusyError
 from molexp_fs import LocalStore
+from tests.record.helpers import Place
 from tests.record.syncing import BIG, RUNS, check, record, sync, track
 
 FOUR = pytest.mark.parametrize(
@@ -167,6 +168,38 @@ def test_a_copy_is_not_started_nor_deleted_until_it_is_cancelled_there(lab, copy
     assert record(copy) == record(lab)
     assert [one["status"] for one in run.execution_history][1:] == ["succeeded"]
     check(copy)
+
+
+def test_a_request_to_cancel_a_copy_reaches_the_run_itself(lab, copy):
+    with pytest.raises(me.RunCancelledError, match="too hot"), begun(lab) as ctx:
+        sync(lab, copy)
+        copy.load().run("metals/cu/one").cancel("too hot")
+        back = sync(copy, lab)
+        assert (back.counts["copied"], back.ok) == (1, True)
+        assert "goes on" in str(back.unfinished)
+        assert sync(lab, copy).ok
+        assert sync(copy, lab).counts["copied"] == 0, "it has it"
+        ctx._attempt.beat()
+        ctx.set_result("value", 3)
+    assert sync(lab, copy).ok
+    assert copy.load().run("metals/cu/one").status == lab.load().run("metals/cu/one").status == "cancelled"
+    assert record(copy) == record(lab)
+
+
+def test_a_copy_that_was_cancelled_is_one_in_its_copies_too(lab, copy, tmp_path):
+    third = Place(str(tmp_path / "third"))
+    with begun(lab):
+        sync(lab, copy)
+        copy.load().run("metals/cu/one").cancel()
+        assert sync(copy, third).ok
+        run = third.load().run("metals/cu/one")
+        assert (run.logs["relax"].text(), run.results) == ("first\n", {"value": 1})
+        check(third)
+    assert sync(lab, third).ok
+    assert run.status == "succeeded"
+    assert sync(lab, copy).ok
+    assert sync(copy, third).ok
+    assert record(copy) == record(third)
 
 
 def test_a_copy_that_was_deleted_is_freed(lab, copy):

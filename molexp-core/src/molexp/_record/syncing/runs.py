@@ -131,7 +131,7 @@ class RunSync:
             self._sort()
             return True
         if last is not None and last.number == newest.number:
-            if last.status is RunStatus.RUNNING:
+            if last.status is RunStatus.RUNNING or last.as_of:  # a copy may be cancelled: what it is a copy of goes on
                 self._live = LiveCopy(copier, newest, last, began)
                 self._origins.update({newest.number} if newest.at_origin else ())
             copier.ledger.note("unfinished", newest.claim_key, _why(state, self.path))
@@ -424,7 +424,7 @@ def _why(state: RunState, path: str) -> str:
     owner = last.head.get("owner")
     owner = owner if isinstance(owner, dict) else {}
     whose = f"attempt {last.number} of {path}, process {owner.get('pid')} on {owner.get('host')}"
-    if last.status is RunStatus.RUNNING:
+    if last.status is RunStatus.RUNNING or last.as_of:
         return f"{whose}, goes on"
     return f"{whose}, is over ({last.head.get('reason')}), and its end cannot be written at the source"
 
