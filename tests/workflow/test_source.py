@@ -283,8 +283,10 @@ def test_packages_below_count(hashed):
     assert len({one, two, "unknown"}) == 3
 
 
-def test_whether_a_lazy_import_has_happened_does_not_matter(tmp_path):
-    module = load(tmp_path / "lab", "def task():\n    import helpers\n    return helpers.x", helpers="x = 1")
+@pytest.mark.parametrize("text", ["", "import typing\nif typing.TYPE_CHECKING: import helpers\n"])
+def test_whether_a_lazy_import_has_happened_does_not_matter(tmp_path, text):
+    text += "def task():\n    import helpers\n    return helpers.x"
+    module = load(tmp_path / "lab", text, helpers="import gc\ngc.collect()\nx = 1")
     first = code_of(module.task)
     sys.path.insert(0, str(tmp_path / "lab"))
     try:

@@ -21,16 +21,16 @@ def effects(walk: Walk, unit: Unit, namespace: Namespace) -> Form:
     source = unit.source
     if source.virtual:  # cells are executed in any order, and again
         return []
-    forms = [_of(walk, source, namespace, unit.node.lineno)]
+    forms = _of(walk, source, namespace, unit.node.lineno)
     for target in _imported(walk, source, namespace):
         try:
-            forms.append(_of(walk, sources().module(target), target, math.inf))
+            forms += _of(walk, sources().module(target), target, math.inf)
         except UnknownSourceError:  # it counts by what is named of it
             continue
     return forms
 
 
-def _of(walk: Walk, source: Source, namespace: Namespace, above: float) -> Form:
+def _of(walk: Walk, source: Source, namespace: Namespace, above: float) -> list[Form]:
     package, forms = package_of(namespace), []
     for name, binding in source.effects:
         if binding.line < above and not any(_is_near(alias, source.name, package) for alias in source.aliases[name]):

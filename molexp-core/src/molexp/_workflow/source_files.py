@@ -120,10 +120,10 @@ class Binding:
         """The line where it begins."""
         return int(getattr(self.heads[-1], "lineno", 0))
 
-    @property
-    def of_the_script(self) -> bool:
-        """Tell whether it is executed by the script itself alone, below ``if __name__ == "__main__":``."""
-        return any(isinstance(head, ast.If) and ("__name__",) in chains_of(head.test) for head in self.heads)
+    def below(self, name: str) -> bool:
+        """Tell whether it is executed only if a name says so: ``TYPE_CHECKING``, or ``__name__`` for the script itself."""
+        tests = [head.test for head in self.heads if isinstance(head, ast.If)]
+        return any(chain[-1] == name for test in tests for chain in chains_of(test))
 
 
 class Source:
@@ -247,7 +247,10 @@ class Source:
     @cached_property
     def aliases(self) -> dict[str, list[tuple[int, str, str]]]:
         """The names that are imported outside of functions, and what they are."""
-        found = {name: [one.alias for one in bindings if one.alias] for name, bindings in self.bindings.items()}
+        found = {
+            name: [one.alias for one in bindings if one.alias and not one.below("TYPE_CHECKING")]
+            for name, bindings in self.bindings.items()
+        }
         return {name: aliases for name, aliases in found.items() if aliases}
 
     @cached_property
@@ -256,7 +259,9 @@ class Source:
         found = [(name, binding) for name in self.aliases for binding in self.bindings[name] if binding.changes(name)]
         for binding in self.bindings.get(_CALLED, ()):
             found += [(name, binding) for name in self.aliases if name == binding.heads[-1].value.func.id]  # type: ignore[attr-defined]  # as `_scan` found it
-        return sorted([item for item in found if not item[1].of_the_script], key=lambda item: (item[1].line, item[0]))
+        return sorted(
+            [item for item in found if not item[1].below("__name__")], key=lambda item: (item[1].line, item[0])
+        )
 
 
 def _spelled(
