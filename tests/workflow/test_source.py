@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -294,6 +296,35 @@ def test_whether_a_lazy_import_has_happened_does_not_matter(tmp_path, text):
     finally:
         sys.path.pop(0)
     assert code_of(module.task) == first != "unknown"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from own import _bisect\ndef task(): return _bisect.insort_right",
+        "from own._bisect import insort_right\ndef task(): return insort_right",
+        "def task():\n    import own._bisect",
+        "from own import _bisect\ndef make(f): return lambda: f()\ntask = make(_bisect.insort_right)",
+    ],
+)
+def test_compiled_modules_count_by_their_bytes(tmp_path, monkeypatch, text):
+    spec = find_spec("_bisect")
+    compiled = Path(spec.origin if spec and spec.origin else "")
+    if not compiled.is_file():
+        pytest.skip("this Python has no extension module to copy")
+    hashes = []
+    for number, more in enumerate([b"", b"", b"more"]):
+        folder = tmp_path / str(number)
+        (folder / "own").mkdir(parents=True)
+        (folder / "own" / "__init__.py").touch()
+        (folder / "own" / compiled.name).write_bytes(compiled.read_bytes() + more)
+        with monkeypatch.context() as patch:
+            patch.syspath_prepend(str(folder))
+            hashes.append(code_of(load(folder / "lab", text).task))
+        for name in ("own", "own._bisect"):
+            sys.modules.pop(name, None)
+    assert hashes[0] == hashes[1] != hashes[2]
+    assert "unknown" not in hashes
 
 
 def test_modules_elsewhere_count_by_name(hashed):

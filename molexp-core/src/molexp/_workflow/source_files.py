@@ -10,6 +10,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator
 from functools import cache, cached_property
+from hashlib import file_digest
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -335,6 +336,20 @@ class Sources:
         if known is None or (known.lines is not lines and known.lines != lines):
             known = self._files[file] = Source(file, lines, is_virtual(file))
         return known
+
+    def hash_of(self, file: str, namespace: dict[str, Any]) -> str:
+        """The hash of a compiled module.
+
+        Raises:
+            UnknownSourceError: there is none, or another one than was imported.
+        """
+        if namespace and imports().changed(namespace):
+            raise UnknownSourceError(f"{os.path.basename(file)} was changed after it was imported")
+        try:
+            with open(file, "rb") as content:
+                return file_digest(content, "sha256").hexdigest()
+        except OSError as error:
+            raise UnknownSourceError(f"{file} cannot be read") from error
 
     def module(self, namespace: dict[str, Any]) -> Source:
         """The file of a module, as it was when first asked for since the module was loaded.

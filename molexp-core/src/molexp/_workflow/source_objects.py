@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from gc import get_referents
 from hashlib import sha256
-from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import PurePath
 from types import (
     BuiltinFunctionType,
@@ -28,7 +27,7 @@ import attrs
 
 from molexp._values.plain import plain
 from molexp._workflow.source_files import is_virtual
-from molexp._workflow.source_places import Namespace, namespace_named
+from molexp._workflow.source_places import COMPILED, Namespace, namespace_named
 from molexp._workflow.source_syntax import is_scalar
 
 Form: TypeAlias = Any  # nested lists of text, numbers and None: what is hashed
@@ -49,7 +48,6 @@ PROCESS = frozenset(
     }
 )
 _CONTAINERS = (dict, list, tuple, set, frozenset)
-_COMPILED = tuple(EXTENSION_SUFFIXES)
 _MANY = 100  # items
 _UNSEEN = frozenset({"bytearray", "enumerate", "filter", "generator", "map", "memoryview", "reversed", "zip"})
 _HOLDING = (dict, list, tuple, set, frozenset, MappingProxyType, property, staticmethod, classmethod)
@@ -234,7 +232,7 @@ def is_opaque(kind: Any) -> bool:
         if class_module(owner) == "builtins":
             if class_qualname(owner) in _UNSEEN:
                 return True
-        elif (file := origin_of(owner)) is not None and (not file or file.endswith(_COMPILED)):
+        elif (file := origin_of(owner)) is not None and (not file or file.endswith(COMPILED)):
             return True
     return False
 

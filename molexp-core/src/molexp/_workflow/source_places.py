@@ -7,7 +7,7 @@ import os
 import sys
 import sysconfig
 from collections.abc import Callable
-from importlib.machinery import PathFinder
+from importlib.machinery import EXTENSION_SUFFIXES, PathFinder
 from types import ModuleType
 from typing import Any, TypeAlias
 
@@ -34,6 +34,7 @@ def passes(name: str) -> bool:
 _OF_MODULES: Any = ModuleType.__dict__
 module_dict: Callable[[Any], Namespace] = _OF_MODULES["__dict__"].__get__  # what a subclass says is the user's code
 
+COMPILED = tuple(EXTENSION_SUFFIXES)
 INSTALLED = frozenset({"site-packages", "dist-packages", "__pypackages__"})
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _STDLIB = tuple({os.path.abspath(sysconfig.get_path(name)) + os.sep for name in ("stdlib", "platstdlib")})
@@ -84,7 +85,7 @@ def locate(module: str, beside: str, package: str) -> str | None:
     file = namespace_named(module).get("__file__")
     if type(file) is not str:
         file = _search(module, (top, *sys.path))
-    return file if file is not None and file.endswith(".py") and is_own(file) else None
+    return file if file is not None and file.endswith((".py", *COMPILED)) and is_own(file) else None
 
 
 def _search(module: str, path: tuple[str, ...]) -> str | None:

@@ -10,7 +10,7 @@ from enum import Enum
 from hashlib import sha256
 from json import dumps
 from pathlib import Path
-from types import CodeType, FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from molexp._workflow.source_effects import effects
@@ -44,6 +44,7 @@ from molexp._workflow.source_objects import (
     partial_parts,
 )
 from molexp._workflow.source_places import (
+    COMPILED,
     Namespace,
     absolute_name,
     is_own,
@@ -249,7 +250,8 @@ class Walk(Marks):
         file, name = namespace.get("__file__"), namespace.get("__name__")
         known = name if type(name) is str else ""
         if type(file) is str and self.owns(file):
-            return self.name(rest, namespace, None) if rest and rest[0] in namespace else self.whole(file, known)
+            named = rest and rest[0] in namespace and not file.endswith(COMPILED)
+            return self.name(rest, namespace, None) if named else self.whole(file, known)
         if rest and type(file) is not str and namespace.get("__path__") is not None and rest[0] in namespace:
             return self.name(rest, namespace, None)  # a folder without __init__.py
         return ["module", known, self.installed(namespace, known, rest)]
@@ -333,7 +335,8 @@ class Walk(Marks):
         target = namespace_named(absolute)
         file = target.get("__file__")
         if type(file) is str and self.owns(file):
-            return self.name((name,), target, None) if name in target else self.whole(file, absolute)
+            named = name in target and not file.endswith(COMPILED)
+            return self.name((name,), target, None) if named else self.whole(file, absolute)
         own = None if target else locate(absolute, str(namespace.get("__file__") or ""), package_of(namespace))
         if own is not None:
             return self.whole(own, absolute)
@@ -365,21 +368,29 @@ class Walk(Marks):
         return forms
 
     def whole(self, file: str, module: str) -> Form:
-        """All of a module's text, and of the modules that it imports."""
+        """All of a module's text, and of the modules that it imports; of a compiled one its bytes."""
         again = self.again(("file", os.path.abspath(file)), file)
         if again is not None:
             return again
         self.seen.lasting = False
+        if file.endswith(COMPILED):
+            return ["compiled", sources().hash_of(file, namespace_named(module))]
         source = sources().read(file)
         package = module if os.path.basename(file) == "__init__.py" else module.rpartition(".")[0]
         return ["file", source.text, self.reached(source.reached(source.tree, package), file, package)]
+
+    def compiled(self, function: Any) -> Form:
+        """The compiled module of the user's that a function is of."""
+        name = function.__module__
+        file = namespace_named(name).get("__file__")
+        return self.whole(file, name) if type(file) is str and file.endswith(COMPILED) and self.owns(file) else None
 
     def value(self, value: Any) -> Form:
         """A value: its contents as far as they have a plain form, the code of functions and classes, else its type."""
         form = leaf_form(value, os.path.dirname(os.path.abspath(self.file)) if self.file else "")
         if form is not None:
             self.seen.lasting = self.seen.lasting and not is_array(value)
-            return form
+            return [form, self.compiled(value)] if type(value) is BuiltinFunctionType else form
         kind = type(value)
         if kind is FunctionType:
             return self.function(value)
