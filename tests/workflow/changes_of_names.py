@@ -188,7 +188,8 @@ NAMES = {
             from pathlib import Path
             HERE = Path(__file__).parent
             class Settings:
-                def __init__(self, path): self.text = path.read_text()
+                def __init__(self, path): self.take(path)
+                def take(self, path): self.text = path.read_text()
             SETTINGS = Settings(HERE / 't.txt')
             def task(ctx): return SETTINGS.text
             """,
@@ -208,6 +209,18 @@ NAMES = {
             """,
         "t.txt": "text VALUE",
     },
+    "class that could read a file": """
+        import numpy
+        class Model:
+            def __init__(self):
+                self.numbers = numpy.random.default_rng(3)
+                with open('log', 'a'): pass
+            def load(self):
+                with open('other') as file: return file.read()
+            def f(self): return VALUE
+        MODEL = Model()
+        def task(ctx): return MODEL.f()
+        """,
     "array that a helper reads": {
         "flow.py": """
             import array

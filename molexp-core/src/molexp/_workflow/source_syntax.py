@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import copy
 import dis
+import re
 from collections.abc import Iterator
 from types import CodeType
 from typing import TypeAlias
@@ -53,6 +54,7 @@ CHANGING = frozenset(
         *("reverse", "setdefault", "sort", "update"),
     }
 )
+_WRITING = re.compile("[bt]*[wax][bt]*")  # a mode of `open`
 READING = ("open", "read", "load", "genfromtxt", "fromfile", "from_file", "from_csv")
 
 
@@ -107,9 +109,29 @@ def written_by(node: ast.AST) -> set[str]:
 
 
 def reads(node: ast.AST) -> bool:
-    """Tell whether a node looks as if it read a file."""
-    called = (item.func for item in ast.walk(node) if isinstance(item, ast.Call))
-    return any(str(getattr(name, "attr", getattr(name, "id", ""))).startswith(READING) for name in called)
+    """Tell whether a node looks as if it read a file; a class, whether making an object of it does."""
+    parts = _making(node) if isinstance(node, ast.ClassDef) else [node]
+    return any(_is_reading(item) for part in parts for item in ast.walk(part) if isinstance(item, ast.Call))
+
+
+def _is_reading(call: ast.Call) -> bool:
+    name = str(getattr(call.func, "attr", getattr(call.func, "id", "")))
+    given = [*call.args[isinstance(call.func, ast.Name) :], *(keyword.value for keyword in call.keywords)]
+    modes = [item.value for item in given if isinstance(item, ast.Constant) and isinstance(item.value, str)]
+    return name.startswith(READING) and not (name == "open" and any(_WRITING.fullmatch(mode) for mode in modes))
+
+
+def _making(node: ast.ClassDef) -> list[ast.stmt]:
+    """What of a class is executed when it, or an object of it, is made: its constructor, and the methods that this names."""
+    methods = {item.name: item for item in node.body if isinstance(item, FUNCTIONS)}
+    pending = [name for name in methods if name in MAKING]
+    found: dict[str, ast.stmt] = {}
+    while pending:
+        name = pending.pop()
+        if name in methods and name not in found:
+            found[name] = methods[name]
+            pending += [item.attr for item in ast.walk(methods[name]) if isinstance(item, ast.Attribute)]
+    return [*found.values(), *(item for item in node.body if not isinstance(item, FUNCTIONS))]
 
 
 def _root(node: ast.AST) -> str:
