@@ -17,6 +17,7 @@ from molexp._record import keys
 from molexp._record.catalog import snapshots
 from molexp._record.catalog.index import Hint, Mark
 from molexp._record.catalog.news import News, read_news
+from molexp._record.deletions import delete_edit_of
 from molexp._record.journal import writer_of_journal
 from molexp._record.syncing.reports import SyncProgress, SyncReport
 from molexp._record.syncing.sides import RUN_DEPTH
@@ -112,6 +113,7 @@ class _Follower:
     _looks: dict[str, Look] = attrs.field(factory=dict)
     _leases: dict[str, str] = attrs.field(factory=dict)
     _scopes: set[str] = attrs.field(factory=set)  # that were brought once
+    _in_the_way: set[str] = attrs.field(factory=set)  # runs that wait until the copy has freed another one of their id
     _everything_at: float = float("-inf")
 
     def step(self, progress: Callable[[SyncProgress], None] | None) -> SyncReport:
@@ -172,10 +174,10 @@ class _Follower:
         self._waiting = {hint for hint in waiting if hint[1] not in there}
         within = {path for path, look in looks.items() if look != self._looks.get(path) or self._is_new(path, leases)}
         within |= {keys.owner_of(key) for key in there.intersection(of_scopes)}
-        gone = {
-            keys.owner_of(key) for _, key in self._waiting if "/edits/" in key
-        }  # with its run, as experiments remember
+        # An edit that is gone went with its run, which was freed: its experiment remembers that.
+        gone = {keys.owner_of(key) for _, key in self._waiting if "/edits/" in key}
         within |= {path.rpartition("/")[0] for path in within & gone}
+        within |= {path for path in self._in_the_way if delete_edit_of(self.pair.theirs.home.store, path) is None}
         if not within:
             return SyncReport(self.pair.ours.url, self.pair.theirs.url)
         above = {path.rpartition("/")[0] for path in within if path} | {path.partition("/")[0] for path in within}
@@ -189,7 +191,10 @@ class _Follower:
         self, progress: Callable[[SyncProgress], None] | None, within: Collection[str] | None = None
     ) -> SyncReport:
         self._stays(self.pair.theirs)
-        return self.pair.bring(progress=progress, within=within)
+        report = self.pair.bring(progress=progress, within=within)
+        waiting = {path for one in report.unfinished if keys.folder(path := keys.owner_of(f"{one.key}/")) == one.key}
+        self._in_the_way = waiting if within is None else self._in_the_way.difference(within) | waiting
+        return report
 
     def _stays(self, workspace: Workspace) -> None:
         """Raise if a workspace is not there, or if another one lies in its place: the two would be mixed.
