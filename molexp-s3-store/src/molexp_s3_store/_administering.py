@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import attrs
@@ -27,6 +28,14 @@ class Unfinished:
     started: datetime
 
 
+@cache
+def _loader(data_path: str | None) -> Any:
+    """The descriptions of services, which are read once for all clients of a process: that takes a sixth of a second."""
+    from botocore.loaders import create_loader
+
+    return create_loader(data_path)
+
+
 def connect(client: Client) -> Any:
     """A client of botocore, configured as ours."""
     from botocore import UNSIGNED
@@ -36,6 +45,7 @@ def connect(client: Client) -> Any:
     quiet_botocore()
     options, keys = client.options, client.keys
     session = Session(profile=options.profile)
+    session.register_component("data_loader", _loader(session.get_config_variable("data_path")))
     style = options.addressing_style
     config = Config(
         signature_version=UNSIGNED if options.anonymous else None,
@@ -95,6 +105,8 @@ def unfinished(client: Client, older_than: float) -> list[Unfinished]:
 
 def abort(client: Client, uploads: list[Unfinished], older_than: float) -> None:
     """Free what unfinished uploads hold, and the keys that their writers took and did not live to fill."""
+    if not uploads:
+        return
     administrator = connect(client)
     base = len(_below(client, ""))
     try:
