@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
+import signal
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -58,6 +60,19 @@ def test_without_check_the_exit_code_comes_back(run):
         assert ctx.shell("kill -9 $$", check=False) == -9
 
     assert run.status == "succeeded"
+
+
+def test_the_exit_code_is_known_where_sigchld_is_ignored(run):
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        with run.start() as ctx:
+            assert ctx.shell([*BOTH, "3"], check=False) == 3
+            assert signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN
+            with ThreadPoolExecutor(1) as threads, pytest.raises(RuntimeError, match="SIGCHLD is ignored"):
+                threads.submit(ctx.shell, [*BOTH, "3"], check=False).result()
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    assert [command["exit_code"] for command in run.execution_history[0]["commands"]] == [3]
 
 
 def test_the_tail_is_of_this_command_alone(run):

@@ -193,6 +193,7 @@ class Context:
 
         Raises:
             CommandError: it failed, or ran out of time.
+            RuntimeError: this process ignores SIGCHLD, and this is not its main thread.
             FileNotFoundError: there is no such program.
         """
         from molexp._record.shell import run_command

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -115,6 +115,9 @@ def run_to_end(
 
     Whatever interrupts the wait ends the command and its children, or is given to `stop`, which has to do so. `started`
     is told the process, for those who end it from another thread.
+
+    Raises:
+        RuntimeError: the process ignores SIGCHLD, and this is not its main thread.
     """
     starting = _Start(
         args=argv,
@@ -127,6 +130,16 @@ def run_to_end(
         start_new_session=sys.platform != "win32",
     )
     GROUPS.prepare()
+    with _told_of_ends():
+        return _run(starting, timeout, stop, started)
+
+
+def _run(
+    starting: _Start,
+    timeout: float | None,
+    stop: Callable[[subprocess.Popen[bytes], BaseException], None] | None,
+    started: Callable[[subprocess.Popen[bytes]], None] | None,
+) -> int | None:
     try:
         starting.start()
         process = starting.result()
@@ -148,6 +161,25 @@ def run_to_end(
     finally:
         if starting.process is not None:
             GROUPS.remove(starting.process.pid)
+
+
+@contextlib.contextmanager
+def _told_of_ends() -> Iterator[None]:
+    """While SIGCHLD is ignored, the system tells nobody how a command ended, and Python takes that for exit code 0."""
+    number = getattr(signal, "SIGCHLD", None)
+    if number is None or signal.getsignal(number) != signal.SIG_IGN:
+        yield
+        return
+    if threading.current_thread() is not threading.main_thread():
+        raise RuntimeError(
+            "SIGCHLD is ignored in this process, so nobody would be told the exit code of a command. "
+            "Call signal.signal(signal.SIGCHLD, signal.SIG_DFL) in the main thread before."
+        )
+    signal.signal(number, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(number, signal.SIG_IGN)
 
 
 class _Start(threading.Thread):
