@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from molexp._record.assets import Asset
-from molexp._values.ids import check_payload_name, fold_name
+from molexp._values.ids import check_payload_name, fold_name, nfc
 from molexp.errors import InvalidNameError, MolexpError, RunError
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def _checked(pattern: str) -> str:
 
 def _name(relative: str, taken: set[str]) -> str:
     """A name that an artifact can have: characters that some system cannot store are quoted as in URLs."""
-    name = "/".join(map(_segment, relative.split("/")))
+    name = nfc("/".join(map(_segment, relative.split("/"))))
     if not _can_be(name):  # too long as a whole
         name = f"{_digest(relative)}/{name.rpartition('/')[2]}"
     number, unique = 1, name
