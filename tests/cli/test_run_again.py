@@ -45,6 +45,32 @@ def test_a_workflow_that_changed_since_is_said_and_can_be_run_again(here, sweep)
     assert all(len(run.execution_history) == 2 for run in runs)
 
 
+ARGUMENTS = """
+import argparse
+import molexp as me
+from molexp.workflow import WorkflowBuilder
+parser = argparse.ArgumentParser()
+parser.add_argument("--rate", type=float, default=0.5)
+GIVEN = parser.parse_args()
+wf = WorkflowBuilder(name="w")
+@wf.task(executor="process")
+def task(ctx):
+    return GIVEN.rate
+ws = me.Workspace("lab")
+wf.build().bind_to(ws.Project("p").Experiment("e", space=[{"seed": 1}]))
+me.entry(ws)
+"""
+
+
+def test_a_script_sees_the_same_command_line_in_each_process(here):
+    write(here, ARGUMENTS)
+    assert program(here, "run", "sweep.py").lines() == ["1 succeeded"]
+    assert program(here, "run", "sweep.py", "--changed").lines() == ["1 skipped"]
+    assert program(here, "run", "sweep.py", "--rerun", "--executor", "process").lines() == ["1 succeeded"]
+    (run,) = me.Workspace.load(here / "lab").project("p").experiment("e").runs
+    assert run.tasks["task"]["output"] == 0.5
+
+
 def test_what_changed_is_executed_again_and_nothing_else(here, sweep):
     program(here, "run", "sweep.py")
     write(here, SWEEP.replace("ctx.inputs + ctx.config", "10 * ctx.inputs + ctx.config"))

@@ -72,7 +72,7 @@ class Child:
         call, name, folder, path = work
         try:
             body = pickled_call(call, name)
-            header = pickle.dumps((name, folder, path), pickle.HIGHEST_PROTOCOL)
+            header = pickle.dumps((name, folder, path, HERE.script), pickle.HIGHEST_PROTOCOL)
             self._have_process(work)
             call.begin()
             outcome = _outcome(self._exchange(header, body, name), name)

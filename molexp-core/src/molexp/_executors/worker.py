@@ -94,11 +94,11 @@ def _leave_with_the_parent() -> None:
 
 
 def _answer(header: bytes, body: bytes) -> bytes:
-    name, folder, path = pickle.loads(header)  # noqa: S301 - from our parent
+    name, folder, path, script = pickle.loads(header)  # noqa: S301 - from our parent
     try:
         _move(folder, path)
         try:
-            function, args, kwargs = pickle.loads(body)  # noqa: S301
+            function, args, kwargs = _loaded(body, script)
         except Exception as error:  # noqa: BLE001 - unpickling imports and runs foreign code
             return _dumped(("unloadable", f"{type(error).__name__}: {error}", _text(error)))
         del body
@@ -113,6 +113,17 @@ def _answer(header: bytes, body: bytes) -> bytes:
         return _dumped(("value", value, ""))
     except Exception as error:  # noqa: BLE001 - pickling runs foreign code
         return _dumped_error(name, _unpicklable_result(name, value, error))
+
+
+def _loaded(body: bytes, script: str | None) -> Any:
+    """A call. Where it imports the script, that sees the command line which it saw in the parent."""
+    arguments = sys.argv
+    try:
+        if script is not None:
+            sys.argv = [script]
+        return pickle.loads(body)  # noqa: S301
+    finally:
+        sys.argv = arguments
 
 
 def _move(folder: str | None, path: list[str]) -> None:

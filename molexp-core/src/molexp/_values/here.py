@@ -1,4 +1,4 @@
-"""This process's id, without asking the system each time, and the signal that asked it to end."""
+"""This process's id, without asking the system each time, the signal that asked it to end, and the script that it has loaded."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ __all__ = ["HERE"]
 
 
 class _Here:
-    __slots__ = ("asked_by", "pid")
+    __slots__ = ("asked_by", "pid", "script")
 
     def __init__(self) -> None:
+        self.script: str | None = None
         self.look()
 
     def look(self) -> None:
@@ -19,7 +20,9 @@ class _Here:
 
 
 HERE = _Here()
-"""`HERE.pid` is `os.getpid()`, in a forked child too; `HERE.asked_by` the signal that asked this process to end, or 0."""
+"""`HERE.pid` is `os.getpid()`, in a forked child too; `HERE.asked_by` the signal that asked this process to end, or 0.
+
+`HERE.script` is the file that was imported as `molexp run` does it, with itself as the whole command line; or None."""
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=HERE.look)

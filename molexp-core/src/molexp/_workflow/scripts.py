@@ -16,6 +16,7 @@ import attrs
 from molexp._record.callers import is_users
 from molexp._record.entry import Entries, collecting
 from molexp._record.process import this_process
+from molexp._values.here import HERE
 from molexp._workflow import bindings
 from molexp.errors import MolexpError, ScriptError
 
@@ -93,7 +94,8 @@ def _import(file: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     setattr(module, _MARK, True)
     sys.modules[name] = module
-    arguments, sys.argv = sys.argv, [str(file)]
+    HERE.script = str(file)
+    arguments, sys.argv = sys.argv, [HERE.script]
     try:
         spec.loader.exec_module(module)
     except SystemExit as error:
