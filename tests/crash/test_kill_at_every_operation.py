@@ -79,7 +79,7 @@ def test_a_compactor_that_is_killed_leaves_something_that_others_go_on_with(zygo
     assert sum(answer["killed"] for _, answer in answers) == len(points)
 
 
-@pytest.mark.soak
+@pytest.mark.long
 def test_a_compactor_that_is_killed_at_every_operation(zygotes):
     total = len(count(zygotes, "compaction"))
 

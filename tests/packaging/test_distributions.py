@@ -304,5 +304,9 @@ def test_the_oldest_and_the_newest_versions_that_we_admit_will_do(at_the_edge, s
     assert at_the_edge.run(TRACK.format(url="./lab")) == TRACKED
     areas = [ROOT / "tests" / area for area in SUITES[suite]]
     command: list[str | Path] = [at_the_edge.python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *areas]
+    command += [
+        "--ignore-glob=*/cli/test_run*.py",
+        "--deselect=tests/plugins/test_the_tutorial_plugin.py",
+    ]  # workflows, pip
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-5000:]
