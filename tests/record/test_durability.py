@@ -245,9 +245,11 @@ def test_of_many_who_find_it_blank_one_puts_something_in_its_place(lab, script):
         """
         import os, subprocess, sys
         code = '''
-        import os, molexp as me
+        import json, os, molexp as me
         for number in range(20):
-            print(number, me.Workspace(os.environ["LAB"]).Project(f"p{number}")._definition["token"])
+            me.Workspace(os.environ["LAB"]).Project(f"p{number}")
+            with open(os.environ["LAB"] + f"/projects/p{number}/project.json") as file:
+                print(number, json.load(file)["token"])
         '''
         import textwrap
         args = [sys.executable, "-c", textwrap.dedent(code)]
@@ -258,7 +260,7 @@ def test_of_many_who_find_it_blank_one_puts_something_in_its_place(lab, script):
 
     assert done.code == 0, done.err
     told = [line for line in done.out.splitlines() if line]
-    assert len(told) == 80
+    assert len(told) == 80, done.err
     assert len(set(told)) == 20
 
 
