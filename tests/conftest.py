@@ -6,8 +6,10 @@ import contextlib
 import fcntl
 import os
 import shutil
+import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,6 +47,9 @@ def pytest_configure(config: pytest.Config) -> None:
     (folder / "tmp").mkdir()
     os.environ["TMPDIR"] = str(folder / "tmp")
     tempfile.tempdir = None  # look at TMPDIR again
+    # A shell starts what it runs in the background deaf to Ctrl-C, and its children are then, too.
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # Processes that tests start would compile all they import, again and again, where this is set.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False

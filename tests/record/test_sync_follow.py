@@ -343,7 +343,10 @@ def test_ctrl_c_ends_the_command(lab, lab_exp, copy):
         assert process.stdout is not None
         assert '"copied":' in process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=DEADLINE)
+        try:
+            _, err = process.communicate(timeout=DEADLINE)
+        finally:
+            process.kill()
     assert process.returncode == 130, err
     assert "Traceback" not in err
     assert record(copy) == record(lab)
