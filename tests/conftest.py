@@ -47,9 +47,11 @@ def pytest_configure(config: pytest.Config) -> None:
     (folder / "tmp").mkdir()
     os.environ["TMPDIR"] = str(folder / "tmp")
     tempfile.tempdir = None  # look at TMPDIR again
-    # A shell starts what it runs in the background deaf to Ctrl-C, and its children are then, too.
-    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    # A shell makes what it runs in the background deaf to Ctrl-C, nohup to a hangup, and children are so, too.
+    if threading.current_thread() is threading.main_thread():
+        for name, handler in ("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL):
+            if signal.getsignal(number := getattr(signal, name, signal.SIGINT)) is signal.SIG_IGN:
+                signal.signal(number, handler)
     # Processes that tests start would compile all they import, again and again, where this is set.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
