@@ -172,6 +172,22 @@ def test_an_owner_who_was_stopped_and_whose_run_is_there_goes_on(place):
     assert exp.run("one").results == {"x": 2}
 
 
+def test_a_key_that_is_missing_while_the_attempt_ends_is_no_freed_run(place, monkeypatch):
+    """As any error of the storage: whoever asks next ends it."""
+    exp = write(place, "one").project("metals").experiment("cu")
+    context = exp.run("one").start(if_succeeded="rerun")
+
+    def missing():
+        raise me.KeyNotFoundError("data/x")
+
+    once(monkeypatch, Attempt, "_create_end", missing)
+    with pytest.raises(me.KeyNotFoundError):
+        context.finish()
+
+    context._attempt.beat()
+    assert place.load().run("metals/cu/one").execution_history[-1]["status"] == "succeeded"
+
+
 def test_what_could_not_be_read_and_was_mended_before_it_was_looked_at_is_no_problem(lab, lab_run, monkeypatch):
     with lab_run.start():
         pass

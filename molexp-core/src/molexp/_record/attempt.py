@@ -270,11 +270,12 @@ class Attempt(Writer):
     def _end_once(self, status: RunStatus, reason: str, cause: str | None, error: Mapping[str, Any] | None) -> None:
         try:
             ended = self._finish(status, reason, cause, error)
-        except (RunSupersededError, NotFoundError):
+        except RunSupersededError:
             raise
-        except (
-            BaseException
-        ) as problem:  # a full disk, a lost network, Ctrl-C: the next beat, or whoever asks, tries again
+        except BaseException as problem:
+            if isinstance(problem, NotFoundError) and not isinstance(problem, StoreError):
+                raise  # the run was freed
+            # A full disk, a lost network, Ctrl-C: the next beat, or whoever asks, tries again.
             if self.outbox is not None and isinstance(problem, StoreError):
                 problem.add_note(
                     f"What {self.path} recorded is kept on this machine, and so is how it ended: this process tries "

@@ -73,9 +73,7 @@ class Journal:
         heading = encode_line({"schema": SCHEMA, "type": "journal", "owner": owner})
         self._lines: _Sayer = (_File if "append" in store.capabilities else _Objects)(store, heading, lost)
         self._lock = threading.RLock()  # a signal's handler may start or annotate a run
-        self._guesses: dict[
-            str, None
-        ] = {}  # ends that were announced when their runs were created, before anybody starts one
+        self._guesses: dict[str, None] = {}  # ends that were announced with their runs, before anybody starts one
         self._pid = 0
 
     def announce(self, *effects: str) -> None:

@@ -98,9 +98,8 @@ class _Collector:
         for run in runs:
             folder = keys.folder(f"{experiment}/{run}")
             with self._naming(folder):
-                if (
-                    delete_edit_of(self._store, f"{experiment}/{run}", certainly=True) is not None
-                ):  # nobody has restored it meanwhile
+                # Unless somebody has restored it meanwhile.
+                if delete_edit_of(self._store, f"{experiment}/{run}", certainly=True) is not None:
                     going[folder] = self._deleted_run(folder)
         if not self._dry_run:
             self._gone(going)

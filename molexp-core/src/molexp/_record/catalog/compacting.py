@@ -198,6 +198,8 @@ class Compactor:
     def _note_gone(self, paths: set[str]) -> None:
         """See to it that the snapshot says of runs which are not there: others may have read one before it was freed."""
         gone = {path for path in paths if not self._refresher.is_defined(path)}
+        if not gone:
+            return
         with self._index.changing(self._generation) as connection:
             rows = Rows(connection, self._index.names)
             rows.note_gone(gone)
