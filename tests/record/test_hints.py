@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 import molexp as me
-from molexp._record import making
 
 
 def hints(lab: Path) -> list[dict[str, list[str]]]:
@@ -51,16 +50,19 @@ def test_runs_that_are_only_created_leave_one_guess_and_withdraw_the_rest(tmp_pa
 def test_the_hint_of_a_run_whose_creation_got_no_answer_is_not_withdrawn(place, monkeypatch):
     """Its request may still take effect, when other runs were created long since."""
     exp, reader = place.workspace().Project("p").Experiment("e"), place.load()
-    create, late = making._create, []
+    store = type(exp.home.store)
+    create, late = store.create, []
 
-    def unanswered(*arguments):
-        late.append(arguments)
-        raise me.UnavailableError("no answer")
+    def unanswered(self, key, data):
+        if key.endswith("/one/run.json"):
+            late.append((self, key, data))
+            raise me.UnavailableError("no answer")
+        create(self, key, data)
 
-    monkeypatch.setattr(making, "_create", unanswered)
+    monkeypatch.setattr(store, "create", unanswered)
     with pytest.raises(me.UnavailableError):
         exp.Run(id="one")
-    monkeypatch.setattr(making, "_create", create)
+    monkeypatch.setattr(store, "create", create)
     exp.Run(id="two")
     assert statuses(reader) == {"two": "pending"}
     exp.Run(id="three")

@@ -418,10 +418,12 @@ class Attempt(Writer):
             older = read_attempts(self.store, self.folder)[: self.number - 1] if self.number > 1 else []
             this = AttemptFacts(self.number, end, self.contents, self.status, True)
             state = fold_run(self.definition, [*older, this], self._edits(), {})
+            if self.outbox is None and not self._beats:  # as of most runs: there is neither a lease nor an open log
+                if not state.edits.deleted:  # what was deleted may be freed by now, and would return
+                    show_run(self.store, self.path, state, began)
+                return
             write = partial(show_run, self.store, self.path, state, began)
             steps: tuple[Callable[[], Any], ...] = (write, self._log.close, self._give_up_lease)
-            self.store.each(
-                _call, steps[state.edits.deleted :]
-            )  # what was deleted may be freed by now, and would return
+            self.store.each(_call, steps[state.edits.deleted :])
         except StoreError:
             pass

@@ -344,38 +344,37 @@ def end_document(
     why = cause
     if not why and status is not RunStatus.SUCCEEDED:
         why = cause_of({"status": status, "reason": reason, "error": error, "ended_by": ended_by})
-    of_workflow = (
-        {"workflow": contents.workflow, "tasks": _over(contents.tasks, status, why)}
-        if contents.tasks or contents.workflow
-        else {}
-    )
-    return {
+    end = {
         "schema": SCHEMA,
         "type": "end",
         "attempt": attempt,
         "status": str(status),
         "reason": reason,
-        **({"cause": why} if why else {}),
         "error": error,
         "token": token,
         "owner": head.get("owner"),
         "started_at": head.get("started_at"),
         "ended_at": last_seen or utc_now(),
         "ended_by": ended_by,
-        **({"found_at": utc_now()} if last_seen else {}),
         "fresh": bool(head.get("fresh")),
         "provenance": contents.provenance,
         "workdir": contents.workdir,
         "results": contents.results,
         "assets": list(contents.assets.values()),
         "commands": contents.commands,
-        **of_workflow,
-        **({"ranks": contents.ranks} if contents.ranks else {}),
-        **({"used": contents.used} if contents.used else {}),
-        **({"missed": contents.missed} if contents.missed else {}),
         "definition": head.get("definition"),
         "folded": folded,
     }
+    if why:
+        end["cause"] = why
+    if last_seen:
+        end["found_at"] = utc_now()
+    if contents.tasks or contents.workflow:
+        end |= {"workflow": contents.workflow, "tasks": _over(contents.tasks, status, why)}
+    for name in ("ranks", "used", "missed"):
+        if said := getattr(contents, name):
+            end[name] = said
+    return end
 
 
 def _over(tasks: Mapping[str, dict[str, Any]], status: RunStatus, cause: str | None) -> dict[str, dict[str, Any]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from operator import attrgetter
 from typing import Any
 
 import attrs
@@ -221,37 +222,48 @@ class AttemptFacts:
 
     def history(self) -> dict[str, Any]:
         """Its entry in ``execution_history``."""
-        owner = _dict(self.head.get("owner"))
+        head = self.head
+        owner = _dict(head.get("owner"))
         entry: dict[str, Any] = {
             "attempt": self.number,
             "status": str(self.status),
-            "started_at": self.head.get("started_at"),
-            "ended_at": self.head.get("ended_at"),
+            "started_at": head.get("started_at"),
+            "ended_at": head.get("ended_at"),
             "host": owner.get("host"),
             "pid": owner.get("pid"),
             "user": owner.get("user"),
         }
-        if owner.get("job"):
-            entry["job"] = owner["job"]
-        seldom = {
-            "as_of": self.as_of,
-            "cause": self.cause,
-            "reason": self.head.get("reason"),
-            "error": self.head.get("error"),
-            "ended_by": self.head.get("ended_by"),
-            "found_at": self.head.get("found_at"),
-            "provenance": self.contents.provenance,
-            "commands": self.contents.commands,
-            "workflow": self.contents.workflow and self.contents.workflow.get("workflow_id"),
-            "tasks": self.contents.tasks and self._counted_tasks(),
-            **(rank_history(self.contents.ranks.values(), ended=self.ended) if self.contents.ranks else {}),
-            "used": self.contents.used and [*dict.fromkeys(said["asset"] for said in self.contents.used)],
-            "workdir": self.contents.workdir,
-            "late": self.late and sum(self.late.values()),
-            "problem": self.problem or self.head.get("problem"),
-        }
-        entry |= {name: value for name, value in seldom.items() if value}
+        if job := owner.get("job"):
+            entry["job"] = job
+        if self.as_of:
+            entry["as_of"] = self.as_of
+        if cause := self.cause:
+            entry["cause"] = cause
+        for name in ("reason", "error", "ended_by", "found_at"):
+            if said := head.get(name):
+                entry[name] = said
+        self._add_contents(entry)
+        if self.late and (late := sum(self.late.values())):
+            entry["late"] = late
+        if problem := self.problem or head.get("problem"):
+            entry["problem"] = problem
         return entry
+
+    def _add_contents(self, entry: dict[str, Any]) -> None:
+        """Add to its entry in ``execution_history`` what it recorded, as far as there is any."""
+        contents = self.contents
+        for name in ("provenance", "commands", "workdir"):
+            if said := getattr(contents, name):
+                entry[name] = said
+        if contents.workflow and (workflow := contents.workflow.get("workflow_id")):
+            entry["workflow"] = workflow
+        if contents.tasks:
+            entry["tasks"] = self._counted_tasks()
+        if contents.ranks:
+            told = rank_history(contents.ranks.values(), ended=self.ended)
+            entry |= {name: said for name, said in told.items() if said}
+        if contents.used:
+            entry["used"] = [*dict.fromkeys(said["asset"] for said in contents.used)]
 
     def _counted_tasks(self) -> dict[str, int]:
         """Return how many tasks came to which status."""
@@ -357,8 +369,8 @@ class RunState:
     def to_document(self) -> dict[str, Any]:
         """``run.json`` as people read it: the definition, then the folded state."""
         doc = dict(self.definition)
-        for name in _STATE_KEYS & doc.keys():
-            del doc[name]
+        for name in _STATE_KEYS:
+            doc.pop(name, None)
         last = self.attempts[-1] if self.attempts else None
         doc["status"] = str(self.status)
         if as_of := self.as_of:
@@ -377,20 +389,24 @@ class RunState:
         return doc
 
 
+_NUMBER = attrgetter("number")
+
+
 def fold_run(
     definition: dict[str, Any], attempts: Iterable[AttemptFacts], edits: Edits, problems: dict[str, str]
 ) -> RunState:
     """Fold what was read of one run."""
-    known = [*attempts]
-    problems.update((one.problem_key, one.problem) for one in known if one.void and one.problem)
-    ordered = sorted((one for one in known if not one.void), key=lambda attempt: attempt.number)
+    ordered: list[AttemptFacts] = []
     results: dict[str, Any] = {}
-    for attempt in ordered:
+    for attempt in sorted(attempts, key=_NUMBER):
+        if attempt.problem:
+            problems[attempt.problem_key] = attempt.problem
+        if attempt.void:
+            continue
+        ordered.append(attempt)
         if attempt.head.get("fresh"):
             results = {}
         results |= attempt.contents.results
-        if attempt.problem:
-            problems[attempt.problem_key] = attempt.problem
     if ordered:
         status = ordered[-1].status
     else:

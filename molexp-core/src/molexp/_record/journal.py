@@ -102,8 +102,7 @@ class Journal:
         the run announces its end again. While nobody knows whether the run is there, the hint stays: its creation may
         still take effect, long after the storage did not answer.
         """
-        with self._lock:
-            self._guesses[end] = None
+        self._guesses[end] = None
 
     def retire(self) -> None:
         """Say that this process is done here: compactors need not find out. Does nothing in a forked child."""

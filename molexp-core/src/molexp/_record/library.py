@@ -134,7 +134,7 @@ class Library:
             TypeError: a field that it does not have, or one that is missing, or is not of its type.
         """
         names = self.field_names(kind)
-        if unknown := sorted(set(values) - set(names)):
+        if unknown := sorted([name for name in values if name not in names]):
             raise TypeError(
                 f"The kind {kind.name!r} has no field {unknown[0]!r}; it has: {', '.join(names) or 'none'}."
             )

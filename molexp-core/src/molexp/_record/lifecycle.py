@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from contextlib import suppress
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 
 _FIRST_LOOK = 0.02  # seconds between looks at a run that is waited for, growing to _LAST_LOOK
 _LAST_LOOK = 1.0
-_MADE_UP = re.compile(r"\d{8}-\d{6}-\d{6}-[0-9a-f]{8}")
 
 
 def start(
@@ -76,7 +74,7 @@ def _context(run: Run, attempt: Attempt | Joined) -> RunContext:
 
 def _claim(run: Run, fresh: bool, deadline: float, if_succeeded: str, untried: bool) -> Attempt:
     home = run.home
-    home.ready()
+    journal = home.journal
     definition = run._defined()
     check_schema(definition, keys.document(run.path), SCHEMA)
     process = home.process
@@ -87,7 +85,7 @@ def _claim(run: Run, fresh: bool, deadline: float, if_succeeded: str, untried: b
         ranks["launch"] = process.rank.launch(process.count("start", home.store.url, run.path))
     while True:
         number = 1 if untried else _next_attempt(run, deadline, if_succeeded)
-        home.journal.announce(end_key(folder, number))
+        journal.announce(end_key(folder, number))
         token = new_token()
         claim = {
             "schema": SCHEMA,
@@ -110,7 +108,7 @@ def _claim(run: Run, fresh: bool, deadline: float, if_succeeded: str, untried: b
         except KeyExistsError:
             untried = False  # somebody else was first
             continue
-        attempt = Attempt(home.store, process, run.path, number, claim, log, home.journal)
+        attempt = Attempt(home.store, process, run.path, number, claim, log, journal)
         if untried and _is_new(run):
             attempt.unseen = True
         elif untried:
@@ -137,12 +135,7 @@ def _refuse_deleted(run: Run, attempt: Attempt) -> None:
 
 def _is_new(run: Run) -> bool:
     """Tell whether nobody else can know of a run yet: its id was made up a moment ago."""
-    if not _MADE_UP.fullmatch(run.path.rpartition("/")[2]):
-        return False
-    try:
-        return 0 <= time.time() - parse_time(run._defined()["created_at"]).timestamp() < MOMENT
-    except (KeyError, TypeError, ValueError):
-        return False
+    return 0.0 <= time.time() - run._made_up_at < MOMENT
 
 
 def _next_attempt(run: Run, deadline: float, if_succeeded: str) -> int:

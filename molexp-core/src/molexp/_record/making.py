@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -74,6 +75,8 @@ def make_run(
         made_run = _create(experiment, run_id, {**common, **launch}, experiment.home.flushing.later)
         journal.expect(end)
         if made_run is not None:
+            if id is None:
+                made_run._made_up_at = time.time()
             return made_run
         if id is not None and (found := _existing(experiment, id, given)) is not None:
             return found

@@ -102,14 +102,15 @@ class Heart:
 
     def __init__(self) -> None:
         self._due: dict[Living, float] = {}
-        self._condition = threading.Condition()
+        self._lock = threading.RLock()
+        self._condition = threading.Condition(self._lock)
         self._next = 0.0
         self._thread: threading.Thread | None = None
 
     def add(self, attempt: Living) -> None:
         """Beat for `attempt`, first after its interval: its claim was the first beat."""
         due = time.monotonic() + attempt.interval
-        with self._condition:
+        with self._lock:
             self._due[attempt] = due
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="molexp-heart", daemon=True)
@@ -120,7 +121,7 @@ class Heart:
 
     def remove(self, attempt: Living) -> None:
         """Beat for it no more. When this returns, no beat of it is under way that began before."""
-        with self._condition:
+        with self._lock:
             self._due.pop(attempt, None)
 
     def attempts(self) -> list[Living]:

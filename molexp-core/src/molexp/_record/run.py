@@ -49,6 +49,7 @@ class Run:
         self.home: Home = experiment.home
         self._definition = definition
         self._untried = untried  # this process created it and has not started it: nobody else is likely to have
+        self._made_up_at = 0.0  # when its id was made up, in seconds since 1970, if that was done here
 
     def __repr__(self) -> str:
         return f"<Run {self.path}>"

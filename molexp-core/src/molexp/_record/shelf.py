@@ -28,7 +28,7 @@ class Slot:
     name: str
     task: str | None
     key: str
-    fallbacks: tuple[str, ...]
+    fallbacks: tuple[str, ...] = ()
     apart: str = ""  # what it is called there, if that is another name
     version: int = 0
     growing: Any = None
@@ -76,19 +76,22 @@ class Shelf:
                 return slot
             self._refuse_folders(folded, name)
             base = f"{self.attempt.payloads}/{kind.folder}"
-            fallbacks = self._fallbacks(kind, base, payload, task)
-            apart = self._apart(kind, name) if task is None else ""
-            slot = self._slots[folded] = Slot(kind, name, task, f"{base}/{payload}", fallbacks, apart)
-            aside = self.attempt.suffix != FIRST if apart else bool(self.attempt.suffix and self.attempt.outbox)
-            if aside and kind.folder == "logs":
-                slot.key = fallbacks[0]  # others may have logs of that name: the plain one is the coordinator's
+            slot = self._slots[folded] = Slot(kind, name, task, f"{base}/{payload}")
+            writer = self.attempt.suffix
+            if writer or task:
+                slot.fallbacks = self._fallbacks(kind, base, payload, task)
+            if writer:
+                slot.apart = self._apart(kind, name) if task is None else ""
+                aside = writer != FIRST if slot.apart else bool(self.attempt.outbox)
+                if aside and kind.folder == "logs":
+                    slot.key = slot.fallbacks[
+                        0
+                    ]  # others may have logs of that name: the plain one is the coordinator's
             return slot
 
     def _apart(self, kind: AssetKind[Any], name: str) -> str:
         """The name of what another writer of the attempt has the name of, in keeping with where it is put."""
         writer = self.attempt.suffix
-        if not writer:
-            return ""
         return f"{name}.{writer}" if kind.folder == "logs" else f"{writer}/{name}"
 
     def _fallbacks(self, kind: AssetKind[Any], base: str, payload: str, task: str | None) -> tuple[str, ...]:
@@ -97,9 +100,7 @@ class Shelf:
         if writer and kind.folder == "logs":
             stem = f"{base}/{payload.removesuffix(kind.suffix)}"
             return f"{stem}.{writer}{kind.suffix}", f"{stem}.{new_token()}{kind.suffix}"
-        if task or writer:
-            return f"{base}/{task or writer}/{payload}", f"{base}/{task or writer}/{new_token()}/{payload}"
-        return ()
+        return f"{base}/{task or writer}/{payload}", f"{base}/{task or writer}/{new_token()}/{payload}"
 
     def release(self, slot: Slot) -> None:
         """Give up a name under which nothing was saved."""

@@ -281,7 +281,8 @@ class LogHandle(io.TextIOBase):
         if type(text) is not str:
             check_text(text)
         if (growing := self._growing) is not None:
-            growing.write((text if text[-1:] == "\n" else text + "\n").encode("utf-8", "backslashreplace"))
+            line = text if text[-1:] == "\n" else text + "\n"
+            growing.write(line.encode() if line.isascii() else line.encode("utf-8", "backslashreplace"))
 
     def write(self, text: str, /) -> int:
         """Write `text` as it is."""
