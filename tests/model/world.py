@@ -77,7 +77,7 @@ class World:
             (walking, "time", clock),
             (journal, "atexit", never),
             (process, "this_owner", lambda: _OWNER),
-            (process, "describe_invocation", dict),
+            (process, "describe_invocation", lambda _cwd: {}),
             (liveness, "boot_clock", self._time),
             (compacting, "boot_clock", self._time),
             (liveness, "known_dead", self._known_dead),

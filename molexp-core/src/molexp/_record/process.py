@@ -15,6 +15,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator
+from functools import cached_property
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -144,13 +145,10 @@ class Heart:
                 attempt.beat()
 
 
-def describe_invocation() -> dict[str, Any]:
-    """Return what differs between processes that run the same code: recorded with every attempt, not with the provenance."""
-    return {
-        "argv": _arguments(),
-        "cwd": _cwd(),
-        "scheduler": {name: os.environ[name] for name in _SCHEDULER if name in os.environ},
-    }
+def describe_invocation(cwd: str) -> dict[str, Any]:
+    """Return how a process was called that was in this folder when it began."""
+    scheduler = {name: os.environ[name] for name in _SCHEDULER if name in os.environ}
+    return {"argv": _arguments(), "cwd": cwd, "scheduler": scheduler}
 
 
 def _arguments() -> list[str]:
@@ -186,7 +184,7 @@ class Process:
         self.pid: int = os.getpid()
         self.owner: Owner = this_owner()
         self.owner_document: dict[str, Any] = self.owner.to_dict()
-        self.invocation: dict[str, Any] = describe_invocation()
+        self._cwd = _cwd()
         self.heart: Heart = Heart()
         self._keeping: weakref.WeakSet[Keeping] = weakref.WeakSet()
         self._lock = threading.Lock()
@@ -209,6 +207,11 @@ class Process:
         self._ranked: bool | None = None
         self.expects_ranks: bool = True
         """Whether other ranks may start the same runs; rank 0 learns that they do not."""
+
+    @cached_property
+    def invocation(self) -> dict[str, Any]:
+        """What differs between processes that run the same code: recorded with every attempt, not with the provenance."""
+        return describe_invocation(self._cwd)
 
     @property
     def rank(self) -> Rank | None:
