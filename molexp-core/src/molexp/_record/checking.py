@@ -26,8 +26,8 @@ from molexp._record.layout import Seen, look
 from molexp._record.linked import not_followed, reading_record
 from molexp._record.losses import lacking, rewrite_claim
 from molexp._record.maintenance import named_data, orphans, paths
-from molexp._record.mending import mend
 from molexp._record.reading import read_edits, read_run, shown_end
+from molexp._record.repairing import mend
 from molexp._record.reports import Finding, Report
 from molexp._record.revisions import definition_key
 from molexp._record.shapes import decode_document

@@ -16,9 +16,9 @@ from molexp._record import keys
 from molexp._record.assets import Asset, DataAsset, asset_id
 from molexp._record.current import current_attempt
 from molexp._record.flushing import above
+from molexp._record.hashing import CHUNK
 from molexp._record.kinds import DataKind
-from molexp._record.payloads import CHUNK
-from molexp._record.run import key_of
+from molexp._record.local_keys import key_of
 from molexp._record.secrets import without_secrets
 from molexp._record.shapes import decode_document
 from molexp._record.sources import Readable, files_of, opened
@@ -156,7 +156,7 @@ class DataAssets(Mapping[str, DataAsset]):
         progress: Callable[[int], Any],
     ) -> DataAsset:
         ours = src if isinstance(src, Asset) and src._bound().store.url == self._home.store.url else None
-        inside = ours.key if ours is not None else key_of(self._home, source)
+        inside = ours.key if ours is not None else key_of(self._home.store, source)
         if action == "move" and (inside is not None or isinstance(src, Asset)):
             raise ValueError(f"{str(src)!r} is part of the record and cannot be moved away; use 'copy' or 'hardlink'.")
         if action != "copy" and not isinstance(source, Path):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from molexp._record import keys
 from molexp._record.fold import AttemptFacts
-from molexp._record.metrics import MOST, OWN, Series, Summary, from_document, merge, steps_of, to_document
+from molexp._record.summaries import MOST, OWN, Series, Summary, from_document, merge, steps_of, to_document
 from molexp._values.documents import decode_lines, decode_object
 from molexp._values.numbers import count
 from molexp.contracts import Store

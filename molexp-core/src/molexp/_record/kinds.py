@@ -22,7 +22,7 @@ from molexp._record.assets import (
     MetricsAsset,
 )
 from molexp._record.fold import Contents
-from molexp._record.payloads import CHUNK
+from molexp._record.hashing import CHUNK
 from molexp._values.documents import decode, decode_lines, encode_line, encode_pretty
 from molexp._values.numbers import integer
 from molexp._values.paths import is_remote

@@ -12,6 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
+from molexp._record.hashing import CHUNK
 from molexp.contracts import Store, StreamWriter
 from molexp.errors import KeyExistsError
 
@@ -19,18 +20,6 @@ if TYPE_CHECKING:
     from molexp._record.spool.outbox import Outbox
 
 SMALL = 1 << 20  # bytes up to which a payload is created in one operation
-CHUNK = 1 << 20
-
-
-def hash_of(store: Store, key: str, *, progress: Callable[[int], Any] | None = None) -> str:
-    """The hash of the bytes at `key`, as a record has it: ``sha256:...``."""
-    digest = sha256()
-    with store.open_read(key) as stream:
-        while chunk := stream.read(CHUNK):
-            digest.update(chunk)
-            if progress is not None:
-                progress(len(chunk))
-    return f"sha256:{digest.hexdigest()}"
 
 
 class PayloadSink:

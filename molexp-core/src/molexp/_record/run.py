@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from molexp._record import keys
 from molexp._record.definitions import SCHEMA, WAS_DELETED
 from molexp._record.edits import write_edit
+from molexp._record.local_keys import key_of
 from molexp._values.documents import check_schema
 from molexp._values.ids import spelled
 from molexp._values.numbers import count
@@ -16,7 +17,6 @@ from molexp._values.own import own_copy
 from molexp._values.paths import is_remote
 from molexp._values.plain import restore
 from molexp._values.status import RunStatus
-from molexp.contracts import check_key
 from molexp.errors import CorruptRecordError, NotFoundError, StoreError
 
 if TYPE_CHECKING:
@@ -398,7 +398,7 @@ class Run:
         if isinstance(value, Asset):
             return {"$asset": value.id}
         if isinstance(value, Path) or is_remote(value):
-            key = key_of(self.home, value)
+            key = key_of(self.home.store, value)
             return {"$key": key} if key is not None else str(value)
         if isinstance(value, Run):
             return {"$run": value.path}
@@ -412,22 +412,6 @@ class Run:
 
 def _unpickle(cls: type[Run], experiment: Experiment, id: str, definition: dict[str, Any] | None) -> Run:
     return cls(experiment, id, definition=definition)
-
-
-def key_of(home: Home, path: Any) -> str | None:
-    """The key of a path, if it lies inside the workspace."""
-    if not isinstance(path, Path) or is_remote(path):
-        spelling, root_url = str(path), f"{home.store.url}/"
-        return spelling.removeprefix(root_url) if spelling.startswith(root_url) else None
-    if "local_path" not in home.store.capabilities:
-        return None
-    root = Path(home.store.locate(keys.WORKSPACE)).parent
-    try:
-        key = check_key(path.resolve().relative_to(root.resolve()).as_posix())
-        home.store.local_path(key)
-        return key
-    except ValueError:  # outside; or the workspace's own folder, or a name that no key can have
-        return None
 
 
 def _labels(labels: Iterable[str]) -> list[str]:

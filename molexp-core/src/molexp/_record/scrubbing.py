@@ -8,7 +8,7 @@ from hashlib import sha256
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from molexp._record.payloads import hash_of
+from molexp._record.hashing import hash_of
 from molexp._record.syncing.seen import Seen
 
 if TYPE_CHECKING:

@@ -36,7 +36,7 @@ def settle_grown(store: Store, contents: Contents) -> None:
 
 
 def _hash_of(store: Store, key: str) -> str:
-    from molexp._record.payloads import hash_of
+    from molexp._record.hashing import hash_of
 
     try:
         return hash_of(store, key)

@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import attrs
 
+from molexp._record.opening import open_store
 from molexp._values.paths import is_remote
 from molexp._values.small_files import refuse_special
 from molexp.contracts import Store
@@ -80,8 +81,6 @@ def opened(source: Any, plugins: PluginManager) -> Iterator[Readable]:
         yield source
     elif isinstance(source, str) and (match := _URL.fullmatch(source)):
         from urllib.parse import unquote
-
-        from molexp._record.workspace import open_store
 
         above, _, name = source.rstrip("/").rpartition("/")
         if above.endswith(":/"):

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import IO, TYPE_CHECKING, Any
 
+from molexp._record.hashing import hash_of
 from molexp._record.keys import owner_of
-from molexp._record.payloads import hash_of
 from molexp.errors import HashMismatchError, MolexpError
 
 if TYPE_CHECKING:

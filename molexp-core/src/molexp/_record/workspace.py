@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any, Self, get_args
 from molexp._record.definitions import SCHEMA, Members, choose_id, get_or_know, look_up, member_ids
 from molexp._record.home import Home
 from molexp._record.keys import WORKSPACE
+from molexp._record.opening import open_store
 from molexp._record.project import Project
 from molexp._record.run import Run
 from molexp._record.voids import is_defined
 from molexp._values.ids import check_id, is_id, nearest, new_token
 from molexp._values.paths import spelled
 from molexp._values.times import utc_now
-from molexp.contracts import Durability, RemotePath, complete_options, storage_settings_files
-from molexp.errors import NotFoundError, ReadOnlyError, StorageSettingsError
+from molexp.contracts import Durability, RemotePath
+from molexp.errors import NotFoundError, ReadOnlyError
 
 if TYPE_CHECKING:
     from molexp._record.assets import Asset
@@ -46,19 +47,6 @@ def _reopen(cls: type[Workspace], home: Home) -> Workspace:
     workspace = cls.__new__(cls)
     workspace.home = home
     return workspace
-
-
-def open_store(backend: type[Store], url: str, given: Mapping[str, Any]) -> tuple[Store, dict[str, Any]]:
-    """Open a store, and tell with which options; if a settings file is to blame that it cannot be, say so."""
-    try:
-        options = complete_options(backend, url, given)
-        return backend.open(url, options), options
-    except (TypeError, ValueError) as error:
-        files = storage_settings_files()
-        if not files or isinstance(error, StorageSettingsError):
-            raise
-        backend.open(url, given)  # raises by itself, where it is not the file's fault
-        raise StorageSettingsError(" and ".join(files), str(error).rstrip(".")) from error
 
 
 def check_durability(value: Any, what: str) -> Durability:

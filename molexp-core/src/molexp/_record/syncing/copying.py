@@ -11,8 +11,8 @@ from typing import IO, TypeVar
 
 from molexp._record import keys
 from molexp._record.fold import AttemptFacts
+from molexp._record.hashing import hash_of
 from molexp._record.linked import not_followed
-from molexp._record.payloads import hash_of
 from molexp._record.syncing.reports import Ledger
 from molexp._record.syncing.seen import NOTHING, Seen
 from molexp._record.syncing.sides import Side
@@ -386,14 +386,6 @@ def _chunk(stream: IO[bytes]) -> bytes:
     while data and len(data) < CHUNK and (more := stream.read(CHUNK - len(data))):
         data += more
     return data
-
-
-def tree_of(store: Store, base: str, files: Iterable[str]) -> str:
-    """The hash of the folder `base`, as an import makes it, of what lies there now."""
-    whole = sha256()
-    for relative, key in sorted((key.removeprefix(f"{base}/"), key) for key in files):
-        whole.update(f"{relative}\0{hash_of(store, key).removeprefix('sha256:')}\n".encode())
-    return f"sha256-tree:{whole.hexdigest()}"
 
 
 def _verify(digest: str, recorded: str) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from molexp._record.hashing import tree_of
 from molexp._record.linked import reading_record
-from molexp._record.syncing.copying import tree_of
 from molexp._record.syncing.sides import Side
 from molexp.contracts import Stat, Store
 from molexp.errors import HashMismatchError

@@ -12,8 +12,9 @@ import attrs
 
 from molexp._record import keys
 from molexp._record.agreeing import agree_as_bytes
+from molexp._record.hashing import tree_of
 from molexp._record.shapes import decode_document
-from molexp._record.syncing.copying import Copier, Outcome, guard, tree_of
+from molexp._record.syncing.copying import Copier, Outcome, guard
 from molexp._record.syncing.linking import behind
 from molexp._record.syncing.seen import NOTHING
 from molexp._record.voids import VOID

@@ -1,0 +1,30 @@
+"""Hashes of stored bytes, as records have them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from hashlib import sha256
+from typing import Any
+
+from molexp.contracts import Store
+
+CHUNK = 1 << 20  # bytes read at once
+
+
+def hash_of(store: Store, key: str, *, progress: Callable[[int], Any] | None = None) -> str:
+    """The hash of the bytes at `key`, as a record has it: ``sha256:...``."""
+    digest = sha256()
+    with store.open_read(key) as stream:
+        while chunk := stream.read(CHUNK):
+            digest.update(chunk)
+            if progress is not None:
+                progress(len(chunk))
+    return f"sha256:{digest.hexdigest()}"
+
+
+def tree_of(store: Store, base: str, files: Iterable[str]) -> str:
+    """The hash of the folder `base`, as an import makes it, of what lies there now."""
+    whole = sha256()
+    for relative, key in sorted((key.removeprefix(f"{base}/"), key) for key in files):
+        whole.update(f"{relative}\0{hash_of(store, key).removeprefix('sha256:')}\n".encode())
+    return f"sha256-tree:{whole.hexdigest()}"
