@@ -18,9 +18,9 @@ Fork = Callable[[Callable[[], None]], int]
 
 def small_thresholds() -> None:
     """Full segments and merges happen with a handful of rows, too."""
-    from molexp._record.catalog import compacting
+    from molexp._catalog.compaction import compaction
 
-    compacting._ROWS, compacting._PARTS = 4, 1
+    compaction._ROWS, compaction._PARTS = 4, 1
 
 
 def leave_journals(folder: Path, start: int, fork: Fork) -> None:

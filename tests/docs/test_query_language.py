@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from molexp._record.catalog.asking import ASSET_ROOTS, RUN_ROOTS
+from molexp._catalog.query.answers import ASSET_ROOTS, RUN_ROOTS
 from tests.repository import ROOT
 
 PAGE = (ROOT / "docs" / "reference" / "query-language.md").read_text(encoding="utf-8")

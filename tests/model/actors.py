@@ -9,13 +9,13 @@ from functools import partial
 from pathlib import Path
 from random import Random
 
-from molexp._record import keys
-from molexp._record.experiment import Experiment
-from molexp._record.home import Home
-from molexp._record.project import Project
-from molexp._record.run import Run
-from molexp._record.run_context import RunContext
-from molexp._record.workspace import Workspace
+from molexp._hierarchy.experiment import Experiment
+from molexp._hierarchy.project import Project
+from molexp._hierarchy.run import Run
+from molexp._hierarchy.session import Home
+from molexp._hierarchy.workspace import Workspace
+from molexp._running.run_context import RunContext
+from molexp._storage import layout
 from molexp._values.status import RunStatus
 from molexp.errors import (
     ConflictError,
@@ -126,7 +126,7 @@ class Writer:
         except DOCUMENTED as error:
             self._simulation.note(self.actor, f"  {type(error).__name__}")
         except NotFoundError as error:  # it was freed while its owner was stopped
-            self._must_be_doomed(keys.owner_of(error.name) if error.name.startswith("projects/") else error.name)
+            self._must_be_doomed(layout.owner_of(error.name) if error.name.startswith("projects/") else error.name)
         except UnavailableError:
             if not self._simulation.temper.fault:
                 raise

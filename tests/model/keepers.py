@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from random import Random
 
-from molexp._record import keys
-from molexp._record.catalog.fencing import is_known
-from molexp._record.experiment import Experiment
-from molexp._record.maintenance import _Collector
-from molexp._record.project import Project
+from molexp._catalog.compaction.fences import is_known
+from molexp._hierarchy.experiment import Experiment
+from molexp._hierarchy.project import Project
+from molexp._maintenance.gc import _Collector
+from molexp._storage import layout
 from molexp._values.documents import encode_pretty
 from molexp._values.ids import new_run_id
 from molexp.errors import KeyExistsError, NotFoundError, UnavailableError
@@ -59,12 +59,12 @@ class Keeper:
     def copy(self) -> None:
         """The runs that nobody executes, as they are; what the copy has already stays."""
         for path in sorted(self._ledger.runs):
-            folder = keys.folder(path)
+            folder = layout.folder(path)
             files = {key: self._store.peek(key) for key in self._store.names(f"{folder}/")}
             attempts = [key for key in files if key.endswith(".jsonl") and "/executions/" in key]
             ended = all(key.removesuffix(".jsonl") + ".end.json" in files for key in attempts)
             deleted = any(b'"delete"' in data for key, data in files.items() if "/edits/" in key)
-            if keys.document(path) in files and ended and not deleted:
+            if layout.document(path) in files and ended and not deleted:
                 self._mirror.setdefault(path, files)
 
     def delete(self) -> None:
@@ -93,7 +93,7 @@ class Keeper:
 
     def _freed(self) -> str:
         """A run that can be brought back: nothing is left of it."""
-        gone = [path for path in sorted(self._mirror) if not self._store.names(f"{keys.folder(path)}/")]
+        gone = [path for path in sorted(self._mirror) if not self._store.names(f"{layout.folder(path)}/")]
         return self._random.choice(gone) if gone else ""
 
     def sync_back(self) -> None:
@@ -102,7 +102,7 @@ class Keeper:
             return
         files = self._mirror[path]
         self._home.journal.announce(*filter(is_known, files))  # no payload, as a sync
-        for key in sorted(files, key=lambda key: (key == keys.document(path), key)):
+        for key in sorted(files, key=lambda key: (key == layout.document(path), key)):
             try:
                 self._store.create(key, files[key])
             except KeyExistsError:
@@ -114,9 +114,9 @@ class Keeper:
         if not (path := self._freed()):
             return
         edit = new_run_id()
-        key = keys.below(path, f"edits/{edit}.json")
+        key = layout.below(path, f"edits/{edit}.json")
         self._home.journal.announce(key)
-        if self._store.names(f"{keys.folder(path)}/"):
+        if self._store.names(f"{layout.folder(path)}/"):
             return
         tag = {"schema": 1, "type": "edit", "id": edit, "op": "annotate", "add_tags": ["back"]}
         for name, data in {**self._mirror[path], key: encode_pretty(tag)}.items():

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from molexp._record.catalog.index import Index
+from molexp._catalog.index.index import Index
 from molexp._values.documents import decode
 from tests.model.scheduler import Violation
 

@@ -14,8 +14,6 @@ from typing import Any
 
 import attrs
 
-_CATALOG = "molexp._record.catalog"
-
 
 @attrs.frozen
 class Change:
@@ -41,7 +39,7 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
             (
                 ("        home.journal.announce(key)\n", ""),
                 (
-                    "        home.flushing.made(key, relies_on=[*above(path), keys.document(path)])\n",
+                    "        home.flushing.made(key, relies_on=[*above(path), layout.document(path)])\n",
                     "        home.journal.announce(key)\n",
                 ),
             ),
@@ -49,11 +47,11 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
     ),
     "a version of data is announced after it was made": (
         Change(
-            "molexp._record.data:DataAssets._publish",
+            "molexp._assets.data_assets:DataAssets._publish",
             (
                 ("            home.journal.announce(key)\n", ""),
                 (
-                    "            home.flushing.made(key, relies_on=[*above(self.scope), keys.document(self.scope)])\n",
+                    "            home.flushing.made(key, relies_on=[*above(self.scope), layout.document(self.scope)])\n",
                     "            home.journal.announce(key)\n",
                 ),
             ),
@@ -61,27 +59,29 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
     ),
     "a journal is deleted that was not sealed": (
         _one(
-            f"{_CATALOG}.compacting:Compactor._seal_one",
+            "molexp._catalog.compaction.compaction:Compactor._seal_one",
             "        return seal(self._store, last",
             "        return True or seal(self._store, last",
         ),
         _one(
-            f"{_CATALOG}.compacting:Compactor._seal",
+            "molexp._catalog.compaction.compaction:Compactor._seal",
             "and (is_object(name) or not grows or name not in open_still)",
             "",
         ),
         _one(
-            f"{_CATALOG}.cleaning:_folded",
-            'if is_object(name) or not grows or entry.key.startswith(f"{keys.SEALED}/"):',
+            "molexp._catalog.compaction.cleanup:_folded",
+            'if is_object(name) or not grows or entry.key.startswith(f"{layout.SEALED}/"):',
             "if True:",
         ),
     ),
     "hints are dropped, and not fenced": (
-        _one(f"{_CATALOG}.compacting:Compactor._settle", "fence_hints(self._store, fenced)", "set(fenced)"),
+        _one(
+            "molexp._catalog.compaction.compaction:Compactor._settle", "fence_hints(self._store, fenced)", "set(fenced)"
+        ),
     ),
     "snapshots are listed before the journals": (
         Change(
-            f"{_CATALOG}.refresh:Refresher._refresh",
+            "molexp._catalog.refresh.refresh:Refresher._refresh",
             (
                 ("        newest = snapshots.newest_of(snapshots.listed(self._store))\n", ""),
                 (
@@ -93,7 +93,7 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
     ),
     "keys are looked for after the runs were read": (
         Change(
-            f"{_CATALOG}.refresh:Refresher._take_in",
+            "molexp._catalog.refresh.refresh:Refresher._take_in",
             (
                 ("        findings.settled = self._settled(waiting, there)", "        pass"),
                 (
@@ -120,109 +120,135 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
         _one("molexp._record.journal:_Objects.say", "if number == 1 or ", "if True or "),
     ),
     "journals with hints that are not settled are folded": (
-        _one(f"{_CATALOG}.compacting:Compactor._publish", "and writer_of_journal(name) not in waited", ""),
-        _one(f"{_CATALOG}.compacting:Compactor._settle", "        if not waiting:\n", "        if True:\n"),
+        _one(
+            "molexp._catalog.compaction.compaction:Compactor._publish", "and writer_of_journal(name) not in waited", ""
+        ),
+        _one(
+            "molexp._catalog.compaction.compaction:Compactor._settle", "        if not waiting:\n", "        if True:\n"
+        ),
     ),
     "findings are taken into another generation": (
-        _one(f"{_CATALOG}.index:Index.changing", "if generation is not None:", "if False:"),
+        _one("molexp._catalog.index.index:Index.changing", "if generation is not None:", "if False:"),
     ),
     "a row is replaced by one that knows less": (
-        _one(f"{_CATALOG}.entries:Rows._may_replace", "        if not known:\n", "        if True:\n"),
+        _one("molexp._catalog.index.entries:Rows._may_replace", "        if not known:\n", "        if True:\n"),
     ),
     "a row without files replaces one with files": (
-        _one(f"{_CATALOG}.entries:Rows._may_replace", "            return entry.open\n", "            return True\n"),
+        _one(
+            "molexp._catalog.index.entries:Rows._may_replace",
+            "            return entry.open\n",
+            "            return True\n",
+        ),
     ),
     "sealed journals are listed before the others": (
         Change(
-            f"{_CATALOG}.news:listed_journals",
+            "molexp._catalog.refresh.journals:listed_journals",
             (
-                ("    entries = [*store.children(keys.JOURNALS).entries]\n", "    entries = []\n"),
+                ("    entries = [*store.children(layout.JOURNALS).entries]\n", "    entries = []\n"),
                 (
-                    "        entries += store.children(keys.SEALED).entries\n",
+                    "        entries += store.children(layout.SEALED).entries\n",
                     (
-                        "        entries += store.children(keys.SEALED).entries\n"
-                        "    entries += store.children(keys.JOURNALS).entries\n"
+                        "        entries += store.children(layout.SEALED).entries\n"
+                        "    entries += store.children(layout.JOURNALS).entries\n"
                     ),
                 ),
             ),
         ),
     ),
     "a number is taken that had become free again": (
-        _one(f"{_CATALOG}.compacting:Compactor._publish", "        if newest != number:\n", "        if False:\n"),
+        _one(
+            "molexp._catalog.compaction.compaction:Compactor._publish",
+            "        if newest != number:\n",
+            "        if False:\n",
+        ),
     ),
     "a first snapshot has only what is new": (
-        _one(f"{_CATALOG}.compacting:Compactor._publish", "        if not base.segments:", "        if False:"),
+        _one(
+            "molexp._catalog.compaction.compaction:Compactor._publish",
+            "        if not base.segments:",
+            "        if False:",
+        ),
     ),
     "half a renaming is taken for a whole one": (
         _one(
-            f"{_CATALOG}.compacting:Compactor._seal_one",
-            "            return seal(self._store, f\"{keys.JOURNALS}/{last.key.rpartition('/')[2]}\")\n",
+            "molexp._catalog.compaction.compaction:Compactor._seal_one",
+            "            return seal(self._store, f\"{layout.JOURNALS}/{last.key.rpartition('/')[2]}\")\n",
             "            return True\n",
         ),
     ),
     "what was created at a key that was not announced is not announced": (
-        _one("molexp._record.making:_create", "            experiment.home.journal.announce(free)", "            pass"),
+        _one(
+            "molexp._hierarchy.run_creation:_create",
+            "            experiment.home.journal.announce(free)",
+            "            pass",
+        ),
     ),
     "a snapshot is made of an index that was begun anew": (
         _one(
-            f"{_CATALOG}.compacting:Compactor._marks",
+            "molexp._catalog.compaction.compaction:Compactor._marks",
             'if meta.get("generation", "") != self._generation:',
             "if False:",
         ),
-        _one(f"{_CATALOG}.compacting:Compactor._note", "changing(self._generation)", "transaction()"),
+        _one("molexp._catalog.compaction.compaction:Compactor._note", "changing(self._generation)", "transaction()"),
     ),
     "a fence is taken for a definition": (
         _one("molexp._record.reading:read_definition", "        while is_void(found):", "        if is_void(found):"),
     ),
     "hints that were retired come back": (
         _one(
-            f"{_CATALOG}.refresh:Refresher._take_in",
+            "molexp._catalog.refresh.refresh:Refresher._take_in",
             "findings.pending = news.announced - findings.settled",
             "findings.pending = waiting - findings.settled",
         ),
     ),
     "what is known of a run that was freed holds against what came back": (
-        _one(f"{_CATALOG}.folding:Folder.lacks", "        return any", "        return False and any"),
+        _one("molexp._catalog.index.folding:Folder.lacks", "        return any", "        return False and any"),
     ),
     "a snapshot brings back what a run was before it was freed": (
         _one(
-            f"{_CATALOG}.entries:Rows._may_replace",
+            "molexp._catalog.index.entries:Rows._may_replace",
             "            if from_snapshot and edits and self._lost(entry.path, edits):\n",
             "            if False:\n",
         ),
     ),
     "what contradicts a snapshot is no news": (
         _one(
-            f"{_CATALOG}.entries:Rows.take_in",
+            "molexp._catalog.index.entries:Rows.take_in",
             "                self._contradict(number, doubtful=entry.forced)\n",
             "                pass\n",
         ),
     ),
     "another run of the name that was deleted leaves the one before it in place": (
-        _one(f"{_CATALOG}.entries:Rows._may_replace", "return self._lost(entry.path, born)", "return False"),
+        _one("molexp._catalog.index.entries:Rows._may_replace", "return self._lost(entry.path, born)", "return False"),
     ),
     "what came back is not read again": (
         _one(
-            f"{_CATALOG}.refresh:Refresher._refresh",
+            "molexp._catalog.refresh.refresh:Refresher._refresh",
             "        return not self._take_in(news, findings)\n",
             "        self._take_in(news, findings)\n        return True\n",
         ),
     ),
     "what came late, after its journal was deleted, is nobody's": (
         _one(
-            f"{_CATALOG}.compacting:Compactor._done",
+            "molexp._catalog.compaction.compaction:Compactor._done",
             "if owner is None and not _are_late(known, entries):",
             "if owner is None:",
         ),
     ),
     "what was read before a run was gone is taken in": (
-        _one(f"{_CATALOG}.entries:Rows.take_in", "if self._overtaken and", "if False and"),
+        _one("molexp._catalog.index.entries:Rows.take_in", "if self._overtaken and", "if False and"),
     ),
     "what was gone before it was ever seen stays in the snapshot": (
         _one(
-            f"{_CATALOG}.refresh:Refresher._recognise", "            rows.note_gone({path for path, *_ in known})\n", ""
+            "molexp._catalog.refresh.refresh:Refresher._recognise",
+            "            rows.note_gone({path for path, *_ in known})\n",
+            "",
         ),
-        _one(f"{_CATALOG}.refresh:Refresher._merge", " if all_known else set[str]()", " if False else set[str]()"),
+        _one(
+            "molexp._catalog.refresh.refresh:Refresher._merge",
+            " if all_known else set[str]()",
+            " if False else set[str]()",
+        ),
     ),
     "the edits of a run are read last": (
         Change(
@@ -237,38 +263,46 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
         ),
     ),
     "an edit that was fenced when it was gone is still there": (
-        _one(f"{_CATALOG}.folding:Folder._still", ".size != len(VOID)", ".size >= 0"),
+        _one("molexp._catalog.index.folding:Folder._still", ".size != len(VOID)", ".size >= 0"),
     ),
     "what is known of a run holds until all of it is freed": (
-        _one(f"{_CATALOG}.folding:Folder.lacks", "        return any", "        return self.is_there(path) and any"),
+        _one(
+            "molexp._catalog.index.folding:Folder.lacks",
+            "        return any",
+            "        return self.is_there(path) and any",
+        ),
     ),
     "what is fenced is taken for what is gone, and what is to be read again for read": (
         _one("molexp._record.attempts:read_attempts", " and size != len(VOID)", ""),
-        _one(f"{_CATALOG}.entries:Rows.take_in", "(from_snapshot or self._overtaken)", "False"),
+        _one("molexp._catalog.index.entries:Rows.take_in", "(from_snapshot or self._overtaken)", "False"),
     ),
     "what was read before a doubt settles it": (
-        _one(f"{_CATALOG}.entries:Rows.take_in", "(from_snapshot or self._overtaken)", "from_snapshot"),
+        _one("molexp._catalog.index.entries:Rows.take_in", "(from_snapshot or self._overtaken)", "from_snapshot"),
     ),
     "what the last segment says is gone, and is there, is no news": (
-        _one(f"{_CATALOG}.refresh:Refresher._merge", "            rows.note_news(still)", "            set(still)"),
+        _one(
+            "molexp._catalog.refresh.refresh:Refresher._merge",
+            "            rows.note_news(still)",
+            "            set(still)",
+        ),
     ),
     "the end of a dead owner is written into a run that is being freed": (
         _one(
-            "molexp._record.liveness:Observer._take_back_if_freed",
+            "molexp._record.leases:Observer._take_back_if_freed",
             "        if read_edits",
             "        if False and read_edits",
         ),
         _one("molexp._record.reading:read_run", ", write=not edits.deleted)", ")"),
     ),
     "what folded objects announce is forgotten": (
-        _one(f"{_CATALOG}.news:News.wait_for", "set(hints) - self.withdrawn", "set()"),
+        _one("molexp._catalog.refresh.journals:News.wait_for", "set(hints) - self.withdrawn", "set()"),
     ),
     "what was folded, and read while it was being deleted, is waited for": (
-        _one(f"{_CATALOG}.snapshots:Manifest.has_folded", "return any(", "return False and any("),
+        _one("molexp._catalog.compaction.snapshots:Manifest.has_folded", "return any(", "return False and any("),
     ),
     "a snapshot is taken into an index that others have brought up to date meanwhile": (
         _one(
-            f"{_CATALOG}.refresh:Refresher._start_from_snapshot",
+            "molexp._catalog.refresh.refresh:Refresher._start_from_snapshot",
             '_load(manifest, "")',
             "_load(manifest, self._index.generation)",
         ),
@@ -277,13 +311,13 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
         _one("molexp._record.reading:show_run", "as_it_is(store)", "store"),
     ),
     "what was kept back while all was read is newer than what others took in meanwhile": (
-        _one(f"{_CATALOG}.refresh:Refresher.scan", "since=began,", "since=since,"),
+        _one("molexp._catalog.refresh.refresh:Refresher.scan", "since=began,", "since=since,"),
     ),
     "what a snapshot has, and was announced since journals were read, is taken for gone": (
-        _one(f"{_CATALOG}.refresh:Refresher._merge", "        if all_known:\n", "        if False:\n"),
+        _one("molexp._catalog.refresh.refresh:Refresher._merge", "        if all_known:\n", "        if False:\n"),
     ),
     "what was announced, and looks as it did, is no news": (
-        _one(f"{_CATALOG}.index:Index.apply", "            rows.note_news(", "            set("),
+        _one("molexp._catalog.index.index:Index.apply", "            rows.note_news(", "            set("),
     ),
     "who was stopped before he shows a run does not look again": (
         _one(
@@ -303,13 +337,15 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
         _one("molexp._record.reading:read_definition", "if key == last and data == VOID:", "if False:"),
     ),
     "an answer is read from an index that took the place of the one that was brought up to date": (
-        _one(f"{_CATALOG}.asking:Asking.answer", "if not surely and", "if False and"),
+        _one("molexp._catalog.query.answers:Asking.answer", "if not surely and", "if False and"),
     ),
     "of two rows that each have what the other lacks, one is kept": (
-        _one(f"{_CATALOG}.entries:Rows._may_replace", "            self._doubt(entry.path)", "            pass"),
+        _one(
+            "molexp._catalog.index.entries:Rows._may_replace", "            self._doubt(entry.path)", "            pass"
+        ),
     ),
     "an index goes on with names from another one": (
-        _one(f"{_CATALOG}.database:Database.transaction", "if changed != self._changed:", "if False:"),
+        _one("molexp._catalog.index.database:Database.transaction", "if changed != self._changed:", "if False:"),
     ),
     "the hint of a run of which nobody knows whether it is there is withdrawn": (
         _one(
@@ -320,19 +356,25 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
     ),
     "what only journals announced that a reader has never seen is waited for": (
         _one(
-            f"{_CATALOG}.refresh:Refresher._refresh",
+            "molexp._catalog.refresh.refresh:Refresher._refresh",
             " - go_on\n",
             " - {writer for writer, _ in self._index.pending()}\n",
         ),
     ),
     "a snapshot does not say of what its author has never seen that it is gone": (
-        _one(f"{_CATALOG}.index:Index.apply", "            rows.note_gone(announced & found.gone)", "            pass"),
         _one(
-            f"{_CATALOG}.compacting:Compactor._note_gone", "if not self._refresher", "if False and not self._refresher"
+            "molexp._catalog.index.index:Index.apply",
+            "            rows.note_gone(announced & found.gone)",
+            "            pass",
+        ),
+        _one(
+            "molexp._catalog.compaction.compaction:Compactor._note_gone",
+            "if not self._refresher",
+            "if False and not self._refresher",
         ),
     ),
     "an owner who was silent for long does not look whether the run was freed": (
-        _one("molexp._record.attempt:Attempt._is_freed", "return not", "return False and not"),
+        _one("molexp._recording.attempt:Attempt._is_freed", "return not", "return False and not"),
     ),
 }
 

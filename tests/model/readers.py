@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import tempfile
 
-from molexp._record import keys
-from molexp._record.catalog.asking import Asking, Question
-from molexp._record.catalog.compacting import Compactor
-from molexp._record.catalog.index import Index
-from molexp._record.catalog.refresh import Refresher
-from molexp._record.home import Home
+from molexp._catalog.compaction.compaction import Compactor
+from molexp._catalog.index.index import Index
+from molexp._catalog.query.answers import Asking, Question
+from molexp._catalog.refresh.refresh import Refresher
+from molexp._hierarchy.session import Home
+from molexp._storage import layout
 from molexp.errors import UnavailableError
 from tests.model.ledger import Ledger, Memory, Row, rows_of
 from tests.model.scheduler import Lock, Simulation
@@ -141,7 +141,7 @@ class Vandal:
             for _ in range(random.choice((5, 50))):
                 self._simulation.before("lurk", "")
             done += 1
-            names = self._store.names(f"{keys.SNAPSHOTS}/")
+            names = self._store.names(f"{layout.SNAPSHOTS}/")
             if not names:
                 continue
             key = random.choice(names)

@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
 
-from molexp._stores.memory import MemoryStore, _describe, _File
+from molexp._storage.memory import MemoryStore, _describe, _File
 from molexp.contracts import Appender, Listing, Stat, check_key
 from molexp.errors import KeyExistsError, KeyMovedError, KeyNotFoundError, StoreError, UnavailableError
 from tests.model.scheduler import Simulation

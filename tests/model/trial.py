@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from molexp._record import keys
-from molexp._record.catalog.compacting import Compactor
-from molexp._record.catalog.refresh import Refresher
+from molexp._catalog.compaction.compaction import Compactor
+from molexp._catalog.refresh.refresh import Refresher
+from molexp._storage import layout
 from tests.model.actors import EXPERIMENTS, PROJECT, Writer, workspace_of
 from tests.model.keepers import Keeper
 from tests.model.ledger import Ledger, Row, rows_of
@@ -97,8 +97,8 @@ class Trial:
     def _forget(self) -> None:
         if any(place.index().complete and not self._would_notice(place) for place in self._places):
             return
-        self.simulation.note(None, "forgets", keys.DERIVED)
-        for key in self._world.store.names(f"{keys.DERIVED}/"):
+        self.simulation.note(None, "forgets", layout.DERIVED)
+        for key in self._world.store.names(f"{layout.DERIVED}/"):
             self._world.store.spoil(key, None)
 
     @staticmethod
@@ -162,7 +162,7 @@ class Trial:
             home = place.home(4)
             Compactor(home, home.index).compact()
             self.simulation.now += LEAP
-        left = [*self._world.store.names(f"{keys.JOURNALS}/"), *self._world.store.names(f"{keys.SEALED}/")]
+        left = [*self._world.store.names(f"{layout.JOURNALS}/"), *self._world.store.names(f"{layout.SEALED}/")]
         if left:
             raise Violation(f"journals are left: {left}; pending: {sorted(place.index().pending())}")
 
@@ -175,7 +175,7 @@ class Trial:
         if len(set(costs)) > 1:
             raise Violation(f"{who} does not come to rest: {costs} operations")
         problems = sum(len(row.problems) for row in truth.values())
-        leases = len(self._world.store.names(f"{keys.LIVE}/"))
+        leases = len(self._world.store.names(f"{layout.LIVE}/"))
         if costs[0] > _FEW + 12 * problems + 12 * leases:
             raise Violation(f"{who} needs {costs[0]} operations to find that there is nothing new")
 

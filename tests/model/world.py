@@ -12,11 +12,14 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
-from molexp._record import attempt, journal, lifecycle, liveness, process, reading
-from molexp._record.catalog import compacting, snapshots, walking
-from molexp._record.home import Home
-from molexp._record.identity import Owner
-from molexp._record.process import Living, Process
+from molexp._catalog.compaction import compaction, snapshots
+from molexp._catalog.refresh import walk
+from molexp._hierarchy.session import Home
+from molexp._record import journal, leases, reading
+from molexp._record.owners import Owner
+from molexp._recording import attempt, process
+from molexp._recording.process import Living, Process
+from molexp._running import start
 from molexp._values import ids, times
 from molexp.plugins import default_manager
 from tests.model.scheduler import Simulation
@@ -71,21 +74,21 @@ class World:
             (ids, "time", clock),
             (ids, "_clock", ids._Clock()),
             (times, "time", clock),
-            (lifecycle, "time", clock),
+            (start, "time", clock),
             (attempt, "time", clock),
             (reading, "time", clock),
-            (walking, "time", clock),
+            (walk, "time", clock),
             (journal, "atexit", never),
             (process, "this_owner", lambda: _OWNER),
             (process, "describe_invocation", lambda _cwd: {}),
-            (liveness, "boot_clock", self._time),
-            (compacting, "boot_clock", self._time),
-            (liveness, "known_dead", self._known_dead),
+            (leases, "boot_clock", self._time),
+            (compaction, "boot_clock", self._time),
+            (leases, "known_dead", self._known_dead),
         ]
         if self.small:
             changes += [
-                (compacting, "_ROWS", 3),
-                (compacting, "_PARTS", 2),
+                (compaction, "_ROWS", 3),
+                (compaction, "_PARTS", 2),
                 (snapshots, "KEPT", 1),
                 (snapshots, "_REMEMBERED", 3),
             ]

@@ -74,7 +74,7 @@ class Site:
     def python(self, code: str) -> str:
         """Run code in a fresh process that has this folder on its path, and return what it printed."""
         if not any(distributions(name="molexp-core")):  # the source tree alone: say what its pyproject.toml says
-            self.install("molexp-core", entry_points={"core": "molexp._record.builtins"})
+            self.install("molexp-core", entry_points={"core": "molexp._builtin_plugin"})
             (self.folder / "molexp_core.py").unlink()
         path = os.pathsep.join([str(self.folder), *filter(None, [os.environ.get("PYTHONPATH")])])
         done = subprocess.run(

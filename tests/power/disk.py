@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from random import Random
 from typing import Any
 
-from molexp._record.process import this_process
-from molexp._stores.memory import MemoryStore, _File, _Space
+from molexp._recording.process import this_process
+from molexp._storage.memory import MemoryStore, _File, _Space
 from molexp.contracts import Appender, Durability, check_key
 from molexp.errors import UnavailableError
 

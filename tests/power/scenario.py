@@ -11,9 +11,9 @@ from typing import Any
 import attrs
 
 import molexp as me
-from molexp._record import keys
+from molexp._hierarchy.session import Home
 from molexp._record.deletions import delete_edit_of
-from molexp._record.home import Home
+from molexp._storage import layout
 from molexp.plugins import default_manager
 from tests.power.disk import DiskStore, PowerCut
 
@@ -217,7 +217,9 @@ class Check:
         assert torn <= named, f"torn, and not named: {torn - named}"
         self.readable(ws)
         done = workspace_on(self.store).fsck(repair=True).findings
-        left = {key for key in self.torn() if delete_edit_of(self.store, keys.owner_of(key)) is None}  # after a restore
+        left = {
+            key for key in self.torn() if delete_edit_of(self.store, layout.owner_of(key)) is None
+        }  # after a restore
         assert not left, f"torn, and not mended: {left}, of {done}"
         self.promised(workspace_on(self.store))
         self.goes_on(workspace_on(self.store))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import molexp as me
-from molexp._record.profiles import FILES, Profiles
+from molexp._profiles import FILES, Profiles
 
 SOLVERS = """
 defaults:

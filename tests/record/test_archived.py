@@ -84,7 +84,8 @@ def test_what_was_freed_is_not_restored(runs, ws, exp):
 
 def test_a_run_that_is_restored_while_it_is_freed_is_there_or_gone_and_that_is_said(runs, ws, exp, monkeypatch):
     """`gc` has said that it frees the run, and not looked at its edits again."""
-    from molexp._record import deletions, maintenance
+    from molexp._maintenance import gc
+    from molexp._record import deletions
 
     exp.run("a").delete()
     refused = []
@@ -95,7 +96,7 @@ def test_a_run_that_is_restored_while_it_is_freed_is_there_or_gone_and_that_is_s
             ws.restore("metals/cu/a")
         refused.append(error.value)
 
-    monkeypatch.setattr(maintenance, "remember_freed", remember)
+    monkeypatch.setattr(gc, "remember_freed", remember)
     ws.gc(dry_run=False)
     assert refused
     assert exp.run("a").results == {"x": "a"}, "whoever frees it saw that it was restored"

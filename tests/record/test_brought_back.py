@@ -60,7 +60,7 @@ def test_a_run_that_was_freed_and_comes_back_is_in_every_catalog(
     lab, readers, tmp_path, monkeypatch, way, compactions, segment, tagged
 ):
     if segment == "full":
-        monkeypatch.setattr("molexp._record.catalog.compacting._ROWS", 1)
+        monkeypatch.setattr("molexp._catalog.compaction.compaction._ROWS", 1)
     mirror = tmp_path / "mirror"
     tracked(lab, *"abcdef")
     ws = readers.by("owner")
@@ -118,7 +118,7 @@ def test_on_storage_without_folders_too(place, tmp_path):
 def test_in_whichever_order_things_happen(lab, readers, tmp_path, monkeypatch, seed):
     random = Random(seed)
     if random.random() < 0.5:
-        monkeypatch.setattr("molexp._record.catalog.compacting._ROWS", 2)
+        monkeypatch.setattr("molexp._catalog.compaction.compaction._ROWS", 2)
     mirror = tmp_path / "mirror"
     tracked(lab, *"abc")
     me.sync_workspace(lab.url, mirror)

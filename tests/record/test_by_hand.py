@@ -87,9 +87,9 @@ def test_a_run_that_was_renamed_has_its_own_files(lab):
 
 def test_an_answer_is_of_one_state_of_the_index(lab, monkeypatch):
     """Another process begins the index anew between two looks at it: no row gets another one's document."""
-    from molexp._record.catalog.asking import Asking
+    from molexp._catalog.query.answers import Asking
 
-    monkeypatch.setattr("molexp._record.catalog.compacting._ROWS", 3)
+    monkeypatch.setattr("molexp._catalog.compaction.compaction._ROWS", 3)
     done(write(lab, *(f"r{n}" for n in range(8))))
     reader, other = lab.load(), lab.load()
     compact(lab.load())
@@ -142,7 +142,7 @@ def test_a_column_may_be_quoted_as_in_a_query(lab):
 
 def test_an_index_that_somebody_keeps_locked_is_an_error_that_says_so(lab, monkeypatch):
     ws = write(lab, "one")
-    monkeypatch.setattr("molexp._record.catalog.database.BUSY", 0.05)
+    monkeypatch.setattr("molexp._catalog.index.database.BUSY", 0.05)
     values(ws)
     keeper = sqlite3.connect(ws.home.index.location, isolation_level=None)
     keeper.execute("BEGIN EXCLUSIVE")

@@ -13,7 +13,7 @@ import threading
 import pytest
 
 import molexp as me
-from molexp._record.catalog.index import Entry, Findings, Folder
+from molexp._catalog.index.index import Entry, Findings, Folder
 from tests.record.helpers import bound_by_modes
 
 RUN = "projects/metals/experiments/cu/runs/one"
@@ -148,7 +148,7 @@ def test_what_cannot_be_read_is_read_again_only_when_it_has_changed(lab, lab_run
         ]
     ):
         pass  # changes so recent that another could bear the same time
-    monkeypatch.setattr("molexp._record.catalog.folding.read_run", lambda *_: pytest.fail("read again"))
+    monkeypatch.setattr("molexp._catalog.index.folding.read_run", lambda *_: pytest.fail("read again"))
 
     assert reader.catalog.unreadable()
 
@@ -162,9 +162,9 @@ def test_a_file_that_vanishes_while_it_is_read_does_not_make_its_run_vanish(lab,
     def vanished(*_):
         raise me.KeyNotFoundError(f"{RUN}/executions/1.jsonl")
 
-    monkeypatch.setattr("molexp._record.catalog.walking._TICK", 0)  # it is not read again for being young
+    monkeypatch.setattr("molexp._catalog.refresh.walk._TICK", 0)  # it is not read again for being young
     with monkeypatch.context() as patch:
-        patch.setattr("molexp._record.catalog.folding.read_run", vanished)
+        patch.setattr("molexp._catalog.index.folding.read_run", vanished)
         reader.catalog.rebuild()
         assert list(reader.home.index.problems()) == [f"{RUN}/run.json"]
     assert len(reader.catalog.runs()) == 1
@@ -184,9 +184,9 @@ def test_storage_that_does_not_answer_changes_nothing(lab, data, monkeypatch, er
 
     with monkeypatch.context() as patch:
         if what == "run":
-            patch.setattr("molexp._record.catalog.folding.read_run", fail)
+            patch.setattr("molexp._catalog.index.folding.read_run", fail)
         elif what == "data":
-            patch.setattr("molexp._record.catalog.folding.decode_document", fail)
+            patch.setattr("molexp._catalog.index.folding.decode_document", fail)
         else:
             patch.setattr(type(reader.home.store), "exists", fail)
         with pytest.raises(type(error)):

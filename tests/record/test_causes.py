@@ -188,7 +188,7 @@ class TestAKilledAttempt:
     @pytest.fixture(autouse=True)
     def later(self, monkeypatch):
         monkeypatch.setattr("molexp._record.attempts.utc_now", lambda: self.LOOKED)
-        monkeypatch.setattr("molexp._record.liveness.utc_now", lambda: self.LOOKED)
+        monkeypatch.setattr("molexp._record.leases.utc_now", lambda: self.LOOKED)
 
     @pytest.mark.parametrize("read_only", [True, False])
     def test_ended_with_its_last_event(self, lab, killed, read_only):

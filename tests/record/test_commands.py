@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import molexp as me
-from molexp._record.outputs import _name
+from molexp._exec.outputs import _name
 from molexp._values.ids import check_payload_name, fold_name
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="commands of POSIX")

@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 import molexp as me
-from molexp._record.catalog.snapshots import encode_rows
+from molexp._catalog.compaction.snapshots import encode_rows
 from tests.record.compacting import RUN, compact, derived, done, rows, write
 
 # --------------------------------------------------------------------------------------------------------- what it leaves
@@ -97,8 +97,8 @@ def test_a_snapshot_alone_answers_when_every_file_of_the_record_was_read_before(
 
 
 def test_full_segments_and_those_with_what_came_since_make_one_answer(place, monkeypatch):
-    monkeypatch.setattr("molexp._record.catalog.compacting._ROWS", 5)
-    monkeypatch.setattr("molexp._record.catalog.compacting._PARTS", 3)
+    monkeypatch.setattr("molexp._catalog.compaction.compaction._ROWS", 5)
+    monkeypatch.setattr("molexp._catalog.compaction.compaction._PARTS", 3)
     keeper = place.load() if place.store.exists("workspace.json") else None
     readers = []
     for number in range(30):
@@ -190,7 +190,7 @@ def spoil(place, kind, how):
 @pytest.mark.parametrize("how", ["gone", b"", b"{}", b"nonsense" * 1000], ids=["gone", "empty", "object", "nonsense"])
 @pytest.mark.parametrize("kind", [".json", ".jsonl", ".sqlite3"])
 def test_a_snapshot_that_cannot_be_used_costs_a_look_at_everything(place, monkeypatch, kind, how):
-    monkeypatch.setattr("molexp._record.catalog.compacting._ROWS", 5)
+    monkeypatch.setattr("molexp._catalog.compaction.compaction._ROWS", 5)
     done(write(place, *(f"r{n}" for n in range(8))))
     old = place.load()
     compact(old)
@@ -211,9 +211,9 @@ def test_a_segment_with_foreign_tables_is_not_used(lab, monkeypatch, tmp_path):
     """It may come from anybody who can write to the workspace."""
     import sqlite3
 
-    from molexp._record.catalog import snapshots
+    from molexp._catalog.compaction import snapshots
 
-    monkeypatch.setattr("molexp._record.catalog.compacting._ROWS", 5)
+    monkeypatch.setattr("molexp._catalog.compaction.compaction._ROWS", 5)
     done(write(lab, *(f"r{n}" for n in range(8))))
     compact(lab.load())
     (segment,) = (lab.folder / ".molexp/snapshots").glob("*.sqlite3")
@@ -379,7 +379,7 @@ def test_a_journal_whose_sealing_was_interrupted_is_sealed_by_the_next_compactor
 def test_scratch_folders_of_killed_compactors_do_not_stay(lab, tmp_path, monkeypatch):
     import os
 
-    monkeypatch.setattr("molexp._record.catalog.compacting._ROWS", 2)
+    monkeypatch.setattr("molexp._catalog.compaction.compaction._ROWS", 2)
     with monkeypatch.context() as patch:
         patch.setenv("MOLEXP_CACHE_DIR", str(tmp_path / "cache"))
         reader = lab.load() if (lab.folder / "workspace.json").exists() else write(lab, "zero")

@@ -121,7 +121,7 @@ def test_tracking_a_run_imports_no_more_than_it_needs(script):
 
 COUNTING = """
     from collections import Counter
-    from molexp._stores.memory import MemoryStore
+    from molexp._storage.memory import MemoryStore
     from molexp.hookspecs import hookimpl
 
     COUNTS = Counter()

@@ -11,11 +11,11 @@ import attrs
 import pytest
 
 import molexp as me
-from molexp._record import keys
 from molexp._record.edits import write_edit
-from molexp._record.fold import AttemptFacts, Contents
-from molexp._record.identity import Owner, known_dead, this_owner
-from molexp._record.liveness import Observer
+from molexp._record.folding import AttemptFacts, Contents
+from molexp._record.leases import Observer
+from molexp._record.owners import Owner, known_dead, this_owner
+from molexp._storage import layout
 from molexp._values.status import RunStatus
 from tests.record.helpers import bound_by_modes
 
@@ -43,7 +43,7 @@ def test_a_start_that_cannot_see_whether_its_run_was_deleted_leaves_nothing_runn
         raise me.StoreError("broken")
 
     with monkeypatch.context() as patch, pytest.raises(me.StoreError, match="broken"):
-        patch.setattr("molexp._record.lifecycle.read_edits", broken)
+        patch.setattr("molexp._running.start.read_edits", broken)
         run.start()
     assert place.load().run("metals/cu/one").status == "failed"
 
@@ -65,7 +65,7 @@ def test_gc_leaves_a_deleted_run_alone_while_it_is_executed(place, exp):
 
 def test_a_new_run_with_a_made_up_id_is_started_without_a_look_at_its_edits(exp, monkeypatch):
     run = exp.Run()
-    monkeypatch.setattr("molexp._record.lifecycle.read_edits", lambda *_: pytest.fail("it looked"))
+    monkeypatch.setattr("molexp._running.start.read_edits", lambda *_: pytest.fail("it looked"))
 
     with run.start():
         pass
@@ -110,11 +110,11 @@ def test_a_malformed_lease_is_the_storages(ws, monkeypatch, lease):
 def test_a_lease_of_a_long_path_is_a_key(ws):
     path = "/".join(["a" * 128] * 3)
 
-    assert len(keys.lease(path, 7).rpartition("/")[2]) <= 200
-    assert keys.lease(path, 7) != keys.lease(path, 8)
-    assert keys.lease(path, 7) != keys.lease(path[:-1] + "b", 7)
-    assert keys.lease("metals/cu/one", 7).endswith("/metals~cu~one~7")
-    assert not ws.home.store.exists(keys.lease(path, 7))
+    assert len(layout.lease(path, 7).rpartition("/")[2]) <= 200
+    assert layout.lease(path, 7) != layout.lease(path, 8)
+    assert layout.lease(path, 7) != layout.lease(path[:-1] + "b", 7)
+    assert layout.lease("metals/cu/one", 7).endswith("/metals~cu~one~7")
+    assert not ws.home.store.exists(layout.lease(path, 7))
 
 
 # --------------------------------------------------------------------------------------------------------------- owners

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import molexp as me
-from molexp._record.voids import VOID
+from molexp._record.fences import VOID
 from tests.record.compacting import RUN, compact, derived, rows, write
 
 

@@ -7,11 +7,12 @@ import time
 import pytest
 
 import molexp as me
-from molexp._record import checking, liveness, reading
-from molexp._record.attempt import Attempt
-from molexp._record.catalog.walking import Walker
-from molexp._record.fold import RunState
+from molexp._catalog.refresh.walk import Walker
+from molexp._maintenance import fsck as checking
+from molexp._record import leases, reading
+from molexp._record.folding import RunState
 from molexp._record.reading import read_run
+from molexp._recording.attempt import Attempt
 from tests.record.compacting import write
 
 RUN = "projects/metals/experiments/cu/runs/one"
@@ -128,7 +129,7 @@ def test_the_end_of_a_dead_owner_is_not_written_into_a_run_that_is_being_freed(l
     if when == "before it is read":
         elsewhere()
     else:
-        once(monkeypatch, liveness, "end_dead", elsewhere)
+        once(monkeypatch, leases, "end_dead", elsewhere)
     lab.load().catalog.rebuild()
 
     assert not lab.store.exists(f"{RUN}/executions/1.end.json")

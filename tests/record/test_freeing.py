@@ -15,7 +15,7 @@ import pytest
 import molexp as me
 from molexp._record import reading
 from molexp._record.edits import write_edit
-from molexp._record.voids import VOID
+from molexp._record.fences import VOID
 from tests.record.helpers import bound_by_modes
 
 RUN = "projects/metals/experiments/cu/runs/one"
@@ -206,7 +206,7 @@ def test_a_start_that_cannot_see_whether_its_run_is_there_leaves_nothing_running
         raise me.StoreError("broken")
 
     with monkeypatch.context() as patch, pytest.raises(me.StoreError, match="broken"):
-        patch.setattr("molexp._record.lifecycle.is_defined", broken)
+        patch.setattr("molexp._running.start.is_defined", broken)
         run.start()
     assert place.load().run("metals/cu/one").status == "failed"
 

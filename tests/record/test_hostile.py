@@ -13,7 +13,7 @@ import pytest
 
 import molexp as me
 from molexp._record import edits
-from molexp._record.catalog.caches import cache_folder
+from molexp._storage.cache_folder import cache_folder
 from molexp._values.ids import check_id
 
 RUN = "projects/metals/experiments/cu/runs/one"

@@ -14,10 +14,10 @@ from random import Random
 import pytest
 
 import molexp as me
-from molexp._record.catalog.asking import Asking
-from molexp._record.catalog.index import Index
-from molexp._record.catalog.snapshots import read_manifest
-from molexp._record.catalog.tables import checksum
+from molexp._catalog.compaction.snapshots import read_manifest
+from molexp._catalog.index.index import Index
+from molexp._catalog.index.tables import checksum
+from molexp._catalog.query.answers import Asking
 from tests.record.compacting import compact, derived, done, rows, write
 
 FLIPS = 60  # of bits, each in an index of its own
@@ -140,7 +140,7 @@ def test_a_row_that_is_not_what_was_read_is_neither_shown_nor_published(lab, rea
 @pytest.mark.parametrize("segment", ["lines", "full"])
 def test_compaction_publishes_what_was_read_not_what_an_index_says(lab, reader, tmp_path, monkeypatch, segment):
     if segment == "full":
-        monkeypatch.setattr("molexp._record.catalog.compacting._ROWS", 1)
+        monkeypatch.setattr("molexp._catalog.compaction.compaction._ROWS", 1)
     before = rows(reader)
     with as_if_untouched(reader.home.index.location):
         spoil(reader, "UPDATE documents SET document = replace(document, '0.25', '7.25')")
@@ -158,7 +158,7 @@ def test_rebuild_answers_from_what_was_known_until_it_is_done(lab, reader, monke
         raise me.UnavailableError("away")
 
     with monkeypatch.context() as patch:
-        patch.setattr("molexp._record.catalog.folding.read_run", fail)
+        patch.setattr("molexp._catalog.index.folding.read_run", fail)
         with pytest.raises(me.UnavailableError):
             reader.catalog.rebuild()
     assert rows(reader) == before
@@ -169,7 +169,7 @@ def test_an_index_is_made_anew_once_not_each_time(lab, reader, monkeypatch):
     reader.home.index.close()
     os.utime(location, (1.5, 1.5))  # as after a copy
     assert len(lab.load().catalog.runs()) == 3
-    monkeypatch.setattr("molexp._record.catalog.folding.read_run", lambda *_: pytest.fail("read again"))
+    monkeypatch.setattr("molexp._catalog.index.folding.read_run", lambda *_: pytest.fail("read again"))
 
     assert len(lab.load().catalog.runs()) == 3
 
@@ -206,7 +206,7 @@ def test_a_damaged_snapshot_is_passed_over_and_named_and_replaced(lab, reader, w
 
 @pytest.mark.parametrize("version", [6, 7])
 def test_a_snapshot_of_an_older_version_is_begun_with(lab, reader, tmp_path, monkeypatch, version):
-    monkeypatch.setattr("molexp._record.catalog.compacting._ROWS", 1)
+    monkeypatch.setattr("molexp._catalog.compaction.compaction._ROWS", 1)
     reader.project("metals").experiment("cu").Run(id="r9").start().finish("cancelled")
     before = rows(reader)
     compact(reader)
@@ -228,7 +228,7 @@ def test_a_snapshot_of_an_older_version_is_begun_with(lab, reader, tmp_path, mon
 
     monkeypatch.setenv("MOLEXP_CACHE_DIR", str(tmp_path / "somebody else's"))
     with monkeypatch.context() as patch:
-        patch.setattr("molexp._record.catalog.folding.read_run", lambda *_: pytest.fail("read again"))
+        patch.setattr("molexp._catalog.index.folding.read_run", lambda *_: pytest.fail("read again"))
         assert rows(lab.load()) == before
         assert [row.id for row in lab.load().catalog.runs('cause == "cancel"')] == ["r9"]
     assert lab.load().catalog.verify().findings == ()
@@ -256,7 +256,7 @@ def test_a_snapshot_of_an_older_version_is_begun_with(lab, reader, tmp_path, mon
 )
 def test_a_forged_snapshot_with_rows_of_no_sort_is_passed_over(lab, reader, tmp_path, monkeypatch, statement):
     """All its checksums hold."""
-    monkeypatch.setattr("molexp._record.catalog.compacting._ROWS", 1)
+    monkeypatch.setattr("molexp._catalog.compaction.compaction._ROWS", 1)
     before = rows(reader)
     compact(reader)
     (segment,) = read_manifest(lab.store, 1).segments
@@ -283,7 +283,7 @@ def test_a_forged_snapshot_with_rows_of_no_sort_is_passed_over(lab, reader, tmp_
 
 
 def test_a_giant_snapshot_is_passed_over_and_not_hashed_for_hours(lab, reader, tmp_path, monkeypatch):
-    monkeypatch.setattr("molexp._record.catalog.compacting._ROWS", 1)
+    monkeypatch.setattr("molexp._catalog.compaction.compaction._ROWS", 1)
     before = rows(reader)
     compact(reader)
     document = json.loads(lab.store.read(newest(lab)))
@@ -300,7 +300,7 @@ def test_a_giant_snapshot_is_passed_over_and_not_hashed_for_hours(lab, reader, t
 
 def test_a_snapshot_whose_rows_do_not_hold_is_passed_over_and_replaced(lab, reader, tmp_path, monkeypatch):
     """Its hash does: whoever wrote it had another idea of what a row should be."""
-    monkeypatch.setattr("molexp._record.catalog.compacting._ROWS", 1)
+    monkeypatch.setattr("molexp._catalog.compaction.compaction._ROWS", 1)
     before = rows(reader)
     compact(reader)
     (segment,) = read_manifest(lab.store, 1).segments
@@ -318,7 +318,7 @@ def test_a_snapshot_whose_rows_do_not_hold_is_passed_over_and_replaced(lab, read
     compact(other)
     monkeypatch.setenv("MOLEXP_CACHE_DIR", str(tmp_path / "of a third"))
     with monkeypatch.context() as patch:
-        patch.setattr("molexp._record.catalog.folding.read_run", lambda *_: pytest.fail("read again"))
+        patch.setattr("molexp._catalog.index.folding.read_run", lambda *_: pytest.fail("read again"))
         assert rows(lab.load()) == before
 
 

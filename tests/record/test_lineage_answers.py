@@ -9,7 +9,7 @@ from textwrap import dedent
 import pytest
 
 import molexp as me
-from molexp._record.catalog.tracing import Tracer
+from molexp._catalog.lineage.tracing import Tracer
 from tests.record.chains import FIGURE, MODEL, REFERENCE, RELAXED, edges, make_chain, step, tree
 from tests.record.helpers import install
 

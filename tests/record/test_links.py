@@ -249,7 +249,7 @@ def journal(segment: Path, names: Path) -> bytes:
 
 def test_a_journal_beside_a_segment_deletes_nothing(stranger, outside, molexp, tmp_path, monkeypatch):
     """To open a database, SQLite plays back what lies beside it."""
-    monkeypatch.setattr("molexp._record.catalog.compacting._ROWS", 1)
+    monkeypatch.setattr("molexp._catalog.compaction.compaction._ROWS", 1)
     assert molexp("catalog", "compact").code == 0
     (segment,) = (stranger / ".molexp" / "snapshots").glob("*.sqlite3")
     Path(f"{segment}-journal").write_bytes(journal(segment, outside / "id_rsa"))

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
 import molexp as me
-from molexp._values.own import own_copy
+from molexp._values.copies import own_copy
 from molexp.workflow import TaskContext, WorkflowBuilder
 from tests.record.helpers import install
 

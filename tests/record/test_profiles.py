@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import molexp as me
-from molexp._record.profiles import FILES, Profiles, find_profiles, parse_override, use_profiles
-from molexp._record.profiles.profiles import merged
+from molexp._profiles import FILES, Profiles, find_profiles, parse_override, use_profiles
+from molexp._profiles.profiles import merged
 from tests.record.profile_files import SOLVERS, config, write
 from tests.values.strategies import plain_values
 

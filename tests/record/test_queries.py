@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import molexp as me
-from molexp._values.matching import matches, reach
-from molexp._values.query import parse
+from molexp._query.evaluation import matches, reach
+from molexp._query.parser import parse
 
 LONG = "x" * 300
 VALUES: list[Any] = [

@@ -6,9 +6,9 @@ import attrs
 import pytest
 
 import molexp as me
-from molexp._record.fold import Contents
-from molexp._record.identity import Owner
-from molexp._record.ranks import Rank, find_rank
+from molexp._record.folding import Contents
+from molexp._record.launches import Rank, find_rank
+from molexp._record.owners import Owner
 from tests.crash.launching import ALL, mpiexec, sbatch, srun, torchrun
 
 HERE = Owner(host="vm", pid=1, boot="b", namespace="n")

@@ -14,7 +14,7 @@ from textwrap import dedent
 
 import pytest
 
-from molexp._record.catalog import walking
+from molexp._catalog.refresh import walk
 
 OPERATIONS = (
     "read",
@@ -78,8 +78,8 @@ def counted(lab, monkeypatch):
                         depth[0] -= 1
 
                 patch.setattr(type(lab.store), name, call)
-            look = walking.Walker._look
-            patch.setattr(walking.Walker, "_look", lambda self, key: counts.update(["look"]) or look(self, key))
+            look = walk.Walker._look
+            patch.setattr(walk.Walker, "_look", lambda self, key: counts.update(["look"]) or look(self, key))
             yield counts
 
     return counting

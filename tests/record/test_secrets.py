@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from molexp._record.secrets import (
+from molexp._provenance.secrets import (
     LEFT_OUT,
     arguments_without_secrets,
     is_secret_name,

@@ -134,7 +134,7 @@ def test_what_was_forgotten_is_compared_and_found_to_be_the_same(lab, copy, tmp_
 @pytest.fixture
 def slow(monkeypatch):
     """Requests take long, so there are several at once."""
-    monkeypatch.setattr("molexp._record.syncing.copying.is_quick", lambda _: False)
+    monkeypatch.setattr("molexp._sync.copying.is_quick", lambda _: False)
 
 
 @pytest.mark.usefixtures("slow")
@@ -331,7 +331,7 @@ def test_what_came_late_is_brought_and_nothing_is_made_shorter(lab, copy, lab_ex
 
 def test_what_only_became_complete_while_it_was_listed_is_brought_with_its_end(lab, copy, lab_exp, monkeypatch):
     """The listing passes the folder of artifacts, then the run writes one and ends, then the listing sees its end."""
-    from molexp._record.syncing import sides
+    from molexp._sync import sides
 
     track(lab_exp.Run(id="one"), 1)
     look = sides.Side.look

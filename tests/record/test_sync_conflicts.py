@@ -8,7 +8,7 @@ from hashlib import sha256
 import pytest
 
 import molexp as me
-from molexp._record.voids import VOID
+from molexp._record.fences import VOID
 from tests.record.syncing import BIG, DIES, EXP, RUNS, check, clone, fill, record, sync, track
 
 
@@ -81,7 +81,7 @@ def test_an_attempt_that_goes_on_at_the_destination_is_not_touched(source, targe
 
 def meanwhile(monkeypatch, target, act):
     """Do something at the destination once, when the first file of an attempt is about to be brought."""
-    from molexp._record.syncing.attempts import Attempt
+    from molexp._sync.attempts import Attempt
 
     bring = Attempt.bring_part
     left = [act]
@@ -130,7 +130,7 @@ def test_two_syncs_at_a_time_do_the_same_thing(source, target, tmp_path, monkeyp
 
 
 def test_a_number_that_is_taken_at_the_last_moment_is_a_conflict(source, target, tmp_path, monkeypatch):
-    from molexp._record.syncing.runs import RunSync
+    from molexp._sync.runs import RunSync
 
     a, b = apart(source, target, tmp_path)
     track(a.run("one"), "ours")
@@ -305,7 +305,7 @@ def test_what_was_announced_and_then_given_up_as_nobodys_is_brought_all_the_same
     source, target, tmp_path, monkeypatch, phase
 ):
     """A sync dies between its word and its deed, on a machine that cannot be asked, and somebody compacts."""
-    from molexp._record.syncing.runs import RunSync
+    from molexp._sync.runs import RunSync
 
     a, _ = apart(source, target, tmp_path)
     track(a.Run({"n": 7}, id="new"), 1)

@@ -10,8 +10,8 @@ from collections import Counter
 import pytest
 
 import molexp as me
-from molexp._record.syncing import follow
-from molexp._record.syncing.sync import opened
+from molexp._sync import follow
+from molexp._sync.sync import opened
 from molexp.errors import StoreError
 from molexp_fs import LocalStore
 from tests.record.helpers import DEADLINE

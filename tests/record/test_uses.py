@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 import molexp as me
-from molexp._record.fold import Contents
+from molexp._record.folding import Contents
 
 RUN = "projects/metals/experiments/cu/runs/one"
 REFERENCE = "metals/cu:data:reference@1"

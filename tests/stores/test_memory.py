@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from molexp._stores.memory import MemoryStore, _File
+from molexp._storage.memory import MemoryStore, _File
 from molexp.contracts import Store
 from molexp.errors import KeyNotFoundError, StoreError, UnsupportedOperationError
 from molexp.testing import StoreTests

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from molexp._values.leaves import leaf, leaves
-from molexp._values.matching import ABSENT, reach
+from molexp._query.evaluation import ABSENT, reach
+from molexp._query.fields import leaf, leaves
 from molexp._values.plain import plain
 from tests.values.strategies import plain_values
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from molexp._values.matching import ABSENT, like, matches, reach
+from molexp._query.evaluation import ABSENT, like, matches, reach
+from molexp._query.parser import And, Comparison, Field, Not, Or, parse
 from molexp._values.plain import plain
-from molexp._values.query import And, Comparison, Field, Not, Or, parse
 from tests.values.strategies import plain_values
 
 X = Field(("params", "x"))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from molexp._values.query import (
+from molexp._query.parser import (
     And,
     Comparison,
     Contains,

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from molexp._values.matching import matches
-from molexp._values.query import MAX_LENGTH, And, Comparison, Field, Or, parse, parse_field
+from molexp._query.evaluation import matches
+from molexp._query.parser import MAX_LENGTH, And, Comparison, Field, Or, parse, parse_field
 from molexp.errors import QueryError
 
 ROOTS = ("params", "results", "status", "tags", "id", "created_at")

@@ -9,7 +9,7 @@ import re
 import attrs
 import pytest
 
-from molexp._record.ids_scheme import Molexp1
+from molexp._assets.run_ids import Molexp1
 from molexp._values.ids import check_id
 from molexp.contracts import RunIdentity
 from molexp.errors import SerializationError

@@ -10,7 +10,7 @@ import sys
 import textwrap
 from pathlib import Path
 
-from molexp._workflow import source
+from molexp._workflow.code import hashing
 
 ROOT = Path(__file__).parents[2]
 counter = itertools.count()
@@ -18,7 +18,7 @@ counter = itertools.count()
 
 def code_of(obj):
     """The hash of the code of a task."""
-    return source.code_of(obj).hash
+    return hashing.code_of(obj).hash
 
 
 def load(folder, text, **others):

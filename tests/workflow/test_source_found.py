@@ -47,7 +47,7 @@ def test_the_same_in_all_processes_and_folders(hashed, tmp_path):
 def test_a_script_hashes_as_the_module_it_is(tmp_path):
     (tmp_path / "flow.py").write_text(
         textwrap.dedent(TASK)
-        + "if __name__ == '__main__':\n    from molexp._workflow.source import code_of\n    print(code_of(task).hash)\n"
+        + "if __name__ == '__main__':\n    from molexp._workflow.code.hashing import code_of\n    print(code_of(task).hash)\n"
     )
     found = {
         subprocess.run([sys.executable, name], cwd=cwd, capture_output=True, text=True, check=True).stdout.strip()
@@ -169,7 +169,7 @@ def test_code_without_source_is_unknown(hashed):
 
 
 def test_a_repl_is_unknown():
-    script = "def task(): return 1\n\nfrom molexp._workflow.source import code_of\nprint(code_of(task).hash)\n"
+    script = "def task(): return 1\n\nfrom molexp._workflow.code.hashing import code_of\nprint(code_of(task).hash)\n"
     done = subprocess.run([sys.executable, "-q", "-"], input=script, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "unknown"
 

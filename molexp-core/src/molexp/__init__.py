@@ -16,19 +16,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from molexp import errors
+from molexp._hierarchy.experiment import Experiment, Runs
+from molexp._hierarchy.project import Project
+from molexp._hierarchy.run import Run
+from molexp._hierarchy.workspace import Workspace
 from molexp._record.definitions import Members
-from molexp._record.experiment import Experiment, Runs
-from molexp._record.project import Project
-from molexp._record.rows import Rows
-from molexp._record.run import Run
-from molexp._record.workspace import Workspace
 from molexp._values.status import Cause, RunStatus
+from molexp._values.tables import Rows
 from molexp.contracts import AssetKind
 from molexp.errors import *  # noqa: F403 - every error is importable from here too
 
 if TYPE_CHECKING:
-    from molexp._record.accessors import Accessor
-    from molexp._record.assets import (
+    from molexp._assets.accessors import Accessor
+    from molexp._assets.assets import (
         ArtifactAsset,
         Asset,
         CheckpointAsset,
@@ -40,26 +40,26 @@ if TYPE_CHECKING:
         Producer,
         UnknownAsset,
     )
-    from molexp._record.catalog.catalog import Catalog
-    from molexp._record.catalog.lineage import Lineage, LineageEdge, LineageNode
-    from molexp._record.catalog.run_rows import RunRow
-    from molexp._record.commands import TrackedCommand, track_command
-    from molexp._record.context import Context
-    from molexp._record.data import DataAssets
-    from molexp._record.describing import describe_run, to_json
-    from molexp._record.entry import entry
-    from molexp._record.following import LogLine, read_logs
-    from molexp._record.locating import locate_workspace
-    from molexp._record.metrics import Metrics
+    from molexp._assets.data_assets import DataAssets
+    from molexp._assets.metrics import Metrics
+    from molexp._assets.streams import LogHandle, LogReader, Logs
+    from molexp._catalog.lineage.graph import Lineage, LineageEdge, LineageNode
+    from molexp._exec.commands import TrackedCommand, track_command
+    from molexp._hierarchy.catalog import Catalog
+    from molexp._hierarchy.entry import entry
+    from molexp._hierarchy.location import locate_workspace
+    from molexp._hierarchy.run_rows import RunRow
+    from molexp._profiles.parameters import parse_parameters
     from molexp._record.reports import Finding, Report
-    from molexp._record.run_context import RunContext
-    from molexp._record.streams import LogHandle, LogReader, Logs
-    from molexp._record.syncing.follow import follow_workspace
-    from molexp._record.syncing.reports import SyncProgress, SyncReport
-    from molexp._record.syncing.sync import sync_workspace
-    from molexp._record.words import parse_parameters
+    from molexp._running.context import Context
+    from molexp._running.run_context import RunContext
+    from molexp._sync.follow import follow_workspace
+    from molexp._sync.reports import SyncProgress, SyncReport
+    from molexp._sync.sync import sync_workspace
     from molexp._values.graph import GraphTask, WorkflowGraph
     from molexp._values.sweeps import grid
+    from molexp._views.description import describe_run, to_json
+    from molexp._views.log_reading import LogLine, read_logs
     from molexp.hookspecs import hookimpl
     from molexp.plugins import PluginManager
 
@@ -136,8 +136,8 @@ RunT: TypeAlias = Run
 """`Run`, for annotations: within `Experiment` and its subclasses that name is the method."""
 
 _LATE = {  # what costs time to import, by where it is
-    "molexp._record.accessors": ("Accessor",),
-    "molexp._record.assets": (
+    "molexp._assets.accessors": ("Accessor",),
+    "molexp._assets.assets": (
         "ArtifactAsset",
         "Asset",
         "CheckpointAsset",
@@ -149,24 +149,24 @@ _LATE = {  # what costs time to import, by where it is
         "Producer",
         "UnknownAsset",
     ),
-    "molexp._record.catalog.catalog": ("Catalog",),
-    "molexp._record.catalog.run_rows": ("RunRow",),
-    "molexp._record.catalog.lineage": ("Lineage", "LineageEdge", "LineageNode"),
-    "molexp._record.commands": ("TrackedCommand", "track_command"),
-    "molexp._record.context": ("Context",),
-    "molexp._record.data": ("DataAssets",),
-    "molexp._record.describing": ("describe_run", "to_json"),
-    "molexp._record.following": ("LogLine", "read_logs"),
-    "molexp._record.locating": ("locate_workspace",),
+    "molexp._hierarchy.catalog": ("Catalog",),
+    "molexp._hierarchy.run_rows": ("RunRow",),
+    "molexp._catalog.lineage.graph": ("Lineage", "LineageEdge", "LineageNode"),
+    "molexp._exec.commands": ("TrackedCommand", "track_command"),
+    "molexp._running.context": ("Context",),
+    "molexp._assets.data_assets": ("DataAssets",),
+    "molexp._views.description": ("describe_run", "to_json"),
+    "molexp._views.log_reading": ("LogLine", "read_logs"),
+    "molexp._hierarchy.location": ("locate_workspace",),
     "molexp._record.reports": ("Finding", "Report"),
-    "molexp._record.run_context": ("RunContext",),
-    "molexp._record.metrics": ("Metrics",),
-    "molexp._record.streams": ("LogHandle", "LogReader", "Logs"),
-    "molexp._record.syncing.reports": ("SyncProgress", "SyncReport"),
-    "molexp._record.syncing.follow": ("follow_workspace",),
-    "molexp._record.syncing.sync": ("sync_workspace",),
-    "molexp._record.words": ("parse_parameters",),
-    "molexp._record.entry": ("entry",),
+    "molexp._running.run_context": ("RunContext",),
+    "molexp._assets.metrics": ("Metrics",),
+    "molexp._assets.streams": ("LogHandle", "LogReader", "Logs"),
+    "molexp._sync.reports": ("SyncProgress", "SyncReport"),
+    "molexp._sync.follow": ("follow_workspace",),
+    "molexp._sync.sync": ("sync_workspace",),
+    "molexp._profiles.parameters": ("parse_parameters",),
+    "molexp._hierarchy.entry": ("entry",),
     "molexp._values.graph": ("GraphTask", "WorkflowGraph"),
     "molexp._values.sweeps": ("grid",),
     "molexp.hookspecs": ("hookimpl",),

@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from molexp._record.profiles import Profiles, find_profiles, parse_override, use_profiles
+from molexp._profiles import Profiles, find_profiles, parse_override, use_profiles
 from molexp._workflow.driving import Drive, execute_one
 from molexp._workflow.plans import Event, PlannedRun, Summary
 from molexp._workflow.scripts import Script, load_script

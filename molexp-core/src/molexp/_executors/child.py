@@ -16,8 +16,8 @@ from molexp._executors.pooled import close_all
 from molexp._executors.process import INTERRUPTIBLE, WORKER, Work
 from molexp._executors.requests import pickled_call, unloadable, unreadable_reply
 from molexp._values.groups import GROUPS, kill_group
-from molexp._values.here import HERE
-from molexp._values.memory import memory_events, oom_kills
+from molexp._values.oom_kills import memory_events, oom_kills
+from molexp._values.process_id import HERE
 from molexp.contracts import Outcome
 from molexp.errors import ExecutorError, WorkerDiedError
 

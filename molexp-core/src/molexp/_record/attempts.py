@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from molexp._record import keys
 from molexp._record.causes import cause_of
-from molexp._record.fold import SCHEMA, AttemptFacts, Contents, absurd
-from molexp._record.settling import settle_grown, settle_replacements
-from molexp._record.shapes import check_shape
-from molexp._record.voids import VOID, is_void
+from molexp._record.fences import VOID, is_void
+from molexp._record.folding import SCHEMA, AttemptFacts, Contents, absurd
+from molexp._record.settlement import settle_grown, settle_replacements
+from molexp._record.validation import check_shape
+from molexp._storage import layout
 from molexp._values.documents import check_schema, decode_lines, decode_object, encode_line
 from molexp._values.ids import new_token
 from molexp._values.numbers import NUMBER, is_count
@@ -22,7 +22,7 @@ from molexp.contracts import Listing, Stat, Store
 from molexp.errors import CorruptRecordError, KeyExistsError, KeyNotFoundError, RunSupersededError, StoreError
 
 if TYPE_CHECKING:
-    from molexp._record.identity import Owner
+    from molexp._record.owners import Owner
 
 _SLASHES = 2  # in the path of a run
 _ATTEMPT = re.compile(rf"({NUMBER})\.(?:jsonl|end\.json)")
@@ -121,7 +121,7 @@ def _anchored(facts: AttemptFacts, run_folder: str) -> AttemptFacts:
     if not facts.problem and (reason := next(filter(None, map(absurd, assets.values())), "")):
         facts.problem, facts.problem_key = reason, (end_key if facts.ended else claim_key)(run_folder, facts.number)
     scope = next((record.get("scope") for record in assets.values()), None)
-    if not isinstance(scope, str) or scope.count("/") != _SLASHES or (was := keys.folder(scope)) == run_folder:
+    if not isinstance(scope, str) or scope.count("/") != _SLASHES or (was := layout.folder(scope)) == run_folder:
         return facts
     facts.contents.assets = {
         key: {**record, "key": key}

@@ -6,16 +6,16 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from molexp._record import keys
-from molexp._record.flushing import above
-from molexp._record.mending import is_claim, settled, take_blank
-from molexp._record.shapes import check_shape
+from molexp._record.incomplete import is_claim, settled, take_blank
+from molexp._record.validation import check_shape
+from molexp._storage import layout
+from molexp._storage.durability import above
 from molexp._values.documents import decode_object, encode_pretty
 from molexp._values.ids import check_id, nearest, slug
 from molexp.errors import CorruptRecordError, InvalidKeyError, KeyExistsError, KeyNotFoundError, NotFoundError
 
 if TYPE_CHECKING:
-    from molexp._record.home import Home
+    from molexp._hierarchy.session import Home
 
 SCHEMA = 1
 
@@ -38,7 +38,7 @@ def get_or_create(home: Home, path: str, make: Callable[[], dict[str, Any]]) -> 
     Raises:
         CorruptRecordError: it cannot be read, and is no claim that nobody has come to fill.
     """
-    key = keys.document(path)
+    key = layout.document(path)
     try:
         if (found := read_document(home, key, wait=True)) is not None:
             return found, False
@@ -66,7 +66,7 @@ def get_or_know(home: Home, path: str, make: Callable[[], dict[str, Any]]) -> di
     try:
         return get_or_create(home, path, make)[0]
     except CorruptRecordError as error:
-        if error.key != keys.document(path):
+        if error.key != layout.document(path):
             raise
         return None
 
@@ -79,7 +79,7 @@ def look_up(home: Home, path: str) -> dict[str, Any] | None:
     """
     parent, _, name = path.rpartition("/")
     try:
-        found = read_document(home, keys.document(path))
+        found = read_document(home, layout.document(path))
     except CorruptRecordError:
         return None
     if found is None and not is_there(home, path):
@@ -95,7 +95,7 @@ def require(home: Home, path: str) -> dict[str, Any]:
     Raises:
         CorruptRecordError: it cannot be read, or is gone.
     """
-    if (found := read_document(home, key := keys.document(path), wait=True)) is None:
+    if (found := read_document(home, key := layout.document(path), wait=True)) is None:
         raise _gone(key)
     return found
 
@@ -116,7 +116,7 @@ def _gone(key: str) -> CorruptRecordError:
 
 def is_there(home: Home, path: str) -> bool:
     """Tell whether there is a project or experiment at `path`: its document, or what lies below it."""
-    return home.store.exists(keys.document(path)) or bool(member_ids(home, path))
+    return home.store.exists(layout.document(path)) or bool(member_ids(home, path))
 
 
 def choose_id(name: str, id: str | None, what: str) -> str:
@@ -137,7 +137,7 @@ def member_ids(home: Home, path: str, special: dict[str, str] | None = None) -> 
         special: filled with links and the like that lie among the folders, and what they are.
     """
     found = []
-    listing = home.store.children(keys.members(path))
+    listing = home.store.children(layout.members(path))
     if special is not None:
         special.update((entry.key, entry.special) for entry in listing.entries if entry.special)
     for name in listing.folders:

@@ -10,21 +10,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from molexp._record import keys
 from molexp._record.attempts import attempt_numbers, read_claim
 from molexp._record.edits import OPERATIONS, write_edit
-from molexp._record.home import Home
+from molexp._record.fences import is_void
 from molexp._record.reading import edit_keys, read_definition
-from molexp._record.voids import is_void
+from molexp._storage import layout
 from molexp._values.documents import decode_object
 from molexp._values.ids import is_id
 from molexp._values.times import parse_time
 from molexp.contracts import Store
 from molexp.errors import CorruptRecordError, NotFoundError, StoreError
+
+if TYPE_CHECKING:
+    from molexp._hierarchy.session import Home
 
 KEPT = 90.0  # days for which it is known that a run was deleted and freed
 
@@ -121,7 +123,7 @@ def tokens_of(store: Store, path: str) -> frozenset[str]:
         found = [read_definition(store, path, {})]
     except (NotFoundError, CorruptRecordError):
         found = []
-    folder = keys.folder(path)
+    folder = layout.folder(path)
     for number in attempt_numbers(store.children(f"{folder}/executions")):
         found.append(read_claim(store, folder, number).get("definition") or {})
     return frozenset(token for one in found if isinstance(one, dict) and isinstance(token := one.get("token"), str))

@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from molexp._record import keys
-from molexp._record.flushing import above
+from molexp._storage import layout
+from molexp._storage.durability import above
 from molexp._values.documents import encode_pretty
 from molexp._values.ids import new_run_id, new_token
 from molexp._values.times import utc_now
 from molexp.errors import KeyExistsError
 
 if TYPE_CHECKING:
-    from molexp._record.home import Home
+    from molexp._hierarchy.session import Home
 
 SCHEMA = 1
 OPERATIONS = frozenset({"annotate", "archive", "cancel", "delete", "restore", "unarchive"})
@@ -39,7 +39,7 @@ def write_edit(home: Home, path: str, op: str, *, announced: bool = True, **valu
 
     while True:
         edit_id = _id_after(edit_keys(home.store, path))
-        key = keys.below(path, f"edits/{edit_id}.json")
+        key = layout.below(path, f"edits/{edit_id}.json")
         document = {
             "schema": SCHEMA,
             "type": "edit",
@@ -57,7 +57,7 @@ def write_edit(home: Home, path: str, op: str, *, announced: bool = True, **valu
             home.store.create(key, encode_pretty(document))
         except KeyExistsError:
             continue  # we were taken for dead, and the key was fenced
-        home.flushing.made(key, relies_on=[*above(path), keys.document(path)])
+        home.flushing.made(key, relies_on=[*above(path), layout.document(path)])
         return
 
 

@@ -10,7 +10,7 @@ from molexp.contracts import Appender, Store
 from molexp.errors import StoreError
 
 if TYPE_CHECKING:
-    from molexp._record.spool.outbox import Outbox
+    from molexp._storage.spool.outbox import Outbox
 
 
 class EventLog(Protocol):
@@ -117,7 +117,7 @@ def claim_events(store: Store, key: str, claim: bytes, writer: str, head: Mappin
     """
     if "append" in store.capabilities:
         return EventFile(store, key, claim)
-    from molexp._record.spool.writing import EventSegments
+    from molexp._storage.spool.writer import EventSegments
 
     store.create(key, claim)
     return EventSegments(store, f"{key.removesuffix('.jsonl')}.s", writer, {**head, "claim": writer})

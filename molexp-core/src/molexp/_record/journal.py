@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import attrs
 
-from molexp._record import keys
+from molexp._storage import layout
 from molexp._values.documents import decode_lines, encode_line
 from molexp._values.ids import new_token
 from molexp.contracts import Store, check_key
@@ -145,7 +145,7 @@ class _File:
             except StoreError:
                 self._key = ""  # part of the line may be there, which would spoil the next one
                 raise
-        key = f"{keys.JOURNALS}/{new_token()}.jsonl"
+        key = f"{layout.JOURNALS}/{new_token()}.jsonl"
         self._store.create(key, self._heading + line)
         self._key = key
         return None
@@ -191,7 +191,7 @@ class _Objects:
 
 
 def _object(token: str, number: int) -> str:
-    return f"{keys.JOURNALS}/{token}-{number:06d}.jsonl"
+    return f"{layout.JOURNALS}/{token}-{number:06d}.jsonl"
 
 
 def writer_of_journal(name: str) -> str:
@@ -227,7 +227,7 @@ def seal(store: Store, key: str, *, last: int = 0) -> bool:
         if "append" not in store.capabilities:
             return True  # it came with a copy: nothing can grow here
         try:
-            store.rename(key, f"{keys.SEALED}/{name}")
+            store.rename(key, f"{layout.SEALED}/{name}")
         except KeyNotFoundError:
             return True  # somebody else was first
         except KeyExistsError:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from molexp._record.attempts import claim_key, writer_files
-from molexp._record.fold import SCHEMA, AttemptFacts
-from molexp._record.voids import is_void
+from molexp._record.fences import is_void
+from molexp._record.folding import SCHEMA, AttemptFacts
 from molexp._values.documents import decode_lines, encode_line
 from molexp._values.numbers import is_count
 from molexp._values.times import utc_now

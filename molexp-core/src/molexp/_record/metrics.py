@@ -1,107 +1,203 @@
-"""Metrics: the numbers that a run logs by step."""
+"""Metrics over several writers, tasks and attempts: those of a run, by one rule for its points and for their summary.
+
+A later attempt goes on where an earlier one was left, perhaps some steps before its end. So what it logs under a name
+takes the place of what earlier attempts logged under that name at the same step or a later one. Tasks are kept apart: one
+that is not executed again keeps its points. An attempt that starts fresh keeps nothing of those before it.
+"""
 
 from __future__ import annotations
 
-import operator
-import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from molexp._record.kinds import MetricsKind
-from molexp._record.shelf import Shelf, Slot
-from molexp._record.streams import Growing, grow
-from molexp._record.summaries import OWN, Summary
-from molexp._values.documents import encode_line
-from molexp._values.plain import plain
-from molexp.contracts import Appender
+from molexp._record.folding import AttemptFacts
+from molexp._record.metric_summaries import MOST, OWN, Series, Summary, from_document, merge, steps_of, to_document
+from molexp._storage import layout
+from molexp._values.documents import decode_lines, decode_object
+from molexp._values.numbers import count
+from molexp.contracts import Store
+from molexp.errors import CorruptRecordError, CredentialsError, KeyNotFoundError, StoreError, UnavailableError
 
-_WORD = 64  # bits of an integer that is recorded without a second look
-_BATCH = 512  # points that are summarised at a time
+if TYPE_CHECKING:
+    from molexp._record.folding import RunState
 
+LARGEST = 64 << 20
+"""Bytes of a file of metrics that is read for its summary, where the record has none or not all of it."""
 
-class MetricsFile(Growing):
-    """The points of one writer, and of one task where it is a task's."""
+_GROWING = 8 << 20  # of one that is still being written, which is read each time
+_PIECE = 1 << 20
+_METRICS = "metrics"
+_NEVER = float("inf")
 
-    def __init__(self, shelf: Shelf, slot: Slot) -> None:
-        super().__init__(shelf, slot)
-        if slot.summary is None:
-            slot.summary = Summary()
-        self.summary: Summary = slot.summary  # what an earlier retry of the task logged is in the same file
-
-    def _open(self) -> Appender:
-        appender = super()._open()
-        self._shelf.attempt.contents.logged[self._slot.key] = self
-        return appender
-
-    def summarised(self) -> dict[str, Any]:
-        """The summary as a document, up to now."""
-        self.summary.settle()
-        return self.summary.to_document()
-
-    def _facts(self) -> dict[str, Any]:
-        return {**super()._facts(), "summary": self.summarised()}
+Limits = dict[str, float]
+"""By the name of a metric, the step from which on a later attempt has taken over."""
 
 
-class Metrics:
-    """Numbers by step, ``ctx.metrics``: one line each in ``logs/metrics.jsonl``. Without a run they are dropped.
+def joined_points(parts: Sequence[Iterable[Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """The points of several attempts, oldest first, without those that a later attempt has replaced."""
+    limits: Limits = {}
+    kept: list[list[dict[str, Any]]] = []
+    for points in reversed(parts):
+        own: Limits = {}
+        some = []
+        for point in points:
+            step = point.get("step", 0)
+            left = {name: value for name, value in point.items() if name in OWN or step < limits.get(name, _NEVER)}
+            if any(name not in OWN for name in left) or left == point:
+                some.append(left)
+            own.update((name, step) for name in point if name not in OWN and step < own.get(name, _NEVER))
+        kept.append(some)
+        _lower(limits, own)
+    return [point for some in reversed(kept) for point in some]
 
-    The attempt's end has a summary of them, which `Run.metrics` and the catalog answer with.
+
+def run_metrics(store: Store, path: str, state: RunState) -> dict[str, Any]:
+    """Return what the metrics of a run add up to, as its row in the catalog has it.
+
+    Of what is still being written, that is what the newest sign of life says.
+
+    Args:
+        store: the workspace's.
+        path: the run's.
+        state: what is true of it.
+
+    Returns:
+        ``metrics``, by name, if anything was logged, and ``metrics_left_out``, how many names have no summary.
     """
-
-    def __init__(self, shelf: Shelf | None, task: str | None) -> None:
-        self._growing: MetricsFile | None = None
-        self._step: int = -1
-        self._summary = Summary()
-        if shelf is not None:
-            name = f"tasks/{task}/metrics" if task else "metrics"
-            self._growing = grow(shelf, MetricsKind.name, name, task, MetricsFile)
-            self._summary = self._growing.summary
-
-    def log(self, values: Mapping[str, Any] | None = None, /, *, step: int | None = None, **more: Any) -> None:
-        """Log values at a step.
-
-        Args:
-            values: names to numbers; for names that are no Python identifiers. A ``step`` among them is the step.
-            step: the step; one more than the last if it is not given.
-            more: further names to numbers.
-
-        Raises:
-            SerializationError: a value that is no number, text, bool or None, nor a list or dict of them.
-            TypeError: a step that is no whole number, or a value that is given twice.
-            ValueError: a metric called ``step`` or ``time``, which every point has.
-        """
-        if values:
-            if twice := [name for name in values if name in more]:
-                raise TypeError(f"The metric {twice[0]!r} is given twice.")
-            if "step" in values and step is None:
-                step, values = values["step"], {name: values[name] for name in values if name != "step"}
-            more = {**values, **more}
-        if taken := [name for name in OWN if name in more]:
-            raise ValueError(f"No metric can be called {taken[0]!r}, which every point has. Use another name.")
-        self._step = step = self._step + 1 if step is None else step if type(step) is int else _whole(step)
-        if self._growing is None:
-            return
-        point: dict[str, Any] = {"step": step, "time": time.time(), **more}
-        for value in point.values():
-            if (type(value) is not int or value.bit_length() > _WORD) and (
-                type(value) is not float or value - value != 0.0
-            ):
-                point = plain(point, where="metrics", nan=True)
-                break
-        self._growing.write(encode_line(point))
-        self._summary.waiting.append(point)
-        if len(self._summary.waiting) >= _BATCH:
-            self._summary.settle()
-
-    def flush(self) -> None:
-        """Let the store see what was logged."""
-        if self._growing is not None:
-            self._growing.flush()
+    found: dict[str, Series] = {}
+    logged, left_out = False, 0
+    for names, missing in reversed([*_kept(store, _since_fresh(state.attempts), _live(store, path, state))]):
+        logged, left_out = True, max(left_out, missing)
+        for name, one in names.items():
+            if name in found:
+                found[name] = merge(found[name], one)
+            elif len(found) < MOST:
+                found[name] = one
+            else:
+                left_out += 1
+    if not logged:
+        return {}
+    summary = {"metrics": {name: to_document(one) for name, one in found.items()}}
+    return {**summary, "metrics_left_out": left_out} if left_out else summary
 
 
-def _whole(step: Any) -> int:
-    """A step that is an integer of another type, numpy's for one."""
+def _live(store: Store, path: str, state: RunState) -> dict[str, Any]:
+    """Summaries of what the newest attempt is still writing, by key."""
+    if not state.attempts or (last := state.attempts[-1]).ended:
+        return {}
+    if all(one.get("kind") != _METRICS or "summary" in one for one in last.contents.assets.values()):
+        return {}
+    key = layout.lease(path, last.number)
     try:
-        return operator.index(step)
-    except TypeError:
-        raise TypeError(f"A step is a whole number, not {step!r}.") from None
+        found = decode_object(store.read(key), key).get("metrics")
+    except (CredentialsError, UnavailableError):
+        raise
+    except (CorruptRecordError, StoreError):  # it is young, or over by now
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _since_fresh(attempts: Iterable[AttemptFacts]) -> list[AttemptFacts]:
+    found: list[AttemptFacts] = []
+    for attempt in attempts:
+        found = [attempt] if attempt.head.get("fresh") else [*found, attempt]
+    return found
+
+
+def _kept(
+    store: Store, attempts: Sequence[AttemptFacts], live: Mapping[str, Any]
+) -> Iterator[tuple[dict[str, Series], int]]:
+    """Yield what is left of each file of metrics, newest first: its names, and how many more it has."""
+    limits: dict[str, Limits] = {}  # by task
+    for attempt in reversed(attempts):
+        records = [one for one in attempt.contents.assets.values() if one.get("kind") == _METRICS]
+        own: list[tuple[str, dict[str, Series]]] = []
+        for record in sorted(records, key=lambda one: str(one.get("created_at")), reverse=True):
+            names, left_out = _summary(store, record, live)
+            task = _task(record)
+            yield _below(store, record, names, limits.get(task, {})), left_out
+            own.append((task, names))
+        for task, names in own:
+            _lower(limits.setdefault(task, {}), {name: steps_of(one)[0] for name, one in names.items()})
+
+
+def _below(store: Store, record: Mapping[str, Any], names: dict[str, Series], limits: Limits) -> dict[str, Series]:
+    """The statistics of the points that no later attempt has replaced; read again where some of a name's were."""
+    whole = {name: one for name, one in names.items() if steps_of(one)[1] < limits.get(name, _NEVER)}
+    partly = {
+        name: limits[name] for name, one in names.items() if name not in whole and steps_of(one)[0] < limits[name]
+    }
+    if not partly:
+        return whole
+    kept = whole | read_summary(store, record, partly).names
+    return {name: kept[name] for name in names if name in kept}
+
+
+def _summary(store: Store, record: Mapping[str, Any], live: Mapping[str, Any]) -> tuple[dict[str, Series], int]:
+    """The summary in the record of metrics; of an older record, the file is read."""
+    found = record.get("summary") or live.get(str(record.get("key")))
+    if not isinstance(found, dict):
+        read = read_summary(store, _sized(store, record))
+        return read.names, len(read.left_out)
+    metrics = found.get("metrics")
+    items = metrics.items() if isinstance(metrics, dict) else ()
+    names = {name: one for name, stored in items if (one := from_document(stored)) is not None}
+    return names, count(found.get("left_out"))
+
+
+def _sized(store: Store, record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The record of metrics, with the size so far if they are still being written, by somebody who has not said more."""
+    if record.get("size") is not None:
+        return record
+    try:
+        size = store.stat(str(record.get("key"))).size
+    except KeyNotFoundError:
+        size = 0
+    return {**record, "size": size if size <= _GROWING else 0}
+
+
+def read_summary(store: Store, record: Mapping[str, Any], limits: Limits | None = None) -> Summary:
+    """The summary of a file of metrics, as far as it is recorded; empty if that cannot be read, or is larger than `LARGEST`.
+
+    Args:
+        store: the workspace's.
+        record: its asset record.
+        limits: names to ask for, and the step at which to stop for each; all of all of them without.
+    """
+    summary = Summary()
+    size = count(record.get("size"))
+    if size <= LARGEST:
+        try:
+            for points in _pieces(store, str(record.get("key")), size):
+                summary.add(points if limits is None else _until(points, limits))
+        except (UnavailableError, CredentialsError):
+            raise
+        except StoreError:  # whoever asks for the points is told why
+            return Summary()
+    return summary
+
+
+def _pieces(store: Store, key: str, size: int) -> Iterator[list[dict[str, Any]]]:
+    rest = b""
+    with store.open_read(key) as file:
+        while size > 0 and (piece := file.read(min(_PIECE, size))):
+            size -= len(piece)
+            points, length, _ = decode_lines(rest + piece, key)
+            rest = (rest + piece)[length:]
+            yield points
+
+
+def _until(points: Iterable[Mapping[str, Any]], limits: Limits) -> Iterator[dict[str, Any]]:
+    for point in points:
+        step = point.get("step")
+        if type(step) is int:
+            yield {"step": step, **{name: value for name, value in point.items() if step < limits.get(name, -_NEVER)}}
+
+
+def _task(record: Mapping[str, Any]) -> str:
+    producer = record.get("producer")
+    return str(producer.get("task") or "") if isinstance(producer, dict) else ""
+
+
+def _lower(limits: Limits, others: Mapping[str, float]) -> None:
+    limits.update((name, step) for name, step in others.items() if step < limits.get(name, _NEVER))

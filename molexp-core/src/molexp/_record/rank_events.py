@@ -10,7 +10,7 @@ from molexp._values.numbers import count, is_count
 from molexp._values.status import RunStatus
 
 if TYPE_CHECKING:
-    from molexp._record.fold import Contents
+    from molexp._record.folding import Contents
 
 FIRST = "rank0"
 """What tells rank 0's payloads from other ranks'."""

@@ -8,14 +8,14 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from molexp._record import keys
-from molexp._record.agreeing import changed
-from molexp._record.ahead import as_it_is
 from molexp._record.attempts import attempt_numbers, end_key, read_attempt, read_attempts, repeated_definition
-from molexp._record.fold import AttemptFacts, Edits, RunState, fold_run
-from molexp._record.liveness import Observer
-from molexp._record.shapes import check_shape, decode_document
-from molexp._record.voids import VOID, definition_keys, is_void
+from molexp._record.fences import VOID, definition_keys, is_void
+from molexp._record.folding import AttemptFacts, Edits, RunState, fold_run
+from molexp._record.leases import Observer
+from molexp._record.prefetch import as_it_is
+from molexp._record.validation import check_shape, decode_document
+from molexp._storage import layout
+from molexp._storage.equivalence import changed
 from molexp._values.documents import decode_object, encode_pretty
 from molexp._values.status import RunStatus
 from molexp.contracts import Store
@@ -28,7 +28,7 @@ _EDIT = re.compile(r"[a-z0-9][a-z0-9._-]*\.json")  # not the copies that file sy
 
 def edit_keys(store: Store, path: str) -> list[str]:
     """The keys of the edits of the entity at `path`, in the order in which they count."""
-    entries = store.children(keys.below(path, "edits")).entries
+    entries = store.children(layout.below(path, "edits")).entries
     return sorted(entry.key for entry in entries if _EDIT.fullmatch(entry.key.rpartition("/")[2]))
 
 
@@ -64,7 +64,7 @@ def read_definition(store: Store, path: str, problems: dict[str, str]) -> dict[s
         NotFoundError: there is no such run.
         CorruptRecordError: it is there and no copy can be read.
     """
-    key = keys.document(path)
+    key = layout.document(path)
     reason: CorruptRecordError | None = None
     try:
         found = decode_object(data := store.read(key), key)
@@ -80,7 +80,7 @@ def read_definition(store: Store, path: str, problems: dict[str, str]) -> dict[s
         reason = error
     except KeyNotFoundError:
         pass
-    folder = keys.folder(path)
+    folder = layout.folder(path)
     for number in attempt_numbers(store.children(f"{folder}/executions")):
         if definition := repeated_definition(store, folder, number):
             problems[key] = str(reason) if reason else f"{key!r} is missing; an attempt repeats it."
@@ -104,9 +104,9 @@ def read_run(store: Store, path: str, observer: Observer | None) -> RunState:
     cover: dict[str, int] = {}
     began = time.monotonic()
     edits = read_edits(store, path, problems, cover)
-    attempts = read_attempts(store, keys.folder(path), cover)
+    attempts = read_attempts(store, layout.folder(path), cover)
     definition = read_definition(store, path, problems)
-    key = keys.document(path)
+    key = layout.document(path)
     if attempts and key not in problems and (names := changed(definition, attempts[-1].head.get("definition"))):
         problems[key] = (
             f"its {', '.join(names)} are not what the claim of attempt {attempts[-1].number} repeats. What it says counts, "
@@ -125,7 +125,7 @@ def read_run(store: Store, path: str, observer: Observer | None) -> RunState:
     if attempts and attempts[-1].problem_key.endswith(".end.json") and not attempts[-1].contents.results:
         # Its end cannot be read, and there are no events that say the same: what was written for people has to do.
         attempts[-1].contents.results = dict(definition.get("results") or {})
-    if key in problems and not attempt_numbers(store.children(f"{keys.folder(path)}/executions")):
+    if key in problems and not attempt_numbers(store.children(f"{layout.folder(path)}/executions")):
         raise NotFoundError("run", path)  # what its definition was read from is gone, too: it was freed meanwhile
     state = fold_run(definition, attempts, edits, problems)
     if settled:
@@ -143,7 +143,7 @@ def _note_lost_ends(path: str, older: Iterable[AttemptFacts]) -> None:
         if not (one.ended or one.as_of):
             one.status = RunStatus.INTERRUPTED
             one.problem = one.problem or "its end is missing"
-            one.problem_key = one.problem_key or end_key(keys.folder(path), one.number)
+            one.problem_key = one.problem_key or end_key(layout.folder(path), one.number)
 
 
 def _now_ended(
@@ -153,7 +153,7 @@ def _now_ended(
     number = facts.number
     if not shown_end(definition, number):
         return facts
-    facts, key = read_attempt(as_it_is(store), keys.folder(path), number), end_key(keys.folder(path), number)
+    facts, key = read_attempt(as_it_is(store), layout.folder(path), number), end_key(layout.folder(path), number)
     if facts.ended:
         cover.setdefault(f"{number}.end.json", 0)
     elif not facts.as_of:
@@ -176,7 +176,7 @@ def show_run(store: Store, path: str, state: RunState, began: float) -> None:
 
     Whoever was stopped on the way looks again, before and afterwards: of a run that was freed meanwhile, nothing is to return.
     """
-    key, end = keys.document(path), end_key(keys.folder(path), state.attempts[-1].number)
+    key, end = layout.document(path), end_key(layout.folder(path), state.attempts[-1].number)
 
     def is_freed() -> bool:
         now = as_it_is(store)

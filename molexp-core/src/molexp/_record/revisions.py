@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from molexp._record import keys
 from molexp._record.definitions import SCHEMA, choose_id, get_or_create, look_up, require
-from molexp._record.flushing import above
-from molexp._record.mending import is_torn, newest
+from molexp._record.incomplete import is_torn, newest
+from molexp._storage import layout
+from molexp._storage.durability import above
 from molexp._values.canonical import canonical_equal
 from molexp._values.documents import check_schema, encode_pretty
 from molexp._values.ids import new_token
@@ -22,7 +22,7 @@ from molexp._values.times import utc_now
 from molexp.errors import ConflictError, CorruptRecordError, KeyExistsError
 
 if TYPE_CHECKING:
-    from molexp._record.home import Home
+    from molexp._hierarchy.session import Home
 
 RECORDED_SPACE = 10_000  # points of a space that are recorded, for people
 
@@ -123,7 +123,7 @@ def _first(home: Home, path: str, make: Callable[[], dict[str, Any]]) -> tuple[d
 
 def definition_key(path: str, revision: int) -> str:
     """The key of a revision of an experiment's definition."""
-    return keys.document(path) if revision == 1 else f"{keys.folder(path)}/experiment.{revision}.json"
+    return layout.document(path) if revision == 1 else f"{layout.folder(path)}/experiment.{revision}.json"
 
 
 def _claim_revision(home: Home, path: str, document: dict[str, Any]) -> bool:
@@ -136,7 +136,7 @@ def _claim_revision(home: Home, path: str, document: dict[str, Any]) -> bool:
             return False
         document["revision"] += 1  # a power loss took that one before it was acknowledged
         return _claim_revision(home, path, document)
-    home.flushing.defined(key, relies_on=[*above(path), keys.document(path)])
+    home.flushing.defined(key, relies_on=[*above(path), layout.document(path)])
     return True
 
 
@@ -148,7 +148,7 @@ def newest_definition(home: Home, path: str) -> dict[str, Any] | None:
     """
     revisions = {
         int(match[1]): entry.key
-        for entry in home.store.children(keys.folder(path)).entries
+        for entry in home.store.children(layout.folder(path)).entries
         if (match := _REVISION.fullmatch(entry.key.rpartition("/")[2]))
     }
     return newest(home.store, (key for _, key in sorted(revisions.items(), reverse=True)))

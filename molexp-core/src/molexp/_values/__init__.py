@@ -1,1 +1,5 @@
-"""Values: canonical JSON, ids, plain values, documents and times. No I/O; nothing here knows of stores or runs."""
+"""Values: plain data, canonical JSON, documents, ids, times and tables. They know of no store and no run.
+
+Begin with `plain`: it turns Python objects into what JSON can hold, and back. `documents` makes bytes of that.
+May import: ``molexp.errors``.
+"""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from molexp._values.trail import MAX_DEPTH, Unfit, too_deep
+from molexp._values.value_path import MAX_DEPTH, Unfit, too_deep
 
 __all__ = ["canonical_equal", "canonical_hash", "canonical_json", "integer_text"]
 

@@ -8,7 +8,7 @@ import msgspec
 
 from molexp._values.canonical import integer_text
 from molexp._values.numbers import integer
-from molexp._values.trail import MAX_DEPTH, nests_deeper
+from molexp._values.value_path import MAX_DEPTH, nests_deeper
 from molexp.errors import CorruptRecordError, SchemaError
 
 __all__ = [

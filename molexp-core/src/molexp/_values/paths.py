@@ -6,7 +6,10 @@ import os
 import sys
 from typing import Any
 
-__all__ = ["is_remote", "spelled"]
+__all__ = ["OWN_FOLDER", "is_remote", "spelled"]
+
+OWN_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+"""The folder that MolExp's own code lies in."""
 
 _LOCAL = ("", "file", "local")
 

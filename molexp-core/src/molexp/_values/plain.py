@@ -16,9 +16,9 @@ from uuid import UUID
 
 from molexp._values.advice import advice
 from molexp._values.canonical import canonical_json, check_text
+from molexp._values.copies import own_copy
 from molexp._values.numbers import LONG_BITS, MAX_DIGITS, is_too_long
-from molexp._values.own import own_copy
-from molexp._values.trail import MAX_DEPTH, Unfit, nests_deeper, too_deep
+from molexp._values.value_path import MAX_DEPTH, Unfit, nests_deeper, too_deep
 
 __all__ = ["plain", "restore"]
 

@@ -7,7 +7,7 @@ from itertools import product
 from typing import Any
 
 from molexp._values.canonical import canonical_hash
-from molexp._values.own import own_copy
+from molexp._values.copies import own_copy
 
 _SEED_DIGITS = 8
 

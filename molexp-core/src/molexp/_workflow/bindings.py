@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from molexp.errors import UnboundExperimentError
 
 if TYPE_CHECKING:
-    from molexp._record.experiment import Experiment
+    from molexp._hierarchy.experiment import Experiment
     from molexp._workflow.execution import Execution
     from molexp._workflow.workflow import Workflow
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from molexp._record import current
-from molexp._record.context import message_of
-from molexp._record.process import Terminated
-from molexp._values.own import own_copy
+from molexp._recording import current
+from molexp._recording.process import Terminated
+from molexp._running.context import message_of
+from molexp._values.copies import own_copy
 from molexp._workflow.context import TaskContext
 from molexp._workflow.results import TaskOutcome
 from molexp._workflow.tasks import INLINE, TaskSpec
@@ -20,7 +20,7 @@ from molexp.contracts import Call, Resources
 from molexp.errors import TaskTimeoutError
 
 if TYPE_CHECKING:
-    from molexp._record.run_context import RunContext
+    from molexp._running.run_context import RunContext
     from molexp._workflow.executors import Executors
     from molexp._workflow.records import TaskRecords
 

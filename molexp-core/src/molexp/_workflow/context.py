@@ -6,18 +6,18 @@ import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from molexp._record.context import Context
+from molexp._running.context import Context
 from molexp.errors import NotFoundError, TaskEndedError
 
 if TYPE_CHECKING:
     import subprocess
 
-    from molexp._record.finding import Finder
-    from molexp._record.fold import Contents
-    from molexp._record.run import Run
-    from molexp._record.shelf import Shelf
-    from molexp._record.spool.outbox import Outbox
-    from molexp._record.writer import Handle, Writer
+    from molexp._assets.lookup import Finder
+    from molexp._assets.naming import Shelf
+    from molexp._hierarchy.run import Run
+    from molexp._record.folding import Contents
+    from molexp._recording.writer import Handle, Writer
+    from molexp._storage.spool.outbox import Outbox
     from molexp.contracts import Store
 
 
@@ -110,7 +110,7 @@ class TaskContext(Context):
             self._end_commands()
 
     def _end_commands(self) -> None:
-        from molexp._record.shell import signal_command, stop_command
+        from molexp._running.shell import signal_command, stop_command
 
         for process in tuple(self._commands or ()):
             if process.poll() is None:

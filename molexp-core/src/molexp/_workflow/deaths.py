@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from molexp._record import keys
 from molexp._record.attempts import read_attempts
 from molexp._record.causes import cause_of_error
-from molexp._record.liveness import Death
+from molexp._record.leases import Death
+from molexp._storage import layout
 from molexp._values.status import RunStatus
 from molexp.errors import MolexpError, WorkerDiedError
 
 if TYPE_CHECKING:
-    from molexp._record.run import Run
+    from molexp._hierarchy.run import Run
 
 
 def end_of_dead(run: Run, error: WorkerDiedError) -> tuple[RunStatus, str]:
     """Return how a run ended whose process died: as that said, else as the end of the process tells, which is recorded."""
     how = Death(f"process {error.pid} {error.how}", cause_of_error(error), error.pid)
     try:
-        attempts = read_attempts(run.home.store, keys.folder(run.path))
+        attempts = read_attempts(run.home.store, layout.folder(run.path))
         newest = run.home.observer.settle(run.path, attempts[-1], how=how) if attempts else None
     except MolexpError:
         newest = None

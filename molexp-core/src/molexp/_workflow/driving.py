@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 
 from molexp._executors.process import INTERRUPTIBLE
+from molexp._hierarchy.run import Run
+from molexp._profiles import find_profiles, resolve_profile, use_profiles
 from molexp._record.definitions import deleted
-from molexp._record.process import this_process
-from molexp._record.profiles import find_profiles, resolve_profile, use_profiles
-from molexp._record.run import Run
+from molexp._recording.process import this_process
 from molexp._values.status import RunStatus
 from molexp._workflow import bindings
 from molexp._workflow.deaths import end_of_dead
@@ -39,7 +39,7 @@ from molexp.errors import (
 )
 
 if TYPE_CHECKING:
-    from molexp._record.experiment import Experiment
+    from molexp._hierarchy.experiment import Experiment
     from molexp._workflow.results import TaskOutcome, WorkflowResult
     from molexp._workflow.workflow import Workflow
 

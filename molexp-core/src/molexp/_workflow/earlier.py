@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from molexp._record import keys
-from molexp._record.assets import Asset, parse_asset_id
+from molexp._assets.assets import Asset, parse_asset_id
+from molexp._assets.data_assets import DataAssets
+from molexp._assets.lookup import pick
 from molexp._record.attempts import read_attempts
-from molexp._record.data import DataAssets
-from molexp._record.finding import pick
+from molexp._storage import layout
+from molexp._workflow.code.hashing import UNKNOWN, Code, code_of
 from molexp._workflow.results import SUCCEEDED
-from molexp._workflow.source import UNKNOWN, Code, code_of
 from molexp.errors import MolexpError
 
 if TYPE_CHECKING:
-    from molexp._record.fold import AttemptFacts, Contents
-    from molexp._record.run import Run
+    from molexp._hierarchy.run import Run
+    from molexp._record.folding import AttemptFacts, Contents
     from molexp._workflow.workflow import Workflow
 
 _UNSURE = "nobody can tell whether it changed"
@@ -129,7 +129,7 @@ class Earlier:
         return next((found for data in self.run.scopes() if (found := data.get(name, version=version))), None)
 
     def _of_run(self, path: str, kind: str, name: str) -> str:
-        for facts in reversed(read_attempts(self.run.home.store, keys.folder(path))):
+        for facts in reversed(read_attempts(self.run.home.store, layout.folder(path))):
             if record := pick(facts.contents.assets.values(), name, scope=path, kind=kind, version=None):
                 return str(record.get("id"))
         return ""

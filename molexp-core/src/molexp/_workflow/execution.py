@@ -10,16 +10,16 @@ from functools import partial
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from molexp._record.context import message_of
-from molexp._record.process import Terminated
-from molexp._values.own import own_copy
+from molexp._recording.process import Terminated
+from molexp._running.context import message_of
+from molexp._values.copies import own_copy
 from molexp._workflow.calling import Caller, reason_of, unwrapped
 from molexp._workflow.results import CANCELLED, FAILED, SKIPPED, SUCCEEDED, TaskOutcome
 from molexp._workflow.tasks import TaskSpec
 from molexp.errors import NotPicklableError, RunError, TaskError, TaskTimeoutError
 
 if TYPE_CHECKING:
-    from molexp._record.run_context import RunContext
+    from molexp._running.run_context import RunContext
     from molexp._workflow.executors import Executors
     from molexp._workflow.records import Signature, TaskRecords
     from molexp._workflow.workflow import Workflow

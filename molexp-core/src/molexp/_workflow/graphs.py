@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from molexp._record.callers import repository_of
+from molexp._provenance.source_tree import repository_of
 from molexp._values.graph import GraphTask, WorkflowGraph
 from molexp._values.plain import plain
+from molexp._workflow.code.locations import INSTALLED
+from molexp._workflow.code.objects import file_of, innermost
 from molexp._workflow.shell import ShellTask
-from molexp._workflow.source_objects import file_of, innermost
-from molexp._workflow.source_places import INSTALLED
 from molexp._workflow.tasks import TaskSpec
 from molexp.contracts import Resources
 from molexp.errors import SerializationError

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from molexp._values.canonical import canonical_hash
 from molexp._values.plain import restore
-from molexp._values.trail import MAX_DEPTH
+from molexp._values.value_path import MAX_DEPTH
 from molexp.errors import MolexpError
 
 if TYPE_CHECKING:
-    from molexp._record.run import Run
+    from molexp._hierarchy.run import Run
 
 _PLAIN = (str, int, bool, type(None))
 
@@ -87,7 +87,7 @@ def _pack_dict(value: dict[Any, Any], run: Run | None, where: str, depth: int) -
 
 
 def _pack_reference(value: Any, run: Run | None, where: str) -> Any:
-    from molexp._record.assets import Asset
+    from molexp._assets.assets import Asset
 
     if isinstance(value, Asset):
         return {"$asset": value.id}
@@ -122,7 +122,7 @@ def _unpack_tag(tag: str, payload: Any, run: Run | None) -> Any:
 
 
 def _resolve(tag: str, payload: Any, run: Run) -> Any:
-    from molexp._record.resolving import reference_resolver
+    from molexp._hierarchy.references import reference_resolver
 
     try:
         found = reference_resolver(run.home)(tag, payload)

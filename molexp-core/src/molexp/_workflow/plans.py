@@ -10,8 +10,8 @@ import attrs
 from molexp._values.status import RunStatus
 
 if TYPE_CHECKING:
-    from molexp._record.experiment import Experiment
-    from molexp._record.run import Run
+    from molexp._hierarchy.experiment import Experiment
+    from molexp._hierarchy.run import Run
 
 SKIP = "skip"
 START = "start"

@@ -8,26 +8,26 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from molexp._record.accessors import Accessor
-from molexp._record.agreeing import RESERVED
+from molexp._assets.accessors import Accessor
 from molexp._record.attempts import claim_key
-from molexp._record.context import describe_error
+from molexp._running.context import describe_error
+from molexp._storage.equivalence import RESERVED
 from molexp._values.canonical import canonical_hash
 from molexp._values.documents import encode
 from molexp._values.numbers import count
 from molexp._values.times import utc_now
+from molexp._workflow.code.hashing import Code, code_of
 from molexp._workflow.context import TaskDoor
 from molexp._workflow.earlier import Earlier
 from molexp._workflow.outputs import NotRestorableError, fingerprint, pack, unpack
 from molexp._workflow.results import SUCCEEDED, TaskOutcome
-from molexp._workflow.source import Code, code_of
 from molexp.errors import AssetExistsError, MolexpError, SerializationError
 
 if TYPE_CHECKING:
-    from molexp._record.assets import Asset
-    from molexp._record.run import Run
-    from molexp._record.run_context import RunContext
-    from molexp._record.shelf import Shelf
+    from molexp._assets.assets import Asset
+    from molexp._assets.naming import Shelf
+    from molexp._hierarchy.run import Run
+    from molexp._running.run_context import RunContext
     from molexp._workflow.tasks import TaskSpec
     from molexp._workflow.workflow import Workflow
 

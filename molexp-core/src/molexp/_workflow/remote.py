@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from molexp._record import current
+from molexp._recording import current
+from molexp._workflow.code.hashing import Code, code_of
 from molexp._workflow.context import TaskContext, TaskDoor
-from molexp._workflow.source import Code, code_of
 
 if TYPE_CHECKING:
-    from molexp._record.contributing import Contribution
-    from molexp._record.run import Run
-    from molexp._record.shelf import Shelf
+    from molexp._assets.naming import Shelf
+    from molexp._hierarchy.run import Run
+    from molexp._recording.contributors import Contribution
     from molexp._workflow.tasks import TaskSpec
 
 
@@ -118,7 +118,7 @@ def _contribution(call: TaskCall) -> Contribution | None:
     """This process's contribution to the attempt, opened with its first task of it."""
     if call.run is None:
         return None
-    from molexp._record.contributing import Contribution
+    from molexp._recording.contributors import Contribution
 
     home = call.run.home
     key = home.store.url, call.run.path, call.attempt
@@ -142,8 +142,8 @@ def _context(call: TaskCall, contribution: Contribution | None) -> TaskContext:
     }
     if call.run is None or contribution is None:
         return TaskContext(call.task, **given)
-    from molexp._record.finding import Finder
-    from molexp._record.shelf import Shelf
+    from molexp._assets.lookup import Finder
+    from molexp._assets.naming import Shelf
 
     run = call.run
     label = call.task if call.index is None else f"{call.task}[{call.index}]"

@@ -12,7 +12,7 @@ from molexp._values.status import Cause, RunStatus
 from molexp.errors import NotFoundError, TaskFailedError, TaskNotSucceededError
 
 if TYPE_CHECKING:
-    from molexp._record.run import Run
+    from molexp._hierarchy.run import Run
 
 SUCCEEDED = "succeeded"
 FAILED = "failed"

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from molexp._record.callers import is_users
-from molexp._record.entry import Entries, collecting
-from molexp._record.process import this_process
-from molexp._values.here import HERE
+from molexp._hierarchy.entry import Entries, collecting
+from molexp._provenance.source_tree import is_users
+from molexp._recording.process import this_process
+from molexp._values.process_id import HERE
 from molexp._workflow import bindings
 from molexp.errors import MolexpError, ScriptError
 
 if TYPE_CHECKING:
-    from molexp._record.experiment import Experiment
+    from molexp._hierarchy.experiment import Experiment
     from molexp._workflow.workflow import Workflow
 
 

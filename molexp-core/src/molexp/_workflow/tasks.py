@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from molexp._values.ids import check_payload_name
-from molexp._workflow.source_places import imports
+from molexp._workflow.code.locations import imports
 from molexp.contracts import Resources
 from molexp.errors import InvalidNameError
 

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from molexp._record import current
 from molexp._record.attempts import read_attempts
-from molexp._record.context import describe_error
-from molexp._record.run_context import Ending, RunContext, judge, not_for_ranks
+from molexp._recording import current
+from molexp._running.context import describe_error
+from molexp._running.run_context import Ending, RunContext, judge, not_for_ranks
 from molexp._values.status import Cause, RunStatus
 from molexp._workflow import bindings
 from molexp._workflow.earlier import Earlier
@@ -20,7 +20,7 @@ from molexp._workflow.signals import woken_by_signals
 from molexp.errors import MolexpError, RunCancelledError
 
 if TYPE_CHECKING:
-    from molexp._record.run import Run
+    from molexp._hierarchy.run import Run
     from molexp._workflow.executors import Executors
     from molexp._workflow.workflow import Workflow
 

@@ -15,25 +15,25 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import attrs
 
-from molexp._record.fold import SCHEMA
-from molexp._record.run import Run
+from molexp._hierarchy.run import Run
+from molexp._record.folding import SCHEMA
 from molexp._values.canonical import canonical_hash
 from molexp._values.documents import encode_pretty
 from molexp._values.graph import WorkflowGraph
 from molexp._workflow import bindings
+from molexp._workflow.code.hashing import code_of
 from molexp._workflow.execution import Execution, Listener
 from molexp._workflow.executors import Executors
 from molexp._workflow.graphs import graph_of
 from molexp._workflow.results import TaskOutcome, WorkflowResult
 from molexp._workflow.signals import woken_by_signals
-from molexp._workflow.source import code_of
 from molexp._workflow.tasks import TaskSpec
 from molexp._workflow.under_run import execute_under_run, status_of
 from molexp.errors import WorkflowError
 
 if TYPE_CHECKING:
-    from molexp._record.experiment import Experiment
-    from molexp._record.run_context import RunContext
+    from molexp._hierarchy.experiment import Experiment
+    from molexp._running.run_context import RunContext
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from molexp._values.small_files import parse_toml, read_small
+from molexp._values.text_files import parse_toml, read_small
 from molexp.errors import StorageSettingsError
 
 if TYPE_CHECKING:

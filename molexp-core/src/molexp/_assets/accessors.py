@@ -1,0 +1,172 @@
+"""Saving and loading assets of one kind: ``ctx.artifact``, ``ctx[Trajectory]``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+from molexp._assets.assets import Asset
+from molexp._assets.builtin_kinds import WHAT_FILES_TAKE, FileKind, format_of
+from molexp._recording.usage import uses
+from molexp._values.plain import plain
+from molexp.contracts import Accepts, AssetKind
+from molexp.errors import NoKindError, NotFoundError
+
+if TYPE_CHECKING:
+    from molexp._assets.lookup import Finder
+    from molexp._assets.naming import Shelf
+    from molexp._assets.registry import Library
+
+T = TypeVar("T")
+
+
+class Accessor(Generic[T]):
+    """Saves and loads assets of one kind: ``ctx.artifact``, ``ctx.checkpoint``, ``ctx[Trajectory]``.
+
+    Without a run, saving is harmless and returns None.
+    """
+
+    def __init__(
+        self,
+        kind: AssetKind[T] | None,
+        shelf: Shelf | None = None,
+        finder: Finder | None = None,
+        task: str | None = None,
+    ) -> None:
+        """Contexts make these.
+
+        Args:
+            kind: the kind; None without a run, where nothing is looked up.
+            shelf: where assets are put; None without a run.
+            finder: where they are found; None without a run.
+            task: the task that works.
+        """
+        self._kind = kind
+        self._shelf = shelf
+        self._finder = finder
+        self._task = task
+
+    def save(self, name: str, obj: T, *, tags: Iterable[str] = (), **fields: Any) -> Asset | None:
+        """Save `obj` under `name`.
+
+        Args:
+            name: the asset's name; saving it again within one task makes a new version, which replaces the bytes.
+            obj: what the kind accepts.
+            tags: free labels.
+            fields: values for the kind's fields, over those that the kind finds itself.
+
+        Returns:
+            The asset, or None without a run.
+
+        Raises:
+            NoKindError: the kind does not accept the object.
+            InvalidNameError: the name cannot be used, or would leave the folder.
+            AssetExistsError: another task or kind has the name.
+            SerializationError: a value that JSON cannot carry.
+            TypeError: a field that the kind does not have, or a value that its type does not hold. As with every error,
+                nothing was saved, and the name is free.
+        """
+        shelf, kind = self._shelf, self._kind
+        if shelf is None or kind is None:
+            return None
+        accepts: Callable[[Any], bool] | None = getattr(kind, "accepts", None)  # isinstance of a protocol is slow
+        if accepts is not None and not accepts(obj):
+            raise no_kind(name, obj, shelf.library)
+        validate: Callable[[Any], None] | None = getattr(kind, "validate", None)
+        if validate is not None:
+            validate(obj)
+        slot = shelf.reserve(kind, name, self._task)
+        with slot.lock:
+            sink = shelf.sink(slot)
+            try:
+                found = kind.save(obj, sink)
+                if not sink.written:
+                    raise TypeError(f"The kind {kind.name!r} wrote nothing for {name!r}: its save() must use the sink.")
+                values = plain({**_fields_of(kind, found), **fields}, where=name, nan=True)
+                made, values = shelf.library.fields(kind, values, name)
+                sink.publish()
+            except BaseException:
+                sink.abandon()
+                shelf.release(slot)
+                raise
+            slot.key = sink.key
+            record = shelf.publish(slot, size=sink.size, content_hash=sink.content_hash, fields=values, tags=tags)
+            return shelf.asset(slot, record, made)
+
+    @contextmanager
+    def writing(self, name: str, *, tags: Iterable[str] = (), **fields: Any) -> Iterator[Path]:
+        """Give a local path to write a file to, which becomes an asset when the block ends without an error.
+
+        Without a run, the path lies in a temporary folder that is removed afterwards.
+
+        Raises:
+            FileNotFoundError: on leaving, nothing was written.
+        """
+        shelf, kind = self._shelf, self._kind
+        if shelf is None or kind is None:
+            import tempfile
+
+            with tempfile.TemporaryDirectory(prefix="molexp-") as folder:
+                yield Path(folder, Path(name).name)
+            return
+        slot = shelf.reserve(kind, name, self._task)
+        sink = shelf.sink(slot)
+        try:
+            if isinstance(kind, FileKind):
+                fields = {"format": format_of(name), "from_file": True, **fields}
+            values = shelf.library.fields(kind, plain(fields, where=name, nan=True), name)[1]
+            with sink.path() as path:
+                yield path
+            sink.publish()
+        except BaseException:
+            sink.abandon()
+            shelf.release(slot)
+            raise
+        slot.key = sink.key
+        shelf.publish(slot, size=sink.size, content_hash=sink.content_hash, fields=values, tags=tags)
+
+    def load(self, name: str) -> T:
+        """Load the newest asset of this kind and name: of this run, earlier attempts included, then of its parents.
+
+        Raises:
+            NotFoundError: there is none; also without a run.
+        """
+        kind = self._kind
+        if self._finder is None or kind is None:
+            raise NotFoundError("asset", name, hint="There is no run, so nothing was saved.")
+        asset = self._finder.require(name, kind=kind.name)
+        self._uses(asset)
+        return cast("T", asset.load())
+
+    def latest(self) -> Asset | None:
+        """The newest asset of this kind in this run, previous attempts included; None if there is none."""
+        if self._finder is None or self._kind is None:
+            return None
+        if (found := self._finder.latest(self._kind.name)) is not None:
+            self._uses(found)
+        return found
+
+    def _uses(self, asset: Asset) -> None:
+        if self._shelf is not None:
+            uses(self._shelf.attempt, asset, "name")
+
+
+def _fields_of(kind: AssetKind[Any], found: Any) -> Mapping[str, Any]:
+    if type(found) is not dict and not isinstance(found, Mapping):  # the latter takes a microsecond
+        raise TypeError(f"save() of the kind {kind.name!r} returned {found!r}, and not a mapping of its fields.")
+    return found
+
+
+def no_kind(name: str, obj: Any, library: Library) -> NoKindError:
+    """The error for an object that a kind does not accept: names its type and the kinds that do."""
+    cls = type(obj)
+    type_name = cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+    accepting = [
+        kind.name
+        for kind in map(library.kind, library.kind_names(savable=True))
+        if isinstance(kind, Accepts) and kind.accepts(obj)
+    ]
+    hint = f"Use ctx.{accepting[0]}.save(...)." if accepting else WHAT_FILES_TAKE
+    return NoKindError(name, type_name, kinds=accepting or library.kind_names(savable=True), hint=hint)

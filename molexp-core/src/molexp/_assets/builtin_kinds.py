@@ -1,0 +1,304 @@
+"""The built-in asset kinds, registered like anybody's."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from molexp._assets.assets import (
+    ArtifactAsset,
+    Asset,
+    CheckpointAsset,
+    DataAsset,
+    ErrorTraceAsset,
+    ExecutionStateAsset,
+    LogAsset,
+    MetricsAsset,
+)
+from molexp._record.folding import Contents
+from molexp._storage.hashing import CHUNK
+from molexp._values.documents import decode, decode_lines, encode_line, encode_pretty
+from molexp._values.numbers import integer
+from molexp._values.paths import is_remote
+from molexp._values.plain import plain, restore
+from molexp._values.text_files import refuse_special
+from molexp.contracts import AssetKind, Sink, Source
+from molexp.errors import AssetError, CorruptRecordError, MolexpError, NoKindError
+
+
+@attrs.frozen
+class FileFields:
+    """What an artifact's bytes are."""
+
+    format: str = "binary"
+    from_file: bool = False
+
+
+@attrs.frozen
+class CheckpointFields:
+    """What a checkpoint's bytes are, and the step it was taken at."""
+
+    format: str = "binary"
+    from_file: bool = False
+    step: int | None = None
+
+
+@attrs.frozen
+class ErrorFields:
+    """What went wrong."""
+
+    type: str = ""
+    message: str = ""
+    task: str | None = None
+
+
+@attrs.frozen
+class DataFields:
+    """Where imported data came from."""
+
+    directory: bool = False
+    files: int = 1
+    source: str = ""
+    source_key: str = ""
+    source_asset: str = ""
+    external: bool = False
+
+
+WHAT_FILES_TAKE = (
+    "dict and list are saved as JSON, str as text, bytes as they are, a pathlib.Path as a copy of its file; for "
+    "anything else write a file with `with ctx.artifact.writing(NAME) as path`, or install a kind that accepts it."
+)
+
+
+class FileKind(AssetKind[Any]):
+    """Anything that is a file by nature: dict and list as JSON, str as text, bytes as they are, `Path` as a copy."""
+
+    def save(self, obj: Any, sink: Sink) -> Mapping[str, Any]:
+        """Write the bytes; returns their format."""
+        if isinstance(obj, dict | list | tuple):
+            data, form = encode_pretty(plain(obj, where=sink.name, nan=True)), "json"
+        elif isinstance(obj, str):
+            _refuse_file_name(sink.name, obj)
+            data, form = obj.encode(), "text"
+        elif isinstance(obj, bytes | bytearray | memoryview):
+            data, form = bytes(obj), "binary"
+        elif isinstance(obj, Path) or is_remote(obj):
+            return self._copy(obj, sink)
+        else:
+            raise NoKindError(sink.name, type(obj).__qualname__, hint=WHAT_FILES_TAKE)
+        sink.write(data)
+        return {"format": form}
+
+    def load(self, source: Source) -> Any:
+        """A JSON value, a text, or bytes, as its record says.
+
+        Raises:
+            AssetError: a file that was given is not JSON, though its name says so.
+        """
+        with source.open() as stream:
+            data = stream.read()
+        match source.fields.get("format"):
+            case "json":
+                if source.fields.get("from_file"):
+                    return _read_json(data, source.name)
+                try:
+                    return restore(decode(data, source.name))
+                except CorruptRecordError:  # a file, given when records did not say so
+                    return _read_json(data, source.name)
+            case "text":
+                return data.decode("utf-8")
+            case _:
+                return data
+
+    def describe(self, asset: Asset) -> str:
+        """One line for people."""
+        return f"{self.name} {asset.name!r}, {asset.size} bytes, {asset.fields.get('format', 'binary')}"
+
+    def _copy(self, path: Path, sink: Sink) -> Mapping[str, Any]:
+        if path.is_dir():
+            raise NoKindError(
+                sink.name, "folder", hint="Save its files one by one, or import it with data_assets.import_asset."
+            )
+        refuse_special(path)
+        with path.open("rb") as file, sink.open() as stream:
+            while chunk := file.read(CHUNK):
+                stream.write(chunk)
+        return {"format": format_of(path.name), "from_file": True}
+
+
+def format_of(name: str) -> str:
+    """The format of a file of this name."""
+    return "json" if name.lower().endswith(".json") else "binary"
+
+
+def _read_json(data: bytes, name: str) -> Any:
+    """Return what is in somebody else's file, by the rules of Python's `json`: with NaN, in UTF-8, -16 or -32; nothing is a tag."""
+    with suppress(CorruptRecordError):
+        return decode(data, name)
+    import json
+
+    try:
+        return json.loads(data, parse_int=integer)
+    except (ValueError, RecursionError) as error:
+        raise AssetError(
+            f"{name!r} is a file as it was given, and no JSON document ({error}). Read it with read_bytes() or open().",
+            name=name,
+        ) from None
+
+
+def _refuse_file_name(name: str, text: str) -> None:
+    if 0 < len(text) < 1024 and "\n" not in text and "\0" not in text and os.path.isfile(text):
+        raise NoKindError(
+            name,
+            "str that names an existing file",
+            hint=f"To save the file, pass Path({text!r}); to save the text itself, pass it as bytes.",
+        )
+
+
+class ArtifactKind(FileKind):
+    """A file that a run produced."""
+
+    name = "artifact"
+    fields = FileFields
+    record = ArtifactAsset
+
+    def accepts(self, obj: Any, /) -> bool:
+        """Tell whether `save` can write it."""
+        return isinstance(obj, dict | list | tuple | str | bytes | bytearray | memoryview | Path) or is_remote(obj)
+
+
+class CheckpointKind(FileKind):
+    """A state from which work can go on."""
+
+    name = "checkpoint"
+    fields = CheckpointFields
+    folder = "checkpoints"
+    record = CheckpointAsset
+
+
+class _Written(AssetKind[Any]):
+    """A kind whose payload a context writes as the run goes on, never by `save`."""
+
+    unsaved = True
+
+    def save(self, obj: Any, sink: Sink) -> Mapping[str, Any]:
+        """Always raises: there is another way to write one."""
+        how = {"data": "import it with data_assets.import_asset", "log": "append to ctx.log(NAME)"}.get(self.name)
+        raise MolexpError(
+            f"Nothing is saved as {self.name!r} ({sink.name!r}): {how or 'the context writes these by itself'}."
+        )
+
+
+class LogKind(_Written):
+    """Lines that a run wrote as it went; loads as text."""
+
+    name = "log"
+    suffix = ".log"
+    folder = "logs"
+    record = LogAsset
+
+    def load(self, source: Source) -> str:
+        """The whole text."""
+        with source.open() as stream:
+            return stream.read().decode("utf-8", "replace")
+
+
+class MetricsKind(_Written):
+    """Numbers by step; loads as a list of dicts with ``step``, ``time`` and the values."""
+
+    name = "metrics"
+    suffix = ".jsonl"
+    folder = "logs"
+    record = MetricsAsset
+
+    def load(self, source: Source) -> list[dict[str, Any]]:
+        """The points in the order in which they were logged; a torn last line of a killed run is left out."""
+        return list(self.points(source))
+
+    @staticmethod
+    def points(source: Source) -> Iterator[dict[str, Any]]:
+        """The points, one by one. That a line is none, a warning says."""
+        with source.open() as stream:
+            lines, _, bad = decode_lines(stream.read(), source.name)
+        if bad:
+            warnings.warn(f"{bad} lines of {source.name!r} are no points, and are left out.", stacklevel=3)
+        for line in lines:
+            yield restore(line)
+
+
+class ErrorTraceKind(_Written):
+    """The traceback of what ended an attempt or a task; loads as text."""
+
+    name = "error_trace"
+    fields = ErrorFields
+    suffix = ".txt"
+    folder = "logs"
+    record = ErrorTraceAsset
+
+    def save(self, obj: Any, sink: Sink) -> Mapping[str, Any]:
+        """Write a traceback's text."""
+        sink.write(str(obj).encode("utf-8", "backslashreplace"))
+        return {}
+
+    def load(self, source: Source) -> str:
+        """The traceback."""
+        with source.open() as stream:
+            return stream.read().decode("utf-8", "replace")
+
+
+class ExecutionStateKind(_Written):
+    """What became of the tasks of a workflow; loads as a dict with ``workflow`` and ``tasks``.
+
+    Its payload is the attempt's own events, in which every task was recorded as it went; on storage without append a
+    document that says the same.
+    """
+
+    name = "execution_state"
+    suffix = ".json"
+    folder = "checkpoints"
+    record = ExecutionStateAsset
+
+    def save(self, obj: Any, sink: Sink) -> Mapping[str, Any]:
+        """Write one document."""
+        sink.write(encode_line(obj))
+        return {}
+
+    def load(self, source: Source) -> dict[str, Any]:
+        """The newest record of each task, by name."""
+        with source.open() as stream:
+            events, _, _ = decode_lines(stream.read(), source.name)
+        if len(events) == 1 and "tasks" in events[0]:
+            return events[0]
+        contents = Contents()
+        for event in events:
+            contents.add(event)
+        return {"workflow": contents.workflow, "tasks": contents.tasks}
+
+
+class DataKind(_Written):
+    """Imported files; loads as the local path to them."""
+
+    name = "data"
+    fields = DataFields
+    record = DataAsset
+
+    def load(self, source: Source) -> Path:
+        """The path to the file or folder."""
+        return source.path()
+
+
+BUILTIN: tuple[type[AssetKind[Any]], ...] = (
+    ArtifactKind,
+    CheckpointKind,
+    DataKind,
+    ErrorTraceKind,
+    ExecutionStateKind,
+    LogKind,
+    MetricsKind,
+)

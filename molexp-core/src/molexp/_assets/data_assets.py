@@ -1,0 +1,343 @@
+"""Data assets: files and folders that were imported for others to use, by name and version."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext, suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import attrs
+
+from molexp._assets.assets import Asset, DataAsset, asset_id
+from molexp._assets.builtin_kinds import DataKind
+from molexp._assets.data_sources import Readable, files_of, opened
+from molexp._provenance.secrets import without_secrets
+from molexp._record.validation import decode_document
+from molexp._recording.current import current_attempt
+from molexp._storage import layout
+from molexp._storage.durability import above
+from molexp._storage.hashing import CHUNK
+from molexp._storage.local_keys import key_of
+from molexp._values.documents import encode_pretty
+from molexp._values.ids import check_payload_name, fold_name, nearest, new_token, slug
+from molexp._values.numbers import is_number
+from molexp._values.times import utc_now
+from molexp.contracts import RemotePath, StreamWriter
+from molexp.errors import (
+    CorruptRecordError,
+    KeyExistsError,
+    NotFoundError,
+    UnsupportedOperationError,
+)
+
+if TYPE_CHECKING:
+    from molexp._hierarchy.session import Home
+
+SCHEMA = 1
+_Action = Literal["copy", "move", "symlink", "hardlink"]
+_ACTIONS = ("copy", "move", "symlink", "hardlink")
+
+
+@attrs.define
+class _Import:
+    """What was brought in, before it has a version."""
+
+    key: str
+    size: int
+    content_hash: str
+    directory: bool
+    files: int
+    written: list[str]
+
+
+class DataAssets(Mapping[str, DataAsset]):
+    """The data of one scope: names to the newest version's asset."""
+
+    def __init__(self, home: Home, scope: str) -> None:
+        self._home = home
+        self.scope = scope
+        self._folder: str = layout.below(scope, "data")
+
+    def __repr__(self) -> str:
+        return f"<data of {self.scope or 'the workspace'}: {', '.join(self) or 'none'}>"
+
+    # --------------------------------------------------------------------------------------------------------- reading
+
+    def __getitem__(self, name: str) -> DataAsset:
+        found: DataAsset | None = self.get(name)
+        if found is None:
+            raise NotFoundError(
+                "data asset",
+                name,
+                where=repr(self.scope) if self.scope else "the workspace",
+                nearest=nearest(name, self),
+            )
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        for folder in self._home.store.children(self._folder).folders:
+            if (newest := self._newest(folder)) is not None:
+                yield str(newest.get("name"))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self.get(name) is not None
+
+    def get(self, name: str, default: Any = None, *, version: int | None = None) -> Any:
+        """The newest version of `name`, or the one asked for; `default` if it is not there."""
+        try:
+            folder = slug(name)
+        except ValueError:
+            return default
+        record = self._newest(folder) if version is None else self._record(folder, version)
+        if record is None or fold_name(str(record.get("name"))) != fold_name(name):
+            return default
+        asset = self._home.library.asset(record)
+        return asset if version is None else attrs.evolve(asset, _pinned=True)
+
+    def versions(self, name: str) -> list[DataAsset]:
+        """Every version of `name`, oldest first."""
+        folder = slug(name)
+        records = (self._record(folder, number) for number in self._numbers(folder))
+        return [attrs.evolve(self._asset(record), _pinned=True) for record in records if record is not None]
+
+    # ---------------------------------------------------------------------------------------------------- bringing it in
+
+    def import_asset(
+        self,
+        name: str,
+        src: str | os.PathLike[str] | RemotePath | Asset,
+        *,
+        action: Literal["copy", "move", "symlink", "hardlink"] = "copy",
+        tags: Iterable[str] = (),
+        progress: Callable[[int], Any] | None = None,
+    ) -> DataAsset:
+        """Import a file or folder as the next version of `name`; equal content returns the newest version as it is.
+
+        Inside the block of a run, that run is recorded as its producer.
+
+        Args:
+            name: what others ask for.
+            src: a local file or folder, an asset, a URL, or a ``UPath``. A URL is opened with what ``storage.toml`` and the
+                environment say; a ``UPath`` has options of its own. What is not local is streamed, and can only be copied.
+            action: ``copy``; ``move`` (the source is removed last); ``symlink`` or ``hardlink`` to where it lies, which
+                are marked external because their content may change there.
+            tags: free labels.
+            progress: told the bytes of each piece that was copied, or read where nothing is copied; the pieces add up to
+                the size. What it raises ends the import.
+
+        Raises:
+            NotFoundError: there is no such file.
+            InvalidNameError: the name cannot be used.
+            UnsupportedOperationError: the store cannot link, or not from where the source lies.
+            PluginMissingError: nothing that is installed provides the URL's scheme.
+            ValueError: another action, a folder without files, a pipe or a device, a move of what the workspace holds
+                already, or anything but a copy of what is not local.
+        """
+        if action not in _ACTIONS:
+            raise ValueError(f"The action must be one of {', '.join(_ACTIONS)}, not {action!r}.")
+        check_payload_name(name, "data name")
+        with opened(src.local() if isinstance(src, Asset) else src, self._home.plugins) as source:
+            return self._import(name, src, source, action, tags, progress or _untold)
+
+    def _import(
+        self,
+        name: str,
+        src: Any,
+        source: Readable,
+        action: _Action,
+        tags: Iterable[str],
+        progress: Callable[[int], Any],
+    ) -> DataAsset:
+        ours = src if isinstance(src, Asset) and src._bound().store.url == self._home.store.url else None
+        inside = ours.key if ours is not None else key_of(self._home.store, source)
+        if action == "move" and (inside is not None or isinstance(src, Asset)):
+            raise ValueError(f"{str(src)!r} is part of the record and cannot be moved away; use 'copy' or 'hardlink'.")
+        if action != "copy" and not isinstance(source, Path):
+            raise ValueError(f"{str(src)!r} is no local file, and can only be copied: use action='copy'.")
+        files = files_of(source)
+        self._home.materialize()
+        brought = self._bring(slug(name), source, files, action, progress)
+        origin = {
+            "source": without_secrets(str(source)) if inside is None else "",
+            "source_key": inside or "",
+            "source_asset": ours.id if ours is not None else "",
+            "external": action in ("symlink", "hardlink") and (inside is None or _is_external(ours)),
+        }
+        record = self._publish(name, brought, origin, tags)  # after an error, what was brought is `gc`'s
+        if record["key"] != brought.key:
+            self._drop(brought)
+        if action == "move" and isinstance(source, Path):
+            _remove(source)
+        return self._asset(record)
+
+    def _bring(
+        self,
+        folder: str,
+        source: Readable,
+        files: Mapping[str, Readable],
+        action: _Action,
+        progress: Callable[[int], Any],
+    ) -> _Import:
+        """The payload, complete, under a name nobody else has; nothing points at it yet."""
+        base = f"{self._folder}/{folder}/{new_token()}/{_payload_name(source)}"
+        directory = source.is_dir()
+        brought = _Import(base, 0, "", directory, len(files), [])
+        whole = sha256()
+        try:
+            if directory and action == "symlink" and isinstance(source, Path):
+                self._home.store.symlink_from(source, base)
+                brought.written.append(base)
+            for relative, path in sorted(files.items()):
+                key = f"{base}/{relative}" if directory else base
+                linked = directory and action == "symlink"
+                if not linked:
+                    brought.written.append(key)
+                size, digest = self._bring_file(path, key, "hash" if linked else action, progress)
+                brought.size += size
+                whole.update(f"{relative}\0{digest}\n".encode())
+                brought.content_hash = f"sha256:{digest}"
+        except BaseException:
+            self._drop(brought)
+            raise
+        if directory:
+            brought.content_hash = f"sha256-tree:{whole.hexdigest()}"
+        return brought
+
+    def _bring_file(
+        self, path: Readable, key: str, action: _Action | Literal["hash"], progress: Callable[[int], Any]
+    ) -> tuple[int, str]:
+        """Bring one file in, or only hash it; returns its size and SHA-256."""
+        store = self._home.store
+        linked = action == "hash"
+        if isinstance(path, Path) and action == "symlink":
+            store.symlink_from(path, key)
+            linked = True
+        elif isinstance(path, Path) and action == "hardlink":
+            store.link_from(path, key)
+            linked = True
+        elif isinstance(path, Path) and action == "move" and "link" in store.capabilities and not path.is_symlink():
+            with suppress(UnsupportedOperationError):
+                store.link_from(path, key)  # on one file system, moving costs no copy
+                linked = True
+        return _stream(path, None if linked else store.open_write(key, exclusive=True), progress)
+
+    def _publish(self, name: str, brought: _Import, origin: Mapping[str, Any], tags: Iterable[str]) -> dict[str, Any]:
+        """Create the next version's record, which makes the payload known."""
+        folder = slug(name)
+        home = self._home
+        home.store.sync(brought.written)
+        attempt = current_attempt(home.store)
+        producer = {"run": attempt.path, "attempt": attempt.number, "task": None} if attempt is not None else None
+        while True:
+            numbers = self._numbers(folder)  # one look for both: what comes after it takes the number that we try
+            newest = self._newest_of(folder, numbers)
+            if newest is not None and newest.get("content_hash") == brought.content_hash:
+                return newest
+            version = numbers[-1] + 1 if numbers else 1
+            record = {
+                "schema": SCHEMA,
+                "type": "data",
+                "token": new_token(),
+                "id": asset_id(self.scope, None, DataKind.name, name, version),
+                "name": name,
+                "kind": DataKind.name,
+                "version": version,
+                "scope": self.scope,
+                "producer": producer,
+                "created_at": utc_now(),
+                "key": brought.key,
+                "size": brought.size,
+                "content_hash": brought.content_hash,
+                "tags": sorted(tags),
+                "distribution": "molexp-core",
+                "fields": {"directory": brought.directory, "files": brought.files, **origin},
+            }
+            key = f"{self._folder}/{folder}/{version}.json"
+            home.journal.announce(key)
+            try:
+                home.store.create(key, encode_pretty(record))
+            except KeyExistsError:
+                continue
+            home.flushing.made(key, relies_on=[*above(self.scope), layout.document(self.scope)])
+            return record
+
+    # ---------------------------------------------------------------------------------------------------------- records
+
+    def _numbers(self, folder: str) -> list[int]:
+        """The version numbers taken, oldest first."""
+        names = (
+            entry.key.rpartition("/")[2] for entry in self._home.store.children(f"{self._folder}/{folder}").entries
+        )
+        stems = (name.removesuffix(".json") for name in names if name.endswith(".json"))
+        return sorted(int(stem) for stem in stems if is_number(stem))
+
+    def _newest(self, folder: str) -> dict[str, Any] | None:
+        return self._newest_of(folder, self._numbers(folder))
+
+    def _newest_of(self, folder: str, numbers: list[int]) -> dict[str, Any] | None:
+        for number in reversed(numbers):
+            if (record := self._record(folder, number)) is not None:
+                return record
+        return None
+
+    def _record(self, folder: str, version: int) -> dict[str, Any] | None:
+        """A version's record; None if it is not there, void, or cannot be read."""
+        key = f"{self._folder}/{folder}/{version}.json"
+        try:
+            record = decode_document(self._home.store.read(key), key)
+        except (NotFoundError, CorruptRecordError):
+            return None
+        return None if record.get("type") == "void" else record
+
+    def _asset(self, record: Mapping[str, Any]) -> DataAsset:
+        asset = self._home.library.asset(record)
+        assert isinstance(asset, DataAsset)
+        return asset
+
+    def _drop(self, brought: _Import) -> None:
+        for key in brought.written:
+            self._home.store.delete(key)
+        self._home.store.prune(brought.key.rpartition("/")[0])
+
+
+def _stream(path: Readable, writer: StreamWriter | None, progress: Callable[[int], Any]) -> tuple[int, str]:
+    """Hash a file, and copy it on the way if there is somewhere to copy it to."""
+    digest, size = sha256(), 0
+    with path.open("rb") as file, writer or nullcontext() as sink:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+            size += len(chunk)
+            if sink is not None:
+                sink.write(chunk)
+            progress(len(chunk))
+    return size, digest.hexdigest()
+
+
+def _is_external(asset: Asset | None) -> bool:
+    """Tell whether what is imported lies outside itself, so that a link to it leads there, too."""
+    return asset is not None and asset.fields.get("external") is True
+
+
+def _untold(_bytes: int) -> None:
+    """Nobody wants to know."""
+
+
+def _payload_name(source: Readable) -> str:
+    try:
+        return check_payload_name(source.name, "file name")
+    except ValueError:
+        return slug(source.name or "data")
+
+
+def _remove(source: Path) -> None:
+    if source.is_dir() and not source.is_symlink():
+        shutil.rmtree(source)
+    else:
+        source.unlink()

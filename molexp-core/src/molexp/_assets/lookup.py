@@ -1,0 +1,144 @@
+"""Finding assets by name: this run, then the data of its experiment, project and workspace; never a sibling run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from molexp._assets.assets import Asset
+from molexp._record.attempts import read_attempts, read_claim
+from molexp._values.ids import fold_name, nearest
+from molexp._values.numbers import count
+from molexp.errors import AmbiguousAssetError, NotFoundError
+
+if TYPE_CHECKING:
+    from molexp._assets.data_assets import DataAssets
+    from molexp._assets.registry import Library
+
+
+GROWING = ("log", "metrics")
+"""Kinds of which each attempt has its part, that are found as one."""
+
+
+def pick(
+    records: Iterable[Mapping[str, Any]], name: str, *, scope: str, kind: str | None, version: int | None
+) -> Mapping[str, Any] | None:
+    """The newest record of this name.
+
+    Raises:
+        AmbiguousAssetError: several kinds have it, and `kind` does not say which.
+    """
+    folded = fold_name(name)
+    found = [
+        record
+        for record in records
+        if fold_name(str(record.get("name", ""))) == folded
+        and kind in (None, record.get("kind"))
+        and version in (None, record.get("version"))
+    ]
+    kinds = sorted({str(record.get("kind")) for record in found})
+    if len(kinds) > 1:
+        raise AmbiguousAssetError(name, scope=scope, kinds=kinds)
+    return max(found, key=lambda record: count(record.get("version")), default=None)
+
+
+class Finder:
+    """Looks up assets for one run.
+
+    Args:
+        library: the workspace's kinds.
+        path: the run's path.
+        folder: its folder.
+        own: the asset records of the attempt that asks; None outside of one.
+        scopes: the data of the experiment, the project and the workspace.
+    """
+
+    def __init__(
+        self,
+        library: Library,
+        path: str,
+        folder: str,
+        scopes: Callable[[], Iterable[DataAssets]],
+        own: Mapping[str, Mapping[str, Any]] | None = None,
+        attempt: int = 0,
+    ) -> None:
+        self._library = library
+        self._path = path
+        self._folder = folder
+        self._own = own
+        self._attempt = attempt
+        self._scopes = scopes
+        self._older: list[list[Mapping[str, Any]]] | None = None
+
+    def find(self, name: str, *, kind: str | None = None, version: int | None = None) -> Asset | None:
+        """The asset of this name, or None.
+
+        Raises:
+            AmbiguousAssetError: several kinds of one scope have the name, and `kind` does not say which.
+        """
+        attempts = iter(self._attempts())
+        for records in attempts:
+            if record := pick(records, name, scope=self._path, kind=kind, version=version):
+                asset = self._library.asset(record)
+                return asset if version is not None else self._with_earlier(asset, attempts)
+        if kind in (None, "data"):
+            for scope in self._scopes():
+                found: Asset | None = scope.get(name, version=version)
+                if found is not None:
+                    return found
+        return None
+
+    def _with_earlier(self, asset: Asset, older: Iterable[list[Mapping[str, Any]]]) -> Asset:
+        """The same; a log, or metrics, with those of earlier attempts."""
+        if asset.kind not in GROWING or asset.producer is None:
+            return asset
+        earlier = []
+        for records in older:
+            record = pick(records, asset.name, scope=self._path, kind=asset.kind, version=None)
+            if record is not None and (one := self._library.asset(record)).producer is not None:
+                earlier.append(one)
+        if not earlier:
+            return asset
+        first = self._fresh_since(asset.producer.attempt) if asset.kind == "metrics" else 1
+        kept = [one for one in reversed(earlier) if one.producer is not None and one.producer.attempt >= first]
+        return attrs.evolve(asset, earlier=tuple(kept))
+
+    def _fresh_since(self, attempt: int) -> int:
+        """The newest attempt up to this one that started fresh."""
+        numbers = range(attempt, 1, -1)
+        claims = ((number, read_claim(self._library.store, self._folder, number)) for number in numbers)
+        return next((number for number, claim in claims if claim.get("fresh")), 1)
+
+    def require(self, name: str, *, kind: str | None = None, version: int | None = None) -> Asset:
+        """The asset of this name.
+
+        Raises:
+            NotFoundError: with the nearest names.
+            AmbiguousAssetError: several kinds of one scope have the name, and `kind` does not say which.
+        """
+        if asset := self.find(name, kind=kind, version=version):
+            return asset
+        known = {str(record.get("name")) for records in self._attempts() for record in records}
+        known.update(found for scope in self._scopes() for found in scope)
+        what = f"{kind} asset" if kind else "asset"
+        wanted = name if version is None else f"{name}@{version}"
+        raise NotFoundError(what, wanted, where=f"{self._path} and its parents", nearest=nearest(name, known))
+
+    def latest(self, kind: str) -> Asset | None:
+        """The newest asset of a kind in this run, earlier attempts included."""
+        for records in self._attempts():
+            if own := [record for record in records if record.get("kind") == kind]:
+                return self._library.asset(max(own, key=lambda record: str(record.get("created_at"))))
+        return None
+
+    def _attempts(self) -> Iterable[list[Mapping[str, Any]]]:
+        """The asset records of each attempt, newest first."""
+        if self._own is not None:
+            yield list(self._own.values())
+        if self._older is None:
+            read = read_attempts(self._library.store, self._folder) if self._attempt != 1 else []
+            older = [facts for facts in read if not self._attempt or facts.number < self._attempt]
+            self._older = [list(facts.contents.assets.values()) for facts in reversed(older)]
+        yield from self._older

@@ -1,0 +1,107 @@
+"""Metrics: the numbers that a run logs by step."""
+
+from __future__ import annotations
+
+import operator
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from molexp._assets.builtin_kinds import MetricsKind
+from molexp._assets.naming import Shelf, Slot
+from molexp._assets.streams import Growing, grow
+from molexp._record.metric_summaries import OWN, Summary
+from molexp._values.documents import encode_line
+from molexp._values.plain import plain
+from molexp.contracts import Appender
+
+_WORD = 64  # bits of an integer that is recorded without a second look
+_BATCH = 512  # points that are summarised at a time
+
+
+class MetricsFile(Growing):
+    """The points of one writer, and of one task where it is a task's."""
+
+    def __init__(self, shelf: Shelf, slot: Slot) -> None:
+        super().__init__(shelf, slot)
+        if slot.summary is None:
+            slot.summary = Summary()
+        self.summary: Summary = slot.summary  # what an earlier retry of the task logged is in the same file
+
+    def _open(self) -> Appender:
+        appender = super()._open()
+        self._shelf.attempt.contents.logged[self._slot.key] = self
+        return appender
+
+    def summarised(self) -> dict[str, Any]:
+        """The summary as a document, up to now."""
+        self.summary.settle()
+        return self.summary.to_document()
+
+    def _facts(self) -> dict[str, Any]:
+        return {**super()._facts(), "summary": self.summarised()}
+
+
+class Metrics:
+    """Numbers by step, ``ctx.metrics``: one line each in ``logs/metrics.jsonl``. Without a run they are dropped.
+
+    The attempt's end has a summary of them, which `Run.metrics` and the catalog answer with.
+    """
+
+    def __init__(self, shelf: Shelf | None, task: str | None) -> None:
+        self._growing: MetricsFile | None = None
+        self._step: int = -1
+        self._summary = Summary()
+        if shelf is not None:
+            name = f"tasks/{task}/metrics" if task else "metrics"
+            self._growing = grow(shelf, MetricsKind.name, name, task, MetricsFile)
+            self._summary = self._growing.summary
+
+    def log(self, values: Mapping[str, Any] | None = None, /, *, step: int | None = None, **more: Any) -> None:
+        """Log values at a step.
+
+        Args:
+            values: names to numbers; for names that are no Python identifiers. A ``step`` among them is the step.
+            step: the step; one more than the last if it is not given.
+            more: further names to numbers.
+
+        Raises:
+            SerializationError: a value that is no number, text, bool or None, nor a list or dict of them.
+            TypeError: a step that is no whole number, or a value that is given twice.
+            ValueError: a metric called ``step`` or ``time``, which every point has.
+        """
+        if values:
+            if twice := [name for name in values if name in more]:
+                raise TypeError(f"The metric {twice[0]!r} is given twice.")
+            if "step" in values and step is None:
+                step, values = values["step"], {name: values[name] for name in values if name != "step"}
+            more = {**values, **more}
+        if taken := [name for name in OWN if name in more]:
+            raise ValueError(f"No metric can be called {taken[0]!r}, which every point has. Use another name.")
+        self._step = step = self._step + 1 if step is None else step if type(step) is int else _whole(step)
+        if self._growing is None:
+            return
+        point: dict[str, Any] = {"step": step, "time": time.time(), **more}
+        for value in point.values():
+            if (type(value) is not int or value.bit_length() > _WORD) and (
+                type(value) is not float or value - value != 0.0
+            ):
+                point = plain(point, where="metrics", nan=True)
+                break
+        self._growing.write(encode_line(point))
+        self._summary.waiting.append(point)
+        if len(self._summary.waiting) >= _BATCH:
+            self._summary.settle()
+
+    def flush(self) -> None:
+        """Let the store see what was logged."""
+        if self._growing is not None:
+            self._growing.flush()
+
+
+def _whole(step: Any) -> int:
+    """A step that is an integer of another type, numpy's for one."""
+    try:
+        return operator.index(step)
+    except TypeError:
+        raise TypeError(f"A step is a whole number, not {step!r}.") from None

@@ -1,0 +1,193 @@
+"""Where an attempt puts its assets: names, keys, records."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Any
+
+import attrs
+
+from molexp._assets.assets import Asset, Producer, asset_id
+from molexp._assets.payloads import PayloadSink
+from molexp._assets.registry import Library
+from molexp._record.rank_events import FIRST
+from molexp._recording.writer import Recording
+from molexp._values.ids import check_payload_name, fold_name, new_token
+from molexp._values.times import parse_time, utc_now
+from molexp.contracts import AssetKind
+from molexp.errors import AssetExistsError
+
+
+@attrs.define(slots=True)
+class Slot:
+    """A name of an attempt: what holds it, and where."""
+
+    kind: AssetKind[Any]
+    name: str
+    task: str | None
+    key: str
+    fallbacks: tuple[str, ...] = ()
+    apart: str = ""  # what it is called there, if that is another name
+    version: int = 0
+    growing: Any = None
+    summary: Any = None  # of what is logged under it
+    lock: Any = attrs.field(factory=threading.RLock)  # one save of a name at a time
+
+
+class Shelf:
+    """The assets of one attempt, as one writer makes them."""
+
+    def __init__(self, attempt: Recording, library: Library) -> None:
+        self.attempt = attempt
+        self.library = library
+        self._slots: dict[str, Slot] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:  # contexts, logs, metrics and accessors have one
+        raise TypeError(
+            f"A context of the run {self.attempt.path!r}, its logs and its metrics cannot be sent to another process, nor "
+            "copied: they record for the process that started the run. Send what is needed of it, such as ctx.params or "
+            "ctx.run, and record here what comes back."
+        )
+
+    def of(self, recording: Recording) -> Shelf:
+        """The same shelf, for what is recorded through another door of the same writer."""
+        shelf = Shelf(recording, self.library)
+        shelf._slots = self._slots
+        return shelf
+
+    def reserve(self, kind: AssetKind[Any], name: str, task: str | None) -> Slot:
+        """Take `name` for `kind` and `task`, or find that they have it already.
+
+        Raises:
+            InvalidNameError: the name cannot be used, or would leave the folder.
+            AssetExistsError: another kind or task has it.
+        """
+        name = check_payload_name(name, f"{kind.name} name")
+        payload = name if name.endswith(kind.suffix) else name + kind.suffix
+        folded = fold_name(f"{kind.folder}/{payload}")
+        with self.attempt.lock:
+            self.attempt.check()
+            if (slot := self._slots.get(folded)) is not None:
+                if slot.task != task or slot.kind.name != kind.name:
+                    whom = f"task {slot.task!r}" if slot.task else f"{slot.kind.name} {slot.name!r} of this run"
+                    raise AssetExistsError(name, owner=whom)
+                return slot
+            self._refuse_folders(folded, name)
+            base = f"{self.attempt.payloads}/{kind.folder}"
+            slot = self._slots[folded] = Slot(kind, name, task, f"{base}/{payload}")
+            writer = self.attempt.suffix
+            if writer or task:
+                slot.fallbacks = self._fallbacks(kind, base, payload, task)
+            if writer:
+                slot.apart = self._apart(kind, name) if task is None else ""
+                aside = writer != FIRST if slot.apart else bool(self.attempt.outbox)
+                if aside and kind.folder == "logs":
+                    slot.key = slot.fallbacks[
+                        0
+                    ]  # others may have logs of that name: the plain one is the coordinator's
+            return slot
+
+    def _apart(self, kind: AssetKind[Any], name: str) -> str:
+        """The name of what another writer of the attempt has the name of, in keeping with where it is put."""
+        writer = self.attempt.suffix
+        return f"{name}.{writer}" if kind.folder == "logs" else f"{writer}/{name}"
+
+    def _fallbacks(self, kind: AssetKind[Any], base: str, payload: str, task: str | None) -> tuple[str, ...]:
+        """Return where a payload goes if another writer of the attempt has its name, or an earlier try of the task had."""
+        writer = self.attempt.suffix
+        if writer and kind.folder == "logs":
+            stem = f"{base}/{payload.removesuffix(kind.suffix)}"
+            return f"{stem}.{writer}{kind.suffix}", f"{stem}.{new_token()}{kind.suffix}"
+        return f"{base}/{task or writer}/{payload}", f"{base}/{task or writer}/{new_token()}/{payload}"
+
+    def release(self, slot: Slot) -> None:
+        """Give up a name under which nothing was saved."""
+        if slot.version == 0:
+            with self.attempt.lock:
+                for folded in [folded for folded, kept in self._slots.items() if kept is slot]:
+                    del self._slots[folded]  # in place: the shelves of all tasks have them in common
+
+    def sink(self, slot: Slot) -> PayloadSink:
+        """Return where the payload of a reserved name is written."""
+        replacing = partial(self._replacing, slot) if slot.version > 0 else None
+        outbox = self.attempt.outbox if self.attempt.alone else None  # else a name may turn out to be taken
+        return PayloadSink(
+            self.attempt.store,
+            slot.name,
+            slot.key,
+            fallbacks=slot.fallbacks,
+            replacing=replacing,
+            outbox=outbox,
+            guard=self.attempt.refuse_ended,
+        )
+
+    def _replacing(self, slot: Slot, size: int, content_hash: str) -> None:
+        """Say what is about to replace a payload: whoever ends the attempt can tell which record its bytes bear out."""
+        if self.attempt.outbox is None or not self.attempt.alone:  # else it is asked before it leaves the outbox
+            self.attempt.check_end()
+        self.attempt.record({"type": "replacing", "key": slot.key, "size": size, "content_hash": content_hash})
+
+    def publish(
+        self,
+        slot: Slot,
+        *,
+        size: int | None,
+        content_hash: str | None,
+        fields: Mapping[str, Any],
+        tags: Iterable[str] = (),
+    ) -> dict[str, Any]:
+        """Record an asset whose bytes are complete (or, with no size yet, still growing); returns its record."""
+        attempt, kind = self.attempt, slot.kind
+        slot.version += 1
+        name = slot.apart if slot.apart and slot.key in slot.fallbacks else slot.name
+        record = {
+            "id": asset_id(attempt.path, attempt.number, kind.name, name, slot.version),
+            "name": name,
+            "kind": kind.name,
+            "schema": kind.schema,
+            "version": slot.version,
+            "scope": attempt.path,
+            "producer": {"run": attempt.path, "attempt": attempt.number, "task": slot.task},
+            "created_at": utc_now(),
+            "key": slot.key,
+            "size": size,
+            "content_hash": content_hash,
+            "tags": sorted(tags),
+            "distribution": self.library.distribution(kind),
+            "fields": fields,
+        }
+        attempt.wrote(slot.key)
+        attempt.record({"type": "asset", "asset": record})
+        return record
+
+    def asset(self, slot: Slot, record: Mapping[str, Any], fields: Any) -> Asset:
+        """The asset of a record that was just made."""
+        own = {name: getattr(fields, name) for name in self.library.field_names(slot.kind)}
+        return self.library.asset_class(slot.kind)(
+            id=record["id"],
+            name=record["name"],
+            kind=slot.kind.name,
+            version=slot.version,
+            scope=record["scope"],
+            producer=Producer(record["scope"], self.attempt.number, slot.task),
+            created_at=parse_time(record["created_at"]),
+            key=slot.key,
+            size=record["size"],
+            content_hash=record["content_hash"],
+            tags=frozenset(record["tags"]),
+            _library=self.library,
+            **own,
+        )
+
+    def _refuse_folders(self, folded: str, name: str) -> None:
+        """A name cannot be a file and a folder of other names."""
+        if not self._slots:
+            return
+        below = folded + "/"
+        for other, slot in self._slots.items():
+            if folded.startswith(other + "/") or other.startswith(below):
+                raise AssetExistsError(
+                    name, owner=f"{slot.kind.name} {slot.name!r}: a name is a file or a folder, not both"
+                )

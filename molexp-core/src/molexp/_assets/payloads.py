@@ -1,0 +1,211 @@
+"""Writing one payload: hashed while it streams, complete before anything names it."""
+
+from __future__ import annotations
+
+import errno
+import io
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, cast
+
+from molexp._storage.hashing import CHUNK
+from molexp.contracts import Store, StreamWriter
+from molexp.errors import KeyExistsError
+
+if TYPE_CHECKING:
+    from molexp._storage.spool.outbox import Outbox
+
+SMALL = 1 << 20  # bytes up to which a payload is created in one operation
+
+
+class PayloadSink:
+    """Where a kind writes one payload, once. It is seen when it is published.
+
+    Args:
+        store: the store.
+        name: what people call the payload.
+        key: where it goes.
+        fallbacks: where it goes if `key` turns out to be taken by another writer of the same attempt; the first that is
+            free.
+        replacing: told size and hash right before `key`, the caller's own, is replaced; None: it is not to be.
+        outbox: takes the payload until it is in the store, if nobody else can have taken `key`.
+        guard: raises if nothing may be replaced any more.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        name: str,
+        key: str,
+        *,
+        fallbacks: Sequence[str] = (),
+        replacing: Callable[[int, str], None] | None = None,
+        outbox: Outbox | None = None,
+        guard: Callable[[], None] | None = None,
+    ) -> None:
+        self.name = name
+        self.key: str = key
+        self.size: int = 0
+        self.content_hash: str = ""
+        self.written: bool = False
+        self._data = b""
+        self._large: StreamWriter | None = None
+        self._store = store
+        self._fallbacks = fallbacks
+        self._replacing = replacing
+        self._outbox = outbox
+        self._guard = guard
+
+    def write(self, data: bytes) -> None:
+        """Take the whole payload at once."""
+        self._begin()
+        self._data = bytes(data)
+        self.size = len(self._data)
+        self.content_hash = "sha256:" + sha256(self._data).hexdigest()
+
+    def publish(self) -> None:
+        """What was written gets its key: not before all that its record will say is known to be right."""
+        large, self._large = self._large, None
+        try:
+            if self._replacing is not None:
+                self._replacing(self.size, self.content_hash)
+        except BaseException:
+            _drop(large)
+            raise
+        if large is not None:
+            large.__exit__(None, None, None)
+        else:
+            self._put(self._data)
+
+    def abandon(self) -> None:
+        """Drop what was written and not published."""
+        large, self._large = self._large, None
+        _drop(large)
+
+    def _put(self, data: bytes) -> None:
+        if self._outbox is not None:
+            return self._outbox.put(self.key, data, guard=self._guard if self._replacing is not None else None)
+        if self._replacing is not None:
+            return self._store.write(self.key, data)
+        for other in self._fallbacks:
+            try:
+                return self._store.create(self.key, data)
+            except KeyExistsError:
+                self.key = other
+        return self._store.create(self.key, data)
+
+    @contextmanager
+    def open(self) -> Iterator[IO[bytes]]:
+        """A binary stream to write to; what is small arrives in one operation, what is large streams."""
+        self._begin()
+        self.written = False
+        stream = _Stream(self)
+        try:
+            yield cast("IO[bytes]", stream)
+        except BaseException:
+            stream.abort()
+            raise
+        stream.finish()
+
+    @contextmanager
+    def path(self) -> Iterator[Path]:
+        """A local path to write a file to; its content is taken when the block ends without an error."""
+        folder = tempfile.mkdtemp(prefix="molexp-")
+        try:
+            path = Path(folder, Path(self.key).name)
+            yield path
+            if path.is_dir():
+                hint = f"{self.name!r} would be a folder, and an asset of a run is one file; import it with data_assets"
+                raise IsADirectoryError(errno.EISDIR, hint, str(path))
+            if not path.is_file():
+                raise FileNotFoundError(f"Nothing was written to {path}: {self.name!r} has no content to save.")
+            self.copy(path)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def copy(self, path: Path) -> None:
+        """Stream a local file."""
+        with path.open("rb") as source, self.open() as sink:
+            while chunk := source.read(CHUNK):
+                sink.write(chunk)
+
+    def stream_to_store(self) -> StreamWriter:
+        """The stream for a large payload."""
+        if self._outbox is not None:
+            return self._outbox.opening(self.key, guard=self._guard if self._replacing is not None else None)
+        if self._replacing is None:
+            for other in self._fallbacks:
+                if not self._store.exists(self.key):
+                    break
+                self.key = other
+        return self._store.open_write(self.key, exclusive=self._replacing is None)
+
+    def streamed(self, large: StreamWriter, size: int, digest: str) -> None:
+        """Take a stream that has all of the payload."""
+        self._large = large
+        self.size, self.content_hash, self.written = size, f"sha256:{digest}", True
+
+    def _begin(self) -> None:
+        if self.written:
+            raise ValueError(f"The payload of {self.name!r} was written already; a kind writes it once.")
+        self.written = True
+
+
+class _Stream(io.RawIOBase):
+    """Buffers a small payload; hands a large one to the store as it grows."""
+
+    def __init__(self, sink: PayloadSink) -> None:
+        self._sink = sink
+        self._hash = sha256()
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._large: StreamWriter | None = None
+        self._done = False
+
+    def writable(self) -> bool:
+        """It is."""
+        return True
+
+    def tell(self) -> int:
+        """Return how much was written."""
+        return self._size
+
+    def write(self, data: Any, /) -> int:
+        """Take the next bytes."""
+        if self._done:
+            raise ValueError(f"The payload of {self._sink.name!r} is closed.")
+        chunk = bytes(data)
+        self._size += len(chunk)
+        if self._large is None:
+            self._parts.append(chunk)
+            if self._size > SMALL:
+                self._large = self._sink.stream_to_store()
+                self._large.__enter__()
+                chunk = b"".join(self._parts)
+                self._parts.clear()
+        if self._large is not None:
+            self._hash.update(chunk)
+            self._large.write(chunk)
+        return len(data)
+
+    def abort(self) -> None:
+        """Drop what was written."""
+        self._done = True
+        _drop(self._large)
+
+    def finish(self) -> None:
+        """The payload is complete."""
+        self._done = True
+        if self._large is None:
+            self._sink.write(b"".join(self._parts))
+        else:
+            self._sink.streamed(self._large, self._size, self._hash.hexdigest())
+
+
+def _drop(large: StreamWriter | None) -> None:
+    if large is not None:
+        large.__exit__(InterruptedError, InterruptedError("aborted"), None)

@@ -1,0 +1,421 @@
+"""What a run writes as it goes: logs, and what grows in general. Every line that was written survives ``kill -9``."""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+from molexp._assets.builtin_kinds import LogKind
+from molexp._assets.log_records import check_text
+from molexp._assets.naming import Shelf, Slot
+from molexp._recording.writer import Recording
+from molexp._values.ids import nearest
+from molexp._values.numbers import count
+from molexp.contracts import Appender, Store
+from molexp.errors import (
+    KeyExistsError,
+    KeyNotFoundError,
+    NotFoundError,
+    RunError,
+    StoreError,
+)
+
+_BATCH = 1 << 16  # bytes that are hashed at a time
+
+
+class Growing:
+    """The payload of an asset that grows until its context ends. Its file is made with the first bytes."""
+
+    def __init__(self, shelf: Shelf, slot: Slot) -> None:
+        self._shelf = shelf
+        self._slot = slot
+        self._check = shelf.attempt.check
+        self._lock = threading.RLock()  # a signal's handler may log while its thread does
+        self._busy = False
+        self._interleaved: list[bytes] = []
+        self._hash = sha256()
+        self._unhashed = bytearray()
+        self._size = 0  # without what is not hashed yet
+        self._plain: Appender | None = None  # the appender, while there is nothing to mind but to write
+        self._appender: Appender | None = None
+        self._record: dict[str, Any] | None = None
+        self._torn = False  # part of a line may be there that could not be written
+        self._counted = slot.version == 0
+        self._shared: Path | None = None
+        self._copied: IO[bytes] | None = None  # what others append to where keys are no files, as far as it was taken
+
+    def write(self, data: bytes) -> None:
+        """Append `data`.
+
+        Raises:
+            ContextClosedError: the attempt has ended, or belongs to another process.
+        """
+        with self._lock:
+            self._check()
+            if self._busy:  # within a write of this same thread: it comes right after that
+                self._interleaved.append(data)
+                return
+            self._busy = True
+            try:
+                if (plain := self._plain) is not None:  # as nearly always
+                    plain.write(data)
+                    self._unhashed += data
+                    if len(self._unhashed) >= _BATCH:
+                        self._digest()
+                else:
+                    self._write_first(data)
+                while self._interleaved:
+                    self._write_first(self._interleaved.pop(0))
+            except StoreError:
+                self._plain = None
+                if self._record is not None:  # it was opened: part of a line may be there
+                    self._torn, self._counted = True, False
+                raise
+            finally:
+                self._busy = False
+
+    def _write_first(self, data: bytes) -> None:
+        """Append `data`, to a file that has to be opened, that others append to, or that a line may be torn in."""
+        appender = self._open() if self._record is None or self._appender is None else self._appender
+        if self._copied is not None:
+            self._take_copied(appender, self._copied)
+        if self._torn:
+            data = b"\n" + data
+        appender.write(data)
+        self._torn = False
+        self._unhashed += data
+        if self._copied is None:
+            self._plain = appender
+
+    def _digest(self) -> Any:
+        """The hash of all that was counted; hashing many short lines one by one would cost as much as writing them."""
+        self._hash.update(self._unhashed)
+        self._size += len(self._unhashed)
+        self._unhashed.clear()
+        return self._hash
+
+    def belongs_to(self, shelf: Shelf) -> bool:
+        """Tell whether it was made for this one, and not for an earlier retry of the task."""
+        return self._shelf is shelf
+
+    def share(self) -> Path:
+        """A local path that other programs may append to, too."""
+        self._check()
+        store = self._shelf.attempt.store
+        with self._lock:
+            if self._record is None:
+                self._open()
+            if self._shared is None:
+                if "local_path" in store.capabilities:
+                    self._shared = store.local_path(self._slot.key)
+                else:
+                    number, name = tempfile.mkstemp(prefix="molexp-log-")
+                    self._shared, self._copied = Path(name), os.fdopen(number, "rb")
+                    self._plain = None
+            return self._shared
+
+    def text(self) -> str:
+        """All that was written so far."""
+        if self._shelf.attempt.outbox is not None:  # it is read where it is
+            self._take_in()
+        else:
+            self.flush()
+        return LogReader(self._shelf.attempt.store, self._slot.name, self._slot.key).text()
+
+    def flush(self) -> None:
+        """Let the store see what was written."""
+        with self._lock:
+            self._take_in()
+            appender = self._appender
+            if (flush := getattr(appender, "flush", None)) is not None:
+                flush()
+        if appender is not None and (outbox := self._shelf.attempt.outbox) is not None:
+            outbox.settle()  # without the lock: what is written meanwhile need not wait for the store
+
+    def _take_in(self) -> None:
+        """Append what other programs wrote to the copy that they were given."""
+        with self._lock:
+            if self._appender is not None and self._copied is not None:
+                self._take_copied(self._appender, self._copied)
+
+    def close(self) -> None:
+        """No more comes; the asset's record is final."""
+        with self._lock:
+            if self._appender is None:
+                return
+            if self._copied is not None:
+                self._take_copied(self._appender, self._copied)
+                self._copied.close()
+                self._copied = None
+                os.unlink(str(self._shared))
+            elif self._shared is not None or not self._counted:
+                self._count()
+            self._appender.close()
+            self._appender = self._plain = None
+            if self._record is not None:
+                self._record |= self._facts()
+                self._shelf.attempt.completed(self._record)
+            if self._slot.growing is self:
+                self._slot.growing = None
+
+    def _facts(self) -> dict[str, Any]:
+        """Return what the record says once no more comes."""
+        digest = self._digest().hexdigest()
+        return {"size": self._size, "content_hash": f"sha256:{digest}"}
+
+    def _open(self) -> Appender:
+        attempt = self._shelf.attempt
+        if self._appender is None:
+            self._appender = open_growing(attempt, self._slot)
+        attempt.manage(self)  # before it is recorded: if the attempt ends meanwhile, the file is closed all the same
+        try:
+            self._record = self._shelf.publish(self._slot, size=None, content_hash=None, fields={})
+        except RunError:  # the attempt ended, or was stopped, meanwhile
+            self._appender.close()
+            self._appender = None
+            raise
+        return self._appender
+
+    def _take_copied(self, appender: Appender, copied: IO[bytes]) -> None:
+        """Append what others wrote to the copy since the last time."""
+        self._digest()
+        while chunk := copied.read(1 << 20):
+            appender.write(chunk)
+            self._hash.update(chunk)
+            self._size += len(chunk)
+
+    def _count(self) -> None:
+        """Count what is in the file: others appended to it, or a write failed halfway."""
+        self._digest()
+        self._hash, self._size = sha256(), 0
+        with self._shelf.attempt.store.open_read(self._slot.key) as file:
+            while chunk := file.read(1 << 20):
+                self._hash.update(chunk)
+                self._size += len(chunk)
+
+
+G = TypeVar("G", bound=Growing)
+
+
+def growing(shelf: Shelf, kind: str, name: str, task: str | None) -> Growing:
+    """The growing payload of this name, the same one for all who ask.
+
+    Raises:
+        InvalidNameError: the name cannot be used.
+        AssetExistsError: another task or kind has it.
+    """
+    return grow(shelf, kind, name, task, Growing)
+
+
+def grow(shelf: Shelf, kind: str, name: str, task: str | None, make: Callable[[Shelf, Slot], G]) -> G:
+    """See `growing`; one that is not there yet is made by `make`."""
+    slot = shelf.reserve(shelf.library.kind(kind), name, task)
+    with shelf.attempt.lock:
+        if slot.growing is None or not slot.growing.belongs_to(shelf):
+            slot.growing = make(shelf, slot)
+        found: G = slot.growing
+        return found
+
+
+def open_growing(attempt: Recording, slot: Slot) -> Appender:
+    """Open a payload for appending, under a name of the writer's own if another writer of the attempt has it."""
+    store = attempt.store
+    if (outbox := attempt.outbox) is not None:
+        first = store.read(slot.key) if slot.version > 0 else b""
+        return outbox.growing(slot.key, guard=attempt.refuse_ended, first=first)
+    if "append" not in store.capabilities:
+        return _Whole(store, slot.key, again=slot.version > 0)
+    if slot.version > 0:  # an earlier retry of the task made it
+        return store.open_append(slot.key)
+    for other in slot.fallbacks:
+        try:
+            return store.open_append(slot.key, exclusive=True)
+        except KeyExistsError:
+            slot.key = other
+    return store.open_append(slot.key, exclusive=True)
+
+
+class _Whole:
+    """Appends on a store that cannot: all of it is written again with every flush."""
+
+    def __init__(self, store: Store, key: str, *, again: bool) -> None:
+        self._store = store
+        self._key = key
+        self._parts: list[bytes] = [store.read(key)] if again else []
+
+    def write(self, data: bytes) -> None:
+        self._parts.append(data)
+
+    def flush(self) -> None:
+        self._parts = [b"".join(self._parts)]
+        self._store.write(self._key, self._parts[0])
+
+    def close(self) -> None:
+        self.flush()
+
+
+class LogHandle(io.TextIOBase):
+    """A log that is written to, ``ctx.log("train")``: `append` for lines, or ``print(..., file=ctx.log("train"))``.
+
+    What was written survives the death of this process; where files cannot be appended to, what was flushed does.
+    Without a run it is dropped.
+    """
+
+    def __init__(self, growing: Growing | None, name: str) -> None:
+        self._growing = growing
+        self._log_name = name
+
+    @property
+    def name(self) -> str:
+        """The log's name."""
+        return self._log_name
+
+    def append(self, text: str) -> None:
+        """Write `text` as a line of its own (or several, if it has line breaks)."""
+        if type(text) is not str:
+            check_text(text)
+        if (growing := self._growing) is not None:
+            line = text if text[-1:] == "\n" else text + "\n"
+            growing.write(line.encode() if line.isascii() else line.encode("utf-8", "backslashreplace"))
+
+    def write(self, text: str, /) -> int:
+        """Write `text` as it is."""
+        if type(text) is not str:
+            check_text(text)
+        if self._growing is not None and text:
+            self._growing.write(text.encode("utf-8", "backslashreplace"))
+        return len(text)
+
+    def writable(self) -> bool:
+        """It is."""
+        return True
+
+    def flush(self) -> None:
+        """Let the store see what was written; where files can be appended to, it does already."""
+        if self._growing is not None:
+            self._growing.flush()
+
+    def close(self) -> None:
+        """Does nothing: the log is open as long as its context."""
+
+    def text(self) -> str:
+        """All that was written so far."""
+        return "" if self._growing is None else self._growing.text()
+
+    def tail(self, n: int = 10) -> list[str]:
+        """The last `n` lines."""
+        return self.text().splitlines()[-n:]
+
+
+class LogReader:
+    """A log of a run that anybody reads, ``run.logs["train"]``; iterating over it yields its lines.
+
+    It is what all attempts wrote, in their order; `earlier` has what each of them did, and `own` the newest.
+
+    Attributes:
+        name: the log's name.
+        key: where it lies in the workspace; of several attempts, the newest one's.
+        size: how many bytes are on record there, which is only known when it is complete; 0 before.
+        attempt: the attempt that wrote it; of several, the newest.
+        earlier: the same log of earlier attempts, oldest first.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        name: str,
+        key: str,
+        size: int = 0,
+        *,
+        attempt: int = 1,
+        earlier: tuple[LogReader, ...] = (),
+    ) -> None:
+        self.name = name
+        self.key = key
+        self.size: int = size
+        self.attempt: int = attempt
+        self.earlier: tuple[LogReader, ...] = earlier
+        self._store = store
+
+    @property
+    def own(self) -> LogReader:
+        """What the newest attempt wrote, without the earlier ones."""
+        return LogReader(self._store, self.name, self.key, self.size, attempt=self.attempt)
+
+    def text(self) -> str:
+        """All of it, as far as it is written; `KeyNotFoundError` if what is on record is gone."""
+        return in_order([*(one.text() for one in self.earlier), self._own_text()])
+
+    def _own_text(self) -> str:
+        try:
+            data = self._store.read(self.key)
+            return data[: self.size or None].decode("utf-8", "replace")  # what came after the end is late
+        except KeyNotFoundError:
+            if self.size:
+                raise
+            return ""
+
+    def tail(self, n: int = 10) -> list[str]:
+        """The last `n` lines; see `text`."""
+        return self.text().splitlines()[-n:]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.text().splitlines())
+
+    def __repr__(self) -> str:
+        return f"<log {self.name!r}>"
+
+
+def in_order(texts: Iterable[str]) -> str:
+    """Texts of several attempts, one after the other; each begins on a line of its own."""
+    found = ""
+    for text in texts:
+        found += f"\n{text}" if text and found and found[-1] not in "\r\n" else text
+    return found
+
+
+class Logs(Mapping[str, LogReader]):
+    """The logs of a run, ``run.logs``, by name; where several attempts wrote one, it goes on from each to the next."""
+
+    def __init__(self, store: Store, records: list[dict[str, Any]]) -> None:
+        self._readers: dict[str, LogReader] = {}
+        for record in records:
+            if record.get("kind") == LogKind.name:
+                name, producer = str(record["name"]), record.get("producer")
+                number = count(producer.get("attempt"), 1) if isinstance(producer, dict) else 1
+                before = self._readers.get(name)
+                self._readers[name] = LogReader(
+                    store,
+                    name,
+                    str(record["key"]),
+                    count(record.get("size")),
+                    attempt=number,
+                    earlier=(*before.earlier, before.own) if before is not None else (),
+                )
+        self._others = {record.get("name"): record.get("kind") for record in records}
+
+    def __repr__(self) -> str:
+        return f"<logs: {', '.join(self) or 'none'}>"
+
+    def __getitem__(self, name: str) -> LogReader:
+        if name not in self._readers:
+            kind = self._others.get(name)
+            hint = (
+                f"It is an asset of kind {kind!r}: run.asset({name!r}), or `molexp assets get RUN:{name} -`."
+                if kind
+                else ""
+            )
+            raise NotFoundError("log", name, nearest=nearest(name, self._readers), hint=hint)
+        return self._readers[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._readers)
+
+    def __len__(self) -> int:
+        return len(self._readers)

@@ -1,0 +1,197 @@
+"""Bytes that are not the recorded ones are noticed where they are read anyway."""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import IO, TYPE_CHECKING, Any
+
+from molexp._storage.hashing import hash_of
+from molexp._storage.layout import owner_of
+from molexp.errors import HashMismatchError, MolexpError
+
+if TYPE_CHECKING:
+    from molexp._assets.assets import Asset
+    from molexp.contracts import Store
+
+FILE = "sha256:"
+
+GONE = "Its bytes are on record: restore them from a copy of the workspace; `molexp fsck` names all that are gone."
+
+_SLASHES = 2  # in the path of a run
+
+_GROW = ("log", "metrics")
+"""Kinds to whose bytes a writer that was taken for dead may have added: what was recorded is their beginning."""
+
+
+def check_bytes(asset: Asset, store: Store, data: bytes) -> bytes:
+    """All bytes of an asset, if they are the recorded ones.
+
+    Raises:
+        HashMismatchError: they are not.
+    """
+    checker = _Checker(asset, store)
+    checker.take(data)
+    checker.end()
+    return data
+
+
+def check_size(asset: Asset, store: Store, size: int) -> None:
+    """The same for their number.
+
+    Raises:
+        HashMismatchError: it is not the recorded one.
+    """
+    if asset.size and (size < asset.size or (size > asset.size and _is_whole(asset))):
+        complain(asset, store, f"{size} bytes", recorded=f"{asset.size} bytes")
+
+
+def checked(asset: Asset, store: Store, stream: IO[bytes]) -> IO[bytes]:
+    """A stream that raises `HashMismatchError` if it was read from its beginning to its end, and is not what was recorded."""
+    try:
+        size = os.fstat(stream.fileno()).st_size
+    except (AttributeError, OSError, ValueError):  # no file of this machine
+        size = asset.size
+    try:
+        check_size(asset, store, size)
+    except HashMismatchError:
+        stream.close()
+        raise
+    if not recorded_hash(asset.content_hash):
+        return stream
+    return io.BufferedReader(_CheckedStream(stream, _Checker(asset, store)), 1 << 17)
+
+
+def recorded_hash(found: Any) -> str:
+    """The hash of a file that a record has; "" if it has none, or another sort."""
+    return found if isinstance(found, str) and found.startswith(FILE) else ""
+
+
+def complain(asset: Asset, store: Store, found: str, *, recorded: str = "") -> None:
+    """What an asset's bytes are is not what was recorded of them.
+
+    Of what lies outside of the workspace, where it may change, this only warns. Of a name that was saved again since the
+    asset was found, the bytes are those that are on record now, which is as it should be.
+
+    Raises:
+        HashMismatchError: neither is so.
+    """
+    if asset.fields.get("external") is True:
+        warnings.warn(
+            f"The bytes of {asset.name!r} lie outside of the workspace, in what {asset.key!r} stands for, and have changed "
+            f"since they were imported as {asset.id!r}: import them again for a new version.",
+            stacklevel=4,
+        )
+    elif not _is_saved_again(asset, store):
+        said = recorded or str(asset.content_hash)
+        raise HashMismatchError(asset.name, key=asset.key, recorded=said, found=found)
+
+
+def _is_saved_again(asset: Asset, store: Store) -> bool:
+    """Tell whether the bytes are those of a later version under the same key, which is on record or about to be."""
+    from molexp._record.reading import read_run
+
+    path = owner_of(asset.key)
+    if path.count("/") != _SLASHES:
+        return False
+    try:
+        state = read_run(store, path, None)
+        found = hash_of(store, asset.key)
+    except (MolexpError, OSError):
+        return False
+    changes = [attempt.contents.replacing.get(asset.key) for attempt in state.attempts]
+    known: list[Mapping[str, Any]] = [record for record in state.assets() if record.get("key") == asset.key]
+    known += [change for change in changes if change is not None]
+    return any(record.get("content_hash") == found for record in known)
+
+
+def _is_whole(asset: Asset) -> bool:
+    """Tell whether nothing can have been added to its bytes."""
+    return bool(recorded_hash(asset.content_hash)) and asset.kind not in _GROW
+
+
+class _Checker:
+    """Takes the bytes of an asset in order."""
+
+    def __init__(self, asset: Asset, store: Store) -> None:
+        self._asset = asset
+        self._store = store
+        self._digest = sha256()
+        self._count = 0
+
+    def take(self, data: bytes | memoryview) -> None:
+        """The next bytes."""
+        before, size = self._count, self._asset.size
+        self._count += len(data)
+        if before < size:
+            self._digest.update(memoryview(data)[: size - before])
+        if recorded := recorded_hash(self._asset.content_hash):
+            if before < size <= self._count and (found := f"{FILE}{self._digest.hexdigest()}") != recorded:
+                complain(self._asset, self._store, found)
+            elif before <= size < self._count and _is_whole(self._asset):
+                complain(self._asset, self._store, f"more than {size} bytes", recorded=f"{size} bytes")
+
+    def end(self) -> None:
+        """There are no more."""
+        check_size(self._asset, self._store, self._count)
+
+
+class _CheckedStream(io.RawIOBase):
+    """Checks what is read from the beginning to the end; what is read in another order is not checked."""
+
+    def __init__(self, stream: IO[bytes], checker: _Checker) -> None:
+        self._stream: Any = stream
+        self._checker: _Checker | None = checker
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._stream.read(len(buffer))
+        buffer[: len(data)] = data
+        self._took(data)
+        return len(data)
+
+    def readall(self) -> bytes:
+        data: bytes = self._stream.read()
+        self._took(data)
+        if data:
+            self._took(b"")
+        return data
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        if (offset, whence) != (0, os.SEEK_CUR):
+            before = self._stream.tell()
+            if self._stream.seek(offset, whence) != before:
+                self._checker = None
+        return self.tell()
+
+    def tell(self) -> int:
+        return int(self._stream.tell())
+
+    def fileno(self) -> int:
+        found = int(self._stream.fileno())
+        self._checker = None  # whoever asks reads by himself
+        return found
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
+
+    def _took(self, data: bytes) -> None:
+        if self._checker is None:
+            return
+        if data:
+            self._checker.take(data)
+        else:
+            checker, self._checker = self._checker, None
+            checker.end()
+
+
+__all__ = ["FILE", "GONE", "check_bytes", "check_size", "checked", "complain", "recorded_hash"]

@@ -1,0 +1,450 @@
+"""Compaction: journals of writers that are done become a snapshot, so that readers need not read them one by one.
+
+Seal, read, fold, publish, delete, in this order; `docs/explanation/catalog.md` says why. Whatever a compactor leaves
+undone when it dies, the next one finds and goes on with.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from hashlib import sha256
+from operator import itemgetter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+
+from molexp._catalog.background import MANY
+from molexp._catalog.compaction import snapshots
+from molexp._catalog.compaction.cleanup import clean
+from molexp._catalog.compaction.fences import fence_hints, is_known
+from molexp._catalog.compaction.snapshots import Manifest, Segment
+from molexp._catalog.index import tables
+from molexp._catalog.index.database import DamagedError, hold, sound
+from molexp._catalog.index.entries import Entry, Rows
+from molexp._catalog.index.index import Hint, Index, Mark, MovedError
+from molexp._catalog.refresh.journals import FOREIGN, listed_journals
+from molexp._catalog.refresh.refresh import Refresher
+from molexp._record.journal import is_object, number_of, seal, writer_of_journal
+from molexp._record.leases import boot_clock
+from molexp._record.owners import Owner
+from molexp._storage import layout
+from molexp._values.documents import decode, decode_object
+from molexp._values.ids import new_token
+from molexp.contracts import Stat
+from molexp.errors import CorruptRecordError, KeyExistsError, KeyNotFoundError
+
+if TYPE_CHECKING:
+    from molexp._hierarchy.session import Home
+
+_ROWS = 1000  # rows that no snapshot has, from which on one is made in passing
+_SHARE = 4  # a full segment is written again when what came since is more than one part in so many of it
+_PARTS = 8  # segments beside a full one, from which on they are merged
+_TRIES = 3
+
+
+@attrs.frozen
+class Cut:
+    """What the index knows at one moment, less what newest snapshot has.
+
+    Attributes:
+        data: the rows as lines.
+        rows: how many.
+        news: the number of the newest change.
+        journals: how far each journal was read.
+        pending: announced keys that are not there.
+    """
+
+    data: bytes
+    rows: int
+    news: int
+    journals: Mapping[str, Mark]
+    pending: set[Hint]
+
+
+class Compactor:
+    """Compacts one workspace's journals by way of a reader's index."""
+
+    def __init__(self, home: Home, index: Index) -> None:
+        self._home = home
+        self._store = home.store
+        self._index = index
+        self._refresher = Refresher(home, index)
+        self._generation = ""
+        self._folded: set[str] = set()  # journals that were read, and are in a snapshot now
+
+    def is_due(self) -> bool:
+        """Tell whether there is enough to do; asked after every refresh, so a look at the index has to do."""
+        if not self._home.observer.may_write:
+            return False
+        ((journals, fresh, total),) = self._index.select(
+            "SELECT (SELECT count(*) FROM journals), (SELECT count(*) FROM entities WHERE news > 0), "
+            "(SELECT max(id) FROM entities)"
+        )
+        if fresh >= max(_ROWS, (total or 0) // _SHARE):
+            return True
+        if journals < MANY:
+            return False
+        parts = _by_writer(listed_journals(self._store))
+        done = self._done(parts)
+        return (
+            sum(len(parts[writer]) for writer in done) + len(_left_behind(parts, done, self._index.journals())) >= MANY
+        )
+
+    def compact(self) -> dict[str, int]:
+        """Do it; returns totals.
+
+        Raises:
+            StoreError: it cannot be written there. Nothing is lost: what was sealed is read and compacted by others.
+        """
+        counts = {"sealed": 0, "folded": 0, "fenced": 0, "rows": 0, "snapshot": 0}
+        probe = f"{layout.DERIVED}/probe/{new_token()}"  # before anything that takes long is made in vain
+        self._store.create(probe, probe.encode())
+        self._store.delete(probe)
+        for _ in range(_TRIES):
+            try:
+                if self._compact(counts):
+                    break
+            except MovedError:
+                continue
+        clean(self._store, counts["snapshot"], self._folded)
+        return counts
+
+    def _compact(self, counts: dict[str, int]) -> bool:
+        self._refresher.refresh()
+        self._generation = self._index.generation
+        base = self._base()
+        sealed, left = self._seal(counts)
+        dropped: set[Hint] = set()
+        if sealed:
+            dropped = self._settle(sealed, counts)
+        return self._publish(base, sealed, left, dropped, counts)
+
+    # ------------------------------------------------------------------------------------------------------------ sealing
+
+    def _done(self, parts: Mapping[str, list[Stat]]) -> set[str]:
+        """Writers who are done: by their own word, because they are dead, or by all that one can see."""
+        known = self._index.journals()
+        done: set[str] = set()
+        silent: dict[str, str] = {}
+        for writer, entries in parts.items():
+            owner = _owner(known, writer)
+            if owner is None and not _are_late(known, entries):
+                continue  # it is no journal, or cannot be read: nobody may delete it
+            if any(entry.key.startswith(f"{layout.SEALED}/") for entry in entries) or (
+                owner is not None and self._home.observer.known_dead(owner)
+            ):
+                done.add(writer)
+            elif owner != self._home.process.owner:
+                silent[writer] = _newest(entries).version
+        seconds = self._index.all_unchanged_for(silent, boot_clock(), self._home.process.owner.boot)
+        return done | {writer for writer in silent if seconds[writer] >= self._store.lease_ttl}
+
+    def _seal(self, counts: dict[str, int]) -> tuple[dict[str, Stat], dict[str, Stat]]:
+        """Seal the journals of those who are done.
+
+        Returns:
+            All journals that are sealed, as they are listed now; and what the others have left behind.
+        """
+        parts = _by_writer(listed_journals(self._store))
+        over = self._done(parts)
+        left = _left_behind(parts, over, self._index.journals())
+        done = {writer for writer in over if self._seal_one(parts[writer])}
+        counts["sealed"] += len(done)
+        open_still = {entry.key.rpartition("/")[2] for entry in self._store.children(layout.JOURNALS).entries}
+        grows = "append" in self._store.capabilities
+        sealed = {
+            name: entry
+            for name, entry in listed_journals(self._store).items()
+            if writer_of_journal(name) in done and (is_object(name) or not grows or name not in open_still)
+        }
+        return sealed, left
+
+    def _seal_one(self, entries: list[Stat]) -> bool:
+        last = _newest(entries)
+        if last.key.startswith(f"{layout.SEALED}/"):  # whoever renamed it may have died before it lost its old name
+            return seal(self._store, f"{layout.JOURNALS}/{last.key.rpartition('/')[2]}")
+        if is_object(last.key.rpartition("/")[2]):
+            try:
+                if b'"type":"sealed"' in self._store.read(last.key):
+                    return True
+            except KeyNotFoundError:
+                return False  # another compactor is ahead
+        return seal(self._store, last.key, last=_number(last.key))
+
+    def _settle(self, sealed: Mapping[str, Stat], counts: dict[str, int]) -> set[Hint]:
+        """Read sealed journals to their ends; returns hints of theirs that need not be waited for."""
+        self._refresher.refresh()
+        writers = {writer_of_journal(name) for name in sealed}
+        waiting = {hint for hint in self._index.pending() if hint[0] in writers}
+        if not waiting:
+            return set()
+        known = self._index.journals()
+        dead = set()
+        if "local_path" in self._store.capabilities:  # elsewhere a request of the dead may still be under way
+            owners = {writer: _owner(known, writer) for writer in writers}
+            dead = {one for one, owner in owners.items() if owner and self._home.observer.known_dead(owner)}
+        fenced = {hint for hint in waiting if hint[0] not in dead and is_known(hint[1])}
+        dropped = fence_hints(self._store, fenced)
+        counts["fenced"] += len(fenced)
+        self._refresher.refresh()  # once more, now that the dead are known to be dead, and the others are fenced
+        dropped |= {hint for hint in waiting if hint[0] in dead}
+        self._note_gone({layout.owner_of(key) for _, key in dropped})
+        return dropped
+
+    def _note_gone(self, paths: set[str]) -> None:
+        """See to it that the snapshot says of runs which are not there: others may have read one before it was freed."""
+        gone = {path for path in paths if not self._refresher.is_defined(path)}
+        if not gone:
+            return
+        with self._index.changing(self._generation) as connection:
+            rows = Rows(connection, self._index.names)
+            rows.note_gone(gone)
+            rows.close()
+
+    # --------------------------------------------------------------------------------------------------------- publishing
+
+    def _base(self) -> Manifest:
+        """The newest snapshot, all of which the index is made to know; a new beginning if it cannot be used."""
+        number, _ = self._index.snapshot
+        if not number:
+            return Manifest(0)
+        try:
+            manifest = snapshots.read_manifest(self._store, number)
+        except (CorruptRecordError, KeyNotFoundError):
+            return Manifest(number)  # which journals it folded, nobody can know any more
+        try:
+            if manifest.version == tables.VERSION:
+                self._refresher.load(manifest)
+                return manifest
+        except (CorruptRecordError, KeyNotFoundError, sqlite3.DatabaseError):
+            pass
+        return Manifest(number, folded=manifest.folded)
+
+    def _publish(
+        self,
+        base: Manifest,
+        sealed: Mapping[str, Stat],
+        left: Mapping[str, Stat],
+        dropped: set[Hint],
+        counts: dict[str, int],
+    ) -> bool:
+        """Publish what is known; False if somebody else was faster."""
+        cut = self._cut()
+        waited = {journal for journal, key in cut.pending if (journal, key) not in dropped}
+        folded = {
+            name: cut.journals[name].at
+            for name, entry in sealed.items()
+            if name in cut.journals
+            and cut.journals[name].owner != FOREIGN
+            and self._is_whole(cut.journals[name], entry, name)
+            and writer_of_journal(name) not in waited
+        }
+        writers = {writer_of_journal(name) for name in folded}
+        folded |= {
+            name: entry.version
+            for name, entry in left.items()
+            if (mark := cut.journals.get(name)) is not None and mark.at == entry.version and mark.owner != FOREIGN
+        }
+        unnamed = any(segment.key not in self._index.segments() for segment in base.segments)
+        if not base.segments:  # whatever some snapshot had as it is, the new one is to have as well
+            unnamed = bool(self._index.select("SELECT 1 FROM entities WHERE news = 0 LIMIT 1"))
+        if not (folded or cut.rows or unnamed):
+            counts["snapshot"] = base.number
+            return True
+        number = base.number + 1
+        written: list[Segment] = []
+        try:
+            segments, cut = self._segments(base, cut, number, written, anew=unnamed)
+            # What the snapshot before has folded may have been read in part, while it was being deleted.
+            journals = {name: mark for name, mark in cut.journals.items() if not base.has_folded(name, mark)}
+            journals = {name: mark for name, mark in journals.items() if name not in folded}
+            go_on = set(map(writer_of_journal, journals)) - writers
+            pending = frozenset(hint for hint in cut.pending if hint[0] in go_on)
+            manifest = Manifest(number, segments, journals, pending, {**base.folded, number: folded})
+            self._store.create(snapshots.manifest_key(number), manifest.to_document(new_token()))
+        except KeyExistsError:
+            for segment in written:
+                self._store.delete(segment.key)
+            return False
+        newest, version = snapshots.newest_of(snapshots.listed(self._store))
+        if newest != number:
+            return False  # somebody has gone on already; or we were so slow that the number had become free again
+        self._note(manifest, cut, writers, version)
+        self._folded |= folded.keys()
+        counts.update(folded=counts["folded"] + len(folded), rows=cut.rows, snapshot=number)
+        return True
+
+    def _is_whole(self, mark: Mark, entry: Stat, name: str) -> bool:
+        """Tell whether a sealed journal was read to its end, as far as it has whole lines."""
+        if is_object(name):
+            return mark.at == entry.version
+        if not mark.at.isdigit():
+            return False
+        try:
+            return int(mark.at) >= entry.size or b"\n" not in self._store.read(entry.key, int(mark.at))
+        except KeyNotFoundError:
+            return False  # another compactor is ahead
+
+    def _segments(
+        self, base: Manifest, cut: Cut, number: int, written: list[Segment], *, anew: bool
+    ) -> tuple[tuple[Segment, ...], Cut]:
+        full = [segment for segment in base.segments if segment.full]
+        parts = [segment for segment in base.segments if not segment.full]
+        since = cut.rows + sum(segment.rows for segment in parts)
+        if anew or since > max(_ROWS, sum(segment.rows for segment in full) // _SHARE):
+            segment, cut = self._write_full(number)
+            written.append(segment)
+            return (segment,), cut
+        if not cut.rows:
+            return base.segments, cut
+        data, rows = cut.data, cut.rows
+        if len(parts) >= _PARTS:
+            try:
+                data, rows = snapshots.merge_rows([*(snapshots.read_rows(self._store, one) for one in parts), data])
+            except (CorruptRecordError, KeyNotFoundError):  # they were damaged; or another compactor is ahead
+                return self._segments(base, cut, number, written, anew=True)
+            parts = []
+        segment = Segment(
+            snapshots.segment_key(number, new_token(), full=False), rows, len(data), sha256(data).hexdigest()
+        )
+        self._store.create(segment.key, data)
+        written.append(segment)
+        return (*full, *parts, segment), cut
+
+    def _cut(self) -> Cut:
+        """Return what the index knows at one moment."""
+        entries = []
+        with self._index.reading() as connection:
+            for number, path, is_open, known, cover, document in connection.execute(
+                "SELECT id, path, open, sum, cover, document FROM entities LEFT JOIN documents USING (id) WHERE news > 0"
+            ).fetchall():
+                hold(path, known, document, cover)
+                records = connection.execute(
+                    "SELECT sum, record FROM assets LEFT JOIN records USING (id) WHERE owner = ? ORDER BY id", (number,)
+                ).fetchall()
+                uses = connection.execute("SELECT asset, attempt, task FROM uses WHERE owner = ?", (number,)).fetchall()
+                problems = connection.execute("SELECT key, reason FROM problems WHERE owner = ?", (path,)).fetchall()
+                entries.append(
+                    Entry(
+                        path,
+                        decode_object(document, path) if document is not None else None,
+                        bool(is_open),
+                        decode_object(cover, path) if cover else {},
+                        [decode_object(sound(path, *record), path) for record in records],
+                        uses,
+                        dict(problems),
+                    )
+                )
+            gone = [path for (path,) in connection.execute("SELECT path FROM removed").fetchall()]
+            journals, pending, news = self._marks(connection)
+        return Cut(snapshots.encode_rows(entries, gone), len(entries) + len(gone), news, journals, pending)
+
+    def _write_full(self, number: int) -> tuple[Segment, Cut]:
+        """Write the whole index as a segment; returns it with what it knows, which may be more by now."""
+        scratch = self._index.scratch()
+        try:
+            path, key = os.path.join(scratch, "image.sqlite3"), snapshots.segment_key(number, new_token(), full=True)
+            self._index.image_to(path)
+            image = sqlite3.connect(path, isolation_level=None)
+            try:
+                if damage := tables.damage(image):
+                    raise DamagedError(damage)
+                image.execute("PRAGMA synchronous = OFF")
+                journals, pending, news = self._marks(image)
+                (total,) = image.execute("SELECT count(*) FROM entities").fetchone()
+                image.execute("BEGIN")
+                for table in tables.PRIVATE:
+                    image.execute(f"DELETE FROM {table}")  # noqa: S608 - one of these
+                image.execute("UPDATE entities SET news = 0, stamp = ''")
+                image.execute("UPDATE problems SET stamp = ''")
+                image.execute("DELETE FROM meta")
+                image.execute("INSERT INTO segments VALUES (?)", (key,))  # whoever begins with it has it from the first
+                image.execute("COMMIT")
+                image.execute("VACUUM")
+            finally:
+                image.close()
+            segment = Segment(key, total, os.path.getsize(path), snapshots.digest_of(path))
+            self._store.put_file(Path(path), key, exclusive=True)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        return segment, Cut(b"", total, news, journals, pending)
+
+    def _marks(self, connection: sqlite3.Connection) -> tuple[dict[str, Mark], set[Hint], int]:
+        """Return how far journals were read, what is waited for, the number of the newest change.
+
+        Raises:
+            MovedError: the index was begun anew, perhaps by somebody who knew less than the snapshot that this builds on.
+        """
+        meta = dict(connection.execute("SELECT name, value FROM meta WHERE name IN ('news', 'generation')").fetchall())
+        if meta.get("generation", "") != self._generation:
+            raise MovedError
+        journals = {
+            name: Mark(mark, owner)
+            for name, mark, owner in connection.execute("SELECT name, mark, owner FROM journals")
+        }
+        pending = {(journal, key) for journal, key in connection.execute("SELECT journal, key FROM pending")}
+        return journals, pending, int(meta.get("news", 0))
+
+    def _note(self, manifest: Manifest, cut: Cut, writers: set[str], version: str) -> None:
+        """The index knows this snapshot: it is what that was made of."""
+        with self._index.changing(self._generation) as connection:
+            connection.execute("UPDATE entities SET news = 0 WHERE news > 0 AND news <= ?", (cut.news,))
+            connection.execute("DELETE FROM removed WHERE news <= ?", (cut.news,))
+            connection.executemany(
+                "INSERT OR REPLACE INTO segments VALUES (?)", ((segment.key,) for segment in manifest.segments)
+            )
+            self._index.note_snapshot(connection, manifest.number, version)
+            for writer in writers:
+                connection.execute("DELETE FROM pending WHERE journal = ?", (writer,))
+
+
+def _by_writer(listed: Mapping[str, Stat]) -> dict[str, list[Stat]]:
+    parts: dict[str, list[Stat]] = {}
+    for name, entry in listed.items():
+        parts.setdefault(writer_of_journal(name), []).append(entry)
+    return parts
+
+
+def _left_behind(parts: Mapping[str, list[Stat]], done: set[str], known: Mapping[str, Mark]) -> dict[str, Stat]:
+    """Numbered objects that their writers, who may go on, look at no more: all between the first and the newest.
+
+    The newest is what a writer looks for, once it has created the next; the first says who it is. What they announce and
+    is not there yet is waited for as before, by way of the manifest.
+    """
+    left: dict[str, Stat] = {}
+    for writer, entries in parts.items():
+        if writer not in done and _owner(known, writer) is not None:
+            numbered = sorted(
+                ((_number(entry.key), entry) for entry in entries if _number(entry.key)), key=itemgetter(0)
+            )
+            left |= {entry.key.rpartition("/")[2]: entry for number, entry in numbered[:-1] if number > 1}
+    return left
+
+
+def _owner(known: Mapping[str, Mark], writer: str) -> Owner | None:
+    mark = known.get(f"{writer}.jsonl") or known.get(f"{writer}-000001.jsonl")
+    return Owner.from_dict(decode(mark.owner.encode(), "journal")) if mark is not None and mark.owner else None
+
+
+def _are_late(known: Mapping[str, Mark], entries: list[Stat]) -> bool:
+    """Tell whether these are objects that came to be when those before them, which say whose they are, had been deleted."""
+    marks = (known.get(name) for name, _ in _named(entries) if is_object(name) and number_of(name) > 1)
+    return all(mark is not None and mark.owner != FOREIGN for mark in marks) and all(
+        _number(one.key) > 1 for one in entries
+    )
+
+
+def _named(entries: Iterable[Stat]) -> Iterator[tuple[str, Stat]]:
+    return ((entry.key.rpartition("/")[2], entry) for entry in entries)
+
+
+def _newest(entries: Iterable[Stat]) -> Stat:
+    return max(entries, key=lambda entry: _number(entry.key))
+
+
+def _number(key: str) -> int:
+    return number_of(key.rpartition("/")[2])

@@ -1,0 +1,377 @@
+"""Snapshots: what a reader knew once, so that others need not read everything; numbered manifests of immutable segments.
+
+A manifest ``.molexp/snapshots/<n>.json`` is created exclusively by whoever built it on number n - 1, so there is one line
+of them. Its segments are either *full*, a whole index as an SQLite file, or hold the rows that came since, as lines of
+JSON. It says how far its author had read each journal, and which hints were not settled by then: who takes it in goes on
+as its author would. Journals that it has *folded* whole may be deleted.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import attrs
+
+from molexp._catalog.index.entries import Entry
+from molexp._catalog.index.index import Hint, Mark
+from molexp._catalog.index.tables import VERSION
+from molexp._catalog.refresh.journals import OUTAGES
+from molexp._record.journal import is_object, writer_of_journal
+from molexp._storage import layout
+from molexp._values.documents import decode_lines, decode_object, encode, encode_line, encode_pretty
+from molexp._values.ids import is_id
+from molexp._values.times import utc_now
+from molexp.contracts import Listing, Store
+from molexp.errors import CorruptRecordError, KeyNotFoundError, StoreError
+
+SCHEMA = 1
+KEPT = 4
+"""Manifests that are kept behind the newest, so that a listing under way finds one that is not too old."""
+
+LARGEST = 16 << 30
+"""Bytes of the largest full segment that is read: of some million runs."""
+
+_MANIFEST = re.compile(r"([1-9]\d*)\.json")
+_SEGMENT = re.compile(r"([1-9]\d*)-[0-9a-f]{16}\.(?:sqlite3|jsonl)")
+_DEPTH = 2  # slashes in a run's path
+_REMEMBERED = 16  # manifests whose folded journals are named
+
+
+@attrs.frozen
+class Segment:
+    """An immutable part of a snapshot.
+
+    Attributes:
+        key: where it is.
+        rows: how many rows it has.
+        size: bytes.
+        digest: SHA-256 of them.
+    """
+
+    key: str
+    rows: int
+    size: int
+    digest: str
+
+    @property
+    def full(self) -> bool:
+        """Tell whether it is a whole index."""
+        return self.key.endswith(".sqlite3")
+
+
+@attrs.frozen
+class Manifest:
+    """A snapshot.
+
+    Attributes:
+        number: 1, 2, ...
+        segments: a full one first, if there is one.
+        journals: how far each journal had been read.
+        pending: announced keys that were not there.
+        folded: journals that were sealed and folded whole, by the number of the manifest that did, of the last ones.
+        version: of the tables in full segments.
+    """
+
+    number: int
+    segments: tuple[Segment, ...] = ()
+    journals: Mapping[str, Mark] = attrs.field(factory=dict)
+    pending: frozenset[Hint] = frozenset()
+    folded: Mapping[int, Mapping[str, str]] = attrs.field(factory=dict)
+    version: int = VERSION
+
+    def follows(self, seen: int) -> bool:
+        """Tell whether it names all journals that were folded since manifest number `seen`."""
+        return all(number in self.folded for number in range(seen + 1, self.number + 1))
+
+    def folds(self, name: str) -> bool:
+        """Tell whether a journal was folded, as far as that is remembered."""
+        return any(name in names for names in self.folded.values())
+
+    def has_folded(self, name: str, mark: Mark) -> bool:
+        """Tell whether a journal was folded as it is, as far as that is remembered."""
+        return any(names.get(name) == mark.at for names in self.folded.values())
+
+    def unread(self, seen: int, read: Mapping[str, Mark]) -> set[str]:
+        """The writers whose journals were folded since manifest number `seen`, and had not been `read` as far as they were."""
+        steps = (names for number, names in self.folded.items() if number > seen)
+        folded = (one for names in steps for one in names.items())
+        return {writer_of_journal(name) for name, mark in folded if not _reaches(read.get(name), mark, name)}
+
+    def to_document(self, token: str) -> bytes:
+        """The manifest as it is stored."""
+        document = {
+            "schema": SCHEMA,
+            "type": "snapshot",
+            "token": token,
+            "number": self.number,
+            "built_on": self.number - 1,
+            "created_at": utc_now(),
+            "tables": self.version,
+            "segments": [attrs.asdict(segment) for segment in self.segments],
+            "journals": {name: [mark.at, mark.owner] for name, mark in sorted(self.journals.items())},
+            "pending": sorted([journal, key] for journal, key in self.pending),
+            "folded": {str(number): dict(names) for number, names in _newest(self.folded)},
+        }
+        return encode_pretty({**document, "sha256": _digest_of(document)})
+
+
+def _digest_of(document: Mapping[str, Any]) -> str:
+    return sha256(encode(document)).hexdigest()
+
+
+def _key_of(key: Any) -> str:
+    folder, _, name = str(key).rpartition("/")
+    if folder != layout.SNAPSHOTS or not _SEGMENT.fullmatch(name):
+        raise ValueError(f"{key!r} is no segment's")
+    return str(key)
+
+
+def _newest(folded: Mapping[int, Mapping[str, str]]) -> list[tuple[int, Mapping[str, str]]]:
+    return sorted(folded.items())[-_REMEMBERED:]
+
+
+def manifest_key(number: int) -> str:
+    """The key of a manifest."""
+    return f"{layout.SNAPSHOTS}/{number}.json"
+
+
+def listed(store: Store) -> Listing:
+    """Return what there is of snapshots."""
+    return store.children(layout.SNAPSHOTS)
+
+
+def newest_of(listing: Listing) -> tuple[int, str]:
+    """Number and version of the newest manifest; 0 if there is none."""
+    found = (0, "")
+    for entry in listing.entries:
+        if (match := _MANIFEST.fullmatch(entry.key.rpartition("/")[2])) and int(match[1]) > found[0]:
+            found = int(match[1]), entry.version
+    return found
+
+
+def number_of(key: str) -> int:
+    """The number of a manifest, by its key; 0 for what is none."""
+    match = _MANIFEST.fullmatch(key.rpartition("/")[2])
+    return int(match[1]) if match else 0
+
+
+def is_segment(name: str) -> bool:
+    """Tell whether a segment may bear this name."""
+    return _SEGMENT.fullmatch(name) is not None
+
+
+def superfluous(listing: Listing, manifest: Manifest) -> list[str]:
+    """Return what nobody needs once a manifest is the newest: segments that it does not name, and old manifests.
+
+    A segment that is newer may be somebody's who has not come to publish it yet.
+    """
+    named = {segment.key for segment in manifest.segments}
+    found = []
+    for entry in listing.entries:
+        name = entry.key.rpartition("/")[2]
+        if match := _MANIFEST.fullmatch(name):
+            old = int(match[1]) < manifest.number - KEPT
+        else:
+            match = _SEGMENT.fullmatch(name)
+            old = match is not None and int(match[1]) <= manifest.number and entry.key not in named
+        if old:
+            found.append(entry.key)
+    return found
+
+
+def read_manifest(store: Store, number: int) -> Manifest:
+    """A manifest.
+
+    Raises:
+        KeyNotFoundError: it is gone: there are newer ones.
+        CorruptRecordError: it cannot be understood.
+    """
+    key = manifest_key(number)
+    document = decode_object(store.read(key), key)
+    said = document.pop("sha256", None)  # older ones have none
+    if said is not None and said != _digest_of(document):
+        raise CorruptRecordError(key, "it is not what was written")
+    try:
+        return Manifest(
+            number,
+            tuple(
+                Segment(_key_of(one["key"]), int(one["rows"]), int(one["size"]), str(one["digest"]))
+                for one in document["segments"]
+            ),
+            {str(name): Mark(str(mark[0]), str(mark[1])) for name, mark in document["journals"].items()},
+            frozenset((str(journal), str(key)) for journal, key in document["pending"]),
+            {int(one): {str(n): str(m) for n, m in names.items()} for one, names in document["folded"].items()},
+            int(document["tables"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CorruptRecordError(key, f"it is no manifest of a snapshot ({type(error).__name__}: {error})") from None
+
+
+def waited_for(store: Store, number: int) -> frozenset[Hint]:
+    """Return what a snapshot waits for, where journals of writers who go on may be folded; nothing of number 0.
+
+    Where its manifest cannot be read, the one before it still says most of that.
+    """
+    for one in range(number, max(number - KEPT, 0), -1) if "append" not in store.capabilities else ():
+        try:
+            return read_manifest(store, one).pending
+        except OUTAGES:
+            raise
+        except (CorruptRecordError, StoreError):
+            continue
+    return frozenset()
+
+
+def damaged_parts(store: Store) -> dict[str, str]:
+    """Return what is not what was written of the newest snapshot, with the reason."""
+    number, _ = newest_of(listed(store))
+    found: dict[str, str] = {}
+    try:
+        segments = read_manifest(store, number).segments if number else ()
+    except CorruptRecordError as error:
+        return {manifest_key(number): error.reason}
+    except KeyNotFoundError:
+        return {}  # there is a newer one
+    for segment in segments:
+        with TemporaryDirectory() as folder, suppress(KeyNotFoundError):
+            try:
+                fetch_full(store, segment, folder)
+            except CorruptRecordError as error:
+                found[segment.key] = error.reason
+    return found
+
+
+# ------------------------------------------------------------------------------------------------------------- segments
+
+
+def segment_key(number: int, token: str, *, full: bool) -> str:
+    """The key of a segment that is written for manifest `number`."""
+    return f"{layout.SNAPSHOTS}/{number}-{token}.{'sqlite3' if full else 'jsonl'}"
+
+
+def fetch_full(store: Store, segment: Segment, folder: str) -> str:
+    """A local file that holds a full segment: itself where that is a file, else a copy in `folder`.
+
+    Raises:
+        KeyNotFoundError: it is gone.
+        CorruptRecordError: its bytes are not those that were written.
+    """
+    if segment.size > LARGEST:
+        raise CorruptRecordError(segment.key, f"it has {segment.size} bytes, more than are read ({LARGEST})")
+    if "local_path" in store.capabilities:
+        path = str(store.local_path(segment.key))
+    else:
+        path = os.path.join(folder, "segment.sqlite3")
+        store.get_file(segment.key, Path(path))
+    try:
+        digest = digest_of(path) if os.path.getsize(path) == segment.size else ""
+    except FileNotFoundError:
+        raise KeyNotFoundError(segment.key, url=store.url) from None
+    _check(segment, digest)
+    return path
+
+
+def digest_of(path: str) -> str:
+    """The SHA-256 of a file."""
+    digest = sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def encode_rows(entries: Iterable[Entry], gone: Iterable[str]) -> bytes:
+    """Rows as the lines of a segment."""
+    lines = [
+        encode_line(
+            {
+                "path": entry.path,
+                "document": entry.document,
+                "open": entry.open,
+                "cover": entry.cover,
+                "assets": entry.assets,
+                "uses": entry.uses,
+                "problems": entry.problems,
+            }
+        )
+        for entry in entries
+    ]
+    lines += [encode_line({"path": path, "gone": True}) for path in gone]
+    return b"".join(lines)
+
+
+def merge_rows(parts: Iterable[bytes]) -> tuple[bytes, int]:
+    """Lines of several segments, oldest first, without those that a later one has of the same path; and how many."""
+    newest: dict[str, bytes] = {}
+    for data in parts:
+        for line in data.splitlines(keepends=True):
+            path = str(decode_object(line, "segment")["path"])
+            newest.pop(path, None)
+            newest[path] = line
+    return b"".join(newest.values()), len(newest)
+
+
+def read_rows(store: Store, segment: Segment) -> bytes:
+    """The lines of a segment.
+
+    Raises:
+        KeyNotFoundError: it is gone.
+        CorruptRecordError: its bytes are not those that were written.
+    """
+    data = store.read(segment.key)
+    _check(segment, sha256(data).hexdigest())
+    return data
+
+
+def decode_rows(data: bytes, key: str) -> Iterator[Entry | str]:
+    """The rows in the lines of a segment; of a run or scope that was removed, its path."""
+    lines, _, bad = decode_lines(data, key)
+    if bad:
+        raise CorruptRecordError(key, f"{bad} lines are no rows")
+    for line in lines:
+        try:
+            yield _row_of(line)
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            raise CorruptRecordError(key, f"a line is no row ({type(error).__name__}: {error})") from None
+
+
+def _row_of(line: Mapping[str, Any]) -> Entry | str:
+    path = str(line["path"])
+    if path and not (path.count("/") <= _DEPTH and all(map(is_id, path.split("/")))):
+        raise ValueError(path)
+    if line.get("gone"):
+        return path
+    document = line["document"]
+    if document is not None and not (isinstance(document["status"], str) and path.count("/") == _DEPTH):
+        raise ValueError(path)
+    unsummarised = document is not None and "metrics" not in document  # an older version's: it is read again
+    return Entry(
+        path=path,
+        document=document,
+        open=bool(line["open"]) or (unsummarised and any(one.get("kind") == "metrics" for one in line["assets"])),
+        cover={str(name): int(size) for name, size in line["cover"].items()},
+        assets=[dict(record) for record in line["assets"]],
+        uses=[(str(asset), int(attempt), str(task)) for asset, attempt, task in line["uses"]],
+        problems={str(one): str(reason) for one, reason in line["problems"].items()},
+    )
+
+
+def _check(segment: Segment, digest: str) -> None:
+    if digest != segment.digest:
+        raise CorruptRecordError(segment.key, "its bytes are not those that were written")
+
+
+def _reaches(read: Mark | None, mark: str, name: str) -> bool:
+    """Tell whether a journal was read up to where it was folded."""
+    if read is None:
+        return False
+    if is_object(name):
+        return read.at == mark
+    return read.at.isdigit() and mark.isdigit() and int(read.at) >= int(mark)

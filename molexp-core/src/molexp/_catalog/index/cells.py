@@ -1,0 +1,246 @@
+"""What of a document the index can be asked for: small values by the names that queries give them.
+
+A value becomes a *cell*, which SQLite orders and compares as queries do: integers and floats exactly, text by code point
+(UTF-8 sorts like that), and as blobs, which equal nothing else, ``true``, ``false``, NaN, lists and empty mappings. What
+is too large for a cell makes its name *partial*: whoever asks for it has to look at the documents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from molexp._record.causes import cause_of_run
+from molexp._values.canonical import canonical_json
+from molexp._values.ids import spelled
+from molexp._values.value_path import MAX_DEPTH
+from molexp.errors import SerializationError
+
+Cell = int | float | str | bytes
+
+TRUE, FALSE, NAN, EMPTY = b"true", b"false", b"nan", b"{}"
+"""Cells of what SQLite has no type for; a list is its canonical JSON."""
+
+ELEMENTS = "\x1f"
+"""Ends the name under which the elements of a list are."""
+
+STATISTICS = ("last", "step", "min", "min_step", "max", "max_step", "count")
+"""What is known of each metric of a run, in the order of the columns of the table."""
+
+_LONGEST = 200  # characters or bytes of a cell
+_MOST = 64  # elements of a list
+_PAIR = 2
+_INTEGERS = range(-(1 << 63), 1 << 63)
+_FLOATS: dict[str, Cell] = {"nan": NAN, "inf": float("inf"), "-inf": float("-inf")}
+
+COLUMNS = (
+    "status",
+    "created_at",
+    "replica",
+    "profile",
+    "archived",
+    "attempts",
+    "started_at",
+    "ended_at",
+    "seconds",
+    "host",
+    "user",
+    "cause",
+)
+"""Columns of runs, in the order of `columns_of`."""
+
+
+def parts_of(path: str, document: Mapping[str, Any] | None) -> list[str | None]:
+    """Project, experiment and run of a path, as far as it goes; the run as its document spells it."""
+    parts: list[str | None] = [*(path.split("/") if path else ()), None, None, None][:3]
+    if document is not None:
+        parts[2] = spelled(document.get("id"), str(parts[2]))
+    return parts
+
+
+def columns_of(document: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return what `COLUMNS` hold of a run: of its newest attempt, where they are an attempt's."""
+    history = document.get("execution_history")
+    last = history[-1] if isinstance(history, list) and history and isinstance(history[-1], dict) else {}
+    started, ended = _text(last.get("started_at")), _text(last.get("ended_at"))
+    replica = document.get("replica") or 0
+    return (
+        str(document.get("status")),
+        _text(document.get("created_at")),
+        replica if type(replica) is int and replica in _INTEGERS else 0,
+        _text(document.get("profile")),
+        int(document.get("archived") is True),
+        len(history) if isinstance(history, list) else 0,
+        started,
+        ended,
+        _seconds(started, ended),
+        _text(last.get("host")),
+        _text(last.get("user")),
+        _text(cause_of_run(document)),
+    )
+
+
+def _text(value: Any) -> str | None:
+    """A column's value: what is no text has none, and cannot be searched for."""
+    return value if isinstance(value, str) and _fits(value) else None
+
+
+def _fits(text: str) -> bool:
+    if "\0" in text:  # where SQLite takes a text to end, at times
+        return False
+    try:
+        return text.isascii() or bool(text.encode())
+    except UnicodeEncodeError:
+        return False
+
+
+def _seconds(started: str | None, ended: str | None) -> float | None:
+    if started is None or ended is None:
+        return None
+    try:
+        return (datetime.fromisoformat(ended) - datetime.fromisoformat(started)).total_seconds()
+    except (ValueError, TypeError):  # TypeError: one with and one without an offset, which is nobody's we know
+        return None
+
+
+def run_cells(document: Mapping[str, Any]) -> Iterator[tuple[str, Cell | None]]:
+    """Names and cells of a run's own fields; None for a value that is too large."""
+    for name, values in (("params", document.get("parameters")), ("results", document.get("results"))):
+        if values:
+            yield from cells(name, values)
+    for name in ("tags", "as_of"):
+        if document.get(name):
+            yield from cells(name, document[name])
+    if notes := text_of_notes(document):
+        yield "notes", cell(notes)
+
+
+def text_of_notes(document: Mapping[str, Any]) -> str | None:
+    """The texts of a run's notes, as one."""
+    notes = document.get("notes")
+    texts = (one.get("text") for one in notes if isinstance(one, dict)) if isinstance(notes, list) else ()
+    return "\n".join(map(str, texts)) or None
+
+
+def packed(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Return what the metrics of a run add up to as a row has it: short, and read only by who asks for it."""
+    return {name: [found.get(column) for column in STATISTICS] for name, found in metrics.items()}
+
+
+def statistics_of(document: Mapping[str, Any]) -> Iterator[tuple[str, list[Any]]]:
+    """Yield what a row says of each metric of a run, in the order of `STATISTICS`."""
+    found = document.get("metrics")
+    if isinstance(found, dict):
+        yield from ((name, one) for name, one in found.items() if isinstance(one, list) and len(one) == len(STATISTICS))
+
+
+def unpacked(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The same by their names, without what is not there."""
+    return {
+        name: {column: value for column, value in zip(STATISTICS, one, strict=True) if value is not None}
+        for name, one in statistics_of(document)
+    }
+
+
+def metric_rows(document: Mapping[str, Any]) -> Iterator[tuple[str, list[Cell | None], bool]]:
+    """The name of each metric of a run, its statistics, and whether one of them is too large for a cell."""
+    for name, values in statistics_of(document):
+        row = [None if value is None else cell(value) for value in values]
+        yield f"metrics.{name}", row, any(one is None is not value for one, value in zip(row, values, strict=True))
+
+
+def asset_cells(record: Mapping[str, Any]) -> Iterator[tuple[str, Cell | None]]:
+    """Names and cells of an asset's own fields and tags."""
+    if record.get("fields"):
+        yield from cells("@fields", record["fields"])
+    if record.get("tags"):
+        yield from cells("@tags", record["tags"])
+
+
+def cells(name: str, value: Any, depth: int = 0) -> Iterator[tuple[str, Cell | None]]:
+    """The cells of a value, by the names of what is nested in it; a null has none."""
+    kind = type(value)
+    if kind is dict:
+        if depth > MAX_DEPTH:  # nothing that MolExp wrote
+            yield name, None
+        else:
+            yield from _mapping(name, value, depth)
+    elif kind is list:
+        yield name, _list_cell(value)
+        if len(value) > _MOST:
+            yield name + ELEMENTS, None
+        else:
+            for element in value:
+                if element is not None:
+                    yield name + ELEMENTS, cell(element)
+    elif value is not None:
+        yield name, cell(value)
+
+
+def _mapping(name: str, value: dict[str, Any], depth: int) -> Iterator[tuple[str, Cell | None]]:
+    if len(value) == 1:
+        ((tag, payload),) = value.items()
+        if tag == "$dict" and isinstance(payload, list):
+            value = {str(pair[0]): pair[1] for pair in payload if isinstance(pair, list) and len(pair) == _PAIR}
+        elif tag[:1] == "$":
+            yield name, cell(value)
+            return
+    if not value:
+        yield name, EMPTY
+    for inner, item in value.items():
+        yield from cells(f"{name}.{inner}", item, depth + 1)
+
+
+def cell(value: Any) -> Cell | None:
+    """One value as a cell; None if it is too large, or has none."""
+    kind = type(value)
+    if kind is float:
+        return value if value == value else NAN  # noqa: PLR0124 - NaN
+    if kind is bool:
+        return TRUE if value else FALSE
+    if kind is int:
+        return value if value in _INTEGERS else None
+    if kind is str:
+        return value if len(value) <= _LONGEST and _fits(value) else None
+    if kind is list:
+        return _list_cell(value)
+    if kind is dict and len(value) == 1:
+        ((tag, payload),) = value.items()
+        if tag == "$float" and isinstance(payload, str) and payload in _FLOATS:
+            return _FLOATS[payload]
+        if tag[:1] == "$" and isinstance(payload, str):
+            return cell(payload)
+    return None
+
+
+def _list_cell(value: list[Any]) -> bytes | None:
+    if len(value) > _MOST:
+        return None
+    try:
+        text = canonical_json(value).encode()
+    except SerializationError:
+        return None
+    return text if len(text) <= _LONGEST and b"$" not in text else None
+
+
+def by_type(row: tuple[Any, ...]) -> tuple[int, int, Any]:
+    """The order of the table `fields`."""
+    name, found, _ = row
+    return (name, 0, found) if isinstance(found, int | float) else (name, 1 if isinstance(found, str) else 2, found)
+
+
+def text_of(value: Any) -> str | None:
+    """A column's value: what is no text has none, and cannot be searched for."""
+    try:
+        return value if isinstance(value, str) and (value.isascii() or value.encode()) else None
+    except UnicodeEncodeError:
+        return None
+
+
+def source_of(record: Mapping[str, Any]) -> str | None:
+    """Return what data was imported from, inside the workspace: the id of an asset, else a key."""
+    fields = record.get("fields")
+    if record.get("kind") != "data" or not isinstance(fields, dict):
+        return None
+    return text_of(fields.get("source_asset")) or text_of(fields.get("source_key")) or None

@@ -1,0 +1,374 @@
+"""The file behind the index: SQLite in the user's cache folder, keyed by host, workspace and location.
+
+Nothing in it is believed where the files say otherwise, and all of it can be deleted at any time; in memory where it
+cannot be written. It never lies in the workspace: SQLite's locks do not work on every shared file system.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import platform
+import re
+import sqlite3
+import tempfile
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from weakref import WeakSet
+
+from molexp._catalog.index import tables
+from molexp._storage.cache_folder import SCRATCH, cache_folder, make_room, remove_scratch
+from molexp._storage.private_files import make_file, make_folder
+
+BUSY = 20.0  # seconds to wait for another process of this user
+_MEMORY = ":memory:"
+_PLAIN = re.compile(r"[A-Za-z0-9_-]{1,64}").fullmatch
+_CACHE = 8 << 10  # KiB of pages that are kept in memory
+_BULK_CACHE = 64 << 10
+_MARK = 2  # seconds: the coarsest times of modification that a file system keeps
+_PATIENCE = 0.5  # seconds that a writer may take between its change and its mark
+
+
+class DamagedError(sqlite3.DatabaseError):
+    """The index is not as MolExp left it."""
+
+
+class Database:
+    """One index's database, shared by the processes of a user on one host."""
+
+    def __init__(self, workspace: str, url: str) -> None:
+        self._path = ""
+        if workspace and not url.startswith("memory:") and (folder := cache_folder()):
+            place = sha256(url.encode()).hexdigest()[:16]
+            if not _PLAIN(workspace):  # it stands in a stranger's file, and may be a path
+                workspace = sha256(workspace.encode(errors="surrogatepass")).hexdigest()[:16]
+            self._path = os.path.join(folder, platform.node() or "host", f"{workspace}-{place}.sqlite3")
+        self.lock: threading.RLock = threading.RLock()
+        self._connection: sqlite3.Connection | None = None
+        self._discarded = False
+        self._changed = 0
+        self.names: dict[str, int] = {}
+        """Ids of the names of fields, as far as they were asked for."""
+        _ALIVE.add(self)
+
+    @property
+    def location(self) -> str:
+        """The file; "" in memory."""
+        return self._path
+
+    def place(self, path: str) -> None:
+        """Let the file be this one; before it is opened."""
+        self._path = path
+
+    def __del__(self) -> None:
+        with suppress(Exception):  # the interpreter may be going down
+            self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        with self.lock:
+            if self._connection is not None:
+                self._connection.close()
+            self._connection = None
+            self.names.clear()
+
+    def forget(self) -> None:
+        """Let go of the parent's connection, in a child after a fork; it must be neither used nor closed there."""
+        if self._connection is not None:
+            if self._connection.in_transaction:  # SQLite would wait in vain for what this process seems to have locked
+                self._path = ""
+            _keep_for_ever(self._connection)
+            self._connection = None
+            self.names.clear()
+
+    def _connect(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = self._open()
+        return self._connection
+
+    def _open(self) -> sqlite3.Connection:
+        if self._path:
+            try:
+                new = not os.path.exists(self._path)
+                make_file(self._path)
+                if new:
+                    make_room(self._path)
+                return prepare(self._path)
+            except (OSError, sqlite3.OperationalError):
+                pass  # it cannot be written there: an index in memory answers as well
+            except sqlite3.DatabaseError:
+                with suppress(OSError):
+                    os.unlink(self._path)
+                with suppress(OSError, sqlite3.Error):
+                    make_file(self._path)
+                    return prepare(self._path)
+        self._path = ""  # what lies there is none of ours
+        return prepare(_MEMORY)
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing, one writer at a time."""
+        with self.lock:
+            connection = self._connect()
+            connection.execute("BEGIN IMMEDIATE")
+            if not self._is_untouched():
+                connection.rollback()
+                raise DamagedError("something else than MolExp has written to it")
+            (changed,) = connection.execute("PRAGMA data_version").fetchone()
+            if changed != self._changed:  # by another process, which may have begun anew
+                self.names.clear()
+                self._changed = changed
+            try:
+                yield connection
+            except BaseException:
+                if connection is self._connection:  # and not the parent's, in a child that was forked in between
+                    with suppress(sqlite3.Error):  # what went wrong first is what matters
+                        connection.rollback()
+                    self.names.clear()
+                    _mark(self._path)  # pages that did not fit into memory had been written
+                raise
+            if connection is self._connection:
+                connection.commit()
+                _mark(self._path)
+
+    def check(self) -> None:
+        """See whether the index is as MolExp left it, by the time at which its file was modified.
+
+        Raises:
+            DamagedError: it is not.
+        """
+        if self._path and _unmarked_for(self._path) is not None:
+            with self.transaction():  # waits for who changes it, and looks again
+                pass
+
+    def _is_untouched(self) -> bool:
+        until = time.monotonic() + _PATIENCE
+        while self._path and (age := _unmarked_for(self._path)) is not None:
+            if not (-_PATIENCE < age < _PATIENCE and time.monotonic() < until):
+                keeps = self._connect().execute("SELECT 1 FROM meta WHERE name = 'unmarked'")
+                return keeps.fetchone() is not None
+            time.sleep(_PATIENCE / 50)  # who has changed it a moment ago may not have come to mark it yet
+        return True
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Several looks at one state."""
+        with self.lock:
+            connection = self._connect()
+            if connection.in_transaction:
+                yield connection
+                return
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                if connection is self._connection:
+                    with suppress(sqlite3.Error):
+                        connection.rollback()
+
+    def damage(self) -> str:
+        """Return what is wrong with it, as far as looking at all of it tells; "" if nothing is."""
+        try:
+            self.check()
+            with self.reading() as connection:
+                return tables.damage(connection)
+        except sqlite3.Error as error:
+            return "" if is_busy(error) else str(error)
+
+    def discard(self) -> None:
+        """Start anew: what was there is no index, or no longer there; the second time, in memory."""
+        with self.lock:
+            self.close()
+            if self._path:
+                with suppress(OSError):
+                    os.unlink(self._path)
+            if self._discarded:
+                self._path = ""
+            self._discarded = True
+
+    def select(self, sql: str, values: Iterable[Any] = ()) -> list[tuple[Any, ...]]:
+        """Rows of a query."""
+        with self.lock:
+            return self._connect().execute(sql, tuple(values)).fetchall()
+
+    # ------------------------------------------------------------------------------------------------------------- images
+
+    def image_to(self, path: str) -> None:
+        """Write a copy to a file that is not there yet."""
+        image = sqlite3.connect(path)
+        try:
+            if self._path and os.path.exists(self._path):  # by a connection of its own: answers need not wait for it
+                source = sqlite3.connect(self._path, timeout=BUSY)
+                try:
+                    source.backup(image)
+                finally:
+                    source.close()
+            else:
+                with self.lock:
+                    self._connect().backup(image)
+        finally:
+            image.close()
+
+    def becomes(self, path: str) -> None:
+        """Go on with the tables of a file, which must be an index's, in place of what there was; sightings are kept.
+
+        Raises:
+            sqlite3.DatabaseError: it is none.
+        """
+        image = tables.open_image(path)
+        try:
+            if not tables.is_ours(image) or tables.is_odd(image):
+                raise sqlite3.DatabaseError("the tables are not those of this version")
+            with self.lock:
+                seen: list[tuple[Any, ...]] = []
+                with suppress(sqlite3.DatabaseError):  # what was there may be damaged
+                    seen = self.select("SELECT * FROM sightings")
+                with self.in_bulk(safe=False):
+                    image.backup(self._connect())
+                    tables.upgrade(self._connect())
+                _mark_first(self._connect(), self._path)
+                self.names.clear()
+                with self.transaction() as connection:
+                    connection.executemany("INSERT OR REPLACE INTO sightings VALUES (?, ?, ?, ?)", seen)
+        finally:
+            image.close()
+
+    @contextmanager
+    def in_bulk(self, *, safe: bool) -> Iterator[None]:
+        """While nearly all of the tables is written: with more memory, and not a moment spent on collecting cycles.
+
+        Args:
+            safe: whether what is there must survive a power loss meanwhile.
+        """
+        collecting = gc.isenabled()
+        with self.lock:  # another thread's transaction has to be over
+            connection = self._connect()
+            connection.execute(f"PRAGMA cache_size = -{_BULK_CACHE}")
+            if not safe:
+                connection.execute("PRAGMA synchronous = OFF")
+        gc.disable()  # hundreds of thousands of documents pass by, and none of them is part of a cycle
+        try:
+            yield
+        finally:
+            if collecting:
+                gc.enable()
+            with self.lock:
+                if connection is self._connection:
+                    connection.execute(f"PRAGMA cache_size = -{_CACHE}")
+                    connection.execute("PRAGMA synchronous = NORMAL")
+
+    def scratch(self) -> str:
+        """A folder of its own for images, on the file system of the index where there is one."""
+        beside = os.path.dirname(self._path)
+        with suppress(OSError):  # there is no such folder yet, and it may be that none can be made
+            if beside:
+                make_folder(Path(beside))
+                remove_scratch(beside)
+                return tempfile.mkdtemp(prefix=SCRATCH, dir=beside)
+        return tempfile.mkdtemp(prefix=SCRATCH)
+
+
+_ALIVE: WeakSet[Database] = WeakSet()
+_held = threading.local()
+
+
+def _before_fork() -> None:
+    """Wait until no thread is inside SQLite, whose own locks a child would inherit locked."""
+    _held.by_fork = sorted(_ALIVE, key=id)
+    for database in _held.by_fork:
+        database.lock.acquire()
+
+
+def _after_fork() -> None:
+    for database in _held.by_fork:
+        database.lock.release()
+    _held.by_fork = []
+
+
+def _after_fork_in_child() -> None:
+    for database in _held.by_fork:
+        database.forget()
+    _after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)
+
+
+def _keep_for_ever(connection: sqlite3.Connection) -> None:
+    import ctypes
+
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Tell whether the index is sound, and another process kept it for too long."""
+    return getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def sound(path: str, known: int | None, data: bytes | None, *parts: bytes | None) -> bytes:
+    """A stored document, whose checksum holds.
+
+    Raises:
+        DamagedError: it does not, or there is none.
+    """
+    if data is None or known != tables.checksum(path, data, *parts):
+        raise DamagedError(f"the row of {path!r} is not what it was")
+    return data
+
+
+def hold(path: str, known: int | None, *parts: bytes | None) -> None:
+    """See that the checksum of a row holds.
+
+    Raises:
+        DamagedError: it does not.
+    """
+    if known != tables.checksum(path, *parts):
+        raise DamagedError(f"the row of {path!r} is not what it was")
+
+
+def prepare(path: str) -> sqlite3.Connection:
+    """Open a database, with the tables of this version."""
+    connection = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(f"PRAGMA cache_size = -{_CACHE}")
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute("PRAGMA cell_size_check = ON")
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version != tables.VERSION:
+            tables.make(connection)
+            _mark_first(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _mark_first(connection: sqlite3.Connection, path: str) -> None:
+    """Mark a file, and note in it if its file system keeps no such times."""
+    _mark(path)
+    if path != _MEMORY and _unmarked_for(path) is not None:
+        connection.execute("INSERT OR REPLACE INTO meta VALUES ('unmarked', '1')")
+
+
+def _mark(path: str) -> None:
+    """Give a file a time of modification that no writing gives it, so that whatever else changes it shows."""
+    if path and path != _MEMORY:
+        now = int(time.time()) // _MARK * _MARK
+        with suppress(OSError):
+            os.utime(path, (now, now))
+
+
+def _unmarked_for(path: str) -> float | None:
+    """Seconds since a file was changed and not marked; None if it was, or is not there."""
+    try:
+        at = os.stat(path).st_mtime_ns
+    except OSError:
+        return None  # another process has deleted it, or has not come to make it yet
+    return time.time() - at / 1e9 if at % (_MARK * 10**9) else None

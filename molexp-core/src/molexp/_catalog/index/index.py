@@ -1,0 +1,424 @@
+"""The reader's index: what the processes of one user on one host have seen of a workspace, and what that led to."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import attrs
+
+from molexp._catalog.index.database import Database, is_busy
+from molexp._catalog.index.entries import Entry, Rows
+from molexp._record.journal import is_object, writer_of_journal
+from molexp._storage import layout
+from molexp._values.documents import decode
+from molexp._values.ids import new_token
+
+
+class MovedError(Exception):
+    """The index was begun anew by another process, or thread, of this user."""
+
+
+T = TypeVar("T")
+
+_AT_ONCE = 500
+
+Hint = tuple[str, str]
+"""A writer's token, and a key that its journal announces."""
+
+
+@attrs.frozen
+class Mark:
+    """How far a journal was read.
+
+    Attributes:
+        at: bytes of a file, the version of an object.
+        owner: whose it is, as JSON; "" if it does not say.
+    """
+
+    at: str
+    owner: str = ""
+
+
+@attrs.frozen
+class Folder:
+    """A folder as it was last listed.
+
+    Attributes:
+        stamp: what it looked like; "" for one that nobody needs to look at again.
+        extra: folders in it that are no members.
+        listed: when its names were read, in seconds of the clock of this boot.
+    """
+
+    stamp: str
+    extra: int = 0
+    listed: float = 0.0
+
+
+@attrs.define
+class Findings:
+    """What a refresh found; `Index.apply` takes it in.
+
+    Attributes:
+        entries: what is true of runs and scopes.
+        gone: runs and scopes that are not there.
+        journals: how far each journal was read.
+        retired: journals that are folded into a snapshot, by name.
+        over: writers of which no journal is left, known here or not: nothing is waited for that only they announced.
+        settled: announced keys that were there.
+        pending: announced keys that were not.
+        withdrawn: keys that were announced as a guess and will not be created.
+        read_from: how far the journals had been read before.
+        folders: what folders looked like.
+        origins: provenance documents that were read, by id.
+        snapshot: number and version of the snapshot that the index knows all of.
+        anew: whether everything was read: what is said here replaces what was known of journals and folders, and every
+            row that it meets.
+        generation: the index's when the refresh began; None if what was found does not build on what it knew. Once it
+            is taken in, the index's from then on.
+        since: the newest change that the index knew when the refresh began; None if that is of no interest.
+    """
+
+    entries: list[Entry] = attrs.field(factory=list)
+    gone: set[str] = attrs.field(factory=set)
+    journals: dict[str, Mark] = attrs.field(factory=dict)
+    retired: set[str] = attrs.field(factory=set)
+    over: set[str] = attrs.field(factory=set)
+    settled: set[Hint] = attrs.field(factory=set)
+    pending: set[Hint] = attrs.field(factory=set)
+    withdrawn: set[Hint] = attrs.field(factory=set)
+    read_from: Mapping[str, Mark] = attrs.field(factory=dict)
+    folders: dict[str, Folder] = attrs.field(factory=dict)
+    origins: dict[str, Mapping[str, Any]] = attrs.field(factory=dict)
+    snapshot: tuple[int, str] | None = None
+    anew: bool = False
+    generation: str | None = None
+    since: int | None = None
+
+    def __bool__(self) -> bool:
+        return (
+            any((self.entries, self.gone, self.journals, self.retired, self.withdrawn, self.folders, self.anew))
+            or self.snapshot is not None
+        )
+
+
+class Index(Database):
+    """The index of one workspace."""
+
+    # ------------------------------------------------------------------------------------------------------- what is seen
+
+    @property
+    def complete(self) -> bool:
+        """Tell whether everything was read once."""
+        return bool(self.select("SELECT 1 FROM meta WHERE name = 'complete'"))
+
+    @property
+    def generation(self) -> str:
+        """Another one whenever the index was begun anew: what builds on what it knew before is of no use then."""
+        found = self.select("SELECT value FROM meta WHERE name = 'generation'")
+        return str(found[0][0]) if found else ""
+
+    @property
+    def news(self) -> int:
+        """The number of the newest change."""
+        found = self.select("SELECT value FROM meta WHERE name = 'news'")
+        return int(found[0][0]) if found else 0
+
+    def anew(self, fill: Callable[[Index], T]) -> T:
+        """Let `fill` fill an empty index, which then takes the place of this one; until then, this one answers."""
+        scratch = self.scratch()
+        try:
+            fresh = Index("", "")
+            fresh.place(path := os.path.join(scratch, "index.sqlite3"))
+            try:
+                found = fill(fresh)
+            finally:
+                fresh.close()
+            self.becomes(path)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        return found
+
+    @contextmanager
+    def changing(self, generation: str | None) -> Iterator[sqlite3.Connection]:
+        """A transaction that builds on what a generation of the index knew.
+
+        Raises:
+            MovedError: it is another one by now.
+        """
+        with self.transaction() as connection:
+            if generation is not None:
+                found = connection.execute("SELECT value FROM meta WHERE name = 'generation'").fetchone()
+                if (str(found[0]) if found else "") != generation:
+                    raise MovedError
+            yield connection
+
+    @staticmethod
+    def note_complete(connection: sqlite3.Connection) -> str:
+        """From here on the index knows everything, in a generation of its own, which is returned."""
+        generation = new_token()
+        connection.executemany(
+            "INSERT OR REPLACE INTO meta VALUES (?, ?)", (("complete", "1"), ("generation", generation))
+        )
+        return generation
+
+    @property
+    def snapshot(self) -> tuple[int, str]:
+        """Number and version of the newest snapshot of which everything is known; 0 if there was none."""
+        found = dict(self.select("SELECT name, value FROM meta WHERE name IN ('snapshot', 'version')"))
+        return int(found.get("snapshot", 0)), str(found.get("version", ""))
+
+    def journals(self) -> dict[str, Mark]:
+        """Return how far each journal was read."""
+        return {name: Mark(mark, owner) for name, mark, owner in self.select("SELECT name, mark, owner FROM journals")}
+
+    def pending(self) -> set[Hint]:
+        """Writers, and keys announced by them that were not there yet."""
+        return {(journal, key) for journal, key in self.select("SELECT journal, key FROM pending")}
+
+    def open_paths(self) -> set[str]:
+        """Runs whose newest attempt had no end, and whatever else is to be looked at again."""
+        return {path for (path,) in self.select("SELECT path FROM entities WHERE open = 1")}
+
+    def hidden(self) -> list[tuple[str, dict[str, int]]]:
+        """Runs that are known and not shown, with their covers."""
+        sql = "SELECT path, cover FROM entities JOIN documents USING (id) WHERE shown = 0 AND run IS NOT NULL"
+        return [(path, decode(cover, path)) for path, cover in self.select(sql)]
+
+    def owners(self) -> set[str]:
+        """Every run and scope that something is known of."""
+        return {path for (path,) in self.select("SELECT path FROM entities")}
+
+    def members(self, scope: str) -> set[str]:
+        """The paths that are known one level below a scope."""
+        values: tuple[str, ...]
+        match scope.split("/") if scope else []:
+            case [project, experiment]:
+                sql, values = "project = ? AND experiment = ? AND run IS NOT NULL", (project, experiment)
+            case [project]:
+                sql, values = "project = ? AND experiment IS NOT NULL AND run IS NULL", (project,)
+            case _:
+                sql, values = "project IS NOT NULL AND experiment IS NULL", ()
+        return {path for (path,) in self.select(f"SELECT path FROM entities WHERE {sql}", values)}  # noqa: S608 - constants
+
+    def counted(self, scope: str) -> int:
+        """Return how many runs are known of an experiment."""
+        sql = "SELECT count(*) FROM entities WHERE project = ? AND experiment = ? AND run IS NOT NULL"
+        return int(self.select(sql, scope.split("/"))[0][0])
+
+    def within(self, scope: str) -> set[str]:
+        """The paths that are known of a scope and of all below it."""
+        if not scope:
+            return self.owners()
+        project, _, experiment = scope.partition("/")
+        sql, values = (
+            ("project = ? AND experiment = ?", (project, experiment)) if experiment else ("project = ?", (project,))
+        )
+        return {path for (path,) in self.select(f"SELECT path FROM entities WHERE {sql}", values)}  # noqa: S608 - constants
+
+    def doubts(self) -> list[tuple[str, str, str]]:
+        """Owners of what could not be read, its keys, and what those looked like."""
+        return [(owner, key, stamp) for owner, key, stamp in self.select("SELECT owner, key, stamp FROM problems")]
+
+    def folders(self) -> dict[str, Folder]:
+        """Folders that were listed, with what they looked like then."""
+        return {
+            key: Folder(stamp, extra, listed)
+            for key, stamp, extra, listed in self.select("SELECT key, stamp, extra, listed FROM folders")
+        }
+
+    def problems(self) -> dict[str, str]:
+        """Return what could not be read: key to reason."""
+        return dict(self.select("SELECT key, reason FROM problems ORDER BY key"))
+
+    def left_out(self, scope: str, *, assets: bool) -> dict[str, str]:
+        """Return what could not be read so that something may be missing in a list of what is in a scope: key to reason.
+
+        Runs, or assets, or something of one of them. What only defines a scope is missing in neither.
+        """
+        found = {}
+        for owner, key, reason in self.select("SELECT owner, key, reason FROM problems ORDER BY key"):
+            of_run = owner.count("/") == 2
+            met = (
+                of_run or key in (layout.WORKSPACE, layout.members(owner)) or (assets and key != layout.document(owner))
+            )
+            if met and (
+                not owner or not scope or f"{owner}/".startswith(f"{scope}/") or f"{scope}/".startswith(f"{owner}/")
+            ):
+                found[key] = reason
+        return found
+
+    def known_of(self, paths: Iterable[str]) -> set[str]:
+        """Return those of some paths that something is known of."""
+        return {path for path in paths if self.select("SELECT 1 FROM entities WHERE path = ?", (path,))}
+
+    def behind(self, covers: Mapping[str, bytes]) -> set[str]:
+        """Find the runs and scopes of which less is known than others have read, whose covers these are."""
+        found = set()
+        for path, cover in self.select("SELECT path, cover FROM entities JOIN documents USING (id)"):
+            if cover != (theirs := covers.get(path, cover)):
+                known = decode(cover, path)
+                if any(known.get(name, -1) < size for name, size in decode(theirs, path).items()):
+                    found.add(path)
+        return found
+
+    def compare_stamps(self, versions: Mapping[str, str]) -> set[str]:
+        """Return those of some runs whose documents do not look as they did; how one of which that is unknown looks is noted."""
+        changed: set[str] = set()
+        unknown: list[tuple[str, str]] = []
+        paths = [*versions]
+        for start in range(0, len(paths), _AT_ONCE):
+            some = paths[start : start + _AT_ONCE]
+            marks = ", ".join("?" * len(some))
+            sql = f"SELECT path, stamp FROM entities WHERE shown = 1 AND path IN ({marks})"  # noqa: S608 - constants
+            for path, stamp in self.select(sql, some):
+                if not stamp:
+                    unknown.append((versions[path], path))
+                elif stamp != versions[path]:
+                    changed.add(path)
+        if unknown:
+            with self.transaction() as connection:
+                connection.executemany("UPDATE entities SET stamp = ? WHERE path = ?", unknown)
+        return changed
+
+    def segments(self) -> set[str]:
+        """The segments of snapshots that were taken in."""
+        return {key for (key,) in self.select("SELECT key FROM segments")}
+
+    def lacks_origin(self, provenance: str) -> bool:
+        """Tell whether a provenance document has not been taken in yet."""
+        return not self.select("SELECT 1 FROM shared WHERE key = ?", (f"provenance:{provenance}",))
+
+    def unchanged_for(self, attempt: str, version: str, now: float, boot: str) -> float:
+        """See `Sightings`."""
+        try:
+            return self._unchanged_for(attempt, version, now, boot)
+        except sqlite3.DatabaseError as error:
+            if is_busy(error):
+                raise
+            self.discard()
+            return self._unchanged_for(attempt, version, now, boot)
+
+    def _unchanged_for(self, attempt: str, version: str, now: float, boot: str) -> float:
+        with self.transaction() as connection:
+            return _seconds_since(connection, attempt, version, now, boot)
+
+    def all_unchanged_for(self, versions: Mapping[str, str], now: float, boot: str) -> dict[str, float]:
+        """As `unchanged_for`, of several journals at once, by their writers."""
+        if not versions:
+            return {}
+        with self.transaction() as connection:
+            return {
+                writer: _seconds_since(connection, f"journal {writer}", version, now, boot)
+                for writer, version in versions.items()
+            }
+
+    # ------------------------------------------------------------------------------------------------------------- change
+
+    def apply(
+        self,
+        found: Findings,
+        *,
+        exists: Callable[[str], bool] | None = None,
+        lost: Callable[[str, Iterable[str]], bool] = lambda _path, _names: False,
+    ) -> bool:
+        """Take in what a refresh found, in one transaction; an entry that knows less than the row it meets is dropped.
+
+        What another process has taken in meanwhile, if everything was read anew, was announced after our look at the
+        journals, and is read again.
+
+        Args:
+            found: what was found.
+            exists: asked again about each path that is gone, now that no other process of this user can take one in.
+            lost: see `Rows`.
+
+        Returns:
+            Whether something is to be read again: it came back, and may have been read before it was gone.
+
+        Raises:
+            MovedError: the index was begun anew since the refresh began.
+        """
+        with self.changing(found.generation) as connection:
+            if found.anew:
+                for table in ("journals", "pending", "folders", "segments"):
+                    connection.execute(f"DELETE FROM {table}")  # noqa: S608 - one of these
+                found.generation = self.note_complete(connection)
+            rows = Rows(connection, self.names, found.origins, lost, found.since)
+            for path in found.gone:
+                if exists is None or not exists(path):
+                    rows.remove(path)
+            for entry in found.entries:
+                rows.take_in(entry, anew=found.anew)
+            announced = {layout.owner_of(key) for _, key in found.settled}
+            rows.note_news(announced)
+            rows.note_gone(announced & found.gone)  # others may have read it before it was gone
+            rows.close()
+            self._note_journals(connection, found)
+            connection.executemany(
+                "INSERT OR REPLACE INTO folders VALUES (?, ?, ?, ?)",
+                ((key, one.stamp, one.extra, one.listed) for key, one in found.folders.items()),
+            )
+            connection.execute("DELETE FROM folders WHERE stamp = ''")
+            if found.snapshot is not None:
+                self.note_snapshot(connection, *found.snapshot, anew=found.anew)
+        return rows.doubtful
+
+    @staticmethod
+    def note_snapshot(connection: sqlite3.Connection, number: int, version: str, *, anew: bool = False) -> None:
+        """All of a snapshot is known; an older one that another process noted stays behind, unless all was read `anew`."""
+        found = connection.execute("SELECT value FROM meta WHERE name = 'snapshot'").fetchone()
+        if anew or found is None or number >= int(found[0]):
+            connection.executemany(
+                "INSERT OR REPLACE INTO meta VALUES (?, ?)", (("snapshot", str(number)), ("version", version))
+            )
+
+    @staticmethod
+    def _note_journals(connection: sqlite3.Connection, found: Findings) -> None:
+        if found.withdrawn:
+            now = dict(connection.execute("SELECT name, mark FROM journals"))
+            for writer in {writer for writer, _ in found.withdrawn}:
+                # Only where nobody has read on meanwhile: the key may have been announced again since.
+                before = {name: mark.at for name, mark in found.read_from.items()}
+                if _of_writer(now, writer) == _of_writer(before, writer):
+                    hints = [hint for hint in found.withdrawn if hint[0] == writer]
+                    connection.executemany("DELETE FROM pending WHERE journal = ? AND key = ?", hints)
+        for name, mark in found.journals.items():
+            older = "0" if is_object(name) else "CAST(mark AS INTEGER) > CAST(:mark AS INTEGER)"
+            connection.execute(  # by names: Python 3.12.0 to 3.12.3 take ?1 for one
+                "INSERT INTO journals VALUES (:name, :mark, :owner) ON CONFLICT (name) DO UPDATE SET "  # noqa: S608 - one of two
+                f"owner = CASE WHEN :owner = '' THEN owner ELSE :owner END, mark = CASE WHEN {older} THEN mark ELSE :mark END",
+                {"name": name, "mark": mark.at, "owner": mark.owner},
+            )
+        connection.executemany("INSERT OR IGNORE INTO pending VALUES (?, ?)", found.pending)
+        connection.executemany("DELETE FROM pending WHERE journal = ? AND key = ?", found.settled)
+        for name in found.retired:
+            connection.execute("DELETE FROM journals WHERE name = ?", (name,))
+        writers = {writer_of_journal(name) for name in found.retired} | found.over
+        if writers:  # of a writer who goes on, something is left
+            writers -= {writer_of_journal(name) for (name,) in connection.execute("SELECT name FROM journals")}
+        for writer in writers:
+            connection.execute("DELETE FROM pending WHERE journal = ?", (writer,))
+            connection.execute("DELETE FROM sightings WHERE attempt = ?", (f"journal {writer}",))
+
+
+def _seconds_since(connection: sqlite3.Connection, what: str, version: str, now: float, boot: str) -> float:
+    """Seconds since something was first seen at this version, which is noted if that is now."""
+    row = connection.execute(
+        "SELECT first FROM sightings WHERE attempt = ? AND version = ? AND boot = ? AND first <= ?",
+        (what, version, boot, now),
+    ).fetchone()
+    if row is not None:
+        return now - float(row[0])
+    connection.execute("INSERT OR REPLACE INTO sightings VALUES (?, ?, ?, ?)", (what, version, boot, now))
+    return 0.0
+
+
+def _of_writer(marks: Mapping[str, str], writer: str) -> dict[str, str]:
+    return {name: mark for name, mark in marks.items() if writer_of_journal(name) == writer}
+
+
+__all__ = ["Entry", "Findings", "Folder", "Hint", "Index", "Mark", "MovedError"]

@@ -1,0 +1,247 @@
+"""The tables of the reader's index, and of the full segments of a snapshot, which are such indexes."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from zlib import crc32
+
+from molexp._catalog.index.cells import COLUMNS, columns_of
+from molexp._values.documents import decode_object
+from molexp._values.status import RunStatus
+from molexp.errors import CorruptRecordError
+
+VERSION = 8
+_LATER = {6: (", sum INTEGER)", ", cause TEXT)"), 7: (", cause TEXT)",)}
+"""Older versions whose full segments can be read, and the ends of statements that came later."""
+_UNNAMED = 6
+"""The last version that did not say in the file's header whose it is."""
+_MAGIC = b"SQLite format 3\0"
+_APPLICATION = 0x6D6F6C78  # "molx", in the place where SQLite keeps whose file it is
+
+# `news` counts changes; 0 says that the newest snapshot has the row as it is.
+# `fields` holds every small value that can be asked for, by name: of runs, and of what runs have in common (`shared`:
+# configurations, workflows and provenances); names of assets' fields begin with "@". `names.partial` says that some values of
+# that name are too large to be here, so that documents have to be asked. Rows of `entities`
+# and `assets` are short: reading all of them costs less than keeping more indexes would.
+# `metrics` has a row for each name that a run logged, with the columns of `STATISTICS`: most are asked for by one of them only,
+# and one for each would take seven times the space.
+# `assets.source` is what data was imported from: the id of an asset, or a key in the workspace.
+# `sum` is the `checksum` of what a row was folded from: it must hold before the row is shown, or published.
+TABLES = (
+    "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID",
+    "CREATE TABLE journals (name TEXT PRIMARY KEY, mark TEXT, owner TEXT) WITHOUT ROWID",
+    "CREATE TABLE pending (journal TEXT, key TEXT, PRIMARY KEY (journal, key)) WITHOUT ROWID",
+    "CREATE TABLE segments (key TEXT PRIMARY KEY) WITHOUT ROWID",
+    "CREATE TABLE removed (path TEXT PRIMARY KEY, news INTEGER) WITHOUT ROWID",
+    (
+        "CREATE TABLE entities (id INTEGER PRIMARY KEY, path TEXT UNIQUE, project TEXT, experiment TEXT, run TEXT, "
+        "stamp TEXT, shown INTEGER, open INTEGER, news INTEGER, status TEXT, created_at TEXT, replica INTEGER, profile TEXT, "
+        "archived INTEGER, attempts INTEGER, started_at TEXT, ended_at TEXT, seconds REAL, host TEXT, user TEXT, "
+        "config INTEGER, workflow INTEGER, provenance INTEGER, cause TEXT)"
+    ),
+    "CREATE INDEX entities_by_scope ON entities (project, experiment)",
+    "CREATE INDEX entities_open ON entities (id) WHERE open = 1",
+    "CREATE INDEX entities_archived ON entities (id) WHERE archived = 1",
+    "CREATE INDEX entities_new ON entities (news) WHERE news > 0",
+    "CREATE TABLE documents (id INTEGER PRIMARY KEY, document BLOB, cover BLOB, sum INTEGER)",
+    (
+        "CREATE TABLE assets (id INTEGER PRIMARY KEY, owner INTEGER, kind TEXT, name TEXT, version INTEGER, size INTEGER, "
+        "producer TEXT, created_at TEXT, source TEXT)"
+    ),
+    "CREATE INDEX assets_by_owner ON assets (owner, name)",
+    "CREATE INDEX assets_by_producer ON assets (producer) WHERE producer IS NOT NULL",
+    "CREATE INDEX assets_by_source ON assets (source) WHERE source IS NOT NULL",
+    "CREATE TABLE records (id INTEGER PRIMARY KEY, record BLOB, sum INTEGER)",
+    (
+        "CREATE TABLE uses (asset TEXT, owner INTEGER, attempt INTEGER, task TEXT, "
+        "PRIMARY KEY (asset, owner, attempt, task)) WITHOUT ROWID"
+    ),
+    "CREATE INDEX uses_by_owner ON uses (owner)",
+    "CREATE TABLE shared (id INTEGER PRIMARY KEY, key TEXT UNIQUE)",
+    "CREATE TABLE names (id INTEGER PRIMARY KEY, name TEXT UNIQUE, partial INTEGER)",
+    "CREATE TABLE fields (name INTEGER, value, owner INTEGER, PRIMARY KEY (name, value, owner)) WITHOUT ROWID",
+    (
+        "CREATE TABLE metrics (name INTEGER, owner INTEGER, last, step, min, min_step, max, max_step, count, "
+        "PRIMARY KEY (name, owner)) WITHOUT ROWID"
+    ),
+    "CREATE TABLE problems (owner TEXT, key TEXT, reason TEXT, stamp TEXT, PRIMARY KEY (owner, key)) WITHOUT ROWID",
+    "CREATE TABLE folders (key TEXT PRIMARY KEY, stamp TEXT, extra INTEGER, listed REAL) WITHOUT ROWID",
+    "CREATE TABLE sightings (attempt TEXT PRIMARY KEY, version TEXT, boot TEXT, first REAL) WITHOUT ROWID",
+)
+
+PRIVATE = ("journals", "pending", "segments", "removed", "folders", "sightings")
+"""What one reader knows in one place, and no segment holds."""
+
+
+_SUMMED = (
+    (
+        "documents",
+        "entities",
+        "SELECT t.id, e.path, {sum}, document, cover FROM entities e LEFT JOIN documents t USING (id)",
+    ),
+    (
+        "records",
+        "assets",
+        "SELECT t.id, e.path, {sum}, record FROM assets a LEFT JOIN records t USING (id) LEFT JOIN entities e ON e.id = a.owner",
+    ),
+)
+"""Tables with checksums, those whose rows they go with, and what the sums are of."""
+
+
+def checksum(path: str, *parts: bytes | None) -> int:
+    """Return what stands beside a row to tell whether it still is what was folded from the record; -1 if it cannot be that.
+
+    Args:
+        path: of the run or scope that it is of.
+        parts: what must not change.
+    """
+    try:
+        return crc32(b"\0".join((path.encode(), *parts)))  # type: ignore[arg-type] # where all goes well
+    except (AttributeError, TypeError, ValueError):
+        if type(path) is str and path.isascii() and all(part is None or type(part) is bytes for part in parts):
+            return crc32(b"\0".join((path.encode(), *(part or b"" for part in parts))))
+        return -1
+
+
+def damage(connection: sqlite3.Connection) -> str:
+    """Return what is wrong with an index, as far as SQLite's own check and the checksums tell; "" if nothing is."""
+    ((said,),) = connection.execute("PRAGMA quick_check(1)").fetchall()
+    if said != "ok":
+        return str(said)
+    for table, beside, sql in _SUMMED:
+        rows = 0
+        for _, path, known, *parts in connection.execute(sql.format(sum="sum")):
+            rows += 1
+            if path is None or known != checksum(path, *parts):
+                return f"a row of {path!r} in {table!r} is not what it was"
+        ((found,),) = connection.execute(f"SELECT count(*) FROM {table}").fetchall()  # noqa: S608 - constants
+        if found != rows:
+            return f"{table!r} has {found} rows, and {beside!r} {rows}"
+    return ""
+
+
+def open_image(path: str) -> sqlite3.Connection:
+    """Open a whole index that somebody else may have made, to read it as it is.
+
+    Journals beside it are not looked at: SQLite would play them back into the file, and delete whatever other file a
+    journal names as the one of several databases.
+    """
+    from urllib.parse import quote
+
+    place = os.path.abspath(path).replace(os.sep, "/")
+    uri = f"file://{'' if place.startswith('/') else '/'}{quote(os.fsencode(place))}?mode=ro&immutable=1"
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None)
+    connection.execute("PRAGMA trusted_schema = OFF")
+    return connection
+
+
+def upgrade(connection: sqlite3.Connection) -> None:
+    """Give the tables of an older segment, whose bytes were checked, what they lack."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version not in _LATER:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    if ", sum INTEGER)" in _LATER[version]:
+        _add_sums(connection)
+    _add_causes(connection)
+    for statement in filter(_is_new, TABLES):
+        connection.execute(statement)
+    logged = "SELECT owner FROM assets WHERE kind = 'metrics'"
+    connection.execute(f"UPDATE entities SET open = 1 WHERE id IN ({logged})")  # noqa: S608 - constants; they are read again
+    connection.execute(f"PRAGMA user_version = {VERSION}")
+    connection.execute("COMMIT")
+
+
+def _add_sums(connection: sqlite3.Connection) -> None:
+    for table, _, sql in _SUMMED:
+        rows = connection.execute(sql.format(sum="NULL")).fetchall()
+        connection.execute(f"ALTER TABLE {table} ADD COLUMN sum INTEGER")
+        sums = [(checksum(path, *parts), number) for number, path, _, *parts in rows]
+        connection.executemany(f"UPDATE {table} SET sum = ? WHERE id = ?", sums)  # noqa: S608 - constants
+
+
+def _add_causes(connection: sqlite3.Connection) -> None:
+    connection.execute("ALTER TABLE entities ADD COLUMN cause TEXT")
+    rows = connection.execute(
+        "SELECT id, path, document FROM entities JOIN documents USING (id) "
+        "WHERE shown = 1 AND status NOT IN ('pending', 'running', 'succeeded')"
+    ).fetchall()
+    causes = [(_cause(document, path), number) for number, path, document in rows]
+    connection.executemany("UPDATE entities SET cause = ? WHERE id = ?", causes)
+
+
+def _cause(document: bytes, path: str) -> str | None:
+    try:
+        found: str | None = columns_of(decode_object(document, path))[COLUMNS.index("cause")]
+    except CorruptRecordError:  # a stranger's snapshot may hold anything
+        return None
+    return found
+
+
+def make(connection: sqlite3.Connection) -> None:
+    """Make the tables, in place of whatever another version left."""
+    connection.execute("BEGIN IMMEDIATE")
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version != VERSION:  # and nobody else was faster
+        for kind, name in _objects(connection):
+            connection.execute(f'DROP {kind} IF EXISTS "{name}"')
+        for statement in TABLES:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {_APPLICATION}")
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+    connection.execute("COMMIT")
+
+
+def is_ours_by(head: bytes) -> bool:
+    """Tell whether a file that begins like this is an index, of whichever version."""
+    version, application = (
+        int.from_bytes(head[at : at + 4], "big") for at in (60, 68)
+    )  # as SQLite documents its header
+    return head.startswith(_MAGIC) and (application == _APPLICATION or (not application and 0 < version <= _UNNAMED))
+
+
+_ODD = (
+    (
+        "SELECT 1 FROM entities LEFT JOIN documents USING (id) WHERE typeof(path) <> 'text' "  # noqa: S608 - constants
+        "OR path GLOB '*[^a-z0-9._=+,/-]*' "
+        "OR (path <> '' AND '/' || path || '/' GLOB '*/[^a-z0-9]*') OR length(path) - length(replace(path, '/', '')) > 2 "
+        "OR typeof(document) <> CASE WHEN shown THEN 'blob' ELSE 'null' END OR typeof(cover) NOT IN ('blob', 'null') "
+        f"OR (status IS NOT NULL AND status NOT IN ({', '.join(repr(str(status)) for status in RunStatus)}))"
+    ),
+    "SELECT 1 FROM assets LEFT JOIN records USING (id) WHERE typeof(record) <> 'blob'",
+    "SELECT 1 FROM meta WHERE typeof(value) <> 'text' OR (name = 'news' AND value GLOB '*[^0-9]*')",
+)
+
+
+def is_odd(connection: sqlite3.Connection) -> bool:
+    """Tell whether there are rows of sorts that no index has: checksums can be forged."""
+    return any(connection.execute(f"{sql} LIMIT 1").fetchone() for sql in _ODD)
+
+
+def is_ours(connection: sqlite3.Connection) -> bool:
+    """Tell whether a database has just these tables: no trigger, no view, nothing that somebody added."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    found = {sql for (sql,) in connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")}
+    return (version == VERSION or version in _LATER) and found == {
+        _as_of(version, sql) for sql in TABLES if version == VERSION or not _is_new(sql)
+    }
+
+
+def _is_new(statement: str) -> bool:
+    """Tell whether older versions had no such table or index."""
+    return statement.startswith(("CREATE TABLE metrics ", "CREATE INDEX entities_archived "))
+
+
+def _as_of(version: int, statement: str) -> str:
+    """A statement as an older version had it."""
+    for end in _LATER.get(version, ()):
+        statement = statement.removesuffix(end) + ")" if statement.endswith(end) else statement
+    return statement
+
+
+def _objects(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+    rows = connection.execute(
+        "SELECT type, name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%'"
+    )
+    return [(str(kind).upper(), str(name).replace('"', '""')) for kind, name in rows.fetchall()]

@@ -1,0 +1,446 @@
+"""Bringing the index up to date: by what writers announced, by a newer snapshot, and by what nobody announced.
+
+The order is what makes it right (`docs/explanation/catalog.md`): journals are listed first and the snapshot afterwards; a
+key is looked for before the run it belongs to is read; rows, marks of journals and pending hints change in one
+transaction.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from molexp._catalog.compaction import snapshots
+from molexp._catalog.compaction.snapshots import Manifest
+from molexp._catalog.index import tables
+from molexp._catalog.index.entries import Entry, Rows
+from molexp._catalog.index.index import Findings, Hint, Index, MovedError
+from molexp._catalog.refresh.journals import OUTAGES, News, read_news
+from molexp._catalog.refresh.walk import Expected, Found, Walker, looks_like
+from molexp._storage import layout
+from molexp._values.documents import decode_object
+from molexp.errors import CorruptRecordError, KeyNotFoundError, StoreError
+
+if TYPE_CHECKING:
+    from molexp._catalog.index.folding import Folder
+    from molexp._hierarchy.session import Home
+    from molexp.contracts import Store
+
+_AT_ONCE = 2000  # runs that are read before they are taken in
+_AGAIN = 8  # refreshes that may find that others have moved on meanwhile, before everything is read
+
+
+class Refresher:
+    """Brings one workspace's index up to date."""
+
+    def __init__(self, home: Home, index: Index) -> None:
+        self._home = home
+        self._store = home.store
+        self._index = index
+        self._walker = Walker(home, index)
+        self.verified: set[str] = set()
+        """Experiments whose folders of runs are known to have the runs that the index has."""
+        self.unreadable: dict[str, str] = {}
+        """Journals that cannot be read, and why."""
+        self.generation = ""
+        """The generation of the index that a refresh brought up to date: another one may know less."""
+        self._done = True  # unless the last scan found what is to be read again
+        self._slow = "local_path" not in self._store.capabilities
+
+    # ---------------------------------------------------------------------------------------------------------- refresh
+
+    def refresh(self) -> None:
+        """Take in everything that changed since the index was last brought up to date, by whomever.
+
+        Raises:
+            UnavailableError, CredentialsError: the storage does not answer; nothing was taken in.
+        """
+        self._index.check()
+        anew = False
+        for _ in range(_AGAIN):
+            try:
+                if not self._index.complete:
+                    if not self._start_from_snapshot():
+                        self.scan()
+                        if self._done:
+                            return
+                        continue
+                    anew = True
+                if self._refresh(sealed=anew):
+                    return
+            except MovedError:
+                continue
+        self.scan(surely=True)
+
+    def _refresh(self, *, sealed: bool) -> bool:
+        """One round; whether it came to its end."""
+        generation = self._index.generation
+        known = self._index.journals()
+        news = read_news(self._store, known, sealed=sealed)
+        self.unreadable = news.unreadable
+        findings = Findings(journals=news.journals, withdrawn=news.withdrawn, read_from=known, generation=generation)
+        newest = snapshots.newest_of(snapshots.listed(self._store))
+        seen = self._index.snapshot
+        first = not known and not seen[0] and bool(news.journals or newest[0])
+        if first or news.shrunk or newest[0] < seen[0] or (newest[0] == seen[0] and newest[1] != seen[1]):
+            # Somebody restored what had been; or before the first that is heard of there were others, which are deleted.
+            self.scan()
+            return self._done
+        if newest != seen or news.vanished:
+            try:
+                manifest = snapshots.read_manifest(self._store, newest[0]) if newest[0] else Manifest(0)
+                complete = manifest.follows(seen[0])
+                unread = manifest.unread(seen[0], {**known, **news.journals})
+                if (unread or not complete) and self._load(manifest, generation):
+                    self._adopt(manifest, newest[1])
+                    return False
+                news.wait_for(hint for hint in manifest.pending if hint[0] in unread or not complete)
+            except KeyNotFoundError:
+                return False  # there is a newer one
+            except OUTAGES:
+                raise
+            except (CorruptRecordError, StoreError, sqlite3.DatabaseError):
+                self.scan()
+                return True
+            if complete and not all(map(manifest.folds, news.vanished)):
+                self.scan()  # somebody deleted journals
+                return self._done
+            findings.retired = set(news.vanished)
+            go_on = news.writers | {writer for writer, _ in manifest.pending}
+            findings.over = {writer for writer, _ in self._index.pending()} - go_on
+            findings.snapshot = newest if newest != seen else None
+        return not self._take_in(news, findings)
+
+    def _take_in(self, news: News, findings: Findings) -> bool:
+        findings.since = self._index.news
+        waiting = (self._index.pending() | news.announced) - news.withdrawn
+        touched = {layout.owner_of(key) for _, key in waiting | news.withdrawn} | self._index.open_paths()
+        leases = self._leases()
+        touched |= self._unknown_lives(leases)
+        there = self._ahead(touched)
+        findings.settled = self._settled(waiting, there)  # by listings that are older than all that is read
+        findings.pending = news.announced - findings.settled  # what was known before may have been retired meanwhile
+        again = set()
+        for owner, key, stamp in self._index.doubts():
+            if not looks_like(stamp, self._walker.stamp(key)):
+                touched.add(owner)
+                again.add(key)
+        missing: set[str] = set()
+        if touched:
+            findings.entries, missing = self._folder(leases, there).fold(touched)
+        found = self._compare(findings, waiting - findings.settled, missing, again)
+        late = ((found.new - touched) | found.changed | found.scopes) - found.gone
+        more, gone = self._folder(leases, self._ahead(late)).fold(late, found.problems) if late else ([], set[str]())
+        for entry in more:
+            entry.forced = entry.path in found.changed or entry.path in found.scopes
+        replaced = {entry.path for entry in more}
+        findings.entries = [entry for entry in findings.entries if entry.path not in replaced] + more
+        findings.gone = missing | gone | found.gone
+        findings.folders = found.folders
+        self.verified = found.verified
+        self.generation = findings.generation or ""  # as it is where there is nothing to take in
+        return bool(findings) and self._finish(findings)
+
+    def _compare(self, findings: Findings, pending: set[Hint], missing: set[str], again: set[str]) -> Found:
+        """Return what nobody announced."""
+        folders = self._index.folders()
+        if not folders:
+            if "local_path" not in self._store.capabilities:
+                return Found()
+            found = self._walker.compare_all()
+            hidden = ((path, cover) for path, cover in self._index.hidden() if path in found.members)
+            found.new |= {path for path, cover in hidden if self._has_lost(path, filter(_is_edit, cover))}
+            return found
+        paths = {entry.path for entry in findings.entries}
+        known = self._index.known_of(paths | missing)
+        awaited = {layout.owner_of(key) for _, key in pending}
+        return self._walker.changes(folders, again, Expected(paths - known, missing & known, awaited - paths))
+
+    def _folder(self, leases: Mapping[str, str] | None = None, store: Store | None = None) -> Folder:
+        from molexp._catalog.index.folding import Folder
+
+        observer = self._home.observer
+        return Folder(store or self._store, observer if leases is None else observer.seeing(leases), self._walker.stamp)
+
+    def _ahead(self, paths: Iterable[str]) -> Store:
+        """The store, with what a fold of these paths asks for at hand where asking is slow."""
+        if not self._slow:
+            return self._store
+        from molexp._record.prefetch import ReadAhead
+
+        ahead = ReadAhead(self._store)
+        ahead.fetch(paths)
+        return ahead
+
+    def _finish(self, findings: Findings) -> bool:
+        findings.origins = self._origins(findings.entries)
+        again = self._index.apply(findings, exists=self.is_defined, lost=self._has_lost)
+        self.generation = findings.generation or ""
+        return again
+
+    def _has_lost(self, path: str, names: Iterable[str]) -> bool:
+        return self._folder().lacks(path, names)
+
+    def is_defined(self, path: str) -> bool:
+        """Tell whether there is a run or scope at a path, as far as can be told."""
+        return self._folder().is_there(path)
+
+    def scan(self, *, surely: bool = False, also: Iterable[str] = ()) -> dict[str, int]:
+        """Read every run and every scope's data; returns totals.
+
+        Args:
+            also: runs and scopes that may be there although they cannot be listed.
+            surely: take it in even if another process has come to the end of the same meanwhile.
+
+        Raises:
+            UnavailableError, CredentialsError: the storage does not answer; nothing was taken in.
+            MovedError: another process has begun the index anew; some of its rows may be newer than what was read here.
+        """
+        generation = None if surely else self._index.generation
+        news = read_news(self._store, {})
+        newest = snapshots.newest_of(snapshots.listed(self._store))
+        news.wait_for(snapshots.waited_for(self._store, newest[0]))
+        owners = self._index.owners().union(also)  # before the walk: what another process adds meanwhile is not gone
+        found = self._walker.everything()
+        leases = self._leases()
+        there = sorted(found.members | {owner for owner in owners if not found.lacks(owner)})
+        gone = {owner for owner in owners if found.lacks(owner)}
+        counts = {"runs": 0, "assets": 0, "unreadable": 0}
+        kept: list[Entry] = []
+        settled: set[Hint] = set()  # of what is not read here, nothing is: it may have come after the walk
+        began = since = self._index.news
+        self._done = True
+        with self._index.in_bulk(safe=self._index.complete):
+            for start in range(0, len(there), _AT_ONCE):
+                some = there[start : start + _AT_ONCE]
+                ahead, these = self._ahead(some), set(some)
+                settled |= self._settled({hint for hint in news.announced if layout.owner_of(hint[1]) in these}, ahead)
+                entries, missing = self._folder(leases, ahead).fold(some, found.problems)
+                gone |= missing
+                _count(entries, counts)
+                if not surely:
+                    entries, since = self._take_in_some(entries, since)
+                kept += entries
+        findings = Findings(
+            kept,
+            gone,
+            news.journals,
+            settled=settled,
+            pending=news.announced - settled,
+            folders=found.folders,
+            snapshot=newest,
+            anew=True,
+            generation=generation,
+            since=began,  # what is kept was read before whatever others took in since
+        )
+        self._done = not self._finish(findings) and self._done
+        return counts
+
+    def _take_in_some(self, entries: list[Entry], since: int) -> tuple[list[Entry], int]:
+        """Take in what says no less than what is known.
+
+        Returns:
+            The rest, which only counts once all was read, and the newest change from then on.
+        """
+        origins = self._origins(entries)
+        with self._index.transaction() as connection:
+            rows = Rows(connection, self._index.names, origins, self._has_lost, since)
+            rest = [entry for entry in entries if not rows.take_in(entry)]
+            self._done = self._done and not rows.doubtful
+            return rest, rows.close()
+
+    def look_again(self, paths: Iterable[str]) -> set[str]:
+        """Read some runs and scopes anew, and return those of them that are not there."""
+        entries, missing = self._folder().fold(paths)
+        for entry in entries:
+            entry.forced = True
+        self._finish(Findings(entries, set(missing)))
+        return missing
+
+    # -------------------------------------------------------------------------------------------------------- snapshots
+
+    def _start_from_snapshot(self) -> bool:
+        """Begin where the newest snapshot ends; False if there is none to begin with."""
+        try:
+            number, version = snapshots.newest_of(snapshots.listed(self._store))
+            if not number:
+                return False
+            manifest = snapshots.read_manifest(self._store, number)
+            self._load(manifest, "")  # unless another process has brought it up to date meanwhile, which knows more
+        except OUTAGES:
+            raise
+        except (CorruptRecordError, StoreError, sqlite3.DatabaseError):
+            return False
+        self._adopt(manifest, version)
+        return True
+
+    def load(self, manifest: Manifest) -> None:
+        """Take in the segments of a snapshot that were not needed so far, so that what they have is known to be in them.
+
+        What it has and the index has not was gone before it was ever seen here; or it is there, and was announced in a journal
+        that is not folded yet, and was read here before.
+        """
+        generation = self._index.generation
+        for segment in manifest.segments:
+            if segment.key in self._index.segments():
+                continue
+            if segment.full:
+                self._recognise(segment, generation)
+            else:
+                self._merge(segment, generation, all_known=True)
+
+    def _recognise(self, segment: snapshots.Segment, generation: str) -> None:
+        """Rows that a full segment has as they are need not be written again."""
+        scratch = self._index.scratch()
+        try:
+            image = tables.open_image(snapshots.fetch_full(self._store, segment, scratch))
+            try:
+                known = image.execute("SELECT path, cover, sum FROM entities JOIN documents USING (id)").fetchall()
+            finally:
+                image.close()
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        self._see({path for path, *_ in known})
+        if behind := self._index.behind({path: cover for path, cover, _ in known}):
+            self.look_again(behind)  # from now on nobody reads this segment into the index
+        with self._index.changing(generation) as connection:
+            connection.executemany(
+                "UPDATE entities SET news = 0 WHERE path = ? AND news > 0 "
+                "AND EXISTS (SELECT 1 FROM documents d WHERE d.id = entities.id AND d.cover = ? AND d.sum = ?)",
+                known,
+            )
+            rows = Rows(connection, self._index.names)
+            rows.note_gone({path for path, *_ in known})
+            rows.close()
+            connection.execute("INSERT OR REPLACE INTO segments VALUES (?)", (segment.key,))
+
+    def _see(self, paths: set[str]) -> None:
+        """Read those of some paths that are there, and the index has nothing of."""
+        if unseen := {path for path in paths - self._index.owners() if self.is_defined(path)}:
+            self.look_again(unseen)
+
+    def _load(self, manifest: Manifest, generation: str) -> bool:
+        """Take in the segments that were not; returns whether the index has begun anew with a full one."""
+        missing = [segment for segment in manifest.segments if segment.key not in self._index.segments()]
+        anew = False
+        for segment in missing:
+            if segment.full:
+                self._begin_with(segment)
+                anew, generation = True, ""
+        for segment in manifest.segments if anew else missing:
+            if not segment.full:
+                self._merge(segment, generation)
+        return anew
+
+    def _begin_with(self, segment: snapshots.Segment) -> None:
+        scratch = self._index.scratch()
+        try:
+            self._index.becomes(snapshots.fetch_full(self._store, segment, scratch))
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def _merge(self, segment: snapshots.Segment, generation: str, *, all_known: bool = False) -> None:
+        entries: list[Entry] = []
+        gone: list[str] = []
+        for row in snapshots.decode_rows(snapshots.read_rows(self._store, segment), segment.key):
+            if isinstance(row, Entry):
+                entries.append(row)
+            else:
+                gone.append(row)
+        if all_known:
+            self._see({entry.path for entry in entries})
+        origins = self._origins(entries)
+        still = set(filter(self.is_defined, gone))
+        with self._index.changing(generation) as connection:
+            rows = Rows(connection, self._index.names, origins, self._has_lost)
+            for path in gone:
+                if path not in still:
+                    rows.remove(path)
+            rows.note_news(still)  # even where one is as a segment before this one has it
+            lacking = rows.note_gone({entry.path for entry in entries}) if all_known else set[str]()
+            for entry in entries:
+                if entry.path not in lacking:
+                    rows.take_in(entry, from_snapshot=True)
+            rows.close()
+            connection.execute("INSERT OR REPLACE INTO segments VALUES (?)", (segment.key,))
+
+    def _adopt(self, manifest: Manifest, version: str) -> None:
+        """Go on where the author of a snapshot was.
+
+        Raises:
+            MovedError: another process has begun anew since its segments were taken in, or has come to the end of that.
+        """
+        with self._index.changing("") as connection:
+            known = {key for (key,) in connection.execute("SELECT key FROM segments")}
+            if any(segment.key not in known for segment in manifest.segments):
+                raise MovedError
+            connection.execute("DELETE FROM journals")
+            connection.execute("DELETE FROM pending")
+            connection.execute("DELETE FROM folders")
+            connection.executemany(
+                "INSERT INTO journals VALUES (?, ?, ?)",
+                ((name, mark.at, mark.owner) for name, mark in manifest.journals.items()),
+            )
+            connection.executemany("INSERT OR IGNORE INTO pending VALUES (?, ?)", manifest.pending)
+            self._index.note_complete(connection)
+            self._index.note_snapshot(connection, manifest.number, version, anew=True)
+
+    # ------------------------------------------------------------------------------------------------------------ pieces
+
+    @staticmethod
+    def _settled(waiting: Iterable[Hint], store: Store) -> set[Hint]:
+        """Return those of the announced keys that are there."""
+        announced = [*{key for _, key in waiting}]
+        here = {
+            key for key, there in zip(announced, store.each(partial(_is_there, store), announced), strict=True) if there
+        }
+        return {(journal, key) for journal, key in waiting if key in here}
+
+    def _leases(self) -> dict[str, str]:
+        """The leases of live attempts, by their keys."""
+        return {entry.key: entry.version for entry in self._store.children(layout.LIVE).entries}
+
+    def _unknown_lives(self, leases: Mapping[str, str]) -> set[str]:
+        """Runs with a lease that the index does not know to be going on."""
+        if not leases:
+            return set()
+        paths = {layout.leased(key) for key in leases} - {""}
+        return paths - self._index.open_paths()
+
+    def _origins(self, entries: Iterable[Entry]) -> dict[str, Mapping[str, Any]]:
+        """Provenance documents that rows name and the index lacks."""
+        named = {entry.document.get("provenance") for entry in entries if entry.document is not None}
+        found: dict[str, Mapping[str, Any]] = {}
+        for known in named:
+            if isinstance(known, str) and self._index.lacks_origin(known):
+                key = f"{layout.PROVENANCE}/{known}.json"
+                try:
+                    found[known] = decode_object(self._store.read(key), key)
+                except OUTAGES:
+                    raise
+                except (StoreError, CorruptRecordError):
+                    continue
+        return found
+
+
+def _is_edit(name: str) -> bool:
+    return name.startswith("edits/")
+
+
+def _is_there(store: Store, key: str) -> bool:
+    try:
+        return store.exists(key)
+    except OUTAGES:
+        raise
+    except StoreError:
+        return False
+
+
+def _count(entries: Iterable[Entry], counts: dict[str, int]) -> None:
+    for entry in entries:
+        counts["runs"] += entry.document is not None
+        counts["assets"] += len(entry.assets)
+        counts["unreadable"] += len(entry.problems)

@@ -1,0 +1,1 @@
+"""Tracking a command: a run around any program, with the files it leaves."""

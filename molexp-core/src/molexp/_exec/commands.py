@@ -1,0 +1,218 @@
+"""Tracking a command: a run around any program, with its output, its exit code and the files that it leaves."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shlex
+import signal
+import subprocess
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from molexp._assets.assets import Asset
+from molexp._assets.builtin_kinds import LogKind
+from molexp._assets.streams import growing
+from molexp._exec.outputs import Outputs, save_each
+from molexp._hierarchy.experiment import Experiment
+from molexp._hierarchy.run import Run
+from molexp._hierarchy.session import Home
+from molexp._provenance.secrets import arguments_without_secrets
+from molexp._record.causes import cause_of_exit
+from molexp._recording.process import Terminated, this_process
+from molexp._running.run_context import Ending, RunContext
+from molexp._running.shell import run_to_end, signal_command, tail_of
+from molexp._storage import layout
+from molexp._values.paths import spelled
+from molexp._values.status import Cause, RunStatus
+from molexp._values.times import utc_now
+from molexp.errors._base import signal_name
+
+GRACE = 20.0  # seconds that a command has to end after a signal was passed on to it
+_INSIST = 5.0  # and after that, once more, with SIGTERM
+
+NOT_FOUND = 127
+NOT_EXECUTABLE = 126
+
+
+@attrs.frozen
+class TrackedCommand:
+    """What became of a command.
+
+    Attributes:
+        run: its run.
+        attempt: the attempt's number.
+        exit_code: as a shell would tell it: 128 + n for the signal n, 127 if there is no such program, 126 if it
+            cannot be executed; None if it ran out of time.
+        problem: why the run failed; "" if it succeeded.
+        artifacts: the output files that were saved.
+        unsaved: those that could not be, by name, and why.
+    """
+
+    run: Run
+    attempt: int
+    exit_code: int | None
+    problem: str
+    artifacts: tuple[Asset, ...]
+    unsaved: Mapping[str, str] = attrs.field(factory=dict)
+
+
+def track_command(
+    experiment: Experiment,
+    command: Sequence[str | os.PathLike[str]],
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    id: str | None = None,
+    tags: Iterable[str] = (),
+    outputs: Iterable[str] = (),
+    timeout: float | None = None,
+    cwd: str | os.PathLike[str] | None = None,
+    env: Mapping[str, str] | None = None,
+    on_start: Callable[[Run], None] | None = None,
+) -> TrackedCommand:
+    """Run a command as an attempt at a run: argv, exit code, times, both streams and output files are recorded.
+
+    The command reads this process's standard input. What it prints goes to the logs ``stdout`` and ``stderr``, and is
+    shown here as well. The run succeeds if it exits with 0, and fails otherwise. Ctrl-C and signals that ask this
+    process to end are passed on to the command; it has 20 seconds to end, or until a second one comes, and the run ends
+    as ``cancelled`` or ``interrupted``. Output files are saved unless it was so stopped.
+
+    Args:
+        experiment: the experiment.
+        command: the program and its arguments.
+        parameters: the run's own parameters, over the experiment's params.
+        id: the run's id, of one that is there or is created; without one it is a new run.
+        tags: tags for the run.
+        outputs: patterns of files in the folder where the command runs; those that are new or changed after it are
+            saved as artifacts, by their relative paths. What some system cannot store in a name is quoted or shortened.
+            A file that cannot be saved is left out, with a warning: the run ends as the command did.
+        timeout: seconds after which it is killed, with its children.
+        cwd: where it runs; by default the current directory.
+        env: variables over those of this process; their values are not recorded.
+        on_start: called with the run, before the command starts.
+
+    Raises:
+        ValueError: the command is empty, or a pattern leads out of the folder where the command runs.
+        ConflictError: a run of this id exists with other parameters.
+        RunBusyError: an attempt at it is alive.
+        RunCancelledError: somebody asked the run to stop.
+    """
+    argv = [spelled(part) for part in command]
+    if not argv or not argv[0]:
+        raise ValueError("There is no command to run.")
+    if timeout is not None and not timeout > 0:
+        raise ValueError(f"A timeout of {timeout:g} s leaves no time to run.")
+    folder = Path.cwd() if cwd is None else Path(os.path.abspath(cwd))
+    left = Outputs(folder, outputs, apart=_record_of(experiment.home))
+    run = experiment.Run(parameters, id=id)
+    run.annotate(tags=tags)
+    if on_start is not None:
+        on_start(run)
+    this_process().code_folder = str(folder)  # what is tracked is the command's, and not ours
+    with run.start(capture=True) as context:
+        code, problem, cause = _execute(context, argv, folder, timeout, env)
+        saved, unsaved = save_each(context, left.changed())
+        if problem:
+            context.fails(
+                Ending(RunStatus.FAILED, problem, cause), {"type": "CommandError", "message": problem, "task": None}
+            )
+    return TrackedCommand(run, context.attempt, code, problem, tuple(saved), unsaved)
+
+
+def _record_of(home: Home) -> list[Path]:
+    """Return what belongs to the workspace, in whose folder people may work as well."""
+    if "local_path" not in home.store.capabilities:
+        return []
+    root = Path(home.store.locate(layout.WORKSPACE)).parent
+    own = (layout.WORKSPACE, layout.SETTINGS, layout.PROVENANCE, layout.PROJECTS, layout.DERIVED, "data", "edits")
+    return [root / name for name in own]
+
+
+def _execute(
+    context: RunContext, argv: list[str], folder: Path, timeout: float | None, env: Mapping[str, str] | None
+) -> tuple[int | None, str, Cause]:
+    """Run the command and record it; returns its exit code as a shell tells it, what is wrong, and the cause of that."""
+    assert context._shelf is not None
+    log = growing(context._shelf, LogKind.name, "stderr", None).share()
+    start = log.stat().st_size
+    started = utc_now()
+    problem = ""
+    try:
+        code = run_to_end(
+            argv,
+            stdin=None,
+            stdout=None,
+            stderr=None,
+            timeout=timeout,
+            cwd=folder,
+            env=env,
+            stop=lambda process, error: _pass_on(process, error, cancelled=context.cancelled),
+        )
+    except OSError as error:
+        if error.errno is None or context.cancelled:
+            raise
+        code, problem = _not_started(argv[0], folder, error)
+    else:
+        if code is None or code != 0:
+            with log.open("rb") as file:
+                problem = _problem(argv, code, timeout, tail_of(file, start))
+    cause = cause_of_exit(code)
+    if code is not None and code < 0:
+        code = 128 - code
+    event = {
+        "type": "command",
+        "command": arguments_without_secrets(argv),
+        "exit_code": code,
+        "timed_out": code is None,
+        "started_at": started,
+        "ended_at": utc_now(),
+        "log": "stdout",
+        "cwd": str(folder),
+    }
+    context._attempt.record(event)
+    return code, problem, cause
+
+
+def _problem(argv: list[str], code: int | None, timeout: float | None, tail: str) -> str:
+    """Return what is wrong with a command that did not exit with 0, and the last that it said."""
+    if code is None:
+        how = f"ran longer than {timeout:g} s and was killed"
+    elif code < 0:
+        how = f"was ended by {signal_name(code)}"
+    else:
+        how = f"ended with exit code {code}"
+    return f"The command {shlex.join(arguments_without_secrets(argv))!r} {how}.{chr(10) + tail if tail else ''}"
+
+
+def _not_started(program: str, folder: Path, error: OSError) -> tuple[int, str]:
+    """The exit code of a command that could not be started, and a sentence."""
+    if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+        return NOT_EXECUTABLE, f"{program!r} cannot be executed: {error.strerror}."
+    if os.sep not in program:
+        return NOT_FOUND, f"There is no program {program!r} on the PATH. Is it installed, or is a module to be loaded?"
+    if os.path.exists(folder / program):
+        return NOT_FOUND, f"{program!r} cannot be executed: the program that its first line names (#!) is not there."
+    return NOT_FOUND, f"There is no file {program!r} to execute."
+
+
+def _pass_on(process: subprocess.Popen[bytes], error: BaseException, *, cancelled: bool) -> None:
+    """Pass on what interrupted this process; a command that does not end, or a second interruption, is the end of it."""
+    if isinstance(error, Terminated):
+        first = signal.Signals(error.signum).name
+    else:
+        first = "SIGINT" if isinstance(error, KeyboardInterrupt) and not cancelled else "SIGTERM"
+    try:
+        for name, patience in ((first, GRACE), ("SIGTERM", _INSIST)):
+            signal_command(process, name)
+            try:
+                process.wait(patience)
+                break
+            except subprocess.TimeoutExpired:
+                continue
+    except (KeyboardInterrupt, SystemExit):
+        pass
+    signal_command(process, "SIGKILL")  # its children, too
+    process.wait()

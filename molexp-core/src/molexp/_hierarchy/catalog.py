@@ -1,0 +1,435 @@
+"""``ws.catalog``: what users ask."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+
+import attrs
+
+from molexp._catalog.compaction.snapshots import damaged_parts
+from molexp._catalog.index.database import BUSY, is_busy
+from molexp._catalog.query.answers import ASSET_ROOTS, Asking, Question, Row, unknown_fields
+from molexp._catalog.query.questions import (
+    ask_for_parameter,
+    checked_limit,
+    checked_status,
+    of_kinds,
+    parse_query,
+    parse_run_query,
+    sort_field,
+)
+from molexp._catalog.query.sql import RUNS, WHOLE
+from molexp._catalog.refresh.journals import read_news
+from molexp._catalog.refresh.refresh import Refresher
+from molexp._hierarchy.run import Run
+from molexp._hierarchy.run_rows import RunRow, describe_row
+from molexp._query.expressions import Comparison, Contains, Field, IsNull, OneOf
+from molexp._storage import layout
+from molexp._values.documents import decode, decode_object
+from molexp._values.tables import RUN_COLUMNS, Rows
+from molexp.errors import CorruptRecordError, KeyNotFoundError, MolexpError, NotFoundError, StoreError
+
+if TYPE_CHECKING:
+    from molexp._assets.assets import Asset
+    from molexp._catalog.index.index import Index
+    from molexp._catalog.lineage.graph import Kind, Lineage
+    from molexp._hierarchy.session import Home
+    from molexp._record.reports import Report
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_SOME = 400  # rows of which each is looked at; of more, those in folders that were not looked at a moment ago
+_TRIES = 5  # questions that are asked again because what the index had was not there
+
+
+def describe_asset(asset: Asset) -> dict[str, Any]:
+    """An asset as a row of a table."""
+    return asset.to_dict()
+
+
+_EITHER = (
+    *(sqlite3.DataError, sqlite3.IntegrityError, sqlite3.NotSupportedError, sqlite3.ProgrammingError),
+    *(ArithmeticError, AttributeError, LookupError, TypeError, ValueError),
+)
+"""What may be a fault of ours or of whoever asks, or come of what a damaged index holds: it is looked at."""
+
+
+def _kept(location: str) -> MolexpError:
+    return MolexpError(
+        f"The index {location!r} is kept locked by another process for more than {BUSY:g} s: one that was stopped, or a "
+        "program that looks into it. End that, or let MOLEXP_CACHE_DIR name another folder."
+    )
+
+
+def _from_a_sound_index(answer: Callable[Concatenate[Catalog, P], T]) -> Callable[Concatenate[Catalog, P], T]:
+    """Answer again from a new index if the one at hand turns out to be damaged, or gone."""
+
+    @wraps(answer)
+    def answer_again(self: Catalog, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        for again in (
+            False,
+            True,
+        ):  # a damaged file; then a folder that cannot hold one, or a snapshot that is no better
+            try:
+                return answer(self, *args, **kwargs)
+            except (sqlite3.DatabaseError, CorruptRecordError, *_EITHER) as error:
+                if isinstance(error, sqlite3.Error) and is_busy(error):
+                    raise _kept(self._home.index.location) from error
+                if isinstance(error, _EITHER) and (isinstance(error, MolexpError) or not self._home.index.damage()):
+                    raise
+                self._home.index.discard()
+                if again and self._home.exists():
+                    self._home.index.anew(self._read_all)
+        return answer(self, *args, **kwargs)
+
+    return answer_again
+
+
+class Catalog:
+    """Answers which runs and which assets there are, from a derived index that every call brings up to date first.
+
+    Everything in it can be deleted and rebuilt from the files; see ``docs/explanation/catalog.md``.
+    """
+
+    def __init__(self, home: Home, run: Callable[[str], Run]) -> None:
+        self._home = home
+        self._verified: set[str] = set()
+        self._journals: Mapping[str, str] = {}
+        self._run = run  # how the workspace looks one up
+
+    def __repr__(self) -> str:
+        return f"<catalog of {self._home.store.url}>"
+
+    @_from_a_sound_index
+    def runs(
+        self,
+        where: str | None = None,
+        /,
+        *,
+        project: str | None = None,
+        experiment: str | None = None,
+        status: str | Iterable[str] | None = None,
+        params: Mapping[str, Any] | None = None,
+        tags: Iterable[str] = (),
+        archived: bool = False,
+        sort: str | None = None,
+        limit: int | None = None,
+    ) -> Rows[RunRow]:
+        """The runs that match all of what is given.
+
+        Args:
+            where: a query, such as ``params.lr < 0.01 and (status == "failed" or results.loss > 2)``; see
+                ``docs/reference/query-language.md``.
+            project: a project's id.
+            experiment: an experiment's id, or ``project/experiment``.
+            status: one status, or several.
+            params: parameters that must be equal, by name; a dotted name reaches into a nested one.
+            tags: tags that they must all have.
+            archived: list archived runs, too; `Rows.archived` says how many are left out. A query that names ``archived``
+                decides by itself.
+            sort: a column, such as ``created_at``, ``results.loss`` or ``metrics.loss.min``, with ``-`` before it for descending order; by
+                default they come as they were created.
+            limit: at most so many.
+
+        Raises:
+            QueryError: a query that cannot be understood; shows where.
+            ValueError: a status that does not exist, a column that there is not, or that none of these runs has while others
+                have columns beside it, or a negative limit.
+        """
+        question = Question(limit=checked_limit(limit))
+        if where is not None:
+            question.where.append(parse_run_query(where))
+        above, slash, experiment_id = experiment.rpartition("/") if experiment is not None else ("", "", None)
+        for name, wanted in (
+            ("project", project),
+            ("project", above if slash else None),
+            ("experiment", experiment_id),
+        ):
+            if wanted is not None:
+                question.where.append(Comparison(Field((name,)), "==", wanted))
+        if status is not None:
+            words = [checked_status(status)] if isinstance(status, str) else [checked_status(word) for word in status]
+            question.where.append(OneOf(Field(("status",)), tuple(words)))
+        for tag in [tags] if isinstance(tags, str) else tags:
+            question.where.append(Contains(Field(("tags",)), tag))
+        for name, value in (params or {}).items():
+            ask_for_parameter(question, name, value)
+        if sort is not None:
+            question.descending = sort.startswith("-")
+            question.sort = sort_field(sort.removeprefix("-"))
+        hides = not (archived or question.names("archived"))
+        if hides:
+            question.where.append(Comparison(Field(("archived",)), "==", False))
+        rows = self._ask(question)
+        if question.sort is not None and rows:
+            self._refuse_unknown(question.sort)
+        hidden = self._archived(question) if hides else 0
+        within = project or above or ""
+        left_out = self._left_out(f"{within}/{experiment_id}" if within and experiment_id else within)
+        found = [RunRow(self._home, path, data) for path, data in rows]
+        return Rows(found, describe_row, RUN_COLUMNS, left_out, hidden)
+
+    @_from_a_sound_index
+    def assets(
+        self,
+        where: str | None = None,
+        /,
+        *,
+        kind: str | None = None,
+        name: str | None = None,
+        scope: str | None = None,
+        producer: Run | str | None = None,
+        limit: int | None = None,
+    ) -> Rows[Asset]:
+        """The assets that match all of what is given, oldest first.
+
+        Args:
+            where: a query, such as ``kind == "checkpoint" and step > 100``, of the common fields and those of kinds; see
+                ``docs/reference/query-language.md``.
+            kind: a kind's name.
+            name: an asset's name.
+            scope: path of the run, experiment or project that they belong to; "" is the workspace.
+            producer: the run that made them, or its path.
+            limit: at most so many.
+
+        Raises:
+            QueryError: a query that cannot be understood; shows where.
+        """
+        question = Question(limit=checked_limit(limit))
+        if where is not None:
+            self._refresh()
+            question.where.append(of_kinds(parse_query(where, (*ASSET_ROOTS, *self._own_fields())), self._own_fields()))
+        by = producer.path if isinstance(producer, Run) else producer
+        for field, wanted in (("kind", kind), ("name", name), ("scope", scope), ("producer", by)):
+            if wanted is not None:
+                question.where.append(Comparison(Field((field,)), "==", wanted))
+        records = self._ask(question, assets=True)
+        found = [self._home.library.asset(decode_object(record, "index")) for _, record in records]
+        return Rows(found, describe_asset, unreadable=self._left_out(scope or by or "", assets=True))
+
+    def lineage(self, of: Asset | Run | RunRow | str, *, upstream: bool = True, downstream: bool = True) -> Lineage:
+        """Return what something was made from, and what became of it: assets, and the runs that made and used them.
+
+        Args:
+            of: an asset, or its id; a run, or whatever `Workspace.run` takes for one; or a run and the name of an asset
+                of it, ``@latest:model.json``.
+            upstream: whether to ask what it was made from.
+            downstream: whether to ask what became of it.
+
+        Raises:
+            NotFoundError: there is no such thing, and nothing that came of it.
+            AmbiguousAssetError: assets of several kinds have the name.
+        """
+        from molexp._assets.assets import Asset
+
+        if isinstance(of, Asset):
+            return self._lineage("asset", of.id, None, upstream, downstream)
+        if isinstance(of, Run | RunRow):
+            return self._lineage("run", of.path, None, upstream, downstream)
+        if of.count(":") > 1:  # names have none
+            return self._lineage("asset", of, None, upstream, downstream)
+        run, colon, name = of.partition(":")
+        if colon:
+            return self._lineage("asset", self._run(run).asset(name).id, None, upstream, downstream)
+        try:
+            return self._lineage("run", self._run(run).path, None, upstream, downstream)
+        except NotFoundError as error:
+            path = run.strip("/")  # it may be gone, and something of it left
+            return self._lineage("run" if path.count("/") == 2 else "asset", path, error, upstream, downstream)
+
+    @_from_a_sound_index
+    def _lineage(
+        self, kind: Kind, name: str, reason: NotFoundError | None, upstream: bool, downstream: bool
+    ) -> Lineage:
+        from molexp._catalog.lineage.tracing import Tracer
+
+        for _ in range(_TRIES):
+            generation = self._refresh()
+            with self._home.index.reading():
+                tracer = Tracer(self._home.index)
+                is_current = self._home.index.generation == generation
+                is_known = tracer.knows(kind, name)
+                found = tracer.lineage(kind, name, upstream=upstream and is_known, downstream=downstream and is_known)
+            if is_current and len(self._there([*tracer.owners])) == len(tracer.owners):
+                break
+        if not is_known:
+            raise reason or NotFoundError(kind, name, where=self._home.store.url)
+        return found
+
+    @_from_a_sound_index
+    def unreadable(self) -> Mapping[str, str]:
+        """Return what could not be read, key to reason; the answers are right for the rest."""
+        self._refresh()
+        return {**self._home.index.problems(), **self._journals}
+
+    @_from_a_sound_index
+    def rebuild(self) -> Report:
+        """Read everything anew, into an empty index; until that is done, answers come from what was known."""
+        from molexp._record.reports import Finding, Report
+
+        counts = self._home.index.anew(self._read_all) if self._home.exists() else {}
+        return Report("rebuild", tuple(Finding(*problem) for problem in self.unreadable().items()), counts)
+
+    @_from_a_sound_index
+    def verify(self) -> Report:
+        """Read everything and compare: what differed is reported, and mended; what cannot be read is reported, too."""
+        from molexp._record.reports import Finding, Report
+
+        index, findings = self._home.index, []
+        if damage := index.damage():
+            index.discard()
+            findings.append(Finding(index.location, f"the index cannot be trusted: {damage}", "begun anew"))
+        self._refresh()
+        known, going_on = index.journals(), index.open_paths() | {layout.owner_of(key) for _, key in index.pending()}
+        before = self._snapshot()
+        unreadable = self.rebuild().findings
+        after = self._snapshot()
+        if self._home.exists():  # what writers have announced meanwhile is news, and no fault of the index
+            going_on |= {layout.owner_of(key) for _, key in read_news(self._home.store, known).announced}
+        told = going_on | {owner for owner, *_ in index.doubts()}  # of what cannot be read, the reason is told
+        for key in sorted(before.keys() | after.keys()):
+            if before.get(key) != after.get(key) and key.partition(": ")[0] not in (going_on if key in after else told):
+                what = "missing" if key not in before else "no longer there" if key not in after else "out of date"
+                findings.append(Finding(key, f"{what} in the index", "mended"))
+        for key, reason in damaged_parts(self._home.store).items():
+            findings.append(Finding(key, f"{reason} Readers pass it over; `molexp catalog compact` replaces it."))
+        return Report("verify", (*findings, *unreadable), {"rows": len(after)})
+
+    @_from_a_sound_index
+    def compact(self) -> Report:
+        """Fold the journals of writers that are done into a snapshot, from which new readers begin.
+
+        That happens by itself, in passing, where there is enough of it. Nobody has to stop for it.
+
+        Raises:
+            ReadOnlyError: the workspace was opened read-only.
+            StoreError: it cannot be written there; nothing is lost.
+        """
+        from molexp._record.reports import Report
+
+        if not self._home.exists():
+            return Report("compact")
+        self._home.materialize()  # refuses what a newer MolExp made
+        from molexp._catalog.compaction.compaction import Compactor
+
+        return Report("compact", (), Compactor(self._home, self._home.index).compact())
+
+    @_from_a_sound_index
+    def unknown_fields(self, where: str) -> Mapping[str, tuple[str, ...]]:
+        """Fields of a query that no run has, each with those that look similar: it may be misspelt, or not there yet.
+
+        Raises:
+            QueryError: a query that cannot be understood.
+        """
+        return unknown_fields(self._home.index, parse_run_query(where))
+
+    # ------------------------------------------------------------------------------------------------------------- pieces
+
+    def _left_out(self, scope: str, *, assets: bool = False) -> dict[str, str]:
+        return {**self._home.index.left_out(scope, assets=assets), **self._journals}
+
+    def _snapshot(self) -> dict[str, Any]:
+        index = self._home.index
+        runs = index.select("SELECT path, document FROM entities JOIN documents USING (id) WHERE shown = 1")
+        assets = index.select(
+            "SELECT e.path, r.record FROM assets a JOIN entities e ON e.id = a.owner JOIN records r ON r.id = a.id"
+        )
+        found: dict[str, Any] = {path: decode(data, path) for path, data in runs}
+        for owner, data in assets:
+            record = decode_object(data, owner)
+            found[f"{owner}: {record.get('id')}" if owner else str(record.get("id"))] = record
+        return found
+
+    def _read_all(self, index: Index) -> dict[str, int]:
+        known: set[str] = set()
+        with suppress(sqlite3.DatabaseError):
+            known = self._home.index.owners()
+        return Refresher(self._home, index).scan(also=known)
+
+    def _refresher(self) -> Refresher:
+        return Refresher(self._home, self._home.index)
+
+    def _refresh(self) -> str:
+        """Bring the index up to date; returns the generation in which it is."""
+        if not self._home.exists():
+            return self._home.index.generation
+        self._home.process.send(self._home.store)
+        self._home.background.wait()
+        refresher = self._refresher()
+        refresher.refresh()
+        self._verified = refresher.verified
+        self._journals = refresher.unreadable
+        return refresher.generation
+
+    def _ask(self, question: Question, *, assets: bool = False) -> list[Row]:
+        for _ in range(_TRIES):
+            asking = Asking(self._home, self._home.index, assets=assets, generation=self._refresh())
+            found = asking.answer(question, self._there)
+            if found is not None:
+                break
+        else:
+            found = asking.answer(question, set, surely=True) or []
+        if self._home.exists():
+            self._home.background.start_if_due(self._home)  # now that the answer is there
+        return found
+
+    def _there(self, paths: Sequence[str]) -> set[str]:
+        """Return those of some runs and scopes that are there, where looking is cheap; the others are taken out of the index."""
+        distinct = set(paths)
+        store = self._home.store
+        if "local_path" not in store.capabilities:
+            return distinct
+        doubtful = distinct
+        if len(distinct) > _SOME:
+            doubtful = {path for path in distinct if path.rpartition("/")[0] not in self._verified}
+        versions = {path: self._version(path) for path in doubtful}
+        gone = {path for path, version in versions.items() if version is None}
+        changed = self._home.index.compare_stamps({path: version for path, version in versions.items() if version})
+        if not (gone or changed):
+            return distinct
+        missing = self._refresher().look_again(gone | changed)
+        return distinct - missing - changed
+
+    def _version(self, path: str) -> str | None:
+        """Return what the document of a run or scope looks like; "" if that cannot be found out, None if it is not there."""
+        try:
+            return self._home.store.stat(layout.document(path)).version
+        except KeyNotFoundError:
+            return None
+        except StoreError:
+            return ""  # it may be somebody else's to look at; what is known of it is true all the same
+
+    def _own_fields(self) -> tuple[str, ...]:
+        """Fields of kinds, as far as some asset has them."""
+        names = self._home.index.select("SELECT name FROM names WHERE name > '@fields.' AND name < '@fields/'")
+        return tuple({name.removeprefix("@fields.").partition(".")[0].rstrip("\x1f") for (name,) in names})
+
+    def _archived(self, question: Question) -> int:
+        """Return how many archived runs there are that a question leaves out for that."""
+        if not self._home.index.select("SELECT 1 FROM entities WHERE archived = 1 LIMIT 1"):
+            return 0
+        *where, _ = question.where
+        others = attrs.evolve(
+            question, where=[*where, Comparison(Field(("archived",)), "==", True)], limit=None, sort=None
+        )
+        return len(
+            Asking(self._home, self._home.index, assets=False, generation="").answer(others, set, surely=True) or ()
+        )
+
+    def _refuse_unknown(self, field: Field) -> None:
+        """Raise if no run has a column while some have others beside it: it is mistyped, rather than not there yet."""
+        name = ".".join(field.parts)
+        if field.parts[0] not in RUNS.owners or name in WHOLE:
+            return
+        root = field.parts[0]
+        beside = self._home.index.select(
+            "SELECT 1 FROM names WHERE name > ? AND name < ? LIMIT 1", (f"{root}.", f"{root}/")
+        )
+        for unknown, close in unknown_fields(self._home.index, IsNull(field)).items() if beside else ():
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise ValueError(f"No run has the column {unknown!r}.{hint}")

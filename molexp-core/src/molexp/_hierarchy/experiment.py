@@ -1,0 +1,285 @@
+"""Experiments: repeatable definitions, and the runs under them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from molexp._hierarchy.run import Run
+from molexp._hierarchy.session import Home
+from molexp._record.definitions import WAS_DELETED, deleted, member_ids
+from molexp._record.fences import VOID, is_defined
+from molexp._record.reading import read_definition
+from molexp._record.revisions import check_space, plain_parameters, require_definition
+from molexp._storage import layout
+from molexp._values.copies import own_copy
+from molexp._values.ids import check_run_id, is_id, nearest
+from molexp._values.numbers import count
+from molexp._values.plain import restore
+from molexp._values.tables import RUN_COLUMNS, Rows
+from molexp.errors import CorruptRecordError, NotFoundError
+
+if TYPE_CHECKING:
+    from molexp._assets.data_assets import DataAssets
+    from molexp._hierarchy.project import Project
+
+RunT = Run
+
+
+class Experiment:
+    """A repeatable definition: fixed params, optionally a space of parameters and a number of replicas.
+
+    A handle holds the revision of the definition that it was made with.
+
+    Attributes:
+        id: its id, unique in the project.
+        path: ``project/experiment``.
+        project: the project.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        id: str,
+        definition: dict[str, Any] | None,
+        space: Iterable[Mapping[str, Any]] | None = None,
+        replicas: int | None = None,
+    ) -> None:
+        self.project = project
+        self.id = id
+        self.path: str = f"{project.id}/{id}"
+        self.home: Home = project.home
+        self._definition = definition
+        self._space = own_copy(space)
+        self._replicas = replicas
+
+    def __repr__(self) -> str:
+        return f"<Experiment {self.path}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        space = self._space if isinstance(self._space, Sequence) else None  # a generator stays where it is
+        return type(self), (self.project, self.id, self._definition, space, self._replicas)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Experiment):
+            return NotImplemented
+        return (self.path, self.home.store.url) == (other.path, other.home.store.url)
+
+    def __hash__(self) -> int:
+        return hash((self.path, self.home.store.url))
+
+    # ------------------------------------------------------------------------------------------------------ what it is
+
+    @property
+    def name(self) -> str:
+        """Its name as it was first given."""
+        return str((self._definition or {}).get("name") or self.id)
+
+    @property
+    def definition(self) -> Mapping[str, Any]:
+        """Its definition as it is stored.
+
+        Raises:
+            CorruptRecordError: it cannot be read. Its runs can, which repeat what they are made from.
+        """
+        found: dict[str, Any] = own_copy(self.known())
+        return found
+
+    def known(self) -> dict[str, Any]:
+        """The same, for nobody who changes it."""
+        if self._definition is None:
+            self._definition = require_definition(self.home, self.path)
+        return self._definition
+
+    @property
+    def own_params(self) -> dict[str, Any]:
+        """Its fixed parameters as they are stored."""
+        found: dict[str, Any] = own_copy(self.known().get("params") or {})
+        return found
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """Its fixed parameters."""
+        found: dict[str, Any] = restore(self.own_params)
+        return found
+
+    @property
+    def revision(self) -> int:
+        """The number of its definition: 1, and one more with every update."""
+        return count(self.known().get("revision")) or 1
+
+    @property
+    def space(self) -> Iterable[Mapping[str, Any]] | None:
+        """The parameter dicts to run: as given in this process, else as recorded; None if there is none."""
+        if self._space is not None:
+            given: Iterable[Mapping[str, Any]] = own_copy(self._space)
+            return given
+        recorded = self.known().get("space")
+        return restore(recorded) if isinstance(recorded, list) else None
+
+    @property
+    def replicas(self) -> int:
+        """How many times each point is to be run: as given in this process, else as recorded."""
+        return self._replicas or count(self.known().get("replicas")) or 1
+
+    @property
+    def workflow_source(self) -> str | None:
+        """The file that its workflow was said to come from."""
+        found = self.known().get("workflow_source")
+        return str(found.get("file")) if isinstance(found, dict) else None
+
+    @property
+    def data_assets(self) -> DataAssets:
+        """The data that belongs to it."""
+        from molexp._assets.data_assets import DataAssets
+
+        return DataAssets(self.home, self.path)
+
+    # ------------------------------------------------------------------------------------------------------------ runs
+
+    @property
+    def runs(self) -> Runs:
+        """Its runs as the files show them now, by id; archived ones, too."""
+        return Runs(self)
+
+    def run(self, id: str) -> RunT:
+        """Look up a run; capitals do not count.
+
+        Raises:
+            NotFoundError: with the nearest names.
+        """
+        path = f"{self.path}/{str(id).lower()}"
+        try:
+            check_run_id(id)
+            definition = read_definition(self.home.store, path, {})
+        except CorruptRecordError:
+            definition = None  # whoever needs it is told
+        except (NotFoundError, ValueError):
+            if isinstance(id, str) and is_id(id.lower()) and _has_attempts(self.home, path):
+                definition = None  # the same
+            else:
+                close = nearest(id, member_ids(self.home, self.path)) if isinstance(id, str) else ()
+                raise NotFoundError("run", str(id), where=repr(self.path), nearest=close) from None
+        if deleted(self.home, path):
+            raise NotFoundError("run", id, where=repr(self.path), hint=WAS_DELETED)
+        return Run(self, id, definition=definition)
+
+    def Run(
+        self,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        id: str | None = None,
+        replica: int | None = None,
+        profile: str | None = None,
+        overrides: Mapping[str, Any] | None = None,
+    ) -> RunT:
+        """Get or create a run.
+
+        Args:
+            parameters: its own parameters, over the experiment's params; each is a unit, nested ones are not merged.
+            id: its id; without one it is always a new run, with a time-sortable id.
+            replica: its replica index, from 0.
+            profile: name of the profile to resolve, from the profile file beside the script or in the current
+                directory (``molcfg.yaml``, ``.yml``, ``.toml`` or ``.json``).
+            overrides: values over the profile's, by dotted name. Where there is a profile file, a name that it does
+                not have begins with ``+``.
+
+        Raises:
+            ConflictError: it exists with other own parameters, another replica or configuration. What is not given
+                has no opinion.
+            InvalidNameError: the id cannot be used.
+            ProfileError: there is no such profile or no profile file, the file is wrong, or an override names what
+                is not there.
+            SerializationError: a parameter that JSON cannot carry, NaN included; names its path and type.
+        """
+        from molexp._hierarchy.run_creation import make_run
+
+        return make_run(self, parameters, id=id, replica=replica, profile=profile, overrides=overrides)
+
+    def derived_run(
+        self,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        replica: int = 0,
+        profile: str | None = None,
+        overrides: Mapping[str, Any] | None = None,
+    ) -> RunT:
+        """Get or create the run whose id follows from its parameters, replica and configuration.
+
+        The scheme is the workspace's (setting ``run_id_scheme``, by default ``molexp-1``).
+
+        Raises:
+            ProfileError: there is no such profile or no profile file, the file is wrong, or an override names what
+                is not there.
+            SerializationError: a parameter that JSON cannot carry, NaN included; names its path and type.
+            PluginMissingError: the scheme is not installed.
+        """
+        from molexp._hierarchy.run_creation import Deriving
+
+        return Deriving(self, profile, overrides).run(parameters or {}, replica)
+
+    def derived_id(
+        self,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        replica: int = 0,
+        profile: str | None = None,
+        overrides: Mapping[str, Any] | None = None,
+    ) -> str:
+        """The id of the run that `derived_run` would get or create. Nothing is created. Raises as that does."""
+        from molexp._hierarchy.run_creation import Deriving
+
+        return Deriving(self, profile, overrides).id_of(parameters or {}, replica)
+
+
+class Runs(Rows[Run]):
+    """The runs of an experiment, by id."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self._experiment = experiment
+        home = experiment.home
+        paths = ((name, f"{experiment.path}/{name}") for name in member_ids(home, experiment.path))
+        super().__init__((Run(experiment, name) for name, path in paths if _is_run(home, path)), _describe, RUN_COLUMNS)
+
+    def __contains__(self, member: object) -> bool:
+        if isinstance(member, str):
+            return any(run.path.rpartition("/")[2] == member.lower() for run in self)
+        return any(run == member for run in self)
+
+    def create_many(
+        self, space: Iterable[Mapping[str, Any]] | None = None, *, replicas: int | None = None
+    ) -> Rows[Run]:
+        """Get or create the derived run of every point and replica, in order.
+
+        Args:
+            space: the points; the experiment's own by default.
+            replicas: how many runs of each; by default one, and for the experiment's own space its own number.
+
+        Raises:
+            SerializationError: a parameter that JSON cannot carry, NaN included; nothing was created.
+            TypeError: the space is no iterable of dicts; nothing was created.
+        """
+        own = space is None
+        space = self._experiment.space if space is None else space
+        times = replicas if replicas is not None else self._experiment.replicas if own else 1
+        check_space(space, times)
+        points = [
+            plain_parameters(dict(point), f"space[{number}]")
+            for number, point in enumerate([{}] if space is None else space)
+        ]  # all of them before the first is created
+        from molexp._hierarchy.run_creation import Deriving
+
+        return Rows(Deriving(self._experiment).sweep(points, times), _describe, RUN_COLUMNS)
+
+
+def _describe(run: Run) -> dict[str, Any]:
+    return {"path": run.path, **run.to_dict()}
+
+
+def _is_run(home: Home, path: str) -> bool:
+    return (is_defined(home.store, path) or _has_attempts(home, path)) and not deleted(home, path)
+
+
+def _has_attempts(home: Home, path: str) -> bool:
+    """Tell whether a run whose definition is missing has files of attempts, other than numbers that were given up."""
+    return any(entry.size != len(VOID) for entry in home.store.children(f"{layout.folder(path)}/executions").entries)

@@ -1,0 +1,99 @@
+"""Which workspace a command means when it is told none."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+
+from molexp._hierarchy.workspace import Workspace
+from molexp._storage import layout
+from molexp._values.paths import spelled
+from molexp.contracts import RemotePath
+from molexp.errors import NotFoundError, ReadOnlyError
+
+VARIABLE = "MOLEXP_WORKSPACE"
+_LARGEST = 1 << 20  # bytes; a ``workspace.json`` has some hundred
+
+
+def locate_workspace(
+    url: str | os.PathLike[str] | RemotePath | None = None,
+    *,
+    start: str | os.PathLike[str] | None = None,
+    create: bool = False,
+    read_only: bool = False,
+) -> Workspace:
+    """Open the workspace that is meant: `url`, else the environment's, else the nearest one around a folder.
+
+    Args:
+        url: a path or URL. If it is not given, ``MOLEXP_WORKSPACE`` says which; if that is not set, it is the nearest
+            folder with a ``workspace.json``, from `start` upwards; one that a stranger may have put into a folder that
+            everybody may write to, such as ``/tmp``, is passed over.
+        start: where to look; by default the current directory.
+        create: one that `url` or the environment names need not exist yet.
+        read_only: refuse every write; storage that can only be read is opened so anyway, unless with `create`.
+
+    Raises:
+        NotFoundError: there is none; says what can be done about it.
+        PluginMissingError: nothing that is installed provides the URL's scheme; names the package to install.
+        CorruptRecordError: its ``workspace.json`` cannot be read.
+    """
+    named = spelled(url) if url is not None else os.environ.get(VARIABLE, "")
+    if url is None and not named:
+        return Workspace.load(_nearest(Path.cwd() if start is None else Path(start)), read_only=read_only)
+    if create:
+        return Workspace(named, read_only=read_only)
+    try:
+        return _load(named, read_only)
+    except NotFoundError as error:
+        if url is None:
+            error.args = (f"{error} ({VARIABLE} says {named!r}.)",)
+        raise
+
+
+def _load(url: str, read_only: bool) -> Workspace:
+    try:
+        return Workspace.load(url, read_only=read_only)
+    except ReadOnlyError:  # this storage can only be read, which most commands do
+        return Workspace.load(url, read_only=True)
+
+
+def _nearest(start: Path) -> Path:
+    folder = start.absolute()
+    for candidate in (folder, *folder.parents):
+        if _holds_one(candidate):
+            return candidate
+    error = NotFoundError("workspace", str(folder))
+    message = (
+        f"No workspace is given, and there is none in {str(folder)!r} or above it. Name one with -w URL, or set "
+        f"{VARIABLE}, or go to a folder that has a {layout.WORKSPACE}, or lies below one that has."
+    )
+    error.args = (message,)
+    raise error
+
+
+def _holds_one(folder: Path) -> bool:
+    """Tell whether a folder is a workspace; other programs have files of this name, too."""
+    try:
+        found = os.lstat(folder / layout.WORKSPACE)
+        if not stat.S_ISREG(found.st_mode) or found.st_size > _LARGEST or _is_planted(folder, found):
+            return False
+        document = json.loads((folder / layout.WORKSPACE).read_bytes())
+    except (OSError, RecursionError):
+        return False
+    except ValueError:
+        return True  # to open it will say what is wrong
+    return isinstance(document, dict) and document.get("type") == "workspace"
+
+
+def _is_planted(folder: Path, found: os.stat_result) -> bool:
+    """Tell whether everybody may write to `folder`, and somebody made the file who is neither this user nor the folder's owner.
+
+    Without this, whoever can write to ``/tmp`` chooses where commands below it look and record. git had that fault
+    (CVE-2022-24765).
+    """
+    if not hasattr(os, "geteuid"):
+        return False
+    above = os.stat(folder)
+    return bool(above.st_mode & stat.S_IWOTH) and found.st_uid not in (os.geteuid(), above.st_uid)

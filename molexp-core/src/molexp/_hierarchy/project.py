@@ -1,0 +1,131 @@
+"""Projects: related experiments."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from molexp._hierarchy.experiment import Experiment
+from molexp._record.definitions import SCHEMA, Members, choose_id, member_ids, require
+from molexp._record.revisions import define_experiment, look_up_definition
+from molexp._storage import layout
+from molexp._values.documents import check_schema
+from molexp._values.ids import check_id, nearest
+from molexp.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from molexp._assets.data_assets import DataAssets
+    from molexp._hierarchy.session import Home
+    from molexp._hierarchy.workspace import Workspace
+
+ExperimentT = Experiment
+
+
+class Project:
+    """Related experiments.
+
+    Attributes:
+        id: its id, unique in the workspace.
+        name: its name as it was first given.
+        path: the same as `id`.
+        workspace: the workspace.
+    """
+
+    def __init__(self, workspace: Workspace, id: str, definition: dict[str, Any] | None) -> None:
+        self.workspace = workspace
+        self.id = id
+        self.path = id
+        self.name: str = str((definition or {}).get("name") or id)
+        self._definition = definition
+        self.home: Home = workspace.home
+
+    def __repr__(self) -> str:
+        return f"<Project {self.id}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.workspace, self.id, self._definition)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Project):
+            return NotImplemented
+        return (self.id, self.home.store.url) == (other.id, other.home.store.url)
+
+    def __hash__(self) -> int:
+        return hash((self.id, self.home.store.url))
+
+    def check_writable(self) -> None:
+        """Raise if it was made by a newer MolExp, or that cannot be told: nothing is created in it then.
+
+        Raises:
+            SchemaError: it was.
+            CorruptRecordError: its document cannot be read.
+        """
+        check_schema(self._definition or require(self.home, self.path), layout.document(self.path), SCHEMA)
+
+    def Experiment(
+        self,
+        name: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        space: Iterable[Mapping[str, Any]] | None = None,
+        replicas: int | None = None,
+        workflow_source: str | os.PathLike[str] | None = None,
+        id: str | None = None,
+        update: bool = False,
+    ) -> ExperimentT:
+        """Get or create an experiment.
+
+        Args:
+            name: free text; the id is made from it unless one is given.
+            params: parameters that all its runs share.
+            space: parameter dicts to run, recorded for people.
+            replicas: how many times to run each, recorded for people.
+            workflow_source: the file that its workflow comes from, recorded for people.
+            id: its id.
+            update: claim a new revision of the definition if `params` differ from it.
+
+        Raises:
+            ConflictError: it exists with other params, and `update` is false.
+            InvalidNameError: neither name nor id can be used.
+            SerializationError: a parameter that JSON cannot carry, NaN included; names its path and type.
+        """
+        definition = define_experiment(
+            self.home,
+            self.id,
+            name,
+            self.check_writable,
+            params=params,
+            space=space,
+            replicas=replicas,
+            workflow_source=workflow_source,
+            id=id,
+            update=update,
+        )
+        return Experiment(self, choose_id(name, id, "experiment"), definition, space, replicas)
+
+    def experiment(self, id: str) -> ExperimentT:
+        """Look up an experiment.
+
+        Raises:
+            NotFoundError: with the nearest names.
+        """
+        path = f"{self.id}/{id}"
+        try:
+            check_id(id, "experiment id")
+        except ValueError:
+            close = nearest(id, member_ids(self.home, self.id)) if isinstance(id, str) else ()
+            raise NotFoundError("experiment", str(id), where=repr(self.id), nearest=close) from None
+        return Experiment(self, id, look_up_definition(self.home, path))
+
+    @property
+    def experiments(self) -> Members[ExperimentT]:
+        """Its experiments, by id."""
+        return Members(self.home, self.id, self.experiment)
+
+    @property
+    def data_assets(self) -> DataAssets:
+        """The data that belongs to it."""
+        from molexp._assets.data_assets import DataAssets
+
+        return DataAssets(self.home, self.path)

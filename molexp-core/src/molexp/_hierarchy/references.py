@@ -1,0 +1,76 @@
+"""From ids and paths to what they name, by reading; no catalog is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from molexp._assets.assets import Asset, parse_asset_id
+from molexp._assets.assets import asset_id as spell_id
+from molexp._assets.data_assets import DataAssets
+from molexp._record.attempts import read_attempts
+from molexp._record.fences import is_defined
+from molexp._storage import layout
+from molexp._values.ids import nearest
+from molexp.errors import NotFoundError, StoreError
+
+if TYPE_CHECKING:
+    from molexp._hierarchy.session import Home
+
+
+def resolve_asset(home: Home, asset_id: str) -> Asset:
+    """The asset of this id.
+
+    Raises:
+        ValueError: it is no asset id.
+        NotFoundError: there is none; or it was replaced by a later version of the same name. With the nearest ids.
+    """
+    scope, attempt, kind, name, version = parse_asset_id(asset_id)
+    if attempt is None:
+        data = DataAssets(home, scope)
+        found = data.get(name, version=version)
+        if found is None:
+            known = (one.id for other in data for one in reversed(data.versions(other)))
+            raise NotFoundError("asset", asset_id, nearest=nearest(asset_id, known), hint=_missing_scope(home, scope))
+        asset: Asset = found
+        return asset
+    hint, own_id = "", spell_id(scope, attempt, kind, name, version)
+    ids: list[str] = []
+    for facts in read_attempts(home.store, layout.folder(scope)):
+        ids += [str(record.get("id")) for record in facts.contents.assets.values()]
+        if facts.number != attempt:
+            continue
+        for record in facts.contents.assets.values():
+            if record.get("id") == own_id:
+                return home.library.asset(record)
+            if record.get("kind") == kind and record.get("name") == name:
+                hint = f"Its bytes were replaced by version {record.get('version')} of the same name."
+    near = () if hint else nearest(asset_id, ids)
+    raise NotFoundError("asset", asset_id, nearest=near, hint=hint or _missing_scope(home, scope))
+
+
+def _missing_scope(home: Home, scope: str) -> str:
+    """A sentence, if what the id begins with is not there."""
+    if not scope or is_defined(home.store, scope):
+        return ""
+    return f"There is no {('project', 'experiment', 'run')[scope.count('/')]} {scope!r}."
+
+
+def reference_resolver(home: Home) -> Callable[[str, Any], Any]:
+    """Return what turns stored references into assets, and into paths that are anchored to where the workspace lies now."""
+
+    def resolve(tag: str, payload: Any) -> Any:
+        if not isinstance(payload, str):
+            return None
+        if tag == "$asset":
+            try:
+                return resolve_asset(home, payload)
+            except (NotFoundError, StoreError, ValueError):
+                return None  # kept as it is: it may have been deleted since
+        if tag == "$key":
+            with suppress(StoreError):  # no key of ours, or a storage without paths: it is kept as it is
+                return home.store.path(payload)
+        return None
+
+    return resolve

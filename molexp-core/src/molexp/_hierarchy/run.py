@@ -1,0 +1,426 @@
+"""Runs: one identity under an experiment, and what has become of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from molexp._record.definitions import SCHEMA, WAS_DELETED
+from molexp._record.edits import write_edit
+from molexp._storage import layout
+from molexp._storage.local_keys import key_of
+from molexp._values.copies import own_copy
+from molexp._values.documents import check_schema
+from molexp._values.ids import spelled
+from molexp._values.numbers import count
+from molexp._values.paths import is_remote
+from molexp._values.plain import restore
+from molexp._values.status import RunStatus
+from molexp.errors import CorruptRecordError, NotFoundError, StoreError
+
+if TYPE_CHECKING:
+    from molexp._assets.assets import Asset
+    from molexp._assets.data_assets import DataAssets
+    from molexp._assets.streams import Logs
+    from molexp._hierarchy.experiment import Experiment
+    from molexp._hierarchy.session import Home
+    from molexp._record.folding import RunState
+    from molexp._running.run_context import RunContext
+    from molexp._values.graph import WorkflowGraph
+
+
+class Run:
+    """One identity under an experiment.
+
+    Attributes read the record at the time of access; nothing is cached but the definition, which never changes.
+
+    Attributes:
+        path: ``project/experiment/run``, in lower case.
+        experiment: the experiment.
+    """
+
+    def __init__(
+        self, experiment: Experiment, id: str, *, definition: dict[str, Any] | None = None, untried: bool = False
+    ) -> None:
+        self.experiment = experiment
+        self._id = id
+        self.path: str = f"{experiment.path}/{id.lower()}"
+        self.home: Home = experiment.home
+        self._definition = definition
+        self._untried = untried  # this process created it and has not started it: nobody else is likely to have
+        self._made_up_at = 0.0  # when its id was made up, in seconds since 1970, if that was done here
+
+    def __repr__(self) -> str:
+        return f"<Run {self.path}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickle, (type(self), self.experiment, self._id, self._definition)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Run):
+            return NotImplemented
+        return (self.path, self.home.store.url) == (other.path, other.home.store.url)
+
+    def __hash__(self) -> int:
+        return hash((self.path, self.home.store.url))
+
+    # ------------------------------------------------------------------------------------------------------ what it is
+
+    @property
+    def id(self) -> str:
+        """Its id, unique in the experiment in whatever case it is written; as it was when the run was made."""
+        if self._definition is None:
+            try:
+                self.definition()
+            except (NotFoundError, CorruptRecordError, StoreError):
+                return self._id
+        return spelled((self._definition or {}).get("id"), self.path.rpartition("/")[2])
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """The experiment's params overridden by its own, as they were when it was created."""
+        return self._mapping("parameters")
+
+    @property
+    def own_parameters(self) -> Mapping[str, Any]:
+        """Its own parameters, unmerged."""
+        return self._mapping("own_parameters")
+
+    @property
+    def replica(self) -> int:
+        """The replica's index, from 0."""
+        return count(self._defined().get("replica"))
+
+    @property
+    def seed(self) -> int:
+        """A seed for random numbers that follows from parameters and replica: see `Context.seed`."""
+        from molexp._values.sweeps import seed_of
+
+        return seed_of(self._defined().get("parameters") or {}, self.replica)
+
+    @property
+    def profile(self) -> str | None:
+        """Name of the profile it was made with."""
+        return self._defined().get("profile")
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The resolved profile with overrides; empty without one."""
+        return self._mapping("config")
+
+    @property
+    def created_at(self) -> str:
+        """When it was created, in UTC, ISO 8601."""
+        return str(self._defined().get("created_at"))
+
+    def _mapping(self, name: str) -> Mapping[str, Any]:
+        found: dict[str, Any] = self._value(self._defined().get(name) or {})
+        return found
+
+    def definition(self) -> dict[str, Any]:
+        """Return what ``run.json`` said when it was created.
+
+        Raises:
+            NotFoundError: there is no such run.
+            CorruptRecordError: no copy of it can be read.
+        """
+        found: dict[str, Any] = own_copy(self._defined())
+        return found
+
+    def _defined(self) -> dict[str, Any]:
+        """The same, as it is kept."""
+        if self._definition is None:
+            from molexp._record.reading import read_definition
+
+            self._definition = read_definition(self.home.store, self.path, {})
+        return self._definition
+
+    # ------------------------------------------------------------------------------------------------- what became of it
+
+    @property
+    def status(self) -> RunStatus:
+        """Where it stands. An attempt whose owner is found to be dead is ended as ``interrupted``."""
+        return self._state().status
+
+    @property
+    def cause(self) -> str | None:
+        """The cause of the end of its newest attempt, as a `Cause`, such as ``exception``, ``signal`` or ``walltime``.
+
+        None while it goes on, if it succeeded, and where nothing tells.
+        """
+        return self._state().cause
+
+    @property
+    def as_of(self) -> str | None:
+        """When it was last seen running elsewhere, in UTC, if this is a copy that a sync keeps; None otherwise.
+
+        Its status is ``running`` then, whatever has become of it since: the next sync tells.
+        """
+        return self._state().as_of or None
+
+    @property
+    def results(self) -> Mapping[str, Any]:
+        """What `Context.set_result` recorded, folded over the attempts; references are assets and paths again."""
+        results: Mapping[str, Any] = self._value(self._state().results)
+        return results
+
+    @property
+    def metrics(self) -> Mapping[str, Mapping[str, Any]]:
+        """What its metrics add up to over all attempts, by name: last, step, min, min_step, max, max_step, count.
+
+        Of a run that goes on, as of its newest sign of life. The points are ``run.asset("metrics").load()``.
+        """
+        from molexp._record.metrics import run_metrics
+
+        found = run_metrics(self.home.store, self.path, self._state())
+        metrics: Mapping[str, Mapping[str, Any]] = self._value(found.get("metrics") or {})
+        return metrics
+
+    @property
+    def execution_history(self) -> Sequence[Mapping[str, Any]]:
+        """The attempts, oldest first: status, cause, times, host, pid, reason, error."""
+        return self._state().history
+
+    @property
+    def tasks(self) -> Mapping[str, Mapping[str, Any]]:
+        """The newest record of each task of its workflows: status, seconds, retries, why, output."""
+        return self._state().tasks()
+
+    @property
+    def provenance(self) -> Mapping[str, Any] | None:
+        """How the process of its newest attempt came to be: git commit, python, packages; None if nothing is known."""
+        return self._origin(self._state())
+
+    def _origin(self, state: RunState) -> Mapping[str, Any] | None:
+        from molexp._record.definitions import read_document
+
+        known = state.attempts[-1].contents.provenance if state.attempts else None
+        return read_document(self.home, f"{layout.PROVENANCE}/{known}.json") if known else None
+
+    @property
+    def workflow_graph(self) -> WorkflowGraph | None:
+        """The graph of the workflow that its newest attempt executed, with what became of each task.
+
+        It is as the attempt recorded it, whatever the code says today. None if no attempt executed a workflow, or an
+        older MolExp did, which recorded no graph. Of several workflows in one attempt it is the last.
+
+        Raises:
+            NotFoundError: there is no such run, or it was deleted.
+            CorruptRecordError: the graph's document cannot be read.
+        """
+        return self._graph(self._state())
+
+    def _graph(self, state: RunState) -> WorkflowGraph | None:
+        from molexp._record.definitions import read_document
+        from molexp._values.graph import WorkflowGraph
+
+        attempt = next((one for one in reversed(state.attempts) if one.contents.workflow), None)
+        known = attempt.contents.workflow.get("graph") if attempt and attempt.contents.workflow else None
+        document = read_document(self.home, f"{layout.PROVENANCE}/{known}.json") if known else None
+        if attempt is None or document is None:
+            return None
+        return WorkflowGraph.from_dict(document).as_executed(attempt.contents.tasks)
+
+    @property
+    def tags(self) -> frozenset[str]:
+        """Its tags."""
+        return frozenset(self._state().edits.tags)
+
+    @property
+    def notes(self) -> Sequence[Mapping[str, Any]]:
+        """Its notes, oldest first: at, by, text."""
+        return self._state().edits.notes
+
+    @property
+    def archived(self) -> bool:
+        """Tell whether it was archived."""
+        return self._state().edits.archived
+
+    @property
+    def assets(self) -> list[Asset]:
+        """The assets of all its attempts, oldest first."""
+        return [self.home.library.asset(record) for record in self._state().assets()]
+
+    @property
+    def logs(self) -> Logs:
+        """Its logs, by name; the newest attempt's where several wrote one."""
+        from molexp._assets.streams import Logs
+
+        return Logs(self.home.store, self._state().assets())
+
+    def asset(self, name: str, *, kind: str | None = None, version: int | None = None) -> Asset:
+        """The asset of this name: of the newest attempt that has it, else data of its parents.
+
+        Raises:
+            NotFoundError: with the nearest names.
+            AmbiguousAssetError: several kinds have the name, and `kind` does not say which.
+        """
+        from molexp._assets.lookup import Finder
+
+        self.home.process.send(self.home.store, self.path)
+        finder = Finder(self.home.library, self.path, layout.folder(self.path), self.scopes)
+        return finder.require(name, kind=kind, version=version)
+
+    def _state(self) -> RunState:
+        """All that is true of it now.
+
+        Raises:
+            NotFoundError: there is no such run, or it was deleted.
+            CorruptRecordError: its definition cannot be read.
+        """
+        from molexp._record.reading import read_run
+
+        self.home.process.send(self.home.store, self.path)
+        state = read_run(self.home.store, self.path, self.home.observer)
+        if state.edits.deleted:
+            raise NotFoundError("run", self.path, hint=WAS_DELETED)
+        return state
+
+    def _editable(self) -> RunState:
+        """Its state, if this version may write to it.
+
+        Raises:
+            NotFoundError: there is no such run, or it was deleted.
+            SchemaError: it was written by a newer MolExp.
+        """
+        state = self._state()
+        check_schema(state.definition, layout.document(self.path), SCHEMA)
+        return state
+
+    def to_dict(self) -> dict[str, Any]:
+        """``run.json`` as it would be written now."""
+        document: dict[str, Any] = self._value(self._state().to_document())
+        return document
+
+    # ----------------------------------------------------------------------------------------------------------- doing
+
+    def start(
+        self,
+        *,
+        fresh: bool = False,
+        wait: float = 0.0,
+        if_succeeded: Literal["rerun", "error"] = "rerun",
+        capture: bool = False,
+    ) -> RunContext:
+        """Start an attempt at it; leave the returned context to end it.
+
+        Args:
+            fresh: results start empty, instead of from what earlier attempts recorded.
+            wait: seconds to wait for a live attempt to end.
+            if_succeeded: ``"error"`` refuses to repeat a run that succeeded.
+            capture: record standard output and error, child processes included, as the logs ``stdout``, ``stderr``.
+
+        Raises:
+            RunBusyError: an attempt is alive; names host, pid and age.
+            RunFinishedError: it succeeded, and ``if_succeeded="error"``.
+            NotFoundError: it was deleted.
+            SchemaError: it was written by a newer MolExp.
+        """
+        from molexp._running.start import start
+
+        untried, self._untried = self._untried, False
+        return start(self, fresh=fresh, wait=wait, if_succeeded=if_succeeded, capture=capture, untried=untried)
+
+    def cancel(self, reason: str = "") -> None:
+        """Ask it to stop: the owner of a live attempt sees the request at its next beat.
+
+        A run that was never started counts as cancelled at once, until somebody starts it all the same. For a finished
+        run it does nothing.
+        """
+        state = self._editable()
+        if not state.attempts or state.status is RunStatus.RUNNING:
+            number = state.attempts[-1].number if state.attempts else 0
+            write_edit(self.home, self.path, "cancel", attempt=number, reason=reason)
+
+    def delete(self) -> None:
+        """Hide it at once; `restore` shows it again until `Workspace.gc` has freed its bytes.
+
+        Raises:
+            RunBusyError: an attempt is alive.
+        """
+        state = self._editable()
+        if state.status is RunStatus.RUNNING:
+            from molexp._running.start import busy
+
+            raise busy(self.path, state.attempts[-1])
+        write_edit(self.home, self.path, "delete")
+
+    def restore(self) -> None:
+        """Show it again after `delete`, as long as `Workspace.gc` has not freed it. For a run that is there it does nothing.
+
+        Raises:
+            NotFoundError: there is no such run, or it was freed.
+        """
+        from molexp._record.deletions import restore
+
+        restore(self.home, self.path)
+
+    def archive(self) -> None:
+        """Leave it out of lists from now on: `Catalog.runs` shows it if it is asked for archived runs."""
+        if not self._editable().edits.archived:
+            write_edit(self.home, self.path, "archive")
+
+    def unarchive(self) -> None:
+        """Show it in lists again."""
+        if self._editable().edits.archived:
+            write_edit(self.home, self.path, "unarchive")
+
+    def annotate(self, *, tags: Iterable[str] = (), untag: Iterable[str] = (), note: str | None = None) -> None:
+        """Add and remove tags, add a note."""
+        added, removed = _labels(tags), _labels(untag)
+        if note is not None and not isinstance(note, str):
+            raise TypeError(f"A note is text, not {note!r}.")
+        if not (added or removed or note):
+            return
+        self._editable()
+        write_edit(self.home, self.path, "annotate", tags=added, untag=removed, note=note)
+
+    def flush(self) -> None:
+        """What was acknowledged reaches the store: everything that this process records for it right now."""
+        for attempt in self.home.process.heart.attempts():
+            if attempt.path == self.path and attempt.store.url == self.home.store.url:
+                attempt.flush()
+
+    # ------------------------------------------------------------------------------------------------------ references
+
+    def scopes(self) -> tuple[DataAssets, DataAssets, DataAssets]:
+        """The data of its experiment, project and workspace."""
+        from molexp._assets.data_assets import DataAssets
+
+        parts = self.path.split("/")
+        return DataAssets(self.home, "/".join(parts[:2])), DataAssets(self.home, parts[0]), DataAssets(self.home, "")
+
+    def refer(self, value: Any) -> Any:
+        """Return how a result that is an asset, or a path inside the workspace, is stored; None for anything else."""
+        from molexp._assets.assets import Asset
+
+        if isinstance(value, Asset):
+            return {"$asset": value.id}
+        if isinstance(value, Path) or is_remote(value):
+            key = key_of(self.home.store, value)
+            return {"$key": key} if key is not None else str(value)
+        if isinstance(value, Run):
+            return {"$run": value.path}
+        return None
+
+    def _value(self, stored: Any) -> Any:
+        from molexp._hierarchy.references import reference_resolver
+
+        return restore(stored, resolve=reference_resolver(self.home))
+
+
+def _unpickle(cls: type[Run], experiment: Experiment, id: str, definition: dict[str, Any] | None) -> Run:
+    return cls(experiment, id, definition=definition)
+
+
+def _labels(labels: Iterable[str]) -> list[str]:
+    if isinstance(labels, str):
+        raise TypeError(f"Tags are a collection of texts, not one text: write [{labels!r}].")
+    given = list(labels)
+    if wrong := [label for label in given if not isinstance(label, str)]:
+        raise TypeError(f"A tag is text, not {wrong[0]!r}.")
+    found = sorted({label.strip() for label in given})
+    if "" in found:
+        raise ValueError("A tag is empty.")
+    return found

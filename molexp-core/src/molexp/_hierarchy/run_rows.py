@@ -1,0 +1,187 @@
+"""A run as the catalog answers it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from molexp._catalog.index.cells import unpacked
+from molexp._record.causes import cause_of_run
+from molexp._values.documents import decode_object
+from molexp._values.ids import spelled
+from molexp._values.plain import restore
+from molexp._values.status import RunStatus
+from molexp.errors import CorruptRecordError
+
+if TYPE_CHECKING:
+    from molexp._hierarchy.session import Home
+
+
+class RunRow:
+    """A run as the catalog answers it: a snapshot, with the names of ``run.json``. Its document is read when it is used.
+
+    Attributes:
+        path: ``project/experiment/run``.
+    """
+
+    __slots__ = ("_data", "_document", "_home", "path")
+
+    def __init__(self, home: Home | None, path: str, data: bytes) -> None:
+        self.path = path
+        self._home = home
+        self._data = data
+        self._document: Mapping[str, Any] | None = None
+
+    def __repr__(self) -> str:
+        return f"<RunRow {self.path} {self.status}>"
+
+    def __eq__(self, other: object) -> bool:
+        return (self.path, self._data) == (other.path, other._data) if isinstance(other, RunRow) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((self.path, self._data))
+
+    def __getstate__(self) -> tuple[str, bytes, Mapping[str, Any]]:
+        return self.path, self._data, self._stored
+
+    def __setstate__(self, state: tuple[str, bytes, Mapping[str, Any]]) -> None:
+        self.path, self._data, self._document = state
+        self._home = None
+
+    @property
+    def document(self) -> Mapping[str, Any]:
+        """All of it, as ``run.json`` would have it, with `metrics`, and with what this version does not know."""
+        return {**self._stored, "metrics": self.metrics} if "metrics" in self._stored else self._stored
+
+    @property
+    def _stored(self) -> Mapping[str, Any]:
+        """The same, with metrics as the index has them."""
+        if self._document is None:
+            document = self._decoded()
+            if b'"$' in self._data:
+                document = restore(document, resolve=self._resolver())
+            self._document = document
+        return self._document
+
+    def _decoded(self) -> dict[str, Any]:
+        """The document; where what the index has of it is none, as the files have it."""
+        try:
+            return decode_object(self._data, self.path)
+        except CorruptRecordError:
+            if self._home is None:
+                raise
+            from molexp._catalog.index.folding import full_row
+            from molexp._record.reading import read_run
+
+            return full_row(self._home.store, read_run(self._home.store, self.path, self._home.observer), self.path)
+
+    def _resolver(self) -> Callable[[str, Any], Any] | None:
+        from molexp._hierarchy.references import reference_resolver
+
+        return reference_resolver(self._home) if self._home is not None else None
+
+    @property
+    def schema(self) -> int:
+        """Of its ``run.json``."""
+        return self._stored.get("schema") or 1
+
+    @property
+    def id(self) -> str:
+        """Its id, as it was given: `path` has it in lower case."""
+        return spelled(self._stored.get("id"), self.path.rpartition("/")[2])
+
+    @property
+    def project(self) -> str:
+        """The project's id."""
+        return self.path.partition("/")[0]
+
+    @property
+    def experiment(self) -> str:
+        """The experiment's id."""
+        return self.path.split("/")[1]
+
+    @property
+    def status(self) -> RunStatus:
+        """Where it stood."""
+        return RunStatus(self._stored["status"])
+
+    @property
+    def cause(self) -> str | None:
+        """The cause of its newest attempt's end, such as ``exception`` or ``signal``; None without one."""
+        return cause_of_run(self._stored)
+
+    @property
+    def as_of(self) -> str | None:
+        """When it was last seen running elsewhere, in UTC, if this is a copy that a sync keeps; None otherwise."""
+        found = self._stored.get("as_of")
+        return found if isinstance(found, str) else None
+
+    @property
+    def created_at(self) -> str:
+        """When it was created, in UTC, ISO 8601."""
+        return str(self._stored.get("created_at") or "")
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """The merged parameters."""
+        return self._stored.get("parameters") or {}
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """The same as `parameters`."""
+        return self.parameters
+
+    @property
+    def replica(self) -> int:
+        """Its index, from 0."""
+        return self._stored.get("replica") or 0
+
+    @property
+    def profile(self) -> str | None:
+        """The profile's name."""
+        return self._stored.get("profile")
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The resolved configuration."""
+        return self._stored.get("config") or {}
+
+    @property
+    def config_hash(self) -> str | None:
+        """SHA-256 of its canonical JSON."""
+        return self._stored.get("config_hash")
+
+    @property
+    def workflow(self) -> Any:
+        """What is recorded of its workflow."""
+        return self._stored.get("workflow")
+
+    @property
+    def provenance(self) -> str | None:
+        """Id of its newest attempt's provenance."""
+        return self._stored.get("provenance")
+
+    @property
+    def results(self) -> Mapping[str, Any]:
+        """Its results, folded over the attempts."""
+        return self._stored.get("results") or {}
+
+    @property
+    def metrics(self) -> Mapping[str, Mapping[str, Any]]:
+        """What it logged adds up to, by name: see `Run.metrics`."""
+        return unpacked(self._stored)
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Its tags, sorted."""
+        return tuple(self._stored.get("tags") or ())
+
+    @property
+    def execution_history(self) -> tuple[Mapping[str, Any], ...]:
+        """Its attempts, oldest first."""
+        return tuple(self._stored.get("execution_history") or ())
+
+
+def describe_row(row: RunRow) -> dict[str, Any]:
+    """A row as a dict."""
+    return {"path": row.path, **row.document}

@@ -1,0 +1,1 @@
+"""Maintenance: `fsck` looks for damage, `gc` frees what nobody needs, `scrub` reads every byte."""

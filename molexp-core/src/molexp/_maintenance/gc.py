@@ -1,0 +1,349 @@
+"""Freeing what is not needed."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from molexp._record.attempts import read_attempts
+from molexp._record.definitions import member_ids
+from molexp._record.deletions import (
+    KEPT,
+    Deletion,
+    Deletions,
+    delete_edit_of,
+    expired,
+    remember_freed,
+    tokens_of,
+)
+from molexp._record.fences import VOID, is_defined
+from molexp._record.folding import absurd
+from molexp._record.reading import edit_keys
+from molexp._record.reports import Finding, Report
+from molexp._record.validation import decode_document
+from molexp._storage import layout
+from molexp._values.documents import decode_object
+from molexp._values.numbers import is_number
+from molexp._values.status import RunStatus
+from molexp.contracts import Stat, Store
+from molexp.errors import CorruptRecordError, MolexpError, ReadOnlyError, StoreError
+
+if TYPE_CHECKING:
+    from molexp._hierarchy.session import Home
+
+_ABANDONED = 24 * 3600.0  # seconds after which an unfinished temporary file or import is nobody's any more
+
+TOKEN = re.compile(r"[0-9a-f]{16}")
+DEPTH_OF_RUNS = 3
+
+
+def collect(home: Home, *, dry_run: bool) -> Report:
+    """See `Workspace.gc`."""
+    if not dry_run and home.exists():
+        home.materialize()  # refuses what a newer MolExp made
+    collector = _Collector(home, dry_run)
+    collector.deleted_runs()
+    collector.old_deletions()
+    collector.abandoned_imports()
+    collector.leftovers()
+    collector.empty_folders()
+    unreadable = [Finding(key, reason) for key, reason in collector.unreadable.items()]
+    counts = {"found": len(collector.findings), "bytes": collector.freed, "unreadable": len(unreadable)}
+    return Report("gc", (*collector.findings, *unreadable), counts)
+
+
+class _Collector:
+    """Frees what is not needed, or only tells of it; what it cannot read it leaves alone, and names."""
+
+    def __init__(self, home: Home, dry_run: bool) -> None:
+        self.findings: list[Finding] = []
+        self.unreadable: dict[str, str] = {}
+        self.freed = 0
+        self._home = home
+        self._store = home.store
+        self._dry_run = dry_run
+        self._done = "" if dry_run else "freed"
+
+    def deleted_runs(self) -> None:
+        """Runs that were deleted. Before their bytes go, their experiment remembers that they were deleted."""
+        deleted: defaultdict[str, dict[str, Deletion]] = defaultdict(dict)
+        for path in paths(self._home, self.unreadable)[1]:
+            experiment, _, run = path.rpartition("/")
+            with self._naming(layout.folder(path)):
+                if (edit := delete_edit_of(self._store, path, certainly=True)) is None:
+                    continue
+                if self._is_live(path):
+                    what = "deleted run that is still being executed"
+                    self.findings.append(Finding(layout.folder(path), what))
+                else:
+                    deleted[experiment][run] = Deletion(tokens_of(self._store, path), edit)
+        for experiment, runs in deleted.items():
+            with self._naming(layout.folder(experiment)):
+                self._deleted_of(experiment, runs)
+
+    def _deleted_of(self, experiment: str, runs: Mapping[str, Deletion]) -> None:
+        known = Deletions()
+        known.read(self._store, edit_keys(self._store, experiment))
+        new = {run: one for run, one in runs.items() if one.tokens and known.of(run, one.tokens) is None}
+        if new and not self._dry_run:
+            remember_freed(self._home, experiment, new)
+        going: dict[str, list[str]] = {}
+        for run in runs:
+            folder = layout.folder(f"{experiment}/{run}")
+            with self._naming(folder):
+                # Unless somebody has restored it meanwhile.
+                if delete_edit_of(self._store, f"{experiment}/{run}", certainly=True) is not None:
+                    going[folder] = self._deleted_run(folder)
+        if not self._dry_run:
+            self._gone(going)
+
+    def _gone(self, going: Mapping[str, list[str]]) -> None:
+        """The edits that hide runs go last, also at a power loss: at every moment a run is hidden, or gone."""
+        doomed = [key for of in going.values() for key in of]
+        edits = [key for key in doomed if "/edits/" in key]
+        self._store.sync([key for key in doomed if "/edits/" not in key], content=False)
+        for key in edits:
+            self._store.delete(key)
+        self._store.sync(edits, content=False)
+        for folder in going:
+            self._store.prune(folder)
+
+    def old_deletions(self) -> None:
+        """What was remembered of runs that were freed long ago."""
+        for experiment in paths(self._home, self.unreadable)[0]:
+            if experiment.count("/") != 1:
+                continue
+            with self._naming(layout.below(experiment, "edits")):
+                for key, runs in expired(self._store, experiment).items():
+                    if not self._dry_run:
+                        self._store.delete(key)
+                    what = f"how {runs} runs were deleted, known for {KEPT:.0f} days"
+                    self.findings.append(Finding(key, what, "" if self._dry_run else "forgotten"))
+
+    def _deleted_run(self, folder: str) -> list[str]:
+        """Free all of it but its edits; returns what is to go."""
+        entries = list(self._store.list(folder))
+        for entry in entries if not self._dry_run else ():
+            if "/edits/" not in entry.key:
+                self._store.delete(entry.key)
+        size = sum(entry.size for entry in entries)
+        self.findings.append(Finding(folder, f"deleted run, {size} bytes", self._done))
+        self.freed += size
+        return [entry.key for entry in entries]
+
+    def _is_live(self, path: str) -> bool:
+        """Tell whether somebody executes a run: it was started before it was seen to be deleted."""
+        attempts = read_attempts(self._store, layout.folder(path))
+        if not attempts:
+            return False
+        observer = self._home.observer
+        if self._dry_run:
+            observer = attrs.evolve(observer, may_write=False)
+        newest = observer.settle(path, attempts[-1])
+        if newest.as_of:  # a copy: what it is a copy of goes on
+            return False
+        return not newest.ended and (not self._dry_run or newest.status is RunStatus.RUNNING)
+
+    def abandoned_imports(self) -> None:
+        """Payloads of imports that were never published: older than any import takes.
+
+        All of an import or nothing: as long as it goes on, something in it is young.
+        """
+        now = time.time()
+        old = {}
+        for folder in _unnamed_imports(self._home, self.unreadable):
+            with self._naming(folder):
+                entries = list(self._store.list(folder))
+                came = [_came(self._store, entry) for entry in entries]
+                if entries and all(then and now - then > _ABANDONED for then in came):
+                    old[folder] = entries
+        still = set(_unnamed_imports(self._home, {}))  # what was published meanwhile is no longer unnamed
+        for folder in old.keys() & still:
+            for entry in old[folder]:
+                with self._naming(entry.key):
+                    if not self._dry_run:
+                        self._store.delete(entry.key)
+                        self._store.prune(folder)
+                    what = f"imported data without a record, {entry.size} bytes"
+                    self.findings.append(Finding(entry.key, what, self._done))
+                    self.freed += entry.size
+
+    def leftovers(self) -> None:
+        """Temporary files of killed processes."""
+        named = self._leftovers()
+        left = named
+        if not self._dry_run:
+            with self._naming(""):
+                self._store.remove_leftovers(_ABANDONED)
+            left = self._leftovers()
+        for key in named:
+            self.findings.append(Finding(key, "unfinished temporary file", "" if key in left else self._done))
+
+    def _leftovers(self) -> list[str]:
+        named: list[str] = []
+        try:
+            for key in self._store.leftovers(_ABANDONED):
+                named.append(key)  # noqa: PERF402 - what was named before an error counts
+        except StoreError:
+            for _ in all_entries(self._store, self.unreadable):
+                pass  # only to know all that cannot be read
+        return named
+
+    def empty_folders(self) -> None:
+        """Folders without a file: of imports that came to nothing, and of runs that were never created."""
+        empty = [(folder, "empty folder of an import") for folder in _unnamed_imports(self._home, self.unreadable)]
+        for path in paths(self._home, self.unreadable)[1]:
+            with self._naming(layout.folder(path)):
+                self._orphans(path)
+        runs = paths(self._home, self.unreadable)[1]
+        empty += [(layout.folder(path), "a folder without a run, empty") for path in runs]
+        for folder, what in empty:
+            with self._naming(folder):
+                self._empty_folder(folder, what)
+
+    def _orphans(self, path: str) -> None:
+        """Edits of a run that is not there, as of somebody who made one while the run was freed."""
+        left = orphans(self._store, path)
+        for entry in left or ():
+            if (then := _came(self._store, entry)) and time.time() - then > _ABANDONED:
+                if not self._dry_run:
+                    self._store.delete(entry.key)
+                    self._store.prune(layout.folder(path))
+                self.findings.append(Finding(entry.key, "an edit of a run that is gone", self._done))
+                self.freed += entry.size
+
+    def _empty_folder(self, folder: str, what: str) -> None:
+        if self._store.children(folder).entries or next(self._store.list(folder), None) is not None:
+            return
+        if not self._dry_run:
+            self._store.prune(folder)
+            parent, _, name = folder.rpartition("/")
+            if name in self._store.children(parent).folders:
+                return  # a temporary file is in it: somebody is writing there
+        self.findings.append(Finding(folder, what, "" if self._dry_run else "removed"))
+
+    @contextmanager
+    def _naming(self, key: str) -> Iterator[None]:
+        """An error in here is a finding about `key`, or the key that it names."""
+        try:
+            yield
+        except ReadOnlyError:
+            raise
+        except MolexpError as error:
+            self.unreadable.setdefault(getattr(error, "key", "") or key, str(error))
+
+
+def paths(home: Home, unreadable: dict[str, str]) -> tuple[list[str], list[str]]:
+    """The scopes (the workspace, every project and every experiment) and the runs, by the names of folders.
+
+    Args:
+        home: the workspace.
+        unreadable: filled with the folders that cannot be read.
+    """
+    scopes: list[str] = []
+    level = [""]
+    for _ in range(DEPTH_OF_RUNS):
+        scopes += level
+        below = []
+        for path in level:
+            try:
+                below += [f"{path}/{name}" if path else name for name in member_ids(home, path)]
+            except StoreError as error:
+                unreadable.setdefault(layout.members(path), str(error))
+        level = below
+    return scopes, level
+
+
+def _came(store: Store, entry: Stat) -> float:
+    """Return when an entry came to where it is. Moved and linked files keep the time of modification that they had elsewhere."""
+    if "local_path" not in store.capabilities:
+        return entry.modified
+    try:
+        found = os.lstat(store.locate(entry.key))
+    except OSError:
+        return 0.0
+    return max(found.st_ctime, found.st_mtime)
+
+
+def all_entries(store: Store, unreadable: dict[str, str]) -> Iterator[Stat]:
+    """All keys, folder by folder; `unreadable` is filled with the folders that cannot be read."""
+    waiting = [""]
+    while waiting:
+        at = waiting.pop()
+        try:
+            listing = store.children(at)
+        except StoreError as error:
+            unreadable[at] = str(error)
+            continue
+        yield from listing.entries
+        waiting += [f"{at}/{name}" if at else name for name in listing.folders]
+
+
+def _unnamed_imports(home: Home, unreadable: dict[str, str]) -> Iterator[str]:
+    """The folders of imports that no record names: under way, given up, or killed."""
+    for scope in paths(home, unreadable)[0]:
+        base = layout.below(scope, "data")
+        for name in _folders(home.store, base, unreadable):
+            tokens = _folders(home.store, f"{base}/{name}", unreadable)
+            problems: dict[str, str] = {}
+            named = named_data(home.store, f"{base}/{name}", problems)
+            if problems:
+                continue  # what a record that cannot be read names must not be freed
+            for token in tokens:
+                folder = f"{base}/{name}/{token}"
+                if TOKEN.fullmatch(token) and not any(key.startswith(folder + "/") for key in named):
+                    yield folder
+
+
+def orphans(store: Store, path: str) -> list[Stat] | None:
+    """The edits of a run that is not there, if there is nothing else but numbers that were given up; None if there is."""
+    if is_defined(store, path):
+        return None
+    folder = layout.folder(path)
+    left = [entry for entry in store.list(folder) if not (entry.size == len(VOID) and store.read(entry.key) == VOID)]
+    return left if all(entry.key.startswith(f"{folder}/edits/") for entry in left) else None
+
+
+def _folders(store: Store, prefix: str, unreadable: dict[str, str]) -> tuple[str, ...]:
+    try:
+        return store.children(prefix).folders
+    except StoreError as error:
+        unreadable.setdefault(prefix, str(error))
+        return ()
+
+
+def named_data(store: Store, folder: str, problems: dict[str, str]) -> dict[str, Mapping[str, Any]]:
+    """The records of a data asset's versions, by the keys that they name.
+
+    Args:
+        store: the store.
+        folder: the folder of the asset's name.
+        problems: filled with what cannot be read; then not all that is named is known.
+    """
+    named: dict[str, Mapping[str, Any]] = {}
+    try:
+        entries = store.children(folder).entries
+    except StoreError as error:
+        problems[folder] = str(error)
+        return named
+    for entry in entries:
+        if not entry.key.endswith(".json"):
+            continue
+        try:
+            ours = is_number(entry.key.removeprefix(f"{folder}/").removesuffix(".json"))
+            record = (decode_document if ours else decode_object)(store.read(entry.key), entry.key)
+        except (CorruptRecordError, StoreError) as error:
+            problems[entry.key] = str(error)
+            continue
+        if isinstance(key := record.get("key"), str):
+            named[key] = record
+        if reason := absurd(record):
+            problems[entry.key] = reason
+    return named

@@ -1,0 +1,157 @@
+"""Mending a document that cannot be read, or is gone, from what repeats it."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from molexp._assets.assets import asset_id
+from molexp._maintenance.gc import named_data
+from molexp._record.incomplete import is_torn
+from molexp._record.reading import read_definition
+from molexp._record.validation import decode_document
+from molexp._storage import layout
+from molexp._storage.hashing import hash_of, tree_of
+from molexp._values.documents import decode, encode_pretty
+from molexp._values.ids import new_token
+from molexp._values.numbers import count
+from molexp._values.times import utc_now
+from molexp.errors import CorruptRecordError, KeyNotFoundError, MolexpError
+
+if TYPE_CHECKING:
+    from molexp._hierarchy.session import Home
+
+_NUMBERED = re.compile(r"(settings/|.*/experiment\.)([1-9][0-9]*)\.json")
+_LINE = re.compile(rb'^  "(name|created_at)": (".*"),$', re.MULTILINE)
+_FROM_RUNS = "written again from its runs"
+_ID = re.compile(rb'"id": *"([0-9a-f]+)"')
+
+
+def mend(home: Home, key: str) -> str:
+    """Mend a document that cannot be read, or is gone; returns what was done, "" if nothing could be."""
+    store = home.store
+    try:
+        decode_document(data := store.read(key), key)
+    except KeyNotFoundError:
+        data = None
+    except CorruptRecordError:
+        pass
+    else:
+        return ""
+    torn = data is None or is_torn(data)
+    document, done = _repeated(home, key, data, torn=torn)
+    if document is not None:
+        store.write(key, encode_pretty({"schema": 1, **document, **_salvaged(data or b""), "token": new_token()}))
+    elif torn and data is not None:
+        store.delete(key)
+        store.prune(key.rpartition("/")[0])
+        done = "removed: it was being made when the power failed"
+    store.sync([key])
+    return done
+
+
+def _repeated(home: Home, key: str, data: bytes | None, *, torn: bool) -> tuple[dict[str, Any] | None, str]:
+    """A document in the place of one that cannot be read, and where it is from; None if nothing repeats it."""
+    if key == layout.WORKSPACE:
+        known = _ID.search(data or b"")
+        found = {"type": "workspace", "id": known[1].decode() if known else new_token(), "name": home.given_name}
+        return {**found, "created_at": utc_now()}, "written again" if known else "written again, with another id"
+    path = layout.owner_of(key)
+    name = path.rpartition("/")[2]
+    common = {"id": name, "name": name, "created_at": utc_now()}
+    if match := _NUMBERED.fullmatch(key):
+        number = int(match[2])
+        if key.startswith(f"{layout.SETTINGS}/") or (params := _params(home, path, number)) is None:
+            return _before(home, match[1], number), "written again as the one before it"
+        first = _read_first(home, path) or {"type": "experiment", **common}
+        return {**first, "revision": number, "params": params, "created_at": utc_now()}, _FROM_RUNS
+    if "/data/" in f"/{key}":
+        return _of_payload(home, key), "written again from its bytes"
+    if key != layout.document(path) or path.count("/") > 1:
+        return None, ""
+    if not home.store.children(layout.members(path)).folders and torn:
+        return None, ""
+    if "/" not in path:
+        return {"type": "project", **common}, "written again from its id"
+    params = _params(home, path, 1)
+    of = {"project": path.partition("/")[0], "revision": 1, "space": None, "replicas": 1, "workflow_source": None}
+    if params is not None or (torn and data is not None):
+        return {"type": "experiment", **common, **of, "params": params or {}}, _FROM_RUNS
+    return None, ""
+
+
+def _salvaged(data: bytes) -> dict[str, Any]:
+    """Return what a torn document still says of its name, and of when it was made."""
+    found = {}
+    for name, value in _LINE.findall(data):
+        with suppress(CorruptRecordError):
+            found[name.decode()] = decode(value, "")
+    return {name: value for name, value in found.items() if isinstance(value, str)}
+
+
+def _read_first(home: Home, path: str) -> dict[str, Any] | None:
+    """The first revision of an experiment's definition, without what says who wrote it; None if it cannot be read."""
+    try:
+        return decode_document(home.store.read(key := layout.document(path)), key)
+    except MolexpError:
+        return None
+
+
+def _before(home: Home, stem: str, number: int) -> dict[str, Any] | None:
+    """The newest of the numbered documents before one, under that one's number."""
+    first = f"{stem.removesuffix('.')}.json" if stem.endswith(".") else ""
+    for key in [*(f"{stem}{before}.json" for before in range(number - 1, 0, -1)), first]:
+        try:
+            found = (
+                decode_document(home.store.read(key), key) if key else {"schema": 1, "type": "settings", "values": {}}
+            )
+        except MolexpError:
+            continue
+        return {**found, **({"revision": number} if "revision" in found else {})}
+    return None
+
+
+def _params(home: Home, path: str, revision: int) -> dict[str, Any] | None:
+    """The parameters of an experiment, as runs of a revision have them beside their own; None if none can be read."""
+    for name in home.store.children(layout.members(path)).folders:
+        try:
+            found = read_definition(home.store, f"{path}/{name}", {})
+        except MolexpError:
+            continue
+        if count(found.get("experiment_revision"), 1) == revision:
+            own = found.get("own_parameters") or {}
+            return {key: value for key, value in (found.get("parameters") or {}).items() if key not in own}
+    return None
+
+
+def _of_payload(home: Home, key: str) -> dict[str, Any] | None:
+    """The record of a version of data, from its bytes; None unless they are the only ones that no record names."""
+    folder, _, name = key.rpartition("/")
+    named = named_data(home.store, folder, {})
+    entries = [one for one in home.store.list(folder) if one.key.count("/") > folder.count("/") + 1]
+    there = {"/".join(one.key.split("/")[: folder.count("/") + 3]): one for one in entries}
+    left = [base for base in there if not any(base == other or base.startswith(f"{other}/") for other in named)]
+    if len(left) != 1 or there[left[0]].special:
+        return None
+    mine = [one for one in entries if one.key == left[0] or one.key.startswith(f"{left[0]}/")]
+    is_folder = mine[0].key != left[0]
+    scope, data_name, version = layout.owner_of(key), folder.rpartition("/")[2], int(name.removesuffix(".json"))
+    return {
+        "type": "data",
+        "id": asset_id(scope, None, "data", data_name, version),
+        "name": data_name,
+        "kind": "data",
+        "version": version,
+        "scope": scope,
+        "producer": None,
+        "created_at": utc_now(),
+        "key": left[0],
+        "size": sum(one.size for one in mine),
+        "content_hash": tree_of(home.store, left[0], (one.key for one in mine))
+        if is_folder
+        else hash_of(home.store, left[0]),
+        "tags": [],
+        "distribution": "molexp-core",
+        "fields": {"directory": is_folder, "files": len(mine), "external": False},
+    }

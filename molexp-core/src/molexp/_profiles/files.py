@@ -1,0 +1,111 @@
+"""What a profile file holds, as plain values, whatever format it is written in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from molexp._values.numbers import integer
+from molexp._values.plain import plain, restore
+from molexp._values.text_files import parse_toml, read_small
+from molexp.errors import ProfileError, SerializationError
+
+
+@attrs.frozen
+class Source:
+    """The contents of a profile file.
+
+    Attributes:
+        file: what it is called in errors.
+        data: what it holds; an empty file holds None.
+        lines: the lines of its upper keys by their path, as far as the format tells.
+    """
+
+    file: str
+    data: Any
+    lines: Mapping[tuple[str, ...], int] = attrs.field(factory=dict)
+
+    def error(self, reason: str, *path: str, hint: str = "", nearest: tuple[str, ...] = ()) -> ProfileError:
+        """An error about what stands at a path."""
+        return ProfileError(self.file, reason, line=self.lines.get(path, 0), hint=hint, nearest=nearest)
+
+
+def read_source(path: Path) -> Source:
+    """Read a profile file, in the format that its suffix tells.
+
+    Raises:
+        ProfileError: it cannot be read, is not in that format, or has what JSON cannot carry.
+    """
+    file = str(path)
+    text = _text(path)
+    if path.suffix in {".toml", ".json"}:
+        data = _toml(text, file) if path.suffix == ".toml" else _json(text, file)
+        return Source(file, checked(data, file))
+    from molexp._profiles.yaml_files import read_yaml
+
+    data, lines = read_yaml(text, file)
+    return Source(file, checked(data, file), lines)
+
+
+def checked(data: Any, file: str, where: str = "") -> Any:
+    """Return plain values with all that JSON can carry, dates as text.
+
+    Raises:
+        ProfileError: something that JSON cannot carry, NaN included.
+    """
+    try:
+        return restore(plain(data, where=where, nan=False))
+    except SerializationError as error:
+        raise ProfileError(file, str(error).removesuffix(".")) from None
+
+
+def _text(path: Path) -> str:
+    file = str(path)
+    if path.suffix not in {".yaml", ".yml", ".toml", ".json"}:
+        raise ProfileError(file, "its format is not known", hint="A profile file ends in .yaml, .yml, .toml or .json.")
+    try:
+        data = read_small(path)
+    except FileNotFoundError:
+        raise ProfileError(file, "there is no such file", hint="Check the path.") from None
+    except OSError as error:
+        raise ProfileError(file, f"it cannot be read ({error.strerror})", hint="A profile file is a file.") from None
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ProfileError(file, "it is not UTF-8", line=line, hint="Save it with that encoding.") from None
+
+
+def _toml(text: str, file: str) -> Any:
+    try:
+        return parse_toml(text)
+    except (ValueError, RecursionError) as error:
+        found = re.search(r" \(at line (\d+), column \d+\)$", str(error))
+        reason = str(error)[: found.start()] if found else str(error)
+        raise ProfileError(file, f"it is not valid TOML ({reason})", line=int(found[1]) if found else 0) from None
+
+
+def _json(text: str, file: str) -> Any:
+    import json
+    from collections import Counter
+
+    def once(members: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(members)
+        if len(found) < len(members):
+            twice = Counter(key for key, _ in members).most_common(1)[0][0]
+            raise ProfileError(file, f"the key {twice!r} is there twice in one object", hint="Remove one.")
+        return found
+
+    try:
+        return json.loads(text, object_pairs_hook=once, parse_int=integer)
+    except json.JSONDecodeError as error:
+        reason = error.msg if text.strip() else "it is empty"
+        raise ProfileError(file, f"it is not valid JSON ({reason})", line=error.lineno) from None
+    except ValueError as error:
+        raise ProfileError(file, str(error)) from None
+    except RecursionError:
+        raise ProfileError(file, "it is nested too deep", hint="Flatten it.") from None

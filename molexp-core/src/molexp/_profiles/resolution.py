@@ -1,0 +1,100 @@
+"""Which profile file counts, and what a run's configuration is."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any, Literal
+
+from molexp._profiles.overrides import override
+from molexp._profiles.profiles import Profiles
+from molexp._values.plain import plain
+from molexp.errors import ProfileError
+
+FILES = ("molcfg.yaml", "molcfg.yml", "molcfg.toml", "molcfg.json")
+"""The names that a profile file has where nobody gave its path."""
+
+_used: ContextVar[Profiles | Literal["unsaid"] | None] = ContextVar("molexp_profiles", default="unsaid")
+"""Unsaid: each run looks for a file itself."""
+
+
+def find_profiles(
+    script: str | os.PathLike[str] | None = None,
+    config: str | os.PathLike[str] | None = None,
+    cwd: str | os.PathLike[str] | None = None,
+) -> Profiles | None:
+    """Read the profile file that counts; None if there is none.
+
+    Args:
+        script: the script that is run; a file beside it comes before one in the current directory.
+        config: the file itself, wherever it is.
+        cwd: what to take for the current directory.
+
+    Raises:
+        ProfileError: several files in one folder could be meant, `config` is not there, or the file is wrong.
+    """
+    if config is not None:
+        return Profiles.read(config)
+    folders = [Path(script).parent] if script is not None else []
+    for folder in (*folders, Path(cwd or ".")):
+        found = [folder / name for name in FILES if os.path.isfile(folder / name)]
+        if len(found) > 1:
+            others = " and ".join(path.name for path in found[1:])
+            reason = f"there is {others} beside it, and only one profile file can count"
+            raise ProfileError(str(found[0]), reason, hint="Remove all but one, or say which with --config.")
+        if found:
+            return Profiles.read(found[0])
+    return None
+
+
+@contextmanager
+def use_profiles(profiles: Profiles | None) -> Iterator[None]:
+    """Within the block these profiles count, and no run looks for a file; a run without a profile has the defaults.
+
+    Args:
+        profiles: what was read; None says that there is no profile file.
+    """
+    token = _used.set(profiles)
+    try:
+        yield
+    finally:
+        _used.reset(token)
+
+
+def resolve_profile(profile: str | None, overrides: Mapping[str, Any] | None, *, look: bool = False) -> dict[str, Any]:
+    """Return the configuration that a profile with overrides amounts to, as it is recorded.
+
+    Outside of `use_profiles`, a file is looked for when there is a profile or an override: beside the script that
+    Python runs, then in the current directory. Without a file, overrides may have any name.
+
+    Args:
+        profile: its name.
+        overrides: values over it.
+        look: look for a file in any case, as for runs whose ids are derived: `molexp run` does.
+
+    Raises:
+        ProfileError: there is no such profile or no profile file, the file is wrong, or an override names what is
+            not there.
+        SerializationError: JSON cannot carry an override's value.
+    """
+    profiles = _used.get()
+    if profiles == "unsaid":
+        if profile is None and not overrides and not look:
+            return {}
+        profiles = find_profiles(getattr(sys.modules.get("__main__"), "__file__", None))
+    if profiles is not None:
+        config = profiles.resolve(profile, overrides)
+    elif profile is None:
+        config = {}
+        for name, value in (overrides or {}).items():
+            override(config, name, value, file=None)
+    else:
+        reason = f"the profile {profile!r} cannot be resolved, because there is no profile file"
+        hint = f"Write {FILES[0]} beside the script or into the current directory, or pass overrides={{...}} alone."
+        raise ProfileError("", reason, hint=hint)
+    found: dict[str, Any] = plain(config, where="config", nan=False)
+    return found

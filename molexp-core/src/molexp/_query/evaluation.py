@@ -1,0 +1,183 @@
+"""Whether a recorded document is what an expression asks for; ``docs/reference/query-language.md`` has the rules.
+
+Two-valued: a condition on what is absent or null is false, and ``not`` is plain negation.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import Any, Final, TypeAlias
+
+from molexp._query.expressions import (
+    And,
+    Comparison,
+    Condition,
+    Contains,
+    Expression,
+    Field,
+    FieldComparison,
+    IsNull,
+    Like,
+    Not,
+    OneOf,
+    Op,
+    Or,
+)
+from molexp._query.fields import leaf
+
+__all__ = ["ABSENT", "Lookup", "like", "matches", "reach"]
+
+Lookup: TypeAlias = Callable[[Field], Any]
+
+ABSENT: Final = object()
+"""What a lookup answers about a field that is not there."""
+
+_ORDERS: dict[str, Callable[[Any, Any], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+def matches(expression: Expression, lookup: Lookup) -> bool:
+    """Tell whether an expression is true.
+
+    Args:
+        expression: the expression.
+        lookup: asked for what is recorded under a field; `ABSENT` where there is nothing.
+    """
+    if isinstance(expression, And | Or):
+        decisive = isinstance(expression, Or)
+        for part in expression.parts:
+            if matches(part, lookup) is decisive:
+                return decisive
+        return not decisive
+    if isinstance(expression, Not):
+        return not matches(expression.part, lookup)
+    return _holds(expression, lookup)
+
+
+def reach(document: Any, parts: Iterable[str]) -> Any:
+    """Return what a document holds under a name, as it is recorded; `ABSENT` if there is nothing.
+
+    A key may itself hold dots: at each level the whole rest of the name is tried as one key first, then what is before
+    the last dot, and so on. How the name is divided into parts does not matter. Null is what is found if all that is
+    found is null.
+
+    Args:
+        document: a recorded value.
+        parts: the parts of the name, as a field has them.
+    """
+    return _reach(document, ".".join(parts))
+
+
+def like(text: str, pattern: str) -> bool:
+    r"""Tell whether text has a form: ``%`` is any text, ``_`` any character, ``\`` escapes; A to Z are as a to z.
+
+    These are SQLite's rules (https://www.sqlite.org/lang_expr.html#like) for ``LIKE ... ESCAPE '\'``.
+    """
+    first, middle, last = _pieces(pattern)
+    if last is None:
+        return first.fullmatch(text) is not None
+    start = first.match(text)
+    if start is None:
+        return False
+    position = start.end()
+    for piece in middle:  # the leftmost place is the best: no backtracking
+        found = piece.search(text, position)
+        if found is None:
+            return False
+        position = found.end()
+    return last.search(text, position) is not None
+
+
+def _holds(condition: Condition, lookup: Lookup) -> bool:
+    if isinstance(condition, FieldComparison):
+        left, right = _known(lookup(condition.left)), _known(lookup(condition.right))
+        return left is not None and right is not None and _compare(left, condition.op, right)
+    found = _known(lookup(condition.field))
+    if isinstance(condition, IsNull):
+        return found is None
+    if found is None:
+        return False
+    match condition:
+        case Comparison(_, op, value):
+            return _compare(found, op, value)
+        case OneOf(_, values):
+            return any(_equal(found, value) for value in values)
+        case Contains(_, value):
+            return isinstance(found, list) and any(_equal(item, value) for item in found)
+        case Like(_, pattern):
+            return isinstance(found, str) and like(found, pattern)
+
+
+def _known(value: Any) -> Any:
+    return None if value is ABSENT else leaf(value)
+
+
+def _compare(found: Any, op: Op, wanted: Any) -> bool:
+    if op == "==":
+        return _equal(found, wanted)
+    if op == "!=":
+        return not _equal(found, wanted)
+    if (_is_number(found) and _is_number(wanted)) or (isinstance(found, str) and isinstance(wanted, str)):
+        return _ORDERS[op](found, wanted)
+    return False
+
+
+def _equal(found: Any, wanted: Any) -> bool:
+    """Tell whether two normal forms are equal, or one and a literal: never if they are mappings, or of different types."""
+    if isinstance(found, list | tuple) and isinstance(wanted, list | tuple):
+        return len(found) == len(wanted) and all(map(_equal, found, wanted))
+    if _is_number(found):
+        return _is_number(wanted) and bool(found == wanted)
+    if isinstance(found, str):
+        return isinstance(wanted, str) and found == wanted
+    return (found is None or isinstance(found, bool)) and found is wanted
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _reach(value: Any, name: str) -> Any:
+    mapping = leaf(value) if type(value) is dict else None
+    if not isinstance(mapping, dict):
+        return ABSENT
+    found: Any = ABSENT
+    end = len(name)
+    while end >= 0:
+        if (key := name[:end]) in mapping:
+            inner = mapping[key]
+            if end < len(name):
+                inner = _reach(inner, name[end + 1 :])
+            if inner is not None and inner is not ABSENT:
+                return inner
+            found = None if inner is None else found
+        end = name.rfind(".", 0, end)
+    return found
+
+
+@lru_cache(maxsize=64)  # a query asks every row for the same
+def _pieces(pattern: str) -> tuple[re.Pattern[str], list[re.Pattern[str]], re.Pattern[str] | None]:
+    """Return what the text begins with, what is within, what it ends with; the last is None if there is no ``%``."""
+    pieces = [""]
+    characters = iter(pattern)
+    for character in characters:
+        if character == "%":
+            pieces.append("")
+        elif character == "_":
+            pieces[-1] += "."
+        else:
+            pieces[-1] += re.escape(next(characters, "") if character == "\\" else character)
+    first, *rest = pieces
+    middle = [_compiled(piece) for piece in rest[:-1] if piece]
+    return _compiled(first), middle, _compiled(rf"(?:{rest[-1]})\Z") if rest else None
+
+
+def _compiled(piece: str) -> re.Pattern[str]:
+    return re.compile(piece, re.IGNORECASE | re.ASCII | re.DOTALL)  # ASCII: only there does case not matter

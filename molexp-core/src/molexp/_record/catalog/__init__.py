@@ -1,1 +1,0 @@
-"""The catalog: a derived, disposable index that answers queries without walking the store."""

@@ -1,0 +1,154 @@
+"""The summary of metrics: what the numbers that were logged under each name add up to."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from molexp._query.fields import leaf
+from molexp._values.numbers import is_count
+
+MOST = 1000
+"""Names of a run that are summarised."""
+
+OWN = ("step", "time")
+"""What every point has beside its metrics."""
+
+_LAST, _STEP, _MIN, _MIN_STEP, _MAX, _MAX_STEP, _COUNT, _LOWEST, _HIGHEST = range(9)
+
+Series = list[Any]
+"""The statistics of one name: last, step, min, min_step, max, max_step, count, lowest and highest step."""
+
+
+class Summary:
+    """The statistics of each name among some points.
+
+    Only numbers count: text, booleans, lists and mappings are in the file alone. ``last`` may be NaN, and NaN is counted;
+    it is neither the least nor the greatest, which are missing where there is nothing else.
+    """
+
+    def __init__(self) -> None:
+        self.names: dict[str, Series] = {}
+        self.left_out: set[str] = set()
+        """Names beyond the first `MOST`, as far as those are `MOST`, too."""
+        self.waiting: list[Mapping[str, Any]] = []
+        """Points that are to be taken in: several at a time cost less."""
+        self._lock = threading.RLock()
+        self._busy = False
+
+    def settle(self) -> None:
+        """Take in the points that wait."""
+        with self._lock:
+            if self._busy:  # a signal's handler logs within this: what it logged waits on
+                return
+            self._busy = True
+            points, self.waiting = iter(self.waiting), []
+            try:
+                self.add(points)
+            finally:  # Ctrl-C may come within this: the points that are left wait on
+                self.waiting[:0] = points
+                self._busy = False
+
+    def add(self, points: Iterable[Mapping[str, Any]]) -> None:
+        """Take in points, in the order in which they were logged."""
+        known = self.names.get
+        for point in points:
+            step = point.get("step")
+            if type(step) is not int:
+                continue
+            for name, value in point.items():
+                number = value if type(value) is float or type(value) is int else _number(value)
+                if number is None or name in OWN:
+                    continue
+                if (one := known(name)) is None:
+                    self._begin(name, number, step)
+                else:
+                    _take_in(one, number, step)
+
+    def _begin(self, name: str, value: float, step: int) -> None:
+        if len(self.names) < MOST:
+            self.names[name] = [value, step, value, step, value, step, 1, step, step]
+        elif len(self.left_out) < MOST:
+            self.left_out.add(name)
+
+    def to_document(self) -> dict[str, Any]:
+        """The summary as the record of the metrics has it."""
+        found: dict[str, Any] = {"metrics": {name: to_document(one, steps=True) for name, one in self.names.items()}}
+        if self.left_out:
+            found["left_out"] = len(self.left_out)
+        return found
+
+
+def _take_in(one: Series, value: float, step: int) -> None:
+    one[_LAST] = value
+    one[_STEP] = step
+    one[_COUNT] += 1
+    if value < one[_MIN]:
+        one[_MIN], one[_MIN_STEP] = value, step
+    elif value > one[_MAX]:
+        one[_MAX], one[_MAX_STEP] = value, step
+    elif one[_MIN] != one[_MIN] and value == value:  # noqa: PLR0124 - the first that is not NaN
+        one[_MIN:_COUNT] = value, step, value, step
+    if step > one[_HIGHEST]:
+        one[_HIGHEST] = step
+    elif step < one[_LOWEST]:
+        one[_LOWEST] = step
+
+
+def to_document(one: Series, *, steps: bool = False) -> dict[str, Any]:
+    """The statistics of a name as a document has them."""
+    last, step, least, min_step, greatest, max_step, count, lowest, highest = one
+    found = {"last": _stored(last), "step": step}
+    if least == least:  # noqa: PLR0124 - NaN
+        found |= {"min": _stored(least), "min_step": min_step, "max": _stored(greatest), "max_step": max_step}
+    return {**found, "count": count, **({"steps": [lowest, highest]} if steps else {})}
+
+
+def from_document(found: Any) -> Series | None:
+    """The statistics of a name that a document has; None if they are not what MolExp writes."""
+    try:
+        last, least, greatest = (_number(found.get(name, _NAN)) for name in ("last", "min", "max"))
+        lowest, highest = found["steps"]
+        step = found["step"]
+        one = [last, step, least, found.get("min_step", step), greatest, found.get("max_step", step), found["count"]]
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
+    one += [lowest, highest]
+    are_steps = all(type(one[place]) is int for place in (_STEP, _MIN_STEP, _MAX_STEP, _LOWEST, _HIGHEST))
+    return one if None not in (last, least, greatest) and are_steps and is_count(one[_COUNT]) else None
+
+
+def merge(older: Series, newer: Series) -> Series:
+    """The statistics of a name over two series of points."""
+    least = newer if newer[_MIN] < older[_MIN] or older[_MIN] != older[_MIN] else older
+    greatest = newer if newer[_MAX] > older[_MAX] or older[_MAX] != older[_MAX] else older
+    return [
+        *newer[:_MIN],
+        *least[_MIN:_MAX],
+        *greatest[_MAX:_COUNT],
+        older[_COUNT] + newer[_COUNT],
+        min(older[_LOWEST], newer[_LOWEST]),
+        max(older[_HIGHEST], newer[_HIGHEST]),
+    ]
+
+
+def steps_of(one: Series) -> tuple[int, int]:
+    """The lowest and the highest step of a name."""
+    return one[_LOWEST], one[_HIGHEST]
+
+
+_NAN = float("nan")
+
+
+def _number(value: Any) -> int | float | None:
+    """A recorded value as a number; None if it is none."""
+    found = leaf(value)
+    return found if type(found) is float or type(found) is int else None
+
+
+def _stored(value: float) -> Any:
+    if type(value) is float and not math.isfinite(value):
+        return {"$float": str(value)}
+    return value

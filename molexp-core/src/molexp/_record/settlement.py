@@ -1,0 +1,44 @@
+"""What the record of an attempt says of bytes that were written without being recorded."""
+
+from __future__ import annotations
+
+from molexp._record.folding import Contents
+from molexp._values.numbers import count
+from molexp.contracts import Store
+from molexp.errors import KeyNotFoundError
+
+
+def settle_replacements(store: Store, contents: Contents) -> None:
+    """Where a payload was replaced and nobody came to record it, let its record say what the bytes are."""
+    for key, change in contents.replacing.items():
+        record = contents.assets.get(key)
+        if record is None or _hash_of(store, key) != change.get("content_hash"):
+            continue
+        version = count(record.get("version"), 1) + 1
+        name = str(record["id"]).rpartition("@")[0]
+        new = {"id": f"{name}@{version}", "version": version, "size": change["size"]}
+        contents.assets[key] = {**record, **new, "content_hash": change["content_hash"]}
+    contents.replacing.clear()
+
+
+def settle_grown(store: Store, contents: Contents) -> None:
+    """Say how large a log or a metrics file is whose writer died while it was still being written, and what is in it."""
+    for record in contents.assets.values():
+        if record.get("size") is None:
+            try:
+                record["size"] = store.stat(str(record.get("key"))).size
+            except KeyNotFoundError:
+                record["size"] = 0
+        if record.get("kind") == "metrics" and "summary" not in record:
+            from molexp._record.metrics import read_summary
+
+            record["summary"] = read_summary(store, record).to_document()
+
+
+def _hash_of(store: Store, key: str) -> str:
+    from molexp._storage.hashing import hash_of
+
+    try:
+        return hash_of(store, key)
+    except KeyNotFoundError:
+        return ""

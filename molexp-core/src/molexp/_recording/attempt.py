@@ -1,0 +1,429 @@
+"""An attempt as its coordinator holds it: what it records, its signs of life, its one end."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from molexp._record.attempts import (
+    claim_key,
+    end_document,
+    end_key,
+    read_attempts,
+    read_end,
+    superseded,
+)
+from molexp._record.definitions import WAS_DELETED
+from molexp._record.events import EventLog
+from molexp._record.folding import AttemptFacts, Contents, Edits, fold_run
+from molexp._record.reading import read_edits, show_run
+from molexp._record.revisions import definition_key
+from molexp._record.settlement import settle_grown, settle_replacements
+from molexp._recording.contributors import take_in, writer_of, writers
+from molexp._recording.writer import Writer
+from molexp._storage import layout
+from molexp._storage.durability import above
+from molexp._values.documents import encode, encode_line
+from molexp._values.ids import new_token
+from molexp._values.status import RunStatus
+from molexp._values.times import utc_now
+from molexp.errors import (
+    KeyExistsError,
+    MolexpError,
+    NotFoundError,
+    RunSupersededError,
+    StoreError,
+)
+
+if TYPE_CHECKING:
+    from molexp._record.journal import Journal
+    from molexp._record.launches import Rank
+    from molexp._recording.process import Process
+    from molexp.contracts import Store
+
+
+MOMENT = 1.0
+"""Seconds within which nobody else can know of a run whose id was made up."""
+
+
+def _relied_on(experiment: str, revision: int, *documents: str | None) -> Iterator[str]:
+    """Yield what a run of the experiment cannot be read without, and others made: also provenance, and a workflow's graph."""
+    yield from above(f"{experiment}/")
+    yield definition_key(experiment, revision)
+    yield from (f"{layout.PROVENANCE}/{known}.json" for known in documents if known)
+
+
+def _call(step: Callable[[], Any]) -> None:
+    step()
+
+
+class Attempt(Writer):
+    """The coordinator's side of one attempt. Belongs to the process that claimed it, and is inert in a forked one."""
+
+    def __init__(
+        self,
+        store: Store,
+        process: Process,
+        path: str,
+        number: int,
+        claim: Mapping[str, Any],
+        log: EventLog,
+        journal: Journal,
+    ) -> None:
+        super().__init__(store, path, number, Contents(provenance=claim["provenance"]), log)
+        self.process = process
+        self._journal = journal
+        self.definition: dict[str, Any] = claim["definition"]
+        self._ending = threading.RLock()  # one thread at a time ends it, and holds `lock` only in between
+        self.interval: float = claim["lease"]["beat"]
+        self._claim = claim
+        self._beats = 0
+        self._unended: tuple[RunStatus, str, str | None, Mapping[str, Any] | None] | None = (
+            None  # an end that could not be written
+        )
+        self.began: float = 0.0
+        self.unseen: bool = False  # whether it was claimed within a moment of the run's creation, under a made-up id
+        self._claimed_at = time.monotonic()
+        self._silent_at = self._claimed_at + 2 * self.interval  # from when on others may have taken it for dead
+        self.shared: bool = False  # whether processes that this one does not know may contribute
+        self._beating = threading.Lock()  # held while a sign of life is given, or taken back
+        self._end: dict[str, Any] | None = None  # as it was to be created, if that was tried
+        self._contributors: dict[str, int] = {}  # files of other writers, as far as they were folded
+        self.rank: Rank | None = process.rank
+        if self.rank is not None:
+            self.shared, self.began = True, time.monotonic()
+            self.suffix: str = self.rank.suffix
+        self.alone: bool = self.rank is None
+        process.heart.add(self)
+
+    @property
+    def known(self) -> Mapping[str, Mapping[str, Any]]:
+        """The asset records of the attempt; other ranks' too, where several were started."""
+        if self.rank is None:
+            return self.contents.assets
+        from molexp._recording.ranks import Ours
+
+        return Ours(self)
+
+    def invite(self) -> None:
+        """Other processes are about to contribute: names have to be claimed from now on.
+
+        Raises:
+            StoreError: what this one has in its outbox could not be brought into the store.
+        """
+        if self.alone:
+            self.alone = False
+            self._log.settle()
+
+    def gather(self) -> None:
+        """Before it ends well: let the other ranks that joined it finish.
+
+        Raises:
+            MolexpError: it was asked to stop meanwhile, or somebody else ended it.
+        """
+        if self.rank is not None:
+            from molexp._recording.ranks import gather
+
+            gather(self, self.rank)
+
+    def _writers(self) -> list[str]:
+        """Other writers that the attempt is known to have; all there are, where several ranks were started."""
+        if self.shared:
+            return self._foreign_writers()
+        return [*dict.fromkeys(map(writer_of, self._contributors))]
+
+    def _foreign_writers(self) -> list[str]:
+        found = writers(self.store, self.folder, self.number)
+        return [token for token in found if token != self._claim["token"]]
+
+    def take_in(self, token: str | None = None) -> None:
+        """Fold what another writer of the attempt, or without a token every other one, has recorded since the last time."""
+        with self.lock:
+            if self.closed:
+                return
+            if token is None and self.outbox is not None:
+                self._drain()
+            for writer in self._foreign_writers() if token is None else [token]:
+                take_in(self.store, self.folder, self.number, writer, self.contents, self._contributors)
+
+    def _drain(self) -> None:
+        """What killed workers left on this machine reaches the store, as far as it answers."""
+        from molexp._record.spool_draining import drain
+
+        with suppress(StoreError):
+            drain(self.store, self.process.owner, run=self.path, attempt=self.number)
+
+    # --------------------------------------------------------------------------------------------------- signs of life
+
+    def beat(self) -> None:
+        """Give a sign of life, and see whether the attempt was ended or asked to stop. Called by the heart's thread."""
+        if self.closed or os.getpid() != self._pid:
+            return
+        try:
+            self.retry_end()
+            self._log.check_place()
+            began = time.monotonic()
+            if began > self._silent_at and self._is_freed():
+                self._leave(self._freed())
+                return
+            with self._beating:  # the end removes the lease: no beat may put it back afterwards
+                if self.closed:
+                    return
+                self._beats += 1
+                sign = {"beat": self._beats, "at": utc_now(), "token": self._claim["token"]}
+                sign |= {**self.process.memory_now, **self._summaries()}
+                self.store.write(layout.lease(self.path, self.number), encode(sign))
+                self._silent_at = began + 2 * self.interval
+            self._look_around()
+            if self.outbox is not None:
+                self.send()  # for those who follow it
+        except Exception:  # noqa: BLE001, S110 - a full disk, a lost network, a malformed edit: the next beat tries again
+            pass
+
+    def _summaries(self) -> dict[str, Any]:
+        """Return what is known of the metrics that this process logs, for whoever asks before the end."""
+        found = {key: one.summarised() for key, one in [*self.contents.logged.items()]}
+        return {"metrics": found} if found else {}
+
+    def _look_around(self) -> None:
+        if self._has_foreign_end():
+            self._leave(self._superseded())
+            return
+        self._heed(read_edits(self.store, self.path).cancel_of(self.number))
+
+    def _leave(self, why: MolexpError) -> None:
+        """Record nothing from now on, and give no more signs of life."""
+        self._halt(why)
+        self.process.heart.remove(self)
+        self._give_up_lease()
+
+    def _give_up_lease(self) -> None:
+        with self._beating:
+            if self._beats:
+                self.store.delete(layout.lease(self.path, self.number))
+
+    def _has_foreign_end(self) -> bool:
+        """Tell whether somebody else ended the attempt."""
+        key = end_key(self.folder, self.number)
+        return not self.closed and self.store.exists(key) and not self.closed  # the second look: while we asked
+
+    def refuse_ended(self) -> None:
+        """Raise if the attempt has an end, which says that what was recorded is as it was.
+
+        Raises:
+            RunSupersededError: it has, and that is not of this process's making, which does so last.
+        """
+        if self.store.exists(end_key(self.folder, self.number)):
+            raise self._superseded()
+
+    def check_end(self) -> None:
+        """Before what was recorded is replaced: raise if the attempt has an end, which says that it is as it was.
+
+        Raises:
+            RunSupersededError: somebody else ended it.
+        """
+        if self._has_foreign_end():
+            self._halt(self._superseded())
+            self.check()
+
+    def _superseded(self) -> RunSupersededError:
+        return superseded(self.path, self.number, read_end(self.store, self.folder, self.number) or {})
+
+    def learn_provenance(self) -> None:
+        """Record the process's provenance, which has become known. Called by the thread that captured it."""
+        try:
+            if self.contents.provenance is None and not self.closed:
+                known = self.process.provenance.publish(self.store, wait=False, outbox=self.outbox)
+                with self.lock:
+                    if self.contents.provenance is None and not self.closed:
+                        self.record({"type": "provenance", "at": utc_now(), "provenance": known})
+        except MolexpError:
+            pass  # the end tries again, and raises
+
+    # ----------------------------------------------------------------------------------------------------------- end
+
+    def finish(
+        self,
+        status: RunStatus,
+        *,
+        reason: str = "",
+        cause: str | None = None,
+        error: Mapping[str, Any] | None = None,
+    ) -> None:
+        """End the attempt: close everything, create its end, update ``run.json``. Does nothing in a forked child.
+
+        Raises:
+            RunSupersededError: somebody else ended it before. What this process recorded is kept, as late.
+            NotFoundError: the run was deleted and freed, after its owner had been silent for long. It does not return.
+        """
+        if self.inert:
+            return
+        how = self._unended or (status, reason, cause, error)  # how it first ended is how it ends
+        with self._ending:
+            self._end_once(*how)
+
+    def _end_once(self, status: RunStatus, reason: str, cause: str | None, error: Mapping[str, Any] | None) -> None:
+        try:
+            ended = self._finish(status, reason, cause, error)
+        except RunSupersededError:
+            raise
+        except BaseException as problem:
+            if isinstance(problem, NotFoundError) and not isinstance(problem, StoreError):
+                raise  # the run was freed
+            # A full disk, a lost network, Ctrl-C: the next beat, or whoever asks, tries again.
+            if self.outbox is not None and isinstance(problem, StoreError):
+                problem.add_note(
+                    f"What {self.path} recorded is kept on this machine, and so is how it ended: this process tries "
+                    "again until it goes, and then whichever process next uses the workspace here."
+                )
+            self._unended = (status, reason, cause, error)
+            self._set_closed(False)
+            self.process.heart.add(self)
+            raise
+        self._unended = None
+        if ended is not None:
+            self._publish(*ended)
+
+    def withdraw(self) -> None:
+        """Take the claim back, before anything else was done: there is no run that it could be an attempt at."""
+        self.process.heart.remove(self)
+        with self.lock:
+            self._halted = True
+            self._set_closed(True)
+            self._log.close()
+        executions = f"{self.folder}/executions"
+        for entry in [*self.store.list(f"{executions}/{self.number}.s")]:  # the process's provenance, say
+            self.store.delete(entry.key)
+        self.store.delete(claim_key(self.folder, self.number))
+        self.store.prune(self.folder)
+
+    def retry_end(self) -> None:
+        """End it, if its end could not be written before.
+
+        Raises:
+            StoreError: it still cannot.
+            RunSupersededError: somebody else ended it meanwhile.
+        """
+        if self._unended is not None:
+            self.finish(self._unended[0])
+
+    def _finish(
+        self, status: RunStatus, reason: str, cause: str | None, error: Mapping[str, Any] | None
+    ) -> tuple[dict[str, Any], str] | None:
+        """Create the end; returns it with its key, or None if it stands already."""
+        with self.lock:
+            if self.closed:
+                return None
+            self._halted = True  # from now on nothing is recorded: what is closed below stays closed
+            self.process.heart.remove(self)
+        self._log.check_place()
+        self._close_handles()
+        with self.lock:
+            if self.contents.provenance is None:
+                self.contents.provenance = self.process.provenance.publish(self.store, wait=True, outbox=self.outbox)
+            for token in self._writers():
+                self.take_in(token)
+            if self.contents.replacing:
+                settle_replacements(self.store, self.contents)
+            folded = {**self._log.seal(), **self._contributors}
+            if (events := self.contents.assets.get(claim_key(self.folder, self.number))) is not None:
+                events["size"] = folded.get(f"{self.number}.jsonl")  # they are themselves an asset
+            if self._contributors:
+                settle_grown(self.store, self.contents)
+            self._set_closed(True, status)
+        if self.store.durability == "end":
+            self._flush_what_the_end_names()
+        end = self._end = self._end or end_document(
+            attempt=self.number,
+            token=new_token(),
+            status=status,
+            head=self._claim,
+            contents=self.contents,
+            folded=folded,
+            reason=reason,
+            cause=cause,
+            error=error,
+        )
+        return end, self._create_end(end)
+
+    def _create_end(self, end: Mapping[str, Any]) -> str:
+        if time.monotonic() > self._silent_at and self._is_freed():
+            raise self._give_up(self._freed())
+        line = encode_line(end)
+        self._log.ends(line)
+        self._log.settle()
+        key = end_key(self.folder, self.number)
+        try:
+            self.store.create(key, line)
+        except KeyExistsError:
+            if (read_end(self.store, self.folder, self.number) or {}).get("token") != end["token"]:  # else it got there
+                raise self._give_up(self._superseded()) from None
+        if time.monotonic() > self._silent_at and self._is_freed():
+            # Readers may have seen the end: they look again, and again when the hint is withdrawn.
+            self._journal.announce_run(key)
+            self.store.delete(key)
+            self._journal.expect(key)
+            self.store.prune(self.folder)
+            raise self._give_up(self._freed())
+        return key
+
+    def _is_freed(self) -> bool:
+        """Tell whether the run was deleted and freed, which only happens once others have ended the attempt."""
+        return not self.store.exists(claim_key(self.folder, self.number))
+
+    def _give_up(self, why: MolexpError) -> MolexpError:
+        self._log.close(late=True)
+        self._give_up_lease()
+        return why
+
+    def _freed(self) -> NotFoundError:
+        return NotFoundError("run", self.path, hint=WAS_DELETED)
+
+    def _flush_what_the_end_names(self) -> None:
+        """Before it gets its own name; of events and claim it repeats what counts."""
+        theirs = self.contents.assets if self._contributors else ()  # what other writers made is among them
+        experiment, revision = self.path.rpartition("/")[0], self.definition.get("experiment_revision")
+        graph = (self.contents.workflow or {}).get("graph")
+        others = experiment, revision if isinstance(revision, int) else 1, self.contents.provenance, graph
+        self.process.flushing(self.store).made(
+            *self._payload_keys, *theirs, layout.document(self.path), relies_on=_relied_on(*others), known_by=others
+        )
+
+    def _edits(self) -> Edits:
+        """The run's edits; there are none of one that nobody else can know of yet."""
+        young = self.unseen and time.monotonic() - self._claimed_at < MOMENT
+        return Edits() if young and self.path not in self.process.edited else read_edits(self.store, self.path)
+
+    def _publish(self, end: dict[str, Any], key: str) -> None:
+        """What was promised of the end's durability; then what it makes derivable, ``run.json`` for people.
+
+        Raises:
+            StoreError: the attempt has ended, but a power loss may undo that.
+        """
+        try:
+            if self.store.durability == "end":
+                self.store.sync([key])
+        finally:
+            self._show(end)
+
+    def _show(self, end: dict[str, Any]) -> None:
+        """Write ``run.json`` for people; should a power loss tear it, the end repeats the definition. The lease has served."""
+        began = time.monotonic()
+        try:  # the end is what counts; this is derived from it, and `fsck` mends it
+            older = read_attempts(self.store, self.folder)[: self.number - 1] if self.number > 1 else []
+            this = AttemptFacts(self.number, end, self.contents, self.status, True)
+            state = fold_run(self.definition, [*older, this], self._edits(), {})
+            if self.outbox is None and not self._beats:  # as of most runs: there is neither a lease nor an open log
+                if not state.edits.deleted:  # what was deleted may be freed by now, and would return
+                    show_run(self.store, self.path, state, began)
+                return
+            write = partial(show_run, self.store, self.path, state, began)
+            steps: tuple[Callable[[], Any], ...] = (write, self._log.close, self._give_up_lease)
+            self.store.each(_call, steps[state.edits.deleted :])
+        except StoreError:
+            pass

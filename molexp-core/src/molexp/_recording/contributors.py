@@ -1,0 +1,185 @@
+"""What processes other than the coordinator record of an attempt: workers and ranks, each in a file of its own.
+
+``executions/<n>/w-<token>.jsonl``, or segments in ``executions/<n>.s/`` on storage without append.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from molexp._record.attempts import end_key
+from molexp._record.events import EventFile, EventLog
+from molexp._record.folding import SCHEMA, Contents
+from molexp._recording.writer import Writer
+from molexp._storage import layout
+from molexp._values.documents import decode_lines, encode_line
+from molexp._values.ids import new_token
+from molexp._values.times import utc_now
+from molexp.contracts import Store
+from molexp.errors import ContextClosedError, KeyNotFoundError
+
+if TYPE_CHECKING:
+    from molexp._recording.process import Process
+
+_SHORT = 8  # characters of a writer's token that its logs are named by
+
+
+class Contribution(Writer):
+    """One process's contribution to an attempt that another one coordinates."""
+
+    def __init__(self, store: Store, process: Process, path: str, number: int, of_rank: int = 0) -> None:
+        self.token: str = new_token()
+        folder = f"{executions(layout.folder(path))}/{number}"
+        line = {
+            "schema": SCHEMA,
+            "type": "writer",
+            "token": self.token,
+            "at": utc_now(),
+            "owner": process.owner_document,
+            "invocation": process.invocation,
+        }
+        if of_rank:
+            line["rank"] = of_rank
+        log: EventLog
+        if "append" in store.capabilities:
+            log = EventFile(store, f"{folder}/w-{self.token}.jsonl", encode_line(line))
+        else:
+            from molexp._storage.spool.writer import EventSegments
+
+            head = {"run": path, "attempt": number, "owner": process.owner_document}
+            log = EventSegments(store, f"{folder}.s", self.token, head)
+            log.write(line)
+        super().__init__(store, path, number, Contents(), log)
+        self.suffix: str = self.token[:_SHORT]
+        self.everybody: Everybody = Everybody(self)
+
+    def completed(self, record: Mapping[str, Any]) -> None:
+        """The record of a payload that grew is final: whoever coordinates learns it from the events."""
+        with self.lock:
+            if not self.closed:
+                self._log.write({"type": "asset", "asset": record})
+
+    def check_end(self) -> None:
+        """Raise if the attempt has an end, which says that what was recorded is as it was.
+
+        Raises:
+            ContextClosedError: it has.
+        """
+        self.check()
+        self.refuse_ended()
+
+    def refuse_ended(self) -> None:
+        """Raise if the attempt has an end.
+
+        Raises:
+            ContextClosedError: it has.
+        """
+        if self.store.exists(end_key(self.folder, self.number)):
+            raise ContextClosedError(self.path, why=f"attempt {self.number} has ended")
+
+    def close(self) -> None:
+        """Nothing more is recorded. What was is complete."""
+        with self.lock:
+            if self.closed:
+                return
+            self._halted = True
+        self._close_handles()
+        with self.lock:
+            self._log.close()
+            self._set_closed(True)
+
+
+class Everybody(Mapping[str, Mapping[str, Any]]):
+    """The asset records of an attempt, by payload key, whoever of its writers made them.
+
+    They are read when they are asked for, each time what was added since.
+    """
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self._contents = Contents()
+        self._folded: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def _read(self) -> dict[str, dict[str, Any]]:
+        writer = self._writer
+        if not writer.closed:
+            writer.flush()
+        with self._lock:
+            store, folder, number = writer.store, writer.folder, writer.number
+            if "append" in store.capabilities:  # else the coordinator's events are segments, like all writers'
+                fold_file(store, folder, f"{number}.jsonl", self._contents, self._folded)
+            for token in writers(store, folder, number):
+                take_in(store, folder, number, token, self._contents, self._folded)
+            return dict(self._contents.assets)
+
+    def __getitem__(self, key: str) -> Mapping[str, Any]:
+        return self._read()[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read())
+
+    def __len__(self) -> int:
+        return len(self._read())
+
+    def values(self) -> Any:
+        """The records, as they are now."""
+        return self._read().values()
+
+
+def take_in(store: Store, run_folder: str, number: int, token: str, contents: Contents, folded: dict[str, int]) -> None:
+    """Fold what a writer has recorded since `folded` was brought up to date, and bring it up to date."""
+    if "append" in store.capabilities:
+        fold_file(store, run_folder, f"{number}/w-{token}.jsonl", contents, folded)
+        return
+    name = f"{number}.s/{token}"
+    count = folded.get(name, 0)
+    while True:
+        key = f"{executions(run_folder)}/{name}-{count:06d}.jsonl"
+        try:
+            lines, _, _ = decode_lines(store.read(key), key)
+        except KeyNotFoundError:
+            break
+        for event in lines:
+            contents.add(event)
+        count += 1
+    folded[name] = count
+
+
+def fold_file(store: Store, run_folder: str, name: str, contents: Contents, folded: dict[str, int]) -> None:
+    """Fold what a file of events holds beyond what was folded of it."""
+    key = f"{executions(run_folder)}/{name}"
+    start = folded.get(name, 0)
+    try:
+        lines, length, _ = decode_lines(store.read(key, start), key)
+    except KeyNotFoundError:
+        return
+    folded[name] = start + length
+    for event in lines:
+        contents.add(event)
+
+
+def writers(store: Store, run_folder: str, number: int) -> list[str]:
+    """The tokens of an attempt's other writers, as its folders show them."""
+    found = dict[str, None]()
+    for folder in (f"{number}", f"{number}.s"):
+        for entry in store.children(f"{executions(run_folder)}/{folder}").entries:
+            file = entry.key.rpartition("/")[2]
+            if folder == str(number) and file.startswith("w-") and file.endswith(".jsonl"):
+                found[file[2:-6]] = None
+            elif folder != str(number) and file.endswith(".jsonl"):
+                found[file.rpartition("-")[0]] = None
+    return list(found)
+
+
+def writer_of(name: str) -> str:
+    """The token of the writer that a file of `folded` is of."""
+    file = name.rpartition("/")[2]
+    return file.removeprefix("w-").removesuffix(".jsonl")
+
+
+def executions(run_folder: str) -> str:
+    """The folder of a run's attempts."""
+    return f"{run_folder}/executions"

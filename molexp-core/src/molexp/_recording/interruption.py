@@ -1,0 +1,82 @@
+"""How a cancel request reaches code that records nothing for a long time: the main thread is interrupted, as by Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from molexp._recording.process import Process
+
+
+class Interrupter:
+    """Interrupts the block of one attempt, if it runs in the main thread, and never what comes before or after it.
+
+    An event loop in that thread is left alone: it has its own way to be cancelled, and the next thing that the attempt
+    records raises.
+    """
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._lock = threading.Lock()
+        self._armed = False
+        self.sent = False
+
+    def arm(self) -> None:
+        """The block begins."""
+        if threading.current_thread() is threading.main_thread() and not _in_event_loop():
+            self._armed = True
+
+    def fire(self) -> None:
+        """Interrupt the block. Called by the heart's thread."""
+        with self._lock:
+            number = self._choose() if self._armed else None
+            if number is not None:
+                self._armed, self.sent = False, True
+                _send(number)
+
+    def disarm(self) -> BaseException | None:
+        """The block ends; returns what arrived at the last instant. Afterwards nothing comes any more."""
+        late: BaseException | None = None
+        while True:
+            try:
+                with self._lock:
+                    self._armed = False
+                if self.sent:
+                    signal.getsignal(signal.SIGINT)  # any call: what was sent is raised by now, and here
+            except (KeyboardInterrupt, SystemExit) as error:
+                late = error
+            else:
+                return late
+
+    def _choose(self) -> int | None:
+        """A signal whose handler raises; none if the program handles Ctrl-C in a way of its own."""
+        handler = signal.getsignal(signal.SIGINT)
+        if handler is signal.default_int_handler:
+            return signal.SIGINT
+        ignored = handler == signal.SIG_IGN  # as in a shell script's background jobs
+        ours = getattr(signal.getsignal(signal.SIGTERM), "__self__", None) is self._process
+        return signal.SIGTERM if ignored and ours else None
+
+
+def is_interrupted() -> bool:
+    """Tell whether `asyncio.run`, in which this is called, cancels its main task because of Ctrl-C: it raises that only later."""
+    handler = signal.getsignal(signal.SIGINT)
+    runner = getattr(getattr(handler, "func", None), "__self__", None)
+    return bool(getattr(runner, "_interrupt_count", 0))
+
+
+def _send(number: int) -> None:
+    if sys.platform == "win32":
+        import _thread
+
+        _thread.interrupt_main(number)
+    else:
+        signal.pthread_kill(threading.main_thread().ident or 0, number)
+
+
+def _in_event_loop() -> bool:
+    asyncio = sys.modules.get("asyncio")  # whoever runs a loop has imported it
+    return asyncio is not None and asyncio._get_running_loop() is not None

@@ -1,0 +1,413 @@
+"""What there is one of in a process: its identity, its heartbeat, its signal handlers, its provenance.
+
+This is the one place that keeps state for the whole process, because the operating system does too. All of it belongs
+to a pid: in a forked child, `this_process` makes a new one.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from functools import cached_property
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Protocol
+
+from molexp._record.causes import LEFT
+from molexp._record.owners import Owner, this_owner
+from molexp._storage.durability import Flushed, Flushing
+from molexp._values.oom_kills import memory_events, oom_kills
+from molexp._values.process_id import HERE
+from molexp._values.status import Cause, RunStatus
+from molexp._values.threads import start_unsignalled
+
+if TYPE_CHECKING:
+    from molexp._provenance.capture import Provenance
+    from molexp._record.launches import Rank
+    from molexp.contracts import Store
+
+_SCHEDULER = (
+    "SLURM_JOB_ID",
+    "SLURM_ARRAY_JOB_ID",
+    "SLURM_ARRAY_TASK_ID",
+    "SLURM_JOB_NAME",
+    "SLURM_RESTART_COUNT",
+    "SLURM_PROCID",
+    "SLURM_CLUSTER_NAME",
+    "PBS_JOBID",
+    "LSB_JOBID",
+    "JOB_ID",
+)
+_LAUNCHERS = ("TORCHELASTIC_RUN_ID", "OMPI_COMM_WORLD_RANK", "SLURM_STEP_ID", "PMI_RANK")
+"""Variables that no process has which was started alone; which rank it is, if any, `ranks` finds out."""
+
+_WITH_ARGUMENTS = 2  # words of a command line, at least
+_WARNINGS = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU", "SIGBREAK")  # what schedulers send before they kill
+
+
+class Terminated(SystemExit):
+    """Raised in the main thread by a signal that asks the process to end while an attempt is going on.
+
+    It unwinds like any exit, so that everything is flushed; the exit code is 128 + the signal's number.
+    """
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(128 + signum)
+        self.signum = signum
+
+    def __str__(self) -> str:
+        return f"received {signal.Signals(self.signum).name}"
+
+
+class Living(Protocol):
+    """An attempt that this process owns."""
+
+    interval: float
+    path: str
+    store: Store
+
+    def flush(self) -> None:
+        """What was recorded reaches the store."""
+
+    def beat(self) -> None:
+        """Give a sign of life."""
+
+    def retry_end(self) -> None:
+        """End it, if its end could not be written before."""
+
+    def finish(self, status: RunStatus, *, reason: str = "", cause: str | None = None) -> None:
+        """End it."""
+
+    def learn_provenance(self) -> None:
+        """Record the process's provenance, which has become known."""
+
+
+class Keeping(Protocol):
+    """A writer of an attempt on a store whose keys do not grow: it keeps what it records until it is sent."""
+
+    path: str
+    store: Store
+
+    def send(self) -> None:
+        """What was recorded reaches the store, if anything can be recorded."""
+
+
+class Heart:
+    """Beats for all attempts of the process, by one thread that is started with the first."""
+
+    def __init__(self) -> None:
+        self._due: dict[Living, float] = {}
+        self._lock = threading.RLock()
+        self._condition = threading.Condition(self._lock)
+        self._next = 0.0
+        self._thread: threading.Thread | None = None
+
+    def add(self, attempt: Living) -> None:
+        """Beat for `attempt`, first after its interval: its claim was the first beat."""
+        due = time.monotonic() + attempt.interval
+        with self._lock:
+            self._due[attempt] = due
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="molexp-heart", daemon=True)
+                self._next = due
+                start_unsignalled(self._thread)
+            elif due < self._next:
+                self._condition.notify()
+
+    def remove(self, attempt: Living) -> None:
+        """Beat for it no more. When this returns, no beat of it is under way that began before."""
+        with self._lock:
+            self._due.pop(attempt, None)
+
+    def attempts(self) -> list[Living]:
+        """The attempts that are alive."""
+        with self._condition:
+            return list(self._due)
+
+    def _run(self) -> None:
+        while True:
+            with self._condition:
+                now = time.monotonic()
+                ready = [attempt for attempt, due in self._due.items() if due <= now]
+                for attempt in ready:
+                    self._due[attempt] = now + attempt.interval
+                if not ready:
+                    self._next = min(self._due.values(), default=now + 3600.0)
+                    self._condition.wait(max(0.0, self._next - now))
+                    continue
+            for attempt in ready:
+                attempt.beat()
+
+
+def describe_invocation(cwd: str) -> dict[str, Any]:
+    """Return how a process was called that was in this folder when it began."""
+    scheduler = {name: os.environ[name] for name in _SCHEDULER if name in os.environ}
+    return {"argv": _arguments(), "cwd": cwd, "scheduler": scheduler}
+
+
+def _arguments() -> list[str]:
+    """The command line, without what looks like a secret; of which ``MOLEXP_ARGV=0`` keeps the program's name alone."""
+    if len(sys.argv) < _WITH_ARGUMENTS or os.environ.get("MOLEXP_ARGV", "1") == "0":
+        return sys.argv[:1]
+    from molexp._provenance.secrets import arguments_without_secrets
+
+    return arguments_without_secrets(sys.argv)
+
+
+def _cwd() -> str:
+    try:
+        return os.getcwd()
+    except OSError:  # it was removed
+        return ""
+
+
+def _handled_in_c() -> int:
+    """Signals that have a handler which Python knows nothing of (`faulthandler.register`), one bit each, from proc(5)."""
+    try:
+        with open("/proc/self/status", encoding="utf-8", errors="replace") as file:
+            caught = next((line for line in file if line.startswith("SigCgt:")), "SigCgt: 0")
+        return int(caught.split()[1], 16)
+    except (OSError, ValueError):
+        return 0
+
+
+class Process:
+    """This process."""
+
+    def __init__(self) -> None:
+        self.pid: int = os.getpid()
+        self.owner: Owner = this_owner()
+        self.owner_document: dict[str, Any] = self.owner.to_dict()
+        self._cwd = _cwd()
+        self.heart: Heart = Heart()
+        self._keeping: weakref.WeakSet[Keeping] = weakref.WeakSet()
+        self._lock = threading.Lock()
+        self._provenance: Provenance | None = None
+        self._workspaces: dict[str, str] = {}  # that were opened for writing: URL to id
+        self._flushed: dict[str, Flushed] = {}  # by URL
+        self.code_folder: str = ""
+        """Where the code lies that this process executes, where that is not beside the main script."""
+        self.edited: set[str] = set()
+        """Paths of what this process has edited."""
+        self._told: tuple[int, Cause] = 0, Cause.SIGNAL  # the cause of a signal, once it has been asked for
+        self._events = memory_events()
+        self._memory: dict[str, Any] = {}
+        self._counted = float("-inf")
+        self._prepared = False
+        self._minded = 0
+        self._handled: tuple[int, ...] | None = None  # signals, once it has been decided which
+        self._rank: Rank | None = None
+        self._counts: dict[tuple[str, ...], int] = {}
+        self._ranked: bool | None = None
+        self.expects_ranks: bool = True
+        """Whether other ranks may start the same runs; rank 0 learns that they do not."""
+
+    @cached_property
+    def invocation(self) -> dict[str, Any]:
+        """What differs between processes that run the same code: recorded with every attempt, not with the provenance."""
+        return describe_invocation(self._cwd)
+
+    @property
+    def rank(self) -> Rank | None:
+        """Which of several processes of one launch this is; None if it was started alone."""
+        if self._ranked is None:
+            if any(name in os.environ for name in _LAUNCHERS):
+                from molexp._record.launches import find_rank
+
+                self._rank = find_rank(self.owner)
+            self._ranked = self._rank is not None
+        return self._rank
+
+    @contextlib.contextmanager
+    def minding_signals(self) -> Iterator[None]:
+        """While this lasts, a signal that asks the process to end is raised, though it owns no attempt: others' are at stake."""
+        if self._handled is None and threading.current_thread() is threading.main_thread():
+            self._handle_signals()
+        self._minded += 1
+        try:
+            yield
+        finally:
+            self._minded -= 1
+
+    def cause_of_signal(self, number: int) -> Cause:
+        """The cause of an end by this signal: what the scheduler tells, which is asked once, or just that."""
+        if self._told[0] != number:
+            from molexp._recording.schedulers import told_by_slurm
+
+            self._told = number, told_by_slurm(number) or Cause.SIGNAL
+        return self._told[1]
+
+    def keeps(self, writer: Keeping) -> None:
+        """What `writer` records does not reach its store at once."""
+        with self._lock:
+            self._keeping.add(writer)
+
+    def send(self, store: Store, path: str = "") -> None:
+        """What this process has recorded, of the run at `path` or of all, reaches the store: it is about to be read from there.
+
+        Raises:
+            StoreError: it does not, for now.
+        """
+        if "append" not in store.capabilities:
+            with self._lock:
+                writers = [*self._keeping]
+            for writer in writers:
+                if path in ("", writer.path) and writer.store.url == store.url:
+                    writer.send()
+
+    @property
+    def memory(self) -> dict[str, Any]:
+        """Where the kernel counts whom it kills for want of memory beside this process, and the count a second ago at most."""
+        now = time.monotonic()
+        if now - self._counted >= 1.0:
+            self._counted = now
+            if (kills := oom_kills(self._events)) is not None:
+                self._memory = {"memory": {"events": self._events, "oom_kills": kills}}
+        return self._memory
+
+    @property
+    def memory_now(self) -> dict[str, Any]:
+        """The count alone, for a sign of life."""
+        kills = oom_kills(self._events)
+        return {} if kills is None else {"oom_kills": kills}
+
+    def stand_alone(self) -> None:
+        """Be no rank, whatever launched this process: it takes runs that nobody else has taken, and shares none."""
+        self._rank, self._ranked = None, False
+
+    def count(self, *what: str) -> int:
+        """Return how often this process was told so before."""
+        with self._lock:
+            self._counts[what] = self._counts.get(what, -1) + 1
+            return self._counts[what]
+
+    def prepare(self) -> None:
+        """Make ready for an attempt: signals, the end of the process, provenance. Who starts one is not about to end."""
+        HERE.asked_by = 0
+        if self._handled is None and threading.current_thread() is threading.main_thread():
+            self._handle_signals()
+        if self._prepared:
+            return
+        with self._lock:
+            if not self._prepared:
+                atexit.register(self._leave)
+                if self.rank is None or self.rank.index == 0:
+                    self.provenance.capture()
+                self._prepared = True
+
+    @property
+    def provenance(self) -> Provenance:
+        """How this process came to be."""
+        if self._provenance is None:
+            from molexp._provenance.capture import Provenance
+
+            self._provenance = Provenance(lambda: self.code_folder, self._provenance_known)
+        return self._provenance
+
+    def opened(self, url: str, workspace: str) -> None:
+        """The workspace of that id lies at `url`; nothing was published in it yet if it is another one than before."""
+        if self._workspaces.get(url) != workspace:
+            self._workspaces[url] = workspace
+            if (flushed := self._flushed.get(url)) is not None:
+                flushed.forget()
+            if self._provenance is not None:
+                self._provenance.forget(url)
+
+    def flushing(self, store: Store) -> Flushing:
+        """Return what flushes in the workspace on `store`."""
+        flushed = self._flushed.get(store.url)
+        if flushed is None:
+            flushed = self._flushed.setdefault(store.url, Flushed())
+        return Flushing(store, flushed)
+
+    def _provenance_known(self) -> None:
+        for attempt in self.heart.attempts():
+            attempt.learn_provenance()
+
+    def _leave(self) -> None:
+        if os.getpid() == self.pid and (left := self.heart.attempts()):
+            status, reason, cause = self._how_it_ends()
+            for attempt in left:
+                with contextlib.suppress(Exception):
+                    attempt.finish(status, reason=reason, cause=cause)
+
+    def _how_it_ends(self) -> tuple[RunStatus, str, str]:
+        """Return how attempts end whose blocks are never left, as those of an event loop that a signal broke off."""
+        if number := HERE.asked_by:
+            return RunStatus.INTERRUPTED, str(Terminated(number)), self.cause_of_signal(number)
+        at_a_prompt = hasattr(sys, "ps1") or sys.flags.interactive  # where errors of long ago are remembered
+        if isinstance(getattr(sys, "last_value", None), KeyboardInterrupt) and not at_a_prompt:
+            return RunStatus.CANCELLED, "KeyboardInterrupt", Cause.CANCEL
+        return RunStatus.INTERRUPTED, LEFT, Cause.OWNER_DIED
+
+    def _handle_signals(self) -> None:
+        """Handle what nobody handles yet."""
+        elsewhere = _handled_in_c()
+        numbers = [number for name in _WARNINGS if (number := getattr(signal, name, None)) is not None]
+        free = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
+        self._handled = tuple(number for number in free if not elsewhere >> (number - 1) & 1)
+        for number in self._handled:
+            signal.signal(number, self._terminate)
+
+    def hold_signals(self) -> None:
+        """Hold back, in the thread that is about to fork, what is handled: see `let_signals_go`."""
+        if self._handled:
+            _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, self._handled)
+
+    def let_signals_go(self, *, child: bool) -> None:
+        """Undo `hold_signals` after the fork; in the child, handle nothing any more.
+
+        A signal that came to the child before would be noted for our handler, and CPython forgets, as it sets a child
+        up, what is noted: `terminate()` of a process that has just been started would have no effect.
+        """
+        for number in (self._handled or ()) if child else ():
+            if getattr(signal.getsignal(number), "__self__", None) is self:
+                signal.signal(number, signal.SIG_DFL)
+        if (mask := _forking.__dict__.pop("mask", None)) is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+    def _terminate(self, number: int, _frame: FrameType | None) -> None:
+        if os.getpid() == self.pid and (self._minded or self.heart.attempts()):
+            HERE.asked_by, self._told = number, (0, Cause.SIGNAL)
+            raise Terminated(number)
+        signal.signal(number, signal.SIG_DFL)
+        if sys.platform == "win32":
+            signal.raise_signal(number)
+        else:
+            os.kill(os.getpid(), number)
+
+
+_this: Process | None = None
+_forking = threading.local()
+
+
+def this_process() -> Process:
+    """The process that calls."""
+    global _this  # noqa: PLW0603 - see the module's docstring
+    if _this is None or _this.pid != os.getpid():
+        _this = Process()
+    return _this
+
+
+def _before_fork() -> None:
+    if _this is not None:
+        _this.hold_signals()
+
+
+def _after_fork(*, child: bool) -> None:
+    if _this is not None:
+        _this.let_signals_go(child=child)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=lambda: _after_fork(child=False),
+        after_in_child=lambda: _after_fork(child=True),
+    )

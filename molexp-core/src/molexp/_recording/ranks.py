@@ -1,0 +1,349 @@
+"""How the ranks of one launch share an attempt: rank 0 claims it and ends it, the others join it as writers."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from molexp._record.attempts import (
+    attempt_numbers,
+    claim_key,
+    end_key,
+    read_attempt,
+    read_claim,
+    read_end,
+    superseded,
+)
+from molexp._record.definitions import WAS_DELETED, member_ids
+from molexp._record.folding import SCHEMA, AttemptFacts, Contents
+from molexp._record.launches import Rank, rank_wait
+from molexp._record.leases import Observer
+from molexp._record.owners import Owner, known_dead
+from molexp._record.reading import read_definition, read_edits
+from molexp._recording.contributors import Contribution, Everybody
+from molexp._storage import layout
+from molexp._values.documents import check_schema
+from molexp._values.status import RunStatus
+from molexp._values.times import utc_now
+from molexp.errors import (
+    ContextClosedError,
+    CorruptRecordError,
+    MolexpError,
+    NotFoundError,
+    RunCancelledError,
+    RunError,
+    RunFinishedError,
+    StoreError,
+)
+
+if TYPE_CHECKING:
+    from molexp._hierarchy.experiment import Experiment
+    from molexp._hierarchy.run import Run
+    from molexp._hierarchy.session import Home
+    from molexp._recording.attempt import Attempt
+
+COMING = 10.0
+"""Seconds after its start up to which rank 0, at its end, waits for ranks that have not joined: most never will."""
+
+_FIRST_LOOK = 0.02  # seconds between looks, growing to _LAST_LOOK
+_LAST_LOOK = 1.0
+
+
+def looks(deadline: float) -> Iterator[None]:
+    """Look, pause, look again, until the deadline: nobody can tell us when a file appears on every storage."""
+    pause = _FIRST_LOOK
+    while True:
+        yield
+        remaining = deadline - time.monotonic()
+        if remaining <= 0:
+            return
+        threading.Event().wait(min(pause, remaining))
+        pause = min(pause * 2, _LAST_LOOK)
+
+
+class _Watched:
+    """When the lease of the one attempt that this process watches was first seen as it is."""
+
+    def __init__(self) -> None:
+        self._seen: tuple[str, float] = "", 0.0
+
+    def unchanged_for(self, attempt: str, version: str, now: float, boot: str) -> float:
+        """Seconds since the lease was first seen at `version`."""
+        if self._seen[0] != version:
+            self._seen = version, now
+        return now - self._seen[1]
+
+
+class Joined(Contribution):
+    """What a rank other than 0 contributes to the attempt of rank 0, and how it learns that there is no more to do."""
+
+    def __init__(self, home: Home, rank: Rank, path: str, number: int, claim: Mapping[str, Any]) -> None:
+        process = home.process
+        super().__init__(home.store, process, path, number, of_rank=rank.index)
+        self.suffix: str = rank.suffix
+        self.known: Mapping[str, Mapping[str, Any]] = Ours(self)
+        """The asset records of the attempt: all ranks', and first this one's."""
+        self.process = process
+        self.rank: Rank = rank
+        self.definition: dict[str, Any] = claim["definition"]
+        self.interval: float = claim["lease"]["beat"]
+        self._claim = dict(claim)
+        watched = _Watched()
+        self._observer = Observer(home.store, process.owner, lambda: watched, may_write=True)
+        self._ended: dict[str, Any] | None = None  # the attempt's end
+        self._cancel_seen = False
+        self._log.flush()  # rank 0 is to see us
+        process.heart.add(self)
+
+    def record(self, event: dict[str, Any]) -> None:
+        """Record an event, as of this rank."""
+        super().record({**event, "rank": self.rank.index})
+
+    def completed(self, record: Mapping[str, Any]) -> None:
+        """The record of a payload that grew is final."""
+        if self._ended is None:
+            super().completed(record)
+
+    def gather(self) -> None:
+        """Nobody waits for other ranks but rank 0."""
+
+    # ----------------------------------------------------------------------------------- what the process's heart does
+
+    def beat(self) -> None:
+        """See whether the attempt has ended, or its owner has died. Its signs of life are rank 0's to give."""
+        if self.closed or os.getpid() != self._pid:
+            return
+        with suppress(Exception):  # a lost network, a malformed edit: the next beat tries again
+            self._look_around()
+
+    def _look_around(self) -> None:
+        if not self._look_for_end():
+            if self._observer.judge(
+                self.path, AttemptFacts(self.number, self._claim, Contents(), RunStatus.RUNNING, False)
+            ).dead:
+                self._observer.settle(self.path, read_attempt(self.store, self.folder, self.number))
+                self._look_for_end()
+                return
+            cancel = read_edits(self.store, self.path).cancel_of(self.number)
+            if self._cancel_seen:  # it is rank 0's to end the attempt: if we were first, its launcher might kill it
+                self._heed(cancel)
+            self._cancel_seen = cancel is not None
+
+    def _look_for_end(self) -> bool:
+        if self._ended is None and (end := read_end(self.store, self.folder, self.number)) is not None:
+            self._ended = end
+            self.process.heart.remove(self)
+            if end.get("status") == RunStatus.SUCCEEDED:  # what it has still to do, it may do, but not record
+                self._halt(self._why(end))
+            else:
+                self._stop_for(self._why(end))
+        return self._ended is not None
+
+    def _why(self, end: Mapping[str, Any]) -> MolexpError:
+        status, reason = str(end.get("status")), str(end.get("reason") or "")
+        if end.get("ended_by"):
+            return superseded(self.path, self.number, end)
+        if status == RunStatus.CANCELLED:
+            return RunCancelledError(self.path, reason=reason)
+        because = f": {reason}" if reason else ""
+        return ContextClosedError(self.path, why=f"rank 0 ended attempt {self.number} as {status}{because}")
+
+    def retry_end(self) -> None:
+        """There is none of its own."""
+
+    def learn_provenance(self) -> None:
+        """That is rank 0's."""
+
+    # ------------------------------------------------------------------------------------------------------------- end
+
+    def finish(
+        self,
+        status: RunStatus,
+        *,
+        reason: str = "",
+        cause: str | None = None,
+        error: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Leave the attempt, which goes on.
+
+        Raises:
+            ContextClosedError: rank 0 ended it before, without what this rank recorded last.
+        """
+        if self.inert:
+            return
+        with self.lock:
+            if self.closed:
+                return
+            self._halted = True
+        self.process.heart.remove(self)
+        if self._ended is None:
+            self._ended = read_end(self.store, self.folder, self.number)
+        self._close_handles()
+        with self.lock:
+            if self._ended is None:
+                said = {"type": "rank", "rank": self.rank.index, "at": utc_now()}
+                self._log.write({**said, "status": str(status), "reason": reason, "cause": cause, "error": error})
+            self._log.close(late=True)
+            written = self._log.seal()
+            self._set_closed(True, status)
+        if self._ended is not None and self._stop is None and not self._folded(self._ended, written):
+            why = f"rank 0 ended attempt {self.number} as {self._ended.get('status')} before rank {self.rank.index} was done"
+            raise ContextClosedError(self.path, why=f"{why}: what that recorded last is kept, as late")
+
+    def _folded(self, end: Mapping[str, Any], written: Mapping[str, int]) -> bool:
+        folded = end.get("folded") or {}
+        counts = {name.rpartition("/")[2]: count for name, count in folded.items()}
+        return all(counts.get(name.rpartition("/")[2], 0) >= count for name, count in written.items())
+
+
+class Ours(Everybody):
+    """As everybody's, but a name that this rank used means what it saved, wherever it had to put it."""
+
+    def values(self) -> Any:
+        """The records, as they are now."""
+        writer = self._writer
+        with writer.lock:
+            own = list(writer.contents.assets.values())
+        again = [{**record, "name": _plain_name(record, writer.suffix)} for record in own]
+        names = {(record["kind"], record["name"]) for record in again}
+        others = (record for key, record in self._read().items() if key not in writer.contents.assets)
+        return [*again, *own, *(record for record in others if (record.get("kind"), record.get("name")) not in names)]
+
+
+def _plain_name(record: Mapping[str, Any], suffix: str) -> str:
+    return str(record["name"]).removeprefix(f"{suffix}/").removesuffix(f".{suffix}")
+
+
+def join(run: Run, rank: Rank, wait: float, if_succeeded: str) -> Joined:
+    """Join the attempt that rank 0 of this launch starts, as soon as it is there.
+
+    Raises:
+        RunError: it is not, by the time that ranks wait for each other; or it has ended already.
+        RunFinishedError: the run succeeded before, and that is not to be repeated.
+        NotFoundError: it was deleted.
+    """
+    home = run.home
+    home.ready()
+    process = home.process
+    ordinal = process.count("start", home.store.url, run.path)
+    deadline = time.monotonic() + rank_wait() + wait
+    process.prepare()
+    folder = layout.folder(run.path)
+    seen: dict[int, dict[str, Any]] = {}
+    for _ in looks(deadline):
+        if read_edits(home.store, run.path).deleted:
+            raise NotFoundError("run", run.path, hint=WAS_DELETED)
+        numbers = attempt_numbers(home.store.children(f"{folder}/executions"))
+        for number in reversed(numbers):
+            if not (claim := seen.get(number) or read_claim(home.store, folder, number)):
+                continue
+            seen[number] = claim
+            likeness = rank.recognises(claim.get("launch"), ordinal)
+            if not likeness:
+                continue
+            if _goes_on(home, run.path, number, claim):
+                check_schema(claim, claim_key(folder, number), SCHEMA)
+                return Joined(home, rank, run.path, number, claim)
+            if likeness == "certain":
+                _refuse_ended(home, rank, run.path, number)
+        if if_succeeded == "error" and numbers:
+            _refuse_success(home, run.path, numbers[-1])
+    raise RunError(
+        f"Rank {rank.index} of {rank.size} waited {rank_wait() + wait:g} s for rank 0 of its launch ({_called(rank)}) to "
+        f"start run {run.path!r}, and it did not. Every rank must start the same runs in the same order. MOLEXP_RANK_WAIT "
+        "sets the time; with MOLEXP_RANKS=0 every process stands for itself.",
+        run=run.path,
+    )
+
+
+def _refuse_success(home: Home, path: str, newest: int) -> None:
+    end = read_end(home.store, layout.folder(path), newest) or {}
+    if end.get("status") == RunStatus.SUCCEEDED:
+        raise RunFinishedError(path, status=str(RunStatus.SUCCEEDED), attempt=newest)
+
+
+def _refuse_ended(home: Home, rank: Rank, path: str, number: int) -> None:
+    end = read_end(home.store, layout.folder(path), number) or {}
+    reason = f" ({end['reason']})" if end.get("reason") else ""
+    raise RunError(
+        f"Rank 0 ended attempt {number} at run {path!r} as {end.get('status')}{reason} before rank {rank.index} had "
+        "joined it. Let the ranks wait for each other before rank 0 leaves its block.",
+        run=path,
+    )
+
+
+def _goes_on(home: Home, path: str, number: int, claim: Mapping[str, Any]) -> bool:
+    folder = layout.folder(path)
+    if home.store.exists(end_key(folder, number)):
+        return False
+    if not known_dead(Owner.from_dict(claim.get("owner")), home.process.owner):
+        return True
+    home.observer.settle(path, read_attempt(home.store, folder, number))
+    return False
+
+
+def _called(rank: Rank) -> str:
+    return f"{rank.launcher} {rank.id}" if rank.id else rank.launcher
+
+
+def find_made(experiment: Experiment, rank: Rank) -> tuple[str, dict[str, Any]]:
+    """The id of the run that rank 0 makes as its next one without an id; for rank 0 "", and what it is to record of it.
+
+    Raises:
+        RunError: there is none by the time that ranks wait for each other.
+    """
+    home = experiment.home
+    ordinal = home.process.count("run", home.store.url, experiment.path)
+    if rank.index == 0:
+        return "", {"launch": rank.launch(ordinal)}
+    home.ready()
+    ruled_out: set[str] = set()
+    for _ in looks(time.monotonic() + rank_wait()):
+        for name in sorted(set(member_ids(home, experiment.path)) - ruled_out, reverse=True):
+            path = f"{experiment.path}/{name}"
+            try:
+                definition = read_definition(home.store, path, {})
+            except (CorruptRecordError, NotFoundError):
+                continue  # it may be in the making
+            likeness = rank.recognises(definition.get("launch"), ordinal)
+            if likeness == "certain" or (likeness and read_end(home.store, layout.folder(path), 1) is None):
+                return name, {}
+            ruled_out.add(name)
+    raise RunError(
+        f"Rank {rank.index} of {rank.size} waited {rank_wait():g} s for rank 0 of its launch ({_called(rank)}) to make its "
+        f"run number {ordinal + 1} without an id in {experiment.path!r}, and it did not. Every rank must make the same "
+        "runs in the same order, or give them ids. MOLEXP_RANK_WAIT sets the time; with MOLEXP_RANKS=0 every process "
+        "stands for itself.",
+        run=experiment.path,
+    )
+
+
+def gather(attempt: Attempt, rank: Rank) -> None:
+    """Before rank 0 ends an attempt that went well: wait for the ranks that joined it to leave.
+
+    For those that have not joined by then it waits up to `COMING` after its start, once in vain: many programs start
+    their runs in rank 0 alone.
+
+    Raises:
+        MolexpError: it was asked to stop meanwhile, or somebody else ended it.
+    """
+    process = attempt.process
+    dead: set[str] = set()
+    for _ in looks(time.monotonic() + rank_wait()):
+        attempt.check()
+        with suppress(StoreError):  # whoever ends the attempt tries again
+            attempt.take_in()
+        ranks = attempt.contents.ranks
+        still = {name: said for name, said in ranks.items() if said.get("status") == RunStatus.RUNNING}
+        dead.update(n for n in still.keys() - dead if known_dead(Owner.from_dict(still[n].get("owner")), process.owner))
+        if still.keys() - dead:
+            continue
+        if len(ranks) >= rank.size - 1 or not (ranks or process.expects_ranks):
+            return
+        if time.monotonic() - attempt.began >= min(COMING, rank_wait()):
+            process.expects_ranks = bool(ranks)
+            return

@@ -1,0 +1,223 @@
+"""What one writer of one attempt records: the coordinator, which owns the attempt, or another process that contributes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from molexp._record.events import EventLog
+from molexp._record.folding import Contents
+from molexp._recording.process import this_process
+from molexp._storage import layout
+from molexp._values.process_id import HERE
+from molexp._values.status import RunStatus
+from molexp.errors import ContextClosedError, MolexpError, RunCancelledError
+
+if TYPE_CHECKING:
+    from molexp._storage.spool.outbox import Outbox
+    from molexp.contracts import Store
+
+
+class Handle(Protocol):
+    """Something of an attempt that has to be closed before its end: a log, the metrics, the capture of streams."""
+
+    def close(self) -> None:
+        """Close; what was recorded through it is complete, and its asset record final."""
+
+
+class Recording(Protocol):
+    """What a context and its shelf need of whoever records for them."""
+
+    store: Store
+    path: str
+    number: int
+    payloads: str
+    suffix: str
+    contents: Contents
+    lock: threading.RLock
+    task: str | None
+
+    @property
+    def outbox(self) -> Outbox | None:
+        """Where payloads wait until they are in the store; None where they are written at once."""
+
+    @property
+    def alone(self) -> bool:
+        """Tell whether no other process may contribute to the attempt."""
+
+    @property
+    def closed(self) -> bool:
+        """Tell whether the attempt, or this process's part in it, is over."""
+
+    @property
+    def inert(self) -> bool:
+        """Tell whether this is a forked child of the process that owns it."""
+
+    @property
+    def cancelled(self) -> bool:
+        """Tell whether it was asked to stop."""
+
+    def check(self) -> None:
+        """Raise unless something can be recorded now."""
+
+    def refuse_ended(self) -> None:
+        """Raise if the attempt has an end, whether or not anything can be recorded now."""
+
+    def check_end(self) -> None:
+        """Raise if the attempt has an end."""
+
+    def record(self, event: dict[str, Any]) -> None:
+        """Record an event."""
+
+    def wrote(self, key: str) -> None:
+        """Remember a payload's key."""
+
+    def manage(self, handle: Handle) -> None:
+        """Close `handle` before the end."""
+
+    def completed(self, record: Mapping[str, Any]) -> None:
+        """The record of a payload that grew is final."""
+
+
+class Writer:
+    """Records the events of one writer of one attempt. Belongs to one process, and is inert in a forked one."""
+
+    def __init__(self, store: Store, path: str, number: int, contents: Contents, log: EventLog) -> None:
+        self.store = store
+        self.path = path
+        self.number = number
+        self.folder: str = layout.folder(path)
+        self.payloads: str = layout.payloads(self.folder, number)
+        self.contents = contents
+        self.lock: threading.RLock = threading.RLock()
+        self.status: RunStatus = RunStatus.RUNNING
+        self.task: str | None = None  # tasks record through doors of their own
+        self.suffix: str = ""  # what tells this writer's payloads from others' of the same name
+        self._pid = HERE.pid
+        self._log = log
+        self._handles: list[Handle] = []
+        self._payload_keys: list[str] = []
+        self._stop: MolexpError | None = None
+        self.closed: bool = False
+        self.alone: bool = False
+        self._halted = False  # closed, or asked to stop: nothing is recorded any more
+        self.on_cancel: Callable[[], None] | None = None
+        if "append" not in store.capabilities:
+            this_process().keeps(self)
+
+    @property
+    def outbox(self) -> Outbox | None:
+        """Where payloads wait until they are in the store; None where they are written at once."""
+        return self._log.outbox
+
+    @property
+    def inert(self) -> bool:
+        """Tell whether this is a forked child of the process that owns it."""
+        return HERE.pid != self._pid
+
+    def check(self) -> None:
+        """Raise unless something can be recorded now.
+
+        Raises:
+            ContextClosedError: the attempt has ended, or belongs to another process.
+            RunSupersededError: somebody else ended it.
+            RunCancelledError: it was asked to stop.
+        """
+        if not self._halted and HERE.pid == self._pid:
+            return
+        if HERE.pid != self._pid:
+            raise ContextClosedError(
+                self.path, why=f"its context belongs to process {self._pid}, which forked this one"
+            )
+        if self._stop is not None:
+            raise self._stop
+        raise ContextClosedError(self.path, why=f"attempt {self.number} has ended as {self.status}")
+
+    def record(self, event: dict[str, Any]) -> None:
+        """Record an event; when this returns it survives ``kill -9`` (or waits for `flush`, without append)."""
+        with self.lock:
+            self.check()
+            self._log.write(event)  # first: what cannot be written is not part of the attempt either
+            self.contents.add(event)
+
+    def wrote(self, key: str) -> None:
+        """Remember a payload's key, to sync it before the end."""
+        self._payload_keys.append(key)
+
+    def manage(self, handle: Handle) -> None:
+        """Close `handle` before the end."""
+        self._handles.append(handle)
+
+    def completed(self, record: Mapping[str, Any]) -> None:
+        """The record of a payload that grew is final. The coordinator says so in its end."""
+
+    def flush(self) -> None:
+        """What was recorded reaches the store."""
+        self.check()
+        self._log.flush()  # without the lock: what is recorded meanwhile need not wait for the store
+
+    def send(self) -> None:
+        """The same, from every log as well, unless this is over: somebody is about to read it.
+
+        Raises:
+            StoreError: it does not, for now.
+        """
+        if self.closed or self.inert:
+            return
+        for handle in [*self._handles]:
+            if (flush := getattr(handle, "flush", None)) is not None:
+                flush()
+        self._log.flush()
+
+    def refuse_ended(self) -> None:
+        """Raise if the attempt has an end, which says that what was recorded is as it was.
+
+        Raises:
+            RunError: it has.
+        """
+
+    def check_end(self) -> None:
+        """Before what was recorded is replaced: raise if the attempt has an end, which says that it is as it was.
+
+        Raises:
+            RunSupersededError: somebody else ended it.
+        """
+        self.check()
+
+    @property
+    def cancelled(self) -> bool:
+        """Tell whether it was asked to stop."""
+        return isinstance(self._stop, RunCancelledError)
+
+    @property
+    def stopped_by(self) -> MolexpError | None:
+        """Why nothing is recorded any more: it was asked to stop, or somebody else ended it."""
+        return self._stop
+
+    def _halt(self, why: MolexpError) -> bool:
+        """Record nothing from now on; returns whether this is the first reason."""
+        first = self._stop is None
+        if first:
+            self._stop, self._halted = why, True
+        return first
+
+    def _heed(self, cancel: Mapping[str, Any] | None) -> None:
+        """Stop, if that was asked for."""
+        if cancel is not None:
+            self._stop_for(RunCancelledError(self.path, reason=str(cancel.get("reason") or "")))
+
+    def _stop_for(self, why: MolexpError) -> None:
+        if self._halt(why) and self.on_cancel is not None:
+            self.on_cancel()
+
+    def _set_closed(self, closed: bool, status: RunStatus | None = None) -> None:
+        """Nothing is recorded any more, or the end could not be written and is tried again."""
+        self.closed = closed
+        self.status = status or self.status
+
+    def _close_handles(self) -> None:
+        """Close what is open, without the lock: another thread may be writing, and need it."""
+        while self._handles:
+            self._handles[-1].close()
+            self._handles.pop()

@@ -1,0 +1,344 @@
+"""What code that runs under a run sees: one vocabulary for recording and finding, with and without a workflow."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from molexp._assets.accessors import Accessor, no_kind
+from molexp._assets.assets import Asset
+from molexp._assets.builtin_kinds import ErrorTraceKind, LogKind
+from molexp._assets.log_records import LogStreamHandler, check_log_name
+from molexp._assets.metrics import Metrics
+from molexp._assets.streams import LogHandle, growing
+from molexp._recording.usage import misses, uses
+from molexp._values.documents import encode
+from molexp._values.plain import plain
+from molexp._values.times import utc_now
+from molexp.errors import (
+    AssetError,
+    InvalidNameError,
+    MolexpError,
+    NotFoundError,
+    PluginError,
+    SerializationError,
+)
+
+if TYPE_CHECKING:
+    import subprocess
+
+    from molexp._assets.lookup import Finder
+    from molexp._assets.naming import Shelf
+    from molexp._hierarchy.run import Run
+    from molexp._recording.writer import Recording
+    from molexp.contracts import AssetKind
+
+T = TypeVar("T")
+
+RESULT_LIMIT = 64 * 1024  # bytes of JSON a result may take
+_LONGEST_TRACE = 1 << 20  # characters of a traceback that are kept
+
+
+class Context:
+    """Records results, assets, logs and metrics, and finds assets.
+
+    Without a run every recording helper is harmless and returns None, so that the same code runs in memory.
+
+    Attributes:
+        run: the run; None without one.
+        params: the run's merged parameters.
+        config: the resolved profile; empty without one.
+    """
+
+    run: Run | None
+    params: Mapping[str, Any]
+    config: Mapping[str, Any]
+
+    def __init__(
+        self,
+        *,
+        run: Run | None = None,
+        params: Mapping[str, Any] | None = None,
+        config: Mapping[str, Any] | None = None,
+        shelf: Shelf | None = None,
+        finder: Finder | None = None,
+        task: str | None = None,
+    ) -> None:
+        self.run = run
+        self.params = {} if params is None else params
+        self.config = {} if config is None else config
+        self._shelf = shelf
+        self._finder = finder
+        self._task = task
+        self._recording: Recording | None = shelf.attempt if shelf is not None else None
+        self._accessors: dict[str, Accessor[Any]] = {}
+        self._logs: dict[str, LogHandle] = {}
+        self._metrics: Metrics | None = None
+        self._logger: logging.Logger | None = None
+        self._workdir: Path | None = None
+
+    @property
+    def seed(self) -> int:
+        """A seed for random numbers, from 0 to 2**32 - 1.
+
+        The first 32 bits of the SHA-256 of the run's parameters and replica, in canonical JSON: the same on every
+        machine and in every attempt, another one for every replica. Without a run, that of the parameters.
+        """
+        from molexp._values.sweeps import seed_of
+
+        return self.run.seed if self.run is not None else seed_of(self.params, 0)
+
+    # ------------------------------------------------------------------------------------------------------ recording
+
+    def set_result(self, name: str, value: Any) -> None:
+        """Record a small structured value, queryable in `Run.results`; a later one of the same name wins.
+
+        Args:
+            name: the result's name.
+            value: anything that has a JSON form (see ``docs/explanation/values.md``), up to 64 KiB of it; NaN and
+                infinity are legal. An asset, or a path inside the workspace, is stored as a reference.
+
+        Raises:
+            SerializationError: a value that JSON cannot carry, or one that is too large; names its path and type.
+            InvalidNameError: the name is empty or no text.
+        """
+        if not isinstance(name, str) or not name:
+            raise InvalidNameError("a result's name", repr(name), "it must be text, and not empty")
+        refer = self.run.refer if self.run is not None else None
+        stored = plain(value, where=f"results.{name}", nan=True, refer=refer)
+        if type(stored) not in (int, float, bool) and (size := len(encode(stored))) > RESULT_LIMIT:
+            reason = f"it takes {size} bytes as JSON, and a result at most {RESULT_LIMIT}; save it as an artifact"
+            raise SerializationError(f"results.{name}", type(value).__name__, reason)
+        if self._recording is not None:
+            event = {"type": "result", "at": utc_now(), "name": name, "value": stored}
+            self._recording.record(event)
+
+    def save(self, name: str, obj: Any, *, kind: str | None = None, **fields: Any) -> Asset | None:
+        """Save `obj` as an asset of `kind`, or of the one kind that accepts it.
+
+        Raises:
+            NoKindError: no kind accepts it, or several do; names its type and the kinds.
+        """
+        if self._shelf is None:
+            return None
+        return self._accessor(kind or self._choose(name, obj)).save(name, obj, **fields)
+
+    @property
+    def artifact(self) -> Accessor[Any]:
+        """Files that the run produces."""
+        return self._accessors.get("artifact") or self._accessor("artifact")
+
+    @property
+    def checkpoint(self) -> Accessor[Any]:
+        """States from which work can go on."""
+        return self._accessor("checkpoint")
+
+    def log(self, name: str) -> LogHandle:
+        """The log ``logs/<name>.log``: append lines to it, or print into it.
+
+        Raises:
+            InvalidNameError: the name looks like a line, or cannot be a file's.
+            AssetExistsError: another task has it.
+        """
+        if (handle := self._logs.get(name)) is None:
+            check_log_name(name)
+            handle = self._logs[name] = self._open_log(name)
+        return handle
+
+    @property
+    def logger(self) -> logging.Logger:
+        """A standard logger into a log of this run (``run``) or task (``tasks/<task>``)."""
+        if self._logger is None:
+            name = f"molexp.{self._task or 'run'}"
+            logger = logging.Logger(name, logging.DEBUG)  # noqa: LOG001 - it goes with its context; a global one stays
+            logger.parent = logging.getLogger("molexp")
+            logger.addHandler(LogStreamHandler(self._open_log(f"tasks/{self._task}" if self._task else "run")))
+            self._logger = logger
+        return self._logger
+
+    @property
+    def metrics(self) -> Metrics:
+        """Numbers by step."""
+        if self._metrics is None:
+            self._metrics = Metrics(self._shelf, self._task)
+        return self._metrics
+
+    def shell(
+        self,
+        command: Sequence[str | Path] | str,
+        *,
+        log: str = "shell",
+        timeout: float | None = None,
+        check: bool = True,
+        cwd: str | os.PathLike[str] | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> int:
+        """Run a command; its argv, exit code, times and both streams are recorded.
+
+        Args:
+            command: a sequence runs as it is; a text is given to the shell.
+            log: name of the log for standard output; standard error goes to ``<log>.err``.
+            timeout: seconds after which it is killed, with its children.
+            check: raise if the exit code is not 0.
+            cwd: where it runs; `workdir` if it is not given.
+            env: variables over those of this process; their values are not recorded.
+
+        Returns:
+            The exit code.
+
+        Raises:
+            CommandError: it failed, or ran out of time.
+            RuntimeError: this process ignores SIGCHLD, and this is not its main thread.
+            FileNotFoundError: there is no such program.
+        """
+        from molexp._running.shell import run_command
+
+        return run_command(self, command, log=log, timeout=timeout, check=check, cwd=cwd or self.workdir, env=env)
+
+    # -------------------------------------------------------------------------------------------------------- finding
+
+    def find_asset(self, name: str, *, kind: str | None = None, version: int | None = None) -> Asset | None:
+        """The asset of this name: of this run, else data of its experiment, project or workspace; None if absent.
+
+        What this attempt did not make is on record as used by it from now on.
+
+        Raises:
+            AmbiguousAssetError: several kinds of one scope have the name, and `kind` does not say which.
+        """
+        found = None if self._finder is None else self._finder.find(name, kind=kind, version=version)
+        if found is not None:
+            uses(self._recording, found, "name" if version is None else "version")
+        else:
+            misses(self._recording, name, kind, version)
+        return found
+
+    def asset(self, name: str, *, kind: str | None = None, version: int | None = None) -> Asset:
+        """As `find_asset`, but it must be there.
+
+        Raises:
+            NotFoundError: with the nearest names.
+            AmbiguousAssetError: several kinds of one scope have the name, and `kind` does not say which.
+        """
+        if self._finder is None:
+            raise NotFoundError("asset", name, hint="There is no run, so there are no assets.")
+        found = self._finder.require(name, kind=kind, version=version)
+        uses(self._recording, found, "name" if version is None else "version")
+        return found
+
+    def __getitem__(self, kind: type[AssetKind[T]]) -> Accessor[T]:
+        if self._shelf is None:
+            return Accessor(None)
+        return Accessor(self._shelf.library.kind_of(kind), self._shelf, self._finder, self._task)
+
+    def __getattr__(self, kind: str) -> Accessor[Any]:
+        if kind.startswith("_"):
+            raise AttributeError(kind)
+        try:
+            return self._accessor(kind)
+        except (LookupError, PluginError) as error:
+            where = f" The run has one: ctx.run.{kind}." if hasattr(type(self.run), kind) else f" {error}"
+            raise AttributeError(f"A context has no {kind!r}, and there is no such asset kind.{where}") from None
+
+    def __dir__(self) -> list[str]:
+        kinds = self._shelf.library.kind_names() if self._shelf is not None else []
+        return sorted({*super().__dir__(), *kinds})
+
+    # -------------------------------------------------------------------------------------------------------- scratch
+
+    @property
+    def workdir(self) -> Path:
+        """A private local folder, made on first use; removed when the run succeeds, kept and recorded when it does not.
+
+        It is never the process's current directory. If somebody removed it, it is made anew.
+        """
+        if self._workdir is None:
+            label = f"{self.run.id}-" if self.run is not None else ""
+            self._workdir = Path(tempfile.mkdtemp(prefix=f"molexp-{label}")).resolve()
+            if self._recording is not None:
+                self._recording.record({"type": "workdir", "at": utc_now(), "path": str(self._workdir)})
+        elif not self._workdir.is_dir():
+            self._workdir.mkdir(0o700, parents=True)
+        return self._workdir
+
+    # --------------------------------------------------------------------------------------------------------- pieces
+
+    def _began(self, process: subprocess.Popen[bytes]) -> None:
+        """A command of `shell` runs; the call waits for its end."""
+
+    def _accessor(self, kind: str) -> Accessor[Any]:
+        if (found := self._accessors.get(kind)) is None:
+            if self._shelf is None:
+                return Accessor(None)
+            known = self._shelf.library.kind(kind)
+            found = self._accessors[kind] = Accessor(known, self._shelf, self._finder, self._task)
+        return found
+
+    def _open_log(self, name: str) -> LogHandle:
+        if self._shelf is None:
+            return LogHandle(None, name)
+        return LogHandle(growing(self._shelf, LogKind.name, name, self._task), name)
+
+    def _choose(self, name: str, obj: Any) -> str:
+        assert self._shelf is not None
+        library = self._shelf.library
+        accepting = [
+            kind
+            for kind in library.kind_names()
+            if (accepts := getattr(library.kind(kind), "accepts", None)) is not None and accepts(obj)
+        ]
+        special = [kind for kind in accepting if kind != "artifact"]
+        if len(special) == 1 or (not special and accepting):
+            return (special or accepting)[0]
+        if special:
+            raise AssetError(f"Several kinds accept {name!r}: {', '.join(special)}. Say which with kind=...", name=name)
+        raise no_kind(name, obj, library)
+
+
+def describe_error(
+    error: BaseException, shelf: Shelf | None, task: str | None, *, name: str = "error-trace"
+) -> dict[str, Any]:
+    """Save an error's traceback, of the run or of a task; returns what the record says of the error."""
+    cls = type(error)
+    kind = cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+    described: dict[str, Any] = {"type": kind, "message": message_of(error)[:4096], "task": task}
+    if shelf is None:
+        return described
+    try:
+        name = f"tasks/{task}/{name}" if task else name
+        saved = Accessor(shelf.library.kind(ErrorTraceKind.name), shelf, None, task)
+        asset = saved.save(name, _trace(error, described), **described)
+        described["trace"] = asset.id if asset is not None else None
+    except MolexpError as problem:
+        described["problem"] = str(problem)
+    return described
+
+
+def message_of(error: BaseException) -> str:
+    """The text of an error, whatever its class does when it is asked for one; what is no text in it is escaped."""
+    try:
+        return _text(str(error))
+    except Exception as worse:  # noqa: BLE001 - it is a stranger's code
+        return f"<str() of it raised {type(worse).__name__}>"
+
+
+def _trace(error: BaseException, described: Mapping[str, Any]) -> str:
+    """The traceback; of one that is longer than anybody reads, the beginning and the end."""
+    try:
+        text = "".join(traceback.format_exception(error))
+    except Exception as worse:  # noqa: BLE001 - notes, causes and groups are a stranger's code, too
+        at = "".join(traceback.format_tb(error.__traceback__))
+        text = f"{at}{described['type']}: {described['message']}\n<the rest raised {type(worse).__name__}>\n"
+    if (more := len(text) - _LONGEST_TRACE) > 0:
+        half = _LONGEST_TRACE // 2
+        text = f"{text[:half]}\n... {more} characters are left out ...\n{text[-half:]}"
+    return text
+
+
+def _text(said: str) -> str:
+    """Text that can be recorded: lone surrogates, as of a file name that is not UTF-8, become visible escapes."""
+    return said.encode("utf-8", "backslashreplace").decode()

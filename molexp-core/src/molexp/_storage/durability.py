@@ -1,0 +1,112 @@
+"""What reaches the disk when: contents before names, and what something relies on no later than that itself.
+
+A document is flushed by whoever makes it, before the call returns. Who *finds* one cannot know whether its maker came to
+that, so each process flushes what it relies on once, together with the first thing of its own that does: the documents of
+the workspace, the project and the experiment, say, with the first end of a run in it.
+
+A run that is made alone is nearly always started next. It is flushed with the end of its attempt, or, if nobody starts it
+here, before the next thing that is flushed, and when the process ends.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+from collections.abc import Hashable, Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from molexp._storage import layout
+from molexp.errors import StoreError
+
+if TYPE_CHECKING:
+    from molexp.contracts import Store
+
+_REMEMBERED = 4096  # documents that are known to be on the disk
+
+
+class Flushed:
+    """What one process knows to be on the disk of one workspace, and what it has yet to flush."""
+
+    def __init__(self) -> None:
+        self.known: set[Hashable] = set()
+        self.waiting: dict[str, Store] = {}  # definitions of runs that nobody has started yet
+        self._pid = 0
+
+    def forget(self) -> None:
+        """Another workspace lies there than before."""
+        self.known.clear()
+        self.waiting.clear()
+
+    def mind(self) -> None:
+        """See to it that nothing waits any more when the process ends."""
+        if not self._pid:
+            self._pid = os.getpid()
+            atexit.register(self._leave)
+
+    def _leave(self) -> None:
+        if self._pid == os.getpid():
+            for store in {id(store): store for store in self.waiting.values()}.values():
+                with suppress(StoreError):  # there is nobody to tell
+                    Flushing(store, self).made()
+
+
+class Flushing:
+    """Flushes what one process makes in one workspace.
+
+    Args:
+        store: the workspace's.
+        flushed: what was flushed there before.
+    """
+
+    __slots__ = ("_flushed", "_store")
+
+    def __init__(self, store: Store, flushed: Flushed) -> None:
+        self._store = store
+        self._flushed = flushed
+
+    def made(self, *made: str, relies_on: Iterable[str] = (), known_by: Hashable = None) -> None:
+        """Let the keys `made` survive a power loss, and what was not flushed before of what they rely on.
+
+        Args:
+            made: keys.
+            relies_on: keys, not looked at if they all were flushed before under the same `known_by`.
+            known_by: what stands for all of them.
+
+        Raises:
+            StoreError: they are there, but a power loss may undo that.
+        """
+        if self._store.durability != "end":
+            return
+        known, waiting = self._flushed.known, self._flushed.waiting
+        unknown = () if known_by in known else (key for key in relies_on if key not in known)
+        due = [*waiting, *unknown]
+        self._store.sync(dict.fromkeys((*made, *due)))
+        if len(known) > _REMEMBERED:
+            known.clear()
+        known.update(due)
+        if known_by is not None:
+            known.add(known_by)
+        if waiting:
+            for key in due:
+                waiting.pop(key, None)
+
+    def defined(self, key: str, *, relies_on: Iterable[str] = ()) -> None:
+        """The same, of a document on which more will rely."""
+        self.made(key, relies_on=relies_on)
+        self._flushed.known.add(key)
+
+    def later(self, key: str) -> None:
+        """A run was made alone: its definition is flushed with whatever comes next."""
+        if self._store.durability != "end":
+            return
+        if self._flushed.waiting:
+            self.made()
+        self._flushed.waiting[key] = self._store
+        self._flushed.mind()
+
+
+def above(path: str) -> list[str]:
+    """The documents of the workspace, and of what else the entity at `path` lies in."""
+    parts = path.split("/") if path else []
+    return [layout.document("/".join(parts[:depth])) for depth in range(len(parts))]

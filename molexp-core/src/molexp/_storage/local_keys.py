@@ -1,0 +1,26 @@
+"""Keys of paths, as people and other libraries have them, that lie in a workspace."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from molexp._storage import layout
+from molexp._values.paths import is_remote
+from molexp.contracts import Store, check_key
+
+
+def key_of(store: Store, path: Any) -> str | None:
+    """The key of a path, if it lies inside the workspace."""
+    if not isinstance(path, Path) or is_remote(path):
+        spelling, root_url = str(path), f"{store.url}/"
+        return spelling.removeprefix(root_url) if spelling.startswith(root_url) else None
+    if "local_path" not in store.capabilities:
+        return None
+    root = Path(store.locate(layout.WORKSPACE)).parent
+    try:
+        key = check_key(path.resolve().relative_to(root.resolve()).as_posix())
+        store.local_path(key)
+        return key
+    except ValueError:  # outside; or the workspace's own folder, or a name that no key can have
+        return None

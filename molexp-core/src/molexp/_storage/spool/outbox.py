@@ -1,0 +1,423 @@
+"""Bringing payloads from the spool into the store, while their writer goes on with something else."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+import attrs
+
+from molexp._storage.private_files import opener
+from molexp._storage.spool.files import Spool, translate
+from molexp._storage.wrapper import WrappedStore
+from molexp._values.threads import start_unsignalled
+from molexp.contracts import Stat, Store
+from molexp.errors import CredentialsError, KeyExistsError, MolexpError, StoreError, UnavailableError
+
+_random = random.Random()  # for pauses: the program's own numbers are left as they are
+_AT_ONCE = 6  # payloads on their way
+_FIRST_PAUSE = 0.5  # seconds before a payload is tried again once the store has given up; doubles up to _LONGEST
+_LONGEST = 15.0
+_LINGER = 0.05  # seconds that a thread waits for more
+_CHUNK = 1 << 20
+
+
+class SpooledStore(WrappedStore):
+    """A store to this process: what waits in a spool is read from there."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self.waiting: dict[str, Path] = {}
+        self.outboxes: weakref.WeakSet[Outbox] = weakref.WeakSet()
+
+    @property
+    def beneath(self) -> Store:
+        """The store that others see."""
+        return self._store
+
+    def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
+        """As the store will, once it is there."""
+        if (path := self.waiting.get(key)) is not None:
+            with suppress(FileNotFoundError), path.open("rb") as file:  # it may have arrived this instant
+                file.seek(start)
+                return file.read() if length is None else file.read(length)
+        return self._store.read(key, start, length)
+
+    def open_read(self, key: str) -> IO[bytes]:
+        """As the store will, once it is there."""
+        if (path := self.waiting.get(key)) is not None:
+            with suppress(FileNotFoundError):
+                return path.open("rb")
+        return self._store.open_read(key)
+
+    def get_file(self, key: str, path: Path, *, progress: Callable[[int], Any] | None = None) -> None:
+        """As the store will, once it is there."""
+        if (source := self.waiting.get(key)) is not None:
+            with suppress(FileNotFoundError):
+                shutil.copyfile(source, path)
+                if progress is not None:
+                    progress(path.stat().st_size)
+                return
+        self._store.get_file(key, path, progress=progress)
+
+    def stat(self, key: str) -> Stat:
+        """As the store will, once it is there; it has another version then."""
+        if (path := self.waiting.get(key)) is not None:
+            with suppress(FileNotFoundError):
+                found = path.stat()
+                return Stat(key, found.st_size, f"waiting-{found.st_mtime_ns}", found.st_mtime)
+        return self._store.stat(key)
+
+    def path(self, key: str) -> Any:
+        """As the store does, for what has arrived there: others cannot read what waits.
+
+        Raises:
+            StoreError: it could not be brought there, for now.
+        """
+        if key in self.waiting:
+            for outbox in [*self.outboxes]:
+                outbox.bring(key)
+        return self._store.path(key)
+
+    def exists(self, key: str) -> bool:
+        """Tell whether it is there, or will be."""
+        return key in self.waiting or self._store.exists(key)
+
+
+@attrs.define(eq=False)
+class Parcel:
+    """A payload in the spool, on its way.
+
+    Attributes:
+        number: its number in the spool.
+        key: where it goes.
+        path: where it lies.
+        exclusive: whether `key` must not exist.
+        grows: whether it may grow after it was sent, and is sent again then.
+        guard: raises if `key`, which is the writer's own, must not be replaced any more.
+        error: why it did not arrive, for now.
+        tried: how often it did not.
+        began: when it was last tried, on the process's clock.
+    """
+
+    number: int
+    key: str
+    path: Path
+    exclusive: bool
+    grows: bool = False
+    guard: Callable[[], None] | None = None
+    error: MolexpError | None = None
+    tried: int = 0
+    began: float = 0.0
+
+
+class Outbox:
+    """What one writer of one attempt has put into its spool, and the threads that bring it into the store.
+
+    Args:
+        store: the workspace's, by which this process reads what is on its way.
+        spool: where it lies until it has arrived.
+    """
+
+    def __init__(self, store: SpooledStore, spool: Spool) -> None:
+        self._store = store
+        self._spool = spool
+        self._logs: dict[str, Grown] = {}
+        store.outboxes.add(self)
+        self._changed = threading.Condition()
+        self._queue: list[Parcel] = []
+        self._sending: set[str] = set()  # keys
+        self._threads = 0
+        self._eager = 0  # who waits for everything to arrive
+        self._closed = False
+
+    # ------------------------------------------------------------------------------------------------------------ putting
+
+    def put(self, key: str, data: bytes, *, guard: Callable[[], None] | None = None) -> None:
+        """Keep `data`, which goes to `key`; when this returns it survives the death of this process.
+
+        Args:
+            key: where it goes. It must not exist, unless there is a guard.
+            data: the bytes.
+            guard: raises if what lies there must not be replaced any more; asked before that is done.
+        """
+        with self.opening(key, guard=guard) as file:
+            file.write(data)
+
+    def opening(self, key: str, *, guard: Callable[[], None] | None = None) -> Opened:
+        """A file to write what goes to `key`; it is on its way when its block ends without an error."""
+        number, path = self._spool.new_file()
+        return Opened(self, Parcel(number, key, path, guard is None, guard=guard), self._store.url)
+
+    def growing(self, key: str, *, guard: Callable[[], None], first: bytes = b"") -> Grown:
+        """A file that grows, and goes to `key` as often as it is sent; it begins with what was `first` there."""
+        number, path = self._spool.new_file()
+        parcel = Parcel(number, key, path, not first, grows=True, guard=guard)
+        grown = self._logs[key] = Grown(self, parcel, self._store.url, first)
+        return grown
+
+    def bring(self, key: str) -> None:
+        """What lies under a key, as it is, reaches the store.
+
+        Raises:
+            StoreError: it does not, for now.
+        """
+        if (grown := self._logs.get(key)) is not None:
+            grown.flush()
+        self.settle()
+
+    def refuse_ended(self) -> None:
+        """Raise if the spool is given up.
+
+        Raises:
+            ContextClosedError: another thread has ended the attempt.
+        """
+        self._spool.check()
+
+    def announce(self, parcel: Parcel) -> None:
+        """Note what a file in the spool is, and let this process read it by its key."""
+        self._spool.note(
+            "P",
+            {"file": parcel.number, "key": parcel.key, "exclusive": parcel.exclusive, "grows": parcel.grows},
+        )
+        self._store.waiting[parcel.key] = parcel.path
+
+    def send(self, parcel: Parcel) -> None:
+        """Bring a payload into the store, soon. One of the same key that was not sent yet need not be any more."""
+        with self._changed:
+            for older in [one for one in self._queue if one.key == parcel.key and one is not parcel]:
+                self._queue.remove(older)
+                parcel.exclusive = older.exclusive
+                self._arrived(older)
+            if parcel not in self._queue:
+                self._queue.append(parcel)
+            self._work(min(_AT_ONCE, len(self._queue) + len(self._sending)))
+            self._changed.notify_all()
+
+    def over(self, parcel: Parcel) -> None:
+        """What grew does so no more; if it is not on its way, it has arrived."""
+        self._logs.pop(parcel.key, None)
+        with self._changed:
+            parcel.grows = False
+            if parcel not in self._queue and parcel.key not in self._sending:
+                self._arrived(parcel)
+
+    def _work(self, threads: int) -> None:
+        """See to it that so many threads are at work."""
+        while self._threads < threads:
+            self._threads += 1
+            start_unsignalled(threading.Thread(target=self._run, name="molexp-outbox", daemon=True))
+
+    # ------------------------------------------------------------------------------------------------------------ arriving
+
+    def settle(self) -> None:
+        """Return when everything that was sent has arrived.
+
+        Raises:
+            StoreError: something could not be brought there, for now; it is tried again.
+            RunSupersededError: what was to be replaced belongs to an attempt that somebody else has ended.
+        """
+        asked = time.monotonic()
+        with self._changed:
+            self._eager += 1
+            try:
+                while self._queue or self._sending:
+                    for parcel in self._queue:
+                        if parcel.error is not None and parcel.began > asked:
+                            raise parcel.error
+                        parcel.error = None  # of before we asked: the network may be back
+                    self._changed.notify_all()
+                    self._work(1)
+                    self._changed.wait()
+            finally:
+                self._eager -= 1
+                if self._queue and not self._closed:
+                    self._work(1)  # which tries again, now and then
+
+    def close(self) -> None:
+        """Nothing more is sent; everything has arrived, or is left to whoever finds the spool."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _run(self) -> None:
+        while (parcel := self._next()) is not None:
+            error: MolexpError | None = None
+            try:
+                if parcel.guard is not None and not parcel.exclusive:
+                    parcel.guard()
+                deliver(self._store.beneath, parcel.key, parcel.path, exclusive=parcel.exclusive, grows=parcel.grows)
+            except MolexpError as problem:
+                error = problem
+            except Exception as problem:  # noqa: BLE001 - a thread has nobody to raise to
+                error = StoreError(f"Cannot send {parcel.key!r}: {problem}", key=parcel.key, url=self._store.url)
+            with self._changed:
+                self._sending.discard(parcel.key)
+                newer = next((one for one in self._queue if one.key == parcel.key), None)
+                if error is not None and newer is None:
+                    parcel.error, parcel.tried = error, parcel.tried + 1
+                    self._queue.append(parcel)
+                elif newer is parcel:
+                    parcel.exclusive = parcel.exclusive and error is not None
+                else:
+                    if error is not None and newer is not None:
+                        newer.exclusive = parcel.exclusive  # as far as we know it has not come to be
+                    parcel.tried, parcel.exclusive = 0, False
+                    self._arrived(parcel)
+                self._changed.notify_all()
+
+    def _next(self) -> Parcel | None:
+        """The next payload to send; None if there is none and the thread may end."""
+        with self._changed:
+            while True:
+                free = [one for one in self._queue if one.key not in self._sending]
+                ready = next((one for one in free if one.error is None), None)
+                if ready is None and not self._eager and free and not self._closed:
+                    again = min(free, key=_tried)
+                    if isinstance(again.error, UnavailableError | CredentialsError):
+                        pause = min(_FIRST_PAUSE * 2**again.tried, _LONGEST)
+                        if self._changed.wait(_random.uniform(pause / 2, pause)):
+                            continue  # something has happened meanwhile
+                        ready = again if again in self._queue and again.key not in self._sending else None
+                        if ready is None:
+                            continue
+                if ready is None and not free and not self._closed and self._changed.wait(_LINGER):
+                    continue  # there is more to do: to start a thread takes longer than to wait for a moment
+                if ready is None:
+                    self._threads -= 1
+                    self._changed.notify_all()
+                    return None
+                self._queue.remove(ready)
+                self._sending.add(ready.key)
+                ready.error, ready.began = None, time.monotonic()
+                return ready
+
+    def _arrived(self, parcel: Parcel) -> None:
+        """It is in the store, or something newer has taken its place."""
+        if parcel.grows:
+            return  # until it is over
+        with suppress(StoreError):  # else it is sent once more, by whoever finds the spool
+            self._spool.note("D", {"file": parcel.number})
+        if self._store.waiting.get(parcel.key) == parcel.path:
+            del self._store.waiting[parcel.key]
+        with suppress(OSError):
+            parcel.path.unlink()
+
+
+class Opened:
+    """A file of the spool that is being written."""
+
+    def __init__(self, outbox: Outbox, parcel: Parcel, url: str) -> None:
+        self._outbox = outbox
+        self._parcel = parcel
+        self._url = url
+        self._file: IO[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self._file = open(self._parcel.path, "xb", buffering=0, opener=opener)
+        except OSError as error:
+            self._outbox.refuse_ended()
+            raise translate(error, self._url) from error
+        return self
+
+    def write(self, data: bytes, /) -> int:
+        """Write the next bytes."""
+        assert self._file is not None
+        _write(self._file, data, self._url)
+        return len(data)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._file is not None
+        self._file.close()
+        if kind is not None:
+            self._parcel.path.unlink(missing_ok=True)
+            return
+        self._outbox.announce(self._parcel)
+        self._outbox.send(self._parcel)
+
+
+class Grown:
+    """A log in the spool: an appender whose bytes reach the store with every `flush`."""
+
+    def __init__(self, outbox: Outbox, parcel: Parcel, url: str, first: bytes) -> None:
+        self._outbox = outbox
+        self._parcel = parcel
+        self._url = url
+        self._size = len(first)
+        self._sent = len(first) if first else -1
+        try:
+            self._file: IO[bytes] = open(parcel.path, "xb", buffering=0, opener=opener)  # noqa: SIM115 - closed by `close`
+        except OSError as error:
+            outbox.refuse_ended()
+            raise translate(error, url) from error
+        if first:
+            _write(self._file, first, url)
+        outbox.announce(parcel)
+
+    def write(self, data: bytes) -> None:
+        """Append; it survives the death of this process."""
+        _write(self._file, data, self._url)
+        self._size += len(data)
+
+    def flush(self) -> None:
+        """Bring it into the store as it is; `Outbox.settle` waits for that."""
+        if self._size != self._sent:
+            self._sent = self._size
+            self._outbox.send(self._parcel)
+
+    def close(self) -> None:
+        """No more comes."""
+        self.flush()
+        self._file.close()
+        self._outbox.over(self._parcel)
+
+
+def _write(file: IO[bytes], data: bytes, url: str) -> None:
+    view = memoryview(data)
+    try:
+        while view:
+            view = view[file.write(view) :]
+    except OSError as error:
+        raise translate(error, url) from error
+
+
+def deliver(store: Store, key: str, path: Path, *, exclusive: bool, grows: bool = False) -> None:
+    """Bring a file into the store; that it is there already, by a request whose answer was lost, is fine.
+
+    Raises:
+        KeyExistsError: something else is there.
+    """
+    try:
+        store.put_file(path, key, exclusive=exclusive)
+    except KeyExistsError:
+        if not _begins_with(path, store, key, whole=not grows):
+            raise
+        if grows:
+            store.put_file(path, key)
+
+
+def _begins_with(path: Path, store: Store, key: str, *, whole: bool) -> bool:
+    """Tell whether what lies under a key is the beginning of a file; or the `whole` file."""
+    if whole and store.stat(key).size != os.path.getsize(path):
+        return False
+    with store.open_read(key) as theirs, path.open("rb") as ours:
+        while chunk := theirs.read(_CHUNK):
+            if ours.read(len(chunk)) != chunk:
+                return False
+    return True
+
+
+def _tried(parcel: Parcel) -> int:
+    return parcel.tried

@@ -1,1 +1,0 @@
-"""Core's own stores."""

@@ -1,0 +1,201 @@
+"""Runs that were deleted and freed on one side: they do not come back by a sync, and are hidden on the other side."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from functools import partial
+
+import attrs
+
+from molexp._record.deletions import Deletion, Deletions, delete_edit_of, remember_returned, tokens_of
+from molexp._record.reading import edit_keys
+from molexp._storage import layout
+from molexp._sync.copying import Copier, guard
+from molexp._sync.edits import place_edit
+from molexp._sync.sides import Side, place
+from molexp._values.documents import encode_pretty
+from molexp.errors import NotFoundError
+
+
+@attrs.define
+class _Known:
+    """What is remembered of the runs of one experiment.
+
+    Attributes:
+        ours: by the source.
+        theirs: by the destination, of itself, before it is told what the source remembers.
+    """
+
+    ours: Deletions = attrs.field(factory=Deletions)
+    theirs: Deletions = attrs.field(factory=Deletions)
+    told: set[str] = attrs.field(factory=set)  # keys of edits that the destination has from the source, or will have
+
+    @property
+    def both(self) -> Deletions:
+        """By both of them."""
+        return Deletions(self.ours, self.theirs)
+
+
+class DeletedRuns:
+    """What follows for a sync from what both sides remember of runs that are gone.
+
+    What is there on a side that remembers its deletion, and is not deleted there, was brought back by hand: it counts.
+
+    Args:
+        copier: copies files.
+        restore: paths of runs that are to be brought although the destination remembers their deletion.
+    """
+
+    def __init__(self, copier: Copier, restore: Iterable[str]) -> None:
+        self._copier = copier
+        self._ours, self._theirs = copier.source.store, copier.destination.store
+        self._known: defaultdict[str, _Known] = defaultdict(_Known)
+        self._returned: defaultdict[str, dict[str, frozenset[str]]] = defaultdict(dict)
+        ours, theirs = _edits(copier.source), _edits(copier.destination)
+        for experiment in ours.keys() | theirs.keys():
+            known = self._known[experiment]
+            known.ours.read(self._ours, ours[experiment])
+            known.theirs.read(self._theirs, theirs[experiment])
+            known.told = set(ours[experiment]) - set(theirs[experiment])
+        self._restored = frozenset(path.lower() for path in restore)  # ids of runs may have capitals, paths have none
+        for path in self._restored:
+            if not tokens_of(self._ours, path):
+                raise NotFoundError("run", path, where=self._ours.url)
+
+    # -------------------------------------------------------------------------------------------- what the source deleted
+
+    def spread(self) -> None:
+        """Hide at the destination what was freed at the source.
+
+        That is done before the destination is told what the source remembers, and once more afterwards: who brings such a
+        run from a third place looks for that when he has brought it, so one of the two sees the other.
+        """
+        for experiment, known in self._known.items():
+            for run in known.ours:
+                if known.ours.tokens(run) - known.theirs.tokens(run):
+                    path = f"{experiment}/{run}"
+                    guard(self._copier, layout.folder(path), partial(self._spread, path))
+
+    def _spread(self, path: str) -> None:
+        experiment, _, run = path.rpartition("/")
+        known, tokens = self._known[experiment], tokens_of(self._theirs, path)
+        deletion = known.both.of(run, tokens)
+        if deletion is None or known.theirs.of(run, tokens) is not None:
+            return
+        if self._is_live(self._copier.source, path, deletion.tokens):
+            return  # it was brought back by hand
+        if delete_edit_of(self._theirs, path) is None:
+            self._note("deleted", path, f"{deletion} at the source; it is hidden at the destination, too")
+            self._delete(path, deletion)
+
+    def _delete(self, path: str, deletion: Deletion) -> None:
+        """Delete a run at the destination by the edit that deleted it at first."""
+        place_edit(self._copier, layout.below(path, f"edits/{deletion.edit['id']}.json"), encode_pretty(deletion.edit))
+
+    # --------------------------------------------------------------------------------------- what the destination deleted
+
+    def look(self, paths: Iterable[str]) -> set[str]:
+        """See what was deleted and freed since; returns those of some runs of which the destination remembers more."""
+        experiments: defaultdict[str, list[str]] = defaultdict(list)
+        for path in paths:
+            experiments[path.rpartition("/")[0]].append(path)
+        news = set()
+        for experiment, runs in experiments.items():
+            known = self._known[experiment]
+            before = {path: (known.ours.newest(_id(path)), known.theirs.newest(_id(path))) for path in runs}
+            known.ours.read(self._ours, edit_keys(self._ours, experiment))
+            known.theirs.read(self._theirs, set(edit_keys(self._theirs, experiment)) - known.told)
+            for path, (ours, theirs) in before.items():
+                if known.theirs.newest(_id(path)) != theirs:
+                    news.add(path)
+                if path in news or known.ours.newest(_id(path)) != ours:
+                    self._copier.ledger.retract(layout.folder(path))  # as it was read, it is no longer
+        return news
+
+    def is_wanted(self, path: str) -> bool:
+        """Tell whether a run of the source's is to be brought; what is not is told."""
+        experiment, _, run = path.rpartition("/")
+        if run not in (both := self._known[experiment].both):
+            return True
+        found: list[bool] = []
+        guard(self._copier, layout.folder(path), lambda: found.append(self._is_wanted(path, both)))
+        return bool(found and found[0])
+
+    def _is_wanted(self, path: str, both: Deletions) -> bool:
+        experiment, _, run = path.rpartition("/")
+        known, tokens = self._known[experiment], tokens_of(self._ours, path)
+        deletion = both.of(run, tokens)
+        live = self._is_live(self._copier.source, path, tokens)
+        if deletion is None:
+            return not (live and self._is_in_the_way(path))
+        by_destination = known.theirs.of(run, tokens) is not None
+        if by_destination and self._is_live(self._copier.destination, path, tokens):
+            return self._return(path, tokens, f"{deletion}, and there again at the destination")
+        if not live:  # it is about to be freed; the destination has to know where it has the run
+            return not by_destination and bool(tokens_of(self._theirs, path) & tokens)
+        if path in self._restored or known.ours.of(run, tokens) is not None:
+            again = "restored" if path in self._restored else "there again at the source"
+            return not self._is_in_the_way(path) and self._return(path, tokens, f"{deletion}, and {again}")
+        self._note(
+            "deleted", path, f"{deletion} at the destination; `molexp sync --restore {path}` brings it all the same"
+        )
+        return False
+
+    def _is_in_the_way(self, path: str) -> bool:
+        """Tell whether the destination has a run of this id that is deleted and not freed."""
+        if delete_edit_of(self._theirs, path) is None:
+            return False
+        what = "a run of this id was deleted at the destination, and is in the way until `molexp gc --yes` has freed it there"
+        self._note("unfinished", path, what)
+        return True
+
+    def _return(self, path: str, tokens: frozenset[str], what: str) -> bool:
+        experiment, _, run = path.rpartition("/")
+        self._note("returned", path, what)
+        self._returned[experiment][run] = tokens
+        return True
+
+    def settle(self, paths: Collection[str]) -> None:
+        """After runs were brought: what returned is remembered, and what was freed meanwhile is hidden again.
+
+        Whoever frees a run says so first. So either it is seen here, or what was brought is there when he looks.
+        """
+        for path in self.look(paths):
+            experiment, _, run = path.rpartition("/")
+            deletion = self._known[experiment].theirs.newest(run)
+            tokens = tokens_of(self._theirs, path)
+            if deletion is not None and (tokens & deletion.tokens or not tokens):
+                self._delete(path, deletion)
+        returned, self._returned = self._returned, defaultdict(dict)
+        for experiment, runs in returned.items():
+            if not self._copier.dry_run:
+                remember_returned(self._copier.destination.home, experiment, runs)
+
+    # ------------------------------------------------------------------------------------------------------------ pieces
+
+    @staticmethod
+    def _is_live(side: Side, path: str, tokens: frozenset[str]) -> bool:
+        """Tell whether a side has one of these runs, and has not deleted it."""
+        return bool(tokens_of(side.store, path) & tokens) and delete_edit_of(side.store, path) is None
+
+    def _note(self, sort: str, path: str, what: str) -> None:
+        self._copier.ledger.note(sort, layout.folder(path), what)
+
+
+def _id(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def _edits(side: Side) -> defaultdict[str, list[str]]:
+    """The keys of the edits of experiments, as they were listed."""
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for key in side.entries:
+        if "/edits/" in key and key.count("/") == _SLASHES:
+            path, rest = place(key)
+            if path.count("/") == 1 and rest.startswith("edits/") and rest.endswith(".json"):
+                found[path].append(key)
+    return found
+
+
+_SLASHES = 5  # in the key of an experiment's edit

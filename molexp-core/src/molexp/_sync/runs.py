@@ -1,0 +1,445 @@
+"""Syncing runs, a batch at a time: what can be seen of a run at the destination is true at every instant.
+
+The order: what says that the run is deleted, the definition, other edits, the numbers of its attempts, their payloads and
+events, their ends, and ``run.json`` as people read it. What a reader's index is to notice is announced right before it
+is made, not before the payloads: what is announced for long and does not come is taken for given up.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from functools import partial
+
+import attrs
+
+from molexp._record.fences import definition_keys
+from molexp._record.folding import RunState
+from molexp._record.reading import read_definition, read_run
+from molexp._storage import layout
+from molexp._storage.equivalence import differing
+from molexp._storage.progress import NOTHING
+from molexp._sync.attempts import COPIES, FILES, FIRST, PARTS, Attempt, Way
+from molexp._sync.copying import FATAL, Copier, Outcome, guard
+from molexp._sync.edits import bring_edit
+from molexp._sync.live_attempts import LiveCopy
+from molexp._sync.sides import Side
+from molexp._values.documents import decode_object, encode_pretty
+from molexp._values.ids import nfc
+from molexp._values.numbers import NUMBER, count
+from molexp._values.status import RunStatus
+from molexp._values.times import utc_now
+from molexp.contracts import Stat
+from molexp.errors import CorruptRecordError, KeyExistsError, KeyNotFoundError, MolexpError, NotFoundError, StoreError
+
+_DEFINITION = re.compile(rf"run(?:\.{NUMBER})?\.json")
+_EDIT = re.compile(r"edits/[^/]+\.json")
+_STATE = ("status", "as_of", "results", "tags", "notes", "archived", "execution_history", "provenance")
+
+
+class RunSync:
+    """One run.
+
+    Args:
+        copier: copies files.
+        path: the run's path.
+        entries: what the source has of it, by the keys below its folder.
+    """
+
+    def __init__(self, copier: Copier, path: str, entries: Mapping[str, Stat]) -> None:
+        self.path = path
+        self.folder: str = layout.folder(path)
+        self.entries: dict[str, Stat] = dict(entries)
+        self._copier = copier
+        self._known = copier.known(f"{self.folder}/")
+        self._attempts: list[Attempt] = []
+        self._live: LiveCopy | None = None  # of the newest attempt, if that goes on
+        self._origins: set[int] = set()  # attempts of which this is a copy, and the destination has the original
+        self._edits: list[Stat] = []
+        self._deletions: list[Stat] = []
+        self._cancels: list[tuple[Stat, int]] = []
+        self._others: list[Stat] = []
+        self._definition: bytes = b""  # what is to be created
+        self._definition_key = ""
+        self._lost = False  # the source has no definition of it
+        self._hashes: dict[str, str] = {}
+        self._ended = False  # whether the destination has an end that it does not show
+        self._dropped = False  # whether something is left for later, or conflicts
+        self.stopped: bool = False
+        """Whether nothing more is to be done for it."""
+
+    # ------------------------------------------------------------------------------------------------------------- plan
+
+    def plan(self) -> None:
+        """Find out what is to be done; nothing is written at the destination."""
+        self._sort()
+        if any(one.claim is None for one in self._attempts):  # it may have come, and its end too, while this was listed
+            self.entries = self._copier.source.look_again(self.folder)
+            self._sort()
+        if self._attempts and self._attempts[-1].end is None and not self._settle():
+            del self._attempts[-1]
+            self._dropped = True
+        if not self._agrees():
+            self.stopped = True
+            return
+        self._decide()
+        self._pick_edits()
+
+    def _sort(self) -> None:
+        attempts: dict[int, Attempt] = {}
+        parts: list[tuple[int, Stat]] = []
+        self._edits, self._others = [], []
+        for rest, entry in self.entries.items():
+            if match := FILES.fullmatch(rest):
+                number = int(match[1])
+                one = attempts.setdefault(number, Attempt(self.path, self.folder, number))
+                if match[2]:
+                    one.end = entry
+                else:
+                    one.claim = entry
+            elif match := PARTS.fullmatch(rest):
+                parts.append((int(match[1]), entry))
+            elif FIRST.fullmatch(rest):
+                parts.append((1, entry))
+            elif _EDIT.fullmatch(rest):
+                self._edits.append(entry)
+            elif not _DEFINITION.fullmatch(rest) and not COPIES.fullmatch(rest):
+                self._others.append(entry)
+        for number, entry in parts:
+            if number in attempts:  # else its claim came after the listing, or was taken back
+                attempts[number].parts.append(entry)
+        self._attempts = [attempts[number] for number in sorted(attempts)]
+
+    def _settle(self) -> bool:
+        """Tell whether the newest attempt has an end by now: its own, or the one of an owner who is found to be dead."""
+        copier, newest = self._copier, self._attempts[-1]
+        home = copier.source.home
+        observer = home.observer.seeing(copier.leases())
+        if copier.dry_run:
+            observer = attrs.evolve(observer, may_write=False)
+        began = utc_now()
+        try:
+            state = read_run(home.store, self.path, observer)
+        except FATAL:
+            raise
+        except MolexpError:
+            return True  # whatever is wrong with it is found, and told, where it is read
+        last = state.attempts[-1] if state.attempts else None
+        if last is not None and last.ended:
+            self.entries = copier.source.look_again(self.folder)
+            self._sort()
+            return True
+        if last is not None and last.number == newest.number:
+            if last.status is RunStatus.RUNNING or last.as_of:  # a copy may be cancelled: what it is a copy of goes on
+                self._live = LiveCopy(copier, newest, last, began)
+                self._origins.update({newest.number} if newest.at_origin else ())
+            copier.ledger.note("unfinished", newest.claim_key, _why(state, self.path))
+        return False
+
+    def _agrees(self) -> bool:
+        """Tell whether both sides mean the same run; notes what has to be created if the destination has none."""
+        copier, key = self._copier, layout.document(self.path)
+        entry = self.entries.get("run.json")
+        there = copier.destination.entries.get(key)
+        if entry is not None and there is not None and self._known(entry):
+            return True
+        ours = self._definition_of(copier.source)
+        self._lost = ours is None and key not in copier.ledger.found["unreadable"]
+        theirs = None
+        if there is not None or any(one.claim_key in copier.destination.entries for one in self._attempts):
+            theirs = self._definition_of(copier.destination)
+            if theirs is None and there is not None and key in copier.ledger.found["unreadable"]:
+                return entry is not None and copier.read(key) == copier.destination.store.read(key)
+        if theirs is None:
+            self._is_to_be_created(ours, entry, there)
+            return True
+        if ours is None:
+            return self._lost
+        if names := differing(ours, theirs):
+            what = f"another run has this id at the destination: {', '.join(names)} differ"
+            copier.ledger.note("conflicts", key, what)
+            return False
+        self._ended = _history(theirs) < _history(ours)  # whoever wrote the end may have died before he showed it
+        if entry is not None and there is not None and not self._ended:
+            copier.note_same(entry, there.version)
+        return True
+
+    def _definition_of(self, side: Side) -> Mapping[str, object] | None:
+        """The definition on one side; None if it has none, or if it cannot be read, which is noted."""
+        try:
+            return read_definition(side.store, self.path, {})
+        except NotFoundError:
+            return None
+        except FATAL:
+            raise
+        except (CorruptRecordError, StoreError) as error:
+            where = "at the destination: " if side is self._copier.destination else ""
+            self._copier.ledger.note("unreadable", layout.document(self.path), f"{where}{error}")
+            return None
+
+    def _is_to_be_created(self, ours: Mapping[str, object] | None, entry: Stat | None, there: Stat | None) -> None:
+        store, key = self._copier.destination.store, layout.document(self.path)
+        self._definition_key = key if there is None else definition_keys(store, self.path)[-1]
+        if ours is not None:
+            state = {"workflow": None} if "workflow" in ours else {}
+            self._definition = encode_pretty(
+                {name: value for name, value in ours.items() if name not in _STATE} | state
+            )
+        elif entry is not None and not self._lost:
+            self._definition = self._copier.read(entry.key)  # as it is: somebody may be able to read it
+
+    def _decide(self) -> None:
+        """Which attempts are brought: up to the first conflict."""
+        for index, attempt in enumerate(self._attempts):
+            pair = [entry for entry in (attempt.claim, attempt.end) if entry is not None]
+            way = attempt.decide(self._copier, known=all(map(self._known, pair)))
+            if way is Way.CONFLICT:
+                self._drop_from(index)
+                break
+            if attempt.at_origin:
+                self._origins.add(attempt.number)
+                if attempt.end_key not in self._copier.destination.entries and self._attempts[index + 1 :]:
+                    what = f"attempt {attempt.number} of {self.path} goes on at the destination; later ones wait for its end"
+                    self._copier.ledger.note("unfinished", attempt.claim_key, what)
+                    self._drop_from(index + 1)
+                    break
+            if way is not Way.LEAVE:
+                with suppress(KeyNotFoundError):
+                    wanted = any(not self._known(part) for part in attempt.parts)
+                    self._hashes |= attempt.hashes(self._copier) if wanted or way is not Way.COMPLETE else {}
+        self._attempts = [one for one in self._attempts if one.way is not Way.LEAVE]
+        self._find_late_comers()
+
+    def _find_late_comers(self) -> None:
+        """What an end names was there before it; if the listing does not have it, it is older than the end."""
+        copier = self._copier
+        missing = [
+            key for key in self._hashes if key not in copier.source.entries and key.startswith(f"{self.folder}/")
+        ]
+        if not missing:
+            return
+        seen = {part.key for one in self._attempts for part in one.parts}
+        numbers = {one.number: one for one in self._attempts}
+        there = copier.source.look_again(self.folder)
+        self._find_respelled(there, missing)
+        for rest, entry in there.items():
+            match = PARTS.fullmatch(rest)
+            number = int(match[1]) if match else 1 if FIRST.fullmatch(rest) else 0
+            if number in numbers and entry.key not in seen:
+                numbers[number].parts.append(entry)
+
+    def _find_respelled(self, there: dict[str, Stat], missing: Iterable[str]) -> None:
+        """What an end names goes by that name, however it is spelled at the source; what is gone is told."""
+        for key in missing:
+            rest = key.removeprefix(f"{self.folder}/")
+            if rest in there:
+                continue
+            try:
+                there[rest] = self._copier.source.store.stat(key)
+            except KeyNotFoundError:
+                if self._hashes[key] and not self._copier.source.hides(key):
+                    self._copier.ledger.note("unreadable", key, "the record names it, and its bytes are gone")
+                continue
+            for attempt in self._attempts:
+                attempt.parts = [one for one in attempt.parts if nfc(one.key) != key]
+            for other in [other for other in there if other != rest and nfc(other) == rest]:
+                del there[other]
+
+    def _drop_from(self, index: int) -> None:
+        del self._attempts[index:]
+        self._dropped = True
+
+    def _pick_edits(self) -> None:
+        """Requests to cancel an attempt go with that attempt: the destination may have another one of its number."""
+        copier = self._copier
+        new = [entry for entry in self._edits if not self._known(entry)]
+        self._others = [entry for entry in self._others if not self._known(entry)]
+        self._edits = []
+        for entry, data in zip(new, copier.source.store.read_many([entry.key for entry in new]), strict=True):
+            op, number = _read_edit(data, entry.key) if isinstance(data, bytes) else ("", 0)
+            if op == "cancel" and number:
+                self._cancels.append((entry, number))
+            else:
+                (self._deletions if op == "delete" else self._edits).append(entry)
+
+    # ----------------------------------------------------------------------------------------------------------- phases
+
+    def first(self) -> list[str]:
+        """The keys that `begin` is about to create."""
+        there = self._copier.destination.entries
+        found = [entry.key for entry in (*self._deletions, *self._edits) if entry.key not in there]
+        if self._live is not None and self._live.wanted:
+            found += self._live.announced
+        return [*found, self._definition_key] if self._definition else found
+
+    def begin(self) -> None:
+        """What deletes it, the definition, other edits, and the numbers of attempts."""
+        copier = self._copier
+        for entry in self._deletions:
+            bring_edit(copier, entry)
+        if self._definition:
+            if not copier.dry_run:
+                try:
+                    copier.destination.store.create(self._definition_key, self._definition)
+                except KeyExistsError:
+                    self._definition = b""
+                    copier.destination.entries[self._definition_key] = copier.destination.store.stat(
+                        self._definition_key
+                    )
+                    if not self._agrees():
+                        self.stopped = True
+                        return
+                copier.wrote(self._definition_key)
+            copier.ledger.count(len(self._definition))
+        for entry in self._edits:
+            bring_edit(copier, entry)
+        for index, attempt in enumerate(self._attempts):
+            if not attempt.reserve(copier):
+                self._drop_from(index)
+                break
+        if self._live is not None and (not self._live.wanted or not self._live.attempt.reserve(copier)):
+            self._live.wanted = False
+
+    def jobs(self) -> list[Callable[[], None]]:
+        """All that ends do not wait for each other for: payloads, and the events of other writers."""
+        found: list[Callable[[], None]] = [partial(self._other, one) for one in self._others]
+        for attempt in self._attempts:
+            found += [partial(self._part, attempt, part) for part in attempt.parts if not self._known(part)]
+        if self._live is not None and self._live.wanted:
+            found += self._live.jobs(self._known)
+        return found
+
+    def _other(self, entry: Stat) -> None:
+        self._copier.bring(entry)
+
+    def _part(self, attempt: Attempt, part: Stat) -> None:
+        outcome = attempt.bring_part(self._copier, part, self._hashes.get(part.key, ""))
+        if attempt.way is not Way.COMPLETE and outcome in (Outcome.CONFLICT, Outcome.GONE):
+            attempt.way = Way.CONFLICT
+
+    def last(self) -> list[str]:
+        """The keys that `end` is about to create."""
+        for index, attempt in enumerate(self._attempts):
+            if attempt.way is Way.CONFLICT:
+                self._drop_from(index)
+                break
+        there = self._copier.destination.entries
+        whole = {one.number for one in self._attempts}
+        whole |= self._origins
+        self._cancels = [(entry, number) for entry, number in self._cancels if number in whole]
+        found = [entry.key for entry, _ in self._cancels if entry.key not in there]
+        ending = (one for one in self._attempts if (one.way is not Way.COMPLETE and one.end is not None) or one.late)
+        return found + [one.end_key for one in ending]
+
+    def end(self) -> None:
+        """Ends, and what follows from them."""
+        copier = self._copier
+        for index, attempt in enumerate(self._attempts):
+            new = attempt.way is not Way.COMPLETE
+            if not attempt.publish(copier, self._known):
+                self._drop_from(index)
+                break
+            self._ended = self._ended or new
+        if self._live is not None and self._live.wanted:
+            self._live.show(self._known)
+        for entry, _ in self._cancels:
+            bring_edit(copier, entry)
+        if (self._definition or self._ended) and not copier.dry_run:
+            self._publish_document()
+        self._note_definitions()
+
+    @property
+    def came_late(self) -> list[str]:
+        """Ends of attempts to which events were added that came after them."""
+        return [one.end_key for one in self._attempts if one.late]
+
+    def _publish_document(self) -> None:
+        """``run.json``, as people read it: what the destination has, folded."""
+        copier, key = self._copier, layout.document(self.path)
+        store = copier.destination.store
+        try:
+            document = self._as_it_is() if self._definition and not self._dropped else None
+            if document is None and self._ended:
+                document = encode_pretty(read_run(store, self.path, None).to_document())
+            if document is not None and document != self._definition:
+                store.write(key, document)
+                copier.wrote(key)
+        except FATAL:
+            raise
+        except MolexpError:
+            return  # for people only; `fsck` tells, and mends it
+
+    def _as_it_is(self) -> bytes | None:
+        """The source's, if it shows all attempts: it is what would be folded, too."""
+        if self._definition_key != layout.document(self.path) or "run.json" not in self.entries:
+            return None
+        data = self._copier.read(self.entries["run.json"].key)
+        return data if _history(decode_object(data, "run.json")) == len(self._attempts) else None
+
+    def _note_definitions(self) -> None:
+        """Both sides mean the same run: that need not be found out again."""
+        copier = self._copier
+        if layout.document(self.path) in copier.ledger.found["unreadable"]:
+            return  # it is to be told again
+        for rest, entry in self.entries.items():
+            if _DEFINITION.fullmatch(rest):
+                if rest == "run.json" and (self._definition or self._ended):
+                    copier.note_written(entry)
+                elif rest != "run.json":
+                    there = copier.destination.entries.get(entry.key)
+                    copier.note_same(entry, there.version if there is not None else NOTHING)
+
+
+def sync_runs(copier: Copier, runs: list[RunSync]) -> None:
+    """Bring a batch of runs."""
+    copier.leases(anew=True)
+    runs = _each(copier, RunSync.plan, runs)
+    copier.announce(key for run in runs for key in run.first())
+    runs = _each(copier, RunSync.begin, runs)
+    copier.each(lambda job: job(), [job for run in runs for job in run.jobs()])
+    copier.sync()
+    copier.announce(key for run in runs for key in run.last())
+    runs = _each(copier, RunSync.end, runs)
+    # what only became longer has no key that is there when it is done: readers look before and after
+    copier.announce(key for run in runs for key in run.came_late)
+    copier.sync()
+    copier.flush()
+
+
+def _each(copier: Copier, act: Callable[[RunSync], None], runs: list[RunSync]) -> list[RunSync]:
+    """Do something for each run; returns those with which to go on. What is wrong with one does not stop the others."""
+
+    def guarded(run: RunSync) -> None:
+        if not guard(copier, run.folder, lambda: act(run)):
+            run.stopped = True
+
+    copier.each(guarded, runs)
+    return [run for run in runs if not run.stopped]
+
+
+def _why(state: RunState, path: str) -> str:
+    """Return why an attempt is left for the next sync."""
+    last = state.attempts[-1]
+    owner = last.head.get("owner")
+    owner = owner if isinstance(owner, dict) else {}
+    whose = f"attempt {last.number} of {path}, process {owner.get('pid')} on {owner.get('host')}"
+    if last.status is RunStatus.RUNNING or last.as_of:
+        return f"{whose}, goes on"
+    return f"{whose}, is over ({last.head.get('reason')}), and its end cannot be written at the source"
+
+
+def _read_edit(data: bytes, key: str) -> tuple[str, int]:
+    """Return what an edit does, and of which attempt it speaks; 0 if of none."""
+    try:
+        edit = decode_object(data, key)
+    except CorruptRecordError:
+        return "", 0
+    number = edit.get("attempt")
+    return str(edit.get("op")), count(number)
+
+
+def _history(document: Mapping[str, object]) -> int:
+    """Return how many attempts a ``run.json`` shows."""
+    found = document.get("execution_history")
+    return len(found) if isinstance(found, list) else 0

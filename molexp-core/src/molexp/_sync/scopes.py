@@ -1,0 +1,260 @@
+"""Syncing what is no run: the workspace's settings and provenance, projects, experiments, and imported data."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Any
+
+import attrs
+
+from molexp._record.fences import VOID
+from molexp._record.validation import decode_document
+from molexp._storage import layout
+from molexp._storage.equivalence import agree_as_bytes
+from molexp._storage.hashing import tree_of
+from molexp._storage.progress import NOTHING
+from molexp._sync.copying import Copier, Outcome, guard
+from molexp._sync.links import behind
+from molexp._values.numbers import NUMBER
+from molexp.contracts import Stat
+from molexp.errors import CorruptRecordError, HashMismatchError, KeyNotFoundError, StoreError
+
+_NUMBERED = re.compile(rf"(settings/|experiment\.)({NUMBER})\.json")
+_FIRST = ("project.json", "experiment.json")
+_RECORD = re.compile(rf"data/([^/]+)/({NUMBER})\.json")
+_BROUGHT = re.compile(r"data/([^/]+)/[0-9a-f]{16}/.+")
+_PROVENANCE = re.compile(r"provenance/([0-9a-f]{64})\.json")
+_EDIT = re.compile(r"edits/[^/]+\.json")
+
+
+@attrs.define
+class _Data:
+    """One name of imported data.
+
+    Attributes:
+        records: its versions' documents, by number.
+        payloads: what else lies in its folder.
+    """
+
+    records: dict[int, Stat] = attrs.field(factory=dict)
+    payloads: list[Stat] = attrs.field(factory=list)
+
+
+class ScopeSync:
+    """Syncs one scope: the workspace, a project or an experiment, without what lies in those below it.
+
+    Args:
+        copier: copies files.
+        path: the scope's path.
+        same_workspace: whether both sides are copies of one workspace, which have their settings in common.
+    """
+
+    def __init__(self, copier: Copier, path: str, *, same_workspace: bool) -> None:
+        self._copier = copier
+        self._path = path
+        self._same = same_workspace
+        self._known = copier.known(layout.below(path, ""), f"{layout.members(path)}/")
+
+    def sync(self, entries: Mapping[str, Stat]) -> None:
+        """Bring what the source has; `entries` are by their keys below the scope's folder."""
+        chain: list[tuple[int, Stat]] = []
+        edits: list[Stat] = []
+        others: list[tuple[Stat, str]] = []
+        data: defaultdict[str, _Data] = defaultdict(_Data)
+        for rest, entry in entries.items():
+            if match := _RECORD.fullmatch(rest):
+                data[match[1]].records[int(match[2])] = entry
+            elif match := _BROUGHT.fullmatch(rest):
+                data[match[1]].payloads.append(entry)
+            elif self._known(entry) or rest == layout.WORKSPACE:
+                continue
+            elif (number := self._number(rest)) is not None:
+                chain.append((number, entry))
+            elif _EDIT.fullmatch(rest):
+                edits.append(entry)
+            else:
+                match = _PROVENANCE.fullmatch(rest)
+                others.append((entry, f"sha256:{match[1]}" if match else ""))
+        self._copier.each(lambda other: self._copier.bring(other[0], recorded=other[1], whole=bool(other[1])), others)
+        self._chain([one for one in chain if one[0]])
+        self._edits(edits)
+        for name, one in sorted(data.items()):
+            if any(not self._known(entry) for entry in (*one.records.values(), *one.payloads)):
+                guard(self._copier, layout.below(self._path, f"data/{name}"), partial(self._data, name, one))
+        self._copier.sync()
+        self._copier.flush()
+
+    def _number(self, rest: str) -> int | None:
+        """The number of a document of which the newest counts; 0 for one that is each workspace's own."""
+        if rest in _FIRST:
+            return 1
+        match = _NUMBERED.fullmatch(rest)
+        if match is None:
+            return None
+        return int(match[2]) if self._same or match[1] != f"{layout.SETTINGS}/" else 0
+
+    def _chain(self, numbered: Iterable[tuple[int, Stat]]) -> None:
+        """Documents of which the newest counts: after a conflict, nothing that builds on the source's is brought."""
+        conflict = ""
+        for _, entry in sorted(numbered, key=lambda one: one[0]):
+            if conflict:
+                self._copier.ledger.note("conflicts", entry.key, f"it builds on {conflict!r}, which differs")
+            elif self.document(entry) is Outcome.CONFLICT:
+                conflict = entry.key
+
+    def document(self, entry: Stat) -> Outcome:
+        """Bring a document that was created once, or find that the destination's says the same."""
+        copier, key = self._copier, entry.key
+        if (there := copier.destination.entries.get(key)) is None:
+            self._check(key)
+            return copier.bring(entry, whole=True)
+        theirs = b""
+        try:
+            theirs = copier.destination.store.read(key)
+            ours = copier.source.store.read(key)
+        except KeyNotFoundError:
+            return Outcome.GONE
+        except StoreError as error:
+            copier.ledger.note("unreadable", key, str(error))
+            return Outcome.UNREADABLE
+        if ours == VOID:
+            copier.note_same(entry, there.version)
+            return Outcome.SAME
+        if agree_as_bytes(ours, theirs, key):
+            copier.note_same(entry, there.version)
+            copier.ledger.advance(1, entry.size)
+            return Outcome.SAME
+        copier.ledger.note("conflicts", key, "it says something else at the destination")
+        return Outcome.CONFLICT
+
+    def _check(self, key: str) -> None:
+        """Say so if a document that is brought cannot be read: what is damaged is kept as it is."""
+        try:
+            decode_document(self._copier.source.store.read(key), key)
+        except CorruptRecordError as error:
+            self._copier.ledger.note("unreadable", key, str(error))
+        except StoreError:
+            return  # whoever copies it says so
+
+    def _edits(self, edits: list[Stat]) -> None:
+        there = self._copier.destination.entries
+        new = [entry.key for entry in edits if entry.key not in there]
+        self._copier.announce(new)
+        self._copier.each(lambda entry: self._copier.bring(entry, whole=True), edits)
+
+    # ------------------------------------------------------------------------------------------------------------- data
+
+    def _data(self, name: str, data: _Data) -> None:
+        """Versions of one name: the bytes first, then the record that names them."""
+        copier = self._copier
+        documents, unreadable = self._documents(data)
+        if any(isinstance(found, dict) and not self._has(found, data) for found in documents.values()):
+            folder = layout.below(self._path, f"data/{name}")
+            # the record came while the listing was made: its bytes were there before it
+            data.payloads = [
+                one for one in copier.source.store.list(folder) if one.key.count("/") > folder.count("/") + 1
+            ]
+        named: set[str] = set()
+        conflict = ""
+        for number, record in sorted(documents.items()):
+            entry = data.records[number]
+            mine = [one for one in data.payloads if _names(record, one.key)]
+            named.update(one.key for one in mine)
+            if record.get("type") == "void":
+                copier.note_same(entry, self._version(entry))
+            elif conflict:
+                copier.ledger.note("conflicts", entry.key, f"it comes after {conflict!r}, which differs")
+            elif (found := self._followed(entry, record, mine)) is not None and not self._version_of(
+                entry, record, found
+            ):
+                conflict = entry.key
+        copier.each(copier.bring, [one for one in data.payloads if one.special and one.key not in named])
+        if unreadable:  # what nobody can read may name whatever is left
+            copier.each(copier.bring, [one for one in data.payloads if one.key not in named])
+            copier.each(lambda entry: copier.bring(entry, whole=True), unreadable)
+
+    def _followed(self, entry: Stat, record: Mapping[str, Any], payloads: list[Stat]) -> list[Stat] | None:
+        """The payloads of a version; in the place of a link, what it leads to. None if that is not what was recorded."""
+        if len(payloads) != 1 or not payloads[0].special or payloads[0].key != record.get("key"):
+            return payloads
+        try:
+            found = behind(self._copier.source, record)
+        except HashMismatchError as error:
+            self._copier.ledger.note("mismatches", entry.key, str(error))
+        except KeyNotFoundError:
+            self._copier.ledger.note("unreadable", payloads[0].key, "it is a link that leads nowhere")
+        except StoreError as error:
+            self._copier.ledger.note("unreadable", payloads[0].key, str(error))
+        else:
+            return payloads if found is None else found
+        return None
+
+    def _version_of(self, entry: Stat, record: Mapping[str, Any], payloads: list[Stat]) -> bool:
+        """One version; False if the destination has another one under its number."""
+        copier = self._copier
+        there = entry.key in copier.destination.entries
+        if there and not self._known(entry):
+            outcome = self.document(entry)
+            if outcome is not Outcome.SAME:
+                return outcome is not Outcome.CONFLICT
+            if copier.destination.store.read(entry.key) != copier.source.store.read(entry.key):
+                for one in payloads:  # it has the same bytes already, under a name of its own
+                    copier.note_same(one, NOTHING)
+                return True
+        if self._bring_all(entry, record, payloads) and not there:
+            copier.sync()
+            self._copier.announce([entry.key])
+            return copier.bring(entry, whole=True) is not Outcome.CONFLICT
+        return True
+
+    def _bring_all(self, entry: Stat, record: Mapping[str, Any], payloads: list[Stat]) -> bool:
+        """Bring what a record names; whether all of it is there then."""
+        copier = self._copier
+        recorded = str(record.get("content_hash") or "")
+        alone = [one for one in payloads if one.key == record.get("key")]
+        wanted = [one for one in payloads if not self._known(one)]
+        outcomes = copier.each(lambda one: copier.bring(one, recorded=recorded if alone else ""), wanted)
+        if not all(outcome.good for outcome in outcomes):
+            return False
+        if recorded.startswith("sha256-tree:") and not copier.dry_run and wanted:
+            found = tree_of(copier.destination.store, str(record.get("key")), (one.key for one in payloads))
+            if found != recorded:
+                copier.ledger.note("mismatches", entry.key, f"the folder's bytes are {found}, and it says {recorded}")
+                return False
+        return True
+
+    def _documents(self, data: _Data) -> tuple[dict[int, dict[str, Any]], list[Stat]]:
+        """The records that can be read, by number, and those that cannot."""
+        numbers = sorted(data.records)
+        found: dict[int, dict[str, Any]] = {}
+        unreadable = []
+        for number, read in zip(
+            numbers, self._copier.source.store.read_many([data.records[number].key for number in numbers]), strict=True
+        ):
+            entry = data.records[number]
+            try:
+                if isinstance(read, StoreError):
+                    raise read
+                found[number] = decode_document(read, entry.key)
+            except KeyNotFoundError:
+                continue
+            except (CorruptRecordError, StoreError) as error:
+                self._copier.ledger.note("unreadable", entry.key, str(error))
+                unreadable.append(entry)
+        return found, unreadable
+
+    def _version(self, entry: Stat) -> str:
+        there = self._copier.destination.entries.get(entry.key)
+        return there.version if there is not None else NOTHING
+
+    @staticmethod
+    def _has(record: Mapping[str, Any], data: _Data) -> bool:
+        return record.get("type") == "void" or any(_names(record, entry.key) for entry in data.payloads)
+
+
+def _names(record: Mapping[str, Any], key: str) -> bool:
+    named = record.get("key")
+    return isinstance(named, str) and (key == named or key.startswith(f"{named}/"))

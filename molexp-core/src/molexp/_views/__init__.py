@@ -1,0 +1,1 @@
+"""Views: runs for display and for other programs."""

@@ -1,0 +1,131 @@
+"""Reading logs while they grow: from the beginning, and on with whatever comes until the run has ended."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import attrs
+
+from molexp._assets.streams import LogReader
+from molexp._assets.verification import GONE
+from molexp._hierarchy.run import Run
+from molexp.contracts import Store
+from molexp.errors import KeyNotFoundError
+
+_FIRST_LOOK = 0.05  # seconds between looks at logs that rest, growing to _LAST_LOOK
+_LAST_LOOK = 1.0
+_PIECE = 1 << 20  # bytes that are read at once
+_MARK = 64  # bytes before the place where reading goes on: other ones there mean another file
+_LONGEST = 1 << 24  # bytes of a line that are waited for
+
+
+@attrs.frozen
+class LogLine:
+    """A line of a log.
+
+    Attributes:
+        log: the log's name.
+        data: its bytes, with what ends it; the last line of a log may have no end.
+        attempt: the attempt that wrote it.
+    """
+
+    log: str
+    data: bytes
+    attempt: int = 1
+
+    @property
+    def text(self) -> str:
+        """The line as text, without what ends it; bytes that are not UTF-8 become the replacement character."""
+        return self.data.rstrip(b"\r\n").decode("utf-8", "replace")
+
+
+def read_logs(
+    run: Run, name: str | None = None, *, follow: bool = False, attempt: int | None = None
+) -> Iterator[LogLine]:
+    """The lines of a run's logs; where several attempts wrote one, those of each attempt, in their order.
+
+    Args:
+        run: the run.
+        name: a log's name; without one, all logs, one after the other.
+        follow: go on with new lines as they come, until the run has ended; also when the log is not there yet, is
+            replaced, or another attempt goes on with it.
+        attempt: only what this attempt wrote.
+
+    Raises:
+        NotFoundError: there is no such log (with `follow`: and the run has ended without one); or no such run.
+        KeyNotFoundError: the bytes of a log are gone; the others were read before.
+    """
+    tails: dict[str, _Tail] = {}
+    pause = _FIRST_LOOK
+    while True:
+        ended = not follow or run.status.finished  # asked before reading: what is written until then is read
+        logs = run.logs
+        readers = [logs[name]] if name is not None and (ended or name in logs) else list(logs.values())
+        anything = False
+        for reader in readers if name is None else [one for one in readers if one.name == name]:
+            for part in (*reader.earlier, reader):
+                if attempt not in (None, part.attempt):
+                    continue
+                tail = tails.setdefault(part.key, _Tail(run.home.store, part))
+                for line in tail.lines():
+                    anything = True
+                    yield line
+                if ended or part is not reader:
+                    for line in tail.rest():  # the next attempt begins on a line of its own
+                        yield line if part is reader else attrs.evolve(line, data=line.data + b"\n")
+        if ended:
+            for gone in [one for one in tails.values() if one.gone]:
+                raise KeyNotFoundError(gone.key, url=run.home.store.url, hint=GONE)
+            return
+        pause = _FIRST_LOOK if anything else min(pause * 2, _LAST_LOOK)
+        threading.Event().wait(pause)  # nobody can tell us when a file grows on every storage
+
+
+class _Tail:
+    """How far one log was read."""
+
+    def __init__(self, store: Store, reader: LogReader) -> None:
+        self.name = reader.name
+        self.key = reader.key
+        self._attempt = reader.attempt
+        self.gone: bool = False
+        self._size = reader.size
+        self._store = store
+        self._offset = 0
+        self._mark = b""
+        self._open = b""  # the beginning of a line whose end is not there yet
+
+    def lines(self) -> Iterator[LogLine]:
+        """The lines that are complete since the last time."""
+        while piece := self._read():
+            data = self._open + piece
+            end = 1 + max(data.rfind(b"\n"), data.rfind(b"\r", 0, -1))  # a last "\r" may be the first half of "\r\n"
+            self._open = data[end:]
+            for line in data[:end].splitlines(keepends=True):  # "\r" ends a line as well: progress bars
+                yield LogLine(self.name, line, self._attempt)
+            if len(self._open) > _LONGEST:
+                yield from self.rest()
+
+    def rest(self) -> Iterator[LogLine]:
+        """Yield what has no end."""
+        if self._open:
+            yield LogLine(self.name, self._open, self._attempt)
+            self._open = b""
+
+    def _read(self) -> bytes:
+        """The next piece; from the start if the file is another one than before."""
+        try:
+            data = self._store.read(self.key, self._offset - len(self._mark), len(self._mark) + _PIECE)
+            if not data.startswith(self._mark):
+                self._offset, self._mark, self._open = 0, b"", b""
+                data = self._store.read(self.key, 0, _PIECE)
+        except KeyNotFoundError:
+            self._offset, self._mark = 0, b""  # if it comes back, it is another one
+            self.gone = self._size > 0
+            return b""
+        self.gone = False
+        piece = data[len(self._mark) :]
+        self._offset += len(piece)
+        self._mark = data[-_MARK:]
+        return piece

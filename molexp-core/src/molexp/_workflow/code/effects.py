@@ -1,0 +1,63 @@
+"""Statements of a module that change what installed code does, such as ``torch.manual_seed(1)``: they count for what follows."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from molexp._workflow.code.files import Binding, Source, Unit, sources
+from molexp._workflow.code.locations import Namespace, absolute_name, locate, namespace_named, package_of
+from molexp._workflow.code.objects import PROCESS, Form, leaf_form
+from molexp._workflow.code.syntax import UnknownSourceError
+
+if TYPE_CHECKING:
+    from molexp._workflow.code.walk import Walk
+
+
+def effects(walk: Walk, unit: Unit, namespace: Namespace) -> Form:
+    """Those above a function or class in its file, and those of the user's modules that this file imports."""
+    source = unit.source
+    if source.virtual:  # cells are executed in any order, and again
+        return []
+    forms = _of(walk, source, namespace, unit.node.lineno)
+    for target in _imported(walk, source, namespace):
+        try:
+            forms += _of(walk, sources().module(target), target, math.inf)
+        except UnknownSourceError:  # it counts by what is named of it
+            continue
+    return forms
+
+
+def _of(walk: Walk, source: Source, namespace: Namespace, above: float) -> list[Form]:
+    package, forms = package_of(namespace), []
+    for name, binding in source.effects:
+        if binding.line < above and not any(_is_near(alias, source.name, package) for alias in source.aliases[name]):
+            forms.append([binding.form, _values(walk, binding, namespace, source)])
+    return forms
+
+
+def _values(walk: Walk, binding: Binding, namespace: Namespace, source: Source) -> Form:
+    """The numbers and texts that it names; whose functions it calls does not matter, or a driver would count for its tasks."""
+    folder = os.path.dirname(source.name)
+    plain = [chain for chain in binding.chains if leaf_form(namespace.get(chain[0]), folder) is not None]
+    with walk.marking(binding):
+        return [[*chain, walk.name(chain, namespace, source)] for chain in plain]
+
+
+def _is_near(alias: tuple[int, str, str], file: str, package: str) -> bool:
+    """Tell whether an import is of the user's own code, or of what says nothing of what a task does."""
+    level, module, _ = alias
+    return level > 0 or module.partition(".")[0] in PROCESS or locate(module, file, package) is not None
+
+
+def _imported(walk: Walk, source: Source, namespace: Namespace) -> Iterator[Namespace]:
+    package, met = package_of(namespace), {id(namespace)}
+    for level, module, name in sorted({alias for aliases in source.aliases.values() for alias in aliases}):
+        absolute = absolute_name(level, module, package)
+        for target in (namespace_named(absolute), namespace_named(f"{absolute}.{name}")):
+            file = target.get("__file__")
+            if type(file) is str and walk.owns(file) and id(target) not in met:
+                met.add(id(target))
+                yield target

@@ -1,0 +1,235 @@
+"""What the syntax of Python source says: the names that code reads, binds and changes, and what it reaches by them."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import dis
+import re
+from collections.abc import Iterator
+from types import CodeType
+from typing import TypeAlias
+
+from molexp._workflow.code.locations import absolute_name
+
+Chain: TypeAlias = tuple[str, ...]  # `np.linalg.norm` is ("np", "linalg", "norm")
+Defined: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda
+
+_SCALAR_IDS = frozenset(map(id, (type(None), bool, int, float, complex, str, bytes)))
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+SCOPES = (*FUNCTIONS, ast.ClassDef, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+BLOCKS = ("body", "handlers", "cases", "orelse", "finalbody")
+REWRITTEN = "@pytest_ar"  # pytest names it in modules whose assert statements it has rewritten
+MAKING = frozenset({"__init__", "__new__", "__post_init__", "__attrs_post_init__", "__set_name__"})
+LIMIT = 10_000  # entries of a cache
+
+
+# By these code reaches what it does not name.
+UNFOLLOWED = frozenset(
+    [
+        "builtins.eval",
+        "builtins.exec",
+        "sys.modules",
+        "sys._getframe",
+        "inspect.currentframe",
+        "inspect.stack",
+        "runpy",
+        "pkgutil",
+        "importlib.reload",
+        "importlib.util.spec_from_file_location",
+        "importlib.util.module_from_spec",
+        "importlib.machinery",
+        "importlib.metadata.entry_points",
+        "importlib.metadata.EntryPoint",
+        "importlib_metadata.entry_points",
+        "pkg_resources.iter_entry_points",
+        "pkg_resources.load_entry_point",
+    ]
+)
+IMPORTING = frozenset({"importlib.import_module", "builtins.__import__"})
+REACHING = frozenset({"__subclasses__", "__globals__", "f_globals"})
+CHANGING = frozenset(
+    {
+        *("add", "append", "appendleft", "clear", "discard", "extend", "insert", "pop", "popitem", "remove"),
+        *("reverse", "setdefault", "sort", "update"),
+    }
+)
+_WRITING = re.compile("[bt]*[wax][bt]*")  # a mode of `open`
+READING = ("open", "read", "load", "genfromtxt", "fromfile", "from_file", "from_csv")
+
+
+class UnknownSourceError(Exception):
+    """The source of something that counts cannot be found or followed, or is not what runs: why."""
+
+
+def text_of(node: ast.AST) -> str:
+    """The normalised text of a node."""
+    try:
+        return ast.unparse(node)
+    except ValueError:  # before Python 3.12, quotes nested in f-strings defeat it
+        return ast.dump(node)
+
+
+def bare_copy(node: Defined) -> Defined:
+    """The node without decorators and without its own name."""
+    bare = copy.copy(node)
+    if not isinstance(bare, ast.Lambda):
+        bare.decorator_list, bare.name = [], "_"
+    return bare
+
+
+def chains_of(node: ast.AST, roots: frozenset[str] | None = None) -> set[Chain]:
+    """The names that a node reads, with the attributes asked of them; only those that begin with one of `roots`."""
+    found: set[Chain] = set()
+    pending: list[ast.AST] = [node]
+    while pending:
+        item = pending.pop()
+        inner, attributes = item, []
+        while isinstance(inner, ast.Attribute):
+            attributes.append(inner.attr)
+            inner = inner.value
+        if not isinstance(inner, ast.Name):
+            pending.extend(ast.iter_child_nodes(item))
+        elif roots is None or inner.id in roots:
+            found.add((inner.id, *reversed(attributes)))
+    return found
+
+
+def written_by(node: ast.AST) -> set[str]:
+    """The names whose contents a node changes, and those that it declares global."""
+    found: set[str] = set()
+    for item in ast.walk(node):
+        if isinstance(item, ast.Global):
+            found.update(item.names)
+        elif isinstance(item, ast.Attribute | ast.Subscript) and not isinstance(item.ctx, ast.Load):
+            found.add(_root(item))
+        elif isinstance(item, ast.Call) and isinstance(item.func, ast.Attribute) and item.func.attr in CHANGING:
+            found.add(_root(item.func))
+    return found
+
+
+def reads(node: ast.AST) -> bool:
+    """Tell whether a node looks as if it read a file; a class, whether making an object of it does."""
+    parts = _making(node) if isinstance(node, ast.ClassDef) else [node]
+    return any(_is_reading(item) for part in parts for item in ast.walk(part) if isinstance(item, ast.Call))
+
+
+def _is_reading(call: ast.Call) -> bool:
+    name = str(getattr(call.func, "attr", getattr(call.func, "id", "")))
+    given = [*call.args[isinstance(call.func, ast.Name) :], *(keyword.value for keyword in call.keywords)]
+    modes = [item.value for item in given if isinstance(item, ast.Constant) and isinstance(item.value, str)]
+    return name.startswith(READING) and not (name == "open" and any(_WRITING.fullmatch(mode) for mode in modes))
+
+
+def _making(node: ast.ClassDef) -> list[ast.stmt]:
+    """What of a class is executed when it, or an object of it, is made: its constructor, and the methods that this names."""
+    methods = {item.name: item for item in node.body if isinstance(item, FUNCTIONS)}
+    pending = [name for name in methods if name in MAKING]
+    found: dict[str, ast.stmt] = {}
+    while pending:
+        name = pending.pop()
+        if name in methods and name not in found:
+            found[name] = methods[name]
+            pending += [item.attr for item in ast.walk(methods[name]) if isinstance(item, ast.Attribute)]
+    return [*found.values(), *(item for item in node.body if not isinstance(item, FUNCTIONS))]
+
+
+def _root(node: ast.AST) -> str:
+    while isinstance(node, ast.Attribute | ast.Subscript):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def global_names(code: CodeType) -> Iterator[str]:
+    """The global names that a code object and those nested in it use."""
+    for instruction in dis.get_instructions(code):
+        if "GLOBAL" in instruction.opname or instruction.opname == "LOAD_NAME":
+            yield str(instruction.argval)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from global_names(constant)
+
+
+def is_scalar(value: object) -> bool:
+    """Tell whether a value is of one of the simple built-in types, no subclass."""
+    return id(type(value)) in _SCALAR_IDS  # to look for the type itself may ask its metaclass
+
+
+def globals_of(node: ast.AST) -> list[str]:
+    statements = node.body if isinstance(node, FUNCTIONS) else []
+    inner = [item for statement in statements for item in ast.walk(statement) if isinstance(item, ast.Global)]
+    return sorted({name for statement in inner for name in statement.names})
+
+
+def definitions(node: ast.AST, owner: ast.ClassDef | None) -> Iterator[tuple[Defined, ast.ClassDef | None]]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+            yield child, owner
+            yield from definitions(child, child if isinstance(child, ast.ClassDef) else None)
+        else:
+            yield from definitions(child, owner)
+
+
+def codes(code: CodeType) -> Iterator[CodeType]:
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield constant
+            yield from codes(constant)
+
+
+def module_named(call: ast.Call, package: str) -> str:
+    """The module that a call of `importlib.import_module` imports.
+
+    Raises:
+        UnknownSourceError: its name is computed.
+    """
+    given = [*call.args, *(keyword.value for keyword in call.keywords)]
+    words = [item.value for item in given if isinstance(item, ast.Constant) and isinstance(item.value, str)]
+    if not words or not given or not isinstance(given[0], ast.Constant):
+        raise UnknownSourceError("it imports a module whose name is computed")
+    name = words[0].lstrip(".")
+    return absolute_name(len(words[0]) - len(name), name, words[1] if len(words) > 1 else package)
+
+
+def changed_attribute(node: ast.AST) -> str:
+    """The attribute of ``self`` or ``cls`` that a node sets, or whose contents it changes; "" if none."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CHANGING:
+        node = node.func.value
+    elif not isinstance(node, ast.Attribute | ast.Subscript) or isinstance(node.ctx, ast.Load):
+        return ""
+    while isinstance(node, ast.Subscript):
+        node = node.value
+    return node.attr if isinstance(node, ast.Attribute) else ""
+
+
+def aliases(statement: ast.AST) -> Iterator[tuple[str, tuple[int, str, str]]]:
+    for alias in statement.names if isinstance(statement, ast.Import | ast.ImportFrom) else ():
+        if isinstance(statement, ast.ImportFrom):
+            yield alias.asname or alias.name, (statement.level, statement.module or "", alias.name)
+        elif alias.asname:
+            yield alias.asname, (0, alias.name, "")
+        else:
+            yield alias.name.partition(".")[0], (0, alias.name.partition(".")[0], "")
+
+
+def bound(head: ast.AST) -> set[str]:
+    """The names that a statement binds, and those whose contents it changes: ``TABLE["a"] = 1``, ``TABLE.update(b=2)``."""
+    names: set[str] = set()
+    if isinstance(head, (*FUNCTIONS, ast.ClassDef)):
+        return {head.name}
+    if isinstance(head, ast.Expr) and isinstance(head.value, ast.Call) and isinstance(head.value.func, ast.Attribute):
+        names |= {chain[0] for chain in chains_of(head.value.func)}
+    pending: list[ast.AST] = [head]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.Name | ast.Attribute | ast.Subscript) and not isinstance(node.ctx, ast.Load):
+            root: ast.AST = node
+            while isinstance(root, ast.Attribute | ast.Subscript | ast.Call):
+                root = root.func if isinstance(root, ast.Call) else root.value
+            names |= {root.id} if isinstance(root, ast.Name) else set()
+        for field in ("name", "rest"):  # `except E as name`, captures of patterns
+            if isinstance(getattr(node, field, None), str):
+                names.add(getattr(node, field))
+        if not isinstance(node, SCOPES):
+            pending.extend(ast.iter_child_nodes(node))
+    return names
