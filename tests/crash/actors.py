@@ -139,7 +139,7 @@ def race_start(_folder: str, experiment: Any, mine: int, turn: int) -> dict[str,
 def race_create(folder: str, _experiment: Any, mine: int, turn: int) -> dict[str, Any]:
     """Create everything from the workspace down."""
     run = me.Workspace(f"{folder}-{turn}").Project("metals").Experiment("cu", params={"a": 1}).Run({"b": 2}, id="x")
-    return {"token": run.definition()["token"], "created_at": run.created_at}
+    return {"token": run._defined()["token"], "created_at": run.created_at}
 
 
 def race_define(folder: str, _experiment: Any, mine: int, turn: int) -> dict[str, Any]:
@@ -226,14 +226,14 @@ def obey(ctx: Any, line: str) -> dict[str, Any]:
                 tell(blocking=True)
                 ctx.shell(["sleep", "600"])
             case ["look", name]:
-                run = me.Workspace.load(ctx.run.home.store.url).run(f"metals/cu/{name}")
+                run = me.Workspace.load(ctx.run._home.store.url).run(f"metals/cu/{name}")
                 return {"status": str(run.status)}
             case ["neighbour"]:  # another process in the same namespaces
-                command = [sys.executable, __file__, "status", ctx.run.home.store.url.removeprefix("file://")]
+                command = [sys.executable, __file__, "status", ctx.run._home.store.url.removeprefix("file://")]
                 done = subprocess.run(command, input="go\n", capture_output=True, text=True, check=True)
                 return dict(json.loads(done.stdout))
             case ["neighbour-dies"]:  # and what this process then sees of its run
-                url = ctx.run.home.store.url
+                url = ctx.run._home.store.url
                 command = [sys.executable, __file__, "own", url.removeprefix("file://")]
                 with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as neighbour:
                     assert neighbour.stdout is not None

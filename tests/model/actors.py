@@ -52,7 +52,7 @@ def sources() -> list[Path]:
 def workspace_of(home: Home) -> Workspace:
     """The workspace of a process."""
     workspace = Workspace.__new__(Workspace)
-    workspace.home = home
+    workspace._home = home
     return workspace
 
 

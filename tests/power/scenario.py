@@ -23,7 +23,7 @@ Step = tuple[str, int, int]
 
 def workspace_on(store: DiskStore) -> me.Workspace:
     workspace = me.Workspace.__new__(me.Workspace)
-    workspace.home = Home(store, default_manager(), "lab", False)
+    workspace._home = Home(store, default_manager(), "lab", False)
     return workspace
 
 

@@ -42,7 +42,7 @@ def test_an_archived_run_is_still_found_by_name_and_can_be_shown_again(runs, ws,
     assert not exp.run("b").archived
     assert ids(runs.runs()) == ["a", "b", "c"]
     assert (
-        len(ws.run("b").home.store.children(f"projects/{exp.project.id}/experiments/{exp.id}/runs/b/edits").entries)
+        len(ws.run("b")._home.store.children(f"projects/{exp.project.id}/experiments/{exp.id}/runs/b/edits").entries)
         == 2
     )
     exp.run("b").archive()

@@ -100,7 +100,7 @@ def test_an_answer_is_of_one_state_of_the_index(lab, monkeypatch):
     def meddle(self, *args):
         if not meddled:
             meddled.append(1)
-            foreign = sqlite3.connect(other.home.index.location, timeout=0.1)
+            foreign = sqlite3.connect(other._home.index.location, timeout=0.1)
             with pytest.raises(sqlite3.OperationalError):
                 foreign.execute("DELETE FROM documents")
                 foreign.commit()
@@ -123,7 +123,7 @@ def test_a_limit_is_a_whole_number(lab, limit, error):
     with pytest.raises(error):
         ws.catalog.runs(limit=limit)
     assert [row.id for row in ws.catalog.runs(limit=2**70)] == ["one"]
-    assert ws.home.index.location
+    assert ws._home.index.location
 
 
 def test_a_query_is_text(lab):
@@ -144,7 +144,7 @@ def test_an_index_that_somebody_keeps_locked_is_an_error_that_says_so(lab, monke
     ws = write(lab, "one")
     monkeypatch.setattr("molexp._catalog.index.database.BUSY", 0.05)
     values(ws)
-    keeper = sqlite3.connect(ws.home.index.location, isolation_level=None)
+    keeper = sqlite3.connect(ws._home.index.location, isolation_level=None)
     keeper.execute("BEGIN EXCLUSIVE")
     again(lab.workspace(), "one", 2)
 

@@ -51,7 +51,7 @@ def test_a_start_that_cannot_see_whether_its_run_was_deleted_leaves_nothing_runn
 def test_gc_leaves_a_deleted_run_alone_while_it_is_executed(place, exp):
     run = exp.Run(id="one")
     with run.start() as ctx:
-        write_edit(run.home, run.path, "delete")  # by somebody who saw it before it was started
+        write_edit(run._home, run.path, "delete")  # by somebody who saw it before it was started
         ctx.artifact.save("a.txt", "text")
         ctx.flush()
         report = place.load().gc(dry_run=False)
@@ -76,7 +76,7 @@ def test_a_new_run_with_a_made_up_id_is_started_without_a_look_at_its_edits(exp,
 
 def time_to_live(ws, lease):
     facts = AttemptFacts(1, {"lease": lease}, Contents(), RunStatus.RUNNING, False)
-    observer = Observer(ws.home.store, this_owner(), lambda: pytest.fail("not needed"), False)
+    observer = Observer(ws._home.store, this_owner(), lambda: pytest.fail("not needed"), False)
     return observer._time_to_live(facts)
 
 
@@ -104,7 +104,7 @@ def test_an_observer_is_never_so_impatient_that_a_beat_comes_too_late(ws, monkey
 def test_a_malformed_lease_is_the_storages(ws, monkeypatch, lease):
     monkeypatch.delenv("MOLEXP_LEASE_TTL", raising=False)
 
-    assert time_to_live(ws, lease) == ws.home.store.lease_ttl
+    assert time_to_live(ws, lease) == ws._home.store.lease_ttl
 
 
 def test_a_lease_of_a_long_path_is_a_key(ws):
@@ -114,7 +114,7 @@ def test_a_lease_of_a_long_path_is_a_key(ws):
     assert layout.lease(path, 7) != layout.lease(path, 8)
     assert layout.lease(path, 7) != layout.lease(path[:-1] + "b", 7)
     assert layout.lease("metals/cu/one", 7).endswith("/metals~cu~one~7")
-    assert not ws.home.store.exists(layout.lease(path, 7))
+    assert not ws._home.store.exists(layout.lease(path, 7))
 
 
 # --------------------------------------------------------------------------------------------------------------- owners

@@ -116,7 +116,7 @@ def test_a_dry_run_of_gc_writes_nothing(lab, script, tmp_path):
         run = me.Workspace(os.environ["LAB"]).Project("metals").Experiment("cu").Run(id="one")
         with run.start() as ctx:
             ctx.artifact.save("a.txt", "text")
-            write_edit(run.home, run.path, "delete")
+            write_edit(run._home, run.path, "delete")
             os._exit(1)
         """
     )
@@ -144,7 +144,7 @@ def snapshot(folder: Path) -> dict[str, tuple[int, int]]:
 
 def test_a_dry_run_of_gc_leaves_a_live_run_alone(place, run):
     with run.start():
-        write_edit(run.home, run.path, "delete")
+        write_edit(run._home, run.path, "delete")
         assert "still being executed" in str(place.load().gc())
     assert "still being executed" not in str(place.load().gc())
 
@@ -172,7 +172,7 @@ def test_a_run_that_was_deleted_and_freed_before_its_first_start_is_not_resurrec
     run = exp.Run(id="one")
     if look_up:
         run = place.load().run("metals/cu/one")
-    before = run.home.process.heart.attempts()
+    before = run._home.process.heart.attempts()
     place.load().run("metals/cu/one").delete()
     assert place.load().gc(dry_run=False).ok
 
@@ -180,7 +180,7 @@ def test_a_run_that_was_deleted_and_freed_before_its_first_start_is_not_resurrec
         with pytest.raises(me.NotFoundError, match="deleted"):
             run.start()
         assert not list(place.store.list(RUN))
-    assert run.home.process.heart.attempts() == before
+    assert run._home.process.heart.attempts() == before
     assert place.load().fsck().findings == ()
     assert list(place.load().catalog.runs()) == []
     with exp.Run({"other": 1}, id="one").start():
@@ -228,7 +228,7 @@ def test_an_edit_that_came_while_its_run_was_freed_is_named_and_freed_after_a_da
     run = exp.Run(id="one")
     run.delete()
     place.load().gc(dry_run=False)
-    write_edit(run.home, run.path, "annotate", tags=["late"])
+    write_edit(run._home, run.path, "annotate", tags=["late"])
 
     assert place.load().gc(dry_run=False).findings == ()
     (finding,) = place.load().fsck().findings

@@ -207,7 +207,7 @@ def test_it_is_a_graph_and_plain_values(chain):
 
 def statements(ws, of):
     """The statements that an answer takes, with their values."""
-    index = ws.home.index
+    index = ws._home.index
     ws.catalog.lineage(of)
     seen: list[str] = []
     with index.reading() as connection:
@@ -228,7 +228,7 @@ def test_it_costs_what_it_is_large_and_not_what_the_workspace_is(chain, exp):
         seen = statements(chain, of)
         assert len(seen) == before[of]
         for statement in seen:
-            plan = [line for *_, line in chain.home.index.select(f"EXPLAIN QUERY PLAN {statement}")]
+            plan = [line for *_, line in chain._home.index.select(f"EXPLAIN QUERY PLAN {statement}")]
             assert plan, statement
             assert not [line for line in plan if line.startswith("SCAN")], f"{statement}\n{plan}"
 

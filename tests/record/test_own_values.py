@@ -59,7 +59,6 @@ LOOKS: dict[str, Callable[[me.Workspace, me.Run], Any]] = {
     "parameters": lambda ws, run: run.parameters,
     "own_parameters": lambda ws, run: run.own_parameters,
     "config": lambda ws, run: run.config,
-    "definition": lambda ws, run: run.definition(),
     "results": lambda ws, run: run.results,
     "history": lambda ws, run: run.execution_history,
     "tasks": lambda ws, run: run.tasks,

@@ -146,7 +146,7 @@ def test_the_provenance_is_rank_0s(script, lab):
 def test_on_storage_without_append_too(append, monkeypatch):
     """Two ranks, which one process plays in turn."""
     exp = me.Workspace(f"memory://ranks-{append}", storage_options={"append": append}).Project("p").Experiment("e")
-    process = exp.home.process
+    process = exp._home.process
     found = []
 
     def play(index: int) -> None:

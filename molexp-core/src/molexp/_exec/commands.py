@@ -106,7 +106,7 @@ def track_command(
     if timeout is not None and not timeout > 0:
         raise ValueError(f"A timeout of {timeout:g} s leaves no time to run.")
     folder = Path.cwd() if cwd is None else Path(os.path.abspath(cwd))
-    left = Outputs(folder, outputs, apart=_record_of(experiment.home))
+    left = Outputs(folder, outputs, apart=_record_of(experiment._home))
     run = experiment.Run(parameters, id=id)
     run.annotate(tags=tags)
     if on_start is not None:

@@ -48,7 +48,7 @@ class Experiment:
         self.project = project
         self.id = id
         self.path: str = f"{project.id}/{id}"
-        self.home: Home = project.home
+        self._home: Home = project._home
         self._definition = definition
         self._space = own_copy(space)
         self._replicas = replicas
@@ -63,10 +63,10 @@ class Experiment:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Experiment):
             return NotImplemented
-        return (self.path, self.home.store.url) == (other.path, other.home.store.url)
+        return (self.path, self._home.store.url) == (other.path, other._home.store.url)
 
     def __hash__(self) -> int:
-        return hash((self.path, self.home.store.url))
+        return hash((self.path, self._home.store.url))
 
     # ------------------------------------------------------------------------------------------------------ what it is
 
@@ -82,19 +82,19 @@ class Experiment:
         Raises:
             CorruptRecordError: it cannot be read. Its runs can, which repeat what they are made from.
         """
-        found: dict[str, Any] = own_copy(self.known())
+        found: dict[str, Any] = own_copy(self._known())
         return found
 
-    def known(self) -> dict[str, Any]:
-        """The same, for nobody who changes it."""
+    def _known(self) -> dict[str, Any]:
+        """Return the definition itself, which nobody changes."""
         if self._definition is None:
-            self._definition = require_definition(self.home, self.path)
+            self._definition = require_definition(self._home, self.path)
         return self._definition
 
     @property
     def own_params(self) -> dict[str, Any]:
         """Its fixed parameters as they are stored."""
-        found: dict[str, Any] = own_copy(self.known().get("params") or {})
+        found: dict[str, Any] = own_copy(self._known().get("params") or {})
         return found
 
     @property
@@ -106,7 +106,7 @@ class Experiment:
     @property
     def revision(self) -> int:
         """The number of its definition: 1, and one more with every update."""
-        return count(self.known().get("revision")) or 1
+        return count(self._known().get("revision")) or 1
 
     @property
     def space(self) -> Iterable[Mapping[str, Any]] | None:
@@ -114,18 +114,18 @@ class Experiment:
         if self._space is not None:
             given: Iterable[Mapping[str, Any]] = own_copy(self._space)
             return given
-        recorded = self.known().get("space")
+        recorded = self._known().get("space")
         return restore(recorded) if isinstance(recorded, list) else None
 
     @property
     def replicas(self) -> int:
         """How many times each point is to be run: as given in this process, else as recorded."""
-        return self._replicas or count(self.known().get("replicas")) or 1
+        return self._replicas or count(self._known().get("replicas")) or 1
 
     @property
     def workflow_source(self) -> str | None:
         """The file that its workflow was said to come from."""
-        found = self.known().get("workflow_source")
+        found = self._known().get("workflow_source")
         return str(found.get("file")) if isinstance(found, dict) else None
 
     @property
@@ -133,7 +133,7 @@ class Experiment:
         """The data that belongs to it."""
         from molexp._assets.data_assets import DataAssets
 
-        return DataAssets(self.home, self.path)
+        return DataAssets(self._home, self.path)
 
     # ------------------------------------------------------------------------------------------------------------ runs
 
@@ -151,16 +151,16 @@ class Experiment:
         path = f"{self.path}/{str(id).lower()}"
         try:
             check_run_id(id)
-            definition = read_definition(self.home.store, path, {})
+            definition = read_definition(self._home.store, path, {})
         except CorruptRecordError:
             definition = None  # whoever needs it is told
         except (NotFoundError, ValueError):
-            if isinstance(id, str) and is_id(id.lower()) and _has_attempts(self.home, path):
+            if isinstance(id, str) and is_id(id.lower()) and _has_attempts(self._home, path):
                 definition = None  # the same
             else:
-                close = nearest(id, member_ids(self.home, self.path)) if isinstance(id, str) else ()
+                close = nearest(id, member_ids(self._home, self.path)) if isinstance(id, str) else ()
                 raise NotFoundError("run", str(id), where=repr(self.path), nearest=close) from None
-        if deleted(self.home, path):
+        if deleted(self._home, path):
             raise NotFoundError("run", id, where=repr(self.path), hint=WAS_DELETED)
         return Run(self, id, definition=definition)
 
@@ -237,7 +237,7 @@ class Runs(Rows[Run]):
 
     def __init__(self, experiment: Experiment) -> None:
         self._experiment = experiment
-        home = experiment.home
+        home = experiment._home
         paths = ((name, f"{experiment.path}/{name}") for name in member_ids(home, experiment.path))
         super().__init__((Run(experiment, name) for name, path in paths if _is_run(home, path)), _describe, RUN_COLUMNS)
 

@@ -38,7 +38,7 @@ class Project:
         self.path = id
         self.name: str = str((definition or {}).get("name") or id)
         self._definition = definition
-        self.home: Home = workspace.home
+        self._home: Home = workspace._home
 
     def __repr__(self) -> str:
         return f"<Project {self.id}>"
@@ -49,19 +49,19 @@ class Project:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Project):
             return NotImplemented
-        return (self.id, self.home.store.url) == (other.id, other.home.store.url)
+        return (self.id, self._home.store.url) == (other.id, other._home.store.url)
 
     def __hash__(self) -> int:
-        return hash((self.id, self.home.store.url))
+        return hash((self.id, self._home.store.url))
 
-    def check_writable(self) -> None:
+    def _check_writable(self) -> None:
         """Raise if it was made by a newer MolExp, or that cannot be told: nothing is created in it then.
 
         Raises:
             SchemaError: it was.
             CorruptRecordError: its document cannot be read.
         """
-        check_schema(self._definition or require(self.home, self.path), layout.document(self.path), SCHEMA)
+        check_schema(self._definition or require(self._home, self.path), layout.document(self.path), SCHEMA)
 
     def Experiment(
         self,
@@ -91,10 +91,10 @@ class Project:
             SerializationError: a parameter that JSON cannot carry, NaN included; names its path and type.
         """
         definition = define_experiment(
-            self.home,
+            self._home,
             self.id,
             name,
-            self.check_writable,
+            self._check_writable,
             params=params,
             space=space,
             replicas=replicas,
@@ -114,18 +114,18 @@ class Project:
         try:
             check_id(id, "experiment id")
         except ValueError:
-            close = nearest(id, member_ids(self.home, self.id)) if isinstance(id, str) else ()
+            close = nearest(id, member_ids(self._home, self.id)) if isinstance(id, str) else ()
             raise NotFoundError("experiment", str(id), where=repr(self.id), nearest=close) from None
-        return Experiment(self, id, look_up_definition(self.home, path))
+        return Experiment(self, id, look_up_definition(self._home, path))
 
     @property
     def experiments(self) -> Members[ExperimentT]:
         """Its experiments, by id."""
-        return Members(self.home, self.id, self.experiment)
+        return Members(self._home, self.id, self.experiment)
 
     @property
     def data_assets(self) -> DataAssets:
         """The data that belongs to it."""
         from molexp._assets.data_assets import DataAssets
 
-        return DataAssets(self.home, self.path)
+        return DataAssets(self._home, self.path)

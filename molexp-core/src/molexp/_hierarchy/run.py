@@ -10,7 +10,6 @@ from molexp._record.definitions import SCHEMA, WAS_DELETED
 from molexp._record.edits import write_edit
 from molexp._storage import layout
 from molexp._storage.local_keys import key_of
-from molexp._values.copies import own_copy
 from molexp._values.documents import check_schema
 from molexp._values.ids import spelled
 from molexp._values.numbers import count
@@ -46,7 +45,7 @@ class Run:
         self.experiment = experiment
         self._id = id
         self.path: str = f"{experiment.path}/{id.lower()}"
-        self.home: Home = experiment.home
+        self._home: Home = experiment._home
         self._definition = definition
         self._untried = untried  # this process created it and has not started it: nobody else is likely to have
         self._made_up_at = 0.0  # when its id was made up, in seconds since 1970, if that was done here
@@ -60,10 +59,10 @@ class Run:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Run):
             return NotImplemented
-        return (self.path, self.home.store.url) == (other.path, other.home.store.url)
+        return (self.path, self._home.store.url) == (other.path, other._home.store.url)
 
     def __hash__(self) -> int:
-        return hash((self.path, self.home.store.url))
+        return hash((self.path, self._home.store.url))
 
     # ------------------------------------------------------------------------------------------------------ what it is
 
@@ -72,7 +71,7 @@ class Run:
         """Its id, unique in the experiment in whatever case it is written; as it was when the run was made."""
         if self._definition is None:
             try:
-                self.definition()
+                self._defined()
             except (NotFoundError, CorruptRecordError, StoreError):
                 return self._id
         return spelled((self._definition or {}).get("id"), self.path.rpartition("/")[2])
@@ -118,22 +117,17 @@ class Run:
         found: dict[str, Any] = self._value(self._defined().get(name) or {})
         return found
 
-    def definition(self) -> dict[str, Any]:
-        """Return what ``run.json`` said when it was created.
+    def _defined(self) -> dict[str, Any]:
+        """Return what ``run.json`` said when it was created; nobody changes it.
 
         Raises:
             NotFoundError: there is no such run.
             CorruptRecordError: no copy of it can be read.
         """
-        found: dict[str, Any] = own_copy(self._defined())
-        return found
-
-    def _defined(self) -> dict[str, Any]:
-        """The same, as it is kept."""
         if self._definition is None:
             from molexp._record.reading import read_definition
 
-            self._definition = read_definition(self.home.store, self.path, {})
+            self._definition = read_definition(self._home.store, self.path, {})
         return self._definition
 
     # ------------------------------------------------------------------------------------------------- what became of it
@@ -173,7 +167,7 @@ class Run:
         """
         from molexp._record.metrics import run_metrics
 
-        found = run_metrics(self.home.store, self.path, self._state())
+        found = run_metrics(self._home.store, self.path, self._state())
         metrics: Mapping[str, Mapping[str, Any]] = self._value(found.get("metrics") or {})
         return metrics
 
@@ -196,7 +190,7 @@ class Run:
         from molexp._record.definitions import read_document
 
         known = state.attempts[-1].contents.provenance if state.attempts else None
-        return read_document(self.home, f"{layout.PROVENANCE}/{known}.json") if known else None
+        return read_document(self._home, f"{layout.PROVENANCE}/{known}.json") if known else None
 
     @property
     def workflow_graph(self) -> WorkflowGraph | None:
@@ -217,7 +211,7 @@ class Run:
 
         attempt = next((one for one in reversed(state.attempts) if one.contents.workflow), None)
         known = attempt.contents.workflow.get("graph") if attempt and attempt.contents.workflow else None
-        document = read_document(self.home, f"{layout.PROVENANCE}/{known}.json") if known else None
+        document = read_document(self._home, f"{layout.PROVENANCE}/{known}.json") if known else None
         if attempt is None or document is None:
             return None
         return WorkflowGraph.from_dict(document).as_executed(attempt.contents.tasks)
@@ -240,14 +234,14 @@ class Run:
     @property
     def assets(self) -> list[Asset]:
         """The assets of all its attempts, oldest first."""
-        return [self.home.library.asset(record) for record in self._state().assets()]
+        return [self._home.library.asset(record) for record in self._state().assets()]
 
     @property
     def logs(self) -> Logs:
         """Its logs, by name; the newest attempt's where several wrote one."""
         from molexp._assets.streams import Logs
 
-        return Logs(self.home.store, self._state().assets())
+        return Logs(self._home.store, self._state().assets())
 
     def asset(self, name: str, *, kind: str | None = None, version: int | None = None) -> Asset:
         """The asset of this name: of the newest attempt that has it, else data of its parents.
@@ -258,8 +252,8 @@ class Run:
         """
         from molexp._assets.lookup import Finder
 
-        self.home.process.send(self.home.store, self.path)
-        finder = Finder(self.home.library, self.path, layout.folder(self.path), self.scopes)
+        self._home.process.send(self._home.store, self.path)
+        finder = Finder(self._home.library, self.path, layout.folder(self.path), self._scopes)
         return finder.require(name, kind=kind, version=version)
 
     def _state(self) -> RunState:
@@ -271,8 +265,8 @@ class Run:
         """
         from molexp._record.reading import read_run
 
-        self.home.process.send(self.home.store, self.path)
-        state = read_run(self.home.store, self.path, self.home.observer)
+        self._home.process.send(self._home.store, self.path)
+        state = read_run(self._home.store, self.path, self._home.observer)
         if state.edits.deleted:
             raise NotFoundError("run", self.path, hint=WAS_DELETED)
         return state
@@ -331,7 +325,7 @@ class Run:
         state = self._editable()
         if not state.attempts or state.status is RunStatus.RUNNING:
             number = state.attempts[-1].number if state.attempts else 0
-            write_edit(self.home, self.path, "cancel", attempt=number, reason=reason)
+            write_edit(self._home, self.path, "cancel", attempt=number, reason=reason)
 
     def delete(self) -> None:
         """Hide it at once; `restore` shows it again until `Workspace.gc` has freed its bytes.
@@ -344,7 +338,7 @@ class Run:
             from molexp._running.start import busy
 
             raise busy(self.path, state.attempts[-1])
-        write_edit(self.home, self.path, "delete")
+        write_edit(self._home, self.path, "delete")
 
     def restore(self) -> None:
         """Show it again after `delete`, as long as `Workspace.gc` has not freed it. For a run that is there it does nothing.
@@ -354,17 +348,17 @@ class Run:
         """
         from molexp._record.deletions import restore
 
-        restore(self.home, self.path)
+        restore(self._home, self.path)
 
     def archive(self) -> None:
         """Leave it out of lists from now on: `Catalog.runs` shows it if it is asked for archived runs."""
         if not self._editable().edits.archived:
-            write_edit(self.home, self.path, "archive")
+            write_edit(self._home, self.path, "archive")
 
     def unarchive(self) -> None:
         """Show it in lists again."""
         if self._editable().edits.archived:
-            write_edit(self.home, self.path, "unarchive")
+            write_edit(self._home, self.path, "unarchive")
 
     def annotate(self, *, tags: Iterable[str] = (), untag: Iterable[str] = (), note: str | None = None) -> None:
         """Add and remove tags, add a note."""
@@ -374,31 +368,31 @@ class Run:
         if not (added or removed or note):
             return
         self._editable()
-        write_edit(self.home, self.path, "annotate", tags=added, untag=removed, note=note)
+        write_edit(self._home, self.path, "annotate", tags=added, untag=removed, note=note)
 
     def flush(self) -> None:
         """What was acknowledged reaches the store: everything that this process records for it right now."""
-        for attempt in self.home.process.heart.attempts():
-            if attempt.path == self.path and attempt.store.url == self.home.store.url:
+        for attempt in self._home.process.heart.attempts():
+            if attempt.path == self.path and attempt.store.url == self._home.store.url:
                 attempt.flush()
 
     # ------------------------------------------------------------------------------------------------------ references
 
-    def scopes(self) -> tuple[DataAssets, DataAssets, DataAssets]:
+    def _scopes(self) -> tuple[DataAssets, DataAssets, DataAssets]:
         """The data of its experiment, project and workspace."""
         from molexp._assets.data_assets import DataAssets
 
         parts = self.path.split("/")
-        return DataAssets(self.home, "/".join(parts[:2])), DataAssets(self.home, parts[0]), DataAssets(self.home, "")
+        return DataAssets(self._home, "/".join(parts[:2])), DataAssets(self._home, parts[0]), DataAssets(self._home, "")
 
-    def refer(self, value: Any) -> Any:
+    def _refer(self, value: Any) -> Any:
         """Return how a result that is an asset, or a path inside the workspace, is stored; None for anything else."""
         from molexp._assets.assets import Asset
 
         if isinstance(value, Asset):
             return {"$asset": value.id}
         if isinstance(value, Path) or is_remote(value):
-            key = key_of(self.home.store, value)
+            key = key_of(self._home.store, value)
             return {"$key": key} if key is not None else str(value)
         if isinstance(value, Run):
             return {"$run": value.path}
@@ -407,7 +401,7 @@ class Run:
     def _value(self, stored: Any) -> Any:
         from molexp._hierarchy.references import reference_resolver
 
-        return restore(stored, resolve=reference_resolver(self.home))
+        return restore(stored, resolve=reference_resolver(self._home))
 
 
 def _unpickle(cls: type[Run], experiment: Experiment, id: str, definition: dict[str, Any] | None) -> Run:

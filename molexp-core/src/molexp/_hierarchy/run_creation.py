@@ -60,19 +60,19 @@ def make_run(
             return found
     _check_writable(experiment)
     launch: dict[str, Any] = {}
-    if id is None and experiment.home.process.rank is not None:
+    if id is None and experiment._home.process.rank is not None:
         from molexp._recording.ranks import find_made
 
-        made, launch = find_made(experiment, experiment.home.process.rank)
+        made, launch = find_made(experiment, experiment._home.process.rank)
         if made and (found := _existing(experiment, made, given)) is not None:
             return found
     common = {"own_parameters": own, "replica": replica or 0, "profile": profile, "config": config, "id_scheme": None}
     while True:
         run_id = id or new_run_id()
         folder = layout.folder(f"{experiment.path}/{run_id.lower()}")
-        journal, end = experiment.home.journal, f"{folder}/executions/1.end.json"
+        journal, end = experiment._home.journal, f"{folder}/executions/1.end.json"
         journal.announce_run(end)
-        made_run = _create(experiment, run_id, {**common, **launch}, experiment.home.flushing.later)
+        made_run = _create(experiment, run_id, {**common, **launch}, experiment._home.flushing.later)
         journal.expect(end)
         if made_run is not None:
             if id is None:
@@ -100,8 +100,8 @@ class Deriving:
         self, experiment: Experiment, profile: str | None = None, overrides: Mapping[str, Any] | None = None
     ) -> None:
         self._experiment = experiment
-        self._name = str(experiment.home.settings.get("run_id_scheme") or DEFAULT_SCHEME)
-        self._scheme = experiment.home.plugins.run_id_scheme(self._name)()
+        self._name = str(experiment._home.settings.get("run_id_scheme") or DEFAULT_SCHEME)
+        self._scheme = experiment._home.plugins.run_id_scheme(self._name)()
         self._profile = profile
         self._config = _resolve(profile, overrides, derived=True)
 
@@ -111,7 +111,7 @@ class Deriving:
 
     def _id_of(self, own: dict[str, Any], replica: int) -> str:
         experiment = self._experiment
-        merged = {**(experiment.known().get("params") or {}), **own}
+        merged = {**(experiment._known().get("params") or {}), **own}
         given = own_copy(merged), replica, own_copy(_counting(self._config))
         identity = RunIdentity(experiment.project.id, experiment.id, *given)
         return check_id(self._scheme.derive(identity), "run id")
@@ -123,17 +123,17 @@ class Deriving:
     def _run(self, own: dict[str, Any], replica: int) -> Run:
         run_id = self._id_of(own, replica)
         # what was merged into equal parameters does not matter
-        merged = {**(self._experiment.known().get("params") or {}), **own}
+        merged = {**(self._experiment._known().get("params") or {}), **own}
         given = {"parameters": merged, "replica": replica, "config": self._config}
         hint = f"The run-id scheme {self._name!r} derives one id for both, and must not; use another scheme."
         if (found := _existing(self._experiment, run_id, given, hint)) is not None:
             return found
         _check_writable(self._experiment)
-        journal = self._experiment.home.journal
+        journal = self._experiment._home.journal
         end = f"{layout.folder(f'{self._experiment.path}/{run_id}')}/executions/1.end.json"
         while True:
             journal.announce_run(end)
-            made = self._create(run_id, own, replica, self._experiment.home.flushing.later)
+            made = self._create(run_id, own, replica, self._experiment._home.flushing.later)
             journal.expect(end)
             if made is not None:
                 return made
@@ -151,20 +151,20 @@ class Deriving:
         planned = [
             (self._id_of(own, replica), own, replica) for own in map(dict, points) for replica in range(replicas)
         ]
-        there = set(member_ids(experiment.home, experiment.path))
+        there = set(member_ids(experiment._home, experiment.path))
         missing = {run_id: (own, replica) for run_id, own, replica in planned if run_id not in there}
         made: dict[str, Run] = {}
         written: list[str] = []
         if missing:
             _check_writable(experiment)
-            experiment.home.journal.announce(*(layout.document(f"{experiment.path}/{run_id}") for run_id in missing))
+            experiment._home.journal.announce(*(layout.document(f"{experiment.path}/{run_id}") for run_id in missing))
         for run_id, (own, replica) in missing.items():
             if (run := self._create(run_id, own, replica, written.append)) is not None:
                 made[run_id] = run
         if written:
             relied = [*above(experiment.path), layout.document(experiment.path)]
             relied.append(definition_key(experiment.path, experiment.revision))
-            experiment.home.flushing.made(*written, relies_on=relied)
+            experiment._home.flushing.made(*written, relies_on=relied)
         return [made.get(run_id) or self._run(own, replica) for run_id, own, replica in planned]
 
     def _create(self, run_id: str, own: dict[str, Any], replica: int, written: Callable[[str], None]) -> Run | None:
@@ -179,13 +179,13 @@ class Deriving:
 
 
 def _check_writable(experiment: Experiment) -> None:
-    if experiment.known().get("schema") != SCHEMA:
-        check_schema(experiment.known(), definition_key(experiment.path, experiment.revision), SCHEMA)
+    if experiment._known().get("schema") != SCHEMA:
+        check_schema(experiment._known(), definition_key(experiment.path, experiment.revision), SCHEMA)
 
 
 def _create(experiment: Experiment, run_id: str, said: Mapping[str, Any], written: Callable[[str], None]) -> Run | None:
     """Create a run that was announced, and tell `written` the key of its definition; None if there is one."""
-    path, known = f"{experiment.path}/{run_id.lower()}", experiment.known()
+    path, known = f"{experiment.path}/{run_id.lower()}", experiment._known()
     definition = {
         "schema": SCHEMA,
         "type": "run",
@@ -205,7 +205,7 @@ def _create(experiment: Experiment, run_id: str, said: Mapping[str, Any], writte
         "workflow": None,
         **({"launch": said["launch"]} if "launch" in said else {}),
     }
-    store, key = experiment.home.store, layout.document(path)
+    store, key = experiment._home.store, layout.document(path)
     try:
         store.create(key, encode_pretty(definition))
     except KeyExistsError:
@@ -213,7 +213,7 @@ def _create(experiment: Experiment, run_id: str, said: Mapping[str, Any], writte
             free = definition_keys(store, path)[-1]
             if free == key or store.exists(free):
                 return None
-            experiment.home.journal.announce(free)  # somebody was taken for dead: what he announced is not waited for
+            experiment._home.journal.announce(free)  # somebody was taken for dead: what he announced is not waited for
             try:
                 store.create(free, encode_pretty(definition))
             except KeyExistsError:
@@ -237,12 +237,12 @@ def _existing(
     """
     path = f"{experiment.path}/{id.lower()}"
     try:
-        there = look_at(experiment.home.store, path)
+        there = look_at(experiment._home.store, path)
         stored = read_definition(there, path, {})
     except NotFoundError:
         return None
     except CorruptRecordError:
-        if is_claim(experiment.home.store, layout.document(path)):
+        if is_claim(experiment._home.store, layout.document(path)):
             return None  # it is being made, or whoever was to make it died before it was acknowledged
         raise
     if read_edits(there, path).deleted:

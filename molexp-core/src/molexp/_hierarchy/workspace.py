@@ -45,7 +45,7 @@ def reopen_home(store: Store, name: str | None, durability_given: bool) -> Home:
 
 def _reopen(cls: type[Workspace], home: Home) -> Workspace:
     workspace = cls.__new__(cls)
-    workspace.home = home
+    workspace._home = home
     return workspace
 
 
@@ -120,11 +120,11 @@ class Workspace:
             from molexp._storage.spool.outbox import SpooledStore
 
             store = SpooledStore(store)
-        self.home: Home = Home(store, plugins, name, read_only)
-        self.home.durability_given = "durability" in options
+        self._home: Home = Home(store, plugins, name, read_only)
+        self._home.durability_given = "durability" in options
         if "durability" not in given and (wanted := os.environ.get("MOLEXP_DURABILITY")):
             store.durability = check_durability(wanted, "MOLEXP_DURABILITY")
-            self.home.durability_given = True
+            self._home.durability_given = True
 
     @classmethod
     def load(
@@ -141,14 +141,14 @@ class Workspace:
             NotFoundError: there is none.
         """
         workspace = cls(url, storage_options=storage_options, read_only=read_only, plugins=plugins)
-        workspace.home.must_exist()
+        workspace._home.must_exist()
         return workspace
 
     def __repr__(self) -> str:
         return f"<Workspace {self.url}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopen, (type(self), self.home)
+        return _reopen, (type(self), self._home)
 
     def __eq__(self, other: object) -> bool:
         return self.url == other.url if isinstance(other, Workspace) else NotImplemented
@@ -161,7 +161,7 @@ class Workspace:
     @property
     def url(self) -> str:
         """The canonical URL, without credentials."""
-        return self.home.store.url
+        return self._home.store.url
 
     @property
     def id(self) -> str:
@@ -170,17 +170,17 @@ class Workspace:
         Raises:
             NotFoundError: it does not exist yet.
         """
-        return str(self.home.document().get("id"))
+        return str(self._home.document().get("id"))
 
     @property
     def name(self) -> str | None:
         """Its name, if it was given one."""
-        return self.home.document().get("name") if self.home.exists() else self.home.given_name
+        return self._home.document().get("name") if self._home.exists() else self._home.given_name
 
     @property
     def read_only(self) -> bool:
         """Tell whether every write is refused."""
-        return self.home.read_only
+        return self._home.read_only
 
     def materialize(self) -> Self:
         """Create it, or make sure that it exists.
@@ -190,14 +190,14 @@ class Workspace:
             StorePermissionError: it cannot be written there.
             SchemaError: it was made by a newer MolExp.
         """
-        self.home.materialize()
-        self.home.flushing.defined(WORKSPACE)
+        self._home.materialize()
+        self._home.flushing.defined(WORKSPACE)
         return self
 
     @property
     def settings(self) -> Mapping[str, Any]:
         """Its settings; see `configure`."""
-        return dict(self.home.settings)
+        return dict(self._home.settings)
 
     def configure(self, **settings: Any) -> None:
         """Change settings for everybody who opens it from now on; None removes one.
@@ -214,10 +214,10 @@ class Workspace:
             hint = f" Did you mean {close[0]!r}?" if close else ""
             raise TypeError(f"There is no setting {unknown[0]!r}; there are {', '.join(_SETTINGS)}.{hint}")
         if scheme := settings.get("run_id_scheme"):
-            self.home.plugins.run_id_scheme(scheme)
+            self._home.plugins.run_id_scheme(scheme)
         if (wanted := settings.get("durability")) is not None:
             check_durability(wanted, "durability")
-        self.home.change_settings(settings)
+        self._home.change_settings(settings)
 
     # ------------------------------------------------------------------------------------------------------- hierarchy
 
@@ -243,7 +243,7 @@ class Workspace:
                 "created_at": utc_now(),
             }
 
-        document = get_or_know(self.home, project_id, make)
+        document = get_or_know(self._home, project_id, make)
         return Project(self, project_id, document)
 
     def project(self, id: str) -> ProjectT:
@@ -255,13 +255,15 @@ class Workspace:
         try:
             check_id(id, "project id")
         except ValueError:
-            raise NotFoundError("project", id, where=self.url, nearest=nearest(id, member_ids(self.home, ""))) from None
-        return Project(self, id, look_up(self.home, id))
+            raise NotFoundError(
+                "project", id, where=self.url, nearest=nearest(id, member_ids(self._home, ""))
+            ) from None
+        return Project(self, id, look_up(self._home, id))
 
     @property
     def projects(self) -> Members[ProjectT]:
         """Its projects, by id."""
-        return Members(self.home, "", self.project)
+        return Members(self._home, "", self.project)
 
     def run(self, path: str) -> RunT:
         """Look up a run by its path, ``metals/cu/cu-large``; by the beginning of its id; or the newest, ``@latest``.
@@ -281,7 +283,7 @@ class Workspace:
         if len(parts) == 3:
             experiment = self.project(parts[0]).experiment(parts[1])
             folder = parts[2].lower()
-            if is_id(folder) and is_defined(self.home.store, f"{experiment.path}/{folder}"):
+            if is_id(folder) and is_defined(self._home.store, f"{experiment.path}/{folder}"):
                 return experiment.run(parts[2])
         return self._by_prefix(parts, path)
 
@@ -293,7 +295,7 @@ class Workspace:
         """
         from molexp._record.deletions import restore
 
-        return self._at(restore(self.home, path))
+        return self._at(restore(self._home, path))
 
     def _latest(self, above: list[str], path: str) -> RunT:
         found = self._newest(above, "", 1)
@@ -337,7 +339,7 @@ class Workspace:
         """The data that belongs to it."""
         from molexp._assets.data_assets import DataAssets
 
-        return DataAssets(self.home, "")
+        return DataAssets(self._home, "")
 
     def data_assets_of(self, scope: str) -> DataAssets:
         """The data that belongs to a scope: "" or "." is the workspace, ``metals`` a project, ``metals/cu`` an experiment.
@@ -370,14 +372,14 @@ class Workspace:
         run, _, name = id.partition(":")
         if run and name and ":" not in name:  # names have none, and ids two
             return self.run(run).asset(name)
-        return resolve_asset(self.home, id)
+        return resolve_asset(self._home, id)
 
     @property
     def catalog(self) -> Catalog:
         """Answers which runs and which assets there are."""
         from molexp._hierarchy.catalog import Catalog
 
-        return Catalog(self.home, self.run)
+        return Catalog(self._home, self.run)
 
     def compare(self, *runs: RunT | RunRow | str) -> Rows[Mapping[str, Any]]:
         """In what runs differ: a row for each, in their order, with its ``path`` and the fields that are not all the same.
@@ -413,7 +415,7 @@ class Workspace:
         """
         from molexp._maintenance.gc import collect
 
-        return collect(self.home, dry_run=dry_run)
+        return collect(self._home, dry_run=dry_run)
 
     def fsck(
         self,
@@ -435,4 +437,4 @@ class Workspace:
         """
         from molexp._maintenance.fsck import check
 
-        return check(self.home, repair=repair, read_data=read_data, restart=restart, progress=progress)
+        return check(self._home, repair=repair, read_data=read_data, restart=restart, progress=progress)

@@ -226,7 +226,7 @@ def join(run: Run, rank: Rank, wait: float, if_succeeded: str) -> Joined:
         RunFinishedError: the run succeeded before, and that is not to be repeated.
         NotFoundError: it was deleted.
     """
-    home = run.home
+    home = run._home
     home.ready()
     process = home.process
     ordinal = process.count("start", home.store.url, run.path)
@@ -296,7 +296,7 @@ def find_made(experiment: Experiment, rank: Rank) -> tuple[str, dict[str, Any]]:
     Raises:
         RunError: there is none by the time that ranks wait for each other.
     """
-    home = experiment.home
+    home = experiment._home
     ordinal = home.process.count("run", home.store.url, experiment.path)
     if rank.index == 0:
         return "", {"launch": rank.launch(ordinal)}

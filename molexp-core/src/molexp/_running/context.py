@@ -109,7 +109,7 @@ class Context:
         """
         if not isinstance(name, str) or not name:
             raise InvalidNameError("a result's name", repr(name), "it must be text, and not empty")
-        refer = self.run.refer if self.run is not None else None
+        refer = self.run._refer if self.run is not None else None
         stored = plain(value, where=f"results.{name}", nan=True, refer=refer)
         if type(stored) not in (int, float, bool) and (size := len(encode(stored))) > RESULT_LIMIT:
             reason = f"it takes {size} bytes as JSON, and a result at most {RESULT_LIMIT}; save it as an artifact"

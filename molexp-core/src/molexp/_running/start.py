@@ -58,7 +58,7 @@ def start(
 
 
 def _begin(run: Run, fresh: bool, wait: float, if_succeeded: str, untried: bool) -> Attempt | Joined:
-    rank = run.home.process.rank
+    rank = run._home.process.rank
     if rank is not None and rank.index > 0:
         from molexp._recording.ranks import join
 
@@ -67,13 +67,13 @@ def _begin(run: Run, fresh: bool, wait: float, if_succeeded: str, untried: bool)
 
 
 def _context(run: Run, attempt: Attempt | Joined) -> RunContext:
-    shelf = Shelf(attempt, run.home.library)
-    finder = Finder(run.home.library, run.path, attempt.folder, run.scopes, attempt.known, attempt.number)
+    shelf = Shelf(attempt, run._home.library)
+    finder = Finder(run._home.library, run.path, attempt.folder, run._scopes, attempt.known, attempt.number)
     return RunContext(run=run, attempt=attempt, shelf=shelf, finder=finder)
 
 
 def _claim(run: Run, fresh: bool, deadline: float, if_succeeded: str, untried: bool) -> Attempt:
-    home = run.home
+    home = run._home
     journal = home.journal
     definition = run._defined()
     check_schema(definition, layout.document(run.path), SCHEMA)
@@ -119,7 +119,7 @@ def _claim(run: Run, fresh: bool, deadline: float, if_succeeded: str, untried: b
 def _refuse_deleted(run: Run, attempt: Attempt) -> None:
     """End an attempt that was claimed without a look at the run, if that was deleted since it was created."""
     try:
-        there = look_at(run.home.store, run.path)
+        there = look_at(run._home.store, run.path)
         deleted = read_edits(there, run.path).deleted
         freed = not deleted and not is_defined(there, run.path)  # in this order: the edit that deletes it goes last
     except BaseException:
@@ -145,7 +145,7 @@ def _next_attempt(run: Run, deadline: float, if_succeeded: str) -> int:
         RunBusyError: it has not, by the deadline.
         RunFinishedError: it succeeded, and that is not to be repeated.
     """
-    home = run.home
+    home = run._home
     if read_edits(home.store, run.path).deleted:
         raise NotFoundError("run", run.path, hint=WAS_DELETED)
     for own in home.process.heart.attempts():
@@ -174,7 +174,7 @@ def _next_attempt(run: Run, deadline: float, if_succeeded: str) -> int:
 
 def _is_given_up(run: Run, attempt: AttemptFacts) -> bool:
     """Tell whether somebody has cancelled, here, an attempt that goes on elsewhere."""
-    return bool(attempt.as_of and read_edits(run.home.store, run.path).cancel_of(attempt.number))
+    return bool(attempt.as_of and read_edits(run._home.store, run.path).cancel_of(attempt.number))
 
 
 def busy(path: str, attempt: AttemptFacts) -> RunBusyError:

@@ -114,7 +114,7 @@ class Pair:
     ) -> SyncReport:
         """One pass; `within` some runs and scopes, by their paths, or else over everything."""
         ledger = Ledger(progress)
-        sides = Side(self.ours.home, within), Side(self.theirs.home, within)
+        sides = Side(self.ours._home, within), Side(self.theirs._home, within)
         copier = Copier(*sides, self.seen, ledger, dry_run=self.dry_run, check=check)
         try:
             runs = _bring(copier, same_workspace=self.same, restore=restore)
@@ -150,13 +150,13 @@ def opened(
     ours = source if isinstance(source, Workspace) else Workspace.load(source)
     theirs = destination if isinstance(destination, Workspace) else Workspace(destination)
     _check_places(ours, theirs)
-    check_schema(ours.home.document(), layout.WORKSPACE, SCHEMA)
-    fresh = not theirs.home.exists()
+    check_schema(ours._home.document(), layout.WORKSPACE, SCHEMA)
+    fresh = not theirs._home.exists()
     _check_identity(ours, theirs, fresh=fresh, merge=merge, dry_run=dry_run)
     if fresh and not dry_run:
-        theirs.home.origin = ours.home.document()
+        theirs._home.origin = ours._home.document()
         theirs.materialize()
-        theirs.home.origin = None
+        theirs._home.origin = None
         _check_identity(ours, theirs, fresh=False, merge=merge, dry_run=False)
     name = ours.id if fresh and dry_run else theirs.id
     seen = Seen((ours.id, ours.url), (name, theirs.url))
@@ -166,7 +166,7 @@ def opened(
     finally:
         seen.close()
         if pair.announced and not isinstance(destination, Workspace):
-            theirs.home.journal.retire()
+            theirs._home.journal.retire()
 
 
 def _check_places(ours: Workspace, theirs: Workspace) -> None:
@@ -185,7 +185,7 @@ def _check_identity(ours: Workspace, theirs: Workspace, *, fresh: bool, merge: b
         raise ReadOnlyError(layout.WORKSPACE, url=theirs.url)
     if fresh:
         return
-    check_schema(theirs.home.document(), layout.WORKSPACE, SCHEMA)
+    check_schema(theirs._home.document(), layout.WORKSPACE, SCHEMA)
     if ours.id != theirs.id and not merge:
         raise ConflictError(
             "workspace",

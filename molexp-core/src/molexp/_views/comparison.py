@@ -72,7 +72,7 @@ def compare_runs(runs: Sequence[Run]) -> Rows[Mapping[str, Any]]:
 def _fields(run: Run) -> Iterator[tuple[str, Any]]:
     """The fields of a run by the names that queries and frames have for them, with their values as they are recorded."""
     state = run._state()
-    document = {**state.to_document(), **run_metrics(run.home.store, run.path, state)}
+    document = {**state.to_document(), **run_metrics(run._home.store, run.path, state)}
     yield from zip(("project", "experiment"), run.path.split("/"), strict=False)
     for name, value in zip(COLUMNS, columns_of(document), strict=True):
         if value is not None and name in _ORDER:

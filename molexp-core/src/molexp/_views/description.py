@@ -35,10 +35,10 @@ def describe_run(run: Run) -> dict[str, Any]:
     from molexp._hierarchy.references import reference_resolver
 
     state = run._state()
-    store = run.home.store
-    assets = [run.home.library.asset(record) for record in state.assets()]
+    store = run._home.store
+    assets = [run._home.library.asset(record) for record in state.assets()]
     document: dict[str, Any] = restore(
-        {**state.to_document(), **run_metrics(store, run.path, state)}, resolve=reference_resolver(run.home)
+        {**state.to_document(), **run_metrics(store, run.path, state)}, resolve=reference_resolver(run._home)
     )
     return {
         "path": run.path,

@@ -19,8 +19,8 @@ def end_of_dead(run: Run, error: WorkerDiedError) -> tuple[RunStatus, str]:
     """Return how a run ended whose process died: as that said, else as the end of the process tells, which is recorded."""
     how = Death(f"process {error.pid} {error.how}", cause_of_error(error), error.pid)
     try:
-        attempts = read_attempts(run.home.store, layout.folder(run.path))
-        newest = run.home.observer.settle(run.path, attempts[-1], how=how) if attempts else None
+        attempts = read_attempts(run._home.store, layout.folder(run.path))
+        newest = run._home.observer.settle(run.path, attempts[-1], how=how) if attempts else None
     except MolexpError:
         newest = None
     if newest is None or newest.status is RunStatus.RUNNING:

@@ -93,7 +93,7 @@ class Drive:
         self._capture = capture
         self._broken_off: list[_Driven] = []
         self._spaces: dict[Experiment, list[Any]] = {}  # an iterator gives its points only once
-        self._several = len({experiment.home.store.url for experiment, _ in self.script.experiments}) > 1
+        self._several = len({experiment._home.store.url for experiment, _ in self.script.experiments}) > 1
         self.summary: Summary = Summary()
 
     def plan(self) -> list[PlannedRun]:
@@ -133,12 +133,12 @@ class Drive:
                     action=action,
                     why=why,
                     changed=changed,
-                    place=experiment.home.store.url if self._several else "",
+                    place=experiment._home.store.url if self._several else "",
                     **given,  # type: ignore[arg-type]
                 )
 
     def _label(self, experiment: Experiment) -> str:
-        return f"{experiment.path} in {experiment.home.store.url}" if self._several else experiment.path
+        return f"{experiment.path} in {experiment._home.store.url}" if self._several else experiment.path
 
     def _space(self, experiment: Experiment) -> list[Any]:
         if experiment not in self._spaces:
@@ -152,7 +152,7 @@ class Drive:
         try:
             state = run._state()
         except NotFoundError:
-            if deleted(experiment.home, f"{experiment.path}/{run_id}"):
+            if deleted(experiment._home, f"{experiment.path}/{run_id}"):
                 return SKIP, "was deleted", ""
             return START, "new", ""
         except CorruptRecordError as error:
@@ -417,7 +417,7 @@ def _execute_bound(call: RunCall) -> WorkflowResult:
     workflow = bindings.get_workflow(call.run.experiment)
 
     async def execute() -> WorkflowResult:
-        executors = Executors(call.run.home.plugins)
+        executors = Executors(call.run._home.plugins)
         try:
             return await execute_under_run(
                 workflow,

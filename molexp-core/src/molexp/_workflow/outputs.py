@@ -92,9 +92,9 @@ def _pack_reference(value: Any, run: Run | None, where: str) -> Any:
     if isinstance(value, Asset):
         return {"$asset": value.id}
     if type(value) is _PATH:
-        referred = run.refer(value) if run is not None and value.is_absolute() else None
+        referred = run._refer(value) if run is not None and value.is_absolute() else None
         return referred if isinstance(referred, dict) else {"$path": str(value)}
-    if run is not None and isinstance(referred := run.refer(value), dict) and "$key" in referred:
+    if run is not None and isinstance(referred := run._refer(value), dict) and "$key" in referred:
         return referred  # a path on storage that has no files
     cls = type(value)
     name = cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
@@ -125,7 +125,7 @@ def _resolve(tag: str, payload: Any, run: Run) -> Any:
     from molexp._hierarchy.references import reference_resolver
 
     try:
-        found = reference_resolver(run.home)(tag, payload)
+        found = reference_resolver(run._home)(tag, payload)
     except MolexpError as error:
         raise NotRestorableError(f"{payload}: {error}") from None
     if (
@@ -141,5 +141,5 @@ def _is_there(found: Any, key: str, run: Run) -> bool:
     """Tell whether a path, or the bytes of an asset, are where they were; some of both are folders."""
     if isinstance(found, Path):
         return found.exists()
-    store = run.home.store
+    store = run._home.store
     return store.exists(key) or next(iter(store.list(key)), None) is not None

@@ -134,7 +134,7 @@ class TaskRecords:
             raise NotRestorableError(str(record["not_restorable"]))
         if "saved" in record:
             saved = unpack(record["saved"], self._run)  # that a resume reads it says nothing of what the task uses
-            stored = self._run.home.library.load(saved)["output"]
+            stored = self._run._home.library.load(saved)["output"]
         elif "output" in record:
             stored = record["output"]
         else:

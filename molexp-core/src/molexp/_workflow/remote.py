@@ -120,7 +120,7 @@ def _contribution(call: TaskCall) -> Contribution | None:
         return None
     from molexp._recording.contributors import Contribution
 
-    home = call.run.home
+    home = call.run._home
     key = home.store.url, call.run.path, call.attempt
     found = _newest.get(key)
     if found is None or found.inert:
@@ -148,7 +148,7 @@ def _context(call: TaskCall, contribution: Contribution | None) -> TaskContext:
     run = call.run
     label = call.task if call.index is None else f"{call.task}[{call.index}]"
     door = TaskDoor(contribution, label, call.door_retry)
-    library = run.home.library
+    library = run._home.library
     shelf = _shelves[label].of(door) if label in _shelves else _shelves.setdefault(label, Shelf(door, library))
-    finder = Finder(library, run.path, contribution.folder, run.scopes, contribution.everybody, call.attempt)
+    finder = Finder(library, run.path, contribution.folder, run._scopes, contribution.everybody, call.attempt)
     return TaskContext(call.task, run=run, shelf=shelf, finder=finder, door=door, **given)

@@ -54,7 +54,7 @@ async def execute_under_run(
         else:
             run.fails(_ending(result), _error(run, result), part=workflow.name)
         return result
-    if (rank := run.home.process.rank) is not None and rank.index > 0:
+    if (rank := run._home.process.rank) is not None and rank.index > 0:
         raise not_for_ranks(run, rank.index)  # before it joins
     context = run.start(if_succeeded=if_succeeded, capture=capture)
     token = current.enter(context.coordinator)
