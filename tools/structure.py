@@ -70,6 +70,7 @@ class Structure:
     against_the_order: list[str]
     largest_cycle: list[str]
     function_level_imports: int
+    arrows: dict[str, list[str]]
     entered: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
@@ -186,7 +187,24 @@ def examine(checkout: Path) -> Structure:
         against_the_order=sorted(upward(graph, layers(checkout))),
         largest_cycle=next((found for found in cycles(graph) if len(found) > 1), []),
         function_level_imports=inside,
+        arrows=arrows(graph),
     )
+
+
+def arrows(graph: Mapping[str, set[str]]) -> dict[str, list[str]]:
+    """List, for each package, the packages that it imports from."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for module, targets in graph.items():
+        found[package_of(module)].update(map(package_of, targets))
+    return {package: sorted(targets - {package}) for package, targets in sorted(found.items())}
+
+
+def picture(found: Structure, height: Mapping[str, int]) -> Iterator[str]:
+    """Draw the packages, the highest first, each with those that it imports from."""
+    short = {package: package.removeprefix("molexp.") for package in found.packages if package in height}
+    for package in sorted(short, key=lambda name: -height[name]):
+        used = sorted((other for other in found.arrows[package] if other in height), key=lambda name: -height[name])
+        yield f"{short[package]:16} {' '.join(short[other] for other in used)}".rstrip()
 
 
 def upward(graph: Mapping[str, set[str]], height: Mapping[str, int]) -> Iterable[str]:
@@ -229,11 +247,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("checkouts", nargs="*", type=Path, default=[ROOT], metavar="CHECKOUT")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--picture", action="store_true", help="draw the packages, and what each imports, instead")
     parser.add_argument("--no-probe", action="store_true", help="count the sources only; run nothing")
     arguments = parser.parse_args()
     answers: dict[str, Any] = {}
     for checkout in arguments.checkouts:
         found = examine(checkout)
+        if arguments.picture:
+            print("\n".join(picture(found, layers(checkout))))
+            continue
         if not arguments.no_probe:
             found.entered = probe(checkout)
         answers[str(checkout)] = asdict(found)

@@ -1,0 +1,55 @@
+"""The page on the architecture says what is."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+
+from tests.repository import ROOT
+
+PAGE = (ROOT / "docs/explanation/architecture.md").read_text(encoding="utf-8")
+CORE = ROOT / "molexp-core/src/molexp"
+LONGEST_PATH = 3000  # lines of logic
+
+
+def structure():
+    sys.path.insert(0, str(ROOT / "tools"))
+    try:
+        import structure
+    finally:
+        sys.path.pop(0)
+    return structure
+
+
+def test_the_picture_is_what_the_imports_are():
+    command = [sys.executable, str(ROOT / "tools" / "structure.py"), "--picture"]
+    drawn = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert f"```text\n{drawn}```" in PAGE, "run `uv run python tools/structure.py --picture`, and put it into the page"
+
+
+def test_every_package_is_told():
+    packages = {path.name for path in CORE.iterdir() if (path / "__init__.py").exists()}
+    assert packages - set(re.findall(r"`(\w+)`", PAGE)) == {"workflow"}  # it only names what `_workflow` has
+
+
+def test_each_package_says_what_it_is_for_in_a_few_lines():
+    for path in CORE.glob("_*/**/__init__.py"):
+        text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+        assert text, f"{path} does not say what it is for"
+        assert len(text.splitlines()) <= 10, f"{path} says it at length"
+
+
+def test_the_way_of_a_run_can_be_read_in_an_afternoon():
+    files = re.findall(r"^\d+\. \[`([\w/]+\.py)`\]", PAGE, re.MULTILINE)
+    texts = [(CORE / file).read_text(encoding="utf-8") for file in files]
+    lines = sum(structure().logic_lines(text, ast.parse(text)) for text in texts)
+    assert len(files) > 10
+    assert lines <= LONGEST_PATH, lines
+
+
+def test_the_walls_have_few_doors():
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    assert sum(len(contract.get("ignore_imports", ())) for contract in contracts) <= 2
