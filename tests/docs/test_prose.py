@@ -1,0 +1,62 @@
+"""Docstrings, help texts and comments have a verb, and a function's docstring begins with it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.docs.prose import clauses
+from tests.repository import ROOT, files
+
+UNFINISHED = ROOT / "tests" / "docs" / "unfinished_prose.txt"
+"""Files that are still to be rewritten. Delete a file's line when you have rewritten it; add none."""
+
+REWRITTEN = [
+    name
+    for path in files()
+    if path.suffix == ".py"
+    and not (name := path.relative_to(ROOT).as_posix()).startswith("tests/")
+    and name not in UNFINISHED.read_text(encoding="utf-8").split()
+]
+
+
+def test_texts_have_a_verb():
+    found = [f"{name}:{line}: {text}" for name in REWRITTEN for line, text in clauses(ROOT / name)]
+    assert not found, "begin with an imperative, or with a subject and its verb:\n" + "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'def keys():\n    """The keys."""',
+        'def keys():\n    """Names of the keys."""',
+        'def keys():\n    """Which keys there are."""',
+        'class Key:\n    """What a key is."""',
+        'size = 1\n"""How long it is."""',
+        'def keys(size):\n    """Return keys.\n\n    Args:\n        size: How long they are.\n    """',
+        'option = Option(help="Which keys to show.")',
+        "size = 1  # how long it is",
+        "# Whether it is known.\nknown = True",
+    ],
+)
+def test_a_clause_is_found(tmp_path, source):
+    path = tmp_path / "module.py"
+    path.write_text(f"{source}\n")
+    assert clauses(path)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'def keys():\n    """Return the keys."""',
+        'def skip():\n    """Pass the keys by."""',
+        '@property\ndef keys(self):\n    """The keys."""',
+        'class Key:\n    """A key."""',
+        'size = 1\n"""Length in bytes."""',
+        "# A key is claimed by\n# whoever writes it first.\nsize = 1",
+        "size = 1  # bytes",
+    ],
+)
+def test_a_text_with_a_verb_is_accepted(tmp_path, source):
+    path = tmp_path / "module.py"
+    path.write_text(f"{source}\n")
+    assert not clauses(path)
