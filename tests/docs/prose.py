@@ -20,16 +20,16 @@ Found = tuple[int, str]
 """The number of a line, and the text that begins there."""
 
 QUESTIONS = frozenset({"how", "what", "whatever", "where", "whether", "which", "who", "whom", "whose", "why"})
-# An imperative begins with none of the words that English has a fixed number of, nor with a plural.
-NOT_VERBS = QUESTIONS | frozenset(
-    """
-    a after all also an and another any anybody anyone anything as at because before being both but by during each
-    either every everybody everyone everything few first for from half he here if in into it its last less many more
-    most never next no nobody none nor not nothing now of off on once one only or other our several she since so some
-    somebody something such than that the their them then there these they this those though three through to two
-    under unless until unlike upon we when whenever while with within without you your
-    """.split()
+# An imperative begins with none of the words that English has a fixed number of. (Nor with a plural.)
+FUNCTION_WORDS = (
+    "a after all also an and another any anybody anyone anything as at because before being both but by during "
+    "each either every everybody everyone everything few first for from half he here if in into it its last "
+    "less many more most never next no nobody none nor not nothing now of off on once one only or other our "
+    "several she since so some somebody something such than that the their them then there these they this "
+    "those though three through to two under unless until unlike upon we when whenever while with within "
+    "without you your "
 )
+NOT_VERBS = QUESTIONS | frozenset(FUNCTION_WORDS.split())
 ENTRY = re.compile(r"^ {4,}[`*]*\w+[`*]*: +(?P<text>\w+.*)$")
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -43,18 +43,17 @@ def clauses(path: Path) -> list[Found]:
 
 def docstrings(tree: ast.Module) -> Iterator[Found]:
     for node in ast.walk(tree):
-        for doc, is_function in documented(node):
-            text = doc.value.strip()
-            if lacks_verb(text) if is_function else is_question(text):
-                yield doc.lineno, text.partition("\n")[0]
-            for number, line in enumerate(doc.value.split("\n"), doc.lineno):
+        for start, doc, is_function in documented(node):
+            if lacks_verb(doc) if is_function else is_question(doc):
+                yield start, doc.strip().partition("\n")[0]
+            for number, line in enumerate(doc.split("\n"), start):
                 entry = ENTRY.match(line)
                 if entry is not None and is_question(entry["text"]):
                     yield number, line.strip()
 
 
-def documented(node: ast.AST) -> Iterator[tuple[ast.Constant, bool]]:
-    """Yield the docstrings in a body, each with True if it is a function's own."""
+def documented(node: ast.AST) -> Iterator[tuple[int, str, bool]]:
+    """Yield the docstrings in a body, each with its line, and with True if it is a function's own."""
     body = getattr(node, "body", None)
     if not isinstance(body, list):
         return
@@ -62,7 +61,7 @@ def documented(node: ast.AST) -> Iterator[tuple[ast.Constant, bool]]:
         if not isinstance(statement, ast.Expr) or not isinstance(value := statement.value, ast.Constant):
             continue
         if isinstance(value.value, str):
-            yield value, place == 0 and isinstance(node, FUNCTIONS) and not is_property(node)
+            yield value.lineno, value.value, place == 0 and isinstance(node, FUNCTIONS) and not is_property(node)
 
 
 def is_property(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
