@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import runpy
 import subprocess
 import sys
 import tomllib
@@ -13,15 +14,6 @@ from tests.repository import ROOT
 PAGE = (ROOT / "docs/explanation/architecture.md").read_text(encoding="utf-8")
 CORE = ROOT / "molexp-core/src/molexp"
 LONGEST_PATH = 3000  # lines of logic
-
-
-def structure():
-    sys.path.insert(0, str(ROOT / "tools"))
-    try:
-        import structure
-    finally:
-        sys.path.pop(0)
-    return structure
 
 
 def test_the_picture_is_what_the_imports_are():
@@ -45,7 +37,8 @@ def test_each_package_says_what_it_is_for_in_a_few_lines():
 def test_the_way_of_a_run_can_be_read_in_an_afternoon():
     files = re.findall(r"^\d+\. \[`([\w/]+\.py)`\]", PAGE, re.MULTILINE)
     texts = [(CORE / file).read_text(encoding="utf-8") for file in files]
-    lines = sum(structure().logic_lines(text, ast.parse(text)) for text in texts)
+    count = runpy.run_path(str(ROOT / "tools/structure.py"), run_name="structure")["logic_lines"]
+    lines = sum(count(text, ast.parse(text)) for text in texts)
     assert len(files) > 10
     assert lines <= LONGEST_PATH, lines
 

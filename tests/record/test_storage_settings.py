@@ -174,9 +174,9 @@ def test_the_users_file_counts_more_than_the_machines(tmp_path, monkeypatch):
 def test_the_folders_are_those_of_platformdirs(tmp_path):
     code = """
 import os, platformdirs
-from molexp.contracts import _settings
+from molexp._values import storage_settings
 found = [platformdirs.site_config_dir("molexp", appauthor=False), platformdirs.user_config_dir("molexp", appauthor=False)]
-assert list(_settings._folders()) == found, (found, _settings._folders())
+assert list(storage_settings._folders()) == found, (found, storage_settings._folders())
 """
     for extra in ({}, {"XDG_CONFIG_HOME": str(tmp_path)}, {"XDG_CONFIG_DIRS": f"{tmp_path}/a:{tmp_path}/b"}):
         base = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "MOLEXP_"))}
