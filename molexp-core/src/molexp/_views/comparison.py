@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from molexp._catalog.index.cells import COLUMNS, columns_of
+from molexp._catalog.index.columns import COLUMNS
 from molexp._query.fields import leaf
 from molexp._record.metrics import run_metrics
 from molexp._values.canonical import canonical_json
@@ -34,7 +34,7 @@ _ORDER = (
     "workflow",
     "provenance",
 )
-"""What can differ, by the first part of its name. Ids and times are not here: they always do."""
+"""The order of the fields, by the first part of their names; others come last. Ids and times are left out: they always differ."""
 
 _NESTED = {
     "params": "parameters",
@@ -58,7 +58,7 @@ def compare_runs(runs: Sequence[Run]) -> Rows[Mapping[str, Any]]:
     found = [dict(_fields(run)) for run in runs]
     names = sorted(
         dict.fromkeys(name for fields in found for name in fields),
-        key=lambda name: _ORDER.index(name.partition(".")[0]),
+        key=lambda name: _ORDER.index(root) if (root := name.partition(".")[0]) in _ORDER else len(_ORDER),
     )
     texts = [{name: _text(value) for name, value in fields.items()} for fields in found]
     differing = [name for name in names if len({fields.get(name) for fields in texts}) > 1]
@@ -74,9 +74,9 @@ def _fields(run: Run) -> Iterator[tuple[str, Any]]:
     state = run._state()
     document = {**state.to_document(), **run_metrics(run._home.store, run.path, state)}
     yield from zip(("project", "experiment"), run.path.split("/"), strict=False)
-    for name, value in zip(COLUMNS, columns_of(document), strict=True):
-        if value is not None and name in _ORDER:
-            yield name, bool(value) if name == "archived" else value
+    for column in COLUMNS:
+        if column.compared and (value := column.value_of(document)) is not None:
+            yield column.name, value
     yield "tags", document["tags"]
     for name, key in _NESTED.items():
         if document.get(key):

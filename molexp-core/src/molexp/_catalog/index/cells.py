@@ -8,10 +8,9 @@ is too large for a cell makes its name *partial*: whoever asks for it has to loo
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from typing import Any
 
-from molexp._record.causes import cause_of_run
+from molexp._catalog.index.columns import INTEGERS, fits, text_of
 from molexp._values.canonical import canonical_json
 from molexp._values.ids import spelled
 from molexp._values.value_path import MAX_DEPTH
@@ -31,24 +30,7 @@ STATISTICS = ("last", "step", "min", "min_step", "max", "max_step", "count")
 _LONGEST = 200  # characters or bytes of a cell
 _MOST = 64  # elements of a list
 _PAIR = 2
-_INTEGERS = range(-(1 << 63), 1 << 63)
 _FLOATS: dict[str, Cell] = {"nan": NAN, "inf": float("inf"), "-inf": float("-inf")}
-
-COLUMNS = (
-    "status",
-    "created_at",
-    "replica",
-    "profile",
-    "archived",
-    "attempts",
-    "started_at",
-    "ended_at",
-    "seconds",
-    "host",
-    "user",
-    "cause",
-)
-"""Columns of runs, in the order of `columns_of`."""
 
 
 def parts_of(path: str, document: Mapping[str, Any] | None) -> list[str | None]:
@@ -57,51 +39,6 @@ def parts_of(path: str, document: Mapping[str, Any] | None) -> list[str | None]:
     if document is not None:
         parts[2] = spelled(document.get("id"), str(parts[2]))
     return parts
-
-
-def columns_of(document: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return what `COLUMNS` hold of a run: of its newest attempt, where they are an attempt's."""
-    history = document.get("execution_history")
-    last = history[-1] if isinstance(history, list) and history and isinstance(history[-1], dict) else {}
-    started, ended = _text(last.get("started_at")), _text(last.get("ended_at"))
-    replica = document.get("replica") or 0
-    return (
-        str(document.get("status")),
-        _text(document.get("created_at")),
-        replica if type(replica) is int and replica in _INTEGERS else 0,
-        _text(document.get("profile")),
-        int(document.get("archived") is True),
-        len(history) if isinstance(history, list) else 0,
-        started,
-        ended,
-        _seconds(started, ended),
-        _text(last.get("host")),
-        _text(last.get("user")),
-        _text(cause_of_run(document)),
-    )
-
-
-def _text(value: Any) -> str | None:
-    """A column's value: what is no text has none, and cannot be searched for."""
-    return value if isinstance(value, str) and _fits(value) else None
-
-
-def _fits(text: str) -> bool:
-    if "\0" in text:  # where SQLite takes a text to end, at times
-        return False
-    try:
-        return text.isascii() or bool(text.encode())
-    except UnicodeEncodeError:
-        return False
-
-
-def _seconds(started: str | None, ended: str | None) -> float | None:
-    if started is None or ended is None:
-        return None
-    try:
-        return (datetime.fromisoformat(ended) - datetime.fromisoformat(started)).total_seconds()
-    except (ValueError, TypeError):  # TypeError: one with and one without an offset, which is nobody's we know
-        return None
 
 
 def run_cells(document: Mapping[str, Any]) -> Iterator[tuple[str, Cell | None]]:
@@ -200,9 +137,9 @@ def cell(value: Any) -> Cell | None:
     if kind is bool:
         return TRUE if value else FALSE
     if kind is int:
-        return value if value in _INTEGERS else None
+        return value if value in INTEGERS else None
     if kind is str:
-        return value if len(value) <= _LONGEST and _fits(value) else None
+        return value if len(value) <= _LONGEST and fits(value) else None
     if kind is list:
         return _list_cell(value)
     if kind is dict and len(value) == 1:
@@ -228,14 +165,6 @@ def by_type(row: tuple[Any, ...]) -> tuple[int, int, Any]:
     """The order of the table `fields`."""
     name, found, _ = row
     return (name, 0, found) if isinstance(found, int | float) else (name, 1 if isinstance(found, str) else 2, found)
-
-
-def text_of(value: Any) -> str | None:
-    """A column's value: what is no text has none, and cannot be searched for."""
-    try:
-        return value if isinstance(value, str) and (value.isascii() or value.encode()) else None
-    except UnicodeEncodeError:
-        return None
 
 
 def source_of(record: Mapping[str, Any]) -> str | None:

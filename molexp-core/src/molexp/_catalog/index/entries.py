@@ -9,19 +9,17 @@ from typing import Any
 import attrs
 
 from molexp._catalog.index.cells import (
-    COLUMNS,
     ELEMENTS,
     Cell,
     asset_cells,
     by_type,
     cells,
-    columns_of,
     metric_rows,
     parts_of,
     run_cells,
     source_of,
-    text_of,
 )
+from molexp._catalog.index.columns import COLUMNS, REFERENCES, row_of_columns, text_of
 from molexp._catalog.index.tables import checksum
 from molexp._storage import layout
 from molexp._values.canonical import canonical_hash
@@ -32,20 +30,8 @@ from molexp.errors import SerializationError
 BORN = "token:"
 """Begins the name in a cover that stands for the run's definition: which run it is, not what has become of it."""
 
-_ENTITY = (
-    "path",
-    "project",
-    "experiment",
-    "run",
-    "stamp",
-    "shown",
-    "open",
-    "news",
-    *COLUMNS,
-    "config",
-    "workflow",
-    "provenance",
-)
+_OF_RUNS = (*(column.name for column in COLUMNS), *REFERENCES)
+_ENTITY = ("path", "project", "experiment", "run", "stamp", "shown", "open", "news", *_OF_RUNS)
 _CHANGE = f"UPDATE entities SET {', '.join(f'{name} = ?' for name in _ENTITY)} WHERE id = ?"  # noqa: S608 - constants
 _ADD = {
     "entities": f"INSERT INTO entities (id, {', '.join(_ENTITY)}) VALUES (?, {', '.join('?' * len(_ENTITY))})",  # noqa: S608 - constants
@@ -290,18 +276,13 @@ class Rows:
         self._news += 1
         news = 0 if from_snapshot else self._news
         document = entry.document
-        parts = parts_of(entry.path, document)
+        shown = int(document is not None)
+        known = (entry.path, *parts_of(entry.path, document), entry.stamp, shown, int(entry.open), news)
         if document is None:
-            return (entry.path, *parts, entry.stamp, 0, int(entry.open), news, *(None,) * (len(COLUMNS) + 3))
-        columns = columns_of(document)
+            return known + (None,) * len(_OF_RUNS)
         return (
-            entry.path,
-            *parts,
-            entry.stamp,
-            1,
-            int(entry.open),
-            news,
-            *columns,
+            *known,
+            *row_of_columns(document),
             self._in_common("config", document.get("config")),
             self._in_common("workflow", document.get("workflow")),
             self._provenance(document),

@@ -4,20 +4,34 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import suppress
 from zlib import crc32
 
-from molexp._catalog.index.cells import COLUMNS, columns_of
+from molexp._catalog.index.columns import COLUMNS, REFERENCES
 from molexp._values.documents import decode_object
 from molexp._values.status import RunStatus
 from molexp.errors import CorruptRecordError
 
 VERSION = 8
-_LATER = {6: (", sum INTEGER)", ", cause TEXT)"), 7: (", cause TEXT)",)}
-"""Older versions whose full segments can be read, and the ends of statements that came later."""
+_OLDER = (6, 7)
+"""Older versions whose full segments can be read."""
+_SUMS_SINCE = 7
 _UNNAMED = 6
 """The last version that did not say in the file's header whose it is."""
 _MAGIC = b"SQLite format 3\0"
 _APPLICATION = 0x6D6F6C78  # "molx", in the place where SQLite keeps whose file it is
+
+
+def _entities(version: int) -> str:
+    """Return the statement that makes the table of runs and scopes, as a version has it; what came later stands last."""
+    first = [column.declaration for column in COLUMNS if not column.since]
+    later = [column.declaration for column in COLUMNS if 0 < column.since <= version]
+    names = ", ".join([*first, *(f"{name} INTEGER" for name in REFERENCES), *later])
+    return (
+        "CREATE TABLE entities (id INTEGER PRIMARY KEY, path TEXT UNIQUE, project TEXT, experiment TEXT, run TEXT, "
+        f"stamp TEXT, shown INTEGER, open INTEGER, news INTEGER, {names})"
+    )
+
 
 # `news` counts changes; 0 says that the newest snapshot has the row as it is.
 # `fields` holds every small value that can be asked for, by name: of runs, and of what runs have in common (`shared`:
@@ -34,12 +48,7 @@ TABLES = (
     "CREATE TABLE pending (journal TEXT, key TEXT, PRIMARY KEY (journal, key)) WITHOUT ROWID",
     "CREATE TABLE segments (key TEXT PRIMARY KEY) WITHOUT ROWID",
     "CREATE TABLE removed (path TEXT PRIMARY KEY, news INTEGER) WITHOUT ROWID",
-    (
-        "CREATE TABLE entities (id INTEGER PRIMARY KEY, path TEXT UNIQUE, project TEXT, experiment TEXT, run TEXT, "
-        "stamp TEXT, shown INTEGER, open INTEGER, news INTEGER, status TEXT, created_at TEXT, replica INTEGER, profile TEXT, "
-        "archived INTEGER, attempts INTEGER, started_at TEXT, ended_at TEXT, seconds REAL, host TEXT, user TEXT, "
-        "config INTEGER, workflow INTEGER, provenance INTEGER, cause TEXT)"
-    ),
+    _entities(VERSION),
     "CREATE INDEX entities_by_scope ON entities (project, experiment)",
     "CREATE INDEX entities_open ON entities (id) WHERE open = 1",
     "CREATE INDEX entities_archived ON entities (id) WHERE archived = 1",
@@ -139,12 +148,12 @@ def open_image(path: str) -> sqlite3.Connection:
 def upgrade(connection: sqlite3.Connection) -> None:
     """Give the tables of an older segment, whose bytes were checked, what they lack."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version not in _LATER:
+    if version not in _OLDER:
         return
     connection.execute("BEGIN IMMEDIATE")
-    if ", sum INTEGER)" in _LATER[version]:
+    if version < _SUMS_SINCE:
         _add_sums(connection)
-    _add_causes(connection)
+    _add_columns(connection, version)
     for statement in filter(_is_new, TABLES):
         connection.execute(statement)
     logged = "SELECT owner FROM assets WHERE kind = 'metrics'"
@@ -161,22 +170,17 @@ def _add_sums(connection: sqlite3.Connection) -> None:
         connection.executemany(f"UPDATE {table} SET sum = ? WHERE id = ?", sums)  # noqa: S608 - constants
 
 
-def _add_causes(connection: sqlite3.Connection) -> None:
-    connection.execute("ALTER TABLE entities ADD COLUMN cause TEXT")
-    rows = connection.execute(
-        "SELECT id, path, document FROM entities JOIN documents USING (id) "
-        "WHERE shown = 1 AND status NOT IN ('pending', 'running', 'succeeded')"
-    ).fetchall()
-    causes = [(_cause(document, path), number) for number, path, document in rows]
-    connection.executemany("UPDATE entities SET cause = ? WHERE id = ?", causes)
-
-
-def _cause(document: bytes, path: str) -> str | None:
-    try:
-        found: str | None = columns_of(decode_object(document, path))[COLUMNS.index("cause")]
-    except CorruptRecordError:  # a stranger's snapshot may hold anything
-        return None
-    return found
+def _add_columns(connection: sqlite3.Connection, version: int) -> None:
+    later = [column for column in COLUMNS if column.since > version]
+    for column in later:
+        connection.execute(f"ALTER TABLE entities ADD COLUMN {column.declaration}")
+    rows = connection.execute("SELECT id, path, document FROM entities JOIN documents USING (id) WHERE shown = 1")
+    for number, path, data in rows.fetchall():
+        with suppress(CorruptRecordError):  # a stranger's snapshot may hold anything
+            document = decode_object(data, path)
+            for column in later:
+                sql = f"UPDATE entities SET {column.name} = ? WHERE id = ?"  # noqa: S608 - constants
+                connection.execute(sql, (column.read_from(document), number))
 
 
 def make(connection: sqlite3.Connection) -> None:
@@ -223,7 +227,7 @@ def is_ours(connection: sqlite3.Connection) -> bool:
     """Tell whether a database has just these tables: no trigger, no view, nothing that somebody added."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     found = {sql for (sql,) in connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")}
-    return (version == VERSION or version in _LATER) and found == {
+    return (version == VERSION or version in _OLDER) and found == {
         _as_of(version, sql) for sql in TABLES if version == VERSION or not _is_new(sql)
     }
 
@@ -234,10 +238,10 @@ def _is_new(statement: str) -> bool:
 
 
 def _as_of(version: int, statement: str) -> str:
-    """A statement as an older version had it."""
-    for end in _LATER.get(version, ()):
-        statement = statement.removesuffix(end) + ")" if statement.endswith(end) else statement
-    return statement
+    """Return a statement as an older version had it."""
+    if statement == _entities(VERSION):
+        return _entities(version)
+    return statement.replace(", sum INTEGER)", ")") if version < _SUMS_SINCE else statement
 
 
 def _objects(connection: sqlite3.Connection) -> list[tuple[str, str]]:

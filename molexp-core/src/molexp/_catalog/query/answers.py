@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from molexp._catalog.index.cells import COLUMNS, ELEMENTS, columns_of, text_of_notes, unpacked
+from molexp._catalog.index.cells import ELEMENTS, text_of_notes, unpacked
+from molexp._catalog.index.columns import COLUMNS
 from molexp._catalog.index.database import sound
 from molexp._catalog.index.index import Index
 from molexp._catalog.query.sql import ASSETS, RUNS, Compiler, Place, Sql, Table
@@ -46,6 +47,7 @@ _BY_CELLS_SQL = (  # CROSS JOIN: cells are in the order of their values
 _WITHOUT = (
     " AND e.id NOT IN (SELECT owner FROM {table} WHERE name = {name} AND {column} < x'')"  # NaN is as good as none
 )
+_COLUMNS = {column.name: column for column in COLUMNS}
 _RUN_DOCUMENTS = ("documents", "document, cover")
 _ASSET_DOCUMENTS = ("records", "record")
 
@@ -212,9 +214,8 @@ class Asking:
             return unpacked(document).get(".".join(field.parts[1:-1]), {}).get(field.parts[-1], ABSENT)
         if root == "provenance" and len(field.parts) > 1:
             return reach({"provenance": self._origin(document.get("provenance"))}, field.parts)
-        if len(field.parts) == 1 and root in COLUMNS:
-            value = columns_of(document)[COLUMNS.index(root)]
-            return bool(value) if root == "archived" else value
+        if len(field.parts) == 1 and root in _COLUMNS:
+            return _COLUMNS[root].value_of(document)
         if len(field.parts) == 1 and root in ("id", "project", "experiment"):
             project, experiment, run = str(document["path"]).split("/")
             return {"id": spelled(document.get("id"), run), "project": project, "experiment": experiment}[root]

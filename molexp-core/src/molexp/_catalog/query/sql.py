@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import attrs
 
 from molexp._catalog.index.cells import ELEMENTS, NAN, cell
+from molexp._catalog.index.columns import COLUMNS, REFERENCES, Type
 from molexp._catalog.index.index import Index
 from molexp._query.expressions import (
     ORDERS,
@@ -32,7 +33,6 @@ NOTHING: Sql = ("0", [])
 _MOST_VALUES = 500
 _LONGEST_PATTERN = 200
 _IN_LINE = 50  # conditions within each other
-_TEXT, _NUMBER, _FLAG = "text", "number", "flag"
 _IS_TEXT = "{0} >= '' AND {0} < x''"
 
 
@@ -46,7 +46,7 @@ class Table:
         prefix: what the names of those cells begin with.
     """
 
-    columns: dict[str, tuple[str, str]]
+    columns: dict[str, tuple[str, Type]]
     owners: dict[str, str]
     prefix: str = ""
 
@@ -56,22 +56,11 @@ WHOLE = ("tags", "as_of", "notes")
 
 RUNS = Table(
     {
-        "path": ("e.path", _TEXT),
-        "id": ("e.run", _TEXT),
-        "project": ("e.project", _TEXT),
-        "experiment": ("e.experiment", _TEXT),
-        "status": ("e.status", _TEXT),
-        "cause": ("e.cause", _TEXT),
-        "created_at": ("e.created_at", _TEXT),
-        "replica": ("e.replica", _NUMBER),
-        "profile": ("e.profile", _TEXT),
-        "archived": ("e.archived", _FLAG),
-        "attempts": ("e.attempts", _NUMBER),
-        "started_at": ("e.started_at", _TEXT),
-        "ended_at": ("e.ended_at", _TEXT),
-        "seconds": ("e.seconds", _NUMBER),
-        "host": ("e.host", _TEXT),
-        "user": ("e.user", _TEXT),
+        "path": ("e.path", "text"),
+        "id": ("e.run", "text"),
+        "project": ("e.project", "text"),
+        "experiment": ("e.experiment", "text"),
+        **{column.name: (f"e.{column.name}", column.type) for column in COLUMNS},
     },
     {
         "params": "e.id",
@@ -80,20 +69,18 @@ RUNS = Table(
         "tags": "e.id",
         "as_of": "e.id",
         "notes": "e.id",
-        "config": "e.config",
-        "workflow": "e.workflow",
-        "provenance": "e.provenance",
+        **{name: f"e.{name}" for name in REFERENCES},
     },
 )
 ASSETS = Table(
     {
-        "name": ("a.name", _TEXT),
-        "kind": ("a.kind", _TEXT),
-        "version": ("a.version", _NUMBER),
-        "size": ("a.size", _NUMBER),
-        "created_at": ("a.created_at", _TEXT),
-        "scope": ("e.path", _TEXT),
-        "producer": ("coalesce(a.producer, CASE WHEN e.run IS NOT NULL THEN e.path END)", _TEXT),
+        "name": ("a.name", "text"),
+        "kind": ("a.kind", "text"),
+        "version": ("a.version", "integer"),
+        "size": ("a.size", "integer"),
+        "created_at": ("a.created_at", "text"),
+        "scope": ("e.path", "text"),
+        "producer": ("coalesce(a.producer, CASE WHEN e.run IS NOT NULL THEN e.path END)", "text"),
     },
     {"tags": "a.id", "fields": "a.id"},
     "@",
@@ -212,7 +199,7 @@ class Compiler:
         found = self._on_cells(expression)
         return found.sql if isinstance(found, _Cells) else found
 
-    def _column(self, field: Field) -> tuple[str, str] | None:
+    def _column(self, field: Field) -> tuple[str, Type] | None:
         return self._table.columns.get(field.parts[0]) if len(field.parts) == 1 else None
 
     # -------------------------------------------------------------------------------------------------------------- cells
@@ -300,7 +287,7 @@ def _listed(value: tuple[Any, ...]) -> list[Any] | None:
     return found
 
 
-def _on(operand: str, expression: Expression, kind: str | None) -> Sql | None:
+def _on(operand: str, expression: Expression, kind: Type | None) -> Sql | None:
     """A condition on a column of one type, or (without) on cells; None if it cannot be said exactly."""
     match expression:
         case Comparison(_, op, value):
@@ -308,7 +295,7 @@ def _on(operand: str, expression: Expression, kind: str | None) -> Sql | None:
         case OneOf(_, values):
             return _one_of(operand, values, kind)
         case Like(_, pattern):
-            if kind in (_NUMBER, _FLAG):
+            if kind not in (None, "text"):
                 return NOTHING
             if len(pattern) > _LONGEST_PATTERN or "\0" in pattern:
                 return None
@@ -319,21 +306,21 @@ def _on(operand: str, expression: Expression, kind: str | None) -> Sql | None:
     return NOTHING  # no column is a list
 
 
-def _fits(value: Any, kind: str) -> bool:
+def _fits(value: Any, kind: Type) -> bool:
     """Tell whether a literal is of a column's type."""
     if isinstance(value, bool):
-        return kind == _FLAG
-    return isinstance(value, str) if kind == _TEXT else kind == _NUMBER and isinstance(value, int | float)
+        return kind == "flag"
+    return isinstance(value, str) if kind == "text" else kind != "flag" and isinstance(value, int | float)
 
 
-def _compare(operand: str, op: str, value: Any, kind: str | None) -> Sql | None:
+def _compare(operand: str, op: str, value: Any, kind: Type | None) -> Sql | None:
     if isinstance(value, float) and isnan(value):
         return (f"({operand} IS NOT NULL)", []) if op == "!=" else NOTHING
     if kind is not None and not _fits(value, kind):
         return (f"({operand} IS NOT NULL)", []) if op == "!=" else NOTHING
     if op in ORDERS and (isinstance(value, bool) or not isinstance(value, int | float | str)):
         return NOTHING
-    bound = int(value) if kind == _FLAG else _bound(value)
+    bound = int(value) if kind == "flag" else _bound(value)
     if bound is _NAN:
         return (f"({operand} IS NOT NULL)", []) if op == "!=" else NOTHING
     if bound is None:
@@ -349,14 +336,14 @@ def _compare(operand: str, op: str, value: Any, kind: str | None) -> Sql | None:
     return f"({operand} {op} ? AND {edge})", [bound]
 
 
-def _one_of(operand: str, values: tuple[Any, ...], kind: str | None) -> Sql | None:
+def _one_of(operand: str, values: tuple[Any, ...], kind: Type | None) -> Sql | None:
     if len(values) > _MOST_VALUES:
         return None
     bound = []
     for value in values:
         if kind is not None and not _fits(value, kind):
             continue
-        one = int(value) if kind == _FLAG else _bound(value)
+        one = int(value) if kind == "flag" else _bound(value)
         if one is None:
             return None
         if one is not _NAN:
