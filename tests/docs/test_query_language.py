@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
-from molexp._catalog.query.answers import ASSET_ROOTS, RUN_ROOTS
+import pytest
+
+import molexp as me
 from tests.repository import ROOT
 
 PAGE = (ROOT / "docs" / "reference" / "query-language.md").read_text(encoding="utf-8")
@@ -16,5 +18,20 @@ def named(*of):
 
 
 def test_it_names_every_field():
-    assert named("runs", "the newest attempt of a run") == set(RUN_ROOTS)
-    assert named("assets") == set(ASSET_ROOTS)
+    catalog = me.Workspace("memory://").catalog
+    with pytest.raises(ValueError, match="There are: ") as error:
+        catalog.runs(sort="nonsense")
+    of_runs = set(str(error.value).partition("There are: ")[2].rstrip(".").split(", "))
+    assert named("runs", "the newest attempt of a run") == of_runs
+
+    in_records = {name for name in dir(me.ArtifactAsset) if not name.startswith("_")}
+    candidates = named("assets") | of_runs | in_records | {"fields", "origin", "source", "summary", "title"}
+    assert named("assets") == {name for name in candidates if is_field(catalog, name)}
+
+
+def is_field(catalog, name):
+    try:
+        catalog.assets(f"{name} is null")
+    except me.QueryError:
+        return False
+    return True

@@ -12,10 +12,10 @@ from typing import Any, ClassVar
 import attrs
 import pytest
 
-from molexp._executors import InlineExecutor
 from molexp.contracts import Call, Executor, Outcome
 from molexp.testing import ExecutorTests
-from molexp.testing import _executor_calls as calls
+from tests.executors.builtin import InlineExecutor
+from tests.executors.builtin import kit as calls
 
 
 class Broken(ExecutorTests, abstract=True):

@@ -12,10 +12,8 @@ import os
 import threading
 from typing import Any
 
-from molexp._executors import ProcessExecutor
 from molexp.contracts import Call
-from molexp.testing import _executor_calls as kit
-from molexp.testing._executor_tests import Gate
+from tests.executors.builtin import Gate, ProcessExecutor, kit
 from tests.executors.counting import children
 
 PID = Call(kit.process_id)

@@ -8,10 +8,9 @@ import pickle
 
 import pytest
 
-from molexp._executors import InlineExecutor, ProcessExecutor
 from molexp.contracts import Call
-from molexp.testing import _executor_calls as calls
-from molexp.testing._executor_tests import Gate
+from tests.executors.builtin import Gate, InlineExecutor, ProcessExecutor
+from tests.executors.builtin import kit as calls
 
 
 @pytest.mark.parametrize("kind", [InlineExecutor, ProcessExecutor])

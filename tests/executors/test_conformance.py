@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from molexp._executors import InlineExecutor, ProcessExecutor
 from molexp.contracts import Executor
 from molexp.plugins import PluginManager
 from molexp.testing import ExecutorTests
+from tests.executors.builtin import InlineExecutor, ProcessExecutor
 
 
 def closing(executor: Executor) -> Iterator[Executor]:

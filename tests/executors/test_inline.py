@@ -7,10 +7,9 @@ import threading
 
 import pytest
 
-from molexp._executors import InlineExecutor
 from molexp.contracts import Call, Outcome
-from molexp.testing._executor_tests import Gate
 from tests.executors import calls
+from tests.executors.builtin import Gate, InlineExecutor
 from tests.executors.counting import threads
 
 

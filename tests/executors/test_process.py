@@ -12,13 +12,10 @@ import sys
 
 import pytest
 
-from molexp._executors import ProcessExecutor
-from molexp._executors.process import available_processors
 from molexp.contracts import Call, Outcome
 from molexp.errors import ExecutorError, NotPicklableError, WorkerDiedError
-from molexp.testing import _executor_calls as kit
-from molexp.testing._executor_tests import Gate
 from tests.executors import calls
+from tests.executors.builtin import Gate, ProcessExecutor, kit
 from tests.executors.counting import children, ending, is_there, wait_until_dead
 from tests.repository import ROOT
 
@@ -176,8 +173,20 @@ def test_workers_are_started_on_demand_and_used_again():
 
 
 def test_the_default_is_as_many_workers_as_processors():
-    assert ProcessExecutor().workers is None
-    assert available_processors() == len(os.sched_getaffinity(0))
+    processors = len(os.sched_getaffinity(0))
+
+    async def scene(executor):
+        async with Gate(120) as gate:
+            calls = [asyncio.create_task(executor.submit(gate.call(number))) for number in range(processors + 1)]
+            await gate.arrivals(processors)
+            started = len(children())
+            gate.open()
+            await gate.arrivals(1)
+            gate.open()
+            await asyncio.gather(*calls)
+        return started
+
+    assert play(scene, workers=None) == processors
 
 
 def test_nothing_is_left_behind():

@@ -14,8 +14,10 @@ from tests.executors.counting import ending, is_there
 
 HEAD = """
 import asyncio, os, signal, sys, threading
-from molexp._executors import InlineExecutor, ProcessExecutor
 from molexp.contracts import Call
+from molexp.plugins import default_manager
+
+InlineExecutor, ProcessExecutor = map(default_manager().executor, ("inline", "process"))
 
 print("top", flush=True)
 

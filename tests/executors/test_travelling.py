@@ -9,11 +9,10 @@ import traceback
 
 import pytest
 
-from molexp._executors import ProcessExecutor
 from molexp.contracts import Call, Outcome
 from molexp.errors import NotPicklableError, RemoteError
-from molexp.testing import _executor_calls as kit
 from tests.executors import calls
+from tests.executors.builtin import ProcessExecutor, kit
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +104,6 @@ def test_errors_bring_their_traceback_causes_and_notes(shared):
 def test_an_error_that_cannot_travel_is_replaced(shared):
     error = shared(Call(kit.stubborn)).error
     assert type(error) is RemoteError
-    assert (error.call, error.type_name) == ("stubborn", "molexp.testing._executor_calls.Stubborn")
+    assert (error.call, error.type_name) == ("stubborn", f"{kit.__name__}.Stubborn")
     assert error.message == "stubborn at step 8"
     assert "in stubborn" in error.traceback

@@ -116,7 +116,7 @@ class TestBindingAWorkflow:
             exp = me.Workspace("./lab").Project("p").Experiment("e", params={"a": 1}, workflow_source="train.py")
             with exp.Run(id="r").start() as ctx:
                 ctx.set_result("x", 1)
-            print([name for name in sys.modules if name.startswith(("molexp.workflow", "molexp._workflow"))])
+            print([name for name in sys.modules if name.removeprefix("molexp.").lstrip("_").startswith("workflow")])
         """)
         assert said == "[]\n"
 

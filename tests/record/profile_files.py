@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import molexp as me
-from molexp._profiles import FILES, Profiles
+from molexp.scripts import Profiles
 
 SOLVERS = """
 defaults:
@@ -38,7 +38,7 @@ def config(
     profile: str | None = None,
     overrides: Mapping[str, Any] | None = None,
     *,
-    name: str = FILES[0],
+    name: str = "molcfg.yaml",
 ) -> Any:
     return Profiles.read(write(folder, text, name)).resolve(profile, overrides)
 

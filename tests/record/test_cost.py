@@ -121,8 +121,10 @@ def test_tracking_a_run_imports_no_more_than_it_needs(script):
 
 COUNTING = """
     from collections import Counter
-    from molexp._storage.memory import MemoryStore
     from molexp.hookspecs import hookimpl
+    from molexp.plugins import default_manager
+
+    MemoryStore = default_manager().storage_backend("memory")
 
     COUNTS = Counter()
     OPERATIONS = ("read read_many write create stat exists delete list children open_read open_write append "

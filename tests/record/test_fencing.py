@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 import molexp as me
-from molexp._record.fences import VOID
 from tests.record.compacting import RUN, compact, derived, rows, write
+from tests.record.helpers import VOID
 
 
 def effects(place):

@@ -15,8 +15,7 @@ import pytest
 import molexp as me
 from molexp._record import reading
 from molexp._record.edits import write_edit
-from molexp._record.fences import VOID
-from tests.record.helpers import bound_by_modes
+from tests.record.helpers import VOID, bound_by_modes
 
 RUN = "projects/metals/experiments/cu/runs/one"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import molexp as me
-from molexp._profiles import Profiles
+from molexp.scripts import Profiles
 from tests.record.profile_files import config, refusal
 
 

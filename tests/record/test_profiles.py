@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import molexp as me
-from molexp._profiles import FILES, Profiles, find_profiles, parse_override, use_profiles
-from molexp._profiles.profiles import merged
+from molexp.scripts import Profiles, find_profiles, parse_override, use_profiles
 from tests.record.profile_files import SOLVERS, config, write
 from tests.values.strategies import plain_values
 
@@ -108,18 +107,29 @@ alike = st.dictionaries(st.sampled_from("xyz"), numbers_below_names, max_size=3)
 mappings = st.dictionaries(st.sampled_from("abc"), plain_values, max_size=4)
 
 
-@given(mappings)
-def test_merging_with_nothing_changes_nothing(some):
+@pytest.fixture(scope="module")
+def merged(tmp_path_factory):
+    """What a profile amounts to that is laid over defaults."""
+    folder = tmp_path_factory.mktemp("merged")
+
+    def merged(base, over):
+        return config(folder, json.dumps({"defaults": base, "profiles": {"over": over}}), "over", name="molcfg.json")
+
+    return merged
+
+
+@given(some=mappings)
+def test_merging_with_nothing_changes_nothing(merged, some):
     assert merged(some, {}) == merged({}, some) == merged(some, some) == some
 
 
-@given(alike, alike, alike)
-def test_merging_is_associative_among_mappings_of_one_shape(a, b, c):
+@given(a=alike, b=alike, c=alike)
+def test_merging_is_associative_among_mappings_of_one_shape(merged, a, b, c):
     assert merged(merged(a, b), c) == merged(a, merged(b, c))
 
 
-@given(mappings, mappings)
-def test_what_is_laid_over_wins_and_nothing_else_is_lost(base, over):
+@given(base=mappings, over=mappings)
+def test_what_is_laid_over_wins_and_nothing_else_is_lost(merged, base, over):
     both = merged(base, over)
     assert both.keys() == base.keys() | over.keys()
     assert merged(both, over) == both
@@ -209,7 +219,7 @@ def test_an_override_that_cannot_be_read_is_shown(text):
 # ----------------------------------------------------------------------------------------------------- which file counts
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", ["molcfg.yaml", "molcfg.yml", "molcfg.toml", "molcfg.json"])
 def test_a_file_beside_the_script_comes_before_one_in_the_current_directory(here, tmp_path, name):
     beside = tmp_path / "beside"
     beside.mkdir()

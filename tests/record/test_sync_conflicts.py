@@ -8,7 +8,7 @@ from hashlib import sha256
 import pytest
 
 import molexp as me
-from molexp._record.fences import VOID
+from tests.record.helpers import VOID
 from tests.record.syncing import BIG, DIES, EXP, RUNS, check, clone, fill, record, sync, track
 
 
@@ -260,7 +260,7 @@ def test_an_edit_whose_name_was_given_up_at_the_destination_gets_the_next_one(so
 def test_a_number_that_was_given_up_at_the_destination_is_taken_by_what_comes(source, target, tmp_path):
     a, _ = apart(source, target, tmp_path)
     track(a.run("one"), "ours")
-    target.store.create(f"{RUNS}/one/executions/3.jsonl", b'{"schema":1,"type":"void"}\n')
+    target.store.create(f"{RUNS}/one/executions/3.jsonl", VOID)
 
     assert sync(source, target).ok
     run = target.load().run("metals/cu/one")
@@ -292,7 +292,7 @@ def test_what_is_still_arriving_at_the_source_is_left_for_the_next_sync(source, 
 def test_a_run_whose_definition_was_given_up_is_defined_after_that(source, target, tmp_path):
     a, _ = apart(source, target, tmp_path)
     track(a.Run(id="new"), 1)
-    target.store.create(f"{RUNS}/new/run.json", b'{"schema":1,"type":"void"}\n')
+    target.store.create(f"{RUNS}/new/run.json", VOID)
 
     assert sync(source, target).ok
     assert target.load().run("metals/cu/new").results == {"value": 1}

@@ -8,7 +8,7 @@ import time
 import pytest
 
 import molexp as me
-from molexp._record.fences import VOID
+from tests.record.helpers import VOID
 from tests.record.syncing import RUNS, check, sync, track
 
 PATH = "metals/cu/one"
