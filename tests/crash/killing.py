@@ -102,6 +102,7 @@ class KillingStore(Store):
         self.url = f"killing://{folder}"
         self.folder = folder
         self.capabilities = self.inner.capabilities
+        self.slow, self.late_effects = self.inner.slow, self.inner.late_effects
         self.killer = Killer()
 
     @classmethod

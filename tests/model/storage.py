@@ -35,6 +35,7 @@ class HostileStore(MemoryStore):
         self.lease_beat: float = simulation.temper.ttl / 6
         if variant == "local":
             self.capabilities = self.capabilities | {"local_path"}
+        self.slow = self.late_effects = variant != "local"
 
     # ----------------------------------------------------------------------------------------------------------- reading
 

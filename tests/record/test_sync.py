@@ -132,9 +132,9 @@ def test_what_was_forgotten_is_compared_and_found_to_be_the_same(lab, copy, tmp_
 
 
 @pytest.fixture
-def slow(monkeypatch):
+def slow(lab, monkeypatch):
     """Requests take long, so there are several at once."""
-    monkeypatch.setattr("molexp._sync.copying.is_quick", lambda _: False)
+    monkeypatch.setattr(type(lab.store), "slow", True)
 
 
 @pytest.mark.usefixtures("slow")

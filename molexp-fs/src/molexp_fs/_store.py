@@ -49,6 +49,8 @@ class LocalStore(Store):
     """
 
     schemes: ClassVar[tuple[str, ...]] = ("file",)
+    slow: bool = False
+    late_effects: bool = False
 
     def __init__(self, folder: str, *, durability: Durability = "end"):
         """Use `open`, which also understands URLs.

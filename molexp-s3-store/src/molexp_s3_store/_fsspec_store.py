@@ -44,6 +44,8 @@ class FsspecStore(Store):
 
     schemes: ClassVar[tuple[str, ...]] = ("*",)
     capabilities: frozenset[Capability] = frozenset()
+    slow: bool = True
+    late_effects: bool = True
     read_only_because: str = (
         "through fsspec nothing can be created exclusively, so that only file systems (paths, file://), S3 (s3://) and "
         "memory (memory://) are written to"

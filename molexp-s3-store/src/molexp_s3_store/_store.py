@@ -35,6 +35,8 @@ class S3Store(Store):
 
     schemes: ClassVar[tuple[str, ...]] = ("s3",)
     capabilities: frozenset[Capability] = frozenset()
+    slow: bool = True
+    late_effects: bool = True
     lease_beat: float = 60.0
     lease_ttl: float = 300.0
 

@@ -382,7 +382,7 @@ class Catalog:
         """Return those of some runs and scopes that are there, where looking is cheap; the others are taken out of the index."""
         distinct = set(paths)
         store = self._home.store
-        if "local_path" not in store.capabilities:
+        if store.slow:
             return distinct
         doubtful = distinct
         if len(distinct) > _SOME:

@@ -23,7 +23,7 @@ _LEVELS = 2  # above a run
 
 def look_at(store: Store, path: str) -> Store:
     """The store, with what a look at one run asks for at hand where asking is slow: most runs are listed by one request."""
-    if "local_path" in store.capabilities:
+    if not store.slow:
         return store
     ahead = ReadAhead(store)
     ahead.list_run(path)

@@ -105,6 +105,8 @@ class MemoryStore(Store):
     """
 
     schemes: ClassVar[tuple[str, ...]] = ("memory",)
+    slow: bool = False
+    late_effects: bool = False
 
     _spaces: ClassVar[WeakValueDictionary[str, _Space]] = WeakValueDictionary()  # by name; empties itself
     _spaces_lock: ClassVar[threading.Lock] = threading.Lock()

@@ -20,6 +20,8 @@ class WrappedStore(Store):
         self._store = store
         self.url = store.url
         self.capabilities = store.capabilities
+        self.slow = store.slow
+        self.late_effects = store.late_effects
         self.lease_beat = store.lease_beat
         self.lease_ttl = store.lease_ttl
         self.durability = store.durability

@@ -17,7 +17,7 @@ from molexp._storage.links import not_followed
 from molexp._storage.progress import NOTHING, Seen
 from molexp._sync.reports import Ledger
 from molexp._sync.sides import Side
-from molexp.contracts import Stat, Store
+from molexp.contracts import Stat
 from molexp.errors import (
     CredentialsError,
     KeyExistsError,
@@ -100,9 +100,8 @@ class Copier:
         self._later: dict[str, Stat] = {}
         self._written: list[str] = []
         self._leases: dict[str, str] | None = None
-        sides = (source.store, destination.store)
-        self._quick = all(is_quick(store) for store in sides)
-        self._pool = None if self._quick else ThreadPoolExecutor(WORKERS, "molexp-sync")
+        slow = source.store.slow or destination.store.slow
+        self._pool = ThreadPoolExecutor(WORKERS, "molexp-sync") if slow else None
 
     def close(self) -> None:
         """Let go of threads; what was begun ends first."""
@@ -144,7 +143,7 @@ class Copier:
 
     def note_written(self, entry: Stat, *, large: bool = False) -> None:
         """Remember that the destination's file is the same as the source's; how it looks now is looked up, now or later."""
-        if self._quick or large:
+        if self._pool is None or large:
             try:
                 self.note_same(entry, self.destination.store.stat(entry.key).version)
             except KeyNotFoundError:
@@ -391,8 +390,3 @@ def _chunk(stream: IO[bytes]) -> bytes:
 def _verify(digest: str, recorded: str) -> None:
     if recorded and digest != recorded:
         raise _MismatchError(f"its bytes are {digest}, and its record says {recorded}")
-
-
-def is_quick(store: Store) -> bool:
-    """Tell whether its requests take no longer than to hand them to another thread."""
-    return "local_path" in store.capabilities or store.url.startswith("memory:")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from molexp._sync.copying import CHUNK, SMALL, Copier, is_quick
+from molexp._sync.copying import CHUNK, SMALL, Copier
 from molexp.contracts import Stat
 
 _MARK = 1 << 12  # bytes before the place where copying goes on: other ones there mean another file
@@ -32,7 +32,7 @@ def grow(copier: Copier, entry: Stat, length: int, into: str) -> None:
     if "append" in store.capabilities and at and length > SMALL:
         _append(copier, entry, into, new[mark:], at, length)
     elif length <= SMALL:
-        before = b"" if not at else store.read(into, 0, at) if is_quick(store) else source.read(entry.key, 0, at)
+        before = b"" if not at else source.read(entry.key, 0, at) if store.slow else store.read(into, 0, at)
         store.write(into, before + (new[mark:] if at else source.read(entry.key, 0, length)))
     elif not at or length <= _LARGE or length - at > at // _SHARE:
         _write(copier, entry, into, length)

@@ -18,7 +18,7 @@ from molexp._record.attempts import copy_keys
 from molexp._record.fences import VOID
 from molexp._record.folding import AttemptFacts
 from molexp._sync.attempts import Attempt, Way, digest_of, first_line, is_claim, reservation_of
-from molexp._sync.copying import SMALL, Copier, is_quick
+from molexp._sync.copying import SMALL, Copier
 from molexp._sync.growing_files import grow
 from molexp._values.documents import decode_object, encode_pretty
 from molexp._values.numbers import count
@@ -103,7 +103,7 @@ class LiveCopy:
         if (entry := copier.source.entries.get(mine)) is not None:
             grow(copier, entry, own, self._events)
         document = {"schema": 1, "type": "copy", "attempt": self.attempt.number, "as_of": self._as_of}
-        if own <= SMALL and is_quick(copier.destination.store) and not copier.dry_run:
+        if own <= SMALL and not copier.destination.store.slow and not copier.dry_run:
             document["events"] = digest_of(copier.destination.store, self._events)  # so that they need not come again
         if not copier.dry_run and not (self._facts.as_of and _as_of(copier, self._doc) >= self._as_of):
             copier.destination.store.write(self._doc, encode_pretty(document))

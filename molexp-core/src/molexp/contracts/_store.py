@@ -167,6 +167,20 @@ class Store(ABC):
     not there, raises `WorkspaceMovedError`.
     """
 
+    slow: bool = True
+    """Whether a request takes so long, a millisecond or more, that several should be under way at once.
+
+    Where it is False, a run or a document is looked at again before an answer says something about it; where it is True,
+    that would cost more than it is worth, and what is needed is asked for in batches, by `each` and `read_many`.
+    """
+
+    late_effects: bool = True
+    """Whether an operation may still take effect after the process that called it is gone.
+
+    It may where a server carries it out, as a request can be under way while its sender dies. It cannot where the kernel
+    does, as with files: when it says that a process is gone, what that process asked for is done or never will be.
+    """
+
     lease_beat: float = 30.0
     """Seconds between an attempt's signs of life on this storage, unless ``MOLEXP_LEASE_BEAT`` says otherwise."""
 

@@ -198,6 +198,8 @@ class DocumentTests(StoreBackDoor, abstract=True):
         assert store.schemes
         assert all(scheme == scheme.lower() for scheme in store.schemes)
         assert store.url.startswith(tuple(f"{scheme}://" for scheme in store.schemes))
+        assert isinstance(store.slow, bool)
+        assert isinstance(store.late_effects, bool)
 
     def test_an_unknown_option_is_named(self, store: Store) -> None:
         with pytest.raises(TypeError, match="no_such_option"):
@@ -216,6 +218,7 @@ class DocumentTests(StoreBackDoor, abstract=True):
         copy = copy_of(store)
         assert copy.url == store.url
         assert copy.capabilities == store.capabilities
+        assert (copy.slow, copy.late_effects) == (store.slow, store.late_effects)
         assert copy.read("a") == b"1"
         copy.write("b", b"2")
         assert store.read("b") == b"2"

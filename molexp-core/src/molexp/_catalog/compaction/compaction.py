@@ -184,7 +184,7 @@ class Compactor:
             return set()
         known = self._index.journals()
         dead = set()
-        if "local_path" in self._store.capabilities:  # elsewhere a request of the dead may still be under way
+        if not self._store.late_effects:
             owners = {writer: _owner(known, writer) for writer in writers}
             dead = {one for one, owner in owners.items() if owner and self._home.observer.known_dead(owner)}
         fenced = {hint for hint in waiting if hint[0] not in dead and is_known(hint[1])}

@@ -128,7 +128,7 @@ class Folder:
 
     def _stamp(self, key: str) -> str:
         """Return what a document looks like, where looking is cheap."""
-        if "local_path" not in self._store.capabilities:
+        if self._store.slow:
             return ""
         try:
             return self._store.stat(key).version

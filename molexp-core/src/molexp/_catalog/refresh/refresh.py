@@ -48,7 +48,6 @@ class Refresher:
         self.generation = ""
         """The generation of the index that a refresh brought up to date: another one may know less."""
         self._done = True  # unless the last scan found what is to be read again
-        self._slow = "local_path" not in self._store.capabilities
 
     # ---------------------------------------------------------------------------------------------------------- refresh
 
@@ -148,7 +147,7 @@ class Refresher:
         """Return what nobody announced."""
         folders = self._index.folders()
         if not folders:
-            if "local_path" not in self._store.capabilities:
+            if not self._walker.sees_folders:
                 return Found()
             found = self._walker.compare_all()
             hidden = ((path, cover) for path, cover in self._index.hidden() if path in found.members)
@@ -167,7 +166,7 @@ class Refresher:
 
     def _ahead(self, paths: Iterable[str]) -> Store:
         """The store, with what a fold of these paths asks for at hand where asking is slow."""
-        if not self._slow:
+        if not self._store.slow:
             return self._store
         from molexp._record.prefetch import ReadAhead
 

@@ -94,7 +94,8 @@ class Walker:
     def __init__(self, home: Home, index: Index) -> None:
         self._home = home
         self._index = index
-        self._local = "local_path" in home.store.capabilities
+        self.sees_folders = "local_path" in home.store.capabilities
+        """Whether one stat tells that a folder changed."""
 
     def everything(self) -> Found:
         """Every scope and every run."""
@@ -148,7 +149,7 @@ class Walker:
         return self._look(key).stamp
 
     def _look(self, key: str) -> _Look:
-        if not self._local:
+        if not self.sees_folders:
             return _Look("")
         try:
             found = os.lstat(self._home.store.locate(key))
