@@ -83,7 +83,7 @@ def test_what_is_there_is_replaced_only_on_request(several, molexp, here):
     (here / "model.json").write_text("mine")
     done = molexp("assets", "get", MODEL)
     assert (done.code, done.out) == (4, "")
-    assert done.err == f"molexp: {str(here / 'model.json')!r} exists already; give --overwrite to replace it.\n"
+    assert done.err == f"molexp: {str(here / 'model.json')!r} exists already; add --overwrite to replace it.\n"
     assert (here / "model.json").read_text() == "mine"
     assert molexp("assets", "get", MODEL, "--overwrite").code == 0
     assert (here / "model.json").read_bytes() == payload(several, MODEL).read_bytes()

@@ -47,7 +47,7 @@ def test_three_runs_are_three_columns(two, molexp):
 def test_where_nothing_differs_a_message_says_so(two, molexp):
     done = molexp("compare", "small", "small")
     assert (done.code, done.lines()) == (0, ["FIELD  metals/cu/small  metals/cu/small"])
-    assert done.err == "molexp: They do not differ in anything that is on record.\n"
+    assert done.err == "molexp: The runs do not differ in anything on record.\n"
     assert molexp("compare", "small", "small", "--json").json() == [{"path": "metals/cu/small"}] * 2
 
 

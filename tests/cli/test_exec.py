@@ -289,7 +289,7 @@ def test_the_commands_own_options_are_its_own(execute):
     [
         (["p/e"], "Missing argument"),
         (["p/e", "--"], "Missing argument"),
-        (["p/e", "true"], "write '--' before the command"),
+        (["p/e", "true"], "add '--' before the command"),
         (["p/e", "xtb", "--opt"], "Is '--' missing before the command?"),
         (["p", "--", "true"], "'p' is not of the form PROJECT/EXPERIMENT"),
         (["p/e/r", "--", "true"], "'p/e/r' is not of the form"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 RUNS = Path("lab/projects/metals/experiments/cu/runs")
-SAYS = "could not be read, and what is in there is missing here. molexp catalog unreadable says why."
+SAYS = "could not be read, so this answer is incomplete. `molexp catalog unreadable` lists the reasons."
 
 
 @pytest.fixture

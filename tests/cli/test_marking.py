@@ -33,7 +33,7 @@ def test_what_is_archived_is_left_out_of_lists_and_that_is_said(exp, molexp):
     assert (done.code, done.out) == (0, "p/e/one\n")
     done = molexp("runs", "list")
     assert listed(done) == ["p/e/two"]
-    assert "1 archived run is left out. --archived lists them, too." in done.err
+    assert "1 archived run not shown. Add --archived to list them." in done.err
     done = molexp("runs", "list", "--archived")
     assert (listed(done), done.err) == (["p/e/one", "p/e/two"], "")
     assert molexp("unarchive", "p/e/one").out == "p/e/one\n"

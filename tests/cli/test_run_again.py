@@ -12,7 +12,7 @@ import molexp as me
 from tests.cli.helpers import eventually, program, spawn
 from tests.cli.test_run import SLOW, SWEEP, executed, write
 
-CHANGED = "{} of the skipped have changed since, or may have; molexp run --changed executes them"
+CHANGED = "molexp run --changed executes {} of the skipped runs; they have changed since, or may have"
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ def test_a_run_without_one_is_told_so(finished, molexp):
     done = molexp("show", "copper", "--graph")
     assert (done.code, done.out) == (3, "")
     assert done.err == (
-        "molexp: metals/cu/copper has no graph on record: no attempt executed a workflow, or an older MolExp did.\n"
+        "molexp: metals/cu/copper has no graph on record: no attempt executed a workflow, or an older MolExp executed it.\n"
     )
     assert molexp("show", "copper", "--graph", "--json").out == "null\n"
 

@@ -36,7 +36,7 @@ def hindered(method, molecule, log):
 s22.single_point = hindered
 """
 
-HINDERED_BEFORE = "21 of the skipped have changed since, or may have; molexp run --changed executes them\n"
+HINDERED_BEFORE = "molexp run --changed executes 21 of the skipped runs; they have changed since, or may have\n"
 
 
 def hindered(folder: Path, *options: str, call: int, hindrance: str) -> subprocess.CompletedProcess[str]:

@@ -1,6 +1,6 @@
-"""The command ``molexp``. It holds no logic: each command calls public functions of core and shows what they return.
+"""The command ``molexp``. Each command calls public functions of core and shows what they return.
 
-Nothing here is an interface for Python programs; those use `molexp` itself.
+Python programs use `molexp` itself, not this package.
 """
 
 from __future__ import annotations

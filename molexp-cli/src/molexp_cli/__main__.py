@@ -1,4 +1,4 @@
-"""``python -m molexp_cli`` is ``molexp``."""
+"""Run ``molexp`` as ``python -m molexp_cli``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``molexp assets``: which assets there are; copies of them, and data that becomes one."""
+"""``molexp assets``: list assets, copy them, and import data."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ _COLUMNS: list[tuple[str, Callable[[molexp.Asset], str]]] = [
     ("MADE BY", lambda asset: asset.producer.run if asset.producer and asset.producer.run != asset.scope else ""),
     ("TAGS", lambda asset: " ".join(sorted(asset.tags))),
 ]
-_SELDOM = ("MADE BY", "TAGS")  # columns that are shown where an asset has something in them
+_SELDOM = ("MADE BY", "TAGS")  # these columns are shown only if an asset has a value in them
 
 
 def group() -> typer.Typer:
-    """The commands."""
+    """Return the group with its commands."""
     assets = typer.Typer(
-        help="The assets of a workspace: files that runs made, and data that was imported.",
+        help="List, copy and import assets: the files of runs, and imported data.",
         no_args_is_help=True,
         rich_markup_mode=None,
         epilog="See also: molexp lineage.",
     )
-    assets.command("list", short_help="List assets, by what they have.", epilog=LIST_EPILOG)(list_assets)
+    assets.command("list", short_help="List assets; filter them.", epilog=LIST_EPILOG)(list_assets)
     for module in (_assets_get, _assets_add):
         module.add_to(assets)
     return assets
@@ -52,26 +52,28 @@ def list_assets(
     ctx: typer.Context,
     where: WhereArgument = None,
     kind: Annotated[
-        str | None, typer.Option("--kind", "-k", metavar="KIND", help="Only of this kind, such as artifact or data.")
+        str | None,
+        typer.Option("--kind", "-k", metavar="KIND", help="Show only assets of this kind, such as artifact or data."),
     ] = None,
-    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Only of this name.")] = None,
+    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Show only assets with this name.")] = None,
     scope: Annotated[
         str | None,
         typer.Option(
-            "--scope", metavar="PATH", help="Only what belongs to this run, experiment or project; '' is the workspace."
+            "--scope", metavar="PATH", help="Show only assets of this run, experiment or project; '' is the workspace."
         ),
     ] = None,
     producer: Annotated[
-        str | None, typer.Option("--producer", metavar="RUN", help="Only what this run made: its path, or @latest.")
+        str | None,
+        typer.Option("--producer", metavar="RUN", help="Show only assets that this run made (its path, or @latest)."),
     ] = None,
     limit: LimitOption = None,
     as_json: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """List the assets that match all of what is given, oldest first.
+    """List the assets that match every filter, oldest first.
 
-    WHERE is a query of fields such as name, kind, size, producer, created_at, tags, and those of kinds, such as step; it
-    is written as for molexp runs list.
+    WHERE is a query, written as for `molexp runs list`. Its fields are name, kind, size, producer, created_at, tags, and
+    those that a kind adds, such as step.
     """
     import molexp
 

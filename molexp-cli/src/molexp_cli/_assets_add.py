@@ -1,4 +1,4 @@
-"""``molexp assets add``: a file or folder becomes data of a workspace."""
+"""``molexp assets add``: import a file or folder as data of a workspace."""
 
 from __future__ import annotations
 
@@ -25,14 +25,17 @@ Examples:
 
 
 def add_to(assets: typer.Typer) -> None:
-    """Add the command."""
+    """Add the command to the group."""
     assets.command("add", short_help="Import a file or folder as data, for runs to find.", epilog=EPILOG)(add_asset)
 
 
 def add_asset(
     ctx: typer.Context,
     source: Annotated[
-        str, typer.Argument(metavar="FILE_OR_FOLDER", show_default=False, help="What to import; s3://BUCKET/KEY, too.")
+        str,
+        typer.Argument(
+            metavar="FILE_OR_FOLDER", show_default=False, help="The file or folder to import, or s3://BUCKET/KEY."
+        ),
     ],
     scope: Annotated[
         str,
@@ -40,26 +43,29 @@ def add_asset(
             "--to",
             metavar="SCOPE",
             show_default=False,
-            help="Whose data it becomes: a project's (metals), an experiment's (metals/cu), or the workspace's (.).",
+            help="Add the data to a project (metals), an experiment (metals/cu) or the workspace (.).",
         ),
     ],
     name: Annotated[
         str | None,
         typer.Option(
-            "--name", metavar="NAME", show_default=False, help="What runs ask for; by default, what the file is called."
+            "--name",
+            metavar="NAME",
+            show_default=False,
+            help="Name of the data, under which runs find it. By default, the name of the file.",
         ),
     ] = None,
-    move: Annotated[bool, typer.Option("--move", help="Remove the source, once the data is there.")] = False,
+    move: Annotated[bool, typer.Option("--move", help="Remove the source after the import.")] = False,
     tag: Annotated[
-        list[str] | None, typer.Option("--tag", "-t", metavar="TAG", help="A tag for the data. Repeatable.")
+        list[str] | None, typer.Option("--tag", "-t", metavar="TAG", help="Tag the data. Repeatable.")
     ] = None,
     as_json: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Import a file or folder as data of the workspace, a project or an experiment, and print the asset's id.
 
-    Runs below it find the data by NAME. Other content under the same name becomes the next version, and the earlier ones
-    stay; the same content again is the version that is there.
+    Runs in that scope find the data by its name. New content under the same name becomes a new version; earlier versions
+    stay. If you import the same content again, the existing version is kept.
     """
     import molexp
 
@@ -79,7 +85,7 @@ def add_asset(
 
 
 def _size(path: Path) -> int | None:
-    """Bytes of a file, or of the files in a folder; None where links make that a long story."""
+    """Return the bytes of a file, or of all files in a folder; None if the folder has links to folders."""
     if not path.is_dir():
         return path.stat().st_size if path.is_file() else None
     total = 0

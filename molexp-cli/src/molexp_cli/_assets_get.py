@@ -1,4 +1,4 @@
-"""``molexp assets get``: a copy of an asset outside of the workspace."""
+"""``molexp assets get``: copy an asset out of the workspace."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Examples:
 
 
 def add_to(assets: typer.Typer) -> None:
-    """Add the command."""
+    """Add the command to the group."""
     assets.command("get", short_help="Copy an asset's file or folder to this machine.", epilog=EPILOG)(get_asset)
 
 
@@ -36,27 +36,28 @@ def get_asset(
         typer.Argument(
             metavar="ASSET",
             show_default=False,
-            help="Its id, from molexp assets list; or RUN:NAME, an asset of a run, as in @latest:volumes.json.",
+            help="The asset's id, from `molexp assets list`, or RUN:NAME for an asset of a run, such as @latest:volumes.json.",
         ),
     ],
     destination: Annotated[
-        str, typer.Argument(metavar="[DEST]", help="A file, or a folder to put it into; - is standard output.")
+        str,
+        typer.Argument(metavar="[DEST]", help="The file to write, or a folder to put it into; - is standard output."),
     ] = ".",
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace what is there: a file by a file, a folder by a folder.")
+        bool, typer.Option("--overwrite", help="Replace an existing file by a file, and a folder by a folder.")
     ] = False,
     as_json: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Copy an asset's file, or folder of data, to this machine, and print where it is.
+    """Copy an asset's file or folder to this machine, and print its path.
 
-    The bytes are compared with the hash on record, if there is one. DEST has all of it in the end, or is as it was before;
-    a download from S3 that broke off is gone on with when the command is repeated.
+    MolExp compares the bytes with the hash on record, if there is one. DEST ends up complete, or stays as it was. If a
+    download from S3 was interrupted, repeat the command to resume it.
     """
     import molexp
 
     if as_json and destination == STDOUT:
-        raise typer.BadParameter("standard output cannot have both the bytes and JSON.", param_hint="--json")
+        raise typer.BadParameter("standard output cannot carry both the bytes and JSON.", param_hint="--json")
     asset = located(ctx, workspace).asset(of)
     with pieces_bar(asset.name, asset.size) as tell:
         if destination == STDOUT:
@@ -65,14 +66,14 @@ def get_asset(
         try:
             path = asset.download(destination, overwrite=overwrite, progress=tell)
         except FileExistsError as error:
-            say(f"{str(error.filename)!r} exists already; give --overwrite to replace it.")
+            say(f"{str(error.filename)!r} exists already; add --overwrite to replace it.")
             raise typer.Exit(REFUSED) from None
     write(molexp.to_json({**asset.to_dict(), "path": path}, pretty=True) if as_json else str(path))
 
 
 class _Stdout:
-    """Standard output, whose reader may go away; a terminal is shown text."""
+    """Standard output. Its reader may go away, and a terminal gets text."""
 
     def write(self, data: bytes, /) -> None:
-        """Write all of it."""
+        """Write all of the data."""
         write_log(data)

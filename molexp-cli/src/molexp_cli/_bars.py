@@ -1,4 +1,4 @@
-"""A bar for bytes on standard error, if somebody looks at it."""
+"""A progress bar for bytes, drawn only if standard error is a terminal."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from molexp_cli._output import printable
 
 @contextmanager
 def bytes_bar(what: str, total: int | None = None) -> Iterator[Callable[..., None] | None]:
-    """Yield what takes ``description``, ``total``, ``completed`` and ``advance``; None where nobody looks.
+    """Yield a function that takes ``description``, ``total``, ``completed`` and ``advance``; None without a terminal.
 
     Args:
         what: the text beside it.
-        total: bytes, as far as that is known.
+        total: bytes, if known.
     """
     if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         yield None
@@ -29,13 +29,13 @@ def bytes_bar(what: str, total: int | None = None) -> Iterator[Callable[..., Non
     console = Console(stderr=True, no_color=bool(os.environ.get("NO_COLOR")) or None, highlight=False, emoji=False)
     text = TextColumn("{task.description}", markup=False)
     columns = (text, BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    # What goes to standard output is data, and goes there as it is.
+    # Standard output carries data, which stays unchanged.
     with Progress(*columns, console=console, transient=True, redirect_stdout=False) as drawn:
         yield partial(drawn.update, drawn.add_task(printable(what), total=total))
 
 
 @contextmanager
 def pieces_bar(what: str, total: int | None) -> Iterator[Callable[[int], None] | None]:
-    """Yield what is told the bytes of each piece; None where nobody looks."""
+    """Yield a function to call with the bytes of each piece; None without a terminal."""
     with bytes_bar(what, total) as update:
         yield None if update is None else lambda count: update(advance=count)

@@ -1,4 +1,4 @@
-"""``molexp catalog``: the index behind the answers."""
+"""``molexp catalog``: check and rebuild the index that answers queries."""
 
 from __future__ import annotations
 
@@ -20,48 +20,48 @@ Examples:
 
 
 def group() -> typer.Typer:
-    """The commands."""
+    """Return the group with its commands."""
     catalog = typer.Typer(
-        help="The index behind all answers: derived from the files, and rebuilt from them if need be.",
+        help="Check and rebuild the index that answers queries. It is derived from the files.",
         no_args_is_help=True,
         rich_markup_mode=None,
         epilog=EPILOG,
     )
     for name, short_help, command in (
-        ("verify", "Compare it with the files, and mend it.", verify),
-        ("rebuild", "Read all files anew.", rebuild),
-        ("compact", "Fold journals into a snapshot, for new readers.", compact),
-        ("unreadable", "List what could not be read.", unreadable),
+        ("verify", "Compare the index with the files, and correct it.", verify),
+        ("rebuild", "Rebuild the index from the files.", rebuild),
+        ("compact", "Fold journals into a snapshot.", compact),
+        ("unreadable", "List files that cannot be read.", unreadable),
     ):
         catalog.command(name, short_help=short_help, epilog=EPILOG)(command)
     return catalog
 
 
 def verify(ctx: typer.Context, as_json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
-    """Read all files and compare the index with them. What differs is told, and mended.
+    """Read all files, compare the index with them, and report and correct any difference.
 
-    There should be nothing: whatever changes a workspace is noticed.
+    There should be none: the index notices every change of a workspace.
     """
     tell_report(located(ctx, workspace).catalog.verify(), as_json=as_json)
 
 
 def rebuild(ctx: typer.Context, as_json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
-    """Read all files anew; exits with 1 if some cannot be read, and names them."""
+    """Rebuild the index from all files. If files cannot be read, name them and exit with 1."""
     tell_report(located(ctx, workspace).catalog.rebuild(), as_json=as_json)
 
 
 def compact(ctx: typer.Context, as_json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
-    """Fold the journals of writers that are done into a snapshot in the workspace, from which new readers begin.
+    """Fold the journals of finished writers into a snapshot, which new readers start from.
 
-    That happens by itself, too. Nobody has to stop for it.
+    MolExp also does this on its own. Other processes may continue to write meanwhile.
     """
     tell_report(located(ctx, workspace).catalog.compact(), as_json=as_json)
 
 
 def unreadable(ctx: typer.Context, as_json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
-    """List the files that cannot be read, and why; exits with 1 if there are some.
+    """List the files that cannot be read, with the reasons; exit with 1 if there are any.
 
-    All other answers are right without them. They are read again when they change.
+    Answers leave these files out and are otherwise complete. MolExp reads a file again when it changes.
     """
     import molexp
 

@@ -1,4 +1,4 @@
-"""``molexp compare``: in what runs differ."""
+"""``molexp compare``: show how runs differ."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ Examples:
 
 
 def add_to(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("compare", short_help="Show in what runs differ.", epilog=EPILOG)(compare)
+    """Add the command to the program."""
+    app.command("compare", short_help="Show how runs differ.", epilog=EPILOG)(compare)
 
 
 def compare(
@@ -32,22 +32,22 @@ def compare(
         typer.Argument(
             metavar="RUN RUN...",
             show_default=False,
-            help="Two or more: their paths, the beginnings of their ids, or @latest.",
+            help="Two or more runs: their paths, the beginnings of their ids, or @latest.",
         ),
     ],
     as_json: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Show the fields in which runs differ: one in each row, with a column for each run.
+    """Show the fields in which runs differ: one row for each field, one column for each run.
 
-    There are parameters, results, metrics, configuration, status, and where each came from: host, git, versions of packages. A
-    field that a run does not have is empty. Ids and times always differ, and are left out.
+    Fields are parameters, results, metrics, configuration, status and origin (host, git, versions of packages). A cell is
+    empty if the run does not have the field. Ids and times always differ, and are left out.
     """
     import molexp
 
     opened = located(ctx, workspace)
     found = opened.compare(*runs)
-    if not {*runs} <= {str(row["path"]) for row in found}:  # some were looked for
+    if not {*runs} <= {str(row["path"]) for row in found}:  # a search found some of them, and may have missed others
         tell_unreadable(opened.catalog.runs(limit=0).unreadable)
     if as_json:
         write(molexp.to_json(found, pretty=True))
@@ -59,4 +59,4 @@ def compare(
         rows.append((name, *(next(shown) if name in row else "" for row in found)))
     table(("FIELD", *(str(row["path"]) for row in found)), rows)
     if not names:
-        say("They do not differ in anything that is on record.")
+        say("The runs do not differ in anything on record.")

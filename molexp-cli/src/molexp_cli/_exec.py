@@ -13,7 +13,7 @@ from molexp_cli._output import say
 if TYPE_CHECKING:
     import molexp
 
-_SHOWN = 10  # names of saved files in a line
+_SHOWN = 10  # a line names at most this many saved files
 
 EPILOG = """
 Examples:
@@ -24,13 +24,13 @@ Examples:
   molexp exec metals/cu --id cu-large --output '*.xyz' --output 'out/**/*.log' -- xtb mol.xyz
   molexp -w s3://bucket/lab exec metals/cu --timeout 3600 -- python train.py
 
-Exit codes: the command's own, or 128 + n if signal n ended it; 124 it ran out of time; 125 MolExp itself could not do
-its part; 126 the command cannot be executed; 127 there is no such command; 130 and 143 Ctrl-C and SIGTERM.
+Exit codes: that of the command, or 128 + n if signal n ended it; 124 timeout; 125 an error in MolExp itself; 126 the
+command cannot be executed; 127 the command was not found; 130 Ctrl-C; 143 SIGTERM.
 """
 
 
 def add_to(app: typer.Typer) -> None:
-    """Add the command."""
+    """Add the command to the program."""
     app.command("exec", short_help="Track any command as a run.", epilog=EPILOG)(execute)
 
 
@@ -38,25 +38,33 @@ def execute(
     ctx: typer.Context,
     target: Annotated[
         str,
-        typer.Argument(metavar="PROJECT/EXPERIMENT", show_default=False, help="Where it belongs; made if need be."),
+        typer.Argument(
+            metavar="PROJECT/EXPERIMENT",
+            show_default=False,
+            help="The experiment to put the run into; created if missing.",
+        ),
     ],
     command: Annotated[
-        list[str], typer.Argument(metavar="-- COMMAND...", show_default=False, help="What to run, after '--'.")
+        list[str], typer.Argument(metavar="-- COMMAND...", show_default=False, help="The command to run, after '--'.")
     ],
     parameters: Annotated[
         list[str] | None,
         typer.Option(
             "--set",
             metavar="NAME=VALUE",
-            help="A parameter, read as in a YAML file; b.c=1 is one within b. Repeatable.",
+            help="Set a parameter; values are read as YAML, and b.c=1 sets c within b. Repeatable.",
         ),
     ] = None,
     id: Annotated[
         str | None,
-        typer.Option("--id", metavar="ID", help="The run's id: another attempt if it exists. Else it is a new run."),
+        typer.Option(
+            "--id",
+            metavar="ID",
+            help="The run's id. If the run exists, this is another attempt. By default, a new run.",
+        ),
     ] = None,
     tag: Annotated[
-        list[str] | None, typer.Option("--tag", "-t", metavar="TAG", help="A tag for the run. Repeatable.")
+        list[str] | None, typer.Option("--tag", "-t", metavar="TAG", help="Tag the run. Repeatable.")
     ] = None,
     output: Annotated[
         list[str] | None,
@@ -64,21 +72,24 @@ def execute(
             "--output",
             "-o",
             metavar="PATTERN",
-            help="Files to save as artifacts if they are new or changed, such as '*.xyz'. Repeatable.",
+            help="Save new or changed files that match, such as '*.xyz', as artifacts. Repeatable.",
         ),
     ] = None,
     timeout: Annotated[
-        float | None, typer.Option("--timeout", metavar="SECONDS", help="Kill it, and what it started, after this.")
+        float | None,
+        typer.Option("--timeout", metavar="SECONDS", help="Kill the command and its child processes after this time."),
     ] = None,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Track a command: a run with its arguments, exit code, output and files.
+    """Track a command as a run, with its arguments, exit code, output and files.
 
-    What it prints is shown, and kept in the logs stdout and stderr. The run fails if the command does not exit with 0.
-    Ctrl-C and SIGTERM are passed on to it; it has 20 seconds to end, or until they come again.
+    MolExp shows what the command prints, and keeps it in the logs stdout and stderr. The run fails if the command does not
+    exit with 0. Ctrl-C and SIGTERM are passed on to the command. It has 20 seconds to end, or until you send them again.
     """
     if "--" not in ctx.find_root().obj:
-        raise typer.BadParameter("write '--' before the command, so that its options are not taken for ours", ctx=ctx)
+        raise typer.BadParameter(
+            "add '--' before the command, so that its options are not mistaken for those of molexp", ctx=ctx
+        )
     project, _, name = target.partition("/")
     if not project.strip() or not name.strip() or "/" in name:
         raise typer.BadParameter(f"{target!r} is not of the form PROJECT/EXPERIMENT", ctx=ctx)
@@ -122,6 +133,6 @@ def _report(done: molexp.TrackedCommand) -> None:
 
 
 def _names(names: list[str]) -> str:
-    """Names in a line, as many as one reads."""
+    """Join the first names, and count the others."""
     shown, more = names[:_SHOWN], len(names) - _SHOWN
     return ", ".join(shown) + (f" and {more} more" if more > 0 else "")

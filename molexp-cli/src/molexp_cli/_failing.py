@@ -1,4 +1,4 @@
-"""Exit codes, and sentences instead of tracebacks."""
+"""Exit codes, and messages in place of tracebacks."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ NOT_FOUND = 3
 REFUSED = 4
 INTERRUPTED = 130
 
-# What `molexp exec` says of itself, in numbers that `timeout` and `env` use: its command may exit with any of the above.
+# `molexp exec` uses the numbers of `timeout` and `env` for its own errors: its command may exit with any of the above.
 TIMED_OUT = 124
 EXEC_FAILED = 125
 
-_ALIKE = 0.65  # how alike a name must be to be suggested: less, and `delete` is taken for `execute`
+_ALIKE = 0.65  # a suggestion must be at least this similar: with less, `delete` would suggest `execute`
 _NO_COMMAND = re.compile(r"No such command '(.*)'", re.DOTALL)
 
-_UsageError: Any = typer.BadParameter.__mro__[1]  # the root of what is wrong with a command line; it has no public name
+_UsageError: Any = typer.BadParameter.__mro__[1]  # the base class of click's usage errors, which has no public name
 
 
 def answer(error: Exception, arguments: Sequence[str]) -> int | None:
-    """Say what an error means, and return the exit code; None if it is none that a user can cause."""
+    """Print a message for an error and return the exit code, or None if it is a bug of ours."""
     code = _code(error)
     if code is None:
         return None
@@ -45,9 +45,9 @@ def answer(error: Exception, arguments: Sequence[str]) -> int | None:
 
 
 def sentence(error: BaseException) -> str:
-    """An error in words."""
+    """Return the message for an error."""
     if isinstance(error, FileNotFoundError) and error.filename is None and not _is_somewhere():
-        return "The current folder is gone: somebody removed it. Go to a folder that is there, with cd."
+        return "The current folder was removed. Change to another one with cd."
     if isinstance(error, OSError) and error.strerror and type(error).__module__ == "builtins":
         place = f": {os.fspath(error.filename)!r}" if error.filename else ""
         return f"{error.strerror}{place}"
@@ -74,7 +74,7 @@ def _code(error: Exception) -> int | None:
 
     if isinstance(error, NotFoundError):
         return NOT_FOUND
-    if isinstance(error, ValueError):  # what was given cannot be used; ours are ValueErrors, too
+    if isinstance(error, ValueError):  # an argument is invalid; MolExp's own errors of this sort are ValueErrors, too
         return USAGE
     return REFUSED if isinstance(error, MolexpError | OSError) else None
 
@@ -93,7 +93,7 @@ def _explain_usage(error: Any, arguments: Sequence[str]) -> None:
 
 
 def _alike(error: Any) -> list[str]:
-    """The options or commands that may have been meant."""
+    """Return the options or commands that resemble the unknown one."""
     commands = getattr(error.ctx.command, "commands", {}) if error.ctx is not None else {}
     unknown = _NO_COMMAND.match(str(error.message))
     names = (getattr(error, "possibilities", None) or ()) if unknown is None else commands

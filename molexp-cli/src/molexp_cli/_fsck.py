@@ -1,4 +1,4 @@
-"""``molexp fsck``: a workspace is searched for what should not be."""
+"""``molexp fsck``: check a workspace for damage."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ Examples:
 
 
 def add_to(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("fsck", short_help="Look for what cannot be read, is missing, or has changed.", epilog=EPILOG)(fsck)
+    """Add the command to the program."""
+    app.command("fsck", short_help="Check a workspace for damaged, missing or changed files.", epilog=EPILOG)(fsck)
 
 
 def fsck(
@@ -34,45 +34,45 @@ def fsck(
         bool,
         typer.Option(
             "--repair",
-            help="Mend what is said twice: write damaged documents again as the rest of the record has them; send what dead "
-            "writers left.",
+            help="Repair what the record repeats elsewhere: rewrite damaged documents, and write what killed processes had "
+            "not sent yet.",
         ),
     ] = False,
     read_data: Annotated[
         bool,
-        typer.Option("--read-data", help="Read all bytes and compare their hashes, instead of their number only."),
+        typer.Option("--read-data", help="Read all files and compare their hashes, not only their sizes."),
     ] = False,
     restart: Annotated[
-        bool, typer.Option("--restart", help="With --read-data: begin anew, and not where it was interrupted.")
+        bool, typer.Option("--restart", help="With --read-data: start over instead of resuming.")
     ] = False,
     as_json: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Read all records and look at all files: name what cannot be read, is missing, has changed, came late, or is foreign.
+    """Read all records and check all files: report those that are unreadable, missing, changed, late or foreign.
 
-    Without --repair nothing is written. --read-data may take long: stop it at any time, and the next one goes on where it
-    was. Exits with 1 if anything was found that is still so.
+    Without --repair nothing is written. --read-data may take long: you can stop it at any time, and the next call resumes.
+    Exits with 1 if a problem remains.
     """
     import molexp
 
     if restart and not read_data:
-        raise typer.BadParameter("--restart is about --read-data, which was not asked for.")
+        raise typer.BadParameter("--restart needs --read-data")
     try:
         opened = located(ctx, workspace)
     except molexp.NotFoundError:
         opened = located(ctx, workspace, create=True)
-        if not opened.projects.ids():  # else its workspace.json is what is missing
+        if not opened.projects.ids():  # it is a workspace if it has projects, and only its workspace.json is missing
             raise
     with _progress(read_data) as tell:
         report = opened.fsck(repair=repair, read_data=read_data, restart=restart, progress=tell)
     if not (repair or report.ok):
-        say("`molexp fsck --repair` mends what the rest of the record repeats.")
+        say("`molexp fsck --repair` repairs what the rest of the record repeats.")
     tell_report(report, as_json=as_json)
 
 
 @contextmanager
 def _progress(wanted: bool) -> Iterator[Callable[[int, int], None] | None]:
-    """A bar on standard error, if somebody looks at it."""
+    """Draw a progress bar, if standard error is a terminal."""
     if not wanted:
         yield None
         return

@@ -1,4 +1,4 @@
-"""``molexp gc``: what nobody needs any more is freed."""
+"""``molexp gc``: free storage that is not needed any more."""
 
 from __future__ import annotations
 
@@ -20,22 +20,23 @@ Examples:
 
 
 def add_to(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("gc", short_help="Free what deleted runs and killed writers left.", epilog=EPILOG)(gc)
+    """Add the command to the program."""
+    app.command("gc", short_help="Free the storage of deleted runs and killed processes.", epilog=EPILOG)(gc)
 
 
 def gc(
     ctx: typer.Context,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Free it; without this, it is only told.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Free it. By default, only show what would be freed.")
+    ] = False,
     as_json: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Free the bytes of deleted runs, of imports that were never finished, and of old temporary files.
+    """Free the files of deleted runs, of unfinished imports, and old temporary files.
 
-    Without --yes nothing is written: it tells what would be freed. Exits with 1 if something cannot be read, or could not
-    be freed.
+    Without --yes it only shows what would be freed, and writes nothing. Exits with 1 if something cannot be read or freed.
     """
     report = located(ctx, workspace).gc(dry_run=not yes)
     tell_report(report, as_json=as_json, ok=report.ok if yes else not report.counts["unreadable"])
     if report.counts["found"] and not yes:
-        say("nothing was freed; `molexp gc --yes` does it")
+        say("nothing was freed; `molexp gc --yes` frees it")

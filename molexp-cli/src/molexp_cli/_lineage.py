@@ -1,4 +1,4 @@
-"""``molexp lineage``: what something was made from, and what became of it."""
+"""``molexp lineage``: show the origin and the use of an asset or a run."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ Examples:
 
 
 def add_to(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("lineage", short_help="Show what something was made from, and what became of it.", epilog=EPILOG)(
+    """Add the command to the program."""
+    app.command("lineage", short_help="Show what an asset or a run was made from, and what used it.", epilog=EPILOG)(
         lineage
     )
 
@@ -34,18 +34,18 @@ def lineage(
         typer.Argument(
             metavar="ASSET_OR_RUN",
             show_default=False,
-            help="A run, as for molexp show; RUN:NAME, an asset of it; or an asset's id, from molexp assets list.",
+            help="A run, as for `molexp show`; RUN:NAME for one of its assets; or an asset's id, from `molexp assets list`.",
         ),
     ],
-    up: Annotated[bool, typer.Option("--up", help="Only what it was made from.")] = False,
-    down: Annotated[bool, typer.Option("--down", help="Only what became of it.")] = False,
+    up: Annotated[bool, typer.Option("--up", help="Show only what it was made from.")] = False,
+    down: Annotated[bool, typer.Option("--down", help="Show only what used it.")] = False,
     as_json: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Show what an asset or a run was made from, and what became of it: the runs and assets in between, as a tree.
+    """Show what an asset or a run was made from, and what used it, as a tree of runs and assets.
 
-    What was deleted is shown where something that is left names it. What comes up again is marked, and stands further
-    up with all that is below it.
+    Deleted runs and assets are shown where others refer to them. An entry that occurs again is marked; its first place in
+    the tree has everything below it.
     """
     import molexp
 

@@ -1,4 +1,4 @@
-"""``molexp logs``: what a run wrote."""
+"""``molexp logs``: print the logs of a run."""
 
 from __future__ import annotations
 
@@ -20,28 +20,29 @@ Examples:
 
 
 def add_to(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("logs", short_help="Print what a run wrote, as it comes.", epilog=EPILOG)(logs)
+    """Add the command to the program."""
+    app.command("logs", short_help="Print the logs of a run, also while it runs.", epilog=EPILOG)(logs)
 
 
 def logs(
     ctx: typer.Context,
     run: RunArgument,
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="The log; without it, all of them.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="The log to print. By default, all of them.")
+    ] = None,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on with new lines as they come, until the run ends.")
+        bool, typer.Option("--follow", "-f", help="Print new lines as they arrive, until the run ends.")
     ] = False,
     attempt: Annotated[
-        int | None, typer.Option("--attempt", "-a", metavar="N", min=1, help="Only what attempt N wrote.")
+        int | None, typer.Option("--attempt", "-a", metavar="N", min=1, help="Print only what attempt N wrote.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Answer in JSON, one line of a log in each line.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Answer in JSON, one object for each line of a log.")] = False,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Print the logs of a run; where several attempts wrote one, what each of them did, in their order.
+    """Print the logs of a run. If several attempts wrote a log, print it attempt by attempt.
 
-    A file or another program gets the bytes as they were written. On a terminal colours are left out, and what else it
-    would obey is shown as an escape. Several logs have their names above them, as `tail` does it, with the attempt where
-    there is more than one.
+    A file or another program gets the bytes unchanged. On a terminal, colours are left out and control characters are
+    escaped. If there are several logs, each has its name above it, as `tail` does, with the attempt if there are several.
     """
     import molexp
 

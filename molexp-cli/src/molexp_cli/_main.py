@@ -1,4 +1,4 @@
-"""The program: its commands put together, and what becomes of errors.
+"""The program: it assembles the commands and turns errors into messages and exit codes.
 
 A new command is a function in a module of its own (or a group's), and a line in `_assemble`.
 """
@@ -52,11 +52,11 @@ Examples:
   molexp fsck --read-data
   molexp plugins check
 
-The workspace is the one that -w names, else the one that MOLEXP_WORKSPACE names, else the nearest folder with a
-workspace.json, from the current one upwards.
+MolExp takes the workspace that -w names, else the one that MOLEXP_WORKSPACE names. Otherwise it looks for a folder with a
+workspace.json, starting in the current folder and going up.
 
-Exit codes: 0 all went well; 1 a run failed, or a check found something; 2 wrong usage; 3 there is no such thing; 4
-something else was refused or could not be done; 130 Ctrl-C. `molexp exec` exits as its command does.
+Exit codes: 0 success; 1 a run failed, or a check found a problem; 2 wrong usage; 3 not found; 4 any other error; 130
+Ctrl-C. `molexp exec` exits with the code of its command.
 """
 
 
@@ -72,7 +72,7 @@ def _program(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Tracked runs for computational science, without a server, a database or a lock file."""
+    """Track runs for computational science, without a server, a database or a lock file."""
 
 
 def _assemble() -> typer.Typer:
@@ -81,7 +81,7 @@ def _assemble() -> typer.Typer:
         rich_markup_mode=None,  # help as plain text: rich would take longer to import than everything else
         pretty_exceptions_enable=False,
         no_args_is_help=True,
-        suggest_commands=False,  # `_failing` does, and not what is hardly alike
+        suggest_commands=False,  # `_failing` suggests closer names only
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
         epilog=EPILOG,
     )
@@ -98,7 +98,7 @@ app = _assemble()
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command line; returns its exit code."""
+    """Run one command line and return its exit code."""
     given = tuple(arguments)
     command = typer.main.get_command(app)
     try:
@@ -121,7 +121,7 @@ def _show_traceback(kind: type[BaseException], error: BaseException, trace: Trac
 
 
 def program() -> None:
-    """The console script."""
+    """Run the console script."""
     try:
         make_safe()
         tell_warnings()

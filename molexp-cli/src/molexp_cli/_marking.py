@@ -1,4 +1,4 @@
-"""``molexp cancel``: runs that are to stop. ``molexp archive``, ``unarchive``, ``delete`` and ``restore``: which are shown."""
+"""``molexp cancel``, ``archive``, ``unarchive``, ``delete`` and ``restore``: change runs by name."""
 
 from __future__ import annotations
 
@@ -19,11 +19,14 @@ T = TypeVar("T")
 _Runs: TypeAlias = Annotated[
     list[str],
     typer.Argument(
-        metavar="RUN...", show_default=False, help="Their paths, the beginnings of their ids, or @latest; one or more."
+        metavar="RUN...",
+        show_default=False,
+        help="One or more runs: their paths, the beginnings of their ids, or @latest.",
     ),
 ]
 _Paths: TypeAlias = Annotated[
-    list[str], typer.Argument(metavar="PATH...", show_default=False, help="Their whole paths, as delete printed them.")
+    list[str],
+    typer.Argument(metavar="PATH...", show_default=False, help="Paths of runs, as `molexp delete` printed them."),
 ]
 
 _EPILOG = """
@@ -36,32 +39,34 @@ Examples:
 
 
 def add_to(app: typer.Typer) -> None:
-    """Add the commands."""
+    """Add the commands to the program."""
     app.command("cancel", short_help="Ask runs to stop.", epilog=_EPILOG.format("cancel"))(cancel)
-    app.command("archive", short_help="Leave runs out of lists.", epilog=_EPILOG.format("archive"))(archive)
+    app.command("archive", short_help="Hide runs in lists.", epilog=_EPILOG.format("archive"))(archive)
     app.command("unarchive", short_help="Show archived runs in lists again.", epilog=_EPILOG.format("unarchive"))(
         unarchive
     )
-    app.command("delete", short_help="Hide runs, until gc frees them.", epilog=_EPILOG.format("delete"))(delete)
-    app.command("restore", short_help="Bring back what delete has hidden.", epilog=_EPILOG.format("restore"))(restore)
+    app.command("delete", short_help="Delete runs; gc frees their storage.", epilog=_EPILOG.format("delete"))(delete)
+    app.command("restore", short_help="Bring back deleted runs.", epilog=_EPILOG.format("restore"))(restore)
 
 
 def cancel(
     ctx: typer.Context,
     runs: _Runs,
-    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", show_default=False, help="Why.")] = "",
+    reason: Annotated[
+        str, typer.Option("--reason", metavar="TEXT", show_default=False, help="Record this reason.")
+    ] = "",
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Ask runs to stop: whoever executes one sees that within a minute, and ends it as cancelled.
+    """Ask runs to stop. The process that executes a run notices within a minute, and ends it as cancelled.
 
-    A run that was never started is cancelled at once, and so is the copy of one that goes on elsewhere. One that has ended stays
-    as it is.
+    A run that was never started is cancelled at once, and so is the copy of a run that continues elsewhere. A run that has
+    ended stays as it is.
     """
     _change(_found(ctx, workspace, runs), lambda run: run.cancel(reason))
 
 
 def archive(ctx: typer.Context, runs: _Runs, workspace: WorkspaceOption = None) -> None:
-    """Archive runs: lists leave them out unless they are asked for archived ones. Everything else finds them as before."""
+    """Hide runs in lists, unless you ask for archived ones. All other commands find them as before."""
     _change(_found(ctx, workspace, runs), lambda run: run.archive())
 
 
@@ -71,32 +76,32 @@ def unarchive(ctx: typer.Context, runs: _Runs, workspace: WorkspaceOption = None
 
 
 def delete(ctx: typer.Context, runs: _Runs, workspace: WorkspaceOption = None) -> None:
-    """Hide runs at once. Their bytes stay until `molexp gc --yes` frees them, and until then `molexp restore` brings them back.
+    """Delete runs. Until `molexp gc --yes` frees their files, `molexp restore` brings them back.
 
-    A run that goes on is not deleted; the others that you name are.
+    A run that is still running is not deleted; the others that you name are.
     """
     _change(_found(ctx, workspace, runs), lambda run: run.delete())
 
 
 def restore(ctx: typer.Context, runs: _Paths, workspace: WorkspaceOption = None) -> None:
-    """Bring back runs that were deleted and not freed yet. If one of them cannot be brought back, the others are."""
+    """Bring back deleted runs that gc has not freed yet. If one cannot be brought back, the others still are."""
     _change({path.strip("/").lower(): path for path in runs}, located(ctx, workspace).restore)
 
 
 def _found(ctx: typer.Context, workspace: str | None, names: list[str]) -> dict[str, molexp.Run]:
-    """The runs of these names, by their paths: all of them must be there before the first is changed."""
+    """Return the named runs by path. All must exist before the first is changed."""
     opened = located(ctx, workspace)
     return {run.path: run for run in map(opened.run, names)}
 
 
 def _change(named: Mapping[str, T], change: Callable[[T], object]) -> None:
-    """Change each run and print its path. If one cannot be changed, that is said, and the others are changed."""
+    """Change each run and print its path. If one cannot be changed, say so and continue with the others."""
     said: dict[str, int] = {}
     for path, one in named.items():
         try:
             change(one)
         except Exception as error:
-            if str(error) not in said:  # that a disk is read-only is said once
+            if str(error) not in said:  # an error that all of them have, such as a read-only disk, is printed once
                 if (code := answer(error, ())) is None:
                     raise
                 said[str(error)] = code

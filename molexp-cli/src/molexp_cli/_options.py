@@ -1,4 +1,4 @@
-"""What several commands take, and how they find the workspace."""
+"""Options and arguments that several commands share, and the search for the workspace."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ WorkspaceOption = Annotated[
         "-w",
         metavar="URL",
         show_default=False,
-        help="The workspace, by path or URL; else MOLEXP_WORKSPACE names it, else it is the nearest one around here.",
+        help="Use this workspace (path or URL). By default: MOLEXP_WORKSPACE, else the nearest one in this folder or above.",
     ),
 ]
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 
-LimitOption = Annotated[int | None, typer.Option("--limit", "-n", metavar="N", min=0, help="At most so many.")]
+LimitOption = Annotated[int | None, typer.Option("--limit", "-n", metavar="N", min=0, help="Show at most N.")]
 
 WhereArgument = Annotated[
     str | None,
-    typer.Argument(metavar="[WHERE]", show_default=False, help="A query that must be true of them."),
+    typer.Argument(metavar="[WHERE]", show_default=False, help="Show only what matches this query."),
 ]
 
 RunArgument = Annotated[
@@ -34,13 +34,17 @@ RunArgument = Annotated[
     typer.Argument(
         metavar="RUN",
         show_default=False,
-        help="Its path, the beginning of its id, or @latest (of one experiment: metals/cu/@latest).",
+        help="The run's path, the beginning of its id, or @latest (in one experiment: metals/cu/@latest).",
     ),
 ]
 
 
 def parameters_of(ctx: typer.Context, option: str, given: list[str] | None, *, nested: bool = True) -> dict[str, Any]:
-    """The parameters that an option sets; what is wrong with one is said of the option."""
+    """Return the parameters that an option sets.
+
+    Raises:
+        typer.BadParameter: one of them cannot be read; the error names the option.
+    """
     import molexp
 
     try:
@@ -50,7 +54,7 @@ def parameters_of(ctx: typer.Context, option: str, given: list[str] | None, *, n
 
 
 def located(ctx: typer.Context, workspace: str | None, *, create: bool = False) -> molexp.Workspace:
-    """The workspace that is meant; ``-w`` may stand before the command, or after it."""
+    """Return the workspace to use. ``-w`` may stand before the command or after it."""
     import molexp
 
     given = workspace if workspace is not None else ctx.find_root().params.get("workspace")

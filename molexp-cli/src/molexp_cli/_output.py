@@ -1,9 +1,8 @@
-"""Where answers and messages go: data to standard output, everything else to standard error.
+"""Output: data goes to standard output, everything else to standard error.
 
-All of it passes through here, and nothing of a record comes to a terminal as it is, names included: whatever a terminal
-would obey is escaped.
+All output passes through this module. It escapes control characters before they reach a terminal, in names as in values.
 
-rich is imported only where something is drawn on a terminal; elsewhere the same is plain text, and never cut off.
+It imports rich only to draw on a terminal. Elsewhere the same output is plain text, and is never cut off.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 BROKEN_PIPE = 141  # 128 + SIGPIPE, as for any program whose reader went away
 
 _WHOLE = ("ATTEMPT", "CREATED", "ENDED", "EXIT", "PID", "SIZE", "STARTED", "STATUS")  # columns that are not folded
-_ROOM = 20  # letters that a value has beside its name, however narrow the terminal is
+_ROOM = 20  # a value has at least this many characters beside its name, however narrow the terminal is
 _COLOR_CODE = re.compile(r"\x1b\[[0-9;:]*m")
 _PLANE = 0xFFFF
 _ASCII = str.maketrans("●├─│", "*|-|")
@@ -41,7 +40,7 @@ _COLORS = {
 
 
 def make_safe() -> None:
-    """Whatever the locale says, no text is an error: files and pipes get UTF-8, a terminal what it can show."""
+    """Let any text be printed in any locale: files and pipes get UTF-8, a terminal gets what it can show."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by whoever started us
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - for good
@@ -64,28 +63,28 @@ def tell_warnings() -> None:
 
 
 def say(text: str, *, prefix: str = "molexp: ") -> None:
-    """A message for whoever sits there."""
+    """Print a message to standard error."""
     try:
         sys.stderr.write(f"{prefix}{printable(text)}\n")
         sys.stderr.flush()
     except (OSError, ValueError):
-        pass  # nobody hears it; the exit code says it, too
+        pass  # nobody reads it; the exit code tells the same
 
 
 def tell_unreadable(found: Collection[str]) -> None:
-    """Say that something may be missing in an answer; on standard error, whatever the answer is written as."""
+    """Warn on standard error that an answer may be incomplete."""
     if found:
         what = "1 file or folder" if len(found) == 1 else f"{len(found)} files or folders"
-        say(f"{what} could not be read, and what is in there is missing here. molexp catalog unreadable says why.")
+        say(f"{what} could not be read, so this answer is incomplete. `molexp catalog unreadable` lists the reasons.")
 
 
 def write(text: str, *, now: bool = False) -> None:
-    """An answer, and a line's end: text, or JSON, which means the same with its odd characters escaped."""
+    """Print an answer and a newline. Escaped characters do not change the meaning of JSON."""
     write_bytes(f"{printable(text)}\n".encode(sys.stdout.encoding or "utf-8", "backslashreplace"), now=now)
 
 
 def write_log(data: bytes, *, now: bool = False) -> None:
-    """Contents: as they are, or on a terminal without colours and with whatever else a terminal obeys made visible."""
+    """Print the contents of a file: unchanged, or for a terminal without colours and with control characters escaped."""
     if sys.stdout.isatty():
         text = _COLOR_CODE.sub("", data.decode("utf-8", "backslashreplace")).replace("\r\n", "\n").replace("\r", "\n")
         data = printable(text).encode(sys.stdout.encoding or "utf-8", "backslashreplace")
@@ -93,7 +92,7 @@ def write_log(data: bytes, *, now: bool = False) -> None:
 
 
 def write_bytes(data: bytes, *, now: bool = False) -> None:
-    """The bytes that were asked for, as they are; `now` if somebody waits for them."""
+    """Print bytes unchanged; `now` flushes them at once."""
 
     def put() -> None:
         rest = memoryview(data)
@@ -107,7 +106,7 @@ def write_bytes(data: bytes, *, now: bool = False) -> None:
 
 @contextmanager
 def prints_aside(wanted: bool) -> Iterator[None]:
-    """Whatever is printed meanwhile, by child processes too, goes to standard error: the answer comes afterwards."""
+    """Send what this process and its children print meanwhile to standard error, to keep it out of the answer."""
     if not wanted:
         yield
         return
@@ -123,7 +122,7 @@ def prints_aside(wanted: bool) -> Iterator[None]:
 
 
 def tell_report(report: molexp.Report, *, as_json: bool, ok: bool | None = None) -> None:
-    """What an operation over a whole workspace found; `ok` says whether that is well, else the report does."""
+    """Print the report of an operation on a workspace, and exit with 1 if it is not `ok` (by default, `report.ok`)."""
     import molexp
     from molexp_cli._failing import FAILED
 
@@ -133,17 +132,17 @@ def tell_report(report: molexp.Report, *, as_json: bool, ok: bool | None = None)
 
 
 def flush() -> None:
-    """The last data goes out."""
+    """Flush standard output."""
     _guarded(sys.stdout.flush)
 
 
 def _guarded(put: Callable[[], object]) -> None:
-    """Write, and leave without a word if the reader went away, as `molexp runs list | head` does."""
+    """Write, and exit silently if the reader has gone, as in `molexp runs list | head`."""
     try:
         put()
     except OSError as error:
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())  # what is still buffered goes there when the interpreter ends
+        os.dup2(nowhere, sys.stdout.fileno())  # the interpreter flushes its buffer there when it ends
         os.close(nowhere)
         if isinstance(error, BrokenPipeError):
             raise typer.Exit(BROKEN_PIPE) from None
@@ -151,12 +150,12 @@ def _guarded(put: Callable[[], object]) -> None:
 
 
 def on_terminal() -> bool:
-    """Tell whether the answer is drawn for somebody who looks at it."""
+    """Tell whether standard output is a terminal that can be drawn on."""
     return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def printable(text: str) -> str:
-    """Text without anything that a terminal would obey, or that changes the order of letters: escaped as JSON does it."""
+    """Return text with control characters, and those that change the order of letters, escaped as in JSON."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c in "\n\t" else _escaped(c) for c in text)
@@ -171,7 +170,7 @@ def _escaped(character: str) -> str:
 
 
 def drawable(lines: str) -> str:
-    """A drawing's lines and dots, in ASCII where the terminal has no others."""
+    """Return the lines and dots of a drawing, in ASCII if the terminal has no others."""
     try:
         lines.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
@@ -179,11 +178,11 @@ def drawable(lines: str) -> str:
     return lines
 
 
-# --------------------------------------------------------------------------------------------------------------- pages
+# -------------------------------------------------------------------------------------------------------------- tables
 
 
 def headline(text: str) -> None:
-    """The title of what follows."""
+    """Print a heading."""
     if on_terminal():
         from rich.text import Text
 
@@ -193,12 +192,12 @@ def headline(text: str) -> None:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, least: int = 0) -> None:
-    """Rows below each other. Where nobody looks, each is one line, however long.
+    """Print a table. Outside of a terminal each row is one line, however long.
 
     Args:
         columns: their titles.
         rows: their cells.
-        least: how many columns are shown on a terminal that is too narrow for all; 0: then each row is names and values.
+        least: on a terminal that is too narrow, show this many columns; with 0, show each row as names and values.
     """
     columns = [printable(column) for column in columns]
     cells = [[printable(cell) for cell in row] for row in rows]
@@ -210,7 +209,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, least: int =
 
 
 def pairs(rows: Iterable[tuple[str, str]], *, indent: int = 0) -> None:
-    """Names and values below each other."""
+    """Print names and values, one pair on each line."""
     found = [(printable(name), printable(value)) for name, value in rows]
     width = max((len(name) for name, _ in found), default=0)
     if on_terminal():
@@ -224,7 +223,7 @@ def pairs(rows: Iterable[tuple[str, str]], *, indent: int = 0) -> None:
 
 
 def _draw_pairs(found: Iterable[tuple[str, str]], indent: int, width: int) -> None:
-    """Each value beside its name, broken at blanks. A longer word is the terminal's to break, which copies it whole."""
+    """Draw each value beside its name, broken at blanks. The terminal breaks longer words, and copies them whole."""
     import textwrap
 
     from rich.text import Text
@@ -241,7 +240,7 @@ def _draw_pairs(found: Iterable[tuple[str, str]], indent: int, width: int) -> No
 
 
 def _draw(columns: Sequence[str], cells: list[list[str]], keep: int) -> None:
-    """A table, if the longest words of all columns fit beside each other; else each row as names and values."""
+    """Draw a table if the longest words of all columns fit beside each other, else each row as names and values."""
     from rich.table import Table
     from rich.text import Text
 
@@ -270,7 +269,7 @@ def _draw(columns: Sequence[str], cells: list[list[str]], keep: int) -> None:
 
 
 def _widths(wanted: Iterable[int], least: Sequence[int], room: int) -> list[int]:
-    """Return what columns get of the room: as much as they want, but for the widest ones, which give way."""
+    """Return the widths of the columns. Where the room is too small, the widest columns shrink."""
     widths = [max(lower, min(width, room)) for width, lower in zip(wanted, least, strict=True)]
     while sum(widths) > room:
         widest = max((n for n, width in enumerate(widths) if width > least[n]), key=widths.__getitem__)
@@ -279,7 +278,7 @@ def _widths(wanted: Iterable[int], least: Sequence[int], room: int) -> list[int]
 
 
 def _least(column: str, cells: Iterable[str], whole: Collection[str], longest: int) -> int:
-    """The width that a column needs: of its cells, or of their words, of which the longest may be broken."""
+    """Return the width that a column needs for its cells, or for their words, of which the longest may be broken."""
     if column in whole:
         return max(map(len, (column, *cells)))
     words = (min(len(word), longest) for cell in cells for word in cell.split())

@@ -1,4 +1,4 @@
-"""``molexp plugins``: what is installed, and whether it works."""
+"""``molexp plugins``: list and check the installed plugins."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ Examples:
 
 
 def group() -> typer.Typer:
-    """The commands."""
+    """Return the group with its commands."""
     plugins = typer.Typer(
-        help="The plugins that are installed.", no_args_is_help=True, rich_markup_mode=None, epilog=EPILOG
+        help="List and check the installed plugins.", no_args_is_help=True, rich_markup_mode=None, epilog=EPILOG
     )
-    plugins.command("list", short_help="List them; none is imported.", epilog=EPILOG)(list_plugins)
-    plugins.command("show", short_help="Show what one provides.", epilog=EPILOG)(show_plugin)
-    plugins.command("check", short_help="Load them all; exits with 1 if one fails.", epilog=EPILOG)(check_plugins)
+    plugins.command("list", short_help="List plugins without importing them.", epilog=EPILOG)(list_plugins)
+    plugins.command("show", short_help="Show what a plugin provides.", epilog=EPILOG)(show_plugin)
+    plugins.command("check", short_help="Load every plugin; exit with 1 if one fails.", epilog=EPILOG)(check_plugins)
     return plugins
 
 
 def list_plugins(as_json: JsonOption = False) -> None:
-    """List the plugins, from metadata alone: none is imported.
+    """List the plugins from their metadata, without importing them.
 
-    A plugin is available until something that it provides is asked for; then it is loaded, or broken.
+    A plugin is "available" until something that it provides is needed. Then it is "loaded" or "broken".
     """
     import molexp
     from molexp.plugins import PluginManager
@@ -57,9 +57,9 @@ def show_plugin(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A plugin's name, or its distribution's.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Show a plugin: where it comes from, whether it loads, and what it provides.
+    """Show a plugin: its origin, its status, and what it provides.
 
-    To see that, all plugins are imported.
+    This imports all plugins.
     """
     import molexp
     from molexp.plugins import PluginManager
@@ -95,10 +95,10 @@ def show_plugin(
 
 
 def check_plugins(as_json: JsonOption = False) -> None:
-    """Load every plugin; exits with 1 if one is not loaded, and names each of those with the cause.
+    """Load every plugin. Name those that are not loaded, with the cause, and exit with 1 if there are any.
 
-    One that MOLEXP_PLUGINS or MOLEXP_DISABLE_PLUGINS keeps out is not loaded either. A name in these variables that
-    nothing has is found as well.
+    Plugins that MOLEXP_PLUGINS or MOLEXP_DISABLE_PLUGINS excludes count as not loaded. Unknown names in these variables are
+    reported, too.
     """
     import molexp
     from molexp.plugins import PluginManager

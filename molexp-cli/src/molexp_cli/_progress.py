@@ -1,4 +1,4 @@
-"""Progress of runs on standard error: live on a terminal, a line each elsewhere."""
+"""Progress of runs on standard error: bars on a terminal, one line for each event elsewhere."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def progress() -> Iterator[Callable[[Event], None]]:
-    """Yield what to tell the events of driving a script."""
+    """Yield a function to call with each event of a script's runs."""
     if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         yield _tell
         return
@@ -32,14 +32,14 @@ def progress() -> Iterator[Callable[[Event], None]]:
         TimeElapsedColumn(),
         TextColumn("{task.fields[now]}", markup=False),
     )
-    # What tasks print goes above the bars, unless it is meant for a file or another program.
+    # Output of tasks goes above the bars, unless it is redirected to a file or another program.
     aside = sys.stdout.isatty()
     with Progress(*columns, console=console, transient=True, redirect_stdout=aside) as drawn:
         yield _Live(drawn).tell
 
 
 def _tell(event: Event) -> None:
-    """One line for what a reader of a log wants to know."""
+    """Print one line for an event that a reader of a log wants to see."""
     if line := _line(event):
         say(line)
 
@@ -73,7 +73,7 @@ def _duration(seconds: float) -> str:
 
 
 class _Live:
-    """A bar for each run that is going on, and lines above for what has ended and what went wrong."""
+    """A bar for each active run, with lines above for runs that ended and for errors."""
 
     def __init__(self, drawn: Any) -> None:
         self._drawn = drawn

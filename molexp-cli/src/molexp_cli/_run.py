@@ -1,4 +1,4 @@
-"""``molexp run`` and ``molexp execute``: drive a script's experiments, or one run of them."""
+"""``molexp run`` and ``molexp execute``: run the experiments of a script, or one of their runs."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ Examples:
   molexp run train.py --resume
   molexp run train.py --changed
 
-The script opens a workspace, binds workflows to experiments, and ends with me.entry(ws). It is imported: what stands
-below `if __name__ == "__main__":` is not executed. A second call finds the same runs, and skips those that succeeded.
+The script opens a workspace, binds workflows to experiments, and ends with me.entry(ws). MolExp imports it, so code below
+`if __name__ == "__main__":` does not run. A second call finds the same runs and skips those that succeeded.
 
-Exit codes: 0 every run succeeded, now or before; 1 a run failed, or an experiment could not begin; 130 Ctrl-C.
+Exit codes: 0 every run succeeded, now or earlier; 1 a run failed, or an experiment could not start; 130 Ctrl-C.
 """
 
 EXECUTE_EPILOG = """
@@ -46,46 +46,48 @@ Examples:
 """
 
 ResumeOption = Annotated[
-    bool, typer.Option("--resume", help="Of a run that is executed again, execute only the tasks that need it.")
+    bool, typer.Option("--resume", help="When a run is executed again, execute only the tasks that need it.")
 ]
 RerunOption = Annotated[
     bool,
     typer.Option(
-        "--rerun", help="Execute what succeeded, too; with --resume, only those of its tasks whose code has changed."
+        "--rerun",
+        help="Execute runs that succeeded, too; with --resume, only those of their tasks whose code has changed.",
     ),
 ]
 ChangedOption = Annotated[
     bool,
     typer.Option(
         "--changed",
-        help="Of what succeeded, execute the runs whose code or inputs have changed since, and of their tasks those that "
-        "need it.",
+        help="Also execute runs that succeeded if their code or inputs have changed since, and of these only the tasks "
+        "that need it.",
     ),
 ]
 CaptureOption = Annotated[
     bool,
     typer.Option(
-        "--capture", help="Record what runs print as their logs stdout and stderr; with -j, needs --executor process."
+        "--capture",
+        help="Record what runs print in their logs stdout and stderr. With -j, this needs --executor process.",
     ),
 ]
 
 
 def add_to(app: typer.Typer) -> None:
-    """Add the commands."""
+    """Add the commands to the program."""
     app.command("run", short_help="Run a script's experiments.", epilog=RUN_EPILOG)(run)
-    app.command("execute", short_help="Execute one run that exists.", epilog=EXECUTE_EPILOG)(execute)
+    app.command("execute", short_help="Execute one existing run.", epilog=EXECUTE_EPILOG)(execute)
 
 
 def run(
     ctx: typer.Context,
     script: Annotated[Path, typer.Argument(metavar="SCRIPT", show_default=False, help="A Python file.")],
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, metavar="N", help="How many runs at a time.")] = 1,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, metavar="N", help="Execute N runs at a time.")] = 1,
     executor: Annotated[
         str | None,
         typer.Option(
             "--executor",
             metavar="NAME",
-            help="Where whole runs are executed: inline, process, or a plugin's; else the profile's 'executor' says.",
+            help="Execute whole runs with this executor: inline, process, or one of a plugin. By default, the profile's 'executor'.",
         ),
     ] = None,
     resume: ResumeOption = False,
@@ -97,7 +99,7 @@ def run(
         typer.Option(
             "--dry-run",
             "-n",
-            help="Only say what would be done with which run, and why. (The script is imported all the same.)",
+            help="Show what would happen to each run, and why, and execute nothing. (The script is still imported.)",
         ),
     ] = False,
     config: Annotated[
@@ -105,28 +107,31 @@ def run(
         typer.Option(
             "--config",
             metavar="FILE",
-            help="The file of profiles; else molcfg.yaml, .yml, .toml or .json beside the script.",
+            help="Read profiles from this file. By default: molcfg.yaml, .yml, .toml or .json beside the script.",
         ),
     ] = None,
-    profile: Annotated[str | None, typer.Option("--profile", "-p", metavar="NAME", help="The profile to use.")] = None,
+    profile: Annotated[str | None, typer.Option("--profile", "-p", metavar="NAME", help="Use this profile.")] = None,
     override: Annotated[
         list[str] | None,
         typer.Option(
-            "--override", metavar="NAME=VALUE", help="A value over the profile's; +NAME=VALUE adds one. Repeatable."
+            "--override",
+            metavar="NAME=VALUE",
+            help="Override a value of the profile; +NAME=VALUE adds one. Repeatable.",
         ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Run every point and replica of a script's experiments, and skip what succeeded before.
+    """Run every point and replica of a script's experiments; skip runs that succeeded before.
 
-    An experiment begins when all runs of those before it have succeeded. What somebody else executes is left alone.
+    An experiment starts when all runs of the experiments before it have succeeded. Runs that another process is executing
+    are left alone.
     """
     if ctx.find_root().params.get("workspace") is not None:
-        raise typer.BadParameter("the script says which workspace it is; -w has no meaning here", ctx=ctx)
+        raise typer.BadParameter("the script chooses its workspace; remove -w", ctx=ctx)
     from molexp.scripts import Drive, parse_override
 
     overrides = dict(parse_override(text) for text in override or ())
-    with prints_aside(as_json):  # what the script and its tasks print is not the answer
+    with prints_aside(as_json):  # the script and its tasks may print, which must stay out of the answer
         drive = Drive(
             script,
             config=config,
@@ -167,7 +172,7 @@ def execute(
             "--script",
             "-s",
             metavar="FILE",
-            help="The script that binds its workflow. None is executed only because the record names it.",
+            help="The script that binds the run's workflow. MolExp never runs a script just because the record names it.",
         ),
     ] = None,
     resume: ResumeOption = False,
@@ -175,9 +180,9 @@ def execute(
     capture: CaptureOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Execute one run that exists, in this process: what a scheduler's job calls.
+    """Execute one existing run in this process, for example in the job of a scheduler.
 
-    It is an error if the run succeeded before, unless --rerun is given, or is being executed.
+    It is an error if the run is being executed, or if it succeeded before and you do not give --rerun.
     """
     import molexp
     from molexp.scripts import execute_one
@@ -189,7 +194,7 @@ def execute(
     try:
         result = execute_one(script, found, resume=resume, if_succeeded="rerun" if rerun else "error", capture=capture)
     except molexp.RunFinishedError as error:
-        say(f"{error.run} succeeded before; --rerun executes it again")
+        say(f"{error.run} succeeded before; add --rerun to execute it again")
         raise typer.Exit(REFUSED) from None
     except KeyboardInterrupt:
         say("cancelled")
@@ -200,13 +205,11 @@ def execute(
 
 
 def _unsaid(run: molexp.Run, url: str) -> str:
-    """Return which command to type: the record may be a stranger's, and says only how its script was called."""
+    """Return an error with the command to type. The record may come from a stranger, so its script is only shown."""
     source = run.experiment.workflow_source
     command = f"molexp -w {shlex.quote(url)} execute {run.path} --script {shlex.quote(source or 'SCRIPT')}"
-    named = (
-        f"the record names {source!r}, which is not executed on its word alone" if source else "the record names none"
-    )
-    return f"say which script binds the workflow of {run.experiment.path}; {named}: {command}"
+    named = f"the record names {source!r}; check it first" if source else "the record names none"
+    return f"name the script that binds the workflow of {run.experiment.path} ({named}): {command}"
 
 
 def _show_plan(planned: list[PlannedRun], as_json: bool) -> None:
@@ -256,5 +259,5 @@ def _show_summary(summary: Summary, as_json: bool) -> None:
         write(f"  {path}  not begun: {why}")
     if summary.changed:
         write(
-            f"{len(summary.changed)} of the skipped have changed since, or may have; molexp run --changed executes them"
+            f"molexp run --changed executes {len(summary.changed)} of the skipped runs; they have changed since, or may have"
         )

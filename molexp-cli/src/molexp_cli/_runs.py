@@ -1,4 +1,4 @@
-"""``molexp runs``: which runs there are."""
+"""``molexp runs``: list runs."""
 
 from __future__ import annotations
 
@@ -40,57 +40,67 @@ _COLUMNS: list[tuple[str, Callable[[molexp.RunRow], str]]] = [
     ("METRICS", lambda row: _words.metrics(row.metrics)),
     ("TAGS", lambda row: " ".join(row.tags)),
 ]
-_SELDOM = ("CAUSE", "PROFILE", "CONFIG", "METRICS", "TAGS")  # columns that are shown where a run has something in them
+_SELDOM = ("CAUSE", "PROFILE", "CONFIG", "METRICS", "TAGS")  # these columns are shown only if a run has a value in them
 
 
 def group() -> typer.Typer:
-    """The commands."""
+    """Return the group with its commands."""
     runs = typer.Typer(
-        help="The runs of a workspace.", no_args_is_help=True, rich_markup_mode=None, epilog="See also: molexp show."
+        help="List the runs of a workspace.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        epilog="See also: molexp show.",
     )
-    runs.command("list", short_help="List runs, by what they have.", epilog=LIST_EPILOG)(list_runs)
+    runs.command("list", short_help="List runs; filter and sort them.", epilog=LIST_EPILOG)(list_runs)
     return runs
 
 
 def list_runs(
     ctx: typer.Context,
     where: WhereArgument = None,
-    project: Annotated[str | None, typer.Option("--project", "-p", metavar="ID", help="Only of this project.")] = None,
+    project: Annotated[
+        str | None, typer.Option("--project", "-p", metavar="ID", help="Show only runs of this project.")
+    ] = None,
     experiment: Annotated[
-        str | None, typer.Option("--experiment", "-e", metavar="[PROJECT/]ID", help="Only of this experiment.")
+        str | None,
+        typer.Option("--experiment", "-e", metavar="[PROJECT/]ID", help="Show only runs of this experiment."),
     ] = None,
     status: Annotated[
         list[str] | None,
         typer.Option(
-            "--status", "-s", metavar="STATUS", help="Only of this status; several times for one of several statuses."
+            "--status", "-s", metavar="STATUS", help="Show only runs with this status. Repeat it to allow several."
         ),
     ] = None,
     tag: Annotated[
-        list[str] | None, typer.Option("--tag", "-t", metavar="TAG", help="Only with this tag; several times for all.")
+        list[str] | None,
+        typer.Option("--tag", "-t", metavar="TAG", help="Show only runs with this tag. Repeat it to require several."),
     ] = None,
     param: Annotated[
         list[str] | None,
-        typer.Option("--param", metavar="NAME=VALUE", help="Only with this parameter; several times for all of them."),
+        typer.Option(
+            "--param", metavar="NAME=VALUE", help="Show only runs with this parameter. Repeat it to require several."
+        ),
     ] = None,
-    archived: Annotated[bool, typer.Option("--archived", help="List archived runs, too.")] = False,
+    archived: Annotated[bool, typer.Option("--archived", help="Include archived runs.")] = False,
     sort: Annotated[
         str | None,
         typer.Option(
             "--sort",
             metavar="[-]COLUMN",
-            help="By a column, such as created_at, params.a, results.loss or metrics.loss.min; - descends.",
+            help="Sort by a column, such as created_at, params.a, results.loss or metrics.loss.min; - sorts in descending order.",
         ),
     ] = None,
     limit: LimitOption = None,
     as_json: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """List the runs that match all of what is given, in the order in which they were created.
+    """List the runs that match every filter, oldest first.
 
-    WHERE is a query of fields such as status, cause, params.lr, results.loss, metrics.loss.min, tags, config.x,
-    provenance.git.commit: compare them by == != < <= > >=, in, like, between, is null; join by and, or, not. Text is quoted.
+    WHERE is a query over fields such as status, cause, params.lr, results.loss, metrics.loss.min, tags, config.x and
+    provenance.git.commit. Compare fields with == != < <= > >=, in, like, between and is null. Combine comparisons with and,
+    or, not. Quote text.
 
-    Values of parameters are read as in a YAML file: 1e-3 and true are what they look like, other words are text.
+    MolExp reads the values of parameters as YAML does: 1e-3 is a number, true is a boolean, other words are text.
     """
     import molexp
 
@@ -108,8 +118,9 @@ def list_runs(
     )
     tell_unreadable(found.unreadable)
     if found.archived:
-        what = "1 archived run is" if found.archived == 1 else f"{found.archived} archived runs are"
-        say(f"{what} left out. --archived lists them, too.")
+        say(
+            f"{found.archived} archived run{'' if found.archived == 1 else 's'} not shown. Add --archived to list them."
+        )
     if not found:
         _check_names(opened, project, experiment)
         _name_unknown(opened, where)
@@ -122,7 +133,7 @@ def list_runs(
 
 
 def _check_names(opened: molexp.Workspace, project: str | None, experiment: str | None) -> None:
-    """An answer without rows may be a name that is mistyped: then it is an error, with the nearest names."""
+    """Raise an error with the nearest names if no run was found because a name is mistyped."""
     above, slash, name = (experiment or "").rpartition("/")
     parent = above if slash else project
     if project is not None:
@@ -134,7 +145,7 @@ def _check_names(opened: molexp.Workspace, project: str | None, experiment: str 
 
 
 def _name_unknown(opened: molexp.Workspace, where: str | None) -> None:
-    """Fields that no run has are no error: they may not be there yet."""
+    """Tell you which fields of the query no run has. This is no error, because a later run may have them."""
     for name, near in opened.catalog.unknown_fields(where).items() if where is not None else ():
         hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
         say(f"No run has the field {name!r}.{hint}")

@@ -1,4 +1,4 @@
-"""``molexp show``: all that is known of one run."""
+"""``molexp show``: show everything on record about one run."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ Examples:
   molexp show @latest --graph
 """
 
-_NAMED = 4  # tasks that a line of a graph names
+_NAMED = 4  # a line of a graph names at most this many tasks
 
 
 def add_to(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("show", short_help="Show all that is known of a run.", epilog=EPILOG)(show)
+    """Add the command to the program."""
+    app.command("show", short_help="Show everything on record about a run.", epilog=EPILOG)(show)
 
 
 def show(
@@ -39,14 +39,14 @@ def show(
     run: RunArgument,
     graph: Annotated[
         bool,
-        typer.Option("--graph", help="Draw the tasks of its workflow, and what became of each in its last attempt."),
+        typer.Option("--graph", help="Draw the tasks of its workflow, each with its outcome in the last attempt."),
     ] = False,
     as_json: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Show a run: parameters, results, status, attempts, files, tags, and what ended it.
+    """Show a run: status, parameters, results, attempts, files, tags, and why it ended.
 
-    A drawn graph has a line for each task, below one that it depends on. With several upstream tasks, the line names them.
+    The graph has one line for each task, below a task that it depends on. If it depends on several, the line names them.
     """
     import molexp
 
@@ -55,7 +55,7 @@ def show(
         _draw(opened.run(run), as_json)
         return
     found = molexp.describe_run(opened.run(run))
-    if run != found["path"]:  # it was looked for
+    if run != found["path"]:  # a search found it, and may have missed others
         tell_unreadable(opened.catalog.runs(limit=0).unreadable)
     for key, reason in found["problems"].items():
         say(reason if key in reason else f"{key}: {reason}")
@@ -88,7 +88,7 @@ def _draw(run: molexp.Run, as_json: bool) -> None:
         rows = [_row(before, task) for before, task in graph.rows()]
         table(("TASK", "STATUS", "SECONDS", "AFTER", "OPTIONS", "DEFINED"), rows, least=2)
     if graph is None:
-        say(f"{run.path} has no graph on record: no attempt executed a workflow, or an older MolExp did.")
+        say(f"{run.path} has no graph on record: no attempt executed a workflow, or an older MolExp executed it.")
         raise typer.Exit(NOT_FOUND)
 
 
@@ -118,7 +118,7 @@ def _metrics(found: Mapping[str, Any]) -> None:
         ]
         table(("NAME", "LAST", "STEP", "MIN", "AT STEP", "MAX", "AT STEP", "COUNT"), rows)
         if found.get("metrics_left_out"):
-            write(f"and {found['metrics_left_out']} or more names that have no summary; their points are in the file")
+            write(f"and at least {found['metrics_left_out']} more names without a summary; the file has their points")
 
 
 def _head(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -205,7 +205,7 @@ def _attempts(history: list[Mapping[str, Any]]) -> None:
 
 
 def _ended(attempt: Mapping[str, Any]) -> str:
-    """Return when it ended: of one that was found dead, its last sign of life, or in older records when it was found."""
+    """Return the time of its end. An attempt that was found dead has its last sign of life, or when it was found."""
     how = "last seen " if attempt.get("found_at") else "not after " if attempt.get("ended_by") else ""
     return how + _words.moment(attempt.get("ended_at"))
 

@@ -1,4 +1,4 @@
-"""``molexp sync``: a workspace is copied to another place, or merged into another one."""
+"""``molexp sync``: copy a workspace to another place, or merge it into another one."""
 
 from __future__ import annotations
 
@@ -30,55 +30,60 @@ Examples:
 
 
 def add_to(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("sync", short_help="Copy a workspace to another place, or merge it into one.", epilog=EPILOG)(sync)
+    """Add the command to the program."""
+    app.command("sync", short_help="Copy a workspace, or merge it into another one.", epilog=EPILOG)(sync)
 
 
 def sync(
     source: Annotated[
-        str, typer.Argument(metavar="SRC", show_default=False, help="The workspace to copy: path or URL.")
+        str, typer.Argument(metavar="SRC", show_default=False, help="The workspace to copy (path or URL).")
     ],
     destination: Annotated[
         str,
-        typer.Argument(metavar="DST", show_default=False, help="Where to: path or URL; created if it is not there."),
+        typer.Argument(metavar="DST", show_default=False, help="The destination (path or URL); created if missing."),
     ],
     merge: Annotated[
-        bool, typer.Option("--merge", help="DST may be another workspace, no copy of SRC: add SRC's runs to it.")
+        bool,
+        typer.Option(
+            "--merge", help="Add the runs of SRC to DST, even if DST is another workspace and not a copy of SRC."
+        ),
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; tell what would be copied.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be copied, and write nothing.")] = False,
     check: Annotated[
         bool,
         typer.Option(
-            "--check", help="Compare all bytes, whatever earlier syncs found, and read again what was written."
+            "--check", help="Compare all bytes again, whatever earlier syncs found, and read back what was written."
         ),
     ] = False,
     restore: Annotated[
         list[str] | None,
-        typer.Option(
-            "--restore", metavar="RUN", help="Bring this run of SRC although it was deleted at DST; may be repeated."
-        ),
+        typer.Option("--restore", metavar="RUN", help="Copy this run although it was deleted at DST. Repeatable."),
     ] = None,
     follow: Annotated[
         bool,
-        typer.Option("--follow", "-f", help="Go on with what comes, some seconds behind, until you press Ctrl-C."),
+        typer.Option("--follow", "-f", help="Keep copying new data as it arrives, until you press Ctrl-C."),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Copy a workspace to another place: what DST lacks of SRC, verified, between any two kinds of storage.
+    """Copy to DST what it lacks of SRC, and verify it. The two may be on any kinds of storage.
 
-    Stop it at any time, and repeat it: it goes on where it was, and copies what has come since. A run that goes on is
-    copied as it is, and shown at DST as running elsewhere, as of then. Nothing at DST is overwritten or deleted. What both have under one name and is
-    not the same is listed as a conflict. A run that was deleted and freed on one side is not brought back to it, unless
-    --restore names it. With --follow it goes on with what comes, at most ten seconds behind, where the storage keeps up; while
-    one side does not answer, it says so and tries again; Ctrl-C ends it. With a conflict, or if bytes are not what the record says, or something cannot be read, it exits
-    with 1.
+    You can stop it at any time. Repeat it to resume, and to copy what is new. It never overwrites or deletes anything at
+    DST: if both sides have different content under one name, it lists a conflict.
+
+    An unfinished run is copied as it is. At DST it is shown as running elsewhere, with the time of the copy. A run that was
+    deleted and freed on one side is not copied back to it, unless --restore names it.
+
+    With --follow it keeps copying, at most ten seconds behind if the storage keeps up. While one side does not answer, it
+    says so and tries again. Ctrl-C ends it.
+
+    Exits with 1 if there is a conflict, if bytes differ from the record, or if something cannot be read.
     """
     import molexp
 
     if follow:
         if dry_run or check or restore:
             raise typer.BadParameter(
-                "--follow goes with --merge and --json only; sync once with the others, then follow."
+                "--follow works only with --merge and --json; sync once with the other options, then follow."
             )
         _follow(source, destination, merge=merge, as_json=as_json)
         return
@@ -92,21 +97,21 @@ def sync(
 
 
 def _follow(source: str, destination: str, *, merge: bool, as_json: bool) -> None:
-    """One line for each pass that brought or found something."""
+    """Print one line for each pass that copied or found something."""
     import molexp
 
     with _progress() as tell:
         for report in molexp.follow_workspace(source, destination, merge=merge, progress=tell):
             at = datetime.now().astimezone().strftime("%H:%M:%S")
             if report.outage and not as_json:
-                say(f"{at} {report.outage} It is tried again.")
+                say(f"{at} {report.outage} Trying again.")
             else:
                 write(molexp.to_json(report) if as_json else f"{at} {report}", now=True)
 
 
 @contextmanager
 def _progress() -> Iterator[Callable[[molexp.SyncProgress], None] | None]:
-    """A bar on standard error, if somebody looks at it."""
+    """Draw a progress bar, if standard error is a terminal."""
     with bytes_bar("looking") as update:
         if update is None:
             yield None

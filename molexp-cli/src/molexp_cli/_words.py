@@ -1,4 +1,4 @@
-"""Values, times and sizes as people read them."""
+"""Format values, times and sizes for people."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any
 
-_METRICS = 4  # that a row has room for
+_METRICS = 4  # a row has room for this many
 
 
 def value(found: Any) -> str:
-    """A value on one line: text as it is if that is clear, everything else as JSON."""
+    """Format a value on one line: plain text as it is, everything else as JSON."""
     if isinstance(found, str) and found and found.isprintable() and found.strip() == found:
         return found
     if isinstance(found, float) and not isfinite(found):
@@ -21,41 +21,41 @@ def value(found: Any) -> str:
 
 
 def settings(found: Mapping[str, Any]) -> str:
-    """Values by name on one line; numbers to six digits."""
+    """Format names and values on one line, numbers with six digits."""
     return " ".join(f"{name}={short(one)}" for name, one in found.items())
 
 
 def metrics(found: Mapping[str, Mapping[str, Any]]) -> str:
-    """The last values of the first metrics by name on one line, and how many more there are."""
+    """Format the last values of the first metrics on one line, and count the others."""
     names = list(found)
     shown = settings({name: found[name].get("last") for name in names[:_METRICS]})
     return f"{shown} +{len(names) - _METRICS}" if len(names) > _METRICS else shown
 
 
 def row(found: Sequence[Any]) -> list[str]:
-    """Values beside each other, as `short` has them, unless two that differ would look the same."""
+    """Format the values of a row with `short`, or in full where different values would look the same."""
     shown, exact = [short(one) for one in found], [value(one) for one in found]
     return exact if len(set(shown)) < len(set(exact)) else shown
 
 
 def short(found: Any) -> str:
-    """A value on one line, numbers to six digits."""
+    """Format a value on one line, numbers with six digits."""
     return f"{found:.6g}" if isinstance(found, float) else value(found)
 
 
 def moment(text: Any) -> str:
-    """A time of the record, without what nobody reads."""
+    """Format a time of the record to the second."""
     shown = str(text or "")
     return f"{shown[:10]} {shown[11:19]}Z" if len(shown) > 19 and shown[10] == "T" else shown
 
 
 def standing(status: Any, as_of: Any) -> str:
-    """Return where a run or an attempt stands; of one that goes on elsewhere, as of when."""
+    """Format a status; add the time of the last sync to that of a run that continues elsewhere."""
     return f"{status} elsewhere, as of {moment(as_of)}" if as_of and status == "running" else str(status)
 
 
 def size(number: Any) -> str:
-    """Bytes."""
+    """Format a number of bytes with a unit."""
     if not isinstance(number, int):
         return ""
     amount, unit = float(number), "B"
