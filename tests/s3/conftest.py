@@ -57,9 +57,11 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 LONG = (
     "test_eight_processes_lose_nothing[moto]",
     "test_a_third_of_all_requests_fails_and_the_record_is_complete[moto]",
+    "test_one_of_many_who_start_a_run_executes_it[moto]",
+    "test_what_is_there_is_a_workspace_and_the_next_sync_goes_on[unheard]",
     "test_what_was_acknowledged_outlives_kills_at_random_instants[moto]",
 )
-"""What takes a minute and is done on Ceph as well, whose races are exact."""
+"""Tests that take long, and that another one says as well: on Ceph, whose races are exact, or where requests took effect."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
