@@ -109,6 +109,7 @@ except me.NotFoundError as error:
 WRONG = """
 import molexp as me
 import molexp.contracts
+import molexp.workflow
 from molexp import Wrkspace
 from molexp.contracts import Exekutor
 ws = me.Wrokspace("lab")
@@ -130,6 +131,10 @@ exp.runs[0].statsu
 me.Workspace("lab").catalog.lineage(7)
 me.Workspace("lab").catalog.lineage("a/b/c").upstraem
 me.Workspace("lab").compare(1, 2)
+molexp.workflow.WorkflowBuilder("relax").task(retry=3)
+molexp.workflow.WorkflowBuilder("relax").task(retries="3")
+molexp.workflow.WorkflowBuilder("relax").build().execute_sync(parameters={})
+handle = molexp.workflow.WorkflowBuilder("relax").build().start(check=True)
 """
 
 

@@ -388,11 +388,6 @@ def test_options_that_make_no_sense_name_task_and_option(wf, options):
         wf.add(one, **options)
 
 
-def test_unknown_options_are_refused(wf):
-    with pytest.raises(TypeError, match="depend_on"):
-        wf.task(depend_on=["a"])(one)
-
-
 @pytest.mark.parametrize("options", [{"on_failure": "stop"}, {"max_parallel": 0}, {"max_parallel": 1.5}])
 def test_options_of_workflows_are_checked(options):
     with pytest.raises(ValueError, match=next(iter(options))):

@@ -171,7 +171,7 @@ def test_a_copy_has_it_too(lab, lab_run, copy):
 def test_damage_is_named_and_blocks_nothing_else(lab, lab_run):
     relaxing().execute_sync(run=lab_run)
     ws = lab_run.experiment.project.workspace
-    (file,) = (file for file in lab.folder.glob("provenance/*") if '"workflow"' in file.read_text())
+    (file,) = (file for file in lab.folder.glob("provenance/*") if '"type": "workflow"' in file.read_text())
     whole = file.read_text()
     file.write_text(whole.replace('"finish"', '"cancel"').replace('"cancel"', '"finish"'))
     (finding,) = ws.fsck(read_data=True).findings

@@ -9,9 +9,10 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from graphlib import CycleError as _GraphCycle
 from graphlib import TopologicalSorter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, overload
 
 from molexp._values.ids import nearest
+from molexp._workflow.options import Depends, F, TaskOptions, TaskSettings, with_options
 from molexp._workflow.shell import ShellTask
 from molexp._workflow.tasks import INLINE, TaskSpec, spec_of
 from molexp._workflow.workflow import Workflow
@@ -20,10 +21,6 @@ from molexp.errors import CycleError, DuplicateTaskError, UnknownTaskError, Work
 if TYPE_CHECKING:
     from molexp._workflow.context import TaskContext
     from molexp.contracts import Resources
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-Depends = Iterable["str | Callable[..., Any]"]
 
 
 class WorkflowBuilder:
@@ -56,72 +53,6 @@ class WorkflowBuilder:
 
     def __repr__(self) -> str:
         return f"<WorkflowBuilder {self.name!r}: {', '.join(self._tasks) or 'no tasks'}>"
-
-    @overload
-    def task(self, fn: F, /) -> F: ...
-    @overload
-    def task(
-        self,
-        *,
-        name: str | None = None,
-        depends_on: Depends = (),
-        map_over: str | Callable[..., Any] | None = None,
-        retries: int = 0,
-        backoff: float = 0.1,
-        timeout: float | None = None,
-        executor: str = INLINE,
-        resources: Resources | None = None,
-    ) -> Callable[[F], F]: ...
-    def task(  # type: ignore[misc]
-        self,
-        fn: Any = None,
-        /,
-        *,
-        name: str | None = None,
-        depends_on: Depends = (),
-        map_over: str | Callable[..., Any] | None = None,
-        retries: int = 0,
-        backoff: float = 0.1,
-        timeout: float | None = None,
-        executor: str = INLINE,
-        resources: Resources | None = None,
-    ) -> Any:
-        """Make a function a task; it comes back as it was, callable as before.
-
-        Args:
-            fn: the function, of one `TaskContext`; async or plain. Plain ones are executed off the event loop.
-            name: as for `add`, like all that follow.
-            depends_on: its upstream tasks.
-            map_over: the one whose output is a list.
-            retries: how often to try again.
-            backoff: seconds before the first retry.
-            timeout: seconds that one try may take.
-            executor: where it is executed.
-            resources: what it needs there.
-
-        Raises:
-            DuplicateTaskError: the name is taken. (In an interactive session, defining a task again replaces it.)
-            InvalidNameError: the name cannot be used.
-            TypeError: it is no function, or one that yields.
-            UnknownTaskError: it depends on a function that is no task of this workflow.
-            ValueError: an option that makes no sense, such as a negative number of retries.
-        """
-
-        def register(function: F) -> F:
-            self._add(
-                function,
-                name=name,
-                depends_on=depends_on,
-                map_over=map_over,
-                retries=retries,
-                backoff=backoff,
-                timeout=timeout,
-                executor=executor,
-                resources=resources,
-            )
-            return function
-
-        return register if fn is None else register(fn)
 
     def add(
         self,
@@ -170,6 +101,39 @@ class WorkflowBuilder:
         )
         return self
 
+    @overload
+    def task(self, fn: F, /) -> F: ...
+    @overload
+    def task(self, /, **options: Unpack[TaskOptions]) -> Callable[[F], F]: ...
+    @with_options(TaskOptions, add)
+    def task(self, fn: Any = None, /, **options: Unpack[TaskOptions]) -> Any:
+        """Make a function a task; it comes back as it was, callable as before.
+
+        Args:
+            fn: the function, of one `TaskContext`; async or plain. Plain ones are executed off the event loop.
+            name: as for `add`, like all that follow.
+            depends_on: its upstream tasks.
+            map_over: the one whose output is a list.
+            retries: how often to try again.
+            backoff: seconds before the first retry.
+            timeout: seconds that one try may take.
+            executor: where it is executed.
+            resources: what it needs there.
+
+        Raises:
+            DuplicateTaskError: the name is taken. (In an interactive session, defining a task again replaces it.)
+            InvalidNameError: the name cannot be used.
+            TypeError: it is no function, or one that yields.
+            UnknownTaskError: it depends on a function that is no task of this workflow.
+            ValueError: an option that makes no sense, such as a negative number of retries.
+        """
+
+        def register(function: F) -> F:
+            self._add(function, **options)
+            return function
+
+        return register if fn is None else register(fn)
+
     def shell(
         self,
         name: str,
@@ -215,13 +179,13 @@ class WorkflowBuilder:
         caller = sys._getframe(1)
         self._add(
             task,
+            (caller.f_code.co_filename, caller.f_lineno),
             name=name,
             depends_on=depends_on,
             map_over=map_over,
             retries=retries,
             backoff=backoff,
             resources=resources,
-            place=(caller.f_code.co_filename, caller.f_lineno),
         )
 
     def build(self) -> Workflow:
@@ -243,15 +207,25 @@ class WorkflowBuilder:
         tasks = {name: self._tasks[name] for name in order}
         return Workflow(self.name, tasks, on_failure=self.on_failure, max_parallel=self.max_parallel)
 
-    def _add(self, subject: Any, *, depends_on: Any = (), map_over: Any = None, **options: Any) -> None:
-        shown = str(options.get("name") or getattr(subject, "__name__", type(subject).__name__))
+    def _add(
+        self,
+        subject: Any,
+        place: tuple[str, int] | None = None,
+        /,
+        *,
+        name: str | None = None,
+        depends_on: Any = (),
+        map_over: Any = None,
+        **settings: Unpack[TaskSettings],
+    ) -> None:
+        shown = str(name or getattr(subject, "__name__", type(subject).__name__))
         if isinstance(depends_on, str) or callable(depends_on) or hasattr(depends_on, "execute"):
             depends_on = [depends_on]
         elif not isinstance(depends_on, Iterable):
             raise TypeError(f"Task {shown!r}: depends_on is names of tasks, or functions, not {depends_on!r}.")
         depends = [self._name(task, shown) for task in depends_on]
         over = self._name(map_over, shown) if map_over is not None else None
-        spec = spec_of(subject, depends_on=depends, map_over=over, **options)
+        spec = spec_of(subject, name=name, depends_on=depends, map_over=over, place=place, **settings)
         if spec.name in self._tasks:
             if not _interactive():
                 raise DuplicateTaskError(self.name, spec.name)

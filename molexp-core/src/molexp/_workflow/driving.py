@@ -21,6 +21,7 @@ from molexp._workflow import bindings
 from molexp._workflow.deaths import end_of_dead
 from molexp._workflow.earlier import Codes, Earlier, codes_of
 from molexp._workflow.executors import Executors
+from molexp._workflow.options import RunOptions
 from molexp._workflow.plans import LEAVE, RESUME, SKIP, START, Event, Observer, PlannedRun, Summary
 from molexp._workflow.scripts import Script, load_script
 from molexp._workflow.signals import run_to_end
@@ -311,24 +312,20 @@ class _Driven:
     async def _run(self) -> tuple[RunStatus, str]:
         planned = self.planned
         run = planned.run()
-        if_succeeded: Literal["rerun", "error"] = "rerun" if self.drive._rerun or planned.changed else "error"
-        how = RunCall(str(self.drive.script.path), run, planned.action == RESUME, if_succeeded, self.drive._capture)
+        options: RunOptions = {
+            "resume": planned.action == RESUME,
+            "if_succeeded": "rerun" if self.drive._rerun or planned.changed else "error",
+            "capture": self.drive._capture,
+        }
         if self.executor == INLINE:
-            result = await execute_under_run(
-                self.workflow,
-                run,
-                how.resume,
-                self.executors,
-                self._tell_task,
-                if_succeeded=if_succeeded,
-                capture=how.capture,
-            )
+            result = await execute_under_run(self.workflow, run, self.executors, self._tell_task, **options)
             return result.status, result.reason
         loop = asyncio.get_running_loop()
 
         def began() -> None:
             loop.call_soon_threadsafe(self._begin)
 
+        how = RunCall(str(self.drive.script.path), run, options)
         call = Call(execute_run, (how,), resources=Resources(), name=run.path, started=began)
         outcome = await self.executors[self.executor].submit(call)
         if isinstance(outcome.error, RunFinishedError | RunBusyError):
@@ -367,9 +364,7 @@ class RunCall:
 
     script: str
     run: Run
-    resume: bool = False
-    if_succeeded: Literal["rerun", "error"] = "error"
-    capture: bool = False
+    options: RunOptions
 
 
 def execute_run(call: RunCall) -> tuple[str, str]:
@@ -378,7 +373,7 @@ def execute_run(call: RunCall) -> tuple[str, str]:
         bindings.get_workflow(call.run.experiment)
     except UnboundExperimentError:
         load_script(call.script)
-    result = _execute_bound(call)
+    result = _execute_bound(call.run, call.options)
     return str(result.status), result.reason
 
 
@@ -410,24 +405,16 @@ def execute_one(
     """
     this_process().stand_alone()
     load_script(script)
-    return _execute_bound(RunCall(str(script), run, resume, if_succeeded, capture))
+    return _execute_bound(run, {"resume": resume, "if_succeeded": if_succeeded, "capture": capture})
 
 
-def _execute_bound(call: RunCall) -> WorkflowResult:
-    workflow = bindings.get_workflow(call.run.experiment)
+def _execute_bound(run: Run, options: RunOptions) -> WorkflowResult:
+    workflow = bindings.get_workflow(run.experiment)
 
     async def execute() -> WorkflowResult:
-        executors = Executors(call.run._home.plugins)
+        executors = Executors(run._home.plugins)
         try:
-            return await execute_under_run(
-                workflow,
-                call.run,
-                call.resume,
-                executors,
-                None,
-                if_succeeded=call.if_succeeded,
-                capture=call.capture,
-            )
+            return await execute_under_run(workflow, run, executors, **options)
         finally:
             await executors.close()
 

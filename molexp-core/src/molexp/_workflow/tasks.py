@@ -7,7 +7,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import attrs
 
@@ -18,6 +18,7 @@ from molexp.errors import InvalidNameError
 
 if TYPE_CHECKING:
     from molexp._workflow.context import TaskContext
+    from molexp._workflow.options import TaskSettings
 
 INLINE = "inline"
 """The executor in this process: the event loop for coroutine functions, threads for plain ones."""
@@ -86,12 +87,8 @@ def spec_of(
     name: str | None = None,
     depends_on: Iterable[str] = (),
     map_over: str | None = None,
-    retries: int = 0,
-    backoff: float = 0.1,
-    timeout: float | None = None,
-    executor: str = INLINE,
-    resources: Resources | None = None,
     place: tuple[str, int] | None = None,
+    **settings: Unpack[TaskSettings],
 ) -> TaskSpec:
     """The spec of a task, checked.
 
@@ -109,27 +106,26 @@ def spec_of(
         raise TypeError(f"A task is a function of one context, or an object with execute(ctx), not {subject!r}.")
     name = check_task_name(_name_of(subject) if name is None else name)
     _check_call(name, subject.execute if _is_object(subject) else subject)
-    if not isinstance(retries, int) or retries < 0:
-        raise ValueError(f"Task {name!r}: retries={retries!r} is no number of retries; it counts from 0.")
-    if timeout is not None and not (isinstance(timeout, int | float) and timeout > 0):
-        raise ValueError(f"Task {name!r}: timeout={timeout!r} is no number of seconds above 0.")
-    if not (isinstance(backoff, int | float) and backoff >= 0):
-        raise ValueError(f"Task {name!r}: backoff={backoff!r} is no number of seconds.")
-    if not isinstance(executor, str) or not executor:
-        raise ValueError(f"Task {name!r}: executor={executor!r} is no name of an executor.")
     depends = tuple(dict.fromkeys([*depends_on, *([map_over] if map_over is not None else [])]))
-    return TaskSpec(
-        name=name,
-        subject=subject,
-        depends_on=depends,
-        map_over=map_over,
-        retries=retries,
-        backoff=backoff,
-        timeout=timeout,
-        executor=executor,
-        resources=resources,
-        place=place,
-    )
+    spec = TaskSpec(name=name, subject=subject, depends_on=depends, map_over=map_over, place=place, **settings)
+    _check_settings(spec)
+    return spec
+
+
+def _check_settings(spec: TaskSpec) -> None:
+    """Raise unless the settings of a task make sense.
+
+    Raises:
+        ValueError: one does not.
+    """
+    if not isinstance(spec.retries, int) or spec.retries < 0:
+        raise ValueError(f"Task {spec.name!r}: retries={spec.retries!r} is no number of retries; it counts from 0.")
+    if spec.timeout is not None and not (isinstance(spec.timeout, int | float) and spec.timeout > 0):
+        raise ValueError(f"Task {spec.name!r}: timeout={spec.timeout!r} is no number of seconds above 0.")
+    if not (isinstance(spec.backoff, int | float) and spec.backoff >= 0):
+        raise ValueError(f"Task {spec.name!r}: backoff={spec.backoff!r} is no number of seconds.")
+    if not isinstance(spec.executor, str) or not spec.executor:
+        raise ValueError(f"Task {spec.name!r}: executor={spec.executor!r} is no name of an executor.")
 
 
 def _check_call(name: str, call: Callable[..., Any]) -> None:

@@ -38,10 +38,10 @@ def status_of(tasks: Mapping[str, TaskOutcome], stopped: str) -> Ending:
 async def execute_under_run(
     workflow: Workflow,
     run: Run | RunContext,
-    resume: bool,
     executors: Executors,
-    listener: Listener | None,
+    listener: Listener | None = None,
     *,
+    resume: bool = False,
     if_succeeded: Literal["rerun", "error"] = "rerun",
     capture: bool = False,
 ) -> WorkflowResult:

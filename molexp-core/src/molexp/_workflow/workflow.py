@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import cached_property, partial
 from types import FrameType, MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack
 
 import attrs
 
@@ -25,6 +25,7 @@ from molexp._workflow.code.hashing import code_of
 from molexp._workflow.execution import Execution, Listener
 from molexp._workflow.executors import Executors
 from molexp._workflow.graphs import graph_of
+from molexp._workflow.options import ExecuteOptions, StartOptions, with_options
 from molexp._workflow.results import TaskOutcome, WorkflowResult
 from molexp._workflow.signals import woken_by_signals
 from molexp._workflow.tasks import TaskSpec
@@ -141,7 +142,9 @@ class Workflow:
             else:
                 if params is not None or config is not None:
                     raise TypeError("A run has its own parameters and configuration; give either a run or those.")
-                result = await execute_under_run(self, run, resume, executors, listener, if_succeeded=if_succeeded)
+                result = await execute_under_run(
+                    self, run, executors, listener, resume=resume, if_succeeded=if_succeeded
+                )
         finally:
             await executors.close()
         return result.raise_for_status() if check else result
@@ -155,44 +158,21 @@ class Workflow:
         ending = status_of(tasks, execution.stopped)
         return WorkflowResult(self.name, ending.status, tasks, None, ending.reason, ending.cause)
 
-    def execute_sync(
-        self,
-        *,
-        run: Run | RunContext | None = None,
-        params: Mapping[str, Any] | None = None,
-        config: Mapping[str, Any] | None = None,
-        resume: bool = False,
-        check: bool = False,
-        if_succeeded: Literal["rerun", "error"] = "rerun",
-        listener: Callable[[str, TaskOutcome | None], None] | None = None,
-    ) -> WorkflowResult:
+    @with_options(ExecuteOptions, execute)
+    def execute_sync(self, **options: Unpack[ExecuteOptions]) -> WorkflowResult:
         """As `execute`, and wait for it; anywhere, also where an event loop is running already, as in Jupyter.
 
         Its arguments and errors are those of `execute`. Ctrl-C cancels what is executed, and is raised.
         """
-        coroutine = self.execute(
-            run=run,
-            params=params,
-            config=config,
-            resume=resume,
-            check=check,
-            if_succeeded=if_succeeded,
-            listener=listener,
-        )
+        coroutine = self.execute(**options)
         try:
             asyncio.get_running_loop()
         except RuntimeError:
             return asyncio.run(coroutine)
         return _in_thread(coroutine)
 
-    def start(
-        self,
-        *,
-        run: Run | RunContext | None = None,
-        params: Mapping[str, Any] | None = None,
-        config: Mapping[str, Any] | None = None,
-        resume: bool = False,
-    ) -> WorkflowHandle:
+    @with_options(StartOptions, execute)
+    def start(self, **options: Unpack[StartOptions]) -> WorkflowHandle:
         """Start it and return at once: in the running event loop, or in a thread where there is none.
 
         Args:
@@ -204,7 +184,7 @@ class Workflow:
         Returns:
             A handle to await, to wait for or to cancel it; what `execute` raises, those raise.
         """
-        return WorkflowHandle(self, run=run, params=params, config=config, resume=resume)
+        return WorkflowHandle(self, **options)
 
     # ----------------------------------------------------------------------------------------------------------- bindings
 
@@ -235,7 +215,7 @@ class WorkflowHandle:
     It can be awaited again and again, in any event loop. Whoever stops waiting does not cancel it.
     """
 
-    def __init__(self, workflow: Workflow, **options: Any) -> None:
+    def __init__(self, workflow: Workflow, **options: Unpack[StartOptions]) -> None:
         self._workflow = workflow
         self._future: Future[WorkflowResult] = Future()
         self._future.set_running_or_notify_cancel()  # whoever gives up waiting for it does not cancel it
@@ -251,11 +231,11 @@ class WorkflowHandle:
             self._task = asyncio.Task(self._execute(options), loop=loop)  # starts later, whatever the loop's factory
             self._task.add_done_callback(self._settle)
 
-    async def _execute(self, options: dict[str, Any]) -> WorkflowResult:
+    async def _execute(self, options: StartOptions) -> WorkflowResult:
         bindings.listen_for(self._stop)
         return await self._workflow.execute(**options)
 
-    def _work(self, options: dict[str, Any]) -> None:
+    def _work(self, options: StartOptions) -> None:
         try:
             self._future.set_result(asyncio.run(self._execute(options)))
         except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits

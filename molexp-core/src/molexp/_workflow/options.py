@@ -1,0 +1,86 @@
+"""The options of tasks and of executing workflows: each is stated once, and type checkers refuse any other."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, cast
+
+if TYPE_CHECKING:
+    from molexp._hierarchy.run import Run
+    from molexp._running.run_context import RunContext
+    from molexp._workflow.results import TaskOutcome
+    from molexp.contracts import Resources
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+Depends = Iterable["str | Callable[..., Any]"]
+
+
+class TaskSettings(TypedDict, total=False):
+    """The settings of one task; `TaskSpec` has their defaults."""
+
+    retries: int
+    backoff: float
+    timeout: float | None
+    executor: str
+    resources: Resources | None
+
+
+class TaskOptions(TaskSettings, total=False):
+    """The options of `WorkflowBuilder.task` and `add`."""
+
+    name: str | None
+    depends_on: Depends
+    map_over: str | Callable[..., Any] | None
+
+
+class StartOptions(TypedDict, total=False):
+    """The options of `Workflow.start`."""
+
+    run: Run | RunContext | None
+    params: Mapping[str, Any] | None
+    config: Mapping[str, Any] | None
+    resume: bool
+
+
+class ExecuteOptions(StartOptions, total=False):
+    """The options of `Workflow.execute` and `execute_sync`."""
+
+    check: bool
+    if_succeeded: Literal["rerun", "error"]
+    listener: Callable[[str, TaskOutcome | None], None] | None
+
+
+class RunOptions(TypedDict, total=False):
+    """The options of executing a workflow under a run."""
+
+    resume: bool
+    if_succeeded: Literal["rerun", "error"]
+    capture: bool
+
+
+def with_options(options: type, method: Callable[..., Any]) -> Callable[[F], F]:
+    """Return a decorator for a method that passes ``**options`` on: it checks and shows them as if it spelled them out.
+
+    Args:
+        options: the `TypedDict` of the options.
+        method: the method that has them in its signature, with their defaults.
+    """
+    names: frozenset[str] = options.__optional_keys__  # type: ignore[attr-defined]  # every TypedDict has them
+    spelled = [item for name, item in inspect.signature(method).parameters.items() if name in names]
+
+    def decorate(function: F) -> F:
+        @functools.wraps(function)
+        def checked(*args: Any, **given: Any) -> Any:
+            if unknown := given.keys() - names:
+                raise TypeError(f"{function.__qualname__}() got an unexpected keyword argument {min(unknown)!r}")
+            return function(*args, **given)
+
+        found = inspect.signature(function)
+        own = [item for item in found.parameters.values() if item.kind is not item.VAR_KEYWORD]
+        checked.__dict__["__signature__"] = found.replace(parameters=[*own, *spelled])
+        return cast("F", checked)
+
+    return decorate
