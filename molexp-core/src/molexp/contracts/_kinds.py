@@ -60,8 +60,8 @@ class NoFields:
 class AssetKind(ABC, Generic[T]):
     """One type of asset.
 
-    Optional abilities are protocols of their own: `Accepts`, `Validates`, `Previews`, `Merges`, `Upgrades`. A kind
-    has one by having its method.
+    Optional abilities are protocols of their own: `Accepts`, `Validates`, `Upgrades`. A kind has one by having its
+    method.
     """
 
     name: ClassVar[str]
@@ -112,20 +112,6 @@ class Validates(Protocol[T_contra]):
 
     def validate(self, obj: T_contra, /) -> None:
         """Raise `ValueError` with what is wrong."""
-
-
-@runtime_checkable
-class Previews(Protocol):
-    """Shows a little of a payload."""
-
-    def preview(self, source: Source, /) -> str: ...
-
-
-@runtime_checkable
-class Merges(Protocol):
-    """Joins the payloads that several writers of one attempt contributed under one name."""
-
-    def merge(self, sources: list[Source], sink: Sink, /) -> Mapping[str, Any]: ...
 
 
 @runtime_checkable
