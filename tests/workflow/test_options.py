@@ -9,16 +9,17 @@ import pytest
 from molexp.workflow import Workflow, WorkflowBuilder
 
 
-def test_unknown_options_are_refused_at_once():
-    wf = WorkflowBuilder("w")
-    with pytest.raises(TypeError, match=r"task\(\) got an unexpected keyword argument 'depend_on'"):
-        wf.task(depend_on=["a"])
-    wf.add(len)
-    workflow = wf.build()
-    with pytest.raises(TypeError, match=r"execute_sync\(\) got an unexpected keyword argument 'parameters'"):
-        workflow.execute_sync(parameters={})
-    with pytest.raises(TypeError, match=r"start\(\) got an unexpected keyword argument 'check'"):
-        workflow.start(check=True)
+@pytest.mark.parametrize(
+    ("method", "option"),
+    [
+        (WorkflowBuilder("w").task, "depend_on"),
+        (WorkflowBuilder("w").build().execute_sync, "parameters"),
+        (WorkflowBuilder("w").build().start, "check"),
+    ],
+)
+def test_unknown_options_are_refused_at_once(method, option):
+    with pytest.raises(TypeError, match=rf"{method.__name__}\(\) got an unexpected keyword argument '{option}'"):
+        method(**{option: True})
 
 
 SETTINGS = {"name": None, "depends_on": (), "map_over": None, "retries": 0, "backoff": 0.1, "timeout": None}
