@@ -1,4 +1,4 @@
-"""From errors of the operating system to errors of MolExp."""
+"""Translate errors of the operating system into errors of MolExp."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def _codes(*names: str) -> frozenset[int]:
 
 
 ABSENT = _codes("ENOENT", "ENOTDIR", "EISDIR")
-"""What reading a name answers when there is no file under it."""
+"""Errors of reading a name when no file has it."""
 
 NO_TMPFILE = _codes("EOPNOTSUPP", "ENOTSUP", "EISDIR", "EINVAL", "ENOSYS")
-"""What opening a nameless file answers where there is no such thing; old kernels ignore the flag and say EISDIR."""
+"""Errors of opening a nameless file on systems without them. Old kernels ignore the flag and raise EISDIR."""
 
 NO_LINK = _codes("EPERM", "EOPNOTSUPP", "ENOTSUP", "ENOSYS", "EINVAL", "EMLINK", "EIO")
-"""What `link` answers where the file system has no hard links; drivers of FUSE without `link` say EIO."""
+"""Errors of `link` on a file system without hard links. FUSE drivers without `link` raise EIO."""
 
 _DENIED = _codes("EACCES", "EPERM")
 _FULL = _codes("ENOSPC", "EDQUOT")
@@ -52,7 +52,7 @@ class LinkedFolderError(NotADirectoryError):
 
 
 def translate(error: OSError, key: str, url: str, action: Action) -> StoreError:
-    """Return the error of MolExp that says what `error` means for `key`; the caller raises it from `error`."""
+    """Return the error of MolExp that `error` means for `key`. The caller raises it from `error`."""
     code = error.errno
     detail = error.strerror or str(error)
     if isinstance(error, SpecialError):

@@ -21,7 +21,7 @@ BINARY = getattr(os, "O_BINARY", 0)  # Windows translates line ends without it
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _AT_ONCE = getattr(os, "O_NONBLOCK", 0)
 CAREFUL = _NO_FOLLOW | _AT_ONCE
-"""Opens neither what a link leads to, nor waits for the other end of a pipe; see `open_regular`."""
+"""Flags that follow no link and do not wait for the other end of a pipe; see `open_regular`."""
 APPEND = os.O_WRONLY | os.O_APPEND | BINARY | CAREFUL
 _LAST_STANDARD = 2
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | BINARY
@@ -35,7 +35,7 @@ class SpecialError(OSError):
     """There is something that is no regular file.
 
     Attributes:
-        sort: what it is.
+        sort: its type, such as "pipe".
     """
 
     def __init__(self, sort: str, path: str) -> None:
@@ -44,7 +44,7 @@ class SpecialError(OSError):
 
 
 def sort_of(found: os.stat_result) -> str:
-    """Return what a file is, in a word: "" for a regular one."""
+    """Return the type of a file in one or two words, or "" for a regular file."""
     mode = found.st_mode
     if stat.S_ISREG(mode):
         return ""
@@ -59,7 +59,7 @@ LINK, FOLDER = "symbolic link", "folder"
 
 
 def folder_of_path(path: str) -> str:
-    """Return the folder part; unlike ``dirname``, of paths that end in one of our keys only, where it is cheap."""
+    """Return the folder part of a path that ends in a key. This is cheaper than ``dirname``."""
     return path[: path.rfind("/")] or "/"
 
 
@@ -69,7 +69,7 @@ def temp_path(path: str) -> str:
 
 
 def write_all(fd: int, data: bytes) -> None:
-    """Write all of `data`; one call may write less, on a nearly full disk or beyond 2 GiB."""
+    """Write all of `data`. A single `os.write` may write less, on a nearly full disk or beyond 2 GiB."""
     done = os.write(fd, data)
     if done == len(data):
         return
@@ -79,7 +79,7 @@ def write_all(fd: int, data: bytes) -> None:
 
 
 def read(path: str, start: int, length: int | None) -> bytes:
-    """Return `length` bytes of the file `path` from `start`, or what there is of them."""
+    """Return `length` bytes of the file `path` from `start`, or fewer if the file ends there."""
     fd, found = open_regular(path, os.O_RDONLY)
     try:
         return _read_all(fd, found.st_size, start, length)
@@ -88,7 +88,7 @@ def read(path: str, start: int, length: int | None) -> bytes:
 
 
 def open_regular(path: str, flags: int) -> tuple[int, os.stat_result]:
-    """Open a regular file that lies at `path` itself, and return it with what it is.
+    """Open the regular file at `path`, and return its descriptor and `os.stat_result`.
 
     Raises:
         SpecialError: it is a link, a pipe, a socket or a device. Nothing was waited for, read or written.
@@ -116,7 +116,7 @@ def open_regular(path: str, flags: int) -> tuple[int, os.stat_result]:
 
 
 def check_regular(found: os.stat_result, path: str) -> None:
-    """Refuse what is no regular file."""
+    """Raise an error unless this is a regular file."""
     if sort := sort_of(found):
         if sort == FOLDER:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
@@ -155,9 +155,9 @@ def write_new(path: str, data: bytes, *, durable: bool) -> None:
 
 
 def aloof(fd: int) -> int:
-    """Return a descriptor like `fd`, which it replaces, that is none of 0, 1 and 2.
+    """Return a duplicate of `fd` that is not 0, 1 or 2, and close `fd` if it was.
 
-    A file gets those where they were closed, and what C libraries and child processes print would land in it.
+    If the standard streams were closed, a new file gets their numbers, and C libraries and children would print into it.
     """
     passed = []
     try:
@@ -182,7 +182,7 @@ def claim(path: str) -> None:
 
 @contextmanager
 def claimed(path: str) -> Iterator[Callable[[], bool]]:
-    """Create `path` empty and exclusively; gives what tells whether it still is this file that bears the name."""
+    """Create `path` empty and exclusively. Yield a function that tells whether the name still means this file."""
     fd = os.open(path, _NEW, 0o666)
     try:
         yield lambda: _is_at(fd, path)  # held open, for some file systems number files as they are looked at
@@ -205,7 +205,7 @@ def remove_empty(path: str) -> None:
 
 
 def remove(path: str) -> None:
-    """Unlink `path` as far as that is possible; used where another error is on its way already."""
+    """Unlink `path` if possible. Use it where another error is being raised already."""
     with suppress(OSError):
         os.unlink(path)
 
@@ -233,9 +233,9 @@ def path_now(fd: int, name: str) -> str:
 
 @contextmanager
 def holding(base: str, name: str) -> Iterator[tuple[str, int | None]]:
-    """Hold the folder of `name` open, and give what ``dir_fd`` takes to mean the same file whatever is renamed meanwhile.
+    """Hold the folder of `name` open, and yield the name with a ``dir_fd`` that stays valid while folders are renamed.
 
-    From `base` on no folder is entered by a link. Where the operating system has no such descriptors, it is the path.
+    Below `base`, no link is followed. Systems without such descriptors get the path instead.
 
     Raises:
         NotADirectoryError: one of the folders is a link, or no folder.
@@ -256,7 +256,7 @@ def holding(base: str, name: str) -> Iterator[tuple[str, int | None]]:
 
 
 def unlink(base: str, name: str) -> None:
-    """Remove the file `name` below `base`; no link on the way is followed, also if one is put there meanwhile."""
+    """Remove the file `name` below `base`. No link on the way is followed, not even one that appears meanwhile."""
     with holding(base, name) as (last, fd):
         os.unlink(last, dir_fd=fd)
 
@@ -279,7 +279,7 @@ def make_folders(folder: str, *, durable: bool) -> None:
 
 
 def remove_empty_folder(path: str) -> bool:
-    """Remove `path` if it is an empty folder; such a one is nobody's and may stand in the way of a key."""
+    """Remove `path` if it is an empty folder, which may stand in the way of a key. Tell whether it was removed."""
     try:
         os.rmdir(path)
     except OSError:
@@ -296,7 +296,7 @@ def is_folder(path: str) -> bool:
 
 
 def sync_file(path: str) -> None:
-    """Flush a file to the disk; a link, or another one that has no bytes of its own, only has a name."""
+    """Flush a file to the disk. A link or a special file has no bytes to flush."""
     # Windows flushes only what is open for writing.
     flags = os.O_RDONLY if _DIRECTORY is not None else os.O_RDWR | BINARY
     try:
@@ -311,7 +311,7 @@ def sync_file(path: str) -> None:
 
 
 def sync_all(folder: str) -> bool:
-    """Flush all of the file system that `folder` lies on; returns whether there is a call that does."""
+    """Flush the whole file system of `folder`. Return False if this system has no call for it."""
     if not sys.platform.startswith("linux"):
         return False
     import ctypes

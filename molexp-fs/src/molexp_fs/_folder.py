@@ -15,10 +15,10 @@ from molexp_fs._files import TEMP_PREFIX
 from molexp_fs._keys import check_local, respelled
 
 REMEMBERED = 4096
-"""How many folders a store remembers to have looked at."""
+"""A store remembers at most this many folders that it has checked."""
 
 _WINDOWS = os.name == "nt"
-_TRIES = 8  # how often a writer makes its folder anew while somebody else removes it
+_TRIES = 8  # a writer creates its folder again this often while another process removes it
 
 
 class Folder:
@@ -26,8 +26,8 @@ class Folder:
 
     Attributes:
         base: its path with slashes, one at the end.
-        durable: whether folders that are made are flushed to the disk at once.
-        traced: whether it is noted which are made, because their names are to be flushed sooner or later.
+        durable: True if new folders are flushed to the disk at once.
+        traced: True if new folders are remembered, because their names must be flushed later.
         flushed: folders whose own names are known to be on the disk.
         made_in: folders that this store made and did not flush yet, by the folder that they are in.
     """
@@ -244,11 +244,11 @@ class Folder:
 
 
 class Followed(Folder):
-    """The folder of a store of which one key is a link that is followed, for reading, with those behind it.
+    """The folder of a store, with one key that is a link and is followed for reading, with all links behind it.
 
     Attributes:
         key: the link.
-        outside: whether it, or a link in the folder that it leads to, may lead out of the store.
+        outside: True if this link, or one in the folder that it leads to, may lead out of the store.
     """
 
     __slots__ = ("key", "outside")

@@ -1,4 +1,4 @@
-"""What is left behind: temporary files of killed processes, and empty folders."""
+"""Find and remove temporary files of killed processes, and empty folders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which keys can be files, beyond what the contract says of all keys."""
+"""Rules for keys that become files, in addition to those of the contract."""
 
 from __future__ import annotations
 

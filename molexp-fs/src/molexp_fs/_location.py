@@ -1,4 +1,4 @@
-"""Where a store lies: from what users write to one canonical folder, and back to a URL."""
+"""Turn paths and URLs of users into one canonical folder, and a folder into a URL."""
 
 from __future__ import annotations
 

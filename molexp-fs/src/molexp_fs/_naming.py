@@ -1,4 +1,4 @@
-"""How files get their names: whole, and where that is asked for, exclusively."""
+"""Give files their names: only when they are complete, and exclusively on request."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _NO_FOLLOW = {"follow_symlinks": False} if _HAS_LINKS and os.link in os.supports
 
 
 class Naming:
-    """The ways that one file system offers, found out by using them.
+    """The ways to name files on one file system. It learns which ones work by using them.
 
-    Methods take paths and raise `OSError`; a missing folder is the caller's to make.
+    Methods take paths and raise `OSError`. The caller creates missing folders.
 
     Attributes:
-        durable: whether every change is flushed to the disk before it returns.
-        nameless: whether a file can be written before it has a name, so that a killed process leaves nothing.
-        links: whether there are hard links.
+        durable: True if every change is flushed to the disk before the method returns.
+        nameless: True if a file can be written before it has a name, so that a killed process leaves nothing.
+        links: True if the file system has hard links.
     """
 
     __slots__ = ("durable", "links", "nameless")
@@ -57,12 +57,12 @@ class Naming:
             raise
 
     def replace(self, temp: str, path: str) -> None:
-        """Give `temp` the name `path`, whatever bore it."""
+        """Give `temp` the name `path`, replacing any file there."""
         os.replace(temp, path)
         self._flush(path)
 
     def publish(self, temp: str, path: str) -> None:
-        """Give `temp` the name `path` exclusively; the caller removes the name `temp`, which may be left."""
+        """Give `temp` the name `path` exclusively. The name `temp` may remain; the caller removes it."""
         if not (self.links and self._link(temp, path)):
             self._claim_and_replace(temp, path)
             self.links = False  # only now: a folder that denies everything says nothing about links
@@ -154,8 +154,8 @@ class Naming:
     def _claim_and_replace(path: str, new: str) -> None:
         """Give a file its new name where it cannot be linked: claim the name, then replace the empty claim.
 
-        Readers wait a moment for whoever has a claim, and then take him for dead, and his claim for theirs. So a process
-        that was stopped here looks whether it still is his.
+        Readers wait a moment for the owner of a claim. Then they assume that it is dead and take the claim. So a process
+        that was paused here checks that the claim is still its own.
         """
         if os.name == "nt":  # there, this is exclusive
             os.rename(path, new)
@@ -175,7 +175,7 @@ class Naming:
 
 
 def capabilities() -> frozenset[Capability]:
-    """Return what a folder can do beyond the basic operations, on this operating system."""
+    """Return the capabilities of a folder on this operating system."""
     found: set[Capability] = {"append", "local_path"}
     if hasattr(os, "link"):
         found.add("link")

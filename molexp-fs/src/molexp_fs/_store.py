@@ -169,11 +169,11 @@ class LocalStore(Store):
         return _walk.describe(key, found, sort)
 
     def exists(self, key: str) -> bool:
-        """Tell whether there is a file under `key`, or what is neither file nor folder."""
+        """Tell whether `key` exists: a file, or a special file."""
         try:
             return files.sort_of(os.lstat(self._folder.reach(key))) != files.FOLDER
         except (OSError, KeyNotFoundError):
-            return super().exists(key)  # which knows what is an error
+            return super().exists(key)  # it decides whether this is an error
 
     def delete(self, key: str) -> None:
         """Remove `key`; nothing or a folder under that name is not an error. Empty folders stay: see `prune`."""
@@ -186,11 +186,11 @@ class LocalStore(Store):
         except (KeyNotFoundError, FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return
         except OSError as error:
-            if not files.is_folder(path):  # which some systems answer with "permission denied"
+            if not files.is_folder(path):  # some systems raise "permission denied" for a folder
                 raise self._folder.error(error, key, "delete") from error
 
     def list(self, prefix: str = "") -> Iterator[Stat]:
-        """Every key below the folder `prefix`, in any order.
+        """Yield every key below the folder `prefix`, in any order.
 
         Raises:
             StorePermissionError: while iterating, a folder cannot be read.
@@ -200,7 +200,7 @@ class LocalStore(Store):
         return _walk.walk(self._folder, prefix)
 
     def children(self, prefix: str = "") -> Listing:
-        """One level below the folder `prefix`. Its `folders` may name empty ones.
+        """List one level below the folder `prefix`. Its `folders` may include empty ones.
 
         Raises:
             StorePermissionError: the folder cannot be read.
@@ -250,7 +250,7 @@ class LocalStore(Store):
         return FileWriter(key, self.url, begin, publish, self._naming.durable)
 
     def locate(self, key: str) -> str:
-        """The path of the file, in the notation of this operating system."""
+        """Return the path of the file, in the notation of this operating system."""
         return self._folder.spelled(key).replace("/", os.sep)
 
     def sync(self, keys: Iterable[str], *, content: bool = True, names: bool = True) -> None:
@@ -258,7 +258,7 @@ class LocalStore(Store):
 
         Flushes each file and each folder that names one, once, and the folders above those, up to the one that holds
         the store's own, when this store first sees them; of very many files, all of their file system by one call, where
-        there is one (Linux). What was deleted meanwhile is passed over.
+        there is one (Linux). Files that were deleted meanwhile are skipped.
 
         Raises:
             StoreError: it could not be flushed, and a power loss may lose it.
@@ -269,10 +269,10 @@ class LocalStore(Store):
     # -------------------------------------------------------------------------------------------------- capabilities
 
     def append(self, key: str, data: bytes) -> None:
-        """Append `data` to the existing file `key`, close it, and only then look whether it still bears this name.
+        """Append `data` to the existing file `key`, close it, and only then check that it still has this name.
 
-        Closing comes first because it is what sends the bytes to an NFS server: whoever renames the file after we
-        looked finds them in it.
+        Closing comes first because it sends the bytes to an NFS server: a process that renames the file after the check
+        finds them in it.
 
         Raises:
             KeyNotFoundError: there is no such file.
@@ -338,7 +338,7 @@ class LocalStore(Store):
         except OSError as error:
             raise self._folder.error(error, key, "rename") from error
         if folded(key) == folded(new):
-            raise KeyExistsError(new, url=self.url)  # where case does not matter, both are one file
+            raise KeyExistsError(new, url=self.url)  # if the file system ignores case, both are one file
 
         def act() -> None:
             self._naming.rename(path, target, lambda: files.unlink(self._folder.base, key))
@@ -375,7 +375,7 @@ class LocalStore(Store):
         _linking.symlink(self._folder, path, key)
 
     def local_path(self, key: str) -> Path:
-        """The file behind `key`. It need not exist; its folder is not created.
+        """Return the path of `key`. The file need not exist; its folder is not created.
 
         Raises:
             KeyNotFoundError: one of its folders is a link.
@@ -438,7 +438,7 @@ class LocalStore(Store):
         try:
             self._folder.reach_folder(prefix)
         except KeyNotFoundError:
-            return  # what lies behind a link is none of ours
+            return  # this store owns nothing behind a link
         self._folder.forget()
         _housekeeping.prune(self._folder.base, prefix)
 

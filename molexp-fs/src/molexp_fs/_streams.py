@@ -64,7 +64,7 @@ class FileWriter:
                 raise translate(error, self._key, self._url, "write") from error
         finally:
             if not file.closed:
-                os.close(file.fileno())  # what is still buffered could not be written; do not try again at exit
+                os.close(file.fileno())  # the buffered rest could not be written; do not try again at exit
 
 
 class FileAppender:
@@ -99,7 +99,7 @@ class FileAppender:
         """Do nothing if the file still lies under its key.
 
         Raises:
-            WorkspaceMovedError: it was moved, removed or unmounted since it was opened; names where it lies now.
+            WorkspaceMovedError: it was moved, removed or unmounted since it was opened. The error names its new place.
             StoreError: it cannot be looked at.
         """
         ours = os.fstat(self._fd)
@@ -115,10 +115,10 @@ class FileAppender:
         raise WorkspaceMovedError(self._key, url=self._url, found=found, removed=not ours.st_nlink)
 
     def close(self) -> None:
-        """Close; on shared file systems, this is when other hosts begin to see the bytes.
+        """Close the file. On shared file systems, other hosts see the bytes only from then on.
 
         Raises:
-            StoreError: what was written did not reach the file server.
+            StoreError: the written bytes did not reach the file server.
         """
         fd, self._fd = self._fd, -1
         if fd < 0:

@@ -1,4 +1,4 @@
-"""What has to reach the disk before a power loss: files, and the names they bear."""
+"""Flush files and their names to the disk, so that they survive a power loss."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Syncing:
             self._names(paths)
 
     def _everything(self) -> bool:
-        """Flush the whole file system by one call, where there is one; returns whether there is."""
+        """Flush the whole file system by one call, if there is one. Tell whether there is."""
         try:
             return files.sync_all(self._folder.base)
         except FileNotFoundError:
@@ -76,7 +76,7 @@ class Syncing:
             raise
 
     def _pass_over(self, error: OSError, path: str) -> None:
-        """What was deleted needs no flush; above the store we may have no business."""
+        """Ignore files that were deleted, and folders above the store that we may not open."""
         if isinstance(error, FileNotFoundError | NotADirectoryError):
             return
         found = self._folder.error(error, path[len(self._folder.base) :], "write")

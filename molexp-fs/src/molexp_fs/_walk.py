@@ -1,4 +1,4 @@
-"""Listings: from folders to keys."""
+"""List the keys in folders."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from molexp_fs._folder import Folder, Followed
 _PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*").fullmatch
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\\]")
 GONE = (FileNotFoundError, NotADirectoryError)
-"""What a folder answers that is not there."""
+"""Errors of opening a folder that does not exist."""
 LOOP = "folder that leads back to one above it"
 _NOTHING = Listing((), ())
 _Way = tuple[tuple[int, int], ...]
 
 
 def describe(key: str, found: os.stat_result, sort: str | None = None) -> Stat:
-    """Return what `found` says about `key`; `sort` says what it is instead, if it is no regular file."""
+    """Return the description of `key`. `sort` is its type, if it is no regular file."""
     version = f"{found.st_mtime_ns:x}-{found.st_ino:x}-{found.st_size:x}"
     if sort := sort_of(found) if sort is None else sort:
         return Stat(key, 0, version, found.st_mtime, sort)
@@ -29,7 +29,7 @@ def describe(key: str, found: os.stat_result, sort: str | None = None) -> Stat:
 
 
 def children(folder: Folder, prefix: str) -> Listing:
-    """List one level; a folder that is not there has nothing in it."""
+    """List one level. A missing folder is empty."""
     files, folders = _level(folder, prefix)
     if not files and not folders:
         return _NOTHING
@@ -37,7 +37,7 @@ def children(folder: Folder, prefix: str) -> Listing:
 
 
 def walk(folder: Folder, prefix: str) -> Iterator[Stat]:
-    """Yield every key below `prefix`, holding no folder open while the caller is busy.
+    """Yield every key below `prefix`. No folder is open while the caller works.
 
     A folder that is one of those that led to it (a bind mount; where links are followed, a link) is not entered again.
     """

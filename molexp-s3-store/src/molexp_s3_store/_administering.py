@@ -1,4 +1,4 @@
-"""What the fast client has no call for: unfinished uploads, and listings with keys that it refuses. By botocore."""
+"""Operations that the fast client lacks, done by botocore: unfinished uploads, and listings with unusual keys."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class Unfinished:
 
 @cache
 def _loader(data_path: str | None) -> Any:
-    """The descriptions of services, which are read once for all clients of a process: that takes a sixth of a second."""
+    """Return the descriptions of services. They are read once for each process, because that takes a sixth of a second."""
     from botocore.loaders import create_loader
 
     return create_loader(data_path)
 
 
 def connect(client: Client) -> Any:
-    """A client of botocore, configured as ours."""
+    """Return a client of botocore with the configuration of `client`."""
     from botocore import UNSIGNED
     from botocore.config import Config
     from botocore.session import Session
@@ -74,7 +74,7 @@ def connect(client: Client) -> Any:
 
 
 def pages(client: Client, prefix: str) -> Iterator[dict[str, Any]]:
-    """Pages of a listing, with each object's key in the workspace as ``key``."""
+    """Yield the pages of a listing, with each object's key in the workspace as ``key``."""
     start = _below(client, prefix)
     base = len(_below(client, ""))
     try:
@@ -89,7 +89,7 @@ def pages(client: Client, prefix: str) -> Iterator[dict[str, Any]]:
 
 
 def unfinished(client: Client, older_than: float) -> list[Unfinished]:
-    """Uploads that began more than `older_than` seconds ago, and are no further."""
+    """Return the unfinished uploads that began more than `older_than` seconds ago."""
     limit = datetime.now(UTC) - timedelta(seconds=older_than)
     try:
         pages = connect(client).get_paginator("list_multipart_uploads")

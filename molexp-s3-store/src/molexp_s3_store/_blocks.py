@@ -18,22 +18,22 @@ class BlockReader(io.RawIOBase):
 
     @abstractmethod
     def load(self, position: int, wanted: int) -> tuple[bytes, int]:
-        """A block that has the byte at `position`, where there is one, and where it begins; `wanted` bytes are asked for."""
+        """Return a block that holds the byte at `position`, if there is one, and its start. The caller wants `wanted` bytes."""
 
     def readable(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
     def tell(self) -> int:
-        """Return where the next byte is read."""
+        """Return the position of the next byte."""
         return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Go elsewhere."""
+        """Move to another position, and return it."""
         start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
         if start + offset < 0:
             raise ValueError(f"There is nothing before the beginning: {start + offset}.")

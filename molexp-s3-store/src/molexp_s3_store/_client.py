@@ -1,7 +1,8 @@
-"""The client of one place: what talks to the server, and in which process it may.
+"""Requests to one bucket and prefix.
 
-Clients of `obstore` that share nothing but the configuration: one that never repeats a request by itself, because only
-we know what a repeated conditional PUT means, one like it for large bodies, and one for payloads, which repeats parts.
+A client uses three clients of `obstore`, which share only the configuration. The first never repeats a request, because
+only this module knows what a repeated conditional PUT means. The second does the same for large bodies. The third is
+for payloads and repeats parts.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ _THREADS = "molexp-s3"
 _SMALL = 1 << 20  # bytes that any network sends within a request's time
 _DAY = 86400.0
 
-_FAILED = Exception  # what `obstore` raises has no common base: some of its errors are the built-in ones they resemble
+_FAILED = Exception  # the errors of `obstore` have no common base: some of them are built-in ones
 
 _inherited = False  # the threads that do the I/O stayed behind in the process that forked this one
 _started = False
@@ -64,7 +65,7 @@ class Client:
     # ------------------------------------------------------------------------------------------------------ requests
 
     def tries(self) -> Iterator[bool]:
-        """One item per try, which says whether it is the last.
+        """Yield once for each try: True if it is the last one.
 
         Raises:
             StoreError: nobody waits for the answer any more.
@@ -76,13 +77,16 @@ class Client:
             yield last
 
     def ask(self, action: Action, key: str, request: Callable[[Native], T], *, bulk: int = 0) -> T:
-        """Make a request that may be repeated; its answer, or what its last failure means as an error.
+        """Make a request that may be repeated, and return its answer.
 
         Args:
-            action: what is done, as an error says it.
-            key: to what.
-            request: it.
-            bulk: how many bytes go up with it.
+            action: the verb to use in an error.
+            key: the key that it concerns.
+            request: the request.
+            bulk: the number of bytes in its body.
+
+        Raises:
+            StoreError: the last try failed.
         """
         for last in self.tries():
             try:
@@ -96,24 +100,24 @@ class Client:
         raise AssertionError("there is a last try")  # pragma: no cover
 
     def explain(self, answer: Answer, key: str, action: Action) -> StoreError:
-        """The error that an answer means."""
+        """Return the error that an answer means."""
         return answer.to_error(key, self.url, action, hint=self.options.endpoint_url or "Amazon S3")
 
     # ------------------------------------------------------------------------------------------------------- clients
 
     @cached_property
     def options(self) -> Options:
-        """What was given, completed by what the environment and AWS's files say."""
+        """The given options, completed from the environment and AWS's configuration files."""
         return complete(self.given, self._around)
 
     @property
     def documents(self) -> Native:
-        """For small objects: nothing is repeated but by `ask`."""
+        """The client for small objects. Only `ask` repeats requests."""
         _check_process()
         return self._documents
 
     def for_sending(self, size: int) -> Native:
-        """For one request with a body of `size` bytes: nothing is repeated, and a large one may take its time."""
+        """Return the client for a request with a body of `size` bytes. It repeats nothing, and gives large bodies more time."""
         if size <= _SMALL:
             return self.documents
         _check_process()
@@ -121,7 +125,7 @@ class Client:
 
     @property
     def payloads(self) -> Native:
-        """For parts of large objects: each is repeated by itself."""
+        """The client for parts of large objects. It repeats each part by itself."""
         _check_process()
         return self._payloads
 
@@ -219,12 +223,12 @@ class Client:
             over.set()
 
     def submit(self, over: threading.Event, operation: Callable[..., T], /, *arguments: Any) -> Future[T]:
-        """Do something in one of our threads; at once where there are no new ones, because the interpreter is ending.
+        """Call an operation in a thread of this client, or at once if the interpreter is ending and starts no threads.
 
         Args:
-            over: nobody waits for it any more once this is set.
-            operation: what to do.
-            arguments: for it.
+            over: an event that is set when nobody waits for the result any more.
+            operation: the function to call.
+            arguments: its arguments.
         """
 
         def work() -> T:
@@ -276,7 +280,7 @@ def _bundle(path: str) -> bytes:
 
 
 def _endpoint(bucket: str, options: Options) -> tuple[str, bool]:
-    """The endpoint as the client wants it, and whether requests name the bucket in the host."""
+    """Return the endpoint for the client, and True if requests name the bucket in the host."""
     url, style = options.endpoint_url, options.addressing_style
     if style == "auto":
         style = "path" if url or "." in bucket else "virtual"

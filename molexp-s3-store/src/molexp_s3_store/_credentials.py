@@ -1,8 +1,8 @@
-"""Where credentials come from, in the order that AWS tools have.
+"""Find credentials in the same order as AWS tools do.
 
-Given keys; the environment; the profile's keys; what else a profile may say (a role, single sign-on, a process: asked
-of botocore, which knows them all); the container's or the machine's own (of botocore, too: it gives up within seconds
-where there is no machine in a cloud to answer).
+The order is: options, environment variables, keys in the profile, other sources that the profile names (a role, single
+sign-on, a process), the container's or the machine's own credentials. botocore resolves the last two. Outside of a
+cloud it gives up on the machine's credentials within seconds.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Keys:
     session_token: str | None = attrs.field(default=None, repr=False)
 
     def to_client(self) -> S3Credential:
-        """As the client takes them."""
+        """Return the keys in the form that the client takes."""
         return {
             "access_key_id": self.access_key_id,
             "secret_access_key": self.secret_access_key,
@@ -56,7 +56,7 @@ Provider = Callable[[], "S3Credential"]
 
 
 def find_credentials(options: Options, around: Surroundings) -> Keys | Provider | None:
-    """Keys, or what gives them whenever they have expired; None if none are needed."""
+    """Return keys, or a provider that renews them when they expire, or None if no credentials are needed."""
     if options.anonymous:
         return None
     if options.access_key_id and options.secret_access_key:

@@ -48,12 +48,12 @@ _TRANSPORT = re.compile(
 
 
 class Answer:
-    """What a failed request came to.
+    """The outcome of a failed request.
 
     Attributes:
         status: the HTTP status; 0 if there was no whole answer.
         code: S3's name of the error; "" if there is none.
-        detail: what to tell people, without signatures.
+        detail: the message for users, without signatures.
     """
 
     def __init__(self, error: BaseException) -> None:
@@ -70,7 +70,7 @@ class Answer:
             self.detail = f"{self.detail} ({next(filter(None, cause.groups()))})"
         self._transport = not status and bool(_TRANSPORT.search(said) or "HttpError" in debug)
         self._without_credentials = not status and bool(_NO_CREDENTIALS.search(said))
-        self._provider = said.partition("CredentialsError: ")[2].strip()  # what `_credentials` said
+        self._provider = said.partition("CredentialsError: ")[2].strip()  # the message of `_credentials`
         self._redirected = "redirect without LOCATION" in said
 
     @property
@@ -91,7 +91,7 @@ class Answer:
         return self.status == 404 and self.code != "NoSuchBucket"
 
     def to_error(self, key: str, url: str, action: Action, *, hint: str = "") -> StoreError:
-        """The error of MolExp; the caller raises it from the client's."""
+        """Return the error of MolExp. The caller raises it from the client's error."""
         what = f"Cannot {action} {key or 'keys'!r} in {url}"
         if self.code == "NoSuchBucket" or (self.status == 404 and action in {"write", "list"}):
             bucket = url.partition("://")[2].partition("/")[0]

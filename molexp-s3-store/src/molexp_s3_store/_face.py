@@ -1,4 +1,4 @@
-"""What other libraries open objects by: paths over s3fs, with the configuration of the workspace and its credentials."""
+"""Paths over s3fs for other libraries, with the configuration and the credentials of the workspace."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 def path(client: Client, key: str) -> UPath:
-    """The object or folder as a path; nothing is asked of the server."""
+    """Return the object or folder as a path. No request is made."""
     from upath import UPath
 
     return UPath(f"{client.url}/{key}", protocol="s3", **storage_options(client))
 
 
 def storage_options(client: Client) -> dict[str, Any]:
-    """Return what s3fs has to know to reach the place as the store does; no listing is kept, because others write there, too."""
+    """Return options that let s3fs reach the same place. It caches no listings, because other processes write there, too."""
     options = client.options
     style = options.addressing_style
     if style == "auto" and options.endpoint_url:

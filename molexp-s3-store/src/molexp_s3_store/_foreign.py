@@ -19,7 +19,7 @@ _TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified", "time
 
 
 def describe(key: str, info: Mapping[str, Any], size: Callable[[], int] = lambda: 0) -> Stat:
-    """A description; its version is made of what the driver tells of the content and its time."""
+    """Return the description of a file. Its version is a hash of what the driver tells about the content and its time."""
     known = [str(info[name]) for name in (*_TAGS, *_TIMES) if info.get(name) is not None]
     length = info.get("size")
     if length is None:
@@ -49,7 +49,7 @@ class Translated:
 
 
 def translate(error: Exception, key: str, url: str, options: Mapping[str, Any]) -> Translated:
-    """The error that a driver's one means; it says nothing of what stands in its options."""
+    """Return the error that a driver's error means. It does not show the driver's options, which may hold secrets."""
     if isinstance(error, StoreError):
         return Translated(error)
     if isinstance(error, FileNotFoundError) and isinstance(error.__cause__, Exception):
@@ -91,7 +91,7 @@ class Reader(BlockReader):
         self._fetch = fetch
 
     def load(self, position: int, wanted: int) -> tuple[bytes, int]:
-        """The next bytes; all of them, from a server that knows no ranges."""
+        """Return the next bytes, or the whole file if the server does not support ranges."""
         end = min(position + _BLOCK, self._size)
         data = self._fetch(position, end)
         return data, 0 if len(data) > end - position else position

@@ -25,21 +25,21 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _Found = Sequence[tuple[str, Mapping[str, Any]]]
-"""Keys, and what the driver says of each."""
+"""Keys, each with the driver's information."""
 
 _WEB = ("http", "https")
-_LINKING = ("local", "file", "sftp", "ssh")  # where there may be links, which a driver's listings tell of
+_LINKING = ("local", "file", "sftp", "ssh")  # these may have links, which the listings of their drivers show
 _AT_ONCE = 16  # requests, where the driver can make several
 _RETRIES = 3.0  # seconds for which what does not answer is asked again; most drivers do that by themselves
 
 
 class FsspecStore(Store):
-    """Files behind a URL that a driver of fsspec opens, to be read only.
+    """A read-only store of files behind a URL that a driver of fsspec opens.
 
-    Which schemes those are is fsspec's business; those that a storage plugin claims are not among them. What is given
-    as ``storage_options`` goes to the driver. Nothing is remembered of listings, so what others add is seen.
+    It takes every scheme that fsspec knows and no other storage plugin claims. ``storage_options`` go to the driver. The
+    store caches no listings, so you see what others add.
 
-    Nothing is written, because drivers have no exclusive creation, without which two writers damage each other's work.
+    It writes nothing: drivers cannot create a file exclusively, and without that two writers damage each other's work.
     """
 
     schemes: ClassVar[tuple[str, ...]] = ("*",)
@@ -70,7 +70,7 @@ class FsspecStore(Store):
 
     @classmethod
     def open(cls, url: str, options: Mapping[str, Any]) -> Self:
-        """Open a URL; its driver is imported, and nothing is asked of the server.
+        """Open a URL. This imports the driver and makes no request.
 
         Args:
             url: as fsspec has it, also a chained one (``zip://lab::https://example.org/lab.zip``).
@@ -130,7 +130,7 @@ class FsspecStore(Store):
         raise AssertionError("there is a last try")  # pragma: no cover
 
     def _driver(self) -> tuple[Any, str]:
-        """The driver's file system, of this process, which has forgotten what it listed; and the root there."""
+        """Return this process's file system of the driver, with an empty listing cache, and the root in it."""
         with self._lock:
             if self._opened is None or self._opened[0] != os.getpid():
                 from fsspec import url_to_fs
@@ -222,7 +222,7 @@ class FsspecStore(Store):
             raise SpecialFileError(key, url=self.url, sort=sort)
 
     def list(self, prefix: str = "") -> Iterator[Stat]:
-        """Every key below the folder `prefix`."""
+        """Yield every key below the folder `prefix`."""
         if prefix:
             check_key(prefix)
         if self._scheme in _WEB:  # a page for each folder
@@ -236,7 +236,7 @@ class FsspecStore(Store):
         yield from self._described(files)
 
     def children(self, prefix: str = "") -> Listing:
-        """One level below the folder `prefix`."""
+        """List one level below the folder `prefix`."""
         if prefix:
             check_key(prefix)
         slash = "/" if self._scheme in _WEB else ""
@@ -255,7 +255,7 @@ class FsspecStore(Store):
         return list(self._keys(self._driver()[1], found, prefix))
 
     def _described(self, files: _Found) -> Sequence[Stat]:
-        """Sizes and versions; some drivers' listings have none, so each file is asked for."""
+        """Return sizes and versions. If the driver's listing has none, ask for each file."""
         from molexp_s3_store._foreign import describe
 
         if any(info.get("size") is None for _, info in files):
@@ -300,13 +300,13 @@ class FsspecStore(Store):
         return copy
 
     def locate(self, key: str) -> str:
-        """The file's URL."""
+        """Return the file's URL."""
         place, chained, container = self.url.partition("::")
         slash = "" if place.endswith("/") else "/"
         return f"{place}{slash}{check_key(key)}{chained}{container}"
 
     def path(self, key: str) -> UPath:
-        """The file, or folder, as a ``UPath`` over the same driver, with the options as they were given."""
+        """Return the file or folder as a ``UPath`` over the same driver, with the given options."""
         from upath import UPath
 
         with warnings.catch_warnings():
@@ -320,19 +320,19 @@ class FsspecStore(Store):
         raise ReadOnlyError(key, url=self.url, detail=self.read_only_because)
 
     def write(self, key: str, data: bytes) -> None:
-        """Refused."""
+        """Raise `ReadOnlyError`."""
         self._refuse(key)
 
     def create(self, key: str, data: bytes) -> None:
-        """Refused."""
+        """Raise `ReadOnlyError`."""
         self._refuse(key)
 
     def delete(self, key: str) -> None:
-        """Refused."""
+        """Raise `ReadOnlyError`."""
         self._refuse(key)
 
     def open_write(self, key: str, *, exclusive: bool = False) -> NoReturn:
-        """Refused."""
+        """Raise `ReadOnlyError`."""
         self._refuse(key)
 
 
@@ -343,5 +343,5 @@ def _reopen(cls: type[FsspecStore], url: str, sealed: bytes) -> FsspecStore:
 
     from molexp_s3_store._sealing import unseal_bytes
 
-    options = unseal_bytes(sealed)  # what is unpickled is authentic: nobody else could have sealed it
+    options = unseal_bytes(sealed)  # the seal proves that this process or a relative wrote it
     return cls.open(url, complete_options(cls, url, {}) if options is None else pickle.loads(options))  # noqa: S301

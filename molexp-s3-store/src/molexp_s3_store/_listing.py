@@ -1,4 +1,4 @@
-"""What there is below a prefix, page by page."""
+"""List the keys below a prefix, page by page."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ PAGE = 1000
 
 
 def stat_of(key: str, meta: ObjectMeta) -> Stat:
-    """An object's description, the same from a listing as from a look: the second of its time, its tag without quotes."""
+    """Return an object's description: its time in whole seconds, its tag without quotes, as any other request gives it."""
     tag = (meta["e_tag"] or "").strip('"')
     return Stat(key, meta["size"], tag, float(int(meta["last_modified"].timestamp())))
 
 
 def walk(client: Client, prefix: str) -> Iterator[Stat]:
-    """Every key below `prefix`; a page that fails is asked for again, from where the last one ended."""
+    """Yield every key below `prefix`. A page that fails is requested again, from the end of the last one."""
     last = ""
     while True:
         try:
@@ -39,7 +39,7 @@ def walk(client: Client, prefix: str) -> Iterator[Stat]:
 
 
 def level(client: Client, prefix: str) -> Listing:
-    """One level below `prefix`."""
+    """List one level below `prefix`."""
     try:
         found = client.ask("list", prefix, lambda native: native.list_with_delimiter(prefix or None))
     except StoreError as error:
@@ -107,7 +107,7 @@ def _key(stat: Stat) -> str:
 
 
 def _plainly(client: Client, prefix: str) -> Iterator[Stat]:
-    """As `walk`, by another client, which takes keys with empty segments or dots for what they are; they are left out."""
+    """Yield keys as `walk` does, by a client that accepts keys with empty segments or dots. Those keys are left out."""
     from molexp.contracts import check_key
     from molexp.errors import InvalidKeyError
     from molexp_s3_store._administering import pages

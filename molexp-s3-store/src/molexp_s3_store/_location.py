@@ -19,7 +19,7 @@ class Location:
 
     @property
     def url(self) -> str:
-        """How it is spelled."""
+        """The URL of this location."""
         return f"s3://{self.bucket}/{self.prefix}" if self.prefix else f"s3://{self.bucket}"
 
 

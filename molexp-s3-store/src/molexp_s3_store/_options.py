@@ -1,7 +1,7 @@
-"""How to reach a bucket: what the user passes, else what AWS tools look at.
+"""Options to reach a bucket, from the user or from the sources that AWS tools use.
 
-For each setting, the first that says something: ``storage_options``, the environment (``AWS_...``), the profile in the
-shared configuration files (``~/.aws/config`` and ``credentials``). The files' rules are those of
+Each setting comes from the first source that has it: ``storage_options``, the environment (``AWS_...``), the profile in
+the shared configuration files (``~/.aws/config`` and ``credentials``). The files' rules are those of
 https://docs.aws.amazon.com/sdkref/latest/guide/file-format.html.
 """
 
@@ -73,7 +73,7 @@ def _one_of(*words: str) -> Any:
 
 @attrs.frozen(kw_only=True)
 class Options:
-    """What `storage_options` may say.
+    """The options in `storage_options`.
 
     Attributes:
         access_key_id: or ``key``.
@@ -83,14 +83,14 @@ class Options:
         anonymous: or ``anon``; sign nothing, for public buckets.
         endpoint_url: of a server that is not Amazon's.
         region: the bucket's.
-        addressing_style: where requests name the bucket: in the ``path``, or in the host (``virtual``). ``auto``: in
-            the path at an endpoint of one's own, else in the host.
+        addressing_style: ``path`` names the bucket in the path of a request, ``virtual`` in the host. ``auto`` uses
+            the path if you give an endpoint, else the host.
         ca_bundle: or ``verify``; a file of certificates (PEM) to trust besides the system's.
         request_timeout: seconds without a sign from the server after which a request has failed.
         transfer_timeout: seconds for one request that brings a payload, or a part of one, to the server.
-        retry_timeout: seconds for which a request is tried again before it is an error.
+        retry_timeout: seconds for which a request is repeated before it is an error.
         max_concurrency: requests at a time for what is independent.
-        requester_pays: whether the requester pays for the bucket's traffic.
+        requester_pays: True if the requester pays for the bucket's traffic.
         server_side_encryption: ``AES256``, ``aws:kms`` or ``aws:kms:dsse``.
         kms_key_id: the key for it.
         durability: accepted because every workspace has it; every object is durable.
@@ -155,7 +155,7 @@ _IDENTITY = frozenset({*SECRETS, "profile", "anonymous"})
 
 
 def combine_options(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Options of which some are said twice: those of `above` count. Who one is, is said by one of the two alone."""
+    """Merge options; those in `above` win. Credentials come from one of the two, never from both."""
     usual = {_ALIASES.get(name, name): value for name, value in _flat(above).items() if value is not None}
     said = set(usual)
     if any(usual.get(name) for name in _IDENTITY):
@@ -164,34 +164,34 @@ def combine_options(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[
 
 
 def _flat(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Take ``client_kwargs``, as s3fs has them, for what they are."""
+    """Return the options with ``client_kwargs``, which s3fs has, moved to the top level."""
     flat = dict(given)
     more = flat.pop("client_kwargs", None)
     if more is not None:
         if not isinstance(more, Mapping):
             raise TypeError(f"client_kwargs={more!r} is not a dict.")
         if twice := sorted(more.keys() & flat.keys()):
-            raise TypeError(f"{', '.join(twice)}: said twice, in client_kwargs, too; pass it once.")
+            raise TypeError(f"{', '.join(twice)}: given twice, once in client_kwargs; pass it once.")
         flat.update(more)
     return flat
 
 
 @attrs.frozen
 class Surroundings:
-    """What the environment and the shared configuration files say."""
+    """The settings in the environment and in the shared configuration files."""
 
     environ: Mapping[str, str]
     profile: str
     section: Mapping[str, str]  # of the profile, in both files
-    services: Mapping[str, str]  # what its `services` section says of s3
+    services: Mapping[str, str]  # of its `services` section, for s3
 
     def say(self, *names: str) -> str | None:
-        """The first variable that is set and not empty."""
+        """Return the first variable that is set and not empty."""
         return next((value for name in names if (value := self.environ.get(name))), None)
 
 
 def named_profile(environ: Mapping[str, str]) -> str | None:
-    """The profile that the environment names; a variable that is empty names none, whatever botocore makes of it."""
+    """Return the profile that the environment names. An empty variable names none, although botocore disagrees."""
     return environ.get("AWS_PROFILE") or environ.get("AWS_DEFAULT_PROFILE") or None
 
 
@@ -248,6 +248,6 @@ def _section(parser: RawConfigParser, *names: str) -> dict[str, str]:
 
 
 def _nested(text: str) -> dict[str, str]:
-    """The indented lines below a name, which `configparser` takes for a value of several lines."""
+    """Return the settings in the indented lines below a name, which `configparser` reads as one value."""
     pairs = (line.partition("=") for line in text.splitlines())
     return {name.strip(): value.strip() for name, mark, value in pairs if mark}

@@ -1,4 +1,4 @@
-"""The plugin: what this distribution registers with MolExp."""
+"""The plugin that this distribution registers with MolExp."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What botocore logs at DEBUG is the whole signed request: without who signed it, here."""
+"""Keep credentials out of botocore's debug log, which shows whole signed requests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _SHOWN = re.compile(r"(?i)(x-amz-security-token['\"]?\s*[:=]\s*b?['\"]?|x-amz-se
 
 class _Hide(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
-        """Every record is kept, without access keys and session tokens."""
+        """Keep every record, without access keys and session tokens."""
         record.msg, record.args = _SHOWN.sub(r"\1...", record.getMessage()), ()
         return True
 
@@ -19,6 +19,6 @@ _HIDE = _Hide()
 
 
 def quiet_botocore() -> None:
-    """Let botocore's loggers show no credentials, whoever listens to them. Doing it again changes nothing."""
+    """Remove credentials from botocore's log records, for every handler. You can call it again."""
     for name in ("botocore.auth", "botocore.endpoint"):
         logging.getLogger(name).addFilter(_HIDE)

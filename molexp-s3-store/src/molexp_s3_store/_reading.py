@@ -40,7 +40,7 @@ class Part:
 
 
 def fetch(client: Client, key: str, start: int = 0, length: int | None = None) -> Part:
-    """Read bytes from `start` on; beyond the end there are none.
+    """Read bytes from `start` on. Beyond the end there are none.
 
     Raises:
         KeyNotFoundError: there is nothing.
@@ -67,7 +67,7 @@ def fetch(client: Client, key: str, start: int = 0, length: int | None = None) -
 
 
 def look(client: Client, key: str) -> ObjectMeta:
-    """Return what there is to know of an object without its bytes.
+    """Return the metadata of an object.
 
     Raises:
         KeyNotFoundError: there is nothing.
@@ -87,13 +87,13 @@ def look(client: Client, key: str) -> ObjectMeta:
 
 
 def describe(client: Client, key: str) -> Part:
-    """An object without its bytes."""
+    """Return an object without its bytes."""
     meta = look(client, key)
     return Part(b"", meta["size"], meta["e_tag"] or "")
 
 
 class Reader(BlockReader):
-    """An object as a seekable stream, which is one and the same object to its end."""
+    """An object as a seekable stream. Every read returns bytes of the same version."""
 
     def __init__(self, client: Client, key: str) -> None:
         first = fetch(client, key, 0, BLOCK)
@@ -103,7 +103,7 @@ class Reader(BlockReader):
         self._tag = first.tag
 
     def load(self, position: int, wanted: int) -> tuple[bytes, int]:
-        """The next bytes of the object that was opened."""
+        """Return the next bytes of the object that was opened."""
         part = fetch(self._client, self._key, position, max(BLOCK, wanted))
         if part.tag != self._tag:
             raise changed(self._key, self._client.url)
@@ -111,12 +111,12 @@ class Reader(BlockReader):
 
 
 def changed(key: str, url: str) -> StoreError:
-    """The error for an object that was replaced while it was read."""
+    """Return the error for an object that was replaced while it was read."""
     return StoreError(f"{key!r} in {url} was replaced while it was being read; read it again.", key=key, url=url)
 
 
 def download(client: Client, key: str, path: Path, progress: Progress | None = None) -> None:
-    """Copy an object to a file. What a broken download left beside it is gone on with, if the object is still the same."""
+    """Copy an object to a file. An interrupted download resumes if the object is still the same."""
     first = fetch(client, key, 0, BLOCK)
     if first.size <= len(first.data):
         path.write_bytes(first.data)
@@ -142,7 +142,7 @@ def download(client: Client, key: str, path: Path, progress: Progress | None = N
 
 
 def _ranges(client: Client, key: str, start: int, first: Part) -> Iterator[bytes]:
-    """The bytes from `start` on, in order, some ranges ahead."""
+    """Yield the bytes from `start` on, in order, and read some ranges ahead."""
     starts = iter(range(start, first.size, BLOCK))
     waiting: deque[Future[Part]] = deque()
     over = threading.Event()
@@ -165,14 +165,14 @@ def _checked(part: Part, key: str, client: Client, first: Part) -> bytes:
 
 
 def _open_part(path: Path) -> IO[bytes]:
-    """Open what an earlier download left, or begin it; a link that somebody put there is not followed."""
+    """Open the file that an earlier download left, or create it. A link there is not followed."""
     flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
     return os.fdopen(os.open(path, flags, 0o600), "ab+")
 
 
 @contextmanager
 def _partial(path: Path, tag: str) -> Iterator[tuple[IO[bytes], Path]]:
-    """The file that a download grows in, named by what it is of; one that another process is at is left to it."""
+    """Open the partial file of a download, named after the object. A file that another process writes to is left alone."""
     try:
         import fcntl
     except ImportError:  # no way to know whether another process is at it

@@ -12,7 +12,7 @@ LONGEST = 5.0
 
 
 def tries(limit: float) -> Iterator[bool]:
-    """One item per try, with a pause before each but the first; the item says whether it is the last.
+    """Yield once for each try: True if it is the last one. Pause before each but the first.
 
     The pause doubles, and its length is drawn evenly between nothing and that, so that many clients do not return at
     once (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).

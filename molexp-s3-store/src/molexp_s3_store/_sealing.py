@@ -1,8 +1,8 @@
-"""Secrets in pickles: for this process and those that it starts, and for nobody who finds the pickle.
+"""Encrypt secrets in pickles, so that only this process and its children can read them.
 
-`multiprocessing` gives every process a random key, which its spawned children inherit and which it never writes down.
-What is sealed with it travels to workers; where the key is another one, there are no secrets, and the copy looks for
-credentials in its own surroundings.
+`multiprocessing` gives every process a random key. Spawned children inherit it, and it is never written to disk. Secrets
+that are sealed with it travel to workers. A process with another key cannot read them, and looks for credentials in its
+own environment.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def seal(values: Mapping[str, str]) -> bytes:
 
 
 def unseal(sealed: bytes) -> dict[str, str]:
-    """Decrypt; empty where the key is another one."""
+    """Decrypt values. Return an empty dict if the key is another one."""
     found: dict[str, str] = json.loads(unseal_bytes(sealed) or b"{}")
     return found
 
@@ -31,7 +31,7 @@ def unseal(sealed: bytes) -> dict[str, str]:
 def seal_bytes(data: bytes) -> bytes:
     """Encrypt `data`: SHAKE-256 of key and nonce as the key stream, HMAC-SHA-256 over nonce and text.
 
-    The nonce is a MAC of the data, so that equal data gives equal bytes: Dask names what it computes by pickles.
+    The nonce is a MAC of the data, so that equal data gives equal bytes: Dask names results by pickles.
     """
     nonce = hmac.digest(_key(b"nonce"), data, "sha256")[:_NONCE]
     text = _mix(data, nonce)
@@ -39,13 +39,13 @@ def seal_bytes(data: bytes) -> bytes:
 
 
 def unseal_bytes(sealed: bytes) -> bytes | None:
-    """Decrypt what this process, or one that it comes from or started, has sealed; None for anything else."""
+    """Decrypt data that this process, its parent or a child has sealed. Return None for anything else."""
     nonce, tag, text = sealed[:_NONCE], sealed[_NONCE : _NONCE + _TAG], sealed[_NONCE + _TAG :]
     return _mix(text, nonce) if hmac.compare_digest(tag, _tag(nonce + text)) else None
 
 
 def digest(data: bytes) -> bytes:
-    """A name for `data` that tells nobody what it is, and is the same wherever it can be unsealed."""
+    """Return a name for `data` that does not reveal it, and is the same wherever `data` can be unsealed."""
     return hmac.digest(_key(b"name"), data, "sha256")
 
 

@@ -1,7 +1,7 @@
-"""A session of `aiobotocore` with a workspace's credentials, which it shows to nobody.
+"""A session of `aiobotocore` that holds a workspace's credentials and does not show them.
 
-`s3fs` takes a session in place of keys. So the options of a path, its pickle, and the keys of fsspec's cache of file
-systems hold a session where there would be secrets.
+`s3fs` accepts a session in place of keys. So the options of a path, its pickle, and the keys of fsspec's cache of file
+systems contain a session and no secrets.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from molexp_s3_store._sealing import digest, seal, unseal
 
 
 class Session(AioSession):  # type: ignore[misc]  # it has no types
-    """Keys, or a profile that has some, or whatever AWS's tools find.
+    """A session with keys, with a profile, or with the credentials that AWS tools find.
 
     It is equal to another one with the same keys. In a process that this one started, a copy of it has them, too;
     elsewhere a copy looks for credentials there.

@@ -16,21 +16,21 @@ if TYPE_CHECKING:
     from molexp_s3_store._location import Location
     from molexp_s3_store._options import Options
 
-# What does the work is imported by the functions that need it: this module is, whenever any workspace is opened.
+# Opening any workspace imports this module. So its functions import the modules that do the work.
 
 T = TypeVar("T")
 Item = TypeVar("Item")
 
 
 class S3Store(Store):
-    """Objects below a prefix of a bucket, on Amazon S3 or a server that speaks its protocol.
+    """A store of objects below a prefix of a bucket, on Amazon S3 or a compatible server.
 
-    Exclusive creation is a PUT with ``If-None-Match: *``, which the server must heed: Amazon, Ceph, MinIO-like servers
-    and Cloudflare do; a workspace finds out before it is created. Nothing can be appended to an object, so segments
-    take the place of files that grow.
+    Exclusive creation is a PUT with ``If-None-Match: *``, which the server must support. Amazon, Ceph, MinIO-like servers
+    and Cloudflare do. MolExp checks it before it creates a workspace. Objects cannot grow, so segments take the place of
+    appended files.
 
-    A store may be used by several threads, and in spawned processes by its pickle. In a forked child of a process that
-    has used one, every operation raises `ForkedProcessError`.
+    Several threads may use a store, and so may spawned processes, which get it by pickle. In a forked child of a process
+    that has used a store, every operation raises `ForkedProcessError`.
     """
 
     schemes: ClassVar[tuple[str, ...]] = ("s3",)
@@ -52,7 +52,7 @@ class S3Store(Store):
 
     @classmethod
     def open(cls, url: str, options: Mapping[str, Any]) -> Self:
-        """Open ``s3://bucket/prefix``; no request is made.
+        """Open ``s3://bucket/prefix``. No request is made.
 
         Args:
             url: the bucket must exist, the prefix need not.
@@ -128,7 +128,7 @@ class S3Store(Store):
         return _listing.stat_of(key, _reading.look(self._client, check_key(key)))
 
     def delete(self, key: str) -> None:
-        """Remove `key`. That nothing was there is not an error."""
+        """Remove `key`. It is no error if it does not exist."""
         check_key(key)
         try:
             self._client.ask("delete", key, lambda native: native.delete(key))
@@ -136,7 +136,7 @@ class S3Store(Store):
             pass
 
     def list(self, prefix: str = "") -> Iterator[Stat]:
-        """Every key below the folder `prefix`, a thousand with a request."""
+        """Yield every key below the folder `prefix`. A request returns a thousand."""
         from molexp_s3_store import _listing
 
         if prefix:
@@ -144,7 +144,7 @@ class S3Store(Store):
         return _listing.walk(self._client, prefix)
 
     def children(self, prefix: str = "") -> Listing:
-        """One level below the folder `prefix`, a thousand names with a request."""
+        """List one level below the folder `prefix`. A request returns a thousand names."""
         from molexp_s3_store import _listing
 
         if prefix:
@@ -185,19 +185,19 @@ class S3Store(Store):
         _writing.upload(self._client, path, check_key(key), exclusive=exclusive, progress=progress)
 
     def get_file(self, key: str, path: Path, *, progress: Callable[[int], Any] | None = None) -> None:
-        """Copy `key` to a local file, by parallel ranges; a download that broke off is gone on with."""
+        """Copy `key` to a local file, by parallel ranges. An interrupted download resumes."""
         from molexp_s3_store import _reading
 
         _reading.download(self._client, check_key(key), path, progress)
 
     def locate(self, key: str) -> str:
-        """The object's URL."""
+        """Return the object's URL."""
         return f"{self.url}/{check_key(key)}"
 
     def path(self, key: str) -> UPath:
-        """The object, or folder, as a ``UPath`` over s3fs, with this store's configuration and credentials.
+        """Return the object or folder as a ``UPath`` over s3fs, with this store's configuration and credentials.
 
-        Its ``storage_options`` are for fsspec. Instead of keys they have a session, which shows them to nobody.
+        Its ``storage_options`` are for fsspec. They hold a session, which does not show the keys.
         """
         from molexp_s3_store._face import path
 
@@ -205,7 +205,7 @@ class S3Store(Store):
 
     @classmethod
     def combine(cls, below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-        """`above` counts more, under whichever names; credentials are of one of the two."""
+        """Merge options; those in `above` win, under any of their names. Credentials come from one of the two."""
         from molexp_s3_store._options import combine_options
 
         return combine_options(below, above)
@@ -213,7 +213,7 @@ class S3Store(Store):
     # --------------------------------------------------------------------------------------------------- housekeeping
 
     def leftovers(self, older_than: float) -> Iterable[str]:
-        """Uploads of parts that killed writers left unfinished; a lifecycle rule of the bucket may abort them, too."""
+        """List multipart uploads that killed writers left unfinished. A lifecycle rule of the bucket may abort them, too."""
         from molexp_s3_store._administering import unfinished
 
         return [
@@ -222,7 +222,7 @@ class S3Store(Store):
         ]
 
     def remove_leftovers(self, older_than: float) -> int:
-        """Abort what `leftovers` names, and give back the keys that were taken for it."""
+        """Abort the uploads that `leftovers` lists, and free the keys that they had claimed."""
         from molexp_s3_store._administering import abort, unfinished
 
         found = unfinished(self._client, older_than)
@@ -233,7 +233,7 @@ class S3Store(Store):
 def _reopen(cls: type[S3Store], url: str, values: dict[str, Any], sealed: bytes) -> S3Store:
     from molexp_s3_store._sealing import unseal
 
-    if sealed and not (secrets := unseal(sealed)):  # somebody else's process: what its user has is used there
+    if sealed and not (secrets := unseal(sealed)):  # another user's process: it uses the credentials of that user
         return cls.open(
             url, complete_options(cls, url, {name: value for name, value in values.items() if value is not None})
         )

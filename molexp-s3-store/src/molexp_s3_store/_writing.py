@@ -1,4 +1,4 @@
-"""Writing payloads: in one request while they are small, in parts when they are not.
+"""Write payloads: small ones in one request, large ones in parts.
 
 A completed upload of parts cannot be conditional with this client, and some servers ignore the condition. So an
 exclusive one takes the key by a small object, created conditionally, once all its bytes are at the server; completing
@@ -37,7 +37,7 @@ def put(client: Client, key: str, data: bytes) -> None:
 
 
 def create(client: Client, key: str, data: bytes) -> None:
-    """Create an object, exactly once; a success whose answer was lost is known by the bytes that are there.
+    """Create an object exactly once. If the answer to a success was lost, the stored bytes show that it succeeded.
 
     Raises:
         KeyExistsError: there is one.
@@ -108,8 +108,8 @@ class _Upload:
 
     Args:
         client: of the place.
-        key: what it becomes.
-        first: its beginning, more than one part.
+        key: the key of the finished object.
+        first: its first bytes, more than one part.
         part: the size of all parts but the last.
     """
 
@@ -165,7 +165,7 @@ class _Upload:
                 raise self._client.explain(Answer(error), self._key, "write") from error
 
     def abort(self) -> None:
-        with suppress(Exception):  # what cannot be aborted is a leftover, as after a kill
+        with suppress(Exception):  # an upload that cannot be aborted is a leftover, as after a kill
             self._writer.__exit__(InterruptedError, InterruptedError("aborted"), None)
 
 

@@ -1,4 +1,4 @@
-"""What can be wrong with a bucket or with the access to it, beyond what `molexp.errors` has."""
+"""Errors of buckets and of the access to them, in addition to those of `molexp.errors`."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from molexp.errors import CredentialsError, StoreError
 
 
 class BucketNotFoundError(StoreError):
-    """There is no such bucket at this endpoint. Buckets are not created: they have owners, regions and policies."""
+    """The bucket does not exist at this endpoint. MolExp creates no buckets: they have owners, regions and policies."""
 
 
 class WrongRegionError(StoreError):
-    """The bucket lies in another region than requests were signed for."""
+    """The bucket is in another region than the one that requests were signed for."""
 
 
 class ExpiredCredentialsError(CredentialsError):
-    """The credentials were valid once."""
+    """The credentials have expired."""
 
 
 class ClockSkewError(CredentialsError):
-    """This machine's clock and the server's differ so much that signatures are refused."""
+    """The clocks of this machine and the server differ so much that the server refuses signatures."""
 
 
 class ForkedProcessError(StoreError):
-    """This process was forked from one that had used an S3 store, whose threads it has not got."""
+    """This process was forked from one that had used an S3 store, and does not have its threads."""
