@@ -18,9 +18,10 @@ Fork = Callable[[Callable[[], None]], int]
 
 def small_thresholds() -> None:
     """Full segments and merges happen with a handful of rows, too."""
-    from molexp._catalog.compaction import compaction
+    from tests.internals import tune
 
-    compaction._ROWS, compaction._PARTS = 4, 1
+    tune(None, "rows that make a full segment", 4)
+    tune(None, "segments beside a full one", 1)
 
 
 def leave_journals(folder: Path, start: int, fork: Fork) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from tests.crash.ending import DEADLINE, Act, End, Place, let_it_end, play
 from tests.crash.ends import DRIVE, EXEC, PROCESS, SLEEP, task
+from tests.repository import ROOT
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="process groups of POSIX")
 
@@ -102,7 +103,7 @@ def test_what_a_task_leaves_behind_goes_on(tmp_path: Path) -> None:
 
 CLOSES = """
 import os, sys, molexp as me
-from molexp._values.groups import GROUPS
+from tests.internals import GROUPS
 GROUPS.add(2**31 - 2)  # nobody's
 GROUPS.prepare()
 os.closerange(3, 100)  # as programs do that become daemons
@@ -116,7 +117,14 @@ for file in files:
 
 
 def test_files_of_who_closed_all_descriptors_are_left_alone(tmp_path):
-    done = subprocess.run([sys.executable, "-c", CLOSES], cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", CLOSES],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -15,6 +15,7 @@ from textwrap import dedent
 import pytest
 
 from molexp.plugins import PluginManager
+from tests.repository import pyproject
 
 KINDS = """
 from recorder import events
@@ -74,7 +75,9 @@ class Site:
     def python(self, code: str) -> str:
         """Run code in a fresh process that has this folder on its path, and return what it printed."""
         if not any(distributions(name="molexp-core")):  # the source tree alone: say what its pyproject.toml says
-            self.install("molexp-core", entry_points={"core": "molexp._builtin_plugin"})
+            self.install(
+                "molexp-core", entry_points=pyproject("molexp-core")["project"]["entry-points"]["molexp.plugins"]
+            )
             (self.folder / "molexp_core.py").unlink()
         path = os.pathsep.join([str(self.folder), *filter(None, [os.environ.get("PYTHONPATH")])])
         done = subprocess.run(

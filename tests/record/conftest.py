@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 import molexp as me
-from molexp._catalog.compaction import compaction
-from molexp._record.owners import Owner
+from tests.internals import writers_are_silent
 from tests.record.helpers import Child, Place, run_script
 from tests.servers.fixtures import any_server, ceph, moto
 
@@ -146,6 +145,4 @@ def script(tmp_path: Path, lab: Place) -> Callable[..., Child]:
 @pytest.fixture
 def silent(monkeypatch):
     """All writers are of machines that cannot be asked, and have been silent for as long as it takes."""
-    owner_of, elsewhere = compaction._owner, Owner(host="elsewhere", pid=1)
-    monkeypatch.setattr(compaction, "_owner", lambda *known: elsewhere if owner_of(*known) else None)
-    monkeypatch.setattr("molexp._catalog.compaction.compaction.boot_clock", iter(range(0, 10**9, 10**4)).__next__)
+    writers_are_silent(monkeypatch)

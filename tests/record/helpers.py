@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -62,6 +63,17 @@ class Place:
     def change(self, key: str, **values: Any) -> None:
         """Write a document again with `values` in it, as another version of MolExp might have."""
         self.store.write(key, msgspec.json.encode({**self.document(key), **values}))
+
+
+def edit(place: Place, folder: str, op: str, **values: Any) -> str:
+    """Write an edit as docs/explanation/record.md has it, by somebody who looks at nothing before; returns its key."""
+    moment = datetime.now(UTC)
+    name = f"{moment:%Y%m%d-%H%M%S-%f}-{os.urandom(4).hex()}"
+    document = {"schema": 1, "type": "edit", "id": name, "token": os.urandom(8).hex(), "op": op}
+    document |= {"at": f"{moment:%Y-%m-%dT%H:%M:%S.%f}Z", "by": {"user": "u", "host": "h"}, **values}
+    key = f"{folder}/edits/{name}.json"
+    place.store.create(key, msgspec.json.encode(document))
+    return key
 
 
 @attrs.frozen

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import molexp as me
+from tests.internals import at
 
 
 @pytest.fixture
@@ -84,19 +85,15 @@ def test_what_was_freed_is_not_restored(runs, ws, exp):
 
 def test_a_run_that_is_restored_while_it_is_freed_is_there_or_gone_and_that_is_said(runs, ws, exp, monkeypatch):
     """`gc` has said that it frees the run, and not looked at its edits again."""
-    from molexp._maintenance import gc
-    from molexp._record import deletions
-
     exp.run("a").delete()
     refused = []
 
-    def remember(home, experiment, new, *, really=deletions.remember_freed):
-        really(home, experiment, new)
+    def restore(*_):
         with pytest.raises(me.NotFoundError) as error:
             ws.restore("metals/cu/a")
         refused.append(error.value)
 
-    monkeypatch.setattr(gc, "remember_freed", remember)
+    at(monkeypatch, "gc says what it frees", restore, after=True)
     ws.gc(dry_run=False)
     assert refused
     assert exp.run("a").results == {"x": "a"}, "whoever frees it saw that it was restored"

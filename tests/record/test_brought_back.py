@@ -8,6 +8,7 @@ from random import Random
 import pytest
 
 import molexp as me
+from tests.internals import tune
 from tests.record.compacting import compact, rows
 
 RUN = "projects/p/experiments/e/runs"
@@ -60,7 +61,7 @@ def test_a_run_that_was_freed_and_comes_back_is_in_every_catalog(
     lab, readers, tmp_path, monkeypatch, way, compactions, segment, tagged
 ):
     if segment == "full":
-        monkeypatch.setattr("molexp._catalog.compaction.compaction._ROWS", 1)
+        tune(monkeypatch, "rows that make a full segment", 1)
     mirror = tmp_path / "mirror"
     tracked(lab, *"abcdef")
     ws = readers.by("owner")
@@ -118,7 +119,7 @@ def test_on_storage_without_folders_too(place, tmp_path):
 def test_in_whichever_order_things_happen(lab, readers, tmp_path, monkeypatch, seed):
     random = Random(seed)
     if random.random() < 0.5:
-        monkeypatch.setattr("molexp._catalog.compaction.compaction._ROWS", 2)
+        tune(monkeypatch, "rows that make a full segment", 2)
     mirror = tmp_path / "mirror"
     tracked(lab, *"abc")
     me.sync_workspace(lab.url, mirror)

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 import molexp as me
+from tests.internals import at, tune
 from tests.record.compacting import RUN, compact, done, write
 from tests.record.helpers import bound_by_modes
 
@@ -87,27 +88,22 @@ def test_a_run_that_was_renamed_has_its_own_files(lab):
 
 def test_an_answer_is_of_one_state_of_the_index(lab, monkeypatch):
     """Another process begins the index anew between two looks at it: no row gets another one's document."""
-    from molexp._catalog.query.answers import Asking
-
-    monkeypatch.setattr("molexp._catalog.compaction.compaction._ROWS", 3)
+    tune(monkeypatch, "rows that make a full segment", 3)
     done(write(lab, *(f"r{n}" for n in range(8))))
     reader, other = lab.load(), lab.load()
     compact(lab.load())
     values(reader)
-    documents = Asking._documents
     meddled: list[int] = []
 
-    def meddle(self, *args):
-        if not meddled:
-            meddled.append(1)
-            foreign = sqlite3.connect(other._home.index.location, timeout=0.1)
-            with pytest.raises(sqlite3.OperationalError):
-                foreign.execute("DELETE FROM documents")
-                foreign.commit()
-            foreign.close()
-        return documents(self, *args)
+    def meddle(*_):
+        meddled.append(1)
+        foreign = sqlite3.connect(other._home.index.location, timeout=0.1)
+        with pytest.raises(sqlite3.OperationalError):
+            foreign.execute("DELETE FROM documents")
+            foreign.commit()
+        foreign.close()
 
-    monkeypatch.setattr(Asking, "_documents", meddle)
+    at(monkeypatch, "the documents of an answer are read", meddle)
 
     assert {row.id: row.document["id"] for row in reader.catalog.runs()} == {f"r{n}": f"r{n}" for n in range(8)}
     assert meddled
@@ -142,7 +138,7 @@ def test_a_column_may_be_quoted_as_in_a_query(lab):
 
 def test_an_index_that_somebody_keeps_locked_is_an_error_that_says_so(lab, monkeypatch):
     ws = write(lab, "one")
-    monkeypatch.setattr("molexp._catalog.index.database.BUSY", 0.05)
+    tune(monkeypatch, "seconds that a locked index is waited for", 0.05)
     values(ws)
     keeper = sqlite3.connect(ws._home.index.location, isolation_level=None)
     keeper.execute("BEGIN EXCLUSIVE")

@@ -13,7 +13,7 @@ import threading
 import pytest
 
 import molexp as me
-from molexp._catalog.index.index import Entry, Findings, Folder
+from tests.internals import at, forget_folders, report_late, report_missing, tune
 from tests.record.helpers import bound_by_modes
 
 RUN = "projects/metals/experiments/cu/runs/one"
@@ -87,8 +87,7 @@ def test_a_limit_counts_what_is_there(lab, data):
     assert len(assets(ws)) == 3
     shutil.rmtree(lab.folder / "projects/metals/experiments/cu")
     # as if no folder showed it: the stamps are those of now
-    for key in ws._home.index.folders():
-        ws._home.index.apply(Findings(folders={key: Folder("gone")}))
+    forget_folders(ws)
 
     assert [asset.scope for asset in ws.catalog.assets(limit=1)] == ["metals"]
 
@@ -148,7 +147,7 @@ def test_what_cannot_be_read_is_read_again_only_when_it_has_changed(lab, lab_run
         ]
     ):
         pass  # changes so recent that another could bear the same time
-    monkeypatch.setattr("molexp._catalog.index.folding.read_run", lambda *_: pytest.fail("read again"))
+    at(monkeypatch, "a run is indexed", lambda *_: pytest.fail("read again"))
 
     assert reader.catalog.unreadable()
 
@@ -162,9 +161,9 @@ def test_a_file_that_vanishes_while_it_is_read_does_not_make_its_run_vanish(lab,
     def vanished(*_):
         raise me.KeyNotFoundError(f"{RUN}/executions/1.jsonl")
 
-    monkeypatch.setattr("molexp._catalog.refresh.walk._TICK", 0)  # it is not read again for being young
+    tune(monkeypatch, "seconds for which a file is young", 0)  # it is not read again for being young
     with monkeypatch.context() as patch:
-        patch.setattr("molexp._catalog.index.folding.read_run", vanished)
+        at(patch, "a run is indexed", vanished, every=True)
         reader.catalog.rebuild()
         assert list(reader._home.index.problems()) == [f"{RUN}/run.json"]
     assert len(reader.catalog.runs()) == 1
@@ -184,9 +183,9 @@ def test_storage_that_does_not_answer_changes_nothing(lab, data, monkeypatch, er
 
     with monkeypatch.context() as patch:
         if what == "run":
-            patch.setattr("molexp._catalog.index.folding.read_run", fail)
+            at(patch, "a run is indexed", fail)
         elif what == "data":
-            patch.setattr("molexp._catalog.index.folding.decode_document", fail)
+            at(patch, "the record of data is indexed", fail)
         else:
             patch.setattr(type(reader._home.store), "exists", fail)
         with pytest.raises(type(error)):
@@ -286,12 +285,11 @@ def test_of_two_runs_of_one_id_the_one_that_is_there_stays(lab, lab_exp):
     reader = lab.load()
     assert len(reader.catalog.runs()) == 1
     ((cover, document),) = reader._home.index.select("SELECT cover, document FROM documents WHERE document IS NOT NULL")
-    late = Entry("metals/cu/one", json.loads(document), False, json.loads(cover))
     shutil.rmtree(lab.folder / RUN)
     with lab.load().project("metals").experiment("cu").Run({"n": 2}, id="one").start():
         pass
     assert [row.params["n"] for row in reader.catalog.runs()] == [2]
-    reader._home.index.apply(Findings([late]))
+    report_late(reader, "metals/cu/one", json.loads(document), json.loads(cover))
 
     assert [row.params["n"] for row in reader.catalog.runs()] == [2]
 
@@ -300,8 +298,7 @@ def test_a_run_that_came_back_is_not_taken_for_gone_by_a_reader_that_comes_late(
     lab_exp.Run(id="one")
     reader = lab.load()
     assert len(reader.catalog.runs()) == 1
-    found = Findings(gone={"metals/cu/one"})
-    reader._home.index.apply(found, exists=lambda path: lab.store.exists(f"{RUN}/run.json"))
+    report_missing(reader, "metals/cu/one", exists=lambda _: lab.store.exists(f"{RUN}/run.json"))
 
     assert len(reader.catalog.runs()) == 1
 

@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from datetime import datetime
 from textwrap import dedent
 
 import pytest
@@ -187,8 +189,8 @@ class TestAKilledAttempt:
 
     @pytest.fixture(autouse=True)
     def later(self, monkeypatch):
-        monkeypatch.setattr("molexp._record.attempts.utc_now", lambda: self.LOOKED)
-        monkeypatch.setattr("molexp._record.leases.utc_now", lambda: self.LOOKED)
+        moment = datetime.fromisoformat(self.LOOKED)
+        monkeypatch.setattr(time, "time_ns", lambda: int(moment.timestamp()) * 10**9)
 
     @pytest.mark.parametrize("read_only", [True, False])
     def test_ended_with_its_last_event(self, lab, killed, read_only):

@@ -10,8 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import molexp as me
-from molexp._exec.outputs import _name
-from molexp._values.ids import check_payload_name, fold_name
+from tests.internals import check_payload_name, fold_name, name_of_output
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="commands of POSIX")
 
@@ -125,6 +124,6 @@ def test_what_sets_no_parameter_is_refused(texts):
 @example({"\U0002f800"})  # NFC spells it otherwise
 def test_names_of_output_files_can_be_those_of_artifacts_and_differ(paths):
     taken: set[str] = set()
-    names = [_name(path, taken) for path in sorted(paths)]
+    names = [name_of_output(path, taken) for path in sorted(paths)]
     assert [check_payload_name(name) for name in names] == names
     assert len({fold_name(name) for name in names}) == len(paths)

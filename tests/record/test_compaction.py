@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from hashlib import sha256
 
 import pytest
 
 import molexp as me
-from molexp._catalog.compaction.snapshots import encode_rows
+from tests.internals import tune
 from tests.record.compacting import RUN, compact, derived, done, rows, write
 
 # --------------------------------------------------------------------------------------------------------- what it leaves
@@ -97,8 +99,8 @@ def test_a_snapshot_alone_answers_when_every_file_of_the_record_was_read_before(
 
 
 def test_full_segments_and_those_with_what_came_since_make_one_answer(place, monkeypatch):
-    monkeypatch.setattr("molexp._catalog.compaction.compaction._ROWS", 5)
-    monkeypatch.setattr("molexp._catalog.compaction.compaction._PARTS", 3)
+    tune(monkeypatch, "rows that make a full segment", 5)
+    tune(monkeypatch, "segments beside a full one", 3)
     keeper = place.load() if place.store.exists("workspace.json") else None
     readers = []
     for number in range(30):
@@ -190,7 +192,7 @@ def spoil(place, kind, how):
 @pytest.mark.parametrize("how", ["gone", b"", b"{}", b"nonsense" * 1000], ids=["gone", "empty", "object", "nonsense"])
 @pytest.mark.parametrize("kind", [".json", ".jsonl", ".sqlite3"])
 def test_a_snapshot_that_cannot_be_used_costs_a_look_at_everything(place, monkeypatch, kind, how):
-    monkeypatch.setattr("molexp._catalog.compaction.compaction._ROWS", 5)
+    tune(monkeypatch, "rows that make a full segment", 5)
     done(write(place, *(f"r{n}" for n in range(8))))
     old = place.load()
     compact(old)
@@ -211,9 +213,7 @@ def test_a_segment_with_foreign_tables_is_not_used(lab, monkeypatch, tmp_path):
     """It may come from anybody who can write to the workspace."""
     import sqlite3
 
-    from molexp._catalog.compaction import snapshots
-
-    monkeypatch.setattr("molexp._catalog.compaction.compaction._ROWS", 5)
+    tune(monkeypatch, "rows that make a full segment", 5)
     done(write(lab, *(f"r{n}" for n in range(8))))
     compact(lab.load())
     (segment,) = (lab.folder / ".molexp/snapshots").glob("*.sqlite3")
@@ -222,8 +222,8 @@ def test_a_segment_with_foreign_tables_is_not_used(lab, monkeypatch, tmp_path):
     database.commit()
     database.close()
     manifest = lab.folder / ".molexp/snapshots/1.json"
-    (old,) = [one.digest for one in snapshots.read_manifest(lab.store, 1).segments]
-    manifest.write_text(manifest.read_text().replace(old, snapshots.digest_of(str(segment))))
+    (old,) = [one["digest"] for one in json.loads(manifest.read_text())["segments"]]
+    manifest.write_text(manifest.read_text().replace(old, sha256(segment.read_bytes()).hexdigest()))
     monkeypatch.setenv("MOLEXP_CACHE_DIR", str(tmp_path / "another"))
 
     reader = lab.load()
@@ -293,7 +293,8 @@ def test_what_is_not_of_the_newest_snapshot_is_deleted_and_nothing_else(place):
     done(write(place, "one"))
     reader = place.load()
     compact(reader)
-    lost = encode_rows([], ["left/by/a-compactor-that-lost"])
+    (segment,) = (key for key in derived(place, "snapshots") if key.endswith(".jsonl"))
+    lost = place.store.read(f".molexp/snapshots/{segment}").splitlines()[0] + b"\n"
     place.store.write(".molexp/snapshots/1-0123456789abcdef.jsonl", lost)
     place.store.write(".molexp/snapshots/1-fedcba9876543210.jsonl", b"somebody's, who calls his files like that")
     place.store.write(".molexp/snapshots/9-0123456789abcdef.jsonl", b"of somebody who has not come to publish it")
@@ -379,7 +380,7 @@ def test_a_journal_whose_sealing_was_interrupted_is_sealed_by_the_next_compactor
 def test_scratch_folders_of_killed_compactors_do_not_stay(lab, tmp_path, monkeypatch):
     import os
 
-    monkeypatch.setattr("molexp._catalog.compaction.compaction._ROWS", 2)
+    tune(monkeypatch, "rows that make a full segment", 2)
     with monkeypatch.context() as patch:
         patch.setenv("MOLEXP_CACHE_DIR", str(tmp_path / "cache"))
         reader = lab.load() if (lab.folder / "workspace.json").exists() else write(lab, "zero")

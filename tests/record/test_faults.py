@@ -7,17 +7,11 @@ import os
 import subprocess
 import sys
 
-import attrs
 import pytest
 
 import molexp as me
-from molexp._record.edits import write_edit
-from molexp._record.folding import AttemptFacts, Contents
-from molexp._record.leases import Observer
-from molexp._record.owners import Owner, known_dead, this_owner
-from molexp._storage import layout
-from molexp._values.status import RunStatus
-from tests.record.helpers import bound_by_modes
+from tests.internals import at
+from tests.record.helpers import bound_by_modes, edit
 
 RUN = "projects/metals/experiments/cu/runs/one"
 
@@ -43,7 +37,7 @@ def test_a_start_that_cannot_see_whether_its_run_was_deleted_leaves_nothing_runn
         raise me.StoreError("broken")
 
     with monkeypatch.context() as patch, pytest.raises(me.StoreError, match="broken"):
-        patch.setattr("molexp._running.start.read_edits", broken)
+        at(patch, "a start looks for edits", broken)
         run.start()
     assert place.load().run("metals/cu/one").status == "failed"
 
@@ -51,7 +45,7 @@ def test_a_start_that_cannot_see_whether_its_run_was_deleted_leaves_nothing_runn
 def test_gc_leaves_a_deleted_run_alone_while_it_is_executed(place, exp):
     run = exp.Run(id="one")
     with run.start() as ctx:
-        write_edit(run._home, run.path, "delete")  # by somebody who saw it before it was started
+        edit(place, RUN, "delete")  # by somebody who saw it before it was started
         ctx.artifact.save("a.txt", "text")
         ctx.flush()
         report = place.load().gc(dry_run=False)
@@ -65,109 +59,10 @@ def test_gc_leaves_a_deleted_run_alone_while_it_is_executed(place, exp):
 
 def test_a_new_run_with_a_made_up_id_is_started_without_a_look_at_its_edits(exp, monkeypatch):
     run = exp.Run()
-    monkeypatch.setattr("molexp._running.start.read_edits", lambda *_: pytest.fail("it looked"))
+    at(monkeypatch, "a start looks for edits", lambda *_: pytest.fail("it looked"))
 
     with run.start():
         pass
-
-
-# --------------------------------------------------------------------------------------------------------------- leases
-
-
-def time_to_live(ws, lease):
-    facts = AttemptFacts(1, {"lease": lease}, Contents(), RunStatus.RUNNING, False)
-    observer = Observer(ws._home.store, this_owner(), lambda: pytest.fail("not needed"), False)
-    return observer._time_to_live(facts)
-
-
-@pytest.mark.parametrize(
-    ("environment", "lease", "ttl"),
-    [
-        ("", {"beat": 30, "ttl": 180}, 180),
-        ("1.5", {"beat": 30, "ttl": 180}, 90),
-        ("60", {"beat": 30, "ttl": 180}, 60),
-        ("600", {"beat": 30, "ttl": 180}, 600),
-        ("0.5", {"beat": 3600, "ttl": 0.5}, 0.5),
-        ("1.5", {"ttl": 180}, 1.5),
-        ("1.5", "me", 1.5),
-        ("", {"beat": 1, "ttl": 1}, 3),
-    ],
-    ids=str,
-)
-def test_an_observer_is_never_so_impatient_that_a_beat_comes_too_late(ws, monkeypatch, environment, lease, ttl):
-    monkeypatch.setenv("MOLEXP_LEASE_TTL", environment)
-
-    assert time_to_live(ws, lease) == ttl
-
-
-@pytest.mark.parametrize("lease", [None, [], {"ttl": "x"}, {"ttl": float("nan")}, {"ttl": -1}, {"ttl": True}], ids=str)
-def test_a_malformed_lease_is_the_storages(ws, monkeypatch, lease):
-    monkeypatch.delenv("MOLEXP_LEASE_TTL", raising=False)
-
-    assert time_to_live(ws, lease) == ws._home.store.lease_ttl
-
-
-def test_a_lease_of_a_long_path_is_a_key(ws):
-    path = "/".join(["a" * 128] * 3)
-
-    assert len(layout.lease(path, 7).rpartition("/")[2]) <= 200
-    assert layout.lease(path, 7) != layout.lease(path, 8)
-    assert layout.lease(path, 7) != layout.lease(path[:-1] + "b", 7)
-    assert layout.lease("metals/cu/one", 7).endswith("/metals~cu~one~7")
-    assert not ws._home.store.exists(layout.lease(path, 7))
-
-
-# --------------------------------------------------------------------------------------------------------------- owners
-
-
-ELSEWHERE = Owner("n1", 5, job="1234", cluster="a", array="7")
-REQUEUED = attrs.evolve(ELSEWHERE, host="n9", pid=7, restart=1)
-
-
-def test_the_predecessor_of_a_requeued_job_is_dead():
-    assert "requeued" in known_dead(ELSEWHERE, REQUEUED)
-
-
-@pytest.mark.parametrize(
-    "values", [{"cluster": "b"}, {"cluster": ""}, {"array": "8"}, {"array": ""}, {"job": "9"}], ids=str
-)
-def test_another_job_of_that_number_is_not(values):
-    assert known_dead(ELSEWHERE, attrs.evolve(REQUEUED, **values)) == ""
-
-
-@pytest.mark.parametrize(
-    ("environment", "expected"),
-    [
-        ({"SLURM_JOB_ID": "1", "SLURM_CLUSTER_NAME": "c", "SLURM_ARRAY_TASK_ID": "2"}, ("1", "c", "2")),
-        ({"LSB_JOBID": "1", "LSB_JOBINDEX": "2"}, ("1", "", "2")),
-        ({"PBS_JOBID": "1[2].server"}, ("1[2].server", "", "")),
-    ],
-    ids=["slurm", "lsf", "pbs"],
-)
-def test_a_process_knows_its_job(monkeypatch, environment, expected):
-    for name in list(os.environ):
-        if name.startswith(("SLURM_", "LSB_", "PBS_")):
-            monkeypatch.delenv(name)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    owner = this_owner()
-
-    assert (owner.job, owner.cluster, owner.array) == expected
-    assert Owner.from_dict(owner.to_dict()) == owner
-
-
-@pytest.mark.parametrize("claimed", ["me", None, [], 3, {"pid": 10**30}, {"pid": -1}, {"pid": "x", "host": 1}], ids=str)
-def test_a_malformed_owner_is_unknown(claimed):
-    owner = Owner.from_dict(claimed)
-
-    assert owner == Owner("", 0)
-    assert known_dead(owner, this_owner()) == ""
-
-
-def test_a_pid_that_no_kernel_has_is_not_known_to_be_dead():
-    me_ = this_owner()
-
-    assert known_dead(attrs.evolve(me_, pid=10**30), me_) == ""
 
 
 def test_a_run_whose_claim_is_malformed_is_busy_until_it_counts_as_dead(place, run):

@@ -7,27 +7,10 @@ import time
 import pytest
 
 import molexp as me
-from molexp._catalog.refresh.walk import Walker
-from molexp._maintenance import fsck as checking
-from molexp._record import leases, reading
-from molexp._record.folding import RunState
-from molexp._record.reading import read_run
-from molexp._recording.attempt import Attempt
+from tests.internals import at
 from tests.record.compacting import write
 
 RUN = "projects/metals/experiments/cu/runs/one"
-
-
-def once(monkeypatch, holder, name, do):
-    """Somebody else does something just before this is called for the next time."""
-    original = getattr(holder, name)
-
-    def patched(*arguments, **options):
-        monkeypatch.setattr(holder, name, original)
-        do()
-        return original(*arguments, **options)
-
-    monkeypatch.setattr(holder, name, patched)
 
 
 def test_a_run_of_which_gc_has_freed_a_part_is_not_shown(place):
@@ -47,12 +30,12 @@ def test_the_end_of_a_run_that_was_deleted_meanwhile_does_not_write_its_definiti
     """It may be freed at any moment, and would be back."""
     exp = write(place, "one").project("metals").experiment("cu")
 
-    def elsewhere():
+    def elsewhere(*_):
         place.load().run("metals/cu/one").delete()
         place.store.delete(f"{RUN}/run.json")  # as gc does first
 
     context = exp.run("one").start(if_succeeded="rerun")
-    once(monkeypatch, Attempt, "_show", elsewhere)
+    at(monkeypatch, "an end is shown", elsewhere)
     context.finish()
     assert not place.store.exists(f"{RUN}/run.json")
     place.load().gc(dry_run=False)
@@ -62,15 +45,16 @@ def test_the_end_of_a_run_that_was_deleted_meanwhile_does_not_write_its_definiti
 def freed_and_late(place, monkeypatch, freed):
     """Run `one` is deleted and freed just before somebody shows what he has read of it, who took long for that."""
 
-    def elsewhere():
+    def elsewhere(*_):
         place.load().run("metals/cu/one").delete()
         if freed == "wholly":
             place.load().gc(dry_run=False)
         else:
             place.store.delete(f"{RUN}/run.json")  # as gc does first
-        monkeypatch.setattr(reading, "_AWHILE", 0.0)
+        clock = time.monotonic
+        monkeypatch.setattr(time, "monotonic", lambda: clock() + 10)
 
-    once(monkeypatch, RunState, "to_document", elsewhere)
+    at(monkeypatch, "a run is shown", elsewhere)
 
 
 @pytest.mark.parametrize("freed", ["wholly", "in part"])
@@ -120,7 +104,7 @@ def test_the_end_of_a_dead_owner_is_not_written_into_a_run_that_is_being_freed(l
     )
     run = lab.load().run("metals/cu/one")
 
-    def elsewhere():
+    def elsewhere(*_):
         assert run.status is me.RunStatus.INTERRUPTED
         run.delete()
         for name in ("run.json", "executions/1.end.json"):  # as gc begins
@@ -129,7 +113,7 @@ def test_the_end_of_a_dead_owner_is_not_written_into_a_run_that_is_being_freed(l
     if when == "before it is read":
         elsewhere()
     else:
-        once(monkeypatch, leases, "end_dead", elsewhere)
+        at(monkeypatch, "the end of a dead owner is written", elsewhere)
     lab.load().catalog.rebuild()
 
     assert not lab.store.exists(f"{RUN}/executions/1.end.json")
@@ -147,7 +131,8 @@ def test_what_was_freed_while_its_owner_was_stopped_is_not_ended(place, monkeypa
     context = exp.run("one").start(if_succeeded="rerun")
     context._attempt._silent_at = float("-inf")
     if how == "while the end is written":
-        once(monkeypatch, type(context._attempt._log), "ends", lambda: freed(place))
+        log, ends = type(context._attempt._log), type(context._attempt._log).ends
+        monkeypatch.setattr(log, "ends", lambda *args: (freed(place), ends(*args))[1])
     else:
         freed(place)
     if how == "before a beat":
@@ -178,10 +163,10 @@ def test_a_key_that_is_missing_while_the_attempt_ends_is_no_freed_run(place, mon
     exp = write(place, "one").project("metals").experiment("cu")
     context = exp.run("one").start(if_succeeded="rerun")
 
-    def missing():
+    def missing(*_):
         raise me.KeyNotFoundError("data/x")
 
-    once(monkeypatch, Attempt, "_create_end", missing)
+    at(monkeypatch, "an end is written", missing)
     with pytest.raises(me.KeyNotFoundError):
         context.finish()
 
@@ -197,15 +182,11 @@ def test_what_could_not_be_read_and_was_mended_before_it_was_looked_at_is_no_pro
     file.write_bytes(b"{")
     ws = lab.load()
 
-    look = Walker.stamp
+    def mended(*_):
+        file.write_bytes(whole)
+        time.sleep(0.1)  # what changed this very moment is looked at again in any case
 
-    def mended(walker, key):
-        if key.endswith(file.name) and file.read_bytes() != whole:
-            file.write_bytes(whole)
-            time.sleep(0.1)  # what changed this very moment is looked at again in any case
-        return look(walker, key)
-
-    monkeypatch.setattr(Walker, "stamp", mended)
+    at(monkeypatch, "a file is looked at for the index", mended, when=lambda _, key: key.endswith(file.name))
     assert [str(row.status) for row in ws.catalog.runs()] == ["succeeded"]
     assert not ws.catalog.runs().unreadable
     assert not ws.catalog.unreadable()
@@ -259,14 +240,7 @@ def test_what_is_repaired_is_not_written_into_a_run_that_is_freed_meanwhile(plac
 
         monkeypatch.setattr(store, "write", writing)
     else:
-
-        def reading_slowly(*arguments):
-            state = read_run(*arguments)
-            monkeypatch.setattr(checking, "read_run", read_run)
-            elsewhere()
-            return state
-
-        monkeypatch.setattr(checking, "read_run", reading_slowly)
+        at(monkeypatch, "fsck reads a run", lambda *_: elsewhere(), after=True)
 
     report = fsck.fsck(repair=True)
 

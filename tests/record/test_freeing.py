@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 
 import molexp as me
-from molexp._record import reading
-from molexp._record.edits import write_edit
-from tests.record.helpers import VOID, bound_by_modes
+from tests.internals import at
+from tests.record.helpers import VOID, bound_by_modes, edit
 
 RUN = "projects/metals/experiments/cu/runs/one"
 
@@ -111,15 +110,14 @@ def test_a_dry_run_of_gc_writes_nothing(lab, script, tmp_path):
     done = script(
         """
         import os, molexp as me
-        from molexp._record.edits import write_edit
         run = me.Workspace(os.environ["LAB"]).Project("metals").Experiment("cu").Run(id="one")
         with run.start() as ctx:
             ctx.artifact.save("a.txt", "text")
-            write_edit(run._home, run.path, "delete")
             os._exit(1)
         """
     )
     assert done.code == 1, done.err
+    edit(lab, RUN, "delete")
     (lab.folder / ".tmp-0123456789abcdef").write_bytes(b"unfinished")
     os.utime(lab.folder / ".tmp-0123456789abcdef", (1, 1))
     before = snapshot(lab.folder)
@@ -143,7 +141,7 @@ def snapshot(folder: Path) -> dict[str, tuple[int, int]]:
 
 def test_a_dry_run_of_gc_leaves_a_live_run_alone(place, run):
     with run.start():
-        write_edit(run._home, run.path, "delete")
+        edit(place, RUN, "delete")
         assert "still being executed" in str(place.load().gc())
     assert "still being executed" not in str(place.load().gc())
 
@@ -205,7 +203,7 @@ def test_a_start_that_cannot_see_whether_its_run_is_there_leaves_nothing_running
         raise me.StoreError("broken")
 
     with monkeypatch.context() as patch, pytest.raises(me.StoreError, match="broken"):
-        patch.setattr("molexp._running.start.is_defined", broken)
+        at(patch, "a start looks for its run", broken)
         run.start()
     assert place.load().run("metals/cu/one").status == "failed"
 
@@ -227,7 +225,7 @@ def test_an_edit_that_came_while_its_run_was_freed_is_named_and_freed_after_a_da
     run = exp.Run(id="one")
     run.delete()
     place.load().gc(dry_run=False)
-    write_edit(run._home, run.path, "annotate", tags=["late"])
+    edit(place, RUN, "annotate", tags=["late"])
 
     assert place.load().gc(dry_run=False).findings == ()
     (finding,) = place.load().fsck().findings
@@ -267,20 +265,12 @@ def test_payloads_of_a_run_whose_definition_is_lost_are_named_and_kept(place, ex
     assert place.store.read(f"{RUN}/artifacts/a.txt") == b"mine"
 
 
-@pytest.mark.parametrize("part", ["read_edits", "read_attempts", "read_definition"])
+@pytest.mark.parametrize("moment", ["edits are read", "attempts are read", "a definition is read"])
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_run_that_is_freed_while_it_is_read_is_gone(lab, lab_run, monkeypatch, part, when):
+def test_a_run_that_is_freed_while_it_is_read_is_gone(lab, lab_run, monkeypatch, moment, when):
     lab_run.delete()
-    ws, read = lab.load(), getattr(reading, part)
-
-    def freed_meanwhile(*arguments):
-        found = read(*arguments) if when == "after" else None
-        if lab.store.exists(f"{RUN}/run.json"):
-            monkeypatch.undo()
-            lab.load().gc(dry_run=False)
-        return found if when == "after" else read(*arguments)
-
-    monkeypatch.setattr(reading, part, freed_meanwhile)
+    ws = lab.load()
+    at(monkeypatch, moment, lambda *_: lab.load().gc(dry_run=False), after=when == "after")
     report = ws.catalog.rebuild()
     assert (report.findings, report.counts["runs"]) == ((), 0)
     assert not (lab.folder / RUN).exists()
@@ -290,15 +280,8 @@ def test_a_run_that_is_removed_by_hand_while_it_is_read_is_gone_and_no_fault(lab
     with lab_run.start():
         pass
     ws, folder = lab.load(), lab.folder / RUN
-    read_definition = reading.read_definition
-
-    def when_all_is_removed(*arguments):
-        found = read_definition(*arguments)
-        shutil.rmtree(folder)
-        return found
-
     (folder / "run.json").unlink()
-    monkeypatch.setattr(reading, "read_definition", when_all_is_removed)
+    at(monkeypatch, "a definition is read", lambda *_: shutil.rmtree(folder), after=True)
     report = ws.catalog.rebuild()
     assert (report.findings, report.counts["runs"]) == ((), 0)
     assert not folder.exists()

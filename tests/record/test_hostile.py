@@ -12,9 +12,6 @@ from textwrap import dedent
 import pytest
 
 import molexp as me
-from molexp._record import edits
-from molexp._storage.cache_folder import cache_folder
-from molexp._values.ids import check_id
 
 RUN = "projects/metals/experiments/cu/runs/one"
 
@@ -136,19 +133,23 @@ def test_a_start_that_fails_leaves_closed_descriptors_closed(lab, tmp_path):
 # ------------------------------------------------------------------------------------------------------- edits in order
 
 
-def behind(monkeypatch):
-    """This machine's clock is years behind that of whoever wrote what is there."""
-    monkeypatch.setattr(edits, "new_run_id", lambda: f"19990101-000000-000000-{os.urandom(4).hex()}")
+def in_years(place, years):
+    """The newest edit was written by somebody whose clock is years ahead of this machine's."""
+    newest = max(stat.key for stat in place.store.list(f"{RUN}/edits"))
+    folder, _, name = newest.rpartition("/")
+    later = f"{int(name[:4]) + years}{name[4:21]}-{os.urandom(4).hex()}"
+    place.store.create(f"{folder}/{later}.json", place.store.read(newest).replace(name[:-5].encode(), later.encode()))
+    place.store.delete(newest)
 
 
-def test_a_tag_is_removed_by_somebody_whose_clock_is_behind(place, run, monkeypatch):
+def test_a_tag_is_removed_by_somebody_whose_clock_is_behind(place, run):
     run.annotate(tags=["a", "b"], note="first")
-    with monkeypatch.context() as patch:
-        behind(patch)
-        run.annotate(untag=["a"], note="second")
-        run.annotate(untag=["b"], tags=["c"], note="third")
-        run.annotate(untag=["c"], note="fourth")
+    in_years(place, 20)
+    run.annotate(untag=["a"], note="second")
+    run.annotate(untag=["b"], tags=["c"], note="third")
+    run.annotate(untag=["c"], note="fourth")
     run.annotate(tags=["a"], note="fifth")
+    in_years(place, 20)
 
     for found in (run, place.load().run("metals/cu/one")):
         assert found.tags == {"a"}
@@ -177,7 +178,8 @@ def test_the_id_of_an_edit_from_the_far_future_is_followed_too(place, run, newes
         run.annotate(tags=["tag"])
         assert run.tags == {"tag"}
     for stat in place.store.list(f"{RUN}/edits"):
-        check_id(stat.key.rpartition("/")[2].removesuffix(".json"))
+        name = stat.key.rpartition("/")[2].removesuffix(".json")
+        assert run.experiment.Run(id=name).id == name, "which is a proper id"
     assert place.load().fsck().findings == ()
 
 
@@ -281,17 +283,17 @@ def test_without_a_home_the_index_is_in_memory(lab, lab_run, monkeypatch):
     with lab_run.start():
         pass
 
-    assert cache_folder() == ""
     workspace = lab.load()
     assert [row.path for row in workspace.catalog.runs()] == [lab_run.path]
     assert workspace._home.index.location == ""
 
 
-def test_a_cache_below_no_home_is_not_made_in_the_current_folder(monkeypatch):
+def test_a_cache_below_no_home_is_not_made_in_the_current_folder(lab, lab_run, here, monkeypatch):
     monkeypatch.delenv("MOLEXP_CACHE_DIR", raising=False)
     monkeypatch.setattr("platformdirs.user_cache_dir", lambda *_, **__: "~/.cache/molexp")
 
-    assert cache_folder() == ""
+    assert [row.path for row in lab.load().catalog.runs()] == [lab_run.path]
+    assert list(here.iterdir()) == []
 
 
 @posix

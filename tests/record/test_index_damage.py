@@ -14,10 +14,7 @@ from random import Random
 import pytest
 
 import molexp as me
-from molexp._catalog.compaction.snapshots import read_manifest
-from molexp._catalog.index.index import Index
-from molexp._catalog.index.tables import checksum
-from molexp._catalog.query.answers import Asking
+from tests.internals import at, checksum, tune
 from tests.record.compacting import compact, derived, done, rows, write
 
 FLIPS = 60  # of bits, each in an index of its own
@@ -140,7 +137,7 @@ def test_a_row_that_is_not_what_was_read_is_neither_shown_nor_published(lab, rea
 @pytest.mark.parametrize("segment", ["lines", "full"])
 def test_compaction_publishes_what_was_read_not_what_an_index_says(lab, reader, tmp_path, monkeypatch, segment):
     if segment == "full":
-        monkeypatch.setattr("molexp._catalog.compaction.compaction._ROWS", 1)
+        tune(monkeypatch, "rows that make a full segment", 1)
     before = rows(reader)
     with as_if_untouched(reader._home.index.location):
         spoil(reader, "UPDATE documents SET document = replace(document, '0.25', '7.25')")
@@ -158,7 +155,7 @@ def test_rebuild_answers_from_what_was_known_until_it_is_done(lab, reader, monke
         raise me.UnavailableError("away")
 
     with monkeypatch.context() as patch:
-        patch.setattr("molexp._catalog.index.folding.read_run", fail)
+        at(patch, "a run is indexed", fail, every=True)
         with pytest.raises(me.UnavailableError):
             reader.catalog.rebuild()
     assert rows(reader) == before
@@ -169,7 +166,7 @@ def test_an_index_is_made_anew_once_not_each_time(lab, reader, monkeypatch):
     reader._home.index.close()
     os.utime(location, (1.5, 1.5))  # as after a copy
     assert len(lab.load().catalog.runs()) == 3
-    monkeypatch.setattr("molexp._catalog.index.folding.read_run", lambda *_: pytest.fail("read again"))
+    at(monkeypatch, "a run is indexed", lambda *_: pytest.fail("read again"))
 
     assert len(lab.load().catalog.runs()) == 3
 
@@ -190,7 +187,7 @@ def test_a_damaged_snapshot_is_passed_over_and_named_and_replaced(lab, reader, w
     if what == "manifest":
         changed = lab.store.read(key).replace(b'"built_on": 0', b'"built_on": 7')
     else:
-        key = read_manifest(lab.store, 1).segments[0].key
+        key = lab.document(newest(lab))["segments"][0]["key"]
         changed = lab.store.read(key).replace(b"0.25", b"7.25")
     assert changed != lab.store.read(key)
     lab.store.write(key, changed)
@@ -206,12 +203,12 @@ def test_a_damaged_snapshot_is_passed_over_and_named_and_replaced(lab, reader, w
 
 @pytest.mark.parametrize("version", [6, 7])
 def test_a_snapshot_of_an_older_version_is_begun_with(lab, reader, tmp_path, monkeypatch, version):
-    monkeypatch.setattr("molexp._catalog.compaction.compaction._ROWS", 1)
+    tune(monkeypatch, "rows that make a full segment", 1)
     reader.project("metals").experiment("cu").Run(id="r9").start().finish("cancelled")
     before = rows(reader)
     compact(reader)
-    (segment,) = read_manifest(lab.store, 1).segments
-    file = lab.folder / segment.key
+    (segment,) = lab.document(newest(lab))["segments"]
+    file = lab.folder / segment["key"]
     with closing(sqlite3.connect(file)) as older, older:
         older.execute("ALTER TABLE entities DROP COLUMN cause")
         older.execute("DROP TABLE metrics")
@@ -228,7 +225,7 @@ def test_a_snapshot_of_an_older_version_is_begun_with(lab, reader, tmp_path, mon
 
     monkeypatch.setenv("MOLEXP_CACHE_DIR", str(tmp_path / "somebody else's"))
     with monkeypatch.context() as patch:
-        patch.setattr("molexp._catalog.index.folding.read_run", lambda *_: pytest.fail("read again"))
+        at(patch, "a run is indexed", lambda *_: pytest.fail("read again"))
         assert rows(lab.load()) == before
         assert [row.id for row in lab.load().catalog.runs('cause == "cancel"')] == ["r9"]
     assert lab.load().catalog.verify().findings == ()
@@ -256,11 +253,11 @@ def test_a_snapshot_of_an_older_version_is_begun_with(lab, reader, tmp_path, mon
 )
 def test_a_forged_snapshot_with_rows_of_no_sort_is_passed_over(lab, reader, tmp_path, monkeypatch, statement):
     """All its checksums hold."""
-    monkeypatch.setattr("molexp._catalog.compaction.compaction._ROWS", 1)
+    tune(monkeypatch, "rows that make a full segment", 1)
     before = rows(reader)
     compact(reader)
-    (segment,) = read_manifest(lab.store, 1).segments
-    file = lab.folder / segment.key
+    (segment,) = lab.document(newest(lab))["segments"]
+    file = lab.folder / segment["key"]
     with closing(sqlite3.connect(file)) as image, image:
         image.execute(statement)
         for table, sql in {
@@ -283,7 +280,7 @@ def test_a_forged_snapshot_with_rows_of_no_sort_is_passed_over(lab, reader, tmp_
 
 
 def test_a_giant_snapshot_is_passed_over_and_not_hashed_for_hours(lab, reader, tmp_path, monkeypatch):
-    monkeypatch.setattr("molexp._catalog.compaction.compaction._ROWS", 1)
+    tune(monkeypatch, "rows that make a full segment", 1)
     before = rows(reader)
     compact(reader)
     document = json.loads(lab.store.read(newest(lab)))
@@ -300,11 +297,11 @@ def test_a_giant_snapshot_is_passed_over_and_not_hashed_for_hours(lab, reader, t
 
 def test_a_snapshot_whose_rows_do_not_hold_is_passed_over_and_replaced(lab, reader, tmp_path, monkeypatch):
     """Its hash does: whoever wrote it had another idea of what a row should be."""
-    monkeypatch.setattr("molexp._catalog.compaction.compaction._ROWS", 1)
+    tune(monkeypatch, "rows that make a full segment", 1)
     before = rows(reader)
     compact(reader)
-    (segment,) = read_manifest(lab.store, 1).segments
-    file = lab.folder / segment.key
+    (segment,) = lab.document(newest(lab))["segments"]
+    file = lab.folder / segment["key"]
     with closing(sqlite3.connect(file)) as image, image:
         image.execute("UPDATE documents SET document = replace(document, '0.25', '7.25'), sum = 7")
     document = json.loads(lab.store.read(newest(lab)))
@@ -318,7 +315,7 @@ def test_a_snapshot_whose_rows_do_not_hold_is_passed_over_and_replaced(lab, read
     compact(other)
     monkeypatch.setenv("MOLEXP_CACHE_DIR", str(tmp_path / "of a third"))
     with monkeypatch.context() as patch:
-        patch.setattr("molexp._catalog.index.folding.read_run", lambda *_: pytest.fail("read again"))
+        at(patch, "a run is indexed", lambda *_: pytest.fail("read again"))
         assert rows(lab.load()) == before
 
 
@@ -326,17 +323,15 @@ def test_an_index_that_another_process_rebuilds_meanwhile_answers_no_less(lab, r
     """It was begun before the newest run, and comes between the look at what is new and the answer."""
     before = {row.path for row in reader.catalog.runs()}
     other, kept = lab.load(), lab.folder.parent / "kept.sqlite3"
-    becomes, answer = Index.becomes, Asking.answer
-    with monkeypatch.context() as patch:
-        patch.setattr(Index, "becomes", lambda _, path: shutil.copy(path, kept))
+
+    def keep(_, path):
+        shutil.copy(path, kept)
+        raise KeyboardInterrupt
+
+    at(monkeypatch, "the index is replaced", keep)
+    with pytest.raises(KeyboardInterrupt):
         other.catalog.rebuild()
     made = reader.project("metals").experiment("cu").Run(id="newest")
 
-    def answer_late(self, *arguments, **options):
-        if kept.exists():
-            becomes(other._home.index, str(kept))
-            kept.unlink()
-        return answer(self, *arguments, **options)
-
-    monkeypatch.setattr(Asking, "answer", answer_late)
+    at(monkeypatch, "a question is answered", lambda *_: other._home.index.becomes(str(kept)))
     assert {row.path for row in reader.catalog.runs()} == before | {made.path}

@@ -18,6 +18,7 @@ import pytest
 import molexp as me
 from molexp_cli._main import run
 from tests.cli.helpers import Done
+from tests.internals import tune
 from tests.record.helpers import DEADLINE, Place
 
 EXPERIMENT = "projects/metals/experiments/cu"
@@ -249,7 +250,7 @@ def journal(segment: Path, names: Path) -> bytes:
 
 def test_a_journal_beside_a_segment_deletes_nothing(stranger, outside, molexp, tmp_path, monkeypatch):
     """To open a database, SQLite plays back what lies beside it."""
-    monkeypatch.setattr("molexp._catalog.compaction.compaction._ROWS", 1)
+    tune(monkeypatch, "rows that make a full segment", 1)
     assert molexp("catalog", "compact").code == 0
     (segment,) = (stranger / ".molexp" / "snapshots").glob("*.sqlite3")
     Path(f"{segment}-journal").write_bytes(journal(segment, outside / "id_rsa"))

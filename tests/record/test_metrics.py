@@ -11,7 +11,7 @@ from hashlib import sha256
 import pytest
 
 import molexp as me
-from molexp._record import metrics
+from tests.internals import at, tune
 
 RUN = "projects/metals/experiments/cu/runs/one"
 
@@ -222,7 +222,7 @@ def test_of_an_older_record_the_file_is_read(place, run, monkeypatch):
     assert place.load().run("metals/cu/one").metrics == summary
     place.load().catalog.rebuild()
     assert place.load().catalog.runs("metrics.loss.min == 1.5")[0].metrics == summary
-    monkeypatch.setattr(metrics, "LARGEST", 10)
+    tune(monkeypatch, "bytes of metrics that are read", 10)
     assert run.metrics == {}
 
 
@@ -362,11 +362,11 @@ def test_metrics_are_in_snapshots(place, run, tmp_path, monkeypatch, rows):
     log(run, "loss", {0: 1})
     place.load().catalog.compact()
     log(run.experiment.Run(id="two"), "loss", {0: 2})
-    monkeypatch.setattr("molexp._catalog.compaction.compaction._ROWS", rows)
+    tune(monkeypatch, "rows that make a full segment", rows)
     place.load().catalog.compact()
 
     monkeypatch.setenv("MOLEXP_CACHE_DIR", str(tmp_path / "somebody else's"))
-    monkeypatch.setattr("molexp._catalog.index.folding.read_run", lambda *_: pytest.fail("read again"))
+    at(monkeypatch, "a run is indexed", lambda *_: pytest.fail("read again"))
     assert paths(place.load().catalog.runs(sort="-metrics.loss.max")) == ["two", "one"]
 
 

@@ -11,8 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import molexp as me
-from molexp._query.evaluation import matches, reach
-from molexp._query.parser import parse
+from tests.internals import is_true_of
 
 LONG = "x" * 300
 VALUES: list[Any] = [
@@ -127,8 +126,7 @@ def fields(lab: me.Workspace) -> Fields:
 
 def by_the_rules(fields: dict[str, dict[str, Any]], query: str) -> set[str]:
     """Asked of each run, as the reference says."""
-    expression = parse(query)
-    return {path for path, own in fields.items() if matches(expression, lambda field: reach(own, field.parts))}  # noqa: B023
+    return {path for path, own in fields.items() if is_true_of(query, own)}
 
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])

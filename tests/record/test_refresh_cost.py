@@ -14,7 +14,7 @@ from textwrap import dedent
 
 import pytest
 
-from molexp._catalog.refresh import walk
+from tests.internals import at
 
 OPERATIONS = (
     "read",
@@ -78,8 +78,7 @@ def counted(lab, monkeypatch):
                         depth[0] -= 1
 
                 patch.setattr(type(lab.store), name, call)
-            look = walk.Walker._look
-            patch.setattr(walk.Walker, "_look", lambda self, key: counts.update(["look"]) or look(self, key))
+            at(patch, "a folder is looked at for the index", lambda *_: counts.update(["look"]), every=True)
             yield counts
 
     return counting

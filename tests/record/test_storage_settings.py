@@ -174,9 +174,12 @@ def test_the_users_file_counts_more_than_the_machines(tmp_path, monkeypatch):
 def test_the_folders_are_those_of_platformdirs(tmp_path):
     code = """
 import os, platformdirs
-from molexp._values import storage_settings
+from molexp.contracts import storage_settings_files
+looked = []
+os.path.exists = lambda path: looked.append(path)
 found = [platformdirs.site_config_dir("molexp", appauthor=False), platformdirs.user_config_dir("molexp", appauthor=False)]
-assert list(storage_settings._folders()) == found, (found, storage_settings._folders())
+storage_settings_files()
+assert looked == [f"{folder}/storage.toml" for folder in found], (found, looked)
 """
     for extra in ({}, {"XDG_CONFIG_HOME": str(tmp_path)}, {"XDG_CONFIG_DIRS": f"{tmp_path}/a:{tmp_path}/b"}):
         base = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "MOLEXP_"))}

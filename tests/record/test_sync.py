@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import molexp as me
+from tests.internals import at
 from tests.record.syncing import BIG, DIES, EXP, RUNS, check, clone, fill, record, sync, track
 
 PLACES = ("files", "memory", "memory without append")
@@ -331,16 +332,12 @@ def test_what_came_late_is_brought_and_nothing_is_made_shorter(lab, copy, lab_ex
 
 def test_what_only_became_complete_while_it_was_listed_is_brought_with_its_end(lab, copy, lab_exp, monkeypatch):
     """The listing passes the folder of artifacts, then the run writes one and ends, then the listing sees its end."""
-    from molexp._sync import sides
-
     track(lab_exp.Run(id="one"), 1)
-    look = sides.Side.look
 
-    def blind(self):
-        look(self)
-        for key in [key for key in self.entries if "/artifacts/" in key]:
-            del self.entries[key]
+    def blind(side):
+        for key in [key for key in side.entries if "/artifacts/" in key]:
+            del side.entries[key]
 
-    monkeypatch.setattr(sides.Side, "look", blind)
+    at(monkeypatch, "a sync has listed one side", blind, after=True, every=True)
     assert sync(lab, copy).ok
     assert record(copy) == record(lab)

@@ -8,6 +8,7 @@ from hashlib import sha256
 import pytest
 
 import molexp as me
+from tests.internals import at
 from tests.record.helpers import VOID
 from tests.record.syncing import BIG, DIES, EXP, RUNS, check, clone, fill, record, sync, track
 
@@ -81,17 +82,11 @@ def test_an_attempt_that_goes_on_at_the_destination_is_not_touched(source, targe
 
 def meanwhile(monkeypatch, target, act):
     """Do something at the destination once, when the first file of an attempt is about to be brought."""
-    from molexp._sync.attempts import Attempt
 
-    bring = Attempt.bring_part
-    left = [act]
+    def is_of_one(attempt, *_):
+        return attempt.run == "metals/cu/one"
 
-    def first(self, *args):
-        if self.run == "metals/cu/one" and left:
-            left.pop()()
-        return bring(self, *args)
-
-    monkeypatch.setattr(Attempt, "bring_part", first)
+    at(monkeypatch, "a sync brings a part of an attempt", lambda *_: act(), when=is_of_one)
 
 
 def test_a_run_that_is_started_while_its_attempt_comes_takes_the_next_number(source, target, tmp_path, monkeypatch):
@@ -130,13 +125,9 @@ def test_two_syncs_at_a_time_do_the_same_thing(source, target, tmp_path, monkeyp
 
 
 def test_a_number_that_is_taken_at_the_last_moment_is_a_conflict(source, target, tmp_path, monkeypatch):
-    from molexp._sync.runs import RunSync
-
     a, b = apart(source, target, tmp_path)
     track(a.run("one"), "ours")
-    begin = RunSync.begin
-    left = [lambda: track(b.run("one"), "theirs")]
-    monkeypatch.setattr(RunSync, "begin", lambda self: (left and left.pop()(), begin(self)))
+    at(monkeypatch, "a sync begins a run", lambda *_: track(b.run("one"), "theirs"))
 
     report = sync(source, target)
 
@@ -300,28 +291,26 @@ def test_a_run_whose_definition_was_given_up_is_defined_after_that(source, targe
 
 
 @pytest.mark.usefixtures("silent")
-@pytest.mark.parametrize("phase", ["begin", "end"])
+@pytest.mark.parametrize("phase", ["begins", "ends"])
 def test_what_was_announced_and_then_given_up_as_nobodys_is_brought_all_the_same(
     source, target, tmp_path, monkeypatch, phase
 ):
     """A sync dies between its word and its deed, on a machine that cannot be asked, and somebody compacts."""
-    from molexp._sync.runs import RunSync
-
     a, _ = apart(source, target, tmp_path)
     track(a.Run({"n": 7}, id="new"), 1)
     track(a.run("one"), 3)
     with monkeypatch.context() as patch:
 
-        def die(self):
+        def die(*_):
             raise KeyboardInterrupt
 
-        patch.setattr(RunSync, phase, die)
+        at(patch, f"a sync {phase} a run", die, every=True)
         with pytest.raises(KeyboardInterrupt):
             sync(source, target)
     reader = target.load()
     for _ in range(2):
         reader.catalog.compact()
-    if phase == "begin":
+    if phase == "begins":
         assert target.document(f"{RUNS}/new/run.json")["type"] == "void"
 
     report = sync(source, target)

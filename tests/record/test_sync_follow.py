@@ -10,10 +10,10 @@ from collections import Counter
 import pytest
 
 import molexp as me
-from molexp._sync import follow
-from molexp._sync.sync import opened
 from molexp.errors import StoreError
 from molexp_fs import LocalStore
+from tests.internals import at, time_of_followers, tune
+from tests.internals import follower as following
 from tests.record.helpers import DEADLINE
 from tests.record.syncing import RUNS, check, record, sync, track
 from tests.record.test_sync_live import FOUR, begun
@@ -25,15 +25,15 @@ QUIET = 5  # requests: the workspace is there; journals, sealed ones, snapshots,
 def follower(source, target):
     """Keeps `target` up to date with `source`, a pass at a time."""
     source.workspace().Project("metals").Experiment("cu")
-    with opened(source.load(), target.workspace(), merge=False) as pair:
-        yield follow._Follower(pair)
+    with following(source.load(), target.workspace()) as follower:
+        yield follower
 
 
 @pytest.fixture
 def local(lab, lab_exp, copy):
     """The same of files."""
-    with opened(lab.load(), copy.url, merge=False) as pair:
-        yield follow._Follower(pair)
+    with following(lab.load(), copy.url) as follower:
+        yield follower
 
 
 @pytest.fixture
@@ -152,7 +152,7 @@ def test_what_nobody_announces_comes_in_a_while(lab, copy, local, monkeypatch):
     lab.store.create("README", b"by hand")
     local.step(None)
     assert not copy.store.exists("README")
-    monkeypatch.setattr(follow, "_EVERYTHING", 0.0)
+    tune(monkeypatch, "seconds between looks at everything", 0.0)
     local.step(None)
     assert copy.store.read("README") == b"by hand"
 
@@ -205,17 +205,10 @@ class Clock:
     def __init__(self, monkeypatch, takes):
         self.now = 0.0
         self.begun: list[float] = []
-        step = follow._Follower.step
-
-        def taking_its_time(*args):
-            self.begun.append(self.now)
-            report = step(*args)
-            self.now += takes
-            return report
-
-        monkeypatch.setattr(follow._Follower, "step", taking_its_time)
-        monkeypatch.setattr(follow, "time", self)
-        monkeypatch.setattr(follow, "threading", self)
+        self.takes = takes
+        at(monkeypatch, "a follower makes a pass", lambda *_: self.begun.append(self.now), every=True)
+        at(monkeypatch, "a follower makes a pass", lambda *_: self.wait(self.takes), after=True, every=True)
+        time_of_followers(monkeypatch, self)
 
     def monotonic(self):
         return self.now

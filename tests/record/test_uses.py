@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 import molexp as me
-from molexp._record.folding import Contents
+from tests.internals import at
 
 RUN = "projects/metals/experiments/cu/runs/one"
 REFERENCE = "metals/cu:data:reference@1"
@@ -238,12 +238,12 @@ def test_where_nothing_can_be_written_it_is_read_all_the_same(lab, lab_exp, lab_
     (tmp_path / "reference.json").write_text("[1]")
     lab_exp.data_assets.import_asset("reference", tmp_path / "reference.json")
 
-    def full(self, event):
+    def full(*_):
         raise me.StoreError("no space left")
 
     with lab_run.start() as ctx:
         with monkeypatch.context() as patch:
-            patch.setattr("molexp._record.events.EventFile.write", full)
+            at(patch, "an event is written", full, every=True)
             assert ctx.asset("reference").read_bytes() == b"[1]"
         assert used(lab_run) == []
         assert ctx.asset("reference").read_bytes() == b"[1]"
@@ -311,17 +311,6 @@ def test_records_that_make_no_sense_harm_nothing(place, run):
 
     place.change(f"{RUN}/executions/1.end.json", used={"x": 3})
     assert used(place.load().run("metals/cu/one")) == []
-
-
-@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
-def test_the_first_time_counts_in_whatever_order_writers_are_read(order):
-    times = ["2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z"]
-    said = [{"type": "used", "at": at, "asset": "x", "task": "fit", "retry": retry} for retry, at in enumerate(times)]
-    contents = Contents()
-    for number in order:
-        contents.add(said[number])
-
-    assert contents.used == [{"asset": "x", "at": times[0], "task": "fit"}]
 
 
 def test_one_use_is_one_append_and_none_costs_nothing(lab, lab_exp, lab_run, tmp_path):

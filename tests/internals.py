@@ -1,0 +1,194 @@
+"""What tests do to the inside of the core, where neither a public name nor a file gives them a hold: named here, and only here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib import import_module
+from itertools import count
+from typing import Any
+
+import pytest
+
+import molexp as me
+from molexp._catalog.compaction import compaction
+from molexp._catalog.index.index import Entry, Findings, Folder
+from molexp._catalog.index.tables import checksum
+from molexp._exec.outputs import _name as name_of_output
+from molexp._query.evaluation import matches, reach
+from molexp._query.parser import parse
+from molexp._record.launches import Rank
+from molexp._record.owners import Owner
+from molexp._sync import follow
+from molexp._sync.sync import opened
+from molexp._values.groups import GROUPS
+from molexp._values.ids import check_payload_name, fold_name
+
+__all__ = [
+    "GROUPS",
+    "at",
+    "be_rank",
+    "check_payload_name",
+    "checksum",
+    "fold_name",
+    "follower",
+    "forget_folders",
+    "is_true_of",
+    "name_of_output",
+    "place_of",
+    "report_late",
+    "report_missing",
+    "time_of_followers",
+    "tune",
+    "writers_are_silent",
+]
+
+LIMITS = {
+    "rows that make a full segment": "molexp._catalog.compaction.compaction:_ROWS",
+    "segments beside a full one": "molexp._catalog.compaction.compaction:_PARTS",
+    "seconds that a locked index is waited for": "molexp._catalog.index.database:BUSY",
+    "bytes of metrics that are read": "molexp._record.metrics:LARGEST",
+    "seconds between looks at everything": "molexp._sync.follow:_EVERYTHING",
+    "seconds for which a file is young": "molexp._catalog.refresh.walk:_TICK",
+}
+"""Numbers that are too large for a test, and that no setting changes."""
+
+MOMENTS = {
+    "a run is indexed": "molexp._catalog.index.folding:read_run",
+    "the record of data is indexed": "molexp._catalog.index.folding:decode_document",
+    "a file is looked at for the index": "molexp._catalog.refresh.walk:Walker.stamp",
+    "a folder is looked at for the index": "molexp._catalog.refresh.walk:Walker._look",
+    "the index is replaced": "molexp._catalog.index.index:Index.becomes",
+    "a question is answered": "molexp._catalog.query.answers:Asking.answer",
+    "the documents of an answer are read": "molexp._catalog.query.answers:Asking._documents",
+    "an answer about lineage is given": "molexp._catalog.lineage.tracing:Tracer.lineage",
+    "edits are read": "molexp._record.reading:read_edits",
+    "attempts are read": "molexp._record.reading:read_attempts",
+    "a definition is read": "molexp._record.reading:read_definition",
+    "a run is shown": "molexp._record.folding:RunState.to_document",
+    "an event is written": "molexp._record.events:EventFile.write",
+    "the end of a dead owner is written": "molexp._record.leases:end_dead",
+    "an end is written": "molexp._recording.attempt:Attempt._create_end",
+    "an end is shown": "molexp._recording.attempt:Attempt._show",
+    "a start looks for edits": "molexp._running.start:read_edits",
+    "a start looks for its run": "molexp._running.start:is_defined",
+    "fsck reads a run": "molexp._maintenance.fsck:read_run",
+    "gc says what it frees": "molexp._maintenance.gc:remember_freed",
+    "a sync has listed one side": "molexp._sync.sides:Side.look",
+    "a sync brings a part of an attempt": "molexp._sync.attempts:Attempt.bring_part",
+    "a sync begins a run": "molexp._sync.runs:RunSync.begin",
+    "a sync ends a run": "molexp._sync.runs:RunSync.end",
+    "a follower makes a pass": "molexp._sync.follow:_Follower.step",
+}
+"""Calls between which something may happen."""
+
+
+def tune(monkeypatch: pytest.MonkeyPatch | None, limit: str, value: float) -> None:
+    """Set one of the `LIMITS`; without a `monkeypatch`, for the rest of this process."""
+    holder, name = place_of(LIMITS[limit])
+    if monkeypatch is None:
+        setattr(holder, name, value)
+    else:
+        monkeypatch.setattr(holder, name, value)
+
+
+def at(
+    monkeypatch: pytest.MonkeyPatch,
+    moment: str,
+    act: Callable[..., Any],
+    *,
+    after: bool = False,
+    every: bool = False,
+    when: Callable[..., bool] = lambda *_: True,
+) -> None:
+    """Let somebody act at one of the `MOMENTS`, before it or after it, the first time or every time.
+
+    Args:
+        monkeypatch: undoes it.
+        moment: a key of `MOMENTS`.
+        act: what happens; it gets the arguments of the call, and may raise an error.
+        after: whether it happens after the call, not before it.
+        every: whether it happens at every such call, not at the first alone.
+        when: which calls count, by their arguments.
+    """
+    holder, name = place_of(MOMENTS[moment])
+    original = getattr(holder, name)
+
+    def call(*arguments: Any, **options: Any) -> Any:
+        if not when(*arguments):
+            return original(*arguments, **options)
+        if not every:
+            monkeypatch.setattr(holder, name, original)
+        if not after:
+            act(*arguments)
+        found = original(*arguments, **options)
+        if after:
+            act(*arguments)
+        return found
+
+    monkeypatch.setattr(holder, name, call)
+
+
+def place_of(place: str) -> tuple[Any, str]:
+    """Return what holds a name, and the name."""
+    module, _, path = place.partition(":")
+    holder: Any = import_module(module)
+    *owners, name = path.split(".")
+    for owner in owners:
+        holder = getattr(holder, owner)
+    return holder, name
+
+
+# --------------------------------------------------------------------------------------------------------- the catalog
+
+
+def writers_are_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let all writers be on a machine that cannot be asked, and silent for as long as it takes."""
+    owner_of, elsewhere, clock = compaction._owner, Owner(host="elsewhere", pid=1), count(0, 10**4)
+    monkeypatch.setattr(compaction, "_owner", lambda *known: elsewhere if owner_of(*known) else None)
+    monkeypatch.setattr(compaction, "boot_clock", lambda: next(clock))
+
+
+def forget_folders(ws: me.Workspace) -> None:
+    """Let an index believe that no folder is as it was."""
+    for key in ws._home.index.folders():
+        ws._home.index.apply(Findings(folders={key: Folder("gone")}))
+
+
+def report_late(ws: me.Workspace, path: str, document: Mapping[str, Any], cover: Mapping[str, Any]) -> None:
+    """Tell an index what somebody read of a run a while ago."""
+    ws._home.index.apply(Findings([Entry(path, dict(document), False, dict(cover))]))
+
+
+def report_missing(ws: me.Workspace, path: str, exists: Callable[[str], bool]) -> None:
+    """Tell an index that somebody did not find a run a while ago."""
+    ws._home.index.apply(Findings(gone={path}), exists=exists)
+
+
+def is_true_of(query: str, fields: Mapping[str, Any]) -> bool:
+    """Tell whether a query is true of a run, by the evaluator that needs no SQL."""
+    return matches(parse(query), lambda field: reach(fields, field.parts))
+
+
+# --------------------------------------------------------------------------------------------------- ranks and followers
+
+
+def be_rank(monkeypatch: pytest.MonkeyPatch, exp: me.Experiment, index: int, size: int) -> None:
+    """Let this process be one rank of a launch."""
+    process = exp._home.process
+    monkeypatch.setattr(process, "_rank", Rank(index, size, "srun", "4711/0", exact=True))
+    monkeypatch.setattr(process, "_ranked", True)
+    monkeypatch.setattr(process, "_counts", {})
+
+
+@contextmanager
+def follower(source: me.Workspace, destination: me.Workspace | str) -> Iterator[Any]:
+    """Give what `me.follow_workspace` makes its passes with; ``step(None)`` is one pass."""
+    with opened(source, destination, merge=False) as pair:
+        yield follow._Follower(pair)
+
+
+def time_of_followers(monkeypatch: pytest.MonkeyPatch, clock: Any) -> None:
+    """Let followers take the time from `clock`, and wait by it."""
+    monkeypatch.setattr(follow, "time", clock)
+    monkeypatch.setattr(follow, "threading", clock)
