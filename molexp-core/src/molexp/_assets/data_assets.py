@@ -18,7 +18,7 @@ from molexp._assets.data_sources import Readable, files_of, opened
 from molexp._provenance.secrets import without_secrets
 from molexp._record.validation import decode_document
 from molexp._recording.current import current_attempt
-from molexp._storage import layout
+from molexp._storage import layout, schemas
 from molexp._storage.durability import above
 from molexp._storage.hashing import CHUNK
 from molexp._storage.local_keys import key_of
@@ -37,7 +37,6 @@ from molexp.errors import (
 if TYPE_CHECKING:
     from molexp._hierarchy.session import Home
 
-SCHEMA = 1
 _Action = Literal["copy", "move", "symlink", "hardlink"]
 _ACTIONS = ("copy", "move", "symlink", "hardlink")
 
@@ -242,7 +241,7 @@ class DataAssets(Mapping[str, DataAsset]):
                 return newest
             version = numbers[-1] + 1 if numbers else 1
             record = {
-                "schema": SCHEMA,
+                "schema": schemas.DATA,
                 "type": "data",
                 "token": new_token(),
                 "id": asset_id(self.scope, None, DataKind.name, name, version),

@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import IO, TYPE_CHECKING, Any
 
 from molexp._storage.hashing import hash_of
-from molexp._storage.layout import owner_of
+from molexp._storage.layout import is_run, owner_of
 from molexp.errors import HashMismatchError, MolexpError
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ FILE = "sha256:"
 
 GONE = "Its bytes are on record: restore them from a copy of the workspace; `molexp fsck` names all that are gone."
 
-_SLASHES = 2  # in the path of a run
 
 _GROW = ("log", "metrics")
 """Kinds to whose bytes a writer that was taken for dead may have added: what was recorded is their beginning."""
@@ -95,7 +94,7 @@ def _is_saved_again(asset: Asset, store: Store) -> bool:
     from molexp._record.reading import read_run
 
     path = owner_of(asset.key)
-    if path.count("/") != _SLASHES:
+    if not is_run(path):
         return False
     try:
         state = read_run(store, path, None)

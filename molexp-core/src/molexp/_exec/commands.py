@@ -127,7 +127,15 @@ def _record_of(home: Home) -> list[Path]:
     if "local_path" not in home.store.capabilities:
         return []
     root = Path(home.store.locate(layout.WORKSPACE)).parent
-    own = (layout.WORKSPACE, layout.SETTINGS, layout.PROVENANCE, layout.PROJECTS, layout.DERIVED, "data", "edits")
+    own = (
+        layout.WORKSPACE,
+        layout.SETTINGS,
+        layout.PROVENANCE,
+        layout.PROJECTS,
+        layout.DERIVED,
+        layout.DATA,
+        layout.EDITS,
+    )
     return [root / name for name in own]
 
 

@@ -240,7 +240,7 @@ class Catalog:
             return self._lineage("run", self._run(run).path, None, upstream, downstream)
         except NotFoundError as error:
             path = run.strip("/")  # it may be gone, and something of it left
-            return self._lineage("run" if path.count("/") == 2 else "asset", path, error, upstream, downstream)
+            return self._lineage("run" if layout.is_run(path) else "asset", path, error, upstream, downstream)
 
     @_from_a_sound_index
     def _lineage(

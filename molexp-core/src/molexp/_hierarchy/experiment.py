@@ -282,4 +282,4 @@ def _is_run(home: Home, path: str) -> bool:
 
 def _has_attempts(home: Home, path: str) -> bool:
     """Tell whether a run whose definition is missing has files of attempts, other than numbers that were given up."""
-    return any(entry.size != len(VOID) for entry in home.store.children(f"{layout.folder(path)}/executions").entries)
+    return any(entry.size != len(VOID) for entry in home.store.children(layout.executions(layout.folder(path))).entries)

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from molexp._hierarchy.experiment import Experiment
-from molexp._record.definitions import SCHEMA, Members, choose_id, member_ids, require
+from molexp._record.definitions import Members, choose_id, member_ids, require
 from molexp._record.revisions import define_experiment, look_up_definition
-from molexp._storage import layout
+from molexp._storage import layout, schemas
 from molexp._values.documents import check_schema
 from molexp._values.ids import check_id, nearest
 from molexp.errors import NotFoundError
@@ -61,7 +61,7 @@ class Project:
             SchemaError: it was.
             CorruptRecordError: its document cannot be read.
         """
-        check_schema(self._definition or require(self._home, self.path), layout.document(self.path), SCHEMA)
+        check_schema(self._definition or require(self._home, self.path), layout.document(self.path), schemas.DEFINITION)
 
     def Experiment(
         self,

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from molexp._record.definitions import SCHEMA, WAS_DELETED
+from molexp._record.definitions import WAS_DELETED
 from molexp._record.edits import write_edit
-from molexp._storage import layout
+from molexp._storage import layout, schemas
 from molexp._storage.local_keys import key_of
 from molexp._values.documents import check_schema
 from molexp._values.ids import spelled
@@ -279,7 +279,7 @@ class Run:
             SchemaError: it was written by a newer MolExp.
         """
         state = self._state()
-        check_schema(state.definition, layout.document(self.path), SCHEMA)
+        check_schema(state.definition, layout.document(self.path), schemas.DEFINITION)
         return state
 
     def to_dict(self) -> dict[str, Any]:

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from molexp._hierarchy.run import Run
 from molexp._hierarchy.session import DEFAULT_SCHEME
-from molexp._record.definitions import SCHEMA, member_ids
+from molexp._record.definitions import member_ids
 from molexp._record.fences import definition_keys
 from molexp._record.incomplete import is_claim, take_blank
 from molexp._record.prefetch import look_at
 from molexp._record.reading import read_definition, read_edits
-from molexp._record.revisions import definition_key, plain_parameters
-from molexp._storage import layout
+from molexp._record.revisions import plain_parameters
+from molexp._storage import layout, schemas
 from molexp._storage.durability import above
 from molexp._storage.equivalence import RESERVED
+from molexp._storage.layout import definition_key
 from molexp._values.canonical import canonical_equal, canonical_hash
 from molexp._values.copies import own_copy
 from molexp._values.documents import check_schema, encode_pretty
@@ -70,7 +71,7 @@ def make_run(
     while True:
         run_id = id or new_run_id()
         folder = layout.folder(f"{experiment.path}/{run_id.lower()}")
-        journal, end = experiment._home.journal, f"{folder}/executions/1.end.json"
+        journal, end = experiment._home.journal, layout.end_key(folder, 1)
         journal.announce_run(end)
         made_run = _create(experiment, run_id, {**common, **launch}, experiment._home.flushing.later)
         journal.expect(end)
@@ -130,7 +131,7 @@ class Deriving:
             return found
         _check_writable(self._experiment)
         journal = self._experiment._home.journal
-        end = f"{layout.folder(f'{self._experiment.path}/{run_id}')}/executions/1.end.json"
+        end = layout.end_key(layout.folder(f"{self._experiment.path}/{run_id}"), 1)
         while True:
             journal.announce_run(end)
             made = self._create(run_id, own, replica, self._experiment._home.flushing.later)
@@ -179,15 +180,15 @@ class Deriving:
 
 
 def _check_writable(experiment: Experiment) -> None:
-    if experiment._known().get("schema") != SCHEMA:
-        check_schema(experiment._known(), definition_key(experiment.path, experiment.revision), SCHEMA)
+    if experiment._known().get("schema") != schemas.DEFINITION:
+        check_schema(experiment._known(), definition_key(experiment.path, experiment.revision), schemas.DEFINITION)
 
 
 def _create(experiment: Experiment, run_id: str, said: Mapping[str, Any], written: Callable[[str], None]) -> Run | None:
     """Create a run that was announced, and tell `written` the key of its definition; None if there is one."""
     path, known = f"{experiment.path}/{run_id.lower()}", experiment._known()
     definition = {
-        "schema": SCHEMA,
+        "schema": schemas.DEFINITION,
         "type": "run",
         "id": run_id,
         "project": experiment.project.id,

@@ -10,7 +10,7 @@ from molexp._record.incomplete import is_claim, newest, settled, take_blank
 from molexp._record.journal import Journal
 from molexp._record.validation import decode_document
 from molexp._recording.process import Process, this_process
-from molexp._storage import layout
+from molexp._storage import layout, schemas
 from molexp._values.documents import check_schema, encode, encode_pretty
 from molexp._values.ids import new_token
 from molexp._values.numbers import is_number
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from molexp._storage.durability import Flushing
     from molexp.plugins import PluginManager
 
-SCHEMA = 1
 DEFAULT_SCHEME = "molexp-1"
 
 
@@ -158,7 +157,7 @@ class Home:
                 raise
             self._create()
         document = self.document()
-        check_schema(document, layout.WORKSPACE, SCHEMA)
+        check_schema(document, layout.WORKSPACE, schemas.WORKSPACE)
         self.process.opened(self.store.url, str(document.get("id")))
         self._writable = True
         self.background.drain(self)
@@ -166,7 +165,7 @@ class Home:
     def _create(self) -> None:
         self._probe()
         made = {
-            "schema": SCHEMA,
+            "schema": schemas.WORKSPACE,
             "type": "workspace",
             "id": new_token(),
             "name": self.given_name,
@@ -182,7 +181,7 @@ class Home:
 
     def _may_write(self) -> bool:
         try:
-            check_schema(self.document(), layout.WORKSPACE, SCHEMA)
+            check_schema(self.document(), layout.WORKSPACE, schemas.WORKSPACE)
         except MolexpError:
             return False
         return not self.read_only
@@ -235,7 +234,7 @@ class Home:
             numbered = self._setting_keys()
             number = numbered[-1][0] + 1 if numbered else 1
             document = {
-                "schema": SCHEMA,
+                "schema": schemas.SETTINGS,
                 "type": "settings",
                 "token": new_token(),
                 "changed_at": utc_now(),

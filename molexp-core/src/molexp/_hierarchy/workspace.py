@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Self, get_args
 from molexp._hierarchy.project import Project
 from molexp._hierarchy.run import Run
 from molexp._hierarchy.session import Home
-from molexp._record.definitions import SCHEMA, Members, choose_id, get_or_know, look_up, member_ids
+from molexp._record.definitions import Members, choose_id, get_or_know, look_up, member_ids
 from molexp._record.fences import is_defined
+from molexp._storage import schemas
 from molexp._storage.layout import WORKSPACE
 from molexp._storage.opening import open_store
 from molexp._values.ids import check_id, is_id, nearest, new_token
@@ -235,7 +236,7 @@ class Workspace:
 
         def make() -> dict[str, Any]:
             return {
-                "schema": SCHEMA,
+                "schema": schemas.DEFINITION,
                 "type": "project",
                 "id": project_id,
                 "name": name,

@@ -12,25 +12,18 @@ from molexp._catalog.compaction.cleanup import foreign_keys
 from molexp._maintenance.gc import named_data, orphans, paths
 from molexp._maintenance.inventory import Seen, look
 from molexp._maintenance.repair import mend
-from molexp._record.attempts import (
-    claim_key,
-    end_dead,
-    end_key,
-    is_arriving,
-    read_attempt,
-    read_claim,
-)
+from molexp._record.attempts import end_dead, is_arriving, read_attempt, read_claim
 from molexp._record.definitions import member_ids
 from molexp._record.deletions import delete_edit_of
 from molexp._record.folding import absurd
 from molexp._record.losses import lacking, rewrite_claim
 from molexp._record.reading import read_edits, read_run, shown_end
 from molexp._record.reports import Finding, Report
-from molexp._record.revisions import definition_key
 from molexp._record.spool_draining import abandoned, drain
 from molexp._record.validation import decode_document
 from molexp._storage import layout
 from molexp._storage.equivalence import changed
+from molexp._storage.layout import claim_key, definition_key, end_key
 from molexp._storage.links import not_followed, reading_record
 from molexp._values.documents import decode_lines, decode_object, encode_pretty
 from molexp._values.ids import nfc

@@ -28,7 +28,7 @@ from molexp._record.folding import absurd
 from molexp._record.reading import edit_keys
 from molexp._record.reports import Finding, Report
 from molexp._record.validation import decode_document
-from molexp._storage import layout
+from molexp._storage import key_patterns, layout
 from molexp._values.documents import decode_object
 from molexp._values.numbers import is_number
 from molexp._values.status import RunStatus
@@ -40,8 +40,7 @@ if TYPE_CHECKING:
 
 _ABANDONED = 24 * 3600.0  # seconds after which an unfinished temporary file or import is nobody's any more
 
-TOKEN = re.compile(r"[0-9a-f]{16}")
-DEPTH_OF_RUNS = 3
+_TOKEN = re.compile(key_patterns.RANDOM_NAME)
 
 
 def collect(home: Home, *, dry_run: bool) -> Report:
@@ -107,8 +106,8 @@ class _Collector:
     def _gone(self, going: Mapping[str, list[str]]) -> None:
         """The edits that hide runs go last, also at a power loss: at every moment a run is hidden, or gone."""
         doomed = [key for of in going.values() for key in of]
-        edits = [key for key in doomed if "/edits/" in key]
-        self._store.sync([key for key in doomed if "/edits/" not in key], content=False)
+        edits = [key for key in doomed if layout.is_edit(key)]
+        self._store.sync([key for key in doomed if not layout.is_edit(key)], content=False)
         for key in edits:
             self._store.delete(key)
         self._store.sync(edits, content=False)
@@ -118,9 +117,9 @@ class _Collector:
     def old_deletions(self) -> None:
         """What was remembered of runs that were freed long ago."""
         for experiment in paths(self._home, self.unreadable)[0]:
-            if experiment.count("/") != 1:
+            if not layout.is_experiment(experiment):
                 continue
-            with self._naming(layout.below(experiment, "edits")):
+            with self._naming(layout.edits(experiment)):
                 for key, runs in expired(self._store, experiment).items():
                     if not self._dry_run:
                         self._store.delete(key)
@@ -131,7 +130,7 @@ class _Collector:
         """Free all of it but its edits; returns what is to go."""
         entries = list(self._store.list(folder))
         for entry in entries if not self._dry_run else ():
-            if "/edits/" not in entry.key:
+            if not layout.is_edit(entry.key):
                 self._store.delete(entry.key)
         size = sum(entry.size for entry in entries)
         self.findings.append(Finding(folder, f"deleted run, {size} bytes", self._done))
@@ -249,7 +248,7 @@ def paths(home: Home, unreadable: dict[str, str]) -> tuple[list[str], list[str]]
     """
     scopes: list[str] = []
     level = [""]
-    for _ in range(DEPTH_OF_RUNS):
+    for _ in layout.ENTITIES[1:]:
         scopes += level
         below = []
         for path in level:
@@ -289,7 +288,7 @@ def all_entries(store: Store, unreadable: dict[str, str]) -> Iterator[Stat]:
 def _unnamed_imports(home: Home, unreadable: dict[str, str]) -> Iterator[str]:
     """The folders of imports that no record names: under way, given up, or killed."""
     for scope in paths(home, unreadable)[0]:
-        base = layout.below(scope, "data")
+        base = layout.below(scope, layout.DATA)
         for name in _folders(home.store, base, unreadable):
             tokens = _folders(home.store, f"{base}/{name}", unreadable)
             problems: dict[str, str] = {}
@@ -298,7 +297,7 @@ def _unnamed_imports(home: Home, unreadable: dict[str, str]) -> Iterator[str]:
                 continue  # what a record that cannot be read names must not be freed
             for token in tokens:
                 folder = f"{base}/{name}/{token}"
-                if TOKEN.fullmatch(token) and not any(key.startswith(folder + "/") for key in named):
+                if _TOKEN.fullmatch(token) and not any(key.startswith(folder + "/") for key in named):
                     yield folder
 
 
@@ -308,7 +307,7 @@ def orphans(store: Store, path: str) -> list[Stat] | None:
         return None
     folder = layout.folder(path)
     left = [entry for entry in store.list(folder) if not (entry.size == len(VOID) and store.read(entry.key) == VOID)]
-    return left if all(entry.key.startswith(f"{folder}/edits/") for entry in left) else None
+    return left if all(entry.key.startswith(f"{layout.edits(path)}/") for entry in left) else None
 
 
 def _folders(store: Store, prefix: str, unreadable: dict[str, str]) -> tuple[str, ...]:

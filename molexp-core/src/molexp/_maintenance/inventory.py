@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from molexp._maintenance.gc import DEPTH_OF_RUNS, TOKEN, all_entries
-from molexp._storage import layout
+from molexp._maintenance.gc import all_entries
+from molexp._storage import key_patterns, layout
 from molexp._values.ids import is_id
 from molexp._values.numbers import NUMBER
 from molexp.contracts import Stat
@@ -19,16 +19,17 @@ if TYPE_CHECKING:
     from molexp._hierarchy.session import Home
 
 _DOCUMENTS = (
-    re.compile(rf"workspace\.json|settings/{NUMBER}\.json|provenance/[0-9a-f]{{64}}\.json"),
+    re.compile(rf"workspace\.json|settings/{NUMBER}\.json|{key_patterns.PROVENANCE}"),
     re.compile(r"project\.json"),
     re.compile(rf"experiment(\.{NUMBER})?\.json"),
 )
 _OF_RUNS = re.compile(
-    rf"run(\.{NUMBER})?\.json|executions/{NUMBER}((\.copy)?\.jsonl|\.(end|copy)\.json|(/w-|\.s/)[^/]+\.jsonl)"
+    f"{key_patterns.RUN_DEFINITION}|{layout.EXECUTIONS}/"
+    f"(?:{key_patterns.ATTEMPT}|{key_patterns.COPY}|{key_patterns.EVENTS})"
 )
-_EDIT = re.compile(r"edits/([^/]+)\.json")
-_DATA = re.compile(rf"data/([^/]+)/(?:{NUMBER}\.json|({TOKEN.pattern}/.+))")
-_PAYLOAD = re.compile(rf"(executions/{NUMBER}/)?(artifacts|logs|checkpoints)/.+")
+_EDIT = re.compile(key_patterns.EDIT)
+_DATA = re.compile(f"{key_patterns.DATA_RECORD}|{key_patterns.DATA_PAYLOAD}")
+_PAYLOAD = re.compile(f"({layout.EXECUTIONS}/{NUMBER}/)?{key_patterns.PAYLOAD}")
 _DERIVED = f"{layout.DERIVED}/"
 
 
@@ -57,24 +58,24 @@ class Seen:
     def take(self, entry: Stat) -> None:
         """Sort one entry by what it is."""
         path, rest = _split(entry.key)
-        depth = path.count("/") + 1 if path else 0
+        of_run = layout.is_run(path)
         if entry.special:
             self.special[entry.key] = entry.special
         is_edit = (match := _EDIT.fullmatch(rest)) is not None and is_id(match[1])
-        if depth < DEPTH_OF_RUNS and (match := _DATA.fullmatch(rest)) and is_id(match[1]):
-            imported = self.data[layout.below(path, f"data/{match[1]}")]
-            if match[2] and not entry.special:
+        if not of_run and (match := _DATA.fullmatch(rest)) and is_id(name := match[1] or match[3]):
+            imported = self.data[layout.data_folder(path, name)]
+            if match[3] and not entry.special:
                 imported.append(entry)
                 self.bytes += entry.size
         elif entry.special:
             return
-        elif depth == DEPTH_OF_RUNS and _PAYLOAD.fullmatch(rest):
+        elif of_run and _PAYLOAD.fullmatch(rest):
             self.payloads[path].append(entry)
             self.bytes += entry.size
-        elif depth < DEPTH_OF_RUNS and (is_edit or _DOCUMENTS[depth].fullmatch(rest)):
+        elif not of_run and (is_edit or _DOCUMENTS[layout.depth(path)].fullmatch(rest)):
             self.documents.append(entry.key)
             self.bytes += entry.size if rest.startswith(f"{layout.PROVENANCE}/") else 0
-        elif not (is_edit or (depth == DEPTH_OF_RUNS and _OF_RUNS.fullmatch(rest)) or rest.startswith(_DERIVED)):
+        elif not (is_edit or (of_run and _OF_RUNS.fullmatch(rest)) or rest.startswith(_DERIVED)):
             self.foreign.append(entry.key)
 
 

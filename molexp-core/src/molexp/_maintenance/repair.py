@@ -11,7 +11,7 @@ from molexp._maintenance.gc import named_data
 from molexp._record.incomplete import is_torn
 from molexp._record.reading import read_definition
 from molexp._record.validation import decode_document
-from molexp._storage import layout
+from molexp._storage import key_patterns, layout, schemas
 from molexp._storage.hashing import hash_of, tree_of
 from molexp._values.documents import decode, encode_pretty
 from molexp._values.ids import new_token
@@ -22,7 +22,7 @@ from molexp.errors import CorruptRecordError, KeyNotFoundError, MolexpError
 if TYPE_CHECKING:
     from molexp._hierarchy.session import Home
 
-_NUMBERED = re.compile(r"(settings/|.*/experiment\.)([1-9][0-9]*)\.json")
+_NUMBERED = re.compile(key_patterns.NUMBERED_KEY)
 _LINE = re.compile(rb'^  "(name|created_at)": (".*"),$', re.MULTILINE)
 _FROM_RUNS = "written again from its runs"
 _ID = re.compile(rb'"id": *"([0-9a-f]+)"')
@@ -42,7 +42,10 @@ def mend(home: Home, key: str) -> str:
     torn = data is None or is_torn(data)
     document, done = _repeated(home, key, data, torn=torn)
     if document is not None:
-        store.write(key, encode_pretty({"schema": 1, **document, **_salvaged(data or b""), "token": new_token()}))
+        store.write(
+            key,
+            encode_pretty({"schema": schemas.DEFINITION, **document, **_salvaged(data or b""), "token": new_token()}),
+        )
     elif torn and data is not None:
         store.delete(key)
         store.prune(key.rpartition("/")[0])
@@ -68,7 +71,7 @@ def _repeated(home: Home, key: str, data: bytes | None, *, torn: bool) -> tuple[
         return {**first, "revision": number, "params": params, "created_at": utc_now()}, _FROM_RUNS
     if "/data/" in f"/{key}":
         return _of_payload(home, key), "written again from its bytes"
-    if key != layout.document(path) or path.count("/") > 1:
+    if key != layout.document(path) or layout.is_run(path):
         return None, ""
     if not home.store.children(layout.members(path)).folders and torn:
         return None, ""
@@ -104,7 +107,9 @@ def _before(home: Home, stem: str, number: int) -> dict[str, Any] | None:
     for key in [*(f"{stem}{before}.json" for before in range(number - 1, 0, -1)), first]:
         try:
             found = (
-                decode_document(home.store.read(key), key) if key else {"schema": 1, "type": "settings", "values": {}}
+                decode_document(home.store.read(key), key)
+                if key
+                else {"schema": schemas.SETTINGS, "type": "settings", "values": {}}
             )
         except MolexpError:
             continue

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from molexp._provenance.git import describe_git
 from molexp._provenance.source_tree import calling_files, code_folder
-from molexp._storage import layout
+from molexp._storage import layout, schemas
 from molexp._values.documents import encode_pretty
 from molexp._values.threads import start_unsignalled
 from molexp.contracts import Store
@@ -29,7 +29,6 @@ from molexp.errors import KeyExistsError
 if TYPE_CHECKING:
     from molexp._storage.spool.outbox import Outbox
 
-SCHEMA = 1
 _WAIT = 30.0  # seconds that a finishing attempt waits for git
 
 
@@ -60,7 +59,11 @@ class Provenance:
         try:
             document = describe_process(self._folder() or code_folder(self._callers))
         except Exception as error:  # noqa: BLE001 - a thread has nobody to raise to, and a run must not fail over this
-            document = {"schema": SCHEMA, "type": "provenance", "problem": f"{type(error).__name__}: {error}"}
+            document = {
+                "schema": schemas.PROVENANCE,
+                "type": "provenance",
+                "problem": f"{type(error).__name__}: {error}",
+            }
         self._data = encode_pretty(document)
         self._known()
 
@@ -104,7 +107,7 @@ def describe_process(folder: str) -> dict[str, Any]:
     """The provenance document, of the code in a folder; "" if that was removed."""
     system = platform.uname()  # platform.platform() starts a process, and holds a lock that a fork would never get back
     return {
-        "schema": SCHEMA,
+        "schema": schemas.PROVENANCE,
         "type": "provenance",
         "python": sys.version.split()[0],
         "implementation": platform.python_implementation(),

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from molexp._record.causes import cause_of
 from molexp._record.fences import VOID, is_void
-from molexp._record.folding import SCHEMA, AttemptFacts, Contents, absurd
+from molexp._record.folding import AttemptFacts, Contents, absurd
 from molexp._record.settlement import settle_grown, settle_replacements
 from molexp._record.validation import check_shape
-from molexp._storage import layout
+from molexp._storage import key_patterns, layout, schemas
+from molexp._storage.layout import claim_key, copy_keys, end_key
 from molexp._values.documents import check_schema, decode_lines, decode_object, encode_line
 from molexp._values.ids import new_token
-from molexp._values.numbers import NUMBER, is_count
+from molexp._values.numbers import is_count
 from molexp._values.status import RunStatus
 from molexp._values.times import utc_now, utc_text
 from molexp.contracts import Listing, Stat, Store
@@ -24,27 +25,11 @@ from molexp.errors import CorruptRecordError, KeyExistsError, KeyNotFoundError, 
 if TYPE_CHECKING:
     from molexp._record.owners import Owner
 
-_SLASHES = 2  # in the path of a run
-_ATTEMPT = re.compile(rf"({NUMBER})\.(?:jsonl|end\.json)")
-_SEGMENT = re.compile(r"([A-Za-z0-9._-]+)-([0-9]{6})\.jsonl")
-_WRITER = re.compile(r"w-[A-Za-z0-9._-]+\.jsonl")
-_COPY = re.compile(rf"({NUMBER})\.copy\.jsonl?")
+_ATTEMPT = re.compile(key_patterns.ATTEMPT)
+_SEGMENT = re.compile(key_patterns.SEGMENT)
+_WRITER = re.compile(key_patterns.WRITER)
+_COPY = re.compile(key_patterns.COPY)
 _AT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")  # as `utc_now` writes times, whose order is that of texts
-
-
-def end_key(run_folder: str, attempt: int) -> str:
-    """The key of an attempt's end."""
-    return f"{run_folder}/executions/{attempt}.end.json"
-
-
-def claim_key(run_folder: str, attempt: int) -> str:
-    """The key of an attempt's claim."""
-    return f"{run_folder}/executions/{attempt}.jsonl"
-
-
-def copy_keys(run_folder: str, attempt: int) -> tuple[str, str]:
-    """Return where a copy says as of when an attempt goes on elsewhere, and the keys of the events that it had by then."""
-    return f"{run_folder}/executions/{attempt}.copy.json", f"{run_folder}/executions/{attempt}.copy.jsonl"
 
 
 def attempt_numbers(listing: Listing) -> list[int]:
@@ -79,7 +64,7 @@ def read_attempts(store: Store, run_folder: str, cover: dict[str, int] | None = 
         run_folder: the run's folder.
         cover: filled with the files that are read, and at most their sizes; what was fenced reads as absent.
     """
-    listing = store.children(f"{run_folder}/executions")
+    listing = store.children(layout.executions(run_folder))
     sizes = {entry.key.rpartition("/")[2]: entry.size for entry in listing.entries}
     if cover is not None:
         cover.update((name, size) for name, size in sizes.items() if _ATTEMPT.fullmatch(name) and size != len(VOID))
@@ -93,7 +78,7 @@ def read_attempts(store: Store, run_folder: str, cover: dict[str, int] | None = 
 
 def read_attempt(store: Store, run_folder: str, number: int) -> AttemptFacts:
     """One attempt, as `read_attempts` reads it."""
-    listing = store.children(f"{run_folder}/executions")
+    listing = store.children(layout.executions(run_folder))
     sizes = {entry.key.rpartition("/")[2]: entry.size for entry in listing.entries}
     return _read_attempt(store, run_folder, number, sizes, listing)
 
@@ -121,7 +106,7 @@ def _anchored(facts: AttemptFacts, run_folder: str) -> AttemptFacts:
     if not facts.problem and (reason := next(filter(None, map(absurd, assets.values())), "")):
         facts.problem, facts.problem_key = reason, (end_key if facts.ended else claim_key)(run_folder, facts.number)
     scope = next((record.get("scope") for record in assets.values()), None)
-    if not isinstance(scope, str) or scope.count("/") != _SLASHES or (was := layout.folder(scope)) == run_folder:
+    if not isinstance(scope, str) or not layout.is_run(scope) or (was := layout.folder(scope)) == run_folder:
         return facts
     facts.contents.assets = {
         key: {**record, "key": key}
@@ -138,12 +123,12 @@ def named_in_end(end: Mapping[str, Any], run_folder: str) -> dict[str, str]:
     facts = AttemptFacts(0, dict(end), Contents.of_end(end), RunStatus.SUCCEEDED, ended=True)
     assets = _anchored(facts, run_folder).contents.assets.values()
     named = {str(record.get("key")): str(record.get("content_hash") or "") for record in assets}
-    folded = end.get("folded")
+    folded, executions = end.get("folded"), layout.executions(run_folder)
     for name, segments in folded.items() if isinstance(folded, dict) else ():
         if ".s/" in name and is_count(segments) and segments > 0:
-            named[f"{run_folder}/executions/{name}-{segments - 1:06d}.jsonl"] = ""
+            named[layout.segment_key(f"{executions}/{name}", segments - 1)] = ""
         elif "/" in name:
-            named[f"{run_folder}/executions/{name}"] = ""
+            named[f"{executions}/{name}"] = ""
     return named
 
 
@@ -164,7 +149,7 @@ def _late(store: Store, run_folder: str, number: int, listing: Listing, folded: 
     for folder in (str(number), f"{number}.s"):
         if folder not in listing.folders:
             continue
-        for entry in store.children(f"{run_folder}/executions/{folder}").entries:
+        for entry in store.children(f"{layout.executions(run_folder)}/{folder}").entries:
             file = entry.key.rpartition("/")[2]
             if match := _SEGMENT.fullmatch(file):
                 extra = entry.size if int(match[2]) >= folded.get(f"{folder}/{match[1]}", 0) else 0
@@ -200,7 +185,7 @@ def _of_events(store: Store, run_folder: str, number: int, listing: Listing, key
     for event in lines[1:] if head else lines:
         contents.add(event)
     seen, bad = [_said_at(lines)], {key: broken} if broken else {}
-    _fold_writers(store, f"{run_folder}/executions", number, listing, contents, folded, seen, bad)
+    _fold_writers(store, layout.executions(run_folder), number, listing, contents, folded, seen, bad)
     facts = AttemptFacts(number, dict(head, folded=folded), contents, RunStatus.RUNNING, False, seen=max(seen))
     if bad:
         facts.problem_key = next(iter(bad))
@@ -232,7 +217,7 @@ def _of_copy(store: Store, run_folder: str, number: int, listing: Listing) -> At
 
 def is_arriving(store: Store, run_folder: str) -> bool:
     """Tell whether a sync holds the number of an attempt of which it has not brought the end."""
-    listing = store.children(f"{run_folder}/executions")
+    listing = store.children(layout.executions(run_folder))
     there = {entry.key for entry in listing.entries}
     waiting = (one for one in attempt_numbers(listing) if end_key(run_folder, one) not in there)
     keys_of = (claim_key(run_folder, number) for number in waiting)
@@ -345,7 +330,7 @@ def end_document(
     if not why and status is not RunStatus.SUCCEEDED:
         why = cause_of({"status": status, "reason": reason, "error": error, "ended_by": ended_by})
     end = {
-        "schema": SCHEMA,
+        "schema": schemas.ATTEMPT,
         "type": "end",
         "attempt": attempt,
         "status": str(status),
@@ -408,7 +393,7 @@ def end_dead(
     Raises:
         SchemaError: its claim was written by a newer MolExp.
     """
-    check_schema({"schema": SCHEMA, **facts.head}, claim_key(run_folder, facts.number), SCHEMA)
+    check_schema({"schema": schemas.ATTEMPT, **facts.head}, claim_key(run_folder, facts.number), schemas.ATTEMPT)
     last_seen = last_sign(store, facts, beat)
     settle_replacements(store, facts.contents)
     settle_grown(store, facts.contents)

@@ -17,8 +17,6 @@ from molexp.errors import CorruptRecordError, InvalidKeyError, KeyExistsError, K
 if TYPE_CHECKING:
     from molexp._hierarchy.session import Home
 
-SCHEMA = 1
-
 
 def read_document(home: Home, key: str, *, wait: bool = False) -> dict[str, Any] | None:
     """The document, or None; with `wait`, for a moment for whoever has claimed its name only.
@@ -83,7 +81,7 @@ def look_up(home: Home, path: str) -> dict[str, Any] | None:
     except CorruptRecordError:
         return None
     if found is None and not is_there(home, path):
-        what = ("project", "experiment")[path.count("/")]
+        what = layout.ENTITIES[layout.depth(path)]
         close = [other for other in nearest(name, member_ids(home, parent)) if other != name]
         raise NotFoundError(what, name, where=f"{parent!r}" if parent else home.store.url, nearest=close)
     return found

@@ -124,7 +124,7 @@ def tokens_of(store: Store, path: str) -> frozenset[str]:
     except (NotFoundError, CorruptRecordError):
         found = []
     folder = layout.folder(path)
-    for number in attempt_numbers(store.children(f"{folder}/executions")):
+    for number in attempt_numbers(store.children(layout.executions(folder))):
         found.append(read_claim(store, folder, number).get("definition") or {})
     return frozenset(token for one in found if isinstance(one, dict) and isinstance(token := one.get("token"), str))
 
@@ -139,7 +139,7 @@ def restore(home: Home, path: str) -> str:
     """
     path = path.strip("/").lower()
     experiment, _, run = path.rpartition("/")
-    if path.count("/") != 2 or not all(map(is_id, path.split("/"))):
+    if not layout.is_run(path) or not all(map(is_id, path.split("/"))):
         hint = "Give its whole path, such as 'metals/cu/cu-large'."
         raise NotFoundError("run", path, where=home.store.url, hint=hint)
     tokens = tokens_of(home.store, path)

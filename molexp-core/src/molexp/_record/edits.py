@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from molexp._storage import layout
+from molexp._storage import layout, schemas
 from molexp._storage.durability import above
 from molexp._values.documents import encode_pretty
 from molexp._values.ids import new_run_id, new_token
@@ -15,7 +15,6 @@ from molexp.errors import KeyExistsError
 if TYPE_CHECKING:
     from molexp._hierarchy.session import Home
 
-SCHEMA = 1
 OPERATIONS = frozenset({"annotate", "archive", "cancel", "delete", "restore", "unarchive"})
 """Those on runs that this version knows."""
 
@@ -39,9 +38,9 @@ def write_edit(home: Home, path: str, op: str, *, announced: bool = True, **valu
 
     while True:
         edit_id = _id_after(edit_keys(home.store, path))
-        key = layout.below(path, f"edits/{edit_id}.json")
+        key = layout.edit_key(path, edit_id)
         document = {
-            "schema": SCHEMA,
+            "schema": schemas.EDIT,
             "type": "edit",
             "id": edit_id,
             "token": new_token(),

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from molexp._storage import layout
+from molexp._storage import layout, schemas
 from molexp._values.documents import encode_line
 from molexp.contracts import Store
 from molexp.errors import KeyExistsError, KeyNotFoundError
 
-VOID = encode_line({"schema": 1, "type": "void"})
+VOID = encode_line({"schema": schemas.VOID, "type": "void"})
 """The bytes of every void: whoever finds them can tell by their number already."""
 
 
@@ -38,7 +38,7 @@ def definition_keys(store: Store, path: str) -> list[str]:
     """
     found = [layout.document(path)]
     while _is_void_at(store, found[-1]):
-        found.append(f"{layout.folder(path)}/run.{len(found) + 1}.json")
+        found.append(layout.definition_key(path, len(found) + 1))
     return found
 
 

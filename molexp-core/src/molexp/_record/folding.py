@@ -18,8 +18,6 @@ from molexp._record.rank_events import heard, rank_history
 from molexp._values.numbers import count, is_count
 from molexp._values.status import RunStatus
 
-SCHEMA = 1
-
 _OF_ITSELF = ("log", "metrics", "error_trace")
 """Kinds that say what a retry of a task did, not what it produced: they count even if the retry was superseded."""
 
@@ -302,7 +300,7 @@ class Edits:
         return next((edit for edit in self.cancels if edit.get("attempt") == attempt), None)
 
 
-_STATE_KEYS = (
+STATE_KEYS = (
     "status",
     "as_of",
     "cause",
@@ -314,6 +312,7 @@ _STATE_KEYS = (
     "execution_history",
     "provenance",
 )
+"""Keys of ``run.json`` that repeat, for people, what the attempts and edits of the run say."""
 
 
 @attrs.define(slots=True)
@@ -369,7 +368,7 @@ class RunState:
     def to_document(self) -> dict[str, Any]:
         """``run.json`` as people read it: the definition, then the folded state."""
         doc = dict(self.definition)
-        for name in _STATE_KEYS:
+        for name in STATE_KEYS:
             doc.pop(name, None)
         last = self.attempts[-1] if self.attempts else None
         doc["status"] = str(self.status)

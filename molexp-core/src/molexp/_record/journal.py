@@ -16,15 +16,13 @@ from typing import Any, Protocol
 
 import attrs
 
-from molexp._storage import layout
+from molexp._storage import key_patterns, layout, schemas
 from molexp._values.documents import decode_lines, encode_line
 from molexp._values.ids import new_token
 from molexp.contracts import Store, check_key
 from molexp.errors import KeyExistsError, KeyMovedError, KeyNotFoundError, MolexpError, StoreError
 
-SCHEMA = 1
-
-_OBJECT = re.compile(r"(.+)-(\d{6})\.jsonl")
+_OBJECT = re.compile(key_patterns.JOURNAL_OBJECT)
 _AT_ONCE = 500  # keys of one line
 
 
@@ -70,7 +68,7 @@ class Journal:
     """
 
     def __init__(self, store: Store, owner: Mapping[str, Any], lost: Callable[[], None]) -> None:
-        heading = encode_line({"schema": SCHEMA, "type": "journal", "owner": owner})
+        heading = encode_line({"schema": schemas.JOURNAL, "type": "journal", "owner": owner})
         self._lines: _Sayer = (_File if "append" in store.capabilities else _Objects)(store, heading, lost)
         self._lock = threading.RLock()  # a signal's handler may start or annotate a run
         self._guesses: dict[str, None] = {}  # ends that were announced with their runs, before anybody starts one
@@ -191,7 +189,7 @@ class _Objects:
 
 
 def _object(token: str, number: int) -> str:
-    return f"{layout.JOURNALS}/{token}-{number:06d}.jsonl"
+    return layout.segment_key(f"{layout.JOURNALS}/{token}", number)
 
 
 def writer_of_journal(name: str) -> str:
@@ -233,7 +231,7 @@ def seal(store: Store, key: str, *, last: int = 0) -> bool:
         except KeyExistsError:
             return False
         return True
-    heading = encode_line({"schema": SCHEMA, "type": "sealed", "token": new_token()})
+    heading = encode_line({"schema": schemas.JOURNAL, "type": "sealed", "token": new_token()})
     try:
         store.create(_object(writer_of_journal(name), last + 1), heading)
     except KeyExistsError:

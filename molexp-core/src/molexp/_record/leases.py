@@ -14,12 +14,13 @@ from typing import Any, Protocol
 
 import attrs
 
-from molexp._record.attempts import claim_key, end_dead, end_key, last_sign, read_attempt
+from molexp._record.attempts import end_dead, last_sign, read_attempt
 from molexp._record.causes import cause_of
 from molexp._record.folding import AttemptFacts
 from molexp._record.incomplete import MOMENT
 from molexp._record.owners import Owner, known_dead
 from molexp._storage import layout
+from molexp._storage.layout import claim_key, end_key
 from molexp._values.documents import decode_object
 from molexp._values.numbers import is_count
 from molexp._values.oom_kills import oom_kills

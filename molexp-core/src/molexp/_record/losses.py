@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from molexp._record.attempts import claim_key, writer_files
+from molexp._record.attempts import writer_files
 from molexp._record.fences import is_void
-from molexp._record.folding import SCHEMA, AttemptFacts
+from molexp._record.folding import AttemptFacts
+from molexp._storage import layout, schemas
+from molexp._storage.layout import claim_key
 from molexp._values.documents import decode_lines, encode_line
 from molexp._values.numbers import is_count
 from molexp._values.times import utc_now
@@ -19,7 +21,7 @@ def lacking(store: Store, run_folder: str, facts: AttemptFacts) -> Iterator[tupl
     folded = facts.head.get("folded")
     if facts.head.get("type") != "end" or facts.problem or not isinstance(folded, dict):
         return
-    number, executions = facts.number, f"{run_folder}/executions"
+    number, executions = facts.number, layout.executions(run_folder)
     listing = store.children(executions)
     wanted = {claim_key(run_folder, number), *(one.key for one in writer_files(store, executions, number, listing))}
     wanted |= {f"{executions}/{name}" for name in folded if name.endswith(".jsonl")}
@@ -51,6 +53,6 @@ def rewrite_claim(store: Store, run_folder: str, facts: AttemptFacts) -> bool:
     if lines and lines[0].get("type") == "claim":
         return False
     names = ("attempt", "token", "owner", "started_at", "fresh", "provenance", "definition")
-    claim = {"schema": SCHEMA, "type": "claim", **{name: end.get(name) for name in names}, "mended": utc_now()}
+    claim = {"schema": schemas.ATTEMPT, "type": "claim", **{name: end.get(name) for name in names}, "mended": utc_now()}
     store.write(key, b"".join(map(encode_line, (claim, *lines))))
     return True

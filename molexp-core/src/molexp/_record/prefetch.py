@@ -18,7 +18,7 @@ from molexp.errors import KeyNotFoundError, StoreError
 
 _LARGE = 1 << 20  # bytes; what is larger is read when it is needed
 _PAGE = 1000  # keys that one request lists
-_LEVELS = 2  # above a run
+_READ = (layout.EXECUTIONS, layout.EDITS)  # folders of a run, in which a fold reads
 
 
 def look_at(store: Store, path: str) -> Store:
@@ -49,10 +49,10 @@ class ReadAhead(WrappedStore):
 
     def fetch(self, paths: Iterable[str]) -> None:
         """Read what a fold of the runs among `paths` asks for."""
-        runs = [layout.folder(path) for path in paths if path.count("/") == _LEVELS]
+        runs = [layout.folder(path) for path in paths if layout.is_run(path)]
         found = zip(runs, self._store.each(self._list_first, runs), strict=True)
         self._folders.update((run, listed) for run, listed in found if listed is not None)
-        large = [f"{run}/{name}" for run in runs if run not in self._folders for name in ("executions", "edits")]
+        large = [f"{run}/{name}" for run in runs if run not in self._folders for name in _READ]
         self._folders.update(zip(large, self._store.each(self._list, large), strict=True))
         wanted = [key for run in runs for key in self._wanted(run)]
         for some in (wanted, [f"{run}/run.json" for run in runs]):  # definitions last, see `read_run`
@@ -60,7 +60,7 @@ class ReadAhead(WrappedStore):
 
     def _wanted(self, run: str) -> Iterator[str]:
         """The keys that a fold of a run reads, besides its definition."""
-        for folder in (f"{run}/executions", f"{run}/edits"):
+        for folder in (f"{run}/{name}" for name in _READ):
             with suppress(StoreError):
                 stats = [stat for stat in self.list(folder) if stat.size <= _LARGE]
                 yield from (

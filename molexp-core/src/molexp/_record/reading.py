@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from molexp._record.attempts import attempt_numbers, end_key, read_attempt, read_attempts, repeated_definition
+from molexp._record.attempts import attempt_numbers, read_attempt, read_attempts, repeated_definition
 from molexp._record.fences import VOID, definition_keys, is_void
 from molexp._record.folding import AttemptFacts, Edits, RunState, fold_run
 from molexp._record.leases import Observer
@@ -16,6 +16,7 @@ from molexp._record.prefetch import as_it_is
 from molexp._record.validation import check_shape, decode_document
 from molexp._storage import layout
 from molexp._storage.equivalence import changed
+from molexp._storage.layout import end_key
 from molexp._values.documents import decode_object, encode_pretty
 from molexp._values.status import RunStatus
 from molexp.contracts import Store
@@ -28,7 +29,7 @@ _EDIT = re.compile(r"[a-z0-9][a-z0-9._-]*\.json")  # not the copies that file sy
 
 def edit_keys(store: Store, path: str) -> list[str]:
     """The keys of the edits of the entity at `path`, in the order in which they count."""
-    entries = store.children(layout.below(path, "edits")).entries
+    entries = store.children(layout.edits(path)).entries
     return sorted(entry.key for entry in entries if _EDIT.fullmatch(entry.key.rpartition("/")[2]))
 
 
@@ -42,7 +43,7 @@ def read_edits(
         return edits
     for key, data in zip(names, store.read_many(names), strict=True):
         if cover is not None and data != VOID and not isinstance(data, KeyNotFoundError):
-            cover[f"edits/{key.rpartition('/')[2]}"] = 0
+            cover[f"{layout.EDITS}/{key.rpartition('/')[2]}"] = 0
         try:
             if isinstance(data, StoreError):
                 raise data
@@ -81,7 +82,7 @@ def read_definition(store: Store, path: str, problems: dict[str, str]) -> dict[s
     except KeyNotFoundError:
         pass
     folder = layout.folder(path)
-    for number in attempt_numbers(store.children(f"{folder}/executions")):
+    for number in attempt_numbers(store.children(layout.executions(folder))):
         if definition := repeated_definition(store, folder, number):
             problems[key] = str(reason) if reason else f"{key!r} is missing; an attempt repeats it."
             return definition
@@ -125,7 +126,7 @@ def read_run(store: Store, path: str, observer: Observer | None) -> RunState:
     if attempts and attempts[-1].problem_key.endswith(".end.json") and not attempts[-1].contents.results:
         # Its end cannot be read, and there are no events that say the same: what was written for people has to do.
         attempts[-1].contents.results = dict(definition.get("results") or {})
-    if key in problems and not attempt_numbers(store.children(f"{layout.folder(path)}/executions")):
+    if key in problems and not attempt_numbers(store.children(layout.executions(layout.folder(path)))):
         raise NotFoundError("run", path)  # what its definition was read from is gone, too: it was freed meanwhile
     state = fold_run(definition, attempts, edits, problems)
     if settled:

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from molexp._record.definitions import SCHEMA, choose_id, get_or_create, look_up, require
+from molexp._record.definitions import choose_id, get_or_create, look_up, require
 from molexp._record.incomplete import is_torn, newest
-from molexp._storage import layout
+from molexp._storage import layout, schemas
 from molexp._storage.durability import above
+from molexp._storage.layout import definition_key
 from molexp._values.canonical import canonical_equal
 from molexp._values.documents import check_schema, encode_pretty
 from molexp._values.ids import new_token
@@ -75,7 +76,7 @@ def define_experiment(
     def make() -> dict[str, Any]:
         check_project()
         return {
-            "schema": SCHEMA,
+            "schema": schemas.DEFINITION,
             "type": "experiment",
             "id": experiment_id,
             "name": name,
@@ -106,7 +107,7 @@ def define_experiment(
         if not (update and differing):
             break
         revision = count(document.get("revision")) or 1
-        check_schema(document, definition_key(path, revision), SCHEMA)
+        check_schema(document, definition_key(path, revision), schemas.DEFINITION)
         # What was not given has no opinion, and what this version does not know is kept.
         document = {**document, "revision": revision + 1, "token": new_token(), "created_at": utc_now(), **said}
         created = _claim_revision(home, path, document)
@@ -119,11 +120,6 @@ def _first(home: Home, path: str, make: Callable[[], dict[str, Any]]) -> tuple[d
         return get_or_create(home, path, make)
     except CorruptRecordError:
         return require_definition(home, path), False
-
-
-def definition_key(path: str, revision: int) -> str:
-    """The key of a revision of an experiment's definition."""
-    return layout.document(path) if revision == 1 else f"{layout.folder(path)}/experiment.{revision}.json"
 
 
 def _claim_revision(home: Home, path: str, document: dict[str, Any]) -> bool:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from molexp._record.attempts import end_key, read_claim
+from molexp._record.attempts import read_claim
 from molexp._record.owners import Owner, known_dead
 from molexp._storage import layout, private_files
+from molexp._storage.layout import end_key
 from molexp._storage.spool import files
 from molexp._storage.spool.files import Left, Payload, read_left, take_over
 from molexp._storage.spool.locations import distrusted_of, spools_of
@@ -26,7 +27,6 @@ from molexp.errors import CorruptRecordError, InvalidKeyError, KeyExistsError
 if TYPE_CHECKING:
     from molexp.contracts import Store
 
-_LEVELS = 3  # names in the path of a run
 _NO_PAYLOADS = ("edits", "executions")  # folders of a run that hold its documents
 _PROVENANCE = re.compile(rf"{layout.PROVENANCE}/([0-9a-f]{{64}})\.json")
 
@@ -108,12 +108,12 @@ def check_left(left: Left, url: str) -> None:
         CorruptRecordError: it was damaged, or made by somebody else.
     """
     (run, attempt), head = _of(left), left.head
-    parts, folder = run.split("/"), layout.folder(run)
-    writer, segments = head.get("writer"), f"{folder}/executions/{attempt}.s"
+    folder = layout.folder(run)
+    writer, segments = head.get("writer"), layout.segments(folder, attempt)
     why = ""
     if head.get("url") != url:
         why = f"it is of {head.get('url')!r}"
-    elif len(parts) != _LEVELS or not all(map(is_id, parts)) or attempt < 1:
+    elif not layout.is_run(run) or not all(map(is_id, run.split("/"))) or attempt < 1:
         why = f"{run!r} is no run, or {attempt} no attempt"
     elif head.get("segments") != segments or not isinstance(writer, str) or not is_id(writer):
         why = f"its events do not belong in {segments!r}"
@@ -189,7 +189,7 @@ def _bring(store: Store, run: str, attempt: int, left: Left) -> None:
             rest = []  # it repeats them
     for number, data in enumerate([*left.segments, *rest]):
         with suppress(KeyExistsError):  # it arrived
-            beneath.create(f"{left.head['segments']}/{left.head['writer']}-{number:06d}.jsonl", data)
+            beneath.create(layout.segment_key(f"{left.head['segments']}/{left.head['writer']}", number), data)
 
 
 def _bring_payload(store: Store, payload: Payload, *, ended: bool) -> None:

@@ -25,7 +25,6 @@ _FIELDS: Mapping[str, Mapping[str, type]] = {
 }
 """By the type that a document says it is of: the fields that are looked into, which may be missing, or null."""
 
-_LEVELS = ("workspace", "project", "experiment", "run")
 _STATUSES = frozenset(map(str, RunStatus))
 _BELONGS: Mapping[type, str] = {str: "a string", dict: "a mapping", list: "an array"}
 
@@ -36,10 +35,13 @@ def type_at(key: str) -> str:
     folder, _, name = key.removeprefix(f"{layout.folder(path)}/").rpartition("/")
     if name.endswith(".end.json"):
         return "end"
-    found = {layout.SETTINGS: "settings", layout.PROVENANCE: "provenance", "edits": "edit", "data": "data"}.get(
-        folder.partition("/")[0]
-    )
-    return found or _LEVELS[path.count("/") + 1 if path else 0]
+    found = {
+        layout.SETTINGS: "settings",
+        layout.PROVENANCE: "provenance",
+        layout.EDITS: "edit",
+        layout.DATA: "data",
+    }.get(folder.partition("/")[0])
+    return found or layout.ENTITIES[layout.depth(path)]
 
 
 def check_shape(document: dict[str, Any], key: str) -> dict[str, Any]:

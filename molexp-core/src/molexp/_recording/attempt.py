@@ -10,24 +10,17 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from molexp._record.attempts import (
-    claim_key,
-    end_document,
-    end_key,
-    read_attempts,
-    read_end,
-    superseded,
-)
+from molexp._record.attempts import end_document, read_attempts, read_end, superseded
 from molexp._record.definitions import WAS_DELETED
 from molexp._record.events import EventLog
 from molexp._record.folding import AttemptFacts, Contents, Edits, fold_run
 from molexp._record.reading import read_edits, show_run
-from molexp._record.revisions import definition_key
 from molexp._record.settlement import settle_grown, settle_replacements
 from molexp._recording.contributors import take_in, writer_of, writers
 from molexp._recording.writer import Writer
 from molexp._storage import layout
 from molexp._storage.durability import above
+from molexp._storage.layout import claim_key, definition_key, end_key
 from molexp._values.documents import encode, encode_line
 from molexp._values.ids import new_token
 from molexp._values.status import RunStatus
@@ -296,8 +289,7 @@ class Attempt(Writer):
             self._halted = True
             self._set_closed(True)
             self._log.close()
-        executions = f"{self.folder}/executions"
-        for entry in [*self.store.list(f"{executions}/{self.number}.s")]:  # the process's provenance, say
+        for entry in [*self.store.list(layout.segments(self.folder, self.number))]:  # the process's provenance, say
             self.store.delete(entry.key)
         self.store.delete(claim_key(self.folder, self.number))
         self.store.prune(self.folder)

@@ -9,11 +9,11 @@ import threading
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from molexp._record.attempts import end_key
 from molexp._record.events import EventFile, EventLog
-from molexp._record.folding import SCHEMA, Contents
+from molexp._record.folding import Contents
 from molexp._recording.writer import Writer
-from molexp._storage import layout
+from molexp._storage import layout, schemas
+from molexp._storage.layout import end_key, executions, segment_key, segments, writer_name
 from molexp._values.documents import decode_lines, encode_line
 from molexp._values.ids import new_token
 from molexp._values.times import utc_now
@@ -31,9 +31,9 @@ class Contribution(Writer):
 
     def __init__(self, store: Store, process: Process, path: str, number: int, of_rank: int = 0) -> None:
         self.token: str = new_token()
-        folder = f"{executions(layout.folder(path))}/{number}"
+        folder = layout.folder(path)
         line = {
-            "schema": SCHEMA,
+            "schema": schemas.ATTEMPT,
             "type": "writer",
             "token": self.token,
             "at": utc_now(),
@@ -44,12 +44,12 @@ class Contribution(Writer):
             line["rank"] = of_rank
         log: EventLog
         if "append" in store.capabilities:
-            log = EventFile(store, f"{folder}/w-{self.token}.jsonl", encode_line(line))
+            log = EventFile(store, f"{executions(folder)}/{writer_name(number, self.token)}", encode_line(line))
         else:
             from molexp._storage.spool.writer import EventSegments
 
             head = {"run": path, "attempt": number, "owner": process.owner_document}
-            log = EventSegments(store, f"{folder}.s", self.token, head)
+            log = EventSegments(store, segments(folder, number), self.token, head)
             log.write(line)
         super().__init__(store, path, number, Contents(), log)
         self.suffix: str = self.token[:_SHORT]
@@ -132,12 +132,12 @@ class Everybody(Mapping[str, Mapping[str, Any]]):
 def take_in(store: Store, run_folder: str, number: int, token: str, contents: Contents, folded: dict[str, int]) -> None:
     """Fold what a writer has recorded since `folded` was brought up to date, and bring it up to date."""
     if "append" in store.capabilities:
-        fold_file(store, run_folder, f"{number}/w-{token}.jsonl", contents, folded)
+        fold_file(store, run_folder, writer_name(number, token), contents, folded)
         return
     name = f"{number}.s/{token}"
     count = folded.get(name, 0)
     while True:
-        key = f"{executions(run_folder)}/{name}-{count:06d}.jsonl"
+        key = segment_key(f"{executions(run_folder)}/{name}", count)
         try:
             lines, _, _ = decode_lines(store.read(key), key)
         except KeyNotFoundError:
@@ -178,8 +178,3 @@ def writer_of(name: str) -> str:
     """The token of the writer that a file of `folded` is of."""
     file = name.rpartition("/")[2]
     return file.removeprefix("w-").removesuffix(".jsonl")
-
-
-def executions(run_folder: str) -> str:
-    """The folder of a run's attempts."""
-    return f"{run_folder}/executions"

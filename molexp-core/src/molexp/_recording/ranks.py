@@ -9,23 +9,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from molexp._record.attempts import (
-    attempt_numbers,
-    claim_key,
-    end_key,
-    read_attempt,
-    read_claim,
-    read_end,
-    superseded,
-)
+from molexp._record.attempts import attempt_numbers, read_attempt, read_claim, read_end, superseded
 from molexp._record.definitions import WAS_DELETED, member_ids
-from molexp._record.folding import SCHEMA, AttemptFacts, Contents
+from molexp._record.folding import AttemptFacts, Contents
 from molexp._record.launches import Rank, rank_wait
 from molexp._record.leases import Observer
 from molexp._record.owners import Owner, known_dead
 from molexp._record.reading import read_definition, read_edits
 from molexp._recording.contributors import Contribution, Everybody
-from molexp._storage import layout
+from molexp._storage import layout, schemas
+from molexp._storage.layout import claim_key, end_key
 from molexp._values.documents import check_schema
 from molexp._values.status import RunStatus
 from molexp._values.times import utc_now
@@ -237,7 +230,7 @@ def join(run: Run, rank: Rank, wait: float, if_succeeded: str) -> Joined:
     for _ in looks(deadline):
         if read_edits(home.store, run.path).deleted:
             raise NotFoundError("run", run.path, hint=WAS_DELETED)
-        numbers = attempt_numbers(home.store.children(f"{folder}/executions"))
+        numbers = attempt_numbers(home.store.children(layout.executions(folder)))
         for number in reversed(numbers):
             if not (claim := seen.get(number) or read_claim(home.store, folder, number)):
                 continue
@@ -246,7 +239,7 @@ def join(run: Run, rank: Rank, wait: float, if_succeeded: str) -> Joined:
             if not likeness:
                 continue
             if _goes_on(home, run.path, number, claim):
-                check_schema(claim, claim_key(folder, number), SCHEMA)
+                check_schema(claim, claim_key(folder, number), schemas.ATTEMPT)
                 return Joined(home, rank, run.path, number, claim)
             if likeness == "certain":
                 _refuse_ended(home, rank, run.path, number)

@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Literal
 
 from molexp._assets.lookup import Finder
 from molexp._assets.naming import Shelf
-from molexp._record.attempts import claim_key, end_key, read_attempts
+from molexp._record.attempts import read_attempts
 from molexp._record.definitions import WAS_DELETED
 from molexp._record.events import claim_events
 from molexp._record.fences import is_defined
-from molexp._record.folding import SCHEMA, AttemptFacts
+from molexp._record.folding import AttemptFacts
 from molexp._record.owners import Owner
 from molexp._record.prefetch import look_at
 from molexp._record.reading import read_edits
 from molexp._recording.attempt import MOMENT, Attempt
 from molexp._running.run_context import RunContext
-from molexp._storage import layout
+from molexp._storage import layout, schemas
+from molexp._storage.layout import claim_key, end_key
 from molexp._values.documents import check_schema, encode_line
 from molexp._values.ids import new_token
 from molexp._values.status import RunStatus
@@ -76,7 +77,7 @@ def _claim(run: Run, fresh: bool, deadline: float, if_succeeded: str, untried: b
     home = run._home
     journal = home.journal
     definition = run._defined()
-    check_schema(definition, layout.document(run.path), SCHEMA)
+    check_schema(definition, layout.document(run.path), schemas.DEFINITION)
     process = home.process
     process.prepare()
     folder = layout.folder(run.path)
@@ -88,7 +89,7 @@ def _claim(run: Run, fresh: bool, deadline: float, if_succeeded: str, untried: b
         journal.announce(end_key(folder, number))
         token = new_token()
         claim = {
-            "schema": SCHEMA,
+            "schema": schemas.ATTEMPT,
             "type": "claim",
             "attempt": number,
             "token": token,

@@ -1,7 +1,7 @@
-"""Where everything lies in a workspace: the one place that spells keys.
+"""The layout of a workspace: functions that spell every key.
 
 A *path* names an entity for people: ``""`` the workspace, ``metals``, ``metals/cu``, ``metals/cu/cu-large``. A *folder*
-is the key prefix that belongs to it.
+is the key prefix that belongs to it. `molexp._storage.key_patterns` has the regular expressions that recognise keys.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ WORKSPACE = "workspace.json"
 SETTINGS = "settings"
 PROVENANCE = "provenance"
 PROJECTS = "projects"
+EXECUTIONS = "executions"
+EDITS = "edits"
+DATA = "data"
 JOURNALS = ".molexp/journals"
 SEALED = ".molexp/sealed"
 SNAPSHOTS = ".molexp/snapshots"
@@ -23,13 +26,28 @@ DERIVED = ".molexp"
 
 _LEASE_NAME = 200  # characters, of the 255 bytes that a segment may take
 
+ENTITIES = ("workspace", "project", "experiment", "run")
 _LEVELS = ("projects", "experiments", "runs")
-_DOCUMENTS = ("workspace.json", "project.json", "experiment.json", "run.json")
+
+
+def depth(path: str) -> int:
+    """Return how many names a path has: 0 for the workspace, 3 for a run."""
+    return path.count("/") + 1 if path else 0
+
+
+def is_run(path: str) -> bool:
+    """Tell whether a path is a run's."""
+    return path.count("/") == 2
+
+
+def is_experiment(path: str) -> bool:
+    """Tell whether a path is an experiment's."""
+    return path.count("/") == 1
 
 
 @lru_cache(maxsize=1024)
 def folder(path: str) -> str:
-    """The folder of the entity at `path`; "" for the workspace."""
+    """Return the folder of the entity at `path`; "" for the workspace."""
     if not path:
         return ""
     return "/".join(f"{level}/{part}" for level, part in zip(_LEVELS, path.split("/"), strict=False))
@@ -37,25 +55,53 @@ def folder(path: str) -> str:
 
 @lru_cache(maxsize=1024)
 def document(path: str) -> str:
-    """The key of the document that makes the entity at `path` exist."""
+    """Return the key of the document that makes the entity at `path` exist."""
     if not path:
         return WORKSPACE
-    return f"{folder(path)}/{_DOCUMENTS[path.count('/') + 1]}"
+    return f"{folder(path)}/{ENTITIES[depth(path)]}.json"
+
+
+def definition_key(path: str, number: int) -> str:
+    """Return the key of a definition of a run or an experiment: the first one is its document.
+
+    Later ones are the revisions of an experiment, and what a run has if the keys before were fenced.
+    """
+    key = document(path)
+    return key if number == 1 else f"{key.removesuffix('.json')}.{number}.json"
 
 
 def below(path: str, name: str) -> str:
-    """The key `name` in the folder of the entity at `path`."""
+    """Return the key `name` in the folder of the entity at `path`."""
     return f"{folder(path)}/{name}" if path else name
 
 
 def members(path: str) -> str:
-    """The folder that holds the entities one level below `path`."""
-    depth = path.count("/") + 1 if path else 0
-    return below(path, _LEVELS[depth])
+    """Return the folder that holds the entities one level below `path`."""
+    return below(path, _LEVELS[depth(path)])
+
+
+def edits(path: str) -> str:
+    """Return the folder of the edits of the entity at `path`."""
+    return below(path, EDITS)
+
+
+def edit_key(path: str, edit_id: str) -> str:
+    """Return the key of an edit of the entity at `path`."""
+    return f"{edits(path)}/{edit_id}.json"
+
+
+def is_edit(key: str) -> bool:
+    """Tell whether a key, or a name in an entity's folder, is an edit's."""
+    return "/edits/" in key or key.startswith("edits/")
+
+
+def data_folder(path: str, name: str) -> str:
+    """Return the folder of what was imported under a name into the entity at `path`."""
+    return below(path, f"{DATA}/{name}")
 
 
 def owner_of(key: str) -> str:
-    """The path of the innermost entity that `key` lies in."""
+    """Return the path of the innermost entity that `key` lies in."""
     parts = key.split("/")
     path: list[str] = []
     for level, name in zip(parts[0::2], parts[1::2], strict=False):
@@ -67,13 +113,48 @@ def owner_of(key: str) -> str:
     return "/".join(path)
 
 
+def executions(run_folder: str) -> str:
+    """Return the folder of a run's attempts."""
+    return f"{run_folder}/executions"
+
+
+def claim_key(run_folder: str, attempt: int) -> str:
+    """Return the key of an attempt's claim, to which its events are appended."""
+    return f"{run_folder}/executions/{attempt}.jsonl"
+
+
+def end_key(run_folder: str, attempt: int) -> str:
+    """Return the key of an attempt's end."""
+    return f"{run_folder}/executions/{attempt}.end.json"
+
+
+def copy_keys(run_folder: str, attempt: int) -> tuple[str, str]:
+    """Return the keys of a copy of an attempt that goes on elsewhere: the time of the copy, and the events until then."""
+    return f"{run_folder}/executions/{attempt}.copy.json", f"{run_folder}/executions/{attempt}.copy.jsonl"
+
+
+def segments(run_folder: str, attempt: int) -> str:
+    """Return the folder of an attempt's events where nothing can be appended."""
+    return f"{run_folder}/executions/{attempt}.s"
+
+
+def segment_key(log: str, number: int) -> str:
+    """Return the key of a segment of a log that nothing can be appended to."""
+    return f"{log}-{number:06d}.jsonl"
+
+
+def writer_name(attempt: int, token: str) -> str:
+    """Return the name, below the folder of attempts, of the file of events of one of an attempt's other writers."""
+    return f"{attempt}/w-{token}.jsonl"
+
+
 def payloads(run_folder: str, attempt: int) -> str:
-    """The folder of an attempt's artifacts, logs and checkpoints."""
+    """Return the folder of an attempt's artifacts, logs and checkpoints."""
     return run_folder if attempt == 1 else f"{run_folder}/executions/{attempt}"
 
 
 def lease(path: str, attempt: int) -> str:
-    """The key of an attempt's lease; for ids too long for one segment, a hash stands for them."""
+    """Return the key of an attempt's lease; for ids too long for one segment, a hash stands for them."""
     name = path.replace("/", "~")
     if len(name) > _LEASE_NAME:
         name = sha256(path.encode()).hexdigest()
@@ -81,6 +162,6 @@ def lease(path: str, attempt: int) -> str:
 
 
 def leased(key: str) -> str:
-    """The path of the run whose attempt has this lease; "" where a hash stands for it, or the key is foreign."""
+    """Return the path of the run whose attempt has this lease; "" where a hash stands for it, or the key is foreign."""
     parts = key.rpartition("/")[2].split("~")
     return "/".join(parts[:3]) if len(parts) == len(_LEVELS) + 1 and is_number(parts[3]) else ""

@@ -17,24 +17,24 @@ from typing import Any
 
 import attrs
 
-from molexp._record.attempts import claim_key, copy_keys, end_key, named_in_end
+from molexp._record.attempts import named_in_end
 from molexp._record.fences import VOID, is_void
-from molexp._storage.layout import lease
+from molexp._storage import key_patterns, layout, schemas
+from molexp._storage.layout import claim_key, copy_keys, end_key, lease
 from molexp._storage.progress import NOTHING
 from molexp._sync.copying import Copier, Outcome
 from molexp._sync.growing_files import grow
 from molexp._values.documents import decode_lines, decode_object, encode_line
-from molexp._values.numbers import NUMBER
 from molexp.contracts import Stat, Store
 from molexp.errors import CorruptRecordError, KeyExistsError, KeyNotFoundError
 
 _LINE = 1 << 16  # bytes of a claim that are read at once
 
-FILES = re.compile(rf"executions/({NUMBER})(?:\.jsonl|(\.end\.json))")
-COPIES = re.compile(rf"executions/({NUMBER})\.copy\.jsonl?")
-PARTS = re.compile(rf"executions/({NUMBER})(?:\.s)?/.+")
-FIRST = re.compile(r"(?:artifacts|logs|checkpoints)/.+")
-_EVENTS = re.compile(rf"executions/{NUMBER}(?:/w-|\.s/)[^/]+\.jsonl")
+FILES = re.compile(f"{layout.EXECUTIONS}/{key_patterns.ATTEMPT}")
+COPIES = re.compile(f"{layout.EXECUTIONS}/{key_patterns.COPY}")
+PARTS = re.compile(f"{layout.EXECUTIONS}/{key_patterns.PART}")
+FIRST = re.compile(key_patterns.PAYLOAD)
+_EVENTS = re.compile(f"{layout.EXECUTIONS}/{key_patterns.EVENTS}")
 
 
 class Way(Enum):
@@ -295,7 +295,7 @@ def first_line_of(copier: Copier, key: str) -> bytes:
 
 def reservation_of(head: bytes) -> bytes:
     """Return what holds the number of an attempt with this claim, until its end is there."""
-    return encode_line({"schema": 1, "type": "void", "reserved_for": sha256(head).hexdigest()})
+    return encode_line({"schema": schemas.VOID, "type": "void", "reserved_for": sha256(head).hexdigest()})
 
 
 def is_claim(head: bytes, key: str) -> bool:

@@ -267,7 +267,7 @@ class Copier:
         if (same and not whole) or replace:
             self._copy(entry, recorded, exclusive=False)
             return Outcome.COPIED
-        if "/edits/" in key and theirs == len(VOID) and store.read(key) == VOID:
+        if layout.is_edit(key) and theirs == len(VOID) and store.read(key) == VOID:
             return Outcome.GIVEN_UP
         what = f"the destination's {theirs} bytes differ from the source's {ours}"
         self.ledger.note("conflicts", key, what)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from functools import partial
@@ -10,12 +11,14 @@ import attrs
 
 from molexp._record.deletions import Deletion, Deletions, delete_edit_of, remember_returned, tokens_of
 from molexp._record.reading import edit_keys
-from molexp._storage import layout
+from molexp._storage import key_patterns, layout
 from molexp._sync.copying import Copier, guard
 from molexp._sync.edits import place_edit
 from molexp._sync.sides import Side, place
 from molexp._values.documents import encode_pretty
 from molexp.errors import NotFoundError
+
+_EDIT = re.compile(key_patterns.EDIT)
 
 
 @attrs.define
@@ -91,7 +94,7 @@ class DeletedRuns:
 
     def _delete(self, path: str, deletion: Deletion) -> None:
         """Delete a run at the destination by the edit that deleted it at first."""
-        place_edit(self._copier, layout.below(path, f"edits/{deletion.edit['id']}.json"), encode_pretty(deletion.edit))
+        place_edit(self._copier, layout.edit_key(path, deletion.edit["id"]), encode_pretty(deletion.edit))
 
     # --------------------------------------------------------------------------------------- what the destination deleted
 
@@ -191,11 +194,8 @@ def _edits(side: Side) -> defaultdict[str, list[str]]:
     """The keys of the edits of experiments, as they were listed."""
     found: defaultdict[str, list[str]] = defaultdict(list)
     for key in side.entries:
-        if "/edits/" in key and key.count("/") == _SLASHES:
+        if layout.is_edit(key):  # few are, and to place a key takes longer
             path, rest = place(key)
-            if path.count("/") == 1 and rest.startswith("edits/") and rest.endswith(".json"):
+            if layout.is_experiment(path) and _EDIT.fullmatch(rest):
                 found[path].append(key)
     return found
-
-
-_SLASHES = 5  # in the key of an experiment's edit

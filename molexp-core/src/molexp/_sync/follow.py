@@ -21,7 +21,6 @@ from molexp._record.deletions import delete_edit_of
 from molexp._record.journal import writer_of_journal
 from molexp._storage import layout
 from molexp._sync.reports import SyncProgress, SyncReport
-from molexp._sync.sides import RUN_DEPTH
 from molexp._sync.sync import Pair, opened
 from molexp._values.documents import decode_object
 from molexp.contracts import RemotePath
@@ -167,17 +166,17 @@ class _Follower:
         go_on = {writer_of_journal(name) for name in {*self._journals, *news.journals} - news.vanished}
         waiting = {hint for hint in (self._waiting | news.announced) - news.withdrawn if hint[0] in go_on}
         owners = {layout.owner_of(key) for _, key in waiting | news.announced | news.withdrawn}
-        runs = {path for path in owners if path.count("/") == RUN_DEPTH} | self.pair.live.keys()
+        runs = {path for path in owners if layout.is_run(path)} | self.pair.live.keys()
         runs |= {layout.leased(key) for key in leases.keys() - self._leases.keys()} - {""}
         looks = self._look(sorted(runs))
         there = {f"{layout.folder(path)}/{rest}" for path, look in looks.items() for rest, _ in look}
-        of_scopes = sorted({key for _, key in waiting if layout.owner_of(key).count("/") != RUN_DEPTH})
+        of_scopes = sorted({key for _, key in waiting if not layout.is_run(layout.owner_of(key))})
         there |= {key for key, is_there in zip(of_scopes, store.each(store.exists, of_scopes), strict=True) if is_there}
         self._waiting = {hint for hint in waiting if hint[1] not in there}
         within = {path for path, look in looks.items() if look != self._looks.get(path) or self._is_new(path, leases)}
         within |= {layout.owner_of(key) for key in there.intersection(of_scopes)}
         # An edit that is gone went with its run, which was freed: its experiment remembers that.
-        gone = {layout.owner_of(key) for _, key in self._waiting if "/edits/" in key}
+        gone = {layout.owner_of(key) for _, key in self._waiting if layout.is_edit(key)}
         within |= {path.rpartition("/")[0] for path in within & gone}
         within |= {path for path in self._in_the_way if delete_edit_of(self.pair.theirs._home.store, path) is None}
         if not within:

@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from molexp._record.attempts import copy_keys
 from molexp._record.fences import VOID
 from molexp._record.folding import AttemptFacts
+from molexp._storage import layout, schemas
+from molexp._storage.layout import copy_keys
 from molexp._sync.attempts import Attempt, Way, digest_of, first_line, is_claim, reservation_of
 from molexp._sync.copying import SMALL, Copier
 from molexp._sync.growing_files import grow
@@ -102,7 +103,7 @@ class LiveCopy:
         mine = copy_keys(self.attempt.folder, self.attempt.number)[1] if self._facts.as_of else self.attempt.claim_key
         if (entry := copier.source.entries.get(mine)) is not None:
             grow(copier, entry, own, self._events)
-        document = {"schema": 1, "type": "copy", "attempt": self.attempt.number, "as_of": self._as_of}
+        document = {"schema": schemas.ATTEMPT, "type": "copy", "attempt": self.attempt.number, "as_of": self._as_of}
         if own <= SMALL and not copier.destination.store.slow and not copier.dry_run:
             document["events"] = digest_of(copier.destination.store, self._events)  # so that they need not come again
         if not copier.dry_run and not (self._facts.as_of and _as_of(copier, self._doc) >= self._as_of):
@@ -113,10 +114,10 @@ class LiveCopy:
         """What another writer, or one that writes segments, has said so far."""
         if ".s/" in name:
             for number in range(length):
-                entry = self._there.get(f"executions/{name}-{number:06d}.jsonl")
+                entry = self._there.get(layout.segment_key(f"{layout.EXECUTIONS}/{name}", number))
                 if entry is not None and not known(entry):
                     self._copier.bring(entry)
-        elif (entry := self._there.get(f"executions/{name}")) is not None:
+        elif (entry := self._there.get(f"{layout.EXECUTIONS}/{name}")) is not None:
             grow(self._copier, entry, length, entry.key)
 
 

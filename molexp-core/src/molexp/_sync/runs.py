@@ -15,9 +15,9 @@ from functools import partial
 import attrs
 
 from molexp._record.fences import definition_keys
-from molexp._record.folding import RunState
+from molexp._record.folding import STATE_KEYS, RunState
 from molexp._record.reading import read_definition, read_run
-from molexp._storage import layout
+from molexp._storage import key_patterns, layout
 from molexp._storage.equivalence import differing
 from molexp._storage.progress import NOTHING
 from molexp._sync.attempts import COPIES, FILES, FIRST, PARTS, Attempt, Way
@@ -27,15 +27,14 @@ from molexp._sync.live_attempts import LiveCopy
 from molexp._sync.sides import Side
 from molexp._values.documents import decode_object, encode_pretty
 from molexp._values.ids import nfc
-from molexp._values.numbers import NUMBER, count
+from molexp._values.numbers import count
 from molexp._values.status import RunStatus
 from molexp._values.times import utc_now
 from molexp.contracts import Stat
 from molexp.errors import CorruptRecordError, KeyExistsError, KeyNotFoundError, MolexpError, NotFoundError, StoreError
 
-_DEFINITION = re.compile(rf"run(?:\.{NUMBER})?\.json")
-_EDIT = re.compile(r"edits/[^/]+\.json")
-_STATE = ("status", "as_of", "results", "tags", "notes", "archived", "execution_history", "provenance")
+_DEFINITION = re.compile(key_patterns.RUN_DEFINITION)
+_EDIT = re.compile(key_patterns.EDIT)
 
 
 class RunSync:
@@ -183,9 +182,8 @@ class RunSync:
         self._definition_key = key if there is None else definition_keys(store, self.path)[-1]
         if ours is not None:
             state = {"workflow": None} if "workflow" in ours else {}
-            self._definition = encode_pretty(
-                {name: value for name, value in ours.items() if name not in _STATE} | state
-            )
+            kept = {name: value for name, value in ours.items() if name == "workflow" or name not in STATE_KEYS}
+            self._definition = encode_pretty(kept | state)
         elif entry is not None and not self._lost:
             self._definition = self._copier.read(entry.key)  # as it is: somebody may be able to read it
 

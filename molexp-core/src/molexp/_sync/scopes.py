@@ -12,22 +12,21 @@ import attrs
 
 from molexp._record.fences import VOID
 from molexp._record.validation import decode_document
-from molexp._storage import layout
+from molexp._storage import key_patterns, layout
 from molexp._storage.equivalence import agree_as_bytes
 from molexp._storage.hashing import tree_of
 from molexp._storage.progress import NOTHING
 from molexp._sync.copying import Copier, Outcome, guard
 from molexp._sync.links import behind
-from molexp._values.numbers import NUMBER
 from molexp.contracts import Stat
 from molexp.errors import CorruptRecordError, HashMismatchError, KeyNotFoundError, StoreError
 
-_NUMBERED = re.compile(rf"(settings/|experiment\.)({NUMBER})\.json")
+_NUMBERED = re.compile(key_patterns.NUMBERED)
 _FIRST = ("project.json", "experiment.json")
-_RECORD = re.compile(rf"data/([^/]+)/({NUMBER})\.json")
-_BROUGHT = re.compile(r"data/([^/]+)/[0-9a-f]{16}/.+")
-_PROVENANCE = re.compile(r"provenance/([0-9a-f]{64})\.json")
-_EDIT = re.compile(r"edits/[^/]+\.json")
+_RECORD = re.compile(key_patterns.DATA_RECORD)
+_BROUGHT = re.compile(key_patterns.DATA_PAYLOAD)
+_PROVENANCE = re.compile(key_patterns.PROVENANCE)
+_EDIT = re.compile(key_patterns.EDIT)
 
 
 @attrs.define
@@ -83,7 +82,7 @@ class ScopeSync:
         self._edits(edits)
         for name, one in sorted(data.items()):
             if any(not self._known(entry) for entry in (*one.records.values(), *one.payloads)):
-                guard(self._copier, layout.below(self._path, f"data/{name}"), partial(self._data, name, one))
+                guard(self._copier, layout.data_folder(self._path, name), partial(self._data, name, one))
         self._copier.sync()
         self._copier.flush()
 
@@ -152,7 +151,7 @@ class ScopeSync:
         copier = self._copier
         documents, unreadable = self._documents(data)
         if any(isinstance(found, dict) and not self._has(found, data) for found in documents.values()):
-            folder = layout.below(self._path, f"data/{name}")
+            folder = layout.data_folder(self._path, name)
             # the record came while the listing was made: its bytes were there before it
             data.payloads = [
                 one for one in copier.source.store.list(folder) if one.key.count("/") > folder.count("/") + 1

@@ -14,8 +14,7 @@ from molexp.errors import CredentialsError, StoreError, UnavailableError
 if TYPE_CHECKING:
     from molexp._hierarchy.session import Home
 
-RUN_DEPTH = 2  # slashes in the path of a run
-_PARTS = ("data", "edits")  # folders of a scope that are its own
+_PARTS = (layout.DATA, layout.EDITS)  # folders of a scope that are its own
 
 
 class Side:
@@ -59,8 +58,8 @@ class Side:
 
     def some(self) -> Iterator[Stat]:
         """Yield what lies there now, as far as it is of interest, leases included; whose parts are listed is asked at once."""
-        runs = [path for path in self.within or () if path.count("/") == RUN_DEPTH]
-        scopes = [path for path in self.within or () if path.count("/") != RUN_DEPTH]
+        runs = [path for path in self.within or () if layout.is_run(path)]
+        scopes = [path for path in self.within or () if not layout.is_run(path)]
         folders = [layout.folder(path) for path in runs]
         folders += [layout.below(path, name) for path in scopes for name in _PARTS]
         folders += (

@@ -12,10 +12,9 @@ from typing import Any
 
 import attrs
 
-from molexp._hierarchy.session import SCHEMA
 from molexp._hierarchy.workspace import Workspace
 from molexp._record.folding import AttemptFacts
-from molexp._storage import layout
+from molexp._storage import layout, schemas
 from molexp._storage.links import not_followed
 from molexp._storage.progress import Seen
 from molexp._sync.copying import Copier, guard
@@ -23,7 +22,7 @@ from molexp._sync.deletions import DeletedRuns
 from molexp._sync.reports import Ledger, SyncProgress, SyncReport
 from molexp._sync.runs import RunSync, sync_runs
 from molexp._sync.scopes import ScopeSync
-from molexp._sync.sides import RUN_DEPTH, Side, place
+from molexp._sync.sides import Side, place
 from molexp._values.documents import check_schema
 from molexp.contracts import RemotePath, Stat
 from molexp.errors import ConflictError, ReadOnlyError
@@ -150,7 +149,7 @@ def opened(
     ours = source if isinstance(source, Workspace) else Workspace.load(source)
     theirs = destination if isinstance(destination, Workspace) else Workspace(destination)
     _check_places(ours, theirs)
-    check_schema(ours._home.document(), layout.WORKSPACE, SCHEMA)
+    check_schema(ours._home.document(), layout.WORKSPACE, schemas.WORKSPACE)
     fresh = not theirs._home.exists()
     _check_identity(ours, theirs, fresh=fresh, merge=merge, dry_run=dry_run)
     if fresh and not dry_run:
@@ -185,7 +184,7 @@ def _check_identity(ours: Workspace, theirs: Workspace, *, fresh: bool, merge: b
         raise ReadOnlyError(layout.WORKSPACE, url=theirs.url)
     if fresh:
         return
-    check_schema(theirs._home.document(), layout.WORKSPACE, SCHEMA)
+    check_schema(theirs._home.document(), layout.WORKSPACE, schemas.WORKSPACE)
     if ours.id != theirs.id and not merge:
         raise ConflictError(
             "workspace",
@@ -213,15 +212,15 @@ def _bring(copier: Copier, *, same_workspace: bool, restore: Iterable[str]) -> i
             )
             continue
         path, rest = place(key)
-        if entry.special and not rest.startswith("data/"):
+        if entry.special and not rest.startswith(f"{layout.DATA}/"):
             copier.ledger.note("unreadable", key, not_followed(entry.special))
-        (runs if path.count("/") == RUN_DEPTH else scopes)[path][rest] = entry
+        (runs if layout.is_run(path) else scopes)[path][rest] = entry
     waiting = [
         path
         for path, entries in sorted(runs.items())
         if not all(map(copier.known(f"{layout.folder(path)}/"), entries.values()))
     ]
-    ordered = sorted(scopes, key=lambda path: (path.count("/") if path else -1, path))
+    ordered = sorted(scopes, key=lambda path: (layout.depth(path), path))
     sizes = [_size(scopes[path]) for path in ordered] + [_size(runs[path]) for path in waiting]
     copier.ledger.expect(sum(files for files, _ in sizes), sum(size for _, size in sizes))
     done = _Done(copier, sizes)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from molexp._assets.accessors import Accessor
-from molexp._record.attempts import claim_key
 from molexp._running.context import describe_error
 from molexp._storage.equivalence import RESERVED
+from molexp._storage.layout import claim_key
 from molexp._values.canonical import canonical_hash
 from molexp._values.documents import encode
 from molexp._values.numbers import count

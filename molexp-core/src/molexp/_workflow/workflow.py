@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack
 import attrs
 
 from molexp._hierarchy.run import Run
-from molexp._record.folding import SCHEMA
+from molexp._storage import schemas
 from molexp._values.canonical import canonical_hash
 from molexp._values.documents import encode_pretty
 from molexp._values.graph import WorkflowGraph
@@ -88,7 +88,7 @@ class Workflow:
     @cached_property
     def _graph_document(self) -> bytes:
         """The document that each run of it names, made once."""
-        return encode_pretty({"schema": SCHEMA, "type": "workflow", **self.graph.to_dict()})
+        return encode_pretty({"schema": schemas.WORKFLOW, "type": "workflow", **self.graph.to_dict()})
 
     def _repr_html_(self) -> str:
         return self.graph._repr_html_()

@@ -14,13 +14,13 @@ from molexp._catalog.compaction.snapshots import Manifest
 from molexp._catalog.index import tables
 from molexp._catalog.refresh.journals import OUTAGES, listed_journals
 from molexp._record.journal import hints_of, is_object, number_of, writer_of_journal
-from molexp._storage import layout
+from molexp._storage import key_patterns, layout
 from molexp._values.documents import decode_lines, decode_object
 from molexp.contracts import Stat, Store
 from molexp.errors import CorruptRecordError, KeyNotFoundError, StoreError
 
 _HEAD = 1 << 16  # bytes that show what something is
-_JOURNAL = re.compile(r"[0-9a-f]{16}(-\d{6})?\.jsonl")
+_JOURNAL = re.compile(key_patterns.JOURNAL)
 
 
 def clean(store: Store, newest: int, checked: Iterable[str]) -> None:

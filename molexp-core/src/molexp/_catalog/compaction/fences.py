@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from molexp._catalog.index.index import Hint
-from molexp._record.attempts import claim_key
 from molexp._record.fences import definition_keys, fence, is_defined
 from molexp._storage import layout
+from molexp._storage.layout import claim_key
 from molexp._values.numbers import NUMBER
 from molexp.contracts import Store
 

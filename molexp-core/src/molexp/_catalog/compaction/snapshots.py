@@ -24,23 +24,21 @@ from molexp._catalog.index.index import Hint, Mark
 from molexp._catalog.index.tables import VERSION
 from molexp._catalog.refresh.journals import OUTAGES
 from molexp._record.journal import is_object, writer_of_journal
-from molexp._storage import layout
+from molexp._storage import key_patterns, layout, schemas
 from molexp._values.documents import decode_lines, decode_object, encode, encode_line, encode_pretty
 from molexp._values.ids import is_id
 from molexp._values.times import utc_now
 from molexp.contracts import Listing, Store
 from molexp.errors import CorruptRecordError, KeyNotFoundError, StoreError
 
-SCHEMA = 1
 KEPT = 4
 """Manifests that are kept behind the newest, so that a listing under way finds one that is not too old."""
 
 LARGEST = 16 << 30
 """Bytes of the largest full segment that is read: of some million runs."""
 
-_MANIFEST = re.compile(r"([1-9]\d*)\.json")
-_SEGMENT = re.compile(r"([1-9]\d*)-[0-9a-f]{16}\.(?:sqlite3|jsonl)")
-_DEPTH = 2  # slashes in a run's path
+_MANIFEST = re.compile(key_patterns.SNAPSHOT)
+_SEGMENT = re.compile(key_patterns.SNAPSHOT_SEGMENT)
 _REMEMBERED = 16  # manifests whose folded journals are named
 
 
@@ -107,7 +105,7 @@ class Manifest:
     def to_document(self, token: str) -> bytes:
         """The manifest as it is stored."""
         document = {
-            "schema": SCHEMA,
+            "schema": schemas.SNAPSHOT,
             "type": "snapshot",
             "token": token,
             "number": self.number,
@@ -344,12 +342,12 @@ def decode_rows(data: bytes, key: str) -> Iterator[Entry | str]:
 
 def _row_of(line: Mapping[str, Any]) -> Entry | str:
     path = str(line["path"])
-    if path and not (path.count("/") <= _DEPTH and all(map(is_id, path.split("/")))):
+    if path and not (layout.depth(path) <= 3 and all(map(is_id, path.split("/")))):
         raise ValueError(path)
     if line.get("gone"):
         return path
     document = line["document"]
-    if document is not None and not (isinstance(document["status"], str) and path.count("/") == _DEPTH):
+    if document is not None and not (isinstance(document["status"], str) and layout.is_run(path)):
         raise ValueError(path)
     unsummarised = document is not None and "metrics" not in document  # an older version's: it is read again
     return Entry(

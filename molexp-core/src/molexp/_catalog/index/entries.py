@@ -81,9 +81,9 @@ class Entry:
 
 def key_of(path: str, name: str) -> str:
     """The key of a file that the cover of a run or scope names."""
-    if path.count("/") != 2:
+    if not layout.is_run(path):
         return name
-    return layout.below(path, name if name.startswith("edits/") else f"executions/{name}")
+    return layout.below(path, name if layout.is_edit(name) else f"{layout.EXECUTIONS}/{name}")
 
 
 class Rows:
@@ -220,7 +220,7 @@ class Rows:
             return True
         lacking = [name for name, size in known.items() if entry.cover.get(name, -1) < size]
         if not lacking:
-            edits = [name for name in entry.cover if name not in known and name.startswith("edits/")]
+            edits = [name for name in entry.cover if name not in known and layout.is_edit(name)]
             if from_snapshot and edits and self._lost(entry.path, edits):
                 entry.forced = True  # read before the run was freed and brought back; so was what is known, perhaps
                 return False

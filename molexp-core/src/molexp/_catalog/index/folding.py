@@ -65,7 +65,7 @@ class Folder:
         return entries, missing
 
     def _one(self, path: str, problems: Mapping[str, str]) -> Entry | None:
-        return self._run(path) if path.count("/") == 2 else self._data(path, problems)
+        return self._run(path) if layout.is_run(path) else self._data(path, problems)
 
     def _stamps(self, entry: Entry) -> dict[str, str]:
         return {key: stamp for key in entry.problems if (stamp := self._look(key))}
@@ -120,7 +120,9 @@ class Folder:
         last = next((one for one in reversed(state.attempts) if not one.void), None)
         cover = {**state.cover, f"{BORN}{state.definition.get('token')}": 0}
         if state.edits.deleted:
-            unclear = {key: why for key, why in state.problems.items() if "/edits/" in key}  # it may have been restored
+            unclear = {
+                key: why for key, why in state.problems.items() if layout.is_edit(key)
+            }  # it may have been restored
             return Entry(path, None, False, cover, problems=unclear, stamp=stamp)
         is_open = last is not None and not last.ended
         row = full_row(self._store, state, path)
@@ -138,7 +140,7 @@ class Folder:
     def _data(self, scope: str, problems: Mapping[str, str]) -> Entry | None:
         entry = Entry(scope, None, False, problems=dict(problems))
         self._definition(scope, entry)
-        base = layout.below(scope, "data")
+        base = layout.below(scope, layout.DATA)
         try:
             folders = self._store.children(base).folders
         except OUTAGES:

@@ -242,7 +242,7 @@ class Index(Database):
         """
         found = {}
         for owner, key, reason in self.select("SELECT owner, key, reason FROM problems ORDER BY key"):
-            of_run = owner.count("/") == 2
+            of_run = layout.is_run(owner)
             met = (
                 of_run or key in (layout.WORKSPACE, layout.members(owner)) or (assets and key != layout.document(owner))
             )

@@ -160,7 +160,7 @@ class Tracer:
                 found = at.get(above)  # the folder that it is in
         if found is not None:
             return "asset", str(found.get("id"))
-        return ("run", owner) if owner.count("/") == 2 else ("asset", key)
+        return ("run", owner) if layout.is_run(owner) else ("asset", key)
 
     # ---------------------------------------------------------------------------------------------------------- downstream
 

@@ -151,7 +151,7 @@ class Refresher:
                 return Found()
             found = self._walker.compare_all()
             hidden = ((path, cover) for path, cover in self._index.hidden() if path in found.members)
-            found.new |= {path for path, cover in hidden if self._has_lost(path, filter(_is_edit, cover))}
+            found.new |= {path for path, cover in hidden if self._has_lost(path, filter(layout.is_edit, cover))}
             return found
         paths = {entry.path for entry in findings.entries}
         known = self._index.known_of(paths | missing)
@@ -423,10 +423,6 @@ class Refresher:
                 except (StoreError, CorruptRecordError):
                     continue
         return found
-
-
-def _is_edit(name: str) -> bool:
-    return name.startswith("edits/")
 
 
 def _is_there(store: Store, key: str) -> bool:

@@ -19,7 +19,6 @@ from molexp.errors import StoreError
 if TYPE_CHECKING:
     from molexp._hierarchy.session import Home
 
-_SCOPES = 2  # levels that have members; runs have none
 _TICK = 0.05  # seconds within which two changes of a folder may bear one time
 _FRESH = "?"  # ends a stamp that a later change may bear, too
 _TRUSTED = 60.0  # seconds for which a folder whose changes are explained by their number is not listed
@@ -125,7 +124,7 @@ class Walker:
                 continue
             if key in again:
                 found.scopes.add(scope)
-            elif scope.count("/") == 1 and self._is_explained(scope, before, look, expected):
+            elif layout.is_experiment(scope) and self._is_explained(scope, before, look, expected):
                 found.folders[key] = Folder(look.stamp, before.extra, before.listed)
                 continue
             same = before.stamp.rstrip(_FRESH) == look.stamp.rstrip(_FRESH)
@@ -140,7 +139,7 @@ class Walker:
         """Every name against what is known, as if all folders had changed, and nobody knew since when."""
         found = self.everything()
         known = self._index.owners()
-        found.new = {path for path in found.members - known if path.count("/") == _SCOPES}
+        found.new = {path for path in found.members - known if layout.is_run(path)}
         found.gone = {path for path in known if found.lacks(path)}
         return found
 
@@ -192,8 +191,8 @@ class Walker:
         there = set(found.listed[scope])
         were = self._index.members(scope)
         for lost in were - there:
-            found.gone |= self._index.within(lost) if lost.count("/") < _SCOPES else {lost}
-        if scope.count("/") != 1:
+            found.gone |= self._index.within(lost) if not layout.is_run(lost) else {lost}
+        if not layout.is_experiment(scope):
             return
         arrived = expected.of(expected.arrived, scope)
         new = there - were - arrived
@@ -208,7 +207,7 @@ class Walker:
         found.members.add(scope)
         self._look_at_data(scope, found)
         self._list(scope, found, known)
-        if scope.count("/") == 1:
+        if layout.is_experiment(scope):
             found.new.update(found.listed.get(scope, ()))
 
     def _list(self, scope: str, found: Found, known: Collection[str]) -> None:
@@ -235,7 +234,7 @@ class Walker:
         found.verified.add(scope)
         found.members.update(members)
         for member in members:
-            if member.count("/") < _SCOPES and layout.members(member) not in known:
+            if not layout.is_run(member) and layout.members(member) not in known:
                 self._enter(member, found, known)
 
     def _look_at_data(self, scope: str, found: Found) -> None:

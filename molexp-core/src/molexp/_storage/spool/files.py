@@ -19,7 +19,7 @@ from typing import IO, Any
 
 import attrs
 
-from molexp._storage import private_files
+from molexp._storage import private_files, schemas
 from molexp._storage.spool import locations
 from molexp._values.documents import decode_object, encode_line
 from molexp.errors import ContextClosedError, CorruptRecordError, StorageFullError, StoreError
@@ -30,7 +30,6 @@ except ImportError:  # Windows: the owner's process says whether it lives
     fcntl = None  # type: ignore[assignment]
 
 LINES = "spool"
-SCHEMA = 1
 
 
 _open: weakref.WeakSet[Spool] = weakref.WeakSet()
@@ -52,7 +51,7 @@ class Spool:
     def __init__(self, url: str, name: str, head: Mapping[str, Any]) -> None:
         self._url = url
         self._name = name
-        self._head = {"schema": SCHEMA, **head, "url": url}
+        self._head = {"schema": schemas.SPOOL, **head, "url": url}
         self._folder: Path | None = None
         self._descriptor = -1
         self._count = 0

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
+from molexp._storage.layout import segment_key
 from molexp._storage.spool.files import Spool
 from molexp._storage.spool.outbox import Outbox, SpooledStore
 from molexp._values.documents import encode_line
@@ -111,6 +112,6 @@ class EventSegments:
 
     def _send(self) -> None:
         if self._unsent is not None:
-            self._store.create(f"{self._folder}/{self._writer}-{self._count:06d}.jsonl", self._unsent)
+            self._store.create(segment_key(f"{self._folder}/{self._writer}", self._count), self._unsent)
             self._count += 1
             self._unsent = None
