@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from molexp.contracts._keys import check_key
 from molexp.contracts._kinds import (
     Accepts,
     AssetKind,
@@ -16,7 +17,7 @@ from molexp.contracts._kinds import (
 from molexp.contracts._paths import RemotePath
 from molexp.contracts._schemes import RunIdentity, RunIdScheme
 from molexp.contracts._settings import complete_options, storage_settings_files
-from molexp.contracts._store import Capability, Durability, Listing, Stat, Store, check_key
+from molexp.contracts._store import Capability, Durability, Listing, Stat, Store
 from molexp.contracts._streams import Anchored, Appender, StreamWriter
 
 if TYPE_CHECKING:
