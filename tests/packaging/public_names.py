@@ -1,0 +1,128 @@
+"""List every public name of the core with its signature: `uv run python -m tests.packaging.public_names`."""
+
+from __future__ import annotations
+
+import enum
+import importlib
+import inspect
+import re
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+import attrs
+
+MODULES = (
+    "molexp.errors",
+    "molexp.contracts",
+    "molexp.hookspecs",
+    "molexp.plugins",
+    "molexp.testing",
+    "molexp",
+    "molexp.workflow.bindings",
+    "molexp.workflow",
+    "molexp.scripts",
+)
+"""A name that several modules offer is described where it comes first."""
+
+OPERATORS = "call enter exit aenter aexit getitem setitem delitem iter len contains fspath truediv"
+SPECIAL = {f"__{name}__" for name in OPERATORS.split()}
+PRIVATE_MODULE = re.compile(r"\bmolexp(?:\.\w+)*\.(?=\w+)")
+PLAIN = (bool, bytes, float, int, str, type(None), tuple, frozenset)
+
+
+def lines() -> list[str]:
+    """Return a line for each name, sorted."""
+    seen: dict[int, str] = {}
+    return sorted(line for name in MODULES for line in of_module(importlib.import_module(name), seen))
+
+
+def of_module(module: ModuleType, seen: dict[int, str]) -> Iterator[str]:
+    names = getattr(module, "__all__", None) or [
+        name for name, value in vars(module).items() if getattr(value, "__module__", None) == module.__name__
+    ]
+    for name in names:
+        value, full = getattr(module, name), f"{module.__name__}.{name}"
+        first = seen.setdefault(id(value), full) if callable(value) else full
+        if first != full:
+            yield f"{full} is {first}"
+        elif inspect.isclass(value):
+            yield from of_class(value, full)
+        elif callable(value):
+            yield full + signature(value)
+        else:
+            yield f"{full}: {type(value).__name__}"
+
+
+def of_class(cls: type, full: str) -> Iterator[str]:
+    bases = ", ".join(base.__name__ for base in cls.__bases__ if base is not object)
+    yield f"class {full}({bases})"
+    if issubclass(cls, enum.Enum):
+        yield from (f"{full}.{member.name} = {member.value!r}" for member in cls)
+    elif not inspect.isabstract(cls):
+        yield f"{full}.__init__{signature(cls)}"
+    fields = {field.name for field in attrs.fields(cls)} if attrs.has(cls) else set()
+    for name in sorted(fields | set(dir(cls))):
+        if name.startswith("_") and name not in SPECIAL:
+            continue
+        if name in fields:
+            yield f"{full}.{name}: attribute"
+            continue
+        owner = next(owner for owner in cls.__mro__ if name in vars(owner))
+        if owner.__module__.partition(".")[0] == "molexp" and type(vars(owner)[name]) is not cls:
+            yield f"{full}.{name}{of_member(vars(owner)[name])}"
+
+
+def of_member(value: Any) -> str:
+    if isinstance(value, property):
+        return f": property{returned(inspect.signature(value.fget)) if value.fget else ''}"
+    if isinstance(value, staticmethod | classmethod):
+        return f"{signature(value.__func__)} [{type(value).__name__}]"
+    if callable(value) and not inspect.isclass(value):
+        return signature(value)
+    return f": {'class' if inspect.isclass(value) else 'attribute'}"
+
+
+def signature(value: Any) -> str:
+    try:
+        found = inspect.signature(value)
+    except ValueError:  # an exception that takes what any takes
+        return "(...)"
+    parts: list[str] = []
+    kinds = [parameter.kind for parameter in found.parameters.values()]
+    for number, parameter in enumerate(found.parameters.values()):
+        if (
+            parameter.kind is parameter.KEYWORD_ONLY
+            and parameter.VAR_POSITIONAL not in kinds[:number]
+            and "*" not in parts
+        ):
+            parts.append("*")
+        parts.append(described(parameter))
+        last_of_these = parameter.kind is parameter.POSITIONAL_ONLY and kinds[number + 1 : number + 2] != [
+            parameter.kind
+        ]
+        parts += ["/"] if last_of_these else []
+    return f"({', '.join(parts)}){returned(found)}"
+
+
+def described(parameter: inspect.Parameter) -> str:
+    stars = "*" * (parameter.kind is parameter.VAR_POSITIONAL) + "**" * (parameter.kind is parameter.VAR_KEYWORD)
+    text = stars + parameter.name
+    if parameter.annotation is not parameter.empty:
+        text += f": {annotation(parameter.annotation)}"
+    if parameter.default is not parameter.empty:
+        text += f" = {parameter.default!r}" if isinstance(parameter.default, PLAIN) else " = ..."
+    return text
+
+
+def returned(found: inspect.Signature) -> str:
+    return "" if found.return_annotation is found.empty else f" -> {annotation(found.return_annotation)}"
+
+
+def annotation(value: Any) -> str:
+    text: str = value if isinstance(value, str) else inspect.formatannotation(value)
+    return PRIVATE_MODULE.sub("", text)
+
+
+if __name__ == "__main__":
+    print(*lines(), sep="\n")
