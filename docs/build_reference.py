@@ -81,7 +81,26 @@ def index() -> str:
     rows = [
         f"- [`{name}`]({name}.md): {first_line(inspect.getdoc(importlib.import_module(name)) or '')}" for name in ORDER
     ]
-    head = "# Reference\n\nWritten from the docstrings by `docs/build_reference.py`.\n\n"
+    head = """# Reference
+
+These pages are generated from the docstrings by `docs/build_reference.py`. The tests run every example. Each starts with
+
+```python
+from pathlib import Path
+
+import molexp as me
+
+ws = me.Workspace("lab")
+exp = ws.Project("metals").Experiment("cu")
+run = exp.Run({"a": 3.5}, id="cu-small")
+with run.start() as ctx:
+    ctx.set_result("energy", -3.7)
+    ctx.artifact.save("volumes.json", [1.0, 2.0])
+    ctx.metrics.log(step=0, loss=0.5)
+    ctx.log("relax").append("converged")
+```
+
+"""
     return head + "\n".join(rows) + "\n"
 
 
@@ -290,7 +309,9 @@ def markdown(doc: str) -> str:
 
 
 def section(head: str, body: str) -> str:
-    """`Raises:` and the like: one bullet for each entry, whose further lines are indented."""
+    """Render `Raises:` and the like: one bullet for each entry, whose further lines are indented."""
+    if head.startswith("Example"):
+        return f"**{head.rstrip(':')}**\n\n```pycon\n{body}\n```"
     entries = re.split(r"\n(?=\S)", body) if head not in {"Returns:", "Yields:", "Note:"} else [body]
     bullets = [f"- {LABEL.sub(label, one_paragraph(entry))}" for entry in entries]
     return f"**{head.rstrip(':')}**\n\n" + "\n".join(bullets)

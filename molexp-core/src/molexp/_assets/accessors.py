@@ -26,6 +26,14 @@ class Accessor(Generic[T]):
     """Saves and loads assets of one kind: ``ctx.artifact``, ``ctx.checkpoint``, ``ctx[Trajectory]``.
 
     Without a run, saving is harmless and returns None.
+
+    Example:
+        >>> with exp.Run().start() as ctx:
+        ...     asset = ctx.artifact.save("volumes.json", [1.0, 2.0])
+        ...     with ctx.artifact.writing("md.traj") as path:
+        ...         _ = path.write_bytes(b"...")
+        ...     print(ctx.artifact.load("volumes.json"), ctx.artifact.latest().name)
+        [1.0, 2.0] md.traj
     """
 
     def __init__(

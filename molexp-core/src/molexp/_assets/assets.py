@@ -32,6 +32,11 @@ class Producer:
         run: path of the run.
         attempt: number of the attempt.
         task: name of the task; None outside of a workflow.
+
+    Example:
+        >>> producer = run.asset("volumes.json").producer
+        >>> (producer.run, producer.attempt)
+        ('metals/cu/cu-small', 1)
     """
 
     run: str
@@ -59,6 +64,13 @@ class Asset:
         tags: free labels.
         earlier: of a log or metrics that `Run.asset` has found, those of the run's earlier attempts, oldest first: `load`
             returns them all, joined, while the bytes, and `Workspace.asset` with its id, are the newest attempt's own.
+
+    Example:
+        >>> asset = run.asset("volumes.json")
+        >>> asset.load()
+        [1.0, 2.0]
+        >>> asset.path.read_bytes() == asset.read_bytes()
+        True
     """
 
     id: str
@@ -254,6 +266,11 @@ class ArtifactAsset(Asset):
     Attributes:
         format: ``json``, ``text`` or ``binary``: what `load` returns.
         from_file: whether it is a file that was given, whose bytes are kept as they are and read as anybody's.
+
+    Example:
+        >>> asset = run.asset("volumes.json")
+        >>> isinstance(asset, me.ArtifactAsset)
+        True
     """
 
     format: str = "binary"
@@ -268,6 +285,12 @@ class CheckpointAsset(Asset):
         format: ``json``, ``text`` or ``binary``: what `load` returns.
         from_file: whether it is a file that was given, whose bytes are kept as they are and read as anybody's.
         step: the step that it was taken at, if there is one.
+
+    Example:
+        >>> with exp.Run().start() as ctx:
+        ...     asset = ctx.checkpoint.save("model", {"weights": [0.1]}, step=100)
+        >>> asset.step
+        100
     """
 
     format: str = "binary"
@@ -277,7 +300,12 @@ class CheckpointAsset(Asset):
 
 @attrs.frozen(kw_only=True, repr=False)
 class LogAsset(Asset):
-    """Lines that a run wrote as it went."""
+    """Lines that a run wrote as it went.
+
+    Example:
+        >>> run.asset("relax").load().split()
+        ['converged']
+    """
 
     def load(self) -> str:
         """The text; where earlier attempts have the log, too, one after the other."""
@@ -288,7 +316,12 @@ class LogAsset(Asset):
 
 @attrs.frozen(kw_only=True, repr=False)
 class MetricsAsset(Asset):
-    """Numbers by step; `load` returns a list of dicts."""
+    """Numbers by step; `load` returns a list of dicts.
+
+    Example:
+        >>> run.asset("metrics").load()[0]["loss"]
+        0.5
+    """
 
     def load(self) -> list[dict[str, Any]]:
         """The points, each with ``step``, ``time`` and the values.
@@ -308,6 +341,10 @@ class ErrorTraceAsset(Asset):
         type: qualified name of the exception's class.
         message: its text.
         task: the task it came from; None outside of a workflow.
+
+    Example:
+        >>> [asset for asset in run.assets if isinstance(asset, me.ErrorTraceAsset)]  # no attempt failed
+        []
     """
 
     type: str = ""
@@ -317,7 +354,12 @@ class ErrorTraceAsset(Asset):
 
 @attrs.frozen(kw_only=True, repr=False)
 class ExecutionStateAsset(Asset):
-    """What became of the tasks of a workflow."""
+    """What became of the tasks of a workflow.
+
+    Example:
+        >>> [asset for asset in run.assets if isinstance(asset, me.ExecutionStateAsset)]
+        []
+    """
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -332,6 +374,12 @@ class DataAsset(Asset):
         source_asset: id of the asset that it was imported from, whose key may hold another version by now.
         external: whether the bytes are shared with, or lie in, a place outside of the workspace (``symlink`` and
             ``hardlink``), where they may change.
+
+    Example:
+        >>> _ = Path("ref.csv").write_text("a,1")
+        >>> asset = ws.data_assets.import_asset("reference", Path("ref.csv"))
+        >>> (asset.version, asset.path.read_text())
+        (1, 'a,1')
     """
 
     directory: bool = False
@@ -349,6 +397,10 @@ class UnknownAsset(Asset):
     Attributes:
         record: the record as it was read.
         problem: why it is unknown, and what to install.
+
+    Example:
+        >>> [asset for asset in run.assets if isinstance(asset, me.UnknownAsset)]  # every kind is known here
+        []
     """
 
     record: Mapping[str, Any] = attrs.field(factory=dict)

@@ -54,7 +54,14 @@ class _Import:
 
 
 class DataAssets(Mapping[str, DataAsset]):
-    """The data of one scope: names to the newest version's asset."""
+    """The data of one scope: names to the newest version's asset.
+
+    Example:
+        >>> _ = Path("ref.csv").write_text("a,1")
+        >>> _ = exp.data_assets.import_asset("reference", Path("ref.csv"))
+        >>> list(exp.data_assets)
+        ['reference']
+    """
 
     def __init__(self, home: Home, scope: str) -> None:
         self._home = home

@@ -46,6 +46,11 @@ class Metrics:
     """Numbers by step, ``ctx.metrics``: one line each in ``logs/metrics.jsonl``. Without a run they are dropped.
 
     The attempt's end has a summary of them, which `Run.metrics` and the catalog answer with.
+
+    Example:
+        >>> with exp.Run().start() as ctx:
+        ...     ctx.metrics.log(step=1, loss=0.5)
+        ...     ctx.metrics.log({"val/loss": 0.6}, step=1)
     """
 
     def __init__(self, shelf: Shelf | None, task: str | None) -> None:

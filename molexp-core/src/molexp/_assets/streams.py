@@ -265,6 +265,14 @@ class LogHandle(io.TextIOBase):
 
     What was written survives the death of this process; where files cannot be appended to, what was flushed does.
     Without a run it is dropped.
+
+    Example:
+        >>> with exp.Run().start() as ctx:
+        ...     log = ctx.log("relax")
+        ...     log.append("step 1")
+        ...     print("step 2", file=log)
+        ...     log.tail(1)
+        ['step 2']
     """
 
     def __init__(self, growing: Growing | None, name: str) -> None:
@@ -324,6 +332,10 @@ class LogReader:
         size: how many bytes are on record there, which is only known when it is complete; 0 before.
         attempt: the attempt that wrote it; of several, the newest.
         earlier: the same log of earlier attempts, oldest first.
+
+    Example:
+        >>> run.logs["relax"].tail(1)
+        ['converged']
     """
 
     def __init__(
@@ -381,7 +393,12 @@ def in_order(texts: Iterable[str]) -> str:
 
 
 class Logs(Mapping[str, LogReader]):
-    """The logs of a run, ``run.logs``, by name; where several attempts wrote one, it goes on from each to the next."""
+    """The logs of a run, ``run.logs``, by name; where several attempts wrote one, it goes on from each to the next.
+
+    Example:
+        >>> run.logs["relax"].text().split()
+        ['converged']
+    """
 
     def __init__(self, store: Store, records: list[dict[str, Any]]) -> None:
         self._readers: dict[str, LogReader] = {}

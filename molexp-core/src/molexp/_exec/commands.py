@@ -50,6 +50,11 @@ class TrackedCommand:
         problem: why the run failed; "" if it succeeded.
         artifacts: the output files that were saved.
         unsaved: those that could not be, by name, and why.
+
+    Example:
+        >>> done = me.track_command(exp, ["true"], parameters={"a": 3.6})
+        >>> (done.exit_code, done.problem)
+        (0, '')
     """
 
     run: Run
@@ -99,6 +104,11 @@ def track_command(
         ConflictError: a run of this id exists with other parameters.
         RunBusyError: an attempt at it is alive.
         RunCancelledError: somebody asked the run to stop.
+
+    Example:
+        >>> done = me.track_command(exp, ["sh", "-c", "echo H > mol.xyz"], outputs=["*.xyz"])
+        >>> [asset.name for asset in done.artifacts]
+        ['mol.xyz']
     """
     argv = [spelled(part) for part in command]
     if not argv or not argv[0]:

@@ -94,6 +94,20 @@ class Catalog:
     """Answers which runs and which assets there are, from a derived index that every call brings up to date first.
 
     Everything in it can be deleted and rebuilt from the files; see ``docs/explanation/catalog.md``.
+
+    Example:
+        >>> [row.id for row in ws.catalog.runs("results.energy < 0", experiment="cu")]
+        ['cu-small']
+        >>> ws.catalog.unknown_fields("results.enrgy < 0")
+        {'results.enrgy': ('results.energy',)}
+        >>> [asset.name for asset in ws.catalog.assets(kind="artifact")]
+        ['volumes.json']
+        >>> [node.label for node in ws.catalog.lineage("cu-small:volumes.json").upstream]
+        ['cu-small']
+        >>> (ws.catalog.verify().ok, ws.catalog.rebuild().ok, ws.catalog.compact().ok)
+        (True, True, True)
+        >>> dict(ws.catalog.unreadable())
+        {}
     """
 
     def __init__(self, home: Home, run: Callable[[str], Run]) -> None:

@@ -39,6 +39,9 @@ def entry(*workspaces: Workspace, order: Sequence[Experiment] | None = None) -> 
 
     Raises:
         TypeError: something else than workspaces, or none.
+
+    Example:
+        >>> me.entry(ws)  # as the last line of a script
     """
     from molexp._hierarchy.experiment import Experiment
     from molexp._hierarchy.workspace import Workspace

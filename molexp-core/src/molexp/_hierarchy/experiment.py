@@ -35,6 +35,16 @@ class Experiment:
         id: its id, unique in the project.
         path: ``project/experiment``.
         project: the project.
+
+    Example:
+        >>> exp = ws.Project("metals").Experiment("sweep", space=me.grid(a=[3.5, 3.6]))
+        >>> len(exp.runs.create_many())
+        2
+        >>> run = exp.Run({"a": 3.7}, id="large")
+        >>> exp.run("large") == run
+        True
+        >>> exp.derived_run({"a": 3.7}).id == exp.derived_id({"a": 3.7})
+        True
     """
 
     def __init__(
@@ -233,7 +243,14 @@ class Experiment:
 
 
 class Runs(Rows[Run]):
-    """The runs of an experiment, by id."""
+    """The runs of an experiment, by id.
+
+    Example:
+        >>> [run.id for run in exp.runs]
+        ['cu-small']
+        >>> "cu-small" in exp.runs
+        True
+    """
 
     def __init__(self, experiment: Experiment) -> None:
         self._experiment = experiment

@@ -38,6 +38,10 @@ def locate_workspace(
         NotFoundError: there is none; says what can be done about it.
         PluginMissingError: nothing that is installed provides the URL's scheme; names the package to install.
         CorruptRecordError: its ``workspace.json`` cannot be read.
+
+    Example:
+        >>> me.locate_workspace("lab") == ws
+        True
     """
     named = spelled(url) if url is not None else os.environ.get(VARIABLE, "")
     if url is None and not named:

@@ -30,6 +30,14 @@ class Project:
         name: its name as it was first given.
         path: the same as `id`.
         workspace: the workspace.
+
+    Example:
+        >>> project = ws.Project("Noble gases")
+        >>> project.id
+        'noble-gases'
+        >>> exp = project.Experiment("pair", params={"sigma": 3.4})
+        >>> project.experiment("pair") == exp
+        True
     """
 
     def __init__(self, workspace: Workspace, id: str, definition: dict[str, Any] | None) -> None:

@@ -37,6 +37,23 @@ class Run:
     Attributes:
         path: ``project/experiment/run``, in lower case.
         experiment: the experiment.
+
+    Example:
+        >>> run = exp.Run({"a": 3.5}, id="cu-new")
+        >>> with run.start() as ctx:
+        ...     ctx.set_result("energy", -3.7)
+        ...     _ = ctx.artifact.save("volumes.json", [1.0, 2.0])
+        ...     run.flush()  # others see it now
+        >>> print(run.status, run.results["energy"], run.asset("volumes.json").load())
+        succeeded -3.7 [1.0, 2.0]
+        >>> run.annotate(tags=["checked"], note="as published")
+        >>> run.to_dict()["tags"]
+        ['checked']
+        >>> run.archive()
+        >>> run.unarchive()
+        >>> run.delete()
+        >>> run.restore()
+        >>> exp.Run().cancel("not needed")
     """
 
     def __init__(

@@ -22,6 +22,11 @@ class RunRow:
 
     Attributes:
         path: ``project/experiment/run``.
+
+    Example:
+        >>> row = ws.catalog.runs()[0]
+        >>> (row.id, str(row.status), row.results["energy"])
+        ('cu-small', 'succeeded', -3.7)
     """
 
     __slots__ = ("_data", "_document", "_home", "path")

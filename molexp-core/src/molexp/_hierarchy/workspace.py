@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Self, get_args
+from typing import TYPE_CHECKING, Any, Self
 
 from molexp._hierarchy.project import Project
 from molexp._hierarchy.run import Run
@@ -14,11 +14,11 @@ from molexp._record.definitions import Members, choose_id, get_or_know, look_up,
 from molexp._record.fences import is_defined
 from molexp._storage import schemas
 from molexp._storage.layout import WORKSPACE
-from molexp._storage.opening import open_store
+from molexp._storage.opening import check_durability, open_store
 from molexp._values.ids import check_id, is_id, nearest, new_token
 from molexp._values.paths import spelled
 from molexp._values.times import utc_now
-from molexp.contracts import Durability, RemotePath
+from molexp.contracts import RemotePath
 from molexp.errors import NotFoundError, ReadOnlyError
 
 if TYPE_CHECKING:
@@ -50,18 +50,6 @@ def _reopen(cls: type[Workspace], home: Home) -> Workspace:
     return workspace
 
 
-def check_durability(value: Any, what: str) -> Durability:
-    """Return `value` if it is a durability.
-
-    Raises:
-        ValueError: it is not.
-    """
-    if value not in get_args(Durability):
-        raise ValueError(f"{what} must be one of {', '.join(get_args(Durability))}, not {value!r}.")
-    found: Durability = value
-    return found
-
-
 _SETTINGS = ("run_id_scheme", "durability")
 _SEVERAL = 100  # runs that are looked at to tell whether one is meant
 _COMPARED = 1000  # runs whose names are compared with one that is not there
@@ -89,6 +77,22 @@ class Workspace:
         PluginLoadError: the plugin that provides it is broken.
         ReadOnlyError: this storage can only be read, and `read_only` is not set.
         StorageSettingsError: ``storage.toml`` says something that makes no sense.
+
+    Example:
+        >>> ws = me.Workspace.load("lab")
+        >>> exp = ws.Project("metals").Experiment("cu")  # get or create
+        >>> ws.project("metals").experiment("cu") == exp  # look up
+        True
+        >>> ws.materialize().configure(durability="always")
+        >>> ws.run("cu-small").results["energy"]
+        -3.7
+        >>> asset = ws.asset("metals/cu/cu-small#1:artifact:volumes.json@1")
+        >>> data = ws.data_assets_of("metals/cu")
+        >>> differences = ws.compare("cu-small", exp.Run({"a": 4.0}))
+        >>> ws.run("cu-small").delete()
+        >>> run = ws.restore("metals/cu/cu-small")
+        >>> (ws.gc().ok, ws.fsck().ok)
+        (True, True)
     """
 
     def __init__(

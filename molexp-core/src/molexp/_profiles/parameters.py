@@ -20,6 +20,10 @@ def parse_parameters(settings: Iterable[str], *, nested: bool = True) -> dict[st
 
     Raises:
         ValueError: one is not of that form, or two set the same.
+
+    Example:
+        >>> me.parse_parameters(["a=3.6", "solver.tol=1e-9"])
+        {'a': 3.6, 'solver': {'tol': 1e-09}}
     """
     found: dict[str, Any] = {}
     for text in settings:

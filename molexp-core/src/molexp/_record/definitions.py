@@ -156,7 +156,14 @@ E = TypeVar("E", bound=Entity)
 
 
 class Members(Generic[E]):
-    """The entities one level below another, read anew each time."""
+    """The entities one level below another, read anew each time.
+
+    Example:
+        >>> ws.projects.ids()
+        ['metals']
+        >>> "metals" in ws.projects
+        True
+    """
 
     def __init__(self, home: Home, path: str, make: Callable[[str], E]) -> None:
         self._home = home

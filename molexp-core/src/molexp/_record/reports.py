@@ -15,6 +15,10 @@ class Finding:
         key: where.
         what: what about it.
         done: what was done about it; "" if nothing was.
+
+    Example:
+        >>> for finding in ws.fsck().findings:
+        ...     print(finding.key, finding.what)
     """
 
     key: str
@@ -30,6 +34,11 @@ class Report:
         operation: its name.
         findings: what it found, in the order in which it did.
         counts: totals, by name.
+
+    Example:
+        >>> report = ws.fsck()
+        >>> report.ok
+        True
     """
 
     operation: str

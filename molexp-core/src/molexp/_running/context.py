@@ -53,6 +53,16 @@ class Context:
         run: the run; None without one.
         params: the run's merged parameters.
         config: the resolved profile; empty without one.
+
+    Example:
+        >>> with exp.Run().start() as ctx:
+        ...     ctx.set_result("seed", ctx.seed)
+        ...     ctx.logger.info("begins")
+        ...     _ = (ctx.workdir / "in.txt").write_text("local scratch")
+        ...     _ = ctx.save("volumes.json", [1.0, 2.0])
+        ...     print(ctx.asset("volumes.json").load(), ctx.find_asset("reference"))
+        ...     done = ctx.shell(["true"])
+        [1.0, 2.0] None
     """
 
     run: Run | None

@@ -46,6 +46,16 @@ class RunContext(Context):
 
     Where a launcher started several ranks, rank 0 owns the attempt. Every other rank contributes to it: it leaves the
     block without ending the attempt, which has the error that it leaves by on record all the same.
+
+    Example:
+        >>> with exp.Run({"a": 3.5}).start() as ctx:
+        ...     ctx.capture()  # what is printed goes to the log stdout, too
+        ...     ctx.metrics.log(step=1, loss=0.5)
+        ...     ctx.log("relax").append("1 step")
+        ...     ctx.set_result("energy", -3.7)
+        ...     ctx.flush()
+        >>> ctx = exp.Run().start()  # in a notebook
+        >>> ctx.finish()
     """
 
     run: Run

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
-from molexp.contracts import Store, complete_options, storage_settings_files
+from molexp.contracts import Durability, Store, complete_options, storage_settings_files
 from molexp.errors import StorageSettingsError
 
 
@@ -20,3 +20,15 @@ def open_store(backend: type[Store], url: str, given: Mapping[str, Any]) -> tupl
             raise
         backend.open(url, given)  # raises by itself, where it is not the file's fault
         raise StorageSettingsError(" and ".join(files), str(error).rstrip(".")) from error
+
+
+def check_durability(value: Any, what: str) -> Durability:
+    """Return `value` if it is a durability.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if value not in get_args(Durability):
+        raise ValueError(f"{what} must be one of {', '.join(get_args(Durability))}, not {value!r}.")
+    found: Durability = value
+    return found

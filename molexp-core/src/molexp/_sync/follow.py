@@ -63,6 +63,12 @@ def follow_workspace(
             workspace was put in the place of one of them.
         ValueError: the same; or `every` is no positive number.
         StoreError: storage does not answer the first pass.
+
+    Example:
+        >>> reports = me.follow_workspace(ws, "copy")
+        >>> next(reports).ok
+        True
+        >>> reports.close()
     """
     if not every > 0:
         raise ValueError(f"every={every!r} is no positive number of seconds.")

@@ -21,6 +21,12 @@ class SyncProgress:
         bytes: what they hold, and what was copied of those that are not done.
         total_files: how many there are to look at.
         total_bytes: what those hold.
+
+    Example:
+        >>> seen = []
+        >>> report = me.sync_workspace(ws, "copy", progress=seen.append)
+        >>> seen[-1].files == seen[-1].total_files
+        True
     """
 
     files: int
@@ -48,6 +54,11 @@ class SyncReport:
         returned: runs that were deleted and freed, and are there again by hand: they are brought, and no longer count as
             deleted.
         outage: why a pass of `follow_workspace` was not possible; "" otherwise.
+
+    Example:
+        >>> report = me.sync_workspace(ws, "copy")
+        >>> (report.ok, report.conflicts)
+        (True, ())
     """
 
     source: str

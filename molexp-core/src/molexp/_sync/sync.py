@@ -74,6 +74,12 @@ def sync_workspace(
         ReadOnlyError: the destination was opened to be read only.
         SchemaError: one of them was made by a newer MolExp.
         StoreError: storage is full, or does not answer. What was brought stays.
+
+    Example:
+        >>> me.sync_workspace(ws, "copy").ok
+        True
+        >>> me.Workspace.load("copy").run("cu-small").results["energy"]
+        -3.7
     """
     with opened(source, destination, merge=merge, dry_run=dry_run) as pair:
         return pair.bring(check=check, restore=restore, progress=progress)

@@ -28,6 +28,10 @@ class GraphTask:
         status: of the run's attempt, such as ``"succeeded"``, ``"reused"`` or ``"failed"``; None if it was not started.
         seconds: how long it took.
         items: of a mapped task, how many items have which status.
+
+    Example:
+        >>> me.GraphTask(name="minimum", depends_on=("scan",)).to_dict()
+        {'name': 'minimum', 'kind': 'function', 'depends_on': ['scan']}
     """
 
     name: str
@@ -66,6 +70,11 @@ class WorkflowGraph:
         tasks: its tasks, each after those that it depends on.
         on_failure: what happens to the rest when a task failed: ``"finish"`` or ``"cancel"``.
         max_parallel: how many tasks are executed at a time, at most; None: any number.
+
+    Example:
+        >>> tasks = (me.GraphTask(name="scan"), me.GraphTask(name="minimum", depends_on=("scan",)))
+        >>> me.WorkflowGraph(name="pair", workflow_id="1", tasks=tasks).edges
+        (('scan', 'minimum'),)
     """
 
     name: str

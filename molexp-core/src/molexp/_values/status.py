@@ -6,7 +6,14 @@ from enum import StrEnum
 
 
 class RunStatus(StrEnum):
-    """Where a run stands: ``pending -> running -> succeeded | failed | cancelled | interrupted``."""
+    """Where a run stands: ``pending -> running -> succeeded | failed | cancelled | interrupted``.
+
+    Example:
+        >>> run.status == "succeeded"
+        True
+        >>> me.RunStatus.RUNNING.finished
+        False
+    """
 
     PENDING = "pending"
     """Defined, never attempted."""
@@ -31,7 +38,14 @@ class RunStatus(StrEnum):
 
 
 class Cause(StrEnum):
-    """The reason for an end, for programs; the sentence for people stands beside it."""
+    """The reason for an end, for programs; the sentence for people stands beside it.
+
+    Example:
+        >>> run.cause is None  # it succeeded
+        True
+        >>> me.Cause("walltime").name
+        'WALLTIME'
+    """
 
     EXCEPTION = "exception"
     """The code failed: it raised an error, or exited with another code than 0."""

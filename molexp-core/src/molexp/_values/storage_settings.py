@@ -21,7 +21,13 @@ _NO_SECRET = frozenset({"kms_key_id"})
 
 
 def storage_settings_files() -> tuple[str, ...]:
-    """The files ``storage.toml`` that exist, the one that counts most at the end."""
+    """The files ``storage.toml`` that exist, the one that counts most at the end.
+
+    Example:
+        >>> from molexp.contracts import storage_settings_files
+        >>> [file.name for file in storage_settings_files()]  # none on this machine
+        []
+    """
     return tuple(path for folder in _folders() if os.path.exists(path := os.path.join(folder, NAME)))
 
 

@@ -20,6 +20,10 @@ def grid(**axes: Iterable[Any]) -> list[dict[str, Any]]:
     Raises:
         TypeError: an axis is a text, or not iterable: write ``["adam"]``, a list of one.
         ValueError: an axis has no values, so there would be no points.
+
+    Example:
+        >>> me.grid(lr=[0.1, 0.01], layers=[2])
+        [{'lr': 0.1, 'layers': 2}, {'lr': 0.01, 'layers': 2}]
     """
     values: dict[str, list[Any]] = {}
     for name, axis in axes.items():

@@ -37,6 +37,13 @@ class Rows(Sequence[R], Generic[R]):
     Attributes:
         unreadable: what could not be read, key to reason, so that rows may be missing here.
         archived: how many archived runs are left out, because nobody asked for them.
+
+    Example:
+        >>> rows = ws.catalog.runs()
+        >>> len(rows), rows[0].id
+        (1, 'cu-small')
+        >>> rows.to_dicts()[0]["parameters"]
+        {'a': 3.5}
     """
 
     def __init__(

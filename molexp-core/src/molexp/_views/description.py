@@ -31,6 +31,10 @@ def describe_run(run: Run) -> dict[str, Any]:
     Raises:
         NotFoundError: there is no such run, or it was deleted.
         CorruptRecordError: its definition cannot be read.
+
+    Example:
+        >>> me.describe_run(run)["results"]
+        {'energy': -3.7}
     """
     from molexp._hierarchy.references import reference_resolver
 
@@ -80,6 +84,10 @@ def to_json(value: Any, *, pretty: bool = False) -> str:
 
     Raises:
         SerializationError: JSON cannot carry it; names the path and type.
+
+    Example:
+        >>> me.to_json({"status": run.status})
+        '{"status":"succeeded"}'
     """
     found = value.to_dicts() if isinstance(value, Rows) else value
     document = plain(found, where="value", nan=True, refer=_refer)

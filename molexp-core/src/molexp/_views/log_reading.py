@@ -28,6 +28,10 @@ class LogLine:
         log: the log's name.
         data: its bytes, with what ends it; the last line of a log may have no end.
         attempt: the attempt that wrote it.
+
+    Example:
+        >>> [line.text for line in me.read_logs(run, "relax")]
+        ['converged']
     """
 
     log: str
@@ -55,6 +59,11 @@ def read_logs(
     Raises:
         NotFoundError: there is no such log (with `follow`: and the run has ended without one); or no such run.
         KeyNotFoundError: the bytes of a log are gone; the others were read before.
+
+    Example:
+        >>> for line in me.read_logs(run, "relax"):
+        ...     print(line.attempt, line.text)
+        1 converged
     """
     tails: dict[str, _Tail] = {}
     pause = _FIRST_LOOK

@@ -34,6 +34,17 @@ class WorkflowBuilder:
     Raises:
         WorkflowDefinitionError: the name is no text, or empty.
         ValueError: another policy, or no number of tasks.
+
+    Example:
+        >>> from molexp.workflow import WorkflowBuilder
+        >>> wf = WorkflowBuilder(name="pair")
+        >>> @wf.task
+        ... def scan(ctx):
+        ...     return [3, 1, 2]
+        >>> _ = wf.add(lambda ctx: min(ctx.inputs), name="minimum", depends_on=[scan])
+        >>> _ = wf.shell("hello", ["echo", "hello"])
+        >>> wf.build().execute_sync().outputs["minimum"]
+        1
     """
 
     def __init__(

@@ -36,6 +36,15 @@ class TaskContext(Context):
             are copies, and objects of other classes are handed on.
         upstream: the outputs by task, however many there are.
         label: the task's name, with its index if it is mapped.
+
+    Example:
+        >>> from molexp.workflow import TaskContext, WorkflowBuilder
+        >>> wf = WorkflowBuilder(name="pair")
+        >>> @wf.task
+        ... def scale(ctx: TaskContext) -> float:
+        ...     return 2 * ctx.params["a"]
+        >>> wf.build().execute_sync(params={"a": 3.6}).outputs["scale"]
+        7.2
     """
 
     task: str

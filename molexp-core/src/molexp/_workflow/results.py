@@ -36,6 +36,16 @@ class TaskOutcome:
         ended_at: when that ended.
         restorable: whether a resume can take the output as it is; None without a run.
         items: outcomes of the single items, if the task is mapped.
+
+    Example:
+        >>> from molexp.workflow import WorkflowBuilder
+        >>> wf = WorkflowBuilder(name="pair")
+        >>> @wf.task
+        ... def scan(ctx):
+        ...     return [1, 2]
+        >>> outcome = wf.build().execute_sync().tasks["scan"]
+        >>> (str(outcome.status), outcome.succeeded)
+        ('succeeded', True)
     """
 
     name: str
@@ -75,6 +85,15 @@ class Outputs(Mapping[str, Any]):
 
     ``outputs[name]`` of one that did not raises `TaskNotSucceededError`, from what it raised; of one that is not there,
     `NotFoundError` with the nearest names.
+
+    Example:
+        >>> from molexp.workflow import WorkflowBuilder
+        >>> wf = WorkflowBuilder(name="pair")
+        >>> @wf.task
+        ... def scan(ctx):
+        ...     return [1, 2]
+        >>> wf.build().execute_sync().outputs["scan"]
+        [1, 2]
     """
 
     def __init__(self, tasks: Mapping[str, TaskOutcome]) -> None:
@@ -120,6 +139,16 @@ class WorkflowResult:
         run: the run that it was executed under; None in memory.
         reason: why it did not succeed.
         cause: the same for programs, as a `Cause`.
+
+    Example:
+        >>> from molexp.workflow import WorkflowBuilder
+        >>> wf = WorkflowBuilder(name="pair")
+        >>> @wf.task
+        ... def scan(ctx):
+        ...     return [1, 2]
+        >>> result = wf.build().execute_sync().raise_for_status()
+        >>> result.executed
+        ('scan',)
     """
 
     workflow: str

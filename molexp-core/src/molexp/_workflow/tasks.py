@@ -31,6 +31,16 @@ class Task(ABC):
     """A reusable task. Any object with an `execute` method will do; this class is for those who like to inherit.
 
     Its attributes are what sets it up: they count when a resume asks whether it changed. Its name in a workflow is its attribute ``name``, else its class's in snake case.
+
+    Example:
+        >>> from molexp.workflow import Task, WorkflowBuilder
+        >>> class Scan(Task):
+        ...     def execute(self, ctx):
+        ...         return [1, 2]
+        >>> wf = WorkflowBuilder(name="pair")
+        >>> _ = wf.add(Scan(), name="scan")
+        >>> wf.build().execute_sync().outputs["scan"]
+        [1, 2]
     """
 
     @abstractmethod
@@ -53,6 +63,15 @@ class TaskSpec:
         executor: name of the executor that executes it.
         resources: what it needs, for executors that ask.
         place: file and line where it was added, if what it calls has none.
+
+    Example:
+        >>> from molexp.workflow import WorkflowBuilder
+        >>> wf = WorkflowBuilder(name="pair")
+        >>> @wf.task(retries=2)
+        ... def scan(ctx):
+        ...     return [1, 2]
+        >>> wf.build().tasks["scan"].retries
+        2
     """
 
     name: str

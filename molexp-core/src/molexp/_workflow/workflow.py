@@ -54,6 +54,22 @@ class Workflow:
         tasks: its tasks by name, in an order in which they can be executed.
         on_failure: what happens to the rest when a task failed.
         max_parallel: how many tasks, and items of mapped tasks, are executed at a time, at most; None: any number.
+
+    Example:
+        >>> from molexp.workflow import Workflow, WorkflowBuilder
+        >>> wf = WorkflowBuilder(name="pair")
+        >>> @wf.task
+        ... def scan(ctx):
+        ...     return [1, 2]
+        >>> workflow = wf.build()
+        >>> workflow.execute_sync(run=exp.Run()).status == "succeeded"
+        True
+        >>> workflow.bind_to(exp)
+        >>> Workflow.for_experiment(exp) is workflow
+        True
+        >>> workflow.unbind_from(exp)
+        >>> workflow.start().result().outputs["scan"]
+        [1, 2]
     """
 
     name: str
@@ -128,6 +144,13 @@ class Workflow:
             TaskFailedError: with `check`, a task failed.
             WorkflowError: it is awaited by another event loop than asyncio's, such as trio's.
             TypeError: `params` or `config` beside a run, or no mapping; or `resume` without a run.
+
+        Example:
+            >>> import asyncio
+            >>> from molexp.workflow import WorkflowBuilder
+            >>> workflow = WorkflowBuilder(name="empty").build()
+            >>> asyncio.run(workflow.execute()).status == "succeeded"
+            True
         """
         _check_loop()
         executors = _executors_of(run)
@@ -213,6 +236,16 @@ class WorkflowHandle:
     """A workflow that is being executed: await it, or wait for its `result`; `cancel` it. `Workflow.start` makes it.
 
     It can be awaited again and again, in any event loop. Whoever stops waiting does not cancel it.
+
+    Example:
+        >>> from molexp.workflow import WorkflowBuilder
+        >>> wf = WorkflowBuilder(name="pair")
+        >>> @wf.task
+        ... def scan(ctx):
+        ...     return [1, 2]
+        >>> handle = wf.build().start()
+        >>> handle.result(timeout=60).outputs["scan"]
+        [1, 2]
     """
 
     def __init__(self, workflow: Workflow, **options: Unpack[StartOptions]) -> None:

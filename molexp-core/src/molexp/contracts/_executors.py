@@ -20,6 +20,11 @@ class Resources:
         gpus: accelerators.
         walltime: seconds, if there is a limit.
         extra: whatever else an executor understands, by its own names.
+
+    Example:
+        >>> from molexp.contracts import Resources
+        >>> Resources(cores=4, memory=8 << 30, walltime=3600.0).cores
+        4
     """
 
     cores: int = 1
@@ -41,6 +46,12 @@ class Call:
         name: what to call it in logs and queues.
         started: called when the call begins, in the process that submitted it and from any thread: until then it waits
             for its turn, and does not count as running. It does not travel with the call.
+
+    Example:
+        >>> from molexp.contracts import Call
+        >>> call = Call(max, (1, 2), name="largest")
+        >>> call.function(*call.args)
+        2
     """
 
     function: Callable[..., Any]
@@ -66,6 +77,11 @@ class Outcome:
     Attributes:
         value: what it returned; ``None`` if it failed.
         error: what it raised, or what became of its worker; ``None`` if it succeeded.
+
+    Example:
+        >>> from molexp.contracts import Outcome
+        >>> Outcome(value=2).value
+        2
     """
 
     value: Any = None
@@ -84,6 +100,13 @@ class Executor(ABC):
     Args:
         workers: how many calls run at once at most; more than these wait for their turn. `None` leaves it to the
             executor.
+
+    Example:
+        >>> from molexp.contracts import Executor, Outcome
+        >>> class Here(Executor):
+        ...     name = "here"
+        ...     async def run(self, call):
+        ...         return Outcome(value=call.function(*call.args, **call.kwargs))
     """
 
     name: ClassVar[str]

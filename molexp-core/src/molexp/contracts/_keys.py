@@ -20,6 +20,11 @@ def check_key(key: str) -> str:
 
     Raises:
         InvalidKeyError: with the reason.
+
+    Example:
+        >>> from molexp.contracts import check_key
+        >>> check_key("a/notes.txt")
+        'a/notes.txt'
     """
     if len(key) <= _SEGMENT_LIMIT and _PLAIN(key):  # nearly all of them; the rest costs five times as much
         return key

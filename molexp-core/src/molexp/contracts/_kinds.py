@@ -18,7 +18,13 @@ T_contra = TypeVar("T_contra", contravariant=True)
 
 
 class Sink(Protocol):
-    """Where a kind writes one payload; use one of the three, once."""
+    """Where a kind writes one payload; use one of the three, once.
+
+    Example:
+        >>> def save(obj: str, sink: "Sink") -> dict:  # in a kind; instead of `write`, use `open` or `path`
+        ...     sink.write(obj.encode())
+        ...     return {}
+    """
 
     @property
     def name(self) -> str:
@@ -35,7 +41,13 @@ class Sink(Protocol):
 
 
 class Source(Protocol):
-    """Where a kind reads one payload from."""
+    """Where a kind reads one payload from.
+
+    Example:
+        >>> def load(source: "Source") -> str:  # in a kind
+        ...     with source.open() as stream:
+        ...         return stream.read().decode()
+    """
 
     @property
     def name(self) -> str:
@@ -54,7 +66,13 @@ class Source(Protocol):
 
 @attrs.frozen
 class NoFields:
-    """The fields record of a kind that has none."""
+    """The fields record of a kind that has none.
+
+    Example:
+        >>> from molexp.contracts import AssetKind, NoFields
+        >>> AssetKind.fields is NoFields
+        True
+    """
 
 
 class AssetKind(ABC, Generic[T]):
@@ -62,6 +80,18 @@ class AssetKind(ABC, Generic[T]):
 
     Optional abilities are protocols of their own: `Accepts`, `Validates`, `Upgrades`. A kind has one by having its
     method.
+
+    Example:
+        >>> from molexp.contracts import AssetKind
+        >>> class NoteKind(AssetKind[str]):
+        ...     name = "note"
+        ...     suffix = ".txt"
+        ...     def save(self, obj, sink):
+        ...         sink.write(obj.encode())
+        ...         return {}
+        ...     def load(self, source):
+        ...         with source.open() as stream:
+        ...             return stream.read().decode()
     """
 
     name: ClassVar[str]
@@ -101,14 +131,33 @@ class AssetKind(ABC, Generic[T]):
 
 @runtime_checkable
 class Accepts(Protocol):
-    """Chosen by ``ctx.save`` for objects that it accepts, when no kind is named."""
+    """Chosen by ``ctx.save`` for objects that it accepts, when no kind is named.
+
+    Example:
+        >>> from molexp.contracts import Accepts
+        >>> class NoteKind:
+        ...     def accepts(self, obj):
+        ...         return isinstance(obj, str)
+        >>> isinstance(NoteKind(), Accepts)
+        True
+    """
 
     def accepts(self, obj: Any, /) -> bool: ...
 
 
 @runtime_checkable
 class Validates(Protocol[T_contra]):
-    """Refuses what must not be recorded."""
+    """Refuses what must not be recorded.
+
+    Example:
+        >>> from molexp.contracts import Validates
+        >>> class NoteKind:
+        ...     def validate(self, obj):
+        ...         if not obj:
+        ...             raise ValueError("a note is not empty")
+        >>> isinstance(NoteKind(), Validates)
+        True
+    """
 
     def validate(self, obj: T_contra, /) -> None:
         """Raise `ValueError` with what is wrong."""
@@ -116,6 +165,15 @@ class Validates(Protocol[T_contra]):
 
 @runtime_checkable
 class Upgrades(Protocol):
-    """Reads the fields of records with an older schema."""
+    """Reads the fields of records with an older schema.
+
+    Example:
+        >>> from molexp.contracts import Upgrades
+        >>> class NoteKind:
+        ...     def upgrade(self, fields, schema):
+        ...         return {"language": "en", **fields}
+        >>> isinstance(NoteKind(), Upgrades)
+        True
+    """
 
     def upgrade(self, fields: Mapping[str, Any], schema: int, /) -> Mapping[str, Any]: ...

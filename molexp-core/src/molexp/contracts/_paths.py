@@ -6,7 +6,13 @@ from typing import Any, Protocol
 
 
 class RemotePath(Protocol):
-    """A ``UPath`` of universal_pathlib, as `Asset.path` is one where assets are no local files."""
+    """A ``UPath`` of universal_pathlib, as `Asset.path` is one where assets are no local files.
+
+    Example:
+        >>> from molexp.contracts import RemotePath
+        >>> def url(path: RemotePath) -> str:
+        ...     return f"{path.protocol}: {path}"
+    """
 
     @property
     def protocol(self) -> str:

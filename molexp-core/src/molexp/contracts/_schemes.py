@@ -19,6 +19,11 @@ class RunIdentity:
         replica: the replica's index, from 0.
         config: the active profile's resolved configuration with overrides, less the keys that do not count
             (``executor``, ``resources``, ``scheduler``).
+
+    Example:
+        >>> from molexp.contracts import RunIdentity
+        >>> RunIdentity("metals", "cu", {"a": 3.5}, replica=0, config={}).parameters
+        {'a': 3.5}
     """
 
     project: str
@@ -33,6 +38,13 @@ class RunIdScheme(ABC):
 
     A scheme never changes: a workspace names the one it uses, every run records the one it was named by, and whoever
     wants another derivation registers another name.
+
+    Example:
+        >>> from molexp.contracts import RunIdScheme
+        >>> class Readable(RunIdScheme):
+        ...     name = "readable-1"
+        ...     def derive(self, identity):
+        ...         return "-".join(f"{name}{value}" for name, value in sorted(identity.parameters.items()))
     """
 
     name: ClassVar[str]

@@ -29,6 +29,12 @@ def complete_options(backend: type[Store], url: str, given: Mapping[str, Any]) -
 
     Raises:
         StorageSettingsError: a file cannot be read, or says something that makes no sense; names the file.
+
+    Example:
+        >>> from molexp.contracts import complete_options
+        >>> from molexp_fs import LocalStore
+        >>> complete_options(LocalStore, "lab", {"durability": "always"})
+        {'durability': 'always'}
     """
     layers = tables_for(url)
     if not layers:

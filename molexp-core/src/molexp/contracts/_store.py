@@ -41,6 +41,13 @@ class Stat:
         version: an opaque text that differs whenever other bytes took the place of these, or were appended.
         modified: seconds since 1970 on the *store's* clock; 0.0 if it keeps none.
         special: "" for bytes that can be read; else what is there instead, as in ``symbolic link`` or ``pipe``, of size 0.
+
+    Example:
+        >>> from molexp_fs import LocalStore
+        >>> store = LocalStore.open("store", {})
+        >>> store.write("a/notes.txt", b"hello")
+        >>> store.stat("a/notes.txt").size
+        5
     """
 
     key: str
@@ -57,6 +64,13 @@ class Listing:
     Attributes:
         entries: the keys directly below the prefix, sorted.
         folders: the names (one segment each, no slash) that have keys below them, sorted.
+
+    Example:
+        >>> from molexp_fs import LocalStore
+        >>> store = LocalStore.open("store", {})
+        >>> store.write("a/notes.txt", b"hello")
+        >>> store.children().folders
+        ('a',)
     """
 
     entries: tuple[Stat, ...]
@@ -91,6 +105,13 @@ class Store(ABC):
     - ``link``: `link_from`, a hard link to a local file outside of the store;
     - ``symlink``: `symlink_from` and `through`;
     - ``local_path``: `local_path`, keys are files that other programs can open.
+
+    Example:
+        >>> from molexp_fs import LocalStore
+        >>> store = LocalStore.open("store", {})
+        >>> store.create("a/notes.txt", b"hello")
+        >>> store.read("a/notes.txt")
+        b'hello'
     """
 
     schemes: ClassVar[tuple[str, ...]] = ()

@@ -7,7 +7,14 @@ from typing import Protocol, Self
 
 
 class Appender(Protocol):
-    """A file kept open for appending by its only writer."""
+    """A file kept open for appending by its only writer.
+
+    Example:
+        >>> from molexp.contracts import Appender
+        >>> def log(appender: Appender) -> None:
+        ...     appender.write(b"step 1")
+        ...     appender.close()
+    """
 
     def write(self, data: bytes) -> None:
         """Append; when it returns, the bytes survive the death of this process."""
@@ -17,7 +24,13 @@ class Appender(Protocol):
 
 
 class Anchored(Protocol):
-    """What an `Appender` may know beyond writing: whether its file still lies under its key."""
+    """What an `Appender` may know beyond writing: whether its file still lies under its key.
+
+    Example:
+        >>> from molexp.contracts import Anchored
+        >>> def append(appender: Anchored) -> None:
+        ...     appender.check_place()  # raises WorkspaceMovedError if the file was moved
+    """
 
     def check_place(self) -> None:
         """Do nothing if it does.
@@ -31,6 +44,14 @@ class StreamWriter(Protocol):
     """A binary stream whose bytes appear under its key, whole, when its ``with`` block ends without an error.
 
     After an error nothing appears, and nothing stays behind.
+
+    Example:
+        >>> from molexp_fs import LocalStore
+        >>> store = LocalStore.open("store", {})
+        >>> with store.open_write("notes.txt") as stream:
+        ...     _ = stream.write(b"hello")
+        >>> store.read("notes.txt")
+        b'hello'
     """
 
     def write(self, data: bytes, /) -> int: ...

@@ -14,7 +14,15 @@ def _restore(cls: type[MolexpError], args: tuple[Any, ...], facts: dict[str, Any
 
 
 class MolexpError(Exception):
-    """The root of the tree; catch it to catch whatever MolExp raises on purpose."""
+    """The root of the tree; catch it to catch whatever MolExp raises on purpose.
+
+    Example:
+        >>> try:
+        ...     ws.run("metals/cu/missing")
+        ... except me.MolexpError as error:  # any error of MolExp
+        ...     print(type(error).__name__)
+        NotFoundError
+    """
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -39,6 +47,13 @@ class NotFoundError(MolexpError, KeyError):
         name: the name that was asked for.
         where: where it was looked for.
         nearest: names that exist and look similar, best first.
+
+    Example:
+        >>> try:
+        ...     ws.project("metal")
+        ... except me.NotFoundError as error:
+        ...     print(error.nearest)
+        ('metals',)
     """
 
     def __init__(self, what: str, name: str, *, where: str = "", nearest: Iterable[str] = (), hint: str = "") -> None:

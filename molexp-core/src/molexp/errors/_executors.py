@@ -22,6 +22,13 @@ class ExecutorError(MolexpError):
 
     Attributes:
         call: what the call is named.
+
+    Example:
+        >>> from molexp.workflow import WorkflowBuilder
+        >>> try:
+        ...     result = WorkflowBuilder(name="pair").build().execute_sync()
+        ... except me.ExecutorError as error:  # a task could not be executed in another process
+        ...     print(error.call)
     """
 
     def __init__(self, message: str, *, call: str) -> None:
@@ -35,6 +42,13 @@ class NotPicklableError(ExecutorError, TypeError):
     Attributes:
         what: which part of it, such as ``the argument 'file'``.
         reason: why not.
+
+    Example:
+        >>> from molexp.workflow import WorkflowBuilder
+        >>> try:
+        ...     result = WorkflowBuilder(name="pair").build().execute_sync()
+        ... except me.NotPicklableError as error:  # a task cannot be sent to another process
+        ...     print(error.call)
     """
 
     def __init__(self, call: str, *, what: str, reason: str, hint: str) -> None:
@@ -50,6 +64,13 @@ class RemoteError(ExecutorError):
         type_name: the exception's type, with its module.
         message: what it said.
         traceback: the text of its traceback.
+
+    Example:
+        >>> from molexp.workflow import WorkflowBuilder
+        >>> try:
+        ...     result = WorkflowBuilder(name="pair").build().execute_sync()
+        ... except me.RemoteError as error:  # the error of a worker cannot be pickled
+        ...     print(error.traceback)
     """
 
     def __init__(self, call: str, *, type_name: str, message: str, traceback: str) -> None:
@@ -68,6 +89,13 @@ class WorkerDiedError(ExecutorError):
         signal: the name of that signal, such as ``SIGKILL``; "" if there was none.
         how: the same in words, such as ``was killed by SIGKILL``.
         out_of_memory: whether the kernel said that it killed a process beside this one for want of memory meanwhile.
+
+    Example:
+        >>> from molexp.workflow import WorkflowBuilder
+        >>> try:
+        ...     result = WorkflowBuilder(name="pair").build().execute_sync()
+        ... except me.WorkerDiedError as error:  # a worker was killed
+        ...     print(error.exit_code)
     """
 
     def __init__(self, call: str, *, pid: int, exit_code: int | None, out_of_memory: bool = False) -> None:

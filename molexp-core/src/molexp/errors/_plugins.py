@@ -8,7 +8,15 @@ from molexp.errors._base import MolexpError, nearest_names
 
 
 class PluginError(MolexpError):
-    """Something about plugins."""
+    """Something about plugins.
+
+    Example:
+        >>> try:
+        ...     me.Workspace("unknown://lab")
+        ... except me.PluginError as error:
+        ...     print(type(error).__name__)
+        PluginMissingError
+    """
 
 
 class PluginLoadError(PluginError):
@@ -16,6 +24,12 @@ class PluginLoadError(PluginError):
 
     Attributes:
         causes: plugin (with its distribution and version) to what is wrong with it.
+
+    Example:
+        >>> try:
+        ...     plugins = me.PluginManager().check()
+        ... except me.PluginLoadError as error:  # an installed plugin cannot be imported
+        ...     print(error.causes)
     """
 
     def __init__(self, causes: Mapping[str, str], *, asked: str = "") -> None:
@@ -35,6 +49,12 @@ class PluginMissingError(PluginError, LookupError):
         what: the sort of thing ("storage backend", "asset kind", ...).
         name: the name that was asked for.
         package: the distribution that provides it, if one is known.
+
+    Example:
+        >>> me.Workspace("unknown://lab")
+        Traceback (most recent call last):
+            ...
+        molexp.errors.PluginMissingError: ...
     """
 
     def __init__(

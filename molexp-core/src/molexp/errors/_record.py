@@ -18,6 +18,13 @@ class ConflictError(MolexpError):
         name: its path.
         stored: what the record holds.
         given: what the caller gave.
+
+    Example:
+        >>> try:
+        ...     exp.Run({"a": 4.0}, id="cu-small")  # exists with a=3.5
+        ... except me.ConflictError as error:
+        ...     print(error.stored, error.given)
+        {'parameters': {'a': 3.5}} {'parameters': {'a': 4.0}}
     """
 
     def __init__(self, what: str, name: str, *, stored: Any, given: Any, hint: str) -> None:
@@ -40,6 +47,12 @@ class InvalidNameError(MolexpError, ValueError):
         what: the sort of name.
         name: the offending name.
         reason: what is wrong with it, and what is allowed.
+
+    Example:
+        >>> exp.Run(id="../x")
+        Traceback (most recent call last):
+            ...
+        molexp.errors.InvalidNameError: ...
     """
 
     def __init__(self, what: str, name: str, reason: str) -> None:
@@ -56,6 +69,12 @@ class SerializationError(MolexpError, ValueError):
     Attributes:
         path: where in the given value it stands, as in ``results.fit[3].matrix``.
         type_name: the offending type.
+
+    Example:
+        >>> exp.Run({"a": object()})
+        Traceback (most recent call last):
+            ...
+        molexp.errors.SerializationError: ...
     """
 
     def __init__(self, path: str, type_name: str, reason: str) -> None:
@@ -72,6 +91,12 @@ class ProfileError(MolexpError, ValueError):
         line: the line in it; 0 if unknown.
         reason: what is wrong.
         nearest: names that exist and look similar, best first.
+
+    Example:
+        >>> exp.Run(profile="gpu")  # there is no molcfg.yaml
+        Traceback (most recent call last):
+            ...
+        molexp.errors.ProfileError: ...
     """
 
     def __init__(self, file: str, reason: str, *, line: int = 0, nearest: Iterable[str] = (), hint: str = "") -> None:
@@ -90,6 +115,12 @@ class StorageSettingsError(MolexpError, ValueError):
     Attributes:
         file: the file.
         reason: what is wrong; never the value of an option.
+
+    Example:
+        >>> try:
+        ...     ws = me.Workspace("lab")
+        ... except me.StorageSettingsError as error:  # a storage.toml cannot be read
+        ...     print(error.file)
     """
 
     def __init__(self, file: str, reason: str, *, hint: str = "") -> None:
@@ -106,6 +137,13 @@ class QueryError(MolexpError, ValueError):
         position: where in it the problem is, counted in characters from 0.
         reason: what is wrong there.
         nearest: names that exist and look similar, best first.
+
+    Example:
+        >>> try:
+        ...     ws.catalog.runs("stat == 'failed'")
+        ... except me.QueryError as error:
+        ...     print(error.position, error.nearest)
+        0 ('status',)
     """
 
     def __init__(self, text: str, position: int, reason: str, *, nearest: Iterable[str] = (), hint: str = "") -> None:
@@ -123,6 +161,12 @@ class RecordError(MolexpError):
 
     Attributes:
         key: the document's key.
+
+    Example:
+        >>> try:
+        ...     results = run.results
+        ... except me.RecordError as error:  # corrupt, or written by a newer MolExp
+        ...     print(error.key)
     """
 
     def __init__(self, message: str, *, key: str = "") -> None:
@@ -135,6 +179,12 @@ class CorruptRecordError(RecordError):
 
     Attributes:
         reason: what is wrong with it.
+
+    Example:
+        >>> try:
+        ...     parameters = run.parameters
+        ... except me.CorruptRecordError as error:  # a file of the record is damaged
+        ...     print(error.key)
     """
 
     ADVICE = "`molexp fsck --repair` mends what the rest of the record repeats; else restore it from a backup."
@@ -150,6 +200,12 @@ class SchemaError(RecordError):
     Attributes:
         found: the document's schema number.
         known: the newest one that this version knows.
+
+    Example:
+        >>> try:
+        ...     run.annotate(tags=["checked"])
+        ... except me.SchemaError as error:  # a newer MolExp wrote the run
+        ...     print(error.found, error.known)
     """
 
     def __init__(self, key: str, *, found: int, known: int) -> None:

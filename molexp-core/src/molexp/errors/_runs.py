@@ -12,6 +12,13 @@ class RunError(MolexpError):
 
     Attributes:
         run: the run's path, ``project/experiment/run``.
+
+    Example:
+        >>> try:
+        ...     run.start(if_succeeded="error")
+        ... except me.RunError as error:
+        ...     print(error.run)
+        metals/cu/cu-small
     """
 
     def __init__(self, message: str, *, run: str) -> None:
@@ -28,6 +35,13 @@ class RunBusyError(RunError):
         pid: its process id there; 0 if unknown.
         age: seconds since it was claimed or last seen to beat, as far as this process can tell.
         as_of: when a sync last saw it going on, if this is a copy and it goes on elsewhere; None otherwise.
+
+    Example:
+        >>> with exp.Run(id="busy").start():
+        ...     exp.Run(id="busy").start()
+        Traceback (most recent call last):
+            ...
+        molexp.errors.RunBusyError: ...
     """
 
     def __init__(self, run: str, *, attempt: int, host: str, pid: int, age: float, as_of: str | None = None) -> None:
@@ -55,6 +69,12 @@ class RunFinishedError(RunError):
     Attributes:
         status: its status.
         attempt: the attempt that finished it.
+
+    Example:
+        >>> run.start(if_succeeded="error")
+        Traceback (most recent call last):
+            ...
+        molexp.errors.RunFinishedError: ...
     """
 
     def __init__(self, run: str, *, status: str, attempt: int) -> None:
@@ -74,6 +94,13 @@ class RunSupersededError(RunError):
         attempt: the attempt's number.
         status: what its end says.
         by: who ended it.
+
+    Example:
+        >>> try:
+        ...     with exp.Run().start() as ctx:
+        ...         ctx.set_result("energy", -3.7)
+        ... except me.RunSupersededError as error:  # another process ended the attempt
+        ...     print(error.attempt, error.by)
     """
 
     def __init__(self, run: str, *, attempt: int, status: str, by: str) -> None:
@@ -92,6 +119,14 @@ class RunCancelledError(RunError):
 
     Attributes:
         reason: what the request said.
+
+    Example:
+        >>> new = exp.Run()
+        >>> try:
+        ...     with new.start() as ctx:
+        ...         ctx.set_result("energy", -3.7)
+        ... except me.RunCancelledError as error:  # somebody called `new.cancel()`
+        ...     print(error.reason)
     """
 
     def __init__(self, run: str, *, reason: str) -> None:
@@ -100,7 +135,16 @@ class RunCancelledError(RunError):
 
 
 class ContextClosedError(RunError):
-    """A context was used after its end, or in a process that was forked from its owner. Nothing was recorded."""
+    """A context was used after its end, or in a process that was forked from its owner. Nothing was recorded.
+
+    Example:
+        >>> with exp.Run().start() as ctx:
+        ...     pass
+        >>> ctx.set_result("energy", -3.7)
+        Traceback (most recent call last):
+            ...
+        molexp.errors.ContextClosedError: ...
+    """
 
     def __init__(self, run: str, *, why: str) -> None:
         self.why = why
@@ -112,6 +156,14 @@ class AssetError(MolexpError):
 
     Attributes:
         name: the asset's name.
+
+    Example:
+        >>> try:
+        ...     with exp.Run().start() as ctx:
+        ...         ctx.artifact.save("x", object())
+        ... except me.AssetError as error:
+        ...     print(error.name)
+        x
     """
 
     def __init__(self, message: str, *, name: str) -> None:
@@ -125,6 +177,12 @@ class AmbiguousAssetError(AssetError):
     Attributes:
         scope: the scope.
         kinds: the kinds that have this name.
+
+    Example:
+        >>> try:
+        ...     asset = run.asset("volumes.json")
+        ... except me.AmbiguousAssetError as error:  # several kinds have this name: pass `kind=`
+        ...     print(error.kinds)
     """
 
     def __init__(self, name: str, *, scope: str, kinds: Iterable[str]) -> None:
@@ -141,6 +199,13 @@ class AssetExistsError(AssetError):
 
     Attributes:
         owner: who has it.
+
+    Example:
+        >>> try:
+        ...     with exp.Run().start() as ctx:
+        ...         asset = ctx.artifact.save("volumes.json", [1.0])
+        ... except me.AssetExistsError as error:  # another task has saved this name
+        ...     print(error.owner)
     """
 
     def __init__(self, name: str, *, owner: str) -> None:
@@ -158,6 +223,13 @@ class HashMismatchError(AssetError):
         key: where they lie in the workspace.
         recorded: the hash in the asset's record, or how many bytes.
         found: the hash of the bytes that are there, or how many there are.
+
+    Example:
+        >>> _ = run.asset("volumes.json").path.write_text("[]")
+        >>> run.asset("volumes.json").load()
+        Traceback (most recent call last):
+            ...
+        molexp.errors.HashMismatchError: ...
     """
 
     def __init__(self, name: str, *, key: str, recorded: str, found: str, hint: str = "") -> None:
@@ -177,6 +249,13 @@ class NoKindError(AssetError, TypeError):
     Attributes:
         type_name: the object's type.
         kinds: the kinds that are installed.
+
+    Example:
+        >>> with exp.Run().start() as ctx:
+        ...     ctx.artifact.save("x", object())
+        Traceback (most recent call last):
+            ...
+        molexp.errors.NoKindError: ...
     """
 
     def __init__(self, name: str, type_name: str, *, kinds: Iterable[str] = (), hint: str = "") -> None:
@@ -194,6 +273,13 @@ class CommandError(MolexpError):
         exit_code: its exit code; negative is the signal that killed it, ``None`` means it ran out of time.
         log: name of the log that has its output.
         tail: the last lines of its standard error.
+
+    Example:
+        >>> with exp.Run().start() as ctx:
+        ...     ctx.shell(["false"])
+        Traceback (most recent call last):
+            ...
+        molexp.errors.CommandError: ...
     """
 
     def __init__(

@@ -13,6 +13,13 @@ class StoreError(MolexpError):
     Attributes:
         key: the key that was operated on; "" where there is none.
         url: the store's URL, without credentials.
+
+    Example:
+        >>> try:
+        ...     with exp.Run().start() as ctx:
+        ...         ctx.set_result("energy", -3.7)
+        ... except me.StoreError as error:  # the storage cannot be read or written
+        ...     print(error.key, error.url)
     """
 
     def __init__(self, message: str, *, key: str = "", url: str = "") -> None:
@@ -22,7 +29,15 @@ class StoreError(MolexpError):
 
 
 class KeyNotFoundError(StoreError, NotFoundError):
-    """There is nothing under this key."""
+    """There is nothing under this key.
+
+    Example:
+        >>> from molexp_fs import LocalStore
+        >>> LocalStore.open("store", {}).read("missing")
+        Traceback (most recent call last):
+            ...
+        molexp.errors.KeyNotFoundError: ...
+    """
 
     def __init__(self, key: str, *, url: str = "", hint: str = "") -> None:
         NotFoundError.__init__(self, "key", key, where=url, hint=hint)
@@ -31,14 +46,34 @@ class KeyNotFoundError(StoreError, NotFoundError):
 
 
 class KeyExistsError(StoreError):
-    """An exclusive creation found the key taken. Nothing was changed."""
+    """An exclusive creation found the key taken. Nothing was changed.
+
+    Example:
+        >>> from molexp_fs import LocalStore
+        >>> store = LocalStore.open("store", {})
+        >>> store.create("key", b"1")
+        >>> store.create("key", b"2")
+        Traceback (most recent call last):
+            ...
+        molexp.errors.KeyExistsError: ...
+    """
 
     def __init__(self, key: str, *, url: str = "") -> None:
         super().__init__(f"The key {key!r} exists already in {url or 'the store'}.", key=key, url=url)
 
 
 class KeyMovedError(StoreError):
-    """An append went to a file that no longer bears this name; what it wrote must be written again elsewhere."""
+    """An append went to a file that no longer bears this name; what it wrote must be written again elsewhere.
+
+    Example:
+        >>> from molexp_fs import LocalStore
+        >>> store = LocalStore.open("store", {})
+        >>> store.create("log", b"1")
+        >>> try:
+        ...     store.append("log", b"2")
+        ... except me.KeyMovedError as error:  # another process renamed the file meanwhile
+        ...     print(error.key)
+    """
 
     def __init__(self, key: str, *, url: str = "") -> None:
         super().__init__(
@@ -56,6 +91,13 @@ class WorkspaceMovedError(StoreError):
     Attributes:
         found: where it lies now; "" if nobody can tell.
         removed: whether it is known to be gone.
+
+    Example:
+        >>> try:
+        ...     with exp.Run().start() as ctx:
+        ...         ctx.set_result("energy", -3.7)
+        ... except me.WorkspaceMovedError as error:  # somebody renamed the folder meanwhile
+        ...     print(error.found)
     """
 
     def __init__(self, key: str = "", *, url: str = "", found: str = "", removed: bool = False) -> None:
@@ -80,6 +122,13 @@ class InvalidKeyError(StoreError, ValueError):
 
     Attributes:
         reason: what is wrong with it.
+
+    Example:
+        >>> from molexp.contracts import check_key
+        >>> check_key("../x")
+        Traceback (most recent call last):
+            ...
+        molexp.errors.InvalidKeyError: ...
     """
 
     def __init__(self, key: str, reason: str) -> None:
@@ -89,7 +138,14 @@ class InvalidKeyError(StoreError, ValueError):
 
 
 class StorePermissionError(StoreError):
-    """The operating system or the server denies access."""
+    """The operating system or the server denies access.
+
+    Example:
+        >>> try:
+        ...     project = ws.Project("new")
+        ... except me.StorePermissionError as error:  # you may not write there
+        ...     print(error.key)
+    """
 
     def __init__(self, key: str, *, url: str = "", detail: str = "", action: str = "access") -> None:
         self.action = action
@@ -102,7 +158,14 @@ class StorePermissionError(StoreError):
 
 
 class ReadOnlyError(StorePermissionError):
-    """The workspace was opened with ``read_only=True``, or lies on a read-only file system."""
+    """The workspace was opened with ``read_only=True``, or lies on a read-only file system.
+
+    Example:
+        >>> me.Workspace.load("lab", read_only=True).Project("new")
+        Traceback (most recent call last):
+            ...
+        molexp.errors.ReadOnlyError: ...
+    """
 
     def __init__(self, key: str = "", *, url: str = "", detail: str = "") -> None:
         super().__init__(key, url=url)
@@ -117,6 +180,16 @@ class SpecialFileError(StoreError):
     Attributes:
         sort: what it is.
         folder: the one of the key's folders that it is; "" if it is the key itself.
+
+    Example:
+        >>> from molexp_fs import LocalStore
+        >>> store = LocalStore.open("store", {})
+        >>> store.create("key", b"1")
+        >>> Path("store/link").symlink_to("key")
+        >>> store.read("link")
+        Traceback (most recent call last):
+            ...
+        molexp.errors.SpecialFileError: ...
     """
 
     def __init__(self, key: str, *, url: str = "", sort: str = "", folder: str = "") -> None:
@@ -132,15 +205,38 @@ class SpecialFileError(StoreError):
 
 
 class CredentialsError(StoreError):
-    """Credentials are missing, wrong or expired."""
+    """Credentials are missing, wrong or expired.
+
+    Example:
+        >>> try:
+        ...     ws = me.Workspace("lab")
+        ... except me.CredentialsError as error:  # the server refuses your keys
+        ...     print(error)
+    """
 
 
 class UnavailableError(StoreError):
-    """The storage did not answer, or kept failing after retries."""
+    """The storage did not answer, or kept failing after retries.
+
+    Example:
+        >>> try:
+        ...     ws.run("cu-small").status == "succeeded"
+        ... except me.UnavailableError as error:  # the storage does not answer; try again later
+        ...     print(error)
+        True
+    """
 
 
 class StorageFullError(StoreError):
-    """The disk or quota is full."""
+    """The disk or quota is full.
+
+    Example:
+        >>> try:
+        ...     with exp.Run().start() as ctx:
+        ...         ctx.set_result("energy", -3.7)
+        ... except me.StorageFullError as error:  # the disk or the quota is full
+        ...     print(error.key)
+    """
 
     def __init__(self, key: str, *, url: str = "", detail: str = "") -> None:
         super().__init__(
@@ -157,6 +253,12 @@ class UnsupportedOperationError(StoreError):
     Attributes:
         operation: the operation.
         capability: the capability that it needs.
+
+    Example:
+        >>> try:
+        ...     path = run.asset("volumes.json").path
+        ... except me.UnsupportedOperationError as error:  # the storage has no local files
+        ...     print(error.operation)
     """
 
     def __init__(self, operation: str, *, capability: str = "", url: str = "", hint: str = "") -> None:

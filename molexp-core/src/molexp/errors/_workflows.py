@@ -12,6 +12,14 @@ class WorkflowError(MolexpError):
 
     Attributes:
         workflow: its name.
+
+    Example:
+        >>> from molexp.workflow import Workflow
+        >>> try:
+        ...     Workflow.for_experiment(exp)
+        ... except me.WorkflowError as error:
+        ...     print(type(error).__name__)
+        UnboundExperimentError
     """
 
     def __init__(self, message: str, *, workflow: str = "") -> None:
@@ -20,7 +28,18 @@ class WorkflowError(MolexpError):
 
 
 class WorkflowDefinitionError(WorkflowError, ValueError):
-    """Tasks that cannot be joined to a workflow."""
+    """Tasks that cannot be joined to a workflow.
+
+    Example:
+        >>> from molexp.workflow import WorkflowBuilder
+        >>> wf = WorkflowBuilder(name="pair")
+        >>> _ = wf.add(lambda ctx: 1, name="a", depends_on=["b"])
+        >>> try:
+        ...     wf.build()
+        ... except me.WorkflowDefinitionError as error:
+        ...     print(type(error).__name__)
+        UnknownTaskError
+    """
 
 
 class CycleError(WorkflowDefinitionError):
@@ -28,6 +47,16 @@ class CycleError(WorkflowDefinitionError):
 
     Attributes:
         cycle: their names; the last is the first again.
+
+    Example:
+        >>> from molexp.workflow import WorkflowBuilder
+        >>> wf = WorkflowBuilder(name="pair")
+        >>> _ = wf.add(lambda ctx: 1, name="a", depends_on=["b"])
+        >>> _ = wf.add(lambda ctx: 1, name="b", depends_on=["a"])
+        >>> wf.build()
+        Traceback (most recent call last):
+            ...
+        molexp.errors.CycleError: ...
     """
 
     def __init__(self, workflow: str, cycle: Iterable[str]) -> None:
@@ -44,6 +73,15 @@ class DuplicateTaskError(WorkflowDefinitionError):
 
     Attributes:
         task: the name.
+
+    Example:
+        >>> from molexp.workflow import WorkflowBuilder
+        >>> wf = WorkflowBuilder(name="pair")
+        >>> _ = wf.add(lambda ctx: 1, name="a")
+        >>> _ = wf.add(lambda ctx: 2, name="a")
+        Traceback (most recent call last):
+            ...
+        molexp.errors.DuplicateTaskError: ...
     """
 
     def __init__(self, workflow: str, task: str) -> None:
@@ -61,6 +99,15 @@ class UnknownTaskError(WorkflowDefinitionError):
         task: the task.
         missing: what it depends on.
         nearest: names that exist and look similar, best first.
+
+    Example:
+        >>> from molexp.workflow import WorkflowBuilder
+        >>> wf = WorkflowBuilder(name="pair")
+        >>> _ = wf.add(lambda ctx: 1, name="a", depends_on=["b"])
+        >>> wf.build()
+        Traceback (most recent call last):
+            ...
+        molexp.errors.UnknownTaskError: ...
     """
 
     def __init__(self, workflow: str, task: str, missing: str, *, nearest: Sequence[str] = ()) -> None:
@@ -79,6 +126,13 @@ class UnboundExperimentError(WorkflowError, NotFoundError):
 
     Attributes:
         experiment: its path.
+
+    Example:
+        >>> from molexp.workflow import Workflow
+        >>> Workflow.for_experiment(exp)
+        Traceback (most recent call last):
+            ...
+        molexp.errors.UnboundExperimentError: ...
     """
 
     def __init__(self, experiment: str) -> None:
@@ -97,6 +151,16 @@ class TaskError(MolexpError):
 
     Attributes:
         task: its name, with its index if it is mapped.
+
+    Example:
+        >>> from molexp.workflow import WorkflowBuilder
+        >>> wf = WorkflowBuilder(name="pair")
+        >>> _ = wf.add(lambda ctx: 1 / 0, name="divide")
+        >>> try:
+        ...     wf.build().execute_sync(check=True)
+        ... except me.TaskError as error:
+        ...     print(error.task)
+        divide
     """
 
     def __init__(self, message: str, *, task: str) -> None:
@@ -110,6 +174,15 @@ class TaskFailedError(TaskError):
     Attributes:
         workflow: the workflow's name.
         failed: every task that failed.
+
+    Example:
+        >>> from molexp.workflow import WorkflowBuilder
+        >>> wf = WorkflowBuilder(name="pair")
+        >>> _ = wf.add(lambda ctx: 1 / 0, name="divide")
+        >>> wf.build().execute_sync(check=True)
+        Traceback (most recent call last):
+            ...
+        molexp.errors.TaskFailedError: ...
     """
 
     def __init__(self, workflow: str, task: str, reason: str, *, failed: Iterable[str] = ()) -> None:
@@ -125,6 +198,15 @@ class TaskNotSucceededError(TaskError, KeyError):
 
     Attributes:
         status: what became of it.
+
+    Example:
+        >>> from molexp.workflow import WorkflowBuilder
+        >>> wf = WorkflowBuilder(name="pair")
+        >>> _ = wf.add(lambda ctx: 1 / 0, name="divide")
+        >>> wf.build().execute_sync().outputs["divide"]
+        Traceback (most recent call last):
+            ...
+        molexp.errors.TaskNotSucceededError: ...
     """
 
     def __init__(self, task: str, *, status: str, reason: str = "") -> None:
@@ -141,6 +223,14 @@ class TaskTimeoutError(TaskError, TimeoutError):
     Attributes:
         timeout: seconds.
         abandoned: whether it may be running still, in a thread that nobody can kill; what it records is refused.
+
+    Example:
+        >>> from molexp.workflow import WorkflowBuilder
+        >>> wf = WorkflowBuilder(name="pair")
+        >>> _ = wf.add(lambda ctx: 1, name="scan", timeout=60.0)
+        >>> outcome = wf.build().execute_sync().tasks["scan"]
+        >>> isinstance(outcome.error, me.TaskTimeoutError)  # it took less than a minute
+        False
     """
 
     def __init__(self, task: str, *, timeout: float, abandoned: bool = False) -> None:
@@ -158,6 +248,13 @@ class TaskEndedError(TaskError):
 
     Attributes:
         why: how it ended.
+
+    Example:
+        >>> from molexp.workflow import WorkflowBuilder
+        >>> try:
+        ...     result = WorkflowBuilder(name="pair").build().execute_sync()
+        ... except me.TaskEndedError as error:  # a task recorded something after its timeout
+        ...     print(error.task)
     """
 
     def __init__(self, task: str, *, why: str) -> None:
@@ -172,6 +269,14 @@ class ScriptError(MolexpError):
         script: its path.
         reason: what is wrong with it, and what to do.
         trace: where it raised an error, as Python shows it, in the user's files alone; "" if it did not.
+
+    Example:
+        >>> from molexp.scripts import Drive
+        >>> _ = Path("broken.py").write_text("1 / 0")
+        >>> Drive("broken.py")
+        Traceback (most recent call last):
+            ...
+        molexp.errors.ScriptError: ...
     """
 
     def __init__(self, script: str, reason: str, *, trace: str = "") -> None:

@@ -44,6 +44,11 @@ class PluginManager:
     Args:
         path: where to look for distributions; by default ``sys.path``.
         environ: where to read the ``MOLEXP_*PLUGINS`` variables, now; by default ``os.environ``.
+
+    Example:
+        >>> manager = me.PluginManager()
+        >>> "molexp-fs" in [plugin.distribution for plugin in manager.plugins()]
+        True
     """
 
     def __init__(self, *, path: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> None:

@@ -34,6 +34,11 @@ class LineageEdge:
             asset.
         attempt: the run's attempt that made or used it; None for an import, and where nobody knows.
         task: the task of that attempt; None outside of a workflow.
+
+    Example:
+        >>> lineage = ws.catalog.lineage("cu-small:volumes.json")
+        >>> [(edge.how, edge.attempt) for edge in lineage.edges()]
+        [('made', 1)]
     """
 
     source: str
@@ -55,6 +60,11 @@ class LineageNode:
         missing: whether nothing of it is on record any more, as of a run that was deleted.
         edges: what joins it to the node above it; several if a run used an asset in several attempts or tasks.
         repeated: whether what is below it stands elsewhere in the tree: further up, where it came first.
+
+    Example:
+        >>> node = ws.catalog.lineage("cu-small:volumes.json").of
+        >>> (node.kind, node.label, node.missing)
+        ('asset', 'volumes.json', False)
     """
 
     kind: Kind
@@ -88,6 +98,11 @@ class Lineage:
 
     Attributes:
         of: what was asked for.
+
+    Example:
+        >>> lineage = ws.catalog.lineage("cu-small:volumes.json")
+        >>> lineage.of.label
+        'volumes.json'
     """
 
     of: LineageNode
