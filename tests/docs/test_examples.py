@@ -82,7 +82,7 @@ def scene(tmp_path, monkeypatch):
 def test_an_example_does_what_it_shows(scene, name):
     text = inspect.getdoc(EVERYTHING[name]) or ""
     example = doctest.DocTestParser().get_doctest(text, scene | {"__name__": "__main__"}, name, None, None)
-    report = []
+    report: list[str] = []
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
     runner.run(example, out=report.append)
     assert not runner.failures, "".join(report)
