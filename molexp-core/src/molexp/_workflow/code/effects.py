@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from molexp._workflow.code.files import Binding, Source, Unit, sources
-from molexp._workflow.code.locations import Namespace, absolute_name, locate, namespace_named, package_of
+from molexp._workflow.code.locations import Namespace, absolute_name, locate, module_file, namespace_named, package_of
 from molexp._workflow.code.objects import PROCESS, Form, leaf_form
 from molexp._workflow.code.syntax import UnknownSourceError
 
@@ -57,7 +57,6 @@ def _imported(walk: Walk, source: Source, namespace: Namespace) -> Iterator[Name
     for level, module, name in sorted({alias for aliases in source.aliases.values() for alias in aliases}):
         absolute = absolute_name(level, module, package)
         for target in (namespace_named(absolute), namespace_named(f"{absolute}.{name}")):
-            file = target.get("__file__")
-            if type(file) is str and walk.owns(file) and id(target) not in met:
+            if walk.owns(module_file(target)) and id(target) not in met:
                 met.add(id(target))
                 yield target

@@ -14,7 +14,7 @@ from hashlib import file_digest
 from types import CodeType, FunctionType
 from typing import Any
 
-from molexp._workflow.code.locations import absolute_name, imports
+from molexp._workflow.code.locations import Namespace, absolute_name, imports, module_file
 from molexp._workflow.code.syntax import (
     BLOCKS,
     FUNCTIONS,
@@ -30,6 +30,7 @@ from molexp._workflow.code.syntax import (
     aliases,
     bare_copy,
     bound,
+    chain_of,
     chains_of,
     changed_attribute,
     codes,
@@ -176,7 +177,7 @@ class Source:
                 found += [absolute, *(f"{absolute}.{alias.name}" for alias in item.names)]
             elif isinstance(item, ast.Attribute) and item.attr in REACHING:
                 raise UnknownSourceError(f"it uses {item.attr}")
-            elif isinstance(item, ast.Call) and self._means(item.func) in IMPORTING:
+            elif isinstance(item, ast.Call) and (called := chain_of(item.func)) and self.imports_by(called):
                 found.append(module_named(item, package))
         for chain in chains_of(node):
             meaning = self.meaning(chain)
@@ -195,27 +196,19 @@ class Source:
         """Tell whether a chain of names means a function that imports a module by its name."""
         return self.meaning(chain) in IMPORTING
 
-    def _means(self, function: ast.AST) -> str:
-        inner = function
-        while isinstance(inner, ast.Attribute):
-            inner = inner.value
-        return self.meaning(*chains_of(function)) if isinstance(inner, ast.Name) else ""
-
     def units(self, flags: int = 0) -> dict[tuple[str, int], list[Unit]]:
         """All functions, lambdas and classes by name and first line, compiled with `flags`."""
         if flags not in self._units:
             nodes: dict[tuple[str, int], list[tuple[Defined, ast.ClassDef | None]]] = {}
             for node, owner in definitions(self.tree, None):
-                decorators = [] if isinstance(node, ast.Lambda) else node.decorator_list
-                name = "<lambda>" if isinstance(node, ast.Lambda) else node.name
-                nodes.setdefault((name, min(item.lineno for item in [node, *decorators])), []).append((node, owner))
+                line = min(item.lineno for item in [node, *getattr(node, "decorator_list", ())])
+                nodes.setdefault((getattr(node, "name", "<lambda>"), line), []).append((node, owner))
             allowed = flags | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT  # cells may
             module = self._quietly(lambda: compile(self.tree, self.name, "exec", flags=allowed, dont_inherit=True))
             units: dict[tuple[str, int], list[Unit]] = {}
             for code in codes(module):
                 key = code.co_name, code.co_firstlineno
-                found = _spelled(code, nodes.get(key, []))
-                if found is not None:
+                if (found := _spelled(code, nodes.get(key, []))) is not None:
                     units.setdefault(key, []).append(Unit(*found, code, self))
             self._units[flags] = units
         return self._units[flags]
@@ -238,9 +231,9 @@ class Source:
         """The statements of the module by the names that they bind."""
         found: dict[str, list[Binding]] = {}
         _scan(self.tree.body, (), "", found)
-        for node in ast.walk(self.tree):  # functions that bind global names
-            for name in globals_of(node):
-                found.setdefault(name, []).append(Binding((bare_copy(node),), "global"))  # type: ignore[arg-type]  # a function, for it has names
+        for function in [node for node in ast.walk(self.tree) if isinstance(node, FUNCTIONS)]:
+            for name in globals_of(function):
+                found.setdefault(name, []).append(Binding((bare_copy(function),), "global"))
         if ast.get_docstring(self.tree, clean=False) is not None:
             found.setdefault("__doc__", []).append(Binding((self.tree.body[0],), ""))
         return found
@@ -298,19 +291,16 @@ def _scan(body: list[Any], around: tuple[ast.AST, ...], path: str, found: dict[s
             for name, alias in aliases(statement):
                 found.setdefault(name, []).append(Binding((*around, statement), path, alias))
             continue
-        blocks = []
-        head = statement
-        if not isinstance(statement, (*FUNCTIONS, ast.ClassDef)):
-            blocks = [(field, getattr(statement, field)) for field in BLOCKS if getattr(statement, field, None)]
-        if blocks:
-            head = copy.copy(statement)
-            for field, _ in blocks:
-                setattr(head, field, [ast.Pass()] if field == "body" else [])
+        head = copy.copy(statement)
+        whole = isinstance(statement, (*FUNCTIONS, ast.ClassDef))
+        blocks = [] if whole else [field for field in BLOCKS if getattr(statement, field, None)]
+        for field in blocks:
+            setattr(head, field, [ast.Pass()] if field == "body" else [])
         called = head.value.func if isinstance(head, ast.Expr) and isinstance(head.value, ast.Call) else None
         for name in sorted(bound(head) | ({_CALLED} if isinstance(called, ast.Name) else set())):
             found.setdefault(name, []).append(Binding((*around, head), path))
-        for field, block in blocks:
-            _scan(block, (*around, head), f"{path}/{field}", found)
+        for field in blocks:
+            _scan(getattr(statement, field), (*around, head), f"{path}/{field}", found)
 
 
 class Sources:
@@ -322,7 +312,7 @@ class Sources:
         self.codes: dict[int, tuple[CodeType, Unit]] = {}
         self.digests: dict[Any, Any] = {}  # whoever walks along names keeps what it found here
 
-    def read(self, file: str, namespace: dict[str, Any] | None = None) -> Source:
+    def read(self, file: str, namespace: Namespace | None = None) -> Source:
         """The file as it is now.
 
         Raises:
@@ -337,21 +327,20 @@ class Sources:
             known = self._files[file] = Source(file, lines, is_virtual(file))
         return known
 
-    def hash_of(self, file: str, namespace: dict[str, Any]) -> str:
+    def hash_of(self, file: str, namespace: Namespace) -> str:
         """The hash of a compiled module.
 
         Raises:
             UnknownSourceError: there is none, or another one than was imported.
         """
-        if namespace and imports().changed(namespace):
-            raise UnknownSourceError(f"{os.path.basename(file)} was changed after it was imported")
+        _check_unchanged(namespace, file)
         try:
             with open(file, "rb") as content:
                 return file_digest(content, "sha256").hexdigest()
         except OSError as error:
             raise UnknownSourceError(f"{file} cannot be read") from error
 
-    def module(self, namespace: dict[str, Any]) -> Source:
+    def module(self, namespace: Namespace) -> Source:
         """The file of a module, as it was when first asked for since the module was loaded.
 
         Raises:
@@ -361,12 +350,11 @@ class Sources:
         spec = namespace.get("__spec__")
         if known is not None and known[0] is namespace and known[1] is spec:
             return known[2]
-        file = namespace.get("__file__")
-        if type(file) is not str:
+        file = module_file(namespace)
+        if not file:
             raise UnknownSourceError(f"the module {namespace.get('__name__')} has no file")
         source = self.read(file, namespace)
-        if imports().changed(namespace):
-            raise UnknownSourceError(f"{os.path.basename(file)} was changed after it was imported")
+        _check_unchanged(namespace, file)
         keep(self._modules, id(namespace), (namespace, spec, source))
         return source
 
@@ -380,29 +368,25 @@ class Sources:
         known = self.codes.get(id(code))
         if known is not None and known[0] is code:
             return known[1]
-        file, module_file = code.co_filename, namespace.get("__file__")
-        if (
-            type(module_file) is str
-            and not file.startswith("<")
-            and os.path.basename(file) == os.path.basename(module_file)
-        ):
-            file = module_file  # the code of a script may know it by a relative path
+        file, imported = code.co_filename, module_file(namespace)
+        if not file.startswith("<") and os.path.basename(file) == os.path.basename(imported):
+            file = imported  # the code of a script may know it by a relative path
         unit, rewritten = None, REWRITTEN in namespace
-        if file == module_file:
+        if file == imported:
             unit = self.module(namespace).find(code, rewritten=rewritten)
         if unit is None:
             source = self.read(file, namespace)
             unit = source.find(code, rewritten=rewritten)
-            if unit is not None and file == module_file:
+            if unit is not None and file == imported:
                 keep(self._modules, id(namespace), (namespace, namespace.get("__spec__"), source))
         if unit is None:
             raise UnknownSourceError(f"{code.co_qualname} has no source, or is not what its source says")
         keep(self.codes, id(code), (code, unit))
         return unit
 
-    def of_namespace(self, namespace: dict[str, Any], source: Source | None) -> list[Source]:
+    def of_namespace(self, namespace: Namespace, source: Source | None) -> list[Source]:
         """The sources of what stands in a namespace: its module's file; else all cells, for any of them may bind a name."""
-        found = [self.module(namespace)] if type(namespace.get("__file__")) is str else []
+        found = [self.module(namespace)] if module_file(namespace) else []
         if source is not None and source not in found:
             found.append(source)
         if not found or (source is not None and source.virtual):
@@ -416,6 +400,11 @@ class Sources:
                     yield self.read(file)
                 except UnknownSourceError:
                     continue  # a cell with an error in it ran nothing
+
+
+def _check_unchanged(namespace: Namespace, file: str) -> None:
+    if imports().changed(namespace):
+        raise UnknownSourceError(f"{os.path.basename(file)} was changed after it was imported")
 
 
 def is_virtual(file: str) -> bool:

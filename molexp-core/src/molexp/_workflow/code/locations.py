@@ -56,6 +56,12 @@ def namespace_named(name: object) -> Namespace:
     return module_dict(module) if issubclass(type(module), ModuleType) else {}
 
 
+def module_file(namespace: Namespace) -> str:
+    """Return the file of the module with a namespace; "" if it has none."""
+    file = namespace.get("__file__")
+    return file if type(file) is str else ""
+
+
 def package_of(namespace: Namespace) -> str:
     """The package that relative imports in a namespace start from."""
     package = namespace.get("__package__")
@@ -84,9 +90,7 @@ def locate(module: str, beside: str, package: str) -> str | None:
     top = os.path.dirname(os.path.abspath(beside))
     for _ in package.split(".") if package else ():
         top = os.path.dirname(top)
-    file = namespace_named(module).get("__file__")
-    if type(file) is not str:
-        file = _search(module, (top, *sys.path))
+    file = module_file(namespace_named(module)) or _search(module, (top, *sys.path))
     return file if file is not None and file.endswith((".py", *COMPILED)) and is_own(file) else None
 
 
@@ -124,17 +128,17 @@ class Imports:
                 self._note(module_dict(module))
 
     def _note(self, namespace: Namespace) -> None:
-        file, spec = namespace.get("__file__"), namespace.get("__spec__")
+        file, spec = module_file(namespace), namespace.get("__spec__")
         known = self._known.get(id(namespace))
-        if type(file) is str and is_own(file) and not (known and known[0] is namespace and known[1] is spec):
+        if file and is_own(file) and not (known and known[0] is namespace and known[1] is spec):
             self._known[id(namespace)] = namespace, spec, _stamp(file)
 
     def changed(self, namespace: Namespace) -> bool:
         """Tell whether the file of a module is another one than was imported."""
         self._note(namespace)
         known = self._known.get(id(namespace))
-        file = namespace.get("__file__")
-        if known is None or type(file) is not str:
+        file = module_file(namespace)
+        if known is None or not file:
             return False
         stamp = _stamp(file)
         return stamp != known[2] or _compiled_from_another(namespace, stamp)

@@ -27,7 +27,7 @@ import attrs
 
 from molexp._values.plain import plain
 from molexp._workflow.code.files import is_virtual
-from molexp._workflow.code.locations import COMPILED, Namespace, namespace_named
+from molexp._workflow.code.locations import COMPILED, Namespace, module_file, namespace_named
 from molexp._workflow.code.syntax import is_scalar
 
 Form: TypeAlias = Any  # nested lists of text, numbers and None: what is hashed
@@ -89,8 +89,7 @@ def origin_of(obj: Any) -> str | None:
     if not _get_flags(obj) & _HEAP_TYPE or type(class_dict(obj).get("__module__")) is not str:
         return ""
     name, namespace = class_module(obj), namespace_of(obj)
-    file = namespace.get("__file__")
-    if type(file) is str:
+    if file := module_file(namespace):
         return file
     return None if name == "__main__" or namespace.get("__spec__") is None else ""  # built into the interpreter
 
@@ -103,14 +102,13 @@ def known_name(kind: Any) -> str:
 
 def file_of(function: FunctionType) -> str | None:
     """The file that a function is from; None for a cell and the like."""
-    file, module_file = function.__code__.co_filename, function.__globals__.get("__file__")
-    if type(module_file) is str and (file == module_file or not os.path.isabs(file)):
-        return module_file
+    file, known = function.__code__.co_filename, module_file(function.__globals__)
+    if known and (file == known or not os.path.isabs(file)):
+        return known
     if is_virtual(file):
         return None
     if file.startswith("<"):
-        found = namespace_named(function.__module__).get("__file__")
-        return found if type(found) is str else None
+        return module_file(namespace_named(function.__module__)) or None
     return file
 
 

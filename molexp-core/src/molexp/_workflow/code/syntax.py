@@ -26,25 +26,13 @@ LIMIT = 10_000  # entries of a cache
 
 # By these code reaches what it does not name.
 UNFOLLOWED = frozenset(
-    [
-        "builtins.eval",
-        "builtins.exec",
-        "sys.modules",
-        "sys._getframe",
-        "inspect.currentframe",
-        "inspect.stack",
-        "runpy",
-        "pkgutil",
-        "importlib.reload",
-        "importlib.util.spec_from_file_location",
-        "importlib.util.module_from_spec",
-        "importlib.machinery",
-        "importlib.metadata.entry_points",
-        "importlib.metadata.EntryPoint",
-        "importlib_metadata.entry_points",
-        "pkg_resources.iter_entry_points",
-        "pkg_resources.load_entry_point",
-    ]
+    {
+        *("builtins.eval", "builtins.exec", "sys.modules", "sys._getframe", "inspect.currentframe", "inspect.stack"),
+        *("runpy", "pkgutil", "importlib.reload", "importlib.machinery"),
+        *("importlib.util.spec_from_file_location", "importlib.util.module_from_spec"),
+        *("importlib.metadata.entry_points", "importlib.metadata.EntryPoint", "importlib_metadata.entry_points"),
+        *("pkg_resources.iter_entry_points", "pkg_resources.load_entry_point"),
+    }
 )
 IMPORTING = frozenset({"importlib.import_module", "builtins.__import__"})
 REACHING = frozenset({"__subclasses__", "__globals__", "f_globals"})
@@ -78,33 +66,51 @@ def bare_copy(node: Defined) -> Defined:
     return bare
 
 
+def chain_of(node: ast.AST) -> Chain:
+    """Return the chain of names that an expression is; an empty one for any other expression."""
+    attributes = []
+    while isinstance(node, ast.Attribute):
+        attributes.append(node.attr)
+        node = node.value
+    return (node.id, *reversed(attributes)) if isinstance(node, ast.Name) else ()
+
+
 def chains_of(node: ast.AST, roots: frozenset[str] | None = None) -> set[Chain]:
-    """The names that a node reads, with the attributes asked of them; only those that begin with one of `roots`."""
+    """Return the names that a node reads, with the attributes asked of them; only those that begin with one of `roots`."""
     found: set[Chain] = set()
     pending: list[ast.AST] = [node]
     while pending:
         item = pending.pop()
-        inner, attributes = item, []
-        while isinstance(inner, ast.Attribute):
-            attributes.append(inner.attr)
-            inner = inner.value
-        if not isinstance(inner, ast.Name):
+        if not (chain := chain_of(item)):
             pending.extend(ast.iter_child_nodes(item))
-        elif roots is None or inner.id in roots:
-            found.add((inner.id, *reversed(attributes)))
+        elif roots is None or chain[0] in roots:
+            found.add(chain)
     return found
 
 
+def _base(node: ast.AST, *through: type[ast.AST]) -> ast.AST:
+    """Return the expression that a node begins with, below accesses of the given kinds: ``a`` of ``a.b[c]``."""
+    while isinstance(node, through):
+        node = node.func if isinstance(node, ast.Call) else node.value  # type: ignore[attr-defined]  # an access
+    return node
+
+
+def _changed(node: ast.AST) -> ast.AST | None:
+    """Return the attribute or item that a node sets or deletes, or the expression whose contents it changes."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CHANGING:
+        return node.func.value
+    return node if isinstance(node, ast.Attribute | ast.Subscript) and not isinstance(node.ctx, ast.Load) else None
+
+
 def written_by(node: ast.AST) -> set[str]:
-    """The names whose contents a node changes, and those that it declares global."""
+    """Return the names whose contents a node changes, and those that it declares global."""
     found: set[str] = set()
     for item in ast.walk(node):
         if isinstance(item, ast.Global):
             found.update(item.names)
-        elif isinstance(item, ast.Attribute | ast.Subscript) and not isinstance(item.ctx, ast.Load):
-            found.add(_root(item))
-        elif isinstance(item, ast.Call) and isinstance(item.func, ast.Attribute) and item.func.attr in CHANGING:
-            found.add(_root(item.func))
+        elif (changed := _changed(item)) is not None:
+            base = _base(changed, ast.Attribute, ast.Subscript)
+            found.add(base.id if isinstance(base, ast.Name) else "")
     return found
 
 
@@ -134,20 +140,12 @@ def _making(node: ast.ClassDef) -> list[ast.stmt]:
     return [*found.values(), *(item for item in node.body if not isinstance(item, FUNCTIONS))]
 
 
-def _root(node: ast.AST) -> str:
-    while isinstance(node, ast.Attribute | ast.Subscript):
-        node = node.value
-    return node.id if isinstance(node, ast.Name) else ""
-
-
 def global_names(code: CodeType) -> Iterator[str]:
-    """The global names that a code object and those nested in it use."""
-    for instruction in dis.get_instructions(code):
-        if "GLOBAL" in instruction.opname or instruction.opname == "LOAD_NAME":
-            yield str(instruction.argval)
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from global_names(constant)
+    """Yield the global names that a code object and those nested in it use."""
+    for inner in (code, *codes(code)):
+        for instruction in dis.get_instructions(inner):
+            if "GLOBAL" in instruction.opname or instruction.opname == "LOAD_NAME":
+                yield str(instruction.argval)
 
 
 def is_scalar(value: object) -> bool:
@@ -155,15 +153,15 @@ def is_scalar(value: object) -> bool:
     return id(type(value)) in _SCALAR_IDS  # to look for the type itself may ask its metaclass
 
 
-def globals_of(node: ast.AST) -> list[str]:
-    statements = node.body if isinstance(node, FUNCTIONS) else []
-    inner = [item for statement in statements for item in ast.walk(statement) if isinstance(item, ast.Global)]
-    return sorted({name for statement in inner for name in statement.names})
+def globals_of(function: ast.AST) -> list[str]:
+    """Return the names that a function, or one in it, declares global."""
+    return sorted({name for item in ast.walk(function) if isinstance(item, ast.Global) for name in item.names})
 
 
 def definitions(node: ast.AST, owner: ast.ClassDef | None) -> Iterator[tuple[Defined, ast.ClassDef | None]]:
+    """Yield the functions, lambdas and classes in a node, each with the class in whose body it stands."""
     for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+        if isinstance(child, Defined):
             yield child, owner
             yield from definitions(child, child if isinstance(child, ast.ClassDef) else None)
         else:
@@ -171,6 +169,7 @@ def definitions(node: ast.AST, owner: ast.ClassDef | None) -> Iterator[tuple[Def
 
 
 def codes(code: CodeType) -> Iterator[CodeType]:
+    """Yield the code objects nested in one."""
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield constant
@@ -192,17 +191,14 @@ def module_named(call: ast.Call, package: str) -> str:
 
 
 def changed_attribute(node: ast.AST) -> str:
-    """The attribute of ``self`` or ``cls`` that a node sets, or whose contents it changes; "" if none."""
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CHANGING:
-        node = node.func.value
-    elif not isinstance(node, ast.Attribute | ast.Subscript) or isinstance(node.ctx, ast.Load):
-        return ""
-    while isinstance(node, ast.Subscript):
-        node = node.value
-    return node.attr if isinstance(node, ast.Attribute) else ""
+    """Return the attribute of ``self`` or ``cls`` that a node sets, or whose contents it changes; "" if there is none."""
+    changed = _changed(node)
+    target = _base(changed, ast.Subscript) if changed is not None else None
+    return target.attr if isinstance(target, ast.Attribute) else ""
 
 
 def aliases(statement: ast.AST) -> Iterator[tuple[str, tuple[int, str, str]]]:
+    """Yield the names that an import binds, each with the level, module and name that it imports."""
     for alias in statement.names if isinstance(statement, ast.Import | ast.ImportFrom) else ():
         if isinstance(statement, ast.ImportFrom):
             yield alias.asname or alias.name, (statement.level, statement.module or "", alias.name)
@@ -223,10 +219,8 @@ def bound(head: ast.AST) -> set[str]:
     while pending:
         node = pending.pop()
         if isinstance(node, ast.Name | ast.Attribute | ast.Subscript) and not isinstance(node.ctx, ast.Load):
-            root: ast.AST = node
-            while isinstance(root, ast.Attribute | ast.Subscript | ast.Call):
-                root = root.func if isinstance(root, ast.Call) else root.value
-            names |= {root.id} if isinstance(root, ast.Name) else set()
+            base = _base(node, ast.Attribute, ast.Subscript, ast.Call)
+            names |= {base.id} if isinstance(base, ast.Name) else set()
         for field in ("name", "rest"):  # `except E as name`, captures of patterns
             if isinstance(getattr(node, field, None), str):
                 names.add(getattr(node, field))

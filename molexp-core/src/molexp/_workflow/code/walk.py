@@ -22,6 +22,7 @@ from molexp._workflow.code.locations import (
     is_own,
     locate,
     module_dict,
+    module_file,
     namespace_named,
     package_of,
     passes,
@@ -104,8 +105,7 @@ class Walk(Marks):
 
     def function(self, function: FunctionType, *, direct: bool = False) -> Form:
         """A function: its source if it is the user's, what hangs on it, what it names, and what it wraps."""
-        again = self.again(id(function), function)
-        if again is not None:
+        if (again := self.again(id(function), function)) is not None:
             return again
         if self.owns(file_of(function)):
             unit = sources().unit(function)
@@ -130,8 +130,7 @@ class Walk(Marks):
         """A class: its source and its bases' if they are the user's, and what hangs on its functions."""
         if not self.owns(origin_of(owner)):
             return foreign(owner)
-        again = self.again(id(owner), owner)
-        if again is not None:
+        if (again := self.again(id(owner), owner)) is not None:
             return again
         members, namespace, qualname = class_dict(owner), namespace_of(owner), class_qualname(owner)
         functions = [
@@ -190,8 +189,7 @@ class Walk(Marks):
 
     def instance(self, value: Any, *, task: bool = False) -> Form:
         """An object: its class, and what it holds."""
-        again = self.again(id(value), value)
-        if again is not None:
+        if (again := self.again(id(value), value)) is not None:
             return again
         owner = type(value)
         form = ["instance", self.owner(owner), [base.__repr__(value) for base in _BUILT_IN if is_a(value, base)]]
@@ -219,8 +217,7 @@ class Walk(Marks):
     def name(self, chain: Chain, namespace: Namespace, source: Source | None) -> Form:
         """Return what a global name is bound to."""
         key = id(namespace), chain
-        again = self.again(key, namespace)
-        if again is not None:
+        if (again := self.again(key, namespace)) is not None:
             return again
         with self.marking(key):
             return self._bound(chain, namespace, source)
@@ -247,18 +244,22 @@ class Walk(Marks):
     def module(self, module: ModuleType, rest: Chain) -> Form:
         """A module, and what is asked of it."""
         namespace = module_dict(module)
-        file, name = namespace.get("__file__"), namespace.get("__name__")
+        file, name = module_file(namespace), namespace.get("__name__")
         known = name if type(name) is str else ""
-        if type(file) is str and self.owns(file):
-            named = rest and rest[0] in namespace and not file.endswith(COMPILED)
-            return self.name(rest, namespace, None) if named else self.whole(file, known)
-        if rest and type(file) is not str and namespace.get("__path__") is not None and rest[0] in namespace:
+        if self.owns(file):
+            return self._of_own_module(namespace, file, known, rest)
+        if rest and not file and namespace.get("__path__") is not None and rest[0] in namespace:
             return self.name(rest, namespace, None)  # a folder without __init__.py
         return ["module", known, self.installed(namespace, known, rest)]
 
+    def _of_own_module(self, namespace: Namespace, file: str, module: str, rest: Chain) -> Form:
+        """What is asked of a module of the user's; all of the module if it is no name that stands there."""
+        named = rest and rest[0] in namespace and not file.endswith(COMPILED)
+        return self.name(rest, namespace, None) if named else self.whole(file, module)
+
     def changes(self, name: str, namespace: Namespace, source: Source | None) -> Form:
         """The statements that change what a name means, such as ``Model.limit = 3``, without binding it."""
-        if type(namespace.get("__file__")) is not str and source is None:
+        if not module_file(namespace) and source is None:
             return None
         found = [item.bindings.get(name, []) for item in sources().of_namespace(namespace, source)]
         changing = [binding for bindings in found for binding in bindings if binding.changes(name)]
@@ -266,7 +267,7 @@ class Walk(Marks):
 
     def statements(self, name: str, namespace: Namespace, source: Source | None, value: object) -> Form:
         """The statements that bind a name of a module, and what it is bound to."""
-        if type(namespace.get("__file__")) is not str and source is None:
+        if not module_file(namespace) and source is None:
             return ["name", name]
         per_source = [
             item.bindings[name] for item in sources().of_namespace(namespace, source) if name in item.bindings
@@ -314,7 +315,7 @@ class Walk(Marks):
     def _code_in(self, item: Any) -> Form:
         if type(item) is FunctionType and self.owns(file_of(item)):
             return self.function(item)
-        if is_a(item, ModuleType) and self.owns(module_dict(item).get("__file__") or ""):
+        if is_a(item, ModuleType) and self.owns(module_file(module_dict(item))):
             return self.module(item, ())
         return self.owner(item if is_a(item, type) else type(item)) if self.owns(origin_of(item)) else None
 
@@ -333,11 +334,9 @@ class Walk(Marks):
         """Return what an import binds: the definition in a module of the user's, else its name."""
         absolute = absolute_name(level, module, package_of(namespace))
         target = namespace_named(absolute)
-        file = target.get("__file__")
-        if type(file) is str and self.owns(file):
-            named = name in target and not file.endswith(COMPILED)
-            return self.name((name,), target, None) if named else self.whole(file, absolute)
-        own = None if target else locate(absolute, str(namespace.get("__file__") or ""), package_of(namespace))
+        if self.owns(file := module_file(target)):
+            return self._of_own_module(target, file, absolute, (name,))
+        own = None if target else locate(absolute, module_file(namespace), package_of(namespace))
         if own is not None:
             return self.whole(own, absolute)
         return ["import", absolute, name, self.installed(target, absolute, (name,))]
@@ -351,7 +350,7 @@ class Walk(Marks):
             if not is_a(value, ModuleType):
                 break
             namespace = module_dict(value)
-            if self.owns(namespace.get("__file__") or ""):
+            if self.owns(module_file(namespace)):
                 return self.module(value, rest[number + 1 :])
         if not is_a(value, ModuleType, FunctionType, type):
             self.later.append(((0, rest[-1] if rest else ""), value, True, False))
@@ -363,14 +362,13 @@ class Walk(Marks):
         for module in modules:
             self.passing = self.passing or passes(module)
             own = file if not module else locate(module, file, package)
-            if own is not None and (own != "" and self.owns(own)):
+            if own and self.owns(own):
                 forms.append(self.whole(own, module or package))
         return forms
 
     def whole(self, file: str, module: str) -> Form:
         """All of a module's text, and of the modules that it imports; of a compiled one its bytes."""
-        again = self.again(("file", os.path.abspath(file)), file)
-        if again is not None:
+        if (again := self.again(("file", os.path.abspath(file)), file)) is not None:
             return again
         self.seen.lasting = False
         if file.endswith(COMPILED):
@@ -382,8 +380,8 @@ class Walk(Marks):
     def compiled(self, function: Any) -> Form:
         """The compiled module of the user's that a function is of."""
         name = function.__module__
-        file = namespace_named(name).get("__file__")
-        return self.whole(file, name) if type(file) is str and file.endswith(COMPILED) and self.owns(file) else None
+        file = module_file(namespace_named(name))
+        return self.whole(file, name) if file.endswith(COMPILED) and self.owns(file) else None
 
     def value(self, value: Any) -> Form:
         """A value: its contents as far as they have a plain form, the code of functions and classes, else its type."""
@@ -411,8 +409,7 @@ class Walk(Marks):
     def _container(self, value: Any) -> Form:
         if type(value) is tuple:
             return ["tuple", *(self.value(item) for item in value)]
-        again = self.again(("contents", id(value)), value)
-        if again is not None:
+        if (again := self.again(("contents", id(value)), value)) is not None:
             return again
         whole = bulk(value)
         if whole is not None:
