@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import sys
 import time
 from datetime import datetime
 from textwrap import dedent
+from types import ModuleType
 
 import pytest
 
@@ -45,7 +47,7 @@ def failing(exp, name, error):
         (KeyboardInterrupt(), "cancelled", "cancel"),
         (GeneratorExit(), "cancelled", "cancel"),
         (BaseExceptionGroup("g", [ValueError(), KeyboardInterrupt()]), "cancelled", "cancel"),
-        (type("Cancelled", (BaseException,), {"__module__": "trio"})(), "cancelled", "cancel"),
+        (asyncio.CancelledError(), "cancelled", "cancel"),
         (type("CancelledError", (Exception,), {})("of a pool's future"), "failed", "exception"),
     ],
     ids=lambda value: value if isinstance(value, str) else f"{type(value).__name__}-{value}"[:40],
@@ -55,6 +57,16 @@ def test_an_error_that_leaves_the_block_has_a_cause(exp, error, status, cause):
 
     assert (run.status, run.cause) == (status, cause)
     assert run.execution_history[0]["cause"] == cause
+
+
+def test_a_cancellation_by_trio_is_a_cancellation(exp, monkeypatch):
+    trio = ModuleType("trio")
+    trio.Cancelled = type("Cancelled", (BaseException,), {})  # type: ignore[attr-defined]  # as trio has it
+    monkeypatch.setitem(sys.modules, "trio", trio)
+
+    run = failing(exp, "one", trio.Cancelled())
+
+    assert (run.status, run.cause) == ("cancelled", "cancel")
 
 
 def test_a_success_has_none_and_what_goes_on_neither(exp):

@@ -64,7 +64,7 @@ class Home:
     def __reduce__(self) -> tuple[Any, ...]:
         from molexp._hierarchy.workspace import reopen_home
 
-        return reopen_home, (self.store, self.given_name, self.durability_given)
+        return reopen_home, (self.store, self.given_name, self.durability_given, self.read_only)
 
     # ---------------------------------------------------------------------------------------------- the workspace itself
 

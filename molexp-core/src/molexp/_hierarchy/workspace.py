@@ -35,11 +35,11 @@ ProjectT = Project
 RunT = Run
 
 
-def reopen_home(store: Store, name: str | None, durability_given: bool) -> Home:
+def reopen_home(store: Store, name: str | None, durability_given: bool, read_only: bool) -> Home:
     """Return what is open of a workspace that was pickled, in another process: the same store, that process's plugins."""
     from molexp.plugins import default_manager
 
-    home = Home(store, default_manager(), name, type(store).__name__ == "ReadOnlyStore")
+    home = Home(store, default_manager(), name, read_only)
     home.durability_given = durability_given
     return home
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from molexp._values.loaded import loaded_types
 from molexp._values.status import Cause, RunStatus
 from molexp.errors import CommandError, RunSupersededError, WorkerDiedError
 
@@ -19,10 +20,9 @@ _BY_NAME["TaskTimeoutError"] = Cause.TIMEOUT
 
 
 def is_cancellation(error: BaseException) -> bool:
-    """Tell whether an event loop ends its task by this, asyncio's or another one's."""
-    return isinstance(error, GeneratorExit) or (
-        type(error).__name__ in ("CancelledError", "Cancelled") and not isinstance(error, Exception)
-    )
+    """Tell whether an event loop ends its task by this, asyncio's or trio's."""
+    of_loops = (*loaded_types("asyncio", "CancelledError"), *loaded_types("trio", "Cancelled"))
+    return isinstance(error, (GeneratorExit, *of_loops))
 
 
 def leaves_of(error: BaseException) -> Iterator[BaseException]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from molexp._values.loaded import loaded_types
+
 
 def advice(value: Any, *, in_run: bool) -> str:
     """Say it in half a sentence.
@@ -22,7 +24,7 @@ def advice(value: Any, *, in_run: bool) -> str:
         )
     if hasattr(cls, "__next__"):
         return "use list(value)"
-    if cls.__name__ == "Namespace":
+    if issubclass(cls, loaded_types("argparse", "Namespace")):
         return "use vars(value)"
     if hasattr(cls, "model_dump"):
         return "use value.model_dump()"
@@ -31,5 +33,6 @@ def advice(value: Any, *, in_run: bool) -> str:
     numbers = "use value.tolist(), or " if hasattr(cls, "tolist") else ""
     if not in_run:
         return f"{numbers}write it to a file, and make the file's path the parameter"
-    name, how = ("NAME.npy", ": numpy.save(path, value)") if cls.__name__ == "ndarray" else ("NAME", "")
+    is_array = issubclass(cls, loaded_types("numpy", "ndarray"))
+    name, how = ("NAME.npy", ": numpy.save(path, value)") if is_array else ("NAME", "")
     return f"{numbers}write it to a file, in `with ctx.artifact.writing({name!r}) as path{how}`, and record what you need to query"

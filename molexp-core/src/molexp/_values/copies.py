@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
@@ -66,7 +67,7 @@ def _other(value: Any, kind: type[Any], memo: dict[int, Any]) -> Any:
         for key, item in value.items():
             made[key] = _own(item, memo)
         return made
-    if isinstance(value, list) or (kind.__module__, kind.__name__) == ("collections", "deque"):
+    if isinstance(value, list) or kind is deque:
         memo[id(value)] = made = copy.copy(value)
         for index, item in enumerate(value):
             made[index] = _own(item, memo)

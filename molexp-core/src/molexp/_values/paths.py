@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import Any
+
+from molexp._values.loaded import loaded_types
 
 __all__ = ["OWN_FOLDER", "is_remote", "spelled"]
 
@@ -14,10 +15,9 @@ OWN_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _LOCAL = ("", "file", "local")
 
 
-def is_remote(value: object) -> bool:
+def is_remote(value: Any) -> bool:
     """Tell whether it is a ``UPath`` to something that is no local file."""
-    known = getattr(sys.modules.get("upath"), "UPath", None)  # whoever has such a path has imported it
-    return known is not None and isinstance(value, known) and value.protocol not in _LOCAL
+    return isinstance(value, loaded_types("upath", "UPath")) and value.protocol not in _LOCAL
 
 
 def spelled(path: Any) -> Any:

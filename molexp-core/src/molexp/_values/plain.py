@@ -17,6 +17,7 @@ from uuid import UUID
 from molexp._values.advice import advice
 from molexp._values.canonical import canonical_json, check_text
 from molexp._values.copies import own_copy
+from molexp._values.loaded import loaded_types
 from molexp._values.numbers import LONG_BITS, MAX_DIGITS, is_too_long
 from molexp._values.value_path import MAX_DEPTH, Unfit, nests_deeper, too_deep
 
@@ -183,10 +184,8 @@ class _Converter:
         numpy = sys.modules.get("numpy")
         if numpy is not None and isinstance(value, (numpy.generic, numpy.ndarray)):
             return self._numpy(value, numpy, depth)
-        for module, name in (("pathlib", "PurePath"), ("upath", "UPath")):
-            loaded = sys.modules.get(module)
-            if loaded is not None and isinstance(value, getattr(loaded, name)):
-                return self.convert(str(value), depth)
+        if isinstance(value, (*loaded_types("pathlib", "PurePath"), *loaded_types("upath", "UPath"))):
+            return self.convert(str(value), depth)
         raise self._formless(value)
 
     def _formless(self, value: Any, what: str = "JSON has no form for it") -> Unfit:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from molexp._values.loaded import loaded_types
 from molexp._values.plain import plain, restore
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ def _is_union(cls: Any) -> bool:
 
 def _is_numpy(cls: Any) -> bool:
     cls = typing.get_origin(cls) or cls
-    return isinstance(cls, type) and cls.__module__ == "numpy" and any(one.__name__ in _NUMPY for one in cls.__mro__)
+    return isinstance(cls, type) and cls.__module__ == "numpy" and issubclass(cls, loaded_types("numpy", *_NUMPY))
 
 
 _NUMPY = ("generic", "ndarray")
