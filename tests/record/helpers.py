@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from textwrap import dedent
@@ -74,6 +74,51 @@ def edit(place: Place, folder: str, op: str, **values: Any) -> str:
     key = f"{folder}/edits/{name}.json"
     place.store.create(key, msgspec.json.encode(document))
     return key
+
+
+READING = ("read", "read_many", "open_read")
+LOOKING = (*READING, "stat", "exists", "list", "children")
+CHANGING = ("write", "create", "append", "open_append", "open_write", "rename", "delete")
+
+
+def amid(
+    monkeypatch: pytest.MonkeyPatch,
+    store: Store,
+    operations: Iterable[str],
+    about: str,
+    act: Callable[[], Any],
+    *,
+    after: bool = False,
+    every: bool = False,
+) -> None:
+    """Let somebody act when storage of this kind is asked for something, before that is done or after it, once or every time.
+
+    Args:
+        monkeypatch: undoes it.
+        store: of the kind that is meant.
+        operations: methods of a store.
+        about: is part of the key, or of one of the keys.
+        act: what happens; an error is one of the storage.
+        after: whether it happens after the operation.
+        every: whether it happens every time.
+    """
+    kind, waiting = type(store), [act]
+    for name in operations:
+        original = getattr(kind, name)
+
+        def call(self: Store, what: Any = "", *rest: Any, _original: Any = original, **options: Any) -> Any:
+            keys = [what] if isinstance(what, str) else what
+            acting = [*waiting] if any(about in key for key in keys) else []
+            if acting and not every:
+                waiting.clear()
+            if acting and not after:
+                act()
+            found = _original(self, what, *rest, **options)
+            if acting and after:
+                act()
+            return found
+
+        monkeypatch.setattr(kind, name, call)
 
 
 @attrs.frozen

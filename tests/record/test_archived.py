@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import molexp as me
-from tests.internals import at
+from tests.record.helpers import amid
 
 
 @pytest.fixture
@@ -88,12 +88,12 @@ def test_a_run_that_is_restored_while_it_is_freed_is_there_or_gone_and_that_is_s
     exp.run("a").delete()
     refused = []
 
-    def restore(*_):
+    def restore():
         with pytest.raises(me.NotFoundError) as error:
             ws.restore("metals/cu/a")
         refused.append(error.value)
 
-    at(monkeypatch, "gc says what it frees", restore, after=True)
+    amid(monkeypatch, ws._home.store, ["create"], "experiments/cu/edits/", restore, after=True)
     ws.gc(dry_run=False)
     assert refused
     assert exp.run("a").results == {"x": "a"}, "whoever frees it saw that it was restored"

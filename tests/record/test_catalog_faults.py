@@ -14,7 +14,7 @@ import pytest
 
 import molexp as me
 from tests.internals import at, forget_folders, report_late, report_missing, tune
-from tests.record.helpers import bound_by_modes
+from tests.record.helpers import READING, amid, bound_by_modes
 
 RUN = "projects/metals/experiments/cu/runs/one"
 
@@ -147,7 +147,7 @@ def test_what_cannot_be_read_is_read_again_only_when_it_has_changed(lab, lab_run
         ]
     ):
         pass  # changes so recent that another could bear the same time
-    at(monkeypatch, "a run is indexed", lambda *_: pytest.fail("read again"))
+    amid(monkeypatch, lab.store, READING, "/runs/", lambda: pytest.fail("read again"))
 
     assert reader.catalog.unreadable()
 
@@ -183,9 +183,9 @@ def test_storage_that_does_not_answer_changes_nothing(lab, data, monkeypatch, er
 
     with monkeypatch.context() as patch:
         if what == "run":
-            at(patch, "a run is indexed", fail)
+            amid(patch, lab.store, READING, "/runs/", fail, every=True)
         elif what == "data":
-            at(patch, "the record of data is indexed", fail)
+            amid(patch, lab.store, READING, "/data/", fail, every=True)
         else:
             patch.setattr(type(reader._home.store), "exists", fail)
         with pytest.raises(type(error)):

@@ -10,8 +10,7 @@ import sys
 import pytest
 
 import molexp as me
-from tests.internals import at
-from tests.record.helpers import bound_by_modes, edit
+from tests.record.helpers import LOOKING, amid, bound_by_modes, edit
 
 RUN = "projects/metals/experiments/cu/runs/one"
 
@@ -33,11 +32,11 @@ def test_a_run_that_was_deleted_before_its_first_start_is_not_started(place, exp
 def test_a_start_that_cannot_see_whether_its_run_was_deleted_leaves_nothing_running(place, exp, monkeypatch):
     run = exp.Run(id="one")
 
-    def broken(*_):
+    def broken():
         raise me.StoreError("broken")
 
     with monkeypatch.context() as patch, pytest.raises(me.StoreError, match="broken"):
-        at(patch, "a start looks for edits", broken)
+        amid(patch, place.store, LOOKING, f"{RUN}/edits", broken)
         run.start()
     assert place.load().run("metals/cu/one").status == "failed"
 
@@ -57,9 +56,9 @@ def test_gc_leaves_a_deleted_run_alone_while_it_is_executed(place, exp):
     assert not list(place.store.list(RUN))
 
 
-def test_a_new_run_with_a_made_up_id_is_started_without_a_look_at_its_edits(exp, monkeypatch):
+def test_a_new_run_with_a_made_up_id_is_started_without_a_look_at_its_edits(place, exp, monkeypatch):
     run = exp.Run()
-    at(monkeypatch, "a start looks for edits", lambda *_: pytest.fail("it looked"))
+    amid(monkeypatch, place.store, LOOKING, f"{run.id}/edits", lambda: pytest.fail("it looked"))
 
     with run.start():
         pass

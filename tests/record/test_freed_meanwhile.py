@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 import molexp as me
 from tests.internals import at
 from tests.record.compacting import write
+from tests.record.helpers import amid
 
 RUN = "projects/metals/experiments/cu/runs/one"
 
@@ -30,12 +32,12 @@ def test_the_end_of_a_run_that_was_deleted_meanwhile_does_not_write_its_definiti
     """It may be freed at any moment, and would be back."""
     exp = write(place, "one").project("metals").experiment("cu")
 
-    def elsewhere(*_):
+    def elsewhere():
         place.load().run("metals/cu/one").delete()
         place.store.delete(f"{RUN}/run.json")  # as gc does first
 
     context = exp.run("one").start(if_succeeded="rerun")
-    at(monkeypatch, "an end is shown", elsewhere)
+    amid(monkeypatch, place.store, ["create"], f"{RUN}/executions/2.end.json", elsewhere, after=True)
     context.finish()
     assert not place.store.exists(f"{RUN}/run.json")
     place.load().gc(dry_run=False)
@@ -45,7 +47,7 @@ def test_the_end_of_a_run_that_was_deleted_meanwhile_does_not_write_its_definiti
 def freed_and_late(place, monkeypatch, freed):
     """Run `one` is deleted and freed just before somebody shows what he has read of it, who took long for that."""
 
-    def elsewhere(*_):
+    def elsewhere():
         place.load().run("metals/cu/one").delete()
         if freed == "wholly":
             place.load().gc(dry_run=False)
@@ -54,7 +56,7 @@ def freed_and_late(place, monkeypatch, freed):
         clock = time.monotonic
         monkeypatch.setattr(time, "monotonic", lambda: clock() + 10)
 
-    at(monkeypatch, "a run is shown", elsewhere)
+    amid(monkeypatch, place.store, ["write"], f"{RUN}/run.json", elsewhere)
 
 
 @pytest.mark.parametrize("freed", ["wholly", "in part"])
@@ -104,7 +106,7 @@ def test_the_end_of_a_dead_owner_is_not_written_into_a_run_that_is_being_freed(l
     )
     run = lab.load().run("metals/cu/one")
 
-    def elsewhere(*_):
+    def elsewhere():
         assert run.status is me.RunStatus.INTERRUPTED
         run.delete()
         for name in ("run.json", "executions/1.end.json"):  # as gc begins
@@ -113,7 +115,7 @@ def test_the_end_of_a_dead_owner_is_not_written_into_a_run_that_is_being_freed(l
     if when == "before it is read":
         elsewhere()
     else:
-        at(monkeypatch, "the end of a dead owner is written", elsewhere)
+        amid(monkeypatch, lab.store, ["create"], f"{RUN}/executions/1.end.json", elsewhere)
     lab.load().catalog.rebuild()
 
     assert not lab.store.exists(f"{RUN}/executions/1.end.json")
@@ -163,10 +165,10 @@ def test_a_key_that_is_missing_while_the_attempt_ends_is_no_freed_run(place, mon
     exp = write(place, "one").project("metals").experiment("cu")
     context = exp.run("one").start(if_succeeded="rerun")
 
-    def missing(*_):
+    def missing():
         raise me.KeyNotFoundError("data/x")
 
-    at(monkeypatch, "an end is written", missing)
+    amid(monkeypatch, place.store, ["create"], f"{RUN}/executions/2.end.json", missing)
     with pytest.raises(me.KeyNotFoundError):
         context.finish()
 
@@ -182,11 +184,15 @@ def test_what_could_not_be_read_and_was_mended_before_it_was_looked_at_is_no_pro
     file.write_bytes(b"{")
     ws = lab.load()
 
-    def mended(*_):
-        file.write_bytes(whole)
-        time.sleep(0.1)  # what changed this very moment is looked at again in any case
+    look = os.lstat
 
-    at(monkeypatch, "a file is looked at for the index", mended, when=lambda _, key: key.endswith(file.name))
+    def mended(path, **options):
+        if str(path) == str(file) and file.read_bytes() != whole:
+            file.write_bytes(whole)
+            time.sleep(0.1)  # what changed this very moment is looked at again in any case
+        return look(path, **options)
+
+    monkeypatch.setattr(os, "lstat", mended)
     assert [str(row.status) for row in ws.catalog.runs()] == ["succeeded"]
     assert not ws.catalog.runs().unreadable
     assert not ws.catalog.unreadable()

@@ -8,13 +8,13 @@ import subprocess
 import sys
 import time
 from ast import literal_eval
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 import molexp as me
-from tests.internals import at
-from tests.record.helpers import VOID, bound_by_modes, edit
+from tests.record.helpers import LOOKING, READING, VOID, Place, amid, bound_by_modes, edit
 
 RUN = "projects/metals/experiments/cu/runs/one"
 
@@ -199,11 +199,11 @@ def test_a_run_that_was_executed_deleted_and_freed_is_not_resurrected_either(lab
 def test_a_start_that_cannot_see_whether_its_run_is_there_leaves_nothing_running(place, exp, monkeypatch):
     run = exp.Run(id="one")
 
-    def broken(*_):
+    def broken():
         raise me.StoreError("broken")
 
     with monkeypatch.context() as patch, pytest.raises(me.StoreError, match="broken"):
-        at(patch, "a start looks for its run", broken)
+        amid(patch, place.store, ["stat", "exists"], f"{RUN}/run.json", broken)
         run.start()
     assert place.load().run("metals/cu/one").status == "failed"
 
@@ -265,15 +265,32 @@ def test_payloads_of_a_run_whose_definition_is_lost_are_named_and_kept(place, ex
     assert place.store.read(f"{RUN}/artifacts/a.txt") == b"mine"
 
 
-@pytest.mark.parametrize("moment", ["edits are read", "attempts are read", "a definition is read"])
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_run_that_is_freed_while_it_is_read_is_gone(lab, lab_run, monkeypatch, moment, when):
-    lab_run.delete()
-    ws = lab.load()
-    at(monkeypatch, moment, lambda *_: lab.load().gc(dry_run=False), after=when == "after")
-    report = ws.catalog.rebuild()
-    assert (report.findings, report.counts["runs"]) == ((), 0)
-    assert not (lab.folder / RUN).exists()
+@pytest.mark.parametrize("status", ["pending", "succeeded"])
+def test_a_run_that_is_freed_while_it_is_read_is_gone(tmp_path, monkeypatch, status, when):
+    """At whichever operation of the storage that happens."""
+    for number in count():
+        lab = Place(str(tmp_path / f"lab-{number}"))
+        run = lab.workspace().Project("metals").Experiment("cu").Run(id="one")
+        if status == "succeeded":
+            run.start().finish()
+        run.delete()
+        ws, left, freed = lab.load(), [number], list[bool]()
+
+        def act(lab=lab, left=left, freed=freed):
+            left[0] -= 1
+            if left[0] == -1:
+                lab.load().gc(dry_run=False)
+                freed.append(True)
+
+        with monkeypatch.context() as patch:
+            amid(patch, lab.store, LOOKING, "/runs", act, after=when == "after", every=True)
+            report = ws.catalog.rebuild()
+        if not freed:
+            break
+        assert (report.findings, report.counts["runs"]) == ((), 0), number
+        assert not (lab.folder / RUN).exists()
+    assert number > 3
 
 
 def test_a_run_that_is_removed_by_hand_while_it_is_read_is_gone_and_no_fault(lab, lab_run, monkeypatch):
@@ -281,7 +298,7 @@ def test_a_run_that_is_removed_by_hand_while_it_is_read_is_gone_and_no_fault(lab
         pass
     ws, folder = lab.load(), lab.folder / RUN
     (folder / "run.json").unlink()
-    at(monkeypatch, "a definition is read", lambda *_: shutil.rmtree(folder), after=True)
+    amid(monkeypatch, lab.store, READING, f"{RUN}/executions/1", lambda: shutil.rmtree(folder), after=True)
     report = ws.catalog.rebuild()
     assert (report.findings, report.counts["runs"]) == ((), 0)
     assert not folder.exists()

@@ -16,6 +16,7 @@ import pytest
 import molexp as me
 from tests.internals import at, checksum, tune
 from tests.record.compacting import compact, derived, done, rows, write
+from tests.record.helpers import READING, amid
 
 FLIPS = 60  # of bits, each in an index of its own
 
@@ -151,11 +152,11 @@ def test_compaction_publishes_what_was_read_not_what_an_index_says(lab, reader, 
 def test_rebuild_answers_from_what_was_known_until_it_is_done(lab, reader, monkeypatch):
     before = rows(reader)
 
-    def fail(*_):
+    def fail():
         raise me.UnavailableError("away")
 
     with monkeypatch.context() as patch:
-        at(patch, "a run is indexed", fail, every=True)
+        amid(patch, lab.store, READING, "/runs/", fail, every=True)
         with pytest.raises(me.UnavailableError):
             reader.catalog.rebuild()
     assert rows(reader) == before
@@ -166,7 +167,7 @@ def test_an_index_is_made_anew_once_not_each_time(lab, reader, monkeypatch):
     reader._home.index.close()
     os.utime(location, (1.5, 1.5))  # as after a copy
     assert len(lab.load().catalog.runs()) == 3
-    at(monkeypatch, "a run is indexed", lambda *_: pytest.fail("read again"))
+    amid(monkeypatch, lab.store, READING, "/runs/", lambda: pytest.fail("read again"))
 
     assert len(lab.load().catalog.runs()) == 3
 
@@ -225,7 +226,7 @@ def test_a_snapshot_of_an_older_version_is_begun_with(lab, reader, tmp_path, mon
 
     monkeypatch.setenv("MOLEXP_CACHE_DIR", str(tmp_path / "somebody else's"))
     with monkeypatch.context() as patch:
-        at(patch, "a run is indexed", lambda *_: pytest.fail("read again"))
+        amid(patch, lab.store, READING, "/runs/", lambda: pytest.fail("read again"))
         assert rows(lab.load()) == before
         assert [row.id for row in lab.load().catalog.runs('cause == "cancel"')] == ["r9"]
     assert lab.load().catalog.verify().findings == ()
@@ -315,7 +316,7 @@ def test_a_snapshot_whose_rows_do_not_hold_is_passed_over_and_replaced(lab, read
     compact(other)
     monkeypatch.setenv("MOLEXP_CACHE_DIR", str(tmp_path / "of a third"))
     with monkeypatch.context() as patch:
-        at(patch, "a run is indexed", lambda *_: pytest.fail("read again"))
+        amid(patch, lab.store, READING, "/runs/", lambda: pytest.fail("read again"))
         assert rows(lab.load()) == before
 
 

@@ -11,7 +11,8 @@ from hashlib import sha256
 import pytest
 
 import molexp as me
-from tests.internals import at, tune
+from tests.internals import tune
+from tests.record.helpers import READING, amid
 
 RUN = "projects/metals/experiments/cu/runs/one"
 
@@ -366,7 +367,7 @@ def test_metrics_are_in_snapshots(place, run, tmp_path, monkeypatch, rows):
     place.load().catalog.compact()
 
     monkeypatch.setenv("MOLEXP_CACHE_DIR", str(tmp_path / "somebody else's"))
-    at(monkeypatch, "a run is indexed", lambda *_: pytest.fail("read again"))
+    amid(monkeypatch, place.store, READING, "/run.json", lambda: pytest.fail("read again"))
     assert paths(place.load().catalog.runs(sort="-metrics.loss.max")) == ["two", "one"]
 
 
