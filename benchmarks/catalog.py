@@ -1,4 +1,4 @@
-"""What the catalog costs at 100 000 runs, against bare SQLite, plain Python, signac and MLflow on the same runs.
+"""Compare the catalog at 100 000 runs with bare SQLite, plain Python, signac and MLflow on the same runs.
 
 The limits are for 100 000 runs; with fewer, what a process costs to start weighs more. Every contender's files are in the
 page cache: each runs once before it is timed. ``dataset.py`` says where the runs lie; nothing is written there. Our
@@ -186,7 +186,7 @@ assert rows >= int(sys.argv[3]), f"the snapshot has {rows} rows in SQLite files;
 
 
 def measure(*, quick: bool, runs: int | None = None) -> Iterator[Line]:
-    """The lines of the report, one by one."""
+    """Yield the lines of the report."""
     data = dataset(runs or (10_000 if quick else 100_000))
     with tempfile.TemporaryDirectory(dir=cache_folder(), prefix="measuring-") as base:
         yield from _first_open(data, Path(base))
@@ -198,7 +198,7 @@ def measure(*, quick: bool, runs: int | None = None) -> Iterator[Line]:
 
 
 def _view(data: Dataset, base: Path, *, derived: bool) -> Path:
-    """The dataset's workspace at another place, by hard links; its derived files are copied, or left out."""
+    """Copy the dataset's workspace by hard links. Derived files are copied or left out."""
     lab = base / "ours"
     if not lab.exists():
         shutil.copytree(data.lab, lab, copy_function=os.link, ignore=shutil.ignore_patterns(".molexp"))
@@ -281,7 +281,7 @@ def _question(data: Dataset, base: Path, *, quick: bool) -> Iterator[Line]:
 
 
 def _metrics(data: Dataset, base: Path, *, quick: bool) -> Iterator[Line]:
-    """The question about metrics, and what they cost the index."""
+    """Measure the question about metrics, and the cost of metrics for the index."""
     yield from _first_open(data, base, " with metrics")
     lab, cache = _view(data, base, derived=True), base / "cache"
     ours = partial(run_fresh, _OURS_METRICS, lab, data.matching, MOLEXP_CACHE_DIR=cache)

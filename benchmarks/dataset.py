@@ -53,7 +53,7 @@ _WRITERS = 2
 
 @attrs.frozen
 class Values:
-    """What distinguishes a run.
+    """The parameters and results of a run.
 
     Attributes:
         experiment: index of its experiment.
@@ -67,12 +67,12 @@ class Values:
 
     @property
     def matches(self) -> bool:
-        """Whether it is an answer to the question."""
+        """Tell whether the run answers the question."""
         return bool(self.parameters["lr"] < 0.01 and self.results["loss"] == 3)
 
 
 def values_of(number: int) -> Values:
-    """The same for the same number, always."""
+    """Return the values of a run, which depend only on its number."""
     random = Random(number)
     lr = round(10 ** (-2.2 + 2.2 * random.random()), 8)
     parameters = {
@@ -99,22 +99,22 @@ def points_of(number: int) -> Iterator[dict[str, float]]:
 
 
 def all_values(count: int) -> Iterator[Values]:
-    """Yield those of all runs."""
+    """Yield the values of all runs."""
     return map(values_of, range(count))
 
 
 @attrs.frozen
 class Dataset:
-    """Where the parts of a complete one are.
+    """The paths of a complete dataset.
 
     Attributes:
-        count: how many runs.
-        matching: how many of them are an answer.
+        count: number of runs.
+        matching: number of runs that answer the question.
         lab: the workspace.
         bare: an SQLite file with an index that serves the question.
         signac: a signac project; None where signac is not installed.
         mlflow: MLflow's SQLite file; None where MLflow is not installed.
-        seconds: what making each part took.
+        seconds: time to make each part.
     """
 
     count: int
@@ -132,7 +132,7 @@ def cache_folder() -> Path:
 
 
 def dataset(count: int) -> Dataset:
-    """That of `count` runs; made if it is not there."""
+    """Return the dataset of `count` runs; make it if missing."""
     base = cache_folder() / f"{count}-v{VERSION}"
     base.mkdir(parents=True, exist_ok=True)
     seconds: dict[str, float] = {}
@@ -153,7 +153,7 @@ def dataset(count: int) -> Dataset:
 
 
 def dataset_with_metrics(count: int) -> Dataset:
-    """That of `count` runs with metrics, beside which there is only bare SQLite; made if it is not there."""
+    """Return the dataset of `count` runs with metrics, which has only bare SQLite beside it; make it if missing."""
     base = cache_folder() / f"{count}-v{VERSION}-metrics"
     base.mkdir(parents=True, exist_ok=True)
     lab, bare = base / "lab" / "workspace", base / "bare" / "runs.sqlite3"
@@ -195,7 +195,7 @@ def _make(whole: Path, count: int, write: Callable[[Path], None]) -> float:
 
 
 def _write_lab(path: Path, count: int, *, metrics: bool = False) -> None:
-    """The workspace, by several processes, as any program would."""
+    """Write the workspace with several processes, as any program would."""
     project = me.Workspace(path).Project(PROJECT)
     for number in range(EXPERIMENTS):
         project.Experiment(f"e{number}", params={})
@@ -237,7 +237,7 @@ def run_folders(workspace: Path) -> Iterator[str]:
 
 
 def _fill_bare(path: Path, lab: Path) -> None:
-    """A table made for the question, and nothing but it."""
+    """Make a table for this question alone."""
 
     def rows() -> Iterator[tuple[str, float, int, bytes]]:
         for run in run_folders(lab):
@@ -255,7 +255,7 @@ def _fill_bare(path: Path, lab: Path) -> None:
 
 
 def _fill_bare_metrics(path: Path, lab: Path) -> None:
-    """The same for the question about metrics."""
+    """Make a table for the question about metrics."""
 
     def rows() -> Iterator[tuple[str, float, bytes]]:
         for run in run_folders(lab):

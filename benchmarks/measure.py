@@ -1,4 +1,4 @@
-"""How everything here is measured: contenders take turns in one process, and only ratios are reported.
+"""Measure contenders: they take turns in one process, and only ratios are reported.
 
 Each contender is a function that does `count` units of work in a fresh folder. They run in short rounds, one after the
 other, so that a slow moment of the machine hits all of them; a contender's figure is the median of its rounds. Nothing is

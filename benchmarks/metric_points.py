@@ -20,7 +20,7 @@ def molexp(folder: Path, count: int) -> None:
 
 
 def plain_lines(*, flush: bool) -> Contender:
-    """A file of JSON lines; with `flush`, each survives a kill, as ours do."""
+    """Write a file of JSON lines. With `flush`, each line survives a kill, as those of MolExp do."""
 
     def work(folder: Path, count: int) -> None:
         with open(folder / "metrics.jsonl", "w") as file:
@@ -33,7 +33,7 @@ def plain_lines(*, flush: bool) -> Contender:
 
 
 def measure(*, quick: bool) -> list[Line]:
-    """The lines of the report."""
+    """Yield the lines of the report."""
     count = 50_000 if quick else 1_000_000
     contenders = {"molexp": molexp, "buffered": plain_lines(flush=False), "flushed": plain_lines(flush=True)}
     found = take_turns(contenders, where=folders()["disk"], count=count, rounds=1 if not quick else 3)

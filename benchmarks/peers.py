@@ -28,7 +28,7 @@ def installed(name: str) -> bool:
 
 
 def write_signac(folder: Path, runs: Iterable[Values]) -> None:
-    """A project: state points are parameters, documents are results.
+    """Make a signac project: state points are parameters, documents are results.
 
     ``plain`` is as signac leaves it; ``cached`` is the same with the cache of state points that a user may ask for.
     """
@@ -76,7 +76,7 @@ def _files(folder: Path) -> dict[str, bytes]:
 
 
 def write_mlflow(folder: Path, runs: Iterable[Values]) -> None:
-    """An SQLite store, in the schema that MLflow makes.
+    """Make an SQLite store with the schema of MLflow.
 
     MLflow compares parameters as text, so the learning rate is logged as a metric, too: that is how one asks for a range
     of them.
@@ -111,7 +111,7 @@ def _metrics(values: Values) -> Mapping[str, float]:
 
 
 def _log_to_mlflow(path: Path, experiments: list[str], values: Values) -> str:
-    """As a user's program does, with the tags of ``mlflow.start_run``."""
+    """Write a run as a user's program does, with the tags of ``mlflow.start_run``."""
     from mlflow.entities import Metric, Param
 
     client = _client(path)
@@ -126,7 +126,7 @@ def _log_to_mlflow(path: Path, experiments: list[str], values: Values) -> str:
 
 
 def _fill_mlflow(path: Path, runs: list[Values]) -> None:
-    """The first by its own writer; the others are copies of its rows, with their own values."""
+    """Write the first run with MLflow's writer, and the others as copies of its rows with other values."""
     experiments = _new_mlflow(path)
     pattern = _log_to_mlflow(path, experiments, runs[0])
     connection = sqlite3.connect(path)

@@ -33,9 +33,11 @@ SUITES: Mapping[str, Suite] = {
 def main() -> int:
     """Measure what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("suites", nargs="*", choices=[[], *SUITES], help="which to run; all by default")
+    parser.add_argument("suites", nargs="*", choices=[[], *SUITES], help="benchmarks to run; by default, all")
     parser.add_argument("--quick", action="store_true", help="measure less")
-    parser.add_argument("--runs", type=int, help="how many the catalog has; 100 000 by default, 10 000 with --quick")
+    parser.add_argument(
+        "--runs", type=int, help="number of runs in the catalog; by default 100 000, with --quick 10 000"
+    )
     arguments = parser.parse_args()
     suites: dict[str, Suite] = {**SUITES, "catalog": partial(catalog.measure, runs=arguments.runs)}
     over = False

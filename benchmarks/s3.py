@@ -1,4 +1,4 @@
-"""What S3 costs us: against the same store over boto3 and s3fs, and against bare requests to the same server.
+"""Compare the S3 store with the same store over boto3 and s3fs, and with bare requests to the same server.
 
 The server is Ceph's gateway on this machine, which competes with us for its cores: ratios say less than they would over
 a network, whose time is the same for all. Only the lines with 50 ms look over one.
@@ -17,7 +17,7 @@ from s3_stage import LINES, OPEN, SCHEMES, BarePuts, Spent, Stage, median_of, st
 from molexp.contracts import Store
 
 PEERS = [name for name in SCHEMES if name != "molexp"]
-SMALL = b"x" * 600  # what a document of a run has, about
+SMALL = b"x" * 600  # about the size of a run's document
 LARGE = 64 << 20
 DELAY = 0.05
 GENERATIONS = 7  # hint; is it there; run.json; claim; payloads; end; run.json and the last segment
@@ -55,7 +55,7 @@ print(time.perf_counter() - began)
 
 
 def measure(*, quick: bool) -> Iterator[Line]:
-    """The lines of the report."""
+    """Yield the lines of the report."""
     with stage() as here:
         yield from _start_up(here, rounds=5 if quick else 11)
         yield from _documents(here, count=50 if quick else 100, rounds=5 if quick else 11)
@@ -69,7 +69,7 @@ def measure(*, quick: bool) -> Iterator[Line]:
 def _against(
     what: str, where: str, found: Mapping[str, float], limits: Mapping[str, float], detail: str
 ) -> Iterator[Line]:
-    """A line for each peer."""
+    """Yield a line for each peer."""
     for name in PEERS:
         yield Line(f"{what} / {name}", where, found["molexp"] / found[name], limits[name], detail)
 
@@ -223,7 +223,7 @@ def _runs(here: Stage, *, count: int, rounds: int) -> Iterator[Line]:
 
 
 def _sizes(here: Stage) -> list[int]:
-    """The requests of a tracked run: how much each sends."""
+    """Return the requests of a tracked run, each with the bytes that it sends."""
     from tests.servers.proxy import Proxy
 
     with Proxy(here.server.url) as proxy:
@@ -285,7 +285,7 @@ def _network(here: Stage, *, runs: int) -> Iterator[Line]:
 
 
 def _generations(intervals: list[tuple[float, float]]) -> int:
-    """The length of the longest chain of requests of which each began after the answer to the one before it."""
+    """Return the length of the longest chain of requests in which each began after the answer to the one before."""
     length, free = 0, float("-inf")
     for began, ended in sorted(intervals, key=lambda interval: interval[1]):
         if began >= free:

@@ -35,13 +35,13 @@ _AS_ONE = {"max_concurrency": 1}  # else s3fs asks first how large an object is,
 _CONFIG: Mapping[str, Any] = {
     "s3": {"addressing_style": "path"},
     "max_pool_connections": 32,
-    "request_checksum_calculation": "when_required",  # what we send has none either
+    "request_checksum_calculation": "when_required",  # MolExp's requests have none either
     "response_checksum_validation": "when_required",
 }
 
 
 class Peer(Store):
-    """What both share: URLs, threads, errors."""
+    """The parts that both share: URLs, threads, errors."""
 
     capabilities: frozenset[Capability] = frozenset()
     lease_beat: float = 60.0
@@ -71,7 +71,7 @@ class Peer(Store):
         return list(self._pool.map(operation, work))
 
     def full(self, key: str) -> str:
-        """The object's key in the bucket."""
+        """Return the object's key in the bucket."""
         return f"{self.prefix}/{key}" if key else self.prefix
 
     def ask(self, key: str, request: Callable[[], T]) -> T:
@@ -286,7 +286,7 @@ def molexp_register_storage_backends() -> Iterable[type[Store]]:
 
 
 def plugins(folder: Path) -> PluginManager:
-    """A manager that knows them, too, by a distribution in `folder`, which is made if it is not there."""
+    """Return a manager that also knows the peers, from a distribution in `folder`, which is created if missing."""
     info = folder / "peers-1.0.dist-info"
     if not info.is_dir():
         info.mkdir(parents=True)

@@ -43,30 +43,30 @@ class Stage:
         return str(self.server.kind)
 
     def urls(self, bucket: Any) -> dict[str, str]:
-        """The same place for each contender."""
+        """Return the same place for each contender."""
         return {name: f"{scheme}://{bucket.name}/{bucket.prefix}" for name, scheme in SCHEMES.items()}
 
     def fresh(self, label: str) -> dict[str, tuple[str, dict[str, Any]]]:
-        """A place of its own for each contender, with its ``storage_options``."""
+        """Return a place for each contender, with its ``storage_options``."""
         buckets = {name: self.server.fresh(f"{label}-{name}") for name in SCHEMES}
         return {name: (self.urls(bucket)[name], bucket.storage_options) for name, bucket in buckets.items()}
 
     def stores(self, label: str) -> dict[str, Store]:
-        """A store of each contender."""
+        """Open a store for each contender."""
         return {
             name: self.plugins.storage_backend(SCHEMES[name]).open(url, options)
             for name, (url, options) in self.fresh(label).items()
         }
 
     def experiment(self, url: str, options: Mapping[str, Any]) -> me.Experiment:
-        """An experiment that exists and has had a run, so that nothing is left to be found out."""
+        """Return an experiment that has had a run, so that its store has learnt all it needs."""
         ws = me.Workspace(url, storage_options=options, plugins=self.plugins)
         experiment = ws.Project("metals").Experiment("cu", params={"a": 3.6})
         track(experiment, -1)
         return experiment
 
     def arguments(self, url: str, options: Mapping[str, Any]) -> tuple[str, ...]:
-        """For a fresh process that begins with `OPEN`."""
+        """Return the environment for a fresh process that begins with `OPEN`."""
         return str(Path(__file__).parent), url, json.dumps(options), str(self.folder / "plugins")
 
 
@@ -83,7 +83,7 @@ ws = molexp.Workspace(
 
 
 def track(experiment: me.Experiment, number: int) -> None:
-    """A run with one result, one artifact and ten log lines."""
+    """Track a run with one result, one artifact and ten log lines."""
     with experiment.Run({"scale": number}).start() as ctx:
         ctx.set_result("energy", -3.72)
         ctx.artifact.save("volumes.json", {"volumes": [11.2, 11.8, 12.1], "unit": "angstrom^3"})
@@ -94,7 +94,7 @@ def track(experiment: me.Experiment, number: int) -> None:
 
 @contextmanager
 def stage() -> Iterator[Stage]:
-    """Ceph's gateway, or moto where that is not installed."""
+    """Start Ceph's gateway, or moto where that is not installed."""
     root = Path(__file__).resolve().parent.parent
     if str(root) not in sys.path:
         sys.path.append(str(root))
@@ -132,7 +132,7 @@ class Spent:
 
 
 def turns(contenders: Mapping[str, Callable[[int], object]], *, count: int, rounds: int) -> dict[str, Spent]:
-    """Contenders take turns, `count` units each; they are told the round. The first one warms up and does not count."""
+    """Let contenders take turns, `count` units each, and tell them the round. The first round warms up and does not count."""
     spent: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
     for number in range(rounds + 1):
         for name, work in contenders.items():
@@ -185,6 +185,6 @@ class BarePuts:
 
 
 def median_of(puts: BarePuts, sizes: Sequence[int], times: int) -> float:
-    """The median seconds of one of these PUTs."""
+    """Return the median time of one of these PUTs, in seconds."""
     puts.sign(len(sizes) * times)
     return statistics.median(puts.put(size) for _ in range(times) for size in sizes)

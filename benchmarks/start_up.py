@@ -1,4 +1,4 @@
-"""What it costs to start: ``import molexp``, and a fresh process that tracks one run; CPU over a bare interpreter."""
+"""Measure the start: ``import molexp``, and a fresh process that tracks one run, in CPU time over a bare interpreter."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def cpu_of(code: str, *arguments: str, rounds: int) -> float:
 
 
 def measure(*, quick: bool) -> list[Line]:
-    """The lines of the report, in milliseconds of CPU."""
+    """Yield the lines of the report, in milliseconds of CPU time."""
     rounds = 5 if quick else 15
     nothing = cpu_of("pass", rounds=rounds)
     imported = cpu_of("import molexp", rounds=rounds) - nothing

@@ -1,4 +1,4 @@
-"""What tracking one run costs: create, start, one result, one JSON artifact, ten log lines, finish.
+"""Measure one tracked run: create, start, one result, one JSON artifact, ten log lines, finish.
 
 Against a bare loop that writes ``run.json`` three times and the artifact once, each by a temporary file and
 ``os.replace``, and ten flushed log lines; against signac doing the same; and with everything synced, against a bare
@@ -131,7 +131,7 @@ def signac_project() -> Contender | None:
 
 
 def measure(*, quick: bool) -> list[Line]:
-    """The lines of the report."""
+    """Yield the lines of the report."""
     count, rounds = (50, 5) if quick else (200, 9)
     lines = []
     for where, folder in folders().items():

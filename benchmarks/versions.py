@@ -107,13 +107,13 @@ class Row:
     """One piece of work.
 
     Attributes:
-        what: what the row is called.
-        code: what a fresh interpreter runs; it is told a folder and a count, and prints microseconds. Without a print, its
+        what: name of the row.
+        code: code for a fresh interpreter. It gets a folder and a count, and prints microseconds. Without a print, its
             CPU time counts.
-        count: how many units it does.
+        count: number of units.
         where: the kind of file system.
-        data: whether the folder is the one with runs to ask for, with an index of the version's own.
-        rounds: how often each version does it.
+        data: True for the folder with runs to query, with an index of each version.
+        rounds: number of repetitions by each version.
     """
 
     what: str

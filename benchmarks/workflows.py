@@ -1,4 +1,4 @@
-"""What a workflow costs a task: in memory against a bare loop over ``graphlib`` and ``asyncio``; under a run against memory."""
+"""Measure a workflow's cost for each task: in memory against a loop over ``graphlib`` and ``asyncio``, under a run against memory."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _NAP = 0.01  # seconds
 
 
 def chain(count: int) -> Graph:
-    """Each task depends on the one before."""
+    """Return a chain: each task depends on the one before."""
     return {f"t{number}": [f"t{number - 1}"] if number else [] for number in range(count)}
 
 
 def fan(count: int) -> Graph:
-    """One task, many that depend on it, and one that depends on all of those."""
+    """Return a fan: one task, many that depend on it, and one that depends on all of those."""
     middle = [f"t{number}" for number in range(1, count - 1)]
     return {"first": [], **{name: ["first"] for name in middle}, "last": middle}
 
 
 def bare(graph: Graph) -> Contender:
-    """The loop that one writes by hand."""
+    """Run the loop that you would write by hand."""
 
     async def work() -> None:
         outputs: dict[str, int] = {}
@@ -53,7 +53,7 @@ def bare(graph: Graph) -> Contender:
 
 
 def workflow_of(graph: Graph, nap: float = 0.0) -> Workflow:
-    """The same as a workflow."""
+    """Return the same graph as a workflow."""
     builder = WorkflowBuilder("bench")
     for name, upstream in graph.items():
 
@@ -67,7 +67,7 @@ def workflow_of(graph: Graph, nap: float = 0.0) -> Workflow:
 
 
 def in_memory(workflow: Workflow) -> Contender:
-    """Ours, without a workspace."""
+    """Execute a workflow without a workspace."""
 
     def contender(_folder: Path, _count: int) -> None:
         workflow.execute_sync(check=True)
@@ -76,7 +76,7 @@ def in_memory(workflow: Workflow) -> Contender:
 
 
 def under_a_run(workflow: Workflow) -> Contender:
-    """Ours, every task on record."""
+    """Execute a workflow with every task on record."""
 
     def contender(folder: Path, _count: int) -> None:
         run = me.Workspace(folder / "lab").Project("bench").Experiment("bench").Run()
@@ -86,7 +86,7 @@ def under_a_run(workflow: Workflow) -> Contender:
 
 
 def measure(*, quick: bool) -> list[Line]:
-    """The lines of the report."""
+    """Yield the lines of the report."""
     lines = []
     where = folders()
     for name, graph in (("chain", chain(2000)), ("fan", fan(2000))):

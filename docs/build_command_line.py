@@ -22,7 +22,7 @@ COLUMNS = "100"
 
 
 def commands() -> Iterator[tuple[str, ...]]:
-    """Every command and group, as it is typed after `molexp`."""
+    """Yield every command and group, as you type it after `molexp`."""
 
     def below(command: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
         yield path
@@ -54,7 +54,7 @@ def generated() -> str:
 
 
 def page(text: str) -> str:
-    """The page with what is generated made anew."""
+    """Return the page with its generated part written again."""
     return text[: text.index(MARK)] + MARK + "\n" + generated()
 
 

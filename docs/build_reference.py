@@ -55,7 +55,7 @@ LABEL = re.compile(r"^([*`\w. ,]+):")
 
 
 def public(module: ModuleType) -> list[str]:
-    """The names of `__all__`, or, for hookspecs, of what the module itself defines."""
+    """Return the names in `__all__`, or for hookspecs those that the module defines."""
     names: list[str] = getattr(module, "__all__", None) or [
         name for name, value in vars(module).items() if getattr(value, "__module__", None) == module.__name__
     ]
@@ -63,7 +63,7 @@ def public(module: ModuleType) -> list[str]:
 
 
 def pages() -> dict[str, str]:
-    """Every page's file name and text."""
+    """Return the file name and text of every page."""
     homes: dict[int, str] = {}
     texts: dict[str, str] = {}
     for module_name in MODULES:
@@ -73,7 +73,7 @@ def pages() -> dict[str, str]:
 
 
 def written() -> list[str]:
-    """The pages there that this script wrote, now or earlier: named after modules. Others are written by hand."""
+    """Return the pages that this script wrote, now or earlier. They are named after modules; other pages are written by hand."""
     return ["index.md", *sorted(path.name for path in REFERENCE.glob("molexp*.md"))]
 
 
@@ -139,7 +139,7 @@ def class_entry(name: str, cls: type) -> str:
 
 
 def members(cls: type) -> Iterator[str]:
-    """What users may touch: the class's own members, and those that it inherits from private classes of ours."""
+    """Yield the public members of a class, and those that it inherits from private classes."""
     seen: set[str] = set()
     for owner in [cls, *(base for base in cls.__mro__[1:] if inherits_privately(base))]:
         docs = attribute_docs(owner)
@@ -170,7 +170,7 @@ def method_entry(name: str, raw: Any, function: Any) -> str:
 
 
 def inherits_privately(base: type) -> bool:
-    """Whether members of this base are told with its heirs: it is ours and has no page of its own."""
+    """Tell whether members of this base are documented with its subclasses, because it has no page of its own."""
     if not base.__module__.startswith(("molexp.", "molexp_fs.", "molexp_s3_store.")):
         return False
     return not any(getattr(importlib.import_module(name), base.__name__, None) is base for name in MODULES)
@@ -204,7 +204,7 @@ def signature(name: str, function: Callable[..., Any]) -> str:
 
 
 def marked(parameters: list[inspect.Parameter]) -> Iterator[str]:
-    """The parameters with the `/` and `*` between them."""
+    """Yield the parameters with the `/` and `*` between them."""
     kinds = [p.kind for p in parameters]
     for place, parameter in enumerate(parameters):
         starts = place == 0 or kinds[place - 1] is not parameter.kind
@@ -221,7 +221,7 @@ def shown(annotation: Any) -> Any:
 
 
 def shown_default(value: Any) -> Any:
-    """A default as it would be written; one that is made at each call, or has an address, is left open."""
+    """Return a default as you would write it. One that is made at each call, or has an address, is left open."""
     if isinstance(value, enum.Enum) and type(value).__name__ == "_Nothing":
         return Text("...")
     if isinstance(value, enum.Enum):
@@ -230,13 +230,13 @@ def shown_default(value: Any) -> Any:
 
 
 def constructor(name: str, cls: type) -> str:
-    """How to make one, where users do: its arguments are documented, or it is a plain value."""
+    """Return the signature of a class that users create: one with documented arguments, or a plain value."""
     told = "Args:\n" in (cls.__doc__ or "") or (attrs.has(cls) and "Attributes:\n" in (cls.__doc__ or ""))
     return code(signature(name, cls)) if told and "__init__" in vars(cls) else ""
 
 
 def own_doc(cls: type) -> str:
-    """A class's docstring, not its base's."""
+    """Return a class's own docstring, not that of a base."""
     return inspect.cleandoc(cls.__doc__) if cls.__doc__ else ""
 
 
@@ -245,7 +245,7 @@ def documentable(value: Any) -> bool:
 
 
 def constant_doc(module: ModuleType, name: str) -> str:
-    """The string below an assignment, here or in the module of ours that it comes from."""
+    """Return the string below an assignment, here or in the module that the name comes from."""
     if name == "__version__":
         return "The version of this distribution."
     ours = [
@@ -269,7 +269,7 @@ def attribute_docs(cls: type) -> dict[str, tuple[str, str]]:
 
 
 def assignments(body: list[ast.stmt]) -> dict[str, tuple[str, str]]:
-    """Names assigned or annotated in a body: their annotation (": T") and the string below them."""
+    """Return the names assigned in a body, each with its annotation (": T") and the string below it."""
     found: dict[str, tuple[str, str]] = {}
     for place, node in enumerate(body):
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
@@ -291,7 +291,7 @@ def ast_of(module: ModuleType) -> ast.Module:
 
 
 def markdown(doc: str) -> str:
-    """A Google-style docstring as Markdown: sections become lists, literal blocks become fences."""
+    """Convert a Google-style docstring to Markdown: sections become lists, literal blocks become fences."""
     blocks: list[str] = []
     for block in re.split(r"\n\s*\n", inspect.cleandoc(doc)):
         head, _, rest = block.partition("\n")
@@ -343,7 +343,7 @@ def code(text: str) -> str:
 
 
 def joined(*parts: str) -> str:
-    """Paragraphs; the bullets of attributes stay one list."""
+    """Join paragraphs, and keep the bullets of attributes in one list."""
     text = ""
     for part in filter(None, parts):
         gap = "\n" if part.startswith("- ") and text.rpartition("\n")[2].startswith("- ") else "\n\n"

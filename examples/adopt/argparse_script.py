@@ -12,7 +12,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--amplitude", type=float, default=0.5, help="in radians")
     parser.add_argument("--length", type=float, default=1.0, help="in metres")
     parser.add_argument("--dt", type=float, default=1e-3, help="time step in seconds")
-    parser.add_argument("--output", default="pendulum.csv", help="where times and angles are written")
+    parser.add_argument("--output", default="pendulum.csv", help="write times and angles to this file")
     return parser.parse_args()
 
 

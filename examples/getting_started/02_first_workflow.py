@@ -15,7 +15,7 @@ wf = WorkflowBuilder(name="lennard-jones")
 # A task is a function of one context. It may be async, or plain like these, which are executed in threads.
 @wf.task
 def distances(ctx: TaskContext) -> list[float]:
-    """Distances to scan, from 0.9 to 1.7 sigma."""
+    """Return the distances to scan, from 0.9 to 1.7 sigma."""
     n = ctx.params["points"]
     return [ctx.params["sigma"] * (0.9 + 0.8 * i / (n - 1)) for i in range(n)]
 
@@ -23,7 +23,7 @@ def distances(ctx: TaskContext) -> list[float]:
 # `map_over` executes the task once for each item of a list; its output is the list of what that returned.
 @wf.task(map_over=distances)
 def point(ctx: TaskContext) -> dict[str, float]:
-    """The energy at one distance."""
+    """Compute the energy at one distance."""
     attraction = (ctx.params["sigma"] / ctx.inputs) ** 6
     return {"r": ctx.inputs, "energy": 4 * ctx.params["epsilon"] * attraction * (attraction - 1)}
 
@@ -31,14 +31,14 @@ def point(ctx: TaskContext) -> dict[str, float]:
 # `ctx.inputs` is the output of the one task that this one depends on; with several, a dict of them by name.
 @wf.task(depends_on=[point])
 def minimum(ctx: TaskContext) -> dict[str, float]:
-    """The point of lowest energy."""
+    """Return the point of lowest energy."""
     found: dict[str, float] = min(ctx.inputs, key=lambda point: point["energy"])
     return found
 
 
 @wf.task(depends_on=[point, minimum])
 def range_of_attraction(ctx: TaskContext) -> tuple[float, float]:
-    """The distances at which the energy is below half of the lowest."""
+    """Return the distances at which the energy is below half of the lowest."""
     half = ctx.inputs["minimum"]["energy"] / 2
     inside = [point["r"] for point in ctx.inputs["point"] if point["energy"] < half]
     return inside[0], inside[-1]

@@ -38,7 +38,7 @@ def lennard_jones(r: float, epsilon: float, sigma: float) -> tuple[float, float]
 
 @wf.task
 def relax(ctx: TaskContext) -> float:
-    """The distance at rest, by steepest descent."""
+    """Find the distance at rest by steepest descent."""
     epsilon, sigma = ctx.params["epsilon_kelvin"], ctx.params["sigma_angstrom"]
     r, step, log = ctx.params["start_angstrom"], 0, ctx.log("relax")
     energy, force = lennard_jones(r, epsilon, sigma)
@@ -51,12 +51,14 @@ def relax(ctx: TaskContext) -> float:
     ctx.set_result("distance_angstrom", r)
     ctx.set_result("well_depth_kelvin", -energy)
     ctx.artifact.save("pair.json", {"symbols": ["Ar", "Ar"], "positions_angstrom": [[0, 0, 0], [0, 0, r]]})
-    return float(r)  # what a task returns is its output: kept for a resume, and the input of those that depend on it
+    return float(
+        r
+    )  # the return value is the task's output: it is kept for a resume, and passed to tasks that depend on this one
 
 
 @wf.task
 def tabulate(ctx: TaskContext) -> list[tuple[float, float]]:
-    """The potential on a grid; as a file that other runs of the experiment can use."""
+    """Tabulate the potential on a grid, in a file that other runs of the experiment can use."""
     epsilon, sigma = ctx.params["epsilon_kelvin"], ctx.params["sigma_angstrom"]
     points = [(r, lennard_jones(r, epsilon, sigma)[0]) for r in (i * 0.01 for i in range(1, 4001))]
     file = ctx.workdir / "argon.csv"  # private scratch; nobody changes the current directory
@@ -69,7 +71,7 @@ def tabulate(ctx: TaskContext) -> list[tuple[float, float]]:
 
 @wf.task(depends_on=[relax, tabulate])
 def virial(ctx: TaskContext) -> float:
-    """B(T) = -2 pi N int (exp(-u(r)/kT) - 1) r^2 dr, in cm3/mol."""
+    """Integrate B(T) = -2 pi N int (exp(-u(r)/kT) - 1) r^2 dr, in cm3/mol."""
     table = ctx.find_asset("pair-potential")  # this run's, else the experiment's, the project's, the workspace's
     ctx.logger.info("at rest at %.3f angstrom; table: %s", ctx.inputs["relax"], table and table.id)
     points, temperature = ctx.inputs["tabulate"], ctx.params["temperature_kelvin"]
@@ -81,7 +83,7 @@ def virial(ctx: TaskContext) -> float:
 
 
 def tree(folder: Path, project: str, indent: str = "") -> Iterator[str]:
-    """What lies in a workspace; of other projects, and of what is derived, only the name."""
+    """List the files of a workspace. Of other projects, and of derived files, list only the name."""
     for path in sorted(folder.iterdir(), key=lambda path: (path.is_dir(), path.name)):
         if not path.is_dir():
             yield f"{indent}{path.name}"
@@ -95,7 +97,7 @@ def tree(folder: Path, project: str, indent: str = "") -> Iterator[str]:
 
 
 def shortened(value: Any) -> str:
-    """A value as JSON, on one line."""
+    """Format a value as JSON on one line."""
     text = json.dumps(value)
     return text if len(text) <= 90 else text[:87] + "..."
 

@@ -48,7 +48,7 @@ interaction = WorkflowBuilder(name="interaction-energy")
 
 @interaction.task
 def geometry(ctx: TaskContext) -> dict[str, Any]:
-    """The dimer, and each molecule as it is in the dimer."""
+    """Return the dimer, and each molecule as it is in the dimer."""
     name = ctx.params["dimer"]
     dimer = create_s22_system(name)
     n_first, _ = get_number_of_dimer_atoms(name)
@@ -69,7 +69,7 @@ def energies(ctx: TaskContext) -> dict[str, float]:
 
 @interaction.task(depends_on=[energies])
 def analysis(ctx: TaskContext) -> float:
-    """E(AB) - E(A) - E(B), in kcal/mol, beside the reference."""
+    """Compute E(AB) - E(A) - E(B) in kcal/mol, and compare it with the reference."""
     difference = ctx.inputs["dimer"] - ctx.inputs["monomer_a"] - ctx.inputs["monomer_b"]
     calculated = float(difference * KCAL_MOL_PER_HARTREE)
     ctx.set_result("interaction_energy_kcal_mol", calculated)
@@ -116,7 +116,7 @@ def errors(ctx: TaskContext) -> dict[str, float]:
 
 @overview.task(depends_on=[errors])
 def parity_plot(ctx: TaskContext) -> None:
-    """Calculated against reference energies."""
+    """Plot the calculated energies against those of the reference."""
     points = [(row.results["reference_kcal_mol"], row.results["interaction_energy_kcal_mol"]) for row in succeeded()]
     mae = sum(map(abs, ctx.inputs.values())) / len(ctx.inputs)
     with ctx.artifact.writing("parity.png") as path:
@@ -124,7 +124,7 @@ def parity_plot(ctx: TaskContext) -> None:
 
 
 def succeeded() -> list[me.RunRow]:
-    """The dimers' runs, in the order of the set."""
+    """Return the dimers' runs, in the order of the set."""
     found = {row.params["dimer"]: row for row in ws.catalog.runs(experiment=dimers.path, status="succeeded")}
     return [found[name] for name in s22 if name in found]
 

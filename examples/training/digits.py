@@ -23,7 +23,7 @@ REPLICAS = 2
 
 
 def split() -> Any:
-    """Features and labels to train on, then to validate on, then to test with at the very end."""
+    """Return features and labels for training, for validation, and for the test at the very end."""
     x, y = load_digits(return_X_y=True)
     x, x_test, y, y_test = train_test_split(x / 16, y, test_size=300, random_state=0)
     x_train, x_valid, y_train, y_valid = train_test_split(x, y, test_size=300, random_state=0)
@@ -31,7 +31,7 @@ def split() -> Any:
 
 
 def train(ctx: me.RunContext, data: Any) -> None:
-    """The training loop. All that MolExp adds is a `ctx` to read settings from and to record into."""
+    """Train a model. MolExp adds only a `ctx`, to read settings from and to record into."""
     x, y, x_valid, y_valid, *_ = data
     rng = np.random.default_rng(ctx.seed)  # this replica's own
     rate, alpha = ctx.params["learning_rate"], ctx.params["alpha"]

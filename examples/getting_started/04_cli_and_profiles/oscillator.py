@@ -30,7 +30,7 @@ def trajectory(ctx: TaskContext) -> list[tuple[float, float]]:
 
 @wf.task(depends_on=[trajectory])
 def drift(ctx: TaskContext) -> float:
-    """The largest relative error of the energy, which should not change."""
+    """Return the largest relative error of the energy, which should be constant."""
     omega = ctx.params["omega"]
     energies = [v * v / 2 + omega**2 * x * x / 2 for x, v in ctx.inputs]
     error: float = max(abs(energy / energies[0] - 1) for energy in energies)
