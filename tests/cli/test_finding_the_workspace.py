@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -107,3 +109,44 @@ def test_a_scheme_that_nothing_provides_names_what_to_install(here, molexp):
     done = molexp("-w", "gs://bucket/lab", "runs", "list")
     assert done.code == 4
     assert "gs://bucket/lab cannot be opened: Please install gcsfs" in done.err
+
+
+PAIR = """
+import molexp as me
+from molexp.workflow import WorkflowBuilder
+
+wf = WorkflowBuilder("pair")
+wf.task(name="one")(lambda ctx: 1)
+ws = me.Workspace("lab")
+wf.build().bind_to(ws.Project("p").Experiment("e", space=[{}]))
+me.entry(ws)
+"""
+
+
+def test_a_script_that_makes_a_workspace_within_another_one_is_warned(here, molexp, monkeypatch):
+    Path("pair.py").write_text(PAIR)
+    assert "lies within" not in molexp("run", "pair.py").err
+    monkeypatch.chdir("lab")
+
+    done = molexp("run", "../pair.py")
+
+    lab = here / "lab"
+    assert f"The new workspace {str(lab / 'lab')!r} lies within the workspace {str(lab)!r}." in done.err
+    assert f"start from {str(here)!r}" in done.err
+
+
+def test_a_script_says_that_the_environment_does_not_count_for_it(here, molexp, monkeypatch):
+    Path("pair.py").write_text(PAIR)
+    monkeypatch.setenv("MOLEXP_WORKSPACE", "other")
+    assert "MOLEXP_WORKSPACE does not count here" in molexp("run", "pair.py").err
+    assert not Path("other").exists()
+
+
+def test_python_runs_the_command_by_the_name_of_the_package(two):
+    done = subprocess.run(
+        [sys.executable, "-m", "molexp", "-w", "lab", "runs", "list", "--json"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert [row["path"] for row in json.loads(done.stdout)] == ["p/e/lab"]

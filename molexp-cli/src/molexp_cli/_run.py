@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import signal
 from pathlib import Path
@@ -128,6 +129,8 @@ def run(
     """
     if ctx.find_root().params.get("workspace") is not None:
         raise typer.BadParameter("the script chooses its workspace; remove -w", ctx=ctx)
+    if os.environ.get("MOLEXP_WORKSPACE"):
+        say("MOLEXP_WORKSPACE does not count here: the script chooses its workspace")
     from molexp.scripts import Drive, parse_override
 
     overrides = dict(parse_override(text) for text in override or ())

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import stat
+import warnings
 from pathlib import Path
 
 from molexp._hierarchy.workspace import Workspace
 from molexp._storage import layout
 from molexp._values.paths import spelled
-from molexp.contracts import RemotePath
+from molexp.contracts import RemotePath, Store
 from molexp.errors import NotFoundError, ReadOnlyError
 
 VARIABLE = "MOLEXP_WORKSPACE"
@@ -61,6 +62,19 @@ def _load(url: str, read_only: bool) -> Workspace:
         return Workspace.load(url, read_only=read_only)
     except ReadOnlyError:  # this storage can only be read, which most commands do
         return Workspace.load(url, read_only=True)
+
+
+def warn_of_outer(store: Store) -> None:
+    """Warn if a workspace is about to be made within another one: a relative path was resolved from the wrong folder."""
+    if "local_path" not in store.capabilities:
+        return
+    folder = Path(store.locate(layout.WORKSPACE)).parent
+    if outer := next(filter(_holds_one, folder.parents), None):
+        warnings.warn(
+            f"The new workspace {str(folder)!r} lies within the workspace {str(outer)!r}. If you meant that one, start from "
+            f"{str(outer.parent)!r}, or give an absolute path.",
+            stacklevel=2,
+        )
 
 
 def _nearest(start: Path) -> Path:

@@ -163,7 +163,10 @@ class Home:
         self.background.drain(self)
 
     def _create(self) -> None:
+        from molexp._hierarchy.location import warn_of_outer
+
         self._probe()
+        warn_of_outer(self.store)
         made = {
             "schema": schemas.WORKSPACE,
             "type": "workspace",
