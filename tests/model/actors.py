@@ -14,6 +14,7 @@ from molexp._hierarchy.project import Project
 from molexp._hierarchy.run import Run
 from molexp._hierarchy.session import Home
 from molexp._hierarchy.workspace import Workspace
+from molexp._recording.states import Ending
 from molexp._running.run_context import RunContext
 from molexp._storage import layout
 from molexp._values.status import RunStatus
@@ -116,7 +117,7 @@ class Writer:
     def _leave(self) -> None:
         """As a process ends that is not killed."""
         for attempt in self._home.process.heart.attempts():
-            self._try(partial(attempt.finish, RunStatus.INTERRUPTED, reason="its process ended", cause="owner_died"))
+            self._try(partial(attempt.end, Ending(RunStatus.INTERRUPTED, "its process ended", "owner_died")))
         if self._home._journal is not None and self._random.random() < 0.7:
             self._home._journal.retire()
 

@@ -119,7 +119,7 @@ def test_an_outcome_is_in_the_store_when_the_next_task_starts(place, run):
 
 def test_what_was_being_executed_when_the_attempt_ended_no_longer_is(place, run):
     with run.start() as ctx:
-        ctx.coordinator.record({"type": "task", "task": "only", "status": "running"})
+        ctx._coordinator.record({"type": "task", "task": "only", "status": "running"})
 
     end = place.document("projects/metals/experiments/cu/runs/one/executions/1.end.json")
     assert end["tasks"]["only"]["status"] == "interrupted"

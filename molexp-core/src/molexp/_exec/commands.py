@@ -22,8 +22,10 @@ from molexp._hierarchy.run import Run
 from molexp._hierarchy.session import Home
 from molexp._provenance.secrets import arguments_without_secrets
 from molexp._record.causes import cause_of_exit
-from molexp._recording.process import Terminated, this_process
-from molexp._running.run_context import Ending, RunContext
+from molexp._recording.process import this_process
+from molexp._recording.signals.handlers import Terminated
+from molexp._recording.states import Ending
+from molexp._running.run_context import RunContext
 from molexp._running.shell import run_to_end, signal_command, tail_of
 from molexp._storage import layout
 from molexp._values.paths import spelled
@@ -126,9 +128,8 @@ def track_command(
         code, problem, cause = _execute(context, argv, folder, timeout, env)
         saved, unsaved = save_each(context, left.changed())
         if problem:
-            context.fails(
-                Ending(RunStatus.FAILED, problem, cause), {"type": "CommandError", "message": problem, "task": None}
-            )
+            error = {"type": "CommandError", "message": problem, "task": None}
+            context._fail(Ending(RunStatus.FAILED, problem, cause, error))
     return TrackedCommand(run, context.attempt, code, problem, tuple(saved), unsaved)
 
 
@@ -153,7 +154,6 @@ def _execute(
     context: RunContext, argv: list[str], folder: Path, timeout: float | None, env: Mapping[str, str] | None
 ) -> tuple[int | None, str, Cause]:
     """Run the command and record it; returns its exit code as a shell tells it, what is wrong, and the cause of that."""
-    assert context._shelf is not None
     log = growing(context._shelf, LogKind.name, "stderr", None).share()
     start = log.stat().st_size
     started = utc_now()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,13 +16,13 @@ from molexp._record.folding import AttemptFacts, Contents, Edits, fold_run
 from molexp._record.reading import read_edits, show_run
 from molexp._record.settlement import settle_grown, settle_replacements
 from molexp._recording.contributors import take_in, writer_of, writers
+from molexp._recording.states import Ending
 from molexp._recording.writer import Writer
 from molexp._storage import layout
 from molexp._storage.durability import above
 from molexp._storage.layout import claim_key, definition_key, end_key
 from molexp._values.documents import encode, encode_line
 from molexp._values.ids import new_token
-from molexp._values.status import RunStatus
 from molexp._values.times import utc_now
 from molexp.errors import (
     KeyExistsError,
@@ -67,7 +66,21 @@ class Attempt(Writer):
         claim: Mapping[str, Any],
         log: EventLog,
         journal: Journal,
+        *,
+        unseen: bool = False,
     ) -> None:
+        """Record the attempt that was claimed.
+
+        Args:
+            store: the workspace's.
+            process: this process.
+            path: the run's.
+            number: the attempt's.
+            claim: the claim as it was written.
+            log: where events go.
+            journal: where hints go.
+            unseen: whether the run was created a moment ago under a made-up id, so that nobody else can know of it.
+        """
         super().__init__(store, path, number, Contents(provenance=claim["provenance"]), log)
         self.process = process
         self._journal = journal
@@ -76,16 +89,14 @@ class Attempt(Writer):
         self.interval: float = claim["lease"]["beat"]
         self._claim = claim
         self._beats = 0
-        self._unended: tuple[RunStatus, str, str | None, Mapping[str, Any] | None] | None = (
-            None  # an end that could not be written
-        )
+        self._pending: Ending | None = None  # an end that could not be written
+        self._document: dict[str, Any] | None = None  # the end as it was to be created, if that was tried
         self.began: float = 0.0
-        self.unseen: bool = False  # whether it was claimed within a moment of the run's creation, under a made-up id
-        self._claimed_at = time.monotonic()
-        self._silent_at = self._claimed_at + 2 * self.interval  # from when on others may have taken it for dead
+        claimed_at = time.monotonic()
+        self._unseen_until = claimed_at + MOMENT if unseen else claimed_at
+        self._silent_at = claimed_at + 2 * self.interval  # from when on others may have taken it for dead
         self.shared: bool = False  # whether processes that this one does not know may contribute
         self._beating = threading.Lock()  # held while a sign of life is given, or taken back
-        self._end: dict[str, Any] | None = None  # as it was to be created, if that was tried
         self._contributors: dict[str, int] = {}  # files of other writers, as far as they were folded
         self.rank: Rank | None = process.rank
         if self.rank is not None:
@@ -155,10 +166,10 @@ class Attempt(Writer):
 
     def beat(self) -> None:
         """Give a sign of life, and see whether the attempt was ended or asked to stop. Called by the heart's thread."""
-        if self.closed or os.getpid() != self._pid:
+        if self.closed:
             return
         try:
-            self.retry_end()
+            self.end()
             self._log.check_place()
             began = time.monotonic()
             if began > self._silent_at and self._is_freed():
@@ -187,11 +198,11 @@ class Attempt(Writer):
         if self._has_foreign_end():
             self._leave(self._superseded())
             return
-        self._heed(read_edits(self.store, self.path).cancel_of(self.number))
+        self._stop_if_cancelled(read_edits(self.store, self.path).cancel_of(self.number))
 
     def _leave(self, why: MolexpError) -> None:
         """Record nothing from now on, and give no more signs of life."""
-        self._halt(why)
+        self._stop(why)
         self.process.heart.remove(self)
         self._give_up_lease()
 
@@ -206,23 +217,15 @@ class Attempt(Writer):
         return not self.closed and self.store.exists(key) and not self.closed  # the second look: while we asked
 
     def refuse_ended(self) -> None:
-        """Raise if the attempt has an end, which says that what was recorded is as it was.
+        """Raise if somebody else has ended the attempt, and record nothing from now on: its own end comes last.
 
         Raises:
-            RunSupersededError: it has, and that is not of this process's making, which does so last.
+            RunSupersededError: somebody has.
         """
         if self.store.exists(end_key(self.folder, self.number)):
-            raise self._superseded()
-
-    def check_end(self) -> None:
-        """Before what was recorded is replaced: raise if the attempt has an end, which says that it is as it was.
-
-        Raises:
-            RunSupersededError: somebody else ended it.
-        """
-        if self._has_foreign_end():
-            self._halt(self._superseded())
-            self.check()
+            why = self._superseded()
+            self._stop(why)
+            raise why
 
     def _superseded(self) -> RunSupersededError:
         return superseded(self.path, self.number, read_end(self.store, self.folder, self.number) or {})
@@ -240,79 +243,62 @@ class Attempt(Writer):
 
     # ----------------------------------------------------------------------------------------------------------- end
 
-    def finish(
-        self,
-        status: RunStatus,
-        *,
-        reason: str = "",
-        cause: str | None = None,
-        error: Mapping[str, Any] | None = None,
-    ) -> None:
+    def end(self, how: Ending | None = None) -> None:
         """End the attempt: close everything, create its end, update ``run.json``. Does nothing in a forked child.
+
+        Args:
+            how: how it ends. An end that is pending counts instead: how it first ended is how it ends. Without it, a
+                pending end is tried again.
 
         Raises:
             RunSupersededError: somebody else ended it before. What this process recorded is kept, as late.
             NotFoundError: the run was deleted and freed, after its owner had been silent for long. It does not return.
+            StoreError: the end could not be written; it is pending.
         """
-        if self.inert:
+        if self.state == "inert" or (how is None and self._pending is None):
             return
-        how = self._unended or (status, reason, cause, error)  # how it first ended is how it ends
         with self._ending:
-            self._end_once(*how)
+            if (wanted := self._pending or how) is None:
+                return
+            try:
+                if not self._begin_to_end():
+                    return
+                self.process.heart.remove(self)
+                end = self._seal(wanted)
+                key = self._create_end(end)
+            except RunSupersededError:
+                raise
+            except BaseException as problem:
+                if isinstance(problem, NotFoundError) and not isinstance(problem, StoreError):
+                    raise  # the run was freed
+                self._postpone(wanted, problem)
+                raise
+            self._pending = None
+            self._publish(end, key)
 
-    def _end_once(self, status: RunStatus, reason: str, cause: str | None, error: Mapping[str, Any] | None) -> None:
-        try:
-            ended = self._finish(status, reason, cause, error)
-        except RunSupersededError:
-            raise
-        except BaseException as problem:
-            if isinstance(problem, NotFoundError) and not isinstance(problem, StoreError):
-                raise  # the run was freed
-            # A full disk, a lost network, Ctrl-C: the next beat, or whoever asks, tries again.
-            if self.outbox is not None and isinstance(problem, StoreError):
-                problem.add_note(
-                    f"What {self.path} recorded is kept on this machine, and so is how it ended: this process tries "
-                    "again until it goes, and then whichever process next uses the workspace here."
-                )
-            self._unended = (status, reason, cause, error)
-            self._set_closed(False)
-            self.process.heart.add(self)
-            raise
-        self._unended = None
-        if ended is not None:
-            self._publish(*ended)
+    def _postpone(self, how: Ending, problem: BaseException) -> None:
+        """Keep an end that could not be written, for a full disk, a lost network or Ctrl-C: the next beat tries again."""
+        if self.outbox is not None and isinstance(problem, StoreError):
+            problem.add_note(
+                f"What {self.path} recorded is kept on this machine, and so is how it ended: this process tries "
+                "again until it goes, and then whichever process next uses the workspace here."
+            )
+        self._pending, self._state = how, "ending"
+        self.process.heart.add(self)
 
     def withdraw(self) -> None:
         """Take the claim back, before anything else was done: there is no run that it could be an attempt at."""
         self.process.heart.remove(self)
         with self.lock:
-            self._halted = True
-            self._set_closed(True)
+            self._state = "ended"
             self._log.close()
         for entry in [*self.store.list(layout.segments(self.folder, self.number))]:  # the process's provenance, say
             self.store.delete(entry.key)
         self.store.delete(claim_key(self.folder, self.number))
         self.store.prune(self.folder)
 
-    def retry_end(self) -> None:
-        """End it, if its end could not be written before.
-
-        Raises:
-            StoreError: it still cannot.
-            RunSupersededError: somebody else ended it meanwhile.
-        """
-        if self._unended is not None:
-            self.finish(self._unended[0])
-
-    def _finish(
-        self, status: RunStatus, reason: str, cause: str | None, error: Mapping[str, Any] | None
-    ) -> tuple[dict[str, Any], str] | None:
-        """Create the end; returns it with its key, or None if it stands already."""
-        with self.lock:
-            if self.closed:
-                return None
-            self._halted = True  # from now on nothing is recorded: what is closed below stays closed
-            self.process.heart.remove(self)
+    def _seal(self, how: Ending) -> dict[str, Any]:
+        """Complete what was recorded; returns the document of the end."""
         self._log.check_place()
         self._close_handles()
         with self.lock:
@@ -327,21 +313,22 @@ class Attempt(Writer):
                 events["size"] = folded.get(f"{self.number}.jsonl")  # they are themselves an asset
             if self._contributors:
                 settle_grown(self.store, self.contents)
-            self._set_closed(True, status)
+            self._state, self.status = "ended", how.status
         if self.store.durability == "end":
             self._flush_what_the_end_names()
-        end = self._end = self._end or end_document(
-            attempt=self.number,
-            token=new_token(),
-            status=status,
-            head=self._claim,
-            contents=self.contents,
-            folded=folded,
-            reason=reason,
-            cause=cause,
-            error=error,
-        )
-        return end, self._create_end(end)
+        if self._document is None:
+            self._document = end_document(
+                attempt=self.number,
+                token=new_token(),
+                status=how.status,
+                head=self._claim,
+                contents=self.contents,
+                folded=folded,
+                reason=how.reason,
+                cause=how.cause,
+                error=how.error,
+            )
+        return self._document
 
     def _create_end(self, end: Mapping[str, Any]) -> str:
         if time.monotonic() > self._silent_at and self._is_freed():
@@ -388,8 +375,8 @@ class Attempt(Writer):
 
     def _edits(self) -> Edits:
         """The run's edits; there are none of one that nobody else can know of yet."""
-        young = self.unseen and time.monotonic() - self._claimed_at < MOMENT
-        return Edits() if young and self.path not in self.process.edited else read_edits(self.store, self.path)
+        unseen = time.monotonic() < self._unseen_until and self.path not in self.process.edited
+        return Edits() if unseen else read_edits(self.store, self.path)
 
     def _publish(self, end: dict[str, Any], key: str) -> None:
         """What was promised of the end's durability; then what it makes derivable, ``run.json`` for people.

@@ -13,12 +13,12 @@ from molexp._record.events import EventFile, EventLog
 from molexp._record.folding import Contents
 from molexp._recording.writer import Writer
 from molexp._storage import layout, schemas
-from molexp._storage.layout import end_key, executions, segment_key, segments, writer_name
+from molexp._storage.layout import executions, segment_key, segments, writer_name
 from molexp._values.documents import decode_lines, encode_line
 from molexp._values.ids import new_token
 from molexp._values.times import utc_now
 from molexp.contracts import Store
-from molexp.errors import ContextClosedError, KeyNotFoundError
+from molexp.errors import KeyNotFoundError
 
 if TYPE_CHECKING:
     from molexp._recording.process import Process
@@ -61,34 +61,14 @@ class Contribution(Writer):
             if not self.closed:
                 self._log.write({"type": "asset", "asset": record})
 
-    def check_end(self) -> None:
-        """Raise if the attempt has an end, which says that what was recorded is as it was.
-
-        Raises:
-            ContextClosedError: it has.
-        """
-        self.check()
-        self.refuse_ended()
-
-    def refuse_ended(self) -> None:
-        """Raise if the attempt has an end.
-
-        Raises:
-            ContextClosedError: it has.
-        """
-        if self.store.exists(end_key(self.folder, self.number)):
-            raise ContextClosedError(self.path, why=f"attempt {self.number} has ended")
-
     def close(self) -> None:
         """Nothing more is recorded. What was is complete."""
-        with self.lock:
-            if self.closed:
-                return
-            self._halted = True
+        if self.closed or not self._begin_to_end():
+            return
         self._close_handles()
         with self.lock:
             self._log.close()
-            self._set_closed(True)
+            self._state = "ended"
 
 
 class Everybody(Mapping[str, Mapping[str, Any]]):

@@ -21,6 +21,6 @@ def current_attempt(store: Store) -> Recording | None:
     None if its attempt does not go on, or not in this process, or not in the workspace of `store`.
     """
     attempt = _current.get()
-    if attempt is None or attempt.closed or attempt.inert or attempt.store.url != store.url:
+    if attempt is None or attempt.closed or attempt.store.url != store.url:
         return None
     return attempt

@@ -9,18 +9,17 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
-import signal
 import sys
 import threading
 import time
 import weakref
-from collections.abc import Iterator
 from functools import cached_property
-from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from molexp._record.causes import LEFT
 from molexp._record.owners import Owner, this_owner
+from molexp._recording.signals.handlers import Signals, Terminated
+from molexp._recording.states import Ending
 from molexp._storage.durability import Flushed, Flushing
 from molexp._values.oom_kills import memory_events, oom_kills
 from molexp._values.process_id import HERE
@@ -48,21 +47,6 @@ _LAUNCHERS = ("TORCHELASTIC_RUN_ID", "OMPI_COMM_WORLD_RANK", "SLURM_STEP_ID", "P
 """Variables that no process has which was started alone; which rank it is, if any, `ranks` finds out."""
 
 _WITH_ARGUMENTS = 2  # words of a command line, at least
-_WARNINGS = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU", "SIGBREAK")  # what schedulers send before they kill
-
-
-class Terminated(SystemExit):
-    """Raised in the main thread by a signal that asks the process to end while an attempt is going on.
-
-    It unwinds like any exit, so that everything is flushed; the exit code is 128 + the signal's number.
-    """
-
-    def __init__(self, signum: int) -> None:
-        super().__init__(128 + signum)
-        self.signum = signum
-
-    def __str__(self) -> str:
-        return f"received {signal.Signals(self.signum).name}"
 
 
 class Living(Protocol):
@@ -78,11 +62,8 @@ class Living(Protocol):
     def beat(self) -> None:
         """Give a sign of life."""
 
-    def retry_end(self) -> None:
-        """End it, if its end could not be written before."""
-
-    def finish(self, status: RunStatus, *, reason: str = "", cause: str | None = None) -> None:
-        """End it."""
+    def end(self, how: Ending | None = None) -> None:
+        """End it; without `how`, only if its end could not be written before."""
 
     def learn_provenance(self) -> None:
         """Record the process's provenance, which has become known."""
@@ -167,16 +148,6 @@ def _cwd() -> str:
         return ""
 
 
-def _handled_in_c() -> int:
-    """Signals that have a handler which Python knows nothing of (`faulthandler.register`), one bit each, from proc(5)."""
-    try:
-        with open("/proc/self/status", encoding="utf-8", errors="replace") as file:
-            caught = next((line for line in file if line.startswith("SigCgt:")), "SigCgt: 0")
-        return int(caught.split()[1], 16)
-    except (OSError, ValueError):
-        return 0
-
-
 class Process:
     """This process."""
 
@@ -186,6 +157,7 @@ class Process:
         self.owner_document: dict[str, Any] = self.owner.to_dict()
         self._cwd = _cwd()
         self.heart: Heart = Heart()
+        self.signals: Signals = Signals(self.heart.attempts)
         self._keeping: weakref.WeakSet[Keeping] = weakref.WeakSet()
         self._lock = threading.Lock()
         self._provenance: Provenance | None = None
@@ -195,13 +167,10 @@ class Process:
         """Where the code lies that this process executes, where that is not beside the main script."""
         self.edited: set[str] = set()
         """Paths of what this process has edited."""
-        self._told: tuple[int, Cause] = 0, Cause.SIGNAL  # the cause of a signal, once it has been asked for
         self._events = memory_events()
         self._memory: dict[str, Any] = {}
         self._counted = float("-inf")
         self._prepared = False
-        self._minded = 0
-        self._handled: tuple[int, ...] | None = None  # signals, once it has been decided which
         self._rank: Rank | None = None
         self._counts: dict[tuple[str, ...], int] = {}
         self._ranked: bool | None = None
@@ -223,25 +192,6 @@ class Process:
                 self._rank = find_rank(self.owner)
             self._ranked = self._rank is not None
         return self._rank
-
-    @contextlib.contextmanager
-    def minding_signals(self) -> Iterator[None]:
-        """While this lasts, a signal that asks the process to end is raised, though it owns no attempt: others' are at stake."""
-        if self._handled is None and threading.current_thread() is threading.main_thread():
-            self._handle_signals()
-        self._minded += 1
-        try:
-            yield
-        finally:
-            self._minded -= 1
-
-    def cause_of_signal(self, number: int) -> Cause:
-        """The cause of an end by this signal: what the scheduler tells, which is asked once, or just that."""
-        if self._told[0] != number:
-            from molexp._recording.schedulers import told_by_slurm
-
-            self._told = number, told_by_slurm(number) or Cause.SIGNAL
-        return self._told[1]
 
     def keeps(self, writer: Keeping) -> None:
         """What `writer` records does not reach its store at once."""
@@ -290,8 +240,7 @@ class Process:
     def prepare(self) -> None:
         """Make ready for an attempt: signals, the end of the process, provenance. Who starts one is not about to end."""
         HERE.asked_by = 0
-        if self._handled is None and threading.current_thread() is threading.main_thread():
-            self._handle_signals()
+        self.signals.prepare()
         if self._prepared:
             return
         with self._lock:
@@ -332,59 +281,22 @@ class Process:
 
     def _leave(self) -> None:
         if os.getpid() == self.pid and (left := self.heart.attempts()):
-            status, reason, cause = self._how_it_ends()
+            how = self._how_it_ends()
             for attempt in left:
                 with contextlib.suppress(Exception):
-                    attempt.finish(status, reason=reason, cause=cause)
+                    attempt.end(how)
 
-    def _how_it_ends(self) -> tuple[RunStatus, str, str]:
+    def _how_it_ends(self) -> Ending:
         """Return how attempts end whose blocks are never left, as those of an event loop that a signal broke off."""
         if number := HERE.asked_by:
-            return RunStatus.INTERRUPTED, str(Terminated(number)), self.cause_of_signal(number)
+            return Ending(RunStatus.INTERRUPTED, str(Terminated(number)), self.signals.cause_of(number))
         at_a_prompt = hasattr(sys, "ps1") or sys.flags.interactive  # where errors of long ago are remembered
         if isinstance(getattr(sys, "last_value", None), KeyboardInterrupt) and not at_a_prompt:
-            return RunStatus.CANCELLED, "KeyboardInterrupt", Cause.CANCEL
-        return RunStatus.INTERRUPTED, LEFT, Cause.OWNER_DIED
-
-    def _handle_signals(self) -> None:
-        """Handle what nobody handles yet."""
-        elsewhere = _handled_in_c()
-        numbers = [number for name in _WARNINGS if (number := getattr(signal, name, None)) is not None]
-        free = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
-        self._handled = tuple(number for number in free if not elsewhere >> (number - 1) & 1)
-        for number in self._handled:
-            signal.signal(number, self._terminate)
-
-    def hold_signals(self) -> None:
-        """Hold back, in the thread that is about to fork, what is handled: see `let_signals_go`."""
-        if self._handled:
-            _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, self._handled)
-
-    def let_signals_go(self, *, child: bool) -> None:
-        """Undo `hold_signals` after the fork; in the child, handle nothing any more.
-
-        A signal that came to the child before would be noted for our handler, and CPython forgets, as it sets a child
-        up, what is noted: `terminate()` of a process that has just been started would have no effect.
-        """
-        for number in (self._handled or ()) if child else ():
-            if getattr(signal.getsignal(number), "__self__", None) is self:
-                signal.signal(number, signal.SIG_DFL)
-        if (mask := _forking.__dict__.pop("mask", None)) is not None:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-
-    def _terminate(self, number: int, _frame: FrameType | None) -> None:
-        if os.getpid() == self.pid and (self._minded or self.heart.attempts()):
-            HERE.asked_by, self._told = number, (0, Cause.SIGNAL)
-            raise Terminated(number)
-        signal.signal(number, signal.SIG_DFL)
-        if sys.platform == "win32":
-            signal.raise_signal(number)
-        else:
-            os.kill(os.getpid(), number)
+            return Ending(RunStatus.CANCELLED, "KeyboardInterrupt", Cause.CANCEL)
+        return Ending(RunStatus.INTERRUPTED, LEFT, Cause.OWNER_DIED)
 
 
 _this: Process | None = None
-_forking = threading.local()
 
 
 def this_process() -> Process:
@@ -397,12 +309,12 @@ def this_process() -> Process:
 
 def _before_fork() -> None:
     if _this is not None:
-        _this.hold_signals()
+        _this.signals.hold()
 
 
 def _after_fork(*, child: bool) -> None:
     if _this is not None:
-        _this.let_signals_go(child=child)
+        _this.signals.let_go(child=child)
 
 
 if hasattr(os, "register_at_fork"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -17,6 +16,7 @@ from molexp._record.leases import Observer
 from molexp._record.owners import Owner, known_dead
 from molexp._record.reading import read_definition, read_edits
 from molexp._recording.contributors import Contribution, Everybody
+from molexp._recording.states import Ending
 from molexp._storage import layout, schemas
 from molexp._storage.layout import claim_key, end_key
 from molexp._values.documents import check_schema
@@ -108,7 +108,7 @@ class Joined(Contribution):
 
     def beat(self) -> None:
         """See whether the attempt has ended, or its owner has died. Its signs of life are rank 0's to give."""
-        if self.closed or os.getpid() != self._pid:
+        if self.closed:
             return
         with suppress(Exception):  # a lost network, a malformed edit: the next beat tries again
             self._look_around()
@@ -123,17 +123,15 @@ class Joined(Contribution):
                 return
             cancel = read_edits(self.store, self.path).cancel_of(self.number)
             if self._cancel_seen:  # it is rank 0's to end the attempt: if we were first, its launcher might kill it
-                self._heed(cancel)
+                self._stop_if_cancelled(cancel)
             self._cancel_seen = cancel is not None
 
     def _look_for_end(self) -> bool:
         if self._ended is None and (end := read_end(self.store, self.folder, self.number)) is not None:
             self._ended = end
             self.process.heart.remove(self)
-            if end.get("status") == RunStatus.SUCCEEDED:  # what it has still to do, it may do, but not record
-                self._halt(self._why(end))
-            else:
-                self._stop_for(self._why(end))
+            succeeded = end.get("status") == RunStatus.SUCCEEDED  # what it has still to do, it may do, but not record
+            self._stop(self._why(end), interrupt=not succeeded)
         return self._ended is not None
 
     def _why(self, end: Mapping[str, Any]) -> MolexpError:
@@ -145,33 +143,19 @@ class Joined(Contribution):
         because = f": {reason}" if reason else ""
         return ContextClosedError(self.path, why=f"rank 0 ended attempt {self.number} as {status}{because}")
 
-    def retry_end(self) -> None:
-        """There is none of its own."""
-
     def learn_provenance(self) -> None:
         """That is rank 0's."""
 
     # ------------------------------------------------------------------------------------------------------------- end
 
-    def finish(
-        self,
-        status: RunStatus,
-        *,
-        reason: str = "",
-        cause: str | None = None,
-        error: Mapping[str, Any] | None = None,
-    ) -> None:
-        """Leave the attempt, which goes on.
+    def end(self, how: Ending | None = None) -> None:
+        """Leave the attempt, which goes on. Without `how` there is nothing to do: the end is rank 0's to try again.
 
         Raises:
             ContextClosedError: rank 0 ended it before, without what this rank recorded last.
         """
-        if self.inert:
+        if how is None or self.closed or not self._begin_to_end():
             return
-        with self.lock:
-            if self.closed:
-                return
-            self._halted = True
         self.process.heart.remove(self)
         if self._ended is None:
             self._ended = read_end(self.store, self.folder, self.number)
@@ -179,11 +163,11 @@ class Joined(Contribution):
         with self.lock:
             if self._ended is None:
                 said = {"type": "rank", "rank": self.rank.index, "at": utc_now()}
-                self._log.write({**said, "status": str(status), "reason": reason, "cause": cause, "error": error})
+                self._log.write({**said, **how._asdict(), "status": str(how.status)})
             self._log.close(late=True)
             written = self._log.seal()
-            self._set_closed(True, status)
-        if self._ended is not None and self._stop is None and not self._folded(self._ended, written):
+            self._state, self.status = "ended", how.status
+        if self._ended is not None and self.stopped_by is None and not self._folded(self._ended, written):
             why = f"rank 0 ended attempt {self.number} as {self._ended.get('status')} before rank {self.rank.index} was done"
             raise ContextClosedError(self.path, why=f"{why}: what that recorded last is kept, as late")
 

@@ -27,7 +27,7 @@ def uses(recording: Recording | None, asset: Asset, by: str = "") -> None:
 
     It never raises: what can be read may be read, whether or not anything can be recorded still.
     """
-    if recording is None or recording.inert or recording.closed:
+    if recording is None or recording.closed:
         return  # before the lock, which a forked child may find taken for ever
     if not asset.id or _made_by(recording, asset) or recording.contents.is_used(asset.id, recording.task, by):
         return
@@ -39,7 +39,7 @@ def uses(recording: Recording | None, asset: Asset, by: str = "") -> None:
 
 def misses(recording: Recording | None, name: str, kind: str | None, version: int | None) -> None:
     """Record that a task looked for what was not there: a resume looks again."""
-    if recording is None or recording.inert or recording.closed or recording.task is None:
+    if recording is None or recording.closed or recording.task is None:
         return
     said = {"name": name, "kind": kind, "version": version, "task": recording.task}
     with suppress(MolexpError), recording.lock:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from molexp._record.events import EventLog
 from molexp._record.folding import Contents
 from molexp._recording.process import this_process
+from molexp._recording.states import State
 from molexp._storage import layout
+from molexp._storage.layout import end_key
 from molexp._values.process_id import HERE
 from molexp._values.status import RunStatus
 from molexp.errors import ContextClosedError, MolexpError, RunCancelledError
@@ -48,11 +50,7 @@ class Recording(Protocol):
 
     @property
     def closed(self) -> bool:
-        """Tell whether the attempt, or this process's part in it, is over."""
-
-    @property
-    def inert(self) -> bool:
-        """Tell whether this is a forked child of the process that owns it."""
+        """Tell whether this process has recorded its last."""
 
     @property
     def cancelled(self) -> bool:
@@ -98,10 +96,10 @@ class Writer:
         self._log = log
         self._handles: list[Handle] = []
         self._payload_keys: list[str] = []
-        self._stop: MolexpError | None = None
-        self.closed: bool = False
+        self._state: State = "recording"
+        self.stopped_by: MolexpError | None = None
+        """Why nothing is recorded any more: it was asked to stop, or somebody else ended it."""
         self.alone: bool = False
-        self._halted = False  # closed, or asked to stop: nothing is recorded any more
         self.on_cancel: Callable[[], None] | None = None
         if "append" not in store.capabilities:
             this_process().keeps(self)
@@ -112,9 +110,14 @@ class Writer:
         return self._log.outbox
 
     @property
-    def inert(self) -> bool:
-        """Tell whether this is a forked child of the process that owns it."""
-        return HERE.pid != self._pid
+    def state(self) -> State:
+        """How it stands."""
+        return self._state if HERE.pid == self._pid else "inert"
+
+    @property
+    def closed(self) -> bool:
+        """Tell whether this process has recorded its last: the writer has ended, or belongs to another process."""
+        return self._state == "ended" or HERE.pid != self._pid
 
     def check(self) -> None:
         """Raise unless something can be recorded now.
@@ -124,14 +127,14 @@ class Writer:
             RunSupersededError: somebody else ended it.
             RunCancelledError: it was asked to stop.
         """
-        if not self._halted and HERE.pid == self._pid:
-            return
         if HERE.pid != self._pid:
             raise ContextClosedError(
                 self.path, why=f"its context belongs to process {self._pid}, which forked this one"
             )
-        if self._stop is not None:
-            raise self._stop
+        if self._state == "recording":
+            return
+        if self.stopped_by is not None:
+            raise self.stopped_by
         raise ContextClosedError(self.path, why=f"attempt {self.number} has ended as {self.status}")
 
     def record(self, event: dict[str, Any]) -> None:
@@ -163,7 +166,7 @@ class Writer:
         Raises:
             StoreError: it does not, for now.
         """
-        if self.closed or self.inert:
+        if self.closed:
             return
         for handle in [*self._handles]:
             if (flush := getattr(handle, "flush", None)) is not None:
@@ -174,47 +177,47 @@ class Writer:
         """Raise if the attempt has an end, which says that what was recorded is as it was.
 
         Raises:
-            RunError: it has.
+            ContextClosedError: it has.
         """
+        if self.store.exists(end_key(self.folder, self.number)):
+            raise ContextClosedError(self.path, why=f"attempt {self.number} has ended")
 
     def check_end(self) -> None:
-        """Before what was recorded is replaced: raise if the attempt has an end, which says that it is as it was.
+        """Raise unless what was recorded may be replaced: something can be recorded, and the attempt has no end.
 
         Raises:
+            ContextClosedError: the attempt has ended, or belongs to another process.
             RunSupersededError: somebody else ended it.
+            RunCancelledError: it was asked to stop.
         """
         self.check()
+        self.refuse_ended()
 
     @property
     def cancelled(self) -> bool:
         """Tell whether it was asked to stop."""
-        return isinstance(self._stop, RunCancelledError)
+        return isinstance(self.stopped_by, RunCancelledError)
 
-    @property
-    def stopped_by(self) -> MolexpError | None:
-        """Why nothing is recorded any more: it was asked to stop, or somebody else ended it."""
-        return self._stop
-
-    def _halt(self, why: MolexpError) -> bool:
-        """Record nothing from now on; returns whether this is the first reason."""
-        first = self._stop is None
-        if first:
-            self._stop, self._halted = why, True
-        return first
-
-    def _heed(self, cancel: Mapping[str, Any] | None) -> None:
-        """Stop, if that was asked for."""
-        if cancel is not None:
-            self._stop_for(RunCancelledError(self.path, reason=str(cancel.get("reason") or "")))
-
-    def _stop_for(self, why: MolexpError) -> None:
-        if self._halt(why) and self.on_cancel is not None:
+    def _stop(self, why: MolexpError, *, interrupt: bool = False) -> None:
+        """Record nothing from now on because of `why`, unless that is so already; interrupt the block if that is asked for."""
+        with self.lock:
+            if self._state != "recording":
+                return
+            self._state, self.stopped_by = "stopped", why
+        if interrupt and self.on_cancel is not None:
             self.on_cancel()
 
-    def _set_closed(self, closed: bool, status: RunStatus | None = None) -> None:
-        """Nothing is recorded any more, or the end could not be written and is tried again."""
-        self.closed = closed
-        self.status = status or self.status
+    def _stop_if_cancelled(self, cancel: Mapping[str, Any] | None) -> None:
+        if cancel is not None:
+            self._stop(RunCancelledError(self.path, reason=str(cancel.get("reason") or "")), interrupt=True)
+
+    def _begin_to_end(self) -> bool:
+        """Record nothing from now on; returns whether there is still something to end."""
+        with self.lock:
+            if self._state == "ended":
+                return False
+            self._state = "ending"
+            return True
 
     def _close_handles(self) -> None:
         """Close what is open, without the lock: another thread may be writing, and need it."""

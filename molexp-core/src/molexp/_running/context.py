@@ -17,6 +17,7 @@ from molexp._assets.log_records import LogStreamHandler, check_log_name
 from molexp._assets.metrics import Metrics
 from molexp._assets.streams import LogHandle, growing
 from molexp._recording.usage import misses, uses
+from molexp._running.endings import message_of
 from molexp._values.documents import encode
 from molexp._values.plain import plain
 from molexp._values.times import utc_now
@@ -328,14 +329,6 @@ def describe_error(
     return described
 
 
-def message_of(error: BaseException) -> str:
-    """The text of an error, whatever its class does when it is asked for one; what is no text in it is escaped."""
-    try:
-        return _text(str(error))
-    except Exception as worse:  # noqa: BLE001 - it is a stranger's code
-        return f"<str() of it raised {type(worse).__name__}>"
-
-
 def _trace(error: BaseException, described: Mapping[str, Any]) -> str:
     """The traceback; of one that is longer than anybody reads, the beginning and the end."""
     try:
@@ -347,8 +340,3 @@ def _trace(error: BaseException, described: Mapping[str, Any]) -> str:
         half = _LONGEST_TRACE // 2
         text = f"{text[:half]}\n... {more} characters are left out ...\n{text[-half:]}"
     return text
-
-
-def _text(said: str) -> str:
-    """Text that can be recorded: lone surrogates, as of a file name that is not UTF-8, become visible escapes."""
-    return said.encode("utf-8", "backslashreplace").decode()

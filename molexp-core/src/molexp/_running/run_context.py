@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
 from contextlib import suppress
 from contextvars import Token
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from molexp._record.causes import cause_of_error, is_cancellation, leaves_of
 from molexp._recording import current
-from molexp._recording.interruption import Interrupter, is_interrupted
-from molexp._recording.process import Terminated, this_process
-from molexp._running.context import Context, describe_error, message_of
+from molexp._recording.signals.handlers import Terminated
+from molexp._recording.signals.interruption import Interrupter
+from molexp._recording.states import Ending
+from molexp._running.context import Context, describe_error
+from molexp._running.endings import judge
 from molexp._values.plain import restore
-from molexp._values.process_id import HERE
-from molexp._values.status import Cause, RunStatus
+from molexp._values.status import RunStatus
 from molexp.errors import MolexpError, RunCancelledError, RunError
 
 if TYPE_CHECKING:
@@ -27,14 +26,6 @@ if TYPE_CHECKING:
     from molexp._recording.ranks import Joined
     from molexp._recording.writer import Recording
     from molexp._running.capture import Capture
-
-
-class Ending(NamedTuple):
-    """How a run ends."""
-
-    status: RunStatus
-    reason: str = ""
-    cause: str | None = None
 
 
 class RunContext(Context):
@@ -59,12 +50,14 @@ class RunContext(Context):
     """
 
     run: Run
+    _shelf: Shelf
+    _finder: Finder
 
     def __init__(self, *, run: Run, attempt: Attempt | Joined, shelf: Shelf, finder: Finder) -> None:
-        super().__init__(run=run, shelf=shelf, finder=finder, **_given(attempt))
+        super().__init__(run=run, shelf=shelf, finder=finder, **params_and_config(attempt))
         self._attempt = attempt
         self._rank = attempt.rank
-        self._failures: dict[str, tuple[Ending, Mapping[str, Any] | None]] = {}
+        self._failures: dict[str, Ending] = {}
         self._capture: Capture | None = None
         self._interrupter: Interrupter | None = None
         self._entered: Token[Recording | None] | None = None
@@ -80,7 +73,7 @@ class RunContext(Context):
         """
         from molexp._running.capture import Capture
 
-        if self._capture is None and self._shelf is not None:
+        if self._capture is None:
             self._capture = Capture(self._shelf)
 
     @property
@@ -136,7 +129,7 @@ class RunContext(Context):
             self._end(judge(error, self.run.path))
             raise
         self._entered = current.enter(self._attempt)
-        self._interrupter = Interrupter(self._attempt.process)
+        self._interrupter = Interrupter(self._attempt.process.signals)
         self._interrupter.arm()
         self._attempt.on_cancel = self._interrupter.fire
         return self
@@ -144,7 +137,7 @@ class RunContext(Context):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._attempt.inert:
+        if self._attempt.state == "inert":
             return
         problem = self._gather() if error is None else None
         late = self._interrupter.disarm() if self._interrupter is not None else None
@@ -160,15 +153,11 @@ class RunContext(Context):
             left_by = asked  # nobody pressed Ctrl-C: the request did
         if left_by is None:
             if self._failures:
-                self._end(*next(iter(self._failures.values())))
+                self._end(next(iter(self._failures.values())))
             else:
                 self._end(Ending(RunStatus.SUCCEEDED))
             return
-        ending = judge(left_by, self.run.path)
-        try:
-            self._end(ending, left_by if ending.status is RunStatus.FAILED else None)
-        except MolexpError as worse:
-            left_by.add_note(f"And the run could not be ended: {worse}")
+        self._end_by(left_by)
         if left_by is not error:
             raise left_by from None
 
@@ -189,13 +178,16 @@ class RunContext(Context):
             return problem
         return None
 
-    def given(self) -> dict[str, Any]:
-        """Its `params` and `config` as they are on record, whatever the block did to its own."""
-        return _given(self._attempt)
+    def _end_by(self, error: BaseException) -> None:
+        """End the attempt, if it has not ended, by an error that goes on."""
+        try:
+            self._end(judge(error, self.run.path), error)
+        except MolexpError as worse:
+            error.add_note(f"And the run could not be ended: {worse}")
 
     @property
-    def coordinator(self) -> Attempt:
-        """Who records for it, and ends it.
+    def _coordinator(self) -> Attempt:
+        """The attempt, which this process owns.
 
         Raises:
             RunError: that is another process: this is not rank 0.
@@ -206,86 +198,38 @@ class RunContext(Context):
             return self._attempt
         raise not_for_ranks(self.run, self.rank)
 
-    @property
-    def shelf(self) -> Shelf:
-        """Where its assets are put."""
-        assert self._shelf is not None
-        return self._shelf
+    def _fail(self, how: Ending, *, part: str = "") -> None:
+        """End so if the block is left without an error; of several parts that failed, the first one counts."""
+        self._failures[part] = how
 
-    @property
-    def finder(self) -> Finder:
-        """Where assets are found."""
-        assert self._finder is not None
-        return self._finder
-
-    def fails(self, ending: Ending, error: Mapping[str, Any] | None, *, part: str = "") -> None:
-        """Leaving the block without an error ends the attempt so: a part of it did, and the first one counts."""
-        self._failures[part] = (ending, error)
-
-    def mended(self, part: str) -> None:
-        """A part that failed before has succeeded."""
+    def _forgive(self, part: str) -> None:
+        """Forget that a part failed before: it has succeeded."""
         self._failures.pop(part, None)
 
-    def conclude(self, ending: Ending, error: BaseException | Mapping[str, Any] | None = None) -> None:
-        """End the attempt; an error leaves its traceback, unless it is described already.
+    def _end(self, ending: Ending, error: BaseException | None = None) -> None:
+        """End the attempt, if it has not ended; a failure by `error` leaves its traceback.
 
         Raises:
             RunSupersededError: somebody else ended it before.
         """
-        if not self._attempt.closed:
-            self._end(ending, error)
-
-    def _end(self, ending: Ending, error: BaseException | Mapping[str, Any] | None = None) -> None:
+        if self._attempt.closed:
+            return
         if self._capture is not None:
             self._capture.stop()
-        described = describe_error(error, self._shelf, None) if isinstance(error, BaseException) else error
+        if error is not None and ending.status is RunStatus.FAILED:
+            ending = ending._replace(error=describe_error(error, self._shelf, None))
         scratch = self._attempt.contents.workdirs if ending.status is RunStatus.SUCCEEDED else []
         if scratch:
             self._attempt.contents.workdir = None
-        self._attempt.finish(ending.status, reason=ending.reason, cause=ending.cause, error=described)
+        self._attempt.end(ending)
         for folder in scratch:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _given(attempt: Attempt | Joined) -> dict[str, Any]:
+def params_and_config(attempt: Attempt | Joined) -> dict[str, Any]:
+    """Return `params` and `config` of an attempt as they are on record, whatever its block did to its own."""
     config = attempt.definition.get("config")
     return {"params": restore(attempt.definition["parameters"]), "config": restore(config) if config else {}}
-
-
-def judge(error: BaseException, run: str) -> Ending:
-    """Return how a run ends that this error leaves, and why; a group of errors ends it as all of them would."""
-    leaves = [*leaves_of(error)]
-    asked = next((leaf for leaf in leaves if isinstance(leaf, KeyboardInterrupt | Terminated)), None)
-    if asked is not None:
-        return _judge(asked, run)
-    endings = [_judge(leaf, run) for leaf in leaves]
-    if leaves == [error] or all(one.status is RunStatus.CANCELLED for one in endings):
-        return endings[0]
-    return Ending(RunStatus.FAILED, _reason(error), cause_of_error(error))
-
-
-def _judge(error: BaseException, run: str) -> Ending:
-    if isinstance(error, KeyboardInterrupt):
-        return Ending(RunStatus.CANCELLED, "KeyboardInterrupt", Cause.CANCEL)
-    if isinstance(error, RunCancelledError) and error.run == run:
-        return Ending(RunStatus.CANCELLED, error.reason or "cancel request", Cause.CANCEL)
-    if isinstance(error, Terminated):
-        return Ending(RunStatus.INTERRUPTED, str(error), this_process().cause_of_signal(error.signum))
-    if isinstance(error, SystemExit):
-        if error.code in (None, 0):
-            return Ending(RunStatus.SUCCEEDED, "SystemExit", None)
-        return Ending(RunStatus.FAILED, f"SystemExit: {error.code}", Cause.EXCEPTION)
-    if is_cancellation(error):
-        if number := HERE.asked_by:  # the signal left the event loop, which then cancelled its tasks
-            return _judge(Terminated(number), run)
-        return Ending(
-            RunStatus.CANCELLED, "KeyboardInterrupt" if is_interrupted() else type(error).__name__, Cause.CANCEL
-        )
-    return Ending(RunStatus.FAILED, _reason(error), cause_of_error(error))
-
-
-def _reason(error: BaseException) -> str:
-    return f"{type(error).__name__}: {message_of(error)}"[:1024]
 
 
 def not_for_ranks(run: Run, rank: int) -> RunError:

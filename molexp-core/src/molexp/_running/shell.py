@@ -47,7 +47,7 @@ def run_command(
     shown = recorded if isinstance(recorded, str) else shlex.join(recorded)
     started = utc_now()
     # A signal that asks this process to end is to end the command, too, also where the process owns no attempt.
-    with this_process().minding_signals(), _streams(context, log) as (out, err):
+    with this_process().signals.minding(), _streams(context, log) as (out, err):
         start = os.fstat(err.fileno()).st_size
         code = run_to_end(
             argv,

@@ -19,6 +19,7 @@ from molexp._record.owners import Owner
 from molexp._record.prefetch import look_at
 from molexp._record.reading import read_edits
 from molexp._recording.attempt import MOMENT, Attempt
+from molexp._recording.states import Ending
 from molexp._running.run_context import RunContext
 from molexp._storage import layout, schemas
 from molexp._storage.layout import claim_key, end_key
@@ -53,7 +54,7 @@ def start(
         try:
             context.capture()
         except BaseException:
-            attempt.finish(RunStatus.FAILED, reason="its streams could not be captured")
+            attempt.end(Ending(RunStatus.FAILED, "its streams could not be captured"))
             raise
     return context
 
@@ -109,10 +110,9 @@ def _claim(run: Run, fresh: bool, deadline: float, if_succeeded: str, untried: b
         except KeyExistsError:
             untried = False  # somebody else was first
             continue
-        attempt = Attempt(home.store, process, run.path, number, claim, log, journal)
-        if untried and _is_new(run):
-            attempt.unseen = True
-        elif untried:
+        unseen = untried and _is_new(run)
+        attempt = Attempt(home.store, process, run.path, number, claim, log, journal, unseen=unseen)
+        if untried and not unseen:
             _refuse_deleted(run, attempt)
         return attempt
 
@@ -124,10 +124,10 @@ def _refuse_deleted(run: Run, attempt: Attempt) -> None:
         deleted = read_edits(there, run.path).deleted
         freed = not deleted and not is_defined(there, run.path)  # in this order: the edit that deletes it goes last
     except BaseException:
-        attempt.finish(RunStatus.FAILED, reason="whether the run was deleted could not be read")
+        attempt.end(Ending(RunStatus.FAILED, "whether the run was deleted could not be read"))
         raise
     if deleted:
-        attempt.finish(RunStatus.CANCELLED, reason="the run was deleted")
+        attempt.end(Ending(RunStatus.CANCELLED, "the run was deleted"))
     elif freed:
         attempt.withdraw()
     if deleted or freed:
@@ -152,7 +152,7 @@ def _next_attempt(run: Run, deadline: float, if_succeeded: str) -> int:
     for own in home.process.heart.attempts():
         if own.path == run.path and own.store.url == home.store.url:
             with suppress(WorkspaceMovedError):  # another workspace lay here when it was begun
-                own.retry_end()
+                own.end()
     pause = _FIRST_LOOK
     while True:
         attempts = read_attempts(home.store, layout.folder(run.path))

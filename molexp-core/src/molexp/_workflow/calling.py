@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from molexp._recording import current
-from molexp._recording.process import Terminated
-from molexp._running.context import message_of
+from molexp._recording.signals.handlers import Terminated
+from molexp._running.endings import message_of
 from molexp._values.copies import own_copy
 from molexp._workflow.context import TaskContext
 from molexp._workflow.results import TaskOutcome
@@ -58,7 +58,7 @@ class Caller:
         door = shelf = finder = run = None
         if self.records is not None and self.run is not None:
             door = self.records.door(spec.name if index is None else f"{spec.name}[{index}]", number)
-            run, shelf, finder = self.run.run, self.run.shelf.of(door), self.run.finder
+            run, shelf, finder = self.run.run, self.run._shelf.of(door), self.run._finder
         return TaskContext(
             spec.name,
             inputs=inputs,
@@ -134,7 +134,7 @@ class Caller:
         call = TaskCall.of(spec, ctx)
         executor = self.executors[spec.executor]
         if self.run is not None:
-            self.run.coordinator.invite()
+            self.run._coordinator.invite()
         token = None  # of a call that failed or was broken off, nobody says who was at it
         try:
             made = Call(execute_task, (call,), resources=resources, name=ctx.label, started=started)
@@ -142,7 +142,7 @@ class Caller:
             token = outcome.value.writer if outcome.error is None else None
         finally:
             if self.run is not None:
-                self.run.coordinator.take_in(token)
+                self.run._coordinator.take_in(token)
         if outcome.error is not None:
             raise outcome.error
         if self.records is not None and outcome.value.code is not None:

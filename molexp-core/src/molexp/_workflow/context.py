@@ -161,11 +161,6 @@ class TaskDoor:
         return self._writer.closed
 
     @property
-    def inert(self) -> bool:
-        """Tell whether this is a forked child of the process that executes the task."""
-        return self._writer.inert
-
-    @property
     def cancelled(self) -> bool:
         """Tell whether the attempt was asked to stop."""
         return self._writer.cancelled

@@ -16,6 +16,7 @@ from molexp._hierarchy.run import Run
 from molexp._profiles import find_profiles, resolve_profile, use_profiles
 from molexp._record.definitions import deleted
 from molexp._recording.process import this_process
+from molexp._recording.signals.event_loops import run_to_end
 from molexp._values.status import RunStatus
 from molexp._workflow import bindings
 from molexp._workflow.deaths import end_of_dead
@@ -24,7 +25,6 @@ from molexp._workflow.executors import Executors
 from molexp._workflow.options import RunOptions
 from molexp._workflow.plans import LEAVE, RESUME, SKIP, START, Event, Observer, PlannedRun, Summary
 from molexp._workflow.scripts import Script, load_script
-from molexp._workflow.signals import run_to_end
 from molexp._workflow.tasks import INLINE
 from molexp._workflow.under_run import execute_under_run
 from molexp.contracts import Call, Resources
@@ -195,7 +195,7 @@ class Drive:
         """
         if jobs < 1:
             raise ValueError(f"There is at least one job at a time; {jobs} are not.")
-        with use_profiles(self._profiles), this_process().minding_signals():
+        with use_profiles(self._profiles), this_process().signals.minding():
             name = executor or resolve_profile(self._profile, self._overrides).get("executor") or INLINE
             if self._capture and jobs > 1 and name == INLINE:
                 raise ValueError(

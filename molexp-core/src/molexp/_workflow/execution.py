@@ -10,8 +10,8 @@ from functools import partial
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from molexp._recording.process import Terminated
-from molexp._running.context import message_of
+from molexp._recording.signals.handlers import Terminated
+from molexp._running.endings import message_of
 from molexp._values.copies import own_copy
 from molexp._workflow.calling import Caller, reason_of, unwrapped
 from molexp._workflow.results import CANCELLED, FAILED, SKIPPED, SUCCEEDED, TaskOutcome

@@ -70,8 +70,8 @@ class TaskRecords:
         params: Mapping[str, Any],
         config: Mapping[str, Any],
     ) -> None:
-        self._attempt = context.coordinator
-        self._shelf = context.shelf
+        self._attempt = context._coordinator
+        self._shelf = context._shelf
         self._run: Run = context.run
         self._earlier = earlier
         self._code = {name: code_of(spec.subject) for name, spec in workflow.tasks.items()}  # before any is executed
@@ -146,7 +146,7 @@ class TaskRecords:
     @property
     def halted(self) -> bool:
         """Tell whether the attempt records nothing any more: it was asked to stop, or ended by somebody else."""
-        return self._attempt.stopped_by is not None or self._attempt.closed
+        return self._attempt.state != "recording"
 
     def mapped(self, outcome: TaskOutcome) -> None:
         """All items of a mapped task have outcomes."""

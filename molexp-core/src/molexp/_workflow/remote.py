@@ -123,7 +123,7 @@ def _contribution(call: TaskCall) -> Contribution | None:
     home = call.run._home
     key = home.store.url, call.run.path, call.attempt
     found = _newest.get(key)
-    if found is None or found.inert:
+    if found is None or found.closed:
         while _newest:
             _newest.popitem()[1].close()
         _shelves.clear()

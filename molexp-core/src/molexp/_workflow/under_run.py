@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from molexp._record.attempts import read_attempts
 from molexp._recording import current
+from molexp._recording.signals.event_loops import woken_by_signals
+from molexp._recording.states import Ending
 from molexp._running.context import describe_error
-from molexp._running.run_context import Ending, RunContext, judge, not_for_ranks
+from molexp._running.run_context import RunContext, not_for_ranks, params_and_config
 from molexp._values.status import Cause, RunStatus
 from molexp._workflow import bindings
 from molexp._workflow.earlier import Earlier
 from molexp._workflow.execution import Execution, Listener
 from molexp._workflow.records import TaskRecords
 from molexp._workflow.results import CANCELLED, FAILED, TaskOutcome, WorkflowResult
-from molexp._workflow.signals import woken_by_signals
-from molexp.errors import MolexpError, RunCancelledError
+from molexp.errors import RunCancelledError
 
 if TYPE_CHECKING:
     from molexp._hierarchy.run import Run
@@ -50,21 +51,21 @@ async def execute_under_run(
         execution = _prepare(workflow, run, resume, executors, listener)
         result = await _execute(workflow, run, execution)
         if result.status is RunStatus.SUCCEEDED:
-            run.mended(workflow.name)
+            run._forgive(workflow.name)
         else:
-            run.fails(_ending(result), _error(run, result), part=workflow.name)
+            run._fail(_ending(run, result), part=workflow.name)
         return result
     if (rank := run._home.process.rank) is not None and rank.index > 0:
         raise not_for_ranks(run, rank.index)  # before it joins
     context = run.start(if_succeeded=if_succeeded, capture=capture)
-    token = current.enter(context.coordinator)
+    token = current.enter(context._coordinator)
     try:
         execution = _prepare(workflow, context, resume, executors, listener)
         result = await _execute(workflow, context, execution)
-        context.conclude(_ending(result), _error(context, result))
+        context._end(_ending(context, result))
         return result
     except BaseException as error:
-        _end_by(context, error)
+        context._end_by(error)
         raise
     finally:
         current.leave(token)
@@ -75,10 +76,10 @@ def _prepare(
 ) -> Execution:
     earlier = Earlier(context.run)
     if resume:
-        attempt = context.coordinator
+        attempt = context._coordinator
         attempts = read_attempts(attempt.store, attempt.folder)
         earlier = Earlier.of(context.run, attempts, (attempt.number, attempt.contents))
-    given = context.given()
+    given = params_and_config(context._coordinator)
     records = TaskRecords(context, workflow, earlier, **given)
     return Execution(
         workflow,
@@ -93,7 +94,7 @@ def _prepare(
 
 async def _execute(workflow: Workflow, context: RunContext, execution: Execution) -> WorkflowResult:
     """Execute; a request to cancel the run stops the workflow."""
-    attempt = context.coordinator
+    attempt = context._coordinator
     loop = asyncio.get_running_loop()
     before = attempt.on_cancel
 
@@ -121,8 +122,8 @@ async def _execute(workflow: Workflow, context: RunContext, execution: Execution
     return WorkflowResult(workflow.name, ending.status, tasks, context.run, ending.reason, ending.cause)
 
 
-def _ending(result: WorkflowResult) -> Ending:
-    return Ending(result.status, result.reason, result.cause)
+def _ending(context: RunContext, result: WorkflowResult) -> Ending:
+    return Ending(result.status, result.reason, result.cause, _error(context, result))
 
 
 def _why(error: BaseException | None) -> str:
@@ -138,16 +139,7 @@ def _error(context: RunContext, result: WorkflowResult) -> dict[str, Any] | None
         return None
     first = min(failed, key=lambda outcome: outcome.ended_at)
     single = next((item for item in first.items if item.status == FAILED), first)
-    record = context.coordinator.contents.tasks.get(single.name, {})
+    record = context._coordinator.contents.tasks.get(single.name, {})
     if isinstance(found := record.get("error"), dict):
         return dict(found)
     return describe_error(first.error, None, first.name) if first.error is not None else None
-
-
-def _end_by(context: RunContext, error: BaseException) -> None:
-    """End an attempt that something else than a task broke off."""
-    ending = judge(error, context.run.path)
-    try:
-        context.conclude(ending, error if ending.status is RunStatus.FAILED else None)
-    except MolexpError as problem:
-        error.add_note(f"And the run could not be ended: {problem}")

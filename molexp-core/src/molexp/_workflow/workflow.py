@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack
 import attrs
 
 from molexp._hierarchy.run import Run
+from molexp._recording.signals.event_loops import woken_by_signals
 from molexp._storage import schemas
 from molexp._values.canonical import canonical_hash
 from molexp._values.documents import encode_pretty
@@ -27,7 +28,6 @@ from molexp._workflow.executors import Executors
 from molexp._workflow.graphs import graph_of
 from molexp._workflow.options import ExecuteOptions, StartOptions, with_options
 from molexp._workflow.results import TaskOutcome, WorkflowResult
-from molexp._workflow.signals import woken_by_signals
 from molexp._workflow.tasks import TaskSpec
 from molexp._workflow.under_run import execute_under_run, status_of
 from molexp.errors import WorkflowError

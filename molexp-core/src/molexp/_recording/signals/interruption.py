@@ -8,7 +8,7 @@ import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from molexp._recording.process import Process
+    from molexp._recording.signals.handlers import Signals
 
 
 class Interrupter:
@@ -18,8 +18,8 @@ class Interrupter:
     records raises.
     """
 
-    def __init__(self, process: Process) -> None:
-        self._process = process
+    def __init__(self, signals: Signals) -> None:
+        self._signals = signals
         self._lock = threading.Lock()
         self._armed = False
         self.sent = False
@@ -57,8 +57,7 @@ class Interrupter:
         if handler is signal.default_int_handler:
             return signal.SIGINT
         ignored = handler == signal.SIG_IGN  # as in a shell script's background jobs
-        ours = getattr(signal.getsignal(signal.SIGTERM), "__self__", None) is self._process
-        return signal.SIGTERM if ignored and ours else None
+        return signal.SIGTERM if ignored and self._signals.handles(signal.SIGTERM) else None
 
 
 def is_interrupted() -> bool:

@@ -1,0 +1,117 @@
+"""Handlers of the signals that ask this process to end: each is raised as an exception, so that everything is flushed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+from molexp._values.process_id import HERE
+from molexp._values.status import Cause
+
+_WARNINGS = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU", "SIGBREAK")  # what schedulers send before they kill
+
+
+class Terminated(SystemExit):
+    """Raised in the main thread by a signal that asks the process to end while an attempt is going on.
+
+    It unwinds like any exit, so that everything is flushed; the exit code is 128 + the signal's number.
+    """
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(128 + signum)
+        self.signum = signum
+
+    def __str__(self) -> str:
+        return f"received {signal.Signals(self.signum).name}"
+
+
+class Signals:
+    """The signals that this process handles: those that nobody else did when it first had to."""
+
+    def __init__(self, owns_attempts: Callable[[], object]) -> None:
+        """Handle nothing yet.
+
+        Args:
+            owns_attempts: tells whether the process owns an attempt that goes on.
+        """
+        self._owns_attempts = owns_attempts
+        self._pid = HERE.pid
+        self._handled: tuple[int, ...] | None = None  # once it has been decided which
+        self._minded = 0
+        self._told: tuple[int, Cause] = 0, Cause.SIGNAL  # the cause of a signal, once it has been asked for
+        self._masks = threading.local()
+
+    def prepare(self) -> None:
+        """Handle what nobody handles yet. Does nothing in another thread than the main one, nor for a second time."""
+        if self._handled is not None or threading.current_thread() is not threading.main_thread():
+            return
+        elsewhere = _handled_in_c()
+        numbers = [number for name in _WARNINGS if (number := getattr(signal, name, None)) is not None]
+        free = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
+        self._handled = tuple(number for number in free if not elsewhere >> (number - 1) & 1)
+        for number in self._handled:
+            signal.signal(number, self._terminate)
+
+    @contextlib.contextmanager
+    def minding(self) -> Iterator[None]:
+        """While this lasts, raise a signal though the process owns no attempt: those of other processes are at stake."""
+        self.prepare()
+        self._minded += 1
+        try:
+            yield
+        finally:
+            self._minded -= 1
+
+    def handles(self, number: int) -> bool:
+        """Tell whether this handles a signal."""
+        return getattr(signal.getsignal(number), "__self__", None) is self
+
+    def cause_of(self, number: int) -> Cause:
+        """Return the cause of an end by a signal: what the scheduler tells, which is asked once, or just that."""
+        if self._told[0] != number:
+            from molexp._recording.signals.schedulers import told_by_slurm
+
+            self._told = number, told_by_slurm(number) or Cause.SIGNAL
+        return self._told[1]
+
+    def hold(self) -> None:
+        """Hold back, in the thread that is about to fork, what is handled: see `let_go`."""
+        if self._handled:
+            self._masks.before = signal.pthread_sigmask(signal.SIG_BLOCK, self._handled)
+
+    def let_go(self, *, child: bool) -> None:
+        """Undo `hold` after the fork; in the child, handle nothing any more.
+
+        A signal that came to the child before would be noted for our handler, and CPython forgets, as it sets a child
+        up, what is noted: `terminate()` of a process that has just been started would have no effect.
+        """
+        for number in (self._handled or ()) if child else ():
+            if self.handles(number):
+                signal.signal(number, signal.SIG_DFL)
+        if (mask := self._masks.__dict__.pop("before", None)) is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+    def _terminate(self, number: int, _frame: FrameType | None) -> None:
+        if os.getpid() == self._pid and (self._minded or self._owns_attempts()):
+            HERE.asked_by, self._told = number, (0, Cause.SIGNAL)
+            raise Terminated(number)
+        signal.signal(number, signal.SIG_DFL)
+        if sys.platform == "win32":
+            signal.raise_signal(number)
+        else:
+            os.kill(os.getpid(), number)
+
+
+def _handled_in_c() -> int:
+    """Return the signals that Python knows no handler of (`faulthandler.register`), one bit each, from proc(5)."""
+    try:
+        with open("/proc/self/status", encoding="utf-8", errors="replace") as file:
+            caught = next((line for line in file if line.startswith("SigCgt:")), "SigCgt: 0")
+        return int(caught.split()[1], 16)
+    except (OSError, ValueError):
+        return 0
