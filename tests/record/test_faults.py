@@ -36,7 +36,7 @@ def test_a_start_that_cannot_see_whether_its_run_was_deleted_leaves_nothing_runn
         raise me.StoreError("broken")
 
     with monkeypatch.context() as patch, pytest.raises(me.StoreError, match="broken"):
-        amid(patch, place.store, LOOKING, f"{RUN}/edits", broken)
+        amid(patch, place.store, ["list", "children"], RUN, broken, every=True)
         run.start()
     assert place.load().run("metals/cu/one").status == "failed"
 
@@ -56,12 +56,12 @@ def test_gc_leaves_a_deleted_run_alone_while_it_is_executed(place, exp):
     assert not list(place.store.list(RUN))
 
 
-def test_a_new_run_with_a_made_up_id_is_started_without_a_look_at_its_edits(place, exp, monkeypatch):
+def test_a_new_run_with_a_made_up_id_is_started_without_a_look_at_it(place, exp, monkeypatch):
     run = exp.Run()
-    amid(monkeypatch, place.store, LOOKING, f"{run.id}/edits", lambda: pytest.fail("it looked"))
-
-    with run.start():
-        pass
+    with monkeypatch.context() as patch:
+        amid(patch, place.store, LOOKING, f"/{run.id}", lambda: pytest.fail("it looked"))
+        context = run.start()
+    context.finish()
 
 
 def test_a_run_whose_claim_is_malformed_is_busy_until_it_counts_as_dead(place, run):

@@ -203,7 +203,8 @@ def test_a_start_that_cannot_see_whether_its_run_is_there_leaves_nothing_running
         raise me.StoreError("broken")
 
     with monkeypatch.context() as patch, pytest.raises(me.StoreError, match="broken"):
-        amid(patch, place.store, ["stat", "exists"], f"{RUN}/run.json", broken)
+        amid(patch, place.store, ["stat", "exists"], f"{RUN}/run.json", broken, every=True)
+        amid(patch, place.store, ["list"], RUN, broken, every=True)  # where one request tells all of it
         run.start()
     assert place.load().run("metals/cu/one").status == "failed"
 
