@@ -10,7 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from molexp._query.evaluation import ABSENT, like, matches, reach
-from molexp._query.parser import And, Comparison, Field, Not, Or, parse
+from molexp._query.expressions import And, Comparison, Field, Not, Or
+from molexp._query.parser import parse
 from molexp._values.plain import plain
 from tests.values.strategies import plain_values
 

@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from molexp._query.evaluation import matches
-from molexp._query.parser import MAX_LENGTH, And, Comparison, Field, Or, parse, parse_field
+from molexp._query.expressions import And, Comparison, Field, Or
+from molexp._query.parser import MAX_LENGTH, parse, parse_field
 from molexp.errors import QueryError
+from tests.values.query_text import text_of
 
 ROOTS = ("params", "results", "status", "tags", "id", "created_at")
 ID = Field(("id",))
@@ -169,7 +171,7 @@ def test_levels_that_parentheses_do_not_count_are_counted():
         return "id == 1 or status == 'x' and (" * times + "id == 2" + ")" * times
 
     deepest = parse(nested(100))
-    assert parse(str(deepest)) == deepest
+    assert parse(text_of(deepest)) == deepest
     assert hash(deepest) == hash(parse(nested(100)))
     assert matches(deepest, lambda found: "x" if found.name == "status" else 2)
     assert "200" in refused(nested(101)).reason
@@ -181,8 +183,8 @@ def test_thousands_of_terms_are_one_level(word, kind):
     found = parse(word.join(terms))
     assert isinstance(found, kind)
     assert len(found.parts) == 4_000
-    text = str(found)[:MAX_LENGTH].rpartition(word)[0]
-    assert str(parse(text)) == text
+    text = text_of(found)[:MAX_LENGTH].rpartition(word)[0]
+    assert text_of(parse(text)) == text
     assert matches(found, lambda _: 3_999) is (kind is Or)
 
 
@@ -222,7 +224,7 @@ def test_any_text_is_understood_or_refused_at_a_place_in_it(text):
     except QueryError as error:
         problem = error
     else:
-        assert parse(str(found), ROOTS) == found
+        assert parse(text_of(found), ROOTS) == found
         return
     assert 0 <= problem.position <= len(text)
     assert problem.reason

@@ -28,8 +28,6 @@ from molexp._query.expressions import (
 )
 from molexp._query.fields import leaf
 
-__all__ = ["ABSENT", "Lookup", "like", "matches", "reach"]
-
 Lookup: TypeAlias = Callable[[Field], Any]
 
 ABSENT: Final = object()

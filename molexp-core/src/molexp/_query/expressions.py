@@ -11,33 +11,6 @@ from typing import Any, Literal, TypeAlias
 
 import attrs
 
-from molexp._values.canonical import integer_text
-
-__all__ = [
-    "ALIASES",
-    "KEYWORDS",
-    "ORDERS",
-    "And",
-    "Comparison",
-    "Condition",
-    "Contains",
-    "Expression",
-    "Field",
-    "FieldComparison",
-    "IsNull",
-    "Item",
-    "Like",
-    "Not",
-    "OneOf",
-    "Op",
-    "Or",
-    "Value",
-    "ends_in_escape",
-    "fields_of",
-    "parts_of",
-    "quoted",
-]
-
 Op: TypeAlias = Literal["==", "!=", "<", "<=", ">", ">="]
 Item: TypeAlias = "int | float | str | bool | tuple[Item, ...] | None"
 Value: TypeAlias = int | float | str | bool | tuple[Item, ...]
@@ -94,17 +67,8 @@ def _identity(value: Any) -> Any:
     return (type(value), repr(value) if value != value else value)  # noqa: PLR0124 - NaN
 
 
-class _Written:
-    """The text of an expression."""
-
-    __slots__ = ()
-
-    def __str__(self) -> str:
-        return _text(self)
-
-
 @attrs.frozen
-class Comparison(_Written):
+class Comparison:
     """A field against a value."""
 
     field: Field
@@ -114,11 +78,11 @@ class Comparison(_Written):
     @value.validator
     def _check(self, _: Any, value: Any) -> None:
         if value is None or (isinstance(value, tuple) and self.op in ORDERS):
-            raise ValueError(f"{self.field} {self.op} {_literal(value)} has no meaning: null and lists have no order.")
+            raise ValueError(f"{self.field} {self.op} {value!r} has no meaning: null and lists have no order.")
 
 
 @attrs.frozen
-class FieldComparison(_Written):
+class FieldComparison:
     """A field against another one."""
 
     left: Field
@@ -127,7 +91,7 @@ class FieldComparison(_Written):
 
 
 @attrs.frozen
-class OneOf(_Written):
+class OneOf:
     """Whether a field equals one of some values."""
 
     field: Field
@@ -140,7 +104,7 @@ class OneOf(_Written):
 
 
 @attrs.frozen
-class Contains(_Written):
+class Contains:
     """Whether a field is a list with this value among its elements."""
 
     field: Field
@@ -153,7 +117,7 @@ def ends_in_escape(pattern: str) -> bool:
 
 
 @attrs.frozen
-class Like(_Written):
+class Like:
     r"""Whether a field is text of some form: ``%`` stands for any text, ``_`` for one character, ``\`` escapes them."""
 
     field: Field
@@ -166,28 +130,28 @@ class Like(_Written):
 
 
 @attrs.frozen
-class IsNull(_Written):
+class IsNull:
     """Whether a field is null, or not there."""
 
     field: Field
 
 
 @attrs.frozen
-class And(_Written):
+class And:
     """All of two or more."""
 
     parts: tuple[Expression, ...] = attrs.field(validator=attrs.validators.min_len(2))
 
 
 @attrs.frozen
-class Or(_Written):
+class Or:
     """At least one of two or more."""
 
     parts: tuple[Expression, ...] = attrs.field(validator=attrs.validators.min_len(2))
 
 
 @attrs.frozen
-class Not(_Written):
+class Not:
     """The opposite."""
 
     part: Expression
@@ -230,74 +194,3 @@ def _escaped(character: str) -> str:
         return character
     code = ord(character)
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
-
-
-def _literal(value: Any) -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return quoted(value)
-    if isinstance(value, int):
-        return integer_text(value)
-    if isinstance(value, float):
-        return float.__repr__(value)
-    return f"[{_listed(value)}]"
-
-
-def _listed(values: Iterable[Any]) -> str:
-    return ", ".join(map(_literal, values))
-
-
-def _text(expression: Any) -> str:
-    """Write without recursion: an expression may be nested deeper than the caller's stack has room for."""
-    written: list[str] = []
-    waiting: list[Any] = [expression]
-    while waiting:
-        found = waiting.pop()
-        if isinstance(found, str):
-            written.append(found)
-        elif isinstance(found, And | Or):
-            waiting.extend(reversed(_joined(found)))
-        elif isinstance(found, Not):
-            part = found.part
-            if isinstance(part, And | Or | Not):
-                waiting.extend(reversed(["not ", *_enclosed(part, within=found)]))
-            else:
-                written.append(_condition(part, negated=True))
-        else:
-            written.append(_condition(found))
-    return "".join(written)
-
-
-def _joined(expression: And | Or) -> list[Any]:
-    pieces: list[Any] = []
-    for part in expression.parts:
-        if pieces:
-            pieces.append(" and " if isinstance(expression, And) else " or ")
-        pieces += _enclosed(part, within=expression)
-    return pieces
-
-
-def _enclosed(part: Expression, *, within: Expression) -> list[Any]:
-    """Put parentheses around what would read otherwise without, or would become one with what is around it."""
-    loose = isinstance(part, Or) or (isinstance(part, And) and not isinstance(within, Or))
-    return ["(", part, ")"] if loose else [part]
-
-
-def _condition(found: Condition, *, negated: bool = False) -> str:
-    no = "not " if negated else ""
-    match found:
-        case Comparison(field, op, value):
-            return f"{no}{field} {op} {_literal(value)}"
-        case FieldComparison(left, op, right):
-            return f"{no}{left} {op} {right}"
-        case OneOf(field, values):
-            return f"{field} {no}in ({_listed(values)})"
-        case Contains(field, value):
-            return f"{_literal(value)} {no}in {field}"
-        case Like(field, pattern):
-            return f"{field} {no}like {quoted(pattern)}"
-        case IsNull(field):
-            return f"{field} is {no}null"

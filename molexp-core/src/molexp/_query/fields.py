@@ -5,12 +5,9 @@ Values are as JSON holds them; ``docs/explanation/values.md`` tells the tags, su
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from typing import Any, TypeAlias
 
 from molexp._values.value_path import MAX_DEPTH
-
-__all__ = ["Leaf", "leaf", "leaves"]
 
 Leaf: TypeAlias = int | float | str | bool | list[Any]
 
@@ -30,41 +27,6 @@ def leaf(value: Any) -> Leaf | dict[str, Any] | None:
     if type(value) is dict:
         return _untagged(value)
     return _elements(value, 1) if type(value) is list else value
-
-
-def leaves(
-    prefix_parts: Iterable[str], value: Any, *, mappings: bool = False
-) -> Iterator[tuple[tuple[str, ...], Leaf | dict[str, Any]]]:
-    """Flatten nested mappings.
-
-    Keys may hold dots, so two leaves may have the same name once their parts are joined by dots. The first of them is
-    the one that `molexp._query.evaluation.reach` finds under that name.
-
-    Args:
-        prefix_parts: what the names begin with.
-        value: what a document holds under that.
-        mappings: whether there is an empty dict for each mapping too, before what is in it: a mapping equals nothing,
-            but neither is it null.
-
-    Yields:
-        The parts of a name, and the scalar or list that it stands for; nothing for null.
-    """
-    waiting = [(tuple(prefix_parts), value)]
-    while waiting:
-        parts, found = waiting.pop()
-        normal = leaf(found)
-        if isinstance(normal, dict):
-            if mappings:
-                yield parts, {}
-            waiting.extend(((*parts, key), normal[key]) for key in reversed(_by_length(normal)))
-        elif normal is not None:
-            yield parts, normal
-
-
-def _by_length(mapping: dict[str, Any]) -> list[str]:
-    """The keys; of two that begin the same dotted name, the longer first."""
-    keys = list(mapping)
-    return sorted(keys, key=len, reverse=True) if any("." in key for key in keys) else keys
 
 
 def _untagged(value: dict[str, Any]) -> Leaf | dict[str, Any]:

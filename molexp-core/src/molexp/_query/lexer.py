@@ -1,4 +1,4 @@
-"""The words of a query: names, values, signs; with what people mean who write something else."""
+"""The lexer of the query language, which also tells what to write where another notation was meant."""
 
 from __future__ import annotations
 
@@ -12,25 +12,23 @@ from molexp._values.numbers import integer
 from molexp._values.value_path import MAX_DEPTH
 from molexp.errors import QueryError
 
-__all__ = ["Lexer", "Token", "shortened"]
-
 Kind: TypeAlias = Literal["field", "text", "number", "sign", "end"]
 
-_BLANKS = re.compile(r"\s*")
-_NUMBER = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
-_INFINITY = re.compile(r"[-+]inf\b", re.IGNORECASE)
+_QUOTED = r""""(?:[^"\\]++|\\.)*+"|'(?:[^'\\]++|\\.)*+'"""
+_TEXT = re.compile(_QUOTED, re.DOTALL)
+_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))", re.DOTALL)
+_NUMBER = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[-+](?i:inf)\b")
 _AFTER_A_NUMBER = re.compile(r"[\w.:+-]+")
 _ROOT = re.compile(r"[^\W\d]\w*")
-_PART = re.compile(r"\w+")
+_PART = re.compile(rf"\.(?:(?P<word>\w+)|(?P<text>{_QUOTED}))|\[\s*(?P<key>{_QUOTED})\s*\]", re.DOTALL)
+_ONE_ELEMENT = re.compile(r"\[\s*[-+0-9:]+\s*\]")
 _HYPHENATED = re.compile(r"(?:-\w+)+")
 _SIGN = re.compile(r"==|!=|<>|<=|>=|[=<>(),\[\]]")
-_UNESCAPED = {quote: re.compile(rf"[^{quote}\\]*") for quote in "'\""}
-_ONE_ELEMENT = re.compile(r"\[\s*[-+0-9:]+\s*\]")
+_NOT_BLANK = re.compile(r"\S|\Z")
 
 _SHOWN = 40  # characters of a word in a message
 
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\", '"': '"', "'": "'", "%": "\\%", "_": "\\_"}
-_CODES = {"u": 4, "U": 8}
 
 _INSTEAD = {
     "===": "Equality is written ==.",
@@ -59,13 +57,13 @@ _QUOTE_IT = "A name or a text that is more than letters, digits and _ is quoted.
 
 @attrs.frozen
 class Token:
-    """A word of a query.
+    """A token of a query.
 
     Attributes:
-        kind: what sort of word.
+        kind: its kind.
         value: a field's parts, a text, a number, or a sign.
-        start: where it begins.
-        end: where it ends.
+        start: the position of its first character.
+        end: the position behind its last character.
         keyword: the keyword that it is, in lower case; "" if it is none.
     """
 
@@ -76,144 +74,114 @@ class Token:
     keyword: str = ""
 
 
-class Lexer:
-    """Reads a query word by word, so that what is wrong is told in the order in which it stands there."""
+def read_token(text: str, position: int) -> Token:
+    """Return the first token of a query from `position` on; of kind ``end`` after the last.
 
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self._position = 0
-
-    def next(self) -> Token:
-        """The next word; of kind ``end`` after the last.
-
-        Raises:
-            QueryError: no word begins like this, or it has no end.
-        """
-        start = self._take(_BLANKS).end()
-        text = self.text
-        if start == len(text):
-            return Token("end", "", start, start)
-        if text[start] in "'\"":
-            return Token("text", self._quoted(), start, self._position)
-        if (found := _NUMBER.match(text, start)) is not None:
-            return self._number(found)
-        if (found := _INFINITY.match(text, start)) is not None:
-            self._position = found.end()
-            return Token("number", float(found[0]), start, found.end())
-        if _ROOT.match(text, start):
-            return self._name()
-        instead = next((sign for sign in _INSTEAD if text.startswith(sign, start)), "")
-        if (found := _SIGN.match(text, start)) is not None and len(found[0]) >= len(instead):
-            self._position = found.end()
-            return Token("sign", found[0], start, found.end())
-        raise self._wrong(start, f"unexpected {instead or text[start]!r}", _INSTEAD.get(instead, _QUOTE_IT))
-
-    def _wrong(self, position: int, reason: str, hint: str = "") -> QueryError:
-        return QueryError(self.text, position, reason, hint=hint)
-
-    def _take(self, pattern: re.Pattern[str]) -> re.Match[str]:
-        """Read on over what is known to be there."""
-        found = pattern.match(self.text, self._position)
-        assert found is not None
-        self._position = found.end()
-        return found
-
-    def _number(self, found: re.Match[str]) -> Token:
-        digits = found[0]
-        self._position = found.end()
-        if (more := _AFTER_A_NUMBER.match(self.text, found.end())) is not None:
-            whole = shortened(digits + more[0])
-            raise self._wrong(found.start(), f"{whole!r} is not a number", f"If it is text, quote it: '{whole}'.")
-        try:
-            number = integer(digits) if digits.lstrip("+-").isdecimal() else float(digits)
-        except ValueError as error:
-            raise self._wrong(found.start(), str(error), "No longer one is recorded.") from None
-        return Token("number", number, found.start(), found.end())
-
-    def _name(self) -> Token:
-        """Read a keyword, or all parts of a field's name."""
-        start = self._position
-        parts = [self._take(_ROOT)[0]]
-        if parts[0].lower() in KEYWORDS:
-            return Token("field", tuple(parts), start, self._position, parts[0].lower())
-        while (following := self.text[self._position : self._position + 1]) in (".", "["):
-            parts.append(self._part(following))
-        if (found := _HYPHENATED.match(self.text, self._position)) is not None:
-            raise self._hyphen(start, parts, found[0])
-        if sum(part.count(".") + 1 for part in parts) > MAX_DEPTH:
-            raise self._wrong(start, f"the name has more than {MAX_DEPTH} parts", "Nothing is recorded that deep.")
-        return Token("field", tuple(parts), start, self._position)
-
-    def _part(self, opening: str) -> str:
-        """Read a part of a name, from the dot or the bracket on."""
-        start = self._position
-        if opening == "[" and (index := _ONE_ELEMENT.match(self.text, start)) is not None:
-            raise self._wrong(
-                start,
-                f"single elements of a list cannot be asked for with {index[0]}",
-                "Compare the whole list, as in params.layers == [64, 64], or ask what is in it: 64 in params.layers.",
-            )
-        self._position += 1
-        if opening == "[":
-            self._take(_BLANKS)
-        if self.text[self._position : self._position + 1] in ("'", '"'):
-            part = self._quoted()
-        elif opening == "." and _PART.match(self.text, self._position):
-            part = self._take(_PART)[0]
-        else:
-            expected = "after the dot" if opening == "." else "in quotes after ["
-            raise self._wrong(
-                self._position, f"expected a name {expected}", 'As in params.lr or params."learning rate".'
-            )
-        if opening == "[":
-            self._take(_BLANKS)
-            if self.text[self._position : self._position + 1] != "]":
-                raise self._wrong(self._position, "expected ] after the name", 'As in params["learning rate"].')
-            self._position += 1
-        return part
-
-    def _hyphen(self, start: int, parts: list[str], rest: str) -> QueryError:
-        last = shortened(parts[-1] + rest)
-        if len(parts) == 1:
-            return self._wrong(start, f"{last!r} is not a name", f"If it is text, quote it: '{last}'.")
-        above = self.text[start : self._position].removesuffix(parts[-1])
-        hint = f"If it is part of the name, quote it: {above}{quoted(last)}." if above[-1] == "." else _QUOTE_IT
-        return self._wrong(self._position, "unexpected '-'; there is no arithmetic in queries", hint)
-
-    def _quoted(self) -> str:
-        """Read a text in quotes; the position is at the first of them."""
-        text, start = self.text, self._position
-        quote = text[start]
-        pieces: list[str] = []
-        self._position += 1
-        while True:
-            pieces.append(self._take(_UNESCAPED[quote])[0])
-            here = self._position
-            if here == len(text):
-                raise self._wrong(start, "this text has no end", f"Put {quote} behind it.")
-            self._position += 1
-            if text[here] == quote:
-                return "".join(pieces)
-            pieces.append(self._escape(here, start, quote))
-
-    def _escape(self, here: int, start: int, quote: str) -> str:
-        letter = self.text[self._position : self._position + 1]
-        if not letter:
-            raise self._wrong(start, "this text has no end", f"Put {quote} behind it.")
-        self._position += 1
-        if letter in _ESCAPES:
-            return _ESCAPES[letter]
-        length = _CODES.get(letter, 0)
-        digits = self.text[self._position : self._position + length]
-        if length and re.fullmatch(f"[0-9a-fA-F]{{{length}}}", digits):
-            self._position += length
-            code = int(digits, 16)
-            if code <= 0x10FFFF and not 0xD800 <= code <= 0xDFFF:
-                return chr(code)
-            raise self._wrong(here, f"\\{letter}{digits} is not a character", "Write the character itself.")
-        raise self._wrong(here, f"\\{letter} means nothing in a text", "A backslash is written twice: \\\\.")
+    Raises:
+        QueryError: no token begins like this, or it has no end.
+    """
+    start = _skip_blanks(text, position)
+    if start == len(text):
+        return Token("end", "", start, start)
+    if text[start] in "'\"":
+        if (found := _TEXT.match(text, start)) is None:
+            raise _not_closed(text, start)
+        return Token("text", _unescaped(text, start, found.end()), start, found.end())
+    if (found := _NUMBER.match(text, start)) is not None:
+        return _number(text, found)
+    if (found := _ROOT.match(text, start)) is not None:
+        return _name(text, found)
+    instead = next((sign for sign in _INSTEAD if text.startswith(sign, start)), "")
+    if (found := _SIGN.match(text, start)) is not None and len(found[0]) >= len(instead):
+        return Token("sign", found[0], start, found.end())
+    hint = _INSTEAD.get(instead, _QUOTE_IT)
+    raise QueryError(text, start, f"unexpected {instead or text[start]!r}", hint=hint)
 
 
 def shortened(text: str) -> str:
-    """A word of a query as a message shows it."""
+    """Return a word of a query as a message shows it."""
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
+
+
+def _skip_blanks(text: str, position: int) -> int:
+    found = _NOT_BLANK.search(text, position)
+    assert found is not None
+    return found.start()
+
+
+def _number(text: str, found: re.Match[str]) -> Token:
+    digits, start, end = found[0], found.start(), found.end()
+    if (more := _AFTER_A_NUMBER.match(text, end)) is not None:
+        whole = shortened(digits + more[0])
+        raise QueryError(text, start, f"{whole!r} is not a number", hint=f"If it is text, quote it: '{whole}'.")
+    try:
+        number = integer(digits) if digits.lstrip("+-").isdecimal() else float(digits)
+    except ValueError as error:
+        raise QueryError(text, start, str(error), hint="No longer one is recorded.") from None
+    return Token("number", number, start, end)
+
+
+def _name(text: str, root: re.Match[str]) -> Token:
+    """Return a keyword, or all parts of a field's name."""
+    start, end, parts = root.start(), root.end(), [root[0]]
+    if (keyword := root[0].lower()) in KEYWORDS:
+        return Token("field", (root[0],), start, end, keyword)
+    while text[end : end + 1] in (".", "["):
+        if (found := _PART.match(text, end)) is None:
+            raise _no_part(text, end)
+        parts.append(found["word"] or _unescaped(text, *found.span(found.lastgroup or 0)))
+        end = found.end()
+    if (rest := _HYPHENATED.match(text, end)) is not None:
+        raise _hyphen(text, start, end, parts, rest[0])
+    if sum(part.count(".") + 1 for part in parts) > MAX_DEPTH:
+        reason = f"the name has more than {MAX_DEPTH} parts"
+        raise QueryError(text, start, reason, hint="Nothing is recorded that deep.")
+    return Token("field", tuple(parts), start, end)
+
+
+def _no_part(text: str, start: int) -> QueryError:
+    """Return the error about a dot or a bracket that no part of a name follows."""
+    in_brackets = text[start] == "["
+    if in_brackets and (index := _ONE_ELEMENT.match(text, start)) is not None:
+        reason = f"single elements of a list cannot be asked for with {index[0]}"
+        hint = "Compare the whole list, as in params.layers == [64, 64], or ask what is in it: 64 in params.layers."
+        return QueryError(text, start, reason, hint=hint)
+    position = _skip_blanks(text, start + 1) if in_brackets else start + 1
+    if text[position : position + 1] not in ("'", '"'):
+        reason = f"expected a name {'in quotes after [' if in_brackets else 'after the dot'}"
+        return QueryError(text, position, reason, hint='As in params.lr or params."learning rate".')
+    if (found := _TEXT.match(text, position)) is None:
+        return _not_closed(text, position)
+    position = _skip_blanks(text, found.end())
+    return QueryError(text, position, "expected ] after the name", hint='As in params["learning rate"].')
+
+
+def _hyphen(text: str, start: int, end: int, parts: list[str], rest: str) -> QueryError:
+    last = shortened(parts[-1] + rest)
+    if len(parts) == 1:
+        return QueryError(text, start, f"{last!r} is not a name", hint=f"If it is text, quote it: '{last}'.")
+    above = text[start:end].removesuffix(parts[-1])
+    hint = f"If it is part of the name, quote it: {above}{quoted(last)}." if above[-1] == "." else _QUOTE_IT
+    return QueryError(text, end, "unexpected '-'; there is no arithmetic in queries", hint=hint)
+
+
+def _not_closed(text: str, start: int) -> QueryError:
+    return QueryError(text, start, "this text has no end", hint=f"Put {text[start]} behind it.")
+
+
+def _unescaped(text: str, start: int, end: int) -> str:
+    """Return what a text in quotes says."""
+
+    def character(found: re.Match[str]) -> str:
+        where, letter, digits = start + 1 + found.start(), found[3], found[1] or found[2]
+        if letter in _ESCAPES:
+            return _ESCAPES[letter]
+        if letter:
+            hint = "A backslash is written twice: \\\\."
+            raise QueryError(text, where, f"\\{letter} means nothing in a text", hint=hint)
+        code = int(digits, 16)
+        if code > 0x10FFFF or 0xD800 <= code <= 0xDFFF:
+            raise QueryError(text, where, f"{found[0]} is not a character", hint="Write the character itself.")
+        return chr(code)
+
+    return _ESCAPE.sub(character, text[start + 1 : end - 1])

@@ -1,15 +1,17 @@
-"""The language in which the catalog is asked: from text to `Expression`; ``docs/reference/query-language.md`` tells it.
+"""The parser of the query language, from text to an `Expression`; ``docs/reference/query-language.md`` is its manual.
 
-Conditions are read without recursion, so no text can exhaust the stack.
+It descends by one call for each parenthesis, at most `MAX_DEPTH` deep.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import TypeAlias
 
 import attrs
 
 from molexp._query.expressions import (
+    ALIASES,
     ORDERS,
     And,
     Comparison,
@@ -24,41 +26,24 @@ from molexp._query.expressions import (
     OneOf,
     Op,
     Or,
-    Value,
     ends_in_escape,
     fields_of,
     parts_of,
 )
-from molexp._query.lexer import Token
-from molexp._query.operands import MAX_LENGTH, Literal, Operand, Operands
+from molexp._query.lexer import Token, read_token, shortened
+from molexp._values.ids import nearest
 from molexp._values.value_path import MAX_DEPTH
 from molexp.errors import QueryError
 
-__all__ = [
-    "MAX_LENGTH",
-    "And",
-    "Comparison",
-    "Contains",
-    "Expression",
-    "Field",
-    "FieldComparison",
-    "IsNull",
-    "Item",
-    "Like",
-    "Not",
-    "OneOf",
-    "Op",
-    "Or",
-    "Value",
-    "fields_of",
-    "parse",
-    "parse_field",
-    "parts_of",
-]
+MAX_LENGTH = 65_536
+"""Characters in a query."""
 
 _OPS: dict[str, Op] = {"=": "==", "<>": "!=", "==": "==", "!=": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _FLIPPED: dict[Op, Op] = {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _OPERATORS = ("not", "in", "like", "between", "is", *_OPS)
+_CONSTANTS = {"true": True, "false": False, "null": None, "inf": float("inf"), "nan": float("nan")}
+_CLOSING = {"(": ")", "[": "]"}
+_NAMED = 12  # roots in a message
 
 
 def parse(text: str, roots: Collection[str] | None = None) -> Expression:
@@ -84,217 +69,336 @@ def parse_field(text: str, roots: Collection[str] | None = None) -> Field:
     Raises:
         QueryError: it is not the name of a field.
     """
-    words = Operands(text, roots)
-    if words.token.kind != "field" or words.token.keyword:
-        raise words.expected("the name of a field", "As in results.loss.")
-    field = words.field()
-    if not words.at_end:
-        raise words.expected(
-            "the end of the name", 'A name that is more than letters, digits and _ is quoted: results."a b".'
-        )
-    return field
+    return _Parser(text, roots).only_field()
 
 
-@attrs.define
-class _Group:
-    """What has been read between parentheses, or of the whole query.
+@attrs.frozen
+class _Literal:
+    """A value in the query, and its position."""
 
-    Attributes:
-        start: where it begins.
-        alternatives: what ``or`` joins.
-        conjunction: what ``and`` joins, since the last ``or``.
-        negations: how many ``not`` wait for what comes next.
-    """
-
+    value: Item
     start: int
-    alternatives: list[Expression] = attrs.field(factory=list)
-    conjunction: list[Expression] = attrs.field(factory=list)
-    negations: int = 0
 
-    def add(self, expression: Expression) -> None:
-        for _ in range(self.negations):
-            expression = Not(expression)
-        self.negations = 0
-        self.conjunction.append(expression)
 
-    def next_alternative(self) -> None:
-        parts = self.conjunction
-        self.alternatives.append(parts[0] if len(parts) == 1 else And(tuple(parts)))
-        self.conjunction = []
-
-    def closed(self) -> Expression:
-        self.next_alternative()
-        parts = self.alternatives
-        return parts[0] if len(parts) == 1 else Or(tuple(parts))
+_Operand: TypeAlias = Field | _Literal
 
 
 class _Parser:
-    """One query on its way from words to an expression."""
+    """Parses one query; `_token` is the next token of it."""
 
     def __init__(self, text: str, roots: Collection[str] | None) -> None:
-        self._words = Operands(text, roots)
+        _check_text(text)
+        self._text = text
+        self._roots = roots
+        self._token: Token = read_token(text, 0)
 
     def query(self) -> Expression:
-        """All of it."""
-        words = self._words
-        if words.at_end:
-            raise words.wrong(words.token, "it is empty", "Say what to look for, as in params.lr < 0.01.")
-        groups = [_Group(0)]
-        while True:
-            self._open(groups)
-            groups[-1].add(self._condition())
-            while len(groups) > 1 and words.takes(")"):
-                inner = groups.pop().closed()
-                groups[-1].add(inner)
-            if words.takes("and"):
-                continue
-            if not words.takes("or"):
-                return self._whole(groups)
-            groups[-1].next_alternative()
-
-    # ------------------------------------------------------------------------------------------- what joins conditions
-
-    def _open(self, groups: list[_Group]) -> None:
-        """Take every ``not`` and every parenthesis before a condition."""
-        while self._words.sees("not", "("):
-            token = self._words.advance()
-            if token.keyword:
-                groups[-1].negations += 1
-            else:
-                groups.append(_Group(token.start))
-            if len(groups) - 1 + sum(group.negations for group in groups) > MAX_DEPTH:
-                raise self._too_deep(token)
-
-    def _whole(self, groups: list[_Group]) -> Expression:
-        """Return what the query says, if this is its end."""
-        words = self._words
-        if words.at_end and len(groups) == 1:
-            return self._bounded(groups[0].closed())
-        if words.at_end:
-            raise words.wrong(groups[-1].start, "this ( is not closed", "Put a ) where it ends.")
-        if words.sees(")"):
-            raise words.wrong(
-                words.token, "nothing is open that this ) could close", "Put a ( before it, or take it away."
-            )
-        if words.sees(*_OPERATORS):
-            raise words.expected(
-                "and, or, or the end", "The condition before is complete; the next one begins with a field."
-            )
-        raise words.expected("and, or, or the end", "Conditions are joined by and, or.")
-
-    def _bounded(self, expression: Expression) -> Expression:
-        """Refuse what ``and`` within ``or`` nests deeper than parentheses do, for those who walk it by recursion."""
-        level: list[Expression] = [expression]
+        """Parse the whole text."""
+        if self._at_end:
+            raise self._wrong(self._token, "it is empty", "Say what to look for, as in params.lr < 0.01.")
+        found = self._expression(0)
+        if not self._at_end:
+            raise self._not_the_end(0)
+        level: list[Expression] = [found]  # `and` within `or` nests deeper than parentheses do
         for _ in range(MAX_DEPTH + 1):
             level = [part for above in level for part in parts_of(above)]
             if not level:
-                return expression
+                return found
         raise self._too_deep(next(fields_of(level[0])))
 
-    def _too_deep(self, where: Token | Field) -> QueryError:
-        return self._words.wrong(
-            where, f"it is nested more than {MAX_DEPTH} levels deep", "Take away what it can do without."
-        )
+    def only_field(self) -> Field:
+        """Parse a text that is the name of a field."""
+        if not self._is_name:
+            raise self._expected("the name of a field", "As in results.loss.")
+        field = self._field()
+        if not self._at_end:
+            hint = 'A name that is more than letters, digits and _ is quoted: results."a b".'
+            raise self._expected("the end of the name", hint)
+        return field
+
+    # ------------------------------------------------------------------------------------------------------- tokens
+
+    @property
+    def _at_end(self) -> bool:
+        return self._token.kind == "end"
+
+    @property
+    def _is_name(self) -> bool:
+        return self._token.kind == "field" and not self._token.keyword
+
+    @property
+    def _is_scalar(self) -> bool:
+        return self._token.kind in ("text", "number") or self._token.keyword in _CONSTANTS
+
+    def _advance(self) -> Token:
+        """Return the next token, and go on to the one after it."""
+        token = self._token
+        self._token = read_token(self._text, token.end)
+        return token
+
+    def _sees(self, *words: str) -> bool:
+        """Tell whether one of these keywords or signs comes next."""
+        token = self._token
+        return token.keyword in words if token.keyword else token.kind == "sign" and token.value in words
+
+    def _takes(self, *words: str) -> bool:
+        """Tell whether one of these keywords or signs came next; it is taken."""
+        return self._sees(*words) and bool(self._advance())
+
+    # ------------------------------------------------------------------------------------------- what joins conditions
+
+    def _expression(self, depth: int) -> Expression:
+        """Parse conditions that ``or`` and ``and`` join, each after any number of ``not``."""
+        alternatives: list[Expression] = []
+        conjunction: list[Expression] = []
+        while True:
+            negations = 0
+            while self._sees("not"):
+                negations += 1
+                self._go_deeper(depth + negations)
+            part = self._group(depth + negations + 1) if self._sees("(") else self._condition()
+            for _ in range(negations):
+                part = Not(part)
+            conjunction.append(part)
+            if self._takes("and"):
+                continue
+            alternatives.append(conjunction[0] if len(conjunction) == 1 else And(tuple(conjunction)))
+            conjunction = []
+            if not self._takes("or"):
+                return alternatives[0] if len(alternatives) == 1 else Or(tuple(alternatives))
+
+    def _group(self, depth: int) -> Expression:
+        """Parse an expression in parentheses."""
+        opening = self._go_deeper(depth)
+        found = self._expression(depth)
+        if self._at_end:
+            raise self._wrong(opening, "this ( is not closed", "Put a ) where it ends.")
+        if not self._takes(")"):
+            raise self._not_the_end(depth)
+        return found
+
+    def _go_deeper(self, depth: int) -> Token:
+        """Return the next token, which opens the level `depth`."""
+        token = self._advance()
+        if depth > MAX_DEPTH:
+            raise self._too_deep(token)
+        return token
 
     # -------------------------------------------------------------------------------------------------- one condition
 
     def _condition(self) -> Expression:
-        words = self._words
-        left = words.read()
-        if words.sees(*_OPS):
+        left = self._operand()
+        if self._sees(*_OPS):
             return self._comparisons(left)
-        if words.takes("is"):
+        if self._takes("is"):
             return self._null(left)
-        negated = words.takes("not")
-        if words.takes("in"):
+        negated = self._takes("not")
+        if self._takes("in"):
             found = self._membership(left)
-        elif words.takes("between"):
+        elif self._takes("between"):
             found = self._between(left)
-        elif words.takes("like"):
+        elif self._takes("like"):
             found = self._like(left)
         elif negated:
-            raise words.expected("in, like or between after not", "The opposite of a condition is not (...).")
+            raise self._expected("in, like or between after not", "The opposite of a condition is not (...).")
         else:
-            raise words.lonely(left)
+            raise self._no_condition(left)
         return Not(found) if negated else found
 
-    def _comparisons(self, left: Operand) -> Expression:
-        """One or more, chained as in ``0 < params.lr < 1``."""
+    def _comparisons(self, left: _Operand) -> Expression:
+        """Parse one or more comparisons, chained as in ``0 < params.lr < 1``."""
         found: list[Expression] = []
-        while self._words.sees(*_OPS):
-            op = _OPS[self._words.advance().value]
-            right = self._words.read(value=True)
+        while self._sees(*_OPS):
+            op = _OPS[self._advance().value]
+            right = self._operand(value=True)
             found.append(self._compared(left, op, right))
             left = right
         return found[0] if len(found) == 1 else And(tuple(found))
 
-    def _compared(self, left: Operand, op: Op, right: Operand) -> Expression:
+    def _compared(self, left: _Operand, op: Op, right: _Operand) -> Expression:
         if isinstance(left, Field):
             return FieldComparison(left, op, right) if isinstance(right, Field) else self._against(left, op, right)
         if isinstance(right, Field):
             return self._against(right, _FLIPPED[op], left)
-        raise self._words.wrong(left, "two values are compared", "One side is a field, as in params.lr < 0.01.")
+        raise self._wrong(left, "two values are compared", "One side is a field, as in params.lr < 0.01.")
 
-    def _against(self, field: Field, op: Op, literal: Literal) -> Expression:
+    def _against(self, field: Field, op: Op, literal: _Literal) -> Expression:
         value = literal.value
         if op in ORDERS and (value is None or isinstance(value, tuple)):
             what = "null has" if value is None else "lists have"
-            raise self._words.wrong(literal, f"{what} no order", "It can be compared by == and != only.")
+            raise self._wrong(literal, f"{what} no order", "It can be compared by == and != only.")
         if value is None:
             return IsNull(field) if op == "==" else Not(IsNull(field))
         return Comparison(field, op, value)
 
-    def _between(self, left: Operand) -> Expression:
-        low = self._words.read(value=True)
-        if not self._words.takes("and"):
-            raise self._words.expected("and after the lower bound", "As in params.lr between 0.001 and 0.1.")
-        high = self._words.read(value=True)
+    def _between(self, left: _Operand) -> Expression:
+        low = self._operand(value=True)
+        if not self._takes("and"):
+            raise self._expected("and after the lower bound", "As in params.lr between 0.001 and 0.1.")
+        high = self._operand(value=True)
         return And((self._compared(left, ">=", low), self._compared(left, "<=", high)))
 
-    def _membership(self, left: Operand) -> Expression:
-        words = self._words
-        if words.sees("("):
-            return self._one_of(left, words.list())
-        right = words.read()
-        if isinstance(right, Literal):
+    def _membership(self, left: _Operand) -> Expression:
+        if self._sees("("):
+            return self._one_of(left, self._list())
+        right = self._operand()
+        if isinstance(right, _Literal):
             if isinstance(right.value, tuple):
                 return self._one_of(left, right.value)
-            raise words.wrong(
-                right, "expected a list or a field after in", 'As in params.lr in (1, 2), or "good" in tags.'
-            )
+            hint = 'As in params.lr in (1, 2), or "good" in tags.'
+            raise self._wrong(right, "expected a list or a field after in", hint)
         if isinstance(left, Field):
-            raise words.wrong(
-                left, "a field is looked for in another", 'Values can be: params.lr in (1, 2), "good" in tags.'
-            )
+            hint = 'Values can be: params.lr in (1, 2), "good" in tags.'
+            raise self._wrong(left, "a field is looked for in another", hint)
         return Contains(right, left.value)
 
-    def _one_of(self, left: Operand, items: tuple[Item, ...]) -> Expression:
-        if isinstance(left, Literal):
-            raise self._words.wrong(
-                left, "a value is looked for in values", 'One is a field: params.lr in (1, 2), "good" in tags.'
-            )
+    def _one_of(self, left: _Operand, items: tuple[Item, ...]) -> Expression:
+        if isinstance(left, _Literal):
+            hint = 'One is a field: params.lr in (1, 2), "good" in tags.'
+            raise self._wrong(left, "a value is looked for in values", hint)
         values = tuple(item for item in items if item is not None)
         if len(values) == len(items):
             return OneOf(left, values)
         return Or((OneOf(left, values), IsNull(left))) if values else IsNull(left)
 
-    def _like(self, left: Operand) -> Expression:
-        words = self._words
-        if isinstance(left, Literal):
-            raise words.wrong(left, "expected a field before like", 'As in id like "cu-%".')
-        if words.token.kind != "text":
-            raise words.expected("a text in quotes after like", 'As in id like "cu-%".')
-        token = words.advance()
+    def _like(self, left: _Operand) -> Expression:
+        if isinstance(left, _Literal):
+            raise self._wrong(left, "expected a field before like", 'As in id like "cu-%".')
+        if self._token.kind != "text":
+            raise self._expected("a text in quotes after like", 'As in id like "cu-%".')
+        token = self._advance()
         if ends_in_escape(token.value):
             hint = r'A backslash in a pattern is escaped, and each is written twice: like "C:\\\\%".'
-            raise words.wrong(token, "the pattern ends in a backslash that escapes nothing", hint)
+            raise self._wrong(token, "the pattern ends in a backslash that escapes nothing", hint)
         return Like(left, token.value)
 
-    def _null(self, left: Operand) -> Expression:
-        words = self._words
-        negated = words.takes("not")
-        if not words.takes("null"):
-            raise words.expected("null after is", f"Equality is written {'!=' if negated else '=='}.")
-        if isinstance(left, Literal):
-            raise words.wrong(left, "expected a field before is", "As in results.loss is null.")
+    def _null(self, left: _Operand) -> Expression:
+        negated = self._takes("not")
+        if not self._takes("null"):
+            raise self._expected("null after is", f"Equality is written {'!=' if negated else '=='}.")
+        if isinstance(left, _Literal):
+            raise self._wrong(left, "expected a field before is", "As in results.loss is null.")
         return Not(IsNull(left)) if negated else IsNull(left)
+
+    # ------------------------------------------------------------------------------------------------------ operands
+
+    def _operand(self, *, value: bool = False) -> _Operand:
+        """Parse a field or a value.
+
+        Args:
+            value: True where people write a value, as after ``==``: a name may be a text that lacks its quotes.
+        """
+        start = self._token.start
+        if self._is_scalar:
+            return _Literal(self._scalar(), start)
+        if self._sees("["):
+            return _Literal(self._list(), start)
+        if self._is_name:
+            return self._field(value=value)
+        hint = "A list to compare with is written in brackets: [1, 2]." if self._sees("(") else ""
+        raise self._expected("a value or a field" if value else "a field or a value", hint)
+
+    def _field(self, *, value: bool = False) -> Field:
+        token = self._advance()
+        root = token.value[0]
+        if self._roots is not None and not {root, ALIASES.get(root, root)} & set(self._roots):
+            raise self._unknown(token, value)
+        return Field(token.value, token.start, token.end)
+
+    def _scalar(self) -> Item:
+        token = self._advance()
+        if token.keyword:
+            return _CONSTANTS[token.keyword]
+        value: Item = token.value
+        return value
+
+    def _list(self, depth: int = 1) -> tuple[Item, ...]:
+        """Parse a list of values, whose parenthesis or bracket comes next."""
+        opening = self._advance()
+        closing = _CLOSING[opening.value]
+        if depth > MAX_DEPTH:
+            reason = f"lists are nested more than {MAX_DEPTH} levels deep"
+            raise self._wrong(opening, reason, "Nothing is recorded that deep.")
+        items: list[Item] = []
+        while not self._takes(closing):
+            if self._sees("["):
+                items.append(self._list(depth + 1))
+            elif self._is_scalar:
+                items.append(self._scalar())
+            else:
+                raise self._no_item(opening, f"a value or {closing}")
+            if not self._sees(closing) and not self._takes(","):
+                raise self._no_item(opening, f", or {closing}")
+        return tuple(items)
+
+    # -------------------------------------------------------------------------------------------------------- errors
+
+    def _wrong(
+        self, where: Token | _Operand | int, reason: str, hint: str = "", near: tuple[str, ...] = ()
+    ) -> QueryError:
+        position = where if isinstance(where, int) else where.start
+        return QueryError(self._text, position, reason, nearest=near, hint=hint)
+
+    def _expected(self, what: str, hint: str = "") -> QueryError:
+        return self._wrong(self._token, f"expected {what}, found {self._shown(self._token)}", hint)
+
+    def _shown(self, token: Token) -> str:
+        return shortened(self._text[token.start : token.end]) or "the end"
+
+    def _too_deep(self, where: Token | Field) -> QueryError:
+        reason = f"it is nested more than {MAX_DEPTH} levels deep"
+        return self._wrong(where, reason, "Take away what it can do without.")
+
+    def _not_the_end(self, depth: int) -> QueryError:
+        if not depth and self._sees(")"):
+            reason = "nothing is open that this ) could close"
+            return self._wrong(self._token, reason, "Put a ( before it, or take it away.")
+        hint = "Conditions are joined by and, or."
+        if self._sees(*_OPERATORS):
+            hint = "The condition before is complete; the next one begins with a field."
+        return self._expected("and, or, or the end", hint)
+
+    def _no_condition(self, left: _Operand) -> QueryError:
+        """Return the error about an operand that no condition follows."""
+        if self._at_end or self._sees("and", "or", ")"):
+            if isinstance(left, _Literal):
+                return self._wrong(left, "a value alone is not a condition", "Compare a field with it: params.lr == 1.")
+            name = shortened(left.name)
+            hint = f"Say what it should be: {name} == true, or {name} is not null."
+            return self._wrong(left, f"the field {name} alone is not a condition", hint)
+        hint = "As in params.lr < 0.01."
+        if isinstance(left, Field) and len(left.parts) > 1 and self._is_name:
+            *above, last = left.parts
+            whole = Field((*above, f"{last} {self._token.value[0]}"))
+            hint = f"If the name has a blank, quote it: {shortened(whole.name)}."
+        return self._expected("a comparison, in, like, between or is", hint)
+
+    def _unknown(self, token: Token, value: bool) -> QueryError:
+        name, roots = self._shown(token), sorted(self._roots or ())
+        near = nearest(token.value[0], roots, 1)
+        hint = ""
+        if value:
+            hint = f"If it is text, quote it: '{name}'."
+        elif not near and {"params", "results"} <= set(roots) and len(token.value) == 1:
+            hint = f"A parameter is params.{name}, a result results.{name}."
+        elif not near:
+            hint = f"Fields begin with {', '.join(roots[:_NAMED])}{', ...' if len(roots) > _NAMED else ''}."
+        return self._wrong(token, f"there is no field {name!r}", hint, near)
+
+    def _no_item(self, opening: Token, wanted: str) -> QueryError:
+        if self._at_end:
+            hint = f"Put a {_CLOSING[opening.value]} where it ends."
+            return self._wrong(opening, f"this {opening.value} is not closed", hint)
+        hint = f"If it is text, quote it: '{self._shown(self._token)}'." if self._is_name else 'As in ("a", "b").'
+        return self._expected(wanted, hint)
+
+
+def _check_text(text: str) -> None:
+    if len(text) > MAX_LENGTH:
+        reason = f"it has {len(text)} characters, at most {MAX_LENGTH} are read"
+        raise QueryError(text, MAX_LENGTH, reason, hint="Ask for less at once, or filter the rows in Python.")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        reason = f"a lone surrogate (U+{ord(text[error.start]):04X}) is not text"
+        raise QueryError(text, error.start, reason, hint="No record holds one; leave it out.") from None
