@@ -30,7 +30,7 @@ def damage():
 def test_verify_finds_nothing_where_all_is_well(runs, molexp):
     done = molexp("catalog", "verify")
     assert (done.code, done.err) == (0, "")
-    assert done.out == "verify: rows 4\n"
+    assert done.out == "Checked 4 rows; the index matches the files.\n"
     assert molexp("catalog", "verify", "--json").json() == {
         "operation": "verify", "findings": [], "counts": {"rows": 4},
     }  # fmt: skip
@@ -42,8 +42,8 @@ def test_verify_mends_what_differs_and_says_so(runs, molexp):
 
     done = molexp("catalog", "verify")
     assert done.code == 0, "it is mended"
-    assert done.out == "verify: rows 4\n  metals/cu/one: out of date in the index (mended)\n"
-    assert molexp("catalog", "verify").out == "verify: rows 4\n"
+    assert done.out == "Checked 4 rows; found 1 problem.\n  metals/cu/one: out of date in the index (mended)\n"
+    assert molexp("catalog", "verify").out == "Checked 4 rows; the index matches the files.\n"
 
 
 def test_verify_names_an_index_that_was_changed_by_hand_and_begins_it_anew(runs, molexp):
@@ -56,7 +56,7 @@ def test_verify_names_an_index_that_was_changed_by_hand_and_begins_it_anew(runs,
     done = molexp("catalog", "verify", "--json")
     assert done.code == 0, "it is mended"
     assert [(found["key"], found["done"]) for found in done.json()["findings"]] == [(location, "begun anew")]
-    assert molexp("catalog", "verify").out == "verify: rows 4\n"
+    assert molexp("catalog", "verify").out == "Checked 4 rows; the index matches the files.\n"
 
 
 def test_verify_names_what_cannot_be_read_and_exits_with_1(runs, molexp):

@@ -75,7 +75,7 @@ def test_runs_that_match_all_of_what_is_given(lab_of_runs, place, filters, found
 
 
 def test_an_unknown_status_is_told_with_the_nearest(ws):
-    with pytest.raises(ValueError, match=r"'suceeded' is no status.*Did you mean 'succeeded'"):
+    with pytest.raises(ValueError, match=r"Unknown status 'suceeded'.*Did you mean 'succeeded'"):
         ws.catalog.runs(status="suceeded")
     with pytest.raises(ValueError, match="'done'"):
         ws.catalog.runs(status=["failed", "done"])

@@ -93,7 +93,7 @@ def test_or_it_is_mended_in_the_same_attempt(run):
         result = workflow(function=only).execute_sync(run=ctx, resume=True)
 
     assert result.status == run.status == "succeeded"
-    assert result.tasks["only"].reason == "it was failed before"
+    assert result.tasks["only"].reason == "it failed before"
     assert run.results == {"energy": -1.0}
     assert run.execution_history[0]["tasks"] == {"succeeded": 1}
 

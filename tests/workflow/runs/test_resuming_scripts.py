@@ -93,7 +93,7 @@ def test_a_diamond_with_a_failing_task_and_its_mending(broken):
     reasons = {
         "read": "unchanged",
         "right": "unchanged",
-        "left": "it was failed before",
+        "left": "it failed before",
         "join": "it was skipped before",
         "report": "it was skipped before",
     }

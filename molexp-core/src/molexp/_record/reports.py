@@ -53,6 +53,14 @@ class Report:
     def __str__(self) -> str:
         totals = ", ".join(f"{name} {value}" for name, value in self.counts.items())
         lines = [f"{self.operation}: {totals or 'nothing to report'}"]
+        if self.operation == "verify":
+            rows = self.counts.get("rows", 0)
+            found = (
+                f"found {len(self.findings)} problem{'' if len(self.findings) == 1 else 's'}"
+                if self.findings
+                else "the index matches the files"
+            )
+            lines = [f"Checked {rows} row{'' if rows == 1 else 's'}; {found}."]
         lines += [f"  {found.key}: {found.what}{f' ({found.done})' if found.done else ''}" for found in self.findings]
         return "\n".join(lines)
 

@@ -42,6 +42,7 @@ _OF_THE_TRY = (
     "cause",
 )  # what a record says of how it came to be rather than of the task
 
+_EARLIER = {"failed": "it failed before", "running": "it did not end before"}
 INLINE_OUTPUT = 8 * 1024  # bytes of JSON up to which an output stands in the record itself
 
 
@@ -112,7 +113,7 @@ class TaskRecords:
             return None, "it has not been executed before"
         status = record.get("status")
         if status != SUCCEEDED:
-            return None, f"it was {status} before" if status != "running" else "it did not end before"
+            return None, _EARLIER.get(str(status), f"it was {status} before")
         if why := self._earlier.changed(label, signature.code):
             return None, why
         if record.get("inputs") != signature.inputs:

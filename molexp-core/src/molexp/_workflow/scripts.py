@@ -60,7 +60,7 @@ def load_script(path: str | os.PathLike[str]) -> Script:
     with collecting() as entries:
         _import(file)
     if not entries.workspaces:
-        raise ScriptError(str(path), "it does not say what is to be run; end it with: me.entry(ws)")
+        raise ScriptError(str(path), "nothing to run: add `me.entry(ws)` as the last line")
     return Script(file, tuple(_experiments(str(path), entries)))
 
 

@@ -137,4 +137,4 @@ def checked_status(word: str) -> str:
     except ValueError:
         close = nearest(str(word), [str(status) for status in RunStatus])
         hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"{word!r} is no status; there are {', '.join(RunStatus)}.{hint}") from None
+        raise ValueError(f"Unknown status {word!r}. Choose from {', '.join(RunStatus)}.{hint}") from None
