@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import enum
 import importlib
 import inspect
 import re
 from collections.abc import Iterator
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -62,6 +64,7 @@ def of_class(cls: type, full: str) -> Iterator[str]:
     elif not inspect.isabstract(cls):
         yield f"{full}.__init__{signature(cls)}"
     fields = {field.name for field in attrs.fields(cls)} if attrs.has(cls) else set()
+    fields |= {name for owner in cls.__mro__ if is_ours(owner) for name in assigned_in(owner)} - set(dir(cls))
     for name in sorted(fields | set(dir(cls))):
         if name.startswith("_") and name not in SPECIAL:
             continue
@@ -69,8 +72,29 @@ def of_class(cls: type, full: str) -> Iterator[str]:
             yield f"{full}.{name}: attribute"
             continue
         owner = next(owner for owner in cls.__mro__ if name in vars(owner))
-        if owner.__module__.partition(".")[0] == "molexp" and type(vars(owner)[name]) is not cls:
+        if is_ours(owner) and type(vars(owner)[name]) is not cls:
             yield f"{full}.{name}{of_member(vars(owner)[name])}"
+
+
+def is_ours(cls: type) -> bool:
+    return cls.__module__.partition(".")[0] == "molexp"
+
+
+def assigned_in(cls: type) -> Iterator[str]:
+    """Return what the methods of a class assign to their object, and what its body declares without a value."""
+    for node in classes_of(cls.__module__).get(cls.__name__, ()):
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            yield node.target.id
+        for inner in ast.walk(node):
+            if isinstance(inner, ast.Attribute) and isinstance(inner.ctx, ast.Store):
+                yield from [inner.attr] if isinstance(inner.value, ast.Name) and inner.value.id == "self" else []
+
+
+@cache
+def classes_of(module: str) -> dict[str, list[ast.stmt]]:
+    """Return the statements in each class of a module."""
+    tree = ast.parse(inspect.getsource(importlib.import_module(module)))
+    return {node.name: node.body for node in tree.body if isinstance(node, ast.ClassDef)}
 
 
 def of_member(value: Any) -> str:
