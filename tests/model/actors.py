@@ -12,7 +12,7 @@ from random import Random
 from molexp._hierarchy.experiment import Experiment
 from molexp._hierarchy.project import Project
 from molexp._hierarchy.run import Run
-from molexp._hierarchy.session import Home
+from molexp._hierarchy.session import Session
 from molexp._hierarchy.workspace import Workspace
 from molexp._recording.states import Ending
 from molexp._running.run_context import RunContext
@@ -50,7 +50,7 @@ def sources() -> list[Path]:
     return files
 
 
-def workspace_of(home: Home) -> Workspace:
+def workspace_of(home: Session) -> Workspace:
     """The workspace of a process."""
     workspace = Workspace.__new__(Workspace)
     workspace._home = home

@@ -37,10 +37,10 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
         Change(
             "molexp._record.edits:write_edit",
             (
-                ("        home.journal.announce(key)\n", ""),
+                ("        session.journal.announce(key)\n", ""),
                 (
-                    "        home.flushing.made(key, relies_on=[*above(path), layout.document(path)])\n",
-                    "        home.journal.announce(key)\n",
+                    "        session.flushing.made(key, relies_on=[*above(path), layout.document(path)])\n",
+                    "        session.journal.announce(key)\n",
                 ),
             ),
         ),
@@ -49,10 +49,10 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
         Change(
             "molexp._assets.data_assets:DataAssets._publish",
             (
-                ("            home.journal.announce(key)\n", ""),
+                ("            session.journal.announce(key)\n", ""),
                 (
-                    "            home.flushing.made(key, relies_on=[*above(self.scope), layout.document(self.scope)])\n",
-                    "            home.journal.announce(key)\n",
+                    "            session.flushing.made(key, relies_on=[*above(self.scope), layout.document(self.scope)])\n",
+                    "            session.journal.announce(key)\n",
                 ),
             ),
         ),

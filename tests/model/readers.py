@@ -9,7 +9,7 @@ from molexp._catalog.compaction.compaction import Compactor
 from molexp._catalog.index.index import Index
 from molexp._catalog.query.answers import Asking, Question
 from molexp._catalog.refresh.refresh import Refresher
-from molexp._hierarchy.session import Home
+from molexp._hierarchy.session import Session
 from molexp._storage import layout
 from molexp.errors import UnavailableError
 from tests.model.ledger import Ledger, Memory, Row, rows_of
@@ -53,7 +53,7 @@ class Place:
         if self._file and os.path.exists(self._file):
             os.unlink(self._file)
 
-    def home(self, pid: int) -> Home:
+    def home(self, pid: int) -> Session:
         """The workspace as a process opens it that uses this index."""
         home = self._world.home(self.host, pid)
         home._index = self.index()
@@ -74,7 +74,7 @@ class Reader:
     def work(self) -> None:
         """Live."""
         home = self._place.home(self.actor.pid)
-        refresher = Refresher(home, home.index)
+        refresher = Refresher(home.store, home.observer, home.index)
         for _ in range(self._questions):
             self._simulation.before("ask", "")
             told = self._ledger.copy()
@@ -84,10 +84,10 @@ class Reader:
                 if not self._simulation.temper.fault:
                     raise
 
-    def _answer(self, home: Home, refresher: Refresher) -> dict[str, Row]:
+    def _answer(self, home: Session, refresher: Refresher) -> dict[str, Row]:
         while True:
             refresher.refresh()
-            asking = Asking(home, home.index, assets=False, generation=refresher.generation)
+            asking = Asking(home.store, home.index, assets=False, generation=refresher.generation)
             with home.index.reading():
                 if asking.answer(Question(), set) is not None:
                     return rows_of(home.index)
@@ -116,7 +116,7 @@ class Folder:
         for _ in range(self._times):
             self._simulation.before("compact", "")
             try:
-                counts = Compactor(home, home.index).compact()
+                counts = Compactor(home.store, home.observer, home.index).compact()
             except UnavailableError:
                 if not self._simulation.temper.fault:
                     raise

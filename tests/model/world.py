@@ -14,7 +14,7 @@ from typing import Any
 
 from molexp._catalog.compaction import compaction, snapshots
 from molexp._catalog.refresh import walk
-from molexp._hierarchy.session import Home
+from molexp._hierarchy.session import Session
 from molexp._record import journal, leases, reading
 from molexp._record.owners import Owner
 from molexp._recording import attempt, process
@@ -45,9 +45,9 @@ class World:
         self.plugins = default_manager()
         self.small = simulation.random.random() < 0.7  # whether few rows, journals and snapshots are many
 
-    def home(self, host: str, pid: int) -> Home:
+    def home(self, host: str, pid: int) -> Session:
         """The workspace as one process has opened it."""
-        home = Home(
+        home = Session(
             HostileStore(self.store.url.removeprefix("memory://"), self.variant, self.simulation),
             self.plugins,
             None,

@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 
 import molexp as me
-from molexp._hierarchy.session import Home
+from molexp._hierarchy.session import Session
 from molexp._record.deletions import delete_edit_of
 from molexp._storage import layout
 from molexp.plugins import default_manager
@@ -23,7 +23,7 @@ Step = tuple[str, int, int]
 
 def workspace_on(store: DiskStore) -> me.Workspace:
     workspace = me.Workspace.__new__(me.Workspace)
-    workspace._home = Home(store, default_manager(), "lab", False)
+    workspace._home = Session(store, default_manager(), "lab", False)
     return workspace
 
 

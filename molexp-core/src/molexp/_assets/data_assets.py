@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext, suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import attrs
 
@@ -16,6 +16,7 @@ from molexp._assets.assets import Asset, DataAsset, asset_id
 from molexp._assets.builtin_kinds import DataKind
 from molexp._assets.data_sources import Readable, files_of, opened
 from molexp._provenance.secrets import without_secrets
+from molexp._record.session import Session
 from molexp._record.validation import decode_document
 from molexp._recording.current import current_attempt
 from molexp._storage import layout, schemas
@@ -35,7 +36,8 @@ from molexp.errors import (
 )
 
 if TYPE_CHECKING:
-    from molexp._hierarchy.session import Home
+    from molexp._assets.registry import Library
+    from molexp.plugins import PluginManager
 
 _Action = Literal["copy", "move", "symlink", "hardlink"]
 _ACTIONS = ("copy", "move", "symlink", "hardlink")
@@ -53,6 +55,16 @@ class _Import:
     written: list[str]
 
 
+class AssetSession(Session, Protocol):
+    """An opened workspace, to whoever imports data into it."""
+
+    plugins: PluginManager
+
+    @property
+    def library(self) -> Library:
+        """Return the asset kinds that the workspace knows."""
+
+
 class DataAssets(Mapping[str, DataAsset]):
     """The data of one scope: names to the newest version's asset.
 
@@ -63,8 +75,8 @@ class DataAssets(Mapping[str, DataAsset]):
         ['reference']
     """
 
-    def __init__(self, home: Home, scope: str) -> None:
-        self._home = home
+    def __init__(self, session: AssetSession, scope: str) -> None:
+        self._session = session
         self.scope = scope
         self._folder: str = layout.below(scope, "data")
 
@@ -85,7 +97,7 @@ class DataAssets(Mapping[str, DataAsset]):
         return found
 
     def __iter__(self) -> Iterator[str]:
-        for folder in self._home.store.children(self._folder).folders:
+        for folder in self._session.store.children(self._folder).folders:
             if (newest := self._newest(folder)) is not None:
                 yield str(newest.get("name"))
 
@@ -104,7 +116,7 @@ class DataAssets(Mapping[str, DataAsset]):
         record = self._newest(folder) if version is None else self._record(folder, version)
         if record is None or fold_name(str(record.get("name"))) != fold_name(name):
             return default
-        asset = self._home.library.asset(record)
+        asset = self._session.library.asset(record)
         return asset if version is None else attrs.evolve(asset, _pinned=True)
 
     def versions(self, name: str) -> list[DataAsset]:
@@ -149,7 +161,7 @@ class DataAssets(Mapping[str, DataAsset]):
         if action not in _ACTIONS:
             raise ValueError(f"The action must be one of {', '.join(_ACTIONS)}, not {action!r}.")
         check_payload_name(name, "data name")
-        with opened(src.local() if isinstance(src, Asset) else src, self._home.plugins) as source:
+        with opened(src.local() if isinstance(src, Asset) else src, self._session.plugins) as source:
             return self._import(name, src, source, action, tags, progress or _untold)
 
     def _import(
@@ -161,14 +173,14 @@ class DataAssets(Mapping[str, DataAsset]):
         tags: Iterable[str],
         progress: Callable[[int], Any],
     ) -> DataAsset:
-        ours = src if isinstance(src, Asset) and src._bound().store.url == self._home.store.url else None
-        inside = ours.key if ours is not None else key_of(self._home.store, source)
+        ours = src if isinstance(src, Asset) and src._bound().store.url == self._session.store.url else None
+        inside = ours.key if ours is not None else key_of(self._session.store, source)
         if action == "move" and (inside is not None or isinstance(src, Asset)):
             raise ValueError(f"{str(src)!r} is part of the record and cannot be moved away; use 'copy' or 'hardlink'.")
         if action != "copy" and not isinstance(source, Path):
             raise ValueError(f"{str(src)!r} is no local file, and can only be copied: use action='copy'.")
         files = files_of(source)
-        self._home.materialize()
+        self._session.materialize()
         brought = self._bring(slug(name), source, files, action, progress)
         origin = {
             "source": without_secrets(str(source)) if inside is None else "",
@@ -198,7 +210,7 @@ class DataAssets(Mapping[str, DataAsset]):
         whole = sha256()
         try:
             if directory and action == "symlink" and isinstance(source, Path):
-                self._home.store.symlink_from(source, base)
+                self._session.store.symlink_from(source, base)
                 brought.written.append(base)
             for relative, path in sorted(files.items()):
                 key = f"{base}/{relative}" if directory else base
@@ -220,7 +232,7 @@ class DataAssets(Mapping[str, DataAsset]):
         self, path: Readable, key: str, action: _Action | Literal["hash"], progress: Callable[[int], Any]
     ) -> tuple[int, str]:
         """Bring one file in, or only hash it; returns its size and SHA-256."""
-        store = self._home.store
+        store = self._session.store
         linked = action == "hash"
         if isinstance(path, Path) and action == "symlink":
             store.symlink_from(path, key)
@@ -237,9 +249,9 @@ class DataAssets(Mapping[str, DataAsset]):
     def _publish(self, name: str, brought: _Import, origin: Mapping[str, Any], tags: Iterable[str]) -> dict[str, Any]:
         """Create the next version's record, which makes the payload known."""
         folder = slug(name)
-        home = self._home
-        home.store.sync(brought.written)
-        attempt = current_attempt(home.store)
+        session = self._session
+        session.store.sync(brought.written)
+        attempt = current_attempt(session.store)
         producer = {"run": attempt.path, "attempt": attempt.number, "task": None} if attempt is not None else None
         while True:
             numbers = self._numbers(folder)  # one look for both: what comes after it takes the number that we try
@@ -266,12 +278,12 @@ class DataAssets(Mapping[str, DataAsset]):
                 "fields": {"directory": brought.directory, "files": brought.files, **origin},
             }
             key = f"{self._folder}/{folder}/{version}.json"
-            home.journal.announce(key)
+            session.journal.announce(key)
             try:
-                home.store.create(key, encode_pretty(record))
+                session.store.create(key, encode_pretty(record))
             except KeyExistsError:
                 continue
-            home.flushing.made(key, relies_on=[*above(self.scope), layout.document(self.scope)])
+            session.flushing.made(key, relies_on=[*above(self.scope), layout.document(self.scope)])
             return record
 
     # ---------------------------------------------------------------------------------------------------------- records
@@ -279,7 +291,7 @@ class DataAssets(Mapping[str, DataAsset]):
     def _numbers(self, folder: str) -> list[int]:
         """The version numbers taken, oldest first."""
         names = (
-            entry.key.rpartition("/")[2] for entry in self._home.store.children(f"{self._folder}/{folder}").entries
+            entry.key.rpartition("/")[2] for entry in self._session.store.children(f"{self._folder}/{folder}").entries
         )
         stems = (name.removesuffix(".json") for name in names if name.endswith(".json"))
         return sorted(int(stem) for stem in stems if is_number(stem))
@@ -297,20 +309,20 @@ class DataAssets(Mapping[str, DataAsset]):
         """A version's record; None if it is not there, void, or cannot be read."""
         key = f"{self._folder}/{folder}/{version}.json"
         try:
-            record = decode_document(self._home.store.read(key), key)
+            record = decode_document(self._session.store.read(key), key)
         except (NotFoundError, CorruptRecordError):
             return None
         return None if record.get("type") == "void" else record
 
     def _asset(self, record: Mapping[str, Any]) -> DataAsset:
-        asset = self._home.library.asset(record)
+        asset = self._session.library.asset(record)
         assert isinstance(asset, DataAsset)
         return asset
 
     def _drop(self, brought: _Import) -> None:
         for key in brought.written:
-            self._home.store.delete(key)
-        self._home.store.prune(brought.key.rpartition("/")[0])
+            self._session.store.delete(key)
+        self._session.store.prune(brought.key.rpartition("/")[0])
 
 
 def _stream(path: Readable, writer: StreamWriter | None, progress: Callable[[int], Any]) -> tuple[int, str]:

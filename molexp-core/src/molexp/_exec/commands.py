@@ -19,7 +19,7 @@ from molexp._assets.streams import growing
 from molexp._exec.outputs import Outputs, save_each
 from molexp._hierarchy.experiment import Experiment
 from molexp._hierarchy.run import Run
-from molexp._hierarchy.session import Home
+from molexp._hierarchy.session import Session
 from molexp._provenance.secrets import arguments_without_secrets
 from molexp._record.causes import cause_of_exit
 from molexp._recording.process import this_process
@@ -133,7 +133,7 @@ def track_command(
     return TrackedCommand(run, context.attempt, code, problem, tuple(saved), unsaved)
 
 
-def _record_of(home: Home) -> list[Path]:
+def _record_of(home: Session) -> list[Path]:
     """Return what belongs to the workspace, in whose folder people may work as well."""
     if "local_path" not in home.store.capabilities:
         return []

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from molexp._assets.assets import Asset
     from molexp._catalog.index.index import Index
     from molexp._catalog.lineage.graph import Kind, Lineage
-    from molexp._hierarchy.session import Home
+    from molexp._hierarchy.session import Session
     from molexp._record.reports import Report
 
 P = ParamSpec("P")
@@ -83,7 +83,7 @@ def _from_a_sound_index(answer: Callable[Concatenate[Catalog, P], T]) -> Callabl
                 if isinstance(error, _EITHER) and (isinstance(error, MolexpError) or not self._home.index.damage()):
                     raise
                 self._home.index.discard()
-                if again and self._home.exists():
+                if again and self._home.workspace.exists():
                     self._home.index.anew(self._read_all)
         return answer(self, *args, **kwargs)
 
@@ -110,7 +110,7 @@ class Catalog:
         {}
     """
 
-    def __init__(self, home: Home, run: Callable[[str], Run]) -> None:
+    def __init__(self, home: Session, run: Callable[[str], Run]) -> None:
         self._home = home
         self._verified: set[str] = set()
         self._journals: Mapping[str, str] = {}
@@ -286,7 +286,7 @@ class Catalog:
         """Read everything anew, into an empty index; until that is done, answers come from what was known."""
         from molexp._record.reports import Finding, Report
 
-        counts = self._home.index.anew(self._read_all) if self._home.exists() else {}
+        counts = self._home.index.anew(self._read_all) if self._home.workspace.exists() else {}
         return Report("rebuild", tuple(Finding(*problem) for problem in self.unreadable().items()), counts)
 
     @_from_a_sound_index
@@ -303,7 +303,7 @@ class Catalog:
         before = self._snapshot()
         unreadable = self.rebuild().findings
         after = self._snapshot()
-        if self._home.exists():  # what writers have announced meanwhile is news, and no fault of the index
+        if self._home.workspace.exists():  # what writers have announced meanwhile is news, and no fault of the index
             going_on |= {layout.owner_of(key) for _, key in read_news(self._home.store, known).announced}
         told = going_on | {owner for owner, *_ in index.doubts()}  # of what cannot be read, the reason is told
         for key in sorted(before.keys() | after.keys()):
@@ -326,12 +326,12 @@ class Catalog:
         """
         from molexp._record.reports import Report
 
-        if not self._home.exists():
+        if not self._home.workspace.exists():
             return Report("compact")
         self._home.materialize()  # refuses what a newer MolExp made
         from molexp._catalog.compaction.compaction import Compactor
 
-        return Report("compact", (), Compactor(self._home, self._home.index).compact())
+        return Report("compact", (), Compactor(self._home.store, self._home.observer, self._home.index).compact())
 
     @_from_a_sound_index
     def unknown_fields(self, where: str) -> Mapping[str, tuple[str, ...]]:
@@ -363,14 +363,14 @@ class Catalog:
         known: set[str] = set()
         with suppress(sqlite3.DatabaseError):
             known = self._home.index.owners()
-        return Refresher(self._home, index).scan(also=known)
+        return self._refresher(index).scan(also=known)
 
-    def _refresher(self) -> Refresher:
-        return Refresher(self._home, self._home.index)
+    def _refresher(self, index: Index | None = None) -> Refresher:
+        return Refresher(self._home.store, self._home.observer, index or self._home.index)
 
     def _refresh(self) -> str:
         """Bring the index up to date; returns the generation in which it is."""
-        if not self._home.exists():
+        if not self._home.workspace.exists():
             return self._home.index.generation
         self._home.process.send(self._home.store)
         self._home.background.wait()
@@ -382,14 +382,14 @@ class Catalog:
 
     def _ask(self, question: Question, *, assets: bool = False) -> list[Row]:
         for _ in range(_TRIES):
-            asking = Asking(self._home, self._home.index, assets=assets, generation=self._refresh())
+            asking = Asking(self._home.store, self._home.index, assets=assets, generation=self._refresh())
             found = asking.answer(question, self._there)
             if found is not None:
                 break
         else:
             found = asking.answer(question, set, surely=True) or []
-        if self._home.exists():
-            self._home.background.start_if_due(self._home)  # now that the answer is there
+        if self._home.workspace.exists():
+            self._home.compact_if_due()  # now that the answer is there
         return found
 
     def _there(self, paths: Sequence[str]) -> set[str]:
@@ -432,7 +432,8 @@ class Catalog:
             question, where=[*where, Comparison(Field(("archived",)), "==", True)], limit=None, sort=None
         )
         return len(
-            Asking(self._home, self._home.index, assets=False, generation="").answer(others, set, surely=True) or ()
+            Asking(self._home.store, self._home.index, assets=False, generation="").answer(others, set, surely=True)
+            or ()
         )
 
     def _refuse_unknown(self, field: Field) -> None:

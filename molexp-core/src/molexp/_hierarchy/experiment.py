@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from molexp._hierarchy.run import Run
-from molexp._hierarchy.session import Home
+from molexp._hierarchy.session import Session
 from molexp._record.definitions import WAS_DELETED, deleted, member_ids
 from molexp._record.fences import VOID, is_defined
 from molexp._record.reading import read_definition
@@ -22,6 +22,7 @@ from molexp.errors import CorruptRecordError, NotFoundError
 if TYPE_CHECKING:
     from molexp._assets.data_assets import DataAssets
     from molexp._hierarchy.project import Project
+    from molexp.contracts import Store
 
 RunT = Run
 
@@ -58,7 +59,7 @@ class Experiment:
         self.project = project
         self.id = id
         self.path: str = f"{project.id}/{id}"
-        self._home: Home = project._home
+        self._home: Session = project._home
         self._definition = definition
         self._space = own_copy(space)
         self._replicas = replicas
@@ -98,7 +99,7 @@ class Experiment:
     def _known(self) -> dict[str, Any]:
         """Return the definition itself, which nobody changes."""
         if self._definition is None:
-            self._definition = require_definition(self._home, self.path)
+            self._definition = require_definition(self._home.store, self.path)
         return self._definition
 
     @property
@@ -165,12 +166,12 @@ class Experiment:
         except CorruptRecordError:
             definition = None  # whoever needs it is told
         except (NotFoundError, ValueError):
-            if isinstance(id, str) and is_id(id.lower()) and _has_attempts(self._home, path):
+            if isinstance(id, str) and is_id(id.lower()) and _has_attempts(self._home.store, path):
                 definition = None  # the same
             else:
-                close = nearest(id, member_ids(self._home, self.path)) if isinstance(id, str) else ()
+                close = nearest(id, member_ids(self._home.store, self.path)) if isinstance(id, str) else ()
                 raise NotFoundError("run", str(id), where=repr(self.path), nearest=close) from None
-        if deleted(self._home, path):
+        if deleted(self._home.store, path):
             raise NotFoundError("run", id, where=repr(self.path), hint=WAS_DELETED)
         return Run(self, id, definition=definition)
 
@@ -255,8 +256,10 @@ class Runs(Rows[Run]):
     def __init__(self, experiment: Experiment) -> None:
         self._experiment = experiment
         home = experiment._home
-        paths = ((name, f"{experiment.path}/{name}") for name in member_ids(home, experiment.path))
-        super().__init__((Run(experiment, name) for name, path in paths if _is_run(home, path)), _describe, RUN_COLUMNS)
+        paths = ((name, f"{experiment.path}/{name}") for name in member_ids(home.store, experiment.path))
+        super().__init__(
+            (Run(experiment, name) for name, path in paths if _is_run(home.store, path)), _describe, RUN_COLUMNS
+        )
 
     def __contains__(self, member: object) -> bool:
         if isinstance(member, str):
@@ -293,10 +296,10 @@ def _describe(run: Run) -> dict[str, Any]:
     return {"path": run.path, **run.to_dict()}
 
 
-def _is_run(home: Home, path: str) -> bool:
-    return (is_defined(home.store, path) or _has_attempts(home, path)) and not deleted(home, path)
+def _is_run(store: Store, path: str) -> bool:
+    return (is_defined(store, path) or _has_attempts(store, path)) and not deleted(store, path)
 
 
-def _has_attempts(home: Home, path: str) -> bool:
+def _has_attempts(store: Store, path: str) -> bool:
     """Tell whether a run whose definition is missing has files of attempts, other than numbers that were given up."""
-    return any(entry.size != len(VOID) for entry in home.store.children(layout.executions(layout.folder(path))).entries)
+    return any(entry.size != len(VOID) for entry in store.children(layout.executions(layout.folder(path))).entries)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
-import stat
-import warnings
 from pathlib import Path
 
 from molexp._hierarchy.workspace import Workspace
+from molexp._record.enclosing import holds_workspace
 from molexp._storage import layout
 from molexp._values.paths import spelled
-from molexp.contracts import RemotePath, Store
+from molexp.contracts import RemotePath
 from molexp.errors import NotFoundError, ReadOnlyError
 
 VARIABLE = "MOLEXP_WORKSPACE"
-_LARGEST = 1 << 20  # bytes; a ``workspace.json`` has some hundred
 
 
 def locate_workspace(
@@ -64,23 +61,10 @@ def _load(url: str, read_only: bool) -> Workspace:
         return Workspace.load(url, read_only=True)
 
 
-def warn_of_outer(store: Store) -> None:
-    """Warn if a workspace is about to be made within another one: a relative path was resolved from the wrong folder."""
-    if "local_path" not in store.capabilities:
-        return
-    folder = Path(store.locate(layout.WORKSPACE)).parent
-    if outer := next(filter(_holds_one, folder.parents), None):
-        warnings.warn(
-            f"The new workspace {str(folder)!r} lies within the workspace {str(outer)!r}. If you meant that one, start from "
-            f"{str(outer.parent)!r}, or give an absolute path.",
-            stacklevel=2,
-        )
-
-
 def _nearest(start: Path) -> Path:
     folder = start.absolute()
     for candidate in (folder, *folder.parents):
-        if _holds_one(candidate):
+        if holds_workspace(candidate):
             return candidate
     error = NotFoundError("workspace", str(folder))
     message = (
@@ -89,29 +73,3 @@ def _nearest(start: Path) -> Path:
     )
     error.args = (message,)
     raise error
-
-
-def _holds_one(folder: Path) -> bool:
-    """Tell whether a folder is a workspace; other programs have files of this name, too."""
-    try:
-        found = os.lstat(folder / layout.WORKSPACE)
-        if not stat.S_ISREG(found.st_mode) or found.st_size > _LARGEST or _is_planted(folder, found):
-            return False
-        document = json.loads((folder / layout.WORKSPACE).read_bytes())
-    except (OSError, RecursionError):
-        return False
-    except ValueError:
-        return True  # to open it will say what is wrong
-    return isinstance(document, dict) and document.get("type") == "workspace"
-
-
-def _is_planted(folder: Path, found: os.stat_result) -> bool:
-    """Tell whether everybody may write to `folder`, and somebody made the file who is neither this user nor the folder's owner.
-
-    Without this, whoever can write to ``/tmp`` chooses where commands below it look and record. git had that fault
-    (CVE-2022-24765).
-    """
-    if not hasattr(os, "geteuid"):
-        return False
-    above = os.stat(folder)
-    return bool(above.st_mode & stat.S_IWOTH) and found.st_uid not in (os.geteuid(), above.st_uid)

@@ -16,7 +16,7 @@ from molexp.errors import NotFoundError
 
 if TYPE_CHECKING:
     from molexp._assets.data_assets import DataAssets
-    from molexp._hierarchy.session import Home
+    from molexp._hierarchy.session import Session
     from molexp._hierarchy.workspace import Workspace
 
 ExperimentT = Experiment
@@ -46,7 +46,7 @@ class Project:
         self.path = id
         self.name: str = str((definition or {}).get("name") or id)
         self._definition = definition
-        self._home: Home = workspace._home
+        self._home: Session = workspace._home
 
     def __repr__(self) -> str:
         return f"<Project {self.id}>"
@@ -69,7 +69,9 @@ class Project:
             SchemaError: it was.
             CorruptRecordError: its document cannot be read.
         """
-        check_schema(self._definition or require(self._home, self.path), layout.document(self.path), schemas.DEFINITION)
+        check_schema(
+            self._definition or require(self._home.store, self.path), layout.document(self.path), schemas.DEFINITION
+        )
 
     def Experiment(
         self,
@@ -122,14 +124,14 @@ class Project:
         try:
             check_id(id, "experiment id")
         except ValueError:
-            close = nearest(id, member_ids(self._home, self.id)) if isinstance(id, str) else ()
+            close = nearest(id, member_ids(self._home.store, self.id)) if isinstance(id, str) else ()
             raise NotFoundError("experiment", str(id), where=repr(self.id), nearest=close) from None
-        return Experiment(self, id, look_up_definition(self._home, path))
+        return Experiment(self, id, look_up_definition(self._home.store, path))
 
     @property
     def experiments(self) -> Members[ExperimentT]:
         """Its experiments, by id."""
-        return Members(self._home, self.id, self.experiment)
+        return Members(self._home.store, self.id, self.experiment)
 
     @property
     def data_assets(self) -> DataAssets:

@@ -16,10 +16,10 @@ from molexp._values.ids import nearest
 from molexp.errors import NotFoundError, StoreError
 
 if TYPE_CHECKING:
-    from molexp._hierarchy.session import Home
+    from molexp._hierarchy.session import Session
 
 
-def resolve_asset(home: Home, asset_id: str) -> Asset:
+def resolve_asset(home: Session, asset_id: str) -> Asset:
     """The asset of this id.
 
     Raises:
@@ -50,14 +50,14 @@ def resolve_asset(home: Home, asset_id: str) -> Asset:
     raise NotFoundError("asset", asset_id, nearest=near, hint=hint or _missing_scope(home, scope))
 
 
-def _missing_scope(home: Home, scope: str) -> str:
+def _missing_scope(home: Session, scope: str) -> str:
     """A sentence, if what the id begins with is not there."""
     if not scope or is_defined(home.store, scope):
         return ""
     return f"There is no {('project', 'experiment', 'run')[scope.count('/')]} {scope!r}."
 
 
-def reference_resolver(home: Home) -> Callable[[str, Any], Any]:
+def reference_resolver(home: Session) -> Callable[[str, Any], Any]:
     """Return what turns stored references into assets, and into paths that are anchored to where the workspace lies now."""
 
     def resolve(tag: str, payload: Any) -> Any:

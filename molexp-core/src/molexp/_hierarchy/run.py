@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from molexp._assets.data_assets import DataAssets
     from molexp._assets.streams import Logs
     from molexp._hierarchy.experiment import Experiment
-    from molexp._hierarchy.session import Home
+    from molexp._hierarchy.session import Session
     from molexp._record.folding import RunState
     from molexp._running.run_context import RunContext
     from molexp._values.graph import WorkflowGraph
@@ -62,7 +62,7 @@ class Run:
         self.experiment = experiment
         self._id = id
         self.path: str = f"{experiment.path}/{id.lower()}"
-        self._home: Home = experiment._home
+        self._home: Session = experiment._home
         self._definition = definition
         self._untried = untried  # this process created it and has not started it: nobody else is likely to have
         self._made_up_at = 0.0  # when its id was made up, in seconds since 1970, if that was done here
@@ -207,7 +207,7 @@ class Run:
         from molexp._record.definitions import read_document
 
         known = state.attempts[-1].contents.provenance if state.attempts else None
-        return read_document(self._home, f"{layout.PROVENANCE}/{known}.json") if known else None
+        return read_document(self._home.store, f"{layout.PROVENANCE}/{known}.json") if known else None
 
     @property
     def workflow_graph(self) -> WorkflowGraph | None:
@@ -228,7 +228,7 @@ class Run:
 
         attempt = next((one for one in reversed(state.attempts) if one.contents.workflow), None)
         known = attempt.contents.workflow.get("graph") if attempt and attempt.contents.workflow else None
-        document = read_document(self._home, f"{layout.PROVENANCE}/{known}.json") if known else None
+        document = read_document(self._home.store, f"{layout.PROVENANCE}/{known}.json") if known else None
         if attempt is None or document is None:
             return None
         return WorkflowGraph.from_dict(document).as_executed(attempt.contents.tasks)

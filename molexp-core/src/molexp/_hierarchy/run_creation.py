@@ -64,7 +64,7 @@ def make_run(
     if id is None and experiment._home.process.rank is not None:
         from molexp._recording.ranks import find_made
 
-        made, launch = find_made(experiment, experiment._home.process.rank)
+        made, launch = find_made(experiment._home, experiment.path, experiment._home.process.rank)
         if made and (found := _existing(experiment, made, given)) is not None:
             return found
     common = {"own_parameters": own, "replica": replica or 0, "profile": profile, "config": config, "id_scheme": None}
@@ -101,7 +101,7 @@ class Deriving:
         self, experiment: Experiment, profile: str | None = None, overrides: Mapping[str, Any] | None = None
     ) -> None:
         self._experiment = experiment
-        self._name = str(experiment._home.settings.get("run_id_scheme") or DEFAULT_SCHEME)
+        self._name = str(experiment._home.workspace.settings.get("run_id_scheme") or DEFAULT_SCHEME)
         self._scheme = experiment._home.plugins.run_id_scheme(self._name)()
         self._profile = profile
         self._config = _resolve(profile, overrides, derived=True)
@@ -152,7 +152,7 @@ class Deriving:
         planned = [
             (self._id_of(own, replica), own, replica) for own in map(dict, points) for replica in range(replicas)
         ]
-        there = set(member_ids(experiment._home, experiment.path))
+        there = set(member_ids(experiment._home.store, experiment.path))
         missing = {run_id: (own, replica) for run_id, own, replica in planned if run_id not in there}
         made: dict[str, Run] = {}
         written: list[str] = []

@@ -14,7 +14,7 @@ from molexp._values.status import RunStatus
 from molexp.errors import CorruptRecordError
 
 if TYPE_CHECKING:
-    from molexp._hierarchy.session import Home
+    from molexp._hierarchy.session import Session
 
 
 class RunRow:
@@ -31,7 +31,7 @@ class RunRow:
 
     __slots__ = ("_data", "_document", "_home", "path")
 
-    def __init__(self, home: Home | None, path: str, data: bytes) -> None:
+    def __init__(self, home: Session | None, path: str, data: bytes) -> None:
         self.path = path
         self._home = home
         self._data = data

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from molexp._hierarchy.project import Project
 from molexp._hierarchy.run import Run
-from molexp._hierarchy.session import Home
+from molexp._hierarchy.session import Session
 from molexp._record.definitions import Members, choose_id, get_or_know, look_up, member_ids
 from molexp._record.fences import is_defined
 from molexp._storage import schemas
@@ -28,23 +28,13 @@ if TYPE_CHECKING:
     from molexp._hierarchy.run_rows import RunRow
     from molexp._record.reports import Report
     from molexp._values.tables import Rows
-    from molexp.contracts import Store
     from molexp.plugins import PluginManager
 
 ProjectT = Project
 RunT = Run
 
 
-def reopen_home(store: Store, name: str | None, durability_given: bool, read_only: bool) -> Home:
-    """Return what is open of a workspace that was pickled, in another process: the same store, that process's plugins."""
-    from molexp.plugins import default_manager
-
-    home = Home(store, default_manager(), name, read_only)
-    home.durability_given = durability_given
-    return home
-
-
-def _reopen(cls: type[Workspace], home: Home) -> Workspace:
+def _reopen(cls: type[Workspace], home: Session) -> Workspace:
     workspace = cls.__new__(cls)
     workspace._home = home
     return workspace
@@ -125,7 +115,7 @@ class Workspace:
             from molexp._storage.spool.outbox import SpooledStore
 
             store = SpooledStore(store)
-        self._home: Home = Home(store, plugins, name, read_only)
+        self._home: Session = Session(store, plugins, name, read_only)
         self._home.durability_given = "durability" in options
         if "durability" not in given and (wanted := os.environ.get("MOLEXP_DURABILITY")):
             store.durability = check_durability(wanted, "MOLEXP_DURABILITY")
@@ -146,7 +136,7 @@ class Workspace:
             NotFoundError: there is none.
         """
         workspace = cls(url, storage_options=storage_options, read_only=read_only, plugins=plugins)
-        workspace._home.must_exist()
+        workspace._home.workspace.must_exist()
         return workspace
 
     def __repr__(self) -> str:
@@ -175,12 +165,16 @@ class Workspace:
         Raises:
             NotFoundError: it does not exist yet.
         """
-        return str(self._home.document().get("id"))
+        return str(self._home.workspace.read().get("id"))
 
     @property
     def name(self) -> str | None:
         """Its name, if it was given one."""
-        return self._home.document().get("name") if self._home.exists() else self._home.given_name
+        return (
+            self._home.workspace.read().get("name")
+            if self._home.workspace.exists()
+            else self._home.workspace.given_name
+        )
 
     @property
     def read_only(self) -> bool:
@@ -202,7 +196,7 @@ class Workspace:
     @property
     def settings(self) -> Mapping[str, Any]:
         """Its settings; see `configure`."""
-        return dict(self._home.settings)
+        return dict(self._home.workspace.settings)
 
     def configure(self, **settings: Any) -> None:
         """Change settings for everybody who opens it from now on; None removes one.
@@ -261,14 +255,14 @@ class Workspace:
             check_id(id, "project id")
         except ValueError:
             raise NotFoundError(
-                "project", id, where=self.url, nearest=nearest(id, member_ids(self._home, ""))
+                "project", id, where=self.url, nearest=nearest(id, member_ids(self._home.store, ""))
             ) from None
-        return Project(self, id, look_up(self._home, id))
+        return Project(self, id, look_up(self._home.store, id))
 
     @property
     def projects(self) -> Members[ProjectT]:
         """Its projects, by id."""
-        return Members(self._home, "", self.project)
+        return Members(self._home.store, "", self.project)
 
     def run(self, path: str) -> RunT:
         """Look up a run by its path, ``metals/cu/cu-large``; by the beginning of its id; or the newest, ``@latest``.

@@ -32,7 +32,7 @@ from molexp.contracts import Stat, Store
 from molexp.errors import CorruptRecordError, KeyNotFoundError, MolexpError, NotFoundError, StoreError
 
 if TYPE_CHECKING:
-    from molexp._hierarchy.session import Home
+    from molexp._hierarchy.session import Session
     from molexp._maintenance.scrub import Scrub
     from molexp._record.folding import AttemptFacts, RunState
 
@@ -43,7 +43,7 @@ _BATCH = 500  # documents that are read at once
 
 
 def check(
-    home: Home,
+    home: Session,
     *,
     repair: bool = False,
     read_data: bool = False,
@@ -53,9 +53,9 @@ def check(
     """See `Workspace.fsck`."""
     findings = [*_check_spools(home, repair=repair)]
     if repair and not home.read_only:
-        if (home.exists() or member_ids(home, "")) and (done := mend(home, layout.WORKSPACE)):
+        if (home.workspace.exists() or member_ids(home.store, "")) and (done := mend(home, layout.WORKSPACE)):
             findings.append(Finding(layout.WORKSPACE, "it could not be read", done))
-        if home.exists():
+        if home.workspace.exists():
             home.materialize()  # refuses what a newer MolExp made
     # the files are listed before the records are read: what a record that comes later names is not looked for
     seen = look(home)
@@ -78,7 +78,7 @@ class _Checker:
         scrub: reads all bytes; None: only sizes are compared.
     """
 
-    def __init__(self, home: Home, seen: Seen, repair: bool, scrub: Scrub | None) -> None:
+    def __init__(self, home: Session, seen: Seen, repair: bool, scrub: Scrub | None) -> None:
         self._home = home
         self._store = home.store
         self._seen = seen
@@ -136,7 +136,7 @@ class _Checker:
     def _missing(self, scopes: Iterable[str]) -> Iterator[Finding]:
         """Documents of scopes in which there is something else."""
         for scope in scopes:
-            if member_ids(self._home, scope):
+            if member_ids(self._home.store, scope):
                 key = layout.document(scope)
                 yield Finding(key, "it is gone, and what lies below it is not", self._mended(key))
 
@@ -376,7 +376,7 @@ class _Checker:
             yield Finding(key, f"its bytes are {found}, and {who} says {recorded}: restore them from a copy")
 
 
-def _check_spools(home: Home, *, repair: bool) -> Iterator[Finding]:
+def _check_spools(home: Session, *, repair: bool) -> Iterator[Finding]:
     """Yield what writers that died on this machine recorded, and the store does not have."""
     if "append" in home.store.capabilities:
         return

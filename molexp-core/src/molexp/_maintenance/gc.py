@@ -36,16 +36,16 @@ from molexp.contracts import Stat, Store
 from molexp.errors import CorruptRecordError, MolexpError, ReadOnlyError, StoreError
 
 if TYPE_CHECKING:
-    from molexp._hierarchy.session import Home
+    from molexp._hierarchy.session import Session
 
 _ABANDONED = 24 * 3600.0  # seconds after which an unfinished temporary file or import is nobody's any more
 
 _TOKEN = re.compile(key_patterns.RANDOM_NAME)
 
 
-def collect(home: Home, *, dry_run: bool) -> Report:
+def collect(home: Session, *, dry_run: bool) -> Report:
     """See `Workspace.gc`."""
-    if not dry_run and home.exists():
+    if not dry_run and home.workspace.exists():
         home.materialize()  # refuses what a newer MolExp made
     collector = _Collector(home, dry_run)
     collector.deleted_runs()
@@ -61,7 +61,7 @@ def collect(home: Home, *, dry_run: bool) -> Report:
 class _Collector:
     """Frees what is not needed, or only tells of it; what it cannot read it leaves alone, and names."""
 
-    def __init__(self, home: Home, dry_run: bool) -> None:
+    def __init__(self, home: Session, dry_run: bool) -> None:
         self.findings: list[Finding] = []
         self.unreadable: dict[str, str] = {}
         self.freed = 0
@@ -239,7 +239,7 @@ class _Collector:
             self.unreadable.setdefault(getattr(error, "key", "") or key, str(error))
 
 
-def paths(home: Home, unreadable: dict[str, str]) -> tuple[list[str], list[str]]:
+def paths(home: Session, unreadable: dict[str, str]) -> tuple[list[str], list[str]]:
     """The scopes (the workspace, every project and every experiment) and the runs, by the names of folders.
 
     Args:
@@ -253,7 +253,7 @@ def paths(home: Home, unreadable: dict[str, str]) -> tuple[list[str], list[str]]
         below = []
         for path in level:
             try:
-                below += [f"{path}/{name}" if path else name for name in member_ids(home, path)]
+                below += [f"{path}/{name}" if path else name for name in member_ids(home.store, path)]
             except StoreError as error:
                 unreadable.setdefault(layout.members(path), str(error))
         level = below
@@ -285,7 +285,7 @@ def all_entries(store: Store, unreadable: dict[str, str]) -> Iterator[Stat]:
         waiting += [f"{at}/{name}" if at else name for name in listing.folders]
 
 
-def _unnamed_imports(home: Home, unreadable: dict[str, str]) -> Iterator[str]:
+def _unnamed_imports(home: Session, unreadable: dict[str, str]) -> Iterator[str]:
     """The folders of imports that no record names: under way, given up, or killed."""
     for scope in paths(home, unreadable)[0]:
         base = layout.below(scope, layout.DATA)

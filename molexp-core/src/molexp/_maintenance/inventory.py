@@ -16,7 +16,7 @@ from molexp.contracts import Stat
 from molexp.errors import StoreError
 
 if TYPE_CHECKING:
-    from molexp._hierarchy.session import Home
+    from molexp._hierarchy.session import Session
 
 _DOCUMENTS = (
     re.compile(rf"workspace\.json|settings/{NUMBER}\.json|{key_patterns.PROVENANCE}"),
@@ -79,7 +79,7 @@ class Seen:
             self.foreign.append(entry.key)
 
 
-def look(home: Home) -> Seen:
+def look(home: Session) -> Seen:
     """Every key of the store, sorted by what it is."""
     seen = Seen()
     try:

@@ -20,7 +20,7 @@ from molexp._values.times import utc_now
 from molexp.errors import CorruptRecordError, KeyNotFoundError, MolexpError
 
 if TYPE_CHECKING:
-    from molexp._hierarchy.session import Home
+    from molexp._hierarchy.session import Session
 
 _NUMBERED = re.compile(key_patterns.NUMBERED_KEY)
 _LINE = re.compile(rb'^  "(name|created_at)": (".*"),$', re.MULTILINE)
@@ -28,7 +28,7 @@ _FROM_RUNS = "written again from its runs"
 _ID = re.compile(rb'"id": *"([0-9a-f]+)"')
 
 
-def mend(home: Home, key: str) -> str:
+def mend(home: Session, key: str) -> str:
     """Mend a document that cannot be read, or is gone; returns what was done, "" if nothing could be."""
     store = home.store
     try:
@@ -54,11 +54,15 @@ def mend(home: Home, key: str) -> str:
     return done
 
 
-def _repeated(home: Home, key: str, data: bytes | None, *, torn: bool) -> tuple[dict[str, Any] | None, str]:
+def _repeated(home: Session, key: str, data: bytes | None, *, torn: bool) -> tuple[dict[str, Any] | None, str]:
     """A document in the place of one that cannot be read, and where it is from; None if nothing repeats it."""
     if key == layout.WORKSPACE:
         known = _ID.search(data or b"")
-        found = {"type": "workspace", "id": known[1].decode() if known else new_token(), "name": home.given_name}
+        found = {
+            "type": "workspace",
+            "id": known[1].decode() if known else new_token(),
+            "name": home.workspace.given_name,
+        }
         return {**found, "created_at": utc_now()}, "written again" if known else "written again, with another id"
     path = layout.owner_of(key)
     name = path.rpartition("/")[2]
@@ -93,7 +97,7 @@ def _salvaged(data: bytes) -> dict[str, Any]:
     return {name: value for name, value in found.items() if isinstance(value, str)}
 
 
-def _read_first(home: Home, path: str) -> dict[str, Any] | None:
+def _read_first(home: Session, path: str) -> dict[str, Any] | None:
     """The first revision of an experiment's definition, without what says who wrote it; None if it cannot be read."""
     try:
         return decode_document(home.store.read(key := layout.document(path)), key)
@@ -101,7 +105,7 @@ def _read_first(home: Home, path: str) -> dict[str, Any] | None:
         return None
 
 
-def _before(home: Home, stem: str, number: int) -> dict[str, Any] | None:
+def _before(home: Session, stem: str, number: int) -> dict[str, Any] | None:
     """The newest of the numbered documents before one, under that one's number."""
     first = f"{stem.removesuffix('.')}.json" if stem.endswith(".") else ""
     for key in [*(f"{stem}{before}.json" for before in range(number - 1, 0, -1)), first]:
@@ -117,7 +121,7 @@ def _before(home: Home, stem: str, number: int) -> dict[str, Any] | None:
     return None
 
 
-def _params(home: Home, path: str, revision: int) -> dict[str, Any] | None:
+def _params(home: Session, path: str, revision: int) -> dict[str, Any] | None:
     """The parameters of an experiment, as runs of a revision have them beside their own; None if none can be read."""
     for name in home.store.children(layout.members(path)).folders:
         try:
@@ -130,7 +134,7 @@ def _params(home: Home, path: str, revision: int) -> dict[str, Any] | None:
     return None
 
 
-def _of_payload(home: Home, key: str) -> dict[str, Any] | None:
+def _of_payload(home: Session, key: str) -> dict[str, Any] | None:
     """The record of a version of data, from its bytes; None unless they are the only ones that no record names."""
     folder, _, name = key.rpartition("/")
     named = named_data(home.store, folder, {})

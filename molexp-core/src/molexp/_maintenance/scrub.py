@@ -12,7 +12,7 @@ from molexp._storage.hashing import hash_of
 from molexp._storage.progress import Seen
 
 if TYPE_CHECKING:
-    from molexp._hierarchy.session import Home
+    from molexp._hierarchy.session import Session
     from molexp.contracts import Store
 
 _FLUSH = 2.0  # seconds after which what was read is remembered
@@ -29,13 +29,13 @@ class Scrub:
         progress: told the bytes that were read, or known, so far, and the total.
     """
 
-    def __init__(self, home: Home, total: int, *, restart: bool, progress: Callable[[int, int], Any] | None) -> None:
+    def __init__(self, home: Session, total: int, *, restart: bool, progress: Callable[[int, int], Any] | None) -> None:
         self.counts: dict[str, int] = {"files": 0, "bytes": 0, "known": 0}
         self._store = home.store
         self._total = total
         self._progress = progress
         self._done = 0
-        self._seen = Seen((str(home.document().get("id")), home.store.url), _KNOWN_OF)
+        self._seen = Seen((str(home.workspace.read().get("id")), home.store.url), _KNOWN_OF)
         if restart:
             self._seen.forget()
         self._notes: list[tuple[str, str, str]] = []

@@ -15,22 +15,23 @@ from molexp._values.ids import check_id, nearest, slug
 from molexp.errors import CorruptRecordError, InvalidKeyError, KeyExistsError, KeyNotFoundError, NotFoundError
 
 if TYPE_CHECKING:
-    from molexp._hierarchy.session import Home
+    from molexp._record.session import Session
+    from molexp.contracts import Store
 
 
-def read_document(home: Home, key: str, *, wait: bool = False) -> dict[str, Any] | None:
+def read_document(store: Store, key: str, *, wait: bool = False) -> dict[str, Any] | None:
     """The document, or None; with `wait`, for a moment for whoever has claimed its name only.
 
     Raises:
         CorruptRecordError: it cannot be read.
     """
     try:
-        return check_shape(decode_object(settled(home.store, key) if wait else home.store.read(key), key), key)
+        return check_shape(decode_object(settled(store, key) if wait else store.read(key), key), key)
     except (KeyNotFoundError, InvalidKeyError):  # a record may name anything
         return None
 
 
-def get_or_create(home: Home, path: str, make: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any], bool]:
+def get_or_create(session: Session, path: str, make: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any], bool]:
     """The document of the entity at `path`, and whether this call created it.
 
     Raises:
@@ -38,38 +39,38 @@ def get_or_create(home: Home, path: str, make: Callable[[], dict[str, Any]]) -> 
     """
     key = layout.document(path)
     try:
-        if (found := read_document(home, key, wait=True)) is not None:
+        if (found := read_document(session.store, key, wait=True)) is not None:
             return found, False
-        if "/" in path and _has_runs(home, path):
+        if "/" in path and _has_runs(session.store, path):
             raise _gone(key)  # who makes it anew would give new runs other parameters than the old ones have
     except CorruptRecordError:
-        if not home.store.exists(key) or not is_claim(home.store, key) or member_ids(home, path):
+        if not session.store.exists(key) or not is_claim(session.store, key) or member_ids(session.store, path):
             raise
     if "/" in path:
-        home.ready()
+        session.ready()
     else:
-        home.materialize()  # a project is missing also when the whole workspace was removed
+        session.materialize()  # a project is missing also when the whole workspace was removed
     document = make()
     try:
-        home.store.create(key, encode_pretty(document))
+        session.store.create(key, encode_pretty(document))
     except KeyExistsError:
-        if not take_blank(home.store, key, encode_pretty(document)):
-            return check_shape(decode_object(home.store.read(key), key), key), False
-    home.flushing.defined(key, relies_on=above(path))
+        if not take_blank(session.store, key, encode_pretty(document)):
+            return check_shape(decode_object(session.store.read(key), key), key), False
+    session.flushing.defined(key, relies_on=above(path))
     return document, True
 
 
-def get_or_know(home: Home, path: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
+def get_or_know(session: Session, path: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
     """The same; None if it is there and cannot be read: what a project says is not needed to make runs below it."""
     try:
-        return get_or_create(home, path, make)[0]
+        return get_or_create(session, path, make)[0]
     except CorruptRecordError as error:
         if error.key != layout.document(path):
             raise
         return None
 
 
-def look_up(home: Home, path: str) -> dict[str, Any] | None:
+def look_up(store: Store, path: str) -> dict[str, Any] | None:
     """The document of the project or experiment at `path`; None if that cannot be read, and what lies below it can.
 
     Raises:
@@ -77,34 +78,34 @@ def look_up(home: Home, path: str) -> dict[str, Any] | None:
     """
     parent, _, name = path.rpartition("/")
     try:
-        found = read_document(home, layout.document(path))
+        found = read_document(store, layout.document(path))
     except CorruptRecordError:
         return None
-    if found is None and not is_there(home, path):
+    if found is None and not is_there(store, path):
         what = layout.ENTITIES[layout.depth(path)]
-        close = [other for other in nearest(name, member_ids(home, parent)) if other != name]
-        raise NotFoundError(what, name, where=f"{parent!r}" if parent else home.store.url, nearest=close)
+        close = [other for other in nearest(name, member_ids(store, parent)) if other != name]
+        raise NotFoundError(what, name, where=f"{parent!r}" if parent else store.url, nearest=close)
     return found
 
 
-def require(home: Home, path: str) -> dict[str, Any]:
+def require(store: Store, path: str) -> dict[str, Any]:
     """The same, where what the document says is needed.
 
     Raises:
         CorruptRecordError: it cannot be read, or is gone.
     """
-    if (found := read_document(home, key := layout.document(path), wait=True)) is None:
+    if (found := read_document(store, key := layout.document(path), wait=True)) is None:
         raise _gone(key)
     return found
 
 
-def _has_runs(home: Home, path: str) -> bool:
+def _has_runs(store: Store, path: str) -> bool:
     """Tell whether an experiment has a run that can be read."""
     from molexp._record.reading import read_definition
 
-    for name in member_ids(home, path):
+    for name in member_ids(store, path):
         with suppress(NotFoundError, CorruptRecordError):
-            return bool(read_definition(home.store, f"{path}/{name}", {}))
+            return bool(read_definition(store, f"{path}/{name}", {}))
     return False
 
 
@@ -112,9 +113,9 @@ def _gone(key: str) -> CorruptRecordError:
     return CorruptRecordError(key, "it is gone, and what lies below it is not")
 
 
-def is_there(home: Home, path: str) -> bool:
+def is_there(store: Store, path: str) -> bool:
     """Tell whether there is a project or experiment at `path`: its document, or what lies below it."""
-    return home.store.exists(layout.document(path)) or bool(member_ids(home, path))
+    return store.exists(layout.document(path)) or bool(member_ids(store, path))
 
 
 def choose_id(name: str, id: str | None, what: str) -> str:
@@ -126,16 +127,16 @@ def choose_id(name: str, id: str | None, what: str) -> str:
     return check_id(id, f"{what} id") if id is not None else slug(name)
 
 
-def member_ids(home: Home, path: str, special: dict[str, str] | None = None) -> list[str]:
+def member_ids(store: Store, path: str, special: dict[str, str] | None = None) -> list[str]:
     """The ids one level below `path`, as their folders show; foreign folders are not ids.
 
     Args:
-        home: the workspace.
+        store: The workspace's.
         path: a scope's.
         special: filled with links and the like that lie among the folders, and what they are.
     """
     found = []
-    listing = home.store.children(layout.members(path))
+    listing = store.children(layout.members(path))
     if special is not None:
         special.update((entry.key, entry.special) for entry in listing.entries if entry.special)
     for name in listing.folders:
@@ -165,15 +166,15 @@ class Members(Generic[E]):
         True
     """
 
-    def __init__(self, home: Home, path: str, make: Callable[[str], E]) -> None:
-        self._home = home
+    def __init__(self, store: Store, path: str, make: Callable[[str], E]) -> None:
+        self._store = store
         self._path = path
         self._make = make
 
     def ids(self) -> list[str]:
         """Their ids, sorted."""
         above = f"{self._path}/" if self._path else ""
-        return [name for name in member_ids(self._home, self._path) if is_there(self._home, above + name)]
+        return [name for name in member_ids(self._store, self._path) if is_there(self._store, above + name)]
 
     def __iter__(self) -> Iterator[E]:
         return (self._make(name) for name in self.ids())
@@ -200,8 +201,8 @@ WAS_DELETED = (
 """What to say of a run that is hidden."""
 
 
-def deleted(home: Home, path: str) -> bool:
+def deleted(store: Store, path: str) -> bool:
     """Tell whether the entity at `path` was deleted."""
     from molexp._record.reading import read_edits
 
-    return read_edits(home.store, path).deleted
+    return read_edits(store, path).deleted

@@ -26,7 +26,7 @@ from molexp.contracts import Store
 from molexp.errors import CorruptRecordError, NotFoundError, StoreError
 
 if TYPE_CHECKING:
-    from molexp._hierarchy.session import Home
+    from molexp._record.session import Session
 
 KEPT = 90.0  # days for which it is known that a run was deleted and freed
 
@@ -129,7 +129,7 @@ def tokens_of(store: Store, path: str) -> frozenset[str]:
     return frozenset(token for one in found if isinstance(one, dict) and isinstance(token := one.get("token"), str))
 
 
-def restore(home: Home, path: str) -> str:
+def restore(session: Session, path: str) -> str:
     """See `Workspace.restore`; returns the path as it is spelled.
 
     Who frees a run says so first, and looks at its edits afterwards; here it is the other way round. So one sees the other.
@@ -141,20 +141,20 @@ def restore(home: Home, path: str) -> str:
     experiment, _, run = path.rpartition("/")
     if not layout.is_run(path) or not all(map(is_id, path.split("/"))):
         hint = "Give its whole path, such as 'metals/cu/cu-large'."
-        raise NotFoundError("run", path, where=home.store.url, hint=hint)
-    tokens = tokens_of(home.store, path)
+        raise NotFoundError("run", path, where=session.store.url, hint=hint)
+    tokens = tokens_of(session.store, path)
     known = Deletions()
-    if tokens and delete_edit_of(home.store, path) is None:
+    if tokens and delete_edit_of(session.store, path) is None:
         return path
     if tokens:
-        write_edit(home, path, "restore")
-    known.read(home.store, edit_keys(home.store, experiment))
+        write_edit(session, path, "restore")
+    known.read(session.store, edit_keys(session.store, experiment))
     freed = known.of(run, tokens) if tokens else known.newest(run)
     if freed is not None:
         hint = f"It was {freed}, and `molexp gc` has freed it. From another copy, `molexp sync --restore {path}` brings it."
-        raise NotFoundError("run", path, where=home.store.url, hint=hint)
-    if not tokens_of(home.store, path):
-        raise NotFoundError("run", path, where=home.store.url)
+        raise NotFoundError("run", path, where=session.store.url, hint=hint)
+    if not tokens_of(session.store, path):
+        raise NotFoundError("run", path, where=session.store.url)
     return path
 
 
@@ -189,16 +189,16 @@ def delete_edit_of(store: Store, path: str, *, certainly: bool = False) -> dict[
     return found
 
 
-def remember_freed(home: Home, experiment: str, freed: Mapping[str, Deletion]) -> None:
+def remember_freed(session: Session, experiment: str, freed: Mapping[str, Deletion]) -> None:
     """Write down that runs of an experiment, by their ids, are about to be freed."""
     runs = {run: {"tokens": sorted(one.tokens), "edit": one.edit} for run, one in sorted(freed.items())}
-    write_edit(home, experiment, _FREED, announced=False, runs=runs)
+    write_edit(session, experiment, _FREED, announced=False, runs=runs)
 
 
-def remember_returned(home: Home, experiment: str, returned: Mapping[str, frozenset[str]]) -> None:
+def remember_returned(session: Session, experiment: str, returned: Mapping[str, frozenset[str]]) -> None:
     """Write down that runs of an experiment, by their ids, are there again, and which ones."""
     runs = {run: {"tokens": sorted(tokens)} for run, tokens in sorted(returned.items())}
-    write_edit(home, experiment, _RETURNED, announced=False, runs=runs)
+    write_edit(session, experiment, _RETURNED, announced=False, runs=runs)
 
 
 def expired(store: Store, experiment: str) -> dict[str, int]:

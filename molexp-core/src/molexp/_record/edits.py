@@ -13,7 +13,7 @@ from molexp._values.times import utc_now
 from molexp.errors import KeyExistsError
 
 if TYPE_CHECKING:
-    from molexp._hierarchy.session import Home
+    from molexp._record.session import Session
 
 OPERATIONS = frozenset({"annotate", "archive", "cancel", "delete", "restore", "unarchive"})
 """Those on runs that this version knows."""
@@ -23,21 +23,21 @@ _FOLLOWING = re.compile(r"(.+)_(\d{9})-[0-9a-f]{8}")
 _MOST = 999_999_999
 
 
-def write_edit(home: Home, path: str, op: str, *, announced: bool = True, **values: Any) -> None:
+def write_edit(session: Session, path: str, op: str, *, announced: bool = True, **values: Any) -> None:
     """Record one edit of the entity at `path`; it comes after all that this process can see.
 
     Args:
-        home: the workspace.
+        session: The workspace.
         path: the entity's path.
         op: what it does.
         announced: whether readers' indexes are to notice it.
         values: what more it says.
     """
-    owner = home.process.owner
+    owner = session.owner
     from molexp._record.reading import edit_keys
 
     while True:
-        edit_id = _id_after(edit_keys(home.store, path))
+        edit_id = _id_after(edit_keys(session.store, path))
         key = layout.edit_key(path, edit_id)
         document = {
             "schema": schemas.EDIT,
@@ -49,14 +49,14 @@ def write_edit(home: Home, path: str, op: str, *, announced: bool = True, **valu
             "by": {"user": owner.user, "host": owner.host},
             **values,
         }
-        home.process.edited.add(path)
+        session.edited(path)
         if announced:
-            home.journal.announce(key)
+            session.journal.announce(key)
         try:
-            home.store.create(key, encode_pretty(document))
+            session.store.create(key, encode_pretty(document))
         except KeyExistsError:
             continue  # we were taken for dead, and the key was fenced
-        home.flushing.made(key, relies_on=[*above(path), layout.document(path)])
+        session.flushing.made(key, relies_on=[*above(path), layout.document(path)])
         return
 
 

@@ -23,7 +23,8 @@ from molexp._values.times import utc_now
 from molexp.errors import ConflictError, CorruptRecordError, KeyExistsError
 
 if TYPE_CHECKING:
-    from molexp._hierarchy.session import Home
+    from molexp._record.session import Session
+    from molexp.contracts import Store
 
 RECORDED_SPACE = 10_000  # points of a space that are recorded, for people
 
@@ -44,7 +45,7 @@ def _path_text(value: Any) -> Any:
 
 
 def define_experiment(
-    home: Home,
+    session: Session,
     project: str,
     name: str,
     check_project: Callable[[], None],
@@ -91,9 +92,9 @@ def define_experiment(
             **said,
         }
 
-    document, created = _first(home, path, make)
+    document, created = _first(session, path, make)
     while not created:
-        document = newest_definition(home, path) or document
+        document = newest_definition(session.store, path) or document
         differing = [key for key, value in said.items() if not canonical_equal(document.get(key), value)]
         if not update and "params" in differing:
             raise ConflictError(
@@ -110,33 +111,33 @@ def define_experiment(
         check_schema(document, definition_key(path, revision), schemas.DEFINITION)
         # What was not given has no opinion, and what this version does not know is kept.
         document = {**document, "revision": revision + 1, "token": new_token(), "created_at": utc_now(), **said}
-        created = _claim_revision(home, path, document)
+        created = _claim_revision(session, path, document)
     return document
 
 
-def _first(home: Home, path: str, make: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any], bool]:
+def _first(session: Session, path: str, make: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any], bool]:
     """The first revision, and whether it was created; where it cannot be read, a later one."""
     try:
-        return get_or_create(home, path, make)
+        return get_or_create(session, path, make)
     except CorruptRecordError:
-        return require_definition(home, path), False
+        return require_definition(session.store, path), False
 
 
-def _claim_revision(home: Home, path: str, document: dict[str, Any]) -> bool:
+def _claim_revision(session: Session, path: str, document: dict[str, Any]) -> bool:
     key = definition_key(path, document["revision"])
-    home.ready()
+    session.ready()
     try:
-        home.store.create(key, encode_pretty(document))
+        session.store.create(key, encode_pretty(document))
     except KeyExistsError:
-        if not is_torn(home.store.read(key)):
+        if not is_torn(session.store.read(key)):
             return False
         document["revision"] += 1  # a power loss took that one before it was acknowledged
-        return _claim_revision(home, path, document)
-    home.flushing.defined(key, relies_on=[*above(path), layout.document(path)])
+        return _claim_revision(session, path, document)
+    session.flushing.defined(key, relies_on=[*above(path), layout.document(path)])
     return True
 
 
-def newest_definition(home: Home, path: str) -> dict[str, Any] | None:
+def newest_definition(store: Store, path: str) -> dict[str, Any] | None:
     """The newest revision of an experiment's definition; None if there is but the first.
 
     Raises:
@@ -144,30 +145,30 @@ def newest_definition(home: Home, path: str) -> dict[str, Any] | None:
     """
     revisions = {
         int(match[1]): entry.key
-        for entry in home.store.children(layout.folder(path)).entries
+        for entry in store.children(layout.folder(path)).entries
         if (match := _REVISION.fullmatch(entry.key.rpartition("/")[2]))
     }
-    return newest(home.store, (key for _, key in sorted(revisions.items(), reverse=True)))
+    return newest(store, (key for _, key in sorted(revisions.items(), reverse=True)))
 
 
-def require_definition(home: Home, path: str) -> dict[str, Any]:
+def require_definition(store: Store, path: str) -> dict[str, Any]:
     """The newest revision, or the first.
 
     Raises:
         CorruptRecordError: it cannot be read.
     """
-    return newest_definition(home, path) or require(home, path)
+    return newest_definition(store, path) or require(store, path)
 
 
-def look_up_definition(home: Home, path: str) -> dict[str, Any] | None:
+def look_up_definition(store: Store, path: str) -> dict[str, Any] | None:
     """The same; None if it cannot be read.
 
     Raises:
         NotFoundError: with the nearest names.
     """
-    first = look_up(home, path)
+    first = look_up(store, path)
     try:
-        return newest_definition(home, path) or first
+        return newest_definition(store, path) or first
     except CorruptRecordError:
         return None
 

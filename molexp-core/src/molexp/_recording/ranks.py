@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from molexp._record.attempts import attempt_numbers, read_attempt, read_claim, read_end, superseded
 from molexp._record.definitions import WAS_DELETED, member_ids
@@ -15,6 +15,7 @@ from molexp._record.launches import Rank, rank_wait
 from molexp._record.leases import Observer
 from molexp._record.owners import Owner, known_dead
 from molexp._record.reading import read_definition, read_edits
+from molexp._record.session import Session
 from molexp._recording.contributors import Contribution, Everybody
 from molexp._recording.states import Ending
 from molexp._storage import layout, schemas
@@ -34,10 +35,9 @@ from molexp.errors import (
 )
 
 if TYPE_CHECKING:
-    from molexp._hierarchy.experiment import Experiment
-    from molexp._hierarchy.run import Run
-    from molexp._hierarchy.session import Home
     from molexp._recording.attempt import Attempt
+    from molexp._recording.process import Process
+    from molexp.contracts import Store
 
 COMING = 10.0
 """Seconds after its start up to which rank 0, at its end, waits for ranks that have not joined: most never will."""
@@ -74,9 +74,9 @@ class _Watched:
 class Joined(Contribution):
     """What a rank other than 0 contributes to the attempt of rank 0, and how it learns that there is no more to do."""
 
-    def __init__(self, home: Home, rank: Rank, path: str, number: int, claim: Mapping[str, Any]) -> None:
-        process = home.process
-        super().__init__(home.store, process, path, number, of_rank=rank.index)
+    def __init__(self, session: RankSession, rank: Rank, path: str, number: int, claim: Mapping[str, Any]) -> None:
+        process = session.process
+        super().__init__(session.store, process, path, number, of_rank=rank.index)
         self.suffix: str = rank.suffix
         self.known: Mapping[str, Mapping[str, Any]] = Ours(self)
         """The asset records of the attempt: all ranks', and first this one's."""
@@ -86,7 +86,7 @@ class Joined(Contribution):
         self.interval: float = claim["lease"]["beat"]
         self._claim = dict(claim)
         watched = _Watched()
-        self._observer = Observer(home.store, process.owner, lambda: watched, may_write=True)
+        self._observer = Observer(session.store, process.owner, lambda: watched, may_write=True)
         self._ended: dict[str, Any] | None = None  # the attempt's end
         self._cancel_seen = False
         self._log.flush()  # rank 0 is to see us
@@ -195,56 +195,67 @@ def _plain_name(record: Mapping[str, Any], suffix: str) -> str:
     return str(record["name"]).removeprefix(f"{suffix}/").removesuffix(f".{suffix}")
 
 
-def join(run: Run, rank: Rank, wait: float, if_succeeded: str) -> Joined:
-    """Join the attempt that rank 0 of this launch starts, as soon as it is there.
+class RankSession(Session, Protocol):
+    """An opened workspace, to whoever follows attempts of others in it."""
+
+    @property
+    def process(self) -> Process:
+        """Return this process."""
+
+    @property
+    def observer(self) -> Observer:
+        """Return the judge of the owners of attempts."""
+
+
+def join(session: RankSession, path: str, rank: Rank, wait: float, if_succeeded: str) -> Joined:
+    """Join the attempt of a run that rank 0 of this launch starts, as soon as it is there.
 
     Raises:
         RunError: it is not, by the time that ranks wait for each other; or it has ended already.
         RunFinishedError: the run succeeded before, and that is not to be repeated.
         NotFoundError: it was deleted.
     """
-    home = run._home
-    home.ready()
-    process = home.process
-    ordinal = process.count("start", home.store.url, run.path)
+    session.ready()
+    process = session.process
+    ordinal = process.count("start", session.store.url, path)
     deadline = time.monotonic() + rank_wait() + wait
     process.prepare()
-    folder = layout.folder(run.path)
+    folder = layout.folder(path)
     seen: dict[int, dict[str, Any]] = {}
     for _ in looks(deadline):
-        if read_edits(home.store, run.path).deleted:
-            raise NotFoundError("run", run.path, hint=WAS_DELETED)
-        numbers = attempt_numbers(home.store.children(layout.executions(folder)))
+        if read_edits(session.store, path).deleted:
+            raise NotFoundError("run", path, hint=WAS_DELETED)
+        numbers = attempt_numbers(session.store.children(layout.executions(folder)))
         for number in reversed(numbers):
-            if not (claim := seen.get(number) or read_claim(home.store, folder, number)):
+            if not (claim := seen.get(number) or read_claim(session.store, folder, number)):
                 continue
             seen[number] = claim
             likeness = rank.recognises(claim.get("launch"), ordinal)
             if not likeness:
                 continue
-            if _goes_on(home, run.path, number, claim):
+            if _goes_on(session, path, number, claim):
                 check_schema(claim, claim_key(folder, number), schemas.ATTEMPT)
-                return Joined(home, rank, run.path, number, claim)
+                return Joined(session, rank, path, number, claim)
             if likeness == "certain":
-                _refuse_ended(home, rank, run.path, number)
+                _refuse_ended(session.store, rank, path, number)
         if if_succeeded == "error" and numbers:
-            _refuse_success(home, run.path, numbers[-1])
+            _refuse_success(session.store, path, numbers[-1])
     raise RunError(
         f"Rank {rank.index} of {rank.size} waited {rank_wait() + wait:g} s for rank 0 of its launch ({_called(rank)}) to "
-        f"start run {run.path!r}, and it did not. Every rank must start the same runs in the same order. MOLEXP_RANK_WAIT "
+        f"start run {path!r}, and it did not. Every rank must start the same runs in the same order. MOLEXP_RANK_WAIT "
         "sets the time; with MOLEXP_RANKS=0 every process stands for itself.",
-        run=run.path,
+        run=path,
     )
 
 
-def _refuse_success(home: Home, path: str, newest: int) -> None:
-    end = read_end(home.store, layout.folder(path), newest) or {}
+def _refuse_success(store: Store, path: str, newest: int) -> None:
+    end = read_end(store, layout.folder(path), newest) or {}
     if end.get("status") == RunStatus.SUCCEEDED:
         raise RunFinishedError(path, status=str(RunStatus.SUCCEEDED), attempt=newest)
 
 
-def _refuse_ended(home: Home, rank: Rank, path: str, number: int) -> None:
-    end = read_end(home.store, layout.folder(path), number) or {}
+def _refuse_ended(store: Store, rank: Rank, path: str, number: int) -> None:
+    end = read_end(store, layout.folder(path), number) or {}
     reason = f" ({end['reason']})" if end.get("reason") else ""
     raise RunError(
         f"Rank 0 ended attempt {number} at run {path!r} as {end.get('status')}{reason} before rank {rank.index} had "
@@ -253,13 +264,13 @@ def _refuse_ended(home: Home, rank: Rank, path: str, number: int) -> None:
     )
 
 
-def _goes_on(home: Home, path: str, number: int, claim: Mapping[str, Any]) -> bool:
+def _goes_on(session: RankSession, path: str, number: int, claim: Mapping[str, Any]) -> bool:
     folder = layout.folder(path)
-    if home.store.exists(end_key(folder, number)):
+    if session.store.exists(end_key(folder, number)):
         return False
-    if not known_dead(Owner.from_dict(claim.get("owner")), home.process.owner):
+    if not known_dead(Owner.from_dict(claim.get("owner")), session.process.owner):
         return True
-    home.observer.settle(path, read_attempt(home.store, folder, number))
+    session.observer.settle(path, read_attempt(session.store, folder, number))
     return False
 
 
@@ -267,35 +278,34 @@ def _called(rank: Rank) -> str:
     return f"{rank.launcher} {rank.id}" if rank.id else rank.launcher
 
 
-def find_made(experiment: Experiment, rank: Rank) -> tuple[str, dict[str, Any]]:
+def find_made(session: RankSession, experiment: str, rank: Rank) -> tuple[str, dict[str, Any]]:
     """The id of the run that rank 0 makes as its next one without an id; for rank 0 "", and what it is to record of it.
 
     Raises:
         RunError: there is none by the time that ranks wait for each other.
     """
-    home = experiment._home
-    ordinal = home.process.count("run", home.store.url, experiment.path)
+    ordinal = session.process.count("run", session.store.url, experiment)
     if rank.index == 0:
         return "", {"launch": rank.launch(ordinal)}
-    home.ready()
+    session.ready()
     ruled_out: set[str] = set()
     for _ in looks(time.monotonic() + rank_wait()):
-        for name in sorted(set(member_ids(home, experiment.path)) - ruled_out, reverse=True):
-            path = f"{experiment.path}/{name}"
+        for name in sorted(set(member_ids(session.store, experiment)) - ruled_out, reverse=True):
+            path = f"{experiment}/{name}"
             try:
-                definition = read_definition(home.store, path, {})
+                definition = read_definition(session.store, path, {})
             except (CorruptRecordError, NotFoundError):
                 continue  # it may be in the making
             likeness = rank.recognises(definition.get("launch"), ordinal)
-            if likeness == "certain" or (likeness and read_end(home.store, layout.folder(path), 1) is None):
+            if likeness == "certain" or (likeness and read_end(session.store, layout.folder(path), 1) is None):
                 return name, {}
             ruled_out.add(name)
     raise RunError(
         f"Rank {rank.index} of {rank.size} waited {rank_wait():g} s for rank 0 of its launch ({_called(rank)}) to make its "
-        f"run number {ordinal + 1} without an id in {experiment.path!r}, and it did not. Every rank must make the same "
+        f"run number {ordinal + 1} without an id in {experiment!r}, and it did not. Every rank must make the same "
         "runs in the same order, or give them ids. MOLEXP_RANK_WAIT sets the time; with MOLEXP_RANKS=0 every process "
         "stands for itself.",
-        run=experiment.path,
+        run=experiment,
     )
 
 

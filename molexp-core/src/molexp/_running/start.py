@@ -64,7 +64,7 @@ def _begin(run: Run, fresh: bool, wait: float, if_succeeded: str, untried: bool)
     if rank is not None and rank.index > 0:
         from molexp._recording.ranks import join
 
-        return join(run, rank, wait, if_succeeded)
+        return join(run._home, run.path, rank, wait, if_succeeded)
     return _claim(run, fresh, time.monotonic() + wait, if_succeeded, untried)
 
 

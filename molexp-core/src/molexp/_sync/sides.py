@@ -12,7 +12,7 @@ from molexp.contracts import Stat, Store
 from molexp.errors import CredentialsError, StoreError, UnavailableError
 
 if TYPE_CHECKING:
-    from molexp._hierarchy.session import Home
+    from molexp._hierarchy.session import Session
 
 _PARTS = (layout.DATA, layout.EDITS)  # folders of a scope that are its own
 
@@ -32,7 +32,7 @@ class Side:
         unreadable: folders that could not be listed, and why.
     """
 
-    def __init__(self, home: Home, within: Collection[str] | None = None) -> None:
+    def __init__(self, home: Session, within: Collection[str] | None = None) -> None:
         self.home = home
         self.within = within
         self.store = home.store

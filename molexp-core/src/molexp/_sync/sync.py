@@ -155,13 +155,13 @@ def opened(
     ours = source if isinstance(source, Workspace) else Workspace.load(source)
     theirs = destination if isinstance(destination, Workspace) else Workspace(destination)
     _check_places(ours, theirs)
-    check_schema(ours._home.document(), layout.WORKSPACE, schemas.WORKSPACE)
-    fresh = not theirs._home.exists()
+    check_schema(ours._home.workspace.read(), layout.WORKSPACE, schemas.WORKSPACE)
+    fresh = not theirs._home.workspace.exists()
     _check_identity(ours, theirs, fresh=fresh, merge=merge, dry_run=dry_run)
     if fresh and not dry_run:
-        theirs._home.origin = ours._home.document()
+        theirs._home.workspace.origin = ours._home.workspace.read()
         theirs.materialize()
-        theirs._home.origin = None
+        theirs._home.workspace.origin = None
         _check_identity(ours, theirs, fresh=False, merge=merge, dry_run=False)
     name = ours.id if fresh and dry_run else theirs.id
     seen = Seen((ours.id, ours.url), (name, theirs.url))
@@ -190,7 +190,7 @@ def _check_identity(ours: Workspace, theirs: Workspace, *, fresh: bool, merge: b
         raise ReadOnlyError(layout.WORKSPACE, url=theirs.url)
     if fresh:
         return
-    check_schema(theirs._home.document(), layout.WORKSPACE, schemas.WORKSPACE)
+    check_schema(theirs._home.workspace.read(), layout.WORKSPACE, schemas.WORKSPACE)
     if ours.id != theirs.id and not merge:
         raise ConflictError(
             "workspace",

@@ -153,7 +153,7 @@ class Drive:
         try:
             state = run._state()
         except NotFoundError:
-            if deleted(experiment._home, f"{experiment.path}/{run_id}"):
+            if deleted(experiment._home.store, f"{experiment.path}/{run_id}"):
                 return SKIP, "was deleted", ""
             return START, "new", ""
         except CorruptRecordError as error:

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from molexp._catalog.background import MANY
 from molexp._catalog.compaction import snapshots
 from molexp._catalog.compaction.cleanup import clean
 from molexp._catalog.compaction.fences import fence_hints, is_known
+from molexp._catalog.compaction.in_passing import MANY
 from molexp._catalog.compaction.snapshots import Manifest, Segment
 from molexp._catalog.index import tables
 from molexp._catalog.index.database import DamagedError, hold, sound
@@ -38,7 +38,8 @@ from molexp.contracts import Stat
 from molexp.errors import CorruptRecordError, KeyExistsError, KeyNotFoundError
 
 if TYPE_CHECKING:
-    from molexp._hierarchy.session import Home
+    from molexp._record.leases import Observer
+    from molexp.contracts import Store
 
 _ROWS = 1000  # rows that no snapshot has, from which on one is made in passing
 _SHARE = 4  # a full segment is written again when what came since is more than one part in so many of it
@@ -68,17 +69,17 @@ class Cut:
 class Compactor:
     """Compacts one workspace's journals by way of a reader's index."""
 
-    def __init__(self, home: Home, index: Index) -> None:
-        self._home = home
-        self._store = home.store
+    def __init__(self, store: Store, observer: Observer, index: Index) -> None:
+        self._store = store
+        self._observer = observer
         self._index = index
-        self._refresher = Refresher(home, index)
+        self._refresher = Refresher(store, observer, index)
         self._generation = ""
         self._folded: set[str] = set()  # journals that were read, and are in a snapshot now
 
     def is_due(self) -> bool:
         """Tell whether there is enough to do; asked after every refresh, so a look at the index has to do."""
-        if not self._home.observer.may_write:
+        if not self._observer.may_write:
             return False
         ((journals, fresh, total),) = self._index.select(
             "SELECT (SELECT count(*) FROM journals), (SELECT count(*) FROM entities WHERE news > 0), "
@@ -135,12 +136,12 @@ class Compactor:
             if owner is None and not _are_late(known, entries):
                 continue  # it is no journal, or cannot be read: nobody may delete it
             if any(entry.key.startswith(f"{layout.SEALED}/") for entry in entries) or (
-                owner is not None and self._home.observer.known_dead(owner)
+                owner is not None and self._observer.known_dead(owner)
             ):
                 done.add(writer)
-            elif owner != self._home.process.owner:
+            elif owner != self._observer.me:
                 silent[writer] = _newest(entries).version
-        seconds = self._index.all_unchanged_for(silent, boot_clock(), self._home.process.owner.boot)
+        seconds = self._index.all_unchanged_for(silent, boot_clock(), self._observer.me.boot)
         return done | {writer for writer in silent if seconds[writer] >= self._store.lease_ttl}
 
     def _seal(self, counts: dict[str, int]) -> tuple[dict[str, Stat], dict[str, Stat]]:
@@ -186,7 +187,7 @@ class Compactor:
         dead = set()
         if not self._store.late_effects:
             owners = {writer: _owner(known, writer) for writer in writers}
-            dead = {one for one, owner in owners.items() if owner and self._home.observer.known_dead(owner)}
+            dead = {one for one, owner in owners.items() if owner and self._observer.known_dead(owner)}
         fenced = {hint for hint in waiting if hint[0] not in dead and is_known(hint[1])}
         dropped = fence_hints(self._store, fenced)
         counts["fenced"] += len(fenced)

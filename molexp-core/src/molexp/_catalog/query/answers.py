@@ -21,7 +21,7 @@ from molexp._values.ids import nearest, spelled
 from molexp.errors import CorruptRecordError, StoreError
 
 if TYPE_CHECKING:
-    from molexp._hierarchy.session import Home
+    from molexp.contracts import Store
 
 _AT_ONCE = 500  # documents that are fetched at once
 
@@ -86,14 +86,14 @@ class Asking:
     """Answers questions about the runs of a workspace, or about its assets.
 
     Args:
-        home: the workspace.
+        store: The workspace's.
         index: its index, up to date.
         assets: whether it is about assets.
         generation: the one in which the index is up to date.
     """
 
-    def __init__(self, home: Home, index: Index, *, assets: bool, generation: str) -> None:
-        self._home = home
+    def __init__(self, store: Store, index: Index, *, assets: bool, generation: str) -> None:
+        self._store = store
         self._index = index
         self._assets = assets
         self._generation = generation
@@ -227,7 +227,7 @@ class Asking:
         if known not in self._origins:
             key = f"{layout.PROVENANCE}/{known}.json"
             try:
-                self._origins[known] = decode_object(self._home.store.read(key), key)
+                self._origins[known] = decode_object(self._store.read(key), key)
             except (StoreError, CorruptRecordError):
                 self._origins[known] = {}
         return self._origins[known]

@@ -26,7 +26,7 @@ from molexp.errors import CorruptRecordError, KeyNotFoundError, StoreError
 
 if TYPE_CHECKING:
     from molexp._catalog.index.folding import Folder
-    from molexp._hierarchy.session import Home
+    from molexp._record.leases import Observer
     from molexp.contracts import Store
 
 _AT_ONCE = 2000  # runs that are read before they are taken in
@@ -36,11 +36,11 @@ _AGAIN = 8  # refreshes that may find that others have moved on meanwhile, befor
 class Refresher:
     """Brings one workspace's index up to date."""
 
-    def __init__(self, home: Home, index: Index) -> None:
-        self._home = home
-        self._store = home.store
+    def __init__(self, store: Store, observer: Observer, index: Index) -> None:
+        self._store = store
+        self._observer = observer
         self._index = index
-        self._walker = Walker(home, index)
+        self._walker = Walker(store, index)
         self.verified: set[str] = set()
         """Experiments whose folders of runs are known to have the runs that the index has."""
         self.unreadable: dict[str, str] = {}
@@ -161,8 +161,8 @@ class Refresher:
     def _folder(self, leases: Mapping[str, str] | None = None, store: Store | None = None) -> Folder:
         from molexp._catalog.index.folding import Folder
 
-        observer = self._home.observer
-        return Folder(store or self._store, observer if leases is None else observer.seeing(leases), self._walker.stamp)
+        observer = self._observer if leases is None else self._observer.seeing(leases)
+        return Folder(store or self._store, observer, self._walker.stamp)
 
     def _ahead(self, paths: Iterable[str]) -> Store:
         """The store, with what a fold of these paths asks for at hand where asking is slow."""

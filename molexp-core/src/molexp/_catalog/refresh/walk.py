@@ -17,7 +17,7 @@ from molexp._storage.links import not_followed
 from molexp.errors import StoreError
 
 if TYPE_CHECKING:
-    from molexp._hierarchy.session import Home
+    from molexp.contracts import Store
 
 _TICK = 0.05  # seconds within which two changes of a folder may bear one time
 _FRESH = "?"  # ends a stamp that a later change may bear, too
@@ -90,10 +90,10 @@ class _Look:
 class Walker:
     """Walks one workspace."""
 
-    def __init__(self, home: Home, index: Index) -> None:
-        self._home = home
+    def __init__(self, store: Store, index: Index) -> None:
+        self._store = store
         self._index = index
-        self.sees_folders = "local_path" in home.store.capabilities
+        self.sees_folders = "local_path" in store.capabilities
         """Whether one stat tells that a folder changed."""
 
     def everything(self) -> Found:
@@ -151,7 +151,7 @@ class Walker:
         if not self.sees_folders:
             return _Look("")
         try:
-            found = os.lstat(self._home.store.locate(key))
+            found = os.lstat(self._store.locate(key))
         except (OSError, ValueError, StoreError):
             return _Look("gone")
         when = max(found.st_mtime_ns, found.st_ctime_ns)
@@ -218,7 +218,7 @@ class Walker:
         look = self._look(key)  # before the listing, so that whatever comes during it is noticed next time
         special: dict[str, str] = {}
         try:
-            members = [f"{scope}/{name}" if scope else name for name in member_ids(self._home, scope, special)]
+            members = [f"{scope}/{name}" if scope else name for name in member_ids(self._store, scope, special)]
         except OUTAGES:
             raise
         except StoreError as error:
@@ -245,7 +245,7 @@ class Walker:
             return
         found.folders[base] = Folder(stamp)
         try:
-            names = self._home.store.children(base).folders
+            names = self._store.children(base).folders
         except StoreError:
             return  # whoever reads the data says so
         for name in names:
