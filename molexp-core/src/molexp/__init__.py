@@ -30,14 +30,12 @@ if TYPE_CHECKING:
     from molexp._assets.accessors import Accessor
     from molexp._assets.assets import (
         ArtifactAsset,
-        Asset,
         CheckpointAsset,
         DataAsset,
         ErrorTraceAsset,
         ExecutionStateAsset,
         LogAsset,
         MetricsAsset,
-        Producer,
         UnknownAsset,
     )
     from molexp._assets.data_assets import DataAssets
@@ -60,6 +58,7 @@ if TYPE_CHECKING:
     from molexp._values.sweeps import grid
     from molexp._views.description import describe_run, to_json
     from molexp._views.log_reading import LogLine, read_logs
+    from molexp.contracts._assets import Asset, Producer
     from molexp.hookspecs import hookimpl
     from molexp.plugins import PluginManager
 
@@ -139,16 +138,15 @@ _LATE = {  # what costs time to import, by where it is
     "molexp._assets.accessors": ("Accessor",),
     "molexp._assets.assets": (
         "ArtifactAsset",
-        "Asset",
         "CheckpointAsset",
         "DataAsset",
         "ErrorTraceAsset",
         "ExecutionStateAsset",
         "LogAsset",
         "MetricsAsset",
-        "Producer",
         "UnknownAsset",
     ),
+    "molexp.contracts._assets": ("Asset", "Producer"),
     "molexp._hierarchy.catalog": ("Catalog",),
     "molexp._hierarchy.run_rows": ("RunRow",),
     "molexp._catalog.lineage.graph": ("Lineage", "LineageEdge", "LineageNode"),

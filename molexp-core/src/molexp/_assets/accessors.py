@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from molexp._assets.assets import Asset
 from molexp._assets.builtin_kinds import WHAT_FILES_TAKE, FileKind, format_of
 from molexp._recording.usage import uses
 from molexp._values.plain import plain
 from molexp.contracts import Accepts, AssetKind
+from molexp.contracts._assets import Asset
 from molexp.errors import NoKindError, NotFoundError
 
 if TYPE_CHECKING:

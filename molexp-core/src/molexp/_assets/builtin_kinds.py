@@ -13,7 +13,6 @@ import attrs
 
 from molexp._assets.assets import (
     ArtifactAsset,
-    Asset,
     CheckpointAsset,
     DataAsset,
     ErrorTraceAsset,
@@ -29,6 +28,7 @@ from molexp._values.paths import is_remote
 from molexp._values.plain import plain, restore
 from molexp._values.text_files import refuse_special
 from molexp.contracts import AssetKind, Sink, Source
+from molexp.contracts._assets import Asset
 from molexp.errors import AssetError, CorruptRecordError, MolexpError, NoKindError
 
 

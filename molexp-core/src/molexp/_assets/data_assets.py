@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import attrs
 
-from molexp._assets.assets import Asset, DataAsset, asset_id
+from molexp._assets.assets import DataAsset, asset_id
 from molexp._assets.builtin_kinds import DataKind
 from molexp._assets.data_sources import Readable, files_of, opened
 from molexp._provenance.secrets import without_secrets
@@ -28,6 +28,7 @@ from molexp._values.ids import check_payload_name, fold_name, nearest, new_token
 from molexp._values.numbers import is_number
 from molexp._values.times import utc_now
 from molexp.contracts import RemotePath, StreamWriter
+from molexp.contracts._assets import Asset
 from molexp.errors import (
     CorruptRecordError,
     KeyExistsError,

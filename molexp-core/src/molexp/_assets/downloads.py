@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import file_digest, sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -20,7 +20,7 @@ from molexp.contracts import Store, check_key
 from molexp.errors import HashMismatchError, KeyNotFoundError
 
 if TYPE_CHECKING:
-    from molexp._assets.assets import Asset
+    from molexp.contracts._assets import Asset, Sink
 
     Progress = Callable[[int], Any] | None
 
@@ -31,13 +31,6 @@ _OLD = "replaced"
 _FILE, _FOLDER = "sha256:", "sha256-tree:"
 _TRIES = 10
 _OURS = 0o700  # the mode of a folder in which nobody else can put anything
-
-
-class Sink(Protocol):
-    """What bytes are written to."""
-
-    def write(self, data: bytes, /) -> Any:
-        """Take them all."""
 
 
 def is_folder(asset: Asset) -> bool:

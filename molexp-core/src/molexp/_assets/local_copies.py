@@ -15,8 +15,8 @@ from molexp._assets.downloads import fetch, is_folder
 from molexp._assets.verification import check_size, complain
 
 if TYPE_CHECKING:
-    from molexp._assets.assets import Asset
     from molexp.contracts import Store
+    from molexp.contracts._assets import Asset
 
 
 class Copies:

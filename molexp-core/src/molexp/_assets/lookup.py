@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from molexp._assets.assets import Asset
 from molexp._record.attempts import read_attempts, read_claim
 from molexp._values.ids import fold_name, nearest
 from molexp._values.numbers import count
+from molexp.contracts._assets import Asset
 from molexp.errors import AmbiguousAssetError, NotFoundError
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -11,7 +11,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 import attrs
 
-from molexp._assets.assets import Asset, Producer, UnknownAsset
+from molexp._assets.assets import UnknownAsset
+from molexp._recording.usage import opens
 from molexp._storage.links import reading
 from molexp._values.copies import own_copy
 from molexp._values.numbers import count
@@ -19,10 +20,12 @@ from molexp._values.plain import restore
 from molexp._values.structuring import record_from, record_of
 from molexp._values.times import parse_time
 from molexp.contracts import AssetKind, Store, Upgrades
+from molexp.contracts._assets import Asset, Producer
 from molexp.errors import KeyNotFoundError, MolexpError, PluginError
 
 if TYPE_CHECKING:
     from molexp._assets.local_copies import Copies
+    from molexp.contracts._assets import Sink
     from molexp.plugins import PluginManager
 
 
@@ -170,6 +173,37 @@ class Library:
     def reading(self, asset: Asset) -> Store:
         """The store to read an asset's bytes from: it follows the link that the asset's record speaks of, and no other."""
         return reading(self.store, asset.kind, asset.key, asset.fields) if asset.kind == "data" else self.store
+
+    def use(self, asset: Asset) -> None:
+        """Record that the attempt which asks for the bytes of an asset uses it; outside of an attempt, do nothing."""
+        opens(self.store, asset)
+
+    def refuse_folder(self, asset: Asset) -> None:
+        """Raise `IsADirectoryError` if an asset is a folder of files."""
+        from molexp._assets.downloads import refuse_folder
+
+        refuse_folder(asset)
+
+    def read_bytes(self, asset: Asset) -> bytes:
+        """Return all bytes of an asset; see `Asset.read_bytes`."""
+        from molexp._assets.verification import check_bytes
+
+        store = self.reading(asset)
+        return check_bytes(asset, store, store.read(asset.key))
+
+    def download(
+        self, asset: Asset, path: str | os.PathLike[str], *, overwrite: bool, progress: Callable[[int], Any] | None
+    ) -> Path:
+        """Copy the bytes of an asset to a local path; see `Asset.download`."""
+        from molexp._assets.downloads import download
+
+        return download(asset, self.reading(asset), path, overwrite=overwrite, progress=progress)
+
+    def copy_to(self, asset: Asset, stream: Sink, *, progress: Callable[[int], Any] | None) -> None:
+        """Write the bytes of an asset to a stream; see `Asset.copy_to`."""
+        from molexp._assets.downloads import copy_to
+
+        copy_to(asset, self.reading(asset), stream, progress=progress)
 
     def local(self, asset: Asset) -> Path:
         """A local path to an asset's bytes: the file or folder itself, or a copy that lives as long as this process.

@@ -14,8 +14,8 @@ from molexp._storage.layout import is_run, owner_of
 from molexp.errors import HashMismatchError, MolexpError
 
 if TYPE_CHECKING:
-    from molexp._assets.assets import Asset
     from molexp.contracts import Store
+    from molexp.contracts._assets import Asset
 
 FILE = "sha256:"
 

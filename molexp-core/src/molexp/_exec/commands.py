@@ -13,7 +13,6 @@ from typing import Any
 
 import attrs
 
-from molexp._assets.assets import Asset
 from molexp._assets.builtin_kinds import LogKind
 from molexp._assets.streams import growing
 from molexp._exec.outputs import Outputs, save_each
@@ -31,6 +30,7 @@ from molexp._storage import layout
 from molexp._values.paths import spelled
 from molexp._values.status import Cause, RunStatus
 from molexp._values.times import utc_now
+from molexp.contracts._assets import Asset
 from molexp.errors._base import signal_name
 
 GRACE = 20.0  # seconds that a command has to end after a signal was passed on to it

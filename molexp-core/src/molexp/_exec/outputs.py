@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from molexp._assets.assets import Asset
 from molexp._values.ids import check_payload_name, fold_name, nfc
+from molexp.contracts._assets import Asset
 from molexp.errors import InvalidNameError, MolexpError, RunError
 
 if TYPE_CHECKING:

@@ -34,11 +34,11 @@ from molexp._values.tables import RUN_COLUMNS, Rows
 from molexp.errors import CorruptRecordError, KeyNotFoundError, MolexpError, NotFoundError, StoreError
 
 if TYPE_CHECKING:
-    from molexp._assets.assets import Asset
     from molexp._catalog.index.index import Index
     from molexp._catalog.lineage.graph import Kind, Lineage
     from molexp._hierarchy.session import Session
     from molexp._record.reports import Report
+    from molexp.contracts._assets import Asset
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -239,7 +239,7 @@ class Catalog:
             NotFoundError: there is no such thing, and nothing that came of it.
             AmbiguousAssetError: assets of several kinds have the name.
         """
-        from molexp._assets.assets import Asset
+        from molexp.contracts._assets import Asset
 
         if isinstance(of, Asset):
             return self._lineage("asset", of.id, None, upstream, downstream)

@@ -19,7 +19,6 @@ from molexp._values.status import RunStatus
 from molexp.errors import CorruptRecordError, NotFoundError, StoreError
 
 if TYPE_CHECKING:
-    from molexp._assets.assets import Asset
     from molexp._assets.data_assets import DataAssets
     from molexp._assets.streams import Logs
     from molexp._hierarchy.experiment import Experiment
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from molexp._record.folding import RunState
     from molexp._running.run_context import RunContext
     from molexp._values.graph import WorkflowGraph
+    from molexp.contracts._assets import Asset
 
 
 class Run:
@@ -404,7 +404,7 @@ class Run:
 
     def _refer(self, value: Any) -> Any:
         """Return how a result that is an asset, or a path inside the workspace, is stored; None for anything else."""
-        from molexp._assets.assets import Asset
+        from molexp.contracts._assets import Asset
 
         if isinstance(value, Asset):
             return {"$asset": value.id}

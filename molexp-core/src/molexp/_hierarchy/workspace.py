@@ -22,12 +22,12 @@ from molexp.contracts import RemotePath
 from molexp.errors import NotFoundError, ReadOnlyError
 
 if TYPE_CHECKING:
-    from molexp._assets.assets import Asset
     from molexp._assets.data_assets import DataAssets
     from molexp._hierarchy.catalog import Catalog
     from molexp._hierarchy.run_rows import RunRow
     from molexp._record.reports import Report
     from molexp._values.tables import Rows
+    from molexp.contracts._assets import Asset
     from molexp.plugins import PluginManager
 
 ProjectT = Project

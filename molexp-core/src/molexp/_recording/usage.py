@@ -10,9 +10,9 @@ from molexp._values.times import utc_now
 from molexp.errors import MolexpError
 
 if TYPE_CHECKING:
-    from molexp._assets.assets import Asset
     from molexp._recording.writer import Recording
     from molexp.contracts import Store
+    from molexp.contracts._assets import Asset
 
 
 def opens(store: Store, asset: Asset) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from molexp._assets.accessors import Accessor, no_kind
-from molexp._assets.assets import Asset
 from molexp._assets.builtin_kinds import ErrorTraceKind, LogKind
 from molexp._assets.log_records import LogStreamHandler, check_log_name
 from molexp._assets.metrics import Metrics
@@ -21,6 +20,7 @@ from molexp._running.endings import message_of
 from molexp._values.documents import encode
 from molexp._values.plain import plain
 from molexp._values.times import utc_now
+from molexp.contracts._assets import Asset
 from molexp.errors import (
     AssetError,
     InvalidNameError,

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from molexp._assets.assets import Asset
 from molexp._hierarchy.catalog import describe_asset
 from molexp._hierarchy.run import Run
 from molexp._record.folding import RunState
@@ -16,6 +15,7 @@ from molexp._values.paths import is_remote
 from molexp._values.plain import plain, restore
 from molexp._values.tables import Rows
 from molexp.contracts import Store
+from molexp.contracts._assets import Asset
 from molexp.errors import CorruptRecordError
 
 

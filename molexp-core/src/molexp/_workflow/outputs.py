@@ -87,7 +87,7 @@ def _pack_dict(value: dict[Any, Any], run: Run | None, where: str, depth: int) -
 
 
 def _pack_reference(value: Any, run: Run | None, where: str) -> Any:
-    from molexp._assets.assets import Asset
+    from molexp.contracts._assets import Asset
 
     if isinstance(value, Asset):
         return {"$asset": value.id}

@@ -24,12 +24,12 @@ from molexp._workflow.results import SUCCEEDED, TaskOutcome
 from molexp.errors import AssetExistsError, MolexpError, SerializationError
 
 if TYPE_CHECKING:
-    from molexp._assets.assets import Asset
     from molexp._assets.naming import Shelf
     from molexp._hierarchy.run import Run
     from molexp._running.run_context import RunContext
     from molexp._workflow.tasks import TaskSpec
     from molexp._workflow.workflow import Workflow
+    from molexp.contracts._assets import Asset
 
 STATE = "execution-state"
 """Name of the asset that says what became of an attempt's tasks."""

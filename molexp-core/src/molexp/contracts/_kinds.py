@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol,
 import attrs
 
 if TYPE_CHECKING:
-    from molexp._assets.assets import Asset
+    from molexp.contracts._assets import Asset
 
 T = TypeVar("T")
 T_contra = TypeVar("T_contra", contravariant=True)
