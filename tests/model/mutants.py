@@ -179,7 +179,7 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
     "what was created at a key that was not announced is not announced": (
         _one(
             "molexp._hierarchy.run_creation:_create",
-            "            experiment._home.journal.announce(free)",
+            "            experiment.session.journal.announce(free)",
             "            pass",
         ),
     ),

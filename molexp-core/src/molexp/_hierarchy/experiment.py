@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from molexp.errors import CorruptRecordError, NotFoundError
 if TYPE_CHECKING:
     from molexp._assets.data_assets import DataAssets
     from molexp._hierarchy.project import Project
+    from molexp._hierarchy.run_creation import Made, Parent
     from molexp.contracts import Store
 
 RunT = Run
@@ -205,7 +207,11 @@ class Experiment:
         """
         from molexp._hierarchy.run_creation import make_run
 
-        return make_run(self, parameters, id=id, replica=replica, profile=profile, overrides=overrides)
+        made = make_run(self._parent(), parameters, id=id, replica=replica, profile=profile, overrides=overrides)
+        run = self._run_of(made)
+        if id is None and made.untried:
+            run._made_up_at = time.time()
+        return run
 
     def derived_run(
         self,
@@ -227,7 +233,7 @@ class Experiment:
         """
         from molexp._hierarchy.run_creation import Deriving
 
-        return Deriving(self, profile, overrides).run(parameters or {}, replica)
+        return self._run_of(Deriving(self._parent(), profile, overrides).run(parameters or {}, replica))
 
     def derived_id(
         self,
@@ -240,7 +246,15 @@ class Experiment:
         """The id of the run that `derived_run` would get or create. Nothing is created. Raises as that does."""
         from molexp._hierarchy.run_creation import Deriving
 
-        return Deriving(self, profile, overrides).id_of(parameters or {}, replica)
+        return Deriving(self._parent(), profile, overrides).id_of(parameters or {}, replica)
+
+    def _parent(self) -> Parent:
+        from molexp._hierarchy.run_creation import Parent
+
+        return Parent(self._home, self.path, self._known)
+
+    def _run_of(self, made: Made) -> RunT:
+        return Run(self, made.id, definition=made.definition, untried=made.untried)
 
 
 class Runs(Rows[Run]):
@@ -289,7 +303,8 @@ class Runs(Rows[Run]):
         ]  # all of them before the first is created
         from molexp._hierarchy.run_creation import Deriving
 
-        return Rows(Deriving(self._experiment).sweep(points, times), _describe, RUN_COLUMNS)
+        made = Deriving(self._experiment._parent()).sweep(points, times)
+        return Rows(map(self._experiment._run_of, made), _describe, RUN_COLUMNS)
 
 
 def _describe(run: Run) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from molexp._record.definitions import WAS_DELETED
 from molexp._record.edits import write_edit
 from molexp._storage import layout, schemas
 from molexp._storage.local_keys import key_of
@@ -201,13 +200,7 @@ class Run:
     @property
     def provenance(self) -> Mapping[str, Any] | None:
         """How the process of its newest attempt came to be: git commit, python, packages; None if nothing is known."""
-        return self._origin(self._state())
-
-    def _origin(self, state: RunState) -> Mapping[str, Any] | None:
-        from molexp._record.definitions import read_document
-
-        known = state.attempts[-1].contents.provenance if state.attempts else None
-        return read_document(self._home.store, f"{layout.PROVENANCE}/{known}.json") if known else None
+        return self._home.provenance_of(self._state())
 
     @property
     def workflow_graph(self) -> WorkflowGraph | None:
@@ -274,19 +267,7 @@ class Run:
         return finder.require(name, kind=kind, version=version)
 
     def _state(self) -> RunState:
-        """All that is true of it now.
-
-        Raises:
-            NotFoundError: there is no such run, or it was deleted.
-            CorruptRecordError: its definition cannot be read.
-        """
-        from molexp._record.reading import read_run
-
-        self._home.process.send(self._home.store, self.path)
-        state = read_run(self._home.store, self.path, self._home.observer)
-        if state.edits.deleted:
-            raise NotFoundError("run", self.path, hint=WAS_DELETED)
-        return state
+        return self._home.state_of(self.path)
 
     def _editable(self) -> RunState:
         """Its state, if this version may write to it.

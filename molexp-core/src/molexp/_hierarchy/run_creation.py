@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from molexp._hierarchy.run import Run
+import attrs
+
 from molexp._hierarchy.session import DEFAULT_SCHEME
 from molexp._record.definitions import member_ids
 from molexp._record.fences import definition_keys
@@ -29,22 +29,57 @@ from molexp.contracts import RunIdentity
 from molexp.errors import ConflictError, CorruptRecordError, KeyExistsError, NotFoundError
 
 if TYPE_CHECKING:
-    from molexp._hierarchy.experiment import Experiment
+    from molexp._hierarchy.session import Session
 
 _SHOWN = {"own_parameters": "parameters"}  # in the words of whoever gave them
 _EMPTY_HASH = canonical_hash({})
 _PROFILES = "molexp._profiles"
 
 
+@attrs.frozen
+class Parent:
+    """The experiment that runs are made under.
+
+    Attributes:
+        session: The workspace.
+        path: The experiment's path.
+        definition: Returns the experiment's definition, which is not needed to find a run that is there.
+    """
+
+    session: Session
+    path: str
+    definition: Callable[[], dict[str, Any]]
+
+    @property
+    def revision(self) -> int:
+        """Return the number of the definition."""
+        return count(self.definition().get("revision")) or 1
+
+
+@attrs.frozen
+class Made:
+    """A run that was made, or found.
+
+    Attributes:
+        id: Its id.
+        definition: ``run.json`` says this of it.
+        untried: This call created it: nobody else is likely to have started it.
+    """
+
+    id: str
+    definition: dict[str, Any]
+    untried: bool = False
+
+
 def make_run(
-    experiment: Experiment,
+    experiment: Parent,
     parameters: Mapping[str, Any] | None,
     *,
     id: str | None,
     replica: int | None,
     profile: str | None,
     overrides: Mapping[str, Any] | None,
-) -> Run:
+) -> Made:
     """See `Experiment.Run`."""
     config = _resolve(profile, overrides)
     own = _own(parameters, replica)
@@ -61,23 +96,21 @@ def make_run(
             return found
     _check_writable(experiment)
     launch: dict[str, Any] = {}
-    if id is None and experiment._home.process.rank is not None:
+    if id is None and experiment.session.process.rank is not None:
         from molexp._recording.ranks import find_made
 
-        made, launch = find_made(experiment._home, experiment.path, experiment._home.process.rank)
+        made, launch = find_made(experiment.session, experiment.path, experiment.session.process.rank)
         if made and (found := _existing(experiment, made, given)) is not None:
             return found
     common = {"own_parameters": own, "replica": replica or 0, "profile": profile, "config": config, "id_scheme": None}
     while True:
         run_id = id or new_run_id()
         folder = layout.folder(f"{experiment.path}/{run_id.lower()}")
-        journal, end = experiment._home.journal, layout.end_key(folder, 1)
+        journal, end = experiment.session.journal, layout.end_key(folder, 1)
         journal.announce_run(end)
-        made_run = _create(experiment, run_id, {**common, **launch}, experiment._home.flushing.later)
+        made_run = _create(experiment, run_id, {**common, **launch}, experiment.session.flushing.later)
         journal.expect(end)
         if made_run is not None:
-            if id is None:
-                made_run._made_up_at = time.time()
             return made_run
         if id is not None and (found := _existing(experiment, id, given)) is not None:
             return found
@@ -98,11 +131,11 @@ class Deriving:
     """
 
     def __init__(
-        self, experiment: Experiment, profile: str | None = None, overrides: Mapping[str, Any] | None = None
+        self, experiment: Parent, profile: str | None = None, overrides: Mapping[str, Any] | None = None
     ) -> None:
         self._experiment = experiment
-        self._name = str(experiment._home.workspace.settings.get("run_id_scheme") or DEFAULT_SCHEME)
-        self._scheme = experiment._home.plugins.run_id_scheme(self._name)()
+        self._name = str(experiment.session.workspace.settings.get("run_id_scheme") or DEFAULT_SCHEME)
+        self._scheme = experiment.session.plugins.run_id_scheme(self._name)()
         self._profile = profile
         self._config = _resolve(profile, overrides, derived=True)
 
@@ -112,36 +145,37 @@ class Deriving:
 
     def _id_of(self, own: dict[str, Any], replica: int) -> str:
         experiment = self._experiment
-        merged = {**(experiment._known().get("params") or {}), **own}
+        merged = {**(experiment.definition().get("params") or {}), **own}
         given = own_copy(merged), replica, own_copy(_counting(self._config))
-        identity = RunIdentity(experiment.project.id, experiment.id, *given)
+        project, name = experiment.path.split("/")
+        identity = RunIdentity(project, name, *given)
         return check_id(self._scheme.derive(identity), "run id")
 
-    def run(self, parameters: Mapping[str, Any], replica: int) -> Run:
+    def run(self, parameters: Mapping[str, Any], replica: int) -> Made:
         """Get or create the run with these parameters of its own."""
         return self._run(_own(parameters, replica), replica)
 
-    def _run(self, own: dict[str, Any], replica: int) -> Run:
+    def _run(self, own: dict[str, Any], replica: int) -> Made:
         run_id = self._id_of(own, replica)
         # what was merged into equal parameters does not matter
-        merged = {**(self._experiment._known().get("params") or {}), **own}
+        merged = {**(self._experiment.definition().get("params") or {}), **own}
         given = {"parameters": merged, "replica": replica, "config": self._config}
         hint = f"The run-id scheme {self._name!r} derives one id for both, and must not; use another scheme."
         if (found := _existing(self._experiment, run_id, given, hint)) is not None:
             return found
         _check_writable(self._experiment)
-        journal = self._experiment._home.journal
+        journal = self._experiment.session.journal
         end = layout.end_key(layout.folder(f"{self._experiment.path}/{run_id}"), 1)
         while True:
             journal.announce_run(end)
-            made = self._create(run_id, own, replica, self._experiment._home.flushing.later)
+            made = self._create(run_id, own, replica, self._experiment.session.flushing.later)
             journal.expect(end)
             if made is not None:
                 return made
             if (found := _existing(self._experiment, run_id, given, hint)) is not None:
                 return found
 
-    def sweep(self, points: Iterable[Mapping[str, Any]], replicas: int) -> list[Run]:
+    def sweep(self, points: Iterable[Mapping[str, Any]], replicas: int) -> list[Made]:
         """Get or create the run of every point and replica, in order: one look, one hint for all of them.
 
         Args:
@@ -152,23 +186,23 @@ class Deriving:
         planned = [
             (self._id_of(own, replica), own, replica) for own in map(dict, points) for replica in range(replicas)
         ]
-        there = set(member_ids(experiment._home.store, experiment.path))
+        there = set(member_ids(experiment.session.store, experiment.path))
         missing = {run_id: (own, replica) for run_id, own, replica in planned if run_id not in there}
-        made: dict[str, Run] = {}
+        made: dict[str, Made] = {}
         written: list[str] = []
         if missing:
             _check_writable(experiment)
-            experiment._home.journal.announce(*(layout.document(f"{experiment.path}/{run_id}") for run_id in missing))
+            experiment.session.journal.announce(*(layout.document(f"{experiment.path}/{run_id}") for run_id in missing))
         for run_id, (own, replica) in missing.items():
             if (run := self._create(run_id, own, replica, written.append)) is not None:
                 made[run_id] = run
         if written:
             relied = [*above(experiment.path), layout.document(experiment.path)]
             relied.append(definition_key(experiment.path, experiment.revision))
-            experiment._home.flushing.made(*written, relies_on=relied)
+            experiment.session.flushing.made(*written, relies_on=relied)
         return [made.get(run_id) or self._run(own, replica) for run_id, own, replica in planned]
 
-    def _create(self, run_id: str, own: dict[str, Any], replica: int, written: Callable[[str], None]) -> Run | None:
+    def _create(self, run_id: str, own: dict[str, Any], replica: int, written: Callable[[str], None]) -> Made | None:
         said = {
             "own_parameters": own,
             "replica": replica,
@@ -179,21 +213,22 @@ class Deriving:
         return _create(self._experiment, run_id, said, written)
 
 
-def _check_writable(experiment: Experiment) -> None:
-    if experiment._known().get("schema") != schemas.DEFINITION:
-        check_schema(experiment._known(), definition_key(experiment.path, experiment.revision), schemas.DEFINITION)
+def _check_writable(experiment: Parent) -> None:
+    if experiment.definition().get("schema") != schemas.DEFINITION:
+        check_schema(experiment.definition(), definition_key(experiment.path, experiment.revision), schemas.DEFINITION)
 
 
-def _create(experiment: Experiment, run_id: str, said: Mapping[str, Any], written: Callable[[str], None]) -> Run | None:
+def _create(experiment: Parent, run_id: str, said: Mapping[str, Any], written: Callable[[str], None]) -> Made | None:
     """Create a run that was announced, and tell `written` the key of its definition; None if there is one."""
-    path, known = f"{experiment.path}/{run_id.lower()}", experiment._known()
+    path, known = f"{experiment.path}/{run_id.lower()}", experiment.definition()
+    project, name = experiment.path.split("/")
     definition = {
         "schema": schemas.DEFINITION,
         "type": "run",
         "id": run_id,
-        "project": experiment.project.id,
-        "experiment": experiment.id,
-        "experiment_revision": count(known.get("revision")) or 1,
+        "project": project,
+        "experiment": name,
+        "experiment_revision": experiment.revision,
         "token": new_token(),
         "created_at": utc_now(),
         "parameters": {**(known.get("params") or {}), **said["own_parameters"]},
@@ -206,7 +241,7 @@ def _create(experiment: Experiment, run_id: str, said: Mapping[str, Any], writte
         "workflow": None,
         **({"launch": said["launch"]} if "launch" in said else {}),
     }
-    store, key = experiment._home.store, layout.document(path)
+    store, key = experiment.session.store, layout.document(path)
     try:
         store.create(key, encode_pretty(definition))
     except KeyExistsError:
@@ -214,7 +249,9 @@ def _create(experiment: Experiment, run_id: str, said: Mapping[str, Any], writte
             free = definition_keys(store, path)[-1]
             if free == key or store.exists(free):
                 return None
-            experiment._home.journal.announce(free)  # somebody was taken for dead: what he announced is not waited for
+            experiment.session.journal.announce(
+                free
+            )  # somebody was taken for dead: what he announced is not waited for
             try:
                 store.create(free, encode_pretty(definition))
             except KeyExistsError:
@@ -222,15 +259,15 @@ def _create(experiment: Experiment, run_id: str, said: Mapping[str, Any], writte
             key = free
             break
     written(key)
-    return Run(experiment, run_id, definition=definition, untried=True)
+    return Made(run_id, definition, untried=True)
 
 
 def _existing(
-    experiment: Experiment,
+    experiment: Parent,
     id: str,
     given: Mapping[str, Any],
     hint: str = "Use another id, or leave the id out for a new run.",
-) -> Run | None:
+) -> Made | None:
     """The run of this id, if it is there and agrees with what was given of it.
 
     Raises:
@@ -238,12 +275,12 @@ def _existing(
     """
     path = f"{experiment.path}/{id.lower()}"
     try:
-        there = look_at(experiment._home.store, path)
+        there = look_at(experiment.session.store, path)
         stored = read_definition(there, path, {})
     except NotFoundError:
         return None
     except CorruptRecordError:
-        if is_claim(experiment._home.store, layout.document(path)):
+        if is_claim(experiment.session.store, layout.document(path)):
             return None  # it is being made, or whoever was to make it died before it was acknowledged
         raise
     if read_edits(there, path).deleted:
@@ -264,7 +301,7 @@ def _existing(
             given={_SHOWN.get(name, name): opinions[name] for name in sorted(differing)},
             hint=hint,
         )
-    return Run(experiment, id, definition=stored)
+    return Made(id, stored)
 
 
 def _plain(parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from molexp._record.definitions import WAS_DELETED, read_document
 from molexp._record.journal import Journal
 from molexp._record.workspace import WorkspaceDocument
 from molexp._recording.process import Process, this_process
@@ -12,11 +13,13 @@ from molexp._storage import layout
 from molexp._values.background import Background
 from molexp._values.process_id import HERE
 from molexp.contracts import Store
+from molexp.errors import NotFoundError
 
 if TYPE_CHECKING:
     from molexp._assets.registry import Library
     from molexp._catalog.compaction.in_passing import AutoCompaction
     from molexp._catalog.index.index import Index
+    from molexp._record.folding import RunState
     from molexp._record.leases import Observer
     from molexp._record.owners import Owner
     from molexp._storage.durability import Flushing
@@ -163,6 +166,28 @@ class Session:
 
             self._index = Index(self.workspace.id, self.store.url)
         return self._index
+
+    # --------------------------------------------------------------------------------------------------- what runs say
+
+    def state_of(self, run: str) -> RunState:
+        """Return all that is true of a run now.
+
+        Raises:
+            NotFoundError: There is no such run, or it was deleted.
+            CorruptRecordError: Its definition cannot be read.
+        """
+        from molexp._record.reading import read_run
+
+        self.process.send(self.store, run)
+        state = read_run(self.store, run, self.observer)
+        if state.edits.deleted:
+            raise NotFoundError("run", run, hint=WAS_DELETED)
+        return state
+
+    def provenance_of(self, state: RunState) -> Mapping[str, Any] | None:
+        """Return how the process of a run's newest attempt came to be; None if nothing is known."""
+        known = state.attempts[-1].contents.provenance if state.attempts else None
+        return read_document(self.store, f"{layout.PROVENANCE}/{known}.json") if known else None
 
     # --------------------------------------------------------------------------------------------------- in passing
 

@@ -397,8 +397,8 @@ class Workspace:
         """
         from molexp._views.comparison import compare_runs
 
-        paths = (run if isinstance(run, Run | str) else run.path for run in runs)
-        return compare_runs([self.run(run) if isinstance(run, str) else run for run in paths])
+        found = [run if isinstance(run, Run) else self.run(run if isinstance(run, str) else run.path) for run in runs]
+        return compare_runs([(run._home, run.path) for run in found])
 
     # ----------------------------------------------------------------------------------------------------- maintenance
 

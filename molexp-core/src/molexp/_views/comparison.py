@@ -14,7 +14,7 @@ from molexp._values.tables import Rows
 from molexp.errors import CorruptRecordError, SerializationError, StorePermissionError
 
 if TYPE_CHECKING:
-    from molexp._hierarchy.run import Run
+    from molexp._hierarchy.session import Session
 
 _ORDER = (
     "project",
@@ -46,16 +46,16 @@ _NESTED = {
 _OF_THE_DOCUMENT = frozenset({"schema", "type"})
 
 
-def compare_runs(runs: Sequence[Run]) -> Rows[Mapping[str, Any]]:
-    """See `Workspace.compare`.
+def compare_runs(runs: Sequence[tuple[Session, str]]) -> Rows[Mapping[str, Any]]:
+    """Compare runs, given the workspace and the path of each; see `Workspace.compare`.
 
     Raises:
-        ValueError: there are fewer than two.
+        ValueError: There are fewer than two.
     """
     if len(runs) < 2:
-        given = f"only {runs[0].path!r} was given" if runs else "none was given"
+        given = f"only {runs[0][1]!r} was given" if runs else "none was given"
         raise ValueError(f"There must be at least two runs to compare; {given}.")
-    found = [dict(_fields(run)) for run in runs]
+    found = [dict(_fields(session, path)) for session, path in runs]
     names = sorted(
         dict.fromkeys(name for fields in found for name in fields),
         key=lambda name: _ORDER.index(root) if (root := name.partition(".")[0]) in _ORDER else len(_ORDER),
@@ -63,17 +63,17 @@ def compare_runs(runs: Sequence[Run]) -> Rows[Mapping[str, Any]]:
     texts = [{name: _text(value) for name, value in fields.items()} for fields in found]
     differing = [name for name in names if len({fields.get(name) for fields in texts}) > 1]
     rows: list[Mapping[str, Any]] = [
-        {"path": run.path, **{name: leaf(fields[name]) for name in differing if name in fields}}
-        for run, fields in zip(runs, found, strict=True)
+        {"path": path, **{name: leaf(fields[name]) for name in differing if name in fields}}
+        for (_, path), fields in zip(runs, found, strict=True)
     ]
     return Rows(rows, dict, ("path", *differing))
 
 
-def _fields(run: Run) -> Iterator[tuple[str, Any]]:
+def _fields(session: Session, path: str) -> Iterator[tuple[str, Any]]:
     """The fields of a run by the names that queries and frames have for them, with their values as they are recorded."""
-    state = run._state()
-    document = {**state.to_document(), **run_metrics(run._home.store, run.path, state)}
-    yield from zip(("project", "experiment"), run.path.split("/"), strict=False)
+    state = session.state_of(path)
+    document = {**state.to_document(), **run_metrics(session.store, path, state)}
+    yield from zip(("project", "experiment"), path.split("/"), strict=False)
     for column in COLUMNS:
         if column.compared and (value := column.value_of(document)) is not None:
             yield column.name, value
@@ -82,7 +82,7 @@ def _fields(run: Run) -> Iterator[tuple[str, Any]]:
         if document.get(key):
             yield from _flat(name, document[key])
     try:
-        origin = run._origin(state) or {}
+        origin = session.provenance_of(state) or {}
     except (CorruptRecordError, StorePermissionError):  # the rest can be compared all the same
         origin = {}
     if origin:

@@ -48,7 +48,7 @@ def describe_run(run: Run) -> dict[str, Any]:
         "path": run.path,
         "workspace": store.url,
         **document,
-        "origin": _readable(lambda: run._origin(state)),
+        "origin": _readable(lambda: run._home.provenance_of(state)),
         "tasks": state.tasks(),
         "workflow_graph": _readable(lambda: graph.to_dict() if (graph := run._graph(state)) is not None else None),
         "problems": state.problems,
