@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from operator import itemgetter
 from pathlib import Path
@@ -433,14 +433,10 @@ def _owner(known: Mapping[str, Mark], writer: str) -> Owner | None:
 
 def _are_late(known: Mapping[str, Mark], entries: list[Stat]) -> bool:
     """Tell whether these are objects that came to be when those before them, which say whose they are, had been deleted."""
-    marks = (known.get(name) for name, _ in _named(entries) if is_object(name) and number_of(name) > 1)
+    marks = [known.get(entry.key.rpartition("/")[2]) for entry in entries]
     return all(mark is not None and mark.owner != FOREIGN for mark in marks) and all(
         _number(one.key) > 1 for one in entries
     )
-
-
-def _named(entries: Iterable[Stat]) -> Iterator[tuple[str, Stat]]:
-    return ((entry.key.rpartition("/")[2], entry) for entry in entries)
 
 
 def _newest(entries: Iterable[Stat]) -> Stat:

@@ -317,8 +317,9 @@ def sound(path: str, known: int | None, data: bytes | None, *parts: bytes | None
     Raises:
         DamagedError: it does not, or there is none.
     """
-    if data is None or known != tables.checksum(path, data, *parts):
-        raise DamagedError(f"the row of {path!r} is not what it was")
+    hold(path, known, data, *parts)
+    if data is None:
+        raise DamagedError(f"the row of {path!r} is not there")
     return data
 
 
