@@ -42,16 +42,16 @@ NOT_EXECUTABLE = 126
 
 @attrs.frozen
 class TrackedCommand:
-    """What became of a command.
+    """The result of a command.
 
     Attributes:
         run: its run.
         attempt: the attempt's number.
         exit_code: as a shell would tell it: 128 + n for the signal n, 127 if there is no such program, 126 if it
             cannot be executed; None if it ran out of time.
-        problem: why the run failed; "" if it succeeded.
+        problem: the reason why the run failed; "" if it succeeded.
         artifacts: the output files that were saved.
-        unsaved: those that could not be, by name, and why.
+        unsaved: those that could not be saved, by name, and the reason.
 
     Example:
         >>> done = me.track_command(exp, ["true"], parameters={"a": 3.6})
@@ -97,7 +97,7 @@ def track_command(
             saved as artifacts, by their relative paths. What some system cannot store in a name is quoted or shortened.
             A file that cannot be saved is left out, with a warning: the run ends as the command did.
         timeout: seconds after which it is killed, with its children.
-        cwd: where it runs; by default the current directory.
+        cwd: the folder that it runs in; by default the current directory.
         env: variables over those of this process; their values are not recorded.
         on_start: called with the run, before the command starts.
 
@@ -123,7 +123,7 @@ def track_command(
     run.annotate(tags=tags)
     if on_start is not None:
         on_start(run)
-    this_process().code_folder = str(folder)  # what is tracked is the command's, and not ours
+    this_process().code_folder = str(folder)  # the command's code is tracked, and not ours
     with run.start(capture=True) as context:
         code, problem, cause = _execute(context, argv, folder, timeout, env)
         saved, unsaved = save_each(context, left.changed())
@@ -134,7 +134,7 @@ def track_command(
 
 
 def _record_of(home: Session) -> list[Path]:
-    """Return what belongs to the workspace, in whose folder people may work as well."""
+    """Return the files and folders of the workspace, in whose folder people may work as well."""
     if "local_path" not in home.store.capabilities:
         return []
     root = Path(home.store.locate(layout.WORKSPACE)).parent
@@ -195,7 +195,7 @@ def _execute(
 
 
 def _problem(argv: list[str], code: int | None, timeout: float | None, tail: str) -> str:
-    """Return what is wrong with a command that did not exit with 0, and the last that it said."""
+    """Return the problem of a command that did not exit with 0, and the end of its output."""
     if code is None:
         how = f"ran longer than {timeout:g} s and was killed"
     elif code < 0:
@@ -206,7 +206,7 @@ def _problem(argv: list[str], code: int | None, timeout: float | None, tail: str
 
 
 def _not_started(program: str, folder: Path, error: OSError) -> tuple[int, str]:
-    """The exit code of a command that could not be started, and a sentence."""
+    """Return the exit code of a command that could not be started, and a sentence."""
     if error.errno not in (errno.ENOENT, errno.ENOTDIR):
         return NOT_EXECUTABLE, f"{program!r} cannot be executed: {error.strerror}."
     if os.sep not in program:

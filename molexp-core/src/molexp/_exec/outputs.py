@@ -1,4 +1,4 @@
-"""Files that a command leaves behind: which of them are its own, and by what names they are saved."""
+"""Output files of a command: the new and changed ones, and the names under which they are saved."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Outputs:
     """The files in a folder that match patterns, and are new or changed since this was made.
 
     Args:
-        folder: where the command runs.
+        folder: the folder that the command runs in.
         patterns: as `pathlib.Path.glob` takes them, relative to `folder`; ``**`` is any number of folders.
         apart: files and folders that do not count: the workspace's own.
 
@@ -44,7 +44,7 @@ class Outputs:
         self._before = dict(self._files())
 
     def changed(self) -> list[tuple[str, Path]]:
-        """Artifact names and files, sorted."""
+        """Return artifact names and files, sorted."""
         taken: set[str] = set()
         found = []
         for path, stamp in sorted(self._files()):
@@ -112,7 +112,7 @@ def _checked(pattern: str) -> str:
 
 
 def _name(relative: str, taken: set[str]) -> str:
-    """A name that an artifact can have: characters that some system cannot store are quoted as in URLs."""
+    """Return a name that an artifact can have: characters that some system cannot store are quoted as in URLs."""
     name = nfc("/".join(map(_segment, relative.split("/"))))
     if not _can_be(name):  # too long as a whole
         name = f"{_digest(relative)}/{name.rpartition('/')[2]}"
@@ -141,7 +141,7 @@ def _can_be(name: str) -> bool:
 
 
 def _shortened(part: str) -> str:
-    """One that is too long: its beginning, a hash of all of it, and its suffix."""
+    """Shorten a name that is too long to its beginning, a hash of all of it, and its suffix."""
     if len(part.encode(errors="surrogateescape")) <= _LONGEST:
         return part
     stem, suffix = os.path.splitext(part)
@@ -155,7 +155,7 @@ def _quoted(part: str) -> str:
 
 
 def _begun_otherwise(part: str) -> str:
-    """The name of a device (``com1.dat``, on Windows), or of a temporary file of ours."""
+    """Replace the beginning of a name that is a device's (``com1.dat``, on Windows) or a temporary file's of ours."""
     return f"%{ord(part[0]):02X}{part[1:]}"
 
 

@@ -37,20 +37,20 @@ multiprocessing.util.Finalize(None, close_all, exitpriority=100)
 
 
 class Children:
-    """What the children of one executor have in common."""
+    """The state that the children of one executor share."""
 
     def __init__(self) -> None:
         self.proven = False  # a worker has come up
-        self.trouble = ""  # why none can
+        self.trouble = ""  # the reason if none can
         self.memory = memory_events()
         self._first = threading.Lock()
 
     def new(self) -> Child:
-        """A child; its process is started when it is needed."""
+        """Make a child; its process is started when it is needed."""
         return Child(self)
 
     def one_at_a_time(self) -> AbstractContextManager[object]:
-        """Until one worker has come up: if none can, there is one traceback, and not one of each."""
+        """Start one worker at a time until one has come up: if none can, there is one traceback, and not one of each."""
         return nullcontext() if self.proven else self._first
 
 
@@ -79,7 +79,7 @@ class Child:
             if self._condemned and self._connection is not None:  # it had an answer all the same
                 self._connection.close()
                 self._collect(_DYING)
-                if isinstance(outcome.error, KeyboardInterrupt):  # it was us who asked it
+                if isinstance(outcome.error, KeyboardInterrupt):  # `stop` asked it to
                     return Outcome(error=ExecutorError(f"The call {name!r} was stopped.", call=name))
             return outcome
         except Exception as error:  # noqa: BLE001 - the system has no process, memory or descriptor left
@@ -217,7 +217,7 @@ class Child:
         return reply
 
     def _receive(self) -> bytes | None:
-        """Return what the worker says next; None if it is dead."""
+        """Return the next message of the worker; None if it is dead."""
         assert self._connection is not None
         if self._connection not in self._heard(None) and not self._connection.poll():
             return None

@@ -21,10 +21,10 @@ class InlineExecutor(Pooled[Callable[[], Outcome]]):
 
     A thread cannot be killed. Cancelling a call in one returns at once: the thread goes on, its outcome is dropped,
     and it no longer counts among `workers`, so that a stuck call takes nobody's place. The interpreter does not wait
-    for such threads when it exits. `resources` are left aside.
+    for such threads when it exits. `resources` are ignored.
 
     Args:
-        workers: how many threads there are at most; `None` means four more than there are processors, up to 32.
+        workers: the largest number of threads; `None` means four more than there are processors, up to 32.
             Coroutine functions are not counted.
     """
 

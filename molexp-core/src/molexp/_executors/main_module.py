@@ -17,7 +17,7 @@ _KNOWS = {"__name__", "current_process", "parent_process"}  # a test of one of t
 
 
 def advice(path: str) -> str:
-    """Return what to tell somebody whose script lacks the guard."""
+    """Return the advice for a script that lacks the guard."""
     return (
         f"Worker processes import your script, {path}, which would start its work again in each of them: "
         'put the code that starts it below `if __name__ == "__main__":`.'
@@ -25,7 +25,7 @@ def advice(path: str) -> str:
 
 
 def script() -> str:
-    """The file that workers will import as the main module; "" if there is none."""
+    """Return the file that workers will import as the main module; "" if there is none."""
     main = sys.modules.get("__main__")
     name = getattr(getattr(main, "__spec__", None), "name", "")
     if name == "__main__" or name.endswith(".__main__"):
@@ -34,7 +34,7 @@ def script() -> str:
 
 
 def unguarded() -> str:
-    """The script, if its top level is being executed and has no guard; otherwise ""."""
+    """Return the script, if its top level is being executed and has no guard; otherwise ""."""
     path = script()
     if not path or not _is_running(path) or _has_guard(path):
         return ""
@@ -63,7 +63,7 @@ def _has_guard(path: str) -> bool:
 
 
 def _tests(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield what decides, at the top level, about what is executed."""
+    """Yield the conditions at the top level."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
             continue

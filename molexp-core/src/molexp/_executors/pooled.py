@@ -1,4 +1,4 @@
-"""What both executors share: slots that are made at first use, and anew after a close or a fork."""
+"""The base of both executors: threads that are started at first use, and anew after a close or a fork."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class Pooled(Executor, Generic[_W]):
 
     @abstractmethod
     def _limit(self) -> int:
-        """Return how many calls run at once, if it is not told."""
+        """Return the default number of calls at a time."""
 
     @abstractmethod
     def _server(self) -> Callable[[], Server[_W]]:
-        """Return what makes the servers. It must not refer to this executor: the threads would keep it alive."""
+        """Return a factory of servers, which must not refer to this executor: the threads would keep it alive."""
 
     async def _serve(self, name: str, work: _W) -> Outcome:
         job = Job(name, work)
@@ -72,7 +72,7 @@ _OPEN: weakref.WeakSet[Slots[Any]] = weakref.WeakSet()
 
 
 def close_all() -> None:
-    """At the end of this process: no child is left behind."""
+    """Close all executors at the end of this process, so that no child is left behind."""
     join([thread for slots in [*_OPEN] for thread in slots.close()])
 
 
@@ -83,7 +83,7 @@ def join(threads: Iterable[threading.Thread]) -> None:
 
 
 async def _in_a_thread(work: Callable[[], None]) -> None:
-    """Off the event loop, and without its pool of threads, which stays behind until the loop ends."""
+    """Call it in a thread of its own, for the threads of the event loop's pool stay until the loop ends."""
     loop = asyncio.get_running_loop()
     done = loop.create_future()
 
@@ -105,10 +105,10 @@ async def _in_a_thread(work: Callable[[], None]) -> None:
 
 
 def call_name(call: Call) -> str:
-    """Return what to call it in messages."""
+    """Return the name of a call in messages."""
     return call.name or str(getattr(call.function, "__qualname__", "") or type(call.function).__qualname__)
 
 
 def call_it(call: Call) -> Any:
-    """Call it."""
+    """Make the call."""
     return call.function(*call.args, **call.kwargs)

@@ -40,10 +40,10 @@ class ProcessExecutor(Pooled[Work]):
     stopped, is killed or dies, unless it has made a session of its own; on Windows it is not. What a call leaves behind when
     it returns goes on.
 
-    `resources` are left aside: a call has what this machine has.
+    `resources` are ignored: a call has all of this machine.
 
     Args:
-        workers: how many processes there are at most; `None` means as many as there are processors that this process
+        workers: the largest number of processes; `None` means as many as there are processors that this process
             may use.
     """
 
@@ -70,7 +70,7 @@ class ProcessExecutor(Pooled[Work]):
 
 
 def available_processors() -> int:
-    """Return how many processors this process may use."""
+    """Return the number of processors that this process may use."""
     if sys.version_info >= (3, 13):
         return os.process_cpu_count() or 1
     if sys.platform == "linux":
@@ -79,7 +79,7 @@ def available_processors() -> int:
 
 
 def _in_a_script_without_guard() -> str:
-    """Return what to say where starting a process would start the script's work again; "" elsewhere."""
+    """Return the advice for a script whose work a new process would start again; "" elsewhere."""
     current = multiprocessing.process.current_process()
     if not getattr(current, "_inheriting", False):
         path = main_module.unguarded()

@@ -1,4 +1,4 @@
-"""Calls as bytes, and why some cannot be: what is wrong, with which part, and what to do."""
+"""Calls as bytes, and errors for those that cannot be pickled: they name the part and tell what to do."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TOP_LEVEL = "Define it at the top level of a module."
 
 
 def pickled_call(call: Call, name: str) -> bytes:
-    """Return what a worker needs to make the call.
+    """Return the bytes from which a worker makes the call.
 
     Raises:
         NotPicklableError: with the part that cannot be pickled.
@@ -26,7 +26,7 @@ def pickled_call(call: Call, name: str) -> bytes:
 
 
 def unloadable(name: str, reason: str) -> NotPicklableError:
-    """A worker could not make sense of the call."""
+    """Return the error of a call that its worker could not load."""
     return NotPicklableError(
         name,
         what="The function or an argument",
@@ -37,7 +37,7 @@ def unloadable(name: str, reason: str) -> NotPicklableError:
 
 
 def unreadable_reply(name: str, error: Exception) -> NotPicklableError:
-    """We could not make sense of what a worker replied."""
+    """Return the error of a reply that could not be loaded here."""
     return NotPicklableError(
         name,
         what="The result",

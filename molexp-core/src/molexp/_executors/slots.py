@@ -22,10 +22,10 @@ _W_contra = TypeVar("_W_contra", contravariant=True)
 
 
 class Server(Protocol[_W_contra]):
-    """What a thread serves with; one for each thread."""
+    """Serves the jobs of one thread."""
 
     def serve(self, work: _W_contra) -> Outcome:
-        """Do it, in the thread; raises nothing."""
+        """Serve `work` in the thread, and raise nothing."""
 
     def stop(self, work: _W_contra) -> bool:
         """Stop serving `work`, from another thread; False if that is impossible."""
@@ -35,7 +35,7 @@ class Server(Protocol[_W_contra]):
 
 
 class Job(Generic[_W]):
-    """Something to do, and the event loop that waits for its outcome."""
+    """One piece of work, and the event loop that waits for its outcome."""
 
     __slots__ = ("_before", "_loop", "_task", "done", "name", "slot", "work")
 
@@ -82,9 +82,9 @@ class Slots(Generic[_W]):
     before the outcome of its last job is told: whoever submits next finds it there.
 
     Args:
-        limit: how many jobs are served at once at most.
-        name: what the threads are called.
-        server: makes what a thread serves with.
+        limit: the largest number of jobs at a time.
+        name: the name of the threads.
+        server: makes the server of a thread.
     """
 
     def __init__(self, limit: int, name: str, server: Callable[[], Server[_W]]) -> None:
@@ -112,7 +112,7 @@ class Slots(Generic[_W]):
                 self._backlog.append(job)
 
     def abandon(self, job: Job[_W]) -> bool:
-        """Nobody wants `job` any more. Return whether it was running and is being stopped.
+        """Abandon a job that nobody waits for any more; tell whether it was running and is being stopped.
 
         A thread that cannot be stopped counts no longer: another takes its place, and it leaves when it is done.
         """
@@ -146,7 +146,7 @@ class Slots(Generic[_W]):
             return ending
 
     def _waiting(self) -> Job[_W] | None:
-        """The next job of the backlog; one that is about to be abandoned must not begin because another one was."""
+        """Return the next job of the backlog; skip those that are about to be abandoned."""
         while self._backlog:
             job = self._backlog.popleft()
             if not job.doomed:
@@ -187,7 +187,7 @@ class Slots(Generic[_W]):
             self._slots.discard(slot)
 
     def _next(self, slot: _Slot[_W]) -> bool:
-        """The slot is done with its job: give it the next, or let it rest. False: it has to leave."""
+        """Give the slot, which is done with its job, the next one, or let it rest; False if it has to leave."""
         with self._lock:
             slot.job = None
             if self._closed or slot not in self._slots:

@@ -1,4 +1,4 @@
-"""What a worker process does: one call after another, until its parent has no more, or is no more."""
+"""The worker process: it makes one call after another, until its parent has no more, or has ended."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ READY = b"ready"
 _PR_SET_PDEATHSIG = 1
 
 Reply: TypeAlias = tuple[Literal["value", "error", "unloadable"], Any, str]
-"""How it ended, the value or the error, and the traceback's text."""
+"""The kind of an end, the value or the error, and the traceback's text."""
 
 
 class RemoteTraceback(Exception):  # noqa: N818 - it is shown as the cause of an error, and not one itself
@@ -108,7 +108,7 @@ def _answer(header: bytes, body: bytes) -> bytes:
     except BaseException as error:
         if isinstance(error, SystemExit) and hasattr(error, "signum"):
             raise  # somebody asked this process to end, and not the one that waits for the call
-        return _dumped_error(name, error)  # whatever else the call raises is its outcome
+        return _dumped_error(name, error)  # anything else that the call raises is its outcome
     try:
         return _dumped(("value", value, ""))
     except Exception as error:  # noqa: BLE001 - pickling runs foreign code
@@ -116,7 +116,7 @@ def _answer(header: bytes, body: bytes) -> bytes:
 
 
 def _loaded(body: bytes, script: str | None) -> Any:
-    """A call. Where it imports the script, that sees the command line which it saw in the parent."""
+    """Return the call; if that imports the script, the script sees the command line of the parent."""
     arguments = sys.argv
     try:
         if script is not None:
@@ -127,7 +127,7 @@ def _loaded(body: bytes, script: str | None) -> Any:
 
 
 def _move(folder: str | None, path: list[str]) -> None:
-    """To where the parent was as it submitted the call."""
+    """Change to the folder and `sys.path` that the parent had as it submitted the call."""
     if sys.path != path:
         sys.path[:] = path
     if folder is not None:
@@ -157,7 +157,7 @@ def _unpicklable_result(name: str, value: Any, error: Exception) -> NotPicklable
 
 
 def _dumped_error(name: str, error: BaseException) -> bytes:
-    """An error that the parent can load; if this one cannot travel, one that stands for it."""
+    """Return the error pickled; if it cannot be, one that stands for it."""
     text = _text(error)
     try:
         data = _dumped(("error", error, text))

@@ -1,4 +1,4 @@
-"""What a profile file holds, as plain values, whatever format it is written in."""
+"""The contents of a profile file as plain values, in whatever format it is written."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Source:
     """The contents of a profile file.
 
     Attributes:
-        file: what it is called in errors.
-        data: what it holds; an empty file holds None.
+        file: the name of the file in errors.
+        data: the values; an empty file holds None.
         lines: the lines of its upper keys by their path, as far as the format tells.
     """
 
@@ -30,7 +30,7 @@ class Source:
     lines: Mapping[tuple[str, ...], int] = attrs.field(factory=dict)
 
     def error(self, reason: str, *path: str, hint: str = "", nearest: tuple[str, ...] = ()) -> ProfileError:
-        """An error about what stands at a path."""
+        """Return an error about the value at a path."""
         return ProfileError(self.file, reason, line=self.lines.get(path, 0), hint=hint, nearest=nearest)
 
 

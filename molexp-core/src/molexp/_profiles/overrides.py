@@ -50,8 +50,8 @@ def override(config: dict[str, Any], name: str, value: Any, *, file: str | None)
     """Set a value in a configuration, in place.
 
     Args:
-        config: what is changed.
-        name: keys with dots between them. What it is called as a whole comes first: a key may have dots itself. With
+        config: the configuration.
+        name: keys with dots between them. A key may have dots itself: the longest key that is there counts. With
             ``+`` before it, it may be new.
         value: the value; a mapping replaces what is there.
         file: the profile file that the name has to come from; None if there is none, and any name may be new.
@@ -75,14 +75,14 @@ def override(config: dict[str, Any], name: str, value: Any, *, file: str | None)
 
 
 def _splits(name: str) -> Iterator[tuple[str, str]]:
-    """Every way to take a dotted name apart in two, the longest first part first."""
+    """Return every way to take a dotted name apart in two, the longest first part first."""
     for end in range(len(name) - 1, -1, -1):
         if name[end] == ".":
             yield name[:end], name[end + 1 :]
 
 
 def _find(config: Mapping[str, Any], name: str) -> tuple[Any, str] | None:
-    """The mapping that has what `name` means, and its key there."""
+    """Return the mapping that has the value called `name`, and its key there."""
     if name in config:
         return config, name
     for first, rest in _splits(name):
@@ -92,7 +92,7 @@ def _find(config: Mapping[str, Any], name: str) -> tuple[Any, str] | None:
 
 
 def _make(config: dict[str, Any], name: str, whole: str) -> tuple[dict[str, Any], str]:
-    """The mapping that is to have what `name` means, with those on the way made, and its key there."""
+    """Return the mapping that is to have the value called `name`, and its key there; make the mappings on the way."""
     for first, rest in _splits(name):
         if first in config:
             if isinstance(config[first], dict):

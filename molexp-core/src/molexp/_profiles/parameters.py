@@ -9,7 +9,7 @@ from molexp._profiles.overrides import override, parse_override
 
 
 def parse_parameters(settings: Iterable[str], *, nested: bool = True) -> dict[str, Any]:
-    """The parameters that ``NAME=VALUE`` texts set.
+    """Return the parameters that ``NAME=VALUE`` texts set.
 
     A value is read like one in a YAML file: ``1e-3``, ``true`` and ``null`` are what they look like; a list, a mapping
     or text in quotes is YAML on one line (``[1, 2]``, ``{tol: 1e-9}``, ``"1"``); any other word is text, as it is.

@@ -21,14 +21,14 @@ _KEYS = ("defaults", "profiles")
 
 @attrs.frozen
 class Profiles:
-    """What a profile file says. A profile that cannot be resolved hinders only those that use it.
+    """The profiles of a file. A profile that cannot be resolved hinders only the runs that use it.
 
     Attributes:
         file: the file.
-        defaults: what every profile starts from.
+        defaults: the values that every profile starts from.
         profiles: each profile's own values by its name, without what it extends.
         order: for each profile the names whose values make it up, itself last.
-        problems: why a profile cannot be resolved.
+        problems: the reason for each profile that cannot be resolved.
     """
 
     file: str
@@ -115,7 +115,7 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _mapping(source: Source, value: Any, *path: str) -> dict[str, Any]:
-    """A mapping of the file; nothing at all is an empty one."""
+    """Return a mapping of the file; nothing at all is an empty one."""
     what = " of ".join(repr(part) for part in reversed(path)) or "the file"
     if path and not path[-1].strip():
         raise source.error("a profile has no name", *path, hint="Any text will do.")
@@ -143,7 +143,7 @@ def _extends(source: Source, profiles: Mapping[str, Mapping[str, Any]], name: st
 def _order(
     source: Source, profiles: Mapping[str, Mapping[str, Any]], problems: Mapping[str, ProfileError], name: str
 ) -> tuple[str, ...]:
-    """The profiles that make up this one, each after all that it extends."""
+    """Return the profiles that make up this one, each after all that it extends."""
     done: list[str] = []
 
     def visit(current: str, above: tuple[str, ...]) -> None:

@@ -1,4 +1,4 @@
-"""Which profile file counts, and what a run's configuration is."""
+"""Find the profile file that counts, and resolve the configuration of a run."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from molexp._values.plain import plain
 from molexp.errors import ProfileError
 
 FILES = ("molcfg.yaml", "molcfg.yml", "molcfg.toml", "molcfg.json")
-"""The names that a profile file has where nobody gave its path."""
+"""The names of profile files that are looked for."""
 
 _used: ContextVar[Profiles | Literal["unsaid"] | None] = ContextVar("molexp_profiles", default="unsaid")
-"""Unsaid: each run looks for a file itself."""
+"""Not chosen: each run looks for a file itself."""
 
 
 def find_profiles(
@@ -32,7 +32,7 @@ def find_profiles(
     Args:
         script: the script that is run; a file beside it comes before one in the current directory.
         config: the file itself, wherever it is.
-        cwd: what to take for the current directory.
+        cwd: a folder in the place of the current directory.
 
     Raises:
         ProfileError: several files in one folder could be meant, `config` is not there, or the file is wrong.
@@ -53,10 +53,10 @@ def find_profiles(
 
 @contextmanager
 def use_profiles(profiles: Profiles | None) -> Iterator[None]:
-    """Within the block these profiles count, and no run looks for a file; a run without a profile has the defaults.
+    """Use these profiles within the block: no run looks for a file, and a run without a profile has the defaults.
 
     Args:
-        profiles: what was read; None says that there is no profile file.
+        profiles: the profiles of a file; None if there is no profile file.
     """
     token = _used.set(profiles)
     try:

@@ -1,4 +1,4 @@
-"""What a word without quotation marks means: JSON's values as YAML 1.2 spells them, everything else is text.
+"""The meaning of a word without quotation marks: JSON's values as YAML 1.2 spells them; everything else is text.
 
 Numbers are decimal. What people read in two ways (``010``, ``0o17``, ``0x1f``, ``1_000``, ``12:30``, dates) stays text,
 and so do ``yes``, ``no``, ``on`` and ``off``.
@@ -22,7 +22,7 @@ _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 
 
 def scalar(text: str) -> Any:
-    """Return what the word means; an integer is exact.
+    """Return the value of the word; an integer is exact.
 
     Raises:
         ValueError: it is NaN, infinite, too large for a float, or an integer of more than 4300 digits, which no

@@ -24,11 +24,11 @@ class _Loader(yaml.BaseLoader):
 
 
 def read_yaml(text: str, file: str) -> tuple[Any, dict[tuple[str, ...], int]]:
-    """Return what the text holds, and the lines of its upper keys.
+    """Return the values of the text, and the lines of its upper keys.
 
     Args:
         text: one document; an empty one holds None.
-        file: what it is called in errors; "" if it is no file.
+        file: the name of the file in errors; "" if it is no file.
 
     Raises:
         ProfileError: it is not YAML, has a key twice, a tag, a number that is not finite, or aliases that repeat
@@ -93,7 +93,7 @@ class _Reader:
         self._met.add(id(node))
 
     def _members(self, node: yaml.MappingNode, path: tuple[str, ...]) -> Iterator[tuple[str, yaml.Node]]:
-        """The keys of a mapping with their nodes. A key is text, as it is written."""
+        """Yield the keys of a mapping with their nodes; a key is text, as it is written."""
         first: dict[str, int] = {}
         for name, item in node.value:
             line = name.start_mark.line + 1
@@ -116,5 +116,5 @@ class _Reader:
 
 
 def _joined(text: str) -> str:
-    r"""Text whose characters may be written in halves, as JSON escapes them (``"\ud83d\ude00"``)."""
+    r"""Join characters of a text that may be written in halves, as JSON escapes them (``"\ud83d\ude00"``)."""
     return text if text.isascii() else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")

@@ -1,4 +1,4 @@
-"""Which workflow belongs to which experiment, in this process; and how a workflow that is being executed is stopped."""
+"""The workflow of each experiment in this process, and requests to stop a workflow that is being executed."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def unset_workflow(experiment: Experiment, workflow: Workflow | None = None) -> 
 
 
 def get_workflow(experiment: Experiment) -> Workflow:
-    """The workflow that is bound to an experiment.
+    """Return the workflow that is bound to an experiment.
 
     Raises:
         UnboundExperimentError: there is none.
@@ -57,7 +57,7 @@ def get_workflow(experiment: Experiment) -> Workflow:
 
 
 def bound() -> list[tuple[Experiment, Workflow]]:
-    """Every experiment that a workflow is bound to, in the order of the first bindings."""
+    """Return every experiment that a workflow is bound to, in the order of the first bindings."""
     return list(_bound.values())
 
 
@@ -70,20 +70,20 @@ class Stop:
         self._target: tuple[asyncio.AbstractEventLoop, Execution] | None = None
 
     def set(self, reason: str) -> None:
-        """Ask."""
+        """Make the request; the first reason counts."""
         with self._lock:
             self._reason = self._reason or reason
             self._pass_on()
 
     def watch(self, execution: Execution) -> None:
-        """From now on this execution is what it is about."""
+        """Stop this execution when the request comes, or at once if it has come."""
         with self._lock:
             self._target = asyncio.get_running_loop(), execution
             if self._reason:
                 self._pass_on()
 
     def forget(self) -> None:
-        """It has ended."""
+        """Let go of the execution, which has ended."""
         with self._lock:
             self._target = None
 
@@ -97,13 +97,13 @@ _listening: ContextVar[Stop | None] = ContextVar("molexp_stop", default=None)
 
 
 def listen_for(stop: Stop) -> None:
-    """What is executed from here on is stopped by `stop`."""
+    """Let `stop` stop the workflow that is executed next in this context."""
     _listening.set(stop)
 
 
 @contextmanager
 def stoppable(execution: Execution) -> Iterator[None]:
-    """While this lasts, whoever holds the handle can stop the execution."""
+    """Let the handle stop the execution within the block."""
     stop = _listening.get()
     if stop is None:
         yield

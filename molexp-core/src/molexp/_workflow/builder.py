@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 
 class WorkflowBuilder:
-    """Collects the tasks of a workflow.
+    """Collects the tasks of a workflow and joins them.
 
     Args:
         name: the workflow's name, for people.
         on_failure: after a task failed, ``"finish"`` whatever does not depend on it, or ``"cancel"`` all the rest.
-        max_parallel: at most so many tasks, and items of mapped tasks, at a time; None: as many as are ready.
+        max_parallel: the largest number of tasks, and items of mapped tasks, at a time; None: as many as are ready.
 
     Raises:
         WorkflowDefinitionError: the name is no text, or empty.
@@ -86,11 +86,11 @@ class WorkflowBuilder:
             depends_on: the tasks whose outputs it takes, by name, or as what they were made from.
             map_over: the one of them whose output is a list: the task is executed for each item, and its output is the
                 list of what that returned.
-            retries: how often to try again after a failure.
+            retries: the number of further tries after a failure.
             backoff: seconds before the first retry; each further one waits twice as long, up to a minute.
             timeout: seconds that one try may take; None: any.
             executor: name of the executor that executes it.
-            resources: what it needs, for executors that ask.
+            resources: its needs, for executors that ask.
 
         Raises:
             DuplicateTaskError: the name is taken.
@@ -125,11 +125,11 @@ class WorkflowBuilder:
             name: as for `add`, like all that follow.
             depends_on: its upstream tasks.
             map_over: the one whose output is a list.
-            retries: how often to try again.
+            retries: the number of further tries.
             backoff: seconds before the first retry.
             timeout: seconds that one try may take.
-            executor: where it is executed.
-            resources: what it needs there.
+            executor: name of the executor that executes it.
+            resources: its needs there.
 
         Raises:
             DuplicateTaskError: the name is taken. (In an interactive session, defining a task again replaces it.)
@@ -175,7 +175,7 @@ class WorkflowBuilder:
             backoff: as for `add`.
             timeout: seconds after which it is killed, with its children.
             env: variables over those of this process.
-            resources: what it needs, for executors that ask.
+            resources: its needs, for executors that ask.
 
         Raises:
             DuplicateTaskError: the name is taken.
@@ -200,7 +200,7 @@ class WorkflowBuilder:
         )
 
     def build(self) -> Workflow:
-        """The workflow, checked and immutable.
+        """Return the workflow, checked and immutable.
 
         Raises:
             UnknownTaskError: a task depends on one that is not there; with the nearest names.
@@ -246,7 +246,7 @@ class WorkflowBuilder:
         self._names.setdefault(_identity(subject), []).append(spec.name)
 
     def _name(self, task: Any, of: str) -> str:
-        """The name of a task that is named, or given as what it was made from."""
+        """Return the name of a task that is given by name, or as the function or object that it was made from."""
         if isinstance(task, str):
             return task
         names = self._names.get(_identity(task), ())

@@ -30,11 +30,11 @@ class Caller:
     """Makes the contexts of the tasks of an execution, and calls them.
 
     Attributes:
-        params: what tasks see as `ctx.params`.
-        config: what they see as `ctx.config`.
-        executors: where they are executed.
-        run: what they record in; None in memory.
-        records: where they are recorded; None in memory.
+        params: the values that tasks see as `ctx.params`.
+        config: the values that they see as `ctx.config`.
+        executors: the executors that execute them.
+        run: the run that they record in; None in memory.
+        records: the records of the tasks; None in memory.
     """
 
     params: Mapping[str, Any]
@@ -46,11 +46,11 @@ class Caller:
     def context(
         self, spec: TaskSpec, index: int | None, item: Any, retry: int, number: int, outcomes: Mapping[str, TaskOutcome]
     ) -> TaskContext:
-        """Return what one try of a task sees; its number is that among all tries of the attempt."""
+        """Return the context of one try of a task; `number` counts all its tries of the attempt."""
         upstream = {name: outcomes[name].output for name in spec.depends_on}
         if index is not None and spec.map_over is not None:
             upstream[spec.map_over] = item
-        upstream = own_copy(upstream)  # what one task does to its own, no other sees, and no later try
+        upstream = own_copy(upstream)  # no other task, and no later try, sees what one task does to its own
         if len(upstream) > 1:
             inputs: Any = dict(upstream)
         else:
@@ -78,7 +78,7 @@ class Caller:
 
         Raises:
             TaskTimeoutError: it ran longer than its timeout, from where that interrupted it.
-            BaseException: whatever it raises.
+            BaseException: the task raised it.
         """
         if ctx.door is None:
             return await self._timed(spec, ctx)
@@ -90,7 +90,7 @@ class Caller:
                 current.leave(token)
 
     async def _timed(self, spec: TaskSpec, ctx: TaskContext) -> Any:
-        """The same, within its timeout."""
+        """Call the task within its timeout."""
         if spec.timeout is None:
             return await (spec.call(ctx) if spec.is_async and spec.executor == INLINE else self._call(spec, ctx, None))
         clock = asyncio.timeout(None)
@@ -110,7 +110,7 @@ class Caller:
         raise TaskTimeoutError(ctx.label, timeout=spec.timeout, abandoned=abandoned) from cause
 
     async def _call(self, spec: TaskSpec, ctx: TaskContext, clock: asyncio.Timeout | None) -> Any:
-        """The same; the clock starts when the task does."""
+        """Call the task where its executor says; the clock starts when the task does."""
         if spec.executor == INLINE and spec.is_async:
             if clock is not None:
                 _wind(clock, spec.timeout)

@@ -1,4 +1,4 @@
-"""What a task sees: the vocabulary of every context, and its inputs."""
+"""The context of a task: the vocabulary of every context, and the task's inputs."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class TaskContext(Context):
         finder: Finder | None = None,
         door: TaskDoor | None = None,
     ) -> None:
-        """Workflows make these; tests of tasks may, too."""
+        """Make a context, as workflows do; tests of tasks may, too."""
         label = task if index is None else f"{task}[{index}]"
         super().__init__(run=run, params=params, config=config, shelf=shelf, finder=finder, task=label)
         self.task = task
@@ -84,7 +84,7 @@ class TaskContext(Context):
         return f"<TaskContext of {self.label!r}{f', retry {self.retry}' if self.retry else ''}>"
 
     def input(self, task: str) -> Any:
-        """The output of one upstream task by name, however many there are.
+        """Return the output of one upstream task by name, however many there are.
 
         Raises:
             NotFoundError: this task does not depend on it; with the nearest names.
@@ -101,9 +101,9 @@ class TaskContext(Context):
         return bool(self._over) or (self._recording is not None and self._recording.cancelled)
 
     def end(self, why: str) -> None:
-        """The try is over, as `why` says: from now on nothing is recorded through this context.
+        """End the try, as `why` says: from now on nothing is recorded through this context.
 
-        Commands that run still, because a thread was abandoned that waits for them, are ended with their children.
+        Commands that still run, because the thread that waits for them was abandoned, end with their children.
         """
         self._over = why
         if self._commands:
@@ -128,7 +128,7 @@ class TaskContext(Context):
 
 
 class TaskDoor:
-    """How one try of one task records: through the attempt's writer, under the task's name, until it ends."""
+    """Records for one try of one task: through the attempt's writer, under the task's name, until the try ends."""
 
     def __init__(self, writer: Writer, label: str, retry: int) -> None:
         self._writer = writer
@@ -147,7 +147,7 @@ class TaskDoor:
 
     @property
     def outbox(self) -> Outbox | None:
-        """Where payloads wait until they are in the store; None where they are written at once."""
+        """The payloads that wait until they are in the store; None where they are written at once."""
         return self._writer.outbox
 
     @property
@@ -203,11 +203,11 @@ class TaskDoor:
         self._handles.append(handle)
 
     def completed(self, record: Mapping[str, Any]) -> None:
-        """The record of a payload that grew is final."""
+        """Note that the record of a payload that grew is final."""
         self._writer.completed(record)
 
     def close(self, why: str) -> None:
-        """The try is over: its logs are complete."""
+        """End the try: its logs are complete."""
         with self.lock:
             if self._over:
                 return

@@ -1,4 +1,4 @@
-"""Runs whose process died: its parent knows of what, and says so."""
+"""Runs whose process died: the parent of the process records the cause."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def end_of_dead(run: Run, error: WorkerDiedError) -> tuple[RunStatus, str]:
-    """Return how a run ended whose process died: as that said, else as the end of the process tells, which is recorded."""
+    """Return the end of a run whose process died: the end on record, else the end of the process, which is recorded."""
     how = Death(f"process {error.pid} {error.how}", cause_of_error(error), error.pid)
     try:
         attempts = read_attempts(run._home.store, layout.folder(run.path))

@@ -1,4 +1,4 @@
-"""Driving a script: every point and replica of its experiments, under derived ids, skipping what is done."""
+"""Execute the runs that a script asks for: every point and replica of its experiments, but for those that succeeded."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 
 class Drive:
-    """Drives one script.
+    """Executes the runs that one script asks for.
 
     Args:
         script: the script's path, or what `load_script` made of it.
@@ -61,7 +61,7 @@ class Drive:
 
     Attributes:
         script: the script.
-        summary: what came of `execute` so far.
+        summary: the results of `execute` so far.
 
     Raises:
         ScriptError: the script cannot be imported, or does not say what is to be run.
@@ -98,7 +98,7 @@ class Drive:
         self.summary: Summary = Summary()
 
     def plan(self) -> list[PlannedRun]:
-        """Every run in order, and what is to be done with it. Nothing is created or started.
+        """Return every run in order, and what is to be done with it; create and start nothing.
 
         Raises:
             ProfileError: there is no such profile, or an override names what is not there; with the nearest names.
@@ -180,18 +180,18 @@ class Drive:
     # ----------------------------------------------------------------------------------------------------------- executing
 
     def execute(self, *, jobs: int = 1, executor: str | None = None, observer: Observer | None = None) -> Summary:
-        """Execute what the plan says, an experiment only when the ones before it have succeeded; waits for all of it.
+        """Execute the plan and wait for all of it; an experiment begins when those before it have succeeded.
 
         Args:
-            jobs: how many runs at a time.
+            jobs: the number of runs at a time.
             executor: name of the executor that executes whole runs; by default the configuration's ``executor``, else
                 ``inline``.
-            observer: told what happens, as it happens.
+            observer: called with each event, as it happens.
 
         Raises:
             PluginMissingError: there is no such executor; with the nearest names.
             ProfileError: as `plan`.
-            ValueError: less than one job, or several in one process whose output is to be captured.
+            ValueError: there is less than one job, or several in one process whose output is to be captured.
         """
         if jobs < 1:
             raise ValueError(f"There is at least one job at a time; {jobs} are not.")
@@ -249,7 +249,7 @@ class Drive:
 
 @attrs.define
 class _Driven:
-    """One planned run that is driven."""
+    """One planned run that is being executed."""
 
     drive: Drive
     workflow: Workflow
@@ -264,7 +264,7 @@ class _Driven:
         self.observer(Event(what=what, path=self.planned.label, parameters=self.planned.parameters, **facts))
 
     async def execute(self) -> None:
-        """Do what was planned."""
+        """Execute the run, or leave it, as planned."""
         planned, summary = self.planned, self.drive.summary
         if planned.action == SKIP:
             summary.changed += [planned.label] if planned.changed else []
@@ -303,7 +303,7 @@ class _Driven:
             self.tell("started", reason=self.planned.why, tasks=len(self.workflow.tasks))
 
     def status(self) -> str:
-        """Return how the record says that the run stands."""
+        """Return the status of the run on record."""
         try:
             return str(Run(self.planned.experiment, self.planned.id).status)
         except MolexpError:  # it was never created, or nothing can be read: it is not going on, at any rate

@@ -1,4 +1,4 @@
-"""What earlier attempts left of a run's tasks, and whether that still holds."""
+"""The tasks of earlier attempts at a run: their records, and changes since they were executed."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Earlier:
     Attributes:
         run: the run.
         records: the records by label.
-        looked: what each looked at, by label: assets that it used, and what it looked for in vain.
+        looked: the assets that each used, and those that it looked for in vain, by label.
     """
 
     run: Run
@@ -94,7 +94,7 @@ class Earlier:
         return ""
 
     def task_changed(self, name: str, code: Code) -> str:
-        """The same for a task as a whole, if that or its items succeeded."""
+        """Return what has changed for a task as a whole since it, or its items, succeeded; "" if nothing has."""
         labels = [label for label in self.records if label == name or label.startswith(f"{name}[")]
         ended = [label for label in labels if self.records[label].get("status") == SUCCEEDED]
         return next(filter(None, (self.changed(label, code) for label in ended if "code" in self.records[label])), "")

@@ -1,4 +1,4 @@
-"""One execution of a workflow: which task when, what it is given, and what becomes of it."""
+"""One execution of a workflow: it starts each task when its inputs are there, and collects the outcomes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ T = TypeVar("T")
 _LONGEST_BACKOFF = 60.0  # seconds
 
 Listener = Callable[[str, TaskOutcome | None], None]
-"""Told a task's name when it starts, and again with its outcome."""
+"""Called with a task's name when it starts, and again with its outcome."""
 
 
 class Execution:
@@ -61,19 +61,19 @@ class Execution:
         self._slots = asyncio.Semaphore(self._limit) if self._limit is not None else None
         self._live: dict[str, asyncio.Task[None]] = {}
         self._doomed: set[asyncio.Task[TaskOutcome]] = set()  # items that are cancelled without the others
-        self._stopped = ""  # why nothing is started any more
+        self._stopped = ""  # the reason to start nothing any more
         self._end: asyncio.Future[None]
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def run(self) -> dict[str, TaskOutcome]:
-        """Execute; returns the outcome of every task.
+        """Execute the workflow and return the outcome of every task.
 
         Raises:
-            BaseException: what kept it from going on, such as a full disk; tasks that fail are outcomes.
+            BaseException: it cannot go on, as with a full disk; tasks that fail are outcomes.
         """
         self._loop = asyncio.get_running_loop()
         self._end = self._loop.create_future()
-        self._variables = contextvars.copy_context()  # what tasks see is the caller's, and not each other's
+        self._variables = contextvars.copy_context()  # tasks see the caller's variables, and not each other's
         owner = asyncio.current_task()
         before = owner.cancelling() if owner is not None else 0
         self._is_cancelled: Callable[[], bool] = lambda: owner is not None and owner.cancelling() > before
@@ -90,7 +90,7 @@ class Execution:
 
     @property
     def records(self) -> TaskRecords | None:
-        """Where tasks are recorded; None in memory."""
+        """The records of the tasks; None in memory."""
         return self._records
 
     @property
@@ -101,7 +101,7 @@ class Execution:
 
     @property
     def stopped(self) -> str:
-        """Why it was stopped; "" if it was not."""
+        """The reason why it was stopped; "" if it was not."""
         return self._stopped
 
     def stop(self, why: str) -> None:
@@ -118,7 +118,7 @@ class Execution:
     # --------------------------------------------------------------------------------------------------------- scheduling
 
     def _advance(self) -> None:
-        """Start what can be started; what waits for a task without an output is skipped."""
+        """Start the tasks that can start; skip those that wait for a task without an output."""
         try:
             while ready := self._sorter.get_ready():
                 for name in ready:
@@ -137,17 +137,17 @@ class Execution:
             self._end.set_result(None)
 
     def _spawn(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """A task that starts later, whatever the loop's own way of making them."""
+        """Make an asyncio task that starts later, however the loop makes its own."""
         return asyncio.Task(coroutine, loop=self._loop, context=self._variables.copy())
 
     def _break(self, error: BaseException) -> None:
-        """Nothing can go on: `run` raises this."""
+        """Let `run` raise an error, because nothing can go on."""
         if not self._end.done():
             self._end.set_exception(error)
             self._end.exception()  # nobody has to look at it, where the loop ends at the same time
 
     def _hopeless(self, spec: TaskSpec) -> TaskOutcome | None:
-        """The outcome of a task that cannot be executed, because one that it depends on has no output."""
+        """Return the outcome of a task that cannot be executed because one that it depends on has no output; else None."""
         for name in spec.depends_on:
             upstream = self._outcomes[name]
             if upstream.status != SUCCEEDED:
@@ -158,7 +158,7 @@ class Execution:
         return None
 
     def _note(self, outcome: TaskOutcome) -> None:
-        """A task was never executed."""
+        """Record the outcome of a task that was never executed."""
         self._outcomes[outcome.name] = outcome
         if self._records is not None and not self._halted():
             self._records.ended(outcome, None, self._records.first_retry(outcome.name))
@@ -180,7 +180,7 @@ class Execution:
             self._break(error)
 
     def _settle(self, name: str, outcome: TaskOutcome) -> None:
-        """A task that was started has an outcome: go on."""
+        """Take the outcome of a task that was started, and start what waited for it."""
         self._outcomes[name] = outcome
         if self._listener is not None:
             self._listener(name, outcome)
@@ -192,7 +192,7 @@ class Execution:
             self._advance()
 
     def _sweep(self, name: str, task: asyncio.Task[None]) -> None:
-        """A task that was cancelled before its first step has had no chance to say so itself."""
+        """Settle a task that was cancelled before its first step, and so could not do it itself."""
         if self._live.get(name) is task:
             self._settle(name, TaskOutcome(name, CANCELLED, reason=self._stopped))
 
@@ -208,7 +208,7 @@ class Execution:
             items = self._items(spec.name, spec.map_over)
         except Exception as error:  # noqa: BLE001 - iterating executes a stranger's code
             return self._failed(TaskOutcome(spec.name, FAILED, error=error, started_at=started, ended_at=time.time()))
-        cancelled = ""  # why the items that are left are cancelled without the rest of the workflow
+        cancelled = ""  # the reason to cancel the remaining items without the rest of the workflow
 
         async def one(index: int, item: Any) -> TaskOutcome:
             nonlocal cancelled
@@ -238,7 +238,7 @@ class Execution:
         return self._gathered(spec, outcomes, started)
 
     def _items(self, name: str, over: str) -> list[Any]:
-        """The items that a task is mapped over; an iterator is replaced with them, because others may want them too.
+        """Return the items that a task is mapped over; put them in the place of an iterator, for others may want them too.
 
         Raises:
             TypeError: the output is no list.
@@ -259,7 +259,7 @@ class Execution:
             task.cancel()
 
     def _doom(self, tries: list[asyncio.Task[TaskOutcome]]) -> bool:
-        """Cancel those that are left, but for the current one; returns whether there are any."""
+        """Cancel the tries that have not ended, but for the current one; tell whether there are any."""
         left = [single for single in tries if not single.done() and single is not asyncio.current_task()]
         for single in left:
             if single not in self._doomed:
@@ -268,7 +268,7 @@ class Execution:
         return bool(left)
 
     def _gathered(self, spec: TaskSpec, outcomes: list[TaskOutcome], started: float) -> TaskOutcome:
-        """The outcome of a mapped task: the list of its items' outputs, or the first failure."""
+        """Return the outcome of a mapped task: the list of its items' outputs, or the first failure."""
         lacking = [outcome for outcome in outcomes if outcome.status != SUCCEEDED]
         bad = next((outcome for outcome in lacking if outcome.status == FAILED), lacking[0] if lacking else None)
         outcome = TaskOutcome(
@@ -337,7 +337,7 @@ class Execution:
     async def _try(
         self, spec: TaskSpec, label: str, index: int | None, item: Any, retry: int, number: int, why: str
     ) -> TaskOutcome:
-        """One try; its number is that among all tries of the attempt."""
+        """Execute one try; `number` counts all tries of the attempt."""
         ctx = self._caller.context(spec, index, item, retry, number, self._outcomes)
         if self._records is not None:
             self._records.started(label, number, why)

@@ -31,7 +31,7 @@ class Executors:
                 self._class(name)
 
     def __getitem__(self, name: str) -> Executor:
-        """The executor of this name.
+        """Return the executor of this name.
 
         Raises:
             PluginMissingError: there is none; with the nearest names.

@@ -28,7 +28,7 @@ _OPTIONS = ("retries", "backoff", "timeout", "executor")
 
 
 def graph_of(workflow: Workflow) -> WorkflowGraph:
-    """The graph of a workflow."""
+    """Return the graph of a workflow."""
     within = functools.cache(_within)  # most tasks are of a few files
     return WorkflowGraph(
         name=workflow.name,
@@ -65,7 +65,7 @@ def _described(spec: TaskSpec, within: Callable[[str], str]) -> GraphTask:
 
 
 def _options(spec: TaskSpec, shell: ShellTask | None) -> dict[str, Any]:
-    """Its options, as far as they differ from the defaults."""
+    """Return the options of a task that differ from the defaults."""
     usual = attrs.fields_dict(TaskSpec)
     found = {name: value for name in _OPTIONS if (value := getattr(spec, name)) != usual[name].default}
     if not found and shell is None and spec.resources is None:
@@ -83,7 +83,7 @@ def _options(spec: TaskSpec, shell: ShellTask | None) -> dict[str, Any]:
 
 
 def _within(file: str) -> str:
-    """A file's path within what is installed, its repository, or the folder that it is imported from: none of the machine."""
+    """Return a file's path within site-packages, its repository or its import folder: nothing that belongs to the machine."""
     path = os.path.abspath(file)
     parts = path.split(os.sep)
     for number in range(len(parts) - 1, 0, -1):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _PLAIN = (str, int, bool, type(None))
 
-_PATH = type(Path())  # what `Path` makes here
+_PATH = type(Path())  # the class of paths here
 
 
 class NotRestorableError(Exception):
@@ -28,10 +28,10 @@ class NotRestorableError(Exception):
 
 
 def pack(value: Any, run: Run | None) -> Any:
-    """The stored form of an output.
+    """Return the stored form of an output.
 
     Args:
-        value: what a task returned.
+        value: the output.
         run: the run; paths inside its workspace are stored relative to it.
 
     Raises:
@@ -41,7 +41,7 @@ def pack(value: Any, run: Run | None) -> Any:
 
 
 def unpack(stored: Any, run: Run | None) -> Any:
-    """The output that `pack` stored.
+    """Return the output that `pack` stored.
 
     Raises:
         NotRestorableError: a file or an asset that it refers to is no longer there.
@@ -50,7 +50,7 @@ def unpack(stored: Any, run: Run | None) -> Any:
 
 
 def fingerprint(stored: Any) -> str:
-    """A hash of an output's stored form: equal for equal outputs."""
+    """Return a hash of an output's stored form, equal for equal outputs."""
     return canonical_hash(stored)
 
 

@@ -1,4 +1,4 @@
-"""What is planned, told and counted while a script is driven."""
+"""The plan of a script's runs, the events while they are executed, and the summary."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class PlannedRun:
         parameters: the point of the experiment's space.
         replica: the replica's index.
         action: ``start`` it, ``resume`` it, ``skip`` it because it succeeded, or ``leave`` it to who executes it.
-        why: what the action follows from, for people.
-        changed: what has changed, or may have, since it succeeded; "" if nothing has.
+        why: the reason of the action, for people.
+        changed: the changes, certain or possible, since it succeeded; "" if there are none.
         profile: name of the profile.
         overrides: values over the profile's.
         place: the workspace's URL, if the script has several.
@@ -49,7 +49,7 @@ class PlannedRun:
 
     @property
     def label(self) -> str:
-        """What it is called: its path, and the workspace where there are several."""
+        """Its path, and the workspace where there are several."""
         return f"{self.path} in {self.place}" if self.place else self.path
 
     @property
@@ -58,7 +58,7 @@ class PlannedRun:
         return f"{self.experiment.path}/{self.id}"
 
     def run(self) -> Run:
-        """The run, created if need be.
+        """Return the run; create it if need be.
 
         Raises:
             ProfileError: the profile file has changed since, and does not have what was asked for.
@@ -70,18 +70,18 @@ class PlannedRun:
 
 @attrs.frozen(kw_only=True)
 class Event:
-    """Something that happened while a script is driven.
+    """One event while the runs of a script are executed.
 
     Attributes:
         what: ``experiment`` (it begins), ``started``, ``task`` (one started, or has an outcome), ``ended``, or ``held``
             (an experiment is not begun).
         path: the run's path, or the experiment's.
-        status: how the run or task ended; "" while it is going on.
-        reason: why, for people.
+        status: the status in which the run or task ended; "" while it is going on.
+        reason: the reason, for people.
         task: the task's name.
-        seconds: how long it took; 0.0 if it was not executed.
-        tasks: how many tasks the run has.
-        runs: how many runs the experiment has.
+        seconds: the time that it took; 0.0 if it was not executed.
+        tasks: the number of tasks of the run.
+        runs: the number of runs of the experiment.
         parameters: the run's point of the space.
     """
 
@@ -101,15 +101,15 @@ Observer = Callable[[Event], None]
 
 @attrs.define
 class Summary:
-    """What came of driving a script: paths of runs by what became of them.
+    """The runs of a script, by how they ended.
 
     Attributes:
         ended: runs that were executed, path to status.
-        reasons: why those did not succeed that did not.
+        reasons: the reason of each that did not succeed.
         skipped: runs that had succeeded before.
         changed: those of them whose code or inputs have changed since, or may have.
-        left: runs that somebody else executes, and who.
-        held: experiments that were not begun, and why.
+        left: runs that were left alone, and the reason.
+        held: experiments that were not begun, and the reason.
         waiting: runs that were to be executed, and have not begun.
     """
 

@@ -1,4 +1,4 @@
-"""Records of tasks under a run: what became of each, and what a resume may take over."""
+"""Records of tasks under a run: the outcome of each, and the outputs that a resume may take over."""
 
 from __future__ import annotations
 
@@ -32,15 +32,9 @@ if TYPE_CHECKING:
     from molexp.contracts._assets import Asset
 
 STATE = "execution-state"
-"""Name of the asset that says what became of an attempt's tasks."""
+"""Name of the asset with the outcomes of an attempt's tasks."""
 
-_OF_THE_TRY = (
-    "at",
-    "retry",
-    "why",
-    "reason",
-    "cause",
-)  # what a record says of how it came to be rather than of the task
+_OF_THE_TRY = ("at", "retry", "why", "reason", "cause")  # entries of a record that tell of its try, not of the task
 
 _EARLIER = {"failed": "it failed before", "running": "it did not end before"}
 INLINE_OUTPUT = 8 * 1024  # bytes of JSON up to which an output stands in the record itself
@@ -48,7 +42,7 @@ INLINE_OUTPUT = 8 * 1024  # bytes of JSON up to which an output stands in the re
 
 @attrs.define(slots=True)
 class Signature:
-    """What a task's output follows from.
+    """The code and the inputs that a task's output follows from.
 
     Attributes:
         code: its code.
@@ -79,8 +73,8 @@ class TaskRecords:
         self._ran: dict[str, Code] = {}  # the code of tries, as the processes say that executed them
         counting = {name: value for name, value in config.items() if name not in RESERVED}
         self._given = canonical_hash({"params": dict(params), "config": counting})
-        self._why: dict[str, str] = {}  # why each task is executed again
-        self._outputs: dict[str, str] = {}  # what stands for the output of each task in the inputs of others
+        self._why: dict[str, str] = {}  # the reason to execute each task again
+        self._outputs: dict[str, str] = {}  # a hash for the output of each task, as the inputs of others have it
         self._attempt.record({"type": "workflow", "at": utc_now(), "workflow": self._describe(workflow)})
         self._publish_state()
 
@@ -150,7 +144,7 @@ class TaskRecords:
         return self._attempt.state != "recording"
 
     def mapped(self, outcome: TaskOutcome) -> None:
-        """All items of a mapped task have outcomes."""
+        """Record a mapped task whose items all have outcomes."""
         record = {"status": outcome.status, "items": len(outcome.items), "seconds": round(outcome.duration, 6)}
         if outcome.reason and outcome.status != SUCCEEDED:
             record["reason"] = outcome.reason
@@ -159,20 +153,20 @@ class TaskRecords:
         self._write(outcome.name, record, self.first_retry(outcome.name))
 
     def first_retry(self, label: str) -> int:
-        """The number of the first try: 0, unless a task of that name was executed in this attempt before."""
+        """Return the number of the first try: 0, unless a task of that name was executed in this attempt before."""
         known = self._attempt.contents.tasks.get(label)
         return count(known.get("retry")) + 1 if known is not None else 0
 
     def aggregate(self, name: str, items: int) -> None:
-        """The outputs of a mapped task's items make up its own."""
+        """Hash the output of a mapped task from those of its items."""
         self._outputs[name] = canonical_hash([self._outputs[f"{name}[{index}]"] for index in range(items)])
 
     def door(self, label: str, retry: int) -> TaskDoor:
-        """Return how a try of a task records."""
+        """Return the writer of one try of a task."""
         return TaskDoor(self._attempt, label, retry)
 
     def started(self, label: str, retry: int, why: str) -> None:
-        """A try begins."""
+        """Record that a try begins."""
         record = {"status": "running"}
         if why:
             record["why"] = why
@@ -180,11 +174,11 @@ class TaskRecords:
         self._write(label, record, retry)
 
     def ran(self, label: str, code: Code) -> None:
-        """A try was executed by another process, whose code may be another than this one's."""
+        """Note the code of a try that another process executed, which may be another than here."""
         self._ran[label] = code
 
     def ended(self, outcome: TaskOutcome, signature: Signature | None, retry: int, *, error: Any = None) -> None:
-        """A task has an outcome."""
+        """Record the outcome of a task."""
         record: dict[str, Any] = {
             "status": outcome.status,
             "started_at": _time(outcome.started_at),
@@ -208,7 +202,7 @@ class TaskRecords:
         self._attempt.flush()
 
     def describe(self, error: BaseException, label: str, retry: int) -> dict[str, Any]:
-        """Save the traceback of a task's error; returns what is recorded of it."""
+        """Save the traceback of a task's error, and return the record of the error."""
         door = self.door(label, retry)
         shelf = self._shelf.of(door)
         try:
@@ -217,7 +211,7 @@ class TaskRecords:
             door.close("it has ended")
 
     def _store(self, outcome: TaskOutcome, signature: Signature | None, retry: int) -> dict[str, Any]:
-        """Return what the record says of an output."""
+        """Return the entries of the record for an output."""
         try:
             stored = pack(outcome.output, self._run)
             known = fingerprint(stored)
@@ -233,7 +227,7 @@ class TaskRecords:
         return said
 
     def _save(self, stored: Any, outcome: TaskOutcome, retry: int) -> dict[str, Any]:
-        """Save an output that is too large for the record."""
+        """Save an output that is too large for the record, and return the entry that refers to it."""
         door = self.door(outcome.name, retry)
         try:
             asset = save_state(
@@ -257,7 +251,7 @@ class TaskRecords:
             self._shelf.publish(slot, size=None, content_hash=None, fields={})
 
     def conclude(self) -> None:
-        """All tasks have outcomes."""
+        """Save the state where events cannot be an asset; all tasks have outcomes."""
         if "append" not in self._attempt.store.capabilities:
             contents = self._attempt.contents
             document = {"workflow": contents.workflow, "tasks": contents.tasks}

@@ -1,4 +1,4 @@
-"""Tasks in other processes: what travels there, and what rebuilds a context from it."""
+"""Tasks in other processes: the call that travels there, the context that is made from it, and the reply."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class TaskCall:
         subject: the function or object that is executed; it travels by its name in its module.
         task: the task's name.
         index: index of the item, if it is mapped.
-        retry: which try this is.
+        retry: the number of the try.
         inputs: see `TaskContext`.
         upstream: outputs of the tasks that it depends on.
         params: see `TaskContext`.
         config: see `TaskContext`.
         run: the run; None in memory.
         attempt: number of the attempt.
-        door_retry: which try this is in the attempt's record.
+        door_retry: the number of the try in the attempt's record.
     """
 
     subject: Any
@@ -52,7 +52,7 @@ class TaskCall:
 
     @classmethod
     def of(cls, spec: TaskSpec, ctx: TaskContext) -> TaskCall:
-        """The call that does elsewhere what `ctx` is for."""
+        """Return the call that executes elsewhere the try that `ctx` is for."""
         door = ctx.door
         return cls(
             spec.subject,
@@ -71,10 +71,10 @@ class TaskCall:
 
 @attrs.frozen
 class TaskReturn:
-    """What comes back.
+    """The reply to a `TaskCall`.
 
     Attributes:
-        output: what the task returned.
+        output: the value that the task returned.
         writer: the token of the writer that recorded for it; None in memory.
         code: the code that was executed; None in memory.
     """
@@ -108,14 +108,14 @@ async def _await(awaitable: Any) -> Any:
 
 
 _newest: dict[tuple[str, str, int], Contribution] = {}
-"""What this worker contributes to at present: one attempt at a time."""
+"""The contribution of this worker: one attempt at a time."""
 
 _shelves: dict[str, Shelf] = {}
-"""Where it puts the assets of each task: those of a retry replace, or go on, where an earlier one was made here."""
+"""The shelf of each task: the assets of a retry replace, or continue, those of an earlier try in this worker."""
 
 
 def _contribution(call: TaskCall) -> Contribution | None:
-    """This process's contribution to the attempt, opened with its first task of it."""
+    """Return this process's contribution to the attempt; open it with the first task."""
     if call.run is None:
         return None
     from molexp._recording.contributors import Contribution

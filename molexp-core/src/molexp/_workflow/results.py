@@ -1,4 +1,4 @@
-"""What came of a workflow: per task, and in all."""
+"""The result of a workflow, and the outcome of each task."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ CANCELLED = "cancelled"
 
 @attrs.define(slots=True)
 class TaskOutcome:
-    """What became of one task.
+    """The outcome of one task.
 
     Attributes:
         name: the task.
         status: ``succeeded``, ``failed``, ``skipped`` (a task that it waits for has no output) or ``cancelled``.
-        output: what it returned.
-        error: what it raised; for a skipped task, what the task raised that it waited for.
-        reason: why it failed, was skipped or was executed again; with ``resume=True`` also why it was not.
-        reused: whether the output is an earlier attempt's, and nothing was executed.
-        retries: how often it was tried again.
-        started_at: when its last try started, in seconds since 1970; 0.0 if it was not executed.
-        ended_at: when that ended.
-        restorable: whether a resume can take the output as it is; None without a run.
+        output: the value that it returned.
+        error: the exception that it raised; for a skipped task, that of the task that it waited for.
+        reason: the reason why it failed, was skipped or was executed again; with ``resume=True`` also why it was not.
+        reused: True if the output is an earlier attempt's, and nothing was executed.
+        retries: the number of further tries.
+        started_at: the time when its last try started, in seconds since 1970; 0.0 if it was not executed.
+        ended_at: the time when that ended.
+        restorable: True if a resume can take the output as it is; None without a run.
         items: outcomes of the single items, if the task is mapped.
 
     Example:
@@ -81,7 +81,7 @@ class TaskOutcome:
 
 
 class Outputs(Mapping[str, Any]):
-    """What the tasks returned, by name: a mapping of those that succeeded.
+    """The outputs of the tasks that succeeded, by name.
 
     ``outputs[name]`` of one that did not raises `TaskNotSucceededError`, from what it raised; of one that is not there,
     `NotFoundError` with the nearest names.
@@ -100,7 +100,7 @@ class Outputs(Mapping[str, Any]):
         self._tasks = tasks
 
     def __getitem__(self, name: str) -> Any:
-        """The output of a task.
+        """Return the output of a task.
 
         Raises:
             NotFoundError: there is no such task; with the nearest names.
@@ -130,14 +130,14 @@ class Outputs(Mapping[str, Any]):
 
 @attrs.frozen(repr=False)
 class WorkflowResult:
-    """What came of a workflow.
+    """The result of a workflow.
 
     Attributes:
         workflow: its name.
         status: ``succeeded``, ``failed`` or ``cancelled``.
-        tasks: what became of each task, in an order in which they can be executed.
+        tasks: the outcome of each task, in an order in which they can be executed.
         run: the run that it was executed under; None in memory.
-        reason: why it did not succeed.
+        reason: the reason why it did not succeed.
         cause: the same for programs, as a `Cause`.
 
     Example:
@@ -160,7 +160,7 @@ class WorkflowResult:
 
     @property
     def outputs(self) -> Outputs:
-        """What the tasks returned; that of a task that did not succeed raises `TaskNotSucceededError` from its cause."""
+        """The outputs by task; that of a task that did not succeed raises `TaskNotSucceededError` from its cause."""
         return Outputs(self.tasks)
 
     @property
@@ -169,7 +169,7 @@ class WorkflowResult:
         return tuple(name for name, outcome in self.tasks.items() if outcome.started_at and not outcome.reused)
 
     def by_status(self, status: str) -> tuple[str, ...]:
-        """Names of the tasks that came to this status: ``succeeded``, ``failed``, ``skipped`` or ``cancelled``."""
+        """Return the names of the tasks with this status: ``succeeded``, ``failed``, ``skipped`` or ``cancelled``."""
         return tuple(name for name, outcome in self.tasks.items() if outcome.status == status)
 
     def raise_for_status(self) -> Self:

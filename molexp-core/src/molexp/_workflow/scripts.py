@@ -1,4 +1,4 @@
-"""Scripts that say what is to be run: imported as modules, so that their ``__main__`` guard does not fire."""
+"""Scripts that name experiments to run: they are imported as modules, so that their ``__main__`` guard does not fire."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 _MARK = "__molexp_script__"
-"""Tells a module that is a script from others, which nothing may take the place of."""
+"""An attribute of modules that are scripts; another module is never replaced."""
 
 
 @attrs.frozen
@@ -35,7 +35,7 @@ class Script:
 
     Attributes:
         path: the file.
-        experiments: what it wants to be run, in order, each with its workflow.
+        experiments: the experiments that it wants to be run, in order, each with its workflow.
     """
 
     path: Path
@@ -121,12 +121,12 @@ def _import(file: Path) -> ModuleType:
 
 
 def _frames(error: BaseException) -> list[traceback.FrameSummary]:
-    """The user's frames of a traceback: none of MolExp, Python or installed packages."""
+    """Return the user's frames of a traceback: none of MolExp, Python or installed packages."""
     return [frame for frame in traceback.extract_tb(error.__traceback__) if is_users(frame.filename)]
 
 
 def _trace(error: Exception) -> str:
-    """An error as Python shows it, with the user's frames alone; a script that cannot be compiled has none."""
+    """Format an error as Python does, with the user's frames alone; a script that cannot be compiled has none."""
     lines = traceback.format_list(_frames(error))
     head = ["Traceback (most recent call last):\n"] if lines else []
     return "".join([*head, *lines, *traceback.format_exception_only(error)])

@@ -1,4 +1,4 @@
-"""What a workflow knows of each of its tasks."""
+"""Tasks of a workflow: a base class, and the checked specification of each."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 class Task(ABC):
     """A reusable task. Any object with an `execute` method will do; this class is for those who like to inherit.
 
-    Its attributes are what sets it up: they count when a resume asks whether it changed. Its name in a workflow is its attribute ``name``, else its class's in snake case.
+    Its attributes count when a resume asks whether it changed. Its name in a workflow is its attribute ``name``, else the
+    name of its class in snake case.
 
     Example:
         >>> from molexp.workflow import Task, WorkflowBuilder
@@ -54,14 +55,14 @@ class TaskSpec:
 
     Attributes:
         name: its name, unique in the workflow.
-        subject: what was given: a function, or an object with `execute`.
+        subject: the function, or the object with `execute`, that was given.
         depends_on: names of the tasks whose outputs it takes, in order.
         map_over: the one of them whose output is a list, for each item of which the task is executed; None: once.
-        retries: how often it is tried again after a failure.
+        retries: the number of further tries after a failure.
         backoff: seconds before the first retry; each further one waits twice as long, up to a minute.
         timeout: seconds that one try may take; None: any.
         executor: name of the executor that executes it.
-        resources: what it needs, for executors that ask.
+        resources: its needs, for executors that ask.
         place: file and line where it was added, if what it calls has none.
 
     Example:
@@ -85,10 +86,10 @@ class TaskSpec:
     resources: Resources | None = None
     place: tuple[str, int] | None = None
     call: Callable[[Any], Any] = attrs.field(init=False)
-    """What is called with the context: the function, or the object's ``execute``."""
+    """The function that is called with the context, or the object's ``execute``."""
 
     is_async: bool = attrs.field(init=False)
-    """Whether that is a coroutine function."""
+    """True if that is a coroutine function."""
 
     @call.default
     def _call(self) -> Callable[[Any], Any]:
@@ -109,7 +110,7 @@ def spec_of(
     place: tuple[str, int] | None = None,
     **settings: Unpack[TaskSettings],
 ) -> TaskSpec:
-    """The spec of a task, checked.
+    """Return the specification of a task, checked.
 
     Raises:
         TypeError: the subject is neither a function nor an object with `execute`.
@@ -171,7 +172,7 @@ def _check_call(name: str, call: Callable[..., Any]) -> None:
 
 
 def check_task_name(given: Any) -> str:
-    """The name, if it can name a task and what belongs to it.
+    """Return the name, if a task can have it.
 
     Raises:
         InvalidNameError: it cannot.

@@ -52,8 +52,8 @@ class Workflow:
     Attributes:
         name: its name.
         tasks: its tasks by name, in an order in which they can be executed.
-        on_failure: what happens to the rest when a task failed.
-        max_parallel: how many tasks, and items of mapped tasks, are executed at a time, at most; None: any number.
+        on_failure: ``"finish"`` the tasks that do not depend on one that failed, or ``"cancel"`` them.
+        max_parallel: the largest number of tasks, and items of mapped tasks, at a time; None: any number.
 
     Example:
         >>> from molexp.workflow import Workflow, WorkflowBuilder
@@ -86,7 +86,7 @@ class Workflow:
 
     @cached_property
     def workflow_id(self) -> str:
-        """What tells this workflow from others: a hash of its name, its topology and its tasks' code.
+        """The identity of the workflow: a hash of its name, its topology and its tasks' code.
 
         Comments and formatting do not count. A task whose source cannot be found counts by its name alone.
         """
@@ -126,16 +126,16 @@ class Workflow:
 
         Args:
             run: a run, at which an attempt is started and ended; or the open context of one, which goes on afterwards.
-            params: what tasks see as `ctx.params`; a run has its own.
-            config: what tasks see as `ctx.config`; a run has its own.
+            params: the values that tasks see as `ctx.params`; a run has its own.
+            config: the values that tasks see as `ctx.config`; a run has its own.
             resume: under a run, execute only what did not succeed in an earlier attempt, or changed since; the rest is
                 reused.
             check: raise if it does not succeed.
             if_succeeded: ``"error"`` refuses to repeat a run that succeeded.
-            listener: told each task's name when it starts, and again with its outcome.
+            listener: called with each task's name when it starts, and again with its outcome.
 
         Returns:
-            What came of it, also when tasks failed.
+            The result, also when tasks failed.
 
         Raises:
             RunBusyError: an attempt at the run is alive.
@@ -183,7 +183,7 @@ class Workflow:
 
     @with_options(ExecuteOptions, execute)
     def execute_sync(self, **options: Unpack[ExecuteOptions]) -> WorkflowResult:
-        """As `execute`, and wait for it; anywhere, also where an event loop is running already, as in Jupyter.
+        """Execute it as `execute` does, and wait for it; also where an event loop is running already, as in Jupyter.
 
         Its arguments and errors are those of `execute`. Ctrl-C cancels what is executed, and is raised.
         """
@@ -224,7 +224,7 @@ class Workflow:
 
     @classmethod
     def for_experiment(cls, experiment: Experiment) -> Workflow:
-        """The workflow that is bound to an experiment in this process.
+        """Return the workflow that is bound to an experiment in this process.
 
         Raises:
             UnboundExperimentError: there is none.
@@ -348,7 +348,7 @@ def _mapping(what: str, given: Mapping[str, Any] | None) -> dict[str, Any]:
 def _in_thread(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end in an event loop of its own, in a thread of its own."""
     future: Future[T] = Future()
-    started: Future[Callable[[], object]] = Future()  # what cancels it
+    started: Future[Callable[[], object]] = Future()  # the call that cancels it
     context = contextvars.copy_context()
 
     async def main() -> T:

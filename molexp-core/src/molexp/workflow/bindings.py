@@ -1,4 +1,4 @@
-"""Which workflow belongs to which experiment, in this process."""
+"""The workflow of each experiment in this process."""
 
 from __future__ import annotations
 

@@ -15,10 +15,10 @@ T = TypeVar("T")
 
 @contextmanager
 def woken_by_signals() -> Iterator[None]:
-    """While this lasts, a signal wakes the running event loop, so that its handler is executed at once.
+    """Let signals wake the running event loop within the block, so that their handlers are executed at once.
 
-    A handler is executed by the main thread between two instructions. Where the signal comes right before the loop goes
-    to sleep, or wakes another thread, that would be when something else wakes the loop, if ever.
+    The main thread executes a handler between two instructions. If the signal comes right before the loop goes to
+    sleep, or wakes another thread, the handler would wait until something else wakes the loop.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -53,7 +53,7 @@ def _drain(end: socket.socket) -> None:
 
 
 def run_to_end(coroutine: Coroutine[Any, Any, T]) -> T:
-    """As `asyncio.run`; an exit that a signal raises in the midst of a task is raised here, and not also logged."""
+    """Run a coroutine as `asyncio.run` does; an exit that a signal raises within a task is raised here, and not logged."""
     left: list[BaseException] = []
 
     async def main() -> T | None:

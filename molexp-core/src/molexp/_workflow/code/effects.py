@@ -1,4 +1,4 @@
-"""Statements of a module that change what installed code does, such as ``torch.manual_seed(1)``: they count for what follows."""
+"""Statements of a module that change how installed code works, such as ``torch.manual_seed(1)``: they count for what follows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def effects(walk: Walk, unit: Unit, namespace: Namespace) -> Form:
-    """Those above a function or class in its file, and those of the user's modules that this file imports."""
+    """Return the form of those above a function or class in its file, and of those in the user's modules that the file imports."""
     source = unit.source
     if source.virtual:  # cells are executed in any order, and again
         return []
@@ -39,7 +39,7 @@ def _of(walk: Walk, source: Source, namespace: Namespace, above: float) -> list[
 
 
 def _values(walk: Walk, binding: Binding, namespace: Namespace, source: Source) -> Form:
-    """The numbers and texts that it names; whose functions it calls does not matter, or a driver would count for its tasks."""
+    """Return the numbers and texts that a statement names; not the functions, or a driver would count for its tasks."""
     folder = os.path.dirname(source.name)
     plain = [chain for chain in binding.chains if leaf_form(namespace.get(chain[0]), folder) is not None]
     with walk.marking(binding):

@@ -1,4 +1,4 @@
-"""Source text of live code: which function, class or statement of which file it is. `source` makes hashes of it."""
+"""The source of live code: the function, class or statement of a file that it comes from."""
 
 from __future__ import annotations
 import __future__
@@ -92,13 +92,13 @@ class Binding:
     """One statement of a module that binds a name, or changes what it is bound to."""
 
     def __init__(self, heads: tuple[ast.AST, ...], path: str, alias: tuple[int, str, str] | None = None) -> None:
-        self.heads = heads  # what encloses it, from the outside, without bodies; then the statement
+        self.heads = heads  # the statements around it, from the outside, without bodies; then the statement
         self.path = path  # in which of their blocks
         self.alias = alias  # level, module and name, if it is an import; the name is "" for a module, "*" for all
 
     @cached_property
     def form(self) -> list[Any]:
-        """What counts of it."""
+        """The part of it that counts."""
         return [self.path, *map(text_of, self.heads)] if self.alias is None else ["import", *self.alias]
 
     @cached_property
@@ -141,7 +141,7 @@ class Source:
     def _quietly(self, parse: Callable[[], Any]) -> Any:
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # whoever ran it has seen them
+                warnings.simplefilter("ignore")  # they were shown when it ran
                 return parse()
         except (SyntaxError, ValueError, MemoryError, RecursionError) as problem:
             raise UnknownSourceError(f"{self.name} is not Python") from problem
@@ -153,7 +153,7 @@ class Source:
 
     @cached_property
     def imported(self) -> dict[str, str]:
-        """What the names mean that it imports anywhere, as far as that is installed."""
+        """The full names of the installed modules and objects that it imports anywhere, by the names that it gives them."""
         found = {}
         for node in ast.walk(self.tree):
             for name, (level, module, attribute) in aliases(node):
@@ -162,7 +162,7 @@ class Source:
         return found
 
     def reached(self, node: ast.AST, package: str) -> list[str]:
-        """The modules that a node imports when it runs, by their absolute names; "" is the module itself.
+        """Return the modules that a node imports when it runs, by their absolute names; "" is the module itself.
 
         Raises:
             UnknownSourceError: it reaches what it does not name.
@@ -188,7 +188,7 @@ class Source:
         return found
 
     def meaning(self, chain: Chain) -> str:
-        """The full name of what a chain of names means, if it is imported or built in."""
+        """Return the full name of the object that a chain of names means, if it is imported or built in."""
         known = self.imported.get(chain[0]) or ("" if chain[0] in self.bindings else f"builtins.{chain[0]}")
         return ".".join((known, *chain[1:]))
 
@@ -197,7 +197,7 @@ class Source:
         return self.meaning(chain) in IMPORTING
 
     def units(self, flags: int = 0) -> dict[tuple[str, int], list[Unit]]:
-        """All functions, lambdas and classes by name and first line, compiled with `flags`."""
+        """Return all functions, lambdas and classes by name and first line, compiled with `flags`."""
         if flags not in self._units:
             nodes: dict[tuple[str, int], list[tuple[Defined, ast.ClassDef | None]]] = {}
             for node, owner in definitions(self.tree, None):
@@ -214,7 +214,7 @@ class Source:
         return self._units[flags]
 
     def find(self, code: CodeType, *, rewritten: bool) -> Unit | None:
-        """The unit that compiles to `code`; None if there is none, or it could be one of several."""
+        """Return the unit that compiles to `code`; None if there is none, or it could be one of several."""
         units = self.units(code.co_flags & __future__.annotations.compiler_flag)
         found = [
             unit for unit in units.get((code.co_name, code.co_firstlineno), ()) if _same(unit.code, code, rewritten)
@@ -222,7 +222,7 @@ class Source:
         return found[0] if len({unit.text for unit in found}) == 1 else None
 
     def classes(self, qualname: str) -> list[Unit]:
-        """The classes of that qualified name."""
+        """Return the classes of that qualified name."""
         every = [unit for group in self.units().values() for unit in group]
         return [unit for unit in every if isinstance(unit.node, ast.ClassDef) and unit.code.co_qualname == qualname]
 
@@ -310,10 +310,10 @@ class Sources:
         self._files: dict[str, Source] = {}
         self._modules: dict[int, tuple[dict[str, Any], object, Source]] = {}
         self.codes: dict[int, tuple[CodeType, Unit]] = {}
-        self.digests: dict[Any, Any] = {}  # whoever walks along names keeps what it found here
+        self.digests: dict[Any, Any] = {}  # the digests of walks along names, by where they began
 
     def read(self, file: str, namespace: Namespace | None = None) -> Source:
-        """The file as it is now.
+        """Return the file as it is now.
 
         Raises:
             UnknownSourceError: there is none, or it is not Python.
@@ -328,7 +328,7 @@ class Sources:
         return known
 
     def hash_of(self, file: str, namespace: Namespace) -> str:
-        """The hash of a compiled module.
+        """Return the hash of a compiled module.
 
         Raises:
             UnknownSourceError: there is none, or another one than was imported.
@@ -341,7 +341,7 @@ class Sources:
             raise UnknownSourceError(f"{file} cannot be read") from error
 
     def module(self, namespace: Namespace) -> Source:
-        """The file of a module, as it was when first asked for since the module was loaded.
+        """Return the file of a module, as it was when first asked for since the module was loaded.
 
         Raises:
             UnknownSourceError: it has none.
@@ -359,7 +359,7 @@ class Sources:
         return source
 
     def unit(self, function: FunctionType) -> Unit:
-        """The function in its source.
+        """Return the function in its source.
 
         Raises:
             UnknownSourceError: there is no source, or it compiles to something else.
@@ -385,7 +385,7 @@ class Sources:
         return unit
 
     def of_namespace(self, namespace: Namespace, source: Source | None) -> list[Source]:
-        """The sources of what stands in a namespace: its module's file; else all cells, for any of them may bind a name."""
+        """Return the sources that define a namespace: its module's file; else all cells, for any of them may bind a name."""
         found = [self.module(namespace)] if module_file(namespace) else []
         if source is not None and source not in found:
             found.append(source)

@@ -1,4 +1,4 @@
-"""What the code of a task is: one hash of everything that decides what it does, or "unknown", never a guess.
+"""Hash the code of a task: one hash of everything that decides what it does, or "unknown", never a guess.
 
 Counted are the normalised source (no comments, no formatting, not the task's own name and decorators; docstrings do
 count); default values, closure variables, arguments of partials and attributes of instances; and, transitively, what
@@ -34,7 +34,7 @@ class Code:
 
     Attributes:
         hash: "sha256:...", or "unknown", which is to be taken for changed.
-        why: why it is unknown.
+        why: the reason if it is unknown.
     """
 
     hash: str
@@ -42,7 +42,7 @@ class Code:
 
 
 def code_of(obj: object) -> Code:
-    """The code of a task.
+    """Return the code of a task.
 
     Args:
         obj: a function of any sort, a partial, a bound method, a class or an instance with a method ``execute``.

@@ -1,4 +1,4 @@
-"""Which code is the user's own, where a module's file lies, and whether it is still what was imported."""
+"""Find the user's own code: whose a file is, the file of a module, and whether it has changed since the import."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ def passes(name: str) -> bool:
 
 
 _OF_MODULES: Any = ModuleType.__dict__
-module_dict: Callable[[Any], Namespace] = _OF_MODULES["__dict__"].__get__  # what a subclass says is the user's code
+module_dict: Callable[[Any], Namespace] = _OF_MODULES[
+    "__dict__"
+].__get__  # a subclass may have another, which is the user's code
 
 COMPILED = tuple(EXTENSION_SUFFIXES)
 INSTALLED = frozenset({"site-packages", "dist-packages", "__pypackages__"})
@@ -51,7 +53,7 @@ def is_own(file: str) -> bool:
 
 
 def namespace_named(name: object) -> Namespace:
-    """The namespace of a module that is loaded; an empty one otherwise."""
+    """Return the namespace of a module that is loaded; an empty one otherwise."""
     module = sys.modules.get(name) if type(name) is str else None
     return module_dict(module) if issubclass(type(module), ModuleType) else {}
 
@@ -63,7 +65,7 @@ def module_file(namespace: Namespace) -> str:
 
 
 def package_of(namespace: Namespace) -> str:
-    """The package that relative imports in a namespace start from."""
+    """Return the package that relative imports in a namespace start from."""
     package = namespace.get("__package__")
     if type(package) is str:
         return package
@@ -72,7 +74,7 @@ def package_of(namespace: Namespace) -> str:
 
 
 def absolute_name(level: int, module: str, package: str) -> str:
-    """The absolute name of what an import in `package` names."""
+    """Return the absolute name of a module that an import in `package` names."""
     if not level:
         return module
     parts = package.split(".")[: None if level == 1 else 1 - level]
@@ -80,7 +82,7 @@ def absolute_name(level: int, module: str, package: str) -> str:
 
 
 def locate(module: str, beside: str, package: str) -> str | None:
-    """The user's own file that a module is loaded from, whether it has been or not; nothing is imported.
+    """Return the user's own file that a module is, or would be, loaded from; import nothing.
 
     Args:
         module: its absolute name.
@@ -111,11 +113,11 @@ def _search(module: str, path: tuple[str, ...]) -> str | None:
 
 
 class Imports:
-    """How the files of the user's modules looked when it was first known that they had been imported."""
+    """The state of the files of the user's modules when they were first seen to be imported."""
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[Namespace, object, tuple[int, ...]]] = {}
-        self._looked: tuple[int, object] = 0, None  # how many modules there were at the last look, and the last of them
+        self._looked: tuple[int, object] = 0, None  # the number of modules at the last look, and the last of them
 
     def look(self) -> None:
         """Remember the files of what has been imported by now."""

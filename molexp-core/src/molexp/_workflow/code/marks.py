@@ -17,7 +17,7 @@ class Marks:
         self._marked: dict[object, tuple[bool, bool]] = {}
 
     def again(self, key: object, keep: object) -> Any:
-        """The form of what was met before; None for what is met now, which is kept, so that its id stays its own."""
+        """Return the form of a thing that was met before; None for one that is new, which is kept, so that its id stays its own."""
         if key not in self.met:
             self.met[key] = (len(self.met), keep)
             return None

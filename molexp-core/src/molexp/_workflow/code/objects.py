@@ -1,4 +1,4 @@
-"""Where the code of a task lies, and what its objects hold, told without executing any of it. `source` makes hashes of it."""
+"""Live objects: where their code comes from and what they hold, found without executing any of it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ MISSING = object()
 _TIMES = frozenset({"datetime.datetime", "datetime.date", "datetime.time"})
 _ZONES = frozenset({"datetime.timezone", "zoneinfo.ZoneInfo"})
 _TEXTS = frozenset({"datetime.timedelta", "decimal.Decimal", "fractions.Fraction", "uuid.UUID"})
-# What attrs and dataclasses write.
+# The files of code that attrs and dataclasses write.
 _GENERATED = ("<attrs ", "<string>")
 _GETTERS = frozenset({"operator.attrgetter", "operator.itemgetter", "operator.methodcaller"})
 # Objects of these modules say what goes on in the process, and nothing of what a task does.
@@ -54,7 +54,7 @@ _HOLDING = (dict, list, tuple, set, frozenset, MappingProxyType, property, stati
 _HEAP_TYPE = 1 << 9  # a class made by a `class` statement has this flag
 
 _OF_CLASSES: Mapping[str, Any] = type.__dict__
-# What a metaclass or a subclass says instead is the user's code.
+# A metaclass may answer otherwise, by the user's code.
 class_dict: Callable[[Any], Mapping[str, Any]] = _OF_CLASSES["__dict__"].__get__
 class_mro: Callable[[Any], tuple[Any, ...]] = _OF_CLASSES["__mro__"].__get__
 class_qualname: Callable[[Any], str] = _OF_CLASSES["__qualname__"].__get__
@@ -63,12 +63,12 @@ _get_flags: Callable[[Any], int] = _OF_CLASSES["__flags__"].__get__
 
 
 def is_a(value: object, *kinds: type) -> bool:
-    """`isinstance`, which however may ask the value's own ``__class__``."""
+    """Tell whether a value is of a kind, without asking its own ``__class__`` as `isinstance` may."""
     return issubclass(type(value), kinds)
 
 
 def innermost(obj: Any) -> Any:
-    """Return what is called in the end: under partials, bound methods, caches and what `functools.wraps` marked."""
+    """Return the function below partials, bound methods, caches and wrappers that `functools.wraps` marked."""
     for _ in range(100):
         if is_a(obj, functools.partial):
             obj = partial_parts(obj)[0]
@@ -82,7 +82,7 @@ def innermost(obj: Any) -> Any:
 
 
 def origin_of(obj: Any) -> str | None:
-    """The file that a function, a class or an object's class is from; None for a cell and the like, "" for C code."""
+    """Return the file that a function, a class or an object's class is from; None for a cell and the like, "" for C code."""
     if type(obj) is FunctionType:
         return file_of(obj)
     obj = obj if is_a(obj, type) else type(obj)
@@ -95,13 +95,13 @@ def origin_of(obj: Any) -> str | None:
 
 
 def known_name(kind: Any) -> str:
-    """The full name of a class that is what its module says it is; "" for others. It can be trusted, unlike the name."""
+    """Return the full name of a class that its module has under this name; "" for others, whose names prove nothing."""
     module, qualname = class_module(kind), class_qualname(kind)
     return f"{module}.{qualname}" if namespace_named(module).get(qualname) is kind else ""
 
 
 def file_of(function: FunctionType) -> str | None:
-    """The file that a function is from; None for a cell and the like."""
+    """Return the file that a function is from; None for a cell and the like."""
     file, known = function.__code__.co_filename, module_file(function.__globals__)
     if known and (file == known or not os.path.isabs(file)):
         return known
@@ -117,7 +117,7 @@ def namespace_of(owner: Any) -> Namespace:
 
 
 def foreign(owner: Any) -> list[str]:
-    """A class or function of elsewhere: its module and qualified name."""
+    """Return the form of an installed class or function: its module and qualified name."""
     if is_a(owner, type):
         module, qualname = class_module(owner), class_qualname(owner)
     else:  # not what it says of itself: attrs renames one function again and again
@@ -136,7 +136,7 @@ def is_generated(name: str, function: FunctionType, own: Callable[[str | None], 
 
 
 def hanging_on(function: FunctionType) -> tuple[Any, ...]:
-    """The code, defaults and closure contents of a function."""
+    """Return the code, defaults and closure contents of a function."""
     contents = []
     for cell in function.__closure__ or ():
         try:
@@ -152,7 +152,7 @@ def partial_parts(value: Any) -> tuple[Any, Any, Any]:
 
 
 def functions_in(member: Any) -> list[FunctionType]:
-    """The functions in a member of a class."""
+    """Return the functions in a member of a class."""
     if type(member) is property:
         candidates = [member.fget, member.fset, member.fdel]
     elif type(member) in {staticmethod, classmethod}:
@@ -163,7 +163,7 @@ def functions_in(member: Any) -> list[FunctionType]:
 
 
 def held(value: Any) -> tuple[Any, ...] | None:
-    """Return what partials, getters and other callables hold, and views of mappings; None for others."""
+    """Return the contents of partials, getters, other callables and views of mappings; None for others."""
     kind = type(value)
     if kind is MethodType:
         return value.__func__, value.__self__
@@ -187,7 +187,7 @@ def is_of_the_process(kind: Any) -> bool:
 
 
 def inside(value: Any) -> list[Any]:
-    """Return what an object holds, wherever it keeps it; nothing for code, modules, leaves and what belongs to the process."""
+    """Return the objects that one holds, wherever it keeps them; none for code, modules, leaves and objects of the process."""
     kind = type(value)
     if is_scalar(value) or kind is FunctionType or is_a(value, type, ModuleType) or is_of_the_process(kind):
         return []
@@ -199,7 +199,7 @@ def inside(value: Any) -> list[Any]:
 
 
 def bulk(value: Any) -> str | None:
-    """The hash of a large container of plain data, which is not worth a closer look; None for others."""
+    """Return the hash of a large container of plain data, which is not worth a closer look; None for others."""
     if not any(type(value) is kind for kind in _CONTAINERS) or len(value) < _MANY:
         return None
     try:
@@ -209,7 +209,7 @@ def bulk(value: Any) -> str | None:
 
 
 def leaves(value: Any) -> list[Any]:
-    """All that an object holds, directly or not, and itself."""
+    """Return an object and all that it holds, directly or not."""
     found: list[Any] = []
     pending, met = [value], set()
     while pending:
@@ -236,7 +236,7 @@ def is_opaque(kind: Any) -> bool:
 
 
 class Seen:
-    """What was read of live objects, to see later whether it is still so."""
+    """The state of live objects as it was read, to tell later whether it has changed."""
 
     def __init__(self) -> None:
         self._names: list[tuple[Mapping[str, Any], str, object]] = []
@@ -245,18 +245,18 @@ class Seen:
         self.lasting = True  # nothing was met whose contents may change unnoticed
 
     def name(self, scope: Mapping[str, Any], name: str) -> None:
-        """What a name is bound to."""
+        """Note the object that a name is bound to."""
         self._names.append((scope, name, scope.get(name, MISSING)))
 
     def function(self, function: FunctionType) -> tuple[Any, ...]:
-        """The code of a function, its defaults and the contents of its closure."""
+        """Note and return the code of a function, its defaults and the contents of its closure."""
         found = hanging_on(function)
         self._functions.append((function, found))
         self.value(found[1:])
         return found
 
     def value(self, value: object) -> None:
-        """All that a value holds."""
+        """Note all that a value holds."""
         found = leaves(value)
         if len(found) > 1:
             self._values.append((value, found))
@@ -278,7 +278,7 @@ def _same(now: Sequence[Any], then: Sequence[Any], by_value: Callable[[object], 
 
 
 def field_names(owner: Any) -> set[str] | None:
-    """The fields of an attrs class or a dataclass; None for others, and for those that inherit from one."""
+    """Return the fields of an attrs class or a dataclass; None for others, and for those that inherit from one."""
     members = class_dict(owner)
     declared: Any = members.get("__attrs_attrs__")
     if is_a(declared, tuple):
@@ -288,7 +288,7 @@ def field_names(owner: Any) -> set[str] | None:
 
 
 def attributes_of(value: Any) -> dict[str, Any]:
-    """The attributes stored in an object, without those that a cached property has filled in."""
+    """Return the attributes stored in an object, without those that a cached property has filled in."""
     found: dict[str, Any] = {}
     computed = set()
     for owner in class_mro(type(value)):
@@ -307,9 +307,9 @@ def attributes_of(value: Any) -> dict[str, Any]:
 
 
 def leaf_form(value: Any, folder: str) -> Form:
-    """A value that is known without asking it and holds no other: its type and itself; None for others.
+    """Return the form of a value that holds no other and can be read without running its code; None for others.
 
-    A path of `folder` says where in it, for the folder may move.
+    A path within `folder` counts by its place there, for the folder may move.
     """
     kind = type(value)
     if kind is str or is_a(value, PurePath):

@@ -1,4 +1,4 @@
-"""What the syntax of Python source says: the names that code reads, binds and changes, and what it reaches by them."""
+"""Analyse the syntax of Python source: the names that code reads, binds and changes, and the modules that it imports."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MAKING = frozenset({"__init__", "__new__", "__post_init__", "__attrs_post_init__
 LIMIT = 10_000  # entries of a cache
 
 
-# By these code reaches what it does not name.
+# With these, code reaches objects that it does not name.
 UNFOLLOWED = frozenset(
     {
         *("builtins.eval", "builtins.exec", "sys.modules", "sys._getframe", "inspect.currentframe", "inspect.stack"),
@@ -51,7 +51,7 @@ class UnknownSourceError(Exception):
 
 
 def text_of(node: ast.AST) -> str:
-    """The normalised text of a node."""
+    """Return the normalised text of a node."""
     try:
         return ast.unparse(node)
     except ValueError:  # before Python 3.12, quotes nested in f-strings defeat it
@@ -59,7 +59,7 @@ def text_of(node: ast.AST) -> str:
 
 
 def bare_copy(node: Defined) -> Defined:
-    """The node without decorators and without its own name."""
+    """Return the node without decorators and without its own name."""
     bare = copy.copy(node)
     if not isinstance(bare, ast.Lambda):
         bare.decorator_list, bare.name = [], "_"
@@ -128,7 +128,7 @@ def _is_reading(call: ast.Call) -> bool:
 
 
 def _making(node: ast.ClassDef) -> list[ast.stmt]:
-    """What of a class is executed when it, or an object of it, is made: its constructor, and the methods that this names."""
+    """Return the statements of a class that are executed when it, or an object of it, is made: the constructor, the methods that it names, and the body."""
     methods = {item.name: item for item in node.body if isinstance(item, FUNCTIONS)}
     pending = [name for name in methods if name in MAKING]
     found: dict[str, ast.stmt] = {}
@@ -177,7 +177,7 @@ def codes(code: CodeType) -> Iterator[CodeType]:
 
 
 def module_named(call: ast.Call, package: str) -> str:
-    """The module that a call of `importlib.import_module` imports.
+    """Return the module that a call of `importlib.import_module` imports.
 
     Raises:
         UnknownSourceError: its name is computed.
@@ -209,7 +209,7 @@ def aliases(statement: ast.AST) -> Iterator[tuple[str, tuple[int, str, str]]]:
 
 
 def bound(head: ast.AST) -> set[str]:
-    """The names that a statement binds, and those whose contents it changes: ``TABLE["a"] = 1``, ``TABLE.update(b=2)``."""
+    """Return the names that a statement binds or whose contents it changes: ``TABLE["a"] = 1``, ``TABLE.update(b=2)``."""
     names: set[str] = set()
     if isinstance(head, (*FUNCTIONS, ast.ClassDef)):
         return {head.name}

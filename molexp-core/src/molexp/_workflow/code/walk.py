@@ -1,4 +1,4 @@
-"""The walk over all that the code of a task names and holds. `source` says what counts."""
+"""The walk over all that the code of a task names and holds; `hashing` lists what counts."""
 
 from __future__ import annotations
 
@@ -62,6 +62,7 @@ _ANNOTATES = ("__annotate__", "__annotate_func__")
 
 
 def digest(form: Form) -> str:
+    """Return the hash of a form."""
     return sha256(dumps(form, separators=(",", ":")).encode()).hexdigest()
 
 
@@ -83,11 +84,11 @@ class Walk(Marks):
         return file is None or file == self.file or (file != "" and is_own(file))
 
     def all_of(self, obj: Any) -> Form:
-        """A task, and the values of the names that it was found to use."""
+        """Return the form of a task, and of the values of the names that it was found to use."""
         return [self.task(obj), self.values()]
 
     def task(self, obj: Any) -> Form:
-        """A task, whatever it is."""
+        """Return the form of a task, whatever it is."""
         if type(obj) is FunctionType:
             return self.function(obj)
         if type(obj) is MethodType and type(obj.__func__) is FunctionType:
@@ -104,7 +105,7 @@ class Walk(Marks):
         return self.owner(obj) if is_a(obj, type) else self.instance(obj, task=True)
 
     def function(self, function: FunctionType, *, direct: bool = False) -> Form:
-        """A function: its source if it is the user's, what hangs on it, what it names, and what it wraps."""
+        """Return the form of a function: its source if it is the user's, its names, attributes, defaults and closure."""
         if (again := self.again(id(function), function)) is not None:
             return again
         if self.owns(file_of(function)):
@@ -120,14 +121,14 @@ class Walk(Marks):
         return [head, names, [[name, self.value(own[name])] for name in sorted(own)], self.hanging(function)]
 
     def hanging(self, function: FunctionType) -> Form:
-        """Defaults and closure of a function."""
+        """Return the form of the defaults and the closure of a function."""
         _, defaults, keywords, *contents = self.seen.function(function)
         if keywords is not None:
             keywords = [[name, self.value(keywords[name])] for name in sorted(keywords)]
         return [self.value(defaults), keywords, [self.value(content) for content in contents]]
 
     def owner(self, owner: Any) -> Form:
-        """A class: its source and its bases' if they are the user's, and what hangs on its functions."""
+        """Return the form of a class: its source and its bases' if they are the user's, and defaults and closures of its functions."""
         if not self.owns(origin_of(owner)):
             return foreign(owner)
         if (again := self.again(id(owner), owner)) is not None:
@@ -160,7 +161,7 @@ class Walk(Marks):
     def _class_unit(
         self, qualname: str, functions: list[tuple[str, FunctionType]], namespace: Namespace
     ) -> tuple[Unit | None, set[int]]:
-        """The class in its source, None if no statement defines it; and which of its functions stand in it."""
+        """Return the class in its source, None if no statement defines it; and the ids of the functions that stand in it."""
         named: dict[int, Unit] = {}
         for name, function in functions:
             if function.__code__.co_qualname.startswith(qualname + ".") and not is_generated(name, function, self.owns):
@@ -176,7 +177,7 @@ class Walk(Marks):
         return unit, {key for key, item in named.items() if unit is not None and item.owner is unit.node}
 
     def _class_values(self, unit: Unit, members: Mapping[str, Any]) -> Form:
-        """Return what a class holds beside functions: its source may say it, or others may have set it."""
+        """Return the form of the attributes of a class that are no functions: its source has them, or others have set them."""
         forms = []
         for name in sorted(members):
             value = members[name]
@@ -188,7 +189,7 @@ class Walk(Marks):
         return forms
 
     def instance(self, value: Any, *, task: bool = False) -> Form:
-        """An object: its class, and what it holds."""
+        """Return the form of an object: its class, and what it holds."""
         if (again := self.again(id(value), value)) is not None:
             return again
         owner = type(value)
@@ -204,7 +205,7 @@ class Walk(Marks):
         return form
 
     def names(self, unit: Unit, namespace: Namespace) -> Form:
-        """All that a function or class names."""
+        """Return the form of all that a function or class names."""
         if self.root is None:
             return _names_digest(unit, namespace, self.file)
         self.written.update((id(namespace), name) for name in unit.written)
@@ -215,7 +216,7 @@ class Walk(Marks):
         return [*forms, self.reached(reached, unit.source.name, package_of(namespace)), effects(self, unit, namespace)]
 
     def name(self, chain: Chain, namespace: Namespace, source: Source | None) -> Form:
-        """Return what a global name is bound to."""
+        """Return the form of the object that a global name is bound to."""
         key = id(namespace), chain
         if (again := self.again(key, namespace)) is not None:
             return again
@@ -242,7 +243,7 @@ class Walk(Marks):
         return type(function) is FunctionType
 
     def module(self, module: ModuleType, rest: Chain) -> Form:
-        """A module, and what is asked of it."""
+        """Return the form of a module, and of the names asked of it."""
         namespace = module_dict(module)
         file, name = module_file(namespace), namespace.get("__name__")
         known = name if type(name) is str else ""
@@ -253,12 +254,12 @@ class Walk(Marks):
         return ["module", known, self.installed(namespace, known, rest)]
 
     def _of_own_module(self, namespace: Namespace, file: str, module: str, rest: Chain) -> Form:
-        """What is asked of a module of the user's; all of the module if it is no name that stands there."""
+        """Return the form of a name asked of a module of the user's; of all the module if no such name stands there."""
         named = rest and rest[0] in namespace and not file.endswith(COMPILED)
         return self.name(rest, namespace, None) if named else self.whole(file, module)
 
     def changes(self, name: str, namespace: Namespace, source: Source | None) -> Form:
-        """The statements that change what a name means, such as ``Model.limit = 3``, without binding it."""
+        """Return the form of the statements that change an object without binding its name, such as ``Model.limit = 3``."""
         if not module_file(namespace) and source is None:
             return None
         found = [item.bindings.get(name, []) for item in sources().of_namespace(namespace, source)]
@@ -266,7 +267,7 @@ class Walk(Marks):
         return [self.binding(binding, name, namespace, source) for binding in changing]
 
     def statements(self, name: str, namespace: Namespace, source: Source | None, value: object) -> Form:
-        """The statements that bind a name of a module, and what it is bound to."""
+        """Return the form of the statements that bind a name of a module; its value follows later."""
         if not module_file(namespace) and source is None:
             return ["name", name]
         per_source = [
@@ -283,7 +284,7 @@ class Walk(Marks):
         return forms
 
     def binding(self, binding: Binding, name: str, namespace: Namespace, source: Source | None) -> Form:
-        """One of them, and what it names in turn."""
+        """Return the form of one statement that binds a name, and of the names in it."""
         if binding.alias is not None:
             return self.imported(*binding.alias, namespace)
         chains = [chain for chain in binding.chains if chain[0] != name]
@@ -291,7 +292,7 @@ class Walk(Marks):
         return [binding.form, [self.name(chain, namespace, source) for chain in chains]]
 
     def values(self) -> Form:
-        """The values of the names that were met; of those that the code changes itself, only the code in them."""
+        """Return the form of the values of the names that were met; of those that the code changes itself, only the code in them."""
         forms = []
         while self.later:
             key, value, passing, reads = self.later.pop(0)
@@ -303,7 +304,7 @@ class Walk(Marks):
         return forms
 
     def loosely(self, value: Any, *, data: bool) -> Form:
-        """A value that statements say already: whole, or only the code in it."""
+        """Return the form of a value that statements tell already: of all of it, or only of the code in it."""
         before, self.strict = self.strict, False
         try:
             if data:
@@ -320,7 +321,7 @@ class Walk(Marks):
         return self.owner(item if is_a(item, type) else type(item)) if self.owns(origin_of(item)) else None
 
     def _elsewhere(self, name: str, namespace: Namespace, source: Source | None, value: object) -> Form:
-        """A name that no statement binds: a built-in one, one of the module itself, or one of a star import."""
+        """Return the form of a name that no statement binds: a built-in one, one of the module itself, or one of a star import."""
         if value is MISSING or (name[:2] == name[-2:] == "__"):
             return None if value is MISSING and name in vars(builtins) else ["name", name]
         for item in sources().of_namespace(namespace, source):
@@ -331,7 +332,7 @@ class Walk(Marks):
         raise UnknownSourceError(f"no statement binds {name}")
 
     def imported(self, level: int, module: str, name: str, namespace: Namespace) -> Form:
-        """Return what an import binds: the definition in a module of the user's, else its name."""
+        """Return the form of an imported object: its definition in a module of the user's, else its name."""
         absolute = absolute_name(level, module, package_of(namespace))
         target = namespace_named(absolute)
         if self.owns(file := module_file(target)):
@@ -342,7 +343,7 @@ class Walk(Marks):
         return ["import", absolute, name, self.installed(target, absolute, (name,))]
 
     def installed(self, namespace: Namespace, module: str, rest: Chain) -> Form:
-        """Return what is asked of an installed module, which the user's code may have put something into."""
+        """Return the form of a name asked of an installed module, which the user's code may have changed."""
         self.passing = self.passing or passes(".".join((module, *rest)))
         value: Any = None
         for number, name in enumerate(rest):
@@ -357,7 +358,7 @@ class Walk(Marks):
         return None
 
     def reached(self, modules: Iterable[str], file: str, package: str) -> Form:
-        """The modules that code imports when it runs: whether it has done so already must not matter."""
+        """Return the form of the modules that code imports when it runs, whether it has done so already or not."""
         forms = []
         for module in modules:
             self.passing = self.passing or passes(module)
@@ -367,7 +368,7 @@ class Walk(Marks):
         return forms
 
     def whole(self, file: str, module: str) -> Form:
-        """All of a module's text, and of the modules that it imports; of a compiled one its bytes."""
+        """Return the form of all of a module's text, and of the modules that it imports; of a compiled one its bytes."""
         if (again := self.again(("file", os.path.abspath(file)), file)) is not None:
             return again
         self.seen.lasting = False
@@ -378,13 +379,13 @@ class Walk(Marks):
         return ["file", source.text, self.reached(source.reached(source.tree, package), file, package)]
 
     def compiled(self, function: Any) -> Form:
-        """The compiled module of the user's that a function is of."""
+        """Return the form of the compiled module of the user's that a function is of; None for others."""
         name = function.__module__
         file = module_file(namespace_named(name))
         return self.whole(file, name) if file.endswith(COMPILED) and self.owns(file) else None
 
     def value(self, value: Any) -> Form:
-        """A value: its contents as far as they have a plain form, the code of functions and classes, else its type."""
+        """Return the form of a value: its contents as far as they are plain, the code of functions and classes, else its type."""
         form = leaf_form(value, os.path.dirname(os.path.abspath(self.file)) if self.file else "")
         if form is not None:
             self.seen.lasting = self.seen.lasting and not is_array(value)
@@ -427,14 +428,14 @@ class Walk(Marks):
         return [*form, *sorted(dumps(self._apart(member)) for member in members)]
 
     def _apart(self, value: Any) -> Form:
-        """The form of a value that is met in no certain order."""
+        """Return the form of a value that is met in no certain order."""
         walk = Walk(self.file, None)
         walk.strict = self.strict
         return [walk.value(value), walk.values()]
 
 
 def _names_digest(unit: Unit, namespace: Namespace, file: str | None) -> str:
-    """The digest of all that a function or class names; computed again when one of the names means something else."""
+    """Return the digest of all that a function or class names; compute it again when one of the names means something else."""
     key = id(unit), id(namespace), file
     known = sources().digests.get(key)
     if known is not None and known[3].unchanged():
