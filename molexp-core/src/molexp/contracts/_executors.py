@@ -105,6 +105,7 @@ class Executor(ABC):
         >>> from molexp.contracts import Executor, Outcome
         >>> class Here(Executor):
         ...     name = "here"
+        ...
         ...     async def run(self, call):
         ...         return Outcome(value=call.function(*call.args, **call.kwargs))
     """

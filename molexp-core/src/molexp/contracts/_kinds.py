@@ -86,9 +86,11 @@ class AssetKind(ABC, Generic[T]):
         >>> class NoteKind(AssetKind[str]):
         ...     name = "note"
         ...     suffix = ".txt"
+        ...
         ...     def save(self, obj, sink):
         ...         sink.write(obj.encode())
         ...         return {}
+        ...
         ...     def load(self, source):
         ...         with source.open() as stream:
         ...             return stream.read().decode()

@@ -43,6 +43,7 @@ class RunIdScheme(ABC):
         >>> from molexp.contracts import RunIdScheme
         >>> class Readable(RunIdScheme):
         ...     name = "readable-1"
+        ...
         ...     def derive(self, identity):
         ...         return "-".join(f"{name}{value}" for name, value in sorted(identity.parameters.items()))
     """
