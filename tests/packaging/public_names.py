@@ -27,6 +27,15 @@ MODULES = (
 )
 """A name that several modules offer is described where it comes first."""
 
+GIVEN = {
+    *("Accessor", "Asset", "Catalog", "Context", "DataAssets", "LogHandle", "LogReader", "Logs", "Members", "Metrics"),
+    *("Experiment", "Project", "Run", "RunContext", "RunRow", "Runs", "Workflow", "WorkflowHandle"),
+}
+"""Users get objects of these classes, and of those below them, and make none: their constructors are internals."""
+
+INTERNALS = {"shelf", "finder", "door"}
+"""Parameters of the constructor of `TaskContext` that users do not give."""
+
 OPERATORS = "call enter exit aenter aexit getitem setitem delitem iter len contains fspath truediv"
 SPECIAL = {f"__{name}__" for name in OPERATORS.split()}
 PRIVATE_MODULE = re.compile(r"\bmolexp(?:\.\w+)*\.(?=\w+)")
@@ -61,7 +70,7 @@ def of_class(cls: type, full: str) -> Iterator[str]:
     yield f"class {full}({bases})"
     if issubclass(cls, enum.Enum):
         yield from (f"{full}.{member.name} = {member.value!r}" for member in cls)
-    elif not inspect.isabstract(cls):
+    elif not inspect.isabstract(cls) and not is_given(cls):
         yield f"{full}.__init__{signature(cls)}"
     fields = {field.name for field in attrs.fields(cls)} if attrs.has(cls) else set()
     fields |= {name for owner in cls.__mro__ if is_ours(owner) for name in assigned_in(owner)} - set(dir(cls))
@@ -74,6 +83,11 @@ def of_class(cls: type, full: str) -> Iterator[str]:
         owner = next(owner for owner in cls.__mro__ if name in vars(owner))
         if is_ours(owner) and type(vars(owner)[name]) is not cls:
             yield f"{full}.{name}{of_member(vars(owner)[name])}"
+
+
+def is_given(cls: type) -> bool:
+    """Tell whether users make no such object; they do make contexts of tasks, to call a task in a test."""
+    return cls.__name__ != "TaskContext" and not GIVEN.isdisjoint(owner.__name__ for owner in cls.__mro__)
 
 
 def is_ours(cls: type) -> bool:
@@ -113,8 +127,9 @@ def signature(value: Any) -> str:
     except ValueError:  # an exception that takes what any takes
         return "(...)"
     parts: list[str] = []
-    kinds = [parameter.kind for parameter in found.parameters.values()]
-    for number, parameter in enumerate(found.parameters.values()):
+    parameters = [one for one in found.parameters.values() if one.name not in INTERNALS]
+    kinds = [parameter.kind for parameter in parameters]
+    for number, parameter in enumerate(parameters):
         if (
             parameter.kind is parameter.KEYWORD_ONLY
             and parameter.VAR_POSITIONAL not in kinds[:number]
