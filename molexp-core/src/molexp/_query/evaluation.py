@@ -1,4 +1,4 @@
-"""Whether a recorded document is what an expression asks for; ``docs/reference/query-language.md`` has the rules.
+"""Evaluation of an expression on a recorded document; ``docs/reference/query-language.md`` has the rules.
 
 Two-valued: a condition on what is absent or null is false, and ``not`` is plain negation.
 """
@@ -31,7 +31,7 @@ from molexp._query.fields import leaf
 Lookup: TypeAlias = Callable[[Field], Any]
 
 ABSENT: Final = object()
-"""What a lookup answers about a field that is not there."""
+"""The answer of a lookup about a field that is not there."""
 
 _ORDERS: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,

@@ -1,4 +1,4 @@
-"""What a query says, as values: conditions on fields, joined by ``and``, ``or`` and ``not``.
+"""Expressions: conditions on fields, joined by ``and``, ``or`` and ``not``.
 
 `molexp._query.parser` makes them from text; ``str()`` of one is a text that makes an equal one again.
 """
@@ -33,12 +33,12 @@ def _canonical_parts(parts: Iterable[str]) -> tuple[str, ...]:
 
 @attrs.frozen
 class Field:
-    """What a condition is about.
+    """A field that a condition is about.
 
     Attributes:
         parts: the parts of its name; the first is a plain word, and ``params`` where it was ``parameters``.
-        start: where its name begins in the query; it counts nothing for equality, nor does `end`.
-        end: where it ends.
+        start: the position of its name in the query; it does not count for equality, nor does `end`.
+        end: the position behind its name.
     """
 
     parts: tuple[str, ...] = attrs.field(converter=_canonical_parts)
@@ -92,7 +92,7 @@ class FieldComparison:
 
 @attrs.frozen
 class OneOf:
-    """Whether a field equals one of some values."""
+    """True where a field equals one of some values."""
 
     field: Field
     values: tuple[Value, ...] = attrs.field(eq=_identity)
@@ -105,7 +105,7 @@ class OneOf:
 
 @attrs.frozen
 class Contains:
-    """Whether a field is a list with this value among its elements."""
+    """True where a field is a list with this value among its elements."""
 
     field: Field
     value: Item = attrs.field(eq=_identity)
@@ -118,7 +118,7 @@ def ends_in_escape(pattern: str) -> bool:
 
 @attrs.frozen
 class Like:
-    r"""Whether a field is text of some form: ``%`` stands for any text, ``_`` for one character, ``\`` escapes them."""
+    r"""True where a field is text of some form: ``%`` stands for any text, ``_`` for one character, ``\`` escapes them."""
 
     field: Field
     pattern: str = attrs.field()
@@ -131,7 +131,7 @@ class Like:
 
 @attrs.frozen
 class IsNull:
-    """Whether a field is null, or not there."""
+    """True where a field is null, or not there."""
 
     field: Field
 
@@ -162,14 +162,14 @@ Expression: TypeAlias = Condition | And | Or | Not
 
 
 def parts_of(expression: Expression) -> tuple[Expression, ...]:
-    """The expressions that another one joins or negates; none for a condition."""
+    """Return the expressions that another one joins or negates; none for a condition."""
     if isinstance(expression, And | Or):
         return expression.parts
     return (expression.part,) if isinstance(expression, Not) else ()
 
 
 def fields_of(expression: Expression) -> Iterator[Field]:
-    """Every field of an expression, from left to right, as often as it is named."""
+    """Yield every field of an expression, from left to right, as often as it is named."""
     waiting: list[Expression] = [expression]
     while waiting:
         found = waiting.pop()
@@ -183,7 +183,7 @@ def fields_of(expression: Expression) -> Iterator[Field]:
 
 
 def quoted(text: str) -> str:
-    """Text as a query has it, in double quotes."""
+    """Return a text as a query has it, in double quotes."""
     return f'"{"".join(map(_escaped, text))}"'
 
 

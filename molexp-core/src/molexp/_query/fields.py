@@ -1,4 +1,4 @@
-"""How a recorded value becomes what queries compare: scalars and lists, each under its name.
+"""Normal forms: queries compare scalars and lists, whatever the recorded form of a value is.
 
 Values are as JSON holds them; ``docs/explanation/values.md`` tells the tags, such as ``{"$float": "nan"}``.
 """
@@ -18,7 +18,7 @@ def leaf(value: Any) -> Leaf | dict[str, Any] | None:
     """Return the normal form of one recorded value.
 
     Args:
-        value: what a document holds.
+        value: a value in a document.
 
     Returns:
         A scalar; a list of normal forms; the dict that a mapping is, whose values are as recorded; ``None`` for null.

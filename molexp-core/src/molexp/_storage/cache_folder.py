@@ -31,7 +31,7 @@ def cache_folder() -> str:
 
 
 def make_room(path: str) -> None:
-    """Before a new index is made at `path`: remove this host's that were not used for long, or are too much together.
+    """Make room for a new index at `path`: remove old indexes of this host, and the oldest if they take too much together.
 
     They are derived: whoever comes back to such a workspace reads it, or its snapshot, once more.
     """

@@ -1,4 +1,4 @@
-"""What reaches the disk when: contents before names, and what something relies on no later than that itself.
+"""Flushing to disk, in order: contents before names, and a document no later than what relies on it.
 
 A document is flushed by whoever makes it, before the call returns. Who *finds* one cannot know whether its maker came to
 that, so each process flushes what it relies on once, together with the first thing of its own that does: the documents of
@@ -26,7 +26,7 @@ _REMEMBERED = 4096  # documents that are known to be on the disk
 
 
 class Flushed:
-    """What one process knows to be on the disk of one workspace, and what it has yet to flush."""
+    """The keys of one workspace that a process knows to be on disk, and those that it has yet to flush."""
 
     def __init__(self) -> None:
         self.known: set[Hashable] = set()
@@ -34,7 +34,7 @@ class Flushed:
         self._pid = 0
 
     def forget(self) -> None:
-        """Another workspace lies there than before."""
+        """Forget what was flushed, because another workspace lies there than before."""
         self.known.clear()
         self.waiting.clear()
 
@@ -56,7 +56,7 @@ class Flushing:
 
     Args:
         store: the workspace's.
-        flushed: what was flushed there before.
+        flushed: the keys that were flushed there before.
     """
 
     __slots__ = ("_flushed", "_store")
@@ -71,7 +71,7 @@ class Flushing:
         Args:
             made: keys.
             relies_on: keys, not looked at if they all were flushed before under the same `known_by`.
-            known_by: what stands for all of them.
+            known_by: a name that stands for all of them.
 
         Raises:
             StoreError: they are there, but a power loss may undo that.
@@ -92,12 +92,12 @@ class Flushing:
                 waiting.pop(key, None)
 
     def defined(self, key: str, *, relies_on: Iterable[str] = ()) -> None:
-        """The same, of a document on which more will rely."""
+        """Note the same of a document on which more will rely."""
         self.made(key, relies_on=relies_on)
         self._flushed.known.add(key)
 
     def later(self, key: str) -> None:
-        """A run was made alone: its definition is flushed with whatever comes next."""
+        """Note a run that was made alone: its definition is flushed with whatever comes next."""
         if self._store.durability != "end":
             return
         if self._flushed.waiting:
@@ -107,6 +107,6 @@ class Flushing:
 
 
 def above(path: str) -> list[str]:
-    """The documents of the workspace, and of what else the entity at `path` lies in."""
+    """Return the keys of the documents of all entities that the entity at `path` lies in."""
     parts = path.split("/") if path else []
     return [layout.document("/".join(parts[:depth])) for depth in range(len(parts))]

@@ -11,7 +11,7 @@ from molexp.errors import CorruptRecordError, SerializationError
 
 RESERVED = ("executor", "resources", "scheduler")  # keys of a configuration that do not make another run
 
-# What makes two definitions one, by their type; of others, all but who wrote them, and when.
+# Keys that make two definitions equal, by their type; of other types, all count but the writer and the time.
 _COUNTING: Mapping[str, tuple[str, ...]] = {
     "run": ("parameters", "own_parameters", "replica", "config"),
     "experiment": ("params",),
@@ -26,7 +26,7 @@ def agree(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
 
 
 def agree_as_bytes(ours: bytes, theirs: bytes, key: str) -> bool:
-    """The same, of documents as they lie in their stores; what cannot be read agrees with nothing."""
+    """Tell the same of documents as they lie in their stores; one that cannot be read agrees with nothing."""
     if ours == theirs:
         return True
     try:
@@ -36,13 +36,13 @@ def agree_as_bytes(ours: bytes, theirs: bytes, key: str) -> bool:
 
 
 def differing(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
-    """The names of what differs."""
+    """Return the names of the fields that differ."""
     a, b = _counting(ours), _counting(theirs)
     return sorted(name for name in a.keys() | b.keys() if not _equal(a.get(name), b.get(name)))
 
 
 def changed(definition: Mapping[str, Any], repeated: Any) -> list[str]:
-    """As `differing`, of a run's definition and what an attempt repeats of it; quick where both are the same."""
+    """Return what `differing` does for a run's definition and an attempt's repetition of it; quick where both are the same."""
     if not isinstance(repeated, dict) or _encoded(definition) == _encoded(repeated):
         return []
     return differing(definition, repeated)

@@ -12,7 +12,7 @@ CHUNK = 1 << 20  # bytes read at once
 
 
 def hash_of(store: Store, key: str, *, progress: Callable[[int], Any] | None = None) -> str:
-    """The hash of the bytes at `key`, as a record has it: ``sha256:...``."""
+    """Return the hash of the bytes at `key`, as a record has it: ``sha256:...``."""
     digest = sha256()
     with store.open_read(key) as stream:
         while chunk := stream.read(CHUNK):
@@ -23,7 +23,7 @@ def hash_of(store: Store, key: str, *, progress: Callable[[int], Any] | None = N
 
 
 def tree_of(store: Store, base: str, files: Iterable[str]) -> str:
-    """The hash of the folder `base`, as an import makes it, of what lies there now."""
+    """Return the hash of the folder `base` as it is now, as an import computes it."""
     whole = sha256()
     for relative, key in sorted((key.removeprefix(f"{base}/"), key) for key in files):
         whole.update(f"{relative}\0{hash_of(store, key).removeprefix('sha256:')}\n".encode())

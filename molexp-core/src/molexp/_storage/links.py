@@ -1,4 +1,4 @@
-"""Which links are followed: those that a record of imported data names."""
+"""Symbolic links are followed where a record of imported data names one, and nowhere else."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from molexp.contracts import Store
 
 
 def reading(store: Store, kind: str, key: str, fields: object) -> Store:
-    """The store to read an asset's bytes from: `store`, which follows no link, unless the record says that there is one.
+    """Return the store to read an asset's bytes from: `store`, which follows no link, unless the record speaks of one.
 
     Data that was imported by a symbolic link is external, or lies elsewhere in the workspace.
 
     Args:
         store: the workspace's.
         kind: the asset's kind.
-        key: where its bytes lie.
+        key: the key of its bytes.
         fields: the fields of its kind.
     """
     if kind != "data" or not isinstance(fields, Mapping):
@@ -27,7 +27,7 @@ def reading(store: Store, kind: str, key: str, fields: object) -> Store:
 
 
 def reading_record(store: Store, record: Mapping[str, Any]) -> Store:
-    """The same, for the asset of a record."""
+    """Return the same for the asset of a record."""
     return reading(store, str(record.get("kind")), str(record.get("key")), record.get("fields"))
 
 

@@ -11,7 +11,7 @@ from molexp.contracts import Store, check_key
 
 
 def key_of(store: Store, path: Any) -> str | None:
-    """The key of a path, if it lies inside the workspace."""
+    """Return the key of a path, or None if it lies outside of the workspace."""
     if not isinstance(path, Path) or is_remote(path):
         spelling, root_url = str(path), f"{store.url}/"
         return spelling.removeprefix(root_url) if spelling.startswith(root_url) else None

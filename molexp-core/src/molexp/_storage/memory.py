@@ -20,7 +20,7 @@ _NAME = re.compile(r"memory:(?://)?([A-Za-z0-9._~/-]*)", re.IGNORECASE)
 
 
 class _File:
-    """What lies under a key; a replacement is another object, as it would be another inode."""
+    """The bytes under a key; a replacement is another object, as it would be another inode."""
 
     __slots__ = ("data", "modified", "version")
 
@@ -116,7 +116,7 @@ class MemoryStore(Store):
 
         Args:
             name: the name to share; "" for a fresh one.
-            append: whether to declare the capability ``append``.
+            append: True declares the capability ``append``.
         """
         name = name or f"~{secrets.token_hex(8)}"
         self.url = f"memory://{name}"
@@ -210,14 +210,14 @@ class MemoryStore(Store):
                 self._space.drop(key)
 
     def list(self, prefix: str = "") -> Iterator[Stat]:
-        """Every key below the folder `prefix`, as of now."""
+        """Yield every key below the folder `prefix`, as of now."""
         if prefix:
             check_key(prefix)
         with self._space.lock:
             return iter(tuple(self._space.walk(prefix)))
 
     def children(self, prefix: str = "") -> Listing:
-        """One level below the folder `prefix`."""
+        """Return one level below the folder `prefix`."""
         if prefix:
             check_key(prefix)
         with self._space.lock:
@@ -243,7 +243,7 @@ class MemoryStore(Store):
         return _Writer(self, check_key(key), exclusive)
 
     def locate(self, key: str) -> str:
-        """A URL, which means something within this process only."""
+        """Return a URL, which means something within this process only."""
         return f"{self.url}/{check_key(key)}"
 
     # -------------------------------------------------------------------------------------------------- capabilities

@@ -54,7 +54,7 @@ def distrusted(path: Path, *, above: bool = True) -> str:
 
     Args:
         path: the folder.
-        above: whether to look at the folders above it, too.
+        above: True looks at the folders above it, too.
     """
     try:
         found = path.lstat()

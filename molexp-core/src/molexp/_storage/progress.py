@@ -1,4 +1,4 @@
-"""What earlier syncs of the same two places found to be the same: nothing of that is read again.
+"""The memory of earlier syncs of the same two places: files that were the same are not read again.
 
 A file in the user's cache folder, beside the indexes; it can be deleted at any time, and is never needed.
 """
@@ -81,7 +81,7 @@ class Seen:
         return found or ("", "")
 
     def forget(self) -> None:
-        """Nothing is known any more."""
+        """Forget everything."""
         with self._lock, suppress(sqlite3.DatabaseError):
             self._connection.execute("DELETE FROM seen")
 

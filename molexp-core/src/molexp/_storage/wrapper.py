@@ -1,4 +1,4 @@
-"""A store that does what another one does: what wraps a store overrides what it changes."""
+"""A store that passes everything on to another one; a subclass overrides the methods that it changes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _Item = TypeVar("_Item")
 
 
 class WrappedStore(Store):
-    """Another store, by another name."""
+    """A store that does what the store in it does; `Store` documents the methods."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -31,120 +31,93 @@ class WrappedStore(Store):
 
     @classmethod
     def open(cls, url: str, options: Mapping[str, Any]) -> Self:
-        """Not for opening: it wraps a store that is open."""
+        """Refuse: a wrapper is made of a store that is open."""
         raise TypeError(f"{cls.__name__} wraps another store; open that.")
 
     def close(self) -> None:
-        """Close the store."""
         self._store.close()
 
     def each(self, operation: Callable[[_Item], _T], items: Iterable[_Item]) -> list[_T]:
-        """As the store does."""
         return self._store.each(operation, items)
 
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
-        """As the store does."""
         return self._store.read(key, start, length)
 
     def read_many(self, keys: Sequence[str]) -> list[bytes | StoreError]:
-        """As the store does."""
         return self._store.read_many(keys)
 
     def write(self, key: str, data: bytes) -> None:
-        """As the store does."""
         self._store.write(key, data)
 
     def create(self, key: str, data: bytes) -> None:
-        """As the store does."""
         self._store.create(key, data)
 
     def stat(self, key: str) -> Stat:
-        """As the store does."""
         return self._store.stat(key)
 
     def exists(self, key: str) -> bool:
-        """As the store does."""
         return self._store.exists(key)
 
     def delete(self, key: str) -> None:
-        """As the store does."""
         self._store.delete(key)
 
     def list(self, prefix: str = "") -> Iterator[Stat]:
-        """As the store does."""
         return self._store.list(prefix)
 
     def children(self, prefix: str = "") -> Listing:
-        """As the store does."""
         return self._store.children(prefix)
 
     def open_read(self, key: str) -> IO[bytes]:
-        """As the store does."""
         return self._store.open_read(key)
 
     def open_write(self, key: str, *, exclusive: bool = False) -> StreamWriter:
-        """As the store does."""
         return self._store.open_write(key, exclusive=exclusive)
 
     def put_file(
         self, path: Path, key: str, *, exclusive: bool = False, progress: Callable[[int], Any] | None = None
     ) -> None:
-        """As the store does."""
         self._store.put_file(path, key, exclusive=exclusive, progress=progress)
 
     def get_file(self, key: str, path: Path, *, progress: Callable[[int], Any] | None = None) -> None:
-        """As the store does."""
         self._store.get_file(key, path, progress=progress)
 
     def locate(self, key: str) -> str:
-        """As the store does."""
         return self._store.locate(key)
 
     def path(self, key: str) -> Any:
-        """As the store does."""
         return self._store.path(key)
 
     def sync(self, keys: Iterable[str], *, content: bool = True, names: bool = True) -> None:
-        """As the store does."""
         self._store.sync(keys, content=content, names=names)
 
     def prune(self, prefix: str = "") -> None:
-        """As the store does."""
         self._store.prune(prefix)
 
     def leftovers(self, older_than: float) -> Iterable[str]:
-        """As the store does."""
         return self._store.leftovers(older_than)
 
     def remove_leftovers(self, older_than: float) -> int:
-        """As the store does."""
         return self._store.remove_leftovers(older_than)
 
     def append(self, key: str, data: bytes) -> None:
-        """As the store does."""
         self._store.append(key, data)
 
     def open_append(self, key: str, *, exclusive: bool = False, first: bytes = b"") -> Appender:
-        """As the store does."""
         return self._store.open_append(key, exclusive=exclusive, first=first)
 
     def rename(self, key: str, new: str) -> None:
-        """As the store does."""
         self._store.rename(key, new)
 
     def link_from(self, path: Path, key: str) -> None:
-        """As the store does."""
         self._store.link_from(path, key)
 
     def symlink_from(self, path: Path, key: str) -> None:
-        """As the store does."""
         self._store.symlink_from(path, key)
 
     def through(self, key: str, *, outside: bool = True) -> Store:
-        """As the store does, for reading."""
+        """Return this wrapper, or where the store follows a link, the store that does."""
         inner = self._store.through(key, outside=outside)
         return self if inner is self._store else inner
 
     def local_path(self, key: str) -> Path:
-        """As the store does."""
         return self._store.local_path(key)

@@ -36,7 +36,7 @@ _open: weakref.WeakSet[Spool] = weakref.WeakSet()
 
 
 def _let_go() -> None:
-    """In a forked child: the lock says that the parent lives, so it must not be held here as well."""
+    """Close the lock in a forked child: it says that the parent lives, so it must not be held here as well."""
     for spool in [*_open]:
         spool.let_go()
 
@@ -67,7 +67,7 @@ class Spool:
         self._add(kind.encode() + encode_line(document))
 
     def new_file(self) -> tuple[int, Path]:
-        """A number and a path for a payload."""
+        """Return a number and a path for a payload."""
         with self._lock:
             folder = self._ready()
             self._count += 1
@@ -83,13 +83,13 @@ class Spool:
             self._ready()
 
     def remove(self) -> None:
-        """Everything is in the store."""
+        """Remove the spool: everything is in the store."""
         with self._lock:
             self._gone = True
             if self._folder is not None:
                 shutil.rmtree(self._folder, ignore_errors=True)  # first: a lock that is free says that we are dead
                 os.close(self._descriptor)
-                if os.name == "nt":  # where nothing that is open can be removed
+                if os.name == "nt":  # on systems that remove nothing that is open
                     shutil.rmtree(self._folder, ignore_errors=True)
                 self._folder = None
 
@@ -140,7 +140,7 @@ class Spool:
 
 
 def translate(error: OSError, url: str) -> StoreError:
-    """The error of MolExp for one of the local disk."""
+    """Return the error of MolExp for one of the local disk."""
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return StorageFullError("", url=f"the local spool of {url}", detail=error.strerror or "")
     return StoreError(
@@ -153,10 +153,10 @@ class Payload:
     """A file in the spool.
 
     Attributes:
-        key: where it goes.
-        path: where it lies.
-        exclusive: whether `key` must not exist.
-        grows: whether it is a log, which is written again as it grows.
+        key: its destination in the store.
+        path: its local file.
+        exclusive: True if `key` must not exist.
+        grows: True for a log, which is written again as it grows.
     """
 
     key: str
@@ -167,11 +167,11 @@ class Payload:
 
 @attrs.define
 class Left:
-    """What a writer left behind.
+    """The spool that a writer left behind.
 
     Attributes:
         folder: its spool.
-        head: who it was, and which attempt it wrote for.
+        head: facts about the writer and the attempt that it wrote for.
         segments: lines of the segments that were sent, or were about to be.
         rest: lines of events that came after them.
         payloads: files that had not arrived.

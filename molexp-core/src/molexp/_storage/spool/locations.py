@@ -1,4 +1,4 @@
-"""Where the spools of this machine lie, and which of them are believed: what only this user can have put there."""
+"""The places of spools on this machine. A spool is believed if only this user can have put it there."""
 
 from __future__ import annotations
 
@@ -65,19 +65,19 @@ def _make_below(base: Path, url: str, name: str) -> Path:
 
 
 def _levels(base: Path, url: str) -> list[Path]:
-    """The folders for a workspace's spools that are MolExp's own; one that the user named may be for others, too."""
+    """Return the folders for a workspace's spools that are MolExp's own; one that the user named may be for others, too."""
     folder = of_workspace(base, url)
     return [*([] if os.environ.get(VARIABLE) else [base]), folder.parent, folder]
 
 
 def of_workspace(folder: Path, url: str) -> Path:
-    """The folder for a workspace's spools, of this host: several may share what lies above it."""
+    """Return the folder for a workspace's spools of this host; several hosts may share the folders above it."""
     host = re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname())[:64] or "-"
     return folder / host / sha256(url.encode()).hexdigest()[:16]
 
 
 def spools_of(url: str) -> list[Path]:
-    """The spools that writers of a workspace have, or left behind, on this machine."""
+    """Return the spools that writers of a workspace have, or left behind, on this machine."""
     return [path for path, why in _found(url) if not why]
 
 
@@ -93,7 +93,7 @@ def _found(url: str) -> Iterator[tuple[Path, str]]:
         with suppress(OSError), os.scandir(folder) as entries:
             names = sorted(entry.name for entry in entries)
             for level in (*levels, *(folder / name for name in names)):
-                private_files.tighten(level)  # what others put there meanwhile is theirs, and told by that
+                private_files.tighten(level)  # a folder that another user made meanwhile is recognised by its owner
             whys = (private_files.distrusted(level, above=level is highest) for level in (highest, *below))
             above = next(filter(None, whys), "") if names else ""
             for name in names:

@@ -45,7 +45,7 @@ class SpooledStore(WrappedStore):
         return self._store
 
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
-        """As the store will, once it is there."""
+        """Return the bytes under `key`, also while they wait."""
         if (path := self.waiting.get(key)) is not None:
             with suppress(FileNotFoundError), path.open("rb") as file:  # it may have arrived this instant
                 file.seek(start)
@@ -53,14 +53,14 @@ class SpooledStore(WrappedStore):
         return self._store.read(key, start, length)
 
     def open_read(self, key: str) -> IO[bytes]:
-        """As the store will, once it is there."""
+        """Open `key` as a binary stream, also while it waits."""
         if (path := self.waiting.get(key)) is not None:
             with suppress(FileNotFoundError):
                 return path.open("rb")
         return self._store.open_read(key)
 
     def get_file(self, key: str, path: Path, *, progress: Callable[[int], Any] | None = None) -> None:
-        """As the store will, once it is there."""
+        """Copy `key` to a local file, also while it waits."""
         if (source := self.waiting.get(key)) is not None:
             with suppress(FileNotFoundError):
                 shutil.copyfile(source, path)
@@ -70,7 +70,7 @@ class SpooledStore(WrappedStore):
         self._store.get_file(key, path, progress=progress)
 
     def stat(self, key: str) -> Stat:
-        """As the store will, once it is there; it has another version then."""
+        """Describe a key as the store will, once it is there; it has another version then."""
         if (path := self.waiting.get(key)) is not None:
             with suppress(FileNotFoundError):
                 found = path.stat()
@@ -78,7 +78,7 @@ class SpooledStore(WrappedStore):
         return self._store.stat(key)
 
     def path(self, key: str) -> Any:
-        """As the store does, for what has arrived there: others cannot read what waits.
+        """Return the location in the store; what waits is sent there first, because others cannot read it.
 
         Raises:
             StoreError: it could not be brought there, for now.
@@ -99,13 +99,13 @@ class Parcel:
 
     Attributes:
         number: its number in the spool.
-        key: where it goes.
-        path: where it lies.
-        exclusive: whether `key` must not exist.
-        grows: whether it may grow after it was sent, and is sent again then.
+        key: its destination in the store.
+        path: its local file.
+        exclusive: True if `key` must not exist.
+        grows: True if it may grow after it was sent, and is sent again then.
         guard: raises if `key`, which is the writer's own, must not be replaced any more.
-        error: why it did not arrive, for now.
-        tried: how often it did not.
+        error: the reason that it did not arrive, for now.
+        tried: the number of attempts to send it.
         began: when it was last tried, on the process's clock.
     """
 
@@ -121,11 +121,11 @@ class Parcel:
 
 
 class Outbox:
-    """What one writer of one attempt has put into its spool, and the threads that bring it into the store.
+    """The payloads that one writer of one attempt has put into its spool, and the threads that send them to the store.
 
     Args:
         store: the workspace's, by which this process reads what is on its way.
-        spool: where it lies until it has arrived.
+        spool: holds it until it has arrived.
     """
 
     def __init__(self, store: SpooledStore, spool: Spool) -> None:
@@ -137,7 +137,7 @@ class Outbox:
         self._queue: list[Parcel] = []
         self._sending: set[str] = set()  # keys
         self._threads = 0
-        self._eager = 0  # who waits for everything to arrive
+        self._eager = 0  # threads that wait for everything to arrive
         self._closed = False
 
     # ------------------------------------------------------------------------------------------------------------ putting
@@ -146,7 +146,7 @@ class Outbox:
         """Keep `data`, which goes to `key`; when this returns it survives the death of this process.
 
         Args:
-            key: where it goes. It must not exist, unless there is a guard.
+            key: its destination. It must not exist, unless there is a guard.
             data: the bytes.
             guard: raises if what lies there must not be replaced any more; asked before that is done.
         """
@@ -154,19 +154,19 @@ class Outbox:
             file.write(data)
 
     def opening(self, key: str, *, guard: Callable[[], None] | None = None) -> Opened:
-        """A file to write what goes to `key`; it is on its way when its block ends without an error."""
+        """Yield a file for the bytes of `key`; they are sent when the block ends without an error."""
         number, path = self._spool.new_file()
         return Opened(self, Parcel(number, key, path, guard is None, guard=guard), self._store.url)
 
     def growing(self, key: str, *, guard: Callable[[], None], first: bytes = b"") -> Grown:
-        """A file that grows, and goes to `key` as often as it is sent; it begins with what was `first` there."""
+        """Return a file that grows, and goes to `key` as often as it is sent; it begins with what was `first` there."""
         number, path = self._spool.new_file()
         parcel = Parcel(number, key, path, not first, grows=True, guard=guard)
         grown = self._logs[key] = Grown(self, parcel, self._store.url, first)
         return grown
 
     def bring(self, key: str) -> None:
-        """What lies under a key, as it is, reaches the store.
+        """Send the bytes under a key, as they are, to the store.
 
         Raises:
             StoreError: it does not, for now.
@@ -204,7 +204,7 @@ class Outbox:
             self._changed.notify_all()
 
     def over(self, parcel: Parcel) -> None:
-        """What grew does so no more; if it is not on its way, it has arrived."""
+        """Note that a file does not grow any more; if it is not on its way, it has arrived."""
         self._logs.pop(parcel.key, None)
         with self._changed:
             parcel.grows = False
@@ -224,7 +224,7 @@ class Outbox:
 
         Raises:
             StoreError: something could not be brought there, for now; it is tried again.
-            RunSupersededError: what was to be replaced belongs to an attempt that somebody else has ended.
+            RunSupersededError: the bytes to be replaced belong to an attempt that somebody else has ended.
         """
         asked = time.monotonic()
         with self._changed:
@@ -241,10 +241,10 @@ class Outbox:
             finally:
                 self._eager -= 1
                 if self._queue and not self._closed:
-                    self._work(1)  # which tries again, now and then
+                    self._work(1)  # the thread tries again, now and then
 
     def close(self) -> None:
-        """Nothing more is sent; everything has arrived, or is left to whoever finds the spool."""
+        """Send nothing more: everything has arrived, or is left to whoever finds the spool."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -276,7 +276,7 @@ class Outbox:
                 self._changed.notify_all()
 
     def _next(self) -> Parcel | None:
-        """The next payload to send; None if there is none and the thread may end."""
+        """Return the next payload to send; None if there is none and the thread may end."""
         with self._changed:
             while True:
                 free = [one for one in self._queue if one.key not in self._sending]
@@ -302,7 +302,7 @@ class Outbox:
                 return ready
 
     def _arrived(self, parcel: Parcel) -> None:
-        """It is in the store, or something newer has taken its place."""
+        """Note that a payload is in the store, or that a newer one has taken its place."""
         if parcel.grows:
             return  # until it is over
         with suppress(StoreError):  # else it is sent once more, by whoever finds the spool
@@ -378,7 +378,7 @@ class Grown:
             self._outbox.send(self._parcel)
 
     def close(self) -> None:
-        """No more comes."""
+        """Close the file: no more comes."""
         self.flush()
         self._file.close()
         self._outbox.over(self._parcel)

@@ -21,9 +21,9 @@ class EventSegments:
 
     Args:
         store: the workspace's.
-        folder: where the segments lie.
+        folder: the folder of the segments.
         writer: the writer's token.
-        head: what the spool says of the writer.
+        head: facts about the writer, for the spool.
     """
 
     def __init__(self, store: Store, folder: str, writer: str, head: Mapping[str, Any]) -> None:
@@ -32,7 +32,7 @@ class EventSegments:
         self._writer = writer
         self._count = 0  # of segments that are in the store
         self._lines: list[bytes] = []
-        self._spare = False  # whether the end makes segments superfluous
+        self._spare = False  # True if the end makes segments superfluous
         self._unsent: bytes | None = None  # the next segment, which may be in the store or not
         self._adding = threading.Lock()  # held for no longer than it takes to write a line here
         self._sending = threading.RLock()
@@ -51,7 +51,7 @@ class EventSegments:
             self._lines.append(line)
 
     def flush(self) -> None:
-        """Everything that was recorded reaches the store: the payloads, then a segment of what names them."""
+        """Send everything that was recorded to the store: the payloads, then a segment of what names them."""
         with self._sending:
             if not self._spare:  # else the end is about to say it
                 self._flush()
@@ -62,7 +62,7 @@ class EventSegments:
         self._send()
 
     def settle(self) -> None:
-        """The payloads reach the store."""
+        """Send the payloads to the store."""
         if self.outbox is not None:
             self.outbox.settle()
 
@@ -79,7 +79,7 @@ class EventSegments:
         return {f"{self._folder.rpartition('/')[2]}/{self._writer}": count} if count else {}
 
     def check_place(self) -> None:
-        """Nothing to do: what is in the store is asked for by every request."""
+        """Do nothing: every request looks at the store."""
 
     def ends(self, end: bytes) -> None:
         """Keep how the attempt ends, until that is in the store."""
