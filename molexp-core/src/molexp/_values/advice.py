@@ -1,4 +1,4 @@
-"""What to do with a value that JSON has no form for: code that can be pasted, and works where the value was given."""
+"""Advice about a value that JSON has no form for: code that can be pasted, and works where the value was given."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from molexp._values.loaded import loaded_types
 
 
 def advice(value: Any, *, in_run: bool) -> str:
-    """Say it in half a sentence.
+    """Return the advice, half a sentence.
 
     Args:
         value: the value.
-        in_run: whether a context is there to save files with; parameters are given before.
+        in_run: True if a context is there to save files with; parameters are given before.
     """
     cls = type(value)
     package = cls.__module__.partition(".")[0]

@@ -34,7 +34,7 @@ def canonical_json(value: Any, *, where: str = "value") -> str:
 
     Args:
         value: None, bool, int, float, str, lists, tuples and mappings of these.
-        where: what the value is called in errors, as in ``params``.
+        where: the name of the value in errors, as in ``params``.
 
     Raises:
         SerializationError: for NaN, infinity, a key that is not text, a lone surrogate, any other type, and a value

@@ -28,7 +28,7 @@ def own_copy(value: Any) -> Any:
 
 
 def _own(value: Any, memo: dict[int, Any]) -> Any:
-    """The same; `memo` has the copies of what contains itself, or is there twice, by id."""
+    """Return the same; `memo` has the copies of values that contain themselves or occur twice, by id."""
     made: Any
     kind = type(value)
     if kind in _ATOMS:

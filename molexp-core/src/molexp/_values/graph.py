@@ -22,11 +22,11 @@ class GraphTask:
         map_over: the one of them whose output is a list, for each item of which it is executed; None: once.
         options: retries, backoff, timeout, executor and resources, where they are not the defaults.
         function: the qualified name of what is called; None for a command.
-        file: where it is defined: a path within the repository, else within the folder that it is imported from; None
+        file: the file that defines it: a path within the repository, else within the folder that it is imported from; None
             if it has no file, as in a notebook.
         line: the number of the line in that file.
         status: of the run's attempt, such as ``"succeeded"``, ``"reused"`` or ``"failed"``; None if it was not started.
-        seconds: how long it took.
+        seconds: the time that it took.
         items: of a mapped task, how many items have which status.
 
     Example:
@@ -66,10 +66,10 @@ class WorkflowGraph:
 
     Attributes:
         name: the workflow's name.
-        workflow_id: what tells the workflow from others.
+        workflow_id: the id of the workflow, which another workflow does not have.
         tasks: its tasks, each after those that it depends on.
-        on_failure: what happens to the rest when a task failed: ``"finish"`` or ``"cancel"``.
-        max_parallel: how many tasks are executed at a time, at most; None: any number.
+        on_failure: the policy for the rest when a task failed: ``"finish"`` or ``"cancel"``.
+        max_parallel: the number of tasks that are executed at a time, at most; None: any number.
 
     Example:
         >>> tasks = (me.GraphTask(name="scan"), me.GraphTask(name="minimum", depends_on=("scan",)))
@@ -89,7 +89,7 @@ class WorkflowGraph:
         return tuple((before, task.name) for task in self.tasks for before in task.depends_on)
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it, for JSON."""
+        """Return all of it, for JSON."""
         found = attrs.asdict(self, recurse=False) | {"tasks": [task.to_dict() for task in self.tasks]}
         return {**found, "edges": [list(edge) for edge in self.edges]}
 
@@ -111,7 +111,7 @@ class WorkflowGraph:
         )
 
     def as_executed(self, records: Mapping[str, Mapping[str, Any]]) -> WorkflowGraph:
-        """The same graph, with what the records of an attempt's tasks say of each."""
+        """Return the same graph, with what the records of an attempt's tasks say of each."""
         items: defaultdict[str, Counter[str]] = defaultdict(Counter)
         for label, record in records.items():
             name, bracket, _ = label.partition("[")
@@ -129,7 +129,7 @@ class WorkflowGraph:
         return attrs.evolve(self, tasks=tuple(tasks))
 
     def rows(self) -> Iterator[tuple[str, GraphTask]]:
-        """The lines of a drawing: what stands before the name of a task, and the task.
+        """Yield the lines of a drawing: the signs before the name of a task, and the task.
 
         Each task stands below one that it depends on. Of several below the same one, the largest goes on in its column
         and the others branch off, so that neither a long chain nor many branches make the drawing wide.
@@ -156,7 +156,7 @@ class WorkflowGraph:
             expand(task.name, column)
 
     def _parents(self) -> dict[str, str | None]:
-        """The task below which each is drawn: of those that it depends on the deepest, which comes late."""
+        """Return the task below which each is drawn: the deepest of those that it depends on, because that comes late."""
         depth: dict[str | None, int] = {None: 0}
         parents: dict[str, str | None] = {}
         for task in self.tasks:

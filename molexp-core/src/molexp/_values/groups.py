@@ -66,7 +66,7 @@ class _Groups:
         )
 
     def prepare(self) -> None:
-        """Before a group is started: see that there is a witness, so that `add` takes no time in which nobody knows of it."""
+        """Start the witness before a group is started, so that `add` takes no time in which nobody knows of the group."""
         if sys.platform != "win32" and self._witness is None:
             with self._lock, suppress(OSError):  # the system has no process left, or no shell
                 if self._witness is None:
@@ -82,7 +82,7 @@ class _Groups:
             self.prepare()
 
     def remove(self, leader: int) -> None:
-        """The group may outlive this process, or has ended."""
+        """Let the group outlive this process; or forget it, because it has ended."""
         with self._lock:
             if leader in self._alive:
                 self._alive.discard(leader)
@@ -116,7 +116,7 @@ class _Groups:
             os.close(theirs)
 
     def _pipe(self) -> int | None:
-        """The pipe's end, if it is still open here."""
+        """Return the pipe's end, if it is still open here."""
         if self._witness is not None and os.fstat(self._witness).st_ino != self._inode:
             self._witness = None
         return self._witness
@@ -128,7 +128,7 @@ class _Groups:
         self._witness = None
 
     def leave(self) -> None:
-        """In a forked child: what the parent started is the parent's."""
+        """Forget all groups in a forked child: those that the parent started are the parent's."""
         self._lock = threading.Lock()
         self._alive.clear()
         self._forget()

@@ -28,7 +28,7 @@ _ID_LIMIT = 128
 _HASH_DIGITS = 8
 _SEGMENT_LIMIT = 200  # bytes: 255 on common file systems, less what temporary names and suffixes add
 _NAME_LIMIT = 400  # bytes: 1024 for a key, less the longest path of a run and its task
-_ALIKE = 0.65  # how alike a name must be to be suggested: less, and "failed" is taken for "profile"
+_ALIKE = 0.65  # the least likeness of a name that is suggested: with less, "failed" is taken for "profile"
 _NEAREST_LIMIT = 10_000  # names to compare with; a hint is not worth more than some milliseconds
 
 _ID = re.compile(r"[a-z0-9][a-z0-9._=+,-]*")
@@ -52,7 +52,7 @@ def check_id(text: str, what: str = "id") -> str:
 
     Args:
         text: ``[a-z0-9][a-z0-9._=+,-]*``, up to 128 characters, no trailing dot, no Windows device name.
-        what: what it is the id of, for the error, as in "run id".
+        what: its name in the error, as in "run id".
 
     Raises:
         InvalidNameError: with what is wrong and what is allowed.
@@ -142,7 +142,7 @@ def check_payload_name(name: str, what: str = "a name") -> str:
 
     Args:
         name: relative, with "/" between segments; at most 200 bytes a segment and 400 in all.
-        what: what it names, for the error, as in "artifact name".
+        what: its name in the error, as in "artifact name".
 
     Raises:
         InvalidNameError: with what is wrong and what to do: it would leave its folder (``..``, an absolute path), has

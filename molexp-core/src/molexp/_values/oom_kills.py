@@ -11,7 +11,7 @@ _FILES = ("memory.events", "memory.oom_control")  # of version 2 and 1
 
 
 def memory_events() -> str:
-    """The file that has the count for this process; "" where there is none."""
+    """Return the file that has the count for this process; "" where there is none."""
     found = ""
     with suppress(OSError), open("/proc/self/cgroup", encoding="utf-8", errors="surrogateescape") as file:
         for line in file:
@@ -25,7 +25,7 @@ def memory_events() -> str:
 
 
 def oom_kills(file: object) -> int | None:
-    """The count in such a file; None if it is none, or is gone."""
+    """Return the count in such a file; None if it is none, or is gone."""
     if not isinstance(file, str) or not file.startswith(_ROOT) or not file.endswith(_FILES) or "/.." in file:
         return None
     with suppress(OSError, ValueError), open(file, encoding="utf-8") as lines:

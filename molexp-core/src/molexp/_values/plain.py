@@ -33,8 +33,8 @@ def plain(value: Any, *, where: str, nan: bool, refer: Callable[[Any], Any] | No
     Args:
         value: None, booleans, numbers, text; lists, tuples, sets, mappings; datetimes, enums, UUIDs, decimals, paths;
             attrs instances and dataclasses; numpy scalars, and numpy arrays of up to 1000 elements.
-        where: what the value is called in errors, as in ``params``.
-        nan: whether NaN and infinity are legal; they become ``{"$float": "nan"}``.
+        where: the name of the value in errors, as in ``params``.
+        nan: True if NaN and infinity are legal; they become ``{"$float": "nan"}``.
         refer: asked about every object that is not of a plain built-in type, first of all; what it returns stands for
             the object as it is, ``None`` means that it has no opinion.
 
@@ -54,7 +54,7 @@ def restore(value: Any, *, resolve: Callable[[str, Any], Any] | None = None) -> 
     """Return the inverse of `plain` as far as JSON tells, all of it new objects.
 
     Args:
-        value: what a document holds.
+        value: a value in a document.
         resolve: asked about other tags, as ``resolve("$asset", id)``; ``None`` means that it has no opinion. A tag
             that nobody knows is kept as it is: a newer version may have written it.
 
@@ -126,7 +126,7 @@ class _Converter:
         return self._tagged(value, result, depth) if tagged else result
 
     def _tagged(self, value: Any, result: dict[str, Any], depth: int) -> dict[str, Any]:
-        """A mapping that has to be told from a tag. It takes three levels, and what can be written can be read."""
+        """Return a mapping that has to be told from a tag. It takes three levels, and what can be written can be read."""
         tagged = {"$dict": [[key, item] for key, item in result.items()]}
         if nests_deeper(tagged, MAX_DEPTH - depth):
             raise too_deep(value)

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class RunStatus(StrEnum):
-    """Where a run stands: ``pending -> running -> succeeded | failed | cancelled | interrupted``.
+    """The status of a run: ``pending -> running -> succeeded | failed | cancelled | interrupted``.
 
     Example:
         >>> run.status == "succeeded"

@@ -21,7 +21,7 @@ _NO_SECRET = frozenset({"kms_key_id"})
 
 
 def storage_settings_files() -> tuple[str, ...]:
-    """The files ``storage.toml`` that exist, the one that counts most at the end.
+    """Return the files ``storage.toml`` that exist, the one that counts most at the end.
 
     Example:
         >>> from molexp.contracts import storage_settings_files
@@ -73,7 +73,7 @@ def _begins(url: str, beginning: str) -> bool:
 
 
 def _canonical(url: str) -> str:
-    """One spelling for each place: lower-case scheme, absolute path, no slash at the end."""
+    """Return the one spelling of a place: lower-case scheme, absolute path, no slash at the end."""
     scheme = _SCHEME.match(url)
     if scheme is None or scheme[1].lower() == "file":
         if scheme is not None:
@@ -89,7 +89,7 @@ def _canonical(url: str) -> str:
 
 @functools.lru_cache(maxsize=8)
 def _read(path: str, _modified: int, _size: int, mode: int) -> Mapping[str, Mapping[str, Any]]:
-    """The tables by what URLs begin with; read, and warned of, once for each version of a file."""
+    """Return the tables by the beginnings of URLs; each version of a file is read, and warned of, once."""
     try:
         document = parse_toml(read_small(path).decode())
         holds_secrets = _holds_secrets(document)

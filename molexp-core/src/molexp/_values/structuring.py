@@ -25,12 +25,12 @@ _BUILTIN = {"str": str, "int": int, "float": float, "bool": bool, "None": type(N
 
 
 def record_of(cls: type[Any], values: Mapping[str, Any], where: str) -> tuple[Any, Mapping[str, Any]]:
-    """A record whose fields have their types, and the plain values that are read back as it.
+    """Return a record whose fields have their types, and the plain values that are read back as it.
 
     Args:
         cls: an attrs class.
         values: plain values, as `plain` makes them.
-        where: whose fields these are, for errors.
+        where: the owner of the fields, for errors.
 
     Raises:
         TypeError: a field is missing, or a value is not of its field's type.
@@ -53,10 +53,10 @@ def record_of(cls: type[Any], values: Mapping[str, Any], where: str) -> tuple[An
 
 
 def record_from(cls: type[Any], stored: Mapping[str, Any]) -> Any:
-    """The record that stored values are read as; names that it does not have are left out.
+    """Return the record that stored values are read as; names that it does not have are left out.
 
     Raises:
-        Exception: whatever the class, or a type of its fields, says of them.
+        Exception: an error of the class, or of a type of its fields.
     """
     names = attrs.fields_dict(cls)
     values = {name: restore(value) for name, value in stored.items() if name in names}
@@ -64,7 +64,7 @@ def record_from(cls: type[Any], stored: Mapping[str, Any]) -> Any:
 
 
 def missing_name(cls: type[Any]) -> str:
-    """A name in the annotations of an attrs class that is not there when they are read; "" if there is none."""
+    """Return a name in the annotations of an attrs class that is not there when they are read; "" if all are."""
     try:
         typing.get_type_hints(cls)
     except NameError as error:
@@ -73,7 +73,7 @@ def missing_name(cls: type[Any]) -> str:
 
 
 def unreadable_field(cls: type[Any]) -> str:
-    """The first field of an attrs class that is of a type that JSON does not give back, for people; "" if all are read."""
+    """Return, for people, the first field of an attrs class whose type JSON does not give back; "" if there is none."""
     hints = typing.get_type_hints(cls)
     for field in attrs.fields(cls):
         if not _is_readable(hints.get(field.name, Any)):
@@ -83,7 +83,7 @@ def unreadable_field(cls: type[Any]) -> str:
 
 @cache
 def _plain_types(cls: type[Any]) -> Mapping[str, tuple[type, ...]] | None:
-    """The types that each field may have, where they are built-in ones of JSON: nothing has to be imported for those."""
+    """Return the types that each field may have if all are built-in ones of JSON, for which nothing has to be imported."""
     found: dict[str, tuple[type, ...]] = {}
     for field in attrs.fields(cls):
         if isinstance(field.type, str):
@@ -138,7 +138,7 @@ def _none(value: Any, _: Any) -> None:
 
 
 def _member(converter: Converter, value: Any, union: Any) -> Any:
-    """The member of a union that a value is of: the first that gives it back, classes before built-in types."""
+    """Return a value as the first member of a union that gives it back, classes before built-in types."""
     members = typing.get_args(union)
     if value is None and type(None) in members:
         return None

@@ -13,7 +13,7 @@ _SEED_DIGITS = 8
 
 
 def grid(**axes: Iterable[Any]) -> list[dict[str, Any]]:
-    """Every combination of the axes' values, as parameter dicts; the last axis varies fastest.
+    """Return every combination of the axes' values, as parameter dicts; the last axis varies fastest.
 
     ``grid(lr=[0.1, 0.01], layers=[2, 4])`` has four points. Any other iterable of dicts is a space, too.
 
@@ -36,7 +36,7 @@ def grid(**axes: Iterable[Any]) -> list[dict[str, Any]]:
 
 
 def seed_of(parameters: Mapping[str, Any], replica: int) -> int:
-    """A seed for random numbers, from 0 to 2**32 - 1: the first 32 bits of the SHA-256 of a run's parameters and replica.
+    """Return a seed for random numbers, from 0 to 2**32 - 1: the first 32 bits of the SHA-256 of a run's parameters and replica.
 
     It is the same on every machine and in every version; another replica, or another parameter, has another one.
     """

@@ -26,7 +26,7 @@ RUN_COLUMNS = (
     "config",
     "path",
 )
-"""What a table shows of a run, in this order; `Rows.to_dicts` has everything."""
+"""The columns that a table shows of a run, in this order; `Rows.to_dicts` has everything."""
 
 _NESTED = ("parameters", "results", "metrics", "config")  # become columns of their own, for each name in them
 
@@ -35,8 +35,8 @@ class Rows(Sequence[R], Generic[R]):
     """A sequence of records.
 
     Attributes:
-        unreadable: what could not be read, key to reason, so that rows may be missing here.
-        archived: how many archived runs are left out, because nobody asked for them.
+        unreadable: keys that could not be read, with the reasons; rows may be missing here.
+        archived: the number of archived runs that are left out, because nobody asked for them.
 
     Example:
         >>> rows = ws.catalog.runs()
@@ -58,7 +58,7 @@ class Rows(Sequence[R], Generic[R]):
         self.archived: int = archived
         self._rows: list[R] = list(rows)
         self._describe = describe
-        self._columns = columns  # what tables show, in this order; everything if there are none
+        self._columns = columns  # the columns that tables show, in this order; everything if there are none
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -92,11 +92,11 @@ class Rows(Sequence[R], Generic[R]):
         return tuple(self._names(self._flat()))
 
     def to_dicts(self) -> list[dict[str, Any]]:
-        """Each record as a dict, nested as it is."""
+        """Return each record as a dict, nested as it is."""
         return [dict(self._describe(row)) for row in self]
 
     def to_pandas(self) -> Any:
-        """A `pandas.DataFrame`, one row a record, with columns such as ``status``, ``params.lr``, ``results.loss``.
+        """Return a `pandas.DataFrame`, one row a record, with columns such as ``status``, ``params.lr``, ``results.loss``.
 
         Raises:
             ModuleNotFoundError: pandas is not installed.
@@ -129,7 +129,7 @@ class Rows(Sequence[R], Generic[R]):
         return [flatten(self._pick(self._describe(row))) for row in self._rows[:limit]]
 
     def _names(self, flat: Iterable[Mapping[str, Any]]) -> list[str]:
-        """All names that rows have, those of one sort together, whichever row has them."""
+        """Return all names that rows have, those of one sort together."""
         ranks = {_NAMES.get(name, name): rank for rank, name in enumerate(self._columns)}
         names = dict.fromkeys(name for row in flat for name in row)
         return sorted(names, key=lambda name: ranks.get(name, ranks.get(name.partition(".")[0], len(ranks))))
@@ -146,7 +146,7 @@ _WHOLE = ("execution_history", "tags", "notes", "fields")
 
 
 def flatten(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A record as one level: ``{"results": {"loss": 1}}`` becomes ``{"results.loss": 1}``."""
+    """Return a record as one level: ``{"results": {"loss": 1}}`` becomes ``{"results.loss": 1}``."""
     flat: dict[str, Any] = {}
 
     def visit(prefix: str, value: Any) -> None:

@@ -13,7 +13,7 @@ _DEEP = re.compile(r"(?<![\w.-])(?:[\w-]++[ \t]*+\.[ \t]*+){100}")
 
 
 def read_small(path: str | os.PathLike[str]) -> bytes:
-    """The bytes of a regular file of at most 1 MiB.
+    """Return the bytes of a regular file of at most 1 MiB.
 
     Raises:
         OSError: it is something else, such as a pipe, which might never end; or larger; or cannot be read.

@@ -1,4 +1,4 @@
-"""Where in a nested value something is wrong: collected while the stack unwinds, so that good values pay nothing."""
+"""The place of a problem in a nested value, collected while the stack unwinds, so that good values pay nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Unfit(Exception):  # noqa: N818 - never leaves this package: it becomes a 
 
     Attributes:
         type_name: the offending type.
-        reason: what is wrong, and what to do.
+        reason: the problem, and the remedy.
         steps: the keys and indices that lead there, innermost first.
     """
 

@@ -1,4 +1,4 @@
-"""What an executor implements: somewhere to run calls."""
+"""The contract of an executor, which runs calls somewhere."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import attrs
 
 @attrs.frozen
 class Resources:
-    """What a call needs.
+    """The resources that a call needs.
 
     Attributes:
         cores: processor cores.
         memory: bytes of memory, if it matters.
         gpus: accelerators.
         walltime: seconds, if there is a limit.
-        extra: whatever else an executor understands, by its own names.
+        extra: other requests that an executor understands, by its own names.
 
     Example:
         >>> from molexp.contracts import Resources
@@ -42,8 +42,8 @@ class Call:
         function: importable by its qualified name in another process.
         args: its positional arguments.
         kwargs: its keyword arguments.
-        resources: what it needs.
-        name: what to call it in logs and queues.
+        resources: its needs.
+        name: its name in logs and queues.
         started: called when the call begins, in the process that submitted it and from any thread: until then it waits
             for its turn, and does not count as running. It does not travel with the call.
 
@@ -72,11 +72,11 @@ class Call:
 
 @attrs.frozen
 class Outcome:
-    """How a call ended.
+    """The end of a call.
 
     Attributes:
-        value: what it returned; ``None`` if it failed.
-        error: what it raised, or what became of its worker; ``None`` if it succeeded.
+        value: the value that it returned; ``None`` if it failed.
+        error: the error that it raised, or that tells what became of its worker; ``None`` if it succeeded.
 
     Example:
         >>> from molexp.contracts import Outcome
@@ -98,7 +98,7 @@ class Executor(ABC):
     One executor may be used by several event loops, one after another or at once in several threads.
 
     Args:
-        workers: how many calls run at once at most; more than these wait for their turn. `None` leaves it to the
+        workers: the number of calls that run at once at most; more than these wait for their turn. `None` leaves it to the
             executor.
 
     Example:
@@ -111,10 +111,10 @@ class Executor(ABC):
     """
 
     name: ClassVar[str]
-    """What users write to choose it."""
+    """The name by which users choose it."""
 
     in_process: ClassVar[bool] = False
-    """Whether calls share this process's memory, and need not be picklable."""
+    """True if calls share this process's memory, and need not be picklable."""
 
     def __init__(self, *, workers: int | None = None) -> None:
         if workers is not None and (not isinstance(workers, int) or isinstance(workers, bool)):

@@ -1,4 +1,4 @@
-"""What an asset kind implements: how one type of object becomes bytes, a record, and an object again."""
+"""The contract of an asset kind, which turns one type of object into bytes and a record, and into an object again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ T_contra = TypeVar("T_contra", contravariant=True)
 
 
 class Sink(Protocol):
-    """Where a kind writes one payload; use one of the three, once.
+    """The destination of one payload that a kind writes; use one of the three methods, once.
 
     Example:
         >>> def save(obj: str, sink: "Sink") -> dict:  # in a kind; instead of `write`, use `open` or `path`
@@ -34,14 +34,14 @@ class Sink(Protocol):
         """Write the whole payload."""
 
     def open(self) -> AbstractContextManager[IO[bytes]]:
-        """A binary stream to write to."""
+        """Return a binary stream to write to."""
 
     def path(self) -> AbstractContextManager[Path]:
-        """A local path to write a file to, for libraries that want one. It does not exist yet."""
+        """Return a local path to write a file to, for libraries that want one. It does not exist yet."""
 
 
 class Source(Protocol):
-    """Where a kind reads one payload from.
+    """The source of one payload that a kind reads.
 
     Example:
         >>> def load(source: "Source") -> str:  # in a kind
@@ -58,10 +58,10 @@ class Source(Protocol):
         """The fields that were recorded with it."""
 
     def open(self) -> IO[bytes]:
-        """A seekable binary stream; the caller closes it."""
+        """Return a seekable binary stream; the caller closes it."""
 
     def path(self) -> Path:
-        """A local path to read from: the file itself, or a copy that lives as long as the process."""
+        """Return a local path to read from: the file itself, or a copy that lives as long as the process."""
 
 
 @attrs.frozen
@@ -97,7 +97,7 @@ class AssetKind(ABC, Generic[T]):
     """
 
     name: ClassVar[str]
-    """What users write, as in ``ctx.trajectory``; a lower-case Python identifier."""
+    """The name that users write, as in ``ctx.trajectory``; a lower-case Python identifier."""
 
     fields: ClassVar[type] = NoFields
     """An attrs class: the typed fields that records of this kind have beside the common ones.
@@ -107,10 +107,10 @@ class AssetKind(ABC, Generic[T]):
     """
 
     suffix: ClassVar[str] = ""
-    """What is appended to a payload's name that does not end so yet, as in ``.xyz``."""
+    """The suffix that a payload's name gets if it does not have it yet, as in ``.xyz``."""
 
     folder: ClassVar[Literal["artifacts", "logs", "checkpoints"]] = "artifacts"
-    """Where in an attempt payloads lie."""
+    """The place of payloads in an attempt."""
 
     record: ClassVar[type[Asset] | None] = None
     """The subclass of `Asset` that records of this kind become; made from `fields` if it is None."""
@@ -127,7 +127,7 @@ class AssetKind(ABC, Generic[T]):
         """Read the object that `save` wrote."""
 
     def describe(self, asset: Asset) -> str:
-        """One line for people."""
+        """Return one line for people."""
         return f"{self.name} {asset.name!r}, {asset.size} bytes"
 
 

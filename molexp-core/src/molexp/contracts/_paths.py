@@ -20,4 +20,4 @@ class RemotePath(Protocol):
 
     @property
     def storage_options(self) -> Any:
-        """What fsspec has to know to reach it."""
+        """The options that fsspec needs to reach it."""

@@ -1,4 +1,4 @@
-"""What a run-id scheme implements: a name for a run, derived from what defines it."""
+"""The contract of a run-id scheme, which derives the name of a run from its definition."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import attrs
 
 @attrs.frozen
 class RunIdentity:
-    """What makes two runs the same run.
+    """The values that make two runs the same run.
 
     Attributes:
         project: id of the project.

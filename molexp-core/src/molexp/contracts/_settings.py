@@ -15,7 +15,7 @@ __all__ = ["complete_options", "storage_settings_files"]
 
 
 def complete_options(backend: type[Store], url: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The options to open `url` with: what is given, and below it what ``storage.toml`` says about this place.
+    """Return the options to open `url` with: those that are given, and below them those of ``storage.toml`` for this place.
 
     The file lies in the folder that ``MOLEXP_CONFIG_DIR`` names; if that is not set, in the user's configuration folder,
     and below it counts the one in the folder of the whole machine. Its tables are named after beginnings of URLs, as in

@@ -1,4 +1,4 @@
-"""What a storage backend implements: a flat namespace of keys to bytes behind a URL."""
+"""The contract of a storage backend: a flat namespace of keys to bytes behind a URL."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _Item = TypeVar("_Item")
 Capability = Literal["append", "link", "symlink", "local_path"]
 """An ability that not every storage has: ``append``, ``link``, ``symlink`` or ``local_path``.
 
-What each stands for is told at `Store`, which declares the ones it has in `Store.capabilities`.
+`Store` explains each of them. A store declares the ones it has in `Store.capabilities`.
 """
 
 Durability = Literal["never", "end", "always"]
-"""When what was written survives a power loss: ``never``, at the ``end`` of an attempt, or ``always``.
+"""The time at which writes are flushed to the disk: ``never``, at the ``end`` of an attempt, or ``always``.
 
 With ``never`` the operating system decides. With ``end``, what an attempt wrote, and what it relies on, is flushed to the disk
 as it ends, and what was made outside of attempts before the call that made it returns; see `Store.sync`. Only a run that was
@@ -33,7 +33,7 @@ death of a process alone loses nothing, whichever it is.
 
 @attrs.frozen
 class Stat:
-    """What a store knows about one key without reading it.
+    """Facts about one key that a store knows without reading it.
 
     Attributes:
         key: the key.
@@ -121,39 +121,39 @@ class Store(ABC):
     """
 
     capabilities: frozenset[Capability] = frozenset()
-    """What this store can do beyond the basic operations. May differ from instance to instance."""
+    """The abilities of this store beyond the basic operations. They may differ from instance to instance."""
 
     url: str = ""
     """The canonical URL: absolute, without credentials, equal for all ways to spell one place."""
 
     read_only_because: str = ""
-    """Why nothing can be written, as the end of a sentence; "" where writing works.
+    """The reason that nothing can be written, as the end of a sentence; "" where writing works.
 
     A workspace on such a store must be opened with ``read_only=True``, or is refused with this reason.
     """
 
     durability: Durability = "end"
-    """When writes survive a power loss: ``never`` of themselves, at the ``end`` of an attempt (`sync`), or ``always``.
+    """The time at which writes are flushed to the disk: ``never``, at the ``end`` of an attempt (`sync`), or ``always``.
 
     Set from the outside; where every write is durable as it is, it means nothing.
     """
 
     witness: tuple[str, bytes] | None = None
-    """A key, and what its bytes contain as long as the workspace that was opened lies here; None while there is none.
+    """A key, and bytes that it contains as long as the workspace that was opened lies here; None while there is none.
 
     Set from the outside. A store that makes folders looks before it makes one that is missing, and if the workspace is
     not there, raises `WorkspaceMovedError`.
     """
 
     slow: bool = True
-    """Whether a request takes so long, a millisecond or more, that several should be under way at once.
+    """True if a request takes so long, a millisecond or more, that several should be under way at once.
 
     Where it is False, a run or a document is looked at again before an answer says something about it; where it is True,
     that would cost more than it is worth, and what is needed is asked for in batches, by `each` and `read_many`.
     """
 
     late_effects: bool = True
-    """Whether an operation may still take effect after the process that called it is gone.
+    """True if an operation may still take effect after the process that called it is gone.
 
     It may where a server carries it out, as a request can be under way while its sender dies. It cannot where the kernel
     does, as with files: when it says that a process is gone, what that process asked for is done or never will be.
@@ -188,7 +188,7 @@ class Store(ABC):
 
     @classmethod
     def combine(cls, below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-        """One set of options of two, as of a settings file and of a caller; what is in `above` counts more.
+        """Return one set of options of two, as of a settings file and of a caller; those in `above` count more.
 
         A backend overrides it where options have several names, or exclude each other.
         """
@@ -205,7 +205,7 @@ class Store(ABC):
         Backends with slow requests override this to have several on their way at a time, in threads.
 
         Raises:
-            Exception: whatever the first of them raised that failed.
+            Exception: the error of the first of them that failed.
         """
         return [operation(item) for item in items]
 
@@ -264,7 +264,7 @@ class Store(ABC):
 
     @abstractmethod
     def list(self, prefix: str = "") -> Iterator[Stat]:
-        """Every key below the folder `prefix` ("" is the whole store), in any order.
+        """Yield every key below the folder `prefix` ("" is the whole store), in any order.
 
         ``list("a")`` yields ``a/x`` and ``a/b/y``, but neither ``a`` nor ``ab/z``. What is created or deleted
         meanwhile may or may not be seen; everything else is. A prefix that is not there lists nothing.
@@ -272,7 +272,7 @@ class Store(ABC):
 
     @abstractmethod
     def children(self, prefix: str = "") -> Listing:
-        """One level below the folder `prefix`; empty if it is not there."""
+        """Return one level below the folder `prefix`; empty if it is not there."""
 
     # ----------------------------------------------------------------------------------------------- payloads, any size
 
@@ -299,7 +299,7 @@ class Store(ABC):
 
         Args:
             path: the file.
-            key: where it goes.
+            key: its destination.
             exclusive: as `create` does: nothing is replaced.
             progress: told the bytes of each piece on its way; the pieces add up to the size. What it raises ends the copy.
 
@@ -316,7 +316,7 @@ class Store(ABC):
         it, ``.NAME...``, and go on with that when it is asked again.
 
         Args:
-            key: what to copy.
+            key: the key to copy.
             path: the file; its folder is there.
             progress: told the bytes of each piece that is there, in the thread that asked; the pieces add up to the size.
                 What it raises ends the copy.
@@ -335,7 +335,7 @@ class Store(ABC):
         """Make `keys` survive a power loss. Nothing to do where every write does.
 
         Args:
-            keys: what was written or deleted.
+            keys: the keys that were written or deleted.
             content: the bytes, before the names; of what was deleted there are none.
             names: the names they bear, in all folders above, or that they bear none any more.
         """
@@ -346,7 +346,7 @@ class Store(ABC):
         """Remove what is left of folders below `prefix` that have no keys: nothing, where folders are only names."""
 
     def leftovers(self, older_than: float) -> Iterable[str]:
-        """Names of temporary files that killed writers left behind, not written to for `older_than` seconds.
+        """Name temporary files that killed writers left behind, not written to for `older_than` seconds.
 
         Nothing is written to find out.
 
@@ -405,19 +405,19 @@ class Store(ABC):
         raise self._unsupported("symlink files", "symlink")
 
     def through(self, key: str, *, outside: bool = True) -> Store:
-        """This store, for reading, with the symbolic link `key` followed; itself, where there are no links.
+        """Return this store, for reading, with the symbolic link `key` followed; itself, where there are no links.
 
         What is in a folder that it leads to are keys below `key`, and links in there are followed, too. Still nothing but
         regular files is read.
 
         Args:
             key: the link. Another file is read as it is.
-            outside: whether links may lead out of the store; else reading one that does raises `SpecialFileError`.
+            outside: True lets links lead out of the store; else reading one that does raises `SpecialFileError`.
         """
         return self
 
     def local_path(self, key: str) -> Path:
-        """The file behind `key`, for programs that want a path, or `SpecialFileError`. It need not exist."""
+        """Return the file behind `key`, for programs that want a path. It need not exist."""
         raise self._unsupported("name local paths", "local_path")
 
     def path(self, key: str) -> Any:

@@ -1,4 +1,4 @@
-"""What a store opens for writing: a file that grows, and a stream that becomes a key."""
+"""Streams that a store opens for writing: a file that grows, and a stream that becomes a key."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Appender(Protocol):
 
 
 class Anchored(Protocol):
-    """What an `Appender` may know beyond writing: whether its file still lies under its key.
+    """An `Appender` that can tell whether its file still lies under its key.
 
     Example:
         >>> from molexp.contracts import Anchored

@@ -181,5 +181,5 @@ __all__ = [
 ]
 
 for _name in __all__:
-    globals()[_name].__module__ = __name__  # where people find them, in tracebacks and pickles too
+    globals()[_name].__module__ = __name__  # the name that people find, in tracebacks and pickles too
 del _name

@@ -35,7 +35,7 @@ class MolexpError(Exception):
 
 
 def nearest_names(names: Sequence[str]) -> str:
-    """A question for the end of a message; "" if there are none."""
+    """Return a question for the end of a message; "" if there are no names."""
     return f" Did you mean {' or '.join(repr(n) for n in names)}?" if names else ""
 
 
@@ -45,7 +45,7 @@ class NotFoundError(MolexpError, KeyError):
     Attributes:
         what: the sort of thing ("run", "experiment", "asset", ...).
         name: the name that was asked for.
-        where: where it was looked for.
+        where: the place that was searched.
         nearest: names that exist and look similar, best first.
 
     Example:

@@ -1,4 +1,4 @@
-"""What is wrong with an executor, its workers, or what has to travel between processes."""
+"""Errors of executors, of their workers, and of values that travel between processes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ExecutorError(MolexpError):
     """An executor could not run a call, or not to its end.
 
     Attributes:
-        call: what the call is named.
+        call: the name of the call.
 
     Example:
         >>> from molexp.workflow import WorkflowBuilder
@@ -40,8 +40,8 @@ class NotPicklableError(ExecutorError, TypeError):
     """A call, or what came of it, cannot travel between processes.
 
     Attributes:
-        what: which part of it, such as ``the argument 'file'``.
-        reason: why not.
+        what: the part of it, such as ``the argument 'file'``.
+        reason: the reason.
 
     Example:
         >>> from molexp.workflow import WorkflowBuilder
@@ -62,7 +62,7 @@ class RemoteError(ExecutorError):
 
     Attributes:
         type_name: the exception's type, with its module.
-        message: what it said.
+        message: its message.
         traceback: the text of its traceback.
 
     Example:
@@ -88,7 +88,7 @@ class WorkerDiedError(ExecutorError):
         exit_code: its exit code; negative is the signal that killed it, ``None`` means that nobody knows.
         signal: the name of that signal, such as ``SIGKILL``; "" if there was none.
         how: the same in words, such as ``was killed by SIGKILL``.
-        out_of_memory: whether the kernel said that it killed a process beside this one for want of memory meanwhile.
+        out_of_memory: True if the kernel killed a process beside this one for want of memory meanwhile.
 
     Example:
         >>> from molexp.workflow import WorkflowBuilder

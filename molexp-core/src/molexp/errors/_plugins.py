@@ -1,4 +1,4 @@
-"""What is wrong with plugins."""
+"""Errors of plugins."""
 
 from __future__ import annotations
 

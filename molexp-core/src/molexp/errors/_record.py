@@ -1,4 +1,4 @@
-"""What is wrong with names, values and documents."""
+"""Errors about names, values and documents."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class ConflictError(MolexpError):
     Attributes:
         what: the sort of thing ("experiment", "run", ...).
         name: its path.
-        stored: what the record holds.
-        given: what the caller gave.
+        stored: the value in the record.
+        given: the value that the caller gave.
 
     Example:
         >>> try:
@@ -46,7 +46,7 @@ class InvalidNameError(MolexpError, ValueError):
     Attributes:
         what: the sort of name.
         name: the offending name.
-        reason: what is wrong with it, and what is allowed.
+        reason: the problem, and the rule.
 
     Example:
         >>> exp.Run(id="../x")
@@ -67,7 +67,7 @@ class SerializationError(MolexpError, ValueError):
     """A value that JSON cannot carry.
 
     Attributes:
-        path: where in the given value it stands, as in ``results.fit[3].matrix``.
+        path: its place in the given value, as in ``results.fit[3].matrix``.
         type_name: the offending type.
 
     Example:
@@ -89,7 +89,7 @@ class ProfileError(MolexpError, ValueError):
     Attributes:
         file: the profile file; "" if the problem is in none.
         line: the line in it; 0 if unknown.
-        reason: what is wrong.
+        reason: the problem.
         nearest: names that exist and look similar, best first.
 
     Example:
@@ -114,7 +114,7 @@ class StorageSettingsError(MolexpError, ValueError):
 
     Attributes:
         file: the file.
-        reason: what is wrong; never the value of an option.
+        reason: the problem; never the value of an option.
 
     Example:
         >>> try:
@@ -134,8 +134,8 @@ class QueryError(MolexpError, ValueError):
 
     Attributes:
         text: the query.
-        position: where in it the problem is, counted in characters from 0.
-        reason: what is wrong there.
+        position: the position of the problem, counted in characters from 0.
+        reason: the problem there.
         nearest: names that exist and look similar, best first.
 
     Example:
@@ -178,7 +178,7 @@ class CorruptRecordError(RecordError):
     """A document that cannot be read. Others are not affected.
 
     Attributes:
-        reason: what is wrong with it.
+        reason: the problem.
 
     Example:
         >>> try:
@@ -219,7 +219,7 @@ class SchemaError(RecordError):
 
 
 def _pointed(text: str, position: int) -> tuple[str, str]:
-    """The line of a text that a position is in, shortened, and below it a caret under the position."""
+    """Return the line of a text that a position is in, shortened, and below it a caret under the position."""
     from unicodedata import combining, east_asian_width
 
     start = text.rfind("\n", 0, position) + 1

@@ -1,4 +1,4 @@
-"""What is wrong with a run, its assets or its commands."""
+"""Errors of runs, their assets and their commands."""
 
 from __future__ import annotations
 
@@ -92,8 +92,8 @@ class RunSupersededError(RunError):
 
     Attributes:
         attempt: the attempt's number.
-        status: what its end says.
-        by: who ended it.
+        status: its status, as its end says.
+        by: the one who ended it.
 
     Example:
         >>> try:
@@ -118,7 +118,7 @@ class RunCancelledError(RunError):
     """A cancel request reached this attempt; it ends as ``cancelled`` unless the error is swallowed.
 
     Attributes:
-        reason: what the request said.
+        reason: the reason in the request.
 
     Example:
         >>> new = exp.Run()
@@ -198,7 +198,7 @@ class AssetExistsError(AssetError):
     """The name belongs to another kind or task of the same attempt. Nothing was replaced.
 
     Attributes:
-        owner: who has it.
+        owner: the one who has it.
 
     Example:
         >>> try:
@@ -220,7 +220,7 @@ class HashMismatchError(AssetError):
     """The bytes of an asset are not those that were recorded: somebody changed them, or the storage did.
 
     Attributes:
-        key: where they lie in the workspace.
+        key: their key in the workspace.
         recorded: the hash in the asset's record, or how many bytes.
         found: the hash of the bytes that are there, or how many there are.
 
@@ -269,7 +269,7 @@ class CommandError(MolexpError):
     """A command failed.
 
     Attributes:
-        command: what was run.
+        command: the command that was run.
         exit_code: its exit code; negative is the signal that killed it, ``None`` means it ran out of time.
         log: name of the log that has its output.
         tail: the last lines of its standard error.

@@ -1,4 +1,4 @@
-"""What storage says."""
+"""Errors of storage."""
 
 from __future__ import annotations
 
@@ -89,8 +89,8 @@ class WorkspaceMovedError(StoreError):
     Nothing was written in its place.
 
     Attributes:
-        found: where it lies now; "" if nobody can tell.
-        removed: whether it is known to be gone.
+        found: its place now; "" if nobody can tell.
+        removed: True if it is known to be gone.
 
     Example:
         >>> try:
@@ -121,7 +121,7 @@ class InvalidKeyError(StoreError, ValueError):
     """A key that no store accepts. Nothing was read or written.
 
     Attributes:
-        reason: what is wrong with it.
+        reason: the problem.
 
     Example:
         >>> from molexp.contracts import check_key
@@ -178,8 +178,8 @@ class SpecialFileError(StoreError):
     """There is something that is no regular file, and is neither read nor followed: a link, a pipe, a device.
 
     Attributes:
-        sort: what it is.
-        folder: the one of the key's folders that it is; "" if it is the key itself.
+        sort: the sort of thing that it is, such as ``symbolic link``.
+        folder: the folder of the key that is no folder; "" if it is the key itself.
 
     Example:
         >>> from molexp_fs import LocalStore

@@ -1,4 +1,4 @@
-"""What is wrong with a workflow, or with one of its tasks."""
+"""Errors of workflows and their tasks."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class UnknownTaskError(WorkflowDefinitionError):
 
     Attributes:
         task: the task.
-        missing: what it depends on.
+        missing: the tasks that it depends on.
         nearest: names that exist and look similar, best first.
 
     Example:
@@ -197,7 +197,7 @@ class TaskNotSucceededError(TaskError, KeyError):
     """The output of a task that has none; `__cause__` is what it, or the one it waited for, raised.
 
     Attributes:
-        status: what became of it.
+        status: its status in the end.
 
     Example:
         >>> from molexp.workflow import WorkflowBuilder
@@ -222,7 +222,7 @@ class TaskTimeoutError(TaskError, TimeoutError):
 
     Attributes:
         timeout: seconds.
-        abandoned: whether it may be running still, in a thread that nobody can kill; what it records is refused.
+        abandoned: True if it may be running still, in a thread that nobody can kill; what it records is refused.
 
     Example:
         >>> from molexp.workflow import WorkflowBuilder
@@ -247,7 +247,7 @@ class TaskEndedError(TaskError):
     """A task used its context after its end: it timed out, or was cancelled, or left a thread behind. Nothing was recorded.
 
     Attributes:
-        why: how it ended.
+        why: the way in which it ended.
 
     Example:
         >>> from molexp.workflow import WorkflowBuilder
@@ -267,8 +267,8 @@ class ScriptError(MolexpError):
 
     Attributes:
         script: its path.
-        reason: what is wrong with it, and what to do.
-        trace: where it raised an error, as Python shows it, in the user's files alone; "" if it did not.
+        reason: the problem, and the remedy.
+        trace: the traceback of its error, in the user's files alone; "" if it raised none.
 
     Example:
         >>> from molexp.scripts import Drive

@@ -24,7 +24,7 @@ class Found:
         distribution: the distribution's name.
         version: the distribution's version.
         entry: the entry point itself.
-        problem: why it must not be imported; "" if it may be.
+        problem: the reason that it must not be imported; "" if it may be.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Found:
 
 
 def discover(group: str, path: Sequence[str] | None) -> list[Found]:
-    """All entry points of `group`, by distribution and then by name.
+    """Return all entry points of `group`, by distribution and then by name.
 
     Of several distributions with one name, the first on `path` counts, as for imports: an editable installation
     beside a regular one is seen once. Only the metadata of distributions with such entry points is parsed.

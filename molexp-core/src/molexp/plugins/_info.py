@@ -1,4 +1,4 @@
-"""What is known about a plugin."""
+"""Facts about a plugin, for users."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal
 import attrs
 
 PluginStatus = Literal["available", "loaded", "disabled", "broken"]
-"""What became of a plugin: ``available``, ``loaded``, ``disabled`` or ``broken``; see `PluginInfo`."""
+"""The status of a plugin: ``available``, ``loaded``, ``disabled`` or ``broken``; see `PluginInfo`."""
 
 
 class PluginWarning(UserWarning):
@@ -24,8 +24,8 @@ class PluginInfo:
         version: that distribution's version; "" if its metadata does not say.
         status: "available" (installed, not imported yet), "loaded", "disabled" (by the environment), or "broken"
             (something is wrong with it; what `cause` names is not used, the rest of it is).
-        cause: why it is disabled, or what is wrong with it, one sentence a line; "" otherwise.
-        value: what the entry point refers to, as in ``package.module:attribute``.
+        cause: the reason that it is disabled or broken, one sentence a line; "" otherwise.
+        value: the object that the entry point refers to, as in ``package.module:attribute``.
     """
 
     name: str

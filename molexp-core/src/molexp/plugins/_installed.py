@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def search(path: Sequence[str] | None, **name: str) -> Iterator[Distribution]:
-    """Distributions on `path` (by default ``sys.path``), in its order."""
+    """Yield the distributions on `path` (by default ``sys.path``), in its order."""
     from importlib.metadata import distributions
 
     options: dict[str, Any] = dict(name)
@@ -20,12 +20,12 @@ def search(path: Sequence[str] | None, **name: str) -> Iterator[Distribution]:
 
 
 def said(metadata: PackageMetadata, field: str) -> str:
-    """Return what metadata says in a field; "" if nothing. To index it warns or raises then, by version and implementation."""
+    """Return what metadata says in a field; "" if nothing. An index would then warn or raise, by version and implementation."""
     return next(iter(metadata.get_all(field) or ()), "")
 
 
 def search_sound(path: Sequence[str] | None, name: str) -> Iterator[Distribution]:
-    """Those of this name that their metadata gives, too: not an empty folder that an interrupted ``pip`` left behind."""
+    """Yield the distributions of this name that have metadata, not an empty folder that an interrupted ``pip`` left behind."""
     for distribution in search(path, name=name):
         try:
             text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""

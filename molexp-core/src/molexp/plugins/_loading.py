@@ -34,7 +34,7 @@ def isolated(doing: str) -> Iterator[None]:
 
 
 def _sentence(error: BaseException) -> str:
-    """The error in one line, with the place it comes from."""
+    """Return the error in one line, with the place it comes from."""
     import traceback
 
     text = traceback.format_exception_only(error)[-1].strip().replace("\n", " ")
@@ -95,7 +95,7 @@ def _validation_sentence(text: str) -> str:
 
 
 def _refuse_unmarked(plugin: object, found: dict[str, list[Hook]], value: str) -> None:
-    """A forgotten marker would otherwise be a plugin that does nothing, in silence."""
+    """Refuse a plugin whose hook lacks its marker, which would otherwise do nothing, in silence."""
     for hook, implementations in found.items():
         if not implementations and callable(getattr(plugin, hook, None)):
             raise Unusable(f"{hook} is not marked: write @hookimpl above it (from molexp import hookimpl)")

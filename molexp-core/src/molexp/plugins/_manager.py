@@ -42,8 +42,8 @@ class PluginManager:
     first use is seen by a new manager only.
 
     Args:
-        path: where to look for distributions; by default ``sys.path``.
-        environ: where to read the ``MOLEXP_*PLUGINS`` variables, now; by default ``os.environ``.
+        path: the folders to search for distributions; by default ``sys.path``.
+        environ: the environment, whose ``MOLEXP_*PLUGINS`` variables are read now; by default ``os.environ``.
 
     Example:
         >>> manager = me.PluginManager()
@@ -65,7 +65,7 @@ class PluginManager:
     # ------------------------------------------------------------------------------------------------------- reports
 
     def plugins(self) -> tuple[PluginInfo, ...]:
-        """Every plugin that is installed, with what is known about it by now. Nothing is imported."""
+        """Return every plugin that is installed, with what is known about it by now. Nothing is imported."""
         with self._lock:
             return tuple(plugin.info() for plugin in self._discovered())
 
@@ -79,7 +79,7 @@ class PluginManager:
         return self.plugins()
 
     def find(self, name: str) -> tuple[PluginInfo, ...]:
-        """The plugins of this name, or of the distribution of this name; case and separators do not matter.
+        """Return the plugins of this name, or of the distribution of this name; case and separators do not matter.
 
         Nothing is imported.
 
@@ -126,19 +126,19 @@ class PluginManager:
         return self._all(STORAGE_BACKENDS)
 
     def asset_kinds(self) -> Mapping[str, type[AssetKind[Any]]]:
-        """Asset kinds by name. Raises as `storage_backends` does."""
+        """Return asset kinds by name. Raises as `storage_backends` does."""
         return self._all(ASSET_KINDS)
 
     def run_id_schemes(self) -> Mapping[str, type[RunIdScheme]]:
-        """Run-id schemes by name. Raises as `storage_backends` does."""
+        """Return run-id schemes by name. Raises as `storage_backends` does."""
         return self._all(RUN_ID_SCHEMES)
 
     def executors(self) -> Mapping[str, type[Executor]]:
-        """Executors by name. Raises as `storage_backends` does."""
+        """Return executors by name. Raises as `storage_backends` does."""
         return self._all(EXECUTORS)
 
     def storage_backend(self, scheme: str) -> type[Store]:
-        """The storage backend for URLs with this scheme; if no plugin claims it, one that takes what is left.
+        """Return the storage backend for URLs with this scheme; if no plugin claims it, one that takes unclaimed schemes.
 
         Raises:
             PluginLoadError: two plugins claim it, or a broken or disabled plugin may be what provides it; each is
@@ -153,25 +153,25 @@ class PluginManager:
         return self._one(STORAGE_BACKENDS, scheme)
 
     def asset_kind(self, name: str) -> type[AssetKind[Any]]:
-        """The asset kind of this name. Raises as `storage_backend` does."""
+        """Return the asset kind of this name. Raises as `storage_backend` does."""
         return self._one(ASSET_KINDS, name)
 
     def run_id_scheme(self, name: str) -> type[RunIdScheme]:
-        """The run-id scheme of this name. Raises as `storage_backend` does."""
+        """Return the run-id scheme of this name. Raises as `storage_backend` does."""
         return self._one(RUN_ID_SCHEMES, name)
 
     def executor(self, name: str) -> type[Executor]:
-        """The executor of this name. Raises as `storage_backend` does."""
+        """Return the executor of this name. Raises as `storage_backend` does."""
         return self._one(EXECUTORS, name)
 
     def distribution_of(self, kind: type[AssetKind[Any]]) -> str:
-        """Name and version of the distribution that registered an asset kind, for the record; "" if none did."""
+        """Return name and version of the distribution that registered an asset kind, for the record; "" if none did."""
         return self._registry(ASSET_KINDS).owners.get(kind.name, "")
 
     # ------------------------------------------------------------------------------------------------------ discovery
 
     def _discovered(self) -> tuple[Plugin, ...]:
-        """All plugins; called with the lock held."""
+        """Return all plugins; called with the lock held."""
         if self._plugins is None:
             from molexp.hookspecs import GROUP
 
@@ -299,7 +299,7 @@ def _reject(plugins: Sequence[Plugin]) -> None:
 
 
 def _settle(sort: Sort, claims: Mapping[str, list[tuple[Plugin, type[Any]]]]) -> _Registry:
-    """Names that are claimed once can be used; one that is claimed twice belongs to nobody."""
+    """Register the names that are claimed once; one that is claimed twice belongs to nobody."""
     classes: dict[str, type[Any]] = {}
     contested: dict[str, dict[str, str]] = {}
     for name, claimants in claims.items():
@@ -321,7 +321,7 @@ def _settle(sort: Sort, claims: Mapping[str, list[tuple[Plugin, type[Any]]]]) ->
 
 @functools.cache
 def default_manager() -> PluginManager:
-    """The manager that a workspace uses when it is given none: one per process, made at first use.
+    """Return the manager that a workspace uses when it is given none: one per process, made at first use.
 
     A convenience. Code that wants other plugins, tests above all, makes its own and passes it on.
     """

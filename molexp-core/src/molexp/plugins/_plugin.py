@@ -19,7 +19,7 @@ class Fault:
     """Something that is wrong with a plugin.
 
     Attributes:
-        cause: what.
+        cause: the problem.
         hides: the hooks whose contributions are unknown, or incomplete, because of it.
     """
 
@@ -33,8 +33,8 @@ class Plugin:
 
     Attributes:
         found: its entry point and distribution.
-        disabled: by what it is disabled; "" if it is not.
-        faults: what is wrong with it.
+        disabled: the setting that disables it; "" if none does.
+        faults: its problems.
         hooks: its implementations by hook; ``None`` until it is imported.
         contributions: by hook that has been called, the names and classes that can be used.
     """
@@ -47,7 +47,7 @@ class Plugin:
 
     @property
     def label(self) -> str:
-        """How messages name it."""
+        """The name that messages give it."""
         return label(self.found.name, self.found.distribution, self.found.version)
 
     @property
@@ -83,11 +83,11 @@ class Plugin:
         return "; ".join(fault.cause for fault in self.faults if sort.hook in fault.hides)
 
     def reject(self, cause: str) -> None:
-        """Never import it."""
+        """Note a fault for which it is never imported."""
         self.faults.append(Fault(cause, EVERY_HOOK))
 
     def ask(self, sort: Sort) -> list[tuple[str, type[Any]]]:
-        """The names and classes of this sort that it registers; what is wrong becomes a fault.
+        """Return the names and classes of this sort that it registers; a problem becomes a fault.
 
         What was learned is kept, so that an interrupted attempt is continued and not repeated.
         """

@@ -1,4 +1,4 @@
-"""Whether a plugin was made for the core that is running."""
+"""The check that a plugin was made for the core that is running."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ON_CORE = re.compile(r"\s*molexp(?:[-_.]+core)?(?![A-Za-z0-9._-])(?P<rest>.*)",
 
 
 def core_version(path: Sequence[str] | None) -> str:
-    """The version of molexp-core on `path`, else on ``sys.path``; "" if it runs without being installed."""
+    """Return the version of molexp-core on `path`, else on ``sys.path``; "" if it runs without being installed."""
     for where in (path, None):
         for distribution in search_sound(where, CORE):
             return said(distribution.metadata, "Version")

@@ -1,4 +1,4 @@
-"""What the environment says about plugins."""
+"""The environment variables about plugins."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def _names(text: str) -> tuple[str, ...]:
 
 @attrs.frozen
 class Selection:
-    """Which plugins to use, and whether to insist on them.
+    """The plugins to use, and the strictness about them.
 
     Attributes:
         allow: plugin or distribution names; empty means all.
         deny: plugin or distribution names; these win.
-        strict: whether anything that is wrong is an error at once.
+        strict: True if any problem is an error at once.
     """
 
     allow: tuple[str, ...] = ()

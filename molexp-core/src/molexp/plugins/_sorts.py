@@ -49,7 +49,7 @@ class Sort:
 
     Attributes:
         hook: the hook that registers it.
-        what: what messages call it.
+        what: its name in messages.
         base: the class that contributions derive from.
         names: the names that a class claims; raises `Unusable`.
         packages: names to the distribution that provides them, for what we make ourselves.

@@ -1,4 +1,4 @@
-"""What makes a class of tests a conformance kit."""
+"""The base of conformance kits, and the declarations of their subclasses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def declared_override(reason: str) -> Callable[[_F], _F]:
     """Mark a method of a kit's subclass that replaces an inherited test on purpose.
 
     Args:
-        reason: why the contract's own test does not fit.
+        reason: the reason that the contract's own test does not fit.
 
     Raises:
         ValueError: the reason is empty.

@@ -1,4 +1,4 @@
-"""What executors under test run. A module of its own: their workers find these functions by name."""
+"""Functions that executors under test run, in a module of their own: workers find them by name."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ def add(*terms: int, scale: int = 1) -> int:
 
 
 async def add_later(*terms: int, scale: int = 1) -> int:
-    """The same, after the event loop had a turn."""
+    """Return the same, after the event loop had a turn."""
     await asyncio.sleep(0)
     return add(*terms, scale=scale)
 
 
 def promise(*terms: int, scale: int = 1) -> Awaitable[int]:
-    """The same, by a plain function."""
+    """Return the same by a plain function."""
     return add_later(*terms, scale=scale)
 
 

@@ -18,7 +18,7 @@ from molexp.testing._conformance import Conformance, required
 
 
 class Gate:
-    """Where calls report and wait to be let through; it lives on the event loop that submits them."""
+    """A gate at which calls report and wait to be let through; it lives on the event loop that submits them."""
 
     def __init__(self, patience: float) -> None:
         self.patience = patience
@@ -45,7 +45,7 @@ class Gate:
         await self._arrived.put(writer)
 
     def call(self, value: Any) -> Call:
-        """A call that passes this gate and returns `value`."""
+        """Return a call that passes this gate and returns `value`."""
         return Call(calls.pass_gate, (self.address, self.patience, value))
 
     async def arrivals(self, number: int) -> None:
@@ -61,7 +61,7 @@ class Gate:
 
 
 class ExecutorTests(Conformance, abstract=True):
-    """What every `molexp.contracts.Executor` must do; a subclass defines the fixture ``executor``.
+    """Tests of what every `molexp.contracts.Executor` must do; a subclass defines the fixture ``executor``.
 
     The fixture gives an executor that can run two calls at once, and closes it afterwards; all tests may share one. Calls
     report at a socket of the machine that runs the tests; nothing is decided by time, except that a call which does not come, or come back, within

@@ -1,4 +1,4 @@
-"""How the store kit reaches a store, and the values it works with."""
+"""The access of the store kit to a store, and the values it works with."""
 
 from __future__ import annotations
 
@@ -64,10 +64,10 @@ VALID_KEYS = (
 
 
 class StoreBackDoor(Conformance, abstract=True):
-    """What a subclass says about its store. The raw methods must not use the store under test, only its location."""
+    """The part of the kit that a subclass defines. The raw methods must not use the store under test, only its location."""
 
     shared_by_processes: ClassVar[bool] = True
-    """Whether an unpickled copy in another process reaches the same keys."""
+    """True if an unpickled copy in another process reaches the same keys."""
 
     secrets: ClassVar[tuple[str, ...]] = ()
     """Texts that the fixture's store was given and that must stand in no pickle, URL, repr or error of it."""
@@ -116,7 +116,7 @@ def refused(error: type[_E], key: str) -> Iterator[None]:
 
 
 def operations(store: Store, scratch: Path) -> dict[str, Callable[[str], object]]:
-    """Every declared operation that takes a key, by name."""
+    """Return every declared operation that takes a key, by name."""
     local = scratch / "local"
     local.write_bytes(b"local")
 

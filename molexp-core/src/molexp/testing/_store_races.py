@@ -39,7 +39,7 @@ class RaceTests(StoreBackDoor, abstract=True):
         self.check_winners(store, won, ROUNDS)
 
     def check_winners(self, store: Store, won: list[list[int]], rounds: int) -> None:
-        """Each round was won once, by whoever's value is there."""
+        """Check that each round was won once, by the caller whose value is there."""
         assert sorted(number for mine in won for number in mine) == list(range(rounds))
         for who, mine in enumerate(won):
             for number in mine:

@@ -10,7 +10,7 @@ from molexp.testing._store_races import RaceTests
 
 
 class StoreTests(DocumentTests, ListingTests, PayloadTests, CapabilityTests, RaceTests, abstract=True):
-    """What every `molexp.contracts.Store` must do; subclass it with a back door.
+    """Tests of what every `molexp.contracts.Store` must do; subclass it with a back door.
 
     A subclass defines the fixture ``store``, which gives a fresh, empty store, and the methods ``raw_write(store, key,
     data)``, ``raw_read(store, key)`` (None where nothing is) and ``raw_keys(store)``, which reach the same storage by

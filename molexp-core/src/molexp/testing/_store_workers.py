@@ -1,4 +1,4 @@
-"""What the racing callers do. A module of its own: their processes import it and nothing of pytest."""
+"""Functions of the racing callers, in a module of their own: processes import it and nothing of pytest."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def create_each(store: Store, who: int, rounds: int, barrier: threading.Barrier)
 
 
 def stream_each(store: Store, who: int, rounds: int, barrier: threading.Barrier) -> list[int]:
-    """The same by exclusive streams."""
+    """Do the same by exclusive streams."""
     won = []
     for number in range(rounds):
         data = value(who * 1000 + number)
@@ -76,7 +76,7 @@ def create_beside(store: Store, who: int, rounds: int, barrier: threading.Barrie
 
 
 def replace_or_read(store: Store, who: int, rounds: int, barrier: threading.Barrier) -> list[int]:
-    """Half of the callers replace the value, the others read it."""
+    """Replace the value in half of the callers, and read it in the others."""
     barrier.wait()
     for number in range(rounds):
         if who % 2:
@@ -90,7 +90,7 @@ def replace_or_read(store: Store, who: int, rounds: int, barrier: threading.Barr
 
 
 def create_or_watch(store: Store, who: int, rounds: int, barrier: threading.Barrier) -> list[int]:
-    """One caller creates keys, the others read each as soon as it is there."""
+    """Create keys in one caller, and read each in the others as soon as it is there."""
     for number in range(rounds):
         barrier.wait()
         if who == 0:
