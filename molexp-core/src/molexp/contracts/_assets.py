@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 class Sink(Protocol):
-    """What bytes are written to."""
+    """A stream that bytes are written to."""
 
     def write(self, data: bytes, /) -> Any:
-        """Take them all."""
+        """Write all of the bytes."""
 
 
 class Library(Protocol):
-    """What an asset needs of the workspace that it belongs to."""
+    """The part of a workspace that its assets need."""
 
     store: Store
 
@@ -63,7 +63,7 @@ class Library(Protocol):
 
 @attrs.frozen
 class Producer:
-    """Who made an asset.
+    """The run, attempt and task that made an asset.
 
     Attributes:
         run: path of the run.
@@ -89,13 +89,13 @@ class Asset:
 
     Attributes:
         id: spells scope, attempt, kind, name and version, so that it resolves by reading; see `Workspace.asset`.
-        name: what it was saved as.
+        name: the name that it was saved under.
         kind: name of its kind.
         version: 1, 2, ...; raised when a name is saved again.
         scope: path of the run, experiment or project that it belongs to; "" is the workspace.
-        producer: who made it; None for imported data.
-        created_at: when, in UTC.
-        key: where its bytes lie in the workspace.
+        producer: the attempt that made it; None for imported data.
+        created_at: time of its creation, in UTC.
+        key: the key of its bytes in the workspace.
         size: bytes; of all files, for a folder.
         content_hash: ``sha256:...`` of the bytes; None where nobody has read them all.
         tags: free labels.
@@ -124,7 +124,7 @@ class Asset:
     earlier: tuple[Asset, ...] = attrs.field(default=(), repr=False, eq=False, hash=False)
     _library: Library | None = attrs.field(default=None, alias="_library", repr=False, eq=False, hash=False)
     _pinned: bool = attrs.field(default=False, alias="_pinned", repr=False, eq=False, hash=False)
-    """Whether somebody asked for exactly this version."""
+    """True if somebody asked for exactly this version."""
 
     def __repr__(self) -> str:
         where = f" of {self.scope}" if self.scope else ""
@@ -166,7 +166,7 @@ class Asset:
         return stream if mode == "rb" else io.TextIOWrapper(stream, encoding="utf-8")
 
     def read_bytes(self) -> bytes:
-        """All bytes.
+        """Return all bytes.
 
         Raises:
             HashMismatchError: they are not those that were recorded; `open` reads them as they are.
@@ -176,7 +176,7 @@ class Asset:
         return self._used_file().read_bytes(self)
 
     def load(self) -> Any:
-        """The object that was saved, as its kind reads it.
+        """Return the object that was saved, as its kind reads it.
 
         Raises:
             HashMismatchError: the kind read all bytes, and they are not those that were recorded.
@@ -185,7 +185,7 @@ class Asset:
         return self._used().load(self)
 
     def local(self) -> Path:
-        """A local path to the bytes: the file or folder itself, or a copy that lives as long as this process.
+        """Return a local path to the bytes: the file or folder itself, or a copy that lives as long as this process.
 
         A copy is whole for every thread that asks; it is fetched once, and a forked child fetches its own.
 
@@ -204,18 +204,18 @@ class Asset:
     ) -> Path:
         """Copy the bytes, a file or a folder of data, to a local path; verified, if their hash is on record.
 
-        The path has all of it, or is as it was before. A download from S3 that broke off is gone on with by the next one
+        The path has all of it, or is as it was before. An interrupted download from S3 is resumed by the next one
         to the same path; until then what has arrived waits beside it, in a hidden folder.
 
         Args:
-            path: where to. In a folder that is there, or a path that ends in a slash, it gets the name of the asset's
+            path: the destination. In a folder that is there, or a path that ends in a slash, it gets the name of the asset's
                 file. Folders above it are made.
             overwrite: replace a file by a file, or a folder by a folder.
             progress: told the bytes of each piece that has arrived; the pieces add up to the size. What it raises ends
                 the download.
 
         Returns:
-            Where the copy is.
+            The path of the copy.
 
         Raises:
             FileExistsError: there is something, and `overwrite` is not set.
@@ -229,11 +229,11 @@ class Asset:
         """Write the bytes to a binary stream, such as ``sys.stdout.buffer``, with bounded memory.
 
         Args:
-            stream: what has a method ``write`` that takes all of the bytes that it is given.
+            stream: an object with a method ``write`` that takes all of the bytes that it is given.
             progress: told the bytes of each piece that was written.
 
         Raises:
-            HashMismatchError: what was written is not what was recorded.
+            HashMismatchError: the bytes that were written are not those that were recorded.
             IsADirectoryError: it is a folder of data.
             KeyNotFoundError: the bytes are gone.
         """
@@ -260,11 +260,11 @@ class Asset:
         }
 
     def describe(self) -> str:
-        """One line for people, in the words of its kind."""
+        """Return one line for people, in the words of its kind."""
         return self._bound().kind(self.kind).describe(self)
 
     def _used(self) -> Library:
-        """Return where the bytes are; whoever asks inside of a run is on record as using this asset."""
+        """Return the library that has the bytes; whoever asks inside of a run is on record as using this asset."""
         library = self._bound()
         library.use(self)
         return library
