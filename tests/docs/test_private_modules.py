@@ -22,7 +22,6 @@ EXCEPTED = {
     "tests/record/test_columns.py": "adds a column to the private table of columns",
     "tests/stores/test_memory.py": "its back door is the store's own dictionary",
     "tests/workflow/sources.py": "hashes the source of functions, of which no public name gives the parts",
-    "tests/workflow/test_source_found.py": "the same, in scripts",
 }
 
 

@@ -21,6 +21,10 @@ def code_of(obj):
     return hashing.code_of(obj).hash
 
 
+TELL = f"from {hashing.__name__} import code_of; print(code_of(task).hash)\n"
+"""What a script says to tell the hash of its function `task`."""
+
+
 def load(folder, text, **others):
     folder.mkdir(parents=True)
     for name, content in {"flow": text, **others}.items():

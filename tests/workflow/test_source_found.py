@@ -19,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.workflow.sources import TASK, changed, code_of, counter, fresh, load
+from tests.workflow.sources import TASK, TELL, changed, code_of, counter, fresh, load
 
 # ------------------------------------------------------------------------------------------------- determinism
 
@@ -45,10 +45,7 @@ def test_the_same_in_all_processes_and_folders(hashed, tmp_path):
 
 
 def test_a_script_hashes_as_the_module_it_is(tmp_path):
-    (tmp_path / "flow.py").write_text(
-        textwrap.dedent(TASK)
-        + "if __name__ == '__main__':\n    from molexp._workflow.code.hashing import code_of\n    print(code_of(task).hash)\n"
-    )
+    (tmp_path / "flow.py").write_text(f"{textwrap.dedent(TASK)}\nif __name__ == '__main__':\n    {TELL}")
     found = {
         subprocess.run([sys.executable, name], cwd=cwd, capture_output=True, text=True, check=True).stdout.strip()
         for name, cwd in (("flow.py", tmp_path), (str(tmp_path / "flow.py"), "/"))
@@ -169,7 +166,7 @@ def test_code_without_source_is_unknown(hashed):
 
 
 def test_a_repl_is_unknown():
-    script = "def task(): return 1\n\nfrom molexp._workflow.code.hashing import code_of\nprint(code_of(task).hash)\n"
+    script = f"def task(): return 1\n\n{TELL}"
     done = subprocess.run([sys.executable, "-q", "-"], input=script, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "unknown"
 
