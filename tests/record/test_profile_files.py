@@ -101,7 +101,7 @@ def test_anchors_and_aliases_are_values_of_their_own(here):
         ("profiles:\n  '': {}\n", 2, "a profile has no name"),
         ("defaults:\n  extends: gpu\n", 2, "the defaults extend nothing"),
         ("profiles:\n  base: {}\n  gpu:\n    extends: bas\n", 4, "Did you mean 'base'?"),
-        ("profiles:\n  gpu:\n    extends: [1]\n", 3, "extends 1, which is no name"),
+        ("profiles:\n  gpu:\n    extends: [1]\n", 3, "extends 1, which is not a name"),
         ("profiles:\n  a:\n    extends: a\n", 3, "in a circle: 'a' -> 'a'"),
         ("profiles:\n  a: {extends: b}\n  b: {extends: [c]}\n  c: {extends: a}\n", 4, "'a' -> 'b' -> 'c' -> 'a'"),
         ("defaults:\n  a: 1\n  b: 2\n  a: 3\n", 4, "the key 'a' is there twice, first in line 2"),

@@ -189,7 +189,7 @@ def test_generators_are_no_tasks(wf, subject):
         (3, r"not 3"),
         (None, r"not None"),
         (int | None, r"no|not"),
-        (type("Empty", (), {}), r"class Empty is no task.*execute"),
+        (type("Empty", (), {}), r"class Empty is not a task.*execute"),
         (lambda: 1, r"'x' is called with one argument, its context"),
         (lambda ctx, more: 1, r"'x' is called with one argument.*more"),
         (lambda ctx, *, more: 1, r"'x' is called with one argument.*more"),
@@ -245,7 +245,7 @@ def test_in_an_interactive_session_defining_a_task_again_replaces_it(wf, monkeyp
 
 def test_one_function_may_be_several_tasks_and_is_then_named(wf):
     wf.add(one, name="first").add(one, name="second")
-    with pytest.raises(WorkflowDefinitionError, match=r"one is several tasks.*first, second"):
+    with pytest.raises(WorkflowDefinitionError, match=r"one stands for several tasks.*first, second"):
         wf.add(two, depends_on=[one])
     wf.add(two, depends_on=["second"])
     assert wf.build().tasks["two"].depends_on == ("second",)
@@ -294,7 +294,7 @@ def test_dependencies_are_functions_and_objects_too(wf):
 
 @pytest.mark.parametrize("wrong", [3, None, 1.5])
 def test_dependencies_that_are_neither_are_refused(wf, wrong):
-    with pytest.raises(TypeError, match="'one': depends_on is names"):
+    with pytest.raises(TypeError, match="'one': depends_on must be names"):
         wf.add(one, depends_on=wrong)
     with pytest.raises(UnknownTaskError):
         wf.add(one, depends_on=[wrong])

@@ -110,7 +110,7 @@ def test_a_file_that_is_not_there_fails_the_task(wf):
     wf.shell("make", ["true"], outputs={"a": "a.dat"})
     error = wf.build().execute_sync().tasks["make"].error
     assert isinstance(error, FileNotFoundError)
-    assert str(error) == "The command of task 'make' ended well, and did not write 'a.dat', its output 'a'."
+    assert str(error) == "The command of task 'make' succeeded, but did not write 'a.dat', its output 'a'."
 
 
 def test_a_program_that_is_not_there_fails_the_task(wf):

@@ -102,7 +102,7 @@ def test_what_was_not_there_and_is_now_is_a_changed_input(exp, run, bring):
     bring(exp.project, "1")
     task = spec.execute_sync(run=run, resume=True).tasks["read"]
     assert task.output is True
-    assert "and was no 'table'" in task.reason
+    assert "and there was no 'table'" in task.reason
 
 
 def test_what_another_run_made_anew_is_a_changed_input(exp, run):

@@ -132,7 +132,7 @@ def nested(depth, kind):
     [
         ({1, 2}, "type set"),
         ([1, {"deep": b"bytes"}], r"output\[1\]\.deep is of type bytes"),
-        ({1: "one"}, "text for keys"),
+        ({1: "one"}, "keys in JSON are text"),
         ("\udc80", "UTF-8"),
         ({"\udc80": 1}, "UTF-8"),
         (Point(1, 2), "Point"),

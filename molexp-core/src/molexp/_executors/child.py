@@ -57,12 +57,12 @@ class Children:
 class Child:
     """Serves calls with one process at a time; see `molexp._executors.slots.Server`."""
 
-    def __init__(self, family: Children) -> None:
-        self._family = family
+    def __init__(self, shared: Children) -> None:
+        self._shared = shared
         self._lock = threading.Lock()  # held to kill the process, and to let go of it before it is collected
         self._process: multiprocessing.process.BaseProcess | None = None
         self._connection: Connection[Any, Any] | None = None
-        self._condemned = False
+        self._stopping = False
         self._stopped: Work | None = None
         self._kills: int | None = None  # for want of memory, as the process was started
         self._patience: threading.Timer | None = None  # until the process is killed, if it does not end
@@ -76,7 +76,7 @@ class Child:
             self._have_process(work)
             call.begin()
             outcome = _outcome(self._exchange(header, body, name), name)
-            if self._condemned and self._connection is not None:  # it had an answer all the same
+            if self._stopping and self._connection is not None:  # it had an answer all the same
                 self._connection.close()
                 self._collect(_DYING)
                 if isinstance(outcome.error, KeyboardInterrupt):  # `stop` asked it to
@@ -93,8 +93,8 @@ class Child:
         """
         with self._lock:
             self._stopped = work
-            if (process := self._process) is not None and not self._condemned:
-                self._condemned = True
+            if (process := self._process) is not None and not self._stopping:
+                self._stopping = True
                 number = signal.SIGINT if hasattr(work[0].function, INTERRUPTIBLE) else signal.SIGTERM
                 if not kill_group(process.pid or 0, HERE.asked_by or number):
                     process.terminate()
@@ -123,14 +123,14 @@ class Child:
     # --------------------------------------------------------------------------------------------------- its process
 
     def _have_process(self, work: Work) -> None:
-        if self._process is not None and (self._condemned or self._heard(0.0)):  # an idle worker has nothing to say
+        if self._process is not None and (self._stopping or self._heard(0.0)):  # an idle worker has nothing to say
             self._collect(_DYING)
         if self._process is None:
-            with self._family.one_at_a_time():
-                if self._family.trouble and not self._family.proven:
-                    raise ExecutorError(self._family.trouble, call=work[1])
+            with self._shared.one_at_a_time():
+                if self._shared.trouble and not self._shared.proven:
+                    raise ExecutorError(self._shared.trouble, call=work[1])
                 self._start(work)
-                self._family.proven = True
+                self._shared.proven = True
 
     def _start(self, work: Work) -> None:
         GROUPS.prepare()
@@ -145,11 +145,11 @@ class Child:
             theirs.close()
         with self._lock:
             self._process, self._connection = process, ours
-            self._condemned = self._stopped is work
-            if self._condemned:
+            self._stopping = self._stopped is work
+            if self._stopping:
                 process.kill()
         GROUPS.add(process.pid or 0)
-        self._kills = oom_kills(self._family.memory)
+        self._kills = oom_kills(self._shared.memory)
         if self._receive() != worker.READY:
             raise self._stillborn(work[1])
 
@@ -159,14 +159,14 @@ class Child:
         if exit_code is None or exit_code < 0 or not script:
             return WorkerDiedError(name, pid=pid, exit_code=exit_code)
         if exit_code == main_module.UNGUARDED:
-            self._family.trouble = main_module.advice(script)
+            self._shared.trouble = main_module.advice(script)
         else:
-            self._family.trouble = (
-                f"A worker process ended with exit code {exit_code} before it was ready, and said why on standard error. "
+            self._shared.trouble = (
+                f"A worker process ended with exit code {exit_code} before it was ready, and printed the reason on standard error. "
                 f"Worker processes import your script, {script}: that has to work in each of them, and what only the "
                 'script itself does belongs below `if __name__ == "__main__":`.'
             )
-        return ExecutorError(self._family.trouble, call=name)
+        return ExecutorError(self._shared.trouble, call=name)
 
     def _collect(self, patience: float, *, left_alone: bool = False) -> tuple[int, int | None]:
         """Let go of the process, which is ending or has `patience` seconds to do so; its id and exit code.
@@ -198,7 +198,7 @@ class Child:
 
     def _died(self, name: str) -> WorkerDiedError:
         pid, exit_code = self._collect(_DYING)
-        now = oom_kills(self._family.memory) if exit_code == -_SIGKILL else None
+        now = oom_kills(self._shared.memory) if exit_code == -_SIGKILL else None
         full = now is not None and self._kills is not None and now > self._kills
         return WorkerDiedError(name, pid=pid, exit_code=exit_code, out_of_memory=full)
 

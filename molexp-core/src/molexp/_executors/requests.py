@@ -79,7 +79,7 @@ def _reason(part: Any, error: Exception) -> tuple[str, str]:
         return reason, "Pass the file's path, and open it in the function."
     if isinstance(error, pickle.PicklingError) and "not the same object" in reason:
         return reason, "Give the function that a decorator returns another name than the function that it decorates."
-    return reason, "Pass plain data, or what it can be made from."
+    return reason, "Pass plain data, from which the function can make the object."
 
 
 def _dumped(thing: Any) -> bytes:

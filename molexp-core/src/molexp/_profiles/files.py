@@ -72,7 +72,9 @@ def _text(path: Path) -> str:
     except FileNotFoundError:
         raise ProfileError(file, "there is no such file", hint="Check the path.") from None
     except OSError as error:
-        raise ProfileError(file, f"it cannot be read ({error.strerror})", hint="A profile file is a file.") from None
+        raise ProfileError(
+            file, f"it cannot be read ({error.strerror})", hint="Check that it is a file that you may read."
+        ) from None
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

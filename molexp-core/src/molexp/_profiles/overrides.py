@@ -99,12 +99,12 @@ def _make(config: dict[str, Any], name: str, whole: str) -> tuple[dict[str, Any]
                 return _make(config[first], rest, whole)
             raise ProfileError(
                 "",
-                f"the override {whole!r} reaches into {first!r}, which is {config[first]!r} and no mapping",
+                f"the override {whole!r} reaches into {first!r}, which is {config[first]!r}, not a mapping",
                 hint=f"Override {whole.removesuffix(rest).removesuffix('.')!r} itself.",
             )
     *above, last = name.split(".")
     if not all((*above, last)):
-        raise ProfileError("", f"the override {whole!r} is no name", hint="Write keys with dots between them.")
+        raise ProfileError("", f"the override {whole!r} is not a name", hint="Write keys with dots between them.")
     for part in above:
         config[part] = {}
         config = config[part]

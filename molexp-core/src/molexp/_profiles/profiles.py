@@ -49,7 +49,7 @@ class Profiles:
         for key in top:
             if key not in _KEYS:
                 raise source.error(
-                    f"the key {key!r} means nothing here",
+                    f"the key {key!r} is unknown here",
                     key,
                     nearest=nearest(key, _KEYS),
                     hint="Profiles stand under 'profiles', values for all of them under 'defaults'.",
@@ -132,7 +132,7 @@ def _extends(source: Source, profiles: Mapping[str, Mapping[str, Any]], name: st
     names: list[Any] = found if isinstance(found, list) else [found]
     for other in names:
         if not isinstance(other, str):
-            reason = f"the profile {name!r} extends {other!r}, which is no name"
+            reason = f"the profile {name!r} extends {other!r}, which is not a name"
             raise source.error(reason, "profiles", name, "extends", hint="Write a name, or a list of names.")
         if other not in profiles:
             reason = f"the profile {name!r} extends {other!r}, and there is no such profile"

@@ -28,7 +28,7 @@ def set_workflow(experiment: Experiment, workflow: Workflow) -> None:
     """Bind a workflow to an experiment, in place of the one that was bound before.
 
     Raises:
-        TypeError: it is no workflow; a builder has to `build` it.
+        TypeError: it is not a workflow; call the `build` of a builder.
     """
     from molexp._workflow.workflow import Workflow
 

@@ -32,8 +32,8 @@ class WorkflowBuilder:
         max_parallel: the largest number of tasks, and items of mapped tasks, at a time; None: as many as are ready.
 
     Raises:
-        WorkflowDefinitionError: the name is no text, or empty.
-        ValueError: another policy, or no number of tasks.
+        WorkflowDefinitionError: the name is not text, or is empty.
+        ValueError: the policy is another one, or the number of tasks is not above 0.
 
     Example:
         >>> from molexp.workflow import WorkflowBuilder
@@ -51,11 +51,11 @@ class WorkflowBuilder:
         self, name: str, *, on_failure: Literal["finish", "cancel"] = "finish", max_parallel: int | None = None
     ) -> None:
         if not isinstance(name, str) or not name.strip():
-            raise WorkflowDefinitionError(f"A workflow's name is text, not {name!r}.")
+            raise WorkflowDefinitionError(f"A workflow's name must be text, not {name!r}.")
         if on_failure not in ("finish", "cancel"):
-            raise ValueError(f"on_failure is 'finish' or 'cancel', not {on_failure!r}.")
+            raise ValueError(f"on_failure must be 'finish' or 'cancel', not {on_failure!r}.")
         if max_parallel is not None and (not isinstance(max_parallel, int) or max_parallel < 1):
-            raise ValueError(f"max_parallel={max_parallel!r} is no number of tasks above 0.")
+            raise ValueError(f"max_parallel={max_parallel!r} is not a whole number above 0.")
         self.name = name
         self.on_failure: Literal["finish", "cancel"] = on_failure
         self.max_parallel = max_parallel
@@ -95,9 +95,9 @@ class WorkflowBuilder:
         Raises:
             DuplicateTaskError: the name is taken.
             InvalidNameError: the name cannot be used.
-            TypeError: it is no task.
-            UnknownTaskError: it depends on a function or object that is no task of this workflow.
-            ValueError: an option that makes no sense, such as a negative number of retries.
+            TypeError: it is not a task.
+            UnknownTaskError: it depends on a function or object that is not a task of this workflow.
+            ValueError: an option does not make sense, such as a negative number of retries.
         """
         self._add(
             task,
@@ -118,7 +118,7 @@ class WorkflowBuilder:
     def task(self, /, **options: Unpack[TaskOptions]) -> Callable[[F], F]: ...
     @with_options(TaskOptions, add)
     def task(self, fn: Any = None, /, **options: Unpack[TaskOptions]) -> Any:
-        """Make a function a task; it comes back as it was, callable as before.
+        """Make a function a task; return it as it was.
 
         Args:
             fn: the function, of one `TaskContext`; async or plain. Plain ones are executed off the event loop.
@@ -134,9 +134,9 @@ class WorkflowBuilder:
         Raises:
             DuplicateTaskError: the name is taken. (In an interactive session, defining a task again replaces it.)
             InvalidNameError: the name cannot be used.
-            TypeError: it is no function, or one that yields.
-            UnknownTaskError: it depends on a function that is no task of this workflow.
-            ValueError: an option that makes no sense, such as a negative number of retries.
+            TypeError: it is not a function, or is one that yields.
+            UnknownTaskError: it depends on a function that is not a task of this workflow.
+            ValueError: an option does not make sense, such as a negative number of retries.
         """
 
         def register(function: F) -> F:
@@ -174,14 +174,14 @@ class WorkflowBuilder:
             retries: as for `add`.
             backoff: as for `add`.
             timeout: seconds after which it is killed, with its children.
-            env: variables over those of this process.
+            env: environment variables over those of this process.
             resources: its needs, for executors that ask.
 
         Raises:
             DuplicateTaskError: the name is taken.
             InvalidNameError: the name cannot be used.
-            TypeError: the command is none.
-            ValueError: a number of retries or seconds that makes no sense.
+            TypeError: the command is not a command.
+            ValueError: a number of retries or seconds does not make sense.
         """
         task = ShellTask(
             command, outputs=dict(outputs or {}), env=dict(env) if env is not None else None, limit=timeout
@@ -233,7 +233,7 @@ class WorkflowBuilder:
         if isinstance(depends_on, str) or callable(depends_on) or hasattr(depends_on, "execute"):
             depends_on = [depends_on]
         elif not isinstance(depends_on, Iterable):
-            raise TypeError(f"Task {shown!r}: depends_on is names of tasks, or functions, not {depends_on!r}.")
+            raise TypeError(f"Task {shown!r}: depends_on must be names of tasks, or functions, not {depends_on!r}.")
         depends = [self._name(task, shown) for task in depends_on]
         over = self._name(map_over, shown) if map_over is not None else None
         spec = spec_of(subject, name=name, depends_on=depends, map_over=over, place=place, **settings)
@@ -256,7 +256,7 @@ class WorkflowBuilder:
         if not names:
             raise UnknownTaskError(self.name, of, str(shown), nearest=nearest(str(shown), self._tasks))
         raise WorkflowDefinitionError(
-            f"{shown} is several tasks of workflow {self.name!r}: {', '.join(names)}. Name the one that is meant.",
+            f"{shown} stands for several tasks of workflow {self.name!r}: {', '.join(names)}. Give the name of the one you mean.",
             workflow=self.name,
         )
 

@@ -92,7 +92,7 @@ class Drive:
         self._rerun = rerun
         self._changed = changed
         self._capture = capture
-        self._broken_off: list[_Driven] = []
+        self._cancelled: list[_PlannedExecution] = []
         self._spaces: dict[Experiment, list[Any]] = {}  # an iterator gives its points only once
         self._several = len({experiment._home.store.url for experiment, _ in self.script.experiments}) > 1
         self.summary: Summary = Summary()
@@ -118,7 +118,7 @@ class Drive:
             if not isinstance(point, Mapping):
                 raise ScriptError(
                     str(self.script.path),
-                    f"the space of {experiment.path} has {point!r}, which is no dict of parameters",
+                    f"the space of {experiment.path} has {point!r}, which is not a dict of parameters",
                 )
             for replica in range(experiment.replicas):
                 given = {"replica": replica, "profile": self._profile, "overrides": self._overrides}
@@ -194,7 +194,7 @@ class Drive:
             ValueError: there is less than one job, or several in one process whose output is to be captured.
         """
         if jobs < 1:
-            raise ValueError(f"There is at least one job at a time; {jobs} are not.")
+            raise ValueError(f"jobs must be at least 1, not {jobs}.")
         with use_profiles(self._profiles), this_process().signals.minding():
             name = executor or resolve_profile(self._profile, self._overrides).get("executor") or INLINE
             if self._capture and jobs > 1 and name == INLINE:
@@ -206,7 +206,7 @@ class Drive:
 
     async def _execute(self, jobs: int, executor: str, observer: Observer) -> Summary:
         summary = self.summary = Summary()
-        self._broken_off.clear()
+        self._cancelled.clear()
         executors = Executors(workers=jobs)
         executors.check([executor])
         failed = ""
@@ -218,23 +218,25 @@ class Drive:
                     continue
                 planned = list(self._plan(experiment, workflow))
                 observer(Event(what="experiment", path=self._label(experiment), runs=len(planned)))
-                drive = partial(_Driven, self, workflow, executor, executors, observer)
+                drive = partial(_PlannedExecution, self, workflow, executor, executors, observer)
                 failed = await self._experiment(planned, jobs, drive)
         finally:
             await executors.close()
-            for driven in self._broken_off:  # their processes have ended by now
-                summary.ended[driven.planned.label] = driven.status()
+            for execution in self._cancelled:  # their processes have ended by now
+                summary.ended[execution.planned.label] = execution.status()
         return summary
 
-    async def _experiment(self, planned: list[PlannedRun], jobs: int, drive: Callable[[PlannedRun], _Driven]) -> str:
+    async def _experiment(
+        self, planned: list[PlannedRun], jobs: int, drive: Callable[[PlannedRun], _PlannedExecution]
+    ) -> str:
         """Execute the runs of one experiment; returns why those after it cannot begin, or ""."""
         limit = asyncio.Semaphore(jobs)
         summary = self.summary
         summary.waiting += [run.label for run in planned if run.action not in (SKIP, LEAVE)]
 
-        async def one(driven: _Driven) -> None:
+        async def one(execution: _PlannedExecution) -> None:
             async with limit:
-                await driven.execute()
+                await execution.execute()
 
         async with asyncio.TaskGroup() as group:
             for run in planned:
@@ -248,7 +250,7 @@ class Drive:
 
 
 @attrs.define
-class _Driven:
+class _PlannedExecution:
     """One planned run that is being executed."""
 
     drive: Drive
@@ -285,7 +287,7 @@ class _Driven:
             return
         except asyncio.CancelledError:
             summary.ended[planned.label] = self.status()
-            self.drive._broken_off.append(self)
+            self.drive._cancelled.append(self)
             raise
         except Exception as error:  # noqa: BLE001 - whatever breaks one run, the others go on
             status, reason = RunStatus.FAILED, f"{type(error).__name__}: {error}"

@@ -113,7 +113,7 @@ class Earlier:
         if (asset_id := said.get("asset")) is None:
             wanted = str(said["name"])
             found = self._by_name(wanted, said.get("version")) if said.get("kind") in (None, "data") else None
-            return f"there is {found.id}, and was no {wanted!r}" if found is not None else ""
+            return f"{found.id} exists now, and there was no {wanted!r}" if found is not None else ""
         scope, attempt, kind, name, _ = parse_asset_id(asset_id)
         if said.get("by") == "version" or scope == self.run.path:
             return ""
@@ -124,7 +124,7 @@ class Earlier:
                 self._by_name(name, None) if said.get("by") == "name" else DataAssets(self.run._home, scope).get(name)
             )
             newest = found.id if found is not None else asset_id
-        return f"{newest} has taken the place of {asset_id}" if newest != asset_id else ""
+        return f"{newest} has replaced {asset_id}" if newest != asset_id else ""
 
     def _by_name(self, name: str, version: int | None) -> Asset | None:
         return next((found for data in self.run._scopes() if (found := data.get(name, version=version))), None)

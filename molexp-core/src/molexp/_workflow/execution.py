@@ -60,7 +60,7 @@ class Execution:
         self._outcomes: dict[str, TaskOutcome] = {}
         self._slots = asyncio.Semaphore(self._limit) if self._limit is not None else None
         self._live: dict[str, asyncio.Task[None]] = {}
-        self._doomed: set[asyncio.Task[TaskOutcome]] = set()  # items that are cancelled without the others
+        self._cancelled_items: set[asyncio.Task[TaskOutcome]] = set()  # items that are cancelled without the others
         self._stopped = ""  # the reason to start nothing any more
         self._end: asyncio.Future[None]
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -110,7 +110,7 @@ class Execution:
             return
         self._stopped = why or "the workflow was cancelled"
         for name, task in list(self._live.items()):
-            task.add_done_callback(partial(self._sweep, name))
+            task.add_done_callback(partial(self._settle_unstarted, name))
             self._cancel(task)
         if self._loop is not None and not self._end.done():
             self._advance()
@@ -123,16 +123,16 @@ class Execution:
             while ready := self._sorter.get_ready():
                 for name in ready:
                     spec = self._tasks[name]
-                    if outcome := self._hopeless(spec):
-                        self._note(outcome)
+                    if outcome := self._unreachable(spec):
+                        self._not_executed(outcome)
                     elif self._stopped:
-                        self._note(TaskOutcome(name, CANCELLED, reason=self._stopped))
+                        self._not_executed(TaskOutcome(name, CANCELLED, reason=self._stopped))
                     else:
                         self._live[name] = self._spawn(self._task(spec))
                         continue
                     self._sorter.done(name)
         except BaseException as error:  # noqa: BLE001 - raised where the workflow is awaited
-            self._break(error)
+            self._fail(error)
         if not self._live and not self._end.done():
             self._end.set_result(None)
 
@@ -140,13 +140,13 @@ class Execution:
         """Make an asyncio task that starts later, however the loop makes its own."""
         return asyncio.Task(coroutine, loop=self._loop, context=self._variables.copy())
 
-    def _break(self, error: BaseException) -> None:
+    def _fail(self, error: BaseException) -> None:
         """Let `run` raise an error, because nothing can go on."""
         if not self._end.done():
             self._end.set_exception(error)
             self._end.exception()  # nobody has to look at it, where the loop ends at the same time
 
-    def _hopeless(self, spec: TaskSpec) -> TaskOutcome | None:
+    def _unreachable(self, spec: TaskSpec) -> TaskOutcome | None:
         """Return the outcome of a task that cannot be executed because one that it depends on has no output; else None."""
         for name in spec.depends_on:
             upstream = self._outcomes[name]
@@ -157,7 +157,7 @@ class Execution:
                 return TaskOutcome(spec.name, SKIPPED, reason=cause, error=upstream.error)
         return None
 
-    def _note(self, outcome: TaskOutcome) -> None:
+    def _not_executed(self, outcome: TaskOutcome) -> None:
         """Record the outcome of a task that was never executed."""
         self._outcomes[outcome.name] = outcome
         if self._records is not None and not self._halted():
@@ -177,7 +177,7 @@ class Execution:
             self._settle(spec.name, outcome)
         except BaseException as error:  # noqa: BLE001 - raised where the workflow is awaited
             self._live.pop(spec.name, None)
-            self._break(error)
+            self._fail(error)
 
     def _settle(self, name: str, outcome: TaskOutcome) -> None:
         """Take the outcome of a task that was started, and start what waited for it."""
@@ -191,7 +191,7 @@ class Execution:
         else:
             self._advance()
 
-    def _sweep(self, name: str, task: asyncio.Task[None]) -> None:
+    def _settle_unstarted(self, name: str, task: asyncio.Task[None]) -> None:
         """Settle a task that was cancelled before its first step, and so could not do it itself."""
         if self._live.get(name) is task:
             self._settle(name, TaskOutcome(name, CANCELLED, reason=self._stopped))
@@ -215,7 +215,7 @@ class Execution:
             outcome = await self._one(spec, index, item)
             if outcome.status == FAILED and self._on_failure == "cancel":
                 cancelled = cancelled or f"{outcome.name} failed"
-                self._doom(tries)
+                self._cancel_rest(tries)
             return outcome
 
         tries = [self._spawn(one(index, item)) for index, item in enumerate(items)]
@@ -226,9 +226,9 @@ class Execution:
             if not self._stopped:
                 raise
         finally:
-            if self._doom(tries):
+            if self._cancel_rest(tries):
                 await asyncio.wait(tries)
-            self._doomed.difference_update(tries)
+            self._cancelled_items.difference_update(tries)
         outcomes = [
             TaskOutcome(f"{spec.name}[{index}]", CANCELLED, reason=cancelled or self._stopped)
             if single.cancelled() and (cancelled or self._stopped)
@@ -258,12 +258,12 @@ class Execution:
         if not (self._is_cancelled() and task.cancelling()):
             task.cancel()
 
-    def _doom(self, tries: list[asyncio.Task[TaskOutcome]]) -> bool:
+    def _cancel_rest(self, tries: list[asyncio.Task[TaskOutcome]]) -> bool:
         """Cancel the tries that have not ended, but for the current one; tell whether there are any."""
         left = [single for single in tries if not single.done() and single is not asyncio.current_task()]
         for single in left:
-            if single not in self._doomed:
-                self._doomed.add(single)
+            if single not in self._cancelled_items:
+                self._cancelled_items.add(single)
                 self._cancel(single)
         return bool(left)
 
@@ -348,7 +348,7 @@ class Execution:
         except (KeyboardInterrupt, Terminated):
             raise
         except asyncio.CancelledError as error:
-            if not self._stopped and (self._is_cancelled() or asyncio.current_task() in self._doomed):
+            if not self._stopped and (self._is_cancelled() or asyncio.current_task() in self._cancelled_items):
                 raise
             outcome.status = CANCELLED if self._stopped else FAILED
             outcome.error, outcome.reason = error, self._stopped or "it raised CancelledError"

@@ -77,7 +77,7 @@ def _pack_dict(value: dict[Any, Any], run: Run | None, where: str, depth: int) -
     for key, item in value.items():
         if type(key) is not str:
             raise NotRestorableError(
-                f"{where} has the key {key!r}, of type {type(key).__name__}; JSON has text for keys"
+                f"{where} has the key {key!r}, of type {type(key).__name__}; keys in JSON are text"
             )
         _check_text(key, where)
         packed[key] = _pack(item, run, f"{where}.{key}", depth + 1)
@@ -105,7 +105,7 @@ def _check_text(text: str, where: str) -> None:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
-        raise NotRestorableError(f"{where} is text that UTF-8 cannot carry") from None
+        raise NotRestorableError(f"{where} is text that UTF-8 cannot encode") from None
 
 
 def _unpack_tag(tag: str, payload: Any, run: Run | None) -> Any:

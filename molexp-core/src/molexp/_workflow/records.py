@@ -133,7 +133,7 @@ class TaskRecords:
         elif "output" in record:
             stored = record["output"]
         else:
-            raise NotRestorableError("its record does not tell it")
+            raise NotRestorableError("its record does not have it")
         return unpack(stored, self._run), fingerprint(stored)
 
     # ------------------------------------------------------------------------------------------------------------- writing

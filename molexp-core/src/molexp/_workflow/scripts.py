@@ -53,7 +53,7 @@ def load_script(path: str | os.PathLike[str]) -> Script:
     if not file.is_file():
         raise ScriptError(
             str(path),
-            "there is no such file" if not file.exists() else "it is a folder" if file.is_dir() else "it is no file",
+            "there is no such file" if not file.exists() else "it is a folder" if file.is_dir() else "it is not a file",
         )
     file = file.resolve()
     this_process().code_folder = str(file.parent)
@@ -90,7 +90,7 @@ def _import(file: Path) -> ModuleType:
         sys.path.insert(0, folder)
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
-        raise ScriptError(str(file), "it is no Python file; its name ends in .py")
+        raise ScriptError(str(file), "it is not a Python file, whose name ends in .py")
     module = importlib.util.module_from_spec(spec)
     setattr(module, _MARK, True)
     sys.modules[name] = module
@@ -113,7 +113,7 @@ def _import(file: Path) -> ModuleType:
         del sys.modules[name]
         what = f"it raised {type(error).__name__} while it was imported"
         if isinstance(error, SyntaxError):
-            what = "it, or a module that it imports, is no valid Python"
+            what = "it, or a module that it imports, is not valid Python"
         raise ScriptError(str(file), what, trace=_trace(error)) from error
     finally:
         sys.argv = arguments

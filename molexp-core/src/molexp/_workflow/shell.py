@@ -46,7 +46,7 @@ class ShellTask:
                 f"returns either, not {command!r}."
             )
         if self.limit is not None and not (isinstance(self.limit, int | float) and self.limit > 0):
-            raise ValueError(f"Task {name!r}: timeout={self.limit!r} is no number of seconds above 0.")
+            raise ValueError(f"Task {name!r}: timeout={self.limit!r} is not a number of seconds above 0.")
         for output in self.outputs:
             check_payload_name(output, f"output of task {name!r}")  # not when the command has run
 
@@ -69,6 +69,6 @@ class ShellTask:
                 missing.append(f"{file!r}, its output {name!r}")
         if missing:
             raise FileNotFoundError(
-                f"The command of task {ctx.label!r} ended well, and did not write {'; '.join(missing)}."
+                f"The command of task {ctx.label!r} succeeded, but did not write {'; '.join(missing)}."
             )
         return made

@@ -120,10 +120,10 @@ def spec_of(
     imports().look()
     if inspect.isclass(subject):
         if not hasattr(subject, "execute"):
-            raise TypeError(f"The class {subject.__qualname__} is no task: it has no method execute(ctx).")
+            raise TypeError(f"The class {subject.__qualname__} is not a task: it has no method execute(ctx).")
         subject = subject()
     if not _is_object(subject) and not callable(subject):
-        raise TypeError(f"A task is a function of one context, or an object with execute(ctx), not {subject!r}.")
+        raise TypeError(f"A task must be a function of one context, or an object with execute(ctx), not {subject!r}.")
     name = check_task_name(_name_of(subject) if name is None else name)
     _check_call(name, subject.execute if _is_object(subject) else subject)
     depends = tuple(dict.fromkeys([*depends_on, *([map_over] if map_over is not None else [])]))
@@ -139,13 +139,13 @@ def _check_settings(spec: TaskSpec) -> None:
         ValueError: one does not.
     """
     if not isinstance(spec.retries, int) or spec.retries < 0:
-        raise ValueError(f"Task {spec.name!r}: retries={spec.retries!r} is no number of retries; it counts from 0.")
+        raise ValueError(f"Task {spec.name!r}: retries={spec.retries!r} is not a whole number of 0 or more.")
     if spec.timeout is not None and not (isinstance(spec.timeout, int | float) and spec.timeout > 0):
-        raise ValueError(f"Task {spec.name!r}: timeout={spec.timeout!r} is no number of seconds above 0.")
+        raise ValueError(f"Task {spec.name!r}: timeout={spec.timeout!r} is not a number of seconds above 0.")
     if not (isinstance(spec.backoff, int | float) and spec.backoff >= 0):
-        raise ValueError(f"Task {spec.name!r}: backoff={spec.backoff!r} is no number of seconds.")
+        raise ValueError(f"Task {spec.name!r}: backoff={spec.backoff!r} is not a number of seconds of 0 or more.")
     if not isinstance(spec.executor, str) or not spec.executor:
-        raise ValueError(f"Task {spec.name!r}: executor={spec.executor!r} is no name of an executor.")
+        raise ValueError(f"Task {spec.name!r}: executor={spec.executor!r} is not the name of an executor.")
 
 
 def _check_call(name: str, call: Callable[..., Any]) -> None:
@@ -179,7 +179,7 @@ def check_task_name(given: Any) -> str:
     """
     name = check_payload_name(given, "task name")
     if any(mark in name for mark in _FORBIDDEN):
-        raise InvalidNameError("task name", name, "'/', '[' and ']' have other uses there")
+        raise InvalidNameError("task name", name, "'/', '[' and ']' are not allowed")
     return name
 
 

@@ -143,7 +143,7 @@ class Workflow:
             PluginMissingError: a task names an executor that does not exist.
             TaskFailedError: with `check`, a task failed.
             WorkflowError: it is awaited by another event loop than asyncio's, such as trio's.
-            TypeError: `params` or `config` beside a run, or no mapping; or `resume` without a run.
+            TypeError: `params` or `config` is given beside a run or is not a mapping; or `resume` without a run.
 
         Example:
             >>> import asyncio
@@ -311,7 +311,7 @@ class WorkflowHandle:
             except RuntimeError:
                 pass
             else:
-                raise RuntimeError("This would wait for ever: await the handle instead.")
+                raise RuntimeError("This would wait forever: await the handle instead.")
         return self._future.result(timeout)
 
 
@@ -335,13 +335,13 @@ def _executors_of(run: Run | RunContext | None) -> Executors:
         return Executors()
     found = run if isinstance(run, Run) else getattr(run, "run", None)
     if not isinstance(found, Run):
-        raise TypeError(f"run is a run, or the open context of one, not {run!r}.")
+        raise TypeError(f"run must be a run, or the open context of one, not {run!r}.")
     return Executors(found._home.plugins)
 
 
 def _mapping(what: str, given: Mapping[str, Any] | None) -> dict[str, Any]:
     if given is not None and not isinstance(given, Mapping):
-        raise TypeError(f"{what} is a mapping, not {given!r}.")
+        raise TypeError(f"{what} must be a mapping, not {given!r}.")
     return dict(given or {})
 
 
