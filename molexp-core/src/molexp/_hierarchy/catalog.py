@@ -48,7 +48,7 @@ _TRIES = 5  # questions that are asked again because what the index had was not 
 
 
 def describe_asset(asset: Asset) -> dict[str, Any]:
-    """An asset as a row of a table."""
+    """Describe an asset as a row of a table."""
     return asset.to_dict()
 
 
@@ -56,7 +56,7 @@ _EITHER = (
     *(sqlite3.DataError, sqlite3.IntegrityError, sqlite3.NotSupportedError, sqlite3.ProgrammingError),
     *(ArithmeticError, AttributeError, LookupError, TypeError, ValueError),
 )
-"""What may be a fault of ours or of whoever asks, or come of what a damaged index holds: it is looked at."""
+"""Errors that come from a fault of ours or of the caller, or from a damaged index: the index is checked."""
 
 
 def _kept(location: str) -> MolexpError:
@@ -114,7 +114,7 @@ class Catalog:
         self._home = home
         self._verified: set[str] = set()
         self._journals: Mapping[str, str] = {}
-        self._run = run  # how the workspace looks one up
+        self._run = run  # looks a run up in the workspace
 
     def __repr__(self) -> str:
         return f"<catalog of {self._home.store.url}>"
@@ -134,7 +134,7 @@ class Catalog:
         sort: str | None = None,
         limit: int | None = None,
     ) -> Rows[RunRow]:
-        """The runs that match all of what is given.
+        """Return the runs that match all of what is given.
 
         Args:
             where: a query, such as ``params.lr < 0.01 and (status == "failed" or results.loss > 2)``; see
@@ -200,7 +200,7 @@ class Catalog:
         producer: Run | str | None = None,
         limit: int | None = None,
     ) -> Rows[Asset]:
-        """The assets that match all of what is given, oldest first.
+        """Return the assets that match all of what is given, oldest first.
 
         Args:
             where: a query, such as ``kind == "checkpoint" and step > 100``, of the common fields and those of kinds; see
@@ -232,8 +232,8 @@ class Catalog:
         Args:
             of: an asset, or its id; a run, or whatever `Workspace.run` takes for one; or a run and the name of an asset
                 of it, ``@latest:model.json``.
-            upstream: whether to ask what it was made from.
-            downstream: whether to ask what became of it.
+            upstream: Follow what it was made from.
+            downstream: Follow what became of it.
 
         Raises:
             NotFoundError: there is no such thing, and nothing that came of it.
@@ -303,7 +303,7 @@ class Catalog:
         before = self._snapshot()
         unreadable = self.rebuild().findings
         after = self._snapshot()
-        if self._home.workspace.exists():  # what writers have announced meanwhile is news, and no fault of the index
+        if self._home.workspace.exists():  # later announcements are no fault of the index
             going_on |= {layout.owner_of(key) for _, key in read_news(self._home.store, known).announced}
         told = going_on | {owner for owner, *_ in index.doubts()}  # of what cannot be read, the reason is told
         for key in sorted(before.keys() | after.keys()):
@@ -335,7 +335,7 @@ class Catalog:
 
     @_from_a_sound_index
     def unknown_fields(self, where: str) -> Mapping[str, tuple[str, ...]]:
-        """Fields of a query that no run has, each with those that look similar: it may be misspelt, or not there yet.
+        """Return fields of a query that no run has, each with those that look similar: it may be misspelt, or not there yet.
 
         Raises:
             QueryError: a query that cannot be understood.
@@ -419,7 +419,7 @@ class Catalog:
             return ""  # it may be somebody else's to look at; what is known of it is true all the same
 
     def _own_fields(self) -> tuple[str, ...]:
-        """Fields of kinds, as far as some asset has them."""
+        """Return the fields of kinds that some asset has."""
         names = self._home.index.select("SELECT name FROM names WHERE name > '@fields.' AND name < '@fields/'")
         return tuple({name.removeprefix("@fields.").partition(".")[0].rstrip("\x1f") for (name,) in names})
 

@@ -1,4 +1,4 @@
-"""How a script says which workspaces `molexp run` is to drive."""
+"""Naming the workspaces that `molexp run` drives for a script."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @attrs.define
 class Entries:
-    """What a script has named while it was imported.
+    """The workspaces that a script has named while it was imported.
 
     Attributes:
         workspaces: the workspaces, in order.

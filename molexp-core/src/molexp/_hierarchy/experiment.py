@@ -132,7 +132,7 @@ class Experiment:
 
     @property
     def replicas(self) -> int:
-        """How many times each point is to be run: as given in this process, else as recorded."""
+        """The number of runs of each point: as given in this process, else as recorded."""
         return self._replicas or count(self._known().get("replicas")) or 1
 
     @property
@@ -243,7 +243,7 @@ class Experiment:
         profile: str | None = None,
         overrides: Mapping[str, Any] | None = None,
     ) -> str:
-        """The id of the run that `derived_run` would get or create. Nothing is created. Raises as that does."""
+        """Return the id of the run that `derived_run` would get or create, and create nothing. Raises as that does."""
         from molexp._hierarchy.run_creation import Deriving
 
         return Deriving(self._parent(), profile, overrides).id_of(parameters or {}, replica)
@@ -287,7 +287,7 @@ class Runs(Rows[Run]):
 
         Args:
             space: the points; the experiment's own by default.
-            replicas: how many runs of each; by default one, and for the experiment's own space its own number.
+            replicas: The number of runs of each; by default one, and for the experiment's own space its own number.
 
         Raises:
             SerializationError: a parameter that JSON cannot carry, NaN included; nothing was created.

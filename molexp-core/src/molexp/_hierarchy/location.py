@@ -1,4 +1,4 @@
-"""Which workspace a command means when it is told none."""
+"""Finding the workspace that a command means when it is told none."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def locate_workspace(
         url: a path or URL. If it is not given, ``MOLEXP_WORKSPACE`` says which; if that is not set, it is the nearest
             folder with a ``workspace.json``, from `start` upwards; one that a stranger may have put into a folder that
             everybody may write to, such as ``/tmp``, is passed over.
-        start: where to look; by default the current directory.
+        start: The folder to begin in; by default the current directory.
         create: one that `url` or the environment names need not exist yet.
         read_only: refuse every write; storage that can only be read is opened so anyway, unless with `create`.
 

@@ -90,7 +90,7 @@ class Project:
             name: free text; the id is made from it unless one is given.
             params: parameters that all its runs share.
             space: parameter dicts to run, recorded for people.
-            replicas: how many times to run each, recorded for people.
+            replicas: The number of runs of each, recorded for people.
             workflow_source: the file that its workflow comes from, recorded for people.
             id: its id.
             update: claim a new revision of the definition if `params` differ from it.

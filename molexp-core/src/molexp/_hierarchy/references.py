@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def resolve_asset(home: Session, asset_id: str) -> Asset:
-    """The asset of this id.
+    """Return the asset of this id.
 
     Raises:
         ValueError: it is no asset id.
@@ -52,7 +52,7 @@ def resolve_asset(home: Session, asset_id: str) -> Asset:
 
 
 def _missing_scope(home: Session, scope: str) -> str:
-    """A sentence, if what the id begins with is not there."""
+    """Return a sentence, if the scope that the id begins with is not there."""
     if not scope or is_defined(home.store, scope):
         return ""
     return f"There is no {('project', 'experiment', 'run')[scope.count('/')]} {scope!r}."

@@ -150,7 +150,7 @@ class Run:
 
     @property
     def status(self) -> RunStatus:
-        """Where it stands. An attempt whose owner is found to be dead is ended as ``interrupted``."""
+        """Its status. An attempt whose owner is found to be dead is ended as ``interrupted``."""
         return self._state().status
 
     @property
@@ -171,13 +171,13 @@ class Run:
 
     @property
     def results(self) -> Mapping[str, Any]:
-        """What `Context.set_result` recorded, folded over the attempts; references are assets and paths again."""
+        """The results that `Context.set_result` recorded, folded over the attempts; references are assets and paths again."""
         results: Mapping[str, Any] = self._value(self._state().results)
         return results
 
     @property
     def metrics(self) -> Mapping[str, Mapping[str, Any]]:
-        """What its metrics add up to over all attempts, by name: last, step, min, min_step, max, max_step, count.
+        """The summary of its metrics over all attempts, by name: last, step, min, min_step, max, max_step, count.
 
         Of a run that goes on, as of its newest sign of life. The points are ``run.asset("metrics").load()``.
         """
@@ -199,7 +199,7 @@ class Run:
 
     @property
     def provenance(self) -> Mapping[str, Any] | None:
-        """How the process of its newest attempt came to be: git commit, python, packages; None if nothing is known."""
+        """The origin of its newest attempt's process: git commit, python, packages; None if nothing is known."""
         return self._home.provenance_of(self._state())
 
     @property
@@ -254,7 +254,7 @@ class Run:
         return Logs(self._home.store, self._state().assets())
 
     def asset(self, name: str, *, kind: str | None = None, version: int | None = None) -> Asset:
-        """The asset of this name: of the newest attempt that has it, else data of its parents.
+        """Return the asset of this name: of the newest attempt that has it, else data of its parents.
 
         Raises:
             NotFoundError: with the nearest names.
@@ -270,7 +270,7 @@ class Run:
         return self._home.state_of(self.path)
 
     def _editable(self) -> RunState:
-        """Its state, if this version may write to it.
+        """Return its state, if this version may write to it.
 
         Raises:
             NotFoundError: there is no such run, or it was deleted.
@@ -281,7 +281,7 @@ class Run:
         return state
 
     def to_dict(self) -> dict[str, Any]:
-        """``run.json`` as it would be written now."""
+        """Return ``run.json`` as it would be written now."""
         document: dict[str, Any] = self._value(self._state().to_document())
         return document
 
@@ -369,7 +369,7 @@ class Run:
         write_edit(self._home, self.path, "annotate", tags=added, untag=removed, note=note)
 
     def flush(self) -> None:
-        """What was acknowledged reaches the store: everything that this process records for it right now."""
+        """Bring everything that this process records for it right now into the store."""
         for attempt in self._home.process.heart.attempts():
             if attempt.path == self.path and attempt.store.url == self._home.store.url:
                 attempt.flush()
@@ -377,7 +377,7 @@ class Run:
     # ------------------------------------------------------------------------------------------------------ references
 
     def _scopes(self) -> tuple[DataAssets, DataAssets, DataAssets]:
-        """The data of its experiment, project and workspace."""
+        """Return the data of its experiment, project and workspace."""
         from molexp._assets.data_assets import DataAssets
 
         parts = self.path.split("/")

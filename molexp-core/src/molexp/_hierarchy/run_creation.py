@@ -140,7 +140,7 @@ class Deriving:
         self._config = _resolve(profile, overrides, derived=True)
 
     def id_of(self, parameters: Mapping[str, Any], replica: int) -> str:
-        """The id of the run with these parameters of its own."""
+        """Return the id of the run with these parameters of its own."""
         return self._id_of(_plain(parameters), replica)
 
     def _id_of(self, own: dict[str, Any], replica: int) -> str:
@@ -157,7 +157,7 @@ class Deriving:
 
     def _run(self, own: dict[str, Any], replica: int) -> Made:
         run_id = self._id_of(own, replica)
-        # what was merged into equal parameters does not matter
+        # equal parameters are equal, whatever they were merged from
         merged = {**(self._experiment.definition().get("params") or {}), **own}
         given = {"parameters": merged, "replica": replica, "config": self._config}
         hint = f"The run-id scheme {self._name!r} derives one id for both, and must not; use another scheme."
@@ -249,9 +249,8 @@ def _create(experiment: Parent, run_id: str, said: Mapping[str, Any], written: C
             free = definition_keys(store, path)[-1]
             if free == key or store.exists(free):
                 return None
-            experiment.session.journal.announce(
-                free
-            )  # somebody was taken for dead: what he announced is not waited for
+            # Somebody was taken for dead: what he announced is not waited for.
+            experiment.session.journal.announce(free)
             try:
                 store.create(free, encode_pretty(definition))
             except KeyExistsError:
@@ -268,7 +267,7 @@ def _existing(
     given: Mapping[str, Any],
     hint: str = "Use another id, or leave the id out for a new run.",
 ) -> Made | None:
-    """The run of this id, if it is there and agrees with what was given of it.
+    """Return the run of this id, if it is there and agrees with what was given of it.
 
     Raises:
         ConflictError: it does not, or it was deleted.
@@ -322,7 +321,7 @@ def _own(parameters: Mapping[str, Any] | None, replica: int | None) -> dict[str,
 
 def _agree(name: str, stored: Any, given: Any) -> bool:
     """Tell whether two values of a definition are the same; where a run is executed makes no other run of it."""
-    if name == "id":  # what was moved by hand is found by its folder
+    if name == "id":  # a folder that was moved by hand is found by its name
         return bool(stored == given or str(stored).lower() != str(given).lower())
     if name == "config":
         stored, given = _counting(stored or {}), _counting(given)

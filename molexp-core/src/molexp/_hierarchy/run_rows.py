@@ -69,7 +69,7 @@ class RunRow:
         return self._document
 
     def _decoded(self) -> dict[str, Any]:
-        """The document; where what the index has of it is none, as the files have it."""
+        """Return the document; where the index has a damaged one, as the files have it."""
         try:
             return decode_object(self._data, self.path)
         except CorruptRecordError:
@@ -107,7 +107,7 @@ class RunRow:
 
     @property
     def status(self) -> RunStatus:
-        """Where it stood."""
+        """Its status."""
         return RunStatus(self._stored["status"])
 
     @property
@@ -158,7 +158,7 @@ class RunRow:
 
     @property
     def workflow(self) -> Any:
-        """What is recorded of its workflow."""
+        """The record of its workflow."""
         return self._stored.get("workflow")
 
     @property
@@ -173,7 +173,7 @@ class RunRow:
 
     @property
     def metrics(self) -> Mapping[str, Mapping[str, Any]]:
-        """What it logged adds up to, by name: see `Run.metrics`."""
+        """The summary of its metrics, by name: see `Run.metrics`."""
         return unpacked(self._stored)
 
     @property
@@ -188,5 +188,5 @@ class RunRow:
 
 
 def describe_row(row: RunRow) -> dict[str, Any]:
-    """A row as a dict."""
+    """Describe a row as a dict."""
     return {"path": row.path, **row.document}

@@ -1,4 +1,4 @@
-"""What every entity of one opened workspace shares: its store, its kinds, its journal, its observer."""
+"""The session of one opened workspace, which all its entities share: store, kinds, journal, observer, index."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class Workspace:
     Args:
         url: a path (``~`` is expanded; a relative one is relative to the current directory, at once) or a URL whose
             scheme an installed plugin provides; or a ``UPath``, with its ``storage_options``.
-        name: what people call it; recorded when it is created.
+        name: A name for people; recorded when it is created.
         storage_options: options for the storage backend; what is not given is taken from ``storage.toml``, if there is
             one that says something about this URL.
         read_only: refuse every write.
@@ -303,7 +303,7 @@ class Workspace:
         return self._at(found[0])
 
     def _newest(self, above: list[str], prefix: str, limit: int) -> list[str]:
-        """The newest runs of a scope whose ids begin like that."""
+        """Return the newest runs of a scope whose ids begin like that."""
         if len(above) > _LEVELS or not _PREFIX.fullmatch(prefix):
             return []
         project, experiment = (*above, None, None)[:2]
@@ -341,7 +341,7 @@ class Workspace:
         return DataAssets(self._home, "")
 
     def data_assets_of(self, scope: str) -> DataAssets:
-        """The data that belongs to a scope: "" or "." is the workspace, ``metals`` a project, ``metals/cu`` an experiment.
+        """Return the data of a scope: "" or "." is the workspace, ``metals`` a project, ``metals/cu`` an experiment.
 
         Raises:
             NotFoundError: there is no such project or experiment; with the nearest names.
@@ -359,7 +359,7 @@ class Workspace:
         return project.experiment(parts[1]).data_assets if len(parts) > 1 else project.data_assets
 
     def asset(self, id: str) -> Asset:
-        """The asset of this id, by reading; no catalog is needed. Or that of a run, by name: ``@latest:model.json``.
+        """Return the asset of this id by reading, without the catalog; or that of a run, by name: ``@latest:model.json``.
 
         Raises:
             ValueError: it is no asset id.
@@ -381,7 +381,7 @@ class Workspace:
         return Catalog(self._home, self.run)
 
     def compare(self, *runs: RunT | RunRow | str) -> Rows[Mapping[str, Any]]:
-        """In what runs differ: a row for each, in their order, with its ``path`` and the fields that are not all the same.
+        """Show in what runs differ: a row for each, in their order, with its ``path`` and the fields that are not all the same.
 
         Fields have the names that queries and frames have for them, such as ``params.lr``, ``results.loss``, ``status``,
         ``host``, ``provenance.git.commit``, ``provenance.packages.numpy``; what one of the runs does not have is missing in

@@ -73,7 +73,7 @@ class _Checker:
 
     Args:
         home: the workspace.
-        seen: what lies in it.
+        seen: The keys that lie in it.
         repair: mend what can be mended.
         scrub: reads all bytes; None: only sizes are compared.
     """
@@ -109,7 +109,7 @@ class _Checker:
     # ------------------------------------------------------------------------------------------------- what is no run's
 
     def _documents(self) -> Iterator[Finding]:
-        """Documents of the workspace, projects and experiments: whether they can be read."""
+        """Check that the documents of the workspace, projects and experiments can be read."""
         for start in range(0, len(self._seen.documents), _BATCH):
             batch = self._seen.documents[start : start + _BATCH]
             for key, data in zip(batch, self._store.read_many(batch), strict=True):
@@ -126,7 +126,7 @@ class _Checker:
                     yield from self._others(key, self._misnamed(key, data), "its name")
 
     def _misnamed(self, key: str, data: bytes) -> tuple[str, str] | None:
-        """The hash of a provenance document, and the one in its name, if they differ."""
+        """Compare the hash of a provenance document with the one in its name; return both if they differ."""
         recorded = f"sha256:{key.rpartition('/')[2].removesuffix('.json')}"
         if self._scrub is not None:
             return self._scrub.compare(key, recorded)
@@ -134,14 +134,14 @@ class _Checker:
         return (found, recorded) if found != recorded else None
 
     def _missing(self, scopes: Iterable[str]) -> Iterator[Finding]:
-        """Documents of scopes in which there is something else."""
+        """Report scopes that have entries below them and no document."""
         for scope in scopes:
             if member_ids(self._home.store, scope):
                 key = layout.document(scope)
                 yield Finding(key, "it is gone, and what lies below it is not", self._mended(key))
 
     def _gone(self) -> Iterator[Finding]:
-        """Documents that runs name, and nobody has."""
+        """Report documents that runs name, and nobody has."""
         for key, path in sorted(self._named.items()):
             if not self._store.exists(key):
                 yield Finding(key, f"it is not there, and {path} names it: restore it from a copy", self._mended(key))
@@ -150,7 +150,7 @@ class _Checker:
         return mend(self._home, key) if self._repair else ""
 
     def _unreadable(self, key: str, reason: str) -> Finding:
-        """A document that cannot be read, mended if it can be."""
+        """Report a document that cannot be read, and mend it if it can be."""
         return Finding(key, brief(reason, key), self._mended(key))
 
     def _data(self, folder: str, payloads: Iterable[Stat]) -> Iterator[Finding]:
@@ -161,7 +161,7 @@ class _Checker:
         there = list(payloads)
         for record in named.values():
             yield from self._bytes(record, there)
-        if not problems:  # what a record that cannot be read names is not to be told
+        if not problems:  # an unreadable record may name any of them
             yield from _unnamed((one.key for one in there), named)
 
     # ------------------------------------------------------------------------------------------------------------- runs
@@ -187,7 +187,7 @@ class _Checker:
         for attempt in state.attempts:
             for record in attempt.contents.assets.values():
                 yield from self._bytes(record, None, ended=attempt.ended)
-        if not state.attempts or state.attempts[-1].ended:  # who is at work writes first and records then
+        if not state.attempts or state.attempts[-1].ended:  # a writer writes first and records then
             named = {str(record.get("key")) for record in state.assets()}
             unnamed = list(_unnamed((one.key for one in payloads), named))
             if unnamed and not is_arriving(self._store, folder):  # so does a sync
@@ -246,7 +246,7 @@ class _Checker:
         others.discard(key)
 
         def is_there() -> bool:
-            if read_edits(self._store, path).deleted:  # who frees a run deletes them last
+            if read_edits(self._store, path).deleted:  # edits are deleted last when a run is freed
                 return False
             return any(isinstance(one, bytes) and token in one for one in self._store.read_many(sorted(others)))
 
@@ -321,8 +321,8 @@ class _Checker:
 
         Args:
             record: an asset's record.
-            payloads: what was listed, of which it may name a folder.
-            ended: whether nobody writes them any more.
+            payloads: The listed keys, of which it may name a folder.
+            ended: Nobody writes them any more.
         """
         key, what = str(record.get("key")), f"asset {record.get('id')}"
         store, linked = reading_record(self._store, record), key in self._seen.special
@@ -335,14 +335,14 @@ class _Checker:
         recorded, size = record.get("content_hash"), record.get("size")
         folder = bool(fields.get("directory"))
         try:
-            if linked and folder:  # what is in there is not walked through
+            if linked and folder:  # its contents are not walked through
                 found = size if store.local_path(key).is_dir() else None
             else:
                 found = self._size(key, payloads) if folder else self._file_size(store, key)
             if found is None:
                 yield Finding(key, f"the bytes of {what} are gone: restore them from a copy of the workspace")
                 return
-            if not ended or absurd(record):  # which is told already
+            if not ended or absurd(record):  # it is reported already
                 return
             if size is not None and found != size:
                 yield Finding(key, f"{found} bytes, and the record of {whose}, says {size}: restore it from a copy")

@@ -71,7 +71,7 @@ class _Collector:
         self._done = "" if dry_run else "freed"
 
     def deleted_runs(self) -> None:
-        """Runs that were deleted. Before their bytes go, their experiment remembers that they were deleted."""
+        """Free runs that were deleted. Before their bytes go, their experiment remembers that they were deleted."""
         deleted: defaultdict[str, dict[str, Deletion]] = defaultdict(dict)
         for path in paths(self._home, self.unreadable)[1]:
             experiment, _, run = path.rpartition("/")
@@ -104,7 +104,7 @@ class _Collector:
             self._gone(going)
 
     def _gone(self, going: Mapping[str, list[str]]) -> None:
-        """The edits that hide runs go last, also at a power loss: at every moment a run is hidden, or gone."""
+        """Delete the edits that hide runs last, also at a power loss: at every moment a run is hidden, or gone."""
         doomed = [key for of in going.values() for key in of]
         edits = [key for key in doomed if layout.is_edit(key)]
         self._store.sync([key for key in doomed if not layout.is_edit(key)], content=False)
@@ -115,7 +115,7 @@ class _Collector:
             self._store.prune(folder)
 
     def old_deletions(self) -> None:
-        """What was remembered of runs that were freed long ago."""
+        """Forget runs that were freed long ago."""
         for experiment in paths(self._home, self.unreadable)[0]:
             if not layout.is_experiment(experiment):
                 continue
@@ -151,7 +151,7 @@ class _Collector:
         return not newest.ended and (not self._dry_run or newest.status is RunStatus.RUNNING)
 
     def abandoned_imports(self) -> None:
-        """Payloads of imports that were never published: older than any import takes.
+        """Free payloads of imports that were never published: older than any import takes.
 
         All of an import or nothing: as long as it goes on, something in it is young.
         """
@@ -163,7 +163,7 @@ class _Collector:
                 came = [_came(self._store, entry) for entry in entries]
                 if entries and all(then and now - then > _ABANDONED for then in came):
                     old[folder] = entries
-        still = set(_unnamed_imports(self._home, {}))  # what was published meanwhile is no longer unnamed
+        still = set(_unnamed_imports(self._home, {}))  # a payload that was published meanwhile is named now
         for folder in old.keys() & still:
             for entry in old[folder]:
                 with self._naming(entry.key):
@@ -196,7 +196,7 @@ class _Collector:
         return named
 
     def empty_folders(self) -> None:
-        """Folders without a file: of imports that came to nothing, and of runs that were never created."""
+        """Remove folders without a file: of imports that came to nothing, and of runs that were never created."""
         empty = [(folder, "empty folder of an import") for folder in _unnamed_imports(self._home, self.unreadable)]
         for path in paths(self._home, self.unreadable)[1]:
             with self._naming(layout.folder(path)):
@@ -208,7 +208,7 @@ class _Collector:
                 self._empty_folder(folder, what)
 
     def _orphans(self, path: str) -> None:
-        """Edits of a run that is not there, as of somebody who made one while the run was freed."""
+        """Free edits of a run that is not there: somebody made one while the run was freed."""
         left = orphans(self._store, path)
         for entry in left or ():
             if (then := _came(self._store, entry)) and time.time() - then > _ABANDONED:
@@ -230,7 +230,7 @@ class _Collector:
 
     @contextmanager
     def _naming(self, key: str) -> Iterator[None]:
-        """An error in here is a finding about `key`, or the key that it names."""
+        """Turn an error in the block into a finding about `key`, or the key that it names."""
         try:
             yield
         except ReadOnlyError:
@@ -240,7 +240,7 @@ class _Collector:
 
 
 def paths(home: Session, unreadable: dict[str, str]) -> tuple[list[str], list[str]]:
-    """The scopes (the workspace, every project and every experiment) and the runs, by the names of folders.
+    """Return the scopes (the workspace, every project and every experiment) and the runs, by the names of folders.
 
     Args:
         home: the workspace.
@@ -272,7 +272,7 @@ def _came(store: Store, entry: Stat) -> float:
 
 
 def all_entries(store: Store, unreadable: dict[str, str]) -> Iterator[Stat]:
-    """All keys, folder by folder; `unreadable` is filled with the folders that cannot be read."""
+    """Yield all keys, folder by folder; fill `unreadable` with the folders that cannot be read."""
     waiting = [""]
     while waiting:
         at = waiting.pop()
@@ -286,7 +286,7 @@ def all_entries(store: Store, unreadable: dict[str, str]) -> Iterator[Stat]:
 
 
 def _unnamed_imports(home: Session, unreadable: dict[str, str]) -> Iterator[str]:
-    """The folders of imports that no record names: under way, given up, or killed."""
+    """Yield the folders of imports that no record names: under way, given up, or killed."""
     for scope in paths(home, unreadable)[0]:
         base = layout.below(scope, layout.DATA)
         for name in _folders(home.store, base, unreadable):
@@ -294,7 +294,7 @@ def _unnamed_imports(home: Session, unreadable: dict[str, str]) -> Iterator[str]
             problems: dict[str, str] = {}
             named = named_data(home.store, f"{base}/{name}", problems)
             if problems:
-                continue  # what a record that cannot be read names must not be freed
+                continue  # an unreadable record may name it: it must not be freed
             for token in tokens:
                 folder = f"{base}/{name}/{token}"
                 if _TOKEN.fullmatch(token) and not any(key.startswith(folder + "/") for key in named):
@@ -302,7 +302,7 @@ def _unnamed_imports(home: Session, unreadable: dict[str, str]) -> Iterator[str]
 
 
 def orphans(store: Store, path: str) -> list[Stat] | None:
-    """The edits of a run that is not there, if there is nothing else but numbers that were given up; None if there is."""
+    """Return the edits of a run that is not there, if there is nothing else but numbers that were given up; else None."""
     if is_defined(store, path):
         return None
     folder = layout.folder(path)
@@ -319,7 +319,7 @@ def _folders(store: Store, prefix: str, unreadable: dict[str, str]) -> tuple[str
 
 
 def named_data(store: Store, folder: str, problems: dict[str, str]) -> dict[str, Mapping[str, Any]]:
-    """The records of a data asset's versions, by the keys that they name.
+    """Return the records of a data asset's versions, by the keys that they name.
 
     Args:
         store: the store.

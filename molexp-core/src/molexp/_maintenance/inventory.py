@@ -1,4 +1,4 @@
-"""What lies in a workspace, sorted by what it is."""
+"""All keys of a workspace, sorted by what they are."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ _DERIVED = f"{layout.DERIVED}/"
 
 @attrs.define
 class Seen:
-    """What lies in a workspace.
+    """The keys of a workspace, sorted.
 
     Attributes:
         payloads: of runs, by their paths.
-        data: what was imported, by the folder of its name; names without anything imported, too.
+        data: Keys of imported data, by the folder of its name; names without anything imported, too.
         documents: keys of the documents of the workspace, projects and experiments.
-        foreign: what is no part of the layout.
-        special: what each of those is that are no regular files.
+        foreign: Keys that are no part of the layout.
+        special: Keys that are no regular files, with what they are.
         unreadable: folders that cannot be looked into, and why.
-        bytes: what payloads, imported data and provenance take.
+        bytes: The size of payloads, imported data and provenance.
     """
 
     payloads: defaultdict[str, list[Stat]] = attrs.field(factory=lambda: defaultdict(list))
@@ -80,7 +80,7 @@ class Seen:
 
 
 def look(home: Session) -> Seen:
-    """Every key of the store, sorted by what it is."""
+    """Sort every key of the store by what it is."""
     seen = Seen()
     try:
         entries = list(home.store.list())
@@ -92,7 +92,7 @@ def look(home: Session) -> Seen:
 
 
 def _split(key: str) -> tuple[str, str]:
-    """The path of the entity whose file `key` is, and the key below its folder; what is no id names no entity."""
+    """Return the path of the entity whose file `key` is, and the key below its folder; a name that is no id names no entity."""
     path = layout.owner_of(key)
     while path and not all(is_id(part) for part in path.split("/")):
         path = path.rpartition("/")[0]

@@ -55,7 +55,7 @@ def mend(home: Session, key: str) -> str:
 
 
 def _repeated(home: Session, key: str, data: bytes | None, *, torn: bool) -> tuple[dict[str, Any] | None, str]:
-    """A document in the place of one that cannot be read, and where it is from; None if nothing repeats it."""
+    """Return a document in the place of one that cannot be read, and its source; None if nothing repeats it."""
     if key == layout.WORKSPACE:
         known = _ID.search(data or b"")
         found = {
@@ -98,7 +98,7 @@ def _salvaged(data: bytes) -> dict[str, Any]:
 
 
 def _read_first(home: Session, path: str) -> dict[str, Any] | None:
-    """The first revision of an experiment's definition, without what says who wrote it; None if it cannot be read."""
+    """Return the first revision of an experiment's definition, without its author; None if it cannot be read."""
     try:
         return decode_document(home.store.read(key := layout.document(path)), key)
     except MolexpError:
@@ -106,7 +106,7 @@ def _read_first(home: Session, path: str) -> dict[str, Any] | None:
 
 
 def _before(home: Session, stem: str, number: int) -> dict[str, Any] | None:
-    """The newest of the numbered documents before one, under that one's number."""
+    """Return the newest of the numbered documents before one, under that one's number."""
     first = f"{stem.removesuffix('.')}.json" if stem.endswith(".") else ""
     for key in [*(f"{stem}{before}.json" for before in range(number - 1, 0, -1)), first]:
         try:
@@ -122,7 +122,7 @@ def _before(home: Session, stem: str, number: int) -> dict[str, Any] | None:
 
 
 def _params(home: Session, path: str, revision: int) -> dict[str, Any] | None:
-    """The parameters of an experiment, as runs of a revision have them beside their own; None if none can be read."""
+    """Return an experiment's parameters, as runs of a revision have them beside their own; None if none can be read."""
     for name in home.store.children(layout.members(path)).folders:
         try:
             found = read_definition(home.store, f"{path}/{name}", {})
@@ -135,7 +135,7 @@ def _params(home: Session, path: str, revision: int) -> dict[str, Any] | None:
 
 
 def _of_payload(home: Session, key: str) -> dict[str, Any] | None:
-    """The record of a version of data, from its bytes; None unless they are the only ones that no record names."""
+    """Return the record of a version of data, made from its bytes; None unless they are the only ones that no record names."""
     folder, _, name = key.rpartition("/")
     named = named_data(home.store, folder, {})
     entries = [one for one in home.store.list(folder) if one.key.count("/") > folder.count("/") + 1]

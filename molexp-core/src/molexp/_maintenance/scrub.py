@@ -59,7 +59,7 @@ class Scrub:
         return self._differing(found, recorded, "sha256:")
 
     def compare_folder(self, key: str, recorded: Any) -> tuple[str, str] | None:
-        """The same for a folder, whose hash is that of an import."""
+        """Check a folder, whose hash is that of an import, in the same way."""
         whole = sha256()
         names = sorted(stat.key.removeprefix(f"{key}/") for stat in self._store.list(key))
         for name in names:

@@ -1,4 +1,4 @@
-"""What the records of a workspace need of whoever has it open."""
+"""The session that writing a record needs: a workspace that this process has open."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a workspace says of itself: ``workspace.json``, and its settings."""
+"""The document of a workspace, ``workspace.json``, and its settings."""
 
 from __future__ import annotations
 

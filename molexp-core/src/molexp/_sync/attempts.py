@@ -38,7 +38,7 @@ _EVENTS = re.compile(f"{layout.EXECUTIONS}/{key_patterns.EVENTS}")
 
 
 class Way(Enum):
-    """What is to be done with an attempt."""
+    """The way in which an attempt is brought."""
 
     PUBLISH = "publish"  # the destination has nothing of it, or a reservation for it
     COMPLETE = "complete"  # it is there, and something may be missing, or have come late
@@ -54,7 +54,7 @@ class Attempt:
     Attributes:
         run: the run's path.
         folder: the run's folder.
-        number: which.
+        number: Its number.
         claim: its claim and events; None if that is lost.
         end: its end; None if that is lost.
         parts: all else of it.
@@ -69,18 +69,18 @@ class Attempt:
     way: Way = Way.LEAVE
     reservation: bytes = b""
     at_origin: bool = False
-    """Whether the source has a copy of it, and the destination has the attempt itself."""
+    """The source has a copy of it, and the destination has the attempt itself."""
     late: bool = False
-    """Whether more events came after its end than the destination has."""
+    """More events came after its end than the destination has."""
 
     @property
     def claim_key(self) -> str:
-        """Where its claim lies."""
+        """The key of its claim."""
         return claim_key(self.folder, self.number)
 
     @property
     def end_key(self) -> str:
-        """Where its end lies."""
+        """The key of its end."""
         return end_key(self.folder, self.number)
 
     def decide(self, copier: Copier, *, known: bool) -> Way:
@@ -88,7 +88,7 @@ class Attempt:
 
         Args:
             copier: copies files.
-            known: whether its claim and its end are known to be the same.
+            known: Its claim and its end are known to be the same.
         """
         self.way = Way.COMPLETE if known else self._decide(copier)
         return self.way
@@ -119,7 +119,7 @@ class Attempt:
         return self._against_unfinished(copier)
 
     def _of_void(self, copier: Copier, claim: Stat, head: bytes) -> None:
-        """The source has no claim of it: it is on its way there, a copy of it, or nobody's."""
+        """Decide on an attempt of which the source has no claim: it is on its way there, a copy of it, or nobody's."""
         there = copier.destination.entries.get(self.claim_key)
         if self.end is not None:
             copier.ledger.note("unfinished", self.claim_key, f"attempt {self.number} of {self.run} is still arriving")
@@ -151,7 +151,7 @@ class Attempt:
         return Way.CONFLICT
 
     def _against_unfinished(self, copier: Copier) -> Way:
-        """The destination has the same attempt without its end: as a rule, a copy that was made before it ended."""
+        """Decide on an attempt that the destination has without its end: as a rule, a copy that was made before it ended."""
         assert self.claim is not None
         if self.end is None:
             return Way.COMPLETE
@@ -216,7 +216,7 @@ class Attempt:
         return outcome
 
     def publish(self, copier: Copier, known: Callable[[Stat], bool]) -> bool:
-        """Its end, and then its claim's own bytes; False if the destination got another one meanwhile."""
+        """Write its end, and then its claim's own bytes; return False if the destination got another one meanwhile."""
         there = copier.destination.entries
         if self.end is not None and self.way is not Way.COMPLETE and not copier.bring(self.end, whole=True).good:
             self.way = Way.CONFLICT
@@ -234,7 +234,7 @@ class Attempt:
         return outcome is not Outcome.CONFLICT
 
     def _give_way(self, copier: Copier) -> bytes:
-        """What was a copy of it while it went on gives way to its end; returns the claim's bytes, if they need not come again."""
+        """Replace a copy that was made while it went on by its end; return the claim's bytes, if they need not come again."""
         store, copies, data = copier.destination.store, copy_keys(self.folder, self.number), b""
         left = [key for key in copies if key in copier.destination.entries and not copier.dry_run]
         if self.way is Way.PUBLISH and self.claim is not None and {*copies} <= {*left} and _is_sound(store, copies):
@@ -257,7 +257,7 @@ class Attempt:
 
 
 def digest_of(store: Store, key: str) -> str:
-    """The SHA-256 of a small file; "" if it is not there."""
+    """Return the SHA-256 of a small file; "" if it is not there."""
     try:
         return sha256(store.read(key)).hexdigest()
     except KeyNotFoundError:
@@ -274,7 +274,7 @@ def _is_sound(store: Store, copies: tuple[str, str]) -> bool:
 
 
 def first_line(store: Store, key: str) -> bytes:
-    """The first line of a file, however long; all of it if there is no whole one; nothing if it is not there."""
+    """Return the first line of a file, however long; all of it if there is no whole one; nothing if it is not there."""
     data, size = b"", _LINE
     while True:
         try:
@@ -289,7 +289,7 @@ def first_line(store: Store, key: str) -> bytes:
 
 
 def first_line_of(copier: Copier, key: str) -> bytes:
-    """The first line of one of the source's files."""
+    """Return the first line of one of the source's files."""
     return first_line(copier.source.store, key)
 
 

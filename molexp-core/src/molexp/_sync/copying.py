@@ -35,7 +35,7 @@ CHUNK = 1 << 20
 WORKERS = 16  # requests at once, where each takes long
 
 FATAL = (CredentialsError, ReadOnlyError, StorageFullError, UnavailableError, WorkspaceMovedError)
-"""What ends a sync: it would meet the same with every other file."""
+"""Errors that end a sync: it would meet the same with every other file."""
 
 _GROWS = "+"  # begins the version of a file that was copied as far as it was, and is not verified before it is whole
 
@@ -44,7 +44,7 @@ R = TypeVar("R")
 
 
 class Outcome(Enum):
-    """What became of one file."""
+    """The outcome of bringing one file."""
 
     SAME = "same"
     COPIED = "copied"
@@ -69,16 +69,16 @@ class SourceError(Exception):
 
 
 class _MismatchError(Exception):
-    """What was read is not what the record says."""
+    """The bytes that were read are not the recorded ones."""
 
 
 class Copier:
     """Copies files from one side to the other.
 
     Args:
-        source: where from.
-        destination: where to.
-        seen: what earlier syncs found to be the same.
+        source: The side to copy from.
+        destination: The side to copy to.
+        seen: Pairs of files that earlier syncs found to be the same.
         ledger: told of everything.
         dry_run: write nothing.
         check: believe nothing of what earlier syncs found, and read again what was written.
@@ -120,8 +120,8 @@ class Copier:
         """Return whether a file below a folder is known to be the same on both sides, or not to be needed.
 
         Args:
-            prefix: what the keys begin with.
-            besides: what none of those begins with that are asked for.
+            prefix: The keys begin with this.
+            besides: None of the keys begins with this.
         """
         if self._check:
             return lambda _: False
@@ -165,7 +165,7 @@ class Copier:
                 self._notes.append((entry.key, _GROWS + entry.version, found.version))
 
     def flush(self) -> None:
-        """What was remembered so far survives the death of this process."""
+        """Write down what was remembered so far, so that it survives the death of this process."""
         with self._lock:
             notes, self._notes = self._notes, []
         if notes and not self.dry_run:
@@ -181,14 +181,14 @@ class Copier:
         self.flush()
 
     def sync(self) -> None:
-        """What was written so far survives a power loss, as far as the destination is told to see to it."""
+        """Make what was written so far durable, as far as the destination is told to see to it."""
         with self._lock:
             written, self._written = self._written, []
         if written:
             self.destination.store.sync(written)
 
     def leases(self, *, anew: bool = False) -> dict[str, str]:
-        """The versions of the leases at the source, by their keys, as they were when the batch began; listed if needed.
+        """Return the versions of the leases at the source, by their keys, as they were when the batch began; list them if needed.
 
         Args:
             anew: another batch begins: nothing is listed yet.
@@ -217,9 +217,9 @@ class Copier:
 
         Args:
             entry: the file.
-            recorded: what the record says of its bytes, as ``sha256:...``.
+            recorded: The hash that the record has of its bytes, as ``sha256:...``.
             whole: it was created once and whole; else what is there may be its beginning, and is made longer.
-            replace: what is there is an older state of the same.
+            replace: The destination has an older state of the same.
             passing: its record may change at any time: bytes of which it does not speak are nothing to tell of.
         """
         there = self.destination.entries.get(entry.key)
@@ -333,12 +333,12 @@ class Copier:
     # ---------------------------------------------------------------------------------------------------------- pieces
 
     def wrote(self, key: str) -> None:
-        """A key was written at the destination."""
+        """Note that a key was written at the destination."""
         with self._lock:
             self._written.append(key)
 
     def read(self, key: str) -> bytes:
-        """One of the source's files."""
+        """Read one of the source's files."""
         try:
             return self.source.reading(key).read(key)
         except (KeyNotFoundError, *FATAL):
@@ -347,7 +347,7 @@ class Copier:
             raise SourceError(key, error) from error
 
     def open(self, key: str) -> IO[bytes]:
-        """One of the source's files, as a stream."""
+        """Open one of the source's files as a stream."""
         try:
             return self.source.reading(key).open_read(key)
         except (KeyNotFoundError, *FATAL):
@@ -380,7 +380,7 @@ def _read(stream: IO[bytes]) -> bytes:
 
 
 def _chunk(stream: IO[bytes]) -> bytes:
-    """The next bytes: as many as asked for, unless the stream ends; some streams give fewer at a time."""
+    """Read the next bytes: as many as asked for, unless the stream ends; some streams give fewer at a time."""
     data = stream.read(CHUNK)
     while data and len(data) < CHUNK and (more := stream.read(CHUNK - len(data))):
         data += more

@@ -23,7 +23,7 @@ _EDIT = re.compile(key_patterns.EDIT)
 
 @attrs.define
 class _Known:
-    """What is remembered of the runs of one experiment.
+    """The deletions of the runs of one experiment that each side remembers.
 
     Attributes:
         ours: by the source.
@@ -41,7 +41,7 @@ class _Known:
 
 
 class DeletedRuns:
-    """What follows for a sync from what both sides remember of runs that are gone.
+    """The consequences for a sync of what both sides remember of runs that are gone.
 
     What is there on a side that remembers its deletion, and is not deleted there, was brought back by hand: it counts.
 
@@ -160,7 +160,7 @@ class DeletedRuns:
         return True
 
     def settle(self, paths: Collection[str]) -> None:
-        """After runs were brought: what returned is remembered, and what was freed meanwhile is hidden again.
+        """Remember the runs that returned, and hide those again that were freed meanwhile, after runs were brought.
 
         Whoever frees a run says so first. So either it is seen here, or what was brought is there when he looks.
         """
@@ -191,7 +191,7 @@ def _id(path: str) -> str:
 
 
 def _edits(side: Side) -> defaultdict[str, list[str]]:
-    """The keys of the edits of experiments, as they were listed."""
+    """Return the keys of the edits of experiments, as they were listed."""
     found: defaultdict[str, list[str]] = defaultdict(list)
     for key in side.entries:
         if layout.is_edit(key):  # few are, and to place a key takes longer

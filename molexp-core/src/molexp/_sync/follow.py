@@ -29,7 +29,7 @@ from molexp.errors import ConflictError, CorruptRecordError, KeyNotFoundError, R
 _EVERYTHING = 600.0  # seconds after which everything is looked at once more
 
 Look = frozenset[tuple[str, str]]
-"""What lies in a run's folder: keys below it, and versions."""
+"""The keys below a run's folder, with their versions."""
 
 
 def follow_workspace(
@@ -47,8 +47,8 @@ def follow_workspace(
     that was missed, a pass is over everything again, for what nobody announces, such as files that were copied by hand.
 
     Args:
-        source: where from; a workspace, or its path or URL.
-        destination: where to; it is created, with the source's id, if there is none.
+        source: The workspace to copy from, or its path or URL.
+        destination: The workspace to copy to; it is created, with the source's id, if there is none.
         merge: the destination may be a workspace of its own, with another id.
         every: seconds from the beginning of one pass to that of the next.
         progress: called with how far a pass has come, from several threads, one at a time.
@@ -103,18 +103,18 @@ def _passes(
 
 @attrs.define
 class _Follower:
-    """What is known of the source from one pass to the next.
+    """The state of the source that is kept from one pass to the next.
 
     Attributes:
         pair: the two workspaces.
-        told: what was found, and need not be told again.
+        told: Findings that need not be reported again.
     """
 
     pair: Pair
     told: set[str] = attrs.field(factory=set)
     _journals: dict[str, Mark] = attrs.field(factory=dict)
     _snapshot: int = -1
-    _waiting: set[Hint] = attrs.field(factory=set)  # what was announced and is not there yet
+    _waiting: set[Hint] = attrs.field(factory=set)  # keys that were announced and are not there yet
     _looks: dict[str, Look] = attrs.field(factory=dict)
     _leases: dict[str, str] = attrs.field(factory=dict)
     _scopes: set[str] = attrs.field(factory=set)  # that were brought once
@@ -122,9 +122,9 @@ class _Follower:
     _everything_at: float = float("-inf")
 
     def step(self, progress: Callable[[SyncProgress], None] | None) -> SyncReport:
-        """One pass."""
+        """Do one pass."""
         store = self.pair.ours._home.store
-        self._stays(self.pair.ours)  # what is not mounted has nothing new
+        self._stays(self.pair.ours)  # a source that is not mounted has nothing new
         news = read_news(store, self._journals)
         number, _ = snapshots.newest_of(snapshots.listed(store))
         leases = {entry.key: entry.version for entry in store.children(layout.LIVE).entries}
@@ -167,7 +167,7 @@ class _Follower:
     def _some(
         self, news: News, leases: Mapping[str, str], progress: Callable[[SyncProgress], None] | None
     ) -> SyncReport:
-        """A pass over what was announced, and what goes on."""
+        """Do a pass over what was announced, and what goes on."""
         store = self.pair.ours._home.store
         go_on = {writer_of_journal(name) for name in {*self._journals, *news.journals} - news.vanished}
         waiting = {hint for hint in (self._waiting | news.announced) - news.withdrawn if hint[0] in go_on}
@@ -188,7 +188,7 @@ class _Follower:
         if not within:
             return SyncReport(self.pair.ours.url, self.pair.theirs.url)
         above = {path.rpartition("/")[0] for path in within if path} | {path.partition("/")[0] for path in within}
-        within |= (above - self._scopes) | {""}  # which has the provenance that runs name
+        within |= (above - self._scopes) | {""}  # it has the provenance that runs name
         report = self._bring(progress, within)
         self._scopes |= above
         self._looks.update(looks)

@@ -1,4 +1,4 @@
-"""What a sync takes along of what lies outside: what a record names, if it is as the record says."""
+"""Files outside of a workspace that a sync takes along: those that a record names, if they are as it says."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def behind(side: Side, record: Mapping[str, Any]) -> list[Stat] | None:
 
 
 def _files(view: Store, key: str, *, folder: bool, size: int) -> list[Stat]:
-    """The file, or those of the folder: as many as make up more than the recorded size, whatever it leads to."""
+    """Return the file, or those of the folder: as many as make up more than the recorded size, whatever it leads to."""
     found: list[Stat] = []
     total = 0
     for entry in view.list(key) if folder else [view.stat(key)]:

@@ -33,7 +33,7 @@ class LiveCopy:
     Args:
         copier: copies files.
         attempt: the attempt.
-        facts: what a reading of the source added up to.
+        facts: The result of folding the source's record.
         as_of: when that was begun.
     """
 
@@ -44,14 +44,14 @@ class LiveCopy:
         self._facts = facts
         copier.live[attempt.run] = facts
         self._as_of = facts.as_of or as_of
-        self._whole = True  # whether all that its events name was brought
+        self._whole = True  # all that its events name was brought
         self._doc, self._events = copy_keys(attempt.folder, attempt.number)
         self._there = {} if attempt.claim is None else copier.source.look_again(attempt.folder)
         if attempt.claim is not None:
             self._decide()
 
     def _decide(self) -> None:
-        """Whether the destination is to have it: it has nothing of it, or a copy."""
+        """Decide if the destination is to have it: it has nothing of it, or a copy."""
         attempt, destination = self.attempt, self._copier.destination
         head = first_line(self._copier.source.store, attempt.claim_key)
         if attempt.end_key in destination.entries or not (self._facts.as_of or is_claim(head, attempt.claim_key)):
@@ -72,7 +72,7 @@ class LiveCopy:
     # ------------------------------------------------------------------------------------------------------------ payloads
 
     def jobs(self, known: Callable[[Stat], bool]) -> Iterator[Callable[[], None]]:
-        """Everything that its events name."""
+        """Yield a job for everything that its events name."""
         records = self._facts.contents.assets
         prefix = f"{self.attempt.folder}/"
         for rest, entry in self._there.items():
@@ -92,7 +92,7 @@ class LiveCopy:
     # -------------------------------------------------------------------------------------------------------------- events
 
     def show(self, known: Callable[[Stat], bool]) -> None:
-        """Its events, and as of when; nothing if what they name is not there."""
+        """Write its events, and as of when they are; write nothing if a file that they name is not there."""
         copier = self._copier
         if not self._whole:
             return
@@ -111,7 +111,7 @@ class LiveCopy:
             copier.wrote(self._doc)
 
     def _events_of(self, name: str, length: int, known: Callable[[Stat], bool]) -> None:
-        """What another writer, or one that writes segments, has said so far."""
+        """Bring the events so far of another writer, or of one that writes segments."""
         if ".s/" in name:
             for number in range(length):
                 entry = self._there.get(layout.segment_key(f"{layout.EXECUTIONS}/{name}", number))

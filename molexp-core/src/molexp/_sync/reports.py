@@ -1,4 +1,4 @@
-"""What a sync found and did, and how far it has come."""
+"""The report of a sync, and its progress."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _SELDOM = ("deleted", "returned")
 
 @attrs.frozen
 class SyncProgress:
-    """How far a sync has come. What is known to be the same from before counts for nothing here.
+    """The progress of a sync. Files that are known to be the same from before do not count.
 
     Attributes:
-        files: how many files are done: copied, found to be the same, or left alone.
-        bytes: what they hold, and what was copied of those that are not done.
-        total_files: how many there are to look at.
-        total_bytes: what those hold.
+        files: The number of files that are done: copied, found to be the same, or left alone.
+        bytes: Their bytes, and those copied so far of files that are not done.
+        total_files: The number of files to look at.
+        total_bytes: Their bytes.
 
     Example:
         >>> seen = []
@@ -37,23 +37,23 @@ class SyncProgress:
 
 @attrs.frozen
 class SyncReport:
-    """What a sync found and did.
+    """The report of a sync.
 
     Attributes:
         source: the URL of the workspace that was read.
         destination: the URL of the workspace that was written to.
-        dry_run: whether it only says what would have been copied.
+        dry_run: Nothing was written; the report says what would have been copied.
         counts: totals: ``runs`` that the source has, files ``copied``, ``bytes`` of those, and how many there are of what
             is listed below.
-        conflicts: what both have under one name and is not the same. The destination's was left as it is.
+        conflicts: Keys that both have and that are not the same. The destination's was left as it is.
         mismatches: files whose bytes are not those that the record names. They were not copied.
-        unreadable: what could not be read, or not be written under its name.
+        unreadable: Keys that could not be read, or not be written under their names.
         unfinished: attempts whose end is left for a later sync: they go on, and were brought as they are, or nobody could
             end them; and runs that wait until another one that had their id is freed.
         deleted: runs that were deleted and freed on one side, and are not brought to it, or are hidden on the other.
         returned: runs that were deleted and freed, and are there again by hand: they are brought, and no longer count as
             deleted.
-        outage: why a pass of `follow_workspace` was not possible; "" otherwise.
+        outage: The reason that a pass of `follow_workspace` was not possible; "" otherwise.
 
     Example:
         >>> report = me.sync_workspace(ws, "copy")
@@ -117,29 +117,29 @@ class Ledger:
             self.found[sort].setdefault(key, Finding(key, what))
 
     def retract(self, folder: str) -> None:
-        """What was found in a folder has no longer a meaning."""
+        """Take back what was found in a folder: it has no meaning any more."""
         with self._lock:
             for sort in ("conflicts", "unreadable"):
                 self.found[sort] = {k: one for k, one in self.found[sort].items() if not k.startswith(f"{folder}/")}
 
     def count(self, size: int) -> None:
-        """A file was copied, or would have been."""
+        """Count a file that was copied, or would have been."""
         with self._lock:
             self.copied += 1
             self.bytes += size
 
     def expect(self, files: int, size: int) -> None:
-        """There is so much to look at."""
+        """Set the totals."""
         with self._lock:
             self._progress = attrs.evolve(self._progress, total_files=files, total_bytes=size)
 
     def advance(self, files: int, size: int) -> None:
-        """So much more is done."""
+        """Count more files and bytes as done."""
         with self._lock:
             self._reach(self._progress.files + files, self._progress.bytes + size)
 
     def reach(self, files: int, size: int) -> None:
-        """So much is done in all, at least."""
+        """Raise what is done to at least these numbers."""
         with self._lock:
             self._reach(max(files, self._progress.files), max(size, self._progress.bytes))
 

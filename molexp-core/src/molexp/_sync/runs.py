@@ -43,7 +43,7 @@ class RunSync:
     Args:
         copier: copies files.
         path: the run's path.
-        entries: what the source has of it, by the keys below its folder.
+        entries: Its entries at the source, by the keys below its folder.
     """
 
     def __init__(self, copier: Copier, path: str, entries: Mapping[str, Stat]) -> None:
@@ -59,14 +59,14 @@ class RunSync:
         self._deletions: list[Stat] = []
         self._cancels: list[tuple[Stat, int]] = []
         self._others: list[Stat] = []
-        self._definition: bytes = b""  # what is to be created
+        self._definition: bytes = b""  # the document to create
         self._definition_key = ""
         self._lost = False  # the source has no definition of it
         self._hashes: dict[str, str] = {}
-        self._ended = False  # whether the destination has an end that it does not show
-        self._dropped = False  # whether something is left for later, or conflicts
+        self._ended = False  # the destination has an end that it does not show
+        self._dropped = False  # something is left for later, or conflicts
         self.stopped: bool = False
-        """Whether nothing more is to be done for it."""
+        """Nothing more is to be done for it."""
 
     # ------------------------------------------------------------------------------------------------------------- plan
 
@@ -123,7 +123,7 @@ class RunSync:
         except FATAL:
             raise
         except MolexpError:
-            return True  # whatever is wrong with it is found, and told, where it is read
+            return True  # a fault of it is found, and reported, when it is read
         last = state.attempts[-1] if state.attempts else None
         if last is not None and last.ended:
             self.entries = copier.source.look_again(self.folder)
@@ -165,7 +165,7 @@ class RunSync:
         return True
 
     def _definition_of(self, side: Side) -> Mapping[str, object] | None:
-        """The definition on one side; None if it has none, or if it cannot be read, which is noted."""
+        """Return the definition on one side; None if it has none, or if it cannot be read, which is noted."""
         try:
             return read_definition(side.store, self.path, {})
         except NotFoundError:
@@ -188,7 +188,7 @@ class RunSync:
             self._definition = self._copier.read(entry.key)  # as it is: somebody may be able to read it
 
     def _decide(self) -> None:
-        """Which attempts are brought: up to the first conflict."""
+        """Decide which attempts are brought: up to the first conflict."""
         for index, attempt in enumerate(self._attempts):
             pair = [entry for entry in (attempt.claim, attempt.end) if entry is not None]
             way = attempt.decide(self._copier, known=all(map(self._known, pair)))
@@ -210,7 +210,7 @@ class RunSync:
         self._find_late_comers()
 
     def _find_late_comers(self) -> None:
-        """What an end names was there before it; if the listing does not have it, it is older than the end."""
+        """Find files that an end names and the listing lacks: they were there before the end, and came after the listing."""
         copier = self._copier
         missing = [
             key for key in self._hashes if key not in copier.source.entries and key.startswith(f"{self.folder}/")
@@ -228,7 +228,7 @@ class RunSync:
                 numbers[number].parts.append(entry)
 
     def _find_respelled(self, there: dict[str, Stat], missing: Iterable[str]) -> None:
-        """What an end names goes by that name, however it is spelled at the source; what is gone is told."""
+        """Take files by the names that ends have for them, however they are spelled at the source; report what is gone."""
         for key in missing:
             rest = key.removeprefix(f"{self.folder}/")
             if rest in there:
@@ -249,7 +249,7 @@ class RunSync:
         self._dropped = True
 
     def _pick_edits(self) -> None:
-        """Requests to cancel an attempt go with that attempt: the destination may have another one of its number."""
+        """Sort edits; requests to cancel an attempt go with it, as the destination may have another one of its number."""
         copier = self._copier
         new = [entry for entry in self._edits if not self._known(entry)]
         self._others = [entry for entry in self._others if not self._known(entry)]
@@ -264,7 +264,7 @@ class RunSync:
     # ----------------------------------------------------------------------------------------------------------- phases
 
     def first(self) -> list[str]:
-        """The keys that `begin` is about to create."""
+        """Return the keys that `begin` is about to create."""
         there = self._copier.destination.entries
         found = [entry.key for entry in (*self._deletions, *self._edits) if entry.key not in there]
         if self._live is not None and self._live.wanted:
@@ -272,7 +272,7 @@ class RunSync:
         return [*found, self._definition_key] if self._definition else found
 
     def begin(self) -> None:
-        """What deletes it, the definition, other edits, and the numbers of attempts."""
+        """Bring the edits that delete it, the definition, other edits, and the numbers of attempts."""
         copier = self._copier
         for entry in self._deletions:
             bring_edit(copier, entry)
@@ -300,7 +300,7 @@ class RunSync:
             self._live.wanted = False
 
     def jobs(self) -> list[Callable[[], None]]:
-        """All that ends do not wait for each other for: payloads, and the events of other writers."""
+        """Return jobs that need not wait for ends: payloads, and the events of other writers."""
         found: list[Callable[[], None]] = [partial(self._other, one) for one in self._others]
         for attempt in self._attempts:
             found += [partial(self._part, attempt, part) for part in attempt.parts if not self._known(part)]
@@ -317,7 +317,7 @@ class RunSync:
             attempt.way = Way.CONFLICT
 
     def last(self) -> list[str]:
-        """The keys that `end` is about to create."""
+        """Return the keys that `end` is about to create."""
         for index, attempt in enumerate(self._attempts):
             if attempt.way is Way.CONFLICT:
                 self._drop_from(index)
@@ -331,7 +331,7 @@ class RunSync:
         return found + [one.end_key for one in ending]
 
     def end(self) -> None:
-        """Ends, and what follows from them."""
+        """Bring ends, and write what follows from them."""
         copier = self._copier
         for index, attempt in enumerate(self._attempts):
             new = attempt.way is not Way.COMPLETE
@@ -353,7 +353,7 @@ class RunSync:
         return [one.end_key for one in self._attempts if one.late]
 
     def _publish_document(self) -> None:
-        """``run.json``, as people read it: what the destination has, folded."""
+        """Write ``run.json`` for people: the record at the destination, folded."""
         copier, key = self._copier, layout.document(self.path)
         store = copier.destination.store
         try:
@@ -369,14 +369,14 @@ class RunSync:
             return  # for people only; `fsck` tells, and mends it
 
     def _as_it_is(self) -> bytes | None:
-        """The source's, if it shows all attempts: it is what would be folded, too."""
+        """Return the source's document, if it shows all attempts: folding would give the same."""
         if self._definition_key != layout.document(self.path) or "run.json" not in self.entries:
             return None
         data = self._copier.read(self.entries["run.json"].key)
         return data if _history(decode_object(data, "run.json")) == len(self._attempts) else None
 
     def _note_definitions(self) -> None:
-        """Both sides mean the same run: that need not be found out again."""
+        """Remember that both sides mean the same run: that need not be found out again."""
         copier = self._copier
         if layout.document(self.path) in copier.ledger.found["unreadable"]:
             return  # it is to be told again
@@ -399,7 +399,7 @@ def sync_runs(copier: Copier, runs: list[RunSync]) -> None:
     copier.sync()
     copier.announce(key for run in runs for key in run.last())
     runs = _each(copier, RunSync.end, runs)
-    # what only became longer has no key that is there when it is done: readers look before and after
+    # a file that only became longer has no key to wait for: readers look before and after
     copier.announce(key for run in runs for key in run.came_late)
     copier.sync()
     copier.flush()

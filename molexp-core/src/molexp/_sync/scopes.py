@@ -35,7 +35,7 @@ class _Data:
 
     Attributes:
         records: its versions' documents, by number.
-        payloads: what else lies in its folder.
+        payloads: All other entries of its folder.
     """
 
     records: dict[int, Stat] = attrs.field(factory=dict)
@@ -48,7 +48,7 @@ class ScopeSync:
     Args:
         copier: copies files.
         path: the scope's path.
-        same_workspace: whether both sides are copies of one workspace, which have their settings in common.
+        same_workspace: Both sides are copies of one workspace, which have their settings in common.
     """
 
     def __init__(self, copier: Copier, path: str, *, same_workspace: bool) -> None:
@@ -87,7 +87,7 @@ class ScopeSync:
         self._copier.flush()
 
     def _number(self, rest: str) -> int | None:
-        """The number of a document of which the newest counts; 0 for one that is each workspace's own."""
+        """Return the number of a document of which the newest counts; 0 for one that is each workspace's own."""
         if rest in _FIRST:
             return 1
         match = _NUMBERED.fullmatch(rest)
@@ -96,7 +96,7 @@ class ScopeSync:
         return int(match[2]) if self._same or match[1] != f"{layout.SETTINGS}/" else 0
 
     def _chain(self, numbered: Iterable[tuple[int, Stat]]) -> None:
-        """Documents of which the newest counts: after a conflict, nothing that builds on the source's is brought."""
+        """Bring documents of which the newest counts; after a conflict, bring nothing that builds on the source's."""
         conflict = ""
         for _, entry in sorted(numbered, key=lambda one: one[0]):
             if conflict:
@@ -147,7 +147,7 @@ class ScopeSync:
     # ------------------------------------------------------------------------------------------------------------- data
 
     def _data(self, name: str, data: _Data) -> None:
-        """Versions of one name: the bytes first, then the record that names them."""
+        """Bring the versions of one name: the bytes first, then the record that names them."""
         copier = self._copier
         documents, unreadable = self._documents(data)
         if any(isinstance(found, dict) and not self._has(found, data) for found in documents.values()):
@@ -171,12 +171,12 @@ class ScopeSync:
             ):
                 conflict = entry.key
         copier.each(copier.bring, [one for one in data.payloads if one.special and one.key not in named])
-        if unreadable:  # what nobody can read may name whatever is left
+        if unreadable:  # an unreadable record may name whatever is left
             copier.each(copier.bring, [one for one in data.payloads if one.key not in named])
             copier.each(lambda entry: copier.bring(entry, whole=True), unreadable)
 
     def _followed(self, entry: Stat, record: Mapping[str, Any], payloads: list[Stat]) -> list[Stat] | None:
-        """The payloads of a version; in the place of a link, what it leads to. None if that is not what was recorded."""
+        """Return the payloads of a version; for a link, its target's. Return None if that is not what was recorded."""
         if len(payloads) != 1 or not payloads[0].special or payloads[0].key != record.get("key"):
             return payloads
         try:
@@ -192,7 +192,7 @@ class ScopeSync:
         return None
 
     def _version_of(self, entry: Stat, record: Mapping[str, Any], payloads: list[Stat]) -> bool:
-        """One version; False if the destination has another one under its number."""
+        """Bring one version; return False if the destination has another one under its number."""
         copier = self._copier
         there = entry.key in copier.destination.entries
         if there and not self._known(entry):
@@ -226,7 +226,7 @@ class ScopeSync:
         return True
 
     def _documents(self, data: _Data) -> tuple[dict[int, dict[str, Any]], list[Stat]]:
-        """The records that can be read, by number, and those that cannot."""
+        """Return the records that can be read, by number, and those that cannot."""
         numbers = sorted(data.records)
         found: dict[int, dict[str, Any]] = {}
         unreadable = []

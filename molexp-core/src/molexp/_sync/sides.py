@@ -27,7 +27,7 @@ class Side:
     Attributes:
         home: the workspace.
         store: its store.
-        entries: what lies there, by key; what is derived is left out.
+        entries: The entries, by key; derived ones are left out.
         leases: keys of the leases that were seen.
         unreadable: folders that could not be listed, and why.
     """
@@ -39,7 +39,7 @@ class Side:
         self.entries: dict[str, Stat] = {}
         self.leases: set[str] = set()
         self.unreadable: dict[str, str] = {}
-        self._linked: dict[str, Store] = {}  # what follows the links that records name
+        self._linked: dict[str, Store] = {}  # views that follow the links which records name
 
     def look(self) -> None:
         """List it."""
@@ -77,18 +77,18 @@ class Side:
         return {entry.key.removeprefix(f"{folder}/"): entry for entry in self.store.list(folder)}
 
     def hides(self, key: str) -> str | None:
-        """The folder that could not be listed in which `key` would be; None if there is none."""
+        """Return the folder that could not be listed in which `key` would be; None if there is none."""
         at = key if self.unreadable else ""
         while at and at not in self.unreadable:
             at = at.rpartition("/")[0]
         return at if at in self.unreadable else None
 
     def follow(self, key: str, view: Store) -> None:
-        """From now on, what is behind the link `key` is read by `view`."""
+        """Read what is behind the link `key` by `view` from now on."""
         self._linked[key] = view
 
     def reading(self, key: str) -> Store:
-        """The store to read one of the entries from: one that follows a link where a record names it."""
+        """Return the store to read one of the entries from: one that follows a link where a record names it."""
         at = key if self._linked else ""
         while at and at not in self._linked:
             at = at.rpartition("/")[0]
@@ -101,7 +101,7 @@ class Side:
             self.leases.add(entry.key)
 
     def _folder_by_folder(self, prefix: str) -> Iterator[Stat]:
-        """As far as folders can be read."""
+        """Yield the entries of all folders that can be read."""
         try:
             listing = self.store.children(prefix)
         except StoreError as error:
@@ -114,7 +114,7 @@ class Side:
 
 
 def place(key: str) -> tuple[str, str]:
-    """The path of the entity that `key` lies in, and the rest of the key; what is no id names no entity."""
+    """Return the path of the entity that `key` lies in, and the rest of the key; a name that is no id names no entity."""
     parts = key.split("/")
     if len(parts) > 6 and parts[4] == "runs" and parts[2] == "experiments" and parts[0] == "projects":
         path = f"{parts[1]}/{parts[3]}/{parts[5]}"

@@ -56,8 +56,8 @@ def sync_workspace(
     - What is created once must be equal. What grows (events, logs) may be longer on one side: the longer one counts.
 
     Args:
-        source: where from; a workspace, or its path or URL.
-        destination: where to; it is created, with the source's id, if there is none.
+        source: The workspace to copy from, or its path or URL.
+        destination: The workspace to copy to; it is created, with the source's id, if there is none.
         merge: the destination may be a workspace of its own, with another id, which it keeps, as it keeps its settings.
         dry_run: write nothing on either side, only tell what would be brought.
         restore: paths of runs of the source to bring although they were deleted at the destination.
@@ -92,11 +92,11 @@ class Pair:
     Attributes:
         ours: the source.
         theirs: the destination.
-        seen: what earlier syncs found to be the same.
-        same: whether the one is a copy of the other.
+        seen: Pairs of files that earlier syncs found to be the same.
+        same: The one is a copy of the other.
         dry_run: write nothing.
         live: attempts that went on at the source when they were last read, by the paths of their runs.
-        announced: whether readers of the destination were told of anything.
+        announced: Readers of the destination were told of something.
         listed: the keys that the source had when the last pass began, as far as it looked.
     """
 
@@ -117,7 +117,7 @@ class Pair:
         progress: Callable[[SyncProgress], None] | None = None,
         within: Collection[str] | None = None,
     ) -> SyncReport:
-        """One pass; `within` some runs and scopes, by their paths, or else over everything."""
+        """Do one pass over `within`, some runs and scopes by their paths, or else over everything."""
         ledger = Ledger(progress)
         sides = Side(self.ours._home, within), Side(self.theirs._home, within)
         copier = Copier(*sides, self.seen, ledger, dry_run=self.dry_run, check=check)
@@ -147,7 +147,7 @@ def opened(
     merge: bool,
     dry_run: bool = False,
 ) -> Iterator[Pair]:
-    """Two workspaces that may be synced; the destination is made if there is none.
+    """Open two workspaces that may be synced; make the destination if there is none.
 
     Raises:
         NotFoundError, ConflictError, ValueError, ReadOnlyError, SchemaError: see `sync_workspace`.

@@ -70,7 +70,7 @@ def compare_runs(runs: Sequence[tuple[Session, str]]) -> Rows[Mapping[str, Any]]
 
 
 def _fields(session: Session, path: str) -> Iterator[tuple[str, Any]]:
-    """The fields of a run by the names that queries and frames have for them, with their values as they are recorded."""
+    """Yield the fields of a run by the names that queries and frames have for them, with their values as they are recorded."""
     state = session.state_of(path)
     document = {**state.to_document(), **run_metrics(session.store, path, state)}
     yield from zip(("project", "experiment"), path.split("/"), strict=False)
@@ -90,7 +90,7 @@ def _fields(session: Session, path: str) -> Iterator[tuple[str, Any]]:
 
 
 def _comparable(origin: Mapping[str, Any]) -> dict[str, Any]:
-    """A provenance document without its form; of uncommitted changes, which may be long, the SHA-256."""
+    """Return a provenance document without its form; of uncommitted changes, which may be long, the SHA-256."""
     found = {name: value for name, value in origin.items() if name not in _OF_THE_DOCUMENT and value is not None}
     git = found.get("git")
     if isinstance(git, dict) and isinstance(diff := git.get("diff"), str):

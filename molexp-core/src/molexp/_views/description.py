@@ -20,7 +20,7 @@ from molexp.errors import CorruptRecordError
 
 
 def describe_run(run: Run) -> dict[str, Any]:
-    """All that is known of a run now, from one reading.
+    """Return all that is known of a run now, from one reading.
 
     It is what `Run.to_dict` says, with ``path``, ``workspace`` (its URL), ``metrics`` (see `Run.metrics`), ``assets``
     (each with its ``location``, a local path or a URL), ``tasks`` (the newest record of each), ``workflow_graph`` (None, or
@@ -73,7 +73,7 @@ def _error(state: RunState, assets: list[Asset], store: Store) -> dict[str, Any]
 
 
 def to_json(value: Any, *, pretty: bool = False) -> str:
-    """The JSON text of what the API answers: rows, dicts, results, assets.
+    """Return the JSON text of what the API answers: rows, dicts, results, assets.
 
     Values have the form in which they are recorded: NaN is ``{"$float": "nan"}``, an asset ``{"$asset": id}``, and
     integers are exact. A path is text.

@@ -47,7 +47,7 @@ class LogLine:
 def read_logs(
     run: Run, name: str | None = None, *, follow: bool = False, attempt: int | None = None
 ) -> Iterator[LogLine]:
-    """The lines of a run's logs; where several attempts wrote one, those of each attempt, in their order.
+    """Yield the lines of a run's logs; where several attempts wrote one, those of each attempt, in their order.
 
     Args:
         run: the run.
@@ -92,7 +92,7 @@ def read_logs(
 
 
 class _Tail:
-    """How far one log was read."""
+    """The position up to which one log was read."""
 
     def __init__(self, store: Store, reader: LogReader) -> None:
         self.name = reader.name
@@ -106,7 +106,7 @@ class _Tail:
         self._open = b""  # the beginning of a line whose end is not there yet
 
     def lines(self) -> Iterator[LogLine]:
-        """The lines that are complete since the last time."""
+        """Return the lines that are complete since the last time."""
         while piece := self._read():
             data = self._open + piece
             end = 1 + max(data.rfind(b"\n"), data.rfind(b"\r", 0, -1))  # a last "\r" may be the first half of "\r\n"
@@ -123,7 +123,7 @@ class _Tail:
             self._open = b""
 
     def _read(self) -> bytes:
-        """The next piece; from the start if the file is another one than before."""
+        """Return the next piece; from the start if the file is another one than before."""
         try:
             data = self._store.read(self.key, self._offset - len(self._mark), len(self._mark) + _PIECE)
             if not data.startswith(self._mark):

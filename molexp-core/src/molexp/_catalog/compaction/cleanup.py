@@ -56,7 +56,7 @@ def clean(store: Store, newest: int, checked: Iterable[str]) -> None:
 
 
 def _folded(store: Store, manifest: Manifest) -> list[Stat]:
-    """Journals that are still there, and were folded as they are."""
+    """Return journals that are still there, and were folded as they are."""
     marks: Mapping[str, str] = {name: mark for names in manifest.folded.values() for name, mark in names.items()}
     grows = "append" in store.capabilities
     found = []

@@ -49,13 +49,13 @@ _TRIES = 3
 
 @attrs.frozen
 class Cut:
-    """What the index knows at one moment, less what newest snapshot has.
+    """The state of the index at one moment, less what the newest snapshot has.
 
     Attributes:
         data: the rows as lines.
-        rows: how many.
+        rows: The number of rows.
         news: the number of the newest change.
-        journals: how far each journal was read.
+        journals: The mark up to which each journal was read.
         pending: announced keys that are not there.
     """
 
@@ -127,7 +127,7 @@ class Compactor:
     # ------------------------------------------------------------------------------------------------------------ sealing
 
     def _done(self, parts: Mapping[str, list[Stat]]) -> set[str]:
-        """Writers who are done: by their own word, because they are dead, or by all that one can see."""
+        """Return writers who are done: by their own word, because they are dead, or by all that one can see."""
         known = self._index.journals()
         done: set[str] = set()
         silent: dict[str, str] = {}
@@ -209,14 +209,14 @@ class Compactor:
     # --------------------------------------------------------------------------------------------------------- publishing
 
     def _base(self) -> Manifest:
-        """The newest snapshot, all of which the index is made to know; a new beginning if it cannot be used."""
+        """Return the newest snapshot, and load all of it into the index; a new beginning if it cannot be used."""
         number, _ = self._index.snapshot
         if not number:
             return Manifest(0)
         try:
             manifest = snapshots.read_manifest(self._store, number)
         except (CorruptRecordError, KeyNotFoundError):
-            return Manifest(number)  # which journals it folded, nobody can know any more
+            return Manifest(number)  # nobody can know any more which journals it folded
         try:
             if manifest.version == tables.VERSION:
                 self._refresher.load(manifest)
@@ -251,7 +251,7 @@ class Compactor:
             if (mark := cut.journals.get(name)) is not None and mark.at == entry.version and mark.owner != FOREIGN
         }
         unnamed = any(segment.key not in self._index.segments() for segment in base.segments)
-        if not base.segments:  # whatever some snapshot had as it is, the new one is to have as well
+        if not base.segments:  # the new one must also have every row that some snapshot had as it is
             unnamed = bool(self._index.select("SELECT 1 FROM entities WHERE news = 0 LIMIT 1"))
         if not (folded or cut.rows or unnamed):
             counts["snapshot"] = base.number
@@ -260,7 +260,7 @@ class Compactor:
         written: list[Segment] = []
         try:
             segments, cut = self._segments(base, cut, number, written, anew=unnamed)
-            # What the snapshot before has folded may have been read in part, while it was being deleted.
+            # Journals that the snapshot before has folded may have been read in part, while they were being deleted.
             journals = {name: mark for name, mark in cut.journals.items() if not base.has_folded(name, mark)}
             journals = {name: mark for name, mark in journals.items() if name not in folded}
             go_on = set(map(writer_of_journal, journals)) - writers
@@ -391,7 +391,7 @@ class Compactor:
         return journals, pending, int(meta.get("news", 0))
 
     def _note(self, manifest: Manifest, cut: Cut, writers: set[str], version: str) -> None:
-        """The index knows this snapshot: it is what that was made of."""
+        """Note that the index knows this snapshot, which was made of it."""
         with self._index.changing(self._generation) as connection:
             connection.execute("UPDATE entities SET news = 0 WHERE news > 0 AND news <= ?", (cut.news,))
             connection.execute("DELETE FROM removed WHERE news <= ?", (cut.news,))

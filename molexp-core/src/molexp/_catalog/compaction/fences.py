@@ -1,4 +1,4 @@
-"""What becomes of hints that are not settled when their journal is sealed."""
+"""Fencing keys whose hints are not settled when their journal is sealed."""
 
 from __future__ import annotations
 

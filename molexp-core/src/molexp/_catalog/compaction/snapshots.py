@@ -47,8 +47,8 @@ class Segment:
     """An immutable part of a snapshot.
 
     Attributes:
-        key: where it is.
-        rows: how many rows it has.
+        key: Its key.
+        rows: The number of its rows.
         size: bytes.
         digest: SHA-256 of them.
     """
@@ -71,7 +71,7 @@ class Manifest:
     Attributes:
         number: 1, 2, ...
         segments: a full one first, if there is one.
-        journals: how far each journal had been read.
+        journals: The mark up to which each journal had been read.
         pending: announced keys that were not there.
         folded: journals that were sealed and folded whole, by the number of the manifest that did, of the last ones.
         version: of the tables in full segments.
@@ -97,13 +97,13 @@ class Manifest:
         return any(names.get(name) == mark.at for names in self.folded.values())
 
     def unread(self, seen: int, read: Mapping[str, Mark]) -> set[str]:
-        """The writers whose journals were folded since manifest number `seen`, and had not been `read` as far as they were."""
+        """Return the writers whose journals were folded since manifest `seen`, and not `read` as far as they were folded."""
         steps = (names for number, names in self.folded.items() if number > seen)
         folded = (one for names in steps for one in names.items())
         return {writer_of_journal(name) for name, mark in folded if not _reaches(read.get(name), mark, name)}
 
     def to_document(self, token: str) -> bytes:
-        """The manifest as it is stored."""
+        """Return the manifest as it is stored."""
         document = {
             "schema": schemas.SNAPSHOT,
             "type": "snapshot",
@@ -136,7 +136,7 @@ def _newest(folded: Mapping[int, Mapping[str, str]]) -> list[tuple[int, Mapping[
 
 
 def manifest_key(number: int) -> str:
-    """The key of a manifest."""
+    """Return the key of a manifest."""
     return f"{layout.SNAPSHOTS}/{number}.json"
 
 
@@ -155,7 +155,7 @@ def newest_of(listing: Listing) -> tuple[int, str]:
 
 
 def number_of(key: str) -> int:
-    """The number of a manifest, by its key; 0 for what is none."""
+    """Return the number of a manifest, by its key; 0 for another key."""
     match = _MANIFEST.fullmatch(key.rpartition("/")[2])
     return int(match[1]) if match else 0
 
@@ -185,7 +185,7 @@ def superfluous(listing: Listing, manifest: Manifest) -> list[str]:
 
 
 def read_manifest(store: Store, number: int) -> Manifest:
-    """A manifest.
+    """Read a manifest.
 
     Raises:
         KeyNotFoundError: it is gone: there are newer ones.
@@ -250,12 +250,12 @@ def damaged_parts(store: Store) -> dict[str, str]:
 
 
 def segment_key(number: int, token: str, *, full: bool) -> str:
-    """The key of a segment that is written for manifest `number`."""
+    """Return the key of a segment that is written for manifest `number`."""
     return f"{layout.SNAPSHOTS}/{number}-{token}.{'sqlite3' if full else 'jsonl'}"
 
 
 def fetch_full(store: Store, segment: Segment, folder: str) -> str:
-    """A local file that holds a full segment: itself where that is a file, else a copy in `folder`.
+    """Return a local file that holds a full segment: itself where that is a file, else a copy in `folder`.
 
     Raises:
         KeyNotFoundError: it is gone.
@@ -277,7 +277,7 @@ def fetch_full(store: Store, segment: Segment, folder: str) -> str:
 
 
 def digest_of(path: str) -> str:
-    """The SHA-256 of a file."""
+    """Return the SHA-256 of a file."""
     digest = sha256()
     with open(path, "rb") as file:
         while chunk := file.read(1 << 20):
@@ -286,7 +286,7 @@ def digest_of(path: str) -> str:
 
 
 def encode_rows(entries: Iterable[Entry], gone: Iterable[str]) -> bytes:
-    """Rows as the lines of a segment."""
+    """Return rows as the lines of a segment."""
     lines = [
         encode_line(
             {
@@ -306,7 +306,7 @@ def encode_rows(entries: Iterable[Entry], gone: Iterable[str]) -> bytes:
 
 
 def merge_rows(parts: Iterable[bytes]) -> tuple[bytes, int]:
-    """Lines of several segments, oldest first, without those that a later one has of the same path; and how many."""
+    """Merge lines of several segments, oldest first, keeping the last one of each path; return them and their number."""
     newest: dict[str, bytes] = {}
     for data in parts:
         for line in data.splitlines(keepends=True):
@@ -317,7 +317,7 @@ def merge_rows(parts: Iterable[bytes]) -> tuple[bytes, int]:
 
 
 def read_rows(store: Store, segment: Segment) -> bytes:
-    """The lines of a segment.
+    """Return the lines of a segment.
 
     Raises:
         KeyNotFoundError: it is gone.
@@ -329,7 +329,7 @@ def read_rows(store: Store, segment: Segment) -> bytes:
 
 
 def decode_rows(data: bytes, key: str) -> Iterator[Entry | str]:
-    """The rows in the lines of a segment; of a run or scope that was removed, its path."""
+    """Yield the rows in the lines of a segment; of a run or scope that was removed, its path."""
     lines, _, bad = decode_lines(data, key)
     if bad:
         raise CorruptRecordError(key, f"{bad} lines are no rows")

@@ -1,4 +1,4 @@
-"""What of a document the index can be asked for: small values by the names that queries give them.
+"""The small values of a document that the index can be asked for, by the names that queries give them.
 
 A value becomes a *cell*, which SQLite orders and compares as queries do: integers and floats exactly, text by code point
 (UTF-8 sorts like that), and as blobs, which equal nothing else, ``true``, ``false``, NaN, lists and empty mappings. What
@@ -25,7 +25,7 @@ ELEMENTS = "\x1f"
 """Ends the name under which the elements of a list are."""
 
 STATISTICS = ("last", "step", "min", "min_step", "max", "max_step", "count")
-"""What is known of each metric of a run, in the order of the columns of the table."""
+"""The statistics of each metric of a run, in the order of the columns of the table."""
 
 _LONGEST = 200  # characters or bytes of a cell
 _MOST = 64  # elements of a list
@@ -42,7 +42,7 @@ def parts_of(path: str, document: Mapping[str, Any] | None) -> list[str | None]:
 
 
 def run_cells(document: Mapping[str, Any]) -> Iterator[tuple[str, Cell | None]]:
-    """Names and cells of a run's own fields; None for a value that is too large."""
+    """Yield names and cells of a run's own fields; None for a value that is too large."""
     for name, values in (("params", document.get("parameters")), ("results", document.get("results"))):
         if values:
             yield from cells(name, values)
@@ -54,7 +54,7 @@ def run_cells(document: Mapping[str, Any]) -> Iterator[tuple[str, Cell | None]]:
 
 
 def text_of_notes(document: Mapping[str, Any]) -> str | None:
-    """The texts of a run's notes, as one."""
+    """Return the texts of a run's notes, as one."""
     notes = document.get("notes")
     texts = (one.get("text") for one in notes if isinstance(one, dict)) if isinstance(notes, list) else ()
     return "\n".join(map(str, texts)) or None
@@ -73,7 +73,7 @@ def statistics_of(document: Mapping[str, Any]) -> Iterator[tuple[str, list[Any]]
 
 
 def unpacked(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The same by their names, without what is not there."""
+    """Return the statistics of metrics by their names, without those that are not there."""
     return {
         name: {column: value for column, value in zip(STATISTICS, one, strict=True) if value is not None}
         for name, one in statistics_of(document)
@@ -81,14 +81,14 @@ def unpacked(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def metric_rows(document: Mapping[str, Any]) -> Iterator[tuple[str, list[Cell | None], bool]]:
-    """The name of each metric of a run, its statistics, and whether one of them is too large for a cell."""
+    """Yield the name of each metric of a run, its statistics, and True if one of them is too large for a cell."""
     for name, values in statistics_of(document):
         row = [None if value is None else cell(value) for value in values]
         yield f"metrics.{name}", row, any(one is None is not value for one, value in zip(row, values, strict=True))
 
 
 def asset_cells(record: Mapping[str, Any]) -> Iterator[tuple[str, Cell | None]]:
-    """Names and cells of an asset's own fields and tags."""
+    """Yield names and cells of an asset's own fields and tags."""
     if record.get("fields"):
         yield from cells("@fields", record["fields"])
     if record.get("tags"):
@@ -96,7 +96,7 @@ def asset_cells(record: Mapping[str, Any]) -> Iterator[tuple[str, Cell | None]]:
 
 
 def cells(name: str, value: Any, depth: int = 0) -> Iterator[tuple[str, Cell | None]]:
-    """The cells of a value, by the names of what is nested in it; a null has none."""
+    """Yield the cells of a value, by the names of what is nested in it; a null has none."""
     kind = type(value)
     if kind is dict:
         if depth > MAX_DEPTH:  # nothing that MolExp wrote
@@ -130,7 +130,7 @@ def _mapping(name: str, value: dict[str, Any], depth: int) -> Iterator[tuple[str
 
 
 def cell(value: Any) -> Cell | None:
-    """One value as a cell; None if it is too large, or has none."""
+    """Return one value as a cell; None if it is too large, or has none."""
     kind = type(value)
     if kind is float:
         return value if value == value else NAN  # noqa: PLR0124 - NaN
@@ -162,7 +162,7 @@ def _list_cell(value: list[Any]) -> bytes | None:
 
 
 def by_type(row: tuple[Any, ...]) -> tuple[int, int, Any]:
-    """The order of the table `fields`."""
+    """Return a key that sorts rows of `fields` as the table does."""
     name, found, _ = row
     return (name, 0, found) if isinstance(found, int | float) else (name, 1 if isinstance(found, str) else 2, found)
 

@@ -107,12 +107,12 @@ class Database:
                 with suppress(OSError, sqlite3.Error):
                     make_file(self._path)
                     return prepare(self._path)
-        self._path = ""  # what lies there is none of ours
+        self._path = ""  # the file there is none of ours
         return prepare(_MEMORY)
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All or nothing, one writer at a time."""
+        """Make changes all or nothing, one writer at a time."""
         with self.lock:
             connection = self._connect()
             connection.execute("BEGIN IMMEDIATE")
@@ -127,7 +127,7 @@ class Database:
                 yield connection
             except BaseException:
                 if connection is self._connection:  # and not the parent's, in a child that was forked in between
-                    with suppress(sqlite3.Error):  # what went wrong first is what matters
+                    with suppress(sqlite3.Error):  # the first error is the one that matters
                         connection.rollback()
                     self.names.clear()
                     _mark(self._path)  # pages that did not fit into memory had been written
@@ -152,12 +152,12 @@ class Database:
             if not (-_PATIENCE < age < _PATIENCE and time.monotonic() < until):
                 keeps = self._connect().execute("SELECT 1 FROM meta WHERE name = 'unmarked'")
                 return keeps.fetchone() is not None
-            time.sleep(_PATIENCE / 50)  # who has changed it a moment ago may not have come to mark it yet
+            time.sleep(_PATIENCE / 50)  # a writer that changed it a moment ago may not have come to mark it yet
         return True
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """Several looks at one state."""
+        """Read several times from one state."""
         with self.lock:
             connection = self._connect()
             if connection.in_transaction:
@@ -192,7 +192,7 @@ class Database:
             self._discarded = True
 
     def select(self, sql: str, values: Iterable[Any] = ()) -> list[tuple[Any, ...]]:
-        """Rows of a query."""
+        """Return the rows of a query."""
         with self.lock:
             return self._connect().execute(sql, tuple(values)).fetchall()
 
@@ -226,7 +226,7 @@ class Database:
                 raise sqlite3.DatabaseError("the tables are not those of this version")
             with self.lock:
                 seen: list[tuple[Any, ...]] = []
-                with suppress(sqlite3.DatabaseError):  # what was there may be damaged
+                with suppress(sqlite3.DatabaseError):  # the old tables may be damaged
                     seen = self.select("SELECT * FROM sightings")
                 with self.in_bulk(safe=False):
                     image.backup(self._connect())
@@ -240,10 +240,10 @@ class Database:
 
     @contextmanager
     def in_bulk(self, *, safe: bool) -> Iterator[None]:
-        """While nearly all of the tables is written: with more memory, and not a moment spent on collecting cycles.
+        """Write nearly all of the tables with more memory, and not a moment spent on collecting cycles.
 
         Args:
-            safe: whether what is there must survive a power loss meanwhile.
+            safe: The present tables must survive a power loss meanwhile.
         """
         collecting = gc.isenabled()
         with self.lock:  # another thread's transaction has to be over
@@ -263,7 +263,7 @@ class Database:
                     connection.execute("PRAGMA synchronous = NORMAL")
 
     def scratch(self) -> str:
-        """A folder of its own for images, on the file system of the index where there is one."""
+        """Make a folder for images, on the file system of the index where there is one."""
         beside = os.path.dirname(self._path)
         with suppress(OSError):  # there is no such folder yet, and it may be that none can be made
             if beside:
@@ -312,7 +312,7 @@ def is_busy(error: sqlite3.Error) -> bool:
 
 
 def sound(path: str, known: int | None, data: bytes | None, *parts: bytes | None) -> bytes:
-    """A stored document, whose checksum holds.
+    """Return a stored document, if its checksum holds.
 
     Raises:
         DamagedError: it does not, or there is none.
@@ -367,7 +367,7 @@ def _mark(path: str) -> None:
 
 
 def _unmarked_for(path: str) -> float | None:
-    """Seconds since a file was changed and not marked; None if it was, or is not there."""
+    """Return the seconds since a file was changed and not marked; None if it was, or is not there."""
     try:
         at = os.stat(path).st_mtime_ns
     except OSError:

@@ -47,19 +47,19 @@ _ADD = {
 
 @attrs.define
 class Entry:
-    """What is true of a run, or of the data of a scope (where `document` is None).
+    """The facts of a run, or of the data of a scope (where `document` is None).
 
     Attributes:
         path: the run's or scope's path.
         document: ``run.json`` as it would be written; None for a run that was deleted or cannot be read.
-        open: whether it is to be looked at again: its newest attempt has no end.
+        open: It is to be looked at again: its newest attempt has no end.
         cover: the files it was folded from, with their sizes.
         assets: records of its assets.
         uses: assets that it consumed: id, attempt, task.
-        problems: what could not be read: key to reason.
-        stamps: what the keys among the problems looked like.
-        forced: whether files were changed by hand, so that less than before may be true.
-        stamp: what ``run.json`` looked like before it was read; "" if that is not known.
+        problems: Keys that could not be read, each with the reason.
+        stamps: The stamps of the keys among the problems.
+        forced: Files were changed by hand, so that less than before may be true.
+        stamp: The stamp of ``run.json`` before it was read; "" if that is not known.
     """
 
     path: str
@@ -75,12 +75,12 @@ class Entry:
 
     @classmethod
     def unreadable(cls, path: str, key: str, reason: object) -> Entry:
-        """A run of which nothing is known but why."""
+        """Return the entry of a run of which nothing is known but the reason."""
         return cls(path, None, False, problems={key: str(reason)})
 
 
 def key_of(path: str, name: str) -> str:
-    """The key of a file that the cover of a run or scope names."""
+    """Return the key of a file that the cover of a run or scope names."""
     if not layout.is_run(path):
         return name
     return layout.below(path, name if layout.is_edit(name) else f"{layout.EXECUTIONS}/{name}")
@@ -107,7 +107,7 @@ class Rows:
     ) -> None:
         self._lost = lost
         self.doubtful = False
-        """Whether something is to be read again: it came back, or nobody knows all of it."""
+        """Something is to be read again: it came back, or nobody knows all of it."""
         self._connection = connection
         self._names = names
         self._origins = origins or {}
@@ -175,7 +175,7 @@ class Rows:
         return True
 
     def remove(self, path: str) -> None:
-        """There is no such run or scope, and nobody is to take it from a snapshot."""
+        """Remove a run or scope that is not there; nobody is to take it from a snapshot."""
         row = self._connection.execute(
             "SELECT id, document FROM entities LEFT JOIN documents USING (id) WHERE path = ?", (path,)
         ).fetchone()
@@ -193,7 +193,7 @@ class Rows:
         return lacking
 
     def note_news(self, paths: set[str]) -> None:
-        """What was announced is news even where it is as a snapshot has it: in between it may have been another."""
+        """Mark what was announced as changed even where it is as a snapshot has it: in between it may have been another."""
         self._news += bool(paths)
         sql = "UPDATE entities SET news = ? WHERE path = ? AND news = 0"
         self._connection.executemany(sql, ((self._news, path) for path in paths))
@@ -209,7 +209,7 @@ class Rows:
         if not known:
             return True
         if not entry.cover and not entry.forced:  # of a run that cannot be read, or of a scope that had no data yet
-            entry.open = bool(entry.problems)  # which may be over by now: it is looked at again
+            entry.open = bool(entry.problems)  # they may be over by now: it is looked at again
             return entry.open
         born = [name for name in known if name.startswith(BORN)]
         if born and not any(name in entry.cover for name in born):
@@ -249,7 +249,7 @@ class Rows:
         self._connection.execute("UPDATE entities SET open = 1 WHERE path = ?", (path,))
 
     def _contradict(self, number: int, *, doubtful: bool) -> None:
-        """A snapshot has a row that does not hold against the one that is known: others are to know; `doubtful` if neither does."""
+        """Tell others that a snapshot's row does not hold against the known one; `doubtful` if neither does."""
         self._news += 1
         sql = "UPDATE entities SET open = max(open, ?), news = CASE news WHEN 0 THEN ? ELSE news END WHERE id = ?"
         self._connection.execute(sql, (int(doubtful), self._news, number))
@@ -384,7 +384,7 @@ class Rows:
         )
 
     def _id_of(self, name: str, *, partial: bool = False) -> int:
-        """The id of a field's name; `partial` says that a value of it is not in the tables."""
+        """Return the id of a field's name; `partial` says that a value of it is not in the tables."""
         number = self._names.get(name) or self._name(name)
         if partial:
             self._connection.execute("UPDATE names SET partial = 1 WHERE id = ?", (number,))
@@ -413,7 +413,7 @@ class Rows:
         return self._share(f"provenance:{known}", "provenance", self._origins.get(known))
 
     def _share(self, key: str, name: str, values: Mapping[str, Any] | None) -> int | None:
-        """The owner of the fields that several runs have in common; None if they are not known yet."""
+        """Return the owner of the fields that several runs have in common; None if they are not known yet."""
         if (number := self._shared.get(key)) is not None:
             return number
         found = self._connection.execute("SELECT id FROM shared WHERE key = ?", (key,)).fetchone()

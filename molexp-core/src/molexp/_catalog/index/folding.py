@@ -1,4 +1,4 @@
-"""What is true of runs, and of the data of scopes, as entries of the index."""
+"""Folding the files of runs, and of the data of scopes, into entries of the index."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Folder:
             known = (problems or {}).get(path, {})
             entry = self._one(path, known)
             if entry is not None and entry.problems and (stamps := self._stamps(entry)):
-                # What they look like has to be older than what is read: they may be mended meanwhile.
+                # The stamps have to be older than what is read: they may be mended meanwhile.
                 entry = self._one(path, known)
                 if entry is not None:
                     entry.stamps = stamps
@@ -190,7 +190,7 @@ class Folder:
 
 
 def full_row(store: Store, state: RunState, path: str) -> dict[str, Any]:
-    """A run's row as the index has it, with its metrics."""
+    """Return a run's row as the index has it, with its metrics."""
     row = {**row_of(state, path), **(found := run_metrics(store, path, state))}
     if found:
         row["metrics"] = packed(found["metrics"])
@@ -198,7 +198,7 @@ def full_row(store: Store, state: RunState, path: str) -> dict[str, Any]:
 
 
 def row_of(state: RunState, path: str) -> dict[str, Any]:
-    """A run's row, as ``run.json`` would have it."""
+    """Return a run's row, as ``run.json`` would have it."""
     document = state.to_document()
     document.pop("token", None)
     document["project"], document["experiment"], folder = path.split("/")  # wherever it was moved to
@@ -207,7 +207,7 @@ def row_of(state: RunState, path: str) -> dict[str, Any]:
 
 
 def _assets(state: RunState) -> list[dict[str, object]]:
-    """The records of its assets; what its metrics add up to is in its own row."""
+    """Return the records of its assets; the summary of its metrics is in its own row."""
     return [
         {name: value for name, value in record.items() if name != "summary"} if "summary" in record else record
         for record in state.assets()

@@ -33,11 +33,11 @@ Hint = tuple[str, str]
 
 @attrs.frozen
 class Mark:
-    """How far a journal was read.
+    """The position up to which a journal was read.
 
     Attributes:
         at: bytes of a file, the version of an object.
-        owner: whose it is, as JSON; "" if it does not say.
+        owner: Its owner, as JSON; "" if it does not say.
     """
 
     at: str
@@ -49,7 +49,7 @@ class Folder:
     """A folder as it was last listed.
 
     Attributes:
-        stamp: what it looked like; "" for one that nobody needs to look at again.
+        stamp: Its stamp; "" for one that nobody needs to look at again.
         extra: folders in it that are no members.
         listed: when its names were read, in seconds of the clock of this boot.
     """
@@ -61,22 +61,22 @@ class Folder:
 
 @attrs.define
 class Findings:
-    """What a refresh found; `Index.apply` takes it in.
+    """The findings of a refresh; `Index.apply` takes them in.
 
     Attributes:
-        entries: what is true of runs and scopes.
+        entries: The facts of runs and scopes.
         gone: runs and scopes that are not there.
-        journals: how far each journal was read.
+        journals: The mark up to which each journal was read.
         retired: journals that are folded into a snapshot, by name.
         over: writers of which no journal is left, known here or not: nothing is waited for that only they announced.
         settled: announced keys that were there.
         pending: announced keys that were not.
         withdrawn: keys that were announced as a guess and will not be created.
-        read_from: how far the journals had been read before.
-        folders: what folders looked like.
+        read_from: The marks up to which the journals had been read before.
+        folders: The stamps of folders.
         origins: provenance documents that were read, by id.
         snapshot: number and version of the snapshot that the index knows all of.
-        anew: whether everything was read: what is said here replaces what was known of journals and folders, and every
+        anew: Everything was read: the findings replace what was known of journals and folders, and every
             row that it meets.
         generation: the index's when the refresh began; None if what was found does not build on what it knew. Once it
             is taken in, the index's from then on.
@@ -145,7 +145,7 @@ class Index(Database):
 
     @contextmanager
     def changing(self, generation: str | None) -> Iterator[sqlite3.Connection]:
-        """A transaction that builds on what a generation of the index knew.
+        """Begin a transaction that builds on what a generation of the index knew.
 
         Raises:
             MovedError: it is another one by now.
@@ -159,7 +159,7 @@ class Index(Database):
 
     @staticmethod
     def note_complete(connection: sqlite3.Connection) -> str:
-        """From here on the index knows everything, in a generation of its own, which is returned."""
+        """Note that the index knows everything from here on, and return the generation that begins."""
         generation = new_token()
         connection.executemany(
             "INSERT OR REPLACE INTO meta VALUES (?, ?)", (("complete", "1"), ("generation", generation))
@@ -177,24 +177,24 @@ class Index(Database):
         return {name: Mark(mark, owner) for name, mark, owner in self.select("SELECT name, mark, owner FROM journals")}
 
     def pending(self) -> set[Hint]:
-        """Writers, and keys announced by them that were not there yet."""
+        """Return writers, and keys announced by them that were not there yet."""
         return {(journal, key) for journal, key in self.select("SELECT journal, key FROM pending")}
 
     def open_paths(self) -> set[str]:
-        """Runs whose newest attempt had no end, and whatever else is to be looked at again."""
+        """Return runs whose newest attempt had no end, and whatever else is to be looked at again."""
         return {path for (path,) in self.select("SELECT path FROM entities WHERE open = 1")}
 
     def hidden(self) -> list[tuple[str, dict[str, int]]]:
-        """Runs that are known and not shown, with their covers."""
+        """Return runs that are known and not shown, with their covers."""
         sql = "SELECT path, cover FROM entities JOIN documents USING (id) WHERE shown = 0 AND run IS NOT NULL"
         return [(path, decode(cover, path)) for path, cover in self.select(sql)]
 
     def owners(self) -> set[str]:
-        """Every run and scope that something is known of."""
+        """Return every run and scope that something is known of."""
         return {path for (path,) in self.select("SELECT path FROM entities")}
 
     def members(self, scope: str) -> set[str]:
-        """The paths that are known one level below a scope."""
+        """Return the paths that are known one level below a scope."""
         values: tuple[str, ...]
         match scope.split("/") if scope else []:
             case [project, experiment]:
@@ -211,7 +211,7 @@ class Index(Database):
         return int(self.select(sql, scope.split("/"))[0][0])
 
     def within(self, scope: str) -> set[str]:
-        """The paths that are known of a scope and of all below it."""
+        """Return the paths that are known of a scope and of all below it."""
         if not scope:
             return self.owners()
         project, _, experiment = scope.partition("/")
@@ -221,11 +221,11 @@ class Index(Database):
         return {path for (path,) in self.select(f"SELECT path FROM entities WHERE {sql}", values)}  # noqa: S608 - constants
 
     def doubts(self) -> list[tuple[str, str, str]]:
-        """Owners of what could not be read, its keys, and what those looked like."""
+        """Return owners of what could not be read, its keys, and their stamps."""
         return [(owner, key, stamp) for owner, key, stamp in self.select("SELECT owner, key, stamp FROM problems")]
 
     def folders(self) -> dict[str, Folder]:
-        """Folders that were listed, with what they looked like then."""
+        """Return folders that were listed, with their stamps then."""
         return {
             key: Folder(stamp, extra, listed)
             for key, stamp, extra, listed in self.select("SELECT key, stamp, extra, listed FROM folders")
@@ -286,7 +286,7 @@ class Index(Database):
         return changed
 
     def segments(self) -> set[str]:
-        """The segments of snapshots that were taken in."""
+        """Return the segments of snapshots that were taken in."""
         return {key for (key,) in self.select("SELECT key FROM segments")}
 
     def lacks_origin(self, provenance: str) -> bool:
@@ -308,7 +308,7 @@ class Index(Database):
             return _seconds_since(connection, attempt, version, now, boot)
 
     def all_unchanged_for(self, versions: Mapping[str, str], now: float, boot: str) -> dict[str, float]:
-        """As `unchanged_for`, of several journals at once, by their writers."""
+        """Return the same as `unchanged_for`, of several journals at once, by their writers."""
         if not versions:
             return {}
         with self.transaction() as connection:
@@ -332,7 +332,7 @@ class Index(Database):
         journals, and is read again.
 
         Args:
-            found: what was found.
+            found: The findings.
             exists: asked again about each path that is gone, now that no other process of this user can take one in.
             lost: see `Rows`.
 
@@ -369,7 +369,7 @@ class Index(Database):
 
     @staticmethod
     def note_snapshot(connection: sqlite3.Connection, number: int, version: str, *, anew: bool = False) -> None:
-        """All of a snapshot is known; an older one that another process noted stays behind, unless all was read `anew`."""
+        """Note that all of a snapshot is known; keep a newer one that another process noted, unless all was read `anew`."""
         found = connection.execute("SELECT value FROM meta WHERE name = 'snapshot'").fetchone()
         if anew or found is None or number >= int(found[0]):
             connection.executemany(
@@ -406,7 +406,7 @@ class Index(Database):
 
 
 def _seconds_since(connection: sqlite3.Connection, what: str, version: str, now: float, boot: str) -> float:
-    """Seconds since something was first seen at this version, which is noted if that is now."""
+    """Return the seconds since something was first seen at this version, and note it if that is now."""
     row = connection.execute(
         "SELECT first FROM sightings WHERE attempt = ? AND version = ? AND boot = ? AND first <= ?",
         (what, version, boot, now),

@@ -80,7 +80,7 @@ TABLES = (
 )
 
 PRIVATE = ("journals", "pending", "segments", "removed", "folders", "sightings")
-"""What one reader knows in one place, and no segment holds."""
+"""The tables that one reader has for itself, and no segment holds."""
 
 
 _SUMMED = (
@@ -103,7 +103,7 @@ def checksum(path: str, *parts: bytes | None) -> int:
 
     Args:
         path: of the run or scope that it is of.
-        parts: what must not change.
+        parts: The bytes that must not change.
     """
     try:
         return crc32(b"\0".join((path.encode(), *parts)))  # type: ignore[arg-type] # where all goes well

@@ -25,11 +25,11 @@ _DOWN = {"made": "made", "used": "used by", "imported": "imported as"}
 
 @attrs.frozen
 class LineageEdge:
-    """How one thing led to another.
+    """A step from one thing to another.
 
     Attributes:
-        source: what was there before: an asset's id or a run's path.
-        target: what came of it: an asset's id or a run's path.
+        source: The earlier thing: an asset's id or a run's path.
+        target: The thing that came of it: an asset's id or a run's path.
         how: ``made``, a run made an asset; ``used``, an asset was used by a run; ``imported``, data was imported from an
             asset.
         attempt: the run's attempt that made or used it; None for an import, and where nobody knows.
@@ -57,9 +57,9 @@ class LineageNode:
         id: the asset's id, or the run's path. Of a file of the workspace whose record is gone, its key.
         label: a short name: the asset's, or the run's id.
         status: the run's; None for an asset.
-        missing: whether nothing of it is on record any more, as of a run that was deleted.
-        edges: what joins it to the node above it; several if a run used an asset in several attempts or tasks.
-        repeated: whether what is below it stands elsewhere in the tree: further up, where it came first.
+        missing: Nothing of it is on record any more, as of a run that was deleted.
+        edges: The steps that join it to the node above; several if a run used an asset in several attempts or tasks.
+        repeated: Its subtree stands elsewhere in the tree: further up, where it came first.
 
     Example:
         >>> node = ws.catalog.lineage("cu-small:volumes.json").of
@@ -82,13 +82,13 @@ class LineageNode:
 
     @property
     def children(self) -> tuple[LineageNode, ...]:
-        """What is one step further away."""
+        """The nodes one step further away."""
         return tuple(self._tree[number] for number in self._below)
 
 
 @attrs.frozen(repr=False)
 class Lineage:
-    """What something was made from, and what became of it, as it was on record when somebody asked.
+    """The origin of a thing, and what became of it, as it was on record when somebody asked.
 
     `upstream` and `downstream` are trees; ``print(lineage)`` draws them. What is met again is expanded once, where it
     comes first, and `repeated` elsewhere. `edges` is the same as a graph.
@@ -97,7 +97,7 @@ class Lineage:
     used; one that the second made may come from what the first used.
 
     Attributes:
-        of: what was asked for.
+        of: The id or path that was asked for.
 
     Example:
         >>> lineage = ws.catalog.lineage("cu-small:volumes.json")
@@ -122,16 +122,16 @@ class Lineage:
 
     @property
     def upstream(self) -> tuple[LineageNode, ...]:
-        """What it was made from: of an asset the run that made it, and what it was imported from; of a run what it used."""
+        """The nodes it was made from: of an asset the run that made it, and its source of import; of a run what it used."""
         return _first(self._up)
 
     @property
     def downstream(self) -> tuple[LineageNode, ...]:
-        """What became of it: of an asset the runs that used it, and what was imported from it; of a run what it made."""
+        """The nodes that came of it: of an asset the runs that used it, and imports of it; of a run what it made."""
         return _first(self._down)
 
     def nodes(self) -> tuple[LineageNode, ...]:
-        """Everything in it, each thing once: what was asked for, then what is upstream, then what is downstream."""
+        """Yield everything in it, each thing once: what was asked for, then what is upstream, then what is downstream."""
         found: dict[str, LineageNode] = {}
         for node in (self.of, *(self._up or ()), *(self._down or ())):
             if node.id not in found or found[node.id].repeated:
@@ -139,12 +139,12 @@ class Lineage:
         return tuple(found.values())
 
     def edges(self) -> tuple[LineageEdge, ...]:
-        """Every connection once, for tools that work on graphs: they lead from what was first to what came of it."""
+        """Return every connection once, for tools that work on graphs: each leads from the earlier thing to the later."""
         nodes = chain(self._up or (), self._down or ())
         return tuple(dict.fromkeys(edge for node in nodes for edge in node.edges))
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it as plain values: ``of``, an id; ``nodes``; and the edges ``upstream`` and ``downstream``, if asked for."""
+        """Return all of it as plain values: ``of``, an id; ``nodes``; and the edges ``upstream`` and ``downstream``, if asked for."""
         found: dict[str, Any] = {"of": self.of.id, "nodes": [_described(node) for node in self.nodes()]}
         for name, nodes in (("upstream", self._up), ("downstream", self._down)):
             if nodes is not None:
@@ -164,7 +164,7 @@ def _described(node: LineageNode) -> dict[str, Any]:
 
 
 def _first(tree: tuple[LineageNode, ...] | None) -> tuple[LineageNode, ...]:
-    """The nodes that nothing is above of."""
+    """Return the nodes that nothing is above of."""
     below = {number for node in tree or () for number in node._below}
     return tuple(node for number, node in enumerate(tree or ()) if number not in below)
 
@@ -182,7 +182,7 @@ def _drawn(lineage: Lineage) -> Iterator[str]:
 
 
 def _tree(title: str, nodes: Iterable[LineageNode], words: dict[str, str]) -> Iterator[str]:
-    """The lines of a tree; what is too deep to be read goes on below it, without all that stands to its left."""
+    """Yield the lines of a tree; what is too deep to be read goes on below it, without all that stands to its left."""
     parts = deque([(title, tuple(nodes))])
     while parts:
         title, top = parts.popleft()
@@ -200,12 +200,12 @@ def _tree(title: str, nodes: Iterable[LineageNode], words: dict[str, str]) -> It
 
 
 def _siblings(nodes: Sequence[LineageNode], margin: str, depth: int) -> list[tuple[LineageNode, str, bool, int]]:
-    """Nodes that are still to be drawn, the first at the end."""
+    """Return nodes that are still to be drawn, the first at the end."""
     return [(node, margin, node is nodes[-1], depth) for node in reversed(nodes)]
 
 
 def _joined(node: LineageNode, words: dict[str, str]) -> str:
-    """A node, and how it is joined to what is above it."""
+    """Describe a node, and the step that joins it to the node above."""
     how = " and ".join(dict.fromkeys(words[edge.how] for edge in node.edges))
     said = _occasions(node.edges)
     above = " (see above)" if node.repeated else ""
@@ -213,7 +213,7 @@ def _joined(node: LineageNode, words: dict[str, str]) -> str:
 
 
 def _occasions(edges: Sequence[LineageEdge]) -> str:
-    """Attempts and tasks, where they say something: a first attempt without tasks does not."""
+    """Name attempts and tasks, where they say something: a first attempt without tasks does not."""
     if all(edge.attempt in (None, 1) and edge.task is None for edge in edges):
         return ""
     said = []

@@ -27,12 +27,12 @@ Record = Mapping[str, Any]
 
 @attrs.frozen
 class _Link:
-    """What is one step away.
+    """A thing that is one step away.
 
     Attributes:
         kind: of what.
-        id: which.
-        edges: how.
+        id: Its id.
+        edges: The ways that lead to it.
         reach: of a run, how much of it counts: on the way up its attempts until this one, on the way down those from
             minus this one on. An expansion of greater reach has all that one of less has.
     """
@@ -49,7 +49,7 @@ class _Found:
 
     link: _Link
     below: list[int] = attrs.field(factory=list)
-    first: int | None = None  # where it was expanded, if not here
+    first: int | None = None  # the node that was expanded, if not this one
 
 
 class Tracer:
@@ -67,7 +67,7 @@ class Tracer:
         """Paths of the runs and scopes that the answer takes for being there."""
 
     def lineage(self, kind: Kind, name: str, *, upstream: bool, downstream: bool) -> Lineage:
-        """The lineage of an asset, by its id, or of a run, by its path."""
+        """Return the lineage of an asset, by its id, or of a run, by its path."""
         start = _Link(kind, name)
         return Lineage(
             self._node(start),
@@ -83,9 +83,9 @@ class Tracer:
     # --------------------------------------------------------------------------------------------------------------- trees
 
     def _trace(self, start: _Link, step: Callable[[_Link], Iterable[_Link]]) -> tuple[LineageNode, ...]:
-        """All that can be reached, in the order in which the tree is read. What comes first is expanded."""
+        """Return all that can be reached, in the order in which the tree is read; expand each thing where it comes first."""
         found: list[_Found] = []
-        expanded: dict[str, tuple[float, int]] = {start.id: (start.reach, -1)}  # how far, and where
+        expanded: dict[str, tuple[float, int]] = {start.id: (start.reach, -1)}  # the depth and the place of each
         waiting: list[tuple[_Link, int]] = [(link, -1) for link in reversed(_joined(step(start)))]
         while waiting:
             link, above = waiting.pop()
@@ -181,7 +181,7 @@ class Tracer:
         yield from self._imported(link, *self._sources_of(link.id))
 
     def _made(self, link: _Link) -> Iterator[_Link]:
-        """The assets that a run made, and what others used of it that is no longer there."""
+        """Return the assets that a run made, and what others used of it that is no longer there."""
         made: dict[str, Record | None] = {}
         for condition in (f"a.owner = {_OWNER}", "a.producer = ?"):
             made |= {str(one.get("id")): one for one in self._records_where(f"{condition} ORDER BY a.id", link.id)}
@@ -205,7 +205,7 @@ class Tracer:
         return (asset, key) if isinstance(key, str) and key else (asset,)
 
     def _imported(self, link: _Link, *sources: str) -> Iterator[_Link]:
-        """The data that was imported from an asset, or from a run's folder."""
+        """Return the data that was imported from an asset, or from a run's folder."""
         found: dict[str, Record] = {}
         for source in sources:
             for condition, values in (
@@ -221,7 +221,7 @@ class Tracer:
     # -------------------------------------------------------------------------------------------------------------- records
 
     def _record(self, asset: str) -> Record | None:
-        """The record of an asset, by its id; None if there is none."""
+        """Return the record of an asset, by its id; None if there is none."""
         if asset not in self._records:
             scope, kind, name, version = _parsed(asset)
             sql = f"a.owner = {_OWNER} AND a.name = ? AND a.kind = ? AND a.version = ?"
@@ -233,7 +233,7 @@ class Tracer:
         return [decode(sound(*row), row[0]) for row in self._select(_RECORD + condition, values)]
 
     def _at_keys(self, owner: str) -> dict[str, Record]:
-        """The assets of a run or scope, by their keys."""
+        """Return the assets of a run or scope, by their keys."""
         if owner not in self._places:
             records = self._records_where(f"a.owner = {_OWNER} ORDER BY a.id", owner)
             self._places[owner] = {str(record.get("key")): record for record in records}
@@ -241,7 +241,7 @@ class Tracer:
 
 
 def _joined(links: Iterable[_Link]) -> list[_Link]:
-    """One link to each thing, with all the ways in which it is joined."""
+    """Return one link to each thing, with all the ways in which it is joined."""
     found: dict[str, _Link] = {}
     for link in links:
         if (known := found.get(link.id)) is not None:

@@ -54,13 +54,13 @@ _ASSET_DOCUMENTS = ("records", "record")
 
 @attrs.define
 class Question:
-    """What is asked for.
+    """A question about runs or assets.
 
     Attributes:
-        where: what must be true of a row.
+        where: Conditions on a row.
         conditions: further ones, that SQL can tell.
         checks: further ones, of the stored document.
-        sort: what to order by, if not by time.
+        sort: The field to order by, if not by time.
         descending: the other way round.
         limit: at most so many.
     """
@@ -88,7 +88,7 @@ class Asking:
     Args:
         store: The workspace's.
         index: its index, up to date.
-        assets: whether it is about assets.
+        assets: Ask about assets, and not about runs.
         generation: the one in which the index is up to date.
     """
 
@@ -103,16 +103,16 @@ class Asking:
     def answer(
         self, question: Question, is_there: Callable[[Sequence[str]], set[str]], *, surely: bool = False
     ) -> list[Row] | None:
-        """The rows; None if the index has to be brought up to date again.
+        """Return the rows; None if the index has to be brought up to date again.
 
         Something that it has is not there, and has been taken out by now; or another process of this user has put one
         in its place that it began before, and that may know less.
 
         Args:
-            question: what is asked.
+            question: The question.
             is_there: asked which of some paths are there, before they are returned; takes out of the index those that
                 are not.
-            surely: whether to answer anyway.
+            surely: Answer anyway.
         """
         with self._index.reading():  # numbers and documents of one state: others may change it, or begin it anew
             if not surely and self._index.generation != self._generation:
@@ -125,7 +125,7 @@ class Asking:
         return found[: question.limit]
 
     def _find(self, question: Question) -> tuple[list[Row], bool]:
-        """The rows, as far as they are needed, and whether they are in order."""
+        """Return the rows, as far as they are needed, and True if they are in order."""
         compiler = Compiler(self._index, self._table)
         conditions, rest = [*question.conditions], list[Expression]()
         for expression in question.where:
@@ -151,7 +151,7 @@ class Asking:
         conditions: Sequence[Sql],
         checks: Sequence[Callable[[dict[str, Any]], bool]],
     ) -> tuple[Iterator[list[Row]], bool]:
-        """Rows in their order, and whether that is the one that was asked for."""
+        """Return rows in their order, and True if that is the one that was asked for."""
         where = "".join(f" AND {sql}" for sql, _ in conditions)
         bound = [value for _, some in conditions for value in some]
         order = compiler.order(question.sort) if question.sort is not None else None
@@ -163,7 +163,7 @@ class Asking:
     def _ids(
         self, order: str | Place | None, where: str, bound: Sequence[Any], limit: int, direction: str
     ) -> list[tuple[int, str]]:
-        """Numbers and paths in their order."""
+        """Return numbers and paths in their order."""
         tie = "a.created_at, a.id" if self._assets else "e.created_at, e.path"
         pattern = _ASSET_SQL if self._assets else _RUN_SQL
         if isinstance(order, Place):
@@ -258,7 +258,7 @@ def _of_asset(document: Mapping[str, Any], field: Field) -> Any:
 
 
 def renamed(expression: Expression, new: Callable[[Field], Field]) -> Expression:
-    """An expression with other names of its fields."""
+    """Return an expression with other names of its fields."""
     if isinstance(expression, And | Or):
         return attrs.evolve(expression, parts=tuple(renamed(part, new) for part in expression.parts))
     if isinstance(expression, Not):
@@ -269,7 +269,7 @@ def renamed(expression: Expression, new: Callable[[Field], Field]) -> Expression
 
 
 def unknown_fields(index: Index, expression: Expression) -> dict[str, tuple[str, ...]]:
-    """Fields of a query that no run has, each with those that look similar."""
+    """Return fields of a query that no run has, each with those that look similar."""
     names = [name for (name,) in index.select("SELECT name FROM names WHERE name NOT LIKE '@%'")]
     fields = (field.parts for field in fields_of(expression) if field.parts[0] in RUNS.owners)
     asked = {".".join(parts[:-1] if parts[0] == "metrics" else parts) for parts in fields}

@@ -1,4 +1,4 @@
-"""What users ask for, as questions: queries, columns and limits as they were given, checked."""
+"""Users' queries, columns and limits, checked and turned into questions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from molexp.errors import QueryError
 
 
 def parse_query(where: str, roots: Collection[str]) -> Expression:
-    """A query, whose fields begin with one of `roots`.
+    """Parse a query, whose fields begin with one of `roots`.
 
     Raises:
         QueryError: it cannot be understood.
@@ -38,7 +38,7 @@ def parse_query(where: str, roots: Collection[str]) -> Expression:
 
 
 def parse_run_query(where: str) -> Expression:
-    """A query about runs.
+    """Parse a query about runs.
 
     Raises:
         QueryError: it cannot be understood.
@@ -47,14 +47,14 @@ def parse_run_query(where: str) -> Expression:
 
 
 def statistic(field: Field) -> Field:
-    """The same; of a metric that is named without one of its statistics, the last value."""
+    """Return a field; for a metric that is named without one of its statistics, its last value."""
     if field.parts[0] != "metrics" or len(field.parts) == 1 or (len(field.parts) > 2 and field.parts[-1] in STATISTICS):
         return field
     return Field((*field.parts, "last"))
 
 
 def sort_field(name: str) -> Field:
-    """The field of runs that a column's name stands for; parts of it may be in quotes, as in queries.
+    """Return the field of runs that a column's name stands for; parts of it may be in quotes, as in queries.
 
     Raises:
         ValueError: there is no such column; names the nearest.
@@ -90,7 +90,7 @@ _MAPPINGS = {
 
 
 def of_kinds(expression: Expression, own: Iterable[str]) -> Expression:
-    """The same, with the fields of kinds where records have them."""
+    """Return a query with the fields of kinds where records have them."""
     names = frozenset(own) - frozenset(ASSET_ROOTS)
     return renamed(expression, lambda field: Field(("fields", *field.parts)) if field.parts[0] in names else field)
 
@@ -112,7 +112,7 @@ def _has_parameter(document: Mapping[str, Any], *, name: str, wanted: Any) -> bo
 
 
 def checked_limit(limit: int | None) -> int | None:
-    """A limit that is one.
+    """Return a limit, checked.
 
     Raises:
         TypeError, ValueError: it is not.
@@ -127,7 +127,7 @@ def checked_limit(limit: int | None) -> int | None:
 
 
 def checked_status(word: str) -> str:
-    """A status that there is.
+    """Return a status, checked.
 
     Raises:
         ValueError: there is not; names the nearest.

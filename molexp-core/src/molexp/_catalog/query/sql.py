@@ -38,12 +38,12 @@ _IS_TEXT = "{0} >= '' AND {0} < x''"
 
 @attrs.frozen
 class Table:
-    """Where the fields of what is asked for are.
+    """The places of the fields that a query can name.
 
     Attributes:
         columns: SQL of those that are columns, by their names, with their type.
         owners: SQL of the owner of those that are cells, by the first part of their names.
-        prefix: what the names of those cells begin with.
+        prefix: The names of those cells begin with this.
     """
 
     columns: dict[str, tuple[str, Type]]
@@ -89,7 +89,7 @@ ASSETS = Table(
 
 @attrs.frozen
 class Place:
-    """Where the cells of a field are.
+    """The place of the cells of a field.
 
     Attributes:
         owner: SQL of whose they are.
@@ -112,7 +112,7 @@ class _Cells:
         owner: SQL of whose cells they are.
         table: the table that they are in.
         condition: SQL on that.
-        narrow: whether few are likely to meet it.
+        narrow: Few are likely to meet it.
     """
 
     owner: str
@@ -127,7 +127,7 @@ class _Cells:
 
 
 def _nested(owner: str, conditions: list[_Cells]) -> Sql:
-    """All of some conditions on the cells of one owner; the inner ones, which are collected, are to be the narrow ones."""
+    """Join conditions on the cells of one owner; the inner ones, which are collected, are to be the narrow ones."""
     inner, values = "", list[Any]()
     for one in sorted(conditions, key=lambda one: not one.narrow):
         sql, some = one.condition
@@ -142,7 +142,7 @@ class Compiler:
 
     Args:
         index: the index.
-        table: what is asked for.
+        table: The table that is asked.
     """
 
     def __init__(self, index: Index, table: Table) -> None:
@@ -167,7 +167,7 @@ class Compiler:
         return [*conditions, *(_nested(owner, some) for owner, some in within.items())], rest
 
     def order(self, field: Field) -> str | Place | None:
-        """The column to order by, or where runs' own cells are; None if documents have to be asked."""
+        """Return the column to order by, or the place of runs' own cells; None if documents have to be asked."""
         if (column := self._column(field)) is not None:
             return column[0]
         place = self._place(field)
@@ -248,18 +248,18 @@ class Compiler:
 
 
 _NAN: Any = object()
-"""What stands for a literal that equals nothing."""
+"""A literal that equals nothing."""
 
 
 def _above(name: str) -> Iterator[str]:
-    """The names that this one is nested in."""
+    """Yield the names that this one is nested in."""
     while "." in name:
         name = name.rpartition(".")[0]
         yield name
 
 
 def _bound(value: Any) -> Any:
-    """A literal as a cell; `_NAN` if it equals nothing, None if it has no cell."""
+    """Return a literal as a cell; `_NAN` if it equals nothing, None if it has no cell."""
     if isinstance(value, float) and isnan(value):
         return _NAN
     if isinstance(value, tuple):
@@ -277,7 +277,7 @@ def _element(value: Any) -> Sql | None:
 
 
 def _listed(value: tuple[Any, ...]) -> list[Any] | None:
-    """A list literal as it is stored; None if it has NaN in it and so equals nothing."""
+    """Return a list literal as it is stored; None if it has NaN in it and so equals nothing."""
     found: list[Any] = []
     for item in value:
         inner = _listed(item) if isinstance(item, tuple) else item
@@ -288,7 +288,7 @@ def _listed(value: tuple[Any, ...]) -> list[Any] | None:
 
 
 def _on(operand: str, expression: Expression, kind: Type | None) -> Sql | None:
-    """A condition on a column of one type, or (without) on cells; None if it cannot be said exactly."""
+    """Return a condition on a column of one type, or (without) on cells; None if it cannot be said exactly."""
     match expression:
         case Comparison(_, op, value):
             return _compare(operand, op, value, kind)

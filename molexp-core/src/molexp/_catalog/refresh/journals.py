@@ -1,4 +1,4 @@
-"""What journals say that is not known yet."""
+"""Reading what is new in the journals."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from molexp.contracts import Stat, Store
 from molexp.errors import CredentialsError, KeyNotFoundError, StoreError, UnavailableError
 
 OUTAGES = (UnavailableError, CredentialsError)
-"""What says nothing of the record, only that the storage cannot be asked now."""
+"""Errors that say nothing of the record, only that the storage cannot be asked now."""
 
 FOREIGN = "-"
 """In place of an owner: an object that bears the name of a journal's, and is none."""
@@ -22,15 +22,15 @@ FOREIGN = "-"
 
 @attrs.define
 class News:
-    """What the journals say that was not known.
+    """New announcements of the journals.
 
     Attributes:
-        journals: how far each was read now.
+        journals: The mark up to which each was read now.
         announced: keys that may have been created.
         withdrawn: keys that were announced as a guess and will not be created.
         vanished: journals that were known and are gone.
-        writers: whose journals were there.
-        shrunk: whether one is shorter than it was: somebody restored it.
+        writers: The writers of the journals that were there.
+        shrunk: One is shorter than it was: somebody restored it.
         unreadable: keys of journals that cannot be read, and why.
     """
 
@@ -48,7 +48,7 @@ class News:
 
 
 def listed_journals(store: Store, *, sealed: bool = True) -> dict[str, Stat]:
-    """The journals by their names: first those that are written to, then those that are sealed.
+    """Return the journals by their names: first those that are written to, then those that are sealed.
 
     In this order: one that is sealed meanwhile is in the one listing or the other.
     """
@@ -70,8 +70,8 @@ def read_news(store: Store, known: Mapping[str, Mark], *, sealed: bool = True) -
 
     Args:
         store: the workspace's.
-        known: how far which were read.
-        sealed: whether sealed ones count; where nothing is renamed, only those do that came with a copy.
+        known: The marks up to which they were read.
+        sealed: Read sealed ones, too; where nothing is renamed, only those are there that came with a copy.
     """
     sealed = sealed or "append" in store.capabilities
     listed = listed_journals(store, sealed=sealed)

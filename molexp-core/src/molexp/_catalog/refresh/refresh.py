@@ -75,7 +75,7 @@ class Refresher:
         self.scan(surely=True)
 
     def _refresh(self, *, sealed: bool) -> bool:
-        """One round; whether it came to its end."""
+        """Do one round; return False if it did not come to its end."""
         generation = self._index.generation
         known = self._index.journals()
         news = read_news(self._store, known, sealed=sealed)
@@ -121,7 +121,7 @@ class Refresher:
         touched |= self._unknown_lives(leases)
         there = self._ahead(touched)
         findings.settled = self._settled(waiting, there)  # by listings that are older than all that is read
-        findings.pending = news.announced - findings.settled  # what was known before may have been retired meanwhile
+        findings.pending = news.announced - findings.settled  # older hints may have been retired
         again = set()
         for owner, key, stamp in self._index.doubts():
             if not looks_like(stamp, self._walker.stamp(key)):
@@ -165,7 +165,7 @@ class Refresher:
         return Folder(store or self._store, observer, self._walker.stamp)
 
     def _ahead(self, paths: Iterable[str]) -> Store:
-        """The store, with what a fold of these paths asks for at hand where asking is slow."""
+        """Return the store; where asking is slow, with the answers that a fold of these paths needs."""
         if not self._store.slow:
             return self._store
         from molexp._record.prefetch import ReadAhead
@@ -233,7 +233,7 @@ class Refresher:
             snapshot=newest,
             anew=True,
             generation=generation,
-            since=began,  # what is kept was read before whatever others took in since
+            since=began,  # the entries that are kept were read before others took in anything since
         )
         self._done = not self._finish(findings) and self._done
         return counts
@@ -292,7 +292,7 @@ class Refresher:
                 self._merge(segment, generation, all_known=True)
 
     def _recognise(self, segment: snapshots.Segment, generation: str) -> None:
-        """Rows that a full segment has as they are need not be written again."""
+        """Mark rows as known that a full segment has as they are: they need not be written again."""
         scratch = self._index.scratch()
         try:
             image = tables.open_image(snapshots.fetch_full(self._store, segment, scratch))
@@ -399,11 +399,11 @@ class Refresher:
         return {(journal, key) for journal, key in waiting if key in here}
 
     def _leases(self) -> dict[str, str]:
-        """The leases of live attempts, by their keys."""
+        """Return the leases of live attempts, by their keys."""
         return {entry.key: entry.version for entry in self._store.children(layout.LIVE).entries}
 
     def _unknown_lives(self, leases: Mapping[str, str]) -> set[str]:
-        """Runs with a lease that the index does not know to be going on."""
+        """Return runs with a lease that the index does not know to be going on."""
         if not leases:
             return set()
         paths = {layout.leased(key) for key in leases} - {""}

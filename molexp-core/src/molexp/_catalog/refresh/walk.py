@@ -1,4 +1,4 @@
-"""What lies in a workspace by names alone, and which folders no longer look as they did: what nobody announced."""
+"""Walking through a workspace by names alone, and finding folders that changed and that nobody announced."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _DOTS = 2  # links to a folder that are not from folders in it
 
 @attrs.define
 class Found:
-    """What a walk came by.
+    """The findings of a walk.
 
     Attributes:
-        folders: what each folder looked like before it was listed; without a stamp if nobody needs to look at it again.
+        folders: The stamp of each folder before it was listed; without one if nobody needs to look at it again.
         listed: scopes whose members were listed, and those.
         members: scopes and runs that are there, as far as they were listed.
         new: those of them that were not known.
@@ -63,7 +63,7 @@ class Found:
 
 @attrs.frozen
 class Expected:
-    """What a refresh has found out by itself, which explains how folders have changed.
+    """The findings of a refresh that explain how folders have changed.
 
     Attributes:
         arrived: runs that are there and were not known.
@@ -94,10 +94,10 @@ class Walker:
         self._store = store
         self._index = index
         self.sees_folders = "local_path" in store.capabilities
-        """Whether one stat tells that a folder changed."""
+        """One stat tells that a folder changed."""
 
     def everything(self) -> Found:
-        """Every scope and every run."""
+        """Return every scope and every run."""
         found = Found()
         self._enter("", found, known=())
         return found
@@ -108,7 +108,7 @@ class Walker:
         Args:
             known: folders, as they were listed.
             again: folders of members to list in any case.
-            expected: what explains a change.
+            expected: Findings that explain a change.
         """
         found = Found()
         for key, before in known.items():
@@ -136,7 +136,7 @@ class Walker:
         return found
 
     def compare_all(self) -> Found:
-        """Every name against what is known, as if all folders had changed, and nobody knew since when."""
+        """Compare every name with the known ones, as if all folders had changed, and nobody knew since when."""
         found = self.everything()
         known = self._index.owners()
         found.new = {path for path in found.members - known if layout.is_run(path)}
@@ -181,9 +181,9 @@ class Walker:
             scope: the scope.
             found: added to.
             known: folders that were listed before.
-            expected: what explains a change.
+            expected: Findings that explain a change.
             since: when it was listed before, in nanoseconds by the file system's clock; 0 if nothing has changed.
-            moved: whether it is another folder now.
+            moved: It is another folder now.
         """
         self._list(scope, found, known)
         if scope not in found.listed:
@@ -259,7 +259,7 @@ class Walker:
 
 
 def _when(stamp: str) -> int:
-    """Nanoseconds at which a folder with this stamp had changed last; 0 if that is unknown."""
+    """Return the time in nanoseconds at which a folder with this stamp had changed last; 0 if that is unknown."""
     parts = stamp.rstrip(_FRESH).split("-")
     return max(int(parts[0]), int(parts[1])) if len(parts) == 4 and parts[0].isdigit() and parts[1].isdigit() else 0
 
