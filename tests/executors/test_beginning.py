@@ -35,7 +35,7 @@ def test_with_one_worker_the_second_call_begins_when_the_first_is_over(kind):
     asyncio.run(scene())
 
 
-def test_what_is_told_then_does_not_travel():
+def test_the_callback_of_a_call_is_not_pickled():
     call = Call(calls.add, (1,), name="one", started=lambda: None)
 
     assert pickle.loads(pickle.dumps(call)) == call

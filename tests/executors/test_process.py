@@ -74,7 +74,7 @@ def test_a_killed_worker_fails_its_call_alone():
     ],
     ids=["SIGTERM", "SIGSEGV", "exit 7", "exit 0"],
 )
-def test_however_it_dies_it_is_told(call, exit_code, told):
+def test_the_error_of_a_dead_worker_says_how_it_died(call, exit_code, told):
     error = outcome_of(call).error
     assert type(error) is WorkerDiedError
     assert error.exit_code == exit_code
@@ -199,7 +199,7 @@ def test_nothing_is_left_behind():
     assert first == second == third
 
 
-def test_close_stops_what_runs_and_says_so():
+def test_close_stops_running_and_waiting_calls_and_their_errors_say_so():
     async def scene(executor):
         async with Gate(120) as gate:
             running = asyncio.create_task(executor.submit(gate.call("a")))

@@ -28,7 +28,7 @@ def test_a_bound_workflow_is_found_again(exp):
     assert get_workflow(exp) is relax
 
 
-def test_it_is_bound_to_the_experiment_however_one_gets_there(exp, tmp_path, monkeypatch):
+def test_every_handle_of_an_experiment_has_its_workflow(exp, tmp_path, monkeypatch):
     relax = spec("relax")
     relax.bind_to(exp)
     monkeypatch.chdir(tmp_path)
@@ -68,7 +68,7 @@ def test_binding_again_replaces(exp):
         Workflow.for_experiment(exp)
 
 
-def test_bindings_are_set_by_the_module_too(exp):
+def test_the_functions_of_the_module_set_and_remove_bindings(exp):
     relax = spec("relax")
     set_workflow(exp, relax)
     assert Workflow.for_experiment(exp) is relax

@@ -178,7 +178,7 @@ class GeneratingCall:
 @pytest.mark.parametrize(
     "subject", [generator, async_generator, Generating(), Generating, GeneratingCall(), functools.partial(generator)]
 )
-def test_generators_are_no_tasks(wf, subject):
+def test_generators_are_refused_as_tasks(wf, subject):
     with pytest.raises(TypeError, match=r"'g' is a generator.*list"):
         wf.add(subject, name="g")
 
@@ -196,7 +196,7 @@ def test_generators_are_no_tasks(wf, subject):
         (WorkflowBuilder("inner").build(), r"'x' is called with one argument"),
     ],
 )
-def test_what_cannot_be_called_with_a_context_is_no_task(wf, subject, says):
+def test_functions_that_do_not_take_one_context_are_refused_as_tasks(wf, subject, says):
     with pytest.raises(TypeError, match=says):
         wf.add(subject, name="x")
 
@@ -312,7 +312,7 @@ def test_unknown_names_are_answered_with_the_nearest(wf):
     assert (caught.value.task, caught.value.missing, caught.value.nearest) == ("two", "energy", ("energies",))
 
 
-def test_a_function_that_is_no_task_is_refused_at_once(wf):
+def test_depending_on_a_function_that_is_not_a_task_is_refused_at_once(wf):
     with pytest.raises(UnknownTaskError, match=r"'two' of workflow 'relax' depends on 'one'"):
         wf.add(two, depends_on=[one])
     with pytest.raises(UnknownTaskError, match=r"'mine' of workflow"):
@@ -434,7 +434,7 @@ def test_a_workflow_without_tasks_succeeds_with_nothing(wf):
     assert (result.status, dict(result.outputs), result.tasks) == (me.RunStatus.SUCCEEDED, {}, {})
 
 
-def test_things_show_what_they_are(wf):
+def test_builders_and_workflows_have_a_readable_repr(wf):
     assert repr(wf) == "<WorkflowBuilder 'relax': no tasks>"
     wf.add(one)
     assert repr(wf) == "<WorkflowBuilder 'relax': one>"

@@ -217,7 +217,7 @@ RAISED = [
 
 @pytest.mark.parametrize("kind", ["plain", "async"])
 @pytest.mark.parametrize(("error", "reason"), RAISED, ids=lambda value: type(value).__name__)
-def test_whatever_a_task_raises_is_its_failure_and_nobody_elses(kind, error, reason):
+def test_an_error_of_any_kind_fails_its_own_task_alone(kind, error, reason):
     def plain(ctx: TaskContext) -> None:
         raise error
 
@@ -270,7 +270,7 @@ def test_a_task_that_cancels_itself_has_failed(wf):
     assert statuses(wf.build().execute_sync()) == {"odd": "failed", "good": "succeeded"}
 
 
-def test_a_listener_that_raises_is_heard(wf):
+def test_an_error_of_a_listener_is_raised(wf):
     def listener(name: str, outcome: Any) -> None:
         raise ZeroDivisionError(name)
 
@@ -282,7 +282,7 @@ def test_a_listener_that_raises_is_heard(wf):
 # --------------------------------------------------------------------------------------------------- other event loops
 
 
-def test_another_event_loop_than_asyncio_s_is_refused_in_words():
+def test_event_loops_other_than_asyncios_are_refused_with_advice():
     """As trio drives it: by hand, and with no loop of asyncio's running."""
     workflow = WorkflowBuilder("relax").add(fine).build()
     handle = workflow.start()

@@ -41,7 +41,7 @@ def test_a_task_is_executed_for_each_item_and_the_next_gets_the_list(task):
 
 
 @pytest.mark.parametrize("items", [(1, 2), range(1, 3), {1: "a", 2: "b"}.keys(), iter([1, 2])])
-def test_whatever_can_be_iterated_is_a_list(items):
+def test_every_iterable_can_be_mapped_over(items):
     assert mapped(items).outputs["reduced"] == [2, 4]
 
 
@@ -54,7 +54,7 @@ def test_an_iterator_is_used_up_once_for_all(wf):
     assert [outputs[name] for name in ("a", "b", "c", "seen", "numbers")] == [[0, 2, 4]] * 3 + [[0, 1, 2]] * 2
 
 
-def test_no_items_is_an_empty_list():
+def test_mapping_over_no_items_gives_an_empty_list():
     result = mapped([])
     assert (result.status, result.outputs["each"], result.outputs["reduced"]) == ("succeeded", [], [])
     assert result.tasks["each"].items == ()
@@ -63,7 +63,7 @@ def test_no_items_is_an_empty_list():
 @pytest.mark.parametrize(
     ("items", "kind"), [("text", "str"), (b"bytes", "bytes"), ({"a": 1}, "dict"), (3, "int"), (None, "NoneType")]
 )
-def test_what_is_no_list_is_refused(items, kind):
+def test_outputs_that_are_not_lists_cannot_be_mapped_over(items, kind):
     result = mapped(items)
     error = result.tasks["each"].error
     assert isinstance(error, TypeError)

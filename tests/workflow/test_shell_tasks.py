@@ -119,13 +119,13 @@ def test_a_program_that_is_not_there_fails_the_task(wf):
 
 
 @pytest.mark.parametrize("command", [[], "", "  ", 3, None, [3], {"a": 1}])
-def test_what_is_no_command_is_refused_when_it_is_added(wf, command):
+def test_values_that_are_not_commands_are_refused_when_they_are_added(wf, command):
     with pytest.raises(TypeError, match=r"'bad': a command is"):
         wf.shell("bad", command)
 
 
 @pytest.mark.parametrize("timeout", [0, -1, "5"])
-def test_so_are_timeouts_and_names_that_make_no_sense(wf, timeout):
+def test_timeouts_and_output_names_of_commands_are_checked(wf, timeout):
     with pytest.raises(ValueError, match="'bad': timeout="):
         wf.shell("bad", ["true"], timeout=timeout)
     with pytest.raises(InvalidNameError, match="'bad'"):
@@ -134,7 +134,7 @@ def test_so_are_timeouts_and_names_that_make_no_sense(wf, timeout):
         wf.shell("a/b", ["true"])
 
 
-def test_commands_are_tasks_like_any_other(wf):
+def test_a_task_that_waits_for_a_failed_command_is_skipped(wf):
     wf.shell("bad", "exit 1")
     wf.shell("after", ["echo", "never"], depends_on="bad")
     assert wf.build().execute_sync().tasks["after"].reason == "task 'bad' failed"

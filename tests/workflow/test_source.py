@@ -11,7 +11,7 @@ import pytest
 from tests.workflow.sources import TASK, changed, code_of, fresh, load
 
 
-def test_a_hash(hashed):
+def test_the_hash_of_a_task_is_a_sha256(hashed):
     assert hashed(TASK).startswith("sha256:")
     assert len(hashed(TASK)) == len("sha256:") + 64
 
@@ -111,7 +111,7 @@ def test_arguments_of_the_command_line_count(hashed, made, monkeypatch):
     assert len(seen - {"unknown"}) == 2
 
 
-def test_a_counter_of_the_module_is_no_lie(tmp_path):
+def test_a_global_that_the_task_itself_changes_does_not_count(tmp_path):
     module = load(tmp_path / "lab", "N = 0\ndef task():\n    global N\n    N += 1\n    return N")
     first = code_of(module.task)
     module.task()
@@ -212,7 +212,7 @@ t = m(d.datetime(2020, 1, {0}), decimal.Decimal({0}), pathlib.Path('/{0}'), re.c
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_forms(hashed, form):
+def test_tasks_of_every_form_are_hashed_by_their_code(hashed, form):
     text, subject = FORMS[form]
     one, again, two = (hashed(text.format(value), subject) for value in (1, 1, 2))
     assert one == again
@@ -220,7 +220,7 @@ def test_forms(hashed, form):
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_forms_are_the_same_in_another_process(hashed, tmp_path, form):
+def test_tasks_of_every_form_have_one_hash_in_all_processes(hashed, tmp_path, form):
     if form in {"values", "arguments", "attrs", "function in a container", "containers", "class", "wrapped", "array"}:
         text, subject = FORMS[form]
         found = {fresh(text.format(1), "flow." + subject, tmp_path / seed, seed=seed) for seed in ("1", "2")}

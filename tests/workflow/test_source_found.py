@@ -113,7 +113,7 @@ def virtual(*cells, subject="task", keep=False):
             del linecache.cache[name]
 
 
-def test_cells():
+def test_functions_in_cells_are_found():
     cells = ["CUTOFF = 5.0\n", "def helper(): return CUTOFF\n", "def task(ctx): return helper()\n"]
     first = virtual(*cells)
     assert first == virtual(*cells) == virtual("".join(cells)) == virtual(cells[0], "1 + 1\n", *cells[1:])
@@ -132,7 +132,7 @@ def test_classes_in_cells():
     assert len({virtual(cell.format(1)), virtual(cell.format(2)), "unknown"}) == 3
 
 
-def test_doctests():
+def test_functions_in_doctests_are_found():
     source = """
         >>> def helper(): return 1
         >>> def task(): return helper()

@@ -66,7 +66,7 @@ def test_equal_content_is_no_newer_version(exp, run, bring):
     lambda ctx: ctx.run.experiment.data_assets.get("table", version=1).read_bytes().decode(),
     lambda ctx: ctx.run.experiment.data_assets.versions("table")[0].read_bytes().decode(),
 ], ids=["asset", "get", "versions"])  # fmt: skip
-def test_who_asked_for_a_version_wants_no_newer_one(exp, run, bring, read):
+def test_a_newer_version_does_not_change_a_task_that_asked_for_a_version(exp, run, bring, read):
     bring(exp, "1")
     spec = workflow(read)
     spec.execute_sync(run=run)
@@ -74,7 +74,7 @@ def test_who_asked_for_a_version_wants_no_newer_one(exp, run, bring, read):
     assert spec.execute_sync(run=run, resume=True).tasks["read"].reused
 
 
-def test_who_asked_for_a_version_and_for_the_newest_wants_a_newer_one(exp, run, bring):
+def test_a_newer_version_changes_a_task_that_asked_for_the_newest_as_well(exp, run, bring):
     bring(exp, "1")
     spec = workflow(lambda ctx: (ctx.asset("table", version=1).id, found(ctx)))
     spec.execute_sync(run=run)

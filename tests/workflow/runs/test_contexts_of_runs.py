@@ -35,7 +35,7 @@ def test_the_attempt_goes_on_afterwards(run):
     assert attempt["tasks"] == {"succeeded": 1}
 
 
-def test_it_works_without_asyncio_and_with_async_with(run):
+def test_open_attempts_take_workflows_with_and_without_asyncio(run):
     with run.start() as ctx:
         workflow().execute_sync(run=ctx)
 
@@ -58,7 +58,7 @@ def test_what_was_saved_before_is_found_by_tasks_and_the_other_way_round(run):
         assert ctx.asset("out.json").load() == [1, 2]
 
 
-def test_a_failed_workflow_fails_the_run(run):
+def test_a_workflow_that_fails_in_an_open_attempt_fails_the_run(run):
     with run.start() as ctx:
         result = workflow(function=fail).execute_sync(run=ctx)
         ctx.set_result("after", 1)
@@ -70,7 +70,7 @@ def test_a_failed_workflow_fails_the_run(run):
     assert run.results == {"after": 1}
 
 
-def test_unless_the_user_says_otherwise(run):
+def test_an_end_that_the_user_sets_counts_more_than_a_failed_workflow(run):
     with run.start() as ctx:
         workflow(function=fail).execute_sync(run=ctx)
         ctx.finish("succeeded", reason="good enough")
@@ -79,7 +79,7 @@ def test_unless_the_user_says_otherwise(run):
     assert run.execution_history[0]["reason"] == "good enough"
 
 
-def test_or_it_is_mended_in_the_same_attempt(run):
+def test_a_workflow_that_succeeds_on_the_second_call_does_not_fail_the_run(run):
     tries = []
 
     def only(ctx):

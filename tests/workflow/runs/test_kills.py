@@ -115,7 +115,7 @@ def resumes_where_it_was(script, reason):
     assert not leftovers
 
 
-def test_kill(waiting):
+def test_after_sigkill_a_resume_loses_nothing(waiting):
     """Whoever looks next, on the same machine, knows that it is dead."""
     process = until_second(waiting)
     process.kill()
@@ -130,7 +130,7 @@ def test_kill(waiting):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1], ids=lambda number: number.name)
-def test_a_signal_to_end(waiting, number):
+def test_after_a_signal_to_end_a_resume_loses_nothing(waiting, number):
     process = until_second(waiting)
     process.send_signal(number)
 

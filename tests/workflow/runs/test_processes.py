@@ -145,7 +145,7 @@ def test_a_worker_that_is_killed_fails_its_task_and_no_other(lab, lab_run):
     fsck_is_silent(lab)
 
 
-def test_one_that_takes_too_long_is_killed_and_what_it_recorded_is_kept(lab, lab_exp, tmp_path, clock):
+def test_a_worker_that_takes_too_long_is_killed_and_its_records_are_kept(lab, lab_exp, tmp_path, clock):
     mark = tmp_path / "mark"
     run = lab_exp.Run({"mark": str(mark)}, id="one")
     with clock.skipping(mark):

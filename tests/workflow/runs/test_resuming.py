@@ -196,7 +196,7 @@ def test_assets_come_back_and_so_do_paths_wherever_the_workspace_is_now(lab, lab
 
 
 @pytest.mark.parametrize("what", ["asset", "path"])
-def test_one_that_is_gone_is_made_again(lab, lab_run, what):
+def test_a_task_whose_asset_is_gone_is_executed_again(lab, lab_run, what):
     giver = Giver()
 
     def save(ctx):
@@ -308,7 +308,7 @@ def test_unknown_fields_of_a_newer_version_are_kept(place):
     assert record["why"] == "unchanged"
 
 
-def test_tasks_that_are_no_records_at_all(place):
+def test_entries_that_are_not_records_are_executed_again(place):
     run = place.workspace().Project("metals").Experiment("cu").Run(id="one")
     giver = Giver()
     giver.execute(run, 7)
@@ -320,7 +320,7 @@ def test_tasks_that_are_no_records_at_all(place):
     assert result.tasks["only"].reason == "it has not been executed before"
 
 
-def test_an_end_that_cannot_be_read(place):
+def test_an_end_that_cannot_be_read_does_not_hinder_a_resume(place):
     """Its events can: nothing is lost."""
     run = place.workspace().Project("metals").Experiment("cu").Run(id="one")
     giver = Giver()
@@ -333,7 +333,7 @@ def test_an_end_that_cannot_be_read(place):
     assert result.outputs["only"] == 7
 
 
-def test_a_checkpoint_that_cannot_be_read(place):
+def test_a_task_whose_checkpoint_cannot_be_read_is_executed_again(place):
     run = place.workspace().Project("metals").Experiment("cu").Run(id="one")
     giver = Giver()
     giver.execute(run, "x" * 10_000)

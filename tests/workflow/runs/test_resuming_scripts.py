@@ -120,7 +120,7 @@ def test_a_comment_is_no_change(whole):
     assert whole.execute()["done"] == []
 
 
-def test_a_change_upstream_reaches_those_who_see_another_value(whole):
+def test_tasks_whose_inputs_change_are_executed_again(whole):
     whole.edit("return [0]", "return [5]")
     again = whole.execute()
 
@@ -129,7 +129,7 @@ def test_a_change_upstream_reaches_those_who_see_another_value(whole):
     assert again["reasons"]["join"] == "its inputs changed"
 
 
-def test_those_who_see_the_same_value_are_reused(whole):
+def test_tasks_whose_inputs_stay_equal_are_reused(whole):
     whole.edit("return [0]", "return [1 - 1]")
     again = whole.execute()
 

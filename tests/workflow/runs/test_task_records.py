@@ -221,7 +221,7 @@ def test_a_run_without_a_workflow_has_no_state(run):
 # ---------------------------------------------------------------------------------------------------------- what it costs
 
 
-def test_a_task_costs_two_lines_and_no_file(lab, lab_run):
+def test_a_task_adds_two_lines_to_the_journal_and_no_file(lab, lab_run):
     """300 of them: whatever each did would show."""
     wf = WorkflowBuilder("many")
     for number in range(300):
@@ -301,7 +301,7 @@ class _Appender:
         return getattr(self._inner, name)
 
 
-def test_the_count_counts(lab_run):
+def test_the_count_of_calls_sees_an_append(lab_run):
     with _counted(lab_run) as calls, lab_run.start() as ctx:
         ctx.set_result("x", os.getpid())
     assert calls["append"] >= 1

@@ -54,7 +54,7 @@ def fsck_is_silent(ws):
 # ---------------------------------------------------------------------------------------------------------- how it ends
 
 
-def test_it_succeeds(ws, run):
+def test_a_workflow_that_succeeds_ends_its_run_and_is_on_record(ws, run):
     result = relax().execute_sync(run=run)
 
     assert result.status == run.status == "succeeded"
@@ -182,7 +182,7 @@ def test_a_run_that_is_alive_is_left_alone(run):
     assert len(run.execution_history) == 1
 
 
-def test_again_is_another_attempt(run):
+def test_a_second_execution_is_another_attempt(run):
     workflow = relax()
     workflow.execute_sync(run=run)
     result = workflow.execute_sync(run=run)
@@ -219,7 +219,7 @@ def test_results_and_artifacts_of_a_superseded_try_do_not_count(ws, run):
     assert all(finding.what.startswith("no record names it") for finding in ws.fsck().findings)
 
 
-def test_another_task_s_result_of_the_same_name_comes_back(run):
+def test_a_result_of_another_task_with_the_same_name_comes_back(run):
     wf = WorkflowBuilder("two")
 
     @wf.task
@@ -255,7 +255,7 @@ def test_logs_and_metrics_of_all_tries_are_kept_in_one(run):
     assert log.size == len(log.read_bytes())
 
 
-def test_one_name_is_one_task_s(run):
+def test_the_artifact_name_of_one_task_is_refused_to_another(run):
     wf = WorkflowBuilder("two")
 
     @wf.task
@@ -360,7 +360,7 @@ def test_working_directories_go_with_success_and_stay_with_failure(lab_exp):
     assert bad.execution_history[0]["workdir"] == str(seen[1])
 
 
-def test_few_files(lab, lab_run):
+def test_a_run_of_two_tasks_leaves_at_most_nine_files(lab, lab_run):
     relax().execute_sync(run=lab_run)
 
     folder = Path(lab.url, "projects/metals/experiments/cu/runs/one")

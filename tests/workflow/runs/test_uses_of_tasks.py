@@ -34,7 +34,7 @@ def by_task(lab, attempt=1):
 
 
 @everywhere
-def test_a_use_is_its_tasks(lab, lab_run, reference, executor):
+def test_a_use_is_recorded_for_the_task_that_made_it(lab, lab_run, reference, executor):
     workflow(
         (tasks.finding, {"executor": executor}),
         (tasks.opening, {"executor": executor}),
@@ -54,7 +54,7 @@ def test_a_use_is_its_tasks(lab, lab_run, reference, executor):
 
 
 @everywhere
-def test_a_use_of_an_item_is_that_items(lab, lab_run, reference, executor):
+def test_a_use_is_recorded_for_the_item_that_made_it(lab, lab_run, reference, executor):
     workflow(
         (tasks.numbers, {"executor": "inline"}), (tasks.opening_item, {"map_over": "numbers", "executor": executor})
     ).execute_sync(run=lab_run, check=True)
