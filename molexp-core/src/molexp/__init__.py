@@ -134,7 +134,7 @@ ExperimentT: TypeAlias = Experiment
 RunT: TypeAlias = Run
 """`Run`, for annotations: within `Experiment` and its subclasses that name is the method."""
 
-_LATE = {  # what costs time to import, by where it is
+_LATE = {  # names that take time to import, by module
     "molexp._assets.accessors": ("Accessor",),
     "molexp._assets.assets": (
         "ArtifactAsset",

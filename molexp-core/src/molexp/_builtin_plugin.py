@@ -1,4 +1,4 @@
-"""Core's own plugin: built-in kinds, executors, in-memory store and default run-id scheme, registered like anybody's."""
+"""Core's own plugin. It registers the built-in kinds, executors, in-memory store and run-id scheme, as any plugin does."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from molexp.hookspecs import hookimpl
 
 @hookimpl
 def molexp_register_storage_backends() -> Iterable[type[Store]]:
-    """The in-memory store."""
+    """Register the in-memory store."""
     from molexp._storage.memory import MemoryStore
 
     return [MemoryStore]
@@ -19,7 +19,7 @@ def molexp_register_storage_backends() -> Iterable[type[Store]]:
 
 @hookimpl
 def molexp_register_asset_kinds() -> Iterable[type[AssetKind[Any]]]:
-    """The built-in kinds."""
+    """Register the built-in kinds."""
     from molexp._assets.builtin_kinds import BUILTIN
 
     return BUILTIN
@@ -27,7 +27,7 @@ def molexp_register_asset_kinds() -> Iterable[type[AssetKind[Any]]]:
 
 @hookimpl
 def molexp_register_run_id_schemes() -> Iterable[type[RunIdScheme]]:
-    """The default scheme."""
+    """Register the default scheme."""
     from molexp._assets.run_ids import Molexp1
 
     return [Molexp1]
@@ -35,7 +35,7 @@ def molexp_register_run_id_schemes() -> Iterable[type[RunIdScheme]]:
 
 @hookimpl
 def molexp_register_executors() -> Iterable[type[Executor]]:
-    """The two that need nothing else: this process, and processes beside it."""
+    """Register the two executors that need no other software: this process, and processes beside it."""
     from molexp._executors import InlineExecutor, ProcessExecutor
 
     return [InlineExecutor, ProcessExecutor]
