@@ -162,7 +162,7 @@ class Child:
             self._shared.trouble = main_module.advice(script)
         else:
             self._shared.trouble = (
-                f"A worker process ended with exit code {exit_code} before it was ready, and printed the reason on standard error. "
+                f"A worker process ended with exit code {exit_code} before it was ready; standard error has the reason. "
                 f"Worker processes import your script, {script}: that has to work in each of them, and what only the "
                 'script itself does belongs below `if __name__ == "__main__":`.'
             )

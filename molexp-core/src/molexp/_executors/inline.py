@@ -17,7 +17,7 @@ from molexp.contracts import Call, Outcome
 class InlineExecutor(Pooled[Callable[[], Outcome]]):
     """Runs coroutine functions on the running event loop, and everything else in a bounded pool of threads.
 
-    Context variables are those of whoever submits; what a call in a thread sets, it alone sees.
+    A call sees the context variables of the code that submits it; those that a call in a thread sets, it alone sees.
 
     A thread cannot be killed. Cancelling a call in one returns at once: the thread goes on, its outcome is dropped,
     and it no longer counts among `workers`, so that a stuck call takes nobody's place. The interpreter does not wait

@@ -1,7 +1,7 @@
 """A bounded set of threads that each serve one job at a time, started on demand and reused.
 
-The threads are daemons: the interpreter does not wait for them. It need not, because whoever awaits a job keeps its
-event loop going; only jobs that nobody awaits any more can be left.
+The threads are daemons: the interpreter does not wait for them. It need not, because the code that awaits a job keeps
+its event loop going; only jobs that nobody awaits any more can be left.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Slots(Generic[_W]):
     """The threads.
 
     An idle thread is taken from the end of a stack, so that one that was just used is used again. It is on the stack
-    before the outcome of its last job is told: whoever submits next finds it there.
+    before the outcome of its last job is told: the next submission finds it there.
 
     Args:
         limit: the largest number of jobs at a time.

@@ -31,7 +31,7 @@ def find_profiles(
 
     Args:
         script: the script that is run; a file beside it comes before one in the current directory.
-        config: the file itself, wherever it is.
+        config: the path of the file itself.
         cwd: a folder in the place of the current directory.
 
     Raises:

@@ -28,7 +28,7 @@ class WorkflowBuilder:
 
     Args:
         name: the workflow's name, for people.
-        on_failure: after a task failed, ``"finish"`` whatever does not depend on it, or ``"cancel"`` all the rest.
+        on_failure: after a task failed, ``"finish"`` the tasks that do not depend on it, or ``"cancel"`` all the rest.
         max_parallel: the largest number of tasks, and items of mapped tasks, at a time; None: as many as are ready.
 
     Raises:

@@ -289,7 +289,7 @@ class _PlannedExecution:
             summary.ended[planned.label] = self.status()
             self.drive._cancelled.append(self)
             raise
-        except Exception as error:  # noqa: BLE001 - whatever breaks one run, the others go on
+        except Exception as error:  # noqa: BLE001 - an error of one run, of any kind, does not stop the others
             status, reason = RunStatus.FAILED, f"{type(error).__name__}: {error}"
         summary.ended[planned.label] = str(status)
         if reason:

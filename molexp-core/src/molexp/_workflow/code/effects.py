@@ -1,4 +1,4 @@
-"""Statements of a module that change how installed code works, such as ``torch.manual_seed(1)``: they count for what follows."""
+"""Statements of a module that change how installed code works: ``torch.manual_seed(1)`` counts for all that follows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def effects(walk: Walk, unit: Unit, namespace: Namespace) -> Form:
-    """Return the form of those above a function or class in its file, and of those in the user's modules that the file imports."""
+    """Return the form of those above a function or class in its file, and in the user's modules that the file imports."""
     source = unit.source
     if source.virtual:  # cells are executed in any order, and again
         return []

@@ -414,7 +414,7 @@ def is_virtual(file: str) -> bool:
 
 
 def keep(table: dict[Any, Any], key: object, entry: tuple[Any, ...]) -> None:
-    """Keep an entry that holds whatever its key knows by id, so that the id stays that of this object."""
+    """Keep an entry that holds the objects whose ids are in its key, so that nothing else gets these ids."""
     if len(table) >= LIMIT:
         table.clear()
     table[key] = entry

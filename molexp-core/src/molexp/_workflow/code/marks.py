@@ -1,4 +1,4 @@
-"""The marks of a walk over code: whatever it has met, and whether that reads files or says something else each time."""
+"""The marks of a walk over code: the things that it has met, and which of them read files or differ each time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Marks:
         self._marked: dict[object, tuple[bool, bool]] = {}
 
     def again(self, key: object, keep: object) -> Any:
-        """Return the form of a thing that was met before; None for one that is new, which is kept, so that its id stays its own."""
+        """Return the form of a thing that was met before; None for a new one, which is kept, so that its id stays its own."""
         if key not in self.met:
             self.met[key] = (len(self.met), keep)
             return None

@@ -187,7 +187,7 @@ def is_of_the_process(kind: Any) -> bool:
 
 
 def inside(value: Any) -> list[Any]:
-    """Return the objects that one holds, wherever it keeps them; none for code, modules, leaves and objects of the process."""
+    """Return the objects that one holds in any way; none for code, modules, leaves and objects of the process."""
     kind = type(value)
     if is_scalar(value) or kind is FunctionType or is_a(value, type, ModuleType) or is_of_the_process(kind):
         return []

@@ -128,7 +128,10 @@ def _is_reading(call: ast.Call) -> bool:
 
 
 def _making(node: ast.ClassDef) -> list[ast.stmt]:
-    """Return the statements of a class that are executed when it, or an object of it, is made: the constructor, the methods that it names, and the body."""
+    """Return the statements that are executed when a class, or an object of it, is made.
+
+    These are the body, the constructor and the methods that the constructor names.
+    """
     methods = {item.name: item for item in node.body if isinstance(item, FUNCTIONS)}
     pending = [name for name in methods if name in MAKING]
     found: dict[str, ast.stmt] = {}

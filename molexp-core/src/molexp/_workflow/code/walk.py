@@ -88,7 +88,7 @@ class Walk(Marks):
         return [self.task(obj), self.values()]
 
     def task(self, obj: Any) -> Form:
-        """Return the form of a task, whatever it is."""
+        """Return the form of a task of any kind."""
         if type(obj) is FunctionType:
             return self.function(obj)
         if type(obj) is MethodType and type(obj.__func__) is FunctionType:
@@ -128,7 +128,7 @@ class Walk(Marks):
         return [self.value(defaults), keywords, [self.value(content) for content in contents]]
 
     def owner(self, owner: Any) -> Form:
-        """Return the form of a class: its source and its bases' if they are the user's, and defaults and closures of its functions."""
+        """Return the form of a class: its source, its bases, and the defaults and closures of its functions."""
         if not self.owns(origin_of(owner)):
             return foreign(owner)
         if (again := self.again(id(owner), owner)) is not None:
@@ -292,7 +292,7 @@ class Walk(Marks):
         return [binding.form, [self.name(chain, namespace, source) for chain in chains]]
 
     def values(self) -> Form:
-        """Return the form of the values of the names that were met; of those that the code changes itself, only the code in them."""
+        """Return the form of the values of names that were met; if the code changes one itself, only of the code in it."""
         forms = []
         while self.later:
             key, value, passing, reads = self.later.pop(0)
@@ -321,7 +321,7 @@ class Walk(Marks):
         return self.owner(item if is_a(item, type) else type(item)) if self.owns(origin_of(item)) else None
 
     def _elsewhere(self, name: str, namespace: Namespace, source: Source | None, value: object) -> Form:
-        """Return the form of a name that no statement binds: a built-in one, one of the module itself, or one of a star import."""
+        """Return the form of a name that no statement binds: built in, of the module itself, or from a star import."""
         if value is MISSING or (name[:2] == name[-2:] == "__"):
             return None if value is MISSING and name in vars(builtins) else ["name", name]
         for item in sources().of_namespace(namespace, source):
@@ -385,7 +385,7 @@ class Walk(Marks):
         return self.whole(file, name) if file.endswith(COMPILED) and self.owns(file) else None
 
     def value(self, value: Any) -> Form:
-        """Return the form of a value: its contents as far as they are plain, the code of functions and classes, else its type."""
+        """Return the form of a value: its contents if they are plain, the code of functions and classes, else its type."""
         form = leaf_form(value, os.path.dirname(os.path.abspath(self.file)) if self.file else "")
         if form is not None:
             self.seen.lasting = self.seen.lasting and not is_array(value)
@@ -435,7 +435,7 @@ class Walk(Marks):
 
 
 def _names_digest(unit: Unit, namespace: Namespace, file: str | None) -> str:
-    """Return the digest of all that a function or class names; compute it again when one of the names means something else."""
+    """Return the digest of all that a function or class names; compute it again when a name means something else."""
     key = id(unit), id(namespace), file
     known = sources().digests.get(key)
     if known is not None and known[3].unchanged():
