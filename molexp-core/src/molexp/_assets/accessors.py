@@ -158,7 +158,7 @@ class Accessor(Generic[T]):
 
     def _uses(self, asset: Asset) -> None:
         if self._shelf is not None:
-            uses(self._shelf.attempt, asset, "name")
+            uses(self._shelf.recorder, asset, "name")
 
 
 def _fields_of(kind: AssetKind[Any], found: Any) -> Mapping[str, Any]:

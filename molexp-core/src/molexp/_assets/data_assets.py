@@ -18,7 +18,7 @@ from molexp._assets.data_sources import Readable, files_of, opened
 from molexp._provenance.secrets import without_secrets
 from molexp._record.session import Session
 from molexp._record.validation import decode_document
-from molexp._recording.current import current_attempt
+from molexp._recording.current import current_recorder
 from molexp._storage import layout, schemas
 from molexp._storage.durability import above
 from molexp._storage.hashing import CHUNK
@@ -252,8 +252,9 @@ class DataAssets(Mapping[str, DataAsset]):
         folder = slug(name)
         session = self._session
         session.store.sync(brought.written)
-        attempt = current_attempt(session.store)
-        producer = {"run": attempt.path, "attempt": attempt.number, "task": None} if attempt is not None else None
+        recorder = current_recorder(session.store)
+        writer = recorder.writer if recorder is not None else None
+        producer = {"run": writer.path, "attempt": writer.number, "task": None} if writer is not None else None
         while True:
             numbers = self._numbers(folder)  # one look for both: what comes after it takes the number that we try
             newest = self._newest_of(folder, numbers)

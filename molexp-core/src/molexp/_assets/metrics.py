@@ -30,7 +30,7 @@ class MetricsFile(Growing):
 
     def _open(self) -> Appender:
         appender = super()._open()
-        self._shelf.attempt.contents.logged[self._slot.key] = self
+        self._shelf.writer.contents.logged[self._slot.key] = self
         return appender
 
     def summarised(self) -> dict[str, Any]:

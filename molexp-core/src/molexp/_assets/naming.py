@@ -13,7 +13,7 @@ from molexp._assets.assets import asset_id
 from molexp._assets.payloads import PayloadSink
 from molexp._assets.registry import Library
 from molexp._record.rank_events import FIRST
-from molexp._recording.writer import Recording
+from molexp._recording.writer import Recorder
 from molexp._values.ids import check_payload_name, fold_name, new_token
 from molexp._values.times import parse_time, utc_now
 from molexp.contracts import AssetKind
@@ -40,21 +40,22 @@ class Slot:
 class Shelf:
     """The assets of one attempt, as one writer makes them."""
 
-    def __init__(self, attempt: Recording, library: Library) -> None:
-        self.attempt = attempt
+    def __init__(self, recorder: Recorder, library: Library) -> None:
+        self.recorder = recorder
+        self.writer = recorder.writer
         self.library = library
         self._slots: dict[str, Slot] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:  # contexts, logs, metrics and accessors have one
         raise TypeError(
-            f"A context of the run {self.attempt.path!r}, its logs and its metrics cannot be sent to another process, nor "
+            f"A context of the run {self.writer.path!r}, its logs and its metrics cannot be sent to another process, nor "
             "copied: they record for the process that started the run. Send what is needed of it, such as ctx.params or "
             "ctx.run, and record here what comes back."
         )
 
-    def of(self, recording: Recording) -> Shelf:
-        """The same shelf, for what is recorded through another door of the same writer."""
-        shelf = Shelf(recording, self.library)
+    def of(self, recorder: Recorder) -> Shelf:
+        """Return the same shelf for another recorder of its writer."""
+        shelf = Shelf(recorder, self.library)
         shelf._slots = self._slots
         return shelf
 
@@ -68,22 +69,22 @@ class Shelf:
         name = check_payload_name(name, f"{kind.name} name")
         payload = name if name.endswith(kind.suffix) else name + kind.suffix
         folded = fold_name(f"{kind.folder}/{payload}")
-        with self.attempt.lock:
-            self.attempt.check()
+        with self.writer.lock:
+            self.recorder.check()
             if (slot := self._slots.get(folded)) is not None:
                 if slot.task != task or slot.kind.name != kind.name:
                     whom = f"task {slot.task!r}" if slot.task else f"{slot.kind.name} {slot.name!r} of this run"
                     raise AssetExistsError(name, owner=whom)
                 return slot
             self._refuse_folders(folded, name)
-            base = f"{self.attempt.payloads}/{kind.folder}"
+            base = f"{self.writer.payloads}/{kind.folder}"
             slot = self._slots[folded] = Slot(kind, name, task, f"{base}/{payload}")
-            writer = self.attempt.suffix
+            writer = self.writer.suffix
             if writer or task:
                 slot.fallbacks = self._fallbacks(kind, base, payload, task)
             if writer:
                 slot.apart = self._apart(kind, name) if task is None else ""
-                aside = writer != FIRST if slot.apart else bool(self.attempt.outbox)
+                aside = writer != FIRST if slot.apart else bool(self.writer.outbox)
                 if aside and kind.folder == "logs":
                     slot.key = slot.fallbacks[
                         0
@@ -92,12 +93,12 @@ class Shelf:
 
     def _apart(self, kind: AssetKind[Any], name: str) -> str:
         """The name of what another writer of the attempt has the name of, in keeping with where it is put."""
-        writer = self.attempt.suffix
+        writer = self.writer.suffix
         return f"{name}.{writer}" if kind.folder == "logs" else f"{writer}/{name}"
 
     def _fallbacks(self, kind: AssetKind[Any], base: str, payload: str, task: str | None) -> tuple[str, ...]:
         """Return where a payload goes if another writer of the attempt has its name, or an earlier try of the task had."""
-        writer = self.attempt.suffix
+        writer = self.writer.suffix
         if writer and kind.folder == "logs":
             stem = f"{base}/{payload.removesuffix(kind.suffix)}"
             return f"{stem}.{writer}{kind.suffix}", f"{stem}.{new_token()}{kind.suffix}"
@@ -106,29 +107,30 @@ class Shelf:
     def release(self, slot: Slot) -> None:
         """Give up a name under which nothing was saved."""
         if slot.version == 0:
-            with self.attempt.lock:
+            with self.writer.lock:
                 for folded in [folded for folded, kept in self._slots.items() if kept is slot]:
                     del self._slots[folded]  # in place: the shelves of all tasks have them in common
 
     def sink(self, slot: Slot) -> PayloadSink:
         """Return where the payload of a reserved name is written."""
         replacing = partial(self._replacing, slot) if slot.version > 0 else None
-        outbox = self.attempt.outbox if self.attempt.alone else None  # else a name may turn out to be taken
+        outbox = self.writer.outbox if self.writer.alone else None  # else a name may turn out to be taken
         return PayloadSink(
-            self.attempt.store,
+            self.writer.store,
             slot.name,
             slot.key,
             fallbacks=slot.fallbacks,
             replacing=replacing,
             outbox=outbox,
-            guard=self.attempt.refuse_ended,
+            guard=self.writer.refuse_ended,
         )
 
     def _replacing(self, slot: Slot, size: int, content_hash: str) -> None:
         """Say what is about to replace a payload: whoever ends the attempt can tell which record its bytes bear out."""
-        if self.attempt.outbox is None or not self.attempt.alone:  # else it is asked before it leaves the outbox
-            self.attempt.check_end()
-        self.attempt.record({"type": "replacing", "key": slot.key, "size": size, "content_hash": content_hash})
+        if self.writer.outbox is None or not self.writer.alone:  # else it is asked before it leaves the outbox
+            self.recorder.check()
+            self.writer.refuse_ended()
+        self.recorder.record({"type": "replacing", "key": slot.key, "size": size, "content_hash": content_hash})
 
     def publish(
         self,
@@ -140,17 +142,17 @@ class Shelf:
         tags: Iterable[str] = (),
     ) -> dict[str, Any]:
         """Record an asset whose bytes are complete (or, with no size yet, still growing); returns its record."""
-        attempt, kind = self.attempt, slot.kind
+        writer, kind = self.writer, slot.kind
         slot.version += 1
         name = slot.apart if slot.apart and slot.key in slot.fallbacks else slot.name
         record = {
-            "id": asset_id(attempt.path, attempt.number, kind.name, name, slot.version),
+            "id": asset_id(writer.path, writer.number, kind.name, name, slot.version),
             "name": name,
             "kind": kind.name,
             "schema": kind.schema,
             "version": slot.version,
-            "scope": attempt.path,
-            "producer": {"run": attempt.path, "attempt": attempt.number, "task": slot.task},
+            "scope": writer.path,
+            "producer": {"run": writer.path, "attempt": writer.number, "task": slot.task},
             "created_at": utc_now(),
             "key": slot.key,
             "size": size,
@@ -159,8 +161,8 @@ class Shelf:
             "distribution": self.library.distribution(kind),
             "fields": fields,
         }
-        attempt.wrote(slot.key)
-        attempt.record({"type": "asset", "asset": record})
+        writer.wrote(slot.key)
+        self.recorder.record({"type": "asset", "asset": record})
         return record
 
     def asset(self, slot: Slot, record: Mapping[str, Any], fields: Any) -> Asset:
@@ -172,7 +174,7 @@ class Shelf:
             kind=slot.kind.name,
             version=slot.version,
             scope=record["scope"],
-            producer=Producer(record["scope"], self.attempt.number, slot.task),
+            producer=Producer(record["scope"], self.writer.number, slot.task),
             created_at=parse_time(record["created_at"]),
             key=slot.key,
             size=record["size"],

@@ -14,7 +14,7 @@ from typing import IO, Any, TypeVar
 from molexp._assets.builtin_kinds import LogKind
 from molexp._assets.log_records import check_text
 from molexp._assets.naming import Shelf, Slot
-from molexp._recording.writer import Recording
+from molexp._recording.writer import Writer
 from molexp._values.ids import nearest
 from molexp._values.numbers import count
 from molexp.contracts import Appender, Store
@@ -35,7 +35,7 @@ class Growing:
     def __init__(self, shelf: Shelf, slot: Slot) -> None:
         self._shelf = shelf
         self._slot = slot
-        self._check = shelf.attempt.check
+        self._check = shelf.recorder.check
         self._lock = threading.RLock()  # a signal's handler may log while its thread does
         self._busy = False
         self._interleaved: list[bytes] = []
@@ -107,7 +107,7 @@ class Growing:
     def share(self) -> Path:
         """A local path that other programs may append to, too."""
         self._check()
-        store = self._shelf.attempt.store
+        store = self._shelf.writer.store
         with self._lock:
             if self._record is None:
                 self._open()
@@ -122,11 +122,11 @@ class Growing:
 
     def text(self) -> str:
         """All that was written so far."""
-        if self._shelf.attempt.outbox is not None:  # it is read where it is
+        if self._shelf.writer.outbox is not None:  # it is read where it is
             self._take_in()
         else:
             self.flush()
-        return LogReader(self._shelf.attempt.store, self._slot.name, self._slot.key).text()
+        return LogReader(self._shelf.writer.store, self._slot.name, self._slot.key).text()
 
     def flush(self) -> None:
         """Let the store see what was written."""
@@ -135,7 +135,7 @@ class Growing:
             appender = self._appender
             if (flush := getattr(appender, "flush", None)) is not None:
                 flush()
-        if appender is not None and (outbox := self._shelf.attempt.outbox) is not None:
+        if appender is not None and (outbox := self._shelf.writer.outbox) is not None:
             outbox.settle()  # without the lock: what is written meanwhile need not wait for the store
 
     def _take_in(self) -> None:
@@ -160,7 +160,7 @@ class Growing:
             self._appender = self._plain = None
             if self._record is not None:
                 self._record |= self._facts()
-                self._shelf.attempt.completed(self._record)
+                self._shelf.writer.completed(self._record)
             if self._slot.growing is self:
                 self._slot.growing = None
 
@@ -170,10 +170,10 @@ class Growing:
         return {"size": self._size, "content_hash": f"sha256:{digest}"}
 
     def _open(self) -> Appender:
-        attempt = self._shelf.attempt
         if self._appender is None:
-            self._appender = open_growing(attempt, self._slot)
-        attempt.manage(self)  # before it is recorded: if the attempt ends meanwhile, the file is closed all the same
+            self._appender = open_growing(self._shelf.writer, self._slot)
+        # Before it is recorded: if the attempt ends meanwhile, the file is closed all the same.
+        self._shelf.recorder.manage(self)
         try:
             self._record = self._shelf.publish(self._slot, size=None, content_hash=None, fields={})
         except RunError:  # the attempt ended, or was stopped, meanwhile
@@ -194,7 +194,7 @@ class Growing:
         """Count what is in the file: others appended to it, or a write failed halfway."""
         self._digest()
         self._hash, self._size = sha256(), 0
-        with self._shelf.attempt.store.open_read(self._slot.key) as file:
+        with self._shelf.writer.store.open_read(self._slot.key) as file:
             while chunk := file.read(1 << 20):
                 self._hash.update(chunk)
                 self._size += len(chunk)
@@ -216,19 +216,19 @@ def growing(shelf: Shelf, kind: str, name: str, task: str | None) -> Growing:
 def grow(shelf: Shelf, kind: str, name: str, task: str | None, make: Callable[[Shelf, Slot], G]) -> G:
     """See `growing`; one that is not there yet is made by `make`."""
     slot = shelf.reserve(shelf.library.kind(kind), name, task)
-    with shelf.attempt.lock:
+    with shelf.writer.lock:
         if slot.growing is None or not slot.growing.belongs_to(shelf):
             slot.growing = make(shelf, slot)
         found: G = slot.growing
         return found
 
 
-def open_growing(attempt: Recording, slot: Slot) -> Appender:
+def open_growing(writer: Writer, slot: Slot) -> Appender:
     """Open a payload for appending, under a name of the writer's own if another writer of the attempt has it."""
-    store = attempt.store
-    if (outbox := attempt.outbox) is not None:
+    store = writer.store
+    if (outbox := writer.outbox) is not None:
         first = store.read(slot.key) if slot.version > 0 else b""
-        return outbox.growing(slot.key, guard=attempt.refuse_ended, first=first)
+        return outbox.growing(slot.key, guard=writer.refuse_ended, first=first)
     if "append" not in store.capabilities:
         return _Whole(store, slot.key, again=slot.version > 0)
     if slot.version > 0:  # an earlier retry of the task made it

@@ -28,58 +28,31 @@ class Handle(Protocol):
         """Close; what was recorded through it is complete, and its asset record final."""
 
 
-class Recording(Protocol):
-    """What a context and its shelf need of whoever records for them."""
-
-    store: Store
-    path: str
-    number: int
-    payloads: str
-    suffix: str
-    contents: Contents
-    lock: threading.RLock
-    task: str | None
+class Recorder(Protocol):
+    """Records for a context: the attempt's writer for the run itself, or a `TaskRecorder` for one try of a task."""
 
     @property
-    def outbox(self) -> Outbox | None:
-        """Where payloads wait until they are in the store; None where they are written at once."""
+    def writer(self) -> Writer:
+        """Return the attempt's writer."""
 
     @property
-    def alone(self) -> bool:
-        """Tell whether no other process may contribute to the attempt."""
-
-    @property
-    def closed(self) -> bool:
-        """Tell whether this process has recorded its last."""
-
-    @property
-    def cancelled(self) -> bool:
-        """Tell whether it was asked to stop."""
+    def task(self) -> str | None:
+        """Return the task's name; None for the run itself."""
 
     def check(self) -> None:
         """Raise unless something can be recorded now."""
 
-    def refuse_ended(self) -> None:
-        """Raise if the attempt has an end, whether or not anything can be recorded now."""
-
-    def check_end(self) -> None:
-        """Raise if the attempt has an end."""
-
     def record(self, event: dict[str, Any]) -> None:
         """Record an event."""
-
-    def wrote(self, key: str) -> None:
-        """Remember a payload's key."""
 
     def manage(self, handle: Handle) -> None:
         """Close `handle` before the end."""
 
-    def completed(self, record: Mapping[str, Any]) -> None:
-        """The record of a payload that grew is final."""
-
 
 class Writer:
     """Records the events of one writer of one attempt. Belongs to one process, and is inert in a forked one."""
+
+    task = None  # see `Recorder`
 
     def __init__(self, store: Store, path: str, number: int, contents: Contents, log: EventLog) -> None:
         self.store = store
@@ -90,7 +63,6 @@ class Writer:
         self.contents = contents
         self.lock: threading.RLock = threading.RLock()
         self.status: RunStatus = RunStatus.RUNNING
-        self.task: str | None = None  # tasks record through doors of their own
         self.suffix: str = ""  # what tells this writer's payloads from others' of the same name
         self._pid = HERE.pid
         self._log = log
@@ -103,6 +75,11 @@ class Writer:
         self.on_cancel: Callable[[], None] | None = None
         if "append" not in store.capabilities:
             this_process().keeps(self)
+
+    @property
+    def writer(self) -> Writer:
+        """Return itself: it is the recorder of the run."""
+        return self
 
     @property
     def outbox(self) -> Outbox | None:
@@ -181,17 +158,6 @@ class Writer:
         """
         if self.store.exists(end_key(self.folder, self.number)):
             raise ContextClosedError(self.path, why=f"attempt {self.number} has ended")
-
-    def check_end(self) -> None:
-        """Raise unless what was recorded may be replaced: something can be recorded, and the attempt has no end.
-
-        Raises:
-            ContextClosedError: the attempt has ended, or belongs to another process.
-            RunSupersededError: somebody else ended it.
-            RunCancelledError: it was asked to stop.
-        """
-        self.check()
-        self.refuse_ended()
 
     @property
     def cancelled(self) -> bool:

@@ -39,7 +39,7 @@ class Capture:
             raise RunError(
                 "Another run of this process captures stdout and stderr; only one can. Start one of them with "
                 "capture=False, or in a process of its own.",
-                run=shelf.attempt.path,
+                run=shelf.writer.path,
             )
         self._pid = os.getpid()
         self._stopping = threading.Event()

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from molexp._assets.lookup import Finder
     from molexp._assets.naming import Shelf
     from molexp._hierarchy.run import Run
-    from molexp._recording.writer import Recording
+    from molexp._recording.writer import Recorder
     from molexp.contracts import AssetKind
 
 T = TypeVar("T")
@@ -86,7 +86,7 @@ class Context:
         self._shelf = shelf
         self._finder = finder
         self._task = task
-        self._recording: Recording | None = shelf.attempt if shelf is not None else None
+        self._recorder: Recorder | None = shelf.recorder if shelf is not None else None
         self._accessors: dict[str, Accessor[Any]] = {}
         self._logs: dict[str, LogHandle] = {}
         self._metrics: Metrics | None = None
@@ -125,9 +125,9 @@ class Context:
         if type(stored) not in (int, float, bool) and (size := len(encode(stored))) > RESULT_LIMIT:
             reason = f"it takes {size} bytes as JSON, and a result at most {RESULT_LIMIT}; save it as an artifact"
             raise SerializationError(f"results.{name}", type(value).__name__, reason)
-        if self._recording is not None:
+        if self._recorder is not None:
             event = {"type": "result", "at": utc_now(), "name": name, "value": stored}
-            self._recording.record(event)
+            self._recorder.record(event)
 
     def save(self, name: str, obj: Any, *, kind: str | None = None, **fields: Any) -> Asset | None:
         """Save `obj` as an asset of `kind`, or of the one kind that accepts it.
@@ -223,9 +223,9 @@ class Context:
         """
         found = None if self._finder is None else self._finder.find(name, kind=kind, version=version)
         if found is not None:
-            uses(self._recording, found, "name" if version is None else "version")
+            uses(self._recorder, found, "name" if version is None else "version")
         else:
-            misses(self._recording, name, kind, version)
+            misses(self._recorder, name, kind, version)
         return found
 
     def asset(self, name: str, *, kind: str | None = None, version: int | None = None) -> Asset:
@@ -238,7 +238,7 @@ class Context:
         if self._finder is None:
             raise NotFoundError("asset", name, hint="There is no run, so there are no assets.")
         found = self._finder.require(name, kind=kind, version=version)
-        uses(self._recording, found, "name" if version is None else "version")
+        uses(self._recorder, found, "name" if version is None else "version")
         return found
 
     def __getitem__(self, kind: type[AssetKind[T]]) -> Accessor[T]:
@@ -270,8 +270,8 @@ class Context:
         if self._workdir is None:
             label = f"{self.run.id}-" if self.run is not None else ""
             self._workdir = Path(tempfile.mkdtemp(prefix=f"molexp-{label}")).resolve()
-            if self._recording is not None:
-                self._recording.record({"type": "workdir", "at": utc_now(), "path": str(self._workdir)})
+            if self._recorder is not None:
+                self._recorder.record({"type": "workdir", "at": utc_now(), "path": str(self._workdir)})
         elif not self._workdir.is_dir():
             self._workdir.mkdir(0o700, parents=True)
         return self._workdir

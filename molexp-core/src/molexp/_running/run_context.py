@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from molexp._hierarchy.run import Run
     from molexp._recording.attempt import Attempt
     from molexp._recording.ranks import Joined
-    from molexp._recording.writer import Recording
+    from molexp._recording.writer import Recorder
     from molexp._running.capture import Capture
 
 
@@ -60,7 +60,7 @@ class RunContext(Context):
         self._failures: dict[str, Ending] = {}
         self._capture: Capture | None = None
         self._interrupter: Interrupter | None = None
-        self._entered: Token[Recording | None] | None = None
+        self._entered: Token[Recorder | None] | None = None
 
     def __repr__(self) -> str:
         return f"<RunContext of {self.run.path}, attempt {self.attempt}, {self._attempt.status}>"
@@ -128,7 +128,7 @@ class RunContext(Context):
         except RunCancelledError as error:  # between the start and here
             self._end(judge(error, self.run.path))
             raise
-        self._entered = current.enter(self._attempt)
+        self._entered = current.enter(self._recorder)
         self._interrupter = Interrupter(self._attempt.process.signals)
         self._interrupter.arm()
         self._attempt.on_cancel = self._interrupter.fire

@@ -60,9 +60,8 @@ def run_command(
             started=context._began,
         )
         tail = tail_of(err, start) if code != 0 else ""
-    attempt = context._recording
-    if attempt is not None:
-        attempt.record(
+    if context._recorder is not None:
+        context._recorder.record(
             {
                 "type": "command",
                 "command": recorded,

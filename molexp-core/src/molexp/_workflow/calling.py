@@ -55,10 +55,10 @@ class Caller:
             inputs: Any = dict(upstream)
         else:
             inputs = next(iter(upstream.values()), None)
-        door = shelf = finder = run = None
+        shelf = finder = run = None
         if self.records is not None and self.run is not None:
-            door = self.records.door(spec.name if index is None else f"{spec.name}[{index}]", number)
-            run, shelf, finder = self.run.run, self.run._shelf.of(door), self.run._finder
+            recorder = self.records.recorder(spec.name if index is None else f"{spec.name}[{index}]", number)
+            run, shelf, finder = self.run.run, self.run._shelf.of(recorder), self.run._finder
         return TaskContext(
             spec.name,
             inputs=inputs,
@@ -70,7 +70,6 @@ class Caller:
             run=run,
             shelf=shelf,
             finder=finder,
-            door=door,
         )
 
     async def call(self, spec: TaskSpec, ctx: TaskContext) -> Any:
@@ -80,9 +79,9 @@ class Caller:
             TaskTimeoutError: it ran longer than its timeout, from where that interrupted it.
             BaseException: the task raised it.
         """
-        if ctx.door is None:
+        if ctx._recorder is None:
             return await self._timed(spec, ctx)
-        token = current.enter(ctx.door)
+        token = current.enter(ctx._recorder)
         try:
             return await self._timed(spec, ctx)
         finally:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from molexp._running.context import Context
-from molexp.errors import NotFoundError, TaskEndedError
+from molexp.errors import NotFoundError
 
 if TYPE_CHECKING:
     import subprocess
@@ -15,10 +15,7 @@ if TYPE_CHECKING:
     from molexp._assets.lookup import Finder
     from molexp._assets.naming import Shelf
     from molexp._hierarchy.run import Run
-    from molexp._record.folding import Contents
-    from molexp._recording.writer import Handle, Writer
-    from molexp._storage.spool.outbox import Outbox
-    from molexp.contracts import Store
+    from molexp._recording.task_recorder import TaskRecorder
 
 
 class TaskContext(Context):
@@ -51,6 +48,7 @@ class TaskContext(Context):
     index: int | None
     retry: int
     inputs: Any
+    _recorder: TaskRecorder | None
 
     def __init__(
         self,
@@ -65,7 +63,6 @@ class TaskContext(Context):
         run: Run | None = None,
         shelf: Shelf | None = None,
         finder: Finder | None = None,
-        door: TaskDoor | None = None,
     ) -> None:
         """Make a context, as workflows do; tests of tasks may, too."""
         label = task if index is None else f"{task}[{index}]"
@@ -76,7 +73,6 @@ class TaskContext(Context):
         self.inputs = inputs
         self.label: str = label
         self.upstream: Mapping[str, Any] = {} if upstream is None else upstream
-        self.door = door
         self._over = ""
         self._commands: set[subprocess.Popen[bytes]] | None = None
 
@@ -98,9 +94,9 @@ class TaskContext(Context):
     @property
     def cancelled(self) -> bool:
         """Tell whether the task should stop: it timed out, or the workflow or its run was cancelled. For long loops."""
-        return bool(self._over) or (self._recording is not None and self._recording.cancelled)
+        return bool(self._over) or (self._recorder is not None and self._recorder.writer.cancelled)
 
-    def end(self, why: str) -> None:
+    def _end(self, why: str) -> None:
         """End the try, as `why` says: from now on nothing is recorded through this context.
 
         Commands that still run, because the thread that waits for them was abandoned, end with their children.
@@ -108,8 +104,8 @@ class TaskContext(Context):
         self._over = why
         if self._commands:
             self._end_commands()
-        if self.door is not None:
-            self.door.close(why)
+        if self._recorder is not None:
+            self._recorder.end(why)
 
     def _began(self, process: subprocess.Popen[bytes]) -> None:
         if self._commands is None:
@@ -125,92 +121,3 @@ class TaskContext(Context):
             if process.poll() is None:
                 signal_command(process, "SIGTERM")  # at once, because this process may be about to end
                 threading.Thread(target=stop_command, args=(process,), name="molexp-shell-ending", daemon=True).start()
-
-
-class TaskDoor:
-    """Records for one try of one task: through the attempt's writer, under the task's name, until the try ends."""
-
-    def __init__(self, writer: Writer, label: str, retry: int) -> None:
-        self._writer = writer
-        self._label = label
-        self.task: str | None = label
-        self.retry = retry
-        self._over = ""
-        self._handles: list[Handle] = []
-        self.store: Store = writer.store
-        self.path: str = writer.path
-        self.number: int = writer.number
-        self.payloads: str = writer.payloads
-        self.suffix: str = writer.suffix
-        self.contents: Contents = writer.contents
-        self.lock: threading.RLock = writer.lock
-
-    @property
-    def outbox(self) -> Outbox | None:
-        """The payloads that wait until they are in the store; None where they are written at once."""
-        return self._writer.outbox
-
-    @property
-    def alone(self) -> bool:
-        """Tell whether no other process may contribute to the attempt."""
-        return self._writer.alone
-
-    @property
-    def closed(self) -> bool:
-        """Tell whether the attempt is over, or this process's part in it."""
-        return self._writer.closed
-
-    @property
-    def cancelled(self) -> bool:
-        """Tell whether the attempt was asked to stop."""
-        return self._writer.cancelled
-
-    def check(self) -> None:
-        """Raise unless something can be recorded now.
-
-        Raises:
-            TaskEndedError: the try is over.
-            RunError: the attempt is.
-        """
-        if self._over:
-            raise TaskEndedError(self._label, why=self._over)
-        self._writer.check()
-
-    def refuse_ended(self) -> None:
-        """Raise if the attempt has an end, which says that what was recorded is as it was."""
-        self._writer.refuse_ended()
-
-    def check_end(self) -> None:
-        """Raise if the attempt, or the try, has an end."""
-        self.check()
-        self._writer.check_end()
-
-    def record(self, event: dict[str, Any]) -> None:
-        """Record an event as the task's."""
-        with self.lock:
-            self.check()
-            event["task"] = self._label
-            if self.retry:
-                event["retry"] = self.retry
-            self._writer.record(event)
-
-    def wrote(self, key: str) -> None:
-        """Remember a payload's key."""
-        self._writer.wrote(key)
-
-    def manage(self, handle: Handle) -> None:
-        """Close `handle` when the try ends."""
-        self._handles.append(handle)
-
-    def completed(self, record: Mapping[str, Any]) -> None:
-        """Note that the record of a payload that grew is final."""
-        self._writer.completed(record)
-
-    def close(self, why: str) -> None:
-        """End the try: its logs are complete."""
-        with self.lock:
-            if self._over:
-                return
-            self._over = why
-        while self._handles:
-            self._handles.pop().close()

@@ -364,7 +364,7 @@ class Execution:
                 over = f"it ran longer than {error.timeout:g} s"
         finally:
             outcome.ended_at = time.time()
-            ctx.end(over)
+            ctx._end(over)
         return outcome
 
     def _halted(self) -> bool:

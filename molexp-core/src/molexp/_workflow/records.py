@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from molexp._assets.accessors import Accessor
+from molexp._recording.task_recorder import TaskRecorder
 from molexp._running.context import describe_error
 from molexp._storage.equivalence import RESERVED
 from molexp._storage.layout import claim_key
@@ -17,7 +18,6 @@ from molexp._values.documents import encode
 from molexp._values.numbers import count
 from molexp._values.times import utc_now
 from molexp._workflow.code.hashing import Code, code_of
-from molexp._workflow.context import TaskDoor
 from molexp._workflow.earlier import Earlier
 from molexp._workflow.outputs import NotRestorableError, fingerprint, pack, unpack
 from molexp._workflow.results import SUCCEEDED, TaskOutcome
@@ -161,9 +161,9 @@ class TaskRecords:
         """Hash the output of a mapped task from those of its items."""
         self._outputs[name] = canonical_hash([self._outputs[f"{name}[{index}]"] for index in range(items)])
 
-    def door(self, label: str, retry: int) -> TaskDoor:
-        """Return the writer of one try of a task."""
-        return TaskDoor(self._attempt, label, retry)
+    def recorder(self, label: str, retry: int) -> TaskRecorder:
+        """Return the recorder of a try of a task."""
+        return TaskRecorder(self._attempt, label, retry)
 
     def started(self, label: str, retry: int, why: str) -> None:
         """Record that a try begins."""
@@ -203,12 +203,12 @@ class TaskRecords:
 
     def describe(self, error: BaseException, label: str, retry: int) -> dict[str, Any]:
         """Save the traceback of a task's error, and return the record of the error."""
-        door = self.door(label, retry)
-        shelf = self._shelf.of(door)
+        recorder = self.recorder(label, retry)
+        shelf = self._shelf.of(recorder)
         try:
             return describe_error(error, shelf, label, name=f"error-trace-{retry}" if retry else "error-trace")
         finally:
-            door.close("it has ended")
+            recorder.end("it has ended")
 
     def _store(self, outcome: TaskOutcome, signature: Signature | None, retry: int) -> dict[str, Any]:
         """Return the entries of the record for an output."""
@@ -228,13 +228,13 @@ class TaskRecords:
 
     def _save(self, stored: Any, outcome: TaskOutcome, retry: int) -> dict[str, Any]:
         """Save an output that is too large for the record, and return the entry that refers to it."""
-        door = self.door(outcome.name, retry)
+        recorder = self.recorder(outcome.name, retry)
         try:
             asset = save_state(
-                self._shelf.of(door), "checkpoint", f"outputs/{outcome.name}.json", {"output": stored}, outcome.name
+                self._shelf.of(recorder), "checkpoint", f"outputs/{outcome.name}.json", {"output": stored}, outcome.name
             )
         finally:
-            door.close("it has ended")
+            recorder.end("it has ended")
         return {"saved": {"$asset": asset.id}}
 
     def _write(self, label: str, record: dict[str, Any], retry: int) -> None:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from molexp._recording import current
+from molexp._recording.task_recorder import TaskRecorder
 from molexp._workflow.code.hashing import Code, code_of
-from molexp._workflow.context import TaskContext, TaskDoor
+from molexp._workflow.context import TaskContext
 
 if TYPE_CHECKING:
     from molexp._assets.naming import Shelf
@@ -35,7 +36,7 @@ class TaskCall:
         config: see `TaskContext`.
         run: the run; None in memory.
         attempt: number of the attempt.
-        door_retry: the number of the try in the attempt's record.
+        recorded_retry: the number of the try in the attempt's record.
     """
 
     subject: Any
@@ -48,12 +49,12 @@ class TaskCall:
     config: Mapping[str, Any]
     run: Run | None = None
     attempt: int = 0
-    door_retry: int = 0
+    recorded_retry: int = 0
 
     @classmethod
     def of(cls, spec: TaskSpec, ctx: TaskContext) -> TaskCall:
         """Return the call that executes elsewhere the try that `ctx` is for."""
-        door = ctx.door
+        recorder = ctx._recorder
         return cls(
             spec.subject,
             ctx.task,
@@ -64,8 +65,8 @@ class TaskCall:
             dict(ctx.params),
             dict(ctx.config),
             ctx.run,
-            door.number if door is not None else 0,
-            door.retry if door is not None else 0,
+            recorder.writer.number if recorder is not None else 0,
+            recorder.retry if recorder is not None else 0,
         )
 
 
@@ -89,7 +90,7 @@ def execute_task(call: TaskCall) -> TaskReturn:
     contribution = _contribution(call)
     code = code_of(call.subject) if contribution is not None else None
     ctx = _context(call, contribution)
-    token = current.enter(ctx.door)
+    token = current.enter(ctx._recorder)
     try:
         execute = call.subject.execute if hasattr(call.subject, "execute") else call.subject
         output = execute(ctx)
@@ -98,7 +99,7 @@ def execute_task(call: TaskCall) -> TaskReturn:
         return TaskReturn(output, contribution.token if contribution is not None else None, code)
     finally:
         current.leave(token)
-        ctx.end("it has ended")
+        ctx._end("it has ended")
         if contribution is not None:
             contribution.flush()
 
@@ -147,8 +148,8 @@ def _context(call: TaskCall, contribution: Contribution | None) -> TaskContext:
 
     run = call.run
     label = call.task if call.index is None else f"{call.task}[{call.index}]"
-    door = TaskDoor(contribution, label, call.door_retry)
+    recorder = TaskRecorder(contribution, label, call.recorded_retry)
     library = run._home.library
-    shelf = _shelves[label].of(door) if label in _shelves else _shelves.setdefault(label, Shelf(door, library))
+    shelf = _shelves[label].of(recorder) if label in _shelves else _shelves.setdefault(label, Shelf(recorder, library))
     finder = Finder(library, run.path, contribution.folder, run._scopes, contribution.everybody, call.attempt)
-    return TaskContext(call.task, run=run, shelf=shelf, finder=finder, door=door, **given)
+    return TaskContext(call.task, run=run, shelf=shelf, finder=finder, **given)

@@ -58,7 +58,7 @@ async def execute_under_run(
     if (rank := run._home.process.rank) is not None and rank.index > 0:
         raise not_for_ranks(run, rank.index)  # before it joins
     context = run.start(if_succeeded=if_succeeded, capture=capture)
-    token = current.enter(context._coordinator)
+    token = current.enter(context._recorder)
     try:
         execution = _prepare(workflow, context, resume, executors, listener)
         result = await _execute(workflow, context, execution)
