@@ -73,7 +73,7 @@ def _repeated(home: Session, key: str, data: bytes | None, *, torn: bool) -> tup
             return _before(home, match[1], number), "written again as the one before it"
         first = _read_first(home, path) or {"type": "experiment", **common}
         return {**first, "revision": number, "params": params, "created_at": utc_now()}, _FROM_RUNS
-    if "/data/" in f"/{key}":
+    if key.startswith(f"{layout.below(path, layout.DATA)}/"):
         return _of_payload(home, key), "written again from its bytes"
     if key != layout.document(path) or layout.is_run(path):
         return None, ""

@@ -41,7 +41,7 @@ def attempt_numbers(listing: Listing) -> list[int]:
 def attempts_to_read(executions: str, stats: Iterable[Stat]) -> list[str]:
     """Return what `read_attempts` reads, for a listing of all keys below an ``executions`` folder: ends, else claims and events."""
     names = [stat.key.removeprefix(f"{executions}/") for stat in stats]
-    ended = {match[1] for name in names if name.endswith(".end.json") and (match := _ATTEMPT.fullmatch(name))}
+    ended = {match[1] for name in names if layout.is_end(name) and (match := _ATTEMPT.fullmatch(name))}
     wanted = []
     for name in names:
         top, _, rest = name.partition("/")
@@ -50,7 +50,7 @@ def attempts_to_read(executions: str, stats: Iterable[Stat]) -> list[str]:
             is_read = written is not None and top.removesuffix(".s") not in ended
         else:
             match = _ATTEMPT.fullmatch(name) or _COPY.fullmatch(name)
-            is_read = match is not None and (name.endswith(".end.json") or match[1] not in ended)
+            is_read = match is not None and (layout.is_end(name) or match[1] not in ended)
         if is_read:
             wanted.append(f"{executions}/{name}")
     return wanted
@@ -87,7 +87,7 @@ def _read_attempt(
     store: Store, run_folder: str, number: int, sizes: Mapping[str, int], listing: Listing
 ) -> AttemptFacts:
     problem, key = "", end_key(run_folder, number)
-    if f"{number}.end.json" in sizes:
+    if layout.end_name(number) in sizes:
         try:
             end = check_shape(decode_object(store.read(key), key), key)
             facts = _of_end(end, number, _late(store, run_folder, number, listing, end.get("folded")))
@@ -143,7 +143,7 @@ def _late(store: Store, run_folder: str, number: int, listing: Listing, folded: 
     folded = {name: length for name, length in folded.items() if is_count(length)}
     late = {}
     for entry in listing.entries:
-        counted = folded.get(f"{number}.jsonl")
+        counted = folded.get(layout.claim_name(number))
         if counted is not None and entry.key == claim_key(run_folder, number):
             late[entry.key] = _beyond(store, entry, counted)
     for folder in (str(number), f"{number}.s"):
@@ -175,7 +175,7 @@ def _of_events(store: Store, run_folder: str, number: int, listing: Listing, key
         lines, length, broken = decode_lines(store.read(key), key)
     except KeyNotFoundError:
         lines, length, broken = [], 0, 0
-    folded = {f"{number}.jsonl": length}
+    folded = {layout.claim_name(number): length}
     head = lines[0] if lines and lines[0].get("type") == "claim" else {}
     contents.provenance = head.get("provenance")
     if lines and is_void(lines[0]):

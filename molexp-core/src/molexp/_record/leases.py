@@ -125,7 +125,7 @@ class Observer:
         lease = self._lease(key)
         silent = self.unchanged_for(key, lease)
         ttl = self._time_to_live(facts)
-        if lease == _NO_LEASE and facts.head.get("folded") == {f"{facts.number}.jsonl": 0}:
+        if lease == _NO_LEASE and facts.head.get("folded") == {layout.claim_name(facts.number): 0}:
             ttl = min(ttl, MOMENT)  # the claim never came to be whole: who was to write it died, or will find the end
         if silent >= ttl:
             return Verdict(f"its lease had not changed for {silent:.0f} s", silent)

@@ -123,14 +123,14 @@ def read_run(store: Store, path: str, observer: Observer | None) -> RunState:
         copied.status = RunStatus.CANCELLED
         copied.head["reason"] = "it was cancelled in this copy; what became of it elsewhere, a sync tells"
     _note_lost_ends(path, attempts[:-1])
-    if attempts and attempts[-1].problem_key.endswith(".end.json") and not attempts[-1].contents.results:
+    if attempts and layout.is_end(attempts[-1].problem_key) and not attempts[-1].contents.results:
         # Its end cannot be read, and there are no events that say the same: what was written for people has to do.
         attempts[-1].contents.results = dict(definition.get("results") or {})
     if key in problems and not attempt_numbers(store.children(layout.executions(layout.folder(path)))):
         raise NotFoundError("run", path)  # what its definition was read from is gone, too: it was freed meanwhile
     state = fold_run(definition, attempts, edits, problems)
     if settled:
-        cover.setdefault(f"{attempts[-1].number}.end.json", 0)
+        cover.setdefault(layout.end_name(attempts[-1].number), 0)
         if key not in problems and not edits.deleted:  # what is freed is not to return
             with suppress(StoreError):  # for people; what was read here stands in the attempts
                 show_run(store, path, state, began)
@@ -156,7 +156,7 @@ def _now_ended(
         return facts
     facts, key = read_attempt(as_it_is(store), layout.folder(path), number), end_key(layout.folder(path), number)
     if facts.ended:
-        cover.setdefault(f"{number}.end.json", 0)
+        cover.setdefault(layout.end_name(number), 0)
     elif not facts.as_of:
         facts.ended, facts.status = True, RunStatus.INTERRUPTED
         facts.problem, facts.problem_key = "it is gone, and run.json shows it", key

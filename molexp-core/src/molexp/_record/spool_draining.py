@@ -27,7 +27,7 @@ from molexp.errors import CorruptRecordError, InvalidKeyError, KeyExistsError
 if TYPE_CHECKING:
     from molexp.contracts import Store
 
-_NO_PAYLOADS = ("edits", "executions")  # folders of a run that hold its documents
+_NO_PAYLOADS = (layout.EDITS, layout.EXECUTIONS)  # folders of a run that hold its documents
 _PROVENANCE = re.compile(rf"{layout.PROVENANCE}/([0-9a-f]{{64}})\.json")
 
 

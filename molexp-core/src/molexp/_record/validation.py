@@ -33,7 +33,7 @@ def type_at(key: str) -> str:
     """The type of the document that belongs at a key."""
     path = layout.owner_of(key)
     folder, _, name = key.removeprefix(f"{layout.folder(path)}/").rpartition("/")
-    if name.endswith(".end.json"):
+    if layout.is_end(name):
         return "end"
     found = {
         layout.SETTINGS: "settings",

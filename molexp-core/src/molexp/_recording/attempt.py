@@ -310,7 +310,7 @@ class Attempt(Writer):
                 settle_replacements(self.store, self.contents)
             folded = {**self._log.seal(), **self._contributors}
             if (events := self.contents.assets.get(claim_key(self.folder, self.number))) is not None:
-                events["size"] = folded.get(f"{self.number}.jsonl")  # they are themselves an asset
+                events["size"] = folded.get(layout.claim_name(self.number))  # they are themselves an asset
             if self._contributors:
                 settle_grown(self.store, self.contents)
             self._state, self.status = "ended", how.status

@@ -13,7 +13,7 @@ from molexp._record.events import EventFile, EventLog
 from molexp._record.folding import Contents
 from molexp._recording.writer import Writer
 from molexp._storage import layout, schemas
-from molexp._storage.layout import executions, segment_key, segments, writer_name
+from molexp._storage.layout import claim_name, executions, segment_key, segments, writer_name
 from molexp._values.documents import decode_lines, encode_line
 from molexp._values.ids import new_token
 from molexp._values.times import utc_now
@@ -90,7 +90,7 @@ class Everybody(Mapping[str, Mapping[str, Any]]):
         with self._lock:
             store, folder, number = writer.store, writer.folder, writer.number
             if "append" in store.capabilities:  # else the coordinator's events are segments, like all writers'
-                fold_file(store, folder, f"{number}.jsonl", self._contents, self._folded)
+                fold_file(store, folder, claim_name(number), self._contents, self._folded)
             for token in writers(store, folder, number):
                 take_in(store, folder, number, token, self._contents, self._folded)
             return dict(self._contents.assets)

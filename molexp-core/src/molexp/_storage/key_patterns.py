@@ -12,6 +12,9 @@ RANDOM_NAME = "[0-9a-f]{16}"
 
 EDIT = r"edits/([^/]+)\.json"
 NUMBERED = rf"(settings/|experiment\.)({NUMBER})\.json"
+END_KEY = (
+    rf"(projects/[^/]+/experiments/[^/]+/runs/[^/]+)/executions/({NUMBER})\.end\.json"  # relative to the workspace
+)
 NUMBERED_KEY = rf"(settings/|.*/experiment\.)({NUMBER})\.json"  # relative to the workspace
 RUN_DEFINITION = rf"run(?:\.{NUMBER})?\.json"
 PROVENANCE = r"provenance/([0-9a-f]{64})\.json"

@@ -118,6 +118,21 @@ def executions(run_folder: str) -> str:
     return f"{run_folder}/executions"
 
 
+def claim_name(attempt: int) -> str:
+    """Return the name of an attempt's claim in the folder of attempts."""
+    return f"{attempt}.jsonl"
+
+
+def end_name(attempt: int) -> str:
+    """Return the name of an attempt's end in the folder of attempts."""
+    return f"{attempt}.end.json"
+
+
+def is_end(key: str) -> bool:
+    """Tell whether the key of a document of a run, or its name, is that of an attempt's end."""
+    return key.endswith(".end.json")
+
+
 def claim_key(run_folder: str, attempt: int) -> str:
     """Return the key of an attempt's claim, to which its events are appended."""
     return f"{run_folder}/executions/{attempt}.jsonl"

@@ -97,7 +97,7 @@ class LiveCopy:
         if not self._whole:
             return
         folded = dict(self._facts.head.get("folded") or {})
-        own = folded.pop(f"{self.attempt.number}.jsonl", 0)
+        own = folded.pop(layout.claim_name(self.attempt.number), 0)
         for name, length in sorted(folded.items()):
             self._events_of(name, count(length), known)
         mine = copy_keys(self.attempt.folder, self.attempt.number)[1] if self._facts.as_of else self.attempt.claim_key

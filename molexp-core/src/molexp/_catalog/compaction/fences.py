@@ -6,14 +6,13 @@ import re
 
 from molexp._catalog.index.index import Hint
 from molexp._record.fences import definition_keys, fence, is_defined
-from molexp._storage import layout
+from molexp._storage import key_patterns, layout
 from molexp._storage.layout import claim_key
-from molexp._values.numbers import NUMBER
 from molexp.contracts import Store
 
-_END = re.compile(rf"(projects/[^/]+/experiments/[^/]+/runs/[^/]+)/executions/({NUMBER})\.end\.json")
-_RUN = re.compile(rf".*/run(?:\.{NUMBER})?\.json")
-_SINGLE = re.compile(rf".*(?:/run(?:\.{NUMBER})?\.json|(?:^|/)edits/[^/]+\.json|(?:^|/)data/[^/]+/{NUMBER}\.json)")
+_END = re.compile(key_patterns.END_KEY)
+_RUN = re.compile(f".*/{key_patterns.RUN_DEFINITION}")
+_SINGLE = re.compile(f"{_RUN.pattern}|(?:.*/)?(?:{key_patterns.EDIT}|{key_patterns.DATA_RECORD})")
 
 
 def is_known(key: str) -> bool:

@@ -240,7 +240,7 @@ class Walker:
     def _look_at_data(self, scope: str, found: Found) -> None:
         """Note what the folders of a scope's data look like, before anybody reads what is in them."""
         found.scopes.add(scope)
-        base = layout.below(scope, "data")
+        base = layout.below(scope, layout.DATA)
         if not (stamp := self.stamp(base)) or base in found.folders:
             return
         found.folders[base] = Folder(stamp)
