@@ -95,8 +95,8 @@ BROKEN = {
     ),
     "hook fails half-way": (hook("yield Spectrum; raise OSError('half')"), "OSError: half"),
     "not a class": (hook("return [Spectrum()]"), "returned a Spectrum, which is not a class"),
-    "another class": (hook("return [dict]"), "builtins.dict, which is no subclass of molexp.contracts.AssetKind"),
-    "class of another hook": (hook("return [Local]"), "broken.Local, which is no subclass of"),
+    "another class": (hook("return [dict]"), "builtins.dict, which is not a subclass of molexp.contracts.AssetKind"),
+    "class of another hook": (hook("return [Local]"), "broken.Local, which is not a subclass of"),
     "abstract class": (
         HEAD
         + "class Half(AssetKind):\n    name = 'spectrum'\n@hookimpl\ndef molexp_register_asset_kinds(): return [Half]",

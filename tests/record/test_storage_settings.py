@@ -219,11 +219,11 @@ assert not [one for one in opened if one.endswith(".toml")], opened
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[", "it is no TOML"),
-        (f'["s3://"]\nx = {"[" * 5000}', "it is no TOML"),
-        (f'["s3://"]\nx = {"1" * 5000}', "it is no TOML"),
-        ('["s3://"]\nregion = "a"\nregion = "b"\n', "it is no TOML"),
-        ('region = "a"\n', "'region' stands outside of a table"),
+        ("[", "it is not valid TOML"),
+        (f'["s3://"]\nx = {"[" * 5000}', "it is not valid TOML"),
+        (f'["s3://"]\nx = {"1" * 5000}', "it is not valid TOML"),
+        ('["s3://"]\nregion = "a"\nregion = "b"\n', "it is not valid TOML"),
+        ('region = "a"\n', "'region' is outside of a table"),
         ('[s3]\nregion = "a"\n', "the table ['s3'] is not named after what a URL begins with"),
         ('["bucket/lab"]\nregion = "a"\n', "the table ['bucket/lab']"),
         ('["s3://bucket"]\nregoin = "a"\n', "has no option 'regoin'"),

@@ -1,6 +1,7 @@
 """Regular expressions that recognise the keys of a workspace; a module compiles those that it needs.
 
-Keys are relative to the folder of their entity, and those of attempts to the folder of attempts.
+Those of documents and payloads are relative to the folder of their entity, those of attempts to the folder of attempts;
+``..._KEY`` matches a whole key.
 """
 
 from __future__ import annotations
@@ -12,15 +13,14 @@ RANDOM_NAME = "[0-9a-f]{16}"
 
 EDIT = r"edits/([^/]+)\.json"
 NUMBERED = rf"(settings/|experiment\.)({NUMBER})\.json"
-END_KEY = (
-    rf"(projects/[^/]+/experiments/[^/]+/runs/[^/]+)/executions/({NUMBER})\.end\.json"  # relative to the workspace
-)
-NUMBERED_KEY = rf"(settings/|.*/experiment\.)({NUMBER})\.json"  # relative to the workspace
 RUN_DEFINITION = rf"run(?:\.{NUMBER})?\.json"
 PROVENANCE = r"provenance/([0-9a-f]{64})\.json"
 DATA_RECORD = rf"data/([^/]+)/({NUMBER})\.json"
 DATA_PAYLOAD = rf"data/([^/]+)/({RANDOM_NAME})/.+"
 PAYLOAD = "(?:artifacts|logs|checkpoints)/.+"
+
+END_KEY = rf"(projects/[^/]+/experiments/[^/]+/runs/[^/]+)/executions/({NUMBER})\.end\.json"
+NUMBERED_KEY = rf"(settings/|.*/experiment\.)({NUMBER})\.json"
 
 ATTEMPT = rf"({NUMBER})(?:\.jsonl|(\.end\.json))"
 COPY = rf"({NUMBER})\.copy\.jsonl?"

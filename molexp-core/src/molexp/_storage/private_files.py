@@ -61,7 +61,7 @@ def distrusted(path: Path, *, above: bool = True) -> str:
     except OSError as error:
         return f"it cannot be looked at ({error.strerror})"
     if not stat.S_ISDIR(found.st_mode):
-        return "it is a link" if stat.S_ISLNK(found.st_mode) else "it is no folder"
+        return "it is a link" if stat.S_ISLNK(found.st_mode) else "it is not a folder"
     if why := _others(found):
         return why
     for parent in Path(os.path.realpath(path.parent), "x").parents if above and _has_modes else ():
@@ -78,7 +78,7 @@ def check_file(descriptor: int) -> None:
         PermissionError: it is not.
     """
     found = os.fstat(descriptor)
-    why = "it is no regular file" if not stat.S_ISREG(found.st_mode) else _others(found)
+    why = "it is not a regular file" if not stat.S_ISREG(found.st_mode) else _others(found)
     if not why and found.st_nlink > 1:
         why = "it has another name, too"
     if why:

@@ -31,7 +31,7 @@ exec 3<&0
 
 
 def kill_group(leader: int, number: int) -> bool:
-    """Send a signal to a group of processes; whether there is one, and it can be sent. There are no groups on Windows."""
+    """Send a signal to a group of processes, and tell whether that worked. There are no groups on Windows."""
     if sys.platform == "win32":
         return False
     try:

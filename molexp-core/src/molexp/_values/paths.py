@@ -16,7 +16,7 @@ _LOCAL = ("", "file", "local")
 
 
 def is_remote(value: Any) -> bool:
-    """Tell whether it is a ``UPath`` to something that is no local file."""
+    """Tell whether it is a ``UPath`` to something that is not a local file."""
     return isinstance(value, loaded_types("upath", "UPath")) and value.protocol not in _LOCAL
 
 

@@ -96,14 +96,14 @@ def _read(path: str, _modified: int, _size: int, mode: int) -> Mapping[str, Mapp
     except OSError as error:
         raise StorageSettingsError(path, f"it cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:  # ValueError: no TOML, no UTF-8, or an integer of thousands of digits
-        raise StorageSettingsError(path, f"it is no TOML ({error})") from None
+        raise StorageSettingsError(path, f"it is not valid TOML ({error})") from None
     tables: dict[str, Mapping[str, Any]] = {}
     for name, table in document.items():
         if not isinstance(table, dict):
             raise StorageSettingsError(
                 path,
-                f"{name!r} stands outside of a table",
-                hint='Options stand below the URLs they are for: ["s3://"].',
+                f"{name!r} is outside of a table",
+                hint='Write options below the URLs they are for: ["s3://"].',
             )
         tables[_beginning(path, name)] = table
     if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO) and holds_secrets:

@@ -21,7 +21,7 @@ def read_small(path: str | os.PathLike[str]) -> bytes:
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "it is no regular file", os.fspath(path))
+            raise OSError(errno.EINVAL, "it is not a regular file", os.fspath(path))
         data = file.read(LIMIT + 1)
     if len(data) > LIMIT:
         raise OSError(errno.EFBIG, f"it is larger than {LIMIT >> 20} MiB", os.fspath(path))

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 
 class RemotePath(Protocol):
-    """A ``UPath`` of universal_pathlib, as `Asset.path` is one where assets are no local files.
+    """A ``UPath`` of universal_pathlib, as `Asset.path` is one where assets are not local files.
 
     Example:
         >>> from molexp.contracts import RemotePath

@@ -87,7 +87,7 @@ class Store(ABC):
     - `create` is exact: of any number of racing callers, anywhere, one succeeds.
     - Read your writes: what an operation that returned has done, the next operation of this host sees.
     - Every key is checked with `check_key` before any I/O. A key may not also be a folder of other keys.
-    - Nothing outside of the store is touched. What is no regular file (a symbolic link, a pipe) is listed, never entered,
+    - Nothing outside of the store is touched. What is not a regular file (a symbolic link, a pipe) is listed, never entered,
       and described with `Stat.special`; to read or append to it raises `SpecialFileError`, and a key that has one among
       its folders is not there. Only `through` follows a link, where a record says that an asset is external.
     - Failures are errors from `molexp.errors`: `KeyNotFoundError`, `KeyExistsError`, `StorePermissionError`,

@@ -175,7 +175,7 @@ class ReadOnlyError(StorePermissionError):
 
 
 class SpecialFileError(StoreError):
-    """There is something that is no regular file, and is neither read nor followed: a link, a pipe, a device.
+    """Something is there that is not a regular file, and is neither read nor followed: a link, a pipe, a device.
 
     Attributes:
         sort: the sort of thing that it is, such as ``symbolic link``.

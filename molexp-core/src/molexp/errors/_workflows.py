@@ -115,7 +115,7 @@ class UnknownTaskError(WorkflowDefinitionError):
         self.missing = missing
         self.nearest: tuple[str, ...] = tuple(nearest)
         super().__init__(
-            f"Task {task!r} of workflow {workflow!r} depends on {missing!r}, which is none of its tasks."
+            f"Task {task!r} of workflow {workflow!r} depends on {missing!r}, which is not one of its tasks."
             f"{nearest_names(self.nearest)}",
             workflow=workflow,
         )

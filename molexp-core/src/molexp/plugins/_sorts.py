@@ -71,7 +71,7 @@ class Sort:
             raise Unusable(f"{self.hook} returned {_shown(contribution)}, which is not a class")
         if not issubclass(contribution, self.base):
             wanted = f"molexp.contracts.{self.base.__name__}"
-            raise Unusable(f"{self.hook} returned {_shown(contribution)}, which is no subclass of {wanted}")
+            raise Unusable(f"{self.hook} returned {_shown(contribution)}, which is not a subclass of {wanted}")
         if inspect.isabstract(contribution):
             missing = ", ".join(sorted(getattr(contribution, "__abstractmethods__", ())))
             raise Unusable(f"{_shown(contribution)} lacks abstract methods of {self.base.__name__}: {missing}")
