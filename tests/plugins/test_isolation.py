@@ -112,6 +112,10 @@ BROKEN = {
     "keyword": (kind("name = 'class'"), "'class'; it must be a lower-case identifier"),
     "private name": (kind("name = '_x'"), "'_x'; it must be a lower-case identifier"),
     "name of a context's attribute": (kind("name = 'params'"), "'params', which contexts use for something else"),
+    **{
+        f"name {name!r} of a context's attribute": (kind(f"name = {name!r}"), f"{name!r}, which contexts use for")
+        for name in ("seed", "rank", "flush", "inputs", "label", "upstream")
+    },
     "fields that are no record": (kind("fields = dict"), "fields is <class 'dict'>; it must be an attrs class"),
     "name that raises": (
         HEAD

@@ -46,7 +46,7 @@ def molexp_register_storage_backends() -> Iterable[type[Store]]:
 def molexp_register_asset_kinds() -> Iterable[type[AssetKind[Any]]]:
     """Return asset kinds; called when an asset is first saved, found or listed.
 
-    Their `name` must be a lower-case identifier that no other kind has.
+    Their `name` must be a lower-case identifier that no other kind has, and no attribute of a context, such as ``seed``.
     """
     raise NotImplementedError
 

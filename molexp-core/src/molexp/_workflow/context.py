@@ -48,6 +48,8 @@ class TaskContext(Context):
     index: int | None
     retry: int
     inputs: Any
+    label: str
+    upstream: Mapping[str, Any]
     _recorder: TaskRecorder | None
 
     def __init__(
@@ -71,8 +73,8 @@ class TaskContext(Context):
         self.index = index
         self.retry = retry
         self.inputs = inputs
-        self.label: str = label
-        self.upstream: Mapping[str, Any] = {} if upstream is None else upstream
+        self.label = label
+        self.upstream = {} if upstream is None else upstream
         self._over = ""
         self._commands: set[subprocess.Popen[bytes]] | None = None
 

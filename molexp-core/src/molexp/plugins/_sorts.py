@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 import keyword
+import pkgutil
 import re
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 import attrs
@@ -14,27 +16,8 @@ from molexp._values.structuring import missing_name, unreadable_field
 from molexp.contracts import AssetKind, Executor, RunIdScheme, Store
 from molexp.plugins._loading import Unusable, isolated
 
-RESERVED_KIND_NAMES = frozenset(
-    {
-        "asset",
-        "cancelled",
-        "config",
-        "find_asset",
-        "index",
-        "input",
-        "inputs",
-        "logger",
-        "params",
-        "retry",
-        "run",
-        "save",
-        "set_result",
-        "shell",
-        "task",
-        "workdir",
-    }
-)
-"""Attributes of contexts: a kind of this name could not be reached as ``ctx.<kind>``."""
+_CONTEXTS = ("molexp._running.run_context:RunContext", "molexp._workflow.context:TaskContext")
+"""The classes that have kinds as attributes. They build on plugins, so they are imported only to check a kind of a plugin."""
 
 ANY = "*"
 """Among a store's schemes: whatever nobody else claims, if it takes that."""
@@ -105,7 +88,7 @@ def _kind_name(cls: type[Any]) -> tuple[str, ...]:
     name = _name(cls)
     if not name.isidentifier() or name != name.lower() or name.startswith("_") or keyword.iskeyword(name):
         raise Unusable(f"{_shown(cls)}.name is {name!r}; it must be a lower-case identifier, as in 'trajectory'")
-    if name in RESERVED_KIND_NAMES:
+    if name not in _CORE_KINDS and name in _names_of_contexts():
         raise Unusable(f"{_shown(cls)}.name is {name!r}, which contexts use for something else; choose another")
     if not isinstance(cls.fields, type) or not attrs.has(cls.fields):
         raise Unusable(f"{_shown(cls)}.fields is {cls.fields!r}; it must be an attrs class")
@@ -115,6 +98,14 @@ def _kind_name(cls: type[Any]) -> tuple[str, ...]:
             "import or define it at the top of the module, and not for type checkers only"
         )
     return (name,)
+
+
+@cache
+def _names_of_contexts() -> frozenset[str]:
+    """Return the attributes of contexts: a kind of such a name could not be reached as ``ctx.<kind>``."""
+    contexts = [pkgutil.resolve_name(name) for name in _CONTEXTS]
+    annotated = (vars(cls).get("__annotations__", {}) for context in contexts for cls in context.__mro__)
+    return frozenset().union(*map(dir, contexts), *annotated)
 
 
 def check_kind(cls: type[Any]) -> None:
