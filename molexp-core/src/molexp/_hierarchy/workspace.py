@@ -395,7 +395,7 @@ class Workspace:
             ValueError: there are fewer than two.
             NotFoundError: one is not there.
         """
-        from molexp._views.comparison import compare_runs
+        from molexp._hierarchy.comparison import compare_runs
 
         found = [run if isinstance(run, Run) else self.run(run if isinstance(run, str) else run.path) for run in runs]
         return compare_runs([(run._home, run.path) for run in found])

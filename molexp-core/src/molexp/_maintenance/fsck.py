@@ -32,8 +32,8 @@ from molexp.contracts import Stat, Store
 from molexp.errors import CorruptRecordError, KeyNotFoundError, MolexpError, NotFoundError, StoreError
 
 if TYPE_CHECKING:
-    from molexp._hierarchy.session import Session
     from molexp._maintenance.scrub import Scrub
+    from molexp._maintenance.session import MaintenanceSession
     from molexp._record.folding import AttemptFacts, RunState
 
 UNNAMED = "no record names it: a killed writer left it, or it is foreign"
@@ -43,7 +43,7 @@ _BATCH = 500  # documents that are read at once
 
 
 def check(
-    home: Session,
+    session: MaintenanceSession,
     *,
     repair: bool = False,
     read_data: bool = False,
@@ -51,44 +51,44 @@ def check(
     progress: Callable[[int, int], Any] | None = None,
 ) -> Report:
     """See `Workspace.fsck`."""
-    findings = [*_check_spools(home, repair=repair)]
-    if repair and not home.read_only:
-        if (home.workspace.exists() or member_ids(home.store, "")) and (done := mend(home, layout.WORKSPACE)):
+    findings = [*_check_spools(session, repair=repair)]
+    if repair and not session.read_only:
+        if (session.workspace.exists() or member_ids(session.store, "")) and (done := mend(session, layout.WORKSPACE)):
             findings.append(Finding(layout.WORKSPACE, "it could not be read", done))
-        if home.workspace.exists():
-            home.materialize()  # refuses what a newer MolExp made
+        if session.workspace.exists():
+            session.materialize()  # refuses what a newer MolExp made
     # the files are listed before the records are read: what a record that comes later names is not looked for
-    seen = look(home)
+    seen = look(session)
     if not read_data:
-        checker = _Checker(home, seen, repair, None)
+        checker = _Checker(session, seen, repair, None)
         return checker.report(findings)
     from molexp._maintenance.scrub import Scrub
 
-    with Scrub(home, seen.bytes, restart=restart, progress=progress) as scrub:
-        return _Checker(home, seen, repair, scrub).report(findings)
+    with Scrub(session, seen.bytes, restart=restart, progress=progress) as scrub:
+        return _Checker(session, seen, repair, scrub).report(findings)
 
 
 class _Checker:
     """Looks at everything that was seen.
 
     Args:
-        home: the workspace.
+        session: The workspace.
         seen: The keys that lie in it.
         repair: mend what can be mended.
         scrub: reads all bytes; None: only sizes are compared.
     """
 
-    def __init__(self, home: Session, seen: Seen, repair: bool, scrub: Scrub | None) -> None:
-        self._home = home
-        self._store = home.store
+    def __init__(self, session: MaintenanceSession, seen: Seen, repair: bool, scrub: Scrub | None) -> None:
+        self._session = session
+        self._store = session.store
         self._seen = seen
-        self._repair = repair and not home.read_only
+        self._repair = repair and not session.read_only
         self._scrub = scrub
         self._named: dict[str, str] = {}  # documents, and a run that names each
 
     def report(self, findings: list[Finding]) -> Report:
         """Return what was found before, and what is found."""
-        scopes, runs = paths(self._home, self._seen.unreadable)
+        scopes, runs = paths(self._session, self._seen.unreadable)
         findings += [Finding(folder, reason) for folder, reason in self._seen.unreadable.items()]
         findings += self._documents()
         findings += self._missing(scope for scope in scopes if layout.document(scope) not in self._seen.documents)
@@ -136,7 +136,7 @@ class _Checker:
     def _missing(self, scopes: Iterable[str]) -> Iterator[Finding]:
         """Report scopes that have entries below them and no document."""
         for scope in scopes:
-            if member_ids(self._home.store, scope):
+            if member_ids(self._session.store, scope):
                 key = layout.document(scope)
                 yield Finding(key, "it is gone, and what lies below it is not", self._mended(key))
 
@@ -147,7 +147,7 @@ class _Checker:
                 yield Finding(key, f"it is not there, and {path} names it: restore it from a copy", self._mended(key))
 
     def _mended(self, key: str) -> str:
-        return mend(self._home, key) if self._repair else ""
+        return mend(self._session, key) if self._repair else ""
 
     def _unreadable(self, key: str, reason: str) -> Finding:
         """Report a document that cannot be read, and mend it if it can be."""
@@ -169,7 +169,7 @@ class _Checker:
     def _run(self, path: str, payloads: Iterable[Stat]) -> Iterator[Finding]:
         folder = layout.folder(path)
         try:
-            state = read_run(self._store, path, self._home.observer)
+            state = read_run(self._store, path, self._session.observer)
         except NotFoundError:
             yield from self._without_a_run(path, folder)
             return
@@ -181,7 +181,7 @@ class _Checker:
         self._note_named(path, state)
         yield from self._problems(path, state)
         if self._repair and any(one.problem for one in state.attempts):
-            state = read_run(self._store, path, self._home.observer)
+            state = read_run(self._store, path, self._session.observer)
         yield from self._published(path, state)
         yield from self._events(path, state)
         for attempt in state.attempts:
@@ -224,7 +224,7 @@ class _Checker:
             elif self._repair and (torn := [one for one in state.attempts if where == one.problem_key and one.ended]):
                 done = self._end_again(path, state, torn[0], reason)
             elif self._repair:
-                done = mend(self._home, where)
+                done = mend(self._session, where)
             yield Finding(where, brief(reason, where), done)
 
     def _write_again(self, path: str, state: RunState, done: str) -> str:
@@ -259,7 +259,11 @@ class _Checker:
 
     def _end_again(self, path: str, state: RunState, attempt: AttemptFacts, reason: str) -> str:
         """Write an end from the attempt's events, and as ``run.json`` shows it to people, if it does."""
-        known, folder, me = shown_end(state.definition, attempt.number), layout.folder(path), self._home.process.owner
+        known, folder, me = (
+            shown_end(state.definition, attempt.number),
+            layout.folder(path),
+            self._session.process.owner,
+        )
         said = {name: known[name] for name in ("status", "reason", "error", "ended_at", "ended_by") if name in known}
         write = partial(end_dead, self._store, folder, attempt, reason, me, replace=True, said=said)
         if not self._rewrite(path, state, end_key(folder, attempt.number), write):
@@ -376,19 +380,19 @@ class _Checker:
             yield Finding(key, f"its bytes are {found}, and {who} says {recorded}: restore them from a copy")
 
 
-def _check_spools(home: Session, *, repair: bool) -> Iterator[Finding]:
+def _check_spools(session: MaintenanceSession, *, repair: bool) -> Iterator[Finding]:
     """Yield what writers that died on this machine recorded, and the store does not have."""
-    if "append" in home.store.capabilities:
+    if "append" in session.store.capabilities:
         return
-    before = dict(abandoned(home.store.url))
+    before = dict(abandoned(session.store.url))
     problem = ""
-    if repair and before and not home.read_only:
+    if repair and before and not session.read_only:
         try:
-            for run, number in drain(home.store, home.process.owner).brought:
-                home.observer.settle(run, read_attempt(home.store, layout.folder(run), number))
+            for run, number in drain(session.store, session.process.owner).brought:
+                session.observer.settle(run, read_attempt(session.store, layout.folder(run), number))
         except StoreError as error:
             problem = f": {error}"
-    after = dict(abandoned(home.store.url))
+    after = dict(abandoned(session.store.url))
     for name, what in before.items():
         yield Finding(name, what + problem if name in after else what, "" if name in after else "sent")
 

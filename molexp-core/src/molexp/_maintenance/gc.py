@@ -36,18 +36,18 @@ from molexp.contracts import Stat, Store
 from molexp.errors import CorruptRecordError, MolexpError, ReadOnlyError, StoreError
 
 if TYPE_CHECKING:
-    from molexp._hierarchy.session import Session
+    from molexp._maintenance.session import MaintenanceSession
 
 _ABANDONED = 24 * 3600.0  # seconds after which an unfinished temporary file or import is nobody's any more
 
 _TOKEN = re.compile(key_patterns.RANDOM_NAME)
 
 
-def collect(home: Session, *, dry_run: bool) -> Report:
+def collect(session: MaintenanceSession, *, dry_run: bool) -> Report:
     """See `Workspace.gc`."""
-    if not dry_run and home.workspace.exists():
-        home.materialize()  # refuses what a newer MolExp made
-    collector = _Collector(home, dry_run)
+    if not dry_run and session.workspace.exists():
+        session.materialize()  # refuses what a newer MolExp made
+    collector = _Collector(session, dry_run)
     collector.deleted_runs()
     collector.old_deletions()
     collector.abandoned_imports()
@@ -61,19 +61,19 @@ def collect(home: Session, *, dry_run: bool) -> Report:
 class _Collector:
     """Frees what is not needed, or only tells of it; what it cannot read it leaves alone, and names."""
 
-    def __init__(self, home: Session, dry_run: bool) -> None:
+    def __init__(self, session: MaintenanceSession, dry_run: bool) -> None:
         self.findings: list[Finding] = []
         self.unreadable: dict[str, str] = {}
         self.freed = 0
-        self._home = home
-        self._store = home.store
+        self._session = session
+        self._store = session.store
         self._dry_run = dry_run
         self._done = "" if dry_run else "freed"
 
     def deleted_runs(self) -> None:
         """Free runs that were deleted. Before their bytes go, their experiment remembers that they were deleted."""
         deleted: defaultdict[str, dict[str, Deletion]] = defaultdict(dict)
-        for path in paths(self._home, self.unreadable)[1]:
+        for path in paths(self._session, self.unreadable)[1]:
             experiment, _, run = path.rpartition("/")
             with self._naming(layout.folder(path)):
                 if (edit := delete_edit_of(self._store, path, certainly=True)) is None:
@@ -92,7 +92,7 @@ class _Collector:
         known.read(self._store, edit_keys(self._store, experiment))
         new = {run: one for run, one in runs.items() if one.tokens and known.of(run, one.tokens) is None}
         if new and not self._dry_run:
-            remember_freed(self._home, experiment, new)
+            remember_freed(self._session, experiment, new)
         going: dict[str, list[str]] = {}
         for run in runs:
             folder = layout.folder(f"{experiment}/{run}")
@@ -116,7 +116,7 @@ class _Collector:
 
     def old_deletions(self) -> None:
         """Forget runs that were freed long ago."""
-        for experiment in paths(self._home, self.unreadable)[0]:
+        for experiment in paths(self._session, self.unreadable)[0]:
             if not layout.is_experiment(experiment):
                 continue
             with self._naming(layout.edits(experiment)):
@@ -142,7 +142,7 @@ class _Collector:
         attempts = read_attempts(self._store, layout.folder(path))
         if not attempts:
             return False
-        observer = self._home.observer
+        observer = self._session.observer
         if self._dry_run:
             observer = attrs.evolve(observer, may_write=False)
         newest = observer.settle(path, attempts[-1])
@@ -157,13 +157,13 @@ class _Collector:
         """
         now = time.time()
         old = {}
-        for folder in _unnamed_imports(self._home, self.unreadable):
+        for folder in _unnamed_imports(self._session, self.unreadable):
             with self._naming(folder):
                 entries = list(self._store.list(folder))
                 came = [_came(self._store, entry) for entry in entries]
                 if entries and all(then and now - then > _ABANDONED for then in came):
                     old[folder] = entries
-        still = set(_unnamed_imports(self._home, {}))  # a payload that was published meanwhile is named now
+        still = set(_unnamed_imports(self._session, {}))  # a payload that was published meanwhile is named now
         for folder in old.keys() & still:
             for entry in old[folder]:
                 with self._naming(entry.key):
@@ -197,11 +197,11 @@ class _Collector:
 
     def empty_folders(self) -> None:
         """Remove folders without a file: of imports that came to nothing, and of runs that were never created."""
-        empty = [(folder, "empty folder of an import") for folder in _unnamed_imports(self._home, self.unreadable)]
-        for path in paths(self._home, self.unreadable)[1]:
+        empty = [(folder, "empty folder of an import") for folder in _unnamed_imports(self._session, self.unreadable)]
+        for path in paths(self._session, self.unreadable)[1]:
             with self._naming(layout.folder(path)):
                 self._orphans(path)
-        runs = paths(self._home, self.unreadable)[1]
+        runs = paths(self._session, self.unreadable)[1]
         empty += [(layout.folder(path), "a folder without a run, empty") for path in runs]
         for folder, what in empty:
             with self._naming(folder):
@@ -239,11 +239,11 @@ class _Collector:
             self.unreadable.setdefault(getattr(error, "key", "") or key, str(error))
 
 
-def paths(home: Session, unreadable: dict[str, str]) -> tuple[list[str], list[str]]:
+def paths(session: MaintenanceSession, unreadable: dict[str, str]) -> tuple[list[str], list[str]]:
     """Return the scopes (the workspace, every project and every experiment) and the runs, by the names of folders.
 
     Args:
-        home: the workspace.
+        session: The workspace.
         unreadable: filled with the folders that cannot be read.
     """
     scopes: list[str] = []
@@ -253,7 +253,7 @@ def paths(home: Session, unreadable: dict[str, str]) -> tuple[list[str], list[st
         below = []
         for path in level:
             try:
-                below += [f"{path}/{name}" if path else name for name in member_ids(home.store, path)]
+                below += [f"{path}/{name}" if path else name for name in member_ids(session.store, path)]
             except StoreError as error:
                 unreadable.setdefault(layout.members(path), str(error))
         level = below
@@ -285,14 +285,14 @@ def all_entries(store: Store, unreadable: dict[str, str]) -> Iterator[Stat]:
         waiting += [f"{at}/{name}" if at else name for name in listing.folders]
 
 
-def _unnamed_imports(home: Session, unreadable: dict[str, str]) -> Iterator[str]:
+def _unnamed_imports(session: MaintenanceSession, unreadable: dict[str, str]) -> Iterator[str]:
     """Yield the folders of imports that no record names: under way, given up, or killed."""
-    for scope in paths(home, unreadable)[0]:
+    for scope in paths(session, unreadable)[0]:
         base = layout.below(scope, layout.DATA)
-        for name in _folders(home.store, base, unreadable):
-            tokens = _folders(home.store, f"{base}/{name}", unreadable)
+        for name in _folders(session.store, base, unreadable):
+            tokens = _folders(session.store, f"{base}/{name}", unreadable)
             problems: dict[str, str] = {}
-            named = named_data(home.store, f"{base}/{name}", problems)
+            named = named_data(session.store, f"{base}/{name}", problems)
             if problems:
                 continue  # an unreadable record may name it: it must not be freed
             for token in tokens:

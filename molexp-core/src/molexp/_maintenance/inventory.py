@@ -16,7 +16,7 @@ from molexp.contracts import Stat
 from molexp.errors import StoreError
 
 if TYPE_CHECKING:
-    from molexp._hierarchy.session import Session
+    from molexp._maintenance.session import MaintenanceSession
 
 _DOCUMENTS = (
     re.compile(rf"workspace\.json|settings/{NUMBER}\.json|{key_patterns.PROVENANCE}"),
@@ -79,13 +79,13 @@ class Seen:
             self.foreign.append(entry.key)
 
 
-def look(home: Session) -> Seen:
+def look(session: MaintenanceSession) -> Seen:
     """Sort every key of the store by what it is."""
     seen = Seen()
     try:
-        entries = list(home.store.list())
+        entries = list(session.store.list())
     except StoreError:  # folder by folder, then
-        entries = list(all_entries(home.store, seen.unreadable))
+        entries = list(all_entries(session.store, seen.unreadable))
     for entry in entries:
         seen.take(entry)
     return seen

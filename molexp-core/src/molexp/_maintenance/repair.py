@@ -20,7 +20,7 @@ from molexp._values.times import utc_now
 from molexp.errors import CorruptRecordError, KeyNotFoundError, MolexpError
 
 if TYPE_CHECKING:
-    from molexp._hierarchy.session import Session
+    from molexp._maintenance.session import MaintenanceSession
 
 _NUMBERED = re.compile(key_patterns.NUMBERED_KEY)
 _LINE = re.compile(rb'^  "(name|created_at)": (".*"),$', re.MULTILINE)
@@ -28,9 +28,9 @@ _FROM_RUNS = "written again from its runs"
 _ID = re.compile(rb'"id": *"([0-9a-f]+)"')
 
 
-def mend(home: Session, key: str) -> str:
+def mend(session: MaintenanceSession, key: str) -> str:
     """Mend a document that cannot be read, or is gone; returns what was done, "" if nothing could be."""
-    store = home.store
+    store = session.store
     try:
         decode_document(data := store.read(key), key)
     except KeyNotFoundError:
@@ -40,7 +40,7 @@ def mend(home: Session, key: str) -> str:
     else:
         return ""
     torn = data is None or is_torn(data)
-    document, done = _repeated(home, key, data, torn=torn)
+    document, done = _repeated(session, key, data, torn=torn)
     if document is not None:
         store.write(
             key,
@@ -54,14 +54,16 @@ def mend(home: Session, key: str) -> str:
     return done
 
 
-def _repeated(home: Session, key: str, data: bytes | None, *, torn: bool) -> tuple[dict[str, Any] | None, str]:
+def _repeated(
+    session: MaintenanceSession, key: str, data: bytes | None, *, torn: bool
+) -> tuple[dict[str, Any] | None, str]:
     """Return a document in the place of one that cannot be read, and its source; None if nothing repeats it."""
     if key == layout.WORKSPACE:
         known = _ID.search(data or b"")
         found = {
             "type": "workspace",
             "id": known[1].decode() if known else new_token(),
-            "name": home.workspace.given_name,
+            "name": session.workspace.given_name,
         }
         return {**found, "created_at": utc_now()}, "written again" if known else "written again, with another id"
     path = layout.owner_of(key)
@@ -69,19 +71,19 @@ def _repeated(home: Session, key: str, data: bytes | None, *, torn: bool) -> tup
     common = {"id": name, "name": name, "created_at": utc_now()}
     if match := _NUMBERED.fullmatch(key):
         number = int(match[2])
-        if key.startswith(f"{layout.SETTINGS}/") or (params := _params(home, path, number)) is None:
-            return _before(home, match[1], number), "written again as the one before it"
-        first = _read_first(home, path) or {"type": "experiment", **common}
+        if key.startswith(f"{layout.SETTINGS}/") or (params := _params(session, path, number)) is None:
+            return _before(session, match[1], number), "written again as the one before it"
+        first = _read_first(session, path) or {"type": "experiment", **common}
         return {**first, "revision": number, "params": params, "created_at": utc_now()}, _FROM_RUNS
     if key.startswith(f"{layout.below(path, layout.DATA)}/"):
-        return _of_payload(home, key), "written again from its bytes"
+        return _of_payload(session, key), "written again from its bytes"
     if key != layout.document(path) or layout.is_run(path):
         return None, ""
-    if not home.store.children(layout.members(path)).folders and torn:
+    if not session.store.children(layout.members(path)).folders and torn:
         return None, ""
     if "/" not in path:
         return {"type": "project", **common}, "written again from its id"
-    params = _params(home, path, 1)
+    params = _params(session, path, 1)
     of = {"project": path.partition("/")[0], "revision": 1, "space": None, "replicas": 1, "workflow_source": None}
     if params is not None or (torn and data is not None):
         return {"type": "experiment", **common, **of, "params": params or {}}, _FROM_RUNS
@@ -97,21 +99,21 @@ def _salvaged(data: bytes) -> dict[str, Any]:
     return {name: value for name, value in found.items() if isinstance(value, str)}
 
 
-def _read_first(home: Session, path: str) -> dict[str, Any] | None:
+def _read_first(session: MaintenanceSession, path: str) -> dict[str, Any] | None:
     """Return the first revision of an experiment's definition, without its author; None if it cannot be read."""
     try:
-        return decode_document(home.store.read(key := layout.document(path)), key)
+        return decode_document(session.store.read(key := layout.document(path)), key)
     except MolexpError:
         return None
 
 
-def _before(home: Session, stem: str, number: int) -> dict[str, Any] | None:
+def _before(session: MaintenanceSession, stem: str, number: int) -> dict[str, Any] | None:
     """Return the newest of the numbered documents before one, under that one's number."""
     first = f"{stem.removesuffix('.')}.json" if stem.endswith(".") else ""
     for key in [*(f"{stem}{before}.json" for before in range(number - 1, 0, -1)), first]:
         try:
             found = (
-                decode_document(home.store.read(key), key)
+                decode_document(session.store.read(key), key)
                 if key
                 else {"schema": schemas.SETTINGS, "type": "settings", "values": {}}
             )
@@ -121,11 +123,11 @@ def _before(home: Session, stem: str, number: int) -> dict[str, Any] | None:
     return None
 
 
-def _params(home: Session, path: str, revision: int) -> dict[str, Any] | None:
+def _params(session: MaintenanceSession, path: str, revision: int) -> dict[str, Any] | None:
     """Return an experiment's parameters, as runs of a revision have them beside their own; None if none can be read."""
-    for name in home.store.children(layout.members(path)).folders:
+    for name in session.store.children(layout.members(path)).folders:
         try:
-            found = read_definition(home.store, f"{path}/{name}", {})
+            found = read_definition(session.store, f"{path}/{name}", {})
         except MolexpError:
             continue
         if count(found.get("experiment_revision"), 1) == revision:
@@ -134,11 +136,11 @@ def _params(home: Session, path: str, revision: int) -> dict[str, Any] | None:
     return None
 
 
-def _of_payload(home: Session, key: str) -> dict[str, Any] | None:
+def _of_payload(session: MaintenanceSession, key: str) -> dict[str, Any] | None:
     """Return the record of a version of data, made from its bytes; None unless they are the only ones that no record names."""
     folder, _, name = key.rpartition("/")
-    named = named_data(home.store, folder, {})
-    entries = [one for one in home.store.list(folder) if one.key.count("/") > folder.count("/") + 1]
+    named = named_data(session.store, folder, {})
+    entries = [one for one in session.store.list(folder) if one.key.count("/") > folder.count("/") + 1]
     there = {"/".join(one.key.split("/")[: folder.count("/") + 3]): one for one in entries}
     left = [base for base in there if not any(base == other or base.startswith(f"{other}/") for other in named)]
     if len(left) != 1 or there[left[0]].special:
@@ -157,9 +159,9 @@ def _of_payload(home: Session, key: str) -> dict[str, Any] | None:
         "created_at": utc_now(),
         "key": left[0],
         "size": sum(one.size for one in mine),
-        "content_hash": tree_of(home.store, left[0], (one.key for one in mine))
+        "content_hash": tree_of(session.store, left[0], (one.key for one in mine))
         if is_folder
-        else hash_of(home.store, left[0]),
+        else hash_of(session.store, left[0]),
         "tags": [],
         "distribution": "molexp-core",
         "fields": {"directory": is_folder, "files": len(mine), "external": False},

@@ -12,7 +12,7 @@ from molexp._storage.hashing import hash_of
 from molexp._storage.progress import Seen
 
 if TYPE_CHECKING:
-    from molexp._hierarchy.session import Session
+    from molexp._maintenance.session import MaintenanceSession
     from molexp.contracts import Store
 
 _FLUSH = 2.0  # seconds after which what was read is remembered
@@ -23,19 +23,21 @@ class Scrub:
     """Hashes files. What an interrupted scrub has hashed, the next one does not read again; one that ended, it does.
 
     Args:
-        home: the workspace.
+        session: The workspace.
         total: bytes that there are to read, as far as that is known.
         restart: forget what an interrupted one has read.
         progress: told the bytes that were read, or known, so far, and the total.
     """
 
-    def __init__(self, home: Session, total: int, *, restart: bool, progress: Callable[[int, int], Any] | None) -> None:
+    def __init__(
+        self, session: MaintenanceSession, total: int, *, restart: bool, progress: Callable[[int, int], Any] | None
+    ) -> None:
         self.counts: dict[str, int] = {"files": 0, "bytes": 0, "known": 0}
-        self._store = home.store
+        self._store = session.store
         self._total = total
         self._progress = progress
         self._done = 0
-        self._seen = Seen((str(home.workspace.read().get("id")), home.store.url), _KNOWN_OF)
+        self._seen = Seen((str(session.workspace.read().get("id")), session.store.url), _KNOWN_OF)
         if restart:
             self._seen.forget()
         self._notes: list[tuple[str, str, str]] = []

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from molexp._record.attempts import attempt_numbers, read_attempt, read_claim, read_end, superseded
 from molexp._record.definitions import WAS_DELETED, member_ids
@@ -15,7 +15,6 @@ from molexp._record.launches import Rank, rank_wait
 from molexp._record.leases import Observer
 from molexp._record.owners import Owner, known_dead
 from molexp._record.reading import read_definition, read_edits
-from molexp._record.session import Session
 from molexp._recording.contributors import Contribution, Everybody
 from molexp._recording.states import Ending
 from molexp._storage import layout, schemas
@@ -36,7 +35,7 @@ from molexp.errors import (
 
 if TYPE_CHECKING:
     from molexp._recording.attempt import Attempt
-    from molexp._recording.process import Process
+    from molexp._recording.session import RecordingSession
     from molexp.contracts import Store
 
 COMING = 10.0
@@ -74,7 +73,7 @@ class _Watched:
 class Joined(Contribution):
     """What a rank other than 0 contributes to the attempt of rank 0, and how it learns that there is no more to do."""
 
-    def __init__(self, session: RankSession, rank: Rank, path: str, number: int, claim: Mapping[str, Any]) -> None:
+    def __init__(self, session: RecordingSession, rank: Rank, path: str, number: int, claim: Mapping[str, Any]) -> None:
         process = session.process
         super().__init__(session.store, process, path, number, of_rank=rank.index)
         self.suffix: str = rank.suffix
@@ -195,19 +194,7 @@ def _plain_name(record: Mapping[str, Any], suffix: str) -> str:
     return str(record["name"]).removeprefix(f"{suffix}/").removesuffix(f".{suffix}")
 
 
-class RankSession(Session, Protocol):
-    """An opened workspace, to whoever follows attempts of others in it."""
-
-    @property
-    def process(self) -> Process:
-        """Return this process."""
-
-    @property
-    def observer(self) -> Observer:
-        """Return the judge of the owners of attempts."""
-
-
-def join(session: RankSession, path: str, rank: Rank, wait: float, if_succeeded: str) -> Joined:
+def join(session: RecordingSession, path: str, rank: Rank, wait: float, if_succeeded: str) -> Joined:
     """Join the attempt of a run that rank 0 of this launch starts, as soon as it is there.
 
     Raises:
@@ -264,7 +251,7 @@ def _refuse_ended(store: Store, rank: Rank, path: str, number: int) -> None:
     )
 
 
-def _goes_on(session: RankSession, path: str, number: int, claim: Mapping[str, Any]) -> bool:
+def _goes_on(session: RecordingSession, path: str, number: int, claim: Mapping[str, Any]) -> bool:
     folder = layout.folder(path)
     if session.store.exists(end_key(folder, number)):
         return False
@@ -278,7 +265,7 @@ def _called(rank: Rank) -> str:
     return f"{rank.launcher} {rank.id}" if rank.id else rank.launcher
 
 
-def find_made(session: RankSession, experiment: str, rank: Rank) -> tuple[str, dict[str, Any]]:
+def find_made(session: RecordingSession, experiment: str, rank: Rank) -> tuple[str, dict[str, Any]]:
     """The id of the run that rank 0 makes as its next one without an id; for rank 0 "", and what it is to record of it.
 
     Raises:

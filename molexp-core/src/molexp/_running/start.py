@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
-from molexp._assets.lookup import Finder
-from molexp._assets.naming import Shelf
+import attrs
+
 from molexp._record.attempts import read_attempts
 from molexp._record.definitions import WAS_DELETED
 from molexp._record.events import claim_events
@@ -20,7 +21,6 @@ from molexp._record.prefetch import look_at
 from molexp._record.reading import read_edits
 from molexp._recording.attempt import MOMENT, Attempt
 from molexp._recording.states import Ending
-from molexp._running.run_context import RunContext
 from molexp._storage import layout, schemas
 from molexp._storage.layout import claim_key, end_key
 from molexp._values.documents import check_schema, encode_line
@@ -30,27 +30,61 @@ from molexp._values.times import parse_time, utc_now
 from molexp.errors import KeyExistsError, NotFoundError, RunBusyError, RunFinishedError, WorkspaceMovedError
 
 if TYPE_CHECKING:
-    from molexp._hierarchy.run import Run
     from molexp._recording.ranks import Joined
+    from molexp._recording.session import RecordingSession
 
 _FIRST_LOOK = 0.02  # seconds between looks at a run that is waited for, growing to _LAST_LOOK
 _LAST_LOOK = 1.0
 
 
+class Capturing(Protocol):
+    """A context that can record standard output and error."""
+
+    def capture(self) -> None:
+        """Record them from now on."""
+
+
+C = TypeVar("C", bound=Capturing)
+
+
+@attrs.frozen
+class Startable:
+    """A run, as far as starting it needs it.
+
+    Attributes:
+        session: The workspace.
+        path: The run's path.
+        definition: Returns its ``run.json`` as it was created.
+        made_up_at: The time at which its id was made up, in seconds since 1970; 0.0 if that was not done here.
+    """
+
+    session: RecordingSession
+    path: str
+    definition: Callable[[], dict[str, Any]]
+    made_up_at: float
+
+
 def start(
-    run: Run, *, fresh: bool, wait: float, if_succeeded: Literal["rerun", "error"], capture: bool, untried: bool
-) -> RunContext:
-    """See `Run.start`."""
+    run: Startable,
+    make_context: Callable[[Attempt | Joined], C],
+    *,
+    fresh: bool,
+    wait: float,
+    if_succeeded: Literal["rerun", "error"],
+    capture: bool,
+    untried: bool,
+) -> C:
+    """Claim the next attempt at a run, and return its context; see `Run.start`."""
     if if_succeeded not in ("rerun", "error"):
         raise ValueError(f"if_succeeded must be 'rerun' or 'error', not {if_succeeded!r}.")
     begin = partial(_begin, run, fresh, wait, if_succeeded, untried)
     if not capture:
-        return _context(run, begin())
+        return make_context(begin())
     from molexp._running.capture import Capture
 
     with Capture.ahead():
         attempt = begin()
-        context = _context(run, attempt)
+        context = make_context(attempt)
         try:
             context.capture()
         except BaseException:
@@ -59,32 +93,26 @@ def start(
     return context
 
 
-def _begin(run: Run, fresh: bool, wait: float, if_succeeded: str, untried: bool) -> Attempt | Joined:
-    rank = run._home.process.rank
+def _begin(run: Startable, fresh: bool, wait: float, if_succeeded: str, untried: bool) -> Attempt | Joined:
+    rank = run.session.process.rank
     if rank is not None and rank.index > 0:
         from molexp._recording.ranks import join
 
-        return join(run._home, run.path, rank, wait, if_succeeded)
+        return join(run.session, run.path, rank, wait, if_succeeded)
     return _claim(run, fresh, time.monotonic() + wait, if_succeeded, untried)
 
 
-def _context(run: Run, attempt: Attempt | Joined) -> RunContext:
-    shelf = Shelf(attempt, run._home.library)
-    finder = Finder(run._home.library, run.path, attempt.folder, run._scopes, attempt.known, attempt.number)
-    return RunContext(run=run, attempt=attempt, shelf=shelf, finder=finder)
-
-
-def _claim(run: Run, fresh: bool, deadline: float, if_succeeded: str, untried: bool) -> Attempt:
-    home = run._home
-    journal = home.journal
-    definition = run._defined()
+def _claim(run: Startable, fresh: bool, deadline: float, if_succeeded: str, untried: bool) -> Attempt:
+    session = run.session
+    journal = session.journal
+    definition = run.definition()
     check_schema(definition, layout.document(run.path), schemas.DEFINITION)
-    process = home.process
+    process = session.process
     process.prepare()
     folder = layout.folder(run.path)
     ranks = {}
     if process.rank is not None:
-        ranks["launch"] = process.rank.launch(process.count("start", home.store.url, run.path))
+        ranks["launch"] = process.rank.launch(process.count("start", session.store.url, run.path))
     while True:
         number = 1 if untried else _next_attempt(run, deadline, if_succeeded)
         journal.announce(end_key(folder, number))
@@ -97,30 +125,30 @@ def _claim(run: Run, fresh: bool, deadline: float, if_succeeded: str, untried: b
             "started_at": utc_now(),
             "owner": process.owner_document,
             "invocation": process.invocation,
-            "lease": home.lease,
+            "lease": session.lease,
             "fresh": fresh,
-            "provenance": process.provenance.publish(home.store, wait=False),
+            "provenance": process.provenance.publish(session.store, wait=False),
             "definition": definition,
             **process.memory,
             **ranks,
         }
         try:
             head = {"run": run.path, "attempt": number, "owner": process.owner_document}
-            log = claim_events(home.store, claim_key(folder, number), encode_line(claim), token, head)
+            log = claim_events(session.store, claim_key(folder, number), encode_line(claim), token, head)
         except KeyExistsError:
             untried = False  # somebody else was first
             continue
         unseen = untried and _is_new(run)
-        attempt = Attempt(home.store, process, run.path, number, claim, log, journal, unseen=unseen)
+        attempt = Attempt(session.store, process, run.path, number, claim, log, journal, unseen=unseen)
         if untried and not unseen:
             _refuse_deleted(run, attempt)
         return attempt
 
 
-def _refuse_deleted(run: Run, attempt: Attempt) -> None:
+def _refuse_deleted(run: Startable, attempt: Attempt) -> None:
     """End an attempt that was claimed without a look at the run, if that was deleted since it was created."""
     try:
-        there = look_at(run._home.store, run.path)
+        there = look_at(run.session.store, run.path)
         deleted = read_edits(there, run.path).deleted
         freed = not deleted and not is_defined(there, run.path)  # in this order: the edit that deletes it goes last
     except BaseException:
@@ -134,33 +162,33 @@ def _refuse_deleted(run: Run, attempt: Attempt) -> None:
         raise NotFoundError("run", run.path, hint=WAS_DELETED)
 
 
-def _is_new(run: Run) -> bool:
+def _is_new(run: Startable) -> bool:
     """Tell whether nobody else can know of a run yet: its id was made up a moment ago."""
-    return 0.0 <= time.time() - run._made_up_at < MOMENT
+    return 0.0 <= time.time() - run.made_up_at < MOMENT
 
 
-def _next_attempt(run: Run, deadline: float, if_succeeded: str) -> int:
+def _next_attempt(run: Startable, deadline: float, if_succeeded: str) -> int:
     """The number of the attempt to claim, once the newest one has ended.
 
     Raises:
         RunBusyError: it has not, by the deadline.
         RunFinishedError: it succeeded, and that is not to be repeated.
     """
-    home = run._home
-    if read_edits(home.store, run.path).deleted:
+    session = run.session
+    if read_edits(session.store, run.path).deleted:
         raise NotFoundError("run", run.path, hint=WAS_DELETED)
-    for own in home.process.heart.attempts():
-        if own.path == run.path and own.store.url == home.store.url:
+    for own in session.process.heart.attempts():
+        if own.path == run.path and own.store.url == session.store.url:
             with suppress(WorkspaceMovedError):  # another workspace lay here when it was begun
                 own.end()
     pause = _FIRST_LOOK
     while True:
-        attempts = read_attempts(home.store, layout.folder(run.path))
+        attempts = read_attempts(session.store, layout.folder(run.path))
         if not attempts:
-            if not is_defined(home.store, run.path):
+            if not is_defined(session.store, run.path):
                 raise NotFoundError("run", run.path, hint="It was deleted.")
             return 1
-        newest = home.observer.settle(run.path, attempts[-1], insist=True)
+        newest = session.observer.settle(run.path, attempts[-1], insist=True)
         if newest.ended or _is_given_up(run, newest):
             last = next((one for one in (newest, *reversed(attempts[:-1])) if not one.void), newest)
             if last.status is RunStatus.SUCCEEDED and if_succeeded == "error":
@@ -173,9 +201,9 @@ def _next_attempt(run: Run, deadline: float, if_succeeded: str) -> int:
         pause = min(pause * 2, _LAST_LOOK)
 
 
-def _is_given_up(run: Run, attempt: AttemptFacts) -> bool:
+def _is_given_up(run: Startable, attempt: AttemptFacts) -> bool:
     """Tell whether somebody has cancelled, here, an attempt that goes on elsewhere."""
-    return bool(attempt.as_of and read_edits(run._home.store, run.path).cancel_of(attempt.number))
+    return bool(attempt.as_of and read_edits(run.session.store, run.path).cancel_of(attempt.number))
 
 
 def busy(path: str, attempt: AttemptFacts) -> RunBusyError:
