@@ -74,7 +74,7 @@ class Reader:
     def work(self) -> None:
         """Live."""
         home = self._place.home(self.actor.pid)
-        refresher = Refresher(home.store, home.observer, home.index)
+        refresher = Refresher(home, home.index)
         for _ in range(self._questions):
             self._simulation.before("ask", "")
             told = self._ledger.copy()
@@ -116,7 +116,7 @@ class Folder:
         for _ in range(self._times):
             self._simulation.before("compact", "")
             try:
-                counts = Compactor(home.store, home.observer, home.index).compact()
+                counts = Compactor(home, home.index).compact()
             except UnavailableError:
                 if not self._simulation.temper.fault:
                     raise

@@ -139,13 +139,13 @@ class Trial:
 
     def _refresh(self, place: Place) -> None:
         home = place.home(2)
-        Refresher(home.store, home.observer, home.index).refresh()
+        Refresher(home, home.index).refresh()
 
     def _truth(self) -> dict[str, Row]:
         """What the files say: read by somebody who has never seen a journal or a snapshot."""
         place = self._place("ant")
         home = place.home(3)
-        Refresher(home.store, home.observer, home.index).scan()
+        Refresher(home, home.index).scan()
         return rows_of(home.index, whole=True)
 
     def _compare(self, truth: dict[str, Row], places: dict[str, Place]) -> None:
@@ -160,7 +160,7 @@ class Trial:
         """All are dead: what they left in journals is folded."""
         for _ in range(3):
             home = place.home(4)
-            Compactor(home.store, home.observer, home.index).compact()
+            Compactor(home, home.index).compact()
             self.simulation.now += LEAP
         left = [*self._world.store.names(f"{layout.JOURNALS}/"), *self._world.store.names(f"{layout.SEALED}/")]
         if left:

@@ -331,7 +331,7 @@ class Catalog:
         self._home.materialize()  # refuses what a newer MolExp made
         from molexp._catalog.compaction.compaction import Compactor
 
-        return Report("compact", (), Compactor(self._home.store, self._home.observer, self._home.index).compact())
+        return Report("compact", (), Compactor(self._home, self._home.index).compact())
 
     @_from_a_sound_index
     def unknown_fields(self, where: str) -> Mapping[str, tuple[str, ...]]:
@@ -366,7 +366,7 @@ class Catalog:
         return self._refresher(index).scan(also=known)
 
     def _refresher(self, index: Index | None = None) -> Refresher:
-        return Refresher(self._home.store, self._home.observer, index or self._home.index)
+        return Refresher(self._home, index or self._home.index)
 
     def _refresh(self) -> str:
         """Bring the index up to date; returns the generation in which it is."""

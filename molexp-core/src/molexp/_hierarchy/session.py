@@ -220,7 +220,7 @@ class Session:
             from molexp._catalog.compaction.in_passing import AutoCompaction
 
             self._compaction = AutoCompaction(self.background)
-        self._compaction.start_if_due(self.store, self.index, lambda: self.observer)
+        self._compaction.start_if_due(self, self.index)
 
 
 def _reopen(store: Store, name: str | None, durability_given: bool, read_only: bool) -> Session:

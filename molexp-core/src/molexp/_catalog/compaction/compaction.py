@@ -38,8 +38,7 @@ from molexp.contracts import Stat
 from molexp.errors import CorruptRecordError, KeyExistsError, KeyNotFoundError
 
 if TYPE_CHECKING:
-    from molexp._record.leases import Observer
-    from molexp.contracts import Store
+    from molexp._recording.session import RecordingSession
 
 _ROWS = 1000  # rows that no snapshot has, from which on one is made in passing
 _SHARE = 4  # a full segment is written again when what came since is more than one part in so many of it
@@ -69,17 +68,17 @@ class Cut:
 class Compactor:
     """Compacts one workspace's journals by way of a reader's index."""
 
-    def __init__(self, store: Store, observer: Observer, index: Index) -> None:
-        self._store = store
-        self._observer = observer
+    def __init__(self, session: RecordingSession, index: Index) -> None:
+        self._session = session
+        self._store = session.store
         self._index = index
-        self._refresher = Refresher(store, observer, index)
+        self._refresher = Refresher(session, index)
         self._generation = ""
         self._folded: set[str] = set()  # journals that were read, and are in a snapshot now
 
     def is_due(self) -> bool:
         """Tell whether there is enough to do; asked after every refresh, so a look at the index has to do."""
-        if not self._observer.may_write:
+        if not self._session.observer.may_write:
             return False
         ((journals, fresh, total),) = self._index.select(
             "SELECT (SELECT count(*) FROM journals), (SELECT count(*) FROM entities WHERE news > 0), "
@@ -136,12 +135,12 @@ class Compactor:
             if owner is None and not _are_late(known, entries):
                 continue  # it is no journal, or cannot be read: nobody may delete it
             if any(entry.key.startswith(f"{layout.SEALED}/") for entry in entries) or (
-                owner is not None and self._observer.known_dead(owner)
+                owner is not None and self._session.observer.known_dead(owner)
             ):
                 done.add(writer)
-            elif owner != self._observer.me:
+            elif owner != self._session.owner:
                 silent[writer] = _newest(entries).version
-        seconds = self._index.all_unchanged_for(silent, boot_clock(), self._observer.me.boot)
+        seconds = self._index.all_unchanged_for(silent, boot_clock(), self._session.owner.boot)
         return done | {writer for writer in silent if seconds[writer] >= self._store.lease_ttl}
 
     def _seal(self, counts: dict[str, int]) -> tuple[dict[str, Stat], dict[str, Stat]]:
@@ -187,7 +186,7 @@ class Compactor:
         dead = set()
         if not self._store.late_effects:
             owners = {writer: _owner(known, writer) for writer in writers}
-            dead = {one for one, owner in owners.items() if owner and self._observer.known_dead(owner)}
+            dead = {one for one, owner in owners.items() if owner and self._session.observer.known_dead(owner)}
         fenced = {hint for hint in waiting if hint[0] not in dead and is_known(hint[1])}
         dropped = fence_hints(self._store, fenced)
         counts["fenced"] += len(fenced)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,8 +10,7 @@ from molexp._values.background import Background
 if TYPE_CHECKING:
     from molexp._catalog.compaction.compaction import Compactor
     from molexp._catalog.index.index import Index
-    from molexp._record.leases import Observer
-    from molexp.contracts import Store
+    from molexp._recording.session import RecordingSession
 
 MANY = 16
 """Journals, or rows that no snapshot has, below which there is nothing to think about."""
@@ -27,7 +25,7 @@ class AutoCompaction:
         self._background = background
         self._refused = False  # it failed once here: somebody else may be able to
 
-    def start_if_due(self, store: Store, index: Index, observer: Callable[[], Observer]) -> None:
+    def start_if_due(self, session: RecordingSession, index: Index) -> None:
         """Begin, if there is enough to do."""
         if self._refused or self._background.has(_NAME):
             return
@@ -38,7 +36,7 @@ class AutoCompaction:
             return
         from molexp._catalog.compaction.compaction import Compactor
 
-        compactor = Compactor(store, observer(), index)
+        compactor = Compactor(session, index)
         if compactor.is_due():
             self._background.start(_NAME, partial(self._work, compactor))
 

@@ -26,7 +26,7 @@ from molexp.errors import CorruptRecordError, KeyNotFoundError, StoreError
 
 if TYPE_CHECKING:
     from molexp._catalog.index.folding import Folder
-    from molexp._record.leases import Observer
+    from molexp._recording.session import RecordingSession
     from molexp.contracts import Store
 
 _AT_ONCE = 2000  # runs that are read before they are taken in
@@ -36,11 +36,11 @@ _AGAIN = 8  # refreshes that may find that others have moved on meanwhile, befor
 class Refresher:
     """Brings one workspace's index up to date."""
 
-    def __init__(self, store: Store, observer: Observer, index: Index) -> None:
-        self._store = store
-        self._observer = observer
+    def __init__(self, session: RecordingSession, index: Index) -> None:
+        self._session = session
+        self._store = session.store
         self._index = index
-        self._walker = Walker(store, index)
+        self._walker = Walker(session.store, index)
         self.verified: set[str] = set()
         """Experiments whose folders of runs are known to have the runs that the index has."""
         self.unreadable: dict[str, str] = {}
@@ -161,7 +161,7 @@ class Refresher:
     def _folder(self, leases: Mapping[str, str] | None = None, store: Store | None = None) -> Folder:
         from molexp._catalog.index.folding import Folder
 
-        observer = self._observer if leases is None else self._observer.seeing(leases)
+        observer = self._session.observer if leases is None else self._session.observer.seeing(leases)
         return Folder(store or self._store, observer, self._walker.stamp)
 
     def _ahead(self, paths: Iterable[str]) -> Store:
