@@ -291,9 +291,9 @@ def _scan(body: list[Any], around: tuple[ast.AST, ...], path: str, found: dict[s
             for name, alias in aliases(statement):
                 found.setdefault(name, []).append(Binding((*around, statement), path, alias))
             continue
-        head = copy.copy(statement)
         whole = isinstance(statement, (*FUNCTIONS, ast.ClassDef))
         blocks = [] if whole else [field for field in BLOCKS if getattr(statement, field, None)]
+        head = copy.copy(statement) if blocks else statement
         for field in blocks:
             setattr(head, field, [ast.Pass()] if field == "body" else [])
         called = head.value.func if isinstance(head, ast.Expr) and isinstance(head.value, ast.Call) else None
