@@ -16,7 +16,6 @@ import pytest
 import molexp as me
 from molexp.workflow import Workflow, WorkflowBuilder
 
-INTERNAL = {"conclude", "fails", "given", "mended"}  # workflows call these methods of a context
 MODULES = ("molexp", "molexp.workflow", "molexp.contracts")
 WITH_METHODS = (me.Catalog, me.Experiment, me.Project, me.Run, me.RunContext, me.Workspace, Workflow, WorkflowBuilder)
 
@@ -29,7 +28,7 @@ def public_methods(owner):
     return {
         f"{owner.__name__}.{name}": value
         for name, value in inspect.getmembers(owner, inspect.isroutine)
-        if not name.startswith("_") and name not in INTERNAL
+        if not name.startswith("_")
     }
 
 

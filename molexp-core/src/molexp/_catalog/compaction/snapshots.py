@@ -146,7 +146,7 @@ def listed(store: Store) -> Listing:
 
 
 def newest_of(listing: Listing) -> tuple[int, str]:
-    """Number and version of the newest manifest; 0 if there is none."""
+    """Return the number and version of the newest manifest; 0 if there is none."""
     found = (0, "")
     for entry in listing.entries:
         if (match := _MANIFEST.fullmatch(entry.key.rpartition("/")[2])) and int(match[1]) > found[0]:
