@@ -77,9 +77,9 @@ class Attempt(Writer):
             path: the run's.
             number: the attempt's.
             claim: the claim as it was written.
-            log: where events go.
-            journal: where hints go.
-            unseen: whether the run was created a moment ago under a made-up id, so that nobody else can know of it.
+            log: the log of its events.
+            journal: the journal for hints.
+            unseen: the run was created a moment ago under a made-up id, so nobody else can know of it.
         """
         super().__init__(store, path, number, Contents(provenance=claim["provenance"]), log)
         self.process = process
@@ -95,7 +95,7 @@ class Attempt(Writer):
         claimed_at = time.monotonic()
         self._unseen_until = claimed_at + MOMENT if unseen else claimed_at
         self._silent_at = claimed_at + 2 * self.interval  # from when on others may have taken it for dead
-        self.shared: bool = False  # whether processes that this one does not know may contribute
+        self.shared: bool = False  # processes that this one does not know may contribute
         self._beating = threading.Lock()  # held while a sign of life is given, or taken back
         self._contributors: dict[str, int] = {}  # files of other writers, as far as they were folded
         self.rank: Rank | None = process.rank
@@ -107,7 +107,7 @@ class Attempt(Writer):
 
     @property
     def known(self) -> Mapping[str, Mapping[str, Any]]:
-        """The asset records of the attempt; other ranks' too, where several were started."""
+        """The asset records of the attempt, including those of other ranks."""
         if self.rank is None:
             return self.contents.assets
         from molexp._recording.ranks import Ours
@@ -115,17 +115,17 @@ class Attempt(Writer):
         return Ours(self)
 
     def invite(self) -> None:
-        """Other processes are about to contribute: names have to be claimed from now on.
+        """Claim names from now on, because other processes are about to contribute.
 
         Raises:
-            StoreError: what this one has in its outbox could not be brought into the store.
+            StoreError: the outbox of this process could not be brought into the store.
         """
         if self.alone:
             self.alone = False
             self._log.settle()
 
     def gather(self) -> None:
-        """Before it ends well: let the other ranks that joined it finish.
+        """Wait for the other ranks that joined the attempt, before it ends as succeeded.
 
         Raises:
             MolexpError: it was asked to stop meanwhile, or somebody else ended it.
@@ -136,7 +136,7 @@ class Attempt(Writer):
             gather(self, self.rank)
 
     def _writers(self) -> list[str]:
-        """Other writers that the attempt is known to have; all there are, where several ranks were started."""
+        """Return the other writers that are known; all that there are, where several ranks were started."""
         if self.shared:
             return self._foreign_writers()
         return [*dict.fromkeys(map(writer_of, self._contributors))]
@@ -156,7 +156,7 @@ class Attempt(Writer):
                 take_in(self.store, self.folder, self.number, writer, self.contents, self._contributors)
 
     def _drain(self) -> None:
-        """What killed workers left on this machine reaches the store, as far as it answers."""
+        """Send what killed workers left on this machine to the store, as far as that answers."""
         from molexp._record.spool_draining import drain
 
         with suppress(StoreError):
@@ -247,8 +247,8 @@ class Attempt(Writer):
         """End the attempt: close everything, create its end, update ``run.json``. Does nothing in a forked child.
 
         Args:
-            how: how it ends. An end that is pending counts instead: how it first ended is how it ends. Without it, a
-                pending end is tried again.
+            how: the end. One that is pending counts instead, because it came first. Without it, a pending end is tried
+                again.
 
         Raises:
             RunSupersededError: somebody else ended it before. What this process recorded is kept, as late.
@@ -364,8 +364,8 @@ class Attempt(Writer):
         return NotFoundError("run", self.path, hint=WAS_DELETED)
 
     def _flush_what_the_end_names(self) -> None:
-        """Before it gets its own name; of events and claim it repeats what counts."""
-        theirs = self.contents.assets if self._contributors else ()  # what other writers made is among them
+        """Flush what the end refers to, before the end is created. It repeats what counts of events and claim."""
+        theirs = self.contents.assets if self._contributors else ()  # those of other writers are among them
         experiment, revision = self.path.rpartition("/")[0], self.definition.get("experiment_revision")
         graph = (self.contents.workflow or {}).get("graph")
         others = experiment, revision if isinstance(revision, int) else 1, self.contents.provenance, graph
@@ -374,12 +374,12 @@ class Attempt(Writer):
         )
 
     def _edits(self) -> Edits:
-        """The run's edits; there are none of one that nobody else can know of yet."""
+        """Return the run's edits; a run that nobody else can know of yet has none."""
         unseen = time.monotonic() < self._unseen_until and self.path not in self.process.edited
         return Edits() if unseen else read_edits(self.store, self.path)
 
     def _publish(self, end: dict[str, Any], key: str) -> None:
-        """What was promised of the end's durability; then what it makes derivable, ``run.json`` for people.
+        """Sync the end as its durability promises, then write ``run.json`` for people.
 
         Raises:
             StoreError: the attempt has ended, but a power loss may undo that.
@@ -398,7 +398,7 @@ class Attempt(Writer):
             this = AttemptFacts(self.number, end, self.contents, self.status, True)
             state = fold_run(self.definition, [*older, this], self._edits(), {})
             if self.outbox is None and not self._beats:  # as of most runs: there is neither a lease nor an open log
-                if not state.edits.deleted:  # what was deleted may be freed by now, and would return
+                if not state.edits.deleted:  # a deleted run may be freed by now, and would return
                     show_run(self.store, self.path, state, began)
                 return
             write = partial(show_run, self.store, self.path, state, began)

@@ -1,4 +1,4 @@
-"""What processes other than the coordinator record of an attempt: workers and ranks, each in a file of its own.
+"""Contributions of processes other than the coordinator: workers and ranks, each in a file of its own.
 
 ``executions/<n>/w-<token>.jsonl``, or segments in ``executions/<n>.s/`` on storage without append.
 """
@@ -56,13 +56,13 @@ class Contribution(Writer):
         self.everybody: Everybody = Everybody(self)
 
     def completed(self, record: Mapping[str, Any]) -> None:
-        """The record of a payload that grew is final: whoever coordinates learns it from the events."""
+        """Record the final record of a payload that grew, so that the coordinator learns it."""
         with self.lock:
             if not self.closed:
                 self._log.write({"type": "asset", "asset": record})
 
     def close(self) -> None:
-        """Nothing more is recorded. What was is complete."""
+        """Complete what was recorded, and record nothing more."""
         if self.closed or not self._begin_to_end():
             return
         self._close_handles()
@@ -105,7 +105,7 @@ class Everybody(Mapping[str, Mapping[str, Any]]):
         return len(self._read())
 
     def values(self) -> Any:
-        """The records, as they are now."""
+        """Return the records as they are now."""
         return self._read().values()
 
 
@@ -142,7 +142,7 @@ def fold_file(store: Store, run_folder: str, name: str, contents: Contents, fold
 
 
 def writers(store: Store, run_folder: str, number: int) -> list[str]:
-    """The tokens of an attempt's other writers, as its folders show them."""
+    """Return the tokens of an attempt's other writers, as its folders show them."""
     found = dict[str, None]()
     for folder in (f"{number}", f"{number}.s"):
         for entry in store.children(f"{executions(run_folder)}/{folder}").entries:
@@ -155,6 +155,6 @@ def writers(store: Store, run_folder: str, number: int) -> list[str]:
 
 
 def writer_of(name: str) -> str:
-    """The token of the writer that a file of `folded` is of."""
+    """Return the token of the writer of a file in `folded`."""
     file = name.rpartition("/")[2]
     return file.removeprefix("w-").removesuffix(".jsonl")

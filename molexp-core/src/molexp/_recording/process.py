@@ -1,4 +1,4 @@
-"""What there is one of in a process: its identity, its heartbeat, its signal handlers, its provenance.
+"""State of this process: its identity, its heartbeat, its signal handlers, its provenance.
 
 This is the one place that keeps state for the whole process, because the operating system does too. All of it belongs
 to a pid: in a forked child, `this_process` makes a new one.
@@ -57,7 +57,7 @@ class Living(Protocol):
     store: Store
 
     def flush(self) -> None:
-        """What was recorded reaches the store."""
+        """Send what was recorded to the store."""
 
     def beat(self) -> None:
         """Give a sign of life."""
@@ -76,7 +76,7 @@ class Keeping(Protocol):
     store: Store
 
     def send(self) -> None:
-        """What was recorded reaches the store, if anything can be recorded."""
+        """Send what was recorded to the store, if anything can be recorded."""
 
 
 class Heart:
@@ -107,7 +107,7 @@ class Heart:
             self._due.pop(attempt, None)
 
     def attempts(self) -> list[Living]:
-        """The attempts that are alive."""
+        """Return the attempts that are alive."""
         with self._condition:
             return list(self._due)
 
@@ -133,7 +133,7 @@ def describe_invocation(cwd: str) -> dict[str, Any]:
 
 
 def _arguments() -> list[str]:
-    """The command line, without what looks like a secret; of which ``MOLEXP_ARGV=0`` keeps the program's name alone."""
+    """Return the command line without what looks like a secret; with ``MOLEXP_ARGV=0``, only the program's name."""
     if len(sys.argv) < _WITH_ARGUMENTS or os.environ.get("MOLEXP_ARGV", "1") == "0":
         return sys.argv[:1]
     from molexp._provenance.secrets import arguments_without_secrets
@@ -164,7 +164,7 @@ class Process:
         self._workspaces: dict[str, str] = {}  # that were opened for writing: URL to id
         self._flushed: dict[str, Flushed] = {}  # by URL
         self.code_folder: str = ""
-        """Where the code lies that this process executes, where that is not beside the main script."""
+        """Folder of the code that this process executes, if that is not beside the main script."""
         self.edited: set[str] = set()
         """Paths of what this process has edited."""
         self._events = memory_events()
@@ -175,16 +175,16 @@ class Process:
         self._counts: dict[tuple[str, ...], int] = {}
         self._ranked: bool | None = None
         self.expects_ranks: bool = True
-        """Whether other ranks may start the same runs; rank 0 learns that they do not."""
+        """True while other ranks may start the same runs; rank 0 learns that they do not."""
 
     @cached_property
     def invocation(self) -> dict[str, Any]:
-        """What differs between processes that run the same code: recorded with every attempt, not with the provenance."""
+        """The facts that differ between processes with the same code: each attempt records them, the provenance does not."""
         return describe_invocation(self._cwd)
 
     @property
     def rank(self) -> Rank | None:
-        """Which of several processes of one launch this is; None if it was started alone."""
+        """The rank of this process among those of one launch; None if it was started alone."""
         if self._ranked is None:
             if any(name in os.environ for name in _LAUNCHERS):
                 from molexp._record.launches import find_rank
@@ -194,12 +194,12 @@ class Process:
         return self._rank
 
     def keeps(self, writer: Keeping) -> None:
-        """What `writer` records does not reach its store at once."""
+        """Remember a writer whose records do not reach its store at once."""
         with self._lock:
             self._keeping.add(writer)
 
     def send(self, store: Store, path: str = "") -> None:
-        """What this process has recorded, of the run at `path` or of all, reaches the store: it is about to be read from there.
+        """Send what this process has recorded to the store, where it is about to be read: of the run at `path`, or of all.
 
         Raises:
             StoreError: it does not, for now.
@@ -213,7 +213,7 @@ class Process:
 
     @property
     def memory(self) -> dict[str, Any]:
-        """Where the kernel counts whom it kills for want of memory beside this process, and the count a second ago at most."""
+        """The place where the kernel counts kills for want of memory, and the count, which is a second old at most."""
         now = time.monotonic()
         if now - self._counted >= 1.0:
             self._counted = now
@@ -223,7 +223,7 @@ class Process:
 
     @property
     def memory_now(self) -> dict[str, Any]:
-        """The count alone, for a sign of life."""
+        """The count of kills alone, for a sign of life."""
         kills = oom_kills(self._events)
         return {} if kills is None else {"oom_kills": kills}
 
@@ -252,7 +252,7 @@ class Process:
 
     @property
     def provenance(self) -> Provenance:
-        """How this process came to be."""
+        """The provenance of this process."""
         if self._provenance is None:
             from molexp._provenance.capture import Provenance
 
@@ -260,7 +260,7 @@ class Process:
         return self._provenance
 
     def opened(self, url: str, workspace: str) -> None:
-        """The workspace of that id lies at `url`; nothing was published in it yet if it is another one than before."""
+        """Note which workspace lies at `url`. Nothing was published in it yet if it is another one than before."""
         if self._workspaces.get(url) != workspace:
             self._workspaces[url] = workspace
             if (flushed := self._flushed.get(url)) is not None:
@@ -290,7 +290,7 @@ class Process:
         """Return how attempts end whose blocks are never left, as those of an event loop that a signal broke off."""
         if number := HERE.asked_by:
             return Ending(RunStatus.INTERRUPTED, str(Terminated(number)), self.signals.cause_of(number))
-        at_a_prompt = hasattr(sys, "ps1") or sys.flags.interactive  # where errors of long ago are remembered
+        at_a_prompt = hasattr(sys, "ps1") or sys.flags.interactive  # such a process remembers errors of long ago
         if isinstance(getattr(sys, "last_value", None), KeyboardInterrupt) and not at_a_prompt:
             return Ending(RunStatus.CANCELLED, "KeyboardInterrupt", Cause.CANCEL)
         return Ending(RunStatus.INTERRUPTED, LEFT, Cause.OWNER_DIED)
@@ -300,7 +300,7 @@ _this: Process | None = None
 
 
 def this_process() -> Process:
-    """The process that calls."""
+    """Return the process that calls."""
     global _this  # noqa: PLW0603 - see the module's docstring
     if _this is None or _this.pid != os.getpid():
         _this = Process()

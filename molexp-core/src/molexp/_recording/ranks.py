@@ -1,4 +1,4 @@
-"""How the ranks of one launch share an attempt: rank 0 claims it and ends it, the others join it as writers."""
+"""The ranks of one launch share an attempt: rank 0 claims it and ends it, the others join it as writers."""
 
 from __future__ import annotations
 
@@ -64,14 +64,14 @@ class _Watched:
         self._seen: tuple[str, float] = "", 0.0
 
     def unchanged_for(self, attempt: str, version: str, now: float, boot: str) -> float:
-        """Seconds since the lease was first seen at `version`."""
+        """Return the seconds since the lease was first seen at `version`."""
         if self._seen[0] != version:
             self._seen = version, now
         return now - self._seen[1]
 
 
 class Joined(Contribution):
-    """What a rank other than 0 contributes to the attempt of rank 0, and how it learns that there is no more to do."""
+    """The contribution of a rank other than 0 to the attempt of rank 0. It learns when there is no more to do."""
 
     def __init__(self, session: RecordingSession, rank: Rank, path: str, number: int, claim: Mapping[str, Any]) -> None:
         process = session.process
@@ -96,12 +96,12 @@ class Joined(Contribution):
         super().record({**event, "rank": self.rank.index})
 
     def completed(self, record: Mapping[str, Any]) -> None:
-        """The record of a payload that grew is final."""
+        """Record the final record of a payload that grew, unless the attempt has ended."""
         if self._ended is None:
             super().completed(record)
 
     def gather(self) -> None:
-        """Nobody waits for other ranks but rank 0."""
+        """Do nothing: only rank 0 waits for other ranks."""
 
     # ----------------------------------------------------------------------------------- what the process's heart does
 
@@ -129,7 +129,7 @@ class Joined(Contribution):
         if self._ended is None and (end := read_end(self.store, self.folder, self.number)) is not None:
             self._ended = end
             self.process.heart.remove(self)
-            succeeded = end.get("status") == RunStatus.SUCCEEDED  # what it has still to do, it may do, but not record
+            succeeded = end.get("status") == RunStatus.SUCCEEDED  # it may go on, but not record
             self._stop(self._why(end), interrupt=not succeeded)
         return self._ended is not None
 
@@ -143,7 +143,7 @@ class Joined(Contribution):
         return ContextClosedError(self.path, why=f"rank 0 ended attempt {self.number} as {status}{because}")
 
     def learn_provenance(self) -> None:
-        """That is rank 0's."""
+        """Do nothing: rank 0 records the provenance."""
 
     # ------------------------------------------------------------------------------------------------------------- end
 
@@ -180,7 +180,7 @@ class Ours(Everybody):
     """As everybody's, but a name that this rank used means what it saved, wherever it had to put it."""
 
     def values(self) -> Any:
-        """The records, as they are now."""
+        """Return the records as they are now."""
         writer = self._writer
         with writer.lock:
             own = list(writer.contents.assets.values())
@@ -266,7 +266,7 @@ def _called(rank: Rank) -> str:
 
 
 def find_made(session: RecordingSession, experiment: str, rank: Rank) -> tuple[str, dict[str, Any]]:
-    """The id of the run that rank 0 makes as its next one without an id; for rank 0 "", and what it is to record of it.
+    """Return the id of the next run that rank 0 makes without an id; for rank 0 itself "", and what to record of the launch.
 
     Raises:
         RunError: there is none by the time that ranks wait for each other.
@@ -297,7 +297,7 @@ def find_made(session: RecordingSession, experiment: str, rank: Rank) -> tuple[s
 
 
 def gather(attempt: Attempt, rank: Rank) -> None:
-    """Before rank 0 ends an attempt that went well: wait for the ranks that joined it to leave.
+    """Wait for the ranks that joined an attempt to leave, before rank 0 ends it as succeeded.
 
     For those that have not joined by then it waits up to `COMING` after its start, once in vain: many programs start
     their runs in rank 0 alone.

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 from molexp._values.status import RunStatus
 
 State = Literal["recording", "stopped", "ending", "ended", "inert"]
-"""How a writer stands: at most one step further on with each change.
+"""State of a writer.
 
 - ``recording``: events are recorded.
 - ``stopped``: nothing is recorded, because of the writer's `stopped_by`: it was asked to stop, or somebody else ended it.
@@ -19,12 +19,12 @@ State = Literal["recording", "stopped", "ending", "ended", "inert"]
 
 
 class Ending(NamedTuple):
-    """How an attempt ends.
+    """An attempt's end.
 
     Attributes:
         status: a status that is final.
-        reason: why, for people.
-        cause: why, for programs.
+        reason: the reason, for people.
+        cause: the cause, for programs.
         error: the description of the error that it failed with.
     """
 

@@ -1,4 +1,4 @@
-"""What an attempt uses that it did not make: recorded when it finds, loads or opens it, once for each asset and task."""
+"""Assets that an attempt uses and did not make are recorded when it finds, loads or opens them, once for each task."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def opens(store: Store, asset: Asset) -> None:
-    """The code that is running asks for the bytes of an asset in `store`; outside of an attempt nobody notes that."""
+    """Record that the code which is running opens an asset in `store`. Outside of an attempt this does nothing."""
     uses(current_recorder(store), asset, "version" if asset._pinned else "")
 
 

@@ -1,4 +1,4 @@
-"""What one writer of one attempt records: the coordinator, which owns the attempt, or another process that contributes."""
+"""A writer records events of one attempt: the coordinator, which owns it, or another process that contributes."""
 
 from __future__ import annotations
 
@@ -63,14 +63,14 @@ class Writer:
         self.contents = contents
         self.lock: threading.RLock = threading.RLock()
         self.status: RunStatus = RunStatus.RUNNING
-        self.suffix: str = ""  # what tells this writer's payloads from others' of the same name
+        self.suffix: str = ""  # it tells this writer's payloads from others' of the same name
         self._pid = HERE.pid
         self._log = log
         self._handles: list[Handle] = []
         self._payload_keys: list[str] = []
         self._state: State = "recording"
         self.stopped_by: MolexpError | None = None
-        """Why nothing is recorded any more: it was asked to stop, or somebody else ended it."""
+        """Error that says why nothing is recorded any more: it was asked to stop, or somebody else ended it."""
         self.alone: bool = False
         self.on_cancel: Callable[[], None] | None = None
         if "append" not in store.capabilities:
@@ -83,12 +83,12 @@ class Writer:
 
     @property
     def outbox(self) -> Outbox | None:
-        """Where payloads wait until they are in the store; None where they are written at once."""
+        """The place where payloads wait until they are in the store; None where they are written at once."""
         return self._log.outbox
 
     @property
     def state(self) -> State:
-        """How it stands."""
+        """The state of the writer."""
         return self._state if HERE.pid == self._pid else "inert"
 
     @property
@@ -130,15 +130,15 @@ class Writer:
         self._handles.append(handle)
 
     def completed(self, record: Mapping[str, Any]) -> None:
-        """The record of a payload that grew is final. The coordinator says so in its end."""
+        """Note that the record of a payload that grew is final. The coordinator repeats it in the end."""
 
     def flush(self) -> None:
-        """What was recorded reaches the store."""
+        """Send what was recorded to the store."""
         self.check()
         self._log.flush()  # without the lock: what is recorded meanwhile need not wait for the store
 
     def send(self) -> None:
-        """The same, from every log as well, unless this is over: somebody is about to read it.
+        """Send what was recorded, also in logs, to the store, unless this is over: somebody is about to read it.
 
         Raises:
             StoreError: it does not, for now.

@@ -68,7 +68,7 @@ class Capture:
     @classmethod
     @contextlib.contextmanager
     def ahead(cls) -> Iterator[None]:
-        """Nothing that is opened in here, before the streams are taken, gets number 0, 1 or 2."""
+        """Keep descriptors 0, 1 and 2 from what is opened in the block, before the streams are taken."""
         _open_stand_ins(cls._stand_ins)
         try:
             yield
@@ -143,7 +143,7 @@ def _writes_to(stream: Any, number: int) -> bool:
 
 
 def _text_to(number: int) -> TextIO:
-    """A stream for ``print`` where Python has none, because the descriptor was closed when it started."""
+    """Return a stream for ``print`` where Python has none, because the descriptor was closed when it started."""
     return open(number, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
 
 

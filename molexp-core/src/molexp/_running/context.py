@@ -1,4 +1,4 @@
-"""What code that runs under a run sees: one vocabulary for recording and finding, with and without a workflow."""
+"""Contexts: one vocabulary for recording and finding, with and without a workflow."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ class Context:
         return self._accessor("checkpoint")
 
     def log(self, name: str) -> LogHandle:
-        """The log ``logs/<name>.log``: append lines to it, or print into it.
+        """Open the log ``logs/<name>.log``: append lines to it, or print into it.
 
         Raises:
             InvalidNameError: the name looks like a line, or cannot be a file's.
@@ -196,7 +196,7 @@ class Context:
             log: name of the log for standard output; standard error goes to ``<log>.err``.
             timeout: seconds after which it is killed, with its children.
             check: raise if the exit code is not 0.
-            cwd: where it runs; `workdir` if it is not given.
+            cwd: its working folder; `workdir` if it is not given.
             env: variables over those of this process; their values are not recorded.
 
         Returns:
@@ -214,7 +214,7 @@ class Context:
     # -------------------------------------------------------------------------------------------------------- finding
 
     def find_asset(self, name: str, *, kind: str | None = None, version: int | None = None) -> Asset | None:
-        """The asset of this name: of this run, else data of its experiment, project or workspace; None if absent.
+        """Find the asset of this name: of this run, else data of its experiment, project or workspace; None if absent.
 
         What this attempt did not make is on record as used by it from now on.
 
@@ -229,7 +229,7 @@ class Context:
         return found
 
     def asset(self, name: str, *, kind: str | None = None, version: int | None = None) -> Asset:
-        """As `find_asset`, but it must be there.
+        """Return the asset of this name, as `find_asset` does, or raise if there is none.
 
         Raises:
             NotFoundError: with the nearest names.
@@ -279,7 +279,7 @@ class Context:
     # --------------------------------------------------------------------------------------------------------- pieces
 
     def _began(self, process: subprocess.Popen[bytes]) -> None:
-        """A command of `shell` runs; the call waits for its end."""
+        """Note that a command of `shell` runs; the call waits for its end."""
 
     def _accessor(self, kind: str) -> Accessor[Any]:
         if (found := self._accessors.get(kind)) is None:
@@ -330,7 +330,7 @@ def describe_error(
 
 
 def _trace(error: BaseException, described: Mapping[str, Any]) -> str:
-    """The traceback; of one that is longer than anybody reads, the beginning and the end."""
+    """Return the traceback; of one that is longer than anybody reads, the beginning and the end."""
     try:
         text = "".join(traceback.format_exception(error))
     except Exception as worse:  # noqa: BLE001 - notes, causes and groups are a stranger's code, too

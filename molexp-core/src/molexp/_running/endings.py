@@ -1,4 +1,4 @@
-"""How an attempt ends that an error leaves."""
+"""From the error that leaves a block to the end of its attempt."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _reason(error: BaseException) -> str:
 
 
 def message_of(error: BaseException) -> str:
-    """The text of an error, whatever its class does when it is asked for one; what is no text in it is escaped."""
+    """Return the text of an error, whatever its class does when it is asked for one; what is no text is escaped."""
     try:
         return _text(str(error))
     except Exception as worse:  # noqa: BLE001 - it is a stranger's code
@@ -57,5 +57,5 @@ def message_of(error: BaseException) -> str:
 
 
 def _text(said: str) -> str:
-    """Text that can be recorded: lone surrogates, as of a file name that is not UTF-8, become visible escapes."""
+    """Return text that can be recorded: lone surrogates, as in a file name that is not UTF-8, become visible escapes."""
     return said.encode("utf-8", "backslashreplace").decode()

@@ -83,12 +83,12 @@ class RunContext(Context):
 
     @property
     def rank(self) -> int:
-        """Which of the processes that a launcher started this is; 0 without a launcher."""
+        """The number of this process among those that a launcher started; 0 without a launcher."""
         return self._rank.index if self._rank is not None else 0
 
     @property
     def world_size(self) -> int:
-        """How many processes the launcher started; 1 without a launcher."""
+        """The number of processes that the launcher started; 1 without a launcher."""
         return self._rank.size if self._rank is not None else 1
 
     @property
@@ -97,7 +97,7 @@ class RunContext(Context):
         return self._attempt.cancelled
 
     def flush(self) -> None:
-        """What was recorded reaches the store, from every log as well."""
+        """Send what was recorded to the store, from every log as well."""
         for handle in self._logs.values():
             handle.flush()
         if self._metrics is not None:
@@ -109,7 +109,7 @@ class RunContext(Context):
 
         Args:
             status: ``succeeded``, ``failed``, ``cancelled`` or ``interrupted``.
-            reason: why, for people.
+            reason: the reason, for people.
 
         Raises:
             ValueError: another status.
@@ -233,7 +233,7 @@ def params_and_config(attempt: Attempt | Joined) -> dict[str, Any]:
 
 
 def not_for_ranks(run: Run, rank: int) -> RunError:
-    """The error for a workflow that is executed by another rank than 0."""
+    """Return the error for a workflow that is executed by another rank than 0."""
     return RunError(
         f"Rank {rank} cannot execute a workflow under {run.path!r}: rank 0 does. Start a script that executes workflows "
         "once, without torchrun, srun or mpirun, and let the task that needs them start a program with ctx.shell.",

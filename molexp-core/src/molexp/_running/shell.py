@@ -41,7 +41,7 @@ def run_command(
     cwd: str | os.PathLike[str],
     env: Mapping[str, str] | None,
 ) -> int:
-    """See `Context.shell`."""
+    """Run a command for `Context.shell`."""
     argv: str | list[str] = command if isinstance(command, str) else [spelled(part) for part in command]
     recorded = command_without_secrets(argv)
     shown = recorded if isinstance(recorded, str) else shlex.join(recorded)
@@ -80,7 +80,7 @@ def run_command(
 
 @contextlib.contextmanager
 def _streams(context: Context, log: str) -> Any:
-    """Files for standard output and error: the logs themselves, or temporary ones without a run."""
+    """Give files for standard output and error: the logs themselves, or temporary ones without a run."""
     with contextlib.ExitStack() as stack:
         files: list[IO[bytes]] = []
         for name in (log, f"{log}.err"):
@@ -93,7 +93,7 @@ def _streams(context: Context, log: str) -> Any:
 
 
 def tail_of(file: IO[bytes], start: int) -> str:
-    """The last lines of what a command wrote from `start` on, as an error shows them."""
+    """Return the last lines of what a command wrote from `start` on, as an error shows them."""
     file.seek(max(start, os.fstat(file.fileno()).st_size - _TAIL_BYTES))
     return "\n".join(file.read().decode("utf-8", "replace").splitlines()[-_TAIL:])
 
@@ -164,7 +164,7 @@ def _run(
 
 @contextlib.contextmanager
 def _told_of_ends() -> Iterator[None]:
-    """While SIGCHLD is ignored, the system tells nobody how a command ended, and Python takes that for exit code 0."""
+    """Stop ignoring SIGCHLD for the block: otherwise the system tells no exit code, and Python takes that for 0."""
     number = getattr(signal, "SIGCHLD", None)
     if number is None or signal.getsignal(number) != signal.SIG_IGN:
         yield
@@ -199,7 +199,7 @@ class _Start(threading.Thread):
         self.done.set()
 
     def result(self) -> subprocess.Popen[bytes]:
-        """The process, once it has started."""
+        """Return the process, once it has started."""
         self.done.wait()
         if self.process is None:
             error = self.error or AssertionError()

@@ -52,10 +52,10 @@ class Startable:
     """A run, as far as starting it needs it.
 
     Attributes:
-        session: The workspace.
-        path: The run's path.
-        definition: Returns its ``run.json`` as it was created.
-        made_up_at: The time at which its id was made up, in seconds since 1970; 0.0 if that was not done here.
+        session: the workspace.
+        path: the run's path.
+        definition: returns its ``run.json`` as it was created.
+        made_up_at: the time at which its id was made up, in seconds since 1970; 0.0 if that was not done here.
     """
 
     session: RecordingSession
@@ -168,7 +168,7 @@ def _is_new(run: Startable) -> bool:
 
 
 def _next_attempt(run: Startable, deadline: float, if_succeeded: str) -> int:
-    """The number of the attempt to claim, once the newest one has ended.
+    """Return the number of the attempt to claim, once the newest one has ended.
 
     Raises:
         RunBusyError: it has not, by the deadline.
@@ -207,7 +207,7 @@ def _is_given_up(run: Startable, attempt: AttemptFacts) -> bool:
 
 
 def busy(path: str, attempt: AttemptFacts) -> RunBusyError:
-    """The error that says who is at work on a run; of a malformed claim, what it says all the same."""
+    """Return the error that says who is at work on a run; of a malformed claim, what can be read of it."""
     owner = Owner.from_dict(attempt.head.get("owner"))
     try:
         age = max(0.0, time.time() - parse_time(attempt.head["started_at"]).timestamp())

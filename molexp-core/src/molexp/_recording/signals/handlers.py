@@ -13,7 +13,7 @@ from types import FrameType
 from molexp._values.process_id import HERE
 from molexp._values.status import Cause
 
-_WARNINGS = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU", "SIGBREAK")  # what schedulers send before they kill
+_WARNINGS = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU", "SIGBREAK")  # schedulers send these before they kill
 
 
 class Terminated(SystemExit):
@@ -59,7 +59,7 @@ class Signals:
 
     @contextlib.contextmanager
     def minding(self) -> Iterator[None]:
-        """While this lasts, raise a signal though the process owns no attempt: those of other processes are at stake."""
+        """Raise signals inside the block although the process owns no attempt: those of other processes are at stake."""
         self.prepare()
         self._minded += 1
         try:

@@ -1,4 +1,4 @@
-"""How a cancel request reaches code that records nothing for a long time: the main thread is interrupted, as by Ctrl-C."""
+"""A cancel request interrupts the main thread as Ctrl-C does, for code that records nothing for a long time."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Interrupter:
         self.sent = False
 
     def arm(self) -> None:
-        """The block begins."""
+        """Allow interruptions, as the block begins."""
         if threading.current_thread() is threading.main_thread() and not _in_event_loop():
             self._armed = True
 
@@ -38,7 +38,7 @@ class Interrupter:
                 _send(number)
 
     def disarm(self) -> BaseException | None:
-        """The block ends; returns what arrived at the last instant. Afterwards nothing comes any more."""
+        """Allow none any more, as the block ends; returns the interruption that arrived at the last instant."""
         late: BaseException | None = None
         while True:
             try:
@@ -52,7 +52,7 @@ class Interrupter:
                 return late
 
     def _choose(self) -> int | None:
-        """A signal whose handler raises; none if the program handles Ctrl-C in a way of its own."""
+        """Return a signal whose handler raises; None if the program handles Ctrl-C in a way of its own."""
         handler = signal.getsignal(signal.SIGINT)
         if handler is signal.default_int_handler:
             return signal.SIGINT

@@ -1,4 +1,4 @@
-"""What Slurm tells a job of the signal that it sends: the time limit, or that another job takes the place."""
+"""Slurm tells a job why it sends a signal: the time limit, or another job takes the place."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WARNING = 600.0  # seconds; `--signal=USR1@600` is about the earliest warning t
 
 
 def told_by_slurm(number: int) -> Cause | None:
-    """The cause of a signal, as far as Slurm tells; None outside of a job, and where it does not."""
+    """Return the cause of a signal as Slurm tells it; None outside of a job, and where it does not."""
     if not (job := os.environ.get("SLURM_JOB_ID")):
         return None
     said = _job(job)
