@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from molexp._hierarchy.run import Run
@@ -207,7 +208,7 @@ class Experiment:
         """
         from molexp._hierarchy.run_creation import make_run
 
-        made = make_run(self._parent(), parameters, id=id, replica=replica, profile=profile, overrides=overrides)
+        made = make_run(self._parent, parameters, id=id, replica=replica, profile=profile, overrides=overrides)
         run = self._run_of(made)
         if id is None and made.untried:
             run._made_up_at = time.time()
@@ -233,7 +234,7 @@ class Experiment:
         """
         from molexp._hierarchy.run_creation import Deriving
 
-        return self._run_of(Deriving(self._parent(), profile, overrides).run(parameters or {}, replica))
+        return self._run_of(Deriving(self._parent, profile, overrides).run(parameters or {}, replica))
 
     def derived_id(
         self,
@@ -246,8 +247,9 @@ class Experiment:
         """Return the id of the run that `derived_run` would get or create, and create nothing. Raises as that does."""
         from molexp._hierarchy.run_creation import Deriving
 
-        return Deriving(self._parent(), profile, overrides).id_of(parameters or {}, replica)
+        return Deriving(self._parent, profile, overrides).id_of(parameters or {}, replica)
 
+    @cached_property
     def _parent(self) -> Parent:
         from molexp._hierarchy.run_creation import Parent
 
@@ -303,7 +305,7 @@ class Runs(Rows[Run]):
         ]  # all of them before the first is created
         from molexp._hierarchy.run_creation import Deriving
 
-        made = Deriving(self._experiment._parent()).sweep(points, times)
+        made = Deriving(self._experiment._parent).sweep(points, times)
         return Rows(map(self._experiment._run_of, made), _describe, RUN_COLUMNS)
 
 

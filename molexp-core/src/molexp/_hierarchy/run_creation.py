@@ -36,7 +36,7 @@ _EMPTY_HASH = canonical_hash({})
 _PROFILES = "molexp._profiles"
 
 
-@attrs.frozen
+@attrs.frozen(slots=False)
 class Parent:
     """The experiment that runs are made under.
 
@@ -56,7 +56,7 @@ class Parent:
         return count(self.definition().get("revision")) or 1
 
 
-@attrs.frozen
+@attrs.frozen(slots=False)
 class Made:
     """A run that was made, or found.
 

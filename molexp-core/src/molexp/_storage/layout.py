@@ -50,7 +50,10 @@ def folder(path: str) -> str:
     """Return the folder of the entity at `path`; "" for the workspace."""
     if not path:
         return ""
-    return "/".join(f"{level}/{part}" for level, part in zip(_LEVELS, path.split("/"), strict=False))
+    names = path.split("/")
+    if len(names) == len(_LEVELS):  # of runs there are most
+        return f"projects/{names[0]}/experiments/{names[1]}/runs/{names[2]}"
+    return "/".join(f"{level}/{name}" for level, name in zip(_LEVELS, names, strict=False))
 
 
 @lru_cache(maxsize=1024)
