@@ -10,6 +10,8 @@ import pytest
 
 import molexp as me
 
+pytestmark = pytest.mark.filterwarnings("ignore:The new workspace")  # they lie within each other, to see which is found
+
 
 @pytest.fixture
 def folders(here, monkeypatch):

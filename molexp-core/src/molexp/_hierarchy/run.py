@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from molexp._hierarchy.experiment import Experiment
     from molexp._hierarchy.session import Session
     from molexp._record.folding import RunState
-    from molexp._recording.attempt import Attempt
-    from molexp._recording.ranks import Joined
     from molexp._running.run_context import RunContext
     from molexp._values.graph import WorkflowGraph
     from molexp.contracts._assets import Asset
@@ -311,28 +310,20 @@ class Run:
             NotFoundError: it was deleted.
             SchemaError: it was written by a newer MolExp.
         """
+        from molexp._running.run_context import context_of
         from molexp._running.start import Startable, start
 
         untried, self._untried = self._untried, False
         run = Startable(self._home, self.path, self._defined, self._made_up_at)
         return start(
             run,
-            self._context_of,
+            partial(context_of, self),
             fresh=fresh,
             wait=wait,
             if_succeeded=if_succeeded,
             capture=capture,
             untried=untried,
         )
-
-    def _context_of(self, attempt: Attempt | Joined) -> RunContext:
-        from molexp._assets.lookup import Finder
-        from molexp._assets.naming import Shelf
-        from molexp._running.run_context import RunContext
-
-        library = self._home.library
-        finder = Finder(library, self.path, attempt.folder, self._scopes, attempt.known, attempt.number)
-        return RunContext(run=self, attempt=attempt, shelf=Shelf(attempt, library), finder=finder)
 
     def cancel(self, reason: str = "") -> None:
         """Ask it to stop: the owner of a live attempt sees the request at its next beat.

@@ -228,7 +228,7 @@ def _create(experiment: Parent, run_id: str, said: Mapping[str, Any], written: C
         "id": run_id,
         "project": project,
         "experiment": name,
-        "experiment_revision": experiment.revision,
+        "experiment_revision": count(known.get("revision")) or 1,
         "token": new_token(),
         "created_at": utc_now(),
         "parameters": {**(known.get("params") or {}), **said["own_parameters"]},

@@ -127,7 +127,8 @@ class Session:
     @property
     def journal(self) -> Journal:
         """Return the journal of this process, to announce changes in; make sure that the workspace exists."""
-        self.ready()
+        if not self._writable:
+            self._make_writable()
         process = self.process  # after a fork, the child's
         if self._journal is None:
             if not self.durability_given and (wanted := self.workspace.durability()):

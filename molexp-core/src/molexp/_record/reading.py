@@ -177,10 +177,11 @@ def show_run(store: Store, path: str, state: RunState, began: float) -> None:
 
     Whoever was stopped on the way looks again, before and afterwards: of a run that was freed meanwhile, nothing is to return.
     """
-    key, end = layout.document(path), end_key(layout.folder(path), state.attempts[-1].number)
+    key = layout.document(path)
 
     def is_freed() -> bool:
         now = as_it_is(store)
+        end = end_key(layout.folder(path), state.attempts[-1].number)
         return read_edits(now, path).deleted or not now.exists(end)
 
     if time.monotonic() - began > _AWHILE and is_freed():

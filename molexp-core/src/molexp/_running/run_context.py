@@ -8,6 +8,8 @@ from contextvars import Token
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from molexp._assets.lookup import Finder
+from molexp._assets.naming import Shelf
 from molexp._recording import current
 from molexp._recording.signals.handlers import Terminated
 from molexp._recording.signals.interruption import Interrupter
@@ -19,8 +21,6 @@ from molexp._values.status import RunStatus
 from molexp.errors import MolexpError, RunCancelledError, RunError
 
 if TYPE_CHECKING:
-    from molexp._assets.lookup import Finder
-    from molexp._assets.naming import Shelf
     from molexp._hierarchy.run import Run
     from molexp._recording.attempt import Attempt
     from molexp._recording.ranks import Joined
@@ -239,3 +239,10 @@ def not_for_ranks(run: Run, rank: int) -> RunError:
         "once, without torchrun, srun or mpirun, and let the task that needs them start a program with ctx.shell.",
         run=run.path,
     )
+
+
+def context_of(run: Run, attempt: Attempt | Joined) -> RunContext:
+    """Make the context of an attempt at a run."""
+    library = run._home.library
+    finder = Finder(library, run.path, attempt.folder, run._scopes, attempt.known, attempt.number)
+    return RunContext(run=run, attempt=attempt, shelf=Shelf(attempt, library), finder=finder)

@@ -47,7 +47,7 @@ class Capturing(Protocol):
 C = TypeVar("C", bound=Capturing)
 
 
-@attrs.frozen
+@attrs.frozen(slots=False)  # as one is made for each start, and that is faster
 class Startable:
     """A run, as far as starting it needs it.
 
