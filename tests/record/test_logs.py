@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import math
 import threading
@@ -283,3 +284,41 @@ def test_a_torn_last_line_is_left_out(lab, lab_run):
         lab.store.write(key, lab.store.read(key)[:-4])  # as it is while a line is being written
 
         assert [point["loss"] for point in lab_run.asset("metrics").load()] == [1.0]
+
+
+def test_what_is_opened_while_the_run_closes_its_logs_is_closed_too(run):
+    """Another thread begins a log at the last moment."""
+    closed = []
+
+    class Log:
+        def __init__(self, name, then=None):
+            self.name, self.then = name, then
+
+        def close(self):
+            closed.append(self.name)
+            if (then := self.then) is not None:
+                self.then = None
+                context._attempt.manage(then)
+
+    with run.start() as context:
+        context._attempt.manage(Log("first", Log("late")))
+
+    assert closed == ["first", "late"]
+
+
+def test_a_log_that_cannot_be_announced_is_closed(run, monkeypatch):
+    with run.start() as ctx:
+        outbox = ctx._attempt.outbox
+        if outbox is None:
+            pytest.skip("logs are written at once here")
+
+        def refuse(self, parcel):
+            raise me.StorageFullError(parcel.key)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(type(outbox), "announce", refuse)
+            with pytest.raises(me.StorageFullError):
+                ctx.log("relax").append("a line")
+        gc.collect()  # an open file would warn, and fail this test
+        ctx.log("relax").append("another line")
+    assert run.logs["relax"].text() == "another line\n"

@@ -188,5 +188,6 @@ class Writer:
     def _close_handles(self) -> None:
         """Close what is open, without the lock: another thread may be writing, and need it."""
         while self._handles:
-            self._handles[-1].close()
-            self._handles.pop()
+            handle = self._handles[-1]
+            handle.close()
+            self._handles.remove(handle)  # another thread may have added one meanwhile

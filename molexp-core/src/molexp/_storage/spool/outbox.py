@@ -362,9 +362,13 @@ class Grown:
         except OSError as error:
             outbox.refuse_ended()
             raise translate(error, url) from error
-        if first:
-            _write(self._file, first, url)
-        outbox.announce(parcel)
+        try:
+            if first:
+                _write(self._file, first, url)
+            outbox.announce(parcel)
+        except BaseException:  # the attempt ended meanwhile, or the disk is full
+            self._file.close()
+            raise
 
     def write(self, data: bytes) -> None:
         """Append; it survives the death of this process."""
