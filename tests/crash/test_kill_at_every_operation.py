@@ -27,6 +27,13 @@ def report(answers: list[tuple[dict[str, Any], dict[str, Any]]]) -> None:
     )
 
 
+def all_were_killed(answers: list[tuple[dict[str, Any], dict[str, Any]]]) -> None:
+    """Every writer was killed but for those that had fewer operations this time: a thread of its own makes that vary."""
+    alive = [(request["k"], len(answer["operations"])) for request, answer in answers if not answer["killed"]]
+    assert all(operations < k for k, operations in alive), alive
+    assert len(alive) <= len(answers) // 10, alive
+
+
 def test_the_scenario_uses_every_kind_of_operation(zygotes):
     kinds = Counter(count(zygotes))
 
@@ -41,10 +48,10 @@ def test_a_kill_at_sampled_operations_loses_nothing(zygotes):
     points = {(1 + index * total // SAMPLES, ("before", "after")[index % 2]) for index in range(SAMPLES)}
     points |= {(k, "after") for k, name in enumerate(operations, 1) if name in ("write", "writer.exit")}  # replacements
 
-    answers = zygotes.run([{"case": "scenario", "k": k, "side": side} for k, side in sorted(points)])
+    answers = zygotes.run([{"case": "scenario", "k": k, "side": side, "count": True} for k, side in sorted(points)])
 
     report(answers)
-    assert sum(answer["killed"] for _, answer in answers) >= len(points) - 2  # a thread makes the count vary by one
+    all_were_killed(answers)
 
 
 @pytest.mark.soak
@@ -52,10 +59,10 @@ def test_a_kill_at_sampled_operations_loses_nothing(zygotes):
 def test_a_kill_at_every_operation_loses_nothing(zygotes, side):
     total = len(count(zygotes))
 
-    answers = zygotes.run([{"case": "scenario", "k": k, "side": side} for k in range(1, total + 1)])
+    answers = zygotes.run([{"case": "scenario", "k": k, "side": side, "count": True} for k in range(1, total + 1)])
 
     report(answers)
-    assert sum(answer["killed"] for _, answer in answers) >= total - 3
+    all_were_killed(answers)
 
 
 # ------------------------------------------------------------------------------------------------------------- compactors
