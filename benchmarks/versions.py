@@ -96,7 +96,7 @@ for number in range(count):
 
 _ASK = """
 catalog = me.Workspace(folder / "lab").catalog
-def ask():
+def ask(number=0):
     for row in catalog.runs("params.lr < 0.01 and results.loss = 3"):
         row.id, row.results["loss"]
 """
