@@ -37,6 +37,22 @@ MODULES = (
     "molexp_fs",
     "molexp_s3_store",
 )
+SETUP = """\
+from pathlib import Path
+
+import molexp as me
+
+ws = me.Workspace("lab")
+exp = ws.Project("metals").Experiment("cu")
+run = exp.Run({"a": 3.5}, id="cu-small")
+with run.start() as ctx:
+    ctx.set_result("energy", -3.7)
+    ctx.artifact.save("volumes.json", [1.0, 2.0])
+    ctx.metrics.log(step=0, loss=0.5)
+    ctx.log("relax").append("converged")
+"""
+"""Examples in docstrings may use the names that this defines."""
+
 ORDER = (
     "molexp",
     "molexp.workflow",
@@ -81,24 +97,12 @@ def index() -> str:
     rows = [
         f"- [`{name}`]({name}.md): {first_line(inspect.getdoc(importlib.import_module(name)) or '')}" for name in ORDER
     ]
-    head = """# Reference
+    head = f"""# Reference
 
 These pages are generated from the docstrings by `docs/build_reference.py`. The tests run every example. Each starts with
 
 ```python
-from pathlib import Path
-
-import molexp as me
-
-ws = me.Workspace("lab")
-exp = ws.Project("metals").Experiment("cu")
-run = exp.Run({"a": 3.5}, id="cu-small")
-with run.start() as ctx:
-    ctx.set_result("energy", -3.7)
-    ctx.artifact.save("volumes.json", [1.0, 2.0])
-    ctx.metrics.log(step=0, loss=0.5)
-    ctx.log("relax").append("converged")
-```
+{SETUP}```
 
 """
     return head + "\n".join(rows) + "\n"

@@ -1,4 +1,4 @@
-"""What holds for every test: temporary folders in memory where there is a tmpfs, and nothing of the user's own setup."""
+"""Set up every test: temporary folders in memory where there is a tmpfs, and nothing of the user's own setup."""
 
 from __future__ import annotations
 

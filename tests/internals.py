@@ -1,4 +1,4 @@
-"""What tests do to the inside of the core, where neither a public name nor a file gives them a hold: named here, and only here."""
+"""Reach into the core for tests, where neither a public name nor a file gives them a hold: here, and only here."""
 
 from __future__ import annotations
 

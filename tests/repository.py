@@ -23,7 +23,7 @@ DISTRIBUTIONS = {
 
 @cache
 def files() -> tuple[Path, ...]:
-    """What is committed, or would be: tracked and new files, less the ignored ones."""
+    """Return the files that are committed, or would be: tracked and new files, less the ignored ones."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -46,6 +46,6 @@ def pyproject(distribution: str) -> dict[str, Any]:
 
 
 def is_open_to_others() -> bool:
-    """Whether other users of the machine can read what the tests run in."""
+    """Tell whether other users of the machine can read what the tests run in."""
     places = {ROOT, Path(sys.prefix)}
     return all(one.stat().st_mode & 0o001 for place in places for one in (place, *place.parents))

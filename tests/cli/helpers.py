@@ -1,4 +1,4 @@
-"""How the tests of the command line call it: in this process, where speed matters, or as users do."""
+"""Call the command line as its tests do: in this process, where speed matters, or as users do."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def program(
 
 
 def eventually(look: Callable[[], Any]) -> Any:
-    """What `look` finds, once it finds something; other processes cannot tell us when."""
+    """Return what `look` finds, once it finds something; other processes cannot tell us the moment."""
     deadline = time.monotonic() + DEADLINE
     while not (found := look()):
         assert time.monotonic() < deadline, "it never came"

@@ -1,4 +1,4 @@
-"""Which workspace a command works on: -w, else MOLEXP_WORKSPACE, else the nearest folder upwards."""
+"""A command works on the workspace of -w, else of MOLEXP_WORKSPACE, else on the nearest one upwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds for every command: help, exit codes, where things are printed, pipes, locales, speed."""
+"""Every command keeps to the same rules: help, exit codes, where things are printed, pipes, locales, speed."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What happens to the record when processes race, stall and die: real processes, real signals, no stand-ins."""
+"""Processes race, stall and die, and the record holds: real processes, real signals, no stand-ins."""

@@ -1,4 +1,4 @@
-"""What the processes of these tests do. Run as ``actors.py NAME ARGUMENT...``; they report JSON lines on stdout."""
+"""Act as the processes of these tests. Run as ``actors.py NAME ARGUMENT...``; they report JSON lines on stdout."""
 
 from __future__ import annotations
 
@@ -69,13 +69,13 @@ def poll(folder: str, gate: str) -> None:
 
 
 def backwards(before: str, row: Any) -> bool:
-    """Whether a status went back."""
+    """Tell whether a status went back."""
     order = {"pending": 0, "running": 1}
     return row is not None and order.get(str(row.status), 2) < order.get(before, 2)
 
 
 def look(folder: str) -> None:
-    """What a process sees that comes afterwards, by the files and by the catalog."""
+    """Return what a process sees that comes afterwards, by the files and by the catalog."""
     ws = me.Workspace.load(folder, read_only=True)
     runs = ws.project("metals").experiment("cu").runs
     tell(

@@ -1,4 +1,4 @@
-"""What must hold of a workspace whatever happened to its writers. Runs in a process that was no writer."""
+"""Check what must hold of a workspace whatever happened to its writers. Runs in a process that was no writer."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def answers(ws: me.Workspace) -> dict[str, Any]:
 
 
 def rebuilt(folder: Path, cache: Path) -> dict[str, Any]:
-    """What the catalog says after a rebuild from the files alone."""
+    """Return what the catalog says after a rebuild from the files alone."""
     ws = open_with(folder, cache)
     ws.catalog.rebuild()
     return answers(ws)
@@ -99,7 +99,7 @@ def check_record(ws: me.Workspace, folder: Path, *, fragments: bool = False, lat
 
 
 def _harmless(finding: Any, folder: Path, fragments: bool, late: bool) -> bool:
-    """What a kill may leave and nobody suffers from.
+    """Return what a kill may leave and nobody suffers from.
 
     The empty folder of a run whose creation did not come to its file; a ``run.json`` that its writer did not live to
     update, which is for people only; a payload that is complete and whose record was still to be written; late events

@@ -136,7 +136,7 @@ class Onlookers:
         os.close(tell)
 
     def done(self) -> list[dict[str, Any]]:
-        """What they report."""
+        """Return their reports."""
         os.write(self._close, b"." * len(self._pids))
         data = b""
         while chunk := os.read(self._hear, 1 << 16):

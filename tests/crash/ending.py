@@ -51,7 +51,7 @@ wf = WorkflowBuilder(name="w")
 
 @attrs.frozen
 class Place:
-    """Where a cell is played."""
+    """Describe the place where a cell is played."""
 
     folder: Path
     url: str
@@ -59,7 +59,7 @@ class Place:
 
     @property
     def said(self) -> str:
-        """What came to standard error."""
+        """Return what came to standard error."""
         return (self.folder / "stderr").read_text(errors="replace")[-2000:]
 
     def wait_for(self, name: str, process: subprocess.Popen[bytes]) -> int:
@@ -178,7 +178,7 @@ def _play(end: End, place: Place, more: Mapping[str, str]) -> Facts:
 
 
 def is_right(end: End, found: Facts) -> bool:
-    """Whether that is what was to be on record."""
+    """Tell whether that was to be on record."""
     return found[:2] == (end.status, end.cause) and re.search(end.reason, found[2]) is not None
 
 

@@ -1,4 +1,4 @@
-"""What launchers put into the environment of the ranks that they start, as seen under the real ones.
+"""Set the environment that launchers give to the ranks that they start, as seen under the real ones.
 
 torchrun of PyTorch 2.13, mpirun of Open MPI 5.0.11, mpiexec of MPICH 5.0.2; srun as slurm.schedmd.com/srun.html says.
 """

@@ -149,7 +149,7 @@ class Writer:
                 self.wrong.append(f"{path}: {rows[path].results} instead of {self.values[path]}")
 
     def stays(self, path: str) -> bool:
-        """Whether a run that was freed while a sync was bringing it stays: the sync looks again, and hides it."""
+        """A run that was freed while a sync was bringing it does not stay: the sync looks again, and hides it."""
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             if path not in {row.path for row in self.ws.catalog.runs(f'params.writer == "{self.name}"')}:

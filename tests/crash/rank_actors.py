@@ -1,4 +1,4 @@
-"""What the ranks of one launch do. Every rank does the same, as under torchrun, srun and mpirun."""
+"""Act as the ranks of one launch. Every rank does the same, as under torchrun, srun and mpirun."""
 
 from __future__ import annotations
 

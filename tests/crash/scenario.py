@@ -75,7 +75,7 @@ def play(url: str, sources: Path, acknowledge: Acknowledge) -> None:
 
 
 def prepare(sources: Path) -> None:
-    """What is imported."""
+    """Make the files that are imported."""
     (sources / "tree" / "deep").mkdir(parents=True)
     for name in ("first.txt", "second.txt", "tree/a.txt", "tree/deep/b.txt"):
         (sources / name).write_text(Path(name).stem)

@@ -1,4 +1,4 @@
-"""What processes do on storage that refuses: a full disk, a read-only mount, somebody else's folder."""
+"""Act on storage that refuses: a full disk, a read-only mount, somebody else's folder."""
 
 from __future__ import annotations
 

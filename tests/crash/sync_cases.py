@@ -21,7 +21,7 @@ BIG = bytes(range(256)) * (5 << 10)  # 1.25 MiB: it streams
 
 
 def fill(folder: Path, stage: int) -> None:
-    """What the source has at first, and what it has more afterwards."""
+    """Make what the source has at first, and what it has more afterwards."""
     exp = me.Workspace(folder).Project("metals").Experiment("cu", params={"a": 3.6})
     names = ("one", "two") if stage == 1 else ("two", "three", "four")
     data = folder.parent / "data"
@@ -92,7 +92,7 @@ def _done(pid: int) -> None:
 
 
 def _watch(folder: Path, cache: Path, truth: dict[str, dict[str, Any]]) -> None:
-    """What can be seen is what the source has, or had: never an attempt that has not come to its end."""
+    """Check that all that can be seen is what the source has, or had: never an attempt that has not come to its end."""
     if not (folder / "workspace.json").exists():
         return
     for path, document in checks.answers(checks.open_with(folder, cache))["runs"].items():
@@ -117,7 +117,7 @@ def _same(source: Path, folder: Path) -> None:
 
 
 def _content(path: Path) -> Any:
-    """What counts of a file: what people are shown may have been folded after another edit."""
+    """Return what counts of a file: what people are shown may have been folded after another edit."""
     if path.name != "run.json":
         return path.read_bytes()
     return {name: value for name, value in json.loads(path.read_bytes()).items() if name != "tags"}

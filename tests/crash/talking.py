@@ -1,4 +1,4 @@
-"""How actors talk with the test that started them: JSON lines out, lines in."""
+"""Let actors talk with the test that started them: JSON lines out, lines in."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def begun(stage, **environ: str):
 
 
 def seen(stage, **environ: str) -> dict[str, Any]:
-    """What a process that comes now sees at its first look."""
+    """Return what a process that comes now sees at its first look."""
     report: dict[str, Any] = stage.start("status", **environ).ask()
     assert report["catalog"] == [report["status"]]
     return report

@@ -1,4 +1,4 @@
-"""What a worker has started, and what a run's `ctx.shell` has, dies with it; what a task leaves behind on purpose does not."""
+"""A worker's children, and those of a run's `ctx.shell`, die with it; what a task leaves behind on purpose does not."""
 
 from __future__ import annotations
 

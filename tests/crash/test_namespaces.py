@@ -13,7 +13,7 @@ WITHOUT_PROC = ("unshare", "--pid", "--fork", "--kill-child")  # /proc is still 
 
 
 def refused() -> str:
-    """Why there can be no namespaces here; "" if there can."""
+    """Say why there can be no namespaces here; "" if there can."""
     if shutil.which("unshare") is None:
         return "there is no unshare(1)"
     done = subprocess.run([*CONTAINER, "true"], capture_output=True, text=True, check=False)

@@ -37,7 +37,7 @@ def run(stage):
 
 @pytest.fixture(autouse=True)
 def _no_sightings(stage, monkeypatch):
-    """What this process sees goes into an index of its own."""
+    """Put what this process sees into an index of its own."""
     monkeypatch.setenv("MOLEXP_CACHE_DIR", str(stage.folder / "of the test"))
 
 

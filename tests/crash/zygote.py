@@ -235,7 +235,7 @@ CASES = {
 
 
 def modules_of_a_case(request: dict[str, Any]) -> list[str]:
-    """What a case imports, found by running one."""
+    """Return the modules that a case imports, found by running one."""
     reader, writer = os.pipe()
 
     def act() -> None:

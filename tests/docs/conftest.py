@@ -17,7 +17,7 @@ BUCKETS = {ROOT / "docs" / "how-to" / "use-s3.md": "my-group"}
 
 @pytest.fixture
 def _server(page: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the user of the page has: a bucket, and the environment that says how to get there."""
+    """Give the user of the page a bucket, and the environment that says how to get there."""
     if (bucket := BUCKETS.get(page)) is None:
         return
     server: Server = request.getfixturevalue("moto")

@@ -43,7 +43,7 @@ class Block:
 
     @property
     def is_run(self) -> bool:
-        """Whether something is to be done with it."""
+        """Tell whether something is to be done with it."""
         return self.no_run is None and (self.language in ("python", "console") or self.file is not None)
 
     @property
@@ -84,7 +84,7 @@ def commands(code: str) -> list[tuple[str, str]]:
 
 
 def typed(command: str) -> str:
-    """What a command prints for a user who has installed MolExp.
+    """Return what a command prints for a user who has installed MolExp.
 
     Raises:
         AssertionError: it failed.
@@ -105,7 +105,7 @@ def typed(command: str) -> str:
 
 
 def matches(expected: str, printed: str) -> bool:
-    """Whether a command printed what the page says."""
+    """Tell whether a command printed what the page says."""
     if not expected:
         return True
     lines = ["(?:.*\n)*" if line == "..." else _pattern(line) + "\n" for line in expected.splitlines()]

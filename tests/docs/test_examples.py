@@ -1,6 +1,6 @@
 """Every public class and function has an example in its docstring, and each example does what it shows.
 
-An example may use what `scene` prepares: a workspace `ws` with an experiment `exp`, and in it a finished `run`.
+An example may use what the reference says that each begins with: a workspace `ws`, an experiment `exp`, a finished `run`.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ import doctest
 import importlib
 import inspect
 import re
-from pathlib import Path
 
 import pytest
 
 import molexp as me
+from docs import build_reference
 from molexp.workflow import Workflow, WorkflowBuilder
 
 MODULES = ("molexp", "molexp.workflow", "molexp.contracts")
@@ -66,15 +66,9 @@ def test_every_method_has_an_example(owner):
 def scene(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MOLEXP_CONFIG_DIR", str(tmp_path / "config"))
-    ws = me.Workspace("lab")
-    exp = ws.Project("metals").Experiment("cu")
-    run = exp.Run({"a": 3.5}, id="cu-small")
-    with run.start() as ctx:
-        ctx.set_result("energy", -3.7)
-        ctx.artifact.save("volumes.json", [1.0, 2.0])
-        ctx.metrics.log(step=0, loss=0.5)
-        ctx.log("relax").append("converged")
-    return {"me": me, "Path": Path, "ws": ws, "exp": exp, "run": run}
+    names: dict[str, object] = {}
+    exec(build_reference.SETUP, names)
+    return names
 
 
 @pytest.mark.parametrize("name", [name for name, value in EVERYTHING.items() if has_example(value)])

@@ -1,4 +1,4 @@
-"""What the documentation shows works: its Python and its commands run, its links lead somewhere."""
+"""The documentation works as it is shown: its Python and its commands run, its links lead somewhere."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def blocks_of(page: Path) -> list[Block]:
 
 @pytest.fixture
 def modules(tmp_path):
-    """What a page saves and imports is no other page's."""
+    """Keep what a page saves and imports from every other page."""
     yield
     for name, module in list(sys.modules.items()):
         if (getattr(module, "__file__", None) or "").startswith(str(tmp_path)):

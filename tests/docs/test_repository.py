@@ -1,4 +1,4 @@
-"""What holds for every file of the repository."""
+"""Every file of the repository keeps to these rules."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def package_of(path):
 
 
 def defined_in(path):
-    """What a module defines at its top, and in its classes."""
+    """Return the names that a module defines at its top, and in its classes."""
     found = set()
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         names = names_of(node)

@@ -1,4 +1,4 @@
-"""What the tests submit, by name."""
+"""The tests submit these calls by name."""
 
 from __future__ import annotations
 

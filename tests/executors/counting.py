@@ -1,4 +1,4 @@
-"""What this process has: children, descriptors, threads; and when a process is gone."""
+"""Count what this process has, children, descriptors and threads; and tell when a process is gone."""
 
 from __future__ import annotations
 

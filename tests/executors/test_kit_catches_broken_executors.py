@@ -35,7 +35,7 @@ CAUGHT_BY = {
 
 @pytest.fixture(scope="module")
 def failures(tmp_path_factory) -> dict[str, set[str]]:
-    """Which tests of each class failed, in one run of pytest on all broken executors."""
+    """Return the tests of each class that failed, in one run of pytest on all broken executors."""
     report = tmp_path_factory.mktemp("kit") / "report.xml"
     command = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", "--tb=no", "-W", "ignore"]
     done = subprocess.run(

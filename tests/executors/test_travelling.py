@@ -1,4 +1,4 @@
-"""What goes to a worker and comes back, and what is told of what cannot."""
+"""Calls go to a worker and results come back; of what cannot, the reason is told."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the page takes for granted: a folder, a workflow, and what its first snippet defines."""
+"""Provide what the page takes for granted: a folder, a workflow, and the names of its first snippet."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def spec():
 
 @pytest.fixture
 def page(spec):
-    """What the snippet on binding defines."""
+    """Define what the snippet on binding defines."""
     names = {"spec": spec}
     exec(BINDING, names)
     yield names

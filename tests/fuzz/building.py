@@ -25,7 +25,7 @@ OUTSIDE = (
 
 @attrs.frozen
 class Places:
-    """Where a case plays, all of it below one folder."""
+    """Describe the place where a case plays, all of it below one folder."""
 
     base: Path
 
@@ -46,7 +46,7 @@ class Places:
 
     @property
     def outside(self) -> Path:
-        """What is nobody's business."""
+        """Make what is nobody's business."""
         return self.base / "outside"
 
     @property
@@ -110,7 +110,7 @@ def _finished(ws: me.Workspace, sources: Path) -> None:
 
 
 def _others(ws: me.Workspace) -> None:
-    """What the newest snapshot does not know."""
+    """Make changes that the newest snapshot does not know."""
     exp = ws.Project("metals").Experiment("ag")
     exp.Run({"n": 3}, id="pending")
     exp.Run({"n": 4}, id="cancelled").cancel()
@@ -172,7 +172,7 @@ def _living(ws: me.Workspace, places: Places) -> None:
 
 @attrs.frozen
 class Entry:
-    """What lies at a path: a link, a folder or a file, with all that can be told of it."""
+    """Describe what lies at a path: a link, a folder or a file, with all that can be told of it."""
 
     path: str
     mode: int

@@ -1,4 +1,4 @@
-"""What strangers, broken disks and slips of the hand do to a workspace: one mutation for each seed."""
+"""Do to a workspace what strangers, broken disks and slips of the hand do: one mutation for each seed."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _one(choice: random.Random, places: Places) -> Path:
 
 
 def _sort(path: Path) -> str:
-    """What sort of file it is: its folder's name and its own, without what is random."""
+    """Name the sort of a file: its folder's name and its own, without what is random."""
     return _TOKEN.sub("#", f"{path.parent.name}/{path.name}")
 
 

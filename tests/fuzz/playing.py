@@ -43,7 +43,7 @@ Rows = dict[str, Any]
 
 @attrs.define
 class Case:
-    """What a case plays with, and what it found.
+    """Hold what a case plays with, and what it found.
 
     Attributes:
         places: where.
@@ -64,7 +64,7 @@ class Case:
     said: dict[str, tuple[int, str, str]] = attrs.field(factory=dict)
 
     def affected(self, path: str) -> bool:
-        """Whether the mutation may change what is true of a run."""
+        """Tell whether the mutation may change what is true of a run."""
         where = self.what[1]
         if not where.startswith("lab"):
             return False
@@ -78,7 +78,7 @@ class Case:
         return shared or where.startswith(run)
 
     def is_gone(self, path: str) -> bool:
-        """Whether nothing is left of a run at its place, or an edit says so: that needs no word."""
+        """Tell whether nothing is left of a run at its place, or an edit says so: that needs no word."""
         folder = self.places.lab / RUN.format(*path.split("/"))
         deleted = "/edits/" in self.what[1] and b'"delete"' in (self.places.base / self.what[1]).read_bytes()
         linked = (self.places.base / self.what[1]).is_symlink() and not self.what[1].endswith(".json")
@@ -153,7 +153,7 @@ def track(case: Case) -> None:
 
 
 def commands(case: Case) -> list[Callable[[Case], object]]:
-    """What may be run, in some order."""
+    """Return the commands that may be run, in some order."""
     runs = [path for path in case.before if case.affected(path)] or list(case.before)
     run = case.choice.choice(runs)
     assets = ("metals:data:tree@1", ".:data:shared@1", "metals/cu/done#1:artifact:a.json@1", f"{run}:a.json")
@@ -178,7 +178,7 @@ def commands(case: Case) -> list[Callable[[Case], object]]:
 
 
 def rows(case: Case, name: str = "runs list --json") -> Rows | None:
-    """What there is now; None if that is refused."""
+    """Return what there is now; None if that is refused."""
     code, out, err = _captured(case, name, lambda: _main.run(("-w", str(case.places.lab), "runs", "list", "--json")))
     if code not in (0, 1):
         if not err.strip():
@@ -194,7 +194,7 @@ def rows(case: Case, name: str = "runs list --json") -> Rows | None:
 
 
 def compare(case: Case, now: Rows | None, name: str) -> None:
-    """What was not touched answers as before; what is missing is named."""
+    """Check that what was not touched answers as before, and that what is missing is named."""
     if now is None:
         untouched = all(not case.affected(path) for path in case.before)
         if untouched and case.what[1] not in case.said[name][2]:  # the user's own settings

@@ -1,4 +1,4 @@
-"""What the processes of a trial do: the real operations, in random order."""
+"""Act as the processes of a trial: the real operations, in random order."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ class Keeper:
                 self._simulation.note(self.actor, "= deleted", path)
 
     def free(self) -> None:
-        """What was deleted is freed."""
+        """Free what was deleted."""
         _Collector(self._home, dry_run=False).deleted_runs()
         self._simulation.note(self.actor, "= freed")
 

@@ -1,4 +1,4 @@
-"""What was acknowledged, and what was seen: the promises that a trial is held to."""
+"""Hold a trial to its promises: what was acknowledged, and what was seen."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.model.scheduler import Violation
 
 @attrs.define
 class Row:
-    """What an index says of a run or a scope."""
+    """Hold what an index says of a run or a scope."""
 
     shown: bool
     open: bool
@@ -27,7 +27,7 @@ class Row:
     fields: set[tuple[Any, ...]] = attrs.field(factory=set)
 
     def counts(self) -> bool:
-        """Whether it says anything that somebody can ask for."""
+        """Tell whether it says anything that somebody can ask for."""
         return bool(self.shown or self.assets or self.problems or self.uses or self.open)
 
 
@@ -35,7 +35,7 @@ _COLUMNS = "status, created_at, replica, profile, archived, attempts, started_at
 
 
 def rows_of(index: Index, *, whole: bool = False) -> dict[str, Row]:
-    """What an index answers, by path; with `whole`, all that it could be asked for."""
+    """Return what an index answers, by path; with `whole`, all that it could be asked for."""
     found = {}
     with index.reading() as connection:
         for path, shown, is_open, document, *columns in connection.execute(
@@ -76,7 +76,7 @@ def _without_late(data: bytes | None, path: str) -> dict[str, Any]:
 
 @attrs.define
 class Told:
-    """What writers were told of one run.
+    """Hold what writers were told of one run.
 
     Attributes:
         created: whether its creation was acknowledged.
@@ -102,7 +102,7 @@ class Told:
 
     @property
     def doomed(self) -> bool:
-        """Whether somebody tried to delete it."""
+        """Tell whether somebody tried to delete it."""
         return bool(self.doomers)
 
     def copy(self) -> Told:
@@ -160,11 +160,11 @@ class Ledger:
             raise Violation(f"version {version} of {name} is said to be {known} and {content}")
 
     def may_return(self, path: str) -> bool:
-        """Whether a run that was deleted may be seen again, or one of its name."""
+        """Tell whether a run that was deleted may be seen again, or one of its name."""
         return self.frees and self.runs[path].doomed
 
     def copy(self) -> Memory:
-        """What was told by now."""
+        """Return what was told by now."""
         return {path: told.copy() for path, told in self.runs.items()}, dict(self.versions)
 
     # ------------------------------------------------------------------------------------------------- what is seen

@@ -1,4 +1,4 @@
-"""What the processes of a trial do that read, compact, or do damage."""
+"""Act as the processes of a trial that read, compact, or do damage."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.model.world import World
 
 
 class Place:
-    """Where one reader's index lies: a host and a file, which outlive processes."""
+    """Describe where one reader's index lies: a host and a file, which outlive processes."""
 
     _count = 0
 

@@ -77,7 +77,7 @@ class Aim:
 
 @attrs.define
 class Temper:
-    """How hostile one trial is.
+    """Say how hostile one trial is.
 
     Attributes:
         stay: probability that whoever runs goes on.
@@ -137,7 +137,7 @@ class Temper:
         )
 
     def weight(self, what: str) -> float:
-        """How much more likely something happens to whoever does this."""
+        """Return how much more likely something happens to whoever does this."""
         return 10.0 if what == self.focus else 1.0
 
 
@@ -166,7 +166,7 @@ class Actor:
     baton: threading.Semaphore = attrs.field(factory=lambda: threading.Semaphore(0))
 
     def can_run(self, step: int) -> bool:
-        """Whether it may be chosen now."""
+        """Tell whether it may be chosen now."""
         return (
             not self.done and self.sleeps_until <= step and (self.waits_for is None or self.waits_for.is_free_for(self))
         )
@@ -319,7 +319,7 @@ class Simulation:
         self.note(actor, what, key)
 
     def after(self, what: str, key: str) -> None:
-        """What an actor was about to do took effect, and it may not come to know."""
+        """Let an operation of an actor take effect without the actor learning of it."""
         actor = self.running
         if actor is not None and self.random.random() < self.temper.weight(what) * self.temper.crash / 2:
             self.note(actor, "CRASHES after", f"{what} {key}")
@@ -341,7 +341,7 @@ class Simulation:
             self.now += LEAP
 
     def chance(self, probability: float) -> bool:
-        """Whether something happens, to an actor; never outside of one."""
+        """Tell whether something happens, to an actor; never outside of one."""
         return self.running is not None and self.random.random() < probability
 
     def crash(self, what: str, key: str) -> None:
@@ -367,12 +367,12 @@ class Simulation:
             raise Crash
 
     def is_dead(self, host: str, pid: int) -> bool:
-        """Whether the kernel of `host` has no such process any more."""
+        """Tell whether the kernel of `host` has no such process any more."""
         return any(actor.pid == pid and actor.host == host and not actor.alive for actor in self.actors)
 
 
 class Lock:
-    """What an index is locked with: a thread that waited for a real one would never be woken by the scheduler."""
+    """Lock an index in the simulation: a thread that waited for a real lock would never be woken by the scheduler."""
 
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation
@@ -381,7 +381,7 @@ class Lock:
         self.shared = False
 
     def is_free_for(self, actor: Actor | None) -> bool:
-        """Whether an actor can have it."""
+        """Tell whether an actor can have it."""
         return self._depth == 0 or self._holder is actor
 
     def acquire(self, *_args: object) -> bool:

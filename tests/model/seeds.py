@@ -1,4 +1,4 @@
-"""Where the explorer finds each broken version of the protocol."""
+"""The explorer finds each broken version of the protocol at these seeds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import attrs
 
 @attrs.frozen
 class Where:
-    """Where a mutant is found.
+    """Say where a mutant is found.
 
     Attributes:
         aim: who is stalled, and before what; "" for all kinds of trials.

@@ -57,7 +57,7 @@ class HostileStore(MemoryStore):
         return self._mixed(first, super().children(prefix))
 
     def _mixed(self, first: Listing, second: Listing) -> Listing:
-        """What came or went meanwhile may or may not be seen; sizes are those of the moment at which each was looked at."""
+        """List keys; one that came or went meanwhile may or may not be seen, and sizes are those of each look."""
         coin = self.simulation.random.random
         before = {entry.key: entry for entry in first.entries}
         after = {entry.key: entry for entry in second.entries}
@@ -201,7 +201,7 @@ class HostileStore(MemoryStore):
             self._space.put(key, _File(data, next(self._space.versions)))
 
     def described(self, key: str) -> Stat:
-        """What there is of a key, without a step."""
+        """Return what there is of a key, without a step."""
         return _describe(key, self._space.files[key])
 
 

@@ -37,7 +37,7 @@ class Trial:
 
     @property
     def trace(self) -> list[str]:
-        """What happened."""
+        """Return what happened."""
         return self.simulation.trace
 
     def run(self) -> None:
@@ -103,7 +103,7 @@ class Trial:
 
     @staticmethod
     def _would_notice(place: Place) -> bool:
-        """Whether an index knows of a journal: numbers of snapshots alone may be reached again."""
+        """Tell whether an index knows of a journal: numbers of snapshots alone may be reached again."""
         return bool(place.index().journals())
 
     # ---------------------------------------------------------------------------------------------------------- the end
@@ -142,7 +142,7 @@ class Trial:
         Refresher(home, home.index).refresh()
 
     def _truth(self) -> dict[str, Row]:
-        """What the files say: read by somebody who has never seen a journal or a snapshot."""
+        """Return what the files say, read by somebody who has never seen a journal or a snapshot."""
         place = self._place("ant")
         home = place.home(3)
         Refresher(home, home.index).scan()

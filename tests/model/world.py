@@ -1,4 +1,4 @@
-"""What the code under test takes from the operating system, and gets from the simulation: clocks, randomness, deaths.
+"""Give the code under test a simulated operating system: clocks, randomness, deaths.
 
 The seams are module globals, which are put in place for one trial in a process of its own.
 """

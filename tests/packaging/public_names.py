@@ -14,17 +14,9 @@ from typing import Any
 
 import attrs
 
-MODULES = (
-    "molexp.errors",
-    "molexp.contracts",
-    "molexp.hookspecs",
-    "molexp.plugins",
-    "molexp.testing",
-    "molexp",
-    "molexp.workflow.bindings",
-    "molexp.workflow",
-    "molexp.scripts",
-)
+from docs import build_reference
+
+MODULES = [name for name in build_reference.MODULES if name.partition(".")[0] == "molexp"]
 """A name that several modules offer is described where it comes first."""
 
 GIVEN = {

@@ -1,4 +1,4 @@
-"""What users rely on stays: every public name has the signature that it had, or a reason why not."""
+"""Every public name has the signature that it had, or a reason why not."""
 
 from __future__ import annotations
 

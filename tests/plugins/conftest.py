@@ -36,7 +36,7 @@ def molexp_register_asset_kinds():
 
 
 class Site:
-    """Where distributions are installed for one test."""
+    """Hold the folders in which distributions are installed for one test."""
 
     def __init__(self, folder: Path, events: list[str]) -> None:
         self.folder = folder

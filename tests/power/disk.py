@@ -142,7 +142,7 @@ class DiskStore(MemoryStore):
                 heart.remove(attempt)
 
     def after_a_cut(self, name: str, random: Random) -> DiskStore:
-        """What is found on the disk when the power is back."""
+        """Return what is found on the disk when the power is back."""
         found = DiskStore(name, durability=self.durability)
         for key, candidates in sorted(self.disk.borne.items()):
             file = random.choice(candidates) if random.random() < 0.7 else candidates[random.choice((0, -1))]

@@ -1,4 +1,4 @@
-"""What programs do with a workspace until the power is cut, what they were promised, and whether it is there afterwards."""
+"""Play programs on a workspace until the power is cut, and check what they were promised afterwards."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def workspace_on(store: DiskStore) -> me.Workspace:
 
 @attrs.define
 class Promises:
-    """What was acknowledged, and so has to survive; of what was being done when the power was cut, anything may be true."""
+    """Hold what was acknowledged, and so has to survive; of what was being done at the cut, anything may be true."""
 
     made: bool = False
     projects: set[str] = attrs.field(factory=set)
@@ -200,7 +200,7 @@ class Scenario:
 
 
 class Check:
-    """Whether what was promised is there, what is there can be read, and what is torn names itself and is mended."""
+    """Check that what was promised is there, that what is there can be read, and that what is torn is named and mended."""
 
     def __init__(self, store: DiskStore, promises: Promises) -> None:
         self.store = store

@@ -1,4 +1,4 @@
-"""What the tests of compaction have in common: writers that come and go, and what they leave."""
+"""Provide what the tests of compaction share: writers that come and go, and what they leave."""
 
 from __future__ import annotations
 

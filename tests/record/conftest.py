@@ -1,4 +1,4 @@
-"""Where the record's tests keep their workspaces, and how they run what needs a process of its own."""
+"""Provide the places where the record's tests keep their workspaces, and processes to run cases in."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ PAIRS = (
 
 @pytest.fixture(params=PAIRS, ids=" to ".join)
 def pair(request: pytest.FixtureRequest) -> tuple[str, str]:
-    """What two workspaces lie on, of which one is copied to the other."""
+    """Provide the places of two workspaces, of which one is copied to the other."""
     found: tuple[str, str] = request.param
     return found
 
@@ -78,7 +78,7 @@ def source(request: pytest.FixtureRequest, pair: tuple[str, str], tmp_path: Path
 
 @pytest.fixture
 def target(request: pytest.FixtureRequest, pair: tuple[str, str], tmp_path: Path) -> Place:
-    """Where it is copied to."""
+    """Provide the place that it is copied to."""
     folder = tmp_path / f"{tmp_path.name}-target"
     folder.mkdir()
     return somewhere(request, pair[1], folder)

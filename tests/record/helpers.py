@@ -1,4 +1,4 @@
-"""What the record's tests look through: places seen from behind, child processes, plugins made on the spot."""
+"""Look through the record as its tests do: places seen from behind, child processes, plugins made on the spot."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DEADLINE = 120  # seconds; nothing here takes long, but a test must not hang
 
 
 class Place:
-    """Where a workspace lies. It reads and writes keys behind the workspace's back."""
+    """Hold the place of a workspace. It reads and writes keys behind the workspace's back."""
 
     def __init__(self, url: str, options: Mapping[str, Any] | None = None) -> None:
         self.url = url

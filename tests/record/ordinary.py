@@ -1,4 +1,4 @@
-"""What ordinary programs do with processes, threads, signals and event loops; run as a script, within a run or without.
+"""Do what ordinary programs do with processes, threads, signals and event loops; run as a script, with a run or without.
 
 ``ordinary.py NAME TIMES [WORKSPACE]``. Each idiom is done so often, and prints nothing but ``done`` at its end.
 """

@@ -1,4 +1,4 @@
-"""What attempts survive: values nobody should save, errors that misbehave, threads and signals at bad moments."""
+"""Attempts survive values nobody should save, errors that misbehave, threads and signals at bad moments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people do to a workspace with cp, mv, rm and rsync, and what one state of the index means for an answer."""
+"""People use cp, mv, rm and rsync on a workspace, and every answer comes from one state of the index."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What befalls files while they are indexed: removed by hand, broken, mended, locked, replaced; and forks in between."""
+"""Files are removed, broken, mended, locked and replaced while they are indexed; processes fork in between."""
 
 from __future__ import annotations
 

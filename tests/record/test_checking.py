@@ -1,4 +1,4 @@
-"""What `fsck` compares: bytes with their records, documents with what repeats them."""
+"""`fsck` compares bytes with their records, and documents with what repeats them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose commit is on record: that of the code which started the run, however the process came to be."""
+"""The commit on record is that of the code which started the run, however the process came to be."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def two(exp):
 
 
 def differences(ws, *runs):
-    """What is in the rows beside the path."""
+    """Return the columns beside the path."""
     return [{name: value for name, value in row.items() if name != "path"} for row in ws.compare(*runs)]
 
 

@@ -1,4 +1,4 @@
-"""What a run costs, counted: files, store operations, threads, imports. Never seconds."""
+"""Count what a run costs: files, store operations, threads, imports. Never seconds."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ BROKEN = {"empty", "zeros", "torn", "junk", "foreign"}
 
 @attrs.frozen
 class Document:
-    """What is so when it is damaged.
+    """Describe a kind of damage, and what is so then.
 
     Attributes:
         key: where it lies.

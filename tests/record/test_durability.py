@@ -1,4 +1,4 @@
-"""What is flushed, when, and in which order: seen through the calls that flush."""
+"""Watch what is flushed, when, and in which order, through the calls that flush."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ END = "executions/1.end.json"
 
 @pytest.fixture
 def flushed(lab, monkeypatch):
-    """What is flushed, in order; ``""`` is the workspace's folder."""
+    """Return what is flushed, in order; ``""`` is the workspace's folder."""
     found: list[str] = []
     real = os.fsync
 

@@ -1,4 +1,4 @@
-"""How a process goes decides how its runs end: signals, exits without finishing, forks. Real processes, all of them."""
+"""The way in which a process goes decides how its runs end: signals, exits without finishing, forks."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ def test_a_conflict_of_runs_shows_both_and_writes_nothing(place, exp, given, sto
 
 
 def test_own_parameters_are_compared_not_merged_ones(exp):
-    """What the experiment gives and what the run gives are told apart, though both end up in `parameters`."""
+    """The experiment's parameters and the run's are told apart, though both end up in `parameters`."""
     exp.Run(id="one")
 
     with pytest.raises(me.ConflictError):

@@ -47,7 +47,7 @@ def repository(folder: Path, **files: str) -> Path:
 
 
 def described(tmp_path: Path, *folders: Path, **environ: str) -> list[dict[str, Any]]:
-    """What is on record of the git state of runs that were started in each folder."""
+    """Return the recorded git state of runs that were started in each folder."""
     lab = tmp_path / "lab"
     command = [sys.executable, "-c", WORK, str(lab), *map(str, folders)]
     subprocess.run(command, check=True, timeout=120, env={**os.environ, **environ})

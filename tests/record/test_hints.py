@@ -1,4 +1,4 @@
-"""What writers announce before they change anything, and that a reader's catalog follows from it."""
+"""Writers announce what they are about to change, and a reader's catalog follows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What cannot be meant is refused in words that say what can, and nothing is recorded of it."""
+"""Nonsense is refused in words that say what can be meant, and nothing is recorded of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ws.catalog.lineage answers of what is gone, of logs and kinds, as text, as a graph, and what it costs."""
+"""ws.catalog.lineage answers for what is gone, for logs and kinds, as text and as a graph, at a bounded cost."""
 
 from __future__ import annotations
 

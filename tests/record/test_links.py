@@ -31,7 +31,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="about Linux")
 
 @pytest.fixture
 def outside(tmp_path: Path) -> Path:
-    """What a stranger would like to have, or gone: files with the names of derived ones, too."""
+    """Make what a stranger would like to have, or gone: files with the names of derived ones, too."""
     folder = tmp_path / "outside"
     (folder / "deep").mkdir(parents=True)
     (folder / "id_rsa").write_text(SECRET)
@@ -402,7 +402,7 @@ def test_a_link_to_what_lies_outside_leads_outside(lab_exp, tmp_path, action):
 
 
 def part(place: Path, asset: me.Asset) -> Path:
-    """Where a download that broke off waits to be gone on with."""
+    """Return the file in which an interrupted download waits to be resumed."""
     digest = sha256(f"file://{place}\n{asset.id}".encode()).hexdigest()[:16]
     return Path(f".{Path(asset.key).name}.{digest}.part")
 

@@ -1,4 +1,4 @@
-"""What `fsck` names and `gc` clears away: foreign files, payloads without a record, empty folders."""
+"""`fsck` names and `gc` clears away foreign files, payloads without a record, and empty folders."""
 
 from __future__ import annotations
 

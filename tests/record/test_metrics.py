@@ -1,4 +1,4 @@
-"""What a run's metrics add up to: over points, tasks, attempts and owners that died, in the record and in the catalog."""
+"""A run's metrics add up over points, tasks, attempts and owners that died, in the record and in the catalog."""
 
 from __future__ import annotations
 

@@ -137,7 +137,7 @@ def of_workspace(base: Path, place: Place) -> Path:
 
 
 def unchanged(place: Place, do: Callable[[], Any]) -> None:
-    """What is done changes and adds nothing in the record, but for what belongs to the run `two`: its process has its provenance."""
+    """Check that the record gained and changed nothing but what belongs to the run `two` and its process's provenance."""
     before = {key: data for key, data in place.everything().items() if not key.startswith(".molexp/")}
     do()
     after = {key: data for key, data in place.everything().items() if not key.startswith(".molexp/")}
@@ -238,7 +238,7 @@ def test_what_lies_where_everybody_may_replace_it_is_not_believed(place, spool, 
 
 @pytest.fixture
 def forged(place, spool) -> Iterator[Path]:
-    """Where a spool may be put for the living attempt at the run `one`."""
+    """Return a place for a spool of the living attempt at the run `one`."""
     ctx = place.workspace().Project("metals").Experiment("cu").Run(id="one").start()
     ctx.set_result("x", 1)
     ctx.flush()

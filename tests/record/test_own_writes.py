@@ -1,4 +1,4 @@
-"""What a process has recorded, the same process reads at once, on every store and however it asks."""
+"""A process reads at once what it has recorded, on every store and however it asks."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def reading(ctx: TaskContext) -> dict[str, int]:
 
 
 def test_readers_beside_the_end_leave_nothing_behind_it(exp, ws):
-    """What is read while the attempt ends is sent before the end, or stands in it: nothing comes late."""
+    """Whatever is read while the attempt ends is sent before the end, or stands in it: nothing comes late."""
     for number in range(20):
         ctx = exp.Run(id=f"n{number}").start()
         ctx.set_result("x", number)

@@ -21,7 +21,7 @@ def recorded(tmp_path: Path, folder: Path, **environ: str) -> dict[str, Any]:
 
 
 def files(folder: Path) -> dict[str, tuple[bytes | str, bool]]:
-    """What a working tree holds, links and permissions included."""
+    """Return what a working tree holds, links and permissions included."""
     return {
         str(path.relative_to(folder)): (
             os.readlink(path) if path.is_symlink() else path.read_bytes(),

@@ -14,7 +14,7 @@ import molexp as me
 
 
 def track(run: me.Run) -> str:
-    """What a worker of a pool does with a run that it was sent."""
+    """Do what a worker of a pool does with a run that it was sent."""
     with run.start() as ctx:
         ctx.set_result("square", ctx.params["x"] ** 2)
     return str(run.status)

@@ -109,7 +109,7 @@ mappings = st.dictionaries(st.sampled_from("abc"), plain_values, max_size=4)
 
 @pytest.fixture(scope="module")
 def merged(tmp_path_factory):
-    """What a profile amounts to that is laid over defaults."""
+    """Return what a profile amounts to that is laid over defaults."""
     folder = tmp_path_factory.mktemp("merged")
 
     def merged(base, over):

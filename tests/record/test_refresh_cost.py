@@ -1,4 +1,4 @@
-"""What a refresh and a run cost in a workspace of any size, counted: files, requests, system calls. Never seconds."""
+"""Count what a refresh and a run cost in a workspace of any size: files, requests, system calls. Never seconds."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def settle(ws) -> None:
 
 
 def costs(lab, exp, ws, counted, tag: str) -> dict[int, Counter[str]]:
-    """What a refresh costs after k more runs, in a workspace whose index is up to date."""
+    """Count what a refresh costs after k more runs, in a workspace whose index is up to date."""
     found = {}
     for changes in (0, 1, 10):
         exp.runs.create_many([{"tag": tag, "k": changes, "n": number} for number in range(changes)])

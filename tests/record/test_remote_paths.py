@@ -1,4 +1,4 @@
-"""What lies elsewhere goes in as local files do: a `UPath`, or a URL."""
+"""Data that lies elsewhere goes in as local files do: by a `UPath`, or a URL."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def ws(request, bucket, tmp_path) -> me.Workspace:
 
 @pytest.fixture(params=["url", "UPath"])
 def source(request, bucket) -> Any:
-    """What stands for an object, in each way."""
+    """Return what stands for an object, in each way."""
     return (lambda key: f"{bucket.url}/{key}") if request.param == "url" else (lambda key: fsspec_path(bucket, key))
 
 

@@ -1,4 +1,4 @@
-"""What looks like a secret, by name or shape, is not on record; what only resembles one is."""
+"""Secrets, recognised by name or shape, are not on record; what only resembles one is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a strict reader of the interface tries."""
+"""A strict reader of the interface tries these."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was acknowledged and has not reached the store lies in a spool of this machine, whatever becomes of the process."""
+"""Acknowledged data that has not reached the store lies in a spool of this machine, whatever becomes of the process."""
 
 from __future__ import annotations
 

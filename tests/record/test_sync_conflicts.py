@@ -1,4 +1,4 @@
-"""What two workspaces have under one name is compared: the same is recognised, and what differs stays as it was."""
+"""Sync compares what two workspaces have under one name: it recognises the same, and leaves what differs as it was."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a sync makes of bytes that are not what the record says, of what cannot be read, and of what makes no sense."""
+"""Sync meets bytes that are not the recorded ones, files that cannot be read, and values that make no sense."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def local(lab, lab_exp, copy):
 
 @pytest.fixture
 def asked(lab, monkeypatch):
-    """What the source is asked for."""
+    """Return what the source is asked for."""
     calls: Counter[str] = Counter()
     for name in ("read", "open_read", "stat", "exists", "list", "children"):
         original = getattr(LocalStore, name)

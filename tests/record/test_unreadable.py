@@ -1,4 +1,4 @@
-"""What cannot be read is kept: unknown fields, unknown events, newer schemas; one bad record never blocks the rest."""
+"""Unreadable data is kept: unknown fields, unknown events, newer schemas; one bad record never blocks the rest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which attempt used which version of which asset: recorded as it finds, loads or opens what it did not make."""
+"""An attempt records which version of which asset it used, as it finds, loads or opens what it did not make."""
 
 from __future__ import annotations
 

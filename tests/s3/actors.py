@@ -106,7 +106,7 @@ def race(racer: str, turns: str) -> None:
 
 
 def look() -> None:
-    """What the catalog says."""
+    """Return what the catalog says."""
     say(runs={row.path: row.document["status"] for row in workspace().catalog.runs()})
 
 

@@ -1,4 +1,4 @@
-"""What workers of process pools do; they are found by name."""
+"""Do what workers of process pools do; they are found by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the store finds its server and its credentials: options, then the environment, then the files of AWS's tools."""
+"""The store finds its server and its credentials in options, then in the environment, then in the files of AWS's tools."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def config(bare: Path):
 
 
 def asked(server: Answering, **options: object) -> Heard:
-    """What a store asks for when it reads a key."""
+    """Return what a store asks for when it reads a key."""
     server.heard.clear()
     store = S3Store.open("s3://bucket/lab", options)
     assert store.read("k") == b"found"

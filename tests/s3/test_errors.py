@@ -1,4 +1,4 @@
-"""What can be wrong with a bucket or the access to it: each has its error, which says what to do, and shows no secret."""
+"""Each fault of a bucket, or of the access to it, has its error, which says what to do and shows no secret."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def opened(bucket: Bucket) -> S3Store:
 
 
 def forked(act: Callable[[], str]) -> tuple[str, int]:
-    """What `act` returns in a forked child, and how that ended; a child that hangs is killed."""
+    """Return what `act` returns in a forked child, and how that ended; a child that hangs is killed."""
     reader, writer = os.pipe()
     pid = os.fork()
     if not pid:
@@ -166,7 +166,7 @@ if pid:
 
 
 def test_a_process_that_ends_still_does_what_it_has_begun(bucket):
-    """What is done at exit, by several requests at a time before, goes on when there are no new threads any more."""
+    """Work that is done at exit, by several requests at a time before, goes on when there are no new threads any more."""
     done = alone(
         bucket,
         """

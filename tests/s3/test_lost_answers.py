@@ -54,7 +54,7 @@ def opened(store: S3Store, folder: Path) -> bytes:
 
 @attrs.frozen
 class Operation:
-    """What is done to ``k``, what it answers, and what lies there before and after."""
+    """Describe an operation on ``k``, its answer, and what lies there before and after."""
 
     act: Act
     before: bytes | None

@@ -35,7 +35,7 @@ def in_catalog(ws: me.Workspace) -> dict[str, Any]:
 
 
 def seen(stage: Stage, monkeypatch, name: str, *, rebuild: bool = False) -> dict[str, Any]:
-    """What a reader with an index of its own sees, or one that looks at every key."""
+    """Return what a reader with an index of its own sees, or one that looks at every key."""
     monkeypatch.setenv("MOLEXP_CACHE_DIR", str(stage.folder / name))
     ws = stage.place.load()
     if rebuild:

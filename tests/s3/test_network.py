@@ -118,7 +118,7 @@ def test_what_waits_for_each_other(behind, capsys):
 
 
 def test_a_slow_line_is_no_failure(bucket, on, tmp_path):
-    """What is large takes longer than a server may be silent, both ways."""
+    """A large transfer takes longer than a server may be silent, both ways."""
     behind: Behind = on(bucket, request_timeout=1.0)
     (tmp_path / "source").write_bytes(bytes(2 << 20))
     behind.proxy.delay = 1.5

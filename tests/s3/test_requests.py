@@ -1,4 +1,4 @@
-"""What a workspace on S3 costs, counted at the proxy: requests are money, and each of them is time."""
+"""Count what a workspace on S3 costs at the proxy: requests are money, and each of them is time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REFRESH = 10  # one more run, in a process that knows all the others
 
 
 def counted(proxy: Proxy) -> str:
-    """How many requests of which kind."""
+    """Count the requests of each kind."""
     return f"{len(proxy.requests)} requests: {dict(sorted(proxy.counts().items()))}"
 
 

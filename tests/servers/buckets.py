@@ -103,11 +103,11 @@ class Bucket:
         return attrs.evolve(self, prefix=f"{self.prefix}/{prefix}")
 
     def through(self, url: str) -> Bucket:
-        """What is tested goes through the proxy at `url`; the back door does not."""
+        """Connect to the proxy at `url`, for what is tested; the back door does not go through it."""
         return attrs.evolve(self, front=self.server.seen_at(url))
 
     def as_user(self, access_key: str, secret_key: str) -> Bucket:
-        """What is tested comes with other keys; the back door does not."""
+        """Connect with other keys, for what is tested; the back door has its own."""
         return attrs.evolve(self, front=self.front.as_user(access_key, secret_key))
 
     # ------------------------------------------------------------------------------------------------- the back door

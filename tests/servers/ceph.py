@@ -16,7 +16,7 @@ SCRIPT = Path(__file__).with_name("radosgw-up.sh")
 
 
 def missing() -> str:
-    """Why the server cannot run here, or nothing."""
+    """Say why the server cannot run here, or nothing."""
     if sys.platform != "linux" or os.geteuid() != 0:
         return "Ceph's daemons need root on Linux"
     absent = [name for name in PROGRAMS if shutil.which(name) is None]
@@ -24,7 +24,7 @@ def missing() -> str:
 
 
 def command(folder: Path) -> list[str]:
-    """What starts the server."""
+    """Return the command that starts the server."""
     monitor, gateway = free_ports(2)
     return [str(SCRIPT), str(folder), str(monitor), str(gateway), *KEYS, *STRANGER]
 

@@ -42,7 +42,7 @@ class Head:
 
     @property
     def last(self) -> bool:
-        """Whether the connection ends with this message."""
+        """Tell whether the connection ends with this message."""
         return self.headers.get("connection", "").lower() == "close" or self.first.startswith("HTTP/1.0")
 
     @property

@@ -21,13 +21,13 @@ Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 def missing() -> str:
-    """Why the server cannot run here, or nothing."""
+    """Say why the server cannot run here, or nothing."""
     absent = [name for name in ("moto", "flask", "boto3") if importlib.util.find_spec(name) is None]
     return f"{', '.join(absent)} not installed: run `uv sync`" if absent else ""
 
 
 def command(folder: Path) -> list[str]:
-    """What starts the server."""
+    """Return the command that starts the server."""
     return [sys.executable, "-m", "tests.servers.moto_server"]
 
 

@@ -20,7 +20,7 @@ from tests.servers.http1 import LIMIT, Head, Request, body
 
 
 class Fault(enum.Enum):
-    """What may happen to a request."""
+    """Name what may happen to a request."""
 
     RESET_BEFORE = "reset before the server heard of it"
     RESET_IN_BODY = "reset amid the body of the request: the server must not have applied it"
@@ -94,14 +94,14 @@ class Proxy:
 
     @property
     def intervals(self) -> list[tuple[float, float]]:
-        """When each request that has come to its end began and ended, in seconds."""
+        """Return when each request that has come to its end began and ended, in seconds."""
         return [(request.began, request.ended) for request in self.requests if request.ended is not None]
 
     def count(self, method: str | None = None) -> int:
         return sum(method in (None, request.method) for request in self.requests)
 
     def counts(self) -> Counter[str]:
-        """How many requests by method."""
+        """Count the requests by method."""
         return Counter(request.method for request in self.requests)
 
     # --------------------------------------------------------------------------------------------------------- faults
@@ -141,7 +141,7 @@ class Proxy:
 
     @property
     def hang(self) -> bool:
-        """Whether no request is answered, nor passed on. What hangs when this ends is reset."""
+        """Answer no request inside the block, and pass none on. Requests that hang are reset when it ends."""
         return self._hang
 
     @hang.setter
@@ -151,7 +151,7 @@ class Proxy:
             self._call(self._release())
 
     def _draw(self, request: Request) -> Fault | None:
-        """What happens to a request."""
+        """Say what happens to a request."""
         with self._lock:
             for rule in self._rules:
                 if rule.times and rule.match(request):

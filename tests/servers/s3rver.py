@@ -16,18 +16,18 @@ process.stdin.on("end", () => process.exit()).resume();
 
 
 def module() -> Path:
-    """Where install.sh puts it."""
+    """Return the folder that install.sh puts it into."""
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(cache) / "molexp-tests" / "s3rver" / "node_modules" / "s3rver"
 
 
 def missing() -> str:
-    """Why the server cannot run here, or nothing."""
+    """Say why the server cannot run here, or nothing."""
     if shutil.which("node") is None:
         return "node is not installed"
     return "" if module().is_dir() else "s3rver is not installed: run tests/servers/install.sh"
 
 
 def command(folder: Path) -> list[str]:
-    """What starts the server."""
+    """Return the command that starts the server."""
     return ["node", "-e", SCRIPT, str(module()), str(folder)]

@@ -51,7 +51,7 @@ def lost(act, *arguments: object) -> str:
 
 
 def race(bucket: Bucket, key: str) -> list[bytes]:
-    """Who of many was told to have made `key`."""
+    """Return who of many was told to have made `key`."""
     values = [f"{number}".encode() for number in range(THREADS)]
     with ThreadPoolExecutor(THREADS) as pool:
         told = list(pool.map(lambda value: put(bucket, key, value, IfNoneMatch="*"), values))

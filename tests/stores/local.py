@@ -1,4 +1,4 @@
-"""What the tests of the file store share."""
+"""Provide what the tests of the file store share."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ CAUGHT_BY = {
 
 @pytest.fixture(scope="module")
 def failures(tmp_path_factory) -> dict[str, set[str]]:
-    """Which tests of each class failed, in one run of pytest on all broken stores."""
+    """Return the tests of each class that failed, in one run of pytest on all broken stores."""
     report = tmp_path_factory.mktemp("kit") / "report.xml"
     command = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", f"--junitxml={report}"]
     environment = {**os.environ, "PYTEST_ADDOPTS": ""}

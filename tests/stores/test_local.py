@@ -52,7 +52,7 @@ class TestLocalStoreThatAlwaysSyncs(LocalStoreTests):
 
 
 class TestLocalStoreOnDisk(LocalStoreTests):
-    """Where the repository lies, which is a disk."""
+    """Test in the folder of the repository, which is on a disk."""
 
     @pytest.fixture
     def tmp_path(self, tmp_path: Path) -> Any:

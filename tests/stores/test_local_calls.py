@@ -1,4 +1,4 @@
-"""What `LocalStore` asks of the operating system, and what it makes of the answers."""
+"""`LocalStore` asks this of the operating system, and makes this of the answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where folders lie, and what lies in them: spellings, links, foreign files, empty folders."""
+"""Folders lie in odd places and hold odd things: spellings, links, foreign files, empty folders."""
 
 from __future__ import annotations
 

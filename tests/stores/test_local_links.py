@@ -25,7 +25,7 @@ def root(lab: LocalStore) -> Path:
 
 @pytest.fixture
 def outside(tmp_path: Path) -> Path:
-    """What a stranger's link leads to."""
+    """Make what a stranger's link leads to."""
     folder = tmp_path / "outside"
     (folder / "deep").mkdir(parents=True)
     (folder / "x").write_bytes(b"mine")

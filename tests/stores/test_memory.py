@@ -39,7 +39,7 @@ class TestMemoryStore(MemoryStoreTests):
 
 
 class TestMemoryStoreWithoutAppend(MemoryStoreTests):
-    """What a store like S3 declares: nothing."""
+    """Declare nothing, like a store on S3."""
 
     @pytest.fixture
     def store(self) -> Store:

@@ -320,7 +320,7 @@ def test_a_pickled_path_works_in_a_process_of_ours_and_not_elsewhere(ws, bucket,
 
 
 def test_a_path_in_a_forked_child_is_an_error_or_works(ws, bucket, tmp_path):
-    """What was used before a fork says so in the child; what is made anew there works."""
+    """A store that was used before a fork says so in the child; a new one works there."""
     (tmp_path / "x.txt").write_text("x")
     asset = imported(ws, "x", tmp_path / "x.txt")
     code = f"""

@@ -1,4 +1,4 @@
-"""What type checkers make of a user's code: the documented API passes, mistakes do not."""
+"""Type checkers pass the documented API in a user's code, and refuse mistakes."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ handle = molexp.workflow.WorkflowBuilder("relax").build().start(check=True)
 
 
 def found(folder: Path, text: str) -> dict[int, list[str]]:
-    """What mypy complains about in a script of a user, who has installed the packages: line to messages."""
+    """Return what mypy complains about in a script of a user who has installed the packages: line to messages."""
     script = folder / "script.py"
     script.write_text(text, encoding="utf-8")
     config = folder / "mypy.ini"

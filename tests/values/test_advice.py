@@ -1,4 +1,4 @@
-"""What an error says to do instead can be done, where it is said."""
+"""The advice of an error can be followed, where it is given."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of a recorded value queries compare: scalars and lists, each under its name."""
+"""Queries compare scalars and lists of a recorded value, each under its name."""
 
 from __future__ import annotations
 

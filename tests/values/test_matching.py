@@ -1,4 +1,4 @@
-"""Which documents an expression matches: the rules of docs/reference/query-language.md, one by one."""
+"""An expression matches documents by the rules of docs/reference/query-language.md, one by one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAN, INF = {"$float": "nan"}, {"$float": "inf"}
 
 
 def found(text, /, **params):
-    """Whether a run with these parameters is found by a query."""
+    """Tell whether a run with these parameters is found by a query."""
     document = {"params": params}
     return matches(parse(text), lambda field: reach(document, field.parts))
 

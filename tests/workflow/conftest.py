@@ -1,4 +1,4 @@
-"""What every test of workflows is held to: nothing is left behind, and nothing is said behind its back."""
+"""Hold every test of workflows to this: nothing is left behind, and nothing is said behind its back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which workflow belongs to which experiment."""
+"""A workflow is bound to one experiment."""
 
 from __future__ import annotations
 

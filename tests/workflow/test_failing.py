@@ -1,4 +1,4 @@
-"""What fails, what that means for the rest, and how the result says so. Retries and timeouts are in the next file."""
+"""A failure means something for the rest, and the result says so. Retries and timeouts are in the next file."""
 
 from __future__ import annotations
 

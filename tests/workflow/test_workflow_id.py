@@ -1,4 +1,4 @@
-"""What tells one workflow from another."""
+"""An id tells one workflow from another."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ class LocalStore(Store):
 
     @property
     def durability(self) -> Durability:
-        """When files are flushed to the disk: ``never``, at the ``end`` of an attempt (`sync`), or ``always``."""
+        """Say when files are flushed to the disk: ``never``, at the ``end`` of an attempt (`sync`), or ``always``."""
         return self._durability
 
     @durability.setter

@@ -1,4 +1,4 @@
-"""Where workflows are executed under runs: the same places as the record's tests."""
+"""Execute workflows under runs in the same places as the record's tests."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def same_name(ctx: TaskContext) -> str:
 
 
 def find_state(ctx: TaskContext) -> Any:
-    """What a later task finds of `stubborn`."""
+    """Return what a later task finds of `stubborn`."""
     return ctx.asset("state.json").load(), set(ctx.asset("large.bin").read_bytes())
 
 

@@ -1,4 +1,4 @@
-"""What a task found in the workspace is an input: a resume looks whether it would find the same."""
+"""An asset that a task found in the workspace is an input: a resume looks whether it would find the same."""
 
 from __future__ import annotations
 

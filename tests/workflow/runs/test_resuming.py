@@ -1,4 +1,4 @@
-"""What a resume takes over: outputs that come back exactly as they were, from records of whatever age and health."""
+"""A resume takes over outputs that come back exactly as they were, from records of whatever age and health."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _give(ctx):
 
 
 def same(a, b):
-    """Whether two values are equal, of the same types, all the way down."""
+    """Tell whether two values are equal, of the same types, all the way down."""
     if type(a) is not type(b):
         return False
     if type(a) is float:

@@ -1,4 +1,4 @@
-"""What is recorded of each task, and what the record costs."""
+"""Each task has a record, and the record has a price."""
 
 from __future__ import annotations
 

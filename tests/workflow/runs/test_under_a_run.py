@@ -381,7 +381,7 @@ def test_commands_of_tasks_are_recorded(run):
 
 
 def test_a_name_in_vain_changes_nothing(exp, run):
-    """What `execute` refuses before it starts leaves the run pending."""
+    """Options that `execute` refuses before it starts leave the run pending."""
     wf = WorkflowBuilder("elsewhere")
     wf.add(lambda ctx: None, name="only", executor="proces")
 

@@ -1,4 +1,4 @@
-"""Which task used which asset: recorded as the task's, wherever it is executed."""
+"""A use of an asset is recorded as the task's, wherever the task is executed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def reference(lab_exp, tmp_path):
 
 
 def by_task(lab, attempt=1):
-    """What the attempt's end says of each asset: the tasks that used it."""
+    """Return what the attempt's end says of each asset: the tasks that used it."""
     found: dict[str, list[str]] = {}
     for said in lab.document(f"{RUN}/executions/{attempt}.end.json").get("used", []):
         assert said["at"]

@@ -109,7 +109,7 @@ class ErrorTraceAsset(Asset):
 
 @attrs.frozen(kw_only=True, repr=False)
 class ExecutionStateAsset(Asset):
-    """What became of the tasks of a workflow.
+    """Hold what became of the tasks of a workflow.
 
     Example:
         >>> [asset for asset in run.assets if isinstance(asset, me.ExecutionStateAsset)]

@@ -34,7 +34,7 @@ from molexp.errors import AssetError, CorruptRecordError, MolexpError, NoKindErr
 
 @attrs.frozen
 class FileFields:
-    """What an artifact's bytes are."""
+    """Describe the bytes of an artifact."""
 
     format: str = "binary"
     from_file: bool = False
@@ -42,7 +42,7 @@ class FileFields:
 
 @attrs.frozen
 class CheckpointFields:
-    """What a checkpoint's bytes are, and the step it was taken at."""
+    """Describe the bytes of a checkpoint, and the step it was taken at."""
 
     format: str = "binary"
     from_file: bool = False
@@ -51,7 +51,7 @@ class CheckpointFields:
 
 @attrs.frozen
 class ErrorFields:
-    """What went wrong."""
+    """Describe an error."""
 
     type: str = ""
     message: str = ""
@@ -60,7 +60,7 @@ class ErrorFields:
 
 @attrs.frozen
 class DataFields:
-    """Where imported data came from."""
+    """Describe where imported data came from."""
 
     directory: bool = False
     files: int = 1
@@ -253,7 +253,7 @@ class ErrorTraceKind(_Written):
 
 
 class ExecutionStateKind(_Written):
-    """What became of the tasks of a workflow; loads as a dict with ``workflow`` and ``tasks``.
+    """Tell what became of the tasks of a workflow; this loads as a dict with ``workflow`` and ``tasks``.
 
     Its payload is the attempt's own events, in which every task was recorded as it went; on storage without append a
     document that says the same.

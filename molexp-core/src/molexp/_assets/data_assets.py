@@ -46,7 +46,7 @@ _ACTIONS = ("copy", "move", "symlink", "hardlink")
 
 @attrs.define
 class _Import:
-    """What was brought in, before it has a version."""
+    """Hold what was brought in, before it has a version."""
 
     key: str
     size: int

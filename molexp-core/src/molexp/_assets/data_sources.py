@@ -1,4 +1,4 @@
-"""What is brought in from elsewhere: local files, objects behind a URL, and paths of universal_pathlib."""
+"""Bring in data from elsewhere: local files, objects behind a URL, and paths of universal_pathlib."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Readable(Protocol):
 
 @attrs.frozen
 class Stored:
-    """What lies under a key of a store, or below it."""
+    """Describe a key of a store, or what lies below it."""
 
     store: Store
     key: str

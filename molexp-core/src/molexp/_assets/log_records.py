@@ -1,4 +1,4 @@
-"""What goes into a log: its name, text, and the records of a standard logger."""
+"""Check the name and the text of a log, and write the records of a standard logger to one."""
 
 from __future__ import annotations
 

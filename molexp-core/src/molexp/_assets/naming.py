@@ -1,4 +1,4 @@
-"""Where an attempt puts its assets: names, keys, records."""
+"""Name the assets of an attempt, choose their keys, and write their records."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ SMALL = 1 << 20  # bytes up to which a payload is created in one operation
 
 
 class PayloadSink:
-    """Where a kind writes one payload, once. It is seen when it is published.
+    """Write one payload of a kind, once. The payload is seen when it is published.
 
     Args:
         store: the store.
@@ -68,7 +68,7 @@ class PayloadSink:
         self.content_hash = "sha256:" + sha256(self._data).hexdigest()
 
     def publish(self) -> None:
-        """What was written gets its key: not before all that its record will say is known to be right."""
+        """Give what was written its key, once everything that its record will say is known to be right."""
         large, self._large = self._large, None
         try:
             if self._replacing is not None:

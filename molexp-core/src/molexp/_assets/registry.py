@@ -38,7 +38,7 @@ class KeySource:
 
     @property
     def name(self) -> str:
-        """What it was saved as."""
+        """Return the value that it was saved as."""
         return self.asset.name
 
     @property
@@ -59,7 +59,7 @@ class KeySource:
 
 
 class Library:
-    """What a workspace knows of asset kinds."""
+    """Know the asset kinds of a workspace."""
 
     def __init__(self, store: Store, plugins: PluginManager) -> None:
         self.store = store

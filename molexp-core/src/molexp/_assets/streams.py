@@ -1,4 +1,4 @@
-"""What a run writes as it goes: logs, and what grows in general. Every line that was written survives ``kill -9``."""
+"""Write what grows while a run goes on, such as a log. Every line that was written survives ``kill -9``."""
 
 from __future__ import annotations
 
@@ -357,7 +357,7 @@ class LogReader:
 
     @property
     def own(self) -> LogReader:
-        """What the newest attempt wrote, without the earlier ones."""
+        """Return what the newest attempt wrote, without the earlier ones."""
         return LogReader(self._store, self.name, self.key, self.size, attempt=self.attempt)
 
     def text(self) -> str:

@@ -70,7 +70,7 @@ def recorded_hash(found: Any) -> str:
 
 
 def complain(asset: Asset, store: Store, found: str, *, recorded: str = "") -> None:
-    """What an asset's bytes are is not what was recorded of them.
+    """Return the error for an asset whose bytes are not the recorded ones.
 
     Of what lies outside of the workspace, where it may change, this only warns. Of a name that was saved again since the
     asset was found, the bytes are those that are on record now, which is as it should be.

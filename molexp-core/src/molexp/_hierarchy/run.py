@@ -127,7 +127,7 @@ class Run:
 
     @property
     def created_at(self) -> str:
-        """When it was created, in UTC, ISO 8601."""
+        """The time at which it was created, in UTC, ISO 8601."""
         return str(self._defined().get("created_at"))
 
     def _mapping(self, name: str) -> Mapping[str, Any]:
@@ -164,7 +164,7 @@ class Run:
 
     @property
     def as_of(self) -> str | None:
-        """When it was last seen running elsewhere, in UTC, if this is a copy that a sync keeps; None otherwise.
+        """The time at which it was last seen running elsewhere, in UTC, if this is a copy that a sync keeps; None otherwise.
 
         Its status is ``running`` then, whatever has become of it since: the next sync tells.
         """

@@ -117,13 +117,13 @@ class RunRow:
 
     @property
     def as_of(self) -> str | None:
-        """When it was last seen running elsewhere, in UTC, if this is a copy that a sync keeps; None otherwise."""
+        """The time at which it was last seen running elsewhere, in UTC, if this is a copy that a sync keeps; None otherwise."""
         found = self._stored.get("as_of")
         return found if isinstance(found, str) else None
 
     @property
     def created_at(self) -> str:
-        """When it was created, in UTC, ISO 8601."""
+        """The time at which it was created, in UTC, ISO 8601."""
         return str(self._stored.get("created_at") or "")
 
     @property

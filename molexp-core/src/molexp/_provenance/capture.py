@@ -1,4 +1,4 @@
-"""Which code a process runs: git state, interpreter, packages. Captured once, off the start path, stored by content.
+"""Describe the code that a process runs: git state, interpreter, packages. Capture it once, off the start path.
 
 The graphs of workflows are stored beside it: a sweep has one, whatever the number of its runs.
 

@@ -1,4 +1,4 @@
-"""What git says of the code, asked so that nothing runs which a repository can configure.
+"""Ask git about the code, so that nothing runs which a repository can configure.
 
 The repository may be a stranger's. git would run programs of its choosing: a monitor of files, filters of contents, drivers
 of diffs, hooks, whatever fetches missing objects; and its configuration may point at another folder as working tree.

@@ -1,4 +1,4 @@
-"""What looks like a secret, by its name or its shape, is left out of command lines, remotes and patches.
+"""Leave out of command lines, remotes and patches what looks like a secret, by its name or its shape.
 
 It is a net for accidents: a secret without a telling name or shape passes. Parameters and results are recorded as given.
 """

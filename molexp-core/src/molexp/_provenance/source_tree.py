@@ -1,4 +1,4 @@
-"""Where the code lies that a process executes, and which working tree that is."""
+"""Find the code that a process executes, and its working tree."""
 
 from __future__ import annotations
 

@@ -148,7 +148,7 @@ def member_ids(store: Store, path: str, special: dict[str, str] | None = None) -
 
 
 class Entity(Protocol):
-    """What a collection holds."""
+    """Describe what a collection holds."""
 
     id: str
 

@@ -53,7 +53,7 @@ class Deletion:
 
 
 class Deletions:
-    """What one workspace, or several, remember of the runs of one experiment."""
+    """Hold what one workspace, or several, remember of the runs of one experiment."""
 
     def __init__(self, *others: Deletions) -> None:
         self._edits: dict[str, Mapping[str, Any]] = {key: edit for one in others for key, edit in one._edits.items()}

@@ -1,4 +1,4 @@
-"""What documents add up to: pure functions from what was read to what is true. No I/O.
+"""Fold documents into what is true, by pure functions. No I/O.
 
 The rules (design, section 6): an end alone is believed once it stands; results fold over attempts, a later one wins by
 name, a fresh one starts empty; edits apply in the order of their ids.
@@ -37,7 +37,7 @@ def _is_of_itself(event: Mapping[str, Any]) -> bool:
 
 @attrs.define(slots=True)
 class Contents:
-    """What the events of one attempt add up to.
+    """Fold the events of one attempt.
 
     What a task recorded in a try that was superseded by a later one does not count: one that came to no outcome of the
     task, because the task was tried again. (A task that is executed again after an outcome, as by a second workflow in
@@ -92,7 +92,7 @@ class Contents:
             self._learn(event)
 
     def _learn(self, event: Mapping[str, Any]) -> None:
-        """What is not said as a task's."""
+        """Fold an event that no task says."""
         kind = event.get("type")
         if kind == "workflow" and isinstance(event.get("workflow"), dict):
             self.workflow = event["workflow"]
@@ -272,7 +272,7 @@ class AttemptFacts:
 
 @attrs.define(slots=True)
 class Edits:
-    """What the edits of an entity add up to."""
+    """Fold the edits of an entity."""
 
     tags: set[str] = attrs.field(factory=set)
     notes: list[dict[str, Any]] = attrs.field(factory=list)
@@ -339,7 +339,7 @@ class RunState:
 
     @property
     def as_of(self) -> str:
-        """When it was last seen to go on elsewhere, if this is a copy; "" otherwise, and once somebody gave it up here."""
+        """Return the time at which it was last seen to go on elsewhere, if this is a copy; "" once somebody gave it up here."""
         return self.attempts[-1].as_of if self.status is RunStatus.RUNNING and self.attempts else ""
 
     @property

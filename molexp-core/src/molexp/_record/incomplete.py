@@ -1,4 +1,4 @@
-"""What a power loss tore: telling it, putting something in its place, mending it from what repeats it.
+"""Recognise what a power loss tore, and put something in its place.
 
 What was acknowledged was flushed, so what is torn was being made when the power failed. Nearly always it is *blank*: its
 name got to the disk, and nothing of its content did.

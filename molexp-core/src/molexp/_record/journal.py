@@ -28,7 +28,7 @@ _AT_ONCE = 500  # keys of one line
 
 @attrs.frozen
 class Hints:
-    """What a part of a journal says.
+    """Hold what a part of a journal says.
 
     Attributes:
         announced: keys that may have been created since.

@@ -1,4 +1,4 @@
-"""Which rank of a parallel program this process is, and of which launch: as torchrun, srun and mpirun tell it.
+"""Tell which rank of which launch this process is, as torchrun, srun and mpirun say it.
 
 A launch is known by what its launcher calls it, within a scheduler's job and its restart count; on one machine also by
 the launcher's process, whose number and start time are nobody else's. So no rank takes an earlier launch for its own.
@@ -45,7 +45,7 @@ class Rank:
 
     @property
     def suffix(self) -> str:
-        """What tells its payloads from other ranks' of the same name."""
+        """Return what tells its payloads from other ranks' of the same name."""
         return f"rank{self.index}"
 
     def launch(self, ordinal: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Whether the owner of an attempt without an end is alive, and what to do when it is not.
+"""Tell whether the owner of an attempt without an end is alive, and end the attempt if it is not.
 
 Two ways to know that it is dead, neither of which compares the clocks of two machines: this machine's kernel says so
 (`identity.known_dead`), or its lease was seen unchanged for its time-to-live on the observer's own clock.
@@ -67,7 +67,7 @@ class Sightings(Protocol):
 
 @attrs.frozen
 class Verdict:
-    """What is known of an owner.
+    """Hold what is known of an owner.
 
     Attributes:
         dead: how its death is known; "" if it is not.
@@ -82,7 +82,7 @@ class Verdict:
 
 @attrs.frozen
 class Death:
-    """How a process died, as its parent knows: a sentence, the cause, and the process's id."""
+    """Tell how a process died, as its parent knows: a sentence, the cause, and the process's id."""
 
     how: str
     cause: str

@@ -1,4 +1,4 @@
-"""What was lost of an attempt's events though its end stands, and what the end gives back."""
+"""Tell what was lost of an attempt's events though its end stands, and what the end gives back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who a process is, and how one process can know that another is dead without asking a clock."""
+"""Identify a process, and tell that another one is dead without asking a clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What events of ranks other than 0 add up to."""
+"""Fold the events of ranks other than 0."""
 
 from __future__ import annotations
 

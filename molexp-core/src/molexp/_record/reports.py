@@ -1,4 +1,4 @@
-"""What maintenance found and did."""
+"""Report what maintenance found and did."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Finding:
 
 @attrs.frozen
 class Report:
-    """What an operation over a whole workspace found and did.
+    """Report what an operation over a whole workspace found and did.
 
     Attributes:
         operation: its name.

@@ -1,4 +1,4 @@
-"""What the record of an attempt says of bytes that were written without being recorded."""
+"""Settle what the record of an attempt says of bytes that were written without being recorded."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from molexp.errors import KeyNotFoundError
 
 
 def settle_replacements(store: Store, contents: Contents) -> None:
-    """Where a payload was replaced and nobody came to record it, let its record say what the bytes are."""
+    """Let the record of a payload that was replaced, and that nobody came to record, say what the bytes are."""
     for key, change in contents.replacing.items():
         record = contents.assets.get(key)
         if record is None or _hash_of(store, key) != change.get("content_hash"):

@@ -33,7 +33,7 @@ _PROVENANCE = re.compile(rf"{layout.PROVENANCE}/([0-9a-f]{{64}})\.json")
 
 @attrs.define
 class Drained:
-    """What came of it.
+    """Count what came of draining.
 
     Attributes:
         brought: runs and numbers of attempts of which something was brought, or which are over.

@@ -1,4 +1,4 @@
-"""Whether a document has the shape of its kind, as far as readers rely on it."""
+"""Tell whether a document has the shape of its kind, as far as readers rely on it."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def looks(deadline: float) -> Iterator[None]:
 
 
 class _Watched:
-    """When the lease of the one attempt that this process watches was first seen as it is."""
+    """Note the time at which the lease of the one attempt that this process watches was first seen as it is."""
 
     def __init__(self) -> None:
         self._seen: tuple[str, float] = "", 0.0

@@ -1,4 +1,4 @@
-"""When two documents of one name say the same: what counts, and what only says who wrote it."""
+"""Tell whether two documents of one name say the same: some fields count, others only say who wrote them."""
 
 from __future__ import annotations
 
