@@ -38,7 +38,7 @@ class Block:
     line: int
     code: str
     no_run: str | None
-    """Why it is not run, from a comment `<!-- no-run: reason -->` right above it; None if it is run."""
+    """The reason that it is not run, from a comment `<!-- no-run: reason -->` right above it; None if it is run."""
     language: str = "python"
 
     @property

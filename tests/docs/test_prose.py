@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import ast
+
 import pytest
 
-from tests.docs.prose import clauses
+from tests.docs.prose import clauses, documented, is_question
 from tests.repository import ROOT, files
 
-UNFINISHED = (ROOT / "tests" / "docs" / "unfinished_prose.txt").read_text(encoding="utf-8").split()
-"""Folders and files that are still to be rewritten. Delete a line when you have rewritten its files; add none."""
-
-REWRITTEN = [
-    name
-    for path in files()
-    if path.suffix == ".py" and not (name := path.relative_to(ROOT).as_posix()).startswith(("tests/", *UNFINISHED))
-]
+NAMES = [path.relative_to(ROOT).as_posix() for path in files() if path.suffix == ".py"]
 
 
 def test_texts_have_a_verb():
-    found = [f"{name}:{line}: {text}" for name in REWRITTEN for line, text in clauses(ROOT / name)]
+    names = [name for name in NAMES if not name.startswith("tests/")]
+    found = [f"{name}:{line}: {text}" for name in names for line, text in clauses(ROOT / name)]
     assert not found, "begin with an imperative, or with a subject and its verb:\n" + "\n".join(found)
+
+
+def test_docstrings_of_tests_are_no_questions():
+    found = [
+        f"{name}:{line}: {doc}"
+        for name in NAMES
+        for node in ast.walk(ast.parse((ROOT / name).read_text(encoding="utf-8")))
+        for line, doc, _ in documented(node)
+        if is_question(doc)
+    ]
+    assert not found, "say it in a sentence:\n" + "\n".join(found)
 
 
 @pytest.mark.parametrize(

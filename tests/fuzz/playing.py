@@ -38,7 +38,7 @@ _NO_DOCUMENT = re.compile(r"/\.molexp/|/artifacts/|/checkpoints/|/data/[^/]+/[^/
 RUN = "projects/{}/experiments/{}/runs/{}"
 
 Rows = dict[str, Any]
-"""What `runs list --json` says, by the runs' paths."""
+"""Return what `runs list --json` says, by the runs' paths."""
 
 
 @attrs.define

@@ -1,4 +1,4 @@
-"""Whatever is done to a workspace: no traceback, no hang, nothing outside touched, the rest answers, damage is named.
+"""A workspace takes anything that is done to it: no traceback, no hang, nothing outside touched, the rest answers, damage is named.
 
 Each case mutates one thing: bytes, what a document says, the tree itself, a reader's index, the user's settings. Then it
 runs a few of all commands, in some order. A case is decided by its seed and number: ``FUZZ_SEED=... pytest

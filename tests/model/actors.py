@@ -33,7 +33,7 @@ from tests.model.scheduler import Simulation, Violation
 from tests.model.world import World
 
 DOCUMENTED = (RunBusyError, RunFinishedError, RunSupersededError, RunCancelledError, ContextClosedError)
-"""What an operation of a writer may raise without anything being wrong."""
+"""An operation of a writer may raise these without anything being wrong."""
 
 PROJECT, EXPERIMENTS = "p", ("e", "f")
 NAMED = ("a", "b")

@@ -121,7 +121,7 @@ class Told:
 
 
 Memory = tuple[dict[str, Told], dict[tuple[str, str, int], str]]
-"""What had been told at some moment: of runs, and of versions of data."""
+"""Facts that had been told at some moment: of runs, and of versions of data."""
 
 
 class Ledger:
@@ -131,7 +131,7 @@ class Ledger:
         self.runs: dict[str, Told] = defaultdict(Told)
         self.versions: dict[tuple[str, str, int], str] = {}
         self.frees = False
-        """Whether somebody frees what was deleted: what is called so afterwards is another run, or a copy."""
+        """True if somebody frees what was deleted: what is called so afterwards is another run, or a copy."""
         self._seen: dict[int, dict[str, Row]] = defaultdict(dict)
         self._gone: dict[int, set[str]] = defaultdict(set)
 

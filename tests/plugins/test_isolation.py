@@ -1,4 +1,4 @@
-"""Whatever is wrong with a plugin disables what it concerns, is named with its cause, and stops there."""
+"""A fault of a plugin disables what it concerns, is named with its cause, and stops there."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from molexp.plugins import default_manager
 from tests.power.disk import DiskStore, PowerCut
 
 Step = tuple[str, int, int]
-"""What is done, and two small numbers that say to what."""
+"""An operation, and two small numbers that say to what it is done."""
 
 
 def workspace_on(store: DiskStore) -> me.Workspace:

@@ -22,7 +22,7 @@ from molexp.contracts import Store
 from molexp.plugins import PluginManager, default_manager
 
 VOID = b'{"schema":1,"type":"void"}\n'
-"""What fences a key that somebody announced and never created; docs/explanation/record.md."""
+"""The document that fences a key that somebody announced and never created; docs/explanation/record.md."""
 
 DEADLINE = 120  # seconds; nothing here takes long, but a test must not hang
 

@@ -70,7 +70,7 @@ def test_scratch_is_kept_when_somebody_else_ended_the_attempt(lab_run):
 
 
 def test_threads_that_record_while_the_attempt_ends_are_told_so(exp):
-    """Whatever a thread was told is recorded, is; the rest is refused as after any end."""
+    """All that a thread was told is recorded, is; the rest is refused as after any end."""
     for number in range(20):
         run = exp.Run(id=f"r{number}")
         ctx = run.start()

@@ -24,7 +24,7 @@ from tests.record.helpers import DEADLINE, Place
 EXPERIMENT = "projects/metals/experiments/cu"
 RUN = f"{EXPERIMENT}/runs/one"
 SECRET = os.urandom(8).hex()
-"""What nobody gets; provenance may have the text of this module, so it does not stand here."""
+"""A secret that nobody gets; provenance may have the text of this module, so it does not stand here."""
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="about Linux")
 

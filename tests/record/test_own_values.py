@@ -1,4 +1,4 @@
-"""Whatever user code is given is its own: nothing that it does to it changes the record, another block, or a definition."""
+"""All that user code is given is its own: nothing that it does to it changes the record, another block, or a definition."""
 
 from __future__ import annotations
 

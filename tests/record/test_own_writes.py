@@ -74,7 +74,7 @@ def reading(ctx: TaskContext) -> dict[str, int]:
 
 
 def test_readers_beside_the_end_leave_nothing_behind_it(exp, ws):
-    """Whatever is read while the attempt ends is sent before the end, or stands in it: nothing comes late."""
+    """All that is read while the attempt ends is sent before the end, or stands in it: nothing comes late."""
     for number in range(20):
         ctx = exp.Run(id=f"n{number}").start()
         ctx.set_result("x", number)

@@ -109,7 +109,7 @@ def test_laptop_to_cluster_keeps_the_id(ws):
 
 
 def test_its_id_is_the_same_in_every_process(script, tmp_path):
-    """Whatever the hash seed, the order of keys, the folder."""
+    """The id does not depend on the hash seed, the order of keys, the folder."""
     code = """
         import os, molexp as me
         exp = me.Workspace(os.environ["LAB"] + os.environ["N"]).Project("metals").Experiment("cu", params={"a": 3.6})

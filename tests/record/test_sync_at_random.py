@@ -1,4 +1,4 @@
-"""Whatever two copies of a workspace went through: a sync keeps all that the destination has, and says what it leaves."""
+"""Two copies of a workspace went through anything, and a sync keeps all that the destination has, and says what it leaves."""
 
 from __future__ import annotations
 

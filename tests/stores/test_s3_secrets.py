@@ -31,7 +31,7 @@ def bucket(moto: Server) -> Bucket:
 
 @pytest.fixture
 def options(bucket: Bucket) -> dict[str, Any]:
-    """Whatever keys come, moto takes them."""
+    """Take any keys, as moto does."""
     return {**bucket.storage_options, **SECRETS}
 
 

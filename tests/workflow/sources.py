@@ -22,7 +22,7 @@ def code_of(obj):
 
 
 TELL = f"from {hashing.__name__} import code_of; print(code_of(task).hash)\n"
-"""What a script says to tell the hash of its function `task`."""
+"""Lines of a script that tell the hash of its function `task`."""
 
 
 def load(folder, text, **others):

@@ -1,4 +1,4 @@
-"""Whatever way the code of a task is changed, a resume executes the task again; what is no change, it does not.
+"""A resume executes a task again whose code was changed in any way; what is no change, it does not.
 
 Each cell is a small project, with ``VALUE`` where the change is: 1 before, 2 after. What the task returns says that the
 change matters, and what the resume returns that it was not missed.

@@ -43,12 +43,12 @@ class Accessor(Generic[T]):
         finder: Finder | None = None,
         task: str | None = None,
     ) -> None:
-        """Contexts make these.
+        """Made by contexts.
 
         Args:
             kind: the kind; None without a run, where nothing is looked up.
-            shelf: where assets are put; None without a run.
-            finder: where they are found; None without a run.
+            shelf: the place of assets that are saved; None without a run.
+            finder: the finder of those that are there; None without a run.
             task: the task that works.
         """
         self._kind = kind
@@ -61,7 +61,7 @@ class Accessor(Generic[T]):
 
         Args:
             name: the asset's name; saving it again within one task makes a new version, which replaces the bytes.
-            obj: what the kind accepts.
+            obj: an object that the kind accepts.
             tags: free labels.
             fields: values for the kind's fields, over those that the kind finds itself.
 
@@ -149,7 +149,7 @@ class Accessor(Generic[T]):
         return cast("T", asset.load())
 
     def latest(self) -> Asset | None:
-        """The newest asset of this kind in this run, previous attempts included; None if there is none."""
+        """Return the newest asset of this kind in this run, previous attempts included; None if there is none."""
         if self._finder is None or self._kind is None:
             return None
         if (found := self._finder.latest(self._kind.name)) is not None:
@@ -168,7 +168,7 @@ def _fields_of(kind: AssetKind[Any], found: Any) -> Mapping[str, Any]:
 
 
 def no_kind(name: str, obj: Any, library: Library) -> NoKindError:
-    """The error for an object that a kind does not accept: names its type and the kinds that do."""
+    """Return the error for an object that a kind does not accept: names its type and the kinds that do."""
     cls = type(obj)
     type_name = cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
     accepting = [

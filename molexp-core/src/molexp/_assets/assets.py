@@ -20,7 +20,7 @@ class ArtifactAsset(Asset):
 
     Attributes:
         format: ``json``, ``text`` or ``binary``: what `load` returns.
-        from_file: whether it is a file that was given, whose bytes are kept as they are and read as anybody's.
+        from_file: true if it is a file that was given, whose bytes are kept as they are and read as anybody's.
 
     Example:
         >>> asset = run.asset("volumes.json")
@@ -38,7 +38,7 @@ class CheckpointAsset(Asset):
 
     Attributes:
         format: ``json``, ``text`` or ``binary``: what `load` returns.
-        from_file: whether it is a file that was given, whose bytes are kept as they are and read as anybody's.
+        from_file: true if it is a file that was given, whose bytes are kept as they are and read as anybody's.
         step: the step that it was taken at, if there is one.
 
     Example:
@@ -63,7 +63,7 @@ class LogAsset(Asset):
     """
 
     def load(self) -> str:
-        """The text; where earlier attempts have the log, too, one after the other."""
+        """Return the text; where earlier attempts have the log, too, one after the other."""
         from molexp._assets.streams import in_order
 
         return in_order([*(one.load() for one in self.earlier), super().load()])
@@ -79,7 +79,7 @@ class MetricsAsset(Asset):
     """
 
     def load(self) -> list[dict[str, Any]]:
-        """The points, each with ``step``, ``time`` and the values.
+        """Return the points, each with ``step``, ``time`` and the values.
 
         What a later attempt logs under a name takes the place of what `earlier` ones have of it at the same step or later.
         """
@@ -122,12 +122,12 @@ class DataAsset(Asset):
     """A file or folder that was imported for others to use.
 
     Attributes:
-        directory: whether it is a folder of files.
-        files: how many files it has.
-        source: where it was imported from, outside of the workspace.
-        source_key: where it was imported from, inside of it.
+        directory: true if it is a folder of files.
+        files: the number of its files.
+        source: the place that it was imported from, outside of the workspace.
+        source_key: the key that it was imported from, inside of it.
         source_asset: id of the asset that it was imported from, whose key may hold another version by now.
-        external: whether the bytes are shared with, or lie in, a place outside of the workspace (``symlink`` and
+        external: true if the bytes are shared with, or lie in, a place outside of the workspace (``symlink`` and
             ``hardlink``), where they may change.
 
     Example:
@@ -151,7 +151,7 @@ class UnknownAsset(Asset):
 
     Attributes:
         record: the record as it was read.
-        problem: why it is unknown, and what to install.
+        problem: the reason that it is unknown, and a name to install.
 
     Example:
         >>> [asset for asset in run.assets if isinstance(asset, me.UnknownAsset)]  # every kind is known here
@@ -168,7 +168,7 @@ class UnknownAsset(Asset):
         return found if isinstance(found, dict) else {}
 
     def load(self) -> Any:
-        """Always raises, with the reason."""
+        """Raise, always, with the reason."""
         raise AssetError(f"{self.name!r} cannot be loaded: {self.problem}.", name=self.name)
 
 

@@ -96,7 +96,7 @@ class FileKind(AssetKind[Any]):
         return {"format": form}
 
     def load(self, source: Source) -> Any:
-        """A JSON value, a text, or bytes, as its record says.
+        """Return a JSON value, a text, or bytes, as its record says.
 
         Raises:
             AssetError: a file that was given is not JSON, though its name says so.
@@ -117,7 +117,7 @@ class FileKind(AssetKind[Any]):
                 return data
 
     def describe(self, asset: Asset) -> str:
-        """One line for people."""
+        """Return one line for people."""
         return f"{self.name} {asset.name!r}, {asset.size} bytes, {asset.fields.get('format', 'binary')}"
 
     def _copy(self, path: Path, sink: Sink) -> Mapping[str, Any]:
@@ -133,7 +133,7 @@ class FileKind(AssetKind[Any]):
 
 
 def format_of(name: str) -> str:
-    """The format of a file of this name."""
+    """Return the format of a file of this name."""
     return "json" if name.lower().endswith(".json") else "binary"
 
 
@@ -188,7 +188,7 @@ class _Written(AssetKind[Any]):
     unsaved = True
 
     def save(self, obj: Any, sink: Sink) -> Mapping[str, Any]:
-        """Always raises: there is another way to write one."""
+        """Raise, always: there is another way to write one."""
         how = {"data": "import it with data_assets.import_asset", "log": "append to ctx.log(NAME)"}.get(self.name)
         raise MolexpError(
             f"Nothing is saved as {self.name!r} ({sink.name!r}): {how or 'the context writes these by itself'}."
@@ -204,7 +204,7 @@ class LogKind(_Written):
     record = LogAsset
 
     def load(self, source: Source) -> str:
-        """The whole text."""
+        """Return the whole text."""
         with source.open() as stream:
             return stream.read().decode("utf-8", "replace")
 
@@ -218,12 +218,12 @@ class MetricsKind(_Written):
     record = MetricsAsset
 
     def load(self, source: Source) -> list[dict[str, Any]]:
-        """The points in the order in which they were logged; a torn last line of a killed run is left out."""
+        """Return the points in the order in which they were logged; a torn last line of a killed run is left out."""
         return list(self.points(source))
 
     @staticmethod
     def points(source: Source) -> Iterator[dict[str, Any]]:
-        """The points, one by one. That a line is none, a warning says."""
+        """Yield the points, one by one. That a line is none, a warning says."""
         with source.open() as stream:
             lines, _, bad = decode_lines(stream.read(), source.name)
         if bad:
@@ -247,7 +247,7 @@ class ErrorTraceKind(_Written):
         return {}
 
     def load(self, source: Source) -> str:
-        """The traceback."""
+        """Return the traceback."""
         with source.open() as stream:
             return stream.read().decode("utf-8", "replace")
 
@@ -270,7 +270,7 @@ class ExecutionStateKind(_Written):
         return {}
 
     def load(self, source: Source) -> dict[str, Any]:
-        """The newest record of each task, by name."""
+        """Return the newest record of each task, by name."""
         with source.open() as stream:
             events, _, _ = decode_lines(stream.read(), source.name)
         if len(events) == 1 and "tasks" in events[0]:
@@ -289,7 +289,7 @@ class DataKind(_Written):
     record = DataAsset
 
     def load(self, source: Source) -> Path:
-        """The path to the file or folder."""
+        """Return the path to the file or folder."""
         return source.path()
 
 

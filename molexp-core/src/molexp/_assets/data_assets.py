@@ -109,7 +109,7 @@ class DataAssets(Mapping[str, DataAsset]):
         return isinstance(name, str) and self.get(name) is not None
 
     def get(self, name: str, default: Any = None, *, version: int | None = None) -> Any:
-        """The newest version of `name`, or the one asked for; `default` if it is not there."""
+        """Return the newest version of `name`, or the one asked for; `default` if it is not there."""
         try:
             folder = slug(name)
         except ValueError:
@@ -121,7 +121,7 @@ class DataAssets(Mapping[str, DataAsset]):
         return asset if version is None else attrs.evolve(asset, _pinned=True)
 
     def versions(self, name: str) -> list[DataAsset]:
-        """Every version of `name`, oldest first."""
+        """Return every version of `name`, oldest first."""
         folder = slug(name)
         records = (self._record(folder, number) for number in self._numbers(folder))
         return [attrs.evolve(self._asset(record), _pinned=True) for record in records if record is not None]
@@ -142,7 +142,7 @@ class DataAssets(Mapping[str, DataAsset]):
         Inside the block of a run, that run is recorded as its producer.
 
         Args:
-            name: what others ask for.
+            name: the name that others ask for.
             src: a local file or folder, an asset, a URL, or a ``UPath``. A URL is opened with what ``storage.toml`` and the
                 environment say; a ``UPath`` has options of its own. What is not local is streamed, and can only be copied.
             action: ``copy``; ``move`` (the source is removed last); ``symlink`` or ``hardlink`` to where it lies, which
@@ -204,7 +204,7 @@ class DataAssets(Mapping[str, DataAsset]):
         action: _Action,
         progress: Callable[[int], Any],
     ) -> _Import:
-        """The payload, complete, under a name nobody else has; nothing points at it yet."""
+        """Return the payload, complete, under a name nobody else has; nothing points at it yet."""
         base = f"{self._folder}/{folder}/{new_token()}/{_payload_name(source)}"
         directory = source.is_dir()
         brought = _Import(base, 0, "", directory, len(files), [])
@@ -291,7 +291,7 @@ class DataAssets(Mapping[str, DataAsset]):
     # ---------------------------------------------------------------------------------------------------------- records
 
     def _numbers(self, folder: str) -> list[int]:
-        """The version numbers taken, oldest first."""
+        """Return the version numbers taken, oldest first."""
         names = (
             entry.key.rpartition("/")[2] for entry in self._session.store.children(f"{self._folder}/{folder}").entries
         )
@@ -308,7 +308,7 @@ class DataAssets(Mapping[str, DataAsset]):
         return None
 
     def _record(self, folder: str, version: int) -> dict[str, Any] | None:
-        """A version's record; None if it is not there, void, or cannot be read."""
+        """Return a version's record; None if it is not there, void, or cannot be read."""
         key = f"{self._folder}/{folder}/{version}.json"
         try:
             record = decode_document(self._session.store.read(key), key)
@@ -346,7 +346,7 @@ def _is_external(asset: Asset | None) -> bool:
 
 
 def _untold(_bytes: int) -> None:
-    """Nobody wants to know."""
+    """Count nothing: nobody wants to know."""
 
 
 def _payload_name(source: Readable) -> str:

@@ -38,7 +38,7 @@ class Readable(Protocol):
         """Tell whether there is a folder."""
 
     def open(self, mode: Any, /) -> IO[bytes]:
-        """A binary stream; the mode is ``"rb"``."""
+        """Return a binary stream; the mode is ``"rb"``."""
 
 
 @attrs.frozen
@@ -95,7 +95,7 @@ def opened(source: Any, plugins: PluginManager) -> Iterator[Readable]:
 
 
 def files_of(source: Readable) -> dict[str, Readable]:
-    """The files of a folder by their path relative to it; a single file by its name.
+    """Return the files of a folder by their path relative to it; a single file by its name.
 
     Raises:
         NotFoundError: there is nothing, or a link in a folder leads nowhere.

@@ -242,7 +242,7 @@ def _beside(target: Path, digest: str) -> Iterator[_Work]:
 
 
 def _claim(folder: Path) -> _Work:
-    """The folder, unless another process is at it; then one of our own."""
+    """Return the folder, unless another process is at it; then one of our own."""
     if (held := _lock(folder)) is not None:
         return _Work(folder, held)
     return _Work(Path(tempfile.mkdtemp(prefix=f"{folder.name}-", dir=folder.parent)), None)

@@ -31,10 +31,10 @@ class Copies:
         self._folder: Path | None = None
 
     def get(self, asset: Asset, store: Store) -> Path:
-        """The path of the copy, fetched if it is not there.
+        """Return the path of the copy, fetched if it is not there.
 
         Raises:
-            HashMismatchError: what came is not what was recorded.
+            HashMismatchError: the bytes that came are not the recorded ones.
             KeyNotFoundError: the bytes are gone.
         """
         # a name that is saved again keeps its key; a folder of data never does

@@ -25,7 +25,7 @@ GROWING = ("log", "metrics")
 def pick(
     records: Iterable[Mapping[str, Any]], name: str, *, scope: str, kind: str | None, version: int | None
 ) -> Mapping[str, Any] | None:
-    """The newest record of this name.
+    """Return the newest record of this name.
 
     Raises:
         AmbiguousAssetError: several kinds have it, and `kind` does not say which.
@@ -73,7 +73,7 @@ class Finder:
         self._older: list[list[Mapping[str, Any]]] | None = None
 
     def find(self, name: str, *, kind: str | None = None, version: int | None = None) -> Asset | None:
-        """The asset of this name, or None.
+        """Return the asset of this name, or None.
 
         Raises:
             AmbiguousAssetError: several kinds of one scope have the name, and `kind` does not say which.
@@ -91,7 +91,7 @@ class Finder:
         return None
 
     def _with_earlier(self, asset: Asset, older: Iterable[list[Mapping[str, Any]]]) -> Asset:
-        """The same; a log, or metrics, with those of earlier attempts."""
+        """Return the same; a log, or metrics, with those of earlier attempts."""
         if asset.kind not in GROWING or asset.producer is None:
             return asset
         earlier = []
@@ -106,13 +106,13 @@ class Finder:
         return attrs.evolve(asset, earlier=tuple(kept))
 
     def _fresh_since(self, attempt: int) -> int:
-        """The newest attempt up to this one that started fresh."""
+        """Return the newest attempt up to this one that started fresh."""
         numbers = range(attempt, 1, -1)
         claims = ((number, read_claim(self._library.store, self._folder, number)) for number in numbers)
         return next((number for number, claim in claims if claim.get("fresh")), 1)
 
     def require(self, name: str, *, kind: str | None = None, version: int | None = None) -> Asset:
-        """The asset of this name.
+        """Return the asset of this name.
 
         Raises:
             NotFoundError: with the nearest names.
@@ -127,14 +127,14 @@ class Finder:
         raise NotFoundError(what, wanted, where=f"{self._path} and its parents", nearest=nearest(name, known))
 
     def latest(self, kind: str) -> Asset | None:
-        """The newest asset of a kind in this run, earlier attempts included."""
+        """Return the newest asset of a kind in this run, earlier attempts included."""
         for records in self._attempts():
             if own := [record for record in records if record.get("kind") == kind]:
                 return self._library.asset(max(own, key=lambda record: str(record.get("created_at"))))
         return None
 
     def _attempts(self) -> Iterable[list[Mapping[str, Any]]]:
-        """The asset records of each attempt, newest first."""
+        """Yield the asset records of each attempt, newest first."""
         if self._own is not None:
             yield list(self._own.values())
         if self._older is None:

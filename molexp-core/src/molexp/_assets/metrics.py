@@ -26,7 +26,7 @@ class MetricsFile(Growing):
         super().__init__(shelf, slot)
         if slot.summary is None:
             slot.summary = Summary()
-        self.summary: Summary = slot.summary  # what an earlier retry of the task logged is in the same file
+        self.summary: Summary = slot.summary  # an earlier retry of the task logged into the same file
 
     def _open(self) -> Appender:
         appender = super()._open()
@@ -34,7 +34,7 @@ class MetricsFile(Growing):
         return appender
 
     def summarised(self) -> dict[str, Any]:
-        """The summary as a document, up to now."""
+        """Return the summary as a document, up to now."""
         self.summary.settle()
         return self.summary.to_document()
 
@@ -105,7 +105,7 @@ class Metrics:
 
 
 def _whole(step: Any) -> int:
-    """A step that is an integer of another type, numpy's for one."""
+    """Return a step that is an integer of another type, numpy's for one."""
     try:
         return operator.index(step)
     except TypeError:

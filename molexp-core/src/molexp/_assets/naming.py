@@ -30,7 +30,7 @@ class Slot:
     task: str | None
     key: str
     fallbacks: tuple[str, ...] = ()
-    apart: str = ""  # what it is called there, if that is another name
+    apart: str = ""  # its name there, if that is another one
     version: int = 0
     growing: Any = None
     summary: Any = None  # of what is logged under it
@@ -92,7 +92,7 @@ class Shelf:
             return slot
 
     def _apart(self, kind: AssetKind[Any], name: str) -> str:
-        """The name of what another writer of the attempt has the name of, in keeping with where it is put."""
+        """Return the name of what another writer of the attempt has the name of, in keeping with where it is put."""
         writer = self.writer.suffix
         return f"{name}.{writer}" if kind.folder == "logs" else f"{writer}/{name}"
 
@@ -166,7 +166,7 @@ class Shelf:
         return record
 
     def asset(self, slot: Slot, record: Mapping[str, Any], fields: Any) -> Asset:
-        """The asset of a record that was just made."""
+        """Return the asset of a record that was just made."""
         own = {name: getattr(fields, name) for name in self.library.field_names(slot.kind)}
         return self.library.asset_class(slot.kind)(
             id=record["id"],
@@ -185,7 +185,7 @@ class Shelf:
         )
 
     def _refuse_folders(self, folded: str, name: str) -> None:
-        """A name cannot be a file and a folder of other names."""
+        """Refuse a name that would be a file and a folder of other names."""
         if not self._slots:
             return
         below = folded + "/"

@@ -27,9 +27,9 @@ class PayloadSink:
 
     Args:
         store: the store.
-        name: what people call the payload.
-        key: where it goes.
-        fallbacks: where it goes if `key` turns out to be taken by another writer of the same attempt; the first that is
+        name: the name that people give to the payload.
+        key: the key that it gets.
+        fallbacks: the keys for it if `key` turns out to be taken by another writer of the same attempt; the first that is
             free.
         replacing: told size and hash right before `key`, the caller's own, is replaced; None: it is not to be.
         outbox: takes the payload until it is in the store, if nobody else can have taken `key`.
@@ -100,7 +100,7 @@ class PayloadSink:
 
     @contextmanager
     def open(self) -> Iterator[IO[bytes]]:
-        """A binary stream to write to; what is small arrives in one operation, what is large streams."""
+        """Give a binary stream to write to; what is small arrives in one operation, what is large streams."""
         self._begin()
         self.written = False
         stream = _Stream(self)
@@ -113,7 +113,7 @@ class PayloadSink:
 
     @contextmanager
     def path(self) -> Iterator[Path]:
-        """A local path to write a file to; its content is taken when the block ends without an error."""
+        """Give a local path to write a file to; its content is taken when the block ends without an error."""
         folder = tempfile.mkdtemp(prefix="molexp-")
         try:
             path = Path(folder, Path(self.key).name)
@@ -134,7 +134,7 @@ class PayloadSink:
                 sink.write(chunk)
 
     def stream_to_store(self) -> StreamWriter:
-        """The stream for a large payload."""
+        """Return the stream for a large payload."""
         if self._outbox is not None:
             return self._outbox.opening(self.key, guard=self._guard if self._replacing is not None else None)
         if self._replacing is None:
@@ -167,7 +167,7 @@ class _Stream(io.RawIOBase):
         self._done = False
 
     def writable(self) -> bool:
-        """It is."""
+        """Tell that it is."""
         return True
 
     def tell(self) -> int:
@@ -198,7 +198,7 @@ class _Stream(io.RawIOBase):
         _drop(self._large)
 
     def finish(self) -> None:
-        """The payload is complete."""
+        """Complete the payload."""
         self._done = True
         if self._large is None:
             self._sink.write(b"".join(self._parts))

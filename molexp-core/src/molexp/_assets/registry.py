@@ -47,14 +47,14 @@ class KeySource:
         return self.asset.fields
 
     def open(self) -> IO[bytes]:
-        """A seekable binary stream, which checks what is read from the beginning to the end."""
+        """Return a seekable binary stream, which checks what is read from the beginning to the end."""
         from molexp._assets.verification import checked
 
         store = self.library.reading(self.asset)
         return checked(self.asset, store, store.open_read(self.asset.key))
 
     def path(self) -> Path:
-        """A local path to read from."""
+        """Return a local path to read from."""
         return self.library.local(self.asset)
 
 
@@ -76,7 +76,7 @@ class Library:
     # ---------------------------------------------------------------------------------------------------------- kinds
 
     def kind(self, name: str) -> AssetKind[Any]:
-        """The kind of this name.
+        """Return the kind of this name.
 
         Raises:
             PluginMissingError: it is not installed.
@@ -87,7 +87,7 @@ class Library:
         return found
 
     def kind_of(self, cls: type[AssetKind[Any]]) -> AssetKind[Any]:
-        """The kind of this class, registered or not."""
+        """Return the kind of this class, registered or not."""
         if type(found := self._kinds.get(cls.name)) is cls:
             return found
         registered = self.plugins.asset_kinds().get(cls.name)
@@ -101,24 +101,24 @@ class Library:
         )
 
     def kind_names(self, *, savable: bool = False) -> list[str]:
-        """The installed kinds; with `savable`, without those whose assets contexts write by themselves."""
+        """Return the installed kinds; with `savable`, without those whose assets contexts write by themselves."""
         kinds = self.plugins.asset_kinds()
         return sorted(name for name, kind in kinds.items() if not (savable and getattr(kind, "unsaved", False)))
 
     def asset_class(self, kind: AssetKind[Any]) -> type[Asset]:
-        """The class of this kind's assets."""
+        """Return the class of this kind's assets."""
         if (found := self._classes.get(kind.name)) is None:
             found = self._classes[kind.name] = kind.record or _make_class(type(kind))
         return found
 
     def distribution(self, kind: AssetKind[Any]) -> str:
-        """The distribution that provides a kind, for the record."""
+        """Return the distribution that provides a kind, for the record."""
         if (found := self._distributions.get(kind.name)) is None:
             found = self._distributions[kind.name] = self.plugins.distribution_of(type(kind))
         return found
 
     def field_names(self, kind: AssetKind[Any]) -> tuple[str, ...]:
-        """The names of a kind's fields."""
+        """Return the names of a kind's fields."""
         if (found := self._field_names.get(kind.name)) is None:
             found = self._field_names[kind.name] = tuple(attrs.fields_dict(kind.fields))
         return found
@@ -126,7 +126,7 @@ class Library:
     # -------------------------------------------------------------------------------------------------------- records
 
     def fields(self, kind: AssetKind[Any], values: Mapping[str, Any], name: str) -> tuple[Any, Mapping[str, Any]]:
-        """The fields record of an asset of `kind`, and the plain values that are read back as it.
+        """Return the fields record of an asset of `kind`, and the plain values that are read back as it.
 
         Args:
             kind: the kind.
@@ -144,7 +144,7 @@ class Library:
         return record_of(kind.fields, values, f"{kind.name} {name!r}")
 
     def asset(self, record: Mapping[str, Any]) -> Asset:
-        """The asset that a record describes; an `UnknownAsset` if its kind is missing or does not understand it."""
+        """Return the asset that a record describes; an `UnknownAsset` if its kind is missing or does not understand it."""
         try:
             return self._known(record)
         except PluginError:
@@ -167,11 +167,11 @@ class Library:
     # ---------------------------------------------------------------------------------------------------------- bytes
 
     def load(self, asset: Asset) -> Any:
-        """The object that an asset holds."""
+        """Return the object that an asset holds."""
         return self.kind(asset.kind).load(KeySource(asset, self))
 
     def reading(self, asset: Asset) -> Store:
-        """The store to read an asset's bytes from: it follows the link that the asset's record speaks of, and no other."""
+        """Return the store to read an asset's bytes from: it follows the link that the asset's record speaks of, and no other."""
         return reading(self.store, asset.kind, asset.key, asset.fields) if asset.kind == "data" else self.store
 
     def use(self, asset: Asset) -> None:
@@ -206,7 +206,7 @@ class Library:
         copy_to(asset, self.reading(asset), stream, progress=progress)
 
     def local(self, asset: Asset) -> Path:
-        """A local path to an asset's bytes: the file or folder itself, or a copy that lives as long as this process.
+        """Return a local path to an asset's bytes: the file or folder itself, or a copy that lives as long as this process.
 
         Raises:
             HashMismatchError: there are more or fewer than were recorded, or, of a copy, others.
@@ -251,7 +251,7 @@ def _library(store: Store) -> Library:
 
 
 def _common(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The common fields; what is malformed is as if it were missing."""
+    """Return the common fields; what is malformed is as if it were missing."""
     producer, tags = record.get("producer"), record.get("tags")
     return {
         "id": str(record.get("id", "")),

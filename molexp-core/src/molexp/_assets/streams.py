@@ -48,7 +48,9 @@ class Growing:
         self._torn = False  # part of a line may be there that could not be written
         self._counted = slot.version == 0
         self._shared: Path | None = None
-        self._copied: IO[bytes] | None = None  # what others append to where keys are no files, as far as it was taken
+        self._copied: IO[bytes] | None = (
+            None  # a file that others append to where keys are no files, as far as it was taken
+        )
 
     def write(self, data: bytes) -> None:
         """Append `data`.
@@ -94,7 +96,7 @@ class Growing:
             self._plain = appender
 
     def _digest(self) -> Any:
-        """The hash of all that was counted; hashing many short lines one by one would cost as much as writing them."""
+        """Return the hash of all that was counted; hashing many short lines one by one would cost as much as writing them."""
         self._hash.update(self._unhashed)
         self._size += len(self._unhashed)
         self._unhashed.clear()
@@ -105,7 +107,7 @@ class Growing:
         return self._shelf is shelf
 
     def share(self) -> Path:
-        """A local path that other programs may append to, too."""
+        """Return a local path that other programs may append to, too."""
         self._check()
         store = self._shelf.writer.store
         with self._lock:
@@ -121,7 +123,7 @@ class Growing:
             return self._shared
 
     def text(self) -> str:
-        """All that was written so far."""
+        """Return all that was written so far."""
         if self._shelf.writer.outbox is not None:  # it is read where it is
             self._take_in()
         else:
@@ -145,7 +147,7 @@ class Growing:
                 self._take_copied(self._appender, self._copied)
 
     def close(self) -> None:
-        """No more comes; the asset's record is final."""
+        """Take no more, and make the asset's record final."""
         with self._lock:
             if self._appender is None:
                 return
@@ -204,7 +206,7 @@ G = TypeVar("G", bound=Growing)
 
 
 def growing(shelf: Shelf, kind: str, name: str, task: str | None) -> Growing:
-    """The growing payload of this name, the same one for all who ask.
+    """Return the growing payload of this name, the same one for all who ask.
 
     Raises:
         InvalidNameError: the name cannot be used.
@@ -301,7 +303,7 @@ class LogHandle(io.TextIOBase):
         return len(text)
 
     def writable(self) -> bool:
-        """It is."""
+        """Tell that it is."""
         return True
 
     def flush(self) -> None:
@@ -310,14 +312,14 @@ class LogHandle(io.TextIOBase):
             self._growing.flush()
 
     def close(self) -> None:
-        """Does nothing: the log is open as long as its context."""
+        """Do nothing: the log is open as long as its context."""
 
     def text(self) -> str:
-        """All that was written so far."""
+        """Return all that was written so far."""
         return "" if self._growing is None else self._growing.text()
 
     def tail(self, n: int = 10) -> list[str]:
-        """The last `n` lines."""
+        """Return the last `n` lines."""
         return self.text().splitlines()[-n:]
 
 
@@ -328,8 +330,8 @@ class LogReader:
 
     Attributes:
         name: the log's name.
-        key: where it lies in the workspace; of several attempts, the newest one's.
-        size: how many bytes are on record there, which is only known when it is complete; 0 before.
+        key: its key in the workspace; of several attempts, the newest one's.
+        size: the number of bytes on record there, once it is complete; 0 before.
         attempt: the attempt that wrote it; of several, the newest.
         earlier: the same log of earlier attempts, oldest first.
 
@@ -361,20 +363,20 @@ class LogReader:
         return LogReader(self._store, self.name, self.key, self.size, attempt=self.attempt)
 
     def text(self) -> str:
-        """All of it, as far as it is written; `KeyNotFoundError` if what is on record is gone."""
+        """Return all of it, as far as it is written; `KeyNotFoundError` if what is on record is gone."""
         return in_order([*(one.text() for one in self.earlier), self._own_text()])
 
     def _own_text(self) -> str:
         try:
             data = self._store.read(self.key)
-            return data[: self.size or None].decode("utf-8", "replace")  # what came after the end is late
+            return data[: self.size or None].decode("utf-8", "replace")  # bytes that came after the end are late
         except KeyNotFoundError:
             if self.size:
                 raise
             return ""
 
     def tail(self, n: int = 10) -> list[str]:
-        """The last `n` lines; see `text`."""
+        """Return the last `n` lines; see `text`."""
         return self.text().splitlines()[-n:]
 
     def __iter__(self) -> Iterator[str]:
@@ -385,7 +387,7 @@ class LogReader:
 
 
 def in_order(texts: Iterable[str]) -> str:
-    """Texts of several attempts, one after the other; each begins on a line of its own."""
+    """Return texts of several attempts, one after the other; each begins on a line of its own."""
     found = ""
     for text in texts:
         found += f"\n{text}" if text and found and found[-1] not in "\r\n" else text

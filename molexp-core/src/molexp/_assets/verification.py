@@ -27,7 +27,7 @@ _GROW = ("log", "metrics")
 
 
 def check_bytes(asset: Asset, store: Store, data: bytes) -> bytes:
-    """All bytes of an asset, if they are the recorded ones.
+    """Return all bytes of an asset, if they are the recorded ones.
 
     Raises:
         HashMismatchError: they are not.
@@ -39,7 +39,7 @@ def check_bytes(asset: Asset, store: Store, data: bytes) -> bytes:
 
 
 def check_size(asset: Asset, store: Store, size: int) -> None:
-    """The same for their number.
+    """Raise if the number of bytes is not the recorded one.
 
     Raises:
         HashMismatchError: it is not the recorded one.
@@ -49,7 +49,7 @@ def check_size(asset: Asset, store: Store, size: int) -> None:
 
 
 def checked(asset: Asset, store: Store, stream: IO[bytes]) -> IO[bytes]:
-    """A stream that raises `HashMismatchError` if it was read from its beginning to its end, and is not what was recorded."""
+    """Return a stream that raises `HashMismatchError` if it was read from its beginning to its end, and is not what was recorded."""
     try:
         size = os.fstat(stream.fileno()).st_size
     except (AttributeError, OSError, ValueError):  # no file of this machine
@@ -65,7 +65,7 @@ def checked(asset: Asset, store: Store, stream: IO[bytes]) -> IO[bytes]:
 
 
 def recorded_hash(found: Any) -> str:
-    """The hash of a file that a record has; "" if it has none, or another sort."""
+    """Return the hash of a file that a record has; "" if it has none, or another sort."""
     return found if isinstance(found, str) and found.startswith(FILE) else ""
 
 
@@ -122,7 +122,7 @@ class _Checker:
         self._count = 0
 
     def take(self, data: bytes | memoryview) -> None:
-        """The next bytes."""
+        """Take the next bytes in, and compare them once all are there."""
         before, size = self._count, self._asset.size
         self._count += len(data)
         if before < size:
@@ -134,7 +134,7 @@ class _Checker:
                 complain(self._asset, self._store, f"more than {size} bytes", recorded=f"{size} bytes")
 
     def end(self) -> None:
-        """There are no more."""
+        """Compare the number of bytes, as there are no more."""
         check_size(self._asset, self._store, self._count)
 
 

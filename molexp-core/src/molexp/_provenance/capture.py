@@ -68,7 +68,7 @@ class Provenance:
         self._known()
 
     def publish(self, store: Store, *, wait: bool, outbox: Outbox | None = None) -> str | None:
-        """The id of the document; None while it is being captured, unless `wait`.
+        """Return the id of the document; None while it is being captured, unless `wait`.
 
         It stands in `store` then, or lies in the outbox.
         """
@@ -93,18 +93,18 @@ class Provenance:
         return known
 
     def forget(self, url: str) -> None:
-        """Another workspace lies at `url` than the one in which it was published."""
+        """Forget that it was published at `url`: another workspace lies there now."""
         self._published = {(there, known) for there, known in self._published if there != url}
 
 
 @lru_cache(maxsize=16)
 def _digest(data: bytes) -> str:
-    """The hash of a document, computed once for all runs of the process that name it."""
+    """Return the hash of a document, computed once for all runs of the process that name it."""
     return sha256(data).hexdigest()
 
 
 def describe_process(folder: str) -> dict[str, Any]:
-    """The provenance document, of the code in a folder; "" if that was removed."""
+    """Return the provenance document, of the code in a folder; "" if that was removed."""
     system = platform.uname()  # platform.platform() starts a process, and holds a lock that a fork would never get back
     return {
         "schema": schemas.PROVENANCE,
@@ -119,7 +119,7 @@ def describe_process(folder: str) -> dict[str, Any]:
 
 
 def installed_packages() -> dict[str, str]:
-    """Distributions on ``sys.path`` by the names of their metadata folders, which costs a listing each."""
+    """Return distributions on ``sys.path`` by the names of their metadata folders, which costs a listing each."""
     found: dict[str, str] = {}
     for entry in sys.path:
         try:

@@ -57,7 +57,7 @@ def describe_git(folder: str) -> dict[str, Any] | None:
 
 
 def _describe(folder: str, prefix: str, deadline: float) -> tuple[dict[str, Any], list[bytes]]:
-    """A working tree and its changes, file by file, with a prefix for their paths."""
+    """Return a working tree and its changes, file by file, with a prefix for their paths."""
     top = _git(folder, (), "rev-parse", "--show-toplevel").rstrip("\n")
     if os.path.realpath(top) != os.path.realpath(repository_of(os.path.realpath(folder))):
         raise _GitError(f"the repository says that its working tree is {top}, which does not have it")
@@ -93,7 +93,7 @@ def _describe(folder: str, prefix: str, deadline: float) -> tuple[dict[str, Any]
 
 
 def _submodules(top: str, prefix: str, deadline: float, parts: list[bytes]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The submodules that are checked out, by their paths; their changes are appended to `parts`."""
+    """Yield the submodules that are checked out, by their paths; their changes are appended to `parts`."""
     if not os.path.isfile(os.path.join(top, ".gitmodules")):
         return
     said = _config(top, "-z", "--file", ".gitmodules", "--get-regexp", r"^submodule\..*\.path$")
@@ -126,7 +126,7 @@ def _check_submodule(top: str, path: str) -> None:
 
 
 def _filters_off(folder: str) -> list[str]:
-    """Options that take every content filter out that is configured: git would run them to compare files."""
+    """Return options that take every content filter out that is configured: git would run them to compare files."""
     found = _config(folder, "-z", "--name-only", "--get-regexp", r"^filter\.")
     names = {name.rpartition(".")[0] for name in found.split("\0") if name}
     if odd := [name for name in names if "=" in name]:
@@ -199,7 +199,7 @@ def _first_line(complaints: bytes) -> str:
 
 
 def _environment() -> dict[str, str]:
-    """The environment without what makes git speak of another repository, run something, or fetch."""
+    """Return the environment without what makes git speak of another repository, run something, or fetch."""
     kept = {
         name: value
         for name, value in os.environ.items()

@@ -70,7 +70,7 @@ def described(parts: Iterable[bytes]) -> dict[str, Any]:
 
 
 def tracked(ask: Ask, top: str, base: str, prefix: str) -> Iterator[bytes]:
-    """The patch of each tracked file that differs from the tree `base`; of one that is too large, its name alone."""
+    """Yield the patch of each tracked file that differs from the tree `base`; of one that is too large, its name alone."""
     where = (f"--src-prefix=a/{prefix}", f"--dst-prefix=b/{prefix}", base, "--")
     binary: list[bytes] = []
     for part in _split(ask(*_DIFF, *where, limit=2 * LIMIT)):
@@ -87,7 +87,7 @@ def tracked(ask: Ask, top: str, base: str, prefix: str) -> Iterator[bytes]:
 
 
 def untracked(ask: Ask, top: str, prefix: str) -> Iterator[bytes]:
-    """The patch that makes each small untracked source file; not of what lies in a workspace."""
+    """Yield the patch that makes each small untracked source file; not of what lies in a workspace."""
     names = [
         os.fsdecode(name) for name in ask("ls-files", "--others", "--exclude-standard", "-z", limit=LIMIT).split(b"\0")
     ]
@@ -98,7 +98,7 @@ def untracked(ask: Ask, top: str, prefix: str) -> Iterator[bytes]:
 
 
 def _split(data: bytes) -> Iterator[bytes]:
-    """The patches of single files; the last one may be cut off, if git had more to say, and is its headline then."""
+    """Yield the patches of single files; the last one may be cut off, if git had more to say, and is its headline then."""
     starts = [found.start() for found in re.finditer(rb"^diff --git ", data, re.MULTILINE)]
     for start, end in zip(starts, [*starts[1:], len(data)], strict=True):
         cut = end == len(data) >= 2 * LIMIT
@@ -110,7 +110,7 @@ def _headline(part: bytes) -> bytes:
 
 
 def _small_binaries(ask: Ask, top: str, base: str) -> list[str]:
-    """The changed binary files of which both sides are small."""
+    """Return the changed binary files of which both sides are small."""
     words = iter(ask(*_DIFF, "--numstat", "-z", base, "--").decode(errors="surrogateescape").split("\0"))
     changed: list[list[str]] = []
     for word in words:
@@ -142,7 +142,7 @@ def _in_workspace(top: str, folder: str, known: dict[str, bool]) -> bool:
 
 
 def _new_file(top: str, name: str, prefix: str) -> bytes:
-    """The patch that makes a file; empty if it is none that is recorded."""
+    """Return the patch that makes a file; empty if it is none that is recorded."""
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
         with open(os.open(os.path.join(top, name), flags), "rb") as file:
@@ -170,7 +170,7 @@ def _new_file(top: str, name: str, prefix: str) -> bytes:
 
 
 def _quoted(path: bytes) -> bytes:
-    """A path as git writes it."""
+    """Return a path as git writes it."""
     if not _SPECIAL.search(path):
         return path
     return b'"%b"' % _SPECIAL.sub(

@@ -135,7 +135,7 @@ def _assigned(found: re.Match[str]) -> str:
 
 
 def arguments_without_secrets(arguments: Sequence[str]) -> list[str]:
-    """A command line with markers: after ``--password``, in ``--token=...``, ``TOKEN=...``, and whatever has the shape.
+    """Return a command line with markers: after ``--password``, in ``--token=...``, ``TOKEN=...``, and whatever has the shape.
 
     Raises:
         ValueError: ``MOLEXP_SECRETS`` is no regular expression.
@@ -155,7 +155,7 @@ def arguments_without_secrets(arguments: Sequence[str]) -> list[str]:
 
 
 def command_without_secrets(command: str | list[str]) -> str | list[str]:
-    """A command as it is recorded: an argument list, or a line for a shell.
+    """Return a command as it is recorded: an argument list, or a line for a shell.
 
     Raises:
         ValueError: ``MOLEXP_SECRETS`` is no regular expression.
@@ -170,14 +170,14 @@ def _is_count(value: str) -> bool:
 
 
 def remote_without_secrets(url: str) -> str:
-    """The URL of a remote, without who may use it."""
+    """Return the URL of a remote, without who may use it."""
     url = _USERINFO.sub("", url)
     user = _SCP.match(url)
     return without_secrets(url[user.end() :] if user else url)
 
 
 def patch_without_secrets(patch: str) -> tuple[str, int]:
-    """A patch with markers, and how many lines and files have one.
+    """Return a patch with markers, and how many lines and files have one.
 
     Of files that hold secrets by their names (``.env``, keys), all of it is left out.
 
@@ -190,7 +190,7 @@ def patch_without_secrets(patch: str) -> tuple[str, int]:
     for line in patch.split("\n"):
         if line.startswith("diff --git "):
             hidden, in_key = any(map(_holds_secrets, _paths(line))), False
-            kept.append(f"{LEFT_OUT} {line.removeprefix('diff --git ')}" if hidden else line)  # which git skips
+            kept.append(f"{LEFT_OUT} {line.removeprefix('diff --git ')}" if hidden else line)  # git skips it
             count += hidden
             continue
         if hidden:
@@ -206,7 +206,7 @@ def patch_without_secrets(patch: str) -> tuple[str, int]:
 
 
 def _paths(line: str) -> Iterable[str]:
-    """The two paths of a patch's headline, or more than there are where blanks make that unclear."""
+    """Return the two paths of a patch's headline, or more than there are where blanks make that unclear."""
     return (word.strip('"').removeprefix("a/").removeprefix("b/") for word in line[len("diff --git ") :].split(" "))
 
 

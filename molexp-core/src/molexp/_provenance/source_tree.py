@@ -15,7 +15,7 @@ _STDLIB = os.path.dirname(os.path.abspath(os.__file__))
 
 
 def calling_files() -> list[str]:
-    """The files of the functions that this thread is executing, innermost first."""
+    """Return the files of the functions that this thread is executing, innermost first."""
     names: dict[str, None] = {}
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
@@ -25,7 +25,7 @@ def calling_files() -> list[str]:
 
 
 def code_folder(callers: Iterable[str]) -> str:
-    """The folder of the code: of the main script, else of the files that called, the first that is in a working tree.
+    """Return the folder of the code: of the main script, else of the files that called, the first that is in a working tree.
 
     A launcher's script, an installed program or a module of the standard library is no main script of the user's. Where
     no file is the user's, as in a notebook, it is the current folder. "" if there is none.
@@ -40,7 +40,7 @@ def code_folder(callers: Iterable[str]) -> str:
 
 
 def repository_of(folder: str) -> str:
-    """The nearest folder, from this one upwards, that git has a working tree in; "" if there is none."""
+    """Return the nearest folder, from this one upwards, that git has a working tree in; "" if there is none."""
     while not os.path.lexists(os.path.join(folder, ".git")):
         folder, below = os.path.dirname(folder), folder
         if folder == below:

@@ -33,7 +33,7 @@ _AT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")  # as `utc_now` writ
 
 
 def attempt_numbers(listing: Listing) -> list[int]:
-    """The attempts that an ``executions`` folder shows, oldest first."""
+    """Return the attempts that an ``executions`` folder shows, oldest first."""
     names = (entry.key.rpartition("/")[2] for entry in listing.entries)
     return sorted({int(match[1]) for name in names if (match := _ATTEMPT.fullmatch(name))})
 
@@ -57,7 +57,7 @@ def attempts_to_read(executions: str, stats: Iterable[Stat]) -> list[str]:
 
 
 def read_attempts(store: Store, run_folder: str, cover: dict[str, int] | None = None) -> list[AttemptFacts]:
-    """Every attempt at a run, oldest first. What cannot be read of one is its `problem`.
+    """Return every attempt at a run, oldest first. What cannot be read of one is its `problem`.
 
     Args:
         store: the store.
@@ -77,7 +77,7 @@ def read_attempts(store: Store, run_folder: str, cover: dict[str, int] | None = 
 
 
 def read_attempt(store: Store, run_folder: str, number: int) -> AttemptFacts:
-    """One attempt, as `read_attempts` reads it."""
+    """Return one attempt, as `read_attempts` reads it."""
     listing = store.children(layout.executions(run_folder))
     sizes = {entry.key.rpartition("/")[2]: entry.size for entry in listing.entries}
     return _read_attempt(store, run_folder, number, sizes, listing)
@@ -101,7 +101,7 @@ def _read_attempt(
 
 
 def _anchored(facts: AttemptFacts, run_folder: str) -> AttemptFacts:
-    """The same, of a run that was moved or copied by hand: its payloads are those that lie in its folder now."""
+    """Return the same, of a run that was moved or copied by hand: its payloads are those that lie in its folder now."""
     assets = facts.contents.assets
     if not facts.problem and (reason := next(filter(None, map(absurd, assets.values())), "")):
         facts.problem, facts.problem_key = reason, (end_key if facts.ended else claim_key)(run_folder, facts.number)
@@ -119,7 +119,7 @@ def _anchored(facts: AttemptFacts, run_folder: str) -> AttemptFacts:
 
 
 def named_in_end(end: Mapping[str, Any], run_folder: str) -> dict[str, str]:
-    """The files that an end names, where they lie now, with what it says of their bytes; "" where it says nothing."""
+    """Return the files that an end names, where they lie now, with what it says of their bytes; "" where it says nothing."""
     facts = AttemptFacts(0, dict(end), Contents.of_end(end), RunStatus.SUCCEEDED, ended=True)
     assets = _anchored(facts, run_folder).contents.assets.values()
     named = {str(record.get("key")): str(record.get("content_hash") or "") for record in assets}
@@ -137,7 +137,7 @@ def _of_end(end: dict[str, Any], number: int, late: dict[str, int]) -> AttemptFa
 
 
 def _late(store: Store, run_folder: str, number: int, listing: Listing, folded: Any) -> dict[str, int]:
-    """Bytes of events that an end did not fold, by key: they came after it."""
+    """Return bytes of events that an end did not fold, by key: they came after it."""
     if not isinstance(folded, dict):
         return {}
     folded = {name: length for name, length in folded.items() if is_count(length)}
@@ -194,7 +194,7 @@ def _of_events(store: Store, run_folder: str, number: int, listing: Listing, key
 
 
 def _of_copy(store: Store, run_folder: str, number: int, listing: Listing) -> AttemptFacts:
-    """An attempt that goes on elsewhere, as a sync has brought it."""
+    """Return an attempt that goes on elsewhere, as a sync has brought it."""
     key, events = copy_keys(run_folder, number)
     try:
         as_of = decode_object(store.read(key), key).get("as_of")
@@ -225,7 +225,7 @@ def is_arriving(store: Store, run_folder: str) -> bool:
 
 
 def read_claim(store: Store, run_folder: str, number: int) -> dict[str, Any]:
-    """An attempt's claim; empty if it is missing, torn or corrupt."""
+    """Return an attempt's claim; empty if it is missing, torn or corrupt."""
     key = claim_key(run_folder, number)
     try:
         lines, _, _ = decode_lines(store.read(key), key)
@@ -235,7 +235,7 @@ def read_claim(store: Store, run_folder: str, number: int) -> dict[str, Any]:
 
 
 def read_end(store: Store, run_folder: str, number: int) -> dict[str, Any] | None:
-    """An attempt's end; None if it has none."""
+    """Return an attempt's end; None if it has none."""
     key = end_key(run_folder, number)
     try:
         return decode_object(store.read(key), key)
@@ -244,7 +244,7 @@ def read_end(store: Store, run_folder: str, number: int) -> dict[str, Any] | Non
 
 
 def repeated_definition(store: Store, run_folder: str, number: int) -> dict[str, Any]:
-    """The definition of the run that an attempt's claim and end repeat; empty if neither can be read."""
+    """Return the definition of the run that an attempt's claim and end repeat; empty if neither can be read."""
     found = read_claim(store, run_folder, number).get("definition")
     if not found:
         with suppress(CorruptRecordError):
@@ -255,19 +255,19 @@ def repeated_definition(store: Store, run_folder: str, number: int) -> dict[str,
 
 
 def superseded(path: str, number: int, end: Mapping[str, Any]) -> RunSupersededError:
-    """The error for an owner whose attempt has an end that it did not make."""
+    """Return the error for an owner whose attempt has an end that it did not make."""
     by = end.get("ended_by") or {}
     who = f"process {by.get('pid')} on {by.get('host')}" if by else "itself"
     return RunSupersededError(path, attempt=number, status=str(end.get("status")), by=who)
 
 
 def _said_at(events: Iterable[Mapping[str, Any]]) -> str:
-    """The latest time that events name, as they are written here; "" for none."""
+    """Return the latest time that events name, as they are written here; "" for none."""
     return max((at for event in events if isinstance(at := event.get("at"), str) and _AT.fullmatch(at)), default="")
 
 
 def last_sign(store: Store, facts: AttemptFacts, beat: str = "") -> str:
-    """The last sign of life of an attempt without an end: its claim, an event, a beat, or what was written to a log."""
+    """Return the last sign of life of an attempt without an end: its claim, an event, a beat, or what was written to a log."""
     signs = [facts.seen, beat, *(text for text in [facts.head.get("started_at")] if isinstance(text, str))]
     for record in facts.contents.assets.values():
         if record.get("size") is None:
@@ -325,7 +325,7 @@ def end_document(
     ended_by: Mapping[str, Any] | None = None,
     last_seen: str = "",
 ) -> dict[str, Any]:
-    """An attempt's end: all that anybody needs to know of it from then on."""
+    """Return an attempt's end: all that anybody needs to know of it from then on."""
     why = cause
     if not why and status is not RunStatus.SUCCEEDED:
         why = cause_of({"status": status, "reason": reason, "error": error, "ended_by": ended_by})
@@ -363,7 +363,7 @@ def end_document(
 
 
 def _over(tasks: Mapping[str, dict[str, Any]], status: RunStatus, cause: str | None) -> dict[str, dict[str, Any]]:
-    """The records of tasks when their attempt is over: what was being executed is no longer."""
+    """Return the records of tasks when their attempt is over: what was being executed is no longer."""
     became = str(RunStatus.CANCELLED if status is RunStatus.CANCELLED else RunStatus.INTERRUPTED)
     return {
         name: {**record, "status": became, **({"cause": cause} if cause else {})}

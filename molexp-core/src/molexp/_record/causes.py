@@ -26,7 +26,7 @@ def is_cancellation(error: BaseException) -> bool:
 
 
 def leaves_of(error: BaseException) -> Iterator[BaseException]:
-    """The errors that a group consists of; of any other error, itself."""
+    """Yield the errors that a group consists of; of any other error, itself."""
     waiting = [error]
     while waiting:  # groups may be nested deeper than calls can be
         one = waiting.pop()
@@ -37,7 +37,7 @@ def leaves_of(error: BaseException) -> Iterator[BaseException]:
 
 
 def cause_of_error(error: BaseException) -> Cause:
-    """The cause of a failure by this error; of several in a group, what they have in common."""
+    """Return the cause of a failure by this error; of several in a group, what they have in common."""
     causes = {_cause_of_one(one) for one in leaves_of(error)}
     return causes.pop() if len(causes) == 1 else Cause.EXCEPTION
 
@@ -55,14 +55,14 @@ def _cause_of_one(error: BaseException) -> Cause:
 
 
 def cause_of_exit(code: int | None) -> Cause:
-    """The cause of a command's failure by its exit code: negative is the signal that killed it, None that time ran out."""
+    """Return the cause of a command's failure by its exit code: negative is the signal that killed it, None that time ran out."""
     if code is None:
         return Cause.TIMEOUT
     return Cause.SIGNAL if code < 0 else Cause.EXCEPTION
 
 
 def cause_of(said: Mapping[str, Any]) -> str | None:
-    """The cause that an end names, or the entry in ``execution_history``; what can be told of one that names none."""
+    """Return the cause that an end names, or the entry in ``execution_history``; what can be told of one that names none."""
     if isinstance(known := said.get("cause"), str) and known:
         return known
     told = _told(said)
@@ -70,7 +70,7 @@ def cause_of(said: Mapping[str, Any]) -> str | None:
 
 
 def cause_of_run(document: Mapping[str, Any]) -> str | None:
-    """The cause of the newest attempt's end, of a run as ``run.json`` has it."""
+    """Return the cause of the newest attempt's end, of a run as ``run.json`` has it."""
     history = document.get("execution_history")
     last = history[-1] if isinstance(history, list) and history and isinstance(history[-1], dict) else {}
     return cause_of({**last, "status": document.get("status"), "cause": document.get("cause") or last.get("cause")})

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def read_document(store: Store, key: str, *, wait: bool = False) -> dict[str, Any] | None:
-    """The document, or None; with `wait`, for a moment for whoever has claimed its name only.
+    """Return the document, or None; with `wait`, for a moment for whoever has claimed its name only.
 
     Raises:
         CorruptRecordError: it cannot be read.
@@ -32,7 +32,7 @@ def read_document(store: Store, key: str, *, wait: bool = False) -> dict[str, An
 
 
 def get_or_create(session: Session, path: str, make: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any], bool]:
-    """The document of the entity at `path`, and whether this call created it.
+    """Return the document of the entity at `path`, and whether this call created it.
 
     Raises:
         CorruptRecordError: it cannot be read, and is no claim that nobody has come to fill.
@@ -42,7 +42,7 @@ def get_or_create(session: Session, path: str, make: Callable[[], dict[str, Any]
         if (found := read_document(session.store, key, wait=True)) is not None:
             return found, False
         if "/" in path and _has_runs(session.store, path):
-            raise _gone(key)  # who makes it anew would give new runs other parameters than the old ones have
+            raise _gone(key)  # to make it anew would give new runs other parameters than the old ones have
     except CorruptRecordError:
         if not session.store.exists(key) or not is_claim(session.store, key) or member_ids(session.store, path):
             raise
@@ -61,7 +61,7 @@ def get_or_create(session: Session, path: str, make: Callable[[], dict[str, Any]
 
 
 def get_or_know(session: Session, path: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
-    """The same; None if it is there and cannot be read: what a project says is not needed to make runs below it."""
+    """Return the same; None if it is there and cannot be read: what a project says is not needed to make runs below it."""
     try:
         return get_or_create(session, path, make)[0]
     except CorruptRecordError as error:
@@ -71,7 +71,7 @@ def get_or_know(session: Session, path: str, make: Callable[[], dict[str, Any]])
 
 
 def look_up(store: Store, path: str) -> dict[str, Any] | None:
-    """The document of the project or experiment at `path`; None if that cannot be read, and what lies below it can.
+    """Return the document of the project or experiment at `path`; None if that cannot be read, and what lies below it can.
 
     Raises:
         NotFoundError: with the nearest names.
@@ -89,7 +89,7 @@ def look_up(store: Store, path: str) -> dict[str, Any] | None:
 
 
 def require(store: Store, path: str) -> dict[str, Any]:
-    """The same, where what the document says is needed.
+    """Return the same, where what the document says is needed.
 
     Raises:
         CorruptRecordError: it cannot be read, or is gone.
@@ -119,7 +119,7 @@ def is_there(store: Store, path: str) -> bool:
 
 
 def choose_id(name: str, id: str | None, what: str) -> str:
-    """The id that was given, or the slug of the name.
+    """Return the id that was given, or the slug of the name.
 
     Raises:
         InvalidNameError: neither can be used.
@@ -128,7 +128,7 @@ def choose_id(name: str, id: str | None, what: str) -> str:
 
 
 def member_ids(store: Store, path: str, special: dict[str, str] | None = None) -> list[str]:
-    """The ids one level below `path`, as their folders show; foreign folders are not ids.
+    """Return the ids one level below `path`, as their folders show; foreign folders are not ids.
 
     Args:
         store: The workspace's.
@@ -172,7 +172,7 @@ class Members(Generic[E]):
         self._make = make
 
     def ids(self) -> list[str]:
-        """Their ids, sorted."""
+        """Return their ids, sorted."""
         above = f"{self._path}/" if self._path else ""
         return [name for name in member_ids(self._store, self._path) if is_there(self._store, above + name)]
 
@@ -198,7 +198,7 @@ class Members(Generic[E]):
 WAS_DELETED = (
     "It was deleted. `molexp restore` (`Workspace.restore`) brings it back, until `molexp gc --yes` has freed it."
 )
-"""What to say of a run that is hidden."""
+"""The hint for a run that is hidden."""
 
 
 def deleted(store: Store, path: str) -> bool:

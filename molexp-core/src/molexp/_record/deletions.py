@@ -39,7 +39,7 @@ class Deletion:
     """One run that was deleted, and freed.
 
     Attributes:
-        tokens: which one it was.
+        tokens: the tokens of its definitions.
         edit: the edit that deleted it.
     """
 
@@ -84,7 +84,7 @@ class Deletions:
         return next((known[token] for token in sorted(tokens) if token in known), None)
 
     def tokens(self, run: str) -> frozenset[str]:
-        """The tokens of all runs of this id that were deleted and freed."""
+        """Return the tokens of all runs of this id that were deleted and freed."""
         return frozenset(self._runs.get(run, ()))
 
     def newest(self, run: str) -> Deletion | None:
@@ -92,7 +92,7 @@ class Deletions:
         return max(self._runs.get(run, {}).values(), key=lambda one: str(one.edit["id"]), default=None)
 
     def _fold(self) -> None:
-        """In the order of the names, as all edits are."""
+        """Fold edits in the order of their names, as all edits are."""
         self._runs = {}
         for _, edit in sorted(self._edits.items()):
             runs = edit.get("runs")
@@ -159,10 +159,10 @@ def restore(session: Session, path: str) -> str:
 
 
 def delete_edit_of(store: Store, path: str, *, certainly: bool = False) -> dict[str, Any] | None:
-    """The edit that deletes the run at `path`; None if there is none, or it was restored since.
+    """Return the edit that deletes the run at `path`; None if there is none, or it was restored since.
 
     Args:
-        store: where it lies.
+        store: the store that it lies in.
         path: the run's path.
         certainly: so that it can be freed: no edit is passed over which may say that somebody has restored it.
 
@@ -202,7 +202,7 @@ def remember_returned(session: Session, experiment: str, returned: Mapping[str, 
 
 
 def expired(store: Store, experiment: str) -> dict[str, int]:
-    """The keys of what need not be remembered any longer, and of how many runs each is."""
+    """Return the keys of what need not be remembered any longer, and of how many runs each is."""
     found: dict[str, int] = {}
     names = edit_keys(store, experiment)
     for key, data in zip(names, store.read_many(names), strict=True):

@@ -29,9 +29,9 @@ def write_edit(session: Session, path: str, op: str, *, announced: bool = True, 
     Args:
         session: The workspace.
         path: the entity's path.
-        op: what it does.
-        announced: whether readers' indexes are to notice it.
-        values: what more it says.
+        op: its operation.
+        announced: true if readers' indexes are to notice it.
+        values: its further fields.
     """
     owner = session.owner
     from molexp._record.reading import edit_keys
@@ -61,7 +61,7 @@ def write_edit(session: Session, path: str, op: str, *, announced: bool = True, 
 
 
 def _id_after(known: list[str]) -> str:
-    """A fresh id: by this machine's clock, or right after the newest of the edits `known` if that clock is behind theirs.
+    """Return a fresh id: by this machine's clock, or right after the newest of the edits `known` if that clock is behind theirs.
 
     So whoever saw an edit can undo it, however the clocks of two machines differ.
     """
@@ -75,7 +75,7 @@ def _id_after(known: list[str]) -> str:
 
 
 def _counted(edit_id: str) -> tuple[str, int]:
-    """The id that an id comes right after, and how many do up to it."""
+    """Return the id that an id comes right after, and how many do up to it."""
     match = _FOLLOWING.fullmatch(edit_id)
     return (match[1], int(match[2])) if match and int(match[2]) < _MOST else (edit_id, 0)
 

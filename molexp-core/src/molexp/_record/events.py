@@ -22,10 +22,10 @@ class EventLog(Protocol):
         """Record an event. One thread at a time does."""
 
     def flush(self) -> None:
-        """Everything that was recorded reaches the store."""
+        """Bring everything that was recorded into the store."""
 
     def settle(self) -> None:
-        """The payloads reach the store."""
+        """Bring the payloads into the store."""
 
     def seal(self) -> dict[str, int]:
         """Return what an end says that it folded of this writer, once it is closed. Nothing is written afterwards."""
@@ -37,7 +37,7 @@ class EventLog(Protocol):
         """Keep how the attempt ends, until that is in the store."""
 
     def close(self, *, late: bool = False) -> None:
-        """Everything reaches the store, also what the end repeats, if that is somebody else's."""
+        """Bring everything into the store, also what the end repeats, if that is somebody else's."""
 
 
 class EventFile:
@@ -68,10 +68,10 @@ class EventFile:
         self._size += len(line)
 
     def flush(self) -> None:
-        """Nothing to do: every event is written as it comes."""
+        """Do nothing: every event is written as it comes."""
 
     def settle(self) -> None:
-        """Nothing to do: so is every payload."""
+        """Do nothing: so is every payload."""
 
     def check_place(self) -> None:
         """Raise if the file does not lie under its key any more.
@@ -86,7 +86,7 @@ class EventFile:
             check()
 
     def ends(self, end: bytes) -> None:
-        """Nothing to do: it is about to be written."""
+        """Do nothing: it is about to be written."""
 
     def close(self, *, late: bool = False) -> None:
         """Close the file: nothing is left to be written."""
@@ -110,7 +110,7 @@ def claim_events(store: Store, key: str, claim: bytes, writer: str, head: Mappin
         key: of the claim.
         claim: the line.
         writer: the claim's token.
-        head: what a spool says of the writer.
+        head: the description of the writer in a spool.
 
     Raises:
         KeyExistsError: the attempt was claimed by somebody else.

@@ -53,10 +53,10 @@ class Contents:
     replacing: dict[str, dict[str, Any]] = attrs.field(factory=dict)  # by payload key: said, and not yet recorded
     tasks: dict[str, dict[str, Any]] = attrs.field(factory=dict)  # the newest record of each task
     workflow: dict[str, Any] | None = None
-    ranks: dict[str, dict[str, Any]] = attrs.field(factory=dict)  # what became of ranks other than 0, by their numbers
+    ranks: dict[str, dict[str, Any]] = attrs.field(factory=dict)  # the fate of ranks other than 0, by their numbers
     rank_of: dict[str, int] = attrs.field(factory=dict)  # the rank that said a result, where several may
     used: list[dict[str, Any]] = attrs.field(factory=list)  # asset, when first, and task if it was one: each pair once
-    missed: list[dict[str, Any]] = attrs.field(factory=list)  # what tasks looked for by its name, and was not there
+    missed: list[dict[str, Any]] = attrs.field(factory=list)  # names that tasks looked for in vain
     logged: dict[str, Any] = attrs.field(factory=dict)  # by payload key: the metrics that this process is writing
     _retries: dict[str, int] = attrs.field(factory=dict)  # the newest retry of each task
     _accepted: set[tuple[str, int]] = attrs.field(factory=set)  # retries that came to an outcome of their task
@@ -107,7 +107,7 @@ class Contents:
             self.workdirs.append(str(self.workdir))
 
     def _say(self, task: str | None, retry: int, name: str, value: Any) -> None:
-        """A result: the last one counts, and of one task that of its latest retry."""
+        """Fold a result: the last one counts, and of one task that of its latest retry."""
         said = task, retry, name
         if said in self._said:
             del self._said[said]  # the order is that of the last ones
@@ -121,7 +121,7 @@ class Contents:
             self.results[name] = value
 
     def _use(self, asset: str, task: str | None, at: Any, by: Any) -> None:
-        """A use; tries of a task in several processes may each have said it, and are read in any order."""
+        """Fold a use; tries of a task in several processes may each have said it, and are read in any order."""
         if (known := self._uses.get((asset, task))) is None:
             said = {
                 "asset": asset,
@@ -190,14 +190,14 @@ class AttemptFacts:
     Attributes:
         number: 1, 2, ...
         head: the end if there is one, else the claim: both name owner, start and ``fresh``. Empty if torn.
-        contents: what it recorded.
-        status: what its end says, else ``running`` (or ``interrupted``, once somebody has established that).
-        ended: whether its end stands.
+        contents: its recorded contents.
+        status: the status that its end says, else ``running`` (or ``interrupted``, once somebody has established that).
+        ended: true if its end stands.
         late: bytes of events that its end did not fold, by key: they came after it.
-        problem: what could not be read of it.
+        problem: a part of it that could not be read, with the reason.
         problem_key: the file that the problem is in.
         seen: the time of the last event, of an attempt without an end; "" if there is none.
-        void: whether its number was fenced before anybody claimed it: there is no such attempt, and never will be.
+        void: true if its number was fenced before anybody claimed it: there is no such attempt, and never will be.
         as_of: when it was last seen to go on, if this is a copy and it goes on elsewhere; "" otherwise.
     """
 
@@ -219,7 +219,7 @@ class AttemptFacts:
         return None if self.status is RunStatus.SUCCEEDED else cause_of({**self.head, "status": self.status})
 
     def history(self) -> dict[str, Any]:
-        """Its entry in ``execution_history``."""
+        """Return its entry in ``execution_history``."""
         head = self.head
         owner = _dict(head.get("owner"))
         entry: dict[str, Any] = {
@@ -296,7 +296,7 @@ class Edits:
                 self.cancels.append(dict(edit))
 
     def cancel_of(self, attempt: int) -> dict[str, Any] | None:
-        """The request to cancel this attempt, if there is one; attempt 0 stands for a run not yet started."""
+        """Return the request to cancel this attempt, if there is one; attempt 0 stands for a run not yet started."""
         return next((edit for edit in self.cancels if edit.get("attempt") == attempt), None)
 
 
@@ -320,12 +320,12 @@ class RunState:
     """All that is true of a run.
 
     Attributes:
-        definition: what ``run.json`` said when it was created.
+        definition: ``run.json`` as it was created.
         status: of the newest attempt.
         results: folded over the attempts, in stored form (``{"$float": "nan"}`` and references unresolved).
         attempts: oldest first.
         edits: tags, notes and marks.
-        problems: what could not be read, key to reason.
+        problems: keys that could not be read, with the reasons.
         cover: the files it was folded from, by their keys below the run's folder, with at most their sizes.
     """
 
@@ -348,7 +348,7 @@ class RunState:
         return [attempt.history() for attempt in self.attempts]
 
     def assets(self) -> list[dict[str, Any]]:
-        """The asset records of all attempts, oldest attempt first."""
+        """Return the asset records of all attempts, oldest attempt first."""
         return [record for attempt in self.attempts for record in attempt.contents.assets.values()]
 
     @property
@@ -357,7 +357,7 @@ class RunState:
         return self.attempts[-1].cause if self.attempts else cause_of({"status": self.status})
 
     def tasks(self) -> dict[str, dict[str, Any]]:
-        """The newest record of each task, over all attempts; a fresh attempt starts without any."""
+        """Return the newest record of each task, over all attempts; a fresh attempt starts without any."""
         tasks: dict[str, dict[str, Any]] = {}
         for attempt in self.attempts:
             if attempt.head.get("fresh"):
@@ -366,7 +366,7 @@ class RunState:
         return tasks
 
     def to_document(self) -> dict[str, Any]:
-        """``run.json`` as people read it: the definition, then the folded state."""
+        """Return ``run.json`` as people read it: the definition, then the folded state."""
         doc = dict(self.definition)
         for name in STATE_KEYS:
             doc.pop(name, None)

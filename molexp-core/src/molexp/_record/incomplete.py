@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _LONG = 60.0  # seconds after which nobody is waited for
 MOMENT = 5.0
 """Seconds for whoever has claimed a name where there are no links, and is about to give it its content."""
-_TURNS = 3  # who may die one after the other while they put something in its place
+_TURNS = 3  # processes that may die one after the other while they put something in its place
 
 
 def is_blank(data: bytes) -> bool:
@@ -47,7 +47,7 @@ def is_torn(data: bytes) -> bool:
 
 
 def newest(store: Store, candidates: Iterable[str]) -> dict[str, Any] | None:
-    """The first of several documents that is whole; what is torn was never acknowledged.
+    """Return the first of several documents that is whole; what is torn was never acknowledged.
 
     Raises:
         CorruptRecordError: one that comes before it is damaged otherwise.
@@ -63,7 +63,7 @@ def newest(store: Store, candidates: Iterable[str]) -> dict[str, Any] | None:
 
 
 def settled(store: Store, key: str) -> bytes:
-    """The bytes of a document; of one that is blank, once somebody has filled it, or it is clear that nobody is about to.
+    """Return the bytes of a document; of one that is blank, once somebody has filled it, or it is clear that nobody is about to.
 
     Raises:
         KeyNotFoundError: it is not there.

@@ -34,8 +34,8 @@ class Hints:
         announced: keys that may have been created since.
         withdrawn: keys that were announced as a guess, and will not be created after all; what was done is done.
         end: the byte up to which it was read.
-        owner: whose journal it is, where this part says so.
-        sound: whether MolExp has written this: a journal begins with whose it is, and an object that comes later in one
+        owner: the owner of the journal, where this part says so.
+        sound: true if MolExp has written this: a journal begins with whose it is, and an object that comes later in one
             says nothing but hints.
     """
 
@@ -51,7 +51,7 @@ class _Sayer(Protocol):
         """Append a line; returns when every reader can know it."""
 
     def retire(self) -> None:
-        """There will be no further line."""
+        """Say that there will be no further line."""
 
 
 class Journal:
@@ -63,7 +63,7 @@ class Journal:
 
     Args:
         store: the workspace's.
-        owner: who this process is, as claims spell it.
+        owner: the identity of this process, as claims spell it.
         lost: called when the journal is not where it was.
     """
 
@@ -185,7 +185,7 @@ class _Objects:
             self._lost()
 
     def retire(self) -> None:
-        """Nothing: an object is settled or not, whoever it is from."""
+        """Do nothing: an object is settled or not, whoever it is from."""
 
 
 def _object(token: str, number: int) -> str:
@@ -193,7 +193,7 @@ def _object(token: str, number: int) -> str:
 
 
 def writer_of_journal(name: str) -> str:
-    """The token of the writer whose journal, or part of one, bears this name."""
+    """Return the token of the writer whose journal, or part of one, bears this name."""
     match = _OBJECT.fullmatch(name)
     return match[1] if match else name.removesuffix(".jsonl")
 
@@ -204,7 +204,7 @@ def is_object(name: str) -> bool:
 
 
 def number_of(name: str) -> int:
-    """The number of the object that bears this name; 0 for a journal that grows."""
+    """Return the number of the object that bears this name; 0 for a journal that grows."""
     match = _OBJECT.fullmatch(name)
     return int(match[2]) if match else 0
 

@@ -18,7 +18,7 @@ from molexp._record.owners import Owner, launcher_of
 _SPECIAL_STEPS = 0xFFFF_FFF0  # step ids from here on are no steps: the batch script, an interactive shell, ...
 
 Likeness = Literal["", "likely", "certain"]
-"""Whether two launches are one: no; yes, unless a launcher of another time called itself the same; yes."""
+"""The answers to the question if two launches are one: no; yes, unless a launcher of another time called itself the same; yes."""
 
 
 @attrs.frozen
@@ -27,12 +27,12 @@ class Rank:
 
     Attributes:
         index: its rank, from 0.
-        size: how many there are.
+        size: the number of ranks.
         launcher: ``torchrun``, ``srun``, ``openmpi`` or ``pmi``.
-        id: what the launcher, and the scheduler's job around it, call the launch.
+        id: the name that the launcher, and the scheduler's job around it, give to the launch.
         kernel: machine, boot and PID namespace.
         parent: the launcher's process on this machine and its start time; "" where `id` is unique, or it is unknown.
-        exact: whether `id` is nobody else's, ever.
+        exact: true if `id` is nobody else's, ever.
     """
 
     index: int
@@ -75,7 +75,7 @@ class Rank:
 
 
 def rank_wait() -> float:
-    """Seconds that ranks wait for each other.
+    """Return seconds that ranks wait for each other.
 
     Raises:
         ValueError: ``MOLEXP_RANK_WAIT`` is no positive number.
@@ -84,14 +84,14 @@ def rank_wait() -> float:
 
 
 def find_rank(me: Owner, environ: Mapping[str, str] = os.environ) -> Rank | None:
-    """The rank that this process is; None if no launcher started several, or ``MOLEXP_RANKS`` is 0."""
+    """Return the rank that this process is; None if no launcher started several, or ``MOLEXP_RANKS`` is 0."""
     if environ.get("MOLEXP_RANKS") == "0":
         return None
     return _torchrun(me, environ) or _open_mpi(me, environ) or _srun(me, environ) or _pmi(me, environ)
 
 
 def _torchrun(me: Owner, environ: Mapping[str, str]) -> Rank | None:
-    """Workers of torchrun. Its run id is ``none`` unless somebody gave one, so the job and the agent's process count."""
+    """Recognise workers of torchrun. Its run id is ``none`` unless somebody gave one, so the job and the agent's process count."""
     if "TORCHELASTIC_RUN_ID" not in environ:
         return None
     launch = [environ.get(name, "") for name in ("TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT")]
@@ -109,7 +109,7 @@ def _open_mpi(me: Owner, environ: Mapping[str, str]) -> Rank | None:
 
 
 def _srun(me: Owner, environ: Mapping[str, str]) -> Rank | None:
-    """Tasks of a job step; a batch script is none. Where MPICH used srun to start its own proxies, those are the tasks."""
+    """Recognise tasks of a job step; a batch script is none. Where MPICH used srun to start its own proxies, those are the tasks."""
     step, size = environ.get("SLURM_STEP_ID", ""), environ.get("SLURM_STEP_NUM_TASKS", "")
     if not step.isdecimal() or int(step) >= _SPECIAL_STEPS or not me.job:
         return None

@@ -35,7 +35,7 @@ _FOREVER = 1e9  # seconds; no lease is that long
 
 
 def seconds_from_environment(variable: str, default: float) -> float:
-    """A time in seconds that an environment variable sets.
+    """Return a time in seconds that an environment variable sets.
 
     Raises:
         ValueError: it is set to something that is no positive number.
@@ -53,7 +53,7 @@ def seconds_from_environment(variable: str, default: float) -> float:
 
 
 def boot_clock() -> float:
-    """Seconds on this machine's clock that nobody sets, suspended time included where the system counts it."""
+    """Return seconds on this machine's clock that nobody sets, suspended time included where the system counts it."""
     clock = getattr(time, "CLOCK_BOOTTIME", None)
     return time.clock_gettime(clock) if clock is not None else time.monotonic()
 
@@ -62,7 +62,7 @@ class Sightings(Protocol):
     """Remembers, across processes, when leases were first seen as they are."""
 
     def unchanged_for(self, attempt: str, version: str, now: float, boot: str) -> float:
-        """Seconds since this machine first saw `attempt`'s lease at `version`; 0.0 when it sees it now first."""
+        """Return seconds since this machine first saw `attempt`'s lease at `version`; 0.0 when it sees it now first."""
 
 
 @attrs.frozen
@@ -70,7 +70,7 @@ class Verdict:
     """Hold what is known of an owner.
 
     Attributes:
-        dead: how its death is known; "" if it is not.
+        dead: the evidence of its death; "" if there is none.
         silent: seconds for which its lease has been seen unchanged.
         cause: the cause of its death, where that is known.
     """
@@ -101,7 +101,7 @@ class Observer:
     """Versions of leases by their keys, as they were listed a moment ago; None to look at each where it is needed."""
 
     def seeing(self, leases: Mapping[str, str]) -> Observer:
-        """The same observer, who has seen these leases and no others."""
+        """Return the same observer, who has seen these leases and no others."""
         return attrs.evolve(self, leases=leases)
 
     def known_dead(self, owner: Owner) -> str:
@@ -109,7 +109,7 @@ class Observer:
         return known_dead(owner, self.me)
 
     def unchanged_for(self, what: str, version: str) -> float:
-        """Seconds since something was first seen at this version, by whichever process of this user and host."""
+        """Return seconds since something was first seen at this version, by whichever process of this user and host."""
         return self.sightings().unchanged_for(what, version, boot_clock(), self.me.boot)
 
     def judge(self, path: str, facts: AttemptFacts) -> Verdict:
@@ -161,8 +161,8 @@ class Observer:
             path: the run's path.
             facts: the attempt.
             insist: raise what makes it impossible to end it.
-            how: what is known of the death of a process, which may be its owner.
-            write: whether its end is to be written, where this process may.
+            how: the evidence of the death of a process, which may be its owner.
+            write: true if its end is to be written, where this process may.
         """
         if facts.ended or facts.as_of:  # of one that goes on elsewhere, nothing can be said here
             return facts
@@ -203,7 +203,7 @@ class Observer:
 
     def _take_back_if_freed(self, path: str, number: int) -> None:
         """Delete an end that was written while the run was deleted, or freed: it would bring the run back."""
-        from molexp._record.reading import read_edits  # which reads with an observer
+        from molexp._record.reading import read_edits  # it reads with an observer
 
         folder = layout.folder(path)
         if read_edits(self.store, path).deleted or not self.store.exists(claim_key(folder, number)):
@@ -220,7 +220,7 @@ class Observer:
 
     @staticmethod
     def _memory(facts: AttemptFacts, lease: Mapping[str, Any], dead: str) -> str | None:
-        """The cause if the kernel, asked on this machine, has killed for want of memory since the last sign of life."""
+        """Return the cause if the kernel, asked on this machine, has killed for want of memory since the last sign of life."""
         memory = facts.head.get("memory")
         if not dead.startswith("process ") or not isinstance(memory, dict):
             return None
@@ -238,14 +238,14 @@ class Observer:
         except StoreError:
             if insist:
                 raise
-            return False  # who ends it must have it: it is left to the next who looks
+            return False  # the one who ends it must have it: the next who looks does
 
     def _drop_lease(self, path: str, attempt: int) -> None:
         with suppress(StoreError):  # it means nothing any more
             self.store.delete(layout.lease(path, attempt))
 
     def _time_to_live(self, facts: AttemptFacts) -> float:
-        """Seconds of silence that count as death: this process's, else the claim's, but never less than two beats.
+        """Return seconds of silence that count as death: this process's, else the claim's, but never less than two beats.
 
         A claim whose own time-to-live is shorter than its beat is taken at its word.
         """

@@ -14,7 +14,7 @@ MOST = 1000
 """Names of a run that are summarised."""
 
 OWN = ("step", "time")
-"""What every point has beside its metrics."""
+"""The fields that every point has beside its metrics."""
 
 _LAST, _STEP, _MIN, _MIN_STEP, _MAX, _MAX_STEP, _COUNT, _LOWEST, _HIGHEST = range(9)
 
@@ -74,7 +74,7 @@ class Summary:
             self.left_out.add(name)
 
     def to_document(self) -> dict[str, Any]:
-        """The summary as the record of the metrics has it."""
+        """Return the summary as the record of the metrics has it."""
         found: dict[str, Any] = {"metrics": {name: to_document(one, steps=True) for name, one in self.names.items()}}
         if self.left_out:
             found["left_out"] = len(self.left_out)
@@ -98,7 +98,7 @@ def _take_in(one: Series, value: float, step: int) -> None:
 
 
 def to_document(one: Series, *, steps: bool = False) -> dict[str, Any]:
-    """The statistics of a name as a document has them."""
+    """Return the statistics of a name as a document has them."""
     last, step, least, min_step, greatest, max_step, count, lowest, highest = one
     found = {"last": _stored(last), "step": step}
     if least == least:  # noqa: PLR0124 - NaN
@@ -107,7 +107,7 @@ def to_document(one: Series, *, steps: bool = False) -> dict[str, Any]:
 
 
 def from_document(found: Any) -> Series | None:
-    """The statistics of a name that a document has; None if they are not what MolExp writes."""
+    """Return the statistics of a name that a document has; None if they are not what MolExp writes."""
     try:
         last, least, greatest = (_number(found.get(name, _NAN)) for name in ("last", "min", "max"))
         lowest, highest = found["steps"]
@@ -121,7 +121,7 @@ def from_document(found: Any) -> Series | None:
 
 
 def merge(older: Series, newer: Series) -> Series:
-    """The statistics of a name over two series of points."""
+    """Return the statistics of a name over two series of points."""
     least = newer if newer[_MIN] < older[_MIN] or older[_MIN] != older[_MIN] else older
     greatest = newer if newer[_MAX] > older[_MAX] or older[_MAX] != older[_MAX] else older
     return [
@@ -135,7 +135,7 @@ def merge(older: Series, newer: Series) -> Series:
 
 
 def steps_of(one: Series) -> tuple[int, int]:
-    """The lowest and the highest step of a name."""
+    """Return the lowest and the highest step of a name."""
     return one[_LOWEST], one[_HIGHEST]
 
 
@@ -143,7 +143,7 @@ _NAN = float("nan")
 
 
 def _number(value: Any) -> int | float | None:
-    """A recorded value as a number; None if it is none."""
+    """Return a recorded value as a number; None if it is none."""
     found = leaf(value)
     return found if type(found) is float or type(found) is int else None
 

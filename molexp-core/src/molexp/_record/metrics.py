@@ -34,7 +34,7 @@ Limits = dict[str, float]
 
 
 def joined_points(parts: Sequence[Iterable[Mapping[str, Any]]]) -> list[dict[str, Any]]:
-    """The points of several attempts, oldest first, without those that a later attempt has replaced."""
+    """Return the points of several attempts, oldest first, without those that a later attempt has replaced."""
     limits: Limits = {}
     kept: list[list[dict[str, Any]]] = []
     for points in reversed(parts):
@@ -59,7 +59,7 @@ def run_metrics(store: Store, path: str, state: RunState) -> dict[str, Any]:
     Args:
         store: the workspace's.
         path: the run's.
-        state: what is true of it.
+        state: its folded state.
 
     Returns:
         ``metrics``, by name, if anything was logged, and ``metrics_left_out``, how many names have no summary.
@@ -82,7 +82,7 @@ def run_metrics(store: Store, path: str, state: RunState) -> dict[str, Any]:
 
 
 def _live(store: Store, path: str, state: RunState) -> dict[str, Any]:
-    """Summaries of what the newest attempt is still writing, by key."""
+    """Return summaries of what the newest attempt is still writing, by key."""
     if not state.attempts or (last := state.attempts[-1]).ended:
         return {}
     if all(one.get("kind") != _METRICS or "summary" in one for one in last.contents.assets.values()):
@@ -122,7 +122,7 @@ def _kept(
 
 
 def _below(store: Store, record: Mapping[str, Any], names: dict[str, Series], limits: Limits) -> dict[str, Series]:
-    """The statistics of the points that no later attempt has replaced; read again where some of a name's were."""
+    """Return the statistics of the points that no later attempt has replaced; read again where some of a name's were."""
     whole = {name: one for name, one in names.items() if steps_of(one)[1] < limits.get(name, _NEVER)}
     partly = {
         name: limits[name] for name, one in names.items() if name not in whole and steps_of(one)[0] < limits[name]
@@ -134,7 +134,7 @@ def _below(store: Store, record: Mapping[str, Any], names: dict[str, Series], li
 
 
 def _summary(store: Store, record: Mapping[str, Any], live: Mapping[str, Any]) -> tuple[dict[str, Series], int]:
-    """The summary in the record of metrics; of an older record, the file is read."""
+    """Return the summary in the record of metrics; of an older record, the file is read."""
     found = record.get("summary") or live.get(str(record.get("key")))
     if not isinstance(found, dict):
         read = read_summary(store, _sized(store, record))
@@ -146,7 +146,7 @@ def _summary(store: Store, record: Mapping[str, Any], live: Mapping[str, Any]) -
 
 
 def _sized(store: Store, record: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The record of metrics, with the size so far if they are still being written, by somebody who has not said more."""
+    """Return the record of metrics, with the size so far if they are still being written, by somebody who has not said more."""
     if record.get("size") is not None:
         return record
     try:
@@ -157,7 +157,7 @@ def _sized(store: Store, record: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def read_summary(store: Store, record: Mapping[str, Any], limits: Limits | None = None) -> Summary:
-    """The summary of a file of metrics, as far as it is recorded; empty if that cannot be read, or is larger than `LARGEST`.
+    """Return the summary of a file of metrics, as far as it is recorded; empty if that cannot be read, or is larger than `LARGEST`.
 
     Args:
         store: the workspace's.

@@ -29,9 +29,9 @@ class Owner:
         boot: the boot id of the machine's kernel; "" where it has none.
         namespace: the PID namespace; "" where there are none. Containers of one machine share its boot id.
         birth: the process's start time in clock ticks since boot; "" where unknown.
-        user: who runs it.
+        user: the user who runs it.
         job: the scheduler's job id; "" outside of one.
-        restart: how many times the scheduler has requeued that job.
+        restart: the number of times that the scheduler requeued that job.
         cluster: the cluster that counts the job ids; "" where the scheduler names none.
         array: the job's index in an array; "" outside of one, or where the id says it.
     """
@@ -48,12 +48,12 @@ class Owner:
     array: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """The owner as plain JSON."""
+        """Return the owner as plain JSON."""
         return attrs.asdict(self)
 
     @classmethod
     def from_dict(cls, claimed: object) -> Owner:
-        """The owner that a claim names; what is missing or malformed is unknown."""
+        """Return the owner that a claim names; what is missing or malformed is unknown."""
         doc: Mapping[str, Any] = claimed if isinstance(claimed, Mapping) else {}
 
         def text(name: str) -> str:
@@ -105,7 +105,7 @@ def _stat_fields(pid: int | str) -> list[str]:
 
 
 def launcher_of(variable: str) -> str:
-    """The process that gave this one an environment variable, perhaps by way of a shell: its number and start time.
+    """Return the process that gave this one an environment variable, perhaps by way of a shell: its number and start time.
 
     It is the nearest ancestor that was started without the variable; "" if there is none to be found.
     """
@@ -124,7 +124,7 @@ def launcher_of(variable: str) -> str:
 
 
 def boot_id() -> str:
-    """The id of this boot of this kernel; "" where the system has none."""
+    """Return the id of this boot of this kernel; "" where the system has none."""
     return _first_line("/proc/sys/kernel/random/boot_id")
 
 
@@ -150,7 +150,7 @@ def _user() -> str:
 
 
 def this_owner() -> Owner:
-    """This process."""
+    """Return this process."""
     job, restart, cluster, array = "", 0, "", ""
     for id_variable, count_variable, cluster_variable, array_variable in _JOB_VARIABLES:
         if found := os.environ.get(id_variable):

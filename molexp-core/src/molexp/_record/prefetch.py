@@ -22,7 +22,7 @@ _READ = (layout.EXECUTIONS, layout.EDITS)  # folders of a run, in which a fold r
 
 
 def look_at(store: Store, path: str) -> Store:
-    """The store, with what a look at one run asks for at hand where asking is slow: most runs are listed by one request."""
+    """Return the store, with what a look at one run asks for at hand where asking is slow: most runs are listed by one request."""
     if not store.slow:
         return store
     ahead = ReadAhead(store)
@@ -31,7 +31,7 @@ def look_at(store: Store, path: str) -> Store:
 
 
 def as_it_is(store: Store) -> Store:
-    """The store without what was fetched a while ago."""
+    """Return the store without what was fetched a while ago."""
     return store._store if type(store) is ReadAhead else store  # isinstance is slow for an ABC, and this is asked often
 
 
@@ -59,7 +59,7 @@ class ReadAhead(WrappedStore):
             self._documents.update(zip(some, self._store.read_many(some), strict=True))
 
     def _wanted(self, run: str) -> Iterator[str]:
-        """The keys that a fold of a run reads, besides its definition."""
+        """Yield the keys that a fold of a run reads, besides its definition."""
         for folder in (f"{run}/{name}" for name in _READ):
             with suppress(StoreError):
                 stats = [stat for stat in self.list(folder) if stat.size <= _LARGE]
@@ -74,7 +74,7 @@ class ReadAhead(WrappedStore):
             self._folders[folder] = listed
 
     def _list_first(self, folder: str) -> _Listed | StoreError | None:
-        """All of a folder, if one request lists it."""
+        """Return all of a folder, if one request lists it."""
         try:
             stats = tuple(islice(self._store.list(folder), _PAGE))
         except StoreError as error:
@@ -88,7 +88,7 @@ class ReadAhead(WrappedStore):
             return error
 
     def _listed(self, key: str) -> _Listed | None:
-        """The listing of the folder that a key or prefix lies in, if it was fetched."""
+        """Return the listing of the folder that a key or prefix lies in, if it was fetched."""
         folder = key
         while folder:
             found = self._folders.get(folder)
@@ -100,12 +100,12 @@ class ReadAhead(WrappedStore):
         return None
 
     def children(self, prefix: str = "") -> Listing:
-        """One level below a prefix, as it was."""
+        """Return one level below a prefix, as it was."""
         listed = self._listed(prefix)
         return self._store.children(prefix) if listed is None else listed.level(prefix)
 
     def list(self, prefix: str = "") -> Iterator[Stat]:
-        """Every key below a prefix, as it was."""
+        """Return every key below a prefix, as it was."""
         listed = self._listed(prefix)
         return self._store.list(prefix) if listed is None else iter(listed.below(prefix))
 
@@ -128,7 +128,7 @@ class ReadAhead(WrappedStore):
         return found
 
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
-        """The bytes under a key, as they were."""
+        """Return the bytes under a key, as they were."""
         found = self._documents.get(key)
         if found is None:
             if (listed := self._listed(key)) is not None and listed.find(key) is None:
@@ -139,7 +139,7 @@ class ReadAhead(WrappedStore):
         return found[start:] if length is None else found[start : start + length]
 
     def read_many(self, keys: Sequence[str]) -> builtins.list[bytes | StoreError]:
-        """The bytes under several keys, as they were."""
+        """Return the bytes under several keys, as they were."""
         missing = [key for key in keys if key not in self._documents]
         fresh = dict(zip(missing, self._store.read_many(missing), strict=True)) if missing else {}
         return [fresh[key] if key in fresh else self._documents[key] for key in keys]

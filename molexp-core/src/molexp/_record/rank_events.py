@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from molexp._record.folding import Contents
 
 FIRST = "rank0"
-"""What tells rank 0's payloads from other ranks'."""
+"""The suffix that tells rank 0's payloads from other ranks'."""
 
 
 def heard(contents: Contents, event: Mapping[str, Any]) -> bool:

@@ -28,7 +28,7 @@ _EDIT = re.compile(r"[a-z0-9][a-z0-9._-]*\.json")  # not the copies that file sy
 
 
 def edit_keys(store: Store, path: str) -> list[str]:
-    """The keys of the edits of the entity at `path`, in the order in which they count."""
+    """Return the keys of the edits of the entity at `path`, in the order in which they count."""
     entries = store.children(layout.edits(path)).entries
     return sorted(entry.key for entry in entries if _EDIT.fullmatch(entry.key.rpartition("/")[2]))
 
@@ -36,7 +36,7 @@ def edit_keys(store: Store, path: str) -> list[str]:
 def read_edits(
     store: Store, path: str, problems: dict[str, str] | None = None, cover: dict[str, int] | None = None
 ) -> Edits:
-    """The edits of the entity at `path`, folded in the order of their ids."""
+    """Return the edits of the entity at `path`, folded in the order of their ids."""
     edits, known = Edits(), set()
     names = edit_keys(store, path)
     if not names:
@@ -59,7 +59,7 @@ def read_edits(
 
 
 def read_definition(store: Store, path: str, problems: dict[str, str]) -> dict[str, Any]:
-    """``run.json``, or if that cannot be read, the definition that an attempt repeats in its claim and its end.
+    """Return ``run.json``, or if that cannot be read, the definition that an attempt repeats in its claim and its end.
 
     Raises:
         NotFoundError: there is no such run.
@@ -92,7 +92,7 @@ def read_definition(store: Store, path: str, problems: dict[str, str]) -> dict[s
 
 
 def read_run(store: Store, path: str, observer: Observer | None) -> RunState:
-    """All that is true of the run at `path` now.
+    """Return all that is true of the run at `path` now.
 
     Edits are read first and the definition last. Who frees a run deletes them the other way round: so of a run that is freed
     meanwhile, either the edit that deleted it is seen, or no definition.
@@ -117,7 +117,7 @@ def read_run(store: Store, path: str, observer: Observer | None) -> RunState:
     if attempts and not attempts[-1].ended:
         attempts[-1] = _now_ended(store, path, attempts[-1], definition, cover)
     if attempts and observer is not None and not attempts[-1].ended:
-        attempts[-1] = observer.settle(path, attempts[-1], write=not edits.deleted)  # what is freed is not to return
+        attempts[-1] = observer.settle(path, attempts[-1], write=not edits.deleted)  # a freed run is not to return
         settled = attempts[-1].ended
     for copied in (one for one in attempts if one.as_of and edits.cancel_of(one.number)):
         copied.status = RunStatus.CANCELLED
@@ -127,11 +127,11 @@ def read_run(store: Store, path: str, observer: Observer | None) -> RunState:
         # Its end cannot be read, and there are no events that say the same: what was written for people has to do.
         attempts[-1].contents.results = dict(definition.get("results") or {})
     if key in problems and not attempt_numbers(store.children(layout.executions(layout.folder(path)))):
-        raise NotFoundError("run", path)  # what its definition was read from is gone, too: it was freed meanwhile
+        raise NotFoundError("run", path)  # the file of its definition is gone, too: it was freed meanwhile
     state = fold_run(definition, attempts, edits, problems)
     if settled:
         cover.setdefault(layout.end_name(attempts[-1].number), 0)
-        if key not in problems and not edits.deleted:  # what is freed is not to return
+        if key not in problems and not edits.deleted:  # a freed run is not to return
             with suppress(StoreError):  # for people; what was read here stands in the attempts
                 show_run(store, path, state, began)
     state.cover = cover
@@ -139,7 +139,7 @@ def read_run(store: Store, path: str, observer: Observer | None) -> RunState:
 
 
 def _note_lost_ends(path: str, older: Iterable[AttemptFacts]) -> None:
-    """Attempts after which another was claimed, as it only can be once they have an end."""
+    """Return attempts after which another was claimed, as it only can be once they have an end."""
     for one in older:
         if not (one.ended or one.as_of):
             one.status = RunStatus.INTERRUPTED
@@ -150,7 +150,7 @@ def _note_lost_ends(path: str, older: Iterable[AttemptFacts]) -> None:
 def _now_ended(
     store: Store, path: str, facts: AttemptFacts, definition: Mapping[str, Any], cover: dict[str, int]
 ) -> AttemptFacts:
-    """The same attempt; if ``run.json`` shows its end, it has ended since it was read, or its end was lost."""
+    """Return the same attempt; if ``run.json`` shows its end, it has ended since it was read, or its end was lost."""
     number = facts.number
     if not shown_end(definition, number):
         return facts
@@ -185,7 +185,7 @@ def show_run(store: Store, path: str, state: RunState, began: float) -> None:
         return read_edits(now, path).deleted or not now.exists(end)
 
     if time.monotonic() - began > _AWHILE and is_freed():
-        return  # what lies there now may be another run of this id
+        return  # another run of this id may lie there now
     store.write(key, encode_pretty(state.to_document()))
     if time.monotonic() - began > _AWHILE and is_freed():
         store.delete(key)

@@ -12,9 +12,9 @@ class Finding:
     """One thing found.
 
     Attributes:
-        key: where.
-        what: what about it.
-        done: what was done about it; "" if nothing was.
+        key: the file.
+        what: the finding.
+        done: the repair; "" if there was none.
 
     Example:
         >>> for finding in ws.fsck().findings:
@@ -32,7 +32,7 @@ class Report:
 
     Attributes:
         operation: its name.
-        findings: what it found, in the order in which it did.
+        findings: its findings, in the order in which it came upon them.
         counts: totals, by name.
 
     Example:

@@ -32,7 +32,7 @@ _REVISION = re.compile(rf"experiment\.({NUMBER})\.json")
 
 
 def plain_parameters(value: Any, where: str) -> Any:
-    """Parameters as plain JSON. Paths are what they say, wherever they point.
+    """Return parameters as plain JSON. Paths are what they say, wherever they point.
 
     Raises:
         SerializationError: a value that JSON cannot carry, NaN included; names its path and type.
@@ -57,7 +57,7 @@ def define_experiment(
     id: str | None,
     update: bool,
 ) -> dict[str, Any]:
-    """The newest definition of an experiment, after what `Project.Experiment` was given: created, found or revised."""
+    """Return the newest definition of an experiment, after what `Project.Experiment` was given: created, found or revised."""
     experiment_id = choose_id(name, id, "experiment")
     path = f"{project}/{experiment_id}"
     if params is not None and not isinstance(params, Mapping):
@@ -109,14 +109,14 @@ def define_experiment(
             break
         revision = count(document.get("revision")) or 1
         check_schema(document, definition_key(path, revision), schemas.DEFINITION)
-        # What was not given has no opinion, and what this version does not know is kept.
+        # An option that was not given has no opinion, and fields that this version does not know are kept.
         document = {**document, "revision": revision + 1, "token": new_token(), "created_at": utc_now(), **said}
         created = _claim_revision(session, path, document)
     return document
 
 
 def _first(session: Session, path: str, make: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any], bool]:
-    """The first revision, and whether it was created; where it cannot be read, a later one."""
+    """Return the first revision, and whether it was created; where it cannot be read, a later one."""
     try:
         return get_or_create(session, path, make)
     except CorruptRecordError:
@@ -138,7 +138,7 @@ def _claim_revision(session: Session, path: str, document: dict[str, Any]) -> bo
 
 
 def newest_definition(store: Store, path: str) -> dict[str, Any] | None:
-    """The newest revision of an experiment's definition; None if there is but the first.
+    """Return the newest revision of an experiment's definition; None if there is but the first.
 
     Raises:
         CorruptRecordError: it cannot be read, though it was acknowledged.
@@ -152,7 +152,7 @@ def newest_definition(store: Store, path: str) -> dict[str, Any] | None:
 
 
 def require_definition(store: Store, path: str) -> dict[str, Any]:
-    """The newest revision, or the first.
+    """Return the newest revision, or the first.
 
     Raises:
         CorruptRecordError: it cannot be read.
@@ -161,7 +161,7 @@ def require_definition(store: Store, path: str) -> dict[str, Any]:
 
 
 def look_up_definition(store: Store, path: str) -> dict[str, Any] | None:
-    """The same; None if it cannot be read.
+    """Return the same; None if it cannot be read.
 
     Raises:
         NotFoundError: with the nearest names.

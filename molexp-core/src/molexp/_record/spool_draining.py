@@ -37,7 +37,7 @@ class Drained:
 
     Attributes:
         brought: runs and numbers of attempts of which something was brought, or which are over.
-        held: whether somebody else is bringing some of it at this moment.
+        held: true if somebody else is bringing some of it at this moment.
     """
 
     brought: list[tuple[str, int]] = attrs.field(factory=list)
@@ -49,10 +49,10 @@ def drain(store: Store, me: Owner, *, run: str = "", attempt: int = 0, let_go: b
 
     Args:
         store: the workspace's.
-        me: who asks.
+        me: the process that asks.
         run: only what they left of this run's attempt; by default all.
         attempt: the attempt's number.
-        let_go: whether its owner is known to be dead: whoever holds its spool now is bringing it.
+        let_go: true if its owner is known to be dead: whoever holds its spool now is bringing it.
 
     Raises:
         StoreError: it cannot be brought there now; it stays where it is.
@@ -150,7 +150,7 @@ def _of(left: Left) -> tuple[str, int]:
 
 
 def abandoned(url: str) -> Iterator[tuple[str, str]]:
-    """The spools of a workspace that nobody holds: their folders' names, and what is in them."""
+    """Yield the spools of a workspace that nobody holds: their folders' names, and what is in them."""
     for folder, why in distrusted_of(url):
         yield f"{folder} (local spool)", f"it is not believed, and nothing of it is sent: {why}"
     for folder in spools_of(url):
@@ -195,7 +195,7 @@ def _bring(store: Store, run: str, attempt: int, left: Left) -> None:
 def _bring_payload(store: Store, payload: Payload, *, ended: bool) -> None:
     if not payload.path.exists():
         return  # it arrived, and its writer died before it could say so
-    if payload.exclusive or ended:  # what an end names stays as it is
+    if payload.exclusive or ended:  # a payload that an end names stays as it is
         with suppress(KeyExistsError):
             deliver(store, payload.key, payload.path, exclusive=True, grows=payload.grows and not ended)
     else:

@@ -30,7 +30,7 @@ _BELONGS: Mapping[type, str] = {str: "a string", dict: "a mapping", list: "an ar
 
 
 def type_at(key: str) -> str:
-    """The type of the document that belongs at a key."""
+    """Return the type of the document that belongs at a key."""
     path = layout.owner_of(key)
     folder, _, name = key.removeprefix(f"{layout.folder(path)}/").rpartition("/")
     if layout.is_end(name):
