@@ -138,18 +138,18 @@ def writers_are_silent(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def forget_folders(ws: me.Workspace) -> None:
     """Let an index believe that no folder is as it was."""
-    for key in ws._home.index.folders():
-        ws._home.index.apply(Findings(folders={key: Folder("gone")}))
+    for key in ws._session.index.folders():
+        ws._session.index.apply(Findings(folders={key: Folder("gone")}))
 
 
 def report_late(ws: me.Workspace, path: str, document: Mapping[str, Any], cover: Mapping[str, Any]) -> None:
     """Tell an index what somebody read of a run a while ago."""
-    ws._home.index.apply(Findings([Entry(path, dict(document), False, dict(cover))]))
+    ws._session.index.apply(Findings([Entry(path, dict(document), False, dict(cover))]))
 
 
 def report_missing(ws: me.Workspace, path: str, exists: Callable[[str], bool]) -> None:
     """Tell an index that somebody did not find a run a while ago."""
-    ws._home.index.apply(Findings(gone={path}), exists=exists)
+    ws._session.index.apply(Findings(gone={path}), exists=exists)
 
 
 def is_true_of(query: str, fields: Mapping[str, Any]) -> bool:
@@ -162,7 +162,7 @@ def is_true_of(query: str, fields: Mapping[str, Any]) -> bool:
 
 def be_rank(monkeypatch: pytest.MonkeyPatch, exp: me.Experiment, index: int, size: int) -> None:
     """Let this process be one rank of a launch."""
-    process = exp._home.process
+    process = exp._session.process
     monkeypatch.setattr(process, "_rank", Rank(index, size, "srun", "4711/0", exact=True))
     monkeypatch.setattr(process, "_ranked", True)
     monkeypatch.setattr(process, "_counts", {})

@@ -47,7 +47,7 @@ def test_verify_mends_what_differs_and_says_so(runs, molexp):
 
 
 def test_verify_names_an_index_that_was_changed_by_hand_and_begins_it_anew(runs, molexp):
-    location = runs._home.index.location
+    location = runs._session.index.location
     with sqlite3.connect(location) as connection:
         where = "id = (SELECT id FROM entities WHERE path = 'metals/cu/one')"
         connection.execute(f"UPDATE documents SET document = ? WHERE {where}", (b'{"status":"failed"}',))

@@ -226,14 +226,14 @@ def obey(ctx: Any, line: str) -> dict[str, Any]:
                 tell(blocking=True)
                 ctx.shell(["sleep", "600"])
             case ["look", name]:
-                run = me.Workspace.load(ctx.run._home.store.url).run(f"metals/cu/{name}")
+                run = me.Workspace.load(ctx.run._session.store.url).run(f"metals/cu/{name}")
                 return {"status": str(run.status)}
             case ["neighbour"]:  # another process in the same namespaces
-                command = [sys.executable, __file__, "status", ctx.run._home.store.url.removeprefix("file://")]
+                command = [sys.executable, __file__, "status", ctx.run._session.store.url.removeprefix("file://")]
                 done = subprocess.run(command, input="go\n", capture_output=True, text=True, check=True)
                 return dict(json.loads(done.stdout))
             case ["neighbour-dies"]:  # and what this process then sees of its run
-                url = ctx.run._home.store.url
+                url = ctx.run._session.store.url
                 command = [sys.executable, __file__, "own", url.removeprefix("file://")]
                 with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as neighbour:
                     assert neighbour.stdout is not None

@@ -38,7 +38,7 @@ def leave_journals(folder: Path, start: int, fork: Fork) -> None:
             if number % 5 == 2:
                 os.kill(os.getpid(), signal.SIGKILL)
         if number % 5 == 3:
-            experiment._home.journal.announce(f"projects/metals/experiments/cu/runs/r{number}/edits/never.json")
+            experiment._session.journal.announce(f"projects/metals/experiments/cu/runs/r{number}/edits/never.json")
             os.kill(os.getpid(), signal.SIGKILL)
         if number % 5 == 4:
             experiment.run(f"r{number - 4}").annotate(tags=[f"by-{number}"])

@@ -53,7 +53,7 @@ def sources() -> list[Path]:
 def workspace_of(home: Session) -> Workspace:
     """The workspace of a process."""
     workspace = Workspace.__new__(Workspace)
-    workspace._home = home
+    workspace._session = home
     return workspace
 
 
@@ -75,7 +75,7 @@ class Writer:
     def work(self) -> None:
         """Live."""
         home = self._world.home(self.actor.host, self.actor.pid)
-        self._home = home
+        self._session = home
         workspace = workspace_of(home)
         self._scopes = workspace
         document = {"schema": 1, "type": "project", "id": PROJECT}
@@ -116,10 +116,10 @@ class Writer:
 
     def _leave(self) -> None:
         """As a process ends that is not killed."""
-        for attempt in self._home.process.heart.attempts():
+        for attempt in self._session.process.heart.attempts():
             self._try(partial(attempt.end, Ending(RunStatus.INTERRUPTED, "its process ended", "owner_died")))
-        if self._home._journal is not None and self._random.random() < 0.7:
-            self._home._journal.retire()
+        if self._session._journal is not None and self._random.random() < 0.7:
+            self._session._journal.retire()
 
     def _try(self, action: Callable[[], None]) -> None:
         try:
@@ -243,7 +243,7 @@ class Writer:
 
     def beat(self) -> None:
         """A sign of life."""
-        for attempt in self._home.process.heart.attempts():
+        for attempt in self._session.process.heart.attempts():
             attempt.beat()
 
     # ------------------------------------------------------------------------------------------------------------- edits
@@ -299,8 +299,8 @@ class Writer:
 
     def retire(self) -> None:
         """The journal is finished, the process is not."""
-        if self._home._journal is not None:
-            self._home._journal.retire()
+        if self._session._journal is not None:
+            self._session._journal.retire()
 
     def look(self) -> None:
         """Whoever looks at a run may find that its owner is dead."""

@@ -39,7 +39,7 @@ class Keeper:
 
     def work(self) -> None:
         """Live."""
-        self._home = self._world.home(self.actor.host, self.actor.pid)
+        self._session = self._world.home(self.actor.host, self.actor.pid)
         choices = {self.copy: 3, self.delete: 4, self.free: 5, self.sync_back: 4, self.put_back: 3, self.wait: 3}
         for action in self._random.choices([*choices], [*choices.values()], k=self._times):
             self._simulation.before("keep", action.__name__)
@@ -48,8 +48,8 @@ class Keeper:
             except UnavailableError:
                 if not self._simulation.temper.fault:
                     raise
-        if self._home._journal is not None and self._random.random() < 0.7:
-            self._home._journal.retire()
+        if self._session._journal is not None and self._random.random() < 0.7:
+            self._session._journal.retire()
 
     def wait(self) -> None:
         """Others go on."""
@@ -76,7 +76,7 @@ class Keeper:
         path = self._random.choice(sorted(self._mirror))
         told = self._ledger.runs[path]
         told.doomers.add(self.name)
-        project = Project(workspace_of(self._home), PROJECT, {"schema": 1, "type": "project", "id": PROJECT})
+        project = Project(workspace_of(self._session), PROJECT, {"schema": 1, "type": "project", "id": PROJECT})
         for name in EXPERIMENTS:
             document = {"schema": 1, "type": "experiment", "id": name, "revision": 1, "params": {}}
             if path.startswith(f"{PROJECT}/{name}/"):
@@ -88,7 +88,7 @@ class Keeper:
 
     def free(self) -> None:
         """Free what was deleted."""
-        _Collector(self._home, dry_run=False).deleted_runs()
+        _Collector(self._session, dry_run=False).deleted_runs()
         self._simulation.note(self.actor, "= freed")
 
     def _freed(self) -> str:
@@ -101,7 +101,7 @@ class Keeper:
         if not (path := self._freed()):
             return
         files = self._mirror[path]
-        self._home.journal.announce(*filter(is_known, files))  # no payload, as a sync
+        self._session.journal.announce(*filter(is_known, files))  # no payload, as a sync
         for key in sorted(files, key=lambda key: (key == layout.document(path), key)):
             try:
                 self._store.create(key, files[key])
@@ -115,7 +115,7 @@ class Keeper:
             return
         edit = new_run_id()
         key = layout.below(path, f"edits/{edit}.json")
-        self._home.journal.announce(key)
+        self._session.journal.announce(key)
         if self._store.names(f"{layout.folder(path)}/"):
             return
         tag = {"schema": 1, "type": "edit", "id": edit, "op": "annotate", "add_tags": ["back"]}

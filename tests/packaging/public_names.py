@@ -25,7 +25,7 @@ GIVEN = {
 }
 """Users get objects of these classes, and of those below them, and make none: their constructors are internals."""
 
-INTERNALS = {"shelf", "finder", "door"}
+INTERNALS = {"assets", "finder"}
 """Parameters of the constructor of `TaskContext` that users do not give."""
 
 OPERATORS = "call enter exit aenter aexit getitem setitem delitem iter len contains fspath truediv"

@@ -23,7 +23,7 @@ Step = tuple[str, int, int]
 
 def workspace_on(store: DiskStore) -> me.Workspace:
     workspace = me.Workspace.__new__(me.Workspace)
-    workspace._home = Session(store, default_manager(), "lab", False)
+    workspace._session = Session(store, default_manager(), "lab", False)
     return workspace
 
 

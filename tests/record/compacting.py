@@ -28,7 +28,7 @@ def write(place, *names, value=1):
 
 def done(ws):
     """Its writer is done with it, as when its process exits."""
-    ws._home.journal.retire()
+    ws._session.journal.retire()
 
 
 def compact(ws, times=1):

@@ -82,4 +82,4 @@ def check(place: Place) -> None:
     assert not ws.fsck().findings, ws.fsck()
     assert not ws.catalog.verify().findings, "the index had not noticed"
     for run in (run for project in ws.projects for exp in project.experiments for run in exp.runs):
-        assert all(ws._home.store.exists(asset.key) or asset.kind == "log" for asset in run.assets)
+        assert all(ws._session.store.exists(asset.key) or asset.kind == "log" for asset in run.assets)

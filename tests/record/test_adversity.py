@@ -60,7 +60,7 @@ def test_an_inner_run_that_was_cancelled_does_not_cancel_the_outer_one(exp):
 
 
 def test_scratch_is_kept_when_somebody_else_ended_the_attempt(lab_run):
-    end = lab_run._home.store.local_path("projects/metals/experiments/cu/runs/one/executions/1.end.json")
+    end = lab_run._session.store.local_path("projects/metals/experiments/cu/runs/one/executions/1.end.json")
     with pytest.raises(me.RunSupersededError), lab_run.start() as ctx:
         scratch = ctx.workdir
         end.write_text('{"schema": 1, "type": "end", "attempt": 1, "status": "interrupted"}')
@@ -209,9 +209,9 @@ def test_a_disk_that_will_not_sync_is_not_kept_secret(lab_run, monkeypatch):
 
     ctx = lab_run.start()
     ctx.set_result("energy", 1)
-    monkeypatch.setattr(type(lab_run._home.store), "sync", fail)
+    monkeypatch.setattr(type(lab_run._session.store), "sync", fail)
 
     with pytest.raises(StoreError, match="no sync"):
         ctx.finish()
 
-    assert isinstance(lab_run._home.store.local_path("x"), Path)
+    assert isinstance(lab_run._session.store.local_path("x"), Path)

@@ -43,7 +43,7 @@ def test_an_archived_run_is_still_found_by_name_and_can_be_shown_again(runs, ws,
     assert not exp.run("b").archived
     assert ids(runs.runs()) == ["a", "b", "c"]
     assert (
-        len(ws.run("b")._home.store.children(f"projects/{exp.project.id}/experiments/{exp.id}/runs/b/edits").entries)
+        len(ws.run("b")._session.store.children(f"projects/{exp.project.id}/experiments/{exp.id}/runs/b/edits").entries)
         == 2
     )
     exp.run("b").archive()
@@ -93,7 +93,7 @@ def test_a_run_that_is_restored_while_it_is_freed_is_there_or_gone_and_that_is_s
             ws.restore("metals/cu/a")
         refused.append(error.value)
 
-    amid(monkeypatch, ws._home.store, ["create"], "experiments/cu/edits/", restore, after=True)
+    amid(monkeypatch, ws._session.store, ["create"], "experiments/cu/edits/", restore, after=True)
     ws.gc(dry_run=False)
     assert refused
     assert exp.run("a").results == {"x": "a"}, "whoever frees it saw that it was restored"

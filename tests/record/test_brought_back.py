@@ -26,7 +26,7 @@ class Readers:
         self._patch.setenv("MOLEXP_CACHE_DIR", str(self._folder / f"index of {name}"))
         if name not in self._known:
             self._known[name] = self._lab.load()
-            self._known[name]._home.index  # noqa: B018 - it is made where the variable says now
+            self._known[name]._session.index  # noqa: B018 - it is made where the variable says now
         return self._known[name]
 
     def new(self):
@@ -111,7 +111,7 @@ def test_on_storage_without_folders_too(place, tmp_path):
     assert ids(ws) == ["a", "b"]
     compact(ws)
     other = place.load()
-    other._home.index.discard()
+    other._session.index.discard()
     assert ids(other) == ["a", "b"]
 
 

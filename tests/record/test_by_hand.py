@@ -97,7 +97,7 @@ def test_an_answer_is_of_one_state_of_the_index(lab, monkeypatch):
 
     def meddle(*_):
         meddled.append(1)
-        foreign = sqlite3.connect(other._home.index.location, timeout=0.1)
+        foreign = sqlite3.connect(other._session.index.location, timeout=0.1)
         with pytest.raises(sqlite3.OperationalError):
             foreign.execute("DELETE FROM documents")
             foreign.commit()
@@ -119,7 +119,7 @@ def test_a_limit_is_a_whole_number(lab, limit, error):
     with pytest.raises(error):
         ws.catalog.runs(limit=limit)
     assert [row.id for row in ws.catalog.runs(limit=2**70)] == ["one"]
-    assert ws._home.index.location
+    assert ws._session.index.location
 
 
 def test_a_query_is_text(lab):
@@ -140,7 +140,7 @@ def test_an_index_that_somebody_keeps_locked_is_an_error_that_says_so(lab, monke
     ws = write(lab, "one")
     tune(monkeypatch, "seconds that a locked index is waited for", 0.05)
     values(ws)
-    keeper = sqlite3.connect(ws._home.index.location, isolation_level=None)
+    keeper = sqlite3.connect(ws._session.index.location, isolation_level=None)
     keeper.execute("BEGIN EXCLUSIVE")
     again(lab.workspace(), "one", 2)
 

@@ -69,8 +69,8 @@ def test_data_of_a_project_that_was_removed_is_gone_for_rebuild_too(lab, data):
     shutil.rmtree(lab.folder / "projects/metals")
 
     ws.catalog.rebuild()
-    assert ws._home.index.owners() <= {""}
-    assert not [key for key in ws._home.index.folders() if "metals" in key]
+    assert ws._session.index.owners() <= {""}
+    assert not [key for key in ws._session.index.folders() if "metals" in key]
 
 
 def test_data_restored_by_hand_is_noticed(lab, data, tmp_path):
@@ -142,8 +142,8 @@ def test_what_cannot_be_read_is_read_again_only_when_it_has_changed(lab, lab_run
     while reader.catalog.unreadable() and any(
         stamp.endswith("?")
         for stamp in [
-            *(folder.stamp for folder in reader._home.index.folders().values()),
-            *(stamp for *_, stamp in reader._home.index.doubts()),
+            *(folder.stamp for folder in reader._session.index.folders().values()),
+            *(stamp for *_, stamp in reader._session.index.doubts()),
         ]
     ):
         pass  # changes so recent that another could bear the same time
@@ -165,7 +165,7 @@ def test_a_file_that_vanishes_while_it_is_read_does_not_make_its_run_vanish(lab,
     with monkeypatch.context() as patch:
         at(patch, "a run is indexed", vanished, every=True)
         reader.catalog.rebuild()
-        assert list(reader._home.index.problems()) == [f"{RUN}/run.json"]
+        assert list(reader._session.index.problems()) == [f"{RUN}/run.json"]
     assert len(reader.catalog.runs()) == 1
 
 
@@ -187,10 +187,10 @@ def test_storage_that_does_not_answer_changes_nothing(lab, data, monkeypatch, er
         elif what == "data":
             amid(patch, lab.store, READING, "/data/", fail, every=True)
         else:
-            patch.setattr(type(reader._home.store), "exists", fail)
+            patch.setattr(type(reader._session.store), "exists", fail)
         with pytest.raises(type(error)):
             reader.catalog.rebuild()
-    assert reader._home.index.owners() >= {"metals/cu/one"}
+    assert reader._session.index.owners() >= {"metals/cu/one"}
     assert before[0] == assets(reader)
     assert [row.path for row in reader.catalog.runs()] == [*before[1], run.path]
 
@@ -284,7 +284,9 @@ def test_of_two_runs_of_one_id_the_one_that_is_there_stays(lab, lab_exp):
         pass
     reader = lab.load()
     assert len(reader.catalog.runs()) == 1
-    ((cover, document),) = reader._home.index.select("SELECT cover, document FROM documents WHERE document IS NOT NULL")
+    ((cover, document),) = reader._session.index.select(
+        "SELECT cover, document FROM documents WHERE document IS NOT NULL"
+    )
     shutil.rmtree(lab.folder / RUN)
     with lab.load().project("metals").experiment("cu").Run({"n": 2}, id="one").start():
         pass
@@ -328,7 +330,7 @@ def test_a_child_that_is_forked_while_threads_use_the_index_can_use_it(lab, lab_
 
     def use():
         while not done.is_set():
-            ws._home.index.unchanged_for("a", "b", 0.0, "c")
+            ws._session.index.unchanged_for("a", "b", 0.0, "c")
             assert len(ws.catalog.runs()) == 1
 
     threads = [threading.Thread(target=use) for _ in range(2)]
@@ -359,15 +361,15 @@ def test_a_child_that_ends_does_not_undo_what_its_parent_is_writing(script):
         ws = me.Workspace(os.environ["LAB"])
         ws.Project("metals").Experiment("cu").Run(id="one")
         assert len(ws.catalog.runs()) == 1
-        with ws._home.index.transaction() as connection:
+        with ws._session.index.transaction() as connection:
             connection.execute("PRAGMA cache_size = 1")
             connection.executemany("INSERT INTO meta VALUES (?, ?)", ((str(n), "x" * 1000) for n in range(1000)))
             child = os.fork()
             if child == 0:
                 sys.exit()  # as an ordinary process does, everything torn down
             assert os.waitpid(child, 0)[1] == 0
-        assert ws._home.index.select("SELECT count(*) FROM meta WHERE value LIKE 'x%'") == [(1000,)]
-        assert ws._home.index.select("PRAGMA integrity_check") == [("ok",)]
+        assert ws._session.index.select("SELECT count(*) FROM meta WHERE value LIKE 'x%'") == [(1000,)]
+        assert ws._session.index.select("PRAGMA integrity_check") == [("ok",)]
         print("fine")
         """
     )

@@ -108,7 +108,7 @@ def test_a_claim_is_waited_for(lab, lab_exp, monkeypatch):
     """Whoever meets a claim has what its owner fills it with."""
     good = lab.store.read("projects/metals/project.json")
     lab.store.write("projects/metals/project.json", b"")
-    stat = type(lab_exp._home.store).stat
+    stat = type(lab_exp._session.store).stat
 
     def fill(self, key):
         if key == "projects/metals/project.json":
@@ -116,7 +116,7 @@ def test_a_claim_is_waited_for(lab, lab_exp, monkeypatch):
             lab.store.write(key, good)
         return stat(self, key)
 
-    monkeypatch.setattr(type(lab_exp._home.store), "stat", fill)
+    monkeypatch.setattr(type(lab_exp._session.store), "stat", fill)
 
     assert lab.workspace().Project("metals")._definition == lab_exp.project._definition
 

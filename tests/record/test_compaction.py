@@ -229,7 +229,7 @@ def test_a_segment_with_foreign_tables_is_not_used(lab, monkeypatch, tmp_path):
     reader = lab.load()
 
     assert len(reader.catalog.runs()) == 8
-    assert not reader._home.index.select("SELECT 1 FROM sqlite_master WHERE type = 'trigger'")
+    assert not reader._session.index.select("SELECT 1 FROM sqlite_master WHERE type = 'trigger'")
     monkeypatch.undo()
 
 
@@ -314,7 +314,7 @@ def test_nobody_compacts_where_he_may_not_write(lab, script):
     reader = lab.load(read_only=True)
 
     assert len(reader.catalog.runs()) == 20
-    reader._home.background.wait()
+    reader._session.background.wait()
     assert sorted(path.name for path in lab.folder.rglob("*")) == before
     with pytest.raises(me.ReadOnlyError):
         reader.catalog.compact()
@@ -327,7 +327,7 @@ def test_it_happens_in_passing(lab):
     reader = lab.load()
 
     assert len(reader.catalog.runs()) == 20
-    reader._home.background.wait()
+    reader._session.background.wait()
     assert list((lab.folder / ".molexp/sealed").iterdir()) == []
     assert (lab.folder / ".molexp/snapshots/1.json").exists()
     assert len(reader.catalog.runs()) == 20

@@ -146,7 +146,7 @@ def test_a_file_is_no_folder(asset, frames, out):
 
 def damaged(place, key):
     """Other bytes of the same size, whatever the storage."""
-    store = place.workspace()._home.store
+    store = place.workspace()._session.store
     data = store.read(key)
     store.write(key, data[:-1] + bytes([data[-1] ^ 1]))
 
@@ -196,7 +196,7 @@ def test_a_broken_download_leaves_nothing(asset, frames, out, error):
 
 
 def test_what_is_gone_is_not_found(place, asset, frames, out):
-    store = place.workspace()._home.store
+    store = place.workspace()._session.store
     for stat in [store.stat(asset.key), *store.list(frames.key)]:
         store.delete(stat.key)
     for one in (asset, frames):

@@ -294,17 +294,17 @@ def test_a_run_json_that_its_writer_did_not_live_to_update_is_mended(exp):
     with exp.Run(id="one").start() as ctx:
         ctx.set_result("energy", 1)
     key = "projects/metals/experiments/cu/runs/one/run.json"
-    shown = json.loads(exp._home.store.read(key))
+    shown = json.loads(exp._session.store.read(key))
     for name in ("status", "results", "execution_history"):
         del shown[name]
-    exp._home.store.write(key, json.dumps(shown).encode())
+    exp._session.store.write(key, json.dumps(shown).encode())
     ws = exp.project.workspace
 
     (finding,) = ws.fsck().findings
     assert (finding.key, finding.done) == (key, "")
     assert ws.fsck(repair=True).ok
     assert ws.fsck().findings == ()
-    mended = json.loads(exp._home.store.read(key))
+    mended = json.loads(exp._session.store.read(key))
     assert (mended["status"], mended["results"]) == ("succeeded", {"energy": 1})
 
 

@@ -31,7 +31,7 @@ FENCES = {
 @pytest.mark.parametrize("what", FENCES)
 def test_what_a_silent_writer_announced_and_never_did_is_fenced(place, silent, what):
     writer = write(place, "one")
-    writer._home.journal.announce(effects(place)[what])
+    writer._session.journal.announce(effects(place)[what])
     reader = place.load()
     before = rows(reader)
 
@@ -40,7 +40,7 @@ def test_what_a_silent_writer_announced_and_never_did_is_fenced(place, silent, w
     assert [place.store.read(key) for key in FENCES[what]] == [VOID] * len(FENCES[what])
     assert derived(place, "journals") == derived(place, "sealed") == []
     assert rows(reader) == rows(place.load()) == before
-    assert reader._home.index.pending() == set()
+    assert reader._session.index.pending() == set()
     assert not [finding for finding in reader.fsck().findings if "ghost" not in finding.key]
 
 
@@ -51,25 +51,25 @@ def test_what_a_dead_writer_announced_and_never_did_is_dropped(lab, script, what
         f"""
         import os, signal, molexp as me
         ws = me.Workspace(os.environ["LAB"])
-        ws._home.journal.announce({effects(lab)[what]!r})
+        ws._session.journal.announce({effects(lab)[what]!r})
         os.kill(os.getpid(), signal.SIGKILL)
         """
     )
     reader = lab.load()
     before = rows(reader)
-    assert reader._home.index.pending()
+    assert reader._session.index.pending()
 
     compact(reader)
 
     assert not any(lab.store.exists(key) for key in FENCES[what])
-    assert reader._home.index.pending() == set()
+    assert reader._session.index.pending() == set()
     assert rows(reader) == rows(lab.load()) == before
 
 
 def test_who_comes_next_takes_the_next_number(place, silent, tmp_path):
     writer = write(place, "one")
     for effect in effects(place).values():
-        writer._home.journal.announce(effect)
+        writer._session.journal.announce(effect)
     compact(place.load(), 2)
     exp = writer.project("metals").experiment("cu")
 

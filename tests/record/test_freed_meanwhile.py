@@ -236,7 +236,7 @@ def test_what_is_repaired_is_not_written_into_a_run_that_is_freed_meanwhile(plac
             made.append({one.key: place.store.read(one.key) for one in place.store.list(RUN)})
 
     if when == "while it is written":
-        store, write_now = fsck._home.store, fsck._home.store.write
+        store, write_now = fsck._session.store, fsck._session.store.write
 
         def writing(to, data):
             if to == key:

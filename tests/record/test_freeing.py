@@ -169,7 +169,7 @@ def test_a_run_that_was_deleted_and_freed_before_its_first_start_is_not_resurrec
     run = exp.Run(id="one")
     if look_up:
         run = place.load().run("metals/cu/one")
-    before = run._home.process.heart.attempts()
+    before = run._session.process.heart.attempts()
     place.load().run("metals/cu/one").delete()
     assert place.load().gc(dry_run=False).ok
 
@@ -177,7 +177,7 @@ def test_a_run_that_was_deleted_and_freed_before_its_first_start_is_not_resurrec
         with pytest.raises(me.NotFoundError, match="deleted"):
             run.start()
         assert not list(place.store.list(RUN))
-    assert run._home.process.heart.attempts() == before
+    assert run._session.process.heart.attempts() == before
     assert place.load().fsck().findings == ()
     assert list(place.load().catalog.runs()) == []
     with exp.Run({"other": 1}, id="one").start():

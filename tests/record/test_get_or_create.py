@@ -309,9 +309,9 @@ def test_a_run_whose_definition_is_lost_is_found_by_what_its_claim_repeats(exp):
     with exp.Run({"a": 2}, id="one").start():
         pass
     key = "projects/metals/experiments/cu/runs/one/run.json"
-    exp._home.store.delete(key)
+    exp._session.store.delete(key)
 
     assert exp.Run({"a": 2}, id="one").parameters == {"a": 2}
     with pytest.raises(me.ConflictError):
         exp.Run({"a": 3}, id="one")
-    assert not exp._home.store.exists(key)
+    assert not exp._session.store.exists(key)

@@ -50,7 +50,7 @@ def test_runs_that_are_only_created_leave_one_guess_and_withdraw_the_rest(tmp_pa
 def test_the_hint_of_a_run_whose_creation_got_no_answer_is_not_withdrawn(place, monkeypatch):
     """Its request may still take effect, when other runs were created long since."""
     exp, reader = place.workspace().Project("p").Experiment("e"), place.load()
-    store = type(exp._home.store)
+    store = type(exp._session.store)
     create, late = store.create, []
 
     def unanswered(self, key, data):
@@ -136,7 +136,7 @@ def test_journals_that_were_deleted_cost_one_reading_of_everything_and_no_more(t
     for journal in tmp_path.glob(".molexp/journals/*.jsonl"):
         journal.unlink()
     assert statuses(reader) == {"one": "succeeded"}
-    assert reader._home.index.journals() == {}
+    assert reader._session.index.journals() == {}
 
     with exp.Run(id="two").start():
         pass

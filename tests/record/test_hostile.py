@@ -87,7 +87,7 @@ def test_what_is_printed_blindly_does_not_land_in_the_record(lab, tmp_path):
         run = me.Workspace(sys.argv[1]).Project("p").Experiment("e").Run(id="one")
         with run.start() as ctx:
             ctx.log("train").append("line")
-            with run._home.store.open_write(".molexp/payload") as payload:
+            with run._session.store.open_write(".molexp/payload") as payload:
                 payload.write(b"x")
                 for number in range(3):
                     try:
@@ -285,7 +285,7 @@ def test_without_a_home_the_index_is_in_memory(lab, lab_run, monkeypatch):
 
     workspace = lab.load()
     assert [row.path for row in workspace.catalog.runs()] == [lab_run.path]
-    assert workspace._home.index.location == ""
+    assert workspace._session.index.location == ""
 
 
 def test_a_cache_below_no_home_is_not_made_in_the_current_folder(lab, lab_run, here, monkeypatch):

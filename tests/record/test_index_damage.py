@@ -41,9 +41,9 @@ def as_if_untouched(file):
 
 def spoil(ws, statement):
     """Somebody changes an index; a while ago, so that nobody waits for a process that may be about to say that it was it."""
-    with closing(sqlite3.connect(ws._home.index.location)) as connection, connection:
+    with closing(sqlite3.connect(ws._session.index.location)) as connection, connection:
         connection.execute(statement)
-    os.utime(ws._home.index.location, (1.5, 1.5))
+    os.utime(ws._session.index.location, (1.5, 1.5))
 
 
 def flip(data, random):
@@ -73,7 +73,7 @@ def flip(data, random):
 @pytest.mark.parametrize("ask", ["runs", "verify", "rebuild"])
 def test_whatever_somebody_does_to_an_index_the_answers_are_those_of_the_files(lab, reader, statement, ask):
     before = rows(reader)
-    reader._home.index.close()
+    reader._session.index.close()
     spoil(reader, statement)
 
     again = lab.load()
@@ -86,8 +86,8 @@ def test_whatever_somebody_does_to_an_index_the_answers_are_those_of_the_files(l
 
 def test_an_index_in_which_a_bit_was_flipped_is_not_believed(lab, reader):
     before = rows(reader)
-    reader._home.index.close()
-    location, random = Path(reader._home.index.location), Random(5)
+    reader._session.index.close()
+    location, random = Path(reader._session.index.location), Random(5)
     sound = location.read_bytes()
     for _ in range(FLIPS):
         location.write_bytes(flip(sound, random))
@@ -98,8 +98,8 @@ def test_an_index_in_which_a_bit_was_flipped_is_not_believed(lab, reader):
 def test_what_a_disk_forgets_unnoticed_is_not_shown(lab, reader):
     documents = {row.path: row.document for row in reader.catalog.runs()}
     assets = {asset.id for asset in reader.catalog.assets()}
-    reader._home.index.close()
-    location, random = Path(reader._home.index.location), Random(6)
+    reader._session.index.close()
+    location, random = Path(reader._session.index.location), Random(6)
     sound = location.read_bytes()
     for _ in range(FLIPS):
         with as_if_untouched(location):
@@ -124,8 +124,8 @@ def test_what_a_disk_forgets_unnoticed_is_not_shown(lab, reader):
 )
 def test_a_row_that_is_not_what_was_read_is_neither_shown_nor_published(lab, reader, statement, tmp_path, monkeypatch):
     before = rows(reader)
-    reader._home.index.close()
-    with as_if_untouched(reader._home.index.location):
+    reader._session.index.close()
+    with as_if_untouched(reader._session.index.location):
         spoil(reader, statement)
 
     assert lab.load().catalog.compact().counts["snapshot"] == 1
@@ -140,7 +140,7 @@ def test_compaction_publishes_what_was_read_not_what_an_index_says(lab, reader, 
     if segment == "full":
         tune(monkeypatch, "rows that make a full segment", 1)
     before = rows(reader)
-    with as_if_untouched(reader._home.index.location):
+    with as_if_untouched(reader._session.index.location):
         spoil(reader, "UPDATE documents SET document = replace(document, '0.25', '7.25')")
     compact(reader)
 
@@ -163,8 +163,8 @@ def test_rebuild_answers_from_what_was_known_until_it_is_done(lab, reader, monke
 
 
 def test_an_index_is_made_anew_once_not_each_time(lab, reader, monkeypatch):
-    location = reader._home.index.location
-    reader._home.index.close()
+    location = reader._session.index.location
+    reader._session.index.close()
     os.utime(location, (1.5, 1.5))  # as after a copy
     assert len(lab.load().catalog.runs()) == 3
     amid(monkeypatch, lab.store, READING, "/runs/", lambda: pytest.fail("read again"))
@@ -334,5 +334,5 @@ def test_an_index_that_another_process_rebuilds_meanwhile_answers_no_less(lab, r
         other.catalog.rebuild()
     made = reader.project("metals").experiment("cu").Run(id="newest")
 
-    at(monkeypatch, "a question is answered", lambda *_: other._home.index.becomes(str(kept)))
+    at(monkeypatch, "a question is answered", lambda *_: other._session.index.becomes(str(kept)))
     assert {row.path for row in reader.catalog.runs()} == before | {made.path}

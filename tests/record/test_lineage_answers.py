@@ -211,7 +211,7 @@ def statements(ws, of):
     seen: list[str] = []
 
     def trace(callback):
-        with ws._home.index.reading() as connection:
+        with ws._session.index.reading() as connection:
             connection.set_trace_callback(callback)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -233,7 +233,7 @@ def test_it_costs_what_it_is_large_and_not_what_the_workspace_is(chain, exp):
         seen = statements(chain, of)
         assert len(seen) == before[of]
         for statement in seen:
-            plan = [line for *_, line in chain._home.index.select(f"EXPLAIN QUERY PLAN {statement}")]
+            plan = [line for *_, line in chain._session.index.select(f"EXPLAIN QUERY PLAN {statement}")]
             assert plan, statement
             assert not [line for line in plan if line.startswith("SCAN")], f"{statement}\n{plan}"
 

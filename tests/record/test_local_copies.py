@@ -115,7 +115,7 @@ def test_what_is_gone_is_an_error_on_every_store(place, exp, run, tmp_path):
     folder = exp.data_assets.import_asset("d", tmp_path / "d")
     with run.start() as ctx:
         file = ctx.artifact.save("a.txt", "text")
-    store = place.load()._home.store
+    store = place.load()._session.store
     store.delete(file.key)
     store.delete(f"{folder.key}/x")
     store.prune(folder.key)

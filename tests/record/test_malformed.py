@@ -142,7 +142,7 @@ def test_gc_leaves_an_import_alone_that_is_under_way(lab_exp, lab, tmp_path, mon
     for number in range(5):
         (source / f"{number}.bin").write_bytes(b"x" * 100)
         os.utime(source / f"{number}.bin", (1, 1))
-    store = lab_exp._home.store
+    store = lab_exp._session.store
     create = type(store).create
 
     def collect_first(self, key, data):

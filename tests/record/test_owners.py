@@ -20,7 +20,7 @@ from tests.crash.launching import ALL, mpiexec, sbatch, srun, torchrun
 
 def time_to_live(ws, lease):
     facts = AttemptFacts(1, {"lease": lease}, Contents(), RunStatus.RUNNING, False)
-    observer = Observer(ws._home.store, this_owner(), lambda: pytest.fail("not needed"), False)
+    observer = Observer(ws._session.store, this_owner(), lambda: pytest.fail("not needed"), False)
     return observer._time_to_live(facts)
 
 
@@ -48,7 +48,7 @@ def test_an_observer_is_never_so_impatient_that_a_beat_comes_too_late(ws, monkey
 def test_a_malformed_lease_is_the_storages(ws, monkeypatch, lease):
     monkeypatch.delenv("MOLEXP_LEASE_TTL", raising=False)
 
-    assert time_to_live(ws, lease) == ws._home.store.lease_ttl
+    assert time_to_live(ws, lease) == ws._session.store.lease_ttl
 
 
 def test_a_lease_of_a_long_path_is_a_key(ws):
@@ -58,7 +58,7 @@ def test_a_lease_of_a_long_path_is_a_key(ws):
     assert layout.lease(path, 7) != layout.lease(path, 8)
     assert layout.lease(path, 7) != layout.lease(path[:-1] + "b", 7)
     assert layout.lease("metals/cu/one", 7).endswith("/metals~cu~one~7")
-    assert not ws._home.store.exists(layout.lease(path, 7))
+    assert not ws._session.store.exists(layout.lease(path, 7))
 
 
 # --------------------------------------------------------------------------------------------------------------- owners

@@ -33,7 +33,7 @@ def test_runs_are_sent_to_a_pool_of_processes(tmp_path):
 def test_every_handle_is_equal_after_the_journey(exp):
     run = exp.Run({"b": 1}, id="one")
     handles = [exp.project.workspace, exp.project, exp, run]
-    if exp._home.store.url.startswith("memory:") and "append" not in exp._home.store.capabilities:
+    if exp._session.store.url.startswith("memory:") and "append" not in exp._session.store.capabilities:
         return  # the option is not part of the URL
 
     assert pickle.loads(pickle.dumps(handles)) == handles
@@ -80,4 +80,4 @@ def test_a_read_only_workspace_stays_one(lab_run, lab):
 
     assert there.read_only
     assert [run.id for run in there.project("metals").experiment("cu").runs] == ["one"]
-    assert isinstance(lab_run._home.store.local_path("x"), Path)
+    assert isinstance(lab_run._session.store.local_path("x"), Path)

@@ -97,7 +97,7 @@ def fields(lab: me.Workspace) -> Fields:
     found = Fields()
     for row in lab.catalog.runs(archived=True):
         sql = "SELECT document, seconds FROM documents JOIN entities USING (id) WHERE path = ?"
-        ((data, seconds),) = lab._home.index.select(sql, [row.path])
+        ((data, seconds),) = lab._session.index.select(sql, [row.path])
         stored = msgspec.json.decode(data)
         last = stored["execution_history"][-1] if stored["execution_history"] else {}
         found[row.path] = {

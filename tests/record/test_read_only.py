@@ -184,7 +184,7 @@ def test_without_a_home_a_run_is_tracked_all_the_same(lab, script):
 
 def test_a_store_that_is_only_read_is_as_slow_as_it_is(tmp_path):
     for url in (str(tmp_path / "lab"), "memory://as-slow-as-it-is"):
-        store = me.Workspace(url)._home.store
-        reading = me.Workspace(url, read_only=True)._home.store
+        store = me.Workspace(url)._session.store
+        reading = me.Workspace(url, read_only=True)._session.store
         assert reading.slow is store.slow is False
         assert reading.late_effects is store.late_effects is False

@@ -87,13 +87,13 @@ def counted(lab, monkeypatch):
 def refresh(ws) -> None:
     """Bring the index up to date: the answer has no row, so none is looked at before it is returned."""
     ws.catalog.runs("status == 'cancelled'")
-    ws._home.background.wait()
+    ws._session.background.wait()
 
 
 def settle(ws) -> None:
     """And so far that no folder changed so recently that another change could bear the same time."""
     refresh(ws)
-    while any(folder.stamp.endswith("?") for folder in ws._home.index.folders().values()):
+    while any(folder.stamp.endswith("?") for folder in ws._session.index.folders().values()):
         refresh(ws)
 
 

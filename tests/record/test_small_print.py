@@ -106,7 +106,7 @@ def test_a_time_to_live_brings_a_beat_that_fits_it(monkeypatch, exp):
     monkeypatch.setenv("MOLEXP_LEASE_TTL", "3")
     with exp.Run(id="one").start():
         pass
-    home = exp.project.workspace._home
+    home = exp.project.workspace._session
     usual = home.store.lease_ttl / home.store.lease_beat  # six beats, on files
     assert home.lease == {"beat": 3 / usual, "ttl": 3.0}
 

@@ -121,9 +121,9 @@ def test_not_to_be_anonymous_says_nothing_of_who_one_is(say):
 
 def test_a_workspace_is_opened_with_them(say, tmp_path):
     say(f'["{tmp_path}/lab"]\ndurability = "always"\n')
-    assert me.Workspace(tmp_path / "lab")._home.store.durability == "always"
-    assert me.Workspace(tmp_path / "lab", storage_options={"durability": "never"})._home.store.durability == "never"
-    assert me.Workspace(tmp_path / "other")._home.store.durability == "end"
+    assert me.Workspace(tmp_path / "lab")._session.store.durability == "always"
+    assert me.Workspace(tmp_path / "lab", storage_options={"durability": "never"})._session.store.durability == "never"
+    assert me.Workspace(tmp_path / "other")._session.store.durability == "end"
 
 
 def test_the_environment_counts_more_than_the_file_and_that_more_than_the_workspaces_settings(
@@ -133,11 +133,11 @@ def test_the_environment_counts_more_than_the_file_and_that_more_than_the_worksp
     say('["file://"]\ndurability = "never"\n')
     ws = me.Workspace(tmp_path / "lab")
     ws.Project("p")
-    assert ws._home.store.durability == "never"
+    assert ws._session.store.durability == "never"
     monkeypatch.setenv("MOLEXP_DURABILITY", "end")
     ws = me.Workspace(tmp_path / "lab")
     ws.Project("q")
-    assert ws._home.store.durability == "end"
+    assert ws._session.store.durability == "end"
 
 
 def test_commands_use_it(say, tmp_path):

@@ -323,7 +323,7 @@ def dying(monkeypatch, copy):
 
 @pytest.mark.parametrize("what", ["the first", "what is new", "the end"])
 def test_a_sync_that_is_killed_leaves_what_was_true_and_the_next_one_goes_on(lab, copy, dying, what):
-    copy.workspace()._home.workspace.origin = lab.workspace().materialize()._home.workspace.read()
+    copy.workspace()._session.workspace.origin = lab.workspace().materialize()._session.workspace.read()
     kills = 0
     with begun(lab) as ctx:
         if what != "the first":

@@ -262,7 +262,7 @@ def test_a_forked_child_reads_and_notes_nothing(script, lab, lab_exp, tmp_path):
         with exp.Run(id="one").start() as ctx:
             taken, gone = threading.Event(), threading.Event()
             def hold():  # as a thread does that records at the instant of the fork
-                with ctx._shelf.writer.lock:
+                with ctx._assets.writer.lock:
                     taken.set()
                     gone.wait()
             threading.Thread(target=hold).start()

@@ -140,7 +140,7 @@ def test_an_asset_is_a_stream_a_path_and_a_folder(ws):
 
 
 def test_a_store_answers_as_the_files_do(lab, url):
-    store, files = FsspecStore.open(*url), me.Workspace(lab)._home.store
+    store, files = FsspecStore.open(*url), me.Workspace(lab)._session.store
     expected = {stat.key: stat.size for stat in files.list()}
     assert {stat.key: stat.size for stat in store.list()} == expected
     assert {stat.key for stat in store.list("projects")} == {key for key in expected if key.startswith("projects/")}

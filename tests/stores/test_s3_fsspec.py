@@ -88,7 +88,7 @@ def test_dask_reads_by_names_that_do_not_change(ws, frame, tmp_path):
     frame.to_parquet(tmp_path / "scan.parquet")
     asset = imported(ws, "scan", tmp_path / "scan.parquet")
     path = upath(asset)
-    for thing in (path, dict(path.storage_options), path.storage_options["session"], asset, ws, ws._home.store):
+    for thing in (path, dict(path.storage_options), path.storage_options["session"], asset, ws, ws._session.store):
         assert tokenize(thing, ensure_deterministic=True) == tokenize(thing, ensure_deterministic=True)
     assert tokenize(path) == tokenize(asset.path)
     found = dask.dataframe.read_parquet(str(path), storage_options=dict(path.storage_options))

@@ -80,7 +80,7 @@ def test_neither_record_nor_index_nor_log_nor_objects_have_any(bucket, options, 
     assert len(ws.catalog.runs()) == 2
     assert ws.fsck().ok
     run.asset("x.json").local()
-    things = [ws, ws._home.store, ws.project("p"), run.experiment, run, asset, run.asset("x.json")]
+    things = [ws, ws._session.store, ws.project("p"), run.experiment, run, asset, run.asset("x.json")]
     for thing in things:
         assert not found_in(pickle.dumps(thing)), thing
         assert not found_in(f"{thing!r} {thing}"), thing
@@ -172,7 +172,7 @@ def test_a_path_that_reads_logs_none(bucket, options, log, tmp_path):
     ws = me.Workspace(bucket.url, storage_options=options)
     _, asset = tracked(ws)
     assert asset.path.read_bytes() == asset.read_bytes()
-    assert ws._home.store.leftovers(0) == []
+    assert ws._session.store.leftovers(0) == []
     assert "botocore" in log.getvalue()
     assert not found_in(log.getvalue())
 

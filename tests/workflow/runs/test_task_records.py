@@ -263,7 +263,7 @@ class _counted:
     """Counts the operations of a run's store while they really happen."""
 
     def __init__(self, run):
-        self.store = run._home.store
+        self.store = run._session.store
         self.calls: Counter[str] = Counter()
 
     def __enter__(self):

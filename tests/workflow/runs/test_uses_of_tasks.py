@@ -155,6 +155,6 @@ def test_without_append_it_is_the_same(tmp_path):
         run=run, check=True
     )
 
-    end = msgspec.json.decode(ws._home.store.read(f"{RUN}/executions/1.end.json"))
+    end = msgspec.json.decode(ws._session.store.read(f"{RUN}/executions/1.end.json"))
     assert {said["asset"] for said in end["used"]} == {REFERENCE}
     assert sorted(said["task"] for said in end["used"]) == ["finding", "opening"]

@@ -16,7 +16,7 @@ from molexp.errors import NoKindError, NotFoundError
 
 if TYPE_CHECKING:
     from molexp._assets.lookup import Finder
-    from molexp._assets.naming import Shelf
+    from molexp._assets.naming import AttemptAssets
     from molexp._assets.registry import Library
 
 T = TypeVar("T")
@@ -39,7 +39,7 @@ class Accessor(Generic[T]):
     def __init__(
         self,
         kind: AssetKind[T] | None,
-        shelf: Shelf | None = None,
+        assets: AttemptAssets | None = None,
         finder: Finder | None = None,
         task: str | None = None,
     ) -> None:
@@ -47,12 +47,12 @@ class Accessor(Generic[T]):
 
         Args:
             kind: the kind; None without a run, where nothing is looked up.
-            shelf: the place of assets that are saved; None without a run.
+            assets: the place of assets that are saved; None without a run.
             finder: the finder of those that are there; None without a run.
             task: the task that works.
         """
         self._kind = kind
-        self._shelf = shelf
+        self._assets = assets
         self._finder = finder
         self._task = task
 
@@ -76,32 +76,32 @@ class Accessor(Generic[T]):
             TypeError: a field that the kind does not have, or a value that its type does not hold. As with every error,
                 nothing was saved, and the name is free.
         """
-        shelf, kind = self._shelf, self._kind
-        if shelf is None or kind is None:
+        assets, kind = self._assets, self._kind
+        if assets is None or kind is None:
             return None
         accepts: Callable[[Any], bool] | None = getattr(kind, "accepts", None)  # isinstance of a protocol is slow
         if accepts is not None and not accepts(obj):
-            raise no_kind(name, obj, shelf.library)
+            raise no_kind(name, obj, assets.library)
         validate: Callable[[Any], None] | None = getattr(kind, "validate", None)
         if validate is not None:
             validate(obj)
-        slot = shelf.reserve(kind, name, self._task)
+        slot = assets.reserve(kind, name, self._task)
         with slot.lock:
-            sink = shelf.sink(slot)
+            sink = assets.sink(slot)
             try:
                 found = kind.save(obj, sink)
                 if not sink.written:
                     raise TypeError(f"The kind {kind.name!r} wrote nothing for {name!r}: its save() must use the sink.")
                 values = plain({**_fields_of(kind, found), **fields}, where=name, nan=True)
-                made, values = shelf.library.fields(kind, values, name)
+                made, values = assets.library.fields(kind, values, name)
                 sink.publish()
             except BaseException:
                 sink.abandon()
-                shelf.release(slot)
+                assets.release(slot)
                 raise
             slot.key = sink.key
-            record = shelf.publish(slot, size=sink.size, content_hash=sink.content_hash, fields=values, tags=tags)
-            return shelf.asset(slot, record, made)
+            record = assets.publish(slot, size=sink.size, content_hash=sink.content_hash, fields=values, tags=tags)
+            return assets.asset(slot, record, made)
 
     @contextmanager
     def writing(self, name: str, *, tags: Iterable[str] = (), **fields: Any) -> Iterator[Path]:
@@ -112,28 +112,28 @@ class Accessor(Generic[T]):
         Raises:
             FileNotFoundError: on leaving, nothing was written.
         """
-        shelf, kind = self._shelf, self._kind
-        if shelf is None or kind is None:
+        assets, kind = self._assets, self._kind
+        if assets is None or kind is None:
             import tempfile
 
             with tempfile.TemporaryDirectory(prefix="molexp-") as folder:
                 yield Path(folder, Path(name).name)
             return
-        slot = shelf.reserve(kind, name, self._task)
-        sink = shelf.sink(slot)
+        slot = assets.reserve(kind, name, self._task)
+        sink = assets.sink(slot)
         try:
             if isinstance(kind, FileKind):
                 fields = {"format": format_of(name), "from_file": True, **fields}
-            values = shelf.library.fields(kind, plain(fields, where=name, nan=True), name)[1]
+            values = assets.library.fields(kind, plain(fields, where=name, nan=True), name)[1]
             with sink.path() as path:
                 yield path
             sink.publish()
         except BaseException:
             sink.abandon()
-            shelf.release(slot)
+            assets.release(slot)
             raise
         slot.key = sink.key
-        shelf.publish(slot, size=sink.size, content_hash=sink.content_hash, fields=values, tags=tags)
+        assets.publish(slot, size=sink.size, content_hash=sink.content_hash, fields=values, tags=tags)
 
     def load(self, name: str) -> T:
         """Load the newest asset of this kind and name: of this run, earlier attempts included, then of its parents.
@@ -157,8 +157,8 @@ class Accessor(Generic[T]):
         return found
 
     def _uses(self, asset: Asset) -> None:
-        if self._shelf is not None:
-            uses(self._shelf.recorder, asset, "name")
+        if self._assets is not None:
+            uses(self._assets.recorder, asset, "name")
 
 
 def _fields_of(kind: AssetKind[Any], found: Any) -> Mapping[str, Any]:

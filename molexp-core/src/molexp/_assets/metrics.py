@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from molexp._assets.builtin_kinds import MetricsKind
-from molexp._assets.naming import Shelf, Slot
+from molexp._assets.naming import AttemptAssets, Slot
 from molexp._assets.streams import Growing, grow
 from molexp._record.metric_summaries import OWN, Summary
 from molexp._values.documents import encode_line
@@ -22,15 +22,15 @@ _BATCH = 512  # points that are summarised at a time
 class MetricsFile(Growing):
     """The points of one writer, and of one task where it is a task's."""
 
-    def __init__(self, shelf: Shelf, slot: Slot) -> None:
-        super().__init__(shelf, slot)
+    def __init__(self, assets: AttemptAssets, slot: Slot) -> None:
+        super().__init__(assets, slot)
         if slot.summary is None:
             slot.summary = Summary()
         self.summary: Summary = slot.summary  # an earlier retry of the task logged into the same file
 
     def _open(self) -> Appender:
         appender = super()._open()
-        self._shelf.writer.contents.logged[self._slot.key] = self
+        self._assets.writer.contents.logged[self._slot.key] = self
         return appender
 
     def summarised(self) -> dict[str, Any]:
@@ -53,13 +53,13 @@ class Metrics:
         ...     ctx.metrics.log({"val/loss": 0.6}, step=1)
     """
 
-    def __init__(self, shelf: Shelf | None, task: str | None) -> None:
+    def __init__(self, assets: AttemptAssets | None, task: str | None) -> None:
         self._growing: MetricsFile | None = None
         self._step: int = -1
         self._summary = Summary()
-        if shelf is not None:
+        if assets is not None:
             name = f"tasks/{task}/metrics" if task else "metrics"
-            self._growing = grow(shelf, MetricsKind.name, name, task, MetricsFile)
+            self._growing = grow(assets, MetricsKind.name, name, task, MetricsFile)
             self._summary = self._growing.summary
 
     def log(self, values: Mapping[str, Any] | None = None, /, *, step: int | None = None, **more: Any) -> None:

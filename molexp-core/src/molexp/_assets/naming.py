@@ -37,7 +37,7 @@ class Slot:
     lock: Any = attrs.field(factory=threading.RLock)  # one save of a name at a time
 
 
-class Shelf:
+class AttemptAssets:
     """The assets of one attempt, as one writer makes them."""
 
     def __init__(self, recorder: Recorder, library: Library) -> None:
@@ -53,11 +53,11 @@ class Shelf:
             "ctx.run, and record here what comes back."
         )
 
-    def of(self, recorder: Recorder) -> Shelf:
-        """Return the same shelf for another recorder of its writer."""
-        shelf = Shelf(recorder, self.library)
-        shelf._slots = self._slots
-        return shelf
+    def of(self, recorder: Recorder) -> AttemptAssets:
+        """Return the same for another recorder of its writer: names that one took, none takes."""
+        assets = AttemptAssets(recorder, self.library)
+        assets._slots = self._slots
+        return assets
 
     def reserve(self, kind: AssetKind[Any], name: str, task: str | None) -> Slot:
         """Take `name` for `kind` and `task`, or find that they have it already.
@@ -109,7 +109,7 @@ class Shelf:
         if slot.version == 0:
             with self.writer.lock:
                 for folded in [folded for folded, kept in self._slots.items() if kept is slot]:
-                    del self._slots[folded]  # in place: the shelves of all tasks have them in common
+                    del self._slots[folded]  # in place: those of all tasks have them in common
 
     def sink(self, slot: Slot) -> PayloadSink:
         """Return where the payload of a reserved name is written."""

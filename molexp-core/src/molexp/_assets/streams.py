@@ -13,7 +13,7 @@ from typing import IO, Any, TypeVar
 
 from molexp._assets.builtin_kinds import LogKind
 from molexp._assets.log_records import check_text
-from molexp._assets.naming import Shelf, Slot
+from molexp._assets.naming import AttemptAssets, Slot
 from molexp._recording.writer import Writer
 from molexp._values.ids import nearest
 from molexp._values.numbers import count
@@ -32,10 +32,10 @@ _BATCH = 1 << 16  # bytes that are hashed at a time
 class Growing:
     """The payload of an asset that grows until its context ends. Its file is made with the first bytes."""
 
-    def __init__(self, shelf: Shelf, slot: Slot) -> None:
-        self._shelf = shelf
+    def __init__(self, assets: AttemptAssets, slot: Slot) -> None:
+        self._assets = assets
         self._slot = slot
-        self._check = shelf.recorder.check
+        self._check = assets.recorder.check
         self._lock = threading.RLock()  # a signal's handler may log while its thread does
         self._busy = False
         self._interleaved: list[bytes] = []
@@ -102,14 +102,14 @@ class Growing:
         self._unhashed.clear()
         return self._hash
 
-    def belongs_to(self, shelf: Shelf) -> bool:
+    def belongs_to(self, assets: AttemptAssets) -> bool:
         """Tell whether it was made for this one, and not for an earlier retry of the task."""
-        return self._shelf is shelf
+        return self._assets is assets
 
     def share(self) -> Path:
         """Return a local path that other programs may append to, too."""
         self._check()
-        store = self._shelf.writer.store
+        store = self._assets.writer.store
         with self._lock:
             if self._record is None:
                 self._open()
@@ -124,11 +124,11 @@ class Growing:
 
     def text(self) -> str:
         """Return all that was written so far."""
-        if self._shelf.writer.outbox is not None:  # it is read where it is
+        if self._assets.writer.outbox is not None:  # it is read where it is
             self._take_in()
         else:
             self.flush()
-        return LogReader(self._shelf.writer.store, self._slot.name, self._slot.key).text()
+        return LogReader(self._assets.writer.store, self._slot.name, self._slot.key).text()
 
     def flush(self) -> None:
         """Let the store see what was written."""
@@ -137,7 +137,7 @@ class Growing:
             appender = self._appender
             if (flush := getattr(appender, "flush", None)) is not None:
                 flush()
-        if appender is not None and (outbox := self._shelf.writer.outbox) is not None:
+        if appender is not None and (outbox := self._assets.writer.outbox) is not None:
             outbox.settle()  # without the lock: what is written meanwhile need not wait for the store
 
     def _take_in(self) -> None:
@@ -162,7 +162,7 @@ class Growing:
             self._appender = self._plain = None
             if self._record is not None:
                 self._record |= self._facts()
-                self._shelf.writer.completed(self._record)
+                self._assets.writer.completed(self._record)
             if self._slot.growing is self:
                 self._slot.growing = None
 
@@ -173,11 +173,11 @@ class Growing:
 
     def _open(self) -> Appender:
         if self._appender is None:
-            self._appender = open_growing(self._shelf.writer, self._slot)
+            self._appender = open_growing(self._assets.writer, self._slot)
         # Before it is recorded: if the attempt ends meanwhile, the file is closed all the same.
-        self._shelf.recorder.manage(self)
+        self._assets.recorder.manage(self)
         try:
-            self._record = self._shelf.publish(self._slot, size=None, content_hash=None, fields={})
+            self._record = self._assets.publish(self._slot, size=None, content_hash=None, fields={})
         except RunError:  # the attempt ended, or was stopped, meanwhile
             self._appender.close()
             self._appender = None
@@ -196,7 +196,7 @@ class Growing:
         """Count what is in the file: others appended to it, or a write failed halfway."""
         self._digest()
         self._hash, self._size = sha256(), 0
-        with self._shelf.writer.store.open_read(self._slot.key) as file:
+        with self._assets.writer.store.open_read(self._slot.key) as file:
             while chunk := file.read(1 << 20):
                 self._hash.update(chunk)
                 self._size += len(chunk)
@@ -205,22 +205,22 @@ class Growing:
 G = TypeVar("G", bound=Growing)
 
 
-def growing(shelf: Shelf, kind: str, name: str, task: str | None) -> Growing:
+def growing(assets: AttemptAssets, kind: str, name: str, task: str | None) -> Growing:
     """Return the growing payload of this name, the same one for all who ask.
 
     Raises:
         InvalidNameError: the name cannot be used.
         AssetExistsError: another task or kind has it.
     """
-    return grow(shelf, kind, name, task, Growing)
+    return grow(assets, kind, name, task, Growing)
 
 
-def grow(shelf: Shelf, kind: str, name: str, task: str | None, make: Callable[[Shelf, Slot], G]) -> G:
+def grow(assets: AttemptAssets, kind: str, name: str, task: str | None, make: Callable[[AttemptAssets, Slot], G]) -> G:
     """See `growing`; one that is not there yet is made by `make`."""
-    slot = shelf.reserve(shelf.library.kind(kind), name, task)
-    with shelf.writer.lock:
-        if slot.growing is None or not slot.growing.belongs_to(shelf):
-            slot.growing = make(shelf, slot)
+    slot = assets.reserve(assets.library.kind(kind), name, task)
+    with assets.writer.lock:
+        if slot.growing is None or not slot.growing.belongs_to(assets):
+            slot.growing = make(assets, slot)
         found: G = slot.growing
         return found
 

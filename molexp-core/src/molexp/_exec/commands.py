@@ -118,7 +118,7 @@ def track_command(
     if timeout is not None and not timeout > 0:
         raise ValueError(f"A timeout of {timeout:g} s leaves no time to run.")
     folder = Path.cwd() if cwd is None else Path(os.path.abspath(cwd))
-    left = Outputs(folder, outputs, apart=_record_of(experiment._home))
+    left = Outputs(folder, outputs, apart=_record_of(experiment._session))
     run = experiment.Run(parameters, id=id)
     run.annotate(tags=tags)
     if on_start is not None:
@@ -133,11 +133,11 @@ def track_command(
     return TrackedCommand(run, context.attempt, code, problem, tuple(saved), unsaved)
 
 
-def _record_of(home: Session) -> list[Path]:
+def _record_of(session: Session) -> list[Path]:
     """Return the files and folders of the workspace, in whose folder people may work as well."""
-    if "local_path" not in home.store.capabilities:
+    if "local_path" not in session.store.capabilities:
         return []
-    root = Path(home.store.locate(layout.WORKSPACE)).parent
+    root = Path(session.store.locate(layout.WORKSPACE)).parent
     own = (
         layout.WORKSPACE,
         layout.SETTINGS,
@@ -154,7 +154,7 @@ def _execute(
     context: RunContext, argv: list[str], folder: Path, timeout: float | None, env: Mapping[str, str] | None
 ) -> tuple[int | None, str, Cause]:
     """Run the command and record it; returns its exit code as a shell tells it, what is wrong, and the cause of that."""
-    log = growing(context._shelf, LogKind.name, "stderr", None).share()
+    log = growing(context._assets, LogKind.name, "stderr", None).share()
     start = log.stat().st_size
     started = utc_now()
     problem = ""

@@ -79,12 +79,12 @@ def _from_a_sound_index(answer: Callable[Concatenate[Catalog, P], T]) -> Callabl
                 return answer(self, *args, **kwargs)
             except (sqlite3.DatabaseError, CorruptRecordError, *_EITHER) as error:
                 if isinstance(error, sqlite3.Error) and is_busy(error):
-                    raise _kept(self._home.index.location) from error
-                if isinstance(error, _EITHER) and (isinstance(error, MolexpError) or not self._home.index.damage()):
+                    raise _kept(self._session.index.location) from error
+                if isinstance(error, _EITHER) and (isinstance(error, MolexpError) or not self._session.index.damage()):
                     raise
-                self._home.index.discard()
-                if again and self._home.workspace.exists():
-                    self._home.index.anew(self._read_all)
+                self._session.index.discard()
+                if again and self._session.workspace.exists():
+                    self._session.index.anew(self._read_all)
         return answer(self, *args, **kwargs)
 
     return answer_again
@@ -110,14 +110,14 @@ class Catalog:
         {}
     """
 
-    def __init__(self, home: Session, run: Callable[[str], Run]) -> None:
-        self._home = home
+    def __init__(self, session: Session, run: Callable[[str], Run]) -> None:
+        self._session = session
         self._verified: set[str] = set()
         self._journals: Mapping[str, str] = {}
         self._run = run  # looks a run up in the workspace
 
     def __repr__(self) -> str:
-        return f"<catalog of {self._home.store.url}>"
+        return f"<catalog of {self._session.store.url}>"
 
     @_from_a_sound_index
     def runs(
@@ -185,7 +185,7 @@ class Catalog:
         hidden = self._archived(question) if hides else 0
         within = project or above or ""
         left_out = self._left_out(f"{within}/{experiment_id}" if within and experiment_id else within)
-        found = [RunRow(self._home, path, data) for path, data in rows]
+        found = [RunRow(self._session, path, data) for path, data in rows]
         return Rows(found, describe_row, RUN_COLUMNS, left_out, hidden)
 
     @_from_a_sound_index
@@ -223,7 +223,7 @@ class Catalog:
             if wanted is not None:
                 question.where.append(Comparison(Field((field,)), "==", wanted))
         records = self._ask(question, assets=True)
-        found = [self._home.library.asset(decode_object(record, "index")) for _, record in records]
+        found = [self._session.library.asset(decode_object(record, "index")) for _, record in records]
         return Rows(found, describe_asset, unreadable=self._left_out(scope or by or "", assets=True))
 
     def lineage(self, of: Asset | Run | RunRow | str, *, upstream: bool = True, downstream: bool = True) -> Lineage:
@@ -264,29 +264,29 @@ class Catalog:
 
         for _ in range(_TRIES):
             generation = self._refresh()
-            with self._home.index.reading():
-                tracer = Tracer(self._home.index)
-                is_current = self._home.index.generation == generation
+            with self._session.index.reading():
+                tracer = Tracer(self._session.index)
+                is_current = self._session.index.generation == generation
                 is_known = tracer.knows(kind, name)
                 found = tracer.lineage(kind, name, upstream=upstream and is_known, downstream=downstream and is_known)
             if is_current and len(self._there([*tracer.owners])) == len(tracer.owners):
                 break
         if not is_known:
-            raise reason or NotFoundError(kind, name, where=self._home.store.url)
+            raise reason or NotFoundError(kind, name, where=self._session.store.url)
         return found
 
     @_from_a_sound_index
     def unreadable(self) -> Mapping[str, str]:
         """Return what could not be read, key to reason; the answers are right for the rest."""
         self._refresh()
-        return {**self._home.index.problems(), **self._journals}
+        return {**self._session.index.problems(), **self._journals}
 
     @_from_a_sound_index
     def rebuild(self) -> Report:
         """Read everything anew, into an empty index; until that is done, answers come from what was known."""
         from molexp._record.reports import Finding, Report
 
-        counts = self._home.index.anew(self._read_all) if self._home.workspace.exists() else {}
+        counts = self._session.index.anew(self._read_all) if self._session.workspace.exists() else {}
         return Report("rebuild", tuple(Finding(*problem) for problem in self.unreadable().items()), counts)
 
     @_from_a_sound_index
@@ -294,7 +294,7 @@ class Catalog:
         """Read everything and compare: what differed is reported, and mended; what cannot be read is reported, too."""
         from molexp._record.reports import Finding, Report
 
-        index, findings = self._home.index, []
+        index, findings = self._session.index, []
         if damage := index.damage():
             index.discard()
             findings.append(Finding(index.location, f"the index cannot be trusted: {damage}", "begun anew"))
@@ -303,14 +303,14 @@ class Catalog:
         before = self._snapshot()
         unreadable = self.rebuild().findings
         after = self._snapshot()
-        if self._home.workspace.exists():  # later announcements are no fault of the index
-            going_on |= {layout.owner_of(key) for _, key in read_news(self._home.store, known).announced}
+        if self._session.workspace.exists():  # later announcements are no fault of the index
+            going_on |= {layout.owner_of(key) for _, key in read_news(self._session.store, known).announced}
         told = going_on | {owner for owner, *_ in index.doubts()}  # of what cannot be read, the reason is told
         for key in sorted(before.keys() | after.keys()):
             if before.get(key) != after.get(key) and key.partition(": ")[0] not in (going_on if key in after else told):
                 what = "missing" if key not in before else "no longer there" if key not in after else "out of date"
                 findings.append(Finding(key, f"{what} in the index", "mended"))
-        for key, reason in damaged_parts(self._home.store).items():
+        for key, reason in damaged_parts(self._session.store).items():
             findings.append(Finding(key, f"{reason} Readers pass it over; `molexp catalog compact` replaces it."))
         return Report("verify", (*findings, *unreadable), {"rows": len(after)})
 
@@ -326,12 +326,12 @@ class Catalog:
         """
         from molexp._record.reports import Report
 
-        if not self._home.workspace.exists():
+        if not self._session.workspace.exists():
             return Report("compact")
-        self._home.materialize()  # refuses what a newer MolExp made
+        self._session.materialize()  # refuses what a newer MolExp made
         from molexp._catalog.compaction.compaction import Compactor
 
-        return Report("compact", (), Compactor(self._home, self._home.index).compact())
+        return Report("compact", (), Compactor(self._session, self._session.index).compact())
 
     @_from_a_sound_index
     def unknown_fields(self, where: str) -> Mapping[str, tuple[str, ...]]:
@@ -340,15 +340,15 @@ class Catalog:
         Raises:
             QueryError: a query that cannot be understood.
         """
-        return unknown_fields(self._home.index, parse_run_query(where))
+        return unknown_fields(self._session.index, parse_run_query(where))
 
     # ------------------------------------------------------------------------------------------------------------- pieces
 
     def _left_out(self, scope: str, *, assets: bool = False) -> dict[str, str]:
-        return {**self._home.index.left_out(scope, assets=assets), **self._journals}
+        return {**self._session.index.left_out(scope, assets=assets), **self._journals}
 
     def _snapshot(self) -> dict[str, Any]:
-        index = self._home.index
+        index = self._session.index
         runs = index.select("SELECT path, document FROM entities JOIN documents USING (id) WHERE shown = 1")
         assets = index.select(
             "SELECT e.path, r.record FROM assets a JOIN entities e ON e.id = a.owner JOIN records r ON r.id = a.id"
@@ -362,18 +362,18 @@ class Catalog:
     def _read_all(self, index: Index) -> dict[str, int]:
         known: set[str] = set()
         with suppress(sqlite3.DatabaseError):
-            known = self._home.index.owners()
+            known = self._session.index.owners()
         return self._refresher(index).scan(also=known)
 
     def _refresher(self, index: Index | None = None) -> Refresher:
-        return Refresher(self._home, index or self._home.index)
+        return Refresher(self._session, index or self._session.index)
 
     def _refresh(self) -> str:
         """Bring the index up to date; returns the generation in which it is."""
-        if not self._home.workspace.exists():
-            return self._home.index.generation
-        self._home.process.send(self._home.store)
-        self._home.background.wait()
+        if not self._session.workspace.exists():
+            return self._session.index.generation
+        self._session.process.send(self._session.store)
+        self._session.background.wait()
         refresher = self._refresher()
         refresher.refresh()
         self._verified = refresher.verified
@@ -382,20 +382,20 @@ class Catalog:
 
     def _ask(self, question: Question, *, assets: bool = False) -> list[Row]:
         for _ in range(_TRIES):
-            asking = Asking(self._home.store, self._home.index, assets=assets, generation=self._refresh())
+            asking = Asking(self._session.store, self._session.index, assets=assets, generation=self._refresh())
             found = asking.answer(question, self._there)
             if found is not None:
                 break
         else:
             found = asking.answer(question, set, surely=True) or []
-        if self._home.workspace.exists():
-            self._home.compact_if_due()  # now that the answer is there
+        if self._session.workspace.exists():
+            self._session.compact_if_due()  # now that the answer is there
         return found
 
     def _there(self, paths: Sequence[str]) -> set[str]:
         """Return those of some runs and scopes that are there, where looking is cheap; the others are taken out of the index."""
         distinct = set(paths)
-        store = self._home.store
+        store = self._session.store
         if store.slow:
             return distinct
         doubtful = distinct
@@ -403,7 +403,7 @@ class Catalog:
             doubtful = {path for path in distinct if path.rpartition("/")[0] not in self._verified}
         versions = {path: self._version(path) for path in doubtful}
         gone = {path for path, version in versions.items() if version is None}
-        changed = self._home.index.compare_stamps({path: version for path, version in versions.items() if version})
+        changed = self._session.index.compare_stamps({path: version for path, version in versions.items() if version})
         if not (gone or changed):
             return distinct
         missing = self._refresher().look_again(gone | changed)
@@ -412,7 +412,7 @@ class Catalog:
     def _version(self, path: str) -> str | None:
         """Return what the document of a run or scope looks like; "" if that cannot be found out, None if it is not there."""
         try:
-            return self._home.store.stat(layout.document(path)).version
+            return self._session.store.stat(layout.document(path)).version
         except KeyNotFoundError:
             return None
         except StoreError:
@@ -420,19 +420,21 @@ class Catalog:
 
     def _own_fields(self) -> tuple[str, ...]:
         """Return the fields of kinds that some asset has."""
-        names = self._home.index.select("SELECT name FROM names WHERE name > '@fields.' AND name < '@fields/'")
+        names = self._session.index.select("SELECT name FROM names WHERE name > '@fields.' AND name < '@fields/'")
         return tuple({name.removeprefix("@fields.").partition(".")[0].rstrip("\x1f") for (name,) in names})
 
     def _archived(self, question: Question) -> int:
         """Return how many archived runs there are that a question leaves out for that."""
-        if not self._home.index.select("SELECT 1 FROM entities WHERE archived = 1 LIMIT 1"):
+        if not self._session.index.select("SELECT 1 FROM entities WHERE archived = 1 LIMIT 1"):
             return 0
         *where, _ = question.where
         others = attrs.evolve(
             question, where=[*where, Comparison(Field(("archived",)), "==", True)], limit=None, sort=None
         )
         return len(
-            Asking(self._home.store, self._home.index, assets=False, generation="").answer(others, set, surely=True)
+            Asking(self._session.store, self._session.index, assets=False, generation="").answer(
+                others, set, surely=True
+            )
             or ()
         )
 
@@ -442,9 +444,9 @@ class Catalog:
         if field.parts[0] not in RUNS.owners or name in WHOLE:
             return
         root = field.parts[0]
-        beside = self._home.index.select(
+        beside = self._session.index.select(
             "SELECT 1 FROM names WHERE name > ? AND name < ? LIMIT 1", (f"{root}.", f"{root}/")
         )
-        for unknown, close in unknown_fields(self._home.index, IsNull(field)).items() if beside else ():
+        for unknown, close in unknown_fields(self._session.index, IsNull(field)).items() if beside else ():
             hint = f" Did you mean {close[0]!r}?" if close else ""
             raise ValueError(f"No run has the column {unknown!r}.{hint}")

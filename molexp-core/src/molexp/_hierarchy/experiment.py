@@ -62,7 +62,7 @@ class Experiment:
         self.project = project
         self.id = id
         self.path: str = f"{project.id}/{id}"
-        self._home: Session = project._home
+        self._session: Session = project._session
         self._definition = definition
         self._space = own_copy(space)
         self._replicas = replicas
@@ -77,10 +77,10 @@ class Experiment:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Experiment):
             return NotImplemented
-        return (self.path, self._home.store.url) == (other.path, other._home.store.url)
+        return (self.path, self._session.store.url) == (other.path, other._session.store.url)
 
     def __hash__(self) -> int:
-        return hash((self.path, self._home.store.url))
+        return hash((self.path, self._session.store.url))
 
     # ------------------------------------------------------------------------------------------------------ what it is
 
@@ -102,7 +102,7 @@ class Experiment:
     def _known(self) -> dict[str, Any]:
         """Return the definition itself, which nobody changes."""
         if self._definition is None:
-            self._definition = require_definition(self._home.store, self.path)
+            self._definition = require_definition(self._session.store, self.path)
         return self._definition
 
     @property
@@ -147,7 +147,7 @@ class Experiment:
         """The data that belongs to it."""
         from molexp._assets.data_assets import DataAssets
 
-        return DataAssets(self._home, self.path)
+        return DataAssets(self._session, self.path)
 
     # ------------------------------------------------------------------------------------------------------------ runs
 
@@ -165,16 +165,16 @@ class Experiment:
         path = f"{self.path}/{str(id).lower()}"
         try:
             check_run_id(id)
-            definition = read_definition(self._home.store, path, {})
+            definition = read_definition(self._session.store, path, {})
         except CorruptRecordError:
             definition = None  # whoever needs it is told
         except (NotFoundError, ValueError):
-            if isinstance(id, str) and is_id(id.lower()) and _has_attempts(self._home.store, path):
+            if isinstance(id, str) and is_id(id.lower()) and _has_attempts(self._session.store, path):
                 definition = None  # the same
             else:
-                close = nearest(id, member_ids(self._home.store, self.path)) if isinstance(id, str) else ()
+                close = nearest(id, member_ids(self._session.store, self.path)) if isinstance(id, str) else ()
                 raise NotFoundError("run", str(id), where=repr(self.path), nearest=close) from None
-        if deleted(self._home.store, path):
+        if deleted(self._session.store, path):
             raise NotFoundError("run", id, where=repr(self.path), hint=WAS_DELETED)
         return Run(self, id, definition=definition)
 
@@ -253,7 +253,7 @@ class Experiment:
     def _parent(self) -> Parent:
         from molexp._hierarchy.run_creation import Parent
 
-        return Parent(self._home, self.path, self._known)
+        return Parent(self._session, self.path, self._known)
 
     def _run_of(self, made: Made) -> RunT:
         return Run(self, made.id, definition=made.definition, untried=made.untried)
@@ -271,10 +271,10 @@ class Runs(Rows[Run]):
 
     def __init__(self, experiment: Experiment) -> None:
         self._experiment = experiment
-        home = experiment._home
-        paths = ((name, f"{experiment.path}/{name}") for name in member_ids(home.store, experiment.path))
+        session = experiment._session
+        paths = ((name, f"{experiment.path}/{name}") for name in member_ids(session.store, experiment.path))
         super().__init__(
-            (Run(experiment, name) for name, path in paths if _is_run(home.store, path)), _describe, RUN_COLUMNS
+            (Run(experiment, name) for name, path in paths if _is_run(session.store, path)), _describe, RUN_COLUMNS
         )
 
     def __contains__(self, member: object) -> bool:

@@ -46,7 +46,7 @@ class Project:
         self.path = id
         self.name: str = str((definition or {}).get("name") or id)
         self._definition = definition
-        self._home: Session = workspace._home
+        self._session: Session = workspace._session
 
     def __repr__(self) -> str:
         return f"<Project {self.id}>"
@@ -57,10 +57,10 @@ class Project:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Project):
             return NotImplemented
-        return (self.id, self._home.store.url) == (other.id, other._home.store.url)
+        return (self.id, self._session.store.url) == (other.id, other._session.store.url)
 
     def __hash__(self) -> int:
-        return hash((self.id, self._home.store.url))
+        return hash((self.id, self._session.store.url))
 
     def _check_writable(self) -> None:
         """Raise if it was made by a newer MolExp, or that cannot be told: nothing is created in it then.
@@ -70,7 +70,7 @@ class Project:
             CorruptRecordError: its document cannot be read.
         """
         check_schema(
-            self._definition or require(self._home.store, self.path), layout.document(self.path), schemas.DEFINITION
+            self._definition or require(self._session.store, self.path), layout.document(self.path), schemas.DEFINITION
         )
 
     def Experiment(
@@ -101,7 +101,7 @@ class Project:
             SerializationError: a parameter that JSON cannot carry, NaN included; names its path and type.
         """
         definition = define_experiment(
-            self._home,
+            self._session,
             self.id,
             name,
             self._check_writable,
@@ -124,18 +124,18 @@ class Project:
         try:
             check_id(id, "experiment id")
         except ValueError:
-            close = nearest(id, member_ids(self._home.store, self.id)) if isinstance(id, str) else ()
+            close = nearest(id, member_ids(self._session.store, self.id)) if isinstance(id, str) else ()
             raise NotFoundError("experiment", str(id), where=repr(self.id), nearest=close) from None
-        return Experiment(self, id, look_up_definition(self._home.store, path))
+        return Experiment(self, id, look_up_definition(self._session.store, path))
 
     @property
     def experiments(self) -> Members[ExperimentT]:
         """Its experiments, by id."""
-        return Members(self._home.store, self.id, self.experiment)
+        return Members(self._session.store, self.id, self.experiment)
 
     @property
     def data_assets(self) -> DataAssets:
         """The data that belongs to it."""
         from molexp._assets.data_assets import DataAssets
 
-        return DataAssets(self._home, self.path)
+        return DataAssets(self._session, self.path)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from molexp._hierarchy.session import Session
 
 
-def resolve_asset(home: Session, asset_id: str) -> Asset:
+def resolve_asset(session: Session, asset_id: str) -> Asset:
     """Return the asset of this id.
 
     Raises:
@@ -29,36 +29,38 @@ def resolve_asset(home: Session, asset_id: str) -> Asset:
     """
     scope, attempt, kind, name, version = parse_asset_id(asset_id)
     if attempt is None:
-        data = DataAssets(home, scope)
+        data = DataAssets(session, scope)
         found = data.get(name, version=version)
         if found is None:
             known = (one.id for other in data for one in reversed(data.versions(other)))
-            raise NotFoundError("asset", asset_id, nearest=nearest(asset_id, known), hint=_missing_scope(home, scope))
+            raise NotFoundError(
+                "asset", asset_id, nearest=nearest(asset_id, known), hint=_missing_scope(session, scope)
+            )
         asset: Asset = found
         return asset
     hint, own_id = "", spell_id(scope, attempt, kind, name, version)
     ids: list[str] = []
-    for facts in read_attempts(home.store, layout.folder(scope)):
+    for facts in read_attempts(session.store, layout.folder(scope)):
         ids += [str(record.get("id")) for record in facts.contents.assets.values()]
         if facts.number != attempt:
             continue
         for record in facts.contents.assets.values():
             if record.get("id") == own_id:
-                return home.library.asset(record)
+                return session.library.asset(record)
             if record.get("kind") == kind and record.get("name") == name:
                 hint = f"Its bytes were replaced by version {record.get('version')} of the same name."
     near = () if hint else nearest(asset_id, ids)
-    raise NotFoundError("asset", asset_id, nearest=near, hint=hint or _missing_scope(home, scope))
+    raise NotFoundError("asset", asset_id, nearest=near, hint=hint or _missing_scope(session, scope))
 
 
-def _missing_scope(home: Session, scope: str) -> str:
+def _missing_scope(session: Session, scope: str) -> str:
     """Return a sentence, if the scope that the id begins with is not there."""
-    if not scope or is_defined(home.store, scope):
+    if not scope or is_defined(session.store, scope):
         return ""
     return f"There is no {('project', 'experiment', 'run')[scope.count('/')]} {scope!r}."
 
 
-def reference_resolver(home: Session) -> Callable[[str, Any], Any]:
+def reference_resolver(session: Session) -> Callable[[str, Any], Any]:
     """Return what turns stored references into assets, and into paths that are anchored to where the workspace lies now."""
 
     def resolve(tag: str, payload: Any) -> Any:
@@ -66,12 +68,12 @@ def reference_resolver(home: Session) -> Callable[[str, Any], Any]:
             return None
         if tag == "$asset":
             try:
-                return resolve_asset(home, payload)
+                return resolve_asset(session, payload)
             except (NotFoundError, StoreError, ValueError):
                 return None  # kept as it is: it may have been deleted since
         if tag == "$key":
             with suppress(StoreError):  # no key of ours, or a storage without paths: it is kept as it is
-                return home.store.path(payload)
+                return session.store.path(payload)
         return None
 
     return resolve

@@ -62,7 +62,7 @@ class Run:
         self.experiment = experiment
         self._id = id
         self.path: str = f"{experiment.path}/{id.lower()}"
-        self._home: Session = experiment._home
+        self._session: Session = experiment._session
         self._definition = definition
         self._untried = untried  # this process created it and has not started it: nobody else is likely to have
         self._made_up_at = 0.0  # when its id was made up, in seconds since 1970, if that was done here
@@ -76,10 +76,10 @@ class Run:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Run):
             return NotImplemented
-        return (self.path, self._home.store.url) == (other.path, other._home.store.url)
+        return (self.path, self._session.store.url) == (other.path, other._session.store.url)
 
     def __hash__(self) -> int:
-        return hash((self.path, self._home.store.url))
+        return hash((self.path, self._session.store.url))
 
     # ------------------------------------------------------------------------------------------------------ what it is
 
@@ -144,7 +144,7 @@ class Run:
         if self._definition is None:
             from molexp._record.reading import read_definition
 
-            self._definition = read_definition(self._home.store, self.path, {})
+            self._definition = read_definition(self._session.store, self.path, {})
         return self._definition
 
     # ------------------------------------------------------------------------------------------------- what became of it
@@ -184,7 +184,7 @@ class Run:
         """
         from molexp._record.metrics import run_metrics
 
-        found = run_metrics(self._home.store, self.path, self._state())
+        found = run_metrics(self._session.store, self.path, self._state())
         metrics: Mapping[str, Mapping[str, Any]] = self._value(found.get("metrics") or {})
         return metrics
 
@@ -201,7 +201,7 @@ class Run:
     @property
     def provenance(self) -> Mapping[str, Any] | None:
         """The origin of its newest attempt's process: git commit, python, packages; None if nothing is known."""
-        return self._home.provenance_of(self._state())
+        return self._session.provenance_of(self._state())
 
     @property
     def workflow_graph(self) -> WorkflowGraph | None:
@@ -222,7 +222,7 @@ class Run:
 
         attempt = next((one for one in reversed(state.attempts) if one.contents.workflow), None)
         known = attempt.contents.workflow.get("graph") if attempt and attempt.contents.workflow else None
-        document = read_document(self._home.store, f"{layout.PROVENANCE}/{known}.json") if known else None
+        document = read_document(self._session.store, f"{layout.PROVENANCE}/{known}.json") if known else None
         if attempt is None or document is None:
             return None
         return WorkflowGraph.from_dict(document).as_executed(attempt.contents.tasks)
@@ -245,14 +245,14 @@ class Run:
     @property
     def assets(self) -> list[Asset]:
         """The assets of all its attempts, oldest first."""
-        return [self._home.library.asset(record) for record in self._state().assets()]
+        return [self._session.library.asset(record) for record in self._state().assets()]
 
     @property
     def logs(self) -> Logs:
         """Its logs, by name; the newest attempt's where several wrote one."""
         from molexp._assets.streams import Logs
 
-        return Logs(self._home.store, self._state().assets())
+        return Logs(self._session.store, self._state().assets())
 
     def asset(self, name: str, *, kind: str | None = None, version: int | None = None) -> Asset:
         """Return the asset of this name: of the newest attempt that has it, else data of its parents.
@@ -263,12 +263,12 @@ class Run:
         """
         from molexp._assets.lookup import Finder
 
-        self._home.process.send(self._home.store, self.path)
-        finder = Finder(self._home.library, self.path, layout.folder(self.path), self._scopes)
+        self._session.process.send(self._session.store, self.path)
+        finder = Finder(self._session.library, self.path, layout.folder(self.path), self._scopes)
         return finder.require(name, kind=kind, version=version)
 
     def _state(self) -> RunState:
-        return self._home.state_of(self.path)
+        return self._session.state_of(self.path)
 
     def _editable(self) -> RunState:
         """Return its state, if this version may write to it.
@@ -314,7 +314,7 @@ class Run:
         from molexp._running.start import Startable, start
 
         untried, self._untried = self._untried, False
-        run = Startable(self._home, self.path, self._defined, self._made_up_at)
+        run = Startable(self._session, self.path, self._defined, self._made_up_at)
         return start(
             run,
             partial(context_of, self),
@@ -334,7 +334,7 @@ class Run:
         state = self._editable()
         if not state.attempts or state.status is RunStatus.RUNNING:
             number = state.attempts[-1].number if state.attempts else 0
-            write_edit(self._home, self.path, "cancel", attempt=number, reason=reason)
+            write_edit(self._session, self.path, "cancel", attempt=number, reason=reason)
 
     def delete(self) -> None:
         """Hide it at once; `restore` shows it again until `Workspace.gc` has freed its bytes.
@@ -347,7 +347,7 @@ class Run:
             from molexp._running.start import busy
 
             raise busy(self.path, state.attempts[-1])
-        write_edit(self._home, self.path, "delete")
+        write_edit(self._session, self.path, "delete")
 
     def restore(self) -> None:
         """Show it again after `delete`, as long as `Workspace.gc` has not freed it. For a run that is there it does nothing.
@@ -357,17 +357,17 @@ class Run:
         """
         from molexp._record.deletions import restore
 
-        restore(self._home, self.path)
+        restore(self._session, self.path)
 
     def archive(self) -> None:
         """Leave it out of lists from now on: `Catalog.runs` shows it if it is asked for archived runs."""
         if not self._editable().edits.archived:
-            write_edit(self._home, self.path, "archive")
+            write_edit(self._session, self.path, "archive")
 
     def unarchive(self) -> None:
         """Show it in lists again."""
         if self._editable().edits.archived:
-            write_edit(self._home, self.path, "unarchive")
+            write_edit(self._session, self.path, "unarchive")
 
     def annotate(self, *, tags: Iterable[str] = (), untag: Iterable[str] = (), note: str | None = None) -> None:
         """Add and remove tags, add a note."""
@@ -377,12 +377,12 @@ class Run:
         if not (added or removed or note):
             return
         self._editable()
-        write_edit(self._home, self.path, "annotate", tags=added, untag=removed, note=note)
+        write_edit(self._session, self.path, "annotate", tags=added, untag=removed, note=note)
 
     def flush(self) -> None:
         """Bring everything that this process records for it right now into the store."""
-        for attempt in self._home.process.heart.attempts():
-            if attempt.path == self.path and attempt.store.url == self._home.store.url:
+        for attempt in self._session.process.heart.attempts():
+            if attempt.path == self.path and attempt.store.url == self._session.store.url:
                 attempt.flush()
 
     # ------------------------------------------------------------------------------------------------------ references
@@ -392,7 +392,11 @@ class Run:
         from molexp._assets.data_assets import DataAssets
 
         parts = self.path.split("/")
-        return DataAssets(self._home, "/".join(parts[:2])), DataAssets(self._home, parts[0]), DataAssets(self._home, "")
+        return (
+            DataAssets(self._session, "/".join(parts[:2])),
+            DataAssets(self._session, parts[0]),
+            DataAssets(self._session, ""),
+        )
 
     def _refer(self, value: Any) -> Any:
         """Return how a result that is an asset, or a path inside the workspace, is stored; None for anything else."""
@@ -401,7 +405,7 @@ class Run:
         if isinstance(value, Asset):
             return {"$asset": value.id}
         if isinstance(value, Path) or is_remote(value):
-            key = key_of(self._home.store, value)
+            key = key_of(self._session.store, value)
             return {"$key": key} if key is not None else str(value)
         if isinstance(value, Run):
             return {"$run": value.path}
@@ -410,7 +414,7 @@ class Run:
     def _value(self, stored: Any) -> Any:
         from molexp._hierarchy.references import reference_resolver
 
-        return restore(stored, resolve=reference_resolver(self._home))
+        return restore(stored, resolve=reference_resolver(self._session))
 
 
 def _unpickle(cls: type[Run], experiment: Experiment, id: str, definition: dict[str, Any] | None) -> Run:

@@ -29,11 +29,11 @@ class RunRow:
         ('cu-small', 'succeeded', -3.7)
     """
 
-    __slots__ = ("_data", "_document", "_home", "path")
+    __slots__ = ("_data", "_document", "_session", "path")
 
-    def __init__(self, home: Session | None, path: str, data: bytes) -> None:
+    def __init__(self, session: Session | None, path: str, data: bytes) -> None:
         self.path = path
-        self._home = home
+        self._session = session
         self._data = data
         self._document: Mapping[str, Any] | None = None
 
@@ -51,7 +51,7 @@ class RunRow:
 
     def __setstate__(self, state: tuple[str, bytes, Mapping[str, Any]]) -> None:
         self.path, self._data, self._document = state
-        self._home = None
+        self._session = None
 
     @property
     def document(self) -> Mapping[str, Any]:
@@ -73,17 +73,19 @@ class RunRow:
         try:
             return decode_object(self._data, self.path)
         except CorruptRecordError:
-            if self._home is None:
+            if self._session is None:
                 raise
             from molexp._catalog.index.folding import full_row
             from molexp._record.reading import read_run
 
-            return full_row(self._home.store, read_run(self._home.store, self.path, self._home.observer), self.path)
+            return full_row(
+                self._session.store, read_run(self._session.store, self.path, self._session.observer), self.path
+            )
 
     def _resolver(self) -> Callable[[str, Any], Any] | None:
         from molexp._hierarchy.references import reference_resolver
 
-        return reference_resolver(self._home) if self._home is not None else None
+        return reference_resolver(self._session) if self._session is not None else None
 
     @property
     def schema(self) -> int:

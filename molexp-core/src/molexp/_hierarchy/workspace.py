@@ -34,9 +34,9 @@ ProjectT = Project
 RunT = Run
 
 
-def _reopen(cls: type[Workspace], home: Session) -> Workspace:
+def _reopen(cls: type[Workspace], session: Session) -> Workspace:
     workspace = cls.__new__(cls)
-    workspace._home = home
+    workspace._session = session
     return workspace
 
 
@@ -115,11 +115,11 @@ class Workspace:
             from molexp._storage.spool.outbox import SpooledStore
 
             store = SpooledStore(store)
-        self._home: Session = Session(store, plugins, name, read_only)
-        self._home.durability_given = "durability" in options
+        self._session: Session = Session(store, plugins, name, read_only)
+        self._session.durability_given = "durability" in options
         if "durability" not in given and (wanted := os.environ.get("MOLEXP_DURABILITY")):
             store.durability = check_durability(wanted, "MOLEXP_DURABILITY")
-            self._home.durability_given = True
+            self._session.durability_given = True
 
     @classmethod
     def load(
@@ -136,14 +136,14 @@ class Workspace:
             NotFoundError: there is none.
         """
         workspace = cls(url, storage_options=storage_options, read_only=read_only, plugins=plugins)
-        workspace._home.workspace.must_exist()
+        workspace._session.workspace.must_exist()
         return workspace
 
     def __repr__(self) -> str:
         return f"<Workspace {self.url}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopen, (type(self), self._home)
+        return _reopen, (type(self), self._session)
 
     def __eq__(self, other: object) -> bool:
         return self.url == other.url if isinstance(other, Workspace) else NotImplemented
@@ -156,7 +156,7 @@ class Workspace:
     @property
     def url(self) -> str:
         """The canonical URL, without credentials."""
-        return self._home.store.url
+        return self._session.store.url
 
     @property
     def id(self) -> str:
@@ -165,21 +165,21 @@ class Workspace:
         Raises:
             NotFoundError: it does not exist yet.
         """
-        return str(self._home.workspace.read().get("id"))
+        return str(self._session.workspace.read().get("id"))
 
     @property
     def name(self) -> str | None:
         """Its name, if it was given one."""
         return (
-            self._home.workspace.read().get("name")
-            if self._home.workspace.exists()
-            else self._home.workspace.given_name
+            self._session.workspace.read().get("name")
+            if self._session.workspace.exists()
+            else self._session.workspace.given_name
         )
 
     @property
     def read_only(self) -> bool:
         """Tell whether every write is refused."""
-        return self._home.read_only
+        return self._session.read_only
 
     def materialize(self) -> Self:
         """Create it, or make sure that it exists.
@@ -189,14 +189,14 @@ class Workspace:
             StorePermissionError: it cannot be written there.
             SchemaError: it was made by a newer MolExp.
         """
-        self._home.materialize()
-        self._home.flushing.defined(WORKSPACE)
+        self._session.materialize()
+        self._session.flushing.defined(WORKSPACE)
         return self
 
     @property
     def settings(self) -> Mapping[str, Any]:
         """Its settings; see `configure`."""
-        return dict(self._home.workspace.settings)
+        return dict(self._session.workspace.settings)
 
     def configure(self, **settings: Any) -> None:
         """Change settings for everybody who opens it from now on; None removes one.
@@ -213,10 +213,10 @@ class Workspace:
             hint = f" Did you mean {close[0]!r}?" if close else ""
             raise TypeError(f"There is no setting {unknown[0]!r}; there are {', '.join(_SETTINGS)}.{hint}")
         if scheme := settings.get("run_id_scheme"):
-            self._home.plugins.run_id_scheme(scheme)
+            self._session.plugins.run_id_scheme(scheme)
         if (wanted := settings.get("durability")) is not None:
             check_durability(wanted, "durability")
-        self._home.change_settings(settings)
+        self._session.change_settings(settings)
 
     # ------------------------------------------------------------------------------------------------------- hierarchy
 
@@ -242,7 +242,7 @@ class Workspace:
                 "created_at": utc_now(),
             }
 
-        document = get_or_know(self._home, project_id, make)
+        document = get_or_know(self._session, project_id, make)
         return Project(self, project_id, document)
 
     def project(self, id: str) -> ProjectT:
@@ -255,14 +255,14 @@ class Workspace:
             check_id(id, "project id")
         except ValueError:
             raise NotFoundError(
-                "project", id, where=self.url, nearest=nearest(id, member_ids(self._home.store, ""))
+                "project", id, where=self.url, nearest=nearest(id, member_ids(self._session.store, ""))
             ) from None
-        return Project(self, id, look_up(self._home.store, id))
+        return Project(self, id, look_up(self._session.store, id))
 
     @property
     def projects(self) -> Members[ProjectT]:
         """Its projects, by id."""
-        return Members(self._home.store, "", self.project)
+        return Members(self._session.store, "", self.project)
 
     def run(self, path: str) -> RunT:
         """Look up a run by its path, ``metals/cu/cu-large``; by the beginning of its id; or the newest, ``@latest``.
@@ -282,7 +282,7 @@ class Workspace:
         if len(parts) == 3:
             experiment = self.project(parts[0]).experiment(parts[1])
             folder = parts[2].lower()
-            if is_id(folder) and is_defined(self._home.store, f"{experiment.path}/{folder}"):
+            if is_id(folder) and is_defined(self._session.store, f"{experiment.path}/{folder}"):
                 return experiment.run(parts[2])
         return self._by_prefix(parts, path)
 
@@ -294,7 +294,7 @@ class Workspace:
         """
         from molexp._record.deletions import restore
 
-        return self._at(restore(self._home, path))
+        return self._at(restore(self._session, path))
 
     def _latest(self, above: list[str], path: str) -> RunT:
         found = self._newest(above, "", 1)
@@ -338,7 +338,7 @@ class Workspace:
         """The data that belongs to it."""
         from molexp._assets.data_assets import DataAssets
 
-        return DataAssets(self._home, "")
+        return DataAssets(self._session, "")
 
     def data_assets_of(self, scope: str) -> DataAssets:
         """Return the data of a scope: "" or "." is the workspace, ``metals`` a project, ``metals/cu`` an experiment.
@@ -371,14 +371,14 @@ class Workspace:
         run, _, name = id.partition(":")
         if run and name and ":" not in name:  # names have none, and ids two
             return self.run(run).asset(name)
-        return resolve_asset(self._home, id)
+        return resolve_asset(self._session, id)
 
     @property
     def catalog(self) -> Catalog:
         """Answers which runs and which assets there are."""
         from molexp._hierarchy.catalog import Catalog
 
-        return Catalog(self._home, self.run)
+        return Catalog(self._session, self.run)
 
     def compare(self, *runs: RunT | RunRow | str) -> Rows[Mapping[str, Any]]:
         """Show in what runs differ: a row for each, in their order, with its ``path`` and the fields that are not all the same.
@@ -398,7 +398,7 @@ class Workspace:
         from molexp._hierarchy.comparison import compare_runs
 
         found = [run if isinstance(run, Run) else self.run(run if isinstance(run, str) else run.path) for run in runs]
-        return compare_runs([(run._home, run.path) for run in found])
+        return compare_runs([(run._session, run.path) for run in found])
 
     # ----------------------------------------------------------------------------------------------------- maintenance
 
@@ -414,7 +414,7 @@ class Workspace:
         """
         from molexp._maintenance.gc import collect
 
-        return collect(self._home, dry_run=dry_run)
+        return collect(self._session, dry_run=dry_run)
 
     def fsck(
         self,
@@ -436,4 +436,4 @@ class Workspace:
         """
         from molexp._maintenance.fsck import check
 
-        return check(self._home, repair=repair, read_data=read_data, restart=restart, progress=progress)
+        return check(self._session, repair=repair, read_data=read_data, restart=restart, progress=progress)

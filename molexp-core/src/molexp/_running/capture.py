@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any, ClassVar, TextIO
 
 from molexp._assets.builtin_kinds import LogKind
-from molexp._assets.naming import Shelf
+from molexp._assets.naming import AttemptAssets
 from molexp._assets.streams import growing
 from molexp._values.threads import start_unsignalled
 from molexp.errors import RunError
@@ -34,12 +34,12 @@ class Capture:
     _taken = threading.Lock()  # descriptors 1 and 2 belong to the process, so only one attempt at a time can have them
     _stand_ins: ClassVar[set[int]] = set()  # standard descriptors that were closed
 
-    def __init__(self, shelf: Shelf) -> None:
+    def __init__(self, assets: AttemptAssets) -> None:
         if not Capture._taken.acquire(blocking=False):
             raise RunError(
                 "Another run of this process captures stdout and stderr; only one can. Start one of them with "
                 "capture=False, or in a process of its own.",
-                run=shelf.writer.path,
+                run=assets.writer.path,
             )
         self._pid = os.getpid()
         self._stopping = threading.Event()
@@ -49,7 +49,7 @@ class Capture:
         self._echo = threading.Thread(target=self._follow, name="molexp-echo", daemon=True)
         try:
             _open_stand_ins(Capture._stand_ins)
-            self._take([growing(shelf, LogKind.name, name, None).share() for name in _STREAMS])
+            self._take([growing(assets, LogKind.name, name, None).share() for name in _STREAMS])
             start_unsignalled(self._echo)
         except BaseException:
             self._put_back()

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import subprocess
 
     from molexp._assets.lookup import Finder
-    from molexp._assets.naming import Shelf
+    from molexp._assets.naming import AttemptAssets
     from molexp._hierarchy.run import Run
     from molexp._recording.writer import Recorder
     from molexp.contracts import AssetKind
@@ -76,17 +76,17 @@ class Context:
         run: Run | None = None,
         params: Mapping[str, Any] | None = None,
         config: Mapping[str, Any] | None = None,
-        shelf: Shelf | None = None,
+        assets: AttemptAssets | None = None,
         finder: Finder | None = None,
         task: str | None = None,
     ) -> None:
         self.run = run
         self.params = {} if params is None else params
         self.config = {} if config is None else config
-        self._shelf = shelf
+        self._assets = assets
         self._finder = finder
         self._task = task
-        self._recorder: Recorder | None = shelf.recorder if shelf is not None else None
+        self._recorder: Recorder | None = assets.recorder if assets is not None else None
         self._accessors: dict[str, Accessor[Any]] = {}
         self._logs: dict[str, LogHandle] = {}
         self._metrics: Metrics | None = None
@@ -135,7 +135,7 @@ class Context:
         Raises:
             NoKindError: no kind accepts it, or several do; names its type and the kinds.
         """
-        if self._shelf is None:
+        if self._assets is None:
             return None
         return self._accessor(kind or self._choose(name, obj)).save(name, obj, **fields)
 
@@ -176,7 +176,7 @@ class Context:
     def metrics(self) -> Metrics:
         """Numbers by step."""
         if self._metrics is None:
-            self._metrics = Metrics(self._shelf, self._task)
+            self._metrics = Metrics(self._assets, self._task)
         return self._metrics
 
     def shell(
@@ -242,9 +242,9 @@ class Context:
         return found
 
     def __getitem__(self, kind: type[AssetKind[T]]) -> Accessor[T]:
-        if self._shelf is None:
+        if self._assets is None:
             return Accessor(None)
-        return Accessor(self._shelf.library.kind_of(kind), self._shelf, self._finder, self._task)
+        return Accessor(self._assets.library.kind_of(kind), self._assets, self._finder, self._task)
 
     def __getattr__(self, kind: str) -> Accessor[Any]:
         if kind.startswith("_"):
@@ -256,7 +256,7 @@ class Context:
             raise AttributeError(f"A context has no {kind!r}, and there is no such asset kind.{where}") from None
 
     def __dir__(self) -> list[str]:
-        kinds = self._shelf.library.kind_names() if self._shelf is not None else []
+        kinds = self._assets.library.kind_names() if self._assets is not None else []
         return sorted({*super().__dir__(), *kinds})
 
     # -------------------------------------------------------------------------------------------------------- scratch
@@ -283,20 +283,20 @@ class Context:
 
     def _accessor(self, kind: str) -> Accessor[Any]:
         if (found := self._accessors.get(kind)) is None:
-            if self._shelf is None:
+            if self._assets is None:
                 return Accessor(None)
-            known = self._shelf.library.kind(kind)
-            found = self._accessors[kind] = Accessor(known, self._shelf, self._finder, self._task)
+            known = self._assets.library.kind(kind)
+            found = self._accessors[kind] = Accessor(known, self._assets, self._finder, self._task)
         return found
 
     def _open_log(self, name: str) -> LogHandle:
-        if self._shelf is None:
+        if self._assets is None:
             return LogHandle(None, name)
-        return LogHandle(growing(self._shelf, LogKind.name, name, self._task), name)
+        return LogHandle(growing(self._assets, LogKind.name, name, self._task), name)
 
     def _choose(self, name: str, obj: Any) -> str:
-        assert self._shelf is not None
-        library = self._shelf.library
+        assert self._assets is not None
+        library = self._assets.library
         accepting = [
             kind
             for kind in library.kind_names()
@@ -311,17 +311,17 @@ class Context:
 
 
 def describe_error(
-    error: BaseException, shelf: Shelf | None, task: str | None, *, name: str = "error-trace"
+    error: BaseException, assets: AttemptAssets | None, task: str | None, *, name: str = "error-trace"
 ) -> dict[str, Any]:
     """Save an error's traceback, of the run or of a task; returns what the record says of the error."""
     cls = type(error)
     kind = cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
     described: dict[str, Any] = {"type": kind, "message": message_of(error)[:4096], "task": task}
-    if shelf is None:
+    if assets is None:
         return described
     try:
         name = f"tasks/{task}/{name}" if task else name
-        saved = Accessor(shelf.library.kind(ErrorTraceKind.name), shelf, None, task)
+        saved = Accessor(assets.library.kind(ErrorTraceKind.name), assets, None, task)
         asset = saved.save(name, _trace(error, described), **described)
         described["trace"] = asset.id if asset is not None else None
     except MolexpError as problem:

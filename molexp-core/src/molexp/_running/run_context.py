@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from molexp._assets.lookup import Finder
-from molexp._assets.naming import Shelf
+from molexp._assets.naming import AttemptAssets
 from molexp._recording import current
 from molexp._recording.signals.handlers import Terminated
 from molexp._recording.signals.interruption import Interrupter
@@ -50,11 +50,11 @@ class RunContext(Context):
     """
 
     run: Run
-    _shelf: Shelf
+    _assets: AttemptAssets
     _finder: Finder
 
-    def __init__(self, *, run: Run, attempt: Attempt | Joined, shelf: Shelf, finder: Finder) -> None:
-        super().__init__(run=run, shelf=shelf, finder=finder, **params_and_config(attempt))
+    def __init__(self, *, run: Run, attempt: Attempt | Joined, assets: AttemptAssets, finder: Finder) -> None:
+        super().__init__(run=run, assets=assets, finder=finder, **params_and_config(attempt))
         self._attempt = attempt
         self._rank = attempt.rank
         self._failures: dict[str, Ending] = {}
@@ -74,7 +74,7 @@ class RunContext(Context):
         from molexp._running.capture import Capture
 
         if self._capture is None:
-            self._capture = Capture(self._shelf)
+            self._capture = Capture(self._assets)
 
     @property
     def attempt(self) -> int:
@@ -217,7 +217,7 @@ class RunContext(Context):
         if self._capture is not None:
             self._capture.stop()
         if error is not None and ending.status is RunStatus.FAILED:
-            ending = ending._replace(error=describe_error(error, self._shelf, None))
+            ending = ending._replace(error=describe_error(error, self._assets, None))
         scratch = self._attempt.contents.workdirs if ending.status is RunStatus.SUCCEEDED else []
         if scratch:
             self._attempt.contents.workdir = None
@@ -243,6 +243,6 @@ def not_for_ranks(run: Run, rank: int) -> RunError:
 
 def context_of(run: Run, attempt: Attempt | Joined) -> RunContext:
     """Make the context of an attempt at a run."""
-    library = run._home.library
+    library = run._session.library
     finder = Finder(library, run.path, attempt.folder, run._scopes, attempt.known, attempt.number)
-    return RunContext(run=run, attempt=attempt, shelf=Shelf(attempt, library), finder=finder)
+    return RunContext(run=run, attempt=attempt, assets=AttemptAssets(attempt, library), finder=finder)

@@ -84,10 +84,10 @@ def _streams(context: Context, log: str) -> Any:
     with contextlib.ExitStack() as stack:
         files: list[IO[bytes]] = []
         for name in (log, f"{log}.err"):
-            if context._shelf is None:
+            if context._assets is None:
                 files.append(stack.enter_context(tempfile.TemporaryFile("a+b")))
             else:
-                path = growing(context._shelf, LogKind.name, name, context._task).share()
+                path = growing(context._assets, LogKind.name, name, context._task).share()
                 files.append(stack.enter_context(path.open("a+b")))
         yield files
 

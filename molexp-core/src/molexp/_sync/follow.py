@@ -123,7 +123,7 @@ class _Follower:
 
     def step(self, progress: Callable[[SyncProgress], None] | None) -> SyncReport:
         """Do one pass."""
-        store = self.pair.ours._home.store
+        store = self.pair.ours._session.store
         self._stays(self.pair.ours)  # a source that is not mounted has nothing new
         news = read_news(store, self._journals)
         number, _ = snapshots.newest_of(snapshots.listed(store))
@@ -154,7 +154,7 @@ class _Follower:
         if number == self._snapshot and not news.vanished:
             return False
         try:
-            manifest = snapshots.read_manifest(self.pair.ours._home.store, number)
+            manifest = snapshots.read_manifest(self.pair.ours._session.store, number)
         except (KeyNotFoundError, CorruptRecordError):
             return True
         read = {**self._journals, **news.journals}
@@ -168,7 +168,7 @@ class _Follower:
         self, news: News, leases: Mapping[str, str], progress: Callable[[SyncProgress], None] | None
     ) -> SyncReport:
         """Do a pass over what was announced, and what goes on."""
-        store = self.pair.ours._home.store
+        store = self.pair.ours._session.store
         go_on = {writer_of_journal(name) for name in {*self._journals, *news.journals} - news.vanished}
         waiting = {hint for hint in (self._waiting | news.announced) - news.withdrawn if hint[0] in go_on}
         owners = {layout.owner_of(key) for _, key in waiting | news.announced | news.withdrawn}
@@ -184,7 +184,7 @@ class _Follower:
         # An edit that is gone went with its run, which was freed: its experiment remembers that.
         gone = {layout.owner_of(key) for _, key in self._waiting if layout.is_edit(key)}
         within |= {path.rpartition("/")[0] for path in within & gone}
-        within |= {path for path in self._in_the_way if delete_edit_of(self.pair.theirs._home.store, path) is None}
+        within |= {path for path in self._in_the_way if delete_edit_of(self.pair.theirs._session.store, path) is None}
         if not within:
             return SyncReport(self.pair.ours.url, self.pair.theirs.url)
         above = {path.rpartition("/")[0] for path in within if path} | {path.partition("/")[0] for path in within}
@@ -213,7 +213,7 @@ class _Follower:
             ConflictError: another one lies there.
         """
         try:
-            found = decode_object(workspace._home.store.read(layout.WORKSPACE), layout.WORKSPACE).get("id")
+            found = decode_object(workspace._session.store.read(layout.WORKSPACE), layout.WORKSPACE).get("id")
         except KeyNotFoundError:
             self._everything_at = float("-inf")
             what = f"{workspace.url} was moved, removed or unmounted: its {layout.WORKSPACE!r} is gone. Bring it back."
@@ -225,7 +225,7 @@ class _Follower:
             raise ConflictError("workspace", workspace.url, stored=found, given=workspace.id, hint=hint)
 
     def _look(self, runs: Collection[str]) -> dict[str, Look]:
-        store = self.pair.ours._home.store
+        store = self.pair.ours._session.store
         found = store.each(lambda path: [*store.list(layout.folder(path))], runs)
         return {
             path: frozenset((one.key.removeprefix(f"{layout.folder(path)}/"), one.version) for one in listed)
@@ -239,5 +239,5 @@ class _Follower:
         lease = layout.lease(path, facts.number)
         if leases.get(lease) != self._leases.get(lease):
             return True
-        observer = self.pair.ours._home.observer.seeing(leases)
+        observer = self.pair.ours._session.observer.seeing(leases)
         return not facts.as_of and bool(observer.judge(path, facts).dead)

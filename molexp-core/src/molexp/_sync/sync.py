@@ -119,7 +119,7 @@ class Pair:
     ) -> SyncReport:
         """Do one pass over `within`, some runs and scopes by their paths, or else over everything."""
         ledger = Ledger(progress)
-        sides = Side(self.ours._home, within), Side(self.theirs._home, within)
+        sides = Side(self.ours._session, within), Side(self.theirs._session, within)
         copier = Copier(*sides, self.seen, ledger, dry_run=self.dry_run, check=check)
         try:
             runs = _bring(copier, same_workspace=self.same, restore=restore)
@@ -155,13 +155,13 @@ def opened(
     ours = source if isinstance(source, Workspace) else Workspace.load(source)
     theirs = destination if isinstance(destination, Workspace) else Workspace(destination)
     _check_places(ours, theirs)
-    check_schema(ours._home.workspace.read(), layout.WORKSPACE, schemas.WORKSPACE)
-    fresh = not theirs._home.workspace.exists()
+    check_schema(ours._session.workspace.read(), layout.WORKSPACE, schemas.WORKSPACE)
+    fresh = not theirs._session.workspace.exists()
     _check_identity(ours, theirs, fresh=fresh, merge=merge, dry_run=dry_run)
     if fresh and not dry_run:
-        theirs._home.workspace.origin = ours._home.workspace.read()
+        theirs._session.workspace.origin = ours._session.workspace.read()
         theirs.materialize()
-        theirs._home.workspace.origin = None
+        theirs._session.workspace.origin = None
         _check_identity(ours, theirs, fresh=False, merge=merge, dry_run=False)
     name = ours.id if fresh and dry_run else theirs.id
     seen = Seen((ours.id, ours.url), (name, theirs.url))
@@ -171,7 +171,7 @@ def opened(
     finally:
         seen.close()
         if pair.announced and not isinstance(destination, Workspace):
-            theirs._home.journal.retire()
+            theirs._session.journal.retire()
 
 
 def _check_places(ours: Workspace, theirs: Workspace) -> None:
@@ -190,7 +190,7 @@ def _check_identity(ours: Workspace, theirs: Workspace, *, fresh: bool, merge: b
         raise ReadOnlyError(layout.WORKSPACE, url=theirs.url)
     if fresh:
         return
-    check_schema(theirs._home.workspace.read(), layout.WORKSPACE, schemas.WORKSPACE)
+    check_schema(theirs._session.workspace.read(), layout.WORKSPACE, schemas.WORKSPACE)
     if ours.id != theirs.id and not merge:
         raise ConflictError(
             "workspace",

@@ -39,16 +39,16 @@ def describe_run(run: Run) -> dict[str, Any]:
     from molexp._hierarchy.references import reference_resolver
 
     state = run._state()
-    store = run._home.store
-    assets = [run._home.library.asset(record) for record in state.assets()]
+    store = run._session.store
+    assets = [run._session.library.asset(record) for record in state.assets()]
     document: dict[str, Any] = restore(
-        {**state.to_document(), **run_metrics(store, run.path, state)}, resolve=reference_resolver(run._home)
+        {**state.to_document(), **run_metrics(store, run.path, state)}, resolve=reference_resolver(run._session)
     )
     return {
         "path": run.path,
         "workspace": store.url,
         **document,
-        "origin": _readable(lambda: run._home.provenance_of(state)),
+        "origin": _readable(lambda: run._session.provenance_of(state)),
         "tasks": state.tasks(),
         "workflow_graph": _readable(lambda: graph.to_dict() if (graph := run._graph(state)) is not None else None),
         "problems": state.problems,

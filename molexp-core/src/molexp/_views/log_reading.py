@@ -76,7 +76,7 @@ def read_logs(
             for part in (*reader.earlier, reader):
                 if attempt not in (None, part.attempt):
                     continue
-                tail = tails.setdefault(part.key, _Tail(run._home.store, part))
+                tail = tails.setdefault(part.key, _Tail(run._session.store, part))
                 for line in tail.lines():
                     anything = True
                     yield line
@@ -85,7 +85,7 @@ def read_logs(
                         yield line if part is reader else attrs.evolve(line, data=line.data + b"\n")
         if ended:
             for gone in [one for one in tails.values() if one.gone]:
-                raise KeyNotFoundError(gone.key, url=run._home.store.url, hint=GONE)
+                raise KeyNotFoundError(gone.key, url=run._session.store.url, hint=GONE)
             return
         pause = _FIRST_LOOK if anything else min(pause * 2, _LAST_LOOK)
         threading.Event().wait(pause)  # nobody can tell us when a file grows on every storage

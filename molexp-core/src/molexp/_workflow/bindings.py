@@ -21,7 +21,7 @@ _bound: dict[tuple[str, str, str], tuple[Experiment, Workflow]] = {}
 
 
 def _key(experiment: Experiment) -> tuple[str, str, str]:
-    return experiment._home.store.url, experiment.project.id, experiment.id
+    return experiment._session.store.url, experiment.project.id, experiment.id
 
 
 def set_workflow(experiment: Experiment, workflow: Workflow) -> None:

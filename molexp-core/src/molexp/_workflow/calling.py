@@ -55,10 +55,10 @@ class Caller:
             inputs: Any = dict(upstream)
         else:
             inputs = next(iter(upstream.values()), None)
-        shelf = finder = run = None
+        assets = finder = run = None
         if self.records is not None and self.run is not None:
             recorder = self.records.recorder(spec.name if index is None else f"{spec.name}[{index}]", number)
-            run, shelf, finder = self.run.run, self.run._shelf.of(recorder), self.run._finder
+            run, assets, finder = self.run.run, self.run._assets.of(recorder), self.run._finder
         return TaskContext(
             spec.name,
             inputs=inputs,
@@ -68,7 +68,7 @@ class Caller:
             params=own_copy(self.params),
             config=own_copy(self.config),
             run=run,
-            shelf=shelf,
+            assets=assets,
             finder=finder,
         )
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import subprocess
 
     from molexp._assets.lookup import Finder
-    from molexp._assets.naming import Shelf
+    from molexp._assets.naming import AttemptAssets
     from molexp._hierarchy.run import Run
     from molexp._recording.task_recorder import TaskRecorder
 
@@ -63,12 +63,12 @@ class TaskContext(Context):
         params: Mapping[str, Any] | None = None,
         config: Mapping[str, Any] | None = None,
         run: Run | None = None,
-        shelf: Shelf | None = None,
+        assets: AttemptAssets | None = None,
         finder: Finder | None = None,
     ) -> None:
         """Make a context, as workflows do; tests of tasks may, too."""
         label = task if index is None else f"{task}[{index}]"
-        super().__init__(run=run, params=params, config=config, shelf=shelf, finder=finder, task=label)
+        super().__init__(run=run, params=params, config=config, assets=assets, finder=finder, task=label)
         self.task = task
         self.index = index
         self.retry = retry

@@ -19,8 +19,8 @@ def end_of_dead(run: Run, error: WorkerDiedError) -> tuple[RunStatus, str]:
     """Return the end of a run whose process died: the end on record, else the end of the process, which is recorded."""
     how = Death(f"process {error.pid} {error.how}", cause_of_error(error), error.pid)
     try:
-        attempts = read_attempts(run._home.store, layout.folder(run.path))
-        newest = run._home.observer.settle(run.path, attempts[-1], how=how) if attempts else None
+        attempts = read_attempts(run._session.store, layout.folder(run.path))
+        newest = run._session.observer.settle(run.path, attempts[-1], how=how) if attempts else None
     except MolexpError:
         newest = None
     if newest is None or newest.status is RunStatus.RUNNING:

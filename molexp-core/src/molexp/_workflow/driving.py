@@ -94,7 +94,7 @@ class Drive:
         self._capture = capture
         self._cancelled: list[_PlannedExecution] = []
         self._spaces: dict[Experiment, list[Any]] = {}  # an iterator gives its points only once
-        self._several = len({experiment._home.store.url for experiment, _ in self.script.experiments}) > 1
+        self._several = len({experiment._session.store.url for experiment, _ in self.script.experiments}) > 1
         self.summary: Summary = Summary()
 
     def plan(self) -> list[PlannedRun]:
@@ -134,12 +134,12 @@ class Drive:
                     action=action,
                     why=why,
                     changed=changed,
-                    place=experiment._home.store.url if self._several else "",
+                    place=experiment._session.store.url if self._several else "",
                     **given,  # type: ignore[arg-type]
                 )
 
     def _label(self, experiment: Experiment) -> str:
-        return f"{experiment.path} in {experiment._home.store.url}" if self._several else experiment.path
+        return f"{experiment.path} in {experiment._session.store.url}" if self._several else experiment.path
 
     def _space(self, experiment: Experiment) -> list[Any]:
         if experiment not in self._spaces:
@@ -153,7 +153,7 @@ class Drive:
         try:
             state = run._state()
         except NotFoundError:
-            if deleted(experiment._home.store, f"{experiment.path}/{run_id}"):
+            if deleted(experiment._session.store, f"{experiment.path}/{run_id}"):
                 return SKIP, "was deleted", ""
             return START, "new", ""
         except CorruptRecordError as error:
@@ -414,7 +414,7 @@ def _execute_bound(run: Run, options: RunOptions) -> WorkflowResult:
     workflow = bindings.get_workflow(run.experiment)
 
     async def execute() -> WorkflowResult:
-        executors = Executors(run._home.plugins)
+        executors = Executors(run._session.plugins)
         try:
             return await execute_under_run(workflow, run, executors, **options)
         finally:

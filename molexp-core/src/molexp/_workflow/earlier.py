@@ -121,7 +121,9 @@ class Earlier:
             newest = self._of_run(scope, kind, name)
         else:
             found = (
-                self._by_name(name, None) if said.get("by") == "name" else DataAssets(self.run._home, scope).get(name)
+                self._by_name(name, None)
+                if said.get("by") == "name"
+                else DataAssets(self.run._session, scope).get(name)
             )
             newest = found.id if found is not None else asset_id
         return f"{newest} has replaced {asset_id}" if newest != asset_id else ""
@@ -130,7 +132,7 @@ class Earlier:
         return next((found for data in self.run._scopes() if (found := data.get(name, version=version))), None)
 
     def _of_run(self, path: str, kind: str, name: str) -> str:
-        for facts in reversed(read_attempts(self.run._home.store, layout.folder(path))):
+        for facts in reversed(read_attempts(self.run._session.store, layout.folder(path))):
             if record := pick(facts.contents.assets.values(), name, scope=path, kind=kind, version=None):
                 return str(record.get("id"))
         return ""

@@ -125,7 +125,7 @@ def _resolve(tag: str, payload: Any, run: Run) -> Any:
     from molexp._hierarchy.references import reference_resolver
 
     try:
-        found = reference_resolver(run._home)(tag, payload)
+        found = reference_resolver(run._session)(tag, payload)
     except MolexpError as error:
         raise NotRestorableError(f"{payload}: {error}") from None
     if (
@@ -141,5 +141,5 @@ def _is_there(found: Any, key: str, run: Run) -> bool:
     """Tell whether a path, or the bytes of an asset, are where they were; some of both are folders."""
     if isinstance(found, Path):
         return found.exists()
-    store = run._home.store
+    store = run._session.store
     return store.exists(key) or next(iter(store.list(key)), None) is not None

@@ -24,7 +24,7 @@ from molexp._workflow.results import SUCCEEDED, TaskOutcome
 from molexp.errors import AssetExistsError, MolexpError, SerializationError
 
 if TYPE_CHECKING:
-    from molexp._assets.naming import Shelf
+    from molexp._assets.naming import AttemptAssets
     from molexp._hierarchy.run import Run
     from molexp._running.run_context import RunContext
     from molexp._workflow.tasks import TaskSpec
@@ -66,7 +66,7 @@ class TaskRecords:
         config: Mapping[str, Any],
     ) -> None:
         self._attempt = context._coordinator
-        self._shelf = context._shelf
+        self._assets = context._assets
         self._run: Run = context.run
         self._earlier = earlier
         self._code = {name: code_of(spec.subject) for name, spec in workflow.tasks.items()}  # before any is executed
@@ -129,7 +129,7 @@ class TaskRecords:
             raise NotRestorableError(str(record["not_restorable"]))
         if "saved" in record:
             saved = unpack(record["saved"], self._run)  # that a resume reads it says nothing of what the task uses
-            stored = self._run._home.library.load(saved)["output"]
+            stored = self._run._session.library.load(saved)["output"]
         elif "output" in record:
             stored = record["output"]
         else:
@@ -204,9 +204,9 @@ class TaskRecords:
     def describe(self, error: BaseException, label: str, retry: int) -> dict[str, Any]:
         """Save the traceback of a task's error, and return the record of the error."""
         recorder = self.recorder(label, retry)
-        shelf = self._shelf.of(recorder)
+        assets = self._assets.of(recorder)
         try:
-            return describe_error(error, shelf, label, name=f"error-trace-{retry}" if retry else "error-trace")
+            return describe_error(error, assets, label, name=f"error-trace-{retry}" if retry else "error-trace")
         finally:
             recorder.end("it has ended")
 
@@ -231,7 +231,11 @@ class TaskRecords:
         recorder = self.recorder(outcome.name, retry)
         try:
             asset = save_state(
-                self._shelf.of(recorder), "checkpoint", f"outputs/{outcome.name}.json", {"output": stored}, outcome.name
+                self._assets.of(recorder),
+                "checkpoint",
+                f"outputs/{outcome.name}.json",
+                {"output": stored},
+                outcome.name,
             )
         finally:
             recorder.end("it has ended")
@@ -246,24 +250,24 @@ class TaskRecords:
     def _publish_state(self) -> None:
         """Make the attempt's events an asset: they say what becomes of the tasks."""
         if "append" in self._attempt.store.capabilities:
-            slot = self._shelf.reserve(self._shelf.library.kind("execution_state"), STATE, None)
+            slot = self._assets.reserve(self._assets.library.kind("execution_state"), STATE, None)
             slot.key = claim_key(self._attempt.folder, self._attempt.number)
-            self._shelf.publish(slot, size=None, content_hash=None, fields={})
+            self._assets.publish(slot, size=None, content_hash=None, fields={})
 
     def conclude(self) -> None:
         """Save the state where events cannot be an asset; all tasks have outcomes."""
         if "append" not in self._attempt.store.capabilities:
             contents = self._attempt.contents
             document = {"workflow": contents.workflow, "tasks": contents.tasks}
-            save_state(self._shelf, "execution_state", STATE, document, None)
+            save_state(self._assets, "execution_state", STATE, document, None)
 
 
 def _time(seconds: float) -> str | None:
     return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None).isoformat() + "Z" if seconds else None
 
 
-def save_state(shelf: Shelf, kind: str, name: str, document: Any, task: str | None) -> Asset:
+def save_state(assets: AttemptAssets, kind: str, name: str, document: Any, task: str | None) -> Asset:
     """Save a document as an asset."""
-    asset = Accessor[Any](shelf.library.kind(kind), shelf, None, task).save(name, document)
+    asset = Accessor[Any](assets.library.kind(kind), assets, None, task).save(name, document)
     assert asset is not None
     return asset

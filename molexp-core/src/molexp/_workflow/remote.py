@@ -15,7 +15,7 @@ from molexp._workflow.code.hashing import Code, code_of
 from molexp._workflow.context import TaskContext
 
 if TYPE_CHECKING:
-    from molexp._assets.naming import Shelf
+    from molexp._assets.naming import AttemptAssets
     from molexp._hierarchy.run import Run
     from molexp._recording.contributors import Contribution
     from molexp._workflow.tasks import TaskSpec
@@ -111,8 +111,8 @@ async def _await(awaitable: Any) -> Any:
 _newest: dict[tuple[str, str, int], Contribution] = {}
 """The contribution of this worker: one attempt at a time."""
 
-_shelves: dict[str, Shelf] = {}
-"""The shelf of each task: the assets of a retry replace, or continue, those of an earlier try in this worker."""
+_attempt_assets: dict[str, AttemptAssets] = {}
+"""The assets of each task: the assets of a retry replace, or continue, those of an earlier try in this worker."""
 
 
 def _contribution(call: TaskCall) -> Contribution | None:
@@ -121,14 +121,14 @@ def _contribution(call: TaskCall) -> Contribution | None:
         return None
     from molexp._recording.contributors import Contribution
 
-    home = call.run._home
-    key = home.store.url, call.run.path, call.attempt
+    session = call.run._session
+    key = session.store.url, call.run.path, call.attempt
     found = _newest.get(key)
     if found is None or found.closed:
         while _newest:
             _newest.popitem()[1].close()
-        _shelves.clear()
-        found = _newest[key] = Contribution(home.store, home.process, call.run.path, call.attempt)
+        _attempt_assets.clear()
+        found = _newest[key] = Contribution(session.store, session.process, call.run.path, call.attempt)
     return found
 
 
@@ -144,12 +144,16 @@ def _context(call: TaskCall, contribution: Contribution | None) -> TaskContext:
     if call.run is None or contribution is None:
         return TaskContext(call.task, **given)
     from molexp._assets.lookup import Finder
-    from molexp._assets.naming import Shelf
+    from molexp._assets.naming import AttemptAssets
 
     run = call.run
     label = call.task if call.index is None else f"{call.task}[{call.index}]"
     recorder = TaskRecorder(contribution, label, call.recorded_retry)
-    library = run._home.library
-    shelf = _shelves[label].of(recorder) if label in _shelves else _shelves.setdefault(label, Shelf(recorder, library))
+    library = run._session.library
+    assets = (
+        _attempt_assets[label].of(recorder)
+        if label in _attempt_assets
+        else _attempt_assets.setdefault(label, AttemptAssets(recorder, library))
+    )
     finder = Finder(library, run.path, contribution.folder, run._scopes, contribution.everybody, call.attempt)
-    return TaskContext(call.task, run=run, shelf=shelf, finder=finder, **given)
+    return TaskContext(call.task, run=run, assets=assets, finder=finder, **given)

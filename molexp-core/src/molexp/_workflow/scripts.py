@@ -68,7 +68,7 @@ def _experiments(path: str, entries: Entries) -> list[tuple[Experiment, Workflow
     if entries.order is not None:
         return [(experiment, bindings.get_workflow(experiment)) for experiment in entries.order]
     urls = {workspace.url for workspace in entries.workspaces}
-    found = [(exp, workflow) for exp, workflow in bindings.bound() if exp._home.store.url in urls]
+    found = [(exp, workflow) for exp, workflow in bindings.bound() if exp._session.store.url in urls]
     if not found:
         raise ScriptError(
             path, "none of its experiments is bound to a workflow; bind one with: workflow.bind_to(experiment)"

@@ -55,7 +55,7 @@ async def execute_under_run(
         else:
             run._fail(_ending(run, result), part=workflow.name)
         return result
-    if (rank := run._home.process.rank) is not None and rank.index > 0:
+    if (rank := run._session.process.rank) is not None and rank.index > 0:
         raise not_for_ranks(run, rank.index)  # before it joins
     context = run.start(if_succeeded=if_succeeded, capture=capture)
     token = current.enter(context._recorder)

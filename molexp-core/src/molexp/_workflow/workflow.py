@@ -336,7 +336,7 @@ def _executors_of(run: Run | RunContext | None) -> Executors:
     found = run if isinstance(run, Run) else getattr(run, "run", None)
     if not isinstance(found, Run):
         raise TypeError(f"run must be a run, or the open context of one, not {run!r}.")
-    return Executors(found._home.plugins)
+    return Executors(found._session.plugins)
 
 
 def _mapping(what: str, given: Mapping[str, Any] | None) -> dict[str, Any]:
