@@ -363,10 +363,7 @@ class Catalog:
         known: set[str] = set()
         with suppress(sqlite3.DatabaseError):
             known = self._session.index.owners()
-        return self._refresher(index).scan(also=known)
-
-    def _refresher(self, index: Index | None = None) -> Refresher:
-        return Refresher(self._session, index or self._session.index)
+        return Refresher(self._session, index).scan(also=known)
 
     def _refresh(self) -> str:
         """Bring the index up to date; returns the generation in which it is."""
@@ -374,7 +371,7 @@ class Catalog:
             return self._session.index.generation
         self._session.process.send(self._session.store)
         self._session.background.wait()
-        refresher = self._refresher()
+        refresher = Refresher(self._session, self._session.index)
         refresher.refresh()
         self._verified = refresher.verified
         self._journals = refresher.unreadable
@@ -406,7 +403,7 @@ class Catalog:
         changed = self._session.index.compare_stamps({path: version for path, version in versions.items() if version})
         if not (gone or changed):
             return distinct
-        missing = self._refresher().look_again(gone | changed)
+        missing = Refresher(self._session, self._session.index).look_again(gone | changed)
         return distinct - missing - changed
 
     def _version(self, path: str) -> str | None:
