@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
+from contextlib import contextmanager
 
 import pytest
 
 import molexp as me
+from tests.record.conftest import place_of
 from tests.record.helpers import VOID
 from tests.record.syncing import RUNS, check, sync, track
 
@@ -253,3 +256,103 @@ def test_what_is_freed_while_a_sync_brings_news_of_it_leaves_nothing(lab, lab_ex
     assert not list(lab.store.list(f"{RUNS}/one"))
     all_ways(lab, copy)
     assert ids(lab) == ids(copy) == []
+
+
+@contextmanager
+def interrupted(monkeypatch, place, *acts):
+    """Act whenever a sync is about to create the next file of the run at `place`: each act once, in their order."""
+    store = type(place.store)
+    create, url = store.create, str(place.store.url)
+    left = list(acts)
+    acting: list[bool] = []
+
+    def interrupt(self, key, data):
+        if left and not acting and str(self.url) == url and key.startswith(f"{RUNS}/one/"):
+            acting.append(True)
+            left.pop(0)()
+            acting.clear()
+        return create(self, key, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "create", interrupt)
+        yield
+    assert not left
+
+
+@pytest.fixture
+def three(lab, lab_exp, copy, tmp_path):
+    """Three copies of a workspace; the first one lacks a run that the others have."""
+    (tmp_path / "third").mkdir()
+    third = place_of("files", tmp_path / "third")
+    sync(lab, copy)
+    track(copy.load().project("metals").experiment("cu").Run({"n": 1}, id="one"), 1)
+    sync(copy, third)
+    return lab, copy, third
+
+
+def settle(*places):
+    for _ in range(2):
+        for one in places:
+            for other in places:
+                if one is not other:
+                    assert sync(one, other).ok
+
+
+@pytest.mark.parametrize("told", [False, True], ids=["", "told"])
+@pytest.mark.parametrize("way", ["to", "from"])
+def test_what_a_sync_is_bringing_was_not_brought_back_by_hand(three, told, way, monkeypatch):
+    """The run is freed while one sync brings it; before that one hides it again, another one finds it there."""
+    lab, copy, third = three
+
+    def free():
+        sync(copy, lab)
+        delete(lab)
+        if told:
+            sync(lab, copy)
+            copy.load().gc(dry_run=False)
+
+    other = (copy, lab) if way == "to" else (lab, copy)
+    with interrupted(monkeypatch, lab, free, lambda: sync(*other)):
+        sync(third, lab)
+    settle(*three)
+    assert [ids(place) for place in three] == [[], [], []]
+
+
+@pytest.mark.parametrize("where", ["here", "elsewhere"])
+def test_what_a_sync_brought_that_was_killed_is_hidden_by_the_next_one(three, where, monkeypatch):
+    """The run is freed while a sync brings it, and that sync dies before it looks again; perhaps on another machine."""
+    lab, copy, third = three
+
+    def free():
+        sync(copy, lab)
+        delete(lab)
+
+    def die():
+        raise KeyboardInterrupt
+
+    with interrupted(monkeypatch, lab, free, die), pytest.raises(KeyboardInterrupt):
+        sync(third, lab)
+    (left,) = lab.store.list(".molexp/arriving")
+    if where == "elsewhere":
+        owner = {"host": "elsewhere", "pid": 1, "boot": "x", "namespace": "y"}
+        lab.store.write(left.key, json.dumps(json.loads(lab.store.read(left.key)) | {"owner": owner}).encode())
+        sync(copy, lab)
+        assert [entry.key for entry in lab.store.list(".molexp/arriving")] == [left.key], "nobody knows that it is dead"
+        now = time.time()
+        monkeypatch.setattr(time, "time", lambda: now + 25 * 3600.0)
+    report = sync(copy, lab, dry_run=True)
+    assert report.ok
+    assert lab.store.exists(left.key)
+    settle(*three)
+    assert [ids(place) for place in three] == [[], [], []]
+    assert not list(lab.store.list(".molexp/arriving"))
+
+
+def test_a_damaged_note_of_what_was_arriving_stops_nobody(two):
+    one, other = two
+    for name, data in {"cut": b'{"runs": ["metals/cu', "odd": b'{"runs": {"a": 1}}', "no": b"[]"}.items():
+        other.store.create(f".molexp/arriving/{name}.json", data)
+    delete(one)
+    all_ways(one, other)
+    assert ids(one) == ids(other) == ["two"]
+    assert not list(other.store.list(".molexp/arriving"))

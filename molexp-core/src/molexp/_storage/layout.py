@@ -22,6 +22,7 @@ JOURNALS = ".molexp/journals"
 SEALED = ".molexp/sealed"
 SNAPSHOTS = ".molexp/snapshots"
 LIVE = ".molexp/live"
+ARRIVING = ".molexp/arriving"
 DERIVED = ".molexp"
 
 _LEASE_NAME = 200  # characters, of the 255 bytes that a segment may take

@@ -8,6 +8,7 @@ WORKSPACE = 1
 SETTINGS = 1
 DEFINITION = 1  # of a project, an experiment or a run
 EDIT = 1
+ARRIVAL = 1
 ATTEMPT = 1  # its claim, its end, a writer's file of events, and a copy
 VOID = 1
 DATA = 1

@@ -12,6 +12,7 @@ import attrs
 from molexp._record.deletions import Deletion, Deletions, delete_edit_of, remember_returned, tokens_of
 from molexp._record.reading import edit_keys
 from molexp._storage import key_patterns, layout
+from molexp._sync.arrivals import is_arriving, left_over
 from molexp._sync.copying import Copier, guard
 from molexp._sync.edits import place_edit
 from molexp._sync.sides import Side, place
@@ -74,11 +75,29 @@ class DeletedRuns:
         That is done before the destination is told what the source remembers, and once more afterwards: who brings such a
         run from a third place looks for that when he has brought it, so one of the two sees the other.
         """
-        for experiment, known in self._known.items():
-            for run in known.ours:
-                if known.ours.tokens(run) - known.theirs.tokens(run):
-                    path = f"{experiment}/{run}"
-                    guard(self._copier, layout.folder(path), partial(self._spread, path))
+        for path in self.to_spread():
+            guard(self._copier, layout.folder(path), partial(self._spread, path))
+
+    def to_spread(self) -> list[str]:
+        """Return the paths of the runs of whose deletion only the source knows."""
+        return [
+            f"{experiment}/{run}"
+            for experiment, known in self._known.items()
+            for run in known.ours
+            if known.ours.tokens(run) - known.theirs.tokens(run)
+        ]
+
+    def finish(self) -> None:
+        """Hide at the destination what syncs that died had brought after it was freed."""
+        if self._copier.dry_run:
+            return
+        for key, paths in left_over(self._copier.destination):
+            for path in paths:
+                experiment, _, run = path.rpartition("/")
+                deletion = self._known[experiment].theirs.of(run, tokens_of(self._theirs, path))
+                if deletion is not None and delete_edit_of(self._theirs, path) is None:
+                    self._delete(path, deletion)
+            self._theirs.delete(key)
 
     def _spread(self, path: str) -> None:
         experiment, _, run = path.rpartition("/")
@@ -86,8 +105,8 @@ class DeletedRuns:
         deletion = known.both.of(run, tokens)
         if deletion is None or known.theirs.of(run, tokens) is not None:
             return
-        if self._is_live(self._copier.source, path, deletion.tokens):
-            return  # it was brought back by hand
+        if self._is_back(self._copier.source, path, deletion.tokens):
+            return
         if delete_edit_of(self._theirs, path) is None:
             self._note("deleted", path, f"{deletion} at the source; it is hidden at the destination, too")
             self._delete(path, deletion)
@@ -133,16 +152,16 @@ class DeletedRuns:
         if deletion is None:
             return not (live and self._is_in_the_way(path))
         by_destination = known.theirs.of(run, tokens) is not None
-        if by_destination and self._is_live(self._copier.destination, path, tokens):
+        if by_destination and self._is_back(self._copier.destination, path, tokens):
             return self._return(path, tokens, f"{deletion}, and there again at the destination")
         if not live:  # it is about to be freed; the destination has to know where it has the run
             return not by_destination and bool(tokens_of(self._theirs, path) & tokens)
-        if path in self._restored or known.ours.of(run, tokens) is not None:
+        by_source = known.ours.of(run, tokens) is not None
+        if path in self._restored or (by_source and self._is_back(self._copier.source, path, tokens)):
             again = "restored" if path in self._restored else "there again at the source"
             return not self._is_in_the_way(path) and self._return(path, tokens, f"{deletion}, and {again}")
-        self._note(
-            "deleted", path, f"{deletion} at the destination; `molexp sync --restore {path}` brings it all the same"
-        )
+        where = "destination" if by_destination else "source"
+        self._note("deleted", path, f"{deletion} at the {where}; `molexp sync --restore {path}` brings it all the same")
         return False
 
     def _is_in_the_way(self, path: str) -> bool:
@@ -176,6 +195,10 @@ class DeletedRuns:
                 remember_returned(self._copier.destination.home, experiment, runs)
 
     # ------------------------------------------------------------------------------------------------------------ pieces
+
+    def _is_back(self, side: Side, path: str, tokens: frozenset[str]) -> bool:
+        """Tell whether somebody brought one of these runs back to a side, which remembers that they were deleted."""
+        return not is_arriving(side, path) and self._is_live(side, path, tokens)
 
     @staticmethod
     def _is_live(side: Side, path: str, tokens: frozenset[str]) -> bool:

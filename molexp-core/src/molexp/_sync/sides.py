@@ -29,6 +29,8 @@ class Side:
         store: its store.
         entries: The entries, by key; derived ones are left out.
         leases: keys of the leases that were seen.
+        arrivals: keys of the files in which syncs say what they are bringing.
+        arriving: the key of the file in which this sync says so; "" between its batches.
         unreadable: folders that could not be listed, and why.
     """
 
@@ -38,6 +40,8 @@ class Side:
         self.store = home.store
         self.entries: dict[str, Stat] = {}
         self.leases: set[str] = set()
+        self.arrivals: set[str] = set()
+        self.arriving: str = ""
         self.unreadable: dict[str, str] = {}
         self._linked: dict[str, Store] = {}  # views that follow the links which records name
 
@@ -99,6 +103,8 @@ class Side:
             self.entries[entry.key] = entry
         elif entry.key.startswith(f"{layout.LIVE}/"):
             self.leases.add(entry.key)
+        elif entry.key.startswith(f"{layout.ARRIVING}/"):
+            self.arrivals.add(entry.key)
 
     def _folder_by_folder(self, prefix: str) -> Iterator[Stat]:
         """Yield the entries of all folders that can be read."""

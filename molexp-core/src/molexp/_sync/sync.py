@@ -17,6 +17,7 @@ from molexp._record.folding import AttemptFacts
 from molexp._storage import layout, schemas
 from molexp._storage.links import not_followed
 from molexp._storage.progress import Seen
+from molexp._sync.arrivals import arriving
 from molexp._sync.copying import Copier, guard
 from molexp._sync.deletions import DeletedRuns
 from molexp._sync.reports import Ledger, SyncProgress, SyncReport
@@ -231,21 +232,24 @@ def _bring(copier: Copier, *, same_workspace: bool, restore: Iterable[str]) -> i
     copier.ledger.expect(sum(files for files, _ in sizes), sum(size for _, size in sizes))
     done = _Done(copier, sizes)
     deleted = DeletedRuns(copier, restore)
-    deleted.spread()
-    for scope in ordered:
-        guard(
-            copier,
-            layout.folder(scope),
-            partial(ScopeSync(copier, scope, same_workspace=same_workspace).sync, scopes[scope]),
-        )
-        done.more(1)
-    deleted.spread()
+    deleted.finish()
+    with arriving(copier.destination, deleted.to_spread(), dry_run=copier.dry_run):
+        deleted.spread()
+        for scope in ordered:
+            guard(
+                copier,
+                layout.folder(scope),
+                partial(ScopeSync(copier, scope, same_workspace=same_workspace).sync, scopes[scope]),
+            )
+            done.more(1)
+        deleted.spread()
     for start in range(0, len(waiting), _BATCH):
         batch = waiting[start : start + _BATCH]
-        deleted.look(batch)
-        brought = [path for path in batch if deleted.is_wanted(path)]
-        sync_runs(copier, [RunSync(copier, path, runs[path]) for path in brought])
-        deleted.settle(brought)
+        with arriving(copier.destination, batch, dry_run=copier.dry_run):
+            deleted.look(batch)
+            brought = [path for path in batch if deleted.is_wanted(path)]
+            sync_runs(copier, [RunSync(copier, path, runs[path]) for path in brought])
+            deleted.settle(brought)
         done.more(len(batch))
     return len(runs)
 
