@@ -1,35 +1,123 @@
-"""The distributions that are installed."""
+"""The metadata of installed distributions, read from its files: importing `importlib.metadata` alone takes longer."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from importlib.machinery import PathFinder
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from importlib.metadata import Distribution, PackageMetadata
+from molexp.plugins._selection import normalized
+
+_SUFFIXES = (".dist-info", ".egg-info")
 
 
-def search(path: Sequence[str] | None, **name: str) -> Iterator[Distribution]:
-    """Yield the distributions on `path` (by default ``sys.path``), in its order."""
+class Metadata(NamedTuple):
+    """The fields that matter here; "" for what metadata does not say."""
+
+    name: str
+    version: str
+    requires: list[str]
+
+
+class Installed(NamedTuple):
+    """A distribution.
+
+    Attributes:
+        place: the folder that it is installed in.
+        filed_as: the normalized name that its metadata is filed under.
+        read: returns the text of a metadata file; None if there is none.
+    """
+
+    place: str
+    filed_as: str
+    read: Callable[[str], str | None]
+
+    def entry_points(self, group: str) -> list[tuple[str, str]]:
+        """Return names and values of the entry points of a group; none if their file cannot be read."""
+        try:
+            text = self.read("entry_points.txt") or ""
+        except (OSError, ValueError):  # unreadable, or not UTF-8: some other package's trouble
+            return []
+        found, section = [], ""
+        for line in map(str.strip, text.splitlines() if group in text else ()):
+            name, is_pair, value = line.partition("=")
+            if line.startswith("["):
+                section = line.strip("[]")
+            elif section == group and is_pair and not line.startswith("#"):
+                found.append((name.strip(), value.strip()))
+        return found
+
+    def metadata(self) -> Metadata:
+        """Return what its metadata says.
+
+        Raises:
+            OSError, ValueError: it cannot be read.
+        """
+        fields: dict[str, list[str]] = {"name": [], "version": [], "requires-dist": []}
+        for line in (self.read("METADATA") or self.read("PKG-INFO") or "").split("\n"):
+            if not line:
+                break  # a description follows
+            field, _, value = line.partition(":")
+            fields.setdefault(field.lower(), []).append(value.strip())
+        names, versions, requires = fields["name"], fields["version"], fields["requires-dist"]
+        return Metadata(names[0] if names else "", versions[0] if versions else "", requires)
+
+    @property
+    def is_sound(self) -> bool:
+        """False for the empty folder that an interrupted ``pip`` leaves behind."""
+        try:
+            return bool(self.metadata().name)
+        except (OSError, ValueError):
+            return False
+
+
+def installed(path: Sequence[str] | None) -> list[Installed]:
+    """Return the distributions on `path` (by default ``sys.path``), in its order."""
+    folders = [os.fspath(one) for one in (sys.path if path is None else path) if isinstance(one, str | os.PathLike)]
+    if any(hasattr(finder, "find_distributions") and finder is not PathFinder for finder in sys.meta_path):
+        return list(_found_by_finders(folders))
+    try:
+        return [found for folder in dict.fromkeys(folders) for found in _in_folder(folder)]
+    except NotADirectoryError:  # an archive
+        return list(_found_by_finders(folders))
+
+
+def _in_folder(folder: str) -> Iterator[Installed]:
+    if folder.endswith(".egg"):
+        raise NotADirectoryError(folder)  # metadata has another name there
+    try:
+        names = os.listdir(folder or ".")
+    except NotADirectoryError:
+        raise
+    except OSError:  # not there, or not for us
+        return
+    for name in sorted(name for name in names if name.endswith(_SUFFIXES)):
+        yield Installed(
+            folder, normalized(name.rpartition(".")[0].partition("-")[0]), _reader(os.path.join(folder, name))
+        )
+
+
+def _reader(folder: str) -> Callable[[str], str | None]:
+    def read(name: str) -> str | None:
+        try:
+            with open(os.path.join(folder, name), encoding="utf-8") as file:
+                return file.read()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError):
+            return None
+
+    return read
+
+
+def _found_by_finders(path: Sequence[str]) -> Iterator[Installed]:
+    """Yield the distributions where Python imports from more than folders."""
     from importlib.metadata import distributions
 
-    options: dict[str, Any] = dict(name)
-    if path is not None:
-        options["path"] = list(path)
-    return iter(distributions(**options))
-
-
-def said(metadata: PackageMetadata, field: str) -> str:
-    """Return what metadata says in a field; "" if nothing. An index would then warn or raise, by version and implementation."""
-    return next(iter(metadata.get_all(field) or ()), "")
-
-
-def search_sound(path: Sequence[str] | None, name: str) -> Iterator[Distribution]:
-    """Yield the distributions of this name that have metadata, not an empty folder that an interrupted ``pip`` left behind."""
-    for distribution in search(path, name=name):
+    for one in distributions(path=list(path)):
+        found = Installed(str(one.locate_file("")), "", one.read_text)
         try:
-            text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
-        except (OSError, ValueError):  # unreadable, or not UTF-8
-            continue
-        if "Name:" in text:
-            yield distribution
+            name = normalized(found.metadata().name)
+        except (OSError, ValueError):
+            name = ""
+        yield found._replace(filed_as=name)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
+from functools import reduce
+from importlib import import_module
+from typing import Any
 
 Hook = Callable[[], Any]
+
+_REFERENCE = re.compile(r"(?P<module>[\w.]+)\s*(?::\s*(?P<attribute>[\w.]+)\s*)?(?:\[.*\]\s*)?")  # extras are ignored
 
 
 class Unusable(Exception):  # noqa: N818 - never leaves this package
@@ -47,18 +49,20 @@ def _sentence(error: BaseException) -> str:
     return f"{text} ({outer[-1].filename}, line {outer[-1].lineno})" if outer else text
 
 
-def load_hooks(name: str, entry: EntryPoint) -> dict[str, list[Hook]]:
-    """Import what `entry` refers to and return its hook implementations by hook.
+def load_hooks(name: str, reference: str) -> dict[str, list[Hook]]:
+    """Import what an entry point refers to and return its hook implementations by hook.
 
     Raises:
         Unusable: with the cause.
     """
-    if entry.pattern.match(entry.value) is None:
-        raise Unusable(f"its entry point {entry.value!r} is not of the form 'module' or 'module:attribute'")
-    with isolated(f"importing {entry.value!r}"):
-        plugin = entry.load()
-    with isolated(f"looking for hooks in {entry.value!r}"):
-        return _hooks_of(plugin, name, entry.value)
+    matched = _REFERENCE.fullmatch(reference)
+    if matched is None:
+        raise Unusable(f"its entry point {reference!r} is not of the form 'module' or 'module:attribute'")
+    with isolated(f"importing {reference!r}"):
+        attributes = matched["attribute"].split(".") if matched["attribute"] else []
+        plugin = reduce(getattr, attributes, import_module(matched["module"]))
+    with isolated(f"looking for hooks in {reference!r}"):
+        return _hooks_of(plugin, name, reference)
 
 
 def _hooks_of(plugin: object, name: str, value: str) -> dict[str, list[Hook]]:

@@ -8,9 +8,7 @@ import threading
 import warnings
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
-
-import attrs
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from molexp.errors import NotFoundError, PluginError, PluginLoadError, PluginMissingError
 from molexp.plugins._discovery import discover
@@ -23,8 +21,7 @@ if TYPE_CHECKING:
     from molexp.contracts import AssetKind, Executor, RunIdScheme, Store
 
 
-@attrs.frozen
-class _Registry:
+class _Registry(NamedTuple):
     """Everything of one sort: the names that can be used, who claims those that cannot, and where the former are from."""
 
     classes: Mapping[str, type[Any]]
@@ -289,8 +286,8 @@ def _reject(plugins: Sequence[Plugin]) -> None:
     for plugin in plugins:
         if not plugin.disabled:
             enabled.setdefault(plugin.found.name, []).append(plugin)
-            if plugin.found.problem:
-                plugin.reject(plugin.found.problem)
+            if plugin.found.cause:
+                plugin.reject(plugin.found.cause)
     for name, namesakes in enabled.items():
         if len(namesakes) > 1:
             who = " and ".join(f"{plugin.found.distribution} {plugin.found.version}" for plugin in namesakes)

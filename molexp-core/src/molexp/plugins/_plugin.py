@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import attrs
 
-from molexp.plugins._discovery import Found
 from molexp.plugins._info import PluginInfo, PluginStatus, label
 from molexp.plugins._loading import Hook, Unusable, call_hook, isolated, load_hooks
 from molexp.plugins._sorts import ASSET_KINDS, SORTS, Sort, check_kind
@@ -14,8 +13,7 @@ from molexp.plugins._sorts import ASSET_KINDS, SORTS, Sort, check_kind
 EVERY_HOOK = tuple(sort.hook for sort in SORTS)
 
 
-@attrs.frozen
-class Fault:
+class Fault(NamedTuple):
     """Something that is wrong with a plugin.
 
     Attributes:
@@ -32,14 +30,14 @@ class Plugin:
     """A plugin and what has been learned about it.
 
     Attributes:
-        found: its entry point and distribution.
+        found: the facts that its metadata gives.
         disabled: the setting that disables it; "" if none does.
         faults: its problems.
         hooks: its implementations by hook; ``None`` until it is imported.
         contributions: by hook that has been called, the names and classes that can be used.
     """
 
-    found: Found
+    found: PluginInfo
     disabled: str = ""
     faults: list[Fault] = attrs.field(factory=list)
     hooks: dict[str, list[Hook]] | None = None
@@ -66,15 +64,7 @@ class Plugin:
 
     def info(self) -> PluginInfo:
         """Return what is known by now."""
-        found = self.found
-        return PluginInfo(
-            name=found.name,
-            distribution=found.distribution,
-            version=found.version,
-            status=self.status,
-            cause=self.cause,
-            value=found.entry.value,
-        )
+        return attrs.evolve(self.found, status=self.status, cause=self.cause)
 
     def suspected(self, sort: Sort) -> str:
         """Return why this plugin may be what would have provided something of this sort; "" if it cannot be."""
@@ -95,7 +85,7 @@ class Plugin:
             return self.contributions.get(sort.hook, [])
         if self.hooks is None and not self.faults:
             try:
-                self.hooks = load_hooks(self.found.name, self.found.entry)
+                self.hooks = load_hooks(self.found.name, self.found.value)
             except Unusable as error:
                 self.reject(str(error))
         if self.hooks is None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from molexp.plugins._installed import said, search_sound
+from molexp.plugins._installed import Installed, installed
 
 CORE = "molexp-core"
 _FINAL = re.compile(r"[0-9]+(?:\.[0-9]+)*")
@@ -13,11 +13,11 @@ _CLAUSE = re.compile(r"\s*(>=|<)\s*([0-9]+(?:\.[0-9]+)*)\s*")
 _ON_CORE = re.compile(r"\s*molexp(?:[-_.]+core)?(?![A-Za-z0-9._-])(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
 
 
-def core_version(path: Sequence[str] | None) -> str:
-    """Return the version of molexp-core on `path`, else on ``sys.path``; "" if it runs without being installed."""
-    for where in (path, None):
-        for distribution in search_sound(where, CORE):
-            return said(distribution.metadata, "Version")
+def core_version(everything: Iterable[Installed]) -> str:
+    """Return the version of molexp-core among these distributions, else on ``sys.path``; "" if it runs without being installed."""
+    for one in (*everything, *installed(None)):
+        if one.filed_as == CORE and one.is_sound:
+            return one.metadata().version
     return ""
 
 
