@@ -29,6 +29,7 @@ from molexp._record.reading import edit_keys
 from molexp._record.reports import Finding, Report
 from molexp._record.validation import decode_document
 from molexp._storage import key_patterns, layout
+from molexp._storage.listing import all_entries
 from molexp._values.documents import decode_object
 from molexp._values.numbers import is_number
 from molexp._values.status import RunStatus
@@ -269,20 +270,6 @@ def _came(store: Store, entry: Stat) -> float:
     except OSError:
         return 0.0
     return max(found.st_ctime, found.st_mtime)
-
-
-def all_entries(store: Store, unreadable: dict[str, str]) -> Iterator[Stat]:
-    """Yield all keys, folder by folder; fill `unreadable` with the folders that cannot be read."""
-    waiting = [""]
-    while waiting:
-        at = waiting.pop()
-        try:
-            listing = store.children(at)
-        except StoreError as error:
-            unreadable[at] = str(error)
-            continue
-        yield from listing.entries
-        waiting += [f"{at}/{name}" if at else name for name in listing.folders]
 
 
 def _unnamed_imports(session: MaintenanceSession, unreadable: dict[str, str]) -> Iterator[str]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from molexp._maintenance.gc import all_entries
 from molexp._storage import key_patterns, layout
+from molexp._storage.listing import all_entries
 from molexp._values.ids import is_id
 from molexp._values.numbers import NUMBER
 from molexp.contracts import Stat
@@ -57,7 +57,7 @@ class Seen:
 
     def take(self, entry: Stat) -> None:
         """Sort one entry by what it is."""
-        path, rest = _split(entry.key)
+        path, rest = layout.place(entry.key)
         of_run = layout.is_run(path)
         if entry.special:
             self.special[entry.key] = entry.special
@@ -89,11 +89,3 @@ def look(session: MaintenanceSession) -> Seen:
     for entry in entries:
         seen.take(entry)
     return seen
-
-
-def _split(key: str) -> tuple[str, str]:
-    """Return the path of the entity whose file `key` is, and the key below its folder; a name that is no id names no entity."""
-    path = layout.owner_of(key)
-    while path and not all(is_id(part) for part in path.split("/")):
-        path = path.rpartition("/")[0]
-    return path, key.removeprefix(f"{layout.folder(path)}/") if path else key

@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 from hashlib import sha256
 
+from molexp._values.ids import is_id
 from molexp._values.numbers import is_number
 
 WORKSPACE = "workspace.json"
@@ -115,6 +116,24 @@ def owner_of(key: str) -> str:
     if len(path) * 2 >= len(parts):  # the last part named a file, not a folder
         path = path[: (len(parts) - 1) // 2]
     return "/".join(path)
+
+
+def place(key: str) -> tuple[str, str]:
+    """Return the path of the entity that `key` lies in, and the rest of the key; a name that is no id names no entity."""
+    parts = key.split("/")
+    if len(parts) > 6 and parts[4] == "runs" and parts[2] == "experiments" and parts[0] == "projects":
+        path = f"{parts[1]}/{parts[3]}/{parts[5]}"  # of runs there are most
+        if _are_ids(path):
+            return path, "/".join(parts[6:])
+    path = owner_of(key)
+    while path and not _are_ids(path):
+        path = path.rpartition("/")[0]
+    return path, key.removeprefix(f"{folder(path)}/") if path else key
+
+
+@lru_cache(maxsize=4096)
+def _are_ids(path: str) -> bool:
+    return all(is_id(part) for part in path.split("/"))
 
 
 def executions(run_folder: str) -> str:

@@ -15,7 +15,7 @@ from molexp._storage import key_patterns, layout
 from molexp._sync.arrivals import is_arriving, left_over
 from molexp._sync.copying import Copier, guard
 from molexp._sync.edits import place_edit
-from molexp._sync.sides import Side, place
+from molexp._sync.sides import Side
 from molexp._values.documents import encode_pretty
 from molexp.errors import NotFoundError
 
@@ -39,6 +39,10 @@ class _Known:
     def both(self) -> Deletions:
         """By both of them."""
         return Deletions(self.ours, self.theirs)
+
+    def newest(self, path: str) -> list[Deletion | None]:
+        """Return how the last run of an id was deleted, at the source and at the destination, as each remembers it."""
+        return [one.newest(path.rpartition("/")[2]) for one in (self.ours, self.theirs)]
 
 
 class DeletedRuns:
@@ -93,15 +97,14 @@ class DeletedRuns:
             return
         for key, paths in left_over(self._copier.destination):
             for path in paths:
-                experiment, _, run = path.rpartition("/")
-                deletion = self._known[experiment].theirs.of(run, tokens_of(self._theirs, path))
+                known, run = self._of(path)
+                deletion = known.theirs.of(run, tokens_of(self._theirs, path))
                 if deletion is not None and delete_edit_of(self._theirs, path) is None:
                     self._delete(path, deletion)
             self._theirs.delete(key)
 
     def _spread(self, path: str) -> None:
-        experiment, _, run = path.rpartition("/")
-        known, tokens = self._known[experiment], tokens_of(self._theirs, path)
+        known, run, tokens = *self._of(path), tokens_of(self._theirs, path)
         deletion = known.both.of(run, tokens)
         if deletion is None or known.theirs.of(run, tokens) is not None:
             return
@@ -125,28 +128,28 @@ class DeletedRuns:
         news = set()
         for experiment, runs in experiments.items():
             known = self._known[experiment]
-            before = {path: (known.ours.newest(_id(path)), known.theirs.newest(_id(path))) for path in runs}
+            before = {path: known.newest(path) for path in runs}
             known.ours.read(self._ours, edit_keys(self._ours, experiment))
             known.theirs.read(self._theirs, set(edit_keys(self._theirs, experiment)) - known.told)
-            for path, (ours, theirs) in before.items():
-                if known.theirs.newest(_id(path)) != theirs:
-                    news.add(path)
-                if path in news or known.ours.newest(_id(path)) != ours:
+            for path, deletions in before.items():
+                now = known.newest(path)
+                if now != deletions:
                     self._copier.ledger.retract(layout.folder(path))  # as it was read, it is no longer
+                if now[1] != deletions[1]:
+                    news.add(path)
         return news
 
     def is_wanted(self, path: str) -> bool:
         """Tell whether a run of the source's is to be brought; what is not is told."""
-        experiment, _, run = path.rpartition("/")
-        if run not in (both := self._known[experiment].both):
+        known, run = self._of(path)
+        if run not in (both := known.both):
             return True
         found: list[bool] = []
         guard(self._copier, layout.folder(path), lambda: found.append(self._is_wanted(path, both)))
-        return bool(found and found[0])
+        return found == [True]
 
     def _is_wanted(self, path: str, both: Deletions) -> bool:
-        experiment, _, run = path.rpartition("/")
-        known, tokens = self._known[experiment], tokens_of(self._ours, path)
+        known, run, tokens = *self._of(path), tokens_of(self._ours, path)
         deletion = both.of(run, tokens)
         live = self._is_live(self._copier.source, path, tokens)
         if deletion is None:
@@ -184,8 +187,7 @@ class DeletedRuns:
         Whoever frees a run says so first. So either it is seen here, or what was brought is there when he looks.
         """
         for path in self.look(paths):
-            experiment, _, run = path.rpartition("/")
-            deletion = self._known[experiment].theirs.newest(run)
+            deletion = self._known[path.rpartition("/")[0]].newest(path)[1]
             tokens = tokens_of(self._theirs, path)
             if deletion is not None and (tokens & deletion.tokens or not tokens):
                 self._delete(path, deletion)
@@ -195,6 +197,11 @@ class DeletedRuns:
                 remember_returned(self._copier.destination.home, experiment, runs)
 
     # ------------------------------------------------------------------------------------------------------------ pieces
+
+    def _of(self, path: str) -> tuple[_Known, str]:
+        """Return what is known of an experiment's runs, and the id of one."""
+        experiment, _, run = path.rpartition("/")
+        return self._known[experiment], run
 
     def _is_back(self, side: Side, path: str, tokens: frozenset[str]) -> bool:
         """Tell whether somebody brought one of these runs back to a side, which remembers that they were deleted."""
@@ -209,16 +216,11 @@ class DeletedRuns:
         self._copier.ledger.note(sort, layout.folder(path), what)
 
 
-def _id(path: str) -> str:
-    return path.rpartition("/")[2]
-
-
 def _edits(side: Side) -> defaultdict[str, list[str]]:
     """Return the keys of the edits of experiments, as they were listed."""
     found: defaultdict[str, list[str]] = defaultdict(list)
-    for key in side.entries:
-        if layout.is_edit(key):  # few are, and to place a key takes longer
-            path, rest = place(key)
-            if layout.is_experiment(path) and _EDIT.fullmatch(rest):
-                found[path].append(key)
+    for key in filter(layout.is_edit, side.entries):  # few are, and to place a key takes longer
+        path, rest = layout.place(key)
+        if layout.is_experiment(path) and _EDIT.fullmatch(rest):
+            found[path].append(key)
     return found

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from itertools import islice
 
 import attrs
 
 from molexp._record.reports import Finding
+from molexp.contracts import Stat
 
 _SELDOM = ("deleted", "returned")
+_TITLES = {"conflicts": "conflict", "mismatches": "mismatch"} | {
+    name: name for name in ("unreadable", "unfinished", *_SELDOM)
+}
+"""The lists of a report, with what stands before each of their lines."""
 
 
 @attrs.frozen
@@ -84,15 +90,8 @@ class SyncReport:
         name = "sync (nothing was written)" if self.dry_run else "sync"
         counts = [f"{what} {count}" for what, count in self.counts.items() if count or what not in _SELDOM]
         lines = [f"{name}: {', '.join(counts)}"]
-        for title, found in (
-            ("conflict", self.conflicts),
-            ("mismatch", self.mismatches),
-            ("unreadable", self.unreadable),
-            ("unfinished", self.unfinished),
-            ("deleted", self.deleted),
-            ("returned", self.returned),
-        ):
-            lines += [f"  {title}: {one.key}: {one.what}" for one in found]
+        for name, title in _TITLES.items():
+            lines += [f"  {title}: {one.key}: {one.what}" for one in getattr(self, name)]
         return "\n".join(lines)
 
     def __repr__(self) -> str:
@@ -104,12 +103,12 @@ class Ledger:
 
     def __init__(self, tell: Callable[[SyncProgress], None] | None) -> None:
         self.copied = self.bytes = 0
-        self.found: dict[str, dict[str, Finding]] = {
-            name: {} for name in ("conflicts", "mismatches", "unreadable", "unfinished", *_SELDOM)
-        }
+        self.found: dict[str, dict[str, Finding]] = {name: {} for name in _TITLES}
         self._lock = threading.Lock()
         self._tell = tell
         self._progress = SyncProgress(0, 0, 0, 0)
+        self._parts: Iterator[tuple[int, int]] = iter(())
+        self._passed = (0, 0)
 
     def note(self, sort: str, key: str, what: str) -> None:
         """List something under one of the report's names; the first word about a key is the one that counts."""
@@ -128,18 +127,21 @@ class Ledger:
             self.copied += 1
             self.bytes += size
 
-    def expect(self, files: int, size: int) -> None:
-        """Set the totals."""
-        with self._lock:
-            self._progress = attrs.evolve(self._progress, total_files=files, total_bytes=size)
+    def expect(self, parts: Iterable[Collection[Stat]]) -> None:
+        """Set the totals, by the files of the scopes and runs that are brought, in their order."""
+        sizes = [(len(entries), sum(entry.size for entry in entries)) for entries in parts]
+        self._parts = iter(sizes)
+        self._progress = SyncProgress(0, 0, sum(files for files, _ in sizes), sum(size for _, size in sizes))
 
     def advance(self, files: int, size: int) -> None:
         """Count more files and bytes as done."""
         with self._lock:
             self._reach(self._progress.files + files, self._progress.bytes + size)
 
-    def reach(self, files: int, size: int) -> None:
-        """Raise what is done to at least these numbers."""
+    def passed(self, number: int) -> None:
+        """Count all files of so many more scopes or runs as done: some were left alone without a word."""
+        files, size = map(sum, zip(self._passed, *islice(self._parts, number), strict=True))
+        self._passed = files, size
         with self._lock:
             self._reach(max(files, self._progress.files), max(size, self._progress.bytes))
 

@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from functools import partial
+from itertools import takewhile
 
 import attrs
 
 from molexp._record.fences import definition_keys
-from molexp._record.folding import STATE_KEYS, RunState
+from molexp._record.folding import STATE_KEYS, AttemptFacts
 from molexp._record.reading import read_definition, read_run
 from molexp._storage import key_patterns, layout
 from molexp._storage.equivalence import differing
-from molexp._storage.progress import NOTHING
 from molexp._sync.attempts import COPIES, FILES, FIRST, PARTS, Attempt, Way
 from molexp._sync.copying import FATAL, Copier, Outcome, guard
 from molexp._sync.edits import bring_edit
@@ -44,12 +43,16 @@ class RunSync:
         copier: copies files.
         path: the run's path.
         entries: Its entries at the source, by the keys below its folder.
+
+    Attributes:
+        stopped: Nothing more is to be done for it.
     """
 
     def __init__(self, copier: Copier, path: str, entries: Mapping[str, Stat]) -> None:
         self.path = path
-        self.folder: str = layout.folder(path)
-        self.entries: dict[str, Stat] = dict(entries)
+        self.folder = layout.folder(path)
+        self.entries = dict(entries)
+        self.stopped = False
         self._copier = copier
         self._known = copier.known(f"{self.folder}/")
         self._attempts: list[Attempt] = []
@@ -59,14 +62,12 @@ class RunSync:
         self._deletions: list[Stat] = []
         self._cancels: list[tuple[Stat, int]] = []
         self._others: list[Stat] = []
-        self._definition: bytes = b""  # the document to create
+        self._definition = b""  # the document to create
         self._definition_key = ""
         self._lost = False  # the source has no definition of it
         self._hashes: dict[str, str] = {}
         self._ended = False  # the destination has an end that it does not show
         self._dropped = False  # something is left for later, or conflicts
-        self.stopped: bool = False
-        """Nothing more is to be done for it."""
 
     # ------------------------------------------------------------------------------------------------------------- plan
 
@@ -74,16 +75,18 @@ class RunSync:
         """Find out what is to be done; nothing is written at the destination."""
         self._sort()
         if any(one.claim is None for one in self._attempts):  # it may have come, and its end too, while this was listed
-            self.entries = self._copier.source.look_again(self.folder)
-            self._sort()
+            self._look_again()
         if self._attempts and self._attempts[-1].end is None and not self._settle():
             del self._attempts[-1]
             self._dropped = True
-        if not self._agrees():
-            self.stopped = True
-            return
-        self._decide()
-        self._pick_edits()
+        self.stopped = not self._agrees()
+        if not self.stopped:
+            self._decide()
+            self._pick_edits()
+
+    def _look_again(self) -> None:
+        self.entries = self._copier.source.look_again(self.folder)
+        self._sort()
 
     def _sort(self) -> None:
         attempts: dict[int, Attempt] = {}
@@ -92,15 +95,13 @@ class RunSync:
         for rest, entry in self.entries.items():
             if match := FILES.fullmatch(rest):
                 number = int(match[1])
-                one = attempts.setdefault(number, Attempt(self.path, self.folder, number))
+                one = attempts.setdefault(number, Attempt(self._copier, self.path, self.folder, number))
                 if match[2]:
                     one.end = entry
                 else:
                     one.claim = entry
-            elif match := PARTS.fullmatch(rest):
-                parts.append((int(match[1]), entry))
-            elif FIRST.fullmatch(rest):
-                parts.append((1, entry))
+            elif number := _attempt_of(rest):
+                parts.append((number, entry))
             elif _EDIT.fullmatch(rest):
                 self._edits.append(entry)
             elif not _DEFINITION.fullmatch(rest) and not COPIES.fullmatch(rest):
@@ -126,29 +127,35 @@ class RunSync:
             return True  # a fault of it is found, and reported, when it is read
         last = state.attempts[-1] if state.attempts else None
         if last is not None and last.ended:
-            self.entries = copier.source.look_again(self.folder)
-            self._sort()
+            self._look_again()
             return True
         if last is not None and last.number == newest.number:
-            if last.status is RunStatus.RUNNING or last.as_of:  # a copy may be cancelled: what it is a copy of goes on
-                self._live = LiveCopy(copier, newest, last, began)
-                self._origins.update({newest.number} if newest.at_origin else ())
-            copier.ledger.note("unfinished", newest.claim_key, _why(state, self.path))
+            goes_on = last.status is RunStatus.RUNNING or bool(
+                last.as_of
+            )  # a copy may be cancelled, and what it is of goes on
+            if goes_on:
+                self._live = LiveCopy(newest, last, began)
+                self._note_origin(newest)
+            copier.ledger.note("unfinished", newest.claim_key, _why(last, self.path, goes_on=goes_on))
         return False
+
+    def _note_origin(self, attempt: Attempt) -> None:
+        if attempt.at_origin:
+            self._origins.add(attempt.number)
 
     def _agrees(self) -> bool:
         """Tell whether both sides mean the same run; notes what has to be created if the destination has none."""
         copier, key = self._copier, layout.document(self.path)
-        entry = self.entries.get("run.json")
-        there = copier.destination.entries.get(key)
+        unreadable = copier.ledger.found["unreadable"]
+        entry, there = self.entries.get("run.json"), copier.destination.entries.get(key)
         if entry is not None and there is not None and self._known(entry):
             return True
         ours = self._definition_of(copier.source)
-        self._lost = ours is None and key not in copier.ledger.found["unreadable"]
+        self._lost = ours is None and key not in unreadable
         theirs = None
         if there is not None or any(one.claim_key in copier.destination.entries for one in self._attempts):
             theirs = self._definition_of(copier.destination)
-            if theirs is None and there is not None and key in copier.ledger.found["unreadable"]:
+            if theirs is None and there is not None and key in unreadable:
                 return entry is not None and copier.read(key) == copier.destination.store.read(key)
         if theirs is None:
             self._is_to_be_created(ours, entry, there)
@@ -161,7 +168,7 @@ class RunSync:
             return False
         self._ended = _history(theirs) < _history(ours)  # whoever wrote the end may have died before he showed it
         if entry is not None and there is not None and not self._ended:
-            copier.note_same(entry, there.version)
+            copier.note_same(entry)
         return True
 
     def _definition_of(self, side: Side) -> Mapping[str, object] | None:
@@ -181,33 +188,37 @@ class RunSync:
         store, key = self._copier.destination.store, layout.document(self.path)
         self._definition_key = key if there is None else definition_keys(store, self.path)[-1]
         if ours is not None:
-            state = {"workflow": None} if "workflow" in ours else {}
             kept = {name: value for name, value in ours.items() if name == "workflow" or name not in STATE_KEYS}
-            self._definition = encode_pretty(kept | state)
+            self._definition = encode_pretty(kept | ({"workflow": None} if "workflow" in kept else {}))
         elif entry is not None and not self._lost:
             self._definition = self._copier.read(entry.key)  # as it is: somebody may be able to read it
 
+    def _keep_while(self, holds: Callable[[Attempt], bool]) -> None:
+        """Keep the attempts before the first one of which something does not hold: the others build on it."""
+        kept = list(takewhile(holds, self._attempts))
+        self._dropped = self._dropped or len(kept) < len(self._attempts)
+        self._attempts = kept
+
     def _decide(self) -> None:
         """Decide which attempts are brought: up to the first conflict."""
-        for index, attempt in enumerate(self._attempts):
-            pair = [entry for entry in (attempt.claim, attempt.end) if entry is not None]
-            way = attempt.decide(self._copier, known=all(map(self._known, pair)))
-            if way is Way.CONFLICT:
-                self._drop_from(index)
-                break
-            if attempt.at_origin:
-                self._origins.add(attempt.number)
-                if attempt.end_key not in self._copier.destination.entries and self._attempts[index + 1 :]:
-                    what = f"attempt {attempt.number} of {self.path} goes on at the destination; later ones wait for its end"
-                    self._copier.ledger.note("unfinished", attempt.claim_key, what)
-                    self._drop_from(index + 1)
-                    break
-            if way is not Way.LEAVE:
-                with suppress(KeyNotFoundError):
-                    wanted = any(not self._known(part) for part in attempt.parts)
-                    self._hashes |= attempt.hashes(self._copier) if wanted or way is not Way.COMPLETE else {}
+        self._keep_while(self._is_to_be_brought)
         self._attempts = [one for one in self._attempts if one.way is not Way.LEAVE]
         self._find_late_comers()
+
+    def _is_to_be_brought(self, attempt: Attempt) -> bool:
+        pair = [entry for entry in (attempt.claim, attempt.end) if entry is not None]
+        way = attempt.decide(known=all(map(self._known, pair)))
+        self._note_origin(attempt)
+        if way is Way.CONFLICT:
+            return False
+        waited_for = attempt.at_origin and attempt.end_key not in self._copier.destination.entries
+        if waited_for and attempt is not self._attempts[-1]:
+            what = f"attempt {attempt.number} of {self.path} goes on at the destination; later ones wait for its end"
+            self._copier.ledger.note("unfinished", attempt.claim_key, what)
+            return False
+        if way in (Way.PUBLISH, Way.FINISH) or (way is Way.COMPLETE and not all(map(self._known, attempt.parts))):
+            self._hashes |= attempt.hashes()
+        return True
 
     def _find_late_comers(self) -> None:
         """Find files that an end names and the listing lacks: they were there before the end, and came after the listing."""
@@ -222,9 +233,7 @@ class RunSync:
         there = copier.source.look_again(self.folder)
         self._find_respelled(there, missing)
         for rest, entry in there.items():
-            match = PARTS.fullmatch(rest)
-            number = int(match[1]) if match else 1 if FIRST.fullmatch(rest) else 0
-            if number in numbers and entry.key not in seen:
+            if (number := _attempt_of(rest)) in numbers and entry.key not in seen:
                 numbers[number].parts.append(entry)
 
     def _find_respelled(self, there: dict[str, Stat], missing: Iterable[str]) -> None:
@@ -244,17 +253,13 @@ class RunSync:
             for other in [other for other in there if other != rest and nfc(other) == rest]:
                 del there[other]
 
-    def _drop_from(self, index: int) -> None:
-        del self._attempts[index:]
-        self._dropped = True
-
     def _pick_edits(self) -> None:
         """Sort edits; requests to cancel an attempt go with it, as the destination may have another one of its number."""
-        copier = self._copier
         new = [entry for entry in self._edits if not self._known(entry)]
         self._others = [entry for entry in self._others if not self._known(entry)]
         self._edits = []
-        for entry, data in zip(new, copier.source.store.read_many([entry.key for entry in new]), strict=True):
+        found = self._copier.source.store.read_many([entry.key for entry in new])
+        for entry, data in zip(new, found, strict=True):
             op, number = _read_edit(data, entry.key) if isinstance(data, bytes) else ("", 0)
             if op == "cancel" and number:
                 self._cancels.append((entry, number))
@@ -267,8 +272,7 @@ class RunSync:
         """Return the keys that `begin` is about to create."""
         there = self._copier.destination.entries
         found = [entry.key for entry in (*self._deletions, *self._edits) if entry.key not in there]
-        if self._live is not None and self._live.wanted:
-            found += self._live.announced
+        found += self._live.announced() if self._live is not None else []
         return [*found, self._definition_key] if self._definition else found
 
     def begin(self) -> None:
@@ -277,54 +281,42 @@ class RunSync:
         for entry in self._deletions:
             bring_edit(copier, entry)
         if self._definition:
-            if not copier.dry_run:
-                try:
-                    copier.destination.store.create(self._definition_key, self._definition)
-                except KeyExistsError:
-                    self._definition = b""
-                    copier.destination.entries[self._definition_key] = copier.destination.store.stat(
-                        self._definition_key
-                    )
-                    if not self._agrees():
-                        self.stopped = True
-                        return
+            try:
+                copier.put(self._definition_key, self._definition, new=True)
+            except KeyExistsError:
+                self._definition = b""
+                copier.destination.entries[self._definition_key] = copier.destination.store.stat(self._definition_key)
                 copier.wrote(self._definition_key)
-            copier.ledger.count(len(self._definition))
+                self.stopped = not self._agrees()
+                if self.stopped:
+                    return
+            else:
+                copier.ledger.count(len(self._definition))
         for entry in self._edits:
             bring_edit(copier, entry)
-        for index, attempt in enumerate(self._attempts):
-            if not attempt.reserve(copier):
-                self._drop_from(index)
-                break
-        if self._live is not None and (not self._live.wanted or not self._live.attempt.reserve(copier)):
-            self._live.wanted = False
+        self._keep_while(Attempt.reserve)
+        if self._live is not None and self._live.wanted:
+            self._live.wanted = self._live.attempt.reserve()
 
-    def jobs(self) -> list[Callable[[], None]]:
+    def jobs(self) -> list[Callable[[], object]]:
         """Return jobs that need not wait for ends: payloads, and the events of other writers."""
-        found: list[Callable[[], None]] = [partial(self._other, one) for one in self._others]
+        found: list[Callable[[], object]] = [partial(self._copier.bring, one) for one in self._others]
         for attempt in self._attempts:
             found += [partial(self._part, attempt, part) for part in attempt.parts if not self._known(part)]
         if self._live is not None and self._live.wanted:
             found += self._live.jobs(self._known)
         return found
 
-    def _other(self, entry: Stat) -> None:
-        self._copier.bring(entry)
-
     def _part(self, attempt: Attempt, part: Stat) -> None:
-        outcome = attempt.bring_part(self._copier, part, self._hashes.get(part.key, ""))
+        outcome = attempt.bring_part(part, self._hashes.get(part.key, ""))
         if attempt.way is not Way.COMPLETE and outcome in (Outcome.CONFLICT, Outcome.GONE):
             attempt.way = Way.CONFLICT
 
     def last(self) -> list[str]:
         """Return the keys that `end` is about to create."""
-        for index, attempt in enumerate(self._attempts):
-            if attempt.way is Way.CONFLICT:
-                self._drop_from(index)
-                break
+        self._keep_while(lambda one: one.way is not Way.CONFLICT)
         there = self._copier.destination.entries
-        whole = {one.number for one in self._attempts}
-        whole |= self._origins
+        whole = {one.number for one in self._attempts} | self._origins
         self._cancels = [(entry, number) for entry, number in self._cancels if number in whole]
         found = [entry.key for entry, _ in self._cancels if entry.key not in there]
         ending = (one for one in self._attempts if (one.way is not Way.COMPLETE and one.end is not None) or one.late)
@@ -332,20 +324,19 @@ class RunSync:
 
     def end(self) -> None:
         """Bring ends, and write what follows from them."""
-        copier = self._copier
-        for index, attempt in enumerate(self._attempts):
-            new = attempt.way is not Way.COMPLETE
-            if not attempt.publish(copier, self._known):
-                self._drop_from(index)
-                break
-            self._ended = self._ended or new
-        if self._live is not None and self._live.wanted:
+        self._keep_while(self._publish)
+        if self._live is not None:
             self._live.show(self._known)
         for entry, _ in self._cancels:
-            bring_edit(copier, entry)
-        if (self._definition or self._ended) and not copier.dry_run:
+            bring_edit(self._copier, entry)
+        if (self._definition or self._ended) and not self._copier.dry_run:
             self._publish_document()
         self._note_definitions()
+
+    def _publish(self, attempt: Attempt) -> bool:
+        done = attempt.publish(self._known)
+        self._ended = self._ended or (done and attempt.way is not Way.COMPLETE)
+        return done
 
     @property
     def came_late(self) -> list[str]:
@@ -355,14 +346,12 @@ class RunSync:
     def _publish_document(self) -> None:
         """Write ``run.json`` for people: the record at the destination, folded."""
         copier, key = self._copier, layout.document(self.path)
-        store = copier.destination.store
         try:
             document = self._as_it_is() if self._definition and not self._dropped else None
             if document is None and self._ended:
-                document = encode_pretty(read_run(store, self.path, None).to_document())
+                document = encode_pretty(read_run(copier.destination.store, self.path, None).to_document())
             if document is not None and document != self._definition:
-                store.write(key, document)
-                copier.wrote(key)
+                copier.put(key, document)
         except FATAL:
             raise
         except MolexpError:
@@ -377,16 +366,14 @@ class RunSync:
 
     def _note_definitions(self) -> None:
         """Remember that both sides mean the same run: that need not be found out again."""
-        copier = self._copier
-        if layout.document(self.path) in copier.ledger.found["unreadable"]:
+        if layout.document(self.path) in self._copier.ledger.found["unreadable"]:
             return  # it is to be told again
         for rest, entry in self.entries.items():
-            if _DEFINITION.fullmatch(rest):
-                if rest == "run.json" and (self._definition or self._ended):
-                    copier.note_written(entry)
-                elif rest != "run.json":
-                    there = copier.destination.entries.get(entry.key)
-                    copier.note_same(entry, there.version if there is not None else NOTHING)
+            if rest == "run.json":
+                if self._definition or self._ended:
+                    self._copier.note_written(entry)
+            elif _DEFINITION.fullmatch(rest):
+                self._copier.note_same(entry)
 
 
 def sync_runs(copier: Copier, runs: list[RunSync]) -> None:
@@ -395,14 +382,14 @@ def sync_runs(copier: Copier, runs: list[RunSync]) -> None:
     runs = _each(copier, RunSync.plan, runs)
     copier.announce(key for run in runs for key in run.first())
     runs = _each(copier, RunSync.begin, runs)
-    copier.each(lambda job: job(), [job for run in runs for job in run.jobs()])
+    copier.each(lambda job: guard(copier, "", job), [job for run in runs for job in run.jobs()])
     copier.sync()
     copier.announce(key for run in runs for key in run.last())
     runs = _each(copier, RunSync.end, runs)
     # a file that only became longer has no key to wait for: readers look before and after
     copier.announce(key for run in runs for key in run.came_late)
     copier.sync()
-    copier.flush()
+    copier.save()
 
 
 def _each(copier: Copier, act: Callable[[RunSync], None], runs: list[RunSync]) -> list[RunSync]:
@@ -416,13 +403,18 @@ def _each(copier: Copier, act: Callable[[RunSync], None], runs: list[RunSync]) -
     return [run for run in runs if not run.stopped]
 
 
-def _why(state: RunState, path: str) -> str:
+def _attempt_of(rest: str) -> int:
+    """Return the number of the attempt that a part of a run is of; 0 if it is of none."""
+    match = PARTS.fullmatch(rest)
+    return int(match[1]) if match else int(bool(FIRST.fullmatch(rest)))
+
+
+def _why(last: AttemptFacts, path: str, *, goes_on: bool) -> str:
     """Return why an attempt is left for the next sync."""
-    last = state.attempts[-1]
     owner = last.head.get("owner")
     owner = owner if isinstance(owner, dict) else {}
     whose = f"attempt {last.number} of {path}, process {owner.get('pid')} on {owner.get('host')}"
-    if last.status is RunStatus.RUNNING or last.as_of:
+    if goes_on:
         return f"{whose}, goes on"
     return f"{whose}, is over ({last.head.get('reason')}), and its end cannot be written at the source"
 

@@ -10,13 +10,14 @@ from typing import Any
 
 import attrs
 
-from molexp._record.fences import VOID
+from molexp._record.fences import VOID, is_void
 from molexp._record.validation import decode_document
 from molexp._storage import key_patterns, layout
 from molexp._storage.equivalence import agree_as_bytes
 from molexp._storage.hashing import tree_of
 from molexp._storage.progress import NOTHING
 from molexp._sync.copying import Copier, Outcome, guard
+from molexp._sync.edits import bring_edit
 from molexp._sync.links import behind
 from molexp.contracts import Stat
 from molexp.errors import CorruptRecordError, HashMismatchError, KeyNotFoundError, StoreError
@@ -59,6 +60,7 @@ class ScopeSync:
 
     def sync(self, entries: Mapping[str, Stat]) -> None:
         """Bring what the source has; `entries` are by their keys below the scope's folder."""
+        copier = self._copier
         chain: list[tuple[int, Stat]] = []
         edits: list[Stat] = []
         others: list[tuple[Stat, str]] = []
@@ -77,14 +79,15 @@ class ScopeSync:
             else:
                 match = _PROVENANCE.fullmatch(rest)
                 others.append((entry, f"sha256:{match[1]}" if match else ""))
-        self._copier.each(lambda other: self._copier.bring(other[0], recorded=other[1], whole=bool(other[1])), others)
+        copier.each(lambda other: copier.bring(other[0], recorded=other[1], whole=bool(other[1])), others)
         self._chain([one for one in chain if one[0]])
-        self._edits(edits)
+        copier.announce(entry.key for entry in edits if entry.key not in copier.destination.entries)
+        copier.each(partial(bring_edit, copier), edits)
         for name, one in sorted(data.items()):
-            if any(not self._known(entry) for entry in (*one.records.values(), *one.payloads)):
-                guard(self._copier, layout.data_folder(self._path, name), partial(self._data, name, one))
-        self._copier.sync()
-        self._copier.flush()
+            if not all(map(self._known, (*one.records.values(), *one.payloads))):
+                guard(copier, layout.data_folder(self._path, name), partial(self._data, name, one))
+        copier.sync()
+        copier.save()
 
     def _number(self, rest: str) -> int | None:
         """Return the number of a document of which the newest counts; 0 for one that is each workspace's own."""
@@ -101,48 +104,32 @@ class ScopeSync:
         for _, entry in sorted(numbered, key=lambda one: one[0]):
             if conflict:
                 self._copier.ledger.note("conflicts", entry.key, f"it builds on {conflict!r}, which differs")
-            elif self.document(entry) is Outcome.CONFLICT:
+            elif self._document(entry) is Outcome.CONFLICT:
                 conflict = entry.key
 
-    def document(self, entry: Stat) -> Outcome:
+    def _document(self, entry: Stat) -> Outcome:
         """Bring a document that was created once, or find that the destination's says the same."""
         copier, key = self._copier, entry.key
-        if (there := copier.destination.entries.get(key)) is None:
-            self._check(key)
-            return copier.bring(entry, whole=True)
-        theirs = b""
+        is_there = key in copier.destination.entries
         try:
-            theirs = copier.destination.store.read(key)
             ours = copier.source.store.read(key)
+            theirs = copier.destination.store.read(key) if is_there else b""
+            if not is_there:
+                decode_document(ours, key)
         except KeyNotFoundError:
             return Outcome.GONE
-        except StoreError as error:
+        except (CorruptRecordError, StoreError) as error:  # it is kept as it is, and named
             copier.ledger.note("unreadable", key, str(error))
-            return Outcome.UNREADABLE
-        if ours == VOID:
-            copier.note_same(entry, there.version)
-            return Outcome.SAME
-        if agree_as_bytes(ours, theirs, key):
-            copier.note_same(entry, there.version)
+            if is_there:
+                return Outcome.FAILED
+        if not is_there:
+            return copier.bring(entry, whole=True)
+        if ours == VOID or agree_as_bytes(ours, theirs, key):
+            copier.note_same(entry)
             copier.ledger.advance(1, entry.size)
             return Outcome.SAME
         copier.ledger.note("conflicts", key, "it says something else at the destination")
         return Outcome.CONFLICT
-
-    def _check(self, key: str) -> None:
-        """Say so if a document that is brought cannot be read: what is damaged is kept as it is."""
-        try:
-            decode_document(self._copier.source.store.read(key), key)
-        except CorruptRecordError as error:
-            self._copier.ledger.note("unreadable", key, str(error))
-        except StoreError:
-            return  # whoever copies it says so
-
-    def _edits(self, edits: list[Stat]) -> None:
-        there = self._copier.destination.entries
-        new = [entry.key for entry in edits if entry.key not in there]
-        self._copier.announce(new)
-        self._copier.each(lambda entry: self._copier.bring(entry, whole=True), edits)
 
     # ------------------------------------------------------------------------------------------------------------- data
 
@@ -150,7 +137,10 @@ class ScopeSync:
         """Bring the versions of one name: the bytes first, then the record that names them."""
         copier = self._copier
         documents, unreadable = self._documents(data)
-        if any(isinstance(found, dict) and not self._has(found, data) for found in documents.values()):
+        if any(
+            not is_void(one) and not any(_names(one, entry.key) for entry in data.payloads)
+            for one in documents.values()
+        ):
             folder = layout.data_folder(self._path, name)
             # the record came while the listing was made: its bytes were there before it
             data.payloads = [
@@ -162,18 +152,34 @@ class ScopeSync:
             entry = data.records[number]
             mine = [one for one in data.payloads if _names(record, one.key)]
             named.update(one.key for one in mine)
-            if record.get("type") == "void":
-                copier.note_same(entry, self._version(entry))
+            if is_void(record):
+                copier.note_same(entry)
             elif conflict:
                 copier.ledger.note("conflicts", entry.key, f"it comes after {conflict!r}, which differs")
-            elif (found := self._followed(entry, record, mine)) is not None and not self._version_of(
-                entry, record, found
-            ):
+            elif (found := self._followed(entry, record, mine)) is not None and not self._version(entry, record, found):
                 conflict = entry.key
-        copier.each(copier.bring, [one for one in data.payloads if one.special and one.key not in named])
-        if unreadable:  # an unreadable record may name whatever is left
-            copier.each(copier.bring, [one for one in data.payloads if one.key not in named])
-            copier.each(lambda entry: copier.bring(entry, whole=True), unreadable)
+        # an unreadable record may name whatever is left
+        left = [one for one in data.payloads if one.key not in named and (unreadable or one.special)]
+        copier.each(copier.bring, left)
+        copier.each(lambda entry: copier.bring(entry, whole=True), unreadable)
+
+    def _documents(self, data: _Data) -> tuple[dict[int, dict[str, Any]], list[Stat]]:
+        """Return the records that can be read, by number, and those that cannot."""
+        found: dict[int, dict[str, Any]] = {}
+        unreadable = []
+        entries = sorted(data.records.items())
+        read = self._copier.source.store.read_many([entry.key for _, entry in entries])
+        for (number, entry), one in zip(entries, read, strict=True):
+            try:
+                if isinstance(one, StoreError):
+                    raise one
+                found[number] = decode_document(one, entry.key)
+            except KeyNotFoundError:
+                continue
+            except (CorruptRecordError, StoreError) as error:
+                self._copier.ledger.note("unreadable", entry.key, str(error))
+                unreadable.append(entry)
+        return found, unreadable
 
     def _followed(self, entry: Stat, record: Mapping[str, Any], payloads: list[Stat]) -> list[Stat] | None:
         """Return the payloads of a version; for a link, its target's. Return None if that is not what was recorded."""
@@ -181,39 +187,38 @@ class ScopeSync:
             return payloads
         try:
             found = behind(self._copier.source, record)
+            return payloads if found is None else found
         except HashMismatchError as error:
             self._copier.ledger.note("mismatches", entry.key, str(error))
         except KeyNotFoundError:
             self._copier.ledger.note("unreadable", payloads[0].key, "it is a link that leads nowhere")
         except StoreError as error:
             self._copier.ledger.note("unreadable", payloads[0].key, str(error))
-        else:
-            return payloads if found is None else found
         return None
 
-    def _version_of(self, entry: Stat, record: Mapping[str, Any], payloads: list[Stat]) -> bool:
+    def _version(self, entry: Stat, record: Mapping[str, Any], payloads: list[Stat]) -> bool:
         """Bring one version; return False if the destination has another one under its number."""
         copier = self._copier
         there = entry.key in copier.destination.entries
         if there and not self._known(entry):
-            outcome = self.document(entry)
+            outcome = self._document(entry)
             if outcome is not Outcome.SAME:
                 return outcome is not Outcome.CONFLICT
             if copier.destination.store.read(entry.key) != copier.source.store.read(entry.key):
                 for one in payloads:  # it has the same bytes already, under a name of its own
                     copier.note_same(one, NOTHING)
                 return True
-        if self._bring_all(entry, record, payloads) and not there:
-            copier.sync()
-            self._copier.announce([entry.key])
-            return copier.bring(entry, whole=True) is not Outcome.CONFLICT
-        return True
+        if not self._has_brought(entry, record, payloads) or there:
+            return True
+        copier.sync()
+        copier.announce([entry.key])
+        return copier.bring(entry, whole=True) is not Outcome.CONFLICT
 
-    def _bring_all(self, entry: Stat, record: Mapping[str, Any], payloads: list[Stat]) -> bool:
+    def _has_brought(self, entry: Stat, record: Mapping[str, Any], payloads: list[Stat]) -> bool:
         """Bring what a record names; whether all of it is there then."""
         copier = self._copier
         recorded = str(record.get("content_hash") or "")
-        alone = [one for one in payloads if one.key == record.get("key")]
+        alone = any(one.key == record.get("key") for one in payloads)
         wanted = [one for one in payloads if not self._known(one)]
         outcomes = copier.each(lambda one: copier.bring(one, recorded=recorded if alone else ""), wanted)
         if not all(outcome.good for outcome in outcomes):
@@ -224,34 +229,6 @@ class ScopeSync:
                 copier.ledger.note("mismatches", entry.key, f"the folder's bytes are {found}, and it says {recorded}")
                 return False
         return True
-
-    def _documents(self, data: _Data) -> tuple[dict[int, dict[str, Any]], list[Stat]]:
-        """Return the records that can be read, by number, and those that cannot."""
-        numbers = sorted(data.records)
-        found: dict[int, dict[str, Any]] = {}
-        unreadable = []
-        for number, read in zip(
-            numbers, self._copier.source.store.read_many([data.records[number].key for number in numbers]), strict=True
-        ):
-            entry = data.records[number]
-            try:
-                if isinstance(read, StoreError):
-                    raise read
-                found[number] = decode_document(read, entry.key)
-            except KeyNotFoundError:
-                continue
-            except (CorruptRecordError, StoreError) as error:
-                self._copier.ledger.note("unreadable", entry.key, str(error))
-                unreadable.append(entry)
-        return found, unreadable
-
-    def _version(self, entry: Stat) -> str:
-        there = self._copier.destination.entries.get(entry.key)
-        return there.version if there is not None else NOTHING
-
-    @staticmethod
-    def _has(record: Mapping[str, Any], data: _Data) -> bool:
-        return record.get("type") == "void" or any(_names(record, entry.key) for entry in data.payloads)
 
 
 def _names(record: Mapping[str, Any], key: str) -> bool:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from itertools import islice
 from typing import Any
 
 import attrs
@@ -23,7 +22,7 @@ from molexp._sync.deletions import DeletedRuns
 from molexp._sync.reports import Ledger, SyncProgress, SyncReport
 from molexp._sync.runs import RunSync, sync_runs
 from molexp._sync.scopes import ScopeSync
-from molexp._sync.sides import Side, place
+from molexp._sync.sides import Side
 from molexp._values.documents import check_schema
 from molexp.contracts import RemotePath, Stat
 from molexp.errors import ConflictError, ReadOnlyError
@@ -126,8 +125,7 @@ class Pair:
             runs = _bring(copier, same_workspace=self.same, restore=restore)
             copier.note_rest()
         finally:
-            copier.close()
-            copier.flush()
+            copier.save()
             self.announced |= copier.announced
             self.listed = copier.source.entries.keys()
             others = {} if within is None else {path: one for path, one in self.live.items() if path not in within}
@@ -157,14 +155,16 @@ def opened(
     theirs = destination if isinstance(destination, Workspace) else Workspace(destination)
     _check_places(ours, theirs)
     check_schema(ours._session.workspace.read(), layout.WORKSPACE, schemas.WORKSPACE)
+    if theirs.read_only and not dry_run:
+        raise ReadOnlyError(layout.WORKSPACE, url=theirs.url)
+    name = ours.id
     fresh = not theirs._session.workspace.exists()
-    _check_identity(ours, theirs, fresh=fresh, merge=merge, dry_run=dry_run)
     if fresh and not dry_run:
         theirs._session.workspace.origin = ours._session.workspace.read()
         theirs.materialize()
         theirs._session.workspace.origin = None
-        _check_identity(ours, theirs, fresh=False, merge=merge, dry_run=False)
-    name = ours.id if fresh and dry_run else theirs.id
+    if not (fresh and dry_run):
+        name = _checked_id(ours, theirs, merge=merge)
     seen = Seen((ours.id, ours.url), (name, theirs.url))
     pair = Pair(ours, theirs, seen, ours.id == name, dry_run)
     try:
@@ -186,11 +186,8 @@ def _check_places(ours: Workspace, theirs: Workspace) -> None:
         )
 
 
-def _check_identity(ours: Workspace, theirs: Workspace, *, fresh: bool, merge: bool, dry_run: bool) -> None:
-    if theirs.read_only and not dry_run:
-        raise ReadOnlyError(layout.WORKSPACE, url=theirs.url)
-    if fresh:
-        return
+def _checked_id(ours: Workspace, theirs: Workspace, *, merge: bool) -> str:
+    """Return the destination's id, if it may be synced to."""
     check_schema(theirs._session.workspace.read(), layout.WORKSPACE, schemas.WORKSPACE)
     if ours.id != theirs.id and not merge:
         raise ConflictError(
@@ -201,47 +198,31 @@ def _check_identity(ours: Workspace, theirs: Workspace, *, fresh: bool, merge: b
             hint="It is no copy of the source, but a workspace of its own. If the source's runs are to be added to it, "
             "ask for a merge (merge=True, --merge).",
         )
+    return theirs.id
 
 
 def _bring(copier: Copier, *, same_workspace: bool, restore: Iterable[str]) -> int:
     """Bring everything; returns how many runs the source has."""
-    scopes: defaultdict[str, dict[str, Stat]] = defaultdict(dict)
-    runs: defaultdict[str, dict[str, Stat]] = defaultdict(dict)
-    _ = copier.source.home.observer, copier.source.home.index  # made here, before several threads ask for them
-    copier.source.look()
+    source, ledger = copier.source, copier.ledger
+    _ = source.home.observer, source.home.index  # made here, before several threads ask for them
+    source.look()
     copier.destination.look()
-    for folder, reason in copier.source.unreadable.items():
-        copier.ledger.note("unreadable", folder or ".", reason)
-    for key, entry in copier.source.entries.items():
-        if (hidden := copier.destination.hides(key)) is not None:
-            copier.ledger.note(
-                "unreadable", hidden or ".", f"at the destination: {copier.destination.unreadable[hidden]}"
-            )
-            continue
-        path, rest = place(key)
-        if entry.special and not rest.startswith(f"{layout.DATA}/"):
-            copier.ledger.note("unreadable", key, not_followed(entry.special))
-        (runs if layout.is_run(path) else scopes)[path][rest] = entry
+    scopes, runs = _sorted_by_owner(copier)
     waiting = [
         path
         for path, entries in sorted(runs.items())
         if not all(map(copier.known(f"{layout.folder(path)}/"), entries.values()))
     ]
     ordered = sorted(scopes, key=lambda path: (layout.depth(path), path))
-    sizes = [_size(scopes[path]) for path in ordered] + [_size(runs[path]) for path in waiting]
-    copier.ledger.expect(sum(files for files, _ in sizes), sum(size for _, size in sizes))
-    done = _Done(copier, sizes)
+    ledger.expect([*(scopes[path].values() for path in ordered), *(runs[path].values() for path in waiting)])
     deleted = DeletedRuns(copier, restore)
     deleted.finish()
     with arriving(copier.destination, deleted.to_spread(), dry_run=copier.dry_run):
         deleted.spread()
         for scope in ordered:
-            guard(
-                copier,
-                layout.folder(scope),
-                partial(ScopeSync(copier, scope, same_workspace=same_workspace).sync, scopes[scope]),
-            )
-            done.more(1)
+            syncing = ScopeSync(copier, scope, same_workspace=same_workspace)
+            guard(copier, layout.folder(scope), partial(syncing.sync, scopes[scope]))
+            ledger.passed(1)
         deleted.spread()
     for start in range(0, len(waiting), _BATCH):
         batch = waiting[start : start + _BATCH]
@@ -250,24 +231,26 @@ def _bring(copier: Copier, *, same_workspace: bool, restore: Iterable[str]) -> i
             brought = [path for path in batch if deleted.is_wanted(path)]
             sync_runs(copier, [RunSync(copier, path, runs[path]) for path in brought])
             deleted.settle(brought)
-        done.more(len(batch))
+        ledger.passed(len(batch))
     return len(runs)
 
 
-def _size(entries: Mapping[str, Stat]) -> tuple[int, int]:
-    return len(entries), sum(entry.size for entry in entries.values())
+_Sorted = defaultdict[str, dict[str, Stat]]
 
 
-class _Done:
-    """Keeps the progress true where files were left alone without a word."""
-
-    def __init__(self, copier: Copier, sizes: list[tuple[int, int]]) -> None:
-        self._ledger = copier.ledger
-        self._sizes = iter(sizes)
-        self._files = self._bytes = 0
-
-    def more(self, number: int) -> None:
-        for files, size in islice(self._sizes, number):
-            self._files += files
-            self._bytes += size
-        self._ledger.reach(self._files, self._bytes)
+def _sorted_by_owner(copier: Copier) -> tuple[_Sorted, _Sorted]:
+    """Return the source's entries of scopes and those of runs, by path and the rest of their keys; name what is left out."""
+    scopes: _Sorted = defaultdict(dict)
+    runs: _Sorted = defaultdict(dict)
+    note, destination = partial(copier.ledger.note, "unreadable"), copier.destination
+    for folder, reason in copier.source.unreadable.items():
+        note(folder or ".", reason)
+    for key, entry in copier.source.entries.items():
+        if (hidden := destination.hides(key)) is not None:
+            note(hidden or ".", f"at the destination: {destination.unreadable[hidden]}")
+            continue
+        path, rest = layout.place(key)
+        if entry.special and not rest.startswith(f"{layout.DATA}/"):
+            note(key, not_followed(entry.special))
+        (runs if layout.is_run(path) else scopes)[path][rest] = entry
+    return scopes, runs
