@@ -162,13 +162,6 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
             "        if False:\n",
         ),
     ),
-    "a first snapshot has only what is new": (
-        _one(
-            "molexp._catalog.compaction.compaction:Compactor._publish",
-            "        if not base.segments:",
-            "        if False:",
-        ),
-    ),
     "half a renaming is taken for a whole one": (
         _one(
             "molexp._catalog.compaction.compaction:Compactor._seal_one",
@@ -185,8 +178,8 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
     ),
     "a snapshot is made of an index that was begun anew": (
         _one(
-            "molexp._catalog.compaction.compaction:Compactor._marks",
-            'if meta.get("generation", "") != self._generation:',
+            "molexp._catalog.compaction.compaction:Compactor._cut",
+            "if index.generation != self._generation:",
             "if False:",
         ),
         _one("molexp._catalog.compaction.compaction:Compactor._note", "changing(self._generation)", "transaction()"),
@@ -240,12 +233,7 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
     ),
     "what was gone before it was ever seen stays in the snapshot": (
         _one(
-            "molexp._catalog.refresh.refresh:Refresher._recognise",
-            "            rows.note_gone({path for path, *_ in known})\n",
-            "",
-        ),
-        _one(
-            "molexp._catalog.refresh.refresh:Refresher._merge",
+            "molexp._catalog.refresh.refresh:Refresher._merge_some",
             " if all_known else set[str]()",
             " if False else set[str]()",
         ),
@@ -314,7 +302,7 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
         _one("molexp._catalog.refresh.refresh:Refresher.scan", "since=began,", "since=since,"),
     ),
     "what a snapshot has, and was announced since journals were read, is taken for gone": (
-        _one("molexp._catalog.refresh.refresh:Refresher._merge", "        if all_known:\n", "        if False:\n"),
+        _one("molexp._catalog.refresh.refresh:Refresher._merge_some", "        if all_known:\n", "        if False:\n"),
     ),
     "what was announced, and looks as it did, is no news": (
         _one("molexp._catalog.index.index:Index.apply", "            rows.note_news(", "            set("),

@@ -32,7 +32,6 @@ FOUND: dict[str, Where] = {
     "journals with hints that are not settled are folded": Where("w:create", "file", 1027),
     "a row is replaced by one that knows less": Where("r:list", "file", 1000),
     "a row without files replaces one with files": Where("", "file", 1065),
-    "a first snapshot has only what is new": Where("", "file", 1032),
     "half a renaming is taken for a whole one": Where("", "local", 1151),
     "what was created at a key that was not announced is not announced": Where("w:create", "file", 1051),
     "hints that were retired come back": Where("r:list", "file", 1068),

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+import sqlite3
+from contextlib import contextmanager
+from hashlib import sha256
+
 RUN = "projects/metals/experiments/cu/runs"
 
 
@@ -35,3 +41,21 @@ def compact(ws, times=1):
     for _ in range(times):
         report = ws.catalog.compact()
     return dict(report.counts)
+
+
+@contextmanager
+def forged(place, number=1, **changes):
+    """Let the first segment of a snapshot be changed as the database that it is; its manifest says that it was always so."""
+    manifest = f".molexp/snapshots/{number}.json"
+    document = json.loads(place.store.read(manifest))
+    segment = document["segments"][0]
+    image = sqlite3.connect(":memory:")
+    image.deserialize(gzip.decompress(place.store.read(segment["key"])))
+    with image:
+        yield image
+    data = gzip.compress(image.serialize())
+    image.close()
+    place.store.write(segment["key"], data)
+    segment.update(digest=sha256(data).hexdigest(), size=len(data))
+    del document["sha256"]
+    place.store.write(manifest, json.dumps({**document, **changes}).encode())

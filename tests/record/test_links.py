@@ -6,7 +6,6 @@ import io
 import os
 import shutil
 import signal
-import struct
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +17,6 @@ import pytest
 import molexp as me
 from molexp_cli._main import run
 from tests.cli.helpers import Done
-from tests.internals import tune
 from tests.record.helpers import DEADLINE, Place
 
 EXPERIMENT = "projects/metals/experiments/cu"
@@ -231,37 +229,6 @@ def test_what_lies_outside_is_read_as_far_as_was_recorded(lab, lab_exp, tmp_path
         with pytest.raises(me.SpecialFileError, match="is a device"):
             use()
     assert not (tmp_path / "out").exists()
-
-
-# ------------------------------------------------------------------------------------- journals beside whole segments
-
-
-def journal(segment: Path, names: Path) -> bytes:
-    """SQLite's journal of a change to several databases that was broken off; `names` is what lists them, and is deleted.
-
-    Its format: https://www.sqlite.org/fileformat.html#the_rollback_journal
-    """
-    (page,) = struct.unpack(">H", segment.read_bytes()[16:18])
-    magic, name = bytes.fromhex("d9d505f920a163d7"), os.fsencode(names)
-    header = magic + struct.pack(">IIIII", 0, 0, segment.stat().st_size // page, 512, page)
-    trailer = struct.pack(">I", (1 << 30) // page + 1) + name + struct.pack(">II", len(name), sum(name)) + magic
-    return header.ljust(512, b"\0") + trailer
-
-
-def test_a_journal_beside_a_segment_deletes_nothing(stranger, outside, molexp, tmp_path, monkeypatch):
-    """To open a database, SQLite plays back what lies beside it."""
-    tune(monkeypatch, "rows that make a full segment", 1)
-    assert molexp("catalog", "compact").code == 0
-    (segment,) = (stranger / ".molexp" / "snapshots").glob("*.sqlite3")
-    Path(f"{segment}-journal").write_bytes(journal(segment, outside / "id_rsa"))
-    before, bytes_before = tree(outside), segment.read_bytes()
-    monkeypatch.setenv("MOLEXP_CACHE_DIR", str(tmp_path / "another"))
-    assert {line.split()[0] for line in molexp("runs", "list").out.splitlines()[1:]} == {
-        "metals/cu/one",
-        "metals/cu/two",
-    }
-    assert tree(outside) == before
-    assert segment.read_bytes() == bytes_before
 
 
 @pytest.mark.parametrize("name", ["{outside}/x", "../../outside/x", "a\0b", "x" * 5000, ""])

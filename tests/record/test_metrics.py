@@ -6,7 +6,6 @@ import json
 import math
 import sys
 import threading
-from hashlib import sha256
 
 import pytest
 
@@ -369,22 +368,3 @@ def test_metrics_are_in_snapshots(place, run, tmp_path, monkeypatch, rows):
     monkeypatch.setenv("MOLEXP_CACHE_DIR", str(tmp_path / "somebody else's"))
     amid(monkeypatch, place.store, READING, "/run.json", lambda: pytest.fail("read again"))
     assert paths(place.load().catalog.runs(sort="-metrics.loss.max")) == ["two", "one"]
-
-
-def test_rows_of_an_older_snapshot_are_read_again(lab, lab_run, tmp_path, monkeypatch):
-    """It had no word of metrics."""
-    log(lab_run, "loss", {0: 1})
-    lab.load().catalog.compact()
-    key = ".molexp/snapshots/1.json"
-    manifest = lab.document(key)
-    (segment,) = manifest["segments"]
-    rows = [json.loads(line) for line in lab.store.read(segment["key"]).splitlines()]
-    for row in rows:
-        (row["document"] or {}).pop("metrics", None)
-    data = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
-    lab.store.write(segment["key"], data)
-    segment |= {"size": len(data), "digest": sha256(data).hexdigest()}
-    lab.store.write(key, json.dumps({name: value for name, value in manifest.items() if name != "sha256"}).encode())
-
-    monkeypatch.setenv("MOLEXP_CACHE_DIR", str(tmp_path / "somebody else's"))
-    assert paths(lab.load().catalog.runs("metrics.loss == 1")) == ["one"]

@@ -7,6 +7,7 @@ where it is, and `fsck` names it.
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 
 from molexp._catalog.compaction import snapshots
@@ -103,7 +104,12 @@ def _is_ours(store: Store, key: str) -> bool:
     if not snapshots.is_segment(name):
         return False
     head = store.read(key, 0, _HEAD)
-    if name.endswith(".sqlite3"):
+    if name.endswith(".gz"):
+        try:
+            return tables.is_ours_by(zlib.decompressobj(wbits=31).decompress(head, _HEAD))
+        except zlib.error:
+            return False
+    if name.endswith(".sqlite3"):  # those of older versions: this, and lines
         return tables.is_ours_by(head)
     first = decode_lines(head[: head.find(b"\n") + 1] or store.read(key), key)[0]
     return bool(first) and {"path"} < first[0].keys()

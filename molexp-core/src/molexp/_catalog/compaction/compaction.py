@@ -7,12 +7,11 @@ undone when it dies, the next one finds and goes on with.
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
 from collections.abc import Iterable, Mapping
-from hashlib import sha256
+from contextlib import closing
+from itertools import islice
 from operator import itemgetter
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
@@ -23,16 +22,17 @@ from molexp._catalog.compaction.fences import fence_hints, is_known
 from molexp._catalog.compaction.in_passing import MANY
 from molexp._catalog.compaction.snapshots import Manifest, Segment
 from molexp._catalog.index import tables
-from molexp._catalog.index.database import DamagedError, hold, sound
-from molexp._catalog.index.entries import Entry, Rows
+from molexp._catalog.index.database import DamagedError
+from molexp._catalog.index.entries import Rows
 from molexp._catalog.index.index import Hint, Index, Mark, MovedError
+from molexp._catalog.index.stored import stored_entries
 from molexp._catalog.refresh.journals import FOREIGN, listed_journals
 from molexp._catalog.refresh.refresh import Refresher
 from molexp._record.journal import is_object, number_of, seal, writer_of_journal
 from molexp._record.leases import boot_clock
 from molexp._record.owners import Owner
 from molexp._storage import layout
-from molexp._values.documents import decode, decode_object
+from molexp._values.documents import decode
 from molexp._values.ids import new_token
 from molexp.contracts import Stat
 from molexp.errors import CorruptRecordError, KeyExistsError, KeyNotFoundError
@@ -41,24 +41,23 @@ if TYPE_CHECKING:
     from molexp._recording.session import RecordingSession
 
 _ROWS = 1000  # rows that no snapshot has, from which on one is made in passing
-_SHARE = 4  # a full segment is written again when what came since is more than one part in so many of it
-_PARTS = 8  # segments beside a full one, from which on they are merged
+_SHARE = 4  # all rows are written again when what came since is more than one part in so many of them
+_PARTS = 8  # segments beside the one of all rows, from which on they are merged
+_AT_ONCE = 1000  # rows that are held in memory
 _TRIES = 3
 
 
 @attrs.frozen
 class Cut:
-    """The state of the index at one moment, less what the newest snapshot has.
+    """The state of the index at one moment.
 
     Attributes:
-        data: the rows as lines.
-        rows: The number of rows.
+        rows: The number of those that the newest snapshot has not.
         news: the number of the newest change.
         journals: The mark up to which each journal was read.
         pending: announced keys that are not there.
     """
 
-    data: bytes
     rows: int
     news: int
     journals: Mapping[str, Mark]
@@ -233,7 +232,7 @@ class Compactor:
         counts: dict[str, int],
     ) -> bool:
         """Publish what is known; False if somebody else was faster."""
-        cut = self._cut()
+        cut = self._cut(self._index)
         waited = {journal for journal, key in cut.pending if (journal, key) not in dropped}
         folded = {
             name: cut.journals[name].at
@@ -249,9 +248,10 @@ class Compactor:
             for name, entry in left.items()
             if (mark := cut.journals.get(name)) is not None and mark.at == entry.version and mark.owner != FOREIGN
         }
-        unnamed = any(segment.key not in self._index.segments() for segment in base.segments)
-        if not base.segments:  # the new one must also have every row that some snapshot had as it is
-            unnamed = bool(self._index.select("SELECT 1 FROM entities WHERE news = 0 LIMIT 1"))
+        known = self._index.segments()
+        unnamed = any(segment.key not in known for segment in base.segments)
+        if not base.segments:
+            unnamed = bool(self._index.select("SELECT 1 FROM entities LIMIT 1"))
         if not (folded or cut.rows or unnamed):
             counts["snapshot"] = base.number
             return True
@@ -292,102 +292,77 @@ class Compactor:
     def _segments(
         self, base: Manifest, cut: Cut, number: int, written: list[Segment], *, anew: bool
     ) -> tuple[tuple[Segment, ...], Cut]:
-        full = [segment for segment in base.segments if segment.full]
-        parts = [segment for segment in base.segments if not segment.full]
+        parts = [*base.segments[1:]]
         since = cut.rows + sum(segment.rows for segment in parts)
-        if anew or since > max(_ROWS, sum(segment.rows for segment in full) // _SHARE):
-            segment, cut = self._write_full(number)
+        if anew or not base.segments or since > max(_ROWS, base.segments[0].rows // _SHARE):
+            segment, cut = self._write_whole(number)
             written.append(segment)
             return (segment,), cut
         if not cut.rows:
             return base.segments, cut
-        data, rows = cut.data, cut.rows
-        if len(parts) >= _PARTS:
-            try:
-                data, rows = snapshots.merge_rows([*(snapshots.read_rows(self._store, one) for one in parts), data])
-            except (CorruptRecordError, KeyNotFoundError):  # they were damaged; or another compactor is ahead
-                return self._segments(base, cut, number, written, anew=True)
-            parts = []
-        segment = Segment(
-            snapshots.segment_key(number, new_token(), full=False), rows, len(data), sha256(data).hexdigest()
-        )
-        self._store.create(segment.key, data)
-        written.append(segment)
-        return (*full, *parts, segment), cut
-
-    def _cut(self) -> Cut:
-        """Return what the index knows at one moment."""
-        entries = []
-        with self._index.reading() as connection:
-            for number, path, is_open, known, cover, document in connection.execute(
-                "SELECT id, path, open, sum, cover, document FROM entities LEFT JOIN documents USING (id) WHERE news > 0"
-            ).fetchall():
-                hold(path, known, document, cover)
-                records = connection.execute(
-                    "SELECT sum, record FROM assets LEFT JOIN records USING (id) WHERE owner = ? ORDER BY id", (number,)
-                ).fetchall()
-                uses = connection.execute("SELECT asset, attempt, task FROM uses WHERE owner = ?", (number,)).fetchall()
-                problems = connection.execute("SELECT key, reason FROM problems WHERE owner = ?", (path,)).fetchall()
-                entries.append(
-                    Entry(
-                        path,
-                        decode_object(document, path) if document is not None else None,
-                        bool(is_open),
-                        decode_object(cover, path) if cover else {},
-                        [decode_object(sound(path, *record), path) for record in records],
-                        uses,
-                        dict(problems),
-                    )
-                )
-            gone = [path for (path,) in connection.execute("SELECT path FROM removed").fetchall()]
-            journals, pending, news = self._marks(connection)
-        return Cut(snapshots.encode_rows(entries, gone), len(entries) + len(gone), news, journals, pending)
-
-    def _write_full(self, number: int) -> tuple[Segment, Cut]:
-        """Write the whole index as a segment; returns it with what it knows, which may be more by now."""
-        scratch = self._index.scratch()
+        merged = parts if len(parts) >= _PARTS else []
         try:
-            path, key = os.path.join(scratch, "image.sqlite3"), snapshots.segment_key(number, new_token(), full=True)
-            self._index.image_to(path)
-            image = sqlite3.connect(path, isolation_level=None)
-            try:
-                if damage := tables.damage(image):
-                    raise DamagedError(damage)
-                image.execute("PRAGMA synchronous = OFF")
-                journals, pending, news = self._marks(image)
-                (total,) = image.execute("SELECT count(*) FROM entities").fetchone()
-                image.execute("BEGIN")
-                for table in tables.PRIVATE:
-                    image.execute(f"DELETE FROM {table}")  # noqa: S608 - one of these
-                image.execute("UPDATE entities SET news = 0, stamp = ''")
-                image.execute("UPDATE problems SET stamp = ''")
-                image.execute("DELETE FROM meta")
-                image.execute("INSERT INTO segments VALUES (?)", (key,))  # whoever begins with it has it from the first
-                image.execute("COMMIT")
-                image.execute("VACUUM")
-            finally:
-                image.close()
-            segment = Segment(key, total, os.path.getsize(path), snapshots.digest_of(path))
-            self._store.put_file(Path(path), key, exclusive=True)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-        return segment, Cut(b"", total, news, journals, pending)
+            segment, cut = self._write_part(number, merged)
+        except (CorruptRecordError, KeyNotFoundError):
+            if not merged:
+                raise
+            return self._segments(base, cut, number, written, anew=True)  # they were damaged; or another is ahead
+        written.append(segment)
+        return (base.segments[0], *(() if merged else parts), segment), cut
 
-    def _marks(self, connection: sqlite3.Connection) -> tuple[dict[str, Mark], set[Hint], int]:
-        """Return how far journals were read, what is waited for, the number of the newest change.
+    def _cut(self, index: Index) -> Cut:
+        """Return what an index knows at one moment.
 
         Raises:
             MovedError: the index was begun anew, perhaps by somebody who knew less than the snapshot that this builds on.
         """
-        meta = dict(connection.execute("SELECT name, value FROM meta WHERE name IN ('news', 'generation')").fetchall())
-        if meta.get("generation", "") != self._generation:
-            raise MovedError
-        journals = {
-            name: Mark(mark, owner)
-            for name, mark, owner in connection.execute("SELECT name, mark, owner FROM journals")
-        }
-        pending = {(journal, key) for journal, key in connection.execute("SELECT journal, key FROM pending")}
-        return journals, pending, int(meta.get("news", 0))
+        with index.reading():
+            if index.generation != self._generation:
+                raise MovedError
+            ((rows,),) = index.select(
+                "SELECT (SELECT count(*) FROM entities WHERE news > 0) + (SELECT count(*) FROM removed)"
+            )
+            return Cut(rows, index.news, index.journals(), index.pending())
+
+    def _write_whole(self, number: int) -> tuple[Segment, Cut]:
+        """Write the whole index as a segment; returns it with what it knows, which may be more by now."""
+        with self._index.scratch() as folder:
+            image = Index.at(os.path.join(folder, "image.sqlite3"))
+            self._index.image_to(image.location)
+            cut = self._cut(image)
+            with image.transaction() as connection:
+                connection.execute("DELETE FROM removed")
+            return self._write(image, number), cut
+
+    def _write_part(self, number: int, merged: Iterable[Segment]) -> tuple[Segment, Cut]:
+        """Write what came since as a segment, with what is in some others; returns it with what it builds on."""
+        with self._index.scratch() as folder:
+            part = Index.at(os.path.join(folder, "image.sqlite3"))
+            for segment in merged:
+                with closing(tables.open_image(snapshots.fetch(self._store, segment, folder))) as image:
+                    _add(image, part)
+            with self._index.reading() as connection:
+                cut = self._cut(self._index)
+                _add(connection, part, "news > 0")
+            return self._write(part, number), cut
+
+    def _write(self, image: Index, number: int) -> Segment:
+        """Store an index as a segment, without what is true of one reader alone."""
+        key = snapshots.segment_key(number, new_token())
+        with closing(image):
+            if damage := image.damage():
+                raise DamagedError(damage)
+            with image.transaction() as connection:
+                ((rows,),) = connection.execute(
+                    "SELECT (SELECT count(*) FROM entities) + (SELECT count(*) FROM removed)"
+                )
+                for table in tables.PRIVATE:
+                    connection.execute(f"DELETE FROM {table}")  # noqa: S608 - one of these
+                connection.execute("UPDATE entities SET news = 0, stamp = '' WHERE news > 0 OR stamp <> ''")
+                connection.execute("UPDATE problems SET stamp = ''")
+                connection.execute("INSERT INTO segments VALUES (?)", (key,))  # whoever begins with it has it at once
+            image.select("VACUUM")
+        return snapshots.write_segment(self._store, key, rows, image.location)
 
     def _note(self, manifest: Manifest, cut: Cut, writers: set[str], version: str) -> None:
         """Note that the index knows this snapshot, which was made of it."""
@@ -400,6 +375,22 @@ class Compactor:
             self._index.note_snapshot(connection, manifest.number, version)
             for writer in writers:
                 connection.execute("DELETE FROM pending WHERE journal = ?", (writer,))
+
+
+def _add(found: sqlite3.Connection, part: Index, where: str = "1") -> None:
+    """Add what an index has, and what it says is gone, to a part that has what came before."""
+    entries = stored_entries(found, where)
+    gone = [path for (path,) in found.execute("SELECT path FROM removed")]
+    with part.transaction() as connection:
+        rows = Rows(connection, part.names)
+        for path in gone:
+            rows.remove(path)
+        rows.note_gone({*gone})
+        while some := [*islice(entries, _AT_ONCE)]:
+            for entry in some:
+                rows.take_in(entry, anew=True)
+            rows.close()
+        connection.execute("DELETE FROM removed WHERE path IN (SELECT path FROM entities)")
 
 
 def _by_writer(listed: Mapping[str, Stat]) -> dict[str, list[Stat]]:

@@ -1,16 +1,19 @@
 """Snapshots: what a reader knew once, so that others need not read everything; numbered manifests of immutable segments.
 
 A manifest ``.molexp/snapshots/<n>.json`` is created exclusively by whoever built it on number n - 1, so there is one line
-of them. Its segments are either *full*, a whole index as an SQLite file, or hold the rows that came since, as lines of
-JSON. It says how far its author had read each journal, and which hints were not settled by then: who takes it in goes on
+of them. Each segment is an index, a compressed SQLite file: the first of all rows, each further one of the rows that came
+since. It says how far its author had read each journal, and which hints were not settled by then: who takes it in goes on
 as its author would. Journals that it has *folded* whole may be deleted.
 """
 
 from __future__ import annotations
 
+import gzip
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+import shutil
+import zlib
+from collections.abc import Mapping
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -19,14 +22,12 @@ from typing import Any
 
 import attrs
 
-from molexp._catalog.index.entries import Entry
 from molexp._catalog.index.index import Hint, Mark
 from molexp._catalog.index.tables import VERSION
 from molexp._catalog.refresh.journals import OUTAGES
 from molexp._record.journal import is_object, writer_of_journal
 from molexp._storage import key_patterns, layout, schemas
-from molexp._values.documents import decode_lines, decode_object, encode, encode_line, encode_pretty
-from molexp._values.ids import is_id
+from molexp._values.documents import decode_object, encode, encode_pretty
 from molexp._values.times import utc_now
 from molexp.contracts import Listing, Store
 from molexp.errors import CorruptRecordError, KeyNotFoundError, StoreError
@@ -35,16 +36,18 @@ KEPT = 4
 """Manifests that are kept behind the newest, so that a listing under way finds one that is not too old."""
 
 LARGEST = 16 << 30
-"""Bytes of the largest full segment that is read: of some million runs."""
+"""Bytes of the largest segment that is read, before and after it is unpacked: of some million runs."""
 
 _MANIFEST = re.compile(key_patterns.SNAPSHOT)
 _SEGMENT = re.compile(key_patterns.SNAPSHOT_SEGMENT)
 _REMEMBERED = 16  # manifests whose folded journals are named
+_CHUNK = 1 << 20  # bytes that are packed and unpacked at once
+_LEVEL = 3  # of compression: more takes several times as long, and saves a fifth
 
 
 @attrs.frozen
 class Segment:
-    """An immutable part of a snapshot.
+    """An immutable part of a snapshot: a compressed index of all rows, or of those that came since.
 
     Attributes:
         key: Its key.
@@ -58,11 +61,6 @@ class Segment:
     size: int
     digest: str
 
-    @property
-    def full(self) -> bool:
-        """Tell whether it is a whole index."""
-        return self.key.endswith(".sqlite3")
-
 
 @attrs.frozen
 class Manifest:
@@ -70,11 +68,11 @@ class Manifest:
 
     Attributes:
         number: 1, 2, ...
-        segments: a full one first, if there is one.
+        segments: one with all rows first.
         journals: The mark up to which each journal had been read.
         pending: announced keys that were not there.
         folded: journals that were sealed and folded whole, by the number of the manifest that did, of the last ones.
-        version: of the tables in full segments.
+        version: of the tables in its segments.
     """
 
     number: int
@@ -240,7 +238,7 @@ def damaged_parts(store: Store) -> dict[str, str]:
     for segment in segments:
         with TemporaryDirectory() as folder, suppress(KeyNotFoundError):
             try:
-                fetch_full(store, segment, folder)
+                _packed(store, segment, folder)
             except CorruptRecordError as error:
                 found[segment.key] = error.reason
     return found
@@ -249,121 +247,65 @@ def damaged_parts(store: Store) -> dict[str, str]:
 # ------------------------------------------------------------------------------------------------------------- segments
 
 
-def segment_key(number: int, token: str, *, full: bool) -> str:
+def segment_key(number: int, token: str) -> str:
     """Return the key of a segment that is written for manifest `number`."""
-    return f"{layout.SNAPSHOTS}/{number}-{token}.{'sqlite3' if full else 'jsonl'}"
+    return f"{layout.SNAPSHOTS}/{number}-{token}.sqlite3.gz"
 
 
-def fetch_full(store: Store, segment: Segment, folder: str) -> str:
-    """Return a local file that holds a full segment: itself where that is a file, else a copy in `folder`.
+def fetch(store: Store, segment: Segment, folder: str) -> str:
+    """Return a file in `folder` that holds the index which a segment is.
 
     Raises:
         KeyNotFoundError: it is gone.
-        CorruptRecordError: its bytes are not those that were written.
+        CorruptRecordError: its bytes are not those that were written, or are too many.
     """
+    packed, path = _packed(store, segment, folder), os.path.join(folder, "segment.sqlite3")
+    try:
+        with gzip.open(packed) as source, open(path, "wb") as target:
+            while chunk := source.read(_CHUNK):
+                if target.tell() > LARGEST:
+                    raise CorruptRecordError(segment.key, f"unpacked, it has more bytes than are read ({LARGEST})")
+                target.write(chunk)
+    except (OSError, EOFError, zlib.error) as error:
+        raise CorruptRecordError(segment.key, f"it cannot be unpacked ({type(error).__name__}: {error})") from None
+    return path
+
+
+def _packed(store: Store, segment: Segment, folder: str) -> str:
+    """Return a file with the bytes of a segment: itself where that is a file, else a copy in `folder`."""
     if segment.size > LARGEST:
         raise CorruptRecordError(segment.key, f"it has {segment.size} bytes, more than are read ({LARGEST})")
     if "local_path" in store.capabilities:
         path = str(store.local_path(segment.key))
     else:
-        path = os.path.join(folder, "segment.sqlite3")
+        path = os.path.join(folder, "segment.gz")
         store.get_file(segment.key, Path(path))
     try:
         digest = digest_of(path) if os.path.getsize(path) == segment.size else ""
     except FileNotFoundError:
         raise KeyNotFoundError(segment.key, url=store.url) from None
-    _check(segment, digest)
+    if digest != segment.digest:
+        raise CorruptRecordError(segment.key, "its bytes are not those that were written")
     return path
+
+
+def write_segment(store: Store, key: str, rows: int, image: str) -> Segment:
+    """Store an index, which is a file, as a segment."""
+    packed = f"{image}.gz"
+    with open(image, "rb") as source, gzip.GzipFile(packed, "wb", compresslevel=_LEVEL, mtime=0) as target:
+        shutil.copyfileobj(source, target, _CHUNK)
+    segment = Segment(key, rows, os.path.getsize(packed), digest_of(packed))
+    store.put_file(Path(packed), key, exclusive=True)
+    return segment
 
 
 def digest_of(path: str) -> str:
     """Return the SHA-256 of a file."""
     digest = sha256()
     with open(path, "rb") as file:
-        while chunk := file.read(1 << 20):
+        while chunk := file.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
-
-
-def encode_rows(entries: Iterable[Entry], gone: Iterable[str]) -> bytes:
-    """Return rows as the lines of a segment."""
-    lines = [
-        encode_line(
-            {
-                "path": entry.path,
-                "document": entry.document,
-                "open": entry.open,
-                "cover": entry.cover,
-                "assets": entry.assets,
-                "uses": entry.uses,
-                "problems": entry.problems,
-            }
-        )
-        for entry in entries
-    ]
-    lines += [encode_line({"path": path, "gone": True}) for path in gone]
-    return b"".join(lines)
-
-
-def merge_rows(parts: Iterable[bytes]) -> tuple[bytes, int]:
-    """Merge lines of several segments, oldest first, keeping the last one of each path; return them and their number."""
-    newest: dict[str, bytes] = {}
-    for data in parts:
-        for line in data.splitlines(keepends=True):
-            path = str(decode_object(line, "segment")["path"])
-            newest.pop(path, None)
-            newest[path] = line
-    return b"".join(newest.values()), len(newest)
-
-
-def read_rows(store: Store, segment: Segment) -> bytes:
-    """Return the lines of a segment.
-
-    Raises:
-        KeyNotFoundError: it is gone.
-        CorruptRecordError: its bytes are not those that were written.
-    """
-    data = store.read(segment.key)
-    _check(segment, sha256(data).hexdigest())
-    return data
-
-
-def decode_rows(data: bytes, key: str) -> Iterator[Entry | str]:
-    """Yield the rows in the lines of a segment; of a run or scope that was removed, its path."""
-    lines, _, bad = decode_lines(data, key)
-    if bad:
-        raise CorruptRecordError(key, f"{bad} lines are no rows")
-    for line in lines:
-        try:
-            yield _row_of(line)
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-            raise CorruptRecordError(key, f"a line is no row ({type(error).__name__}: {error})") from None
-
-
-def _row_of(line: Mapping[str, Any]) -> Entry | str:
-    path = str(line["path"])
-    if path and not (layout.depth(path) <= 3 and all(map(is_id, path.split("/")))):
-        raise ValueError(path)
-    if line.get("gone"):
-        return path
-    document = line["document"]
-    if document is not None and not (isinstance(document["status"], str) and layout.is_run(path)):
-        raise ValueError(path)
-    unsummarised = document is not None and "metrics" not in document  # an older version's: it is read again
-    return Entry(
-        path=path,
-        document=document,
-        open=bool(line["open"]) or (unsummarised and any(one.get("kind") == "metrics" for one in line["assets"])),
-        cover={str(name): int(size) for name, size in line["cover"].items()},
-        assets=[dict(record) for record in line["assets"]],
-        uses=[(str(asset), int(attempt), str(task)) for asset, attempt, task in line["uses"]],
-        problems={str(one): str(reason) for one, reason in line["problems"].items()},
-    )
-
-
-def _check(segment: Segment, digest: str) -> None:
-    if digest != segment.digest:
-        raise CorruptRecordError(segment.key, "its bytes are not those that were written")
 
 
 def _reaches(read: Mark | None, mark: str, name: str) -> bool:

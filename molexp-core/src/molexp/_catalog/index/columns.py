@@ -1,7 +1,7 @@
 """The columns of runs: what each is called, its type, and how it is read from a run's document.
 
 The table of the index, the rows in it, the names that queries and `sort` take and the fields that `Workspace.compare`
-shows all follow from `COLUMNS`. To add a column, add it there, with the version of the index that it comes with.
+shows all follow from `COLUMNS`. To add a column, add it there, and count up the version of the tables.
 """
 
 from __future__ import annotations
@@ -33,14 +33,12 @@ class Column:
         type: A flag is 0 or 1 in the table.
         read: Returns its value, given the run's document and the newest attempt in that.
         compared: `Workspace.compare` shows it where runs differ in it.
-        since: The version of the index that added it; 0 for the first ones.
     """
 
     name: str
     type: Type
     read: Read
     compared: bool = True
-    since: int = 0
 
     @property
     def declaration(self) -> str:
@@ -123,5 +121,5 @@ COLUMNS = (
     Column("seconds", "real", _seconds, compared=False),
     Column("host", "text", _text_of_attempt("host")),
     Column("user", "text", _text_of_attempt("user")),
-    Column("cause", "text", lambda run, _: text_of(cause_of_run(run)), compared=False, since=8),
+    Column("cause", "text", lambda run, _: text_of(cause_of_run(run)), compared=False),
 )

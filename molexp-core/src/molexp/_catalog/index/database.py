@@ -10,12 +10,13 @@ import gc
 import os
 import platform
 import re
+import shutil
 import sqlite3
 import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -200,19 +201,14 @@ class Database:
 
     def image_to(self, path: str) -> None:
         """Write a copy to a file that is not there yet."""
-        image = sqlite3.connect(path)
-        try:
+        with closing(sqlite3.connect(path)) as image:
             if self._path and os.path.exists(self._path):  # by a connection of its own: answers need not wait for it
-                source = sqlite3.connect(self._path, timeout=BUSY)
-                try:
+                with closing(sqlite3.connect(self._path, timeout=BUSY)) as source:
                     source.backup(image)
-                finally:
-                    source.close()
             else:
                 with self.lock:
                     self._connect().backup(image)
-        finally:
-            image.close()
+        _mark(path)
 
     def becomes(self, path: str) -> None:
         """Go on with the tables of a file, which must be an index's, in place of what there was; sightings are kept.
@@ -220,23 +216,16 @@ class Database:
         Raises:
             sqlite3.DatabaseError: it is none.
         """
-        image = tables.open_image(path)
-        try:
-            if not tables.is_ours(image) or tables.is_odd(image):
-                raise sqlite3.DatabaseError("the tables are not those of this version")
-            with self.lock:
-                seen: list[tuple[Any, ...]] = []
-                with suppress(sqlite3.DatabaseError):  # the old tables may be damaged
-                    seen = self.select("SELECT * FROM sightings")
-                with self.in_bulk(safe=False):
-                    image.backup(self._connect())
-                    tables.upgrade(self._connect())
-                _mark_first(self._connect(), self._path)
-                self.names.clear()
-                with self.transaction() as connection:
-                    connection.executemany("INSERT OR REPLACE INTO sightings VALUES (?, ?, ?, ?)", seen)
-        finally:
-            image.close()
+        with closing(tables.open_image(path)) as image, self.lock:
+            seen: list[tuple[Any, ...]] = []
+            with suppress(sqlite3.DatabaseError):  # the old tables may be damaged
+                seen = self.select("SELECT * FROM sightings")
+            with self.in_bulk(safe=False):
+                image.backup(self._connect())
+            _mark_first(self._connect(), self._path)
+            self.names.clear()
+            with self.transaction() as connection:
+                connection.executemany("INSERT OR REPLACE INTO sightings VALUES (?, ?, ?, ?)", seen)
 
     @contextmanager
     def in_bulk(self, *, safe: bool) -> Iterator[None]:
@@ -262,15 +251,20 @@ class Database:
                     connection.execute(f"PRAGMA cache_size = -{_CACHE}")
                     connection.execute("PRAGMA synchronous = NORMAL")
 
-    def scratch(self) -> str:
-        """Make a folder for images, on the file system of the index where there is one."""
-        beside = os.path.dirname(self._path)
+    @contextmanager
+    def scratch(self) -> Iterator[str]:
+        """Give a folder for images, on the file system of the index where there is one, and remove it afterwards."""
+        folder, beside = "", os.path.dirname(self._path)
         with suppress(OSError):  # there is no such folder yet, and it may be that none can be made
             if beside:
                 make_folder(Path(beside))
                 remove_scratch(beside)
-                return tempfile.mkdtemp(prefix=SCRATCH, dir=beside)
-        return tempfile.mkdtemp(prefix=SCRATCH)
+                folder = tempfile.mkdtemp(prefix=SCRATCH, dir=beside)
+        folder = folder or tempfile.mkdtemp(prefix=SCRATCH)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 _ALIVE: WeakSet[Database] = WeakSet()

@@ -174,6 +174,17 @@ class Rows:
         self._fill(number, entry, encoded)
         return True
 
+    def recognise(self, path: str, cover: bytes, known_sum: int, is_open: int) -> bool:
+        """Tell whether a row is as the newest snapshot has it, by that one's cover and checksum; if so, it is no news."""
+        sql = (
+            "SELECT e.id, news FROM entities e JOIN documents USING (id) "
+            "WHERE path = ? AND cover = ? AND sum = ? AND open >= ?"
+        )
+        found = self._connection.execute(sql, (path, cover, known_sum, is_open)).fetchone()
+        if found is not None and found[1]:
+            self._connection.execute("UPDATE entities SET news = 0 WHERE id = ?", (found[0],))
+        return found is not None
+
     def remove(self, path: str) -> None:
         """Remove a run or scope that is not there; nobody is to take it from a snapshot."""
         row = self._connection.execute(
@@ -187,7 +198,8 @@ class Rows:
 
     def note_gone(self, paths: set[str]) -> set[str]:
         """Return those of some paths that have no row: nobody is to take them from a snapshot."""
-        lacking = paths - {path for (path,) in self._connection.execute("SELECT path FROM entities")}
+        sql = "SELECT 1 FROM entities WHERE path = ?"
+        lacking = {path for path in paths if self._connection.execute(sql, (path,)).fetchone() is None}
         for path in lacking:
             self._note_gone(path)
         return lacking

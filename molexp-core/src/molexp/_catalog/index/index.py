@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -130,17 +129,20 @@ class Index(Database):
 
     def anew(self, fill: Callable[[Index], T]) -> T:
         """Let `fill` fill an empty index, which then takes the place of this one; until then, this one answers."""
-        scratch = self.scratch()
-        try:
-            fresh = Index("", "")
-            fresh.place(path := os.path.join(scratch, "index.sqlite3"))
+        with self.scratch() as folder:
+            fresh = Index.at(os.path.join(folder, "index.sqlite3"))
             try:
                 found = fill(fresh)
             finally:
                 fresh.close()
-            self.becomes(path)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+            self.becomes(fresh.location)
+        return found
+
+    @classmethod
+    def at(cls, path: str) -> Index:
+        """Return the index in a file."""
+        found = cls("", "")
+        found.place(path)
         return found
 
     @contextmanager
@@ -255,16 +257,6 @@ class Index(Database):
     def known_of(self, paths: Iterable[str]) -> set[str]:
         """Return those of some paths that something is known of."""
         return {path for path in paths if self.select("SELECT 1 FROM entities WHERE path = ?", (path,))}
-
-    def behind(self, covers: Mapping[str, bytes]) -> set[str]:
-        """Find the runs and scopes of which less is known than others have read, whose covers these are."""
-        found = set()
-        for path, cover in self.select("SELECT path, cover FROM entities JOIN documents USING (id)"):
-            if cover != (theirs := covers.get(path, cover)):
-                known = decode(cover, path)
-                if any(known.get(name, -1) < size for name, size in decode(theirs, path).items()):
-                    found.add(path)
-        return found
 
     def compare_stamps(self, versions: Mapping[str, str]) -> set[str]:
         """Return those of some runs whose documents do not look as they did; how one of which that is unknown looks is noted."""

@@ -1,37 +1,22 @@
-"""The tables of the reader's index, and of the full segments of a snapshot, which are such indexes."""
+"""The tables of the reader's index, and of the segments of a snapshot, which are such indexes."""
 
 from __future__ import annotations
 
-import os
 import sqlite3
-from contextlib import suppress
 from zlib import crc32
 
 from molexp._catalog.index.columns import COLUMNS, REFERENCES
-from molexp._values.documents import decode_object
 from molexp._values.status import RunStatus
-from molexp.errors import CorruptRecordError
 
-VERSION = 8
-_OLDER = (6, 7)
-"""Older versions whose full segments can be read."""
-_SUMS_SINCE = 7
+VERSION = 9
+"""Indexes and segments of another version are not read: what is in them is read from the files again."""
 _UNNAMED = 6
 """The last version that did not say in the file's header whose it is."""
 _MAGIC = b"SQLite format 3\0"
 _APPLICATION = 0x6D6F6C78  # "molx", in the place where SQLite keeps whose file it is
 
 
-def _entities(version: int) -> str:
-    """Return the statement that makes the table of runs and scopes, as a version has it; what came later stands last."""
-    first = [column.declaration for column in COLUMNS if not column.since]
-    later = [column.declaration for column in COLUMNS if 0 < column.since <= version]
-    names = ", ".join([*first, *(f"{name} INTEGER" for name in REFERENCES), *later])
-    return (
-        "CREATE TABLE entities (id INTEGER PRIMARY KEY, path TEXT UNIQUE, project TEXT, experiment TEXT, run TEXT, "
-        f"stamp TEXT, shown INTEGER, open INTEGER, news INTEGER, {names})"
-    )
-
+_COLUMNS = ", ".join([*(column.declaration for column in COLUMNS), *(f"{name} INTEGER" for name in REFERENCES)])
 
 # `news` counts changes; 0 says that the newest snapshot has the row as it is.
 # `fields` holds every small value that can be asked for, by name: of runs, and of what runs have in common (`shared`:
@@ -48,7 +33,10 @@ TABLES = (
     "CREATE TABLE pending (journal TEXT, key TEXT, PRIMARY KEY (journal, key)) WITHOUT ROWID",
     "CREATE TABLE segments (key TEXT PRIMARY KEY) WITHOUT ROWID",
     "CREATE TABLE removed (path TEXT PRIMARY KEY, news INTEGER) WITHOUT ROWID",
-    _entities(VERSION),
+    (
+        "CREATE TABLE entities (id INTEGER PRIMARY KEY, path TEXT UNIQUE, project TEXT, experiment TEXT, run TEXT, "
+        f"stamp TEXT, shown INTEGER, open INTEGER, news INTEGER, {_COLUMNS})"
+    ),
     "CREATE INDEX entities_by_scope ON entities (project, experiment)",
     "CREATE INDEX entities_open ON entities (id) WHERE open = 1",
     "CREATE INDEX entities_archived ON entities (id) WHERE archived = 1",
@@ -79,7 +67,7 @@ TABLES = (
     "CREATE TABLE sightings (attempt TEXT PRIMARY KEY, version TEXT, boot TEXT, first REAL) WITHOUT ROWID",
 )
 
-PRIVATE = ("journals", "pending", "segments", "removed", "folders", "sightings")
+PRIVATE = ("journals", "pending", "segments", "folders", "sightings", "meta")
 """The tables that one reader has for itself, and no segment holds."""
 
 
@@ -87,12 +75,12 @@ _SUMMED = (
     (
         "documents",
         "entities",
-        "SELECT t.id, e.path, {sum}, document, cover FROM entities e LEFT JOIN documents t USING (id)",
+        "SELECT e.path, sum, document, cover FROM entities e LEFT JOIN documents t USING (id)",
     ),
     (
         "records",
         "assets",
-        "SELECT t.id, e.path, {sum}, record FROM assets a LEFT JOIN records t USING (id) LEFT JOIN entities e ON e.id = a.owner",
+        "SELECT e.path, sum, record FROM assets a LEFT JOIN records t USING (id) LEFT JOIN entities e ON e.id = a.owner",
     ),
 )
 """Tables with checksums, those whose rows they go with, and what the sums are of."""
@@ -120,7 +108,7 @@ def damage(connection: sqlite3.Connection) -> str:
         return str(said)
     for table, beside, sql in _SUMMED:
         rows = 0
-        for _, path, known, *parts in connection.execute(sql.format(sum="sum")):
+        for path, known, *parts in connection.execute(sql):
             rows += 1
             if path is None or known != checksum(path, *parts):
                 return f"a row of {path!r} in {table!r} is not what it was"
@@ -131,56 +119,27 @@ def damage(connection: sqlite3.Connection) -> str:
 
 
 def open_image(path: str) -> sqlite3.Connection:
-    """Open a whole index that somebody else may have made, to read it as it is.
+    """Open a file that should be an index, whoever made it; it lies in a folder of ours.
 
-    Journals beside it are not looked at: SQLite would play them back into the file, and delete whatever other file a
-    journal names as the one of several databases.
+    Raises:
+        sqlite3.DatabaseError: it is none; checksums can be forged, so rows of sorts that no index has are refused, too.
     """
-    from urllib.parse import quote
-
-    place = os.path.abspath(path).replace(os.sep, "/")
-    uri = f"file://{'' if place.startswith('/') else '/'}{quote(os.fsencode(place))}?mode=ro&immutable=1"
-    connection = sqlite3.connect(uri, uri=True, isolation_level=None)
-    connection.execute("PRAGMA trusted_schema = OFF")
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        connection.execute("PRAGMA trusted_schema = OFF")
+        if not _is_ours(connection) or any(connection.execute(f"{sql} LIMIT 1").fetchone() for sql in _ODD):
+            raise sqlite3.DatabaseError("the tables, or what is in them, are not those of this version")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
-def upgrade(connection: sqlite3.Connection) -> None:
-    """Give the tables of an older segment, whose bytes were checked, what they lack."""
+def _is_ours(connection: sqlite3.Connection) -> bool:
+    """Tell whether a database has just these tables: no trigger, no view, nothing that somebody added."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version not in _OLDER:
-        return
-    connection.execute("BEGIN IMMEDIATE")
-    if version < _SUMS_SINCE:
-        _add_sums(connection)
-    _add_columns(connection, version)
-    for statement in filter(_is_new, TABLES):
-        connection.execute(statement)
-    logged = "SELECT owner FROM assets WHERE kind = 'metrics'"
-    connection.execute(f"UPDATE entities SET open = 1 WHERE id IN ({logged})")  # noqa: S608 - constants; they are read again
-    connection.execute(f"PRAGMA user_version = {VERSION}")
-    connection.execute("COMMIT")
-
-
-def _add_sums(connection: sqlite3.Connection) -> None:
-    for table, _, sql in _SUMMED:
-        rows = connection.execute(sql.format(sum="NULL")).fetchall()
-        connection.execute(f"ALTER TABLE {table} ADD COLUMN sum INTEGER")
-        sums = [(checksum(path, *parts), number) for number, path, _, *parts in rows]
-        connection.executemany(f"UPDATE {table} SET sum = ? WHERE id = ?", sums)  # noqa: S608 - constants
-
-
-def _add_columns(connection: sqlite3.Connection, version: int) -> None:
-    later = [column for column in COLUMNS if column.since > version]
-    for column in later:
-        connection.execute(f"ALTER TABLE entities ADD COLUMN {column.declaration}")
-    rows = connection.execute("SELECT id, path, document FROM entities JOIN documents USING (id) WHERE shown = 1")
-    for number, path, data in rows.fetchall():
-        with suppress(CorruptRecordError):  # a stranger's snapshot may hold anything
-            document = decode_object(data, path)
-            for column in later:
-                sql = f"UPDATE entities SET {column.name} = ? WHERE id = ?"  # noqa: S608 - constants
-                connection.execute(sql, (column.read_from(document), number))
+    found = connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")
+    return version == VERSION and {sql for (sql,) in found} == {*TABLES}
 
 
 def make(connection: sqlite3.Connection) -> None:
@@ -205,43 +164,20 @@ def is_ours_by(head: bytes) -> bool:
     return head.startswith(_MAGIC) and (application == _APPLICATION or (not application and 0 < version <= _UNNAMED))
 
 
+_ODD_PATH = (
+    "typeof(path) <> 'text' OR path GLOB '*[^a-z0-9._=+,/-]*' OR (path <> '' AND '/' || path || '/' GLOB '*/[^a-z0-9]*') "
+    "OR length(path) - length(replace(path, '/', '')) > 2"
+)
 _ODD = (
     (
-        "SELECT 1 FROM entities LEFT JOIN documents USING (id) WHERE typeof(path) <> 'text' "  # noqa: S608 - constants
-        "OR path GLOB '*[^a-z0-9._=+,/-]*' "
-        "OR (path <> '' AND '/' || path || '/' GLOB '*/[^a-z0-9]*') OR length(path) - length(replace(path, '/', '')) > 2 "
+        f"SELECT 1 FROM entities LEFT JOIN documents USING (id) WHERE {_ODD_PATH} "  # noqa: S608 - constants
         "OR typeof(document) <> CASE WHEN shown THEN 'blob' ELSE 'null' END OR typeof(cover) NOT IN ('blob', 'null') "
         f"OR (status IS NOT NULL AND status NOT IN ({', '.join(repr(str(status)) for status in RunStatus)}))"
     ),
+    f"SELECT 1 FROM removed WHERE {_ODD_PATH}",  # noqa: S608 - constants
     "SELECT 1 FROM assets LEFT JOIN records USING (id) WHERE typeof(record) <> 'blob'",
     "SELECT 1 FROM meta WHERE typeof(value) <> 'text' OR (name = 'news' AND value GLOB '*[^0-9]*')",
 )
-
-
-def is_odd(connection: sqlite3.Connection) -> bool:
-    """Tell whether there are rows of sorts that no index has: checksums can be forged."""
-    return any(connection.execute(f"{sql} LIMIT 1").fetchone() for sql in _ODD)
-
-
-def is_ours(connection: sqlite3.Connection) -> bool:
-    """Tell whether a database has just these tables: no trigger, no view, nothing that somebody added."""
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    found = {sql for (sql,) in connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")}
-    return (version == VERSION or version in _OLDER) and found == {
-        _as_of(version, sql) for sql in TABLES if version == VERSION or not _is_new(sql)
-    }
-
-
-def _is_new(statement: str) -> bool:
-    """Tell whether older versions had no such table or index."""
-    return statement.startswith(("CREATE TABLE metrics ", "CREATE INDEX entities_archived "))
-
-
-def _as_of(version: int, statement: str) -> str:
-    """Return a statement as an older version had it."""
-    if statement == _entities(VERSION):
-        return _entities(version)
-    return statement.replace(", sum INTEGER)", ")") if version < _SUMS_SINCE else statement
 
 
 def _objects(connection: sqlite3.Connection) -> list[tuple[str, str]]:

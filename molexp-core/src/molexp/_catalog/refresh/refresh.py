@@ -7,9 +7,9 @@ transaction.
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from molexp._catalog.compaction.snapshots import Manifest
 from molexp._catalog.index import tables
 from molexp._catalog.index.entries import Entry, Rows
 from molexp._catalog.index.index import Findings, Hint, Index, MovedError
+from molexp._catalog.index.stored import stored_entries
 from molexp._catalog.refresh.journals import OUTAGES, News, read_news
 from molexp._catalog.refresh.walk import Expected, Found, Walker, looks_like
 from molexp._storage import layout
@@ -284,87 +285,66 @@ class Refresher:
         """
         generation = self._index.generation
         for segment in manifest.segments:
-            if segment.key in self._index.segments():
-                continue
-            if segment.full:
-                self._recognise(segment, generation)
-            else:
+            if segment.key not in self._index.segments():
                 self._merge(segment, generation, all_known=True)
 
-    def _recognise(self, segment: snapshots.Segment, generation: str) -> None:
-        """Mark rows as known that a full segment has as they are: they need not be written again."""
-        scratch = self._index.scratch()
-        try:
-            image = tables.open_image(snapshots.fetch_full(self._store, segment, scratch))
-            try:
-                known = image.execute("SELECT path, cover, sum FROM entities JOIN documents USING (id)").fetchall()
-            finally:
-                image.close()
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-        self._see({path for path, *_ in known})
-        if behind := self._index.behind({path: cover for path, cover, _ in known}):
-            self.look_again(behind)  # from now on nobody reads this segment into the index
-        with self._index.changing(generation) as connection:
-            connection.executemany(
-                "UPDATE entities SET news = 0 WHERE path = ? AND news > 0 "
-                "AND EXISTS (SELECT 1 FROM documents d WHERE d.id = entities.id AND d.cover = ? AND d.sum = ?)",
-                known,
-            )
-            rows = Rows(connection, self._index.names)
-            rows.note_gone({path for path, *_ in known})
-            rows.close()
-            connection.execute("INSERT OR REPLACE INTO segments VALUES (?)", (segment.key,))
-
-    def _see(self, paths: set[str]) -> None:
+    def _see(self, paths: Iterable[str]) -> None:
         """Read those of some paths that are there, and the index has nothing of."""
-        if unseen := {path for path in paths - self._index.owners() if self.is_defined(path)}:
+        paths = set(paths)
+        if unseen := {path for path in paths - self._index.known_of(paths) if self.is_defined(path)}:
             self.look_again(unseen)
 
     def _load(self, manifest: Manifest, generation: str) -> bool:
-        """Take in the segments that were not; returns whether the index has begun anew with a full one."""
+        """Take in the segments that were not; returns whether the index has begun anew with the first."""
+        if manifest.version != tables.VERSION:
+            raise CorruptRecordError(snapshots.manifest_key(manifest.number), "its tables are of another version")
         missing = [segment for segment in manifest.segments if segment.key not in self._index.segments()]
-        anew = False
+        anew = bool(missing) and missing[0] is manifest.segments[0]
+        if anew:
+            with self._index.scratch() as folder:
+                self._index.becomes(snapshots.fetch(self._store, missing[0], folder))
+            missing, generation = [*manifest.segments[1:]], ""
         for segment in missing:
-            if segment.full:
-                self._begin_with(segment)
-                anew, generation = True, ""
-        for segment in manifest.segments if anew else missing:
-            if not segment.full:
-                self._merge(segment, generation)
+            self._merge(segment, generation)
         return anew
 
-    def _begin_with(self, segment: snapshots.Segment) -> None:
-        scratch = self._index.scratch()
-        try:
-            self._index.becomes(snapshots.fetch_full(self._store, segment, scratch))
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-
     def _merge(self, segment: snapshots.Segment, generation: str, *, all_known: bool = False) -> None:
-        entries: list[Entry] = []
-        gone: list[str] = []
-        for row in snapshots.decode_rows(snapshots.read_rows(self._store, segment), segment.key):
-            if isinstance(row, Entry):
-                entries.append(row)
-            else:
-                gone.append(row)
+        with (
+            self._index.scratch() as folder,
+            closing(tables.open_image(snapshots.fetch(self._store, segment, folder))) as image,
+        ):
+            gone = {path for (path,) in image.execute("SELECT path FROM removed")}
+            still = set(filter(self.is_defined, gone))
+            with self._index.changing(generation) as connection:
+                rows = Rows(connection, self._index.names)
+                for path in gone - still:
+                    rows.remove(path)
+                rows.note_news(still)  # even where one is as a segment before this one has it
+                rows.close()
+            found = image.execute("SELECT id, path, cover, sum, open FROM entities JOIN documents USING (id)")
+            while some := found.fetchmany(_AT_ONCE):
+                self._merge_some(image, some, generation, all_known=all_known)
+        with self._index.changing(generation) as connection:
+            connection.execute("INSERT OR REPLACE INTO segments VALUES (?)", (segment.key,))
+
+    def _merge_some(
+        self, image: sqlite3.Connection, some: list[tuple[Any, ...]], generation: str, *, all_known: bool
+    ) -> None:
         if all_known:
-            self._see({entry.path for entry in entries})
+            self._see(path for _, path, *_ in some)
+        with self._index.changing(generation) as connection:
+            rows = Rows(connection, self._index.names)
+            lacking = rows.note_gone({path for _, path, *_ in some}) if all_known else set[str]()
+            rest = [one[0] for one in some if one[1] not in lacking and not rows.recognise(*one[1:])]
+            rows.close()
+        marks = ", ".join("?" * len(rest))
+        entries = [*stored_entries(image, f"id IN ({marks})", rest)]
         origins = self._origins(entries)
-        still = set(filter(self.is_defined, gone))
         with self._index.changing(generation) as connection:
             rows = Rows(connection, self._index.names, origins, self._has_lost)
-            for path in gone:
-                if path not in still:
-                    rows.remove(path)
-            rows.note_news(still)  # even where one is as a segment before this one has it
-            lacking = rows.note_gone({entry.path for entry in entries}) if all_known else set[str]()
             for entry in entries:
-                if entry.path not in lacking:
-                    rows.take_in(entry, from_snapshot=True)
+                rows.take_in(entry, from_snapshot=True)
             rows.close()
-            connection.execute("INSERT OR REPLACE INTO segments VALUES (?)", (segment.key,))
 
     def _adopt(self, manifest: Manifest, version: str) -> None:
         """Go on where the author of a snapshot was.
