@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import os
 import threading
 import weakref
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
-from molexp._executors.slots import Job, Server, Slots
+from molexp._executors.slots import Server, Slots
+from molexp._values.process_id import HERE
 from molexp.contracts import Call, Executor, Outcome
 
 _W = TypeVar("_W")
@@ -37,12 +37,12 @@ class Pooled(Executor, Generic[_W]):
         """Return a factory of servers, which must not refer to this executor: the threads would keep it alive."""
 
     async def _serve(self, name: str, work: _W) -> Outcome:
-        job = Job(name, work)
         slots = self._pool()
-        slots.submit(job)
+        job = slots.submit(name, work)
         try:
-            return await asyncio.shield(job.done)
+            return await job.done
         except BaseException as error:  # cancelled, or the event loop ends
+            job.done = job.done.get_loop().create_future()
             stopping = slots.abandon(job)
             if stopping and isinstance(error, asyncio.CancelledError):
                 await asyncio.wait([job.done], timeout=_STOPPING)  # the call does nothing after we return
@@ -50,7 +50,7 @@ class Pooled(Executor, Generic[_W]):
 
     def _pool(self) -> Slots[_W]:
         with self._guard:
-            if self._slots is None or self._slots.pid != os.getpid():  # after a fork, the threads are the parent's
+            if self._slots is None or self._slots.pid != HERE.pid:  # after a fork, the threads are the parent's
                 limit = self.workers or self._limit()
                 self._slots = Slots(limit, f"molexp-{self.name}", self._server())
                 _OPEN.add(self._slots)

@@ -7,13 +7,13 @@ its event loop going; only jobs that nobody awaits any more can be left.
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
+from molexp._values.process_id import HERE
 from molexp.contracts import Outcome
 from molexp.errors import ExecutorError
 
@@ -34,19 +34,46 @@ class Server(Protocol[_W_contra]):
         """Release what it holds, in the thread, after the last job."""
 
 
+class Inbox:
+    """The outcomes for one event loop, which is woken once for all that come while it is busy."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._lock = threading.RLock()
+        self._outcomes: list[tuple[Job[Any], Outcome]] = []
+
+    def put(self, job: Job[Any], outcome: Outcome) -> None:
+        """Bring an outcome to the event loop, from any thread."""
+        with self._lock:
+            self._outcomes.append((job, outcome))
+            if len(self._outcomes) > 1:
+                return
+        try:
+            self.loop.call_soon_threadsafe(self._take)
+        except RuntimeError:  # the loop is closed: nobody waits
+            self._outcomes.clear()
+
+    def _take(self) -> None:
+        with self._lock:
+            outcomes, self._outcomes = self._outcomes, []
+        for job, outcome in outcomes:
+            if not job.done.done():
+                job.done.set_result(outcome)
+
+
 class Job(Generic[_W]):
     """One piece of work, and the event loop that waits for its outcome."""
 
-    __slots__ = ("_before", "_loop", "_task", "done", "name", "slot", "work")
+    __slots__ = ("_before", "_inbox", "_task", "done", "name", "slot", "work")
 
-    def __init__(self, name: str, work: _W) -> None:
+    def __init__(self, name: str, work: _W, inbox: Inbox) -> None:
         self.name = name
         self.work = work
         self.slot: _Slot[_W] | None = None
-        self._loop = asyncio.get_running_loop()
-        self._task = asyncio.current_task()
+        self._inbox = inbox
+        self._task = asyncio.current_task(inbox.loop)
         self._before = self._task.cancelling() if self._task else 0
-        self.done: asyncio.Future[Outcome] = self._loop.create_future()
+        self.done: asyncio.Future[Outcome] = inbox.loop.create_future()
 
     @property
     def doomed(self) -> bool:
@@ -55,14 +82,7 @@ class Job(Generic[_W]):
 
     def settle(self, outcome: Outcome) -> None:
         """Tell the event loop, from any thread."""
-        try:
-            self._loop.call_soon_threadsafe(self._settle, outcome)
-        except RuntimeError:  # the loop is closed: nobody waits
-            pass
-
-    def _settle(self, outcome: Outcome) -> None:
-        if not self.done.done():
-            self.done.set_result(outcome)
+        self._inbox.put(self, outcome)
 
 
 class _Slot(Generic[_W]):
@@ -88,7 +108,7 @@ class Slots(Generic[_W]):
     """
 
     def __init__(self, limit: int, name: str, server: Callable[[], Server[_W]]) -> None:
-        self.pid = os.getpid()
+        self.pid = HERE.pid
         self._limit = limit
         self._name = name
         self._server = server
@@ -97,10 +117,15 @@ class Slots(Generic[_W]):
         self._idle: list[_Slot[_W]] = []
         self._backlog: deque[Job[_W]] = deque()
         self._started = 0
+        self._inbox: Inbox | None = None  # of the event loop that came last
         self._closed = False
 
-    def submit(self, job: Job[_W]) -> None:
-        """Serve `job` as soon as there is a thread for it."""
+    def submit(self, name: str, work: _W) -> Job[_W]:
+        """Serve `work` as soon as there is a thread for it."""
+        loop, inbox = asyncio.get_running_loop(), self._inbox
+        if inbox is None or inbox.loop is not loop:
+            inbox = self._inbox = Inbox(loop)
+        job = Job(name, work, inbox)
         with self._lock:
             if self._closed:
                 job.settle(_closed(job))
@@ -110,6 +135,7 @@ class Slots(Generic[_W]):
                 self._start(job)
             else:
                 self._backlog.append(job)
+        return job
 
     def abandon(self, job: Job[_W]) -> bool:
         """Abandon a job that nobody waits for any more; tell whether it was running and is being stopped.
@@ -131,7 +157,7 @@ class Slots(Generic[_W]):
 
     def close(self) -> list[threading.Thread]:
         """Stop what can be stopped, and return the threads that end now; again and again, until they have."""
-        if self.pid != os.getpid():  # a fork's copy: the threads and what they hold are the parent's
+        if self.pid != HERE.pid:  # a fork's copy: the threads and what they hold are the parent's
             return []
         with self._lock:
             self._closed = True

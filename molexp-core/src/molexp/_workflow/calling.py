@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from molexp._workflow.records import TaskRecords
 
 
+_NO_NEEDS = Resources()
+
+
 @attrs.frozen
 class Caller:
     """Makes the contexts of the tasks of an execution, and calls them.
@@ -115,7 +118,7 @@ class Caller:
                 _wind(clock, spec.timeout)
             return await spec.call(ctx)
         executor = self.executors[spec.executor]
-        resources = spec.resources or Resources()
+        resources = spec.resources or _NO_NEEDS
         started = None if clock is None else _starter(clock, spec.timeout)
         if not executor.in_process:
             return await self._elsewhere(spec, ctx, resources, started)
