@@ -10,9 +10,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from molexp._query.evaluation import ABSENT, like, matches, reach
-from molexp._query.expressions import And, Comparison, Field, Not, Or
+from molexp._query.expressions import Condition, Field, negated
 from molexp._query.parser import parse
 from molexp._values.plain import plain
+from tests.values.query_text import And, Or
 from tests.values.strategies import plain_values
 
 X = Field(("params", "x"))
@@ -280,7 +281,7 @@ def recorded(value):
 @given(numbers, numbers)
 def test_numbers_are_less_equal_or_greater_and_of_nan_only_unequal_is_true(mine, other):
     def holds(op):
-        return matches(Comparison(X, op, other), lambda _: recorded(mine))
+        return matches(Condition(X, op, other), lambda _: recorded(mine))
 
     known = not (math.isnan(mine) or math.isnan(other))
     assert [holds("<"), holds("=="), holds(">")].count(True) == known
@@ -299,7 +300,7 @@ def test_a_literal_compares_as_a_field_that_holds_it(mine, other, op):
     if isinstance(other, list) and op not in ("==", "!="):
         op = "=="  # lists have no order
     values = {"x": recorded(mine), "y": recorded(other)}
-    by_literal = matches(Comparison(X, op, as_literal(other)), lambda field: values["x"])
+    by_literal = matches(Condition(X, op, as_literal(other)), lambda field: values["x"])
     assert by_literal is found(f"params.x {op} params.y", **values)
 
 
@@ -309,7 +310,7 @@ def as_literal(value):
 
 @given(st.booleans(), st.booleans(), st.booleans())
 def test_and_or_and_not_are_those_of_logic(a, b, c):
-    first, second, third = (Comparison(Field((name,)), "==", True) for name in "abc")
+    first, second, third = (Condition(Field((name,)), "==", True) for name in "abc")
     values = {"a": a, "b": b, "c": c}
 
     def holds(expression):
@@ -317,7 +318,7 @@ def test_and_or_and_not_are_those_of_logic(a, b, c):
 
     assert holds(And((first, second, third))) is (a and b and c)
     assert holds(Or((first, second, third))) is (a or b or c)
-    assert holds(Or((And((first, Not(second))), third))) is ((a and not b) or c)
+    assert holds(Or((And((first, negated(second))), third))) is ((a and not b) or c)
 
 
 def test_no_more_is_looked_up_than_decides():

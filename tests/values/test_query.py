@@ -9,22 +9,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from molexp._query.expressions import (
-    And,
-    Comparison,
-    Contains,
-    Field,
-    FieldComparison,
-    IsNull,
-    Like,
-    Not,
-    OneOf,
-    Or,
-    fields_of,
-)
+from molexp._query.expressions import Condition, Field, fields_of, negated
 from molexp._query.parser import parse, parse_field
 from molexp.errors import QueryError
-from tests.values.query_text import text_of
+from tests.values.query_text import And, Or, contains, is_null, matching, one_of, text_of
 
 ROOTS = ("params", "results", "status", "tags", "id", "created_at")
 
@@ -39,57 +27,57 @@ X, Y, LR, LOSS, TAGS, ID = map(field, ["params.x", "params.y", "params.lr", "res
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("params.x == 1", Comparison(X, "==", 1)),
-        ("params.x = 1", Comparison(X, "==", 1)),
-        ("params.x != 1", Comparison(X, "!=", 1)),
-        ("params.x <> 1", Comparison(X, "!=", 1)),
-        ("params.x < 1", Comparison(X, "<", 1)),
-        ("params.x<=1", Comparison(X, "<=", 1)),
-        ("params.x > 1", Comparison(X, ">", 1)),
-        ("params.x>=1", Comparison(X, ">=", 1)),
-        ("3 == params.x", Comparison(X, "==", 3)),
-        ("3 != params.x", Comparison(X, "!=", 3)),
-        ("0.1 > params.x", Comparison(X, "<", 0.1)),
-        ("0.1 >= params.x", Comparison(X, "<=", 0.1)),
-        ("0.1 < params.x", Comparison(X, ">", 0.1)),
-        ("0.1 <= params.x", Comparison(X, ">=", 0.1)),
-        ("results.loss < params.x", FieldComparison(LOSS, "<", X)),
-        ("results.loss == params.x", FieldComparison(LOSS, "==", X)),
-        ("params.x == [64, 64]", Comparison(X, "==", (64, 64))),
-        ("[] != params.x", Comparison(X, "!=", ())),
-        ("params.x == [1, [null, 'a'], nan]", Comparison(X, "==", (1, (None, "a"), math.nan))),
-        ("0 < params.x < 1", And((Comparison(X, ">", 0), Comparison(X, "<", 1)))),
-        ("params.x == params.y == 1", And((FieldComparison(X, "==", Y), Comparison(Y, "==", 1)))),
-        ("params.x == null", IsNull(X)),
-        ("null == params.x", IsNull(X)),
-        ("params.x != null", Not(IsNull(X))),
-        ("params.x is null", IsNull(X)),
-        ("params.x is not null", Not(IsNull(X))),
-        ("params.x in (1, 2.5, 'a', true)", OneOf(X, (1, 2.5, "a", True))),
-        ("params.x in [1,2,]", OneOf(X, (1, 2))),
-        ("params.x in ()", OneOf(X, ())),
-        ("params.x in ([1, 2], [3])", OneOf(X, ((1, 2), (3,)))),
-        ("params.x in (null)", IsNull(X)),
-        ("params.x in (1, null)", Or((OneOf(X, (1,)), IsNull(X)))),
-        ("params.x not in (1, 2)", Not(OneOf(X, (1, 2)))),
-        ("'good' in tags", Contains(TAGS, "good")),
-        ("'good' not in tags", Not(Contains(TAGS, "good"))),
-        ("[1, 2] in params.x", Contains(X, (1, 2))),
-        ("null in params.x", Contains(X, None)),
-        ("params.x between 1 and 2", And((Comparison(X, ">=", 1), Comparison(X, "<=", 2)))),
-        ("params.x not between 1 and 2", Not(And((Comparison(X, ">=", 1), Comparison(X, "<=", 2))))),
-        ("results.loss between params.x and 2", And((FieldComparison(LOSS, ">=", X), Comparison(LOSS, "<=", 2)))),
-        ("id like 'cu-%'", Like(ID, "cu-%")),
-        ("id not like 'cu-%'", Not(Like(ID, "cu-%"))),
-        (r"id like '50\%'", Like(ID, r"50\%")),
-        (r"id like '50\\%'", Like(ID, r"50\%")),
+        ("params.x == 1", Condition(X, "==", 1)),
+        ("params.x = 1", Condition(X, "==", 1)),
+        ("params.x != 1", Condition(X, "!=", 1)),
+        ("params.x <> 1", Condition(X, "!=", 1)),
+        ("params.x < 1", Condition(X, "<", 1)),
+        ("params.x<=1", Condition(X, "<=", 1)),
+        ("params.x > 1", Condition(X, ">", 1)),
+        ("params.x>=1", Condition(X, ">=", 1)),
+        ("3 == params.x", Condition(X, "==", 3)),
+        ("3 != params.x", Condition(X, "!=", 3)),
+        ("0.1 > params.x", Condition(X, "<", 0.1)),
+        ("0.1 >= params.x", Condition(X, "<=", 0.1)),
+        ("0.1 < params.x", Condition(X, ">", 0.1)),
+        ("0.1 <= params.x", Condition(X, ">=", 0.1)),
+        ("results.loss < params.x", Condition(LOSS, "<", X)),
+        ("results.loss == params.x", Condition(LOSS, "==", X)),
+        ("params.x == [64, 64]", Condition(X, "==", (64, 64))),
+        ("[] != params.x", Condition(X, "!=", ())),
+        ("params.x == [1, [null, 'a'], nan]", Condition(X, "==", (1, (None, "a"), math.nan))),
+        ("0 < params.x < 1", And((Condition(X, ">", 0), Condition(X, "<", 1)))),
+        ("params.x == params.y == 1", And((Condition(X, "==", Y), Condition(Y, "==", 1)))),
+        ("params.x == null", is_null(X)),
+        ("null == params.x", is_null(X)),
+        ("params.x != null", negated(is_null(X))),
+        ("params.x is null", is_null(X)),
+        ("params.x is not null", negated(is_null(X))),
+        ("params.x in (1, 2.5, 'a', true)", one_of(X, (1, 2.5, "a", True))),
+        ("params.x in [1,2,]", one_of(X, (1, 2))),
+        ("params.x in ()", one_of(X, ())),
+        ("params.x in ([1, 2], [3])", one_of(X, ((1, 2), (3,)))),
+        ("params.x in (null)", is_null(X)),
+        ("params.x in (1, null)", Or((one_of(X, (1,)), is_null(X)))),
+        ("params.x not in (1, 2)", negated(one_of(X, (1, 2)))),
+        ("'good' in tags", contains(TAGS, "good")),
+        ("'good' not in tags", negated(contains(TAGS, "good"))),
+        ("[1, 2] in params.x", contains(X, (1, 2))),
+        ("null in params.x", contains(X, None)),
+        ("params.x between 1 and 2", And((Condition(X, ">=", 1), Condition(X, "<=", 2)))),
+        ("params.x not between 1 and 2", negated(And((Condition(X, ">=", 1), Condition(X, "<=", 2))))),
+        ("results.loss between params.x and 2", And((Condition(LOSS, ">=", X), Condition(LOSS, "<=", 2)))),
+        ("id like 'cu-%'", matching(ID, "cu-%")),
+        ("id not like 'cu-%'", negated(matching(ID, "cu-%"))),
+        (r"id like '50\%'", matching(ID, r"50\%")),
+        (r"id like '50\\%'", matching(ID, r"50\%")),
     ],
 )
 def test_conditions(text, expected):
     assert parse(text) == expected
 
 
-A, B, C = (Comparison(field(f"params.{name}"), "==", 1) for name in "abc")
+A, B, C = (Condition(field(f"params.{name}"), "==", 1) for name in "abc")
 
 
 @pytest.mark.parametrize(
@@ -101,12 +89,12 @@ A, B, C = (Comparison(field(f"params.{name}"), "==", 1) for name in "abc")
         ("{a} and {b} and {c}", And((A, B, C))),
         ("{a} or {b} or {c}", Or((A, B, C))),
         ("{a} and ({b} and {c})", And((A, And((B, C))))),
-        ("not {a} and {b}", And((Not(A), B))),
-        ("not ({a} and {b})", Not(And((A, B)))),
-        ("not not {a}", Not(Not(A))),
-        ("{a} and not {b} or not {c}", Or((And((A, Not(B))), Not(C)))),
+        ("not {a} and {b}", And((negated(A), B))),
+        ("not ({a} and {b})", negated(And((A, B)))),
+        ("not not {a}", negated(negated(A))),
+        ("{a} and not {b} or not {c}", Or((And((A, negated(B))), negated(C)))),
         ("((({a})))", A),
-        ("NOT {a} AnD {b} OR {c}", Or((And((Not(A), B)), C))),
+        ("NOT {a} AnD {b} OR {c}", Or((And((negated(A), B)), C))),
         ("params.a == 1 and params.x between 1 and 2 and {c}", And((A, parse("params.x between 1 and 2"), C))),
     ],
 )
@@ -145,13 +133,13 @@ def test_not_binds_more_than_and_and_that_more_than_or(text, expected):
 )
 def test_literals(text, value):
     found = parse(f"params.x == {text}")
-    assert found == Comparison(X, "==", value)
+    assert found == Condition(X, "==", value)
     assert type(found.value) is type(value)
 
 
 def test_integers_are_exact_as_far_as_they_are_recorded():
     digits = "7" * 4300
-    assert parse(f"params.x == {digits}") == Comparison(X, "==", 7 * (10**4300 - 1) // 9)
+    assert parse(f"params.x == {digits}") == Condition(X, "==", 7 * (10**4300 - 1) // 9)
     assert text_of(parse(f"params.x == {digits}")) == f"params.x == {digits}"
     with pytest.raises(QueryError, match="has 60000 digits, more than 4300"):
         parse(f"params.x == -{'7' * 60_000}")
@@ -180,7 +168,7 @@ def test_integers_are_exact_as_far_as_they_are_recorded():
 )
 def test_names_of_fields(text, parts):
     assert parse_field(text).parts == parts
-    assert parse(f"{text} == 1") == Comparison(Field(parts), "==", 1)
+    assert parse(f"{text} == 1") == Condition(Field(parts), "==", 1)
     assert parse_field(Field(parts).name) == Field(parts)
 
 
@@ -190,7 +178,7 @@ def test_a_name_is_quoted_only_where_it_must_be():
 
 def test_a_field_knows_where_it_stands_which_makes_it_no_other_field():
     first, second = fields_of(parse("params.x == 1 or 2 < params.x"))
-    assert (first.start, first.end, second.start, second.end) == (0, 8, 21, 29)
+    assert (first.start, second.start) == (0, 21)
     assert first == second
     assert hash(first) == hash(second)
 
@@ -202,8 +190,8 @@ def test_fields_come_in_the_order_of_the_query():
 
 
 def test_roots_are_what_names_may_begin_with_and_without_them_any_word_may():
-    assert parse("anything.x == other", None) == FieldComparison(field("anything.x"), "==", field("other"))
-    assert parse("parameters.x == 1", ROOTS) == Comparison(X, "==", 1)
+    assert parse("anything.x == other", None) == Condition(field("anything.x"), "==", field("other"))
+    assert parse("parameters.x == 1", ROOTS) == Condition(X, "==", 1)
     with pytest.raises(QueryError, match=r"no field 'parameters\.x'"):
         parse("parameters.x == 1", ["kind", "size"])
 
@@ -220,31 +208,10 @@ def test_what_is_no_name_of_a_field(text, position):
 # ------------------------------------------------------------------------------------------------------ what is built
 
 
-@pytest.mark.parametrize(
-    "make",
-    [
-        (And, (A,)),
-        (Or, ()),
-        (Comparison, X, "~", 1),
-        (Comparison, X, "<", (1,)),
-        (Comparison, X, "==", None),
-        (FieldComparison, X, "in", Y),
-        (OneOf, X, (1, None)),
-        (Like, X, "a\\"),
-        (Field, ("not", "x")),
-        (Field, ("a b",)),
-    ],
-)
-def test_what_no_query_could_say_cannot_be_built(make):
-    kind, *arguments = make
-    with pytest.raises(ValueError, match=r"."):
-        kind(*arguments)
-
-
 def test_literals_of_different_types_make_different_conditions():
     values: list[Any] = [1, 1.0, True, "1", (1,), (True,)]
-    assert len({Comparison(X, "==", value) for value in values}) == len(values)
-    assert Comparison(X, "==", float("nan")) == Comparison(X, "==", float("nan"))
+    assert len({Condition(X, "==", value) for value in values}) == len(values)
+    assert Condition(X, "==", float("nan")) == Condition(X, "==", float("nan"))
 
 
 names = st.text(max_size=5) | st.sampled_from(
@@ -261,29 +228,31 @@ lists = st.recursive(
 )
 equalities, ops = st.sampled_from(["==", "!="]), st.sampled_from(["==", "!=", "<", "<=", ">", ">="])
 conditions = st.one_of(
-    st.builds(Comparison, fields, ops, scalars),
-    st.builds(Comparison, fields, equalities, lists),
-    st.builds(FieldComparison, fields, ops, fields),
-    st.builds(OneOf, fields, st.lists(scalars | lists, max_size=3).map(tuple)),
-    st.builds(Contains, fields, scalars | lists | st.none()),
-    st.builds(Like, fields, st.text(st.sampled_from("aB%_\\\"'é"), max_size=6).filter(lambda p: not p.endswith("\\"))),
-    st.builds(IsNull, fields),
+    st.builds(Condition, fields, ops, scalars),
+    st.builds(Condition, fields, equalities, lists),
+    st.builds(Condition, fields, ops, fields),
+    st.builds(one_of, fields, st.lists(scalars | lists, max_size=3).map(tuple)),
+    st.builds(contains, fields, scalars | lists | st.none()),
+    st.builds(
+        matching, fields, st.text(st.sampled_from("aB%_\\\"'é"), max_size=6).filter(lambda p: not p.endswith("\\"))
+    ),
+    st.builds(is_null, fields),
 )
 expressions = st.recursive(
     conditions,
     lambda inner: st.one_of(
         st.lists(inner, min_size=2, max_size=3).map(tuple).map(And),
         st.lists(inner, min_size=2, max_size=3).map(tuple).map(Or),
-        st.builds(Not, inner),
+        st.builds(negated, inner),
     ),
     max_leaves=8,
 )
 
 
 @given(expressions)
-@example(Not(Not(IsNull(X))))
-@example(Not(Or((And((A, And((B, C)))), Or((A, B))))))
-@example(And((And((A, B)), Not(Contains(TAGS, None)))))
+@example(negated(negated(is_null(X))))
+@example(negated(Or((And((A, And((B, C)))), Or((A, B))))))
+@example(And((And((A, B)), negated(contains(TAGS, None)))))
 def test_the_text_of_an_expression_means_the_same_again(expression):
     text = text_of(expression)
     assert parse(text) == expression

@@ -27,7 +27,7 @@ from molexp._catalog.refresh.journals import read_news
 from molexp._catalog.refresh.refresh import Refresher
 from molexp._hierarchy.run import Run
 from molexp._hierarchy.run_rows import RunRow, describe_row
-from molexp._query.expressions import Comparison, Contains, Field, IsNull, OneOf
+from molexp._query.expressions import Condition, Field
 from molexp._storage import layout
 from molexp._values.documents import decode, decode_object
 from molexp._values.tables import RUN_COLUMNS, Rows
@@ -165,12 +165,12 @@ class Catalog:
             ("experiment", experiment_id),
         ):
             if wanted is not None:
-                question.where.append(Comparison(Field((name,)), "==", wanted))
+                question.where.append(Condition(Field((name,)), "==", wanted))
         if status is not None:
             words = [checked_status(status)] if isinstance(status, str) else [checked_status(word) for word in status]
-            question.where.append(OneOf(Field(("status",)), tuple(words)))
+            question.where.append(Condition(Field(("status",)), "in", tuple(words)))
         for tag in [tags] if isinstance(tags, str) else tags:
-            question.where.append(Contains(Field(("tags",)), tag))
+            question.where.append(Condition(Field(("tags",)), "contains", tag))
         for name, value in (params or {}).items():
             ask_for_parameter(question, name, value)
         if sort is not None:
@@ -178,7 +178,7 @@ class Catalog:
             question.sort = sort_field(sort.removeprefix("-"))
         hides = not (archived or question.names("archived"))
         if hides:
-            question.where.append(Comparison(Field(("archived",)), "==", False))
+            question.where.append(Condition(Field(("archived",)), "==", False))
         rows = self._ask(question)
         if question.sort is not None and rows:
             self._refuse_unknown(question.sort)
@@ -221,7 +221,7 @@ class Catalog:
         by = producer.path if isinstance(producer, Run) else producer
         for field, wanted in (("kind", kind), ("name", name), ("scope", scope), ("producer", by)):
             if wanted is not None:
-                question.where.append(Comparison(Field((field,)), "==", wanted))
+                question.where.append(Condition(Field((field,)), "==", wanted))
         records = self._ask(question, assets=True)
         found = [self._session.library.asset(decode_object(record, "index")) for _, record in records]
         return Rows(found, describe_asset, unreadable=self._left_out(scope or by or "", assets=True))
@@ -426,7 +426,7 @@ class Catalog:
             return 0
         *where, _ = question.where
         others = attrs.evolve(
-            question, where=[*where, Comparison(Field(("archived",)), "==", True)], limit=None, sort=None
+            question, where=[*where, Condition(Field(("archived",)), "==", True)], limit=None, sort=None
         )
         return len(
             Asking(self._session.store, self._session.index, assets=False, generation="").answer(
@@ -444,6 +444,6 @@ class Catalog:
         beside = self._session.index.select(
             "SELECT 1 FROM names WHERE name > ? AND name < ? LIMIT 1", (f"{root}.", f"{root}/")
         )
-        for unknown, close in unknown_fields(self._session.index, IsNull(field)).items() if beside else ():
+        for unknown, close in unknown_fields(self._session.index, Condition(field, "null")).items() if beside else ():
             hint = f" Did you mean {close[0]!r}?" if close else ""
             raise ValueError(f"No run has the column {unknown!r}.{hint}")

@@ -11,21 +11,7 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
-from molexp._query.expressions import (
-    And,
-    Comparison,
-    Condition,
-    Contains,
-    Expression,
-    Field,
-    FieldComparison,
-    IsNull,
-    Like,
-    Not,
-    OneOf,
-    Op,
-    Or,
-)
+from molexp._query.expressions import Condition, Expression, Field, Joined
 from molexp._query.fields import leaf
 
 Lookup: TypeAlias = Callable[[Field], Any]
@@ -48,15 +34,15 @@ def matches(expression: Expression, lookup: Lookup) -> bool:
         expression: the expression.
         lookup: asked for what is recorded under a field; `ABSENT` where there is nothing.
     """
-    if isinstance(expression, And | Or):
-        decisive = isinstance(expression, Or)
-        for part in expression.parts:
-            if matches(part, lookup) is decisive:
-                return decisive
-        return not decisive
-    if isinstance(expression, Not):
-        return not matches(expression.part, lookup)
-    return _holds(expression, lookup)
+    if not isinstance(expression, Joined):
+        return _holds(expression, lookup)
+    if expression.word == "not":
+        return not matches(expression.parts[0], lookup)
+    decisive = expression.word == "or"
+    for part in expression.parts:
+        if matches(part, lookup) is decisive:
+            return decisive
+    return not decisive
 
 
 def reach(document: Any, parts: Iterable[str]) -> Any:
@@ -94,30 +80,29 @@ def like(text: str, pattern: str) -> bool:
 
 
 def _holds(condition: Condition, lookup: Lookup) -> bool:
-    if isinstance(condition, FieldComparison):
-        left, right = _known(lookup(condition.left)), _known(lookup(condition.right))
-        return left is not None and right is not None and _compare(left, condition.op, right)
-    found = _known(lookup(condition.field))
-    if isinstance(condition, IsNull):
+    found, wanted = _known(lookup(condition.field)), condition.value
+    if condition.op == "null":
         return found is None
+    if isinstance(wanted, Field) and (wanted := _known(lookup(wanted))) is None:
+        return False
     if found is None:
         return False
-    match condition:
-        case Comparison(_, op, value):
-            return _compare(found, op, value)
-        case OneOf(_, values):
-            return any(_equal(found, value) for value in values)
-        case Contains(_, value):
-            return isinstance(found, list) and any(_equal(item, value) for item in found)
-        case Like(_, pattern):
-            return isinstance(found, str) and like(found, pattern)
+    match condition.op:
+        case "in":
+            return any(_equal(found, value) for value in wanted)
+        case "contains":
+            return isinstance(found, list) and any(_equal(item, wanted) for item in found)
+        case "like":
+            return isinstance(found, str) and like(found, wanted)
+        case _:
+            return _compare(found, condition.op, wanted)
 
 
 def _known(value: Any) -> Any:
     return None if value is ABSENT else leaf(value)
 
 
-def _compare(found: Any, op: Op, wanted: Any) -> bool:
+def _compare(found: Any, op: str, wanted: Any) -> bool:
     if op == "==":
         return _equal(found, wanted)
     if op == "!=":

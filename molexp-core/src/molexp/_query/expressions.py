@@ -6,29 +6,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Literal, TypeAlias
 
 import attrs
 
-Op: TypeAlias = Literal["==", "!=", "<", "<=", ">", ">="]
+Op: TypeAlias = Literal["==", "!=", "<", "<=", ">", ">=", "in", "contains", "like", "null"]
 Item: TypeAlias = "int | float | str | bool | tuple[Item, ...] | None"
-Value: TypeAlias = int | float | str | bool | tuple[Item, ...]
 
 KEYWORDS = frozenset(["and", "between", "false", "in", "inf", "is", "like", "nan", "not", "null", "or", "true"])
 ORDERS = frozenset(["<", "<=", ">", ">="])
 ALIASES = {"parameters": "params"}
 """Other names of roots: a row has ``parameters``, as in ``run.json``, and a query says ``params``."""
 
-_OPS = frozenset(["==", "!=", *ORDERS])
-_ROOT = re.compile(r"[^\W\d]\w*")
 _PART = re.compile(r"\w+")
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
-
-
-def _canonical_parts(parts: Iterable[str]) -> tuple[str, ...]:
-    root, *rest = parts
-    return (ALIASES.get(root, root), *rest)
 
 
 @attrs.frozen
@@ -36,22 +28,12 @@ class Field:
     """A field that a condition is about.
 
     Attributes:
-        parts: the parts of its name; the first is a plain word, and ``params`` where it was ``parameters``.
-        start: the position of its name in the query; it does not count for equality, nor does `end`.
-        end: the position behind its name.
+        parts: the parts of its name; the first is a plain word, and no alias.
+        start: the position of its name in the query, which does not count for equality.
     """
 
-    parts: tuple[str, ...] = attrs.field(converter=_canonical_parts)
+    parts: tuple[str, ...]
     start: int = attrs.field(default=0, eq=False)
-    end: int = attrs.field(default=0, eq=False)
-
-    @parts.validator
-    def _check(self, _: Any, parts: tuple[str, ...]) -> None:
-        if not _ROOT.fullmatch(parts[0]) or parts[0].lower() in KEYWORDS:
-            raise ValueError(f"The name of a field begins with a plain word, not with {parts[0]!r}.")
-
-    def __str__(self) -> str:
-        return self.name
 
     @property
     def name(self) -> str:
@@ -68,104 +50,36 @@ def _identity(value: Any) -> Any:
 
 
 @attrs.frozen
-class Comparison:
-    """A field against a value."""
+class Condition:
+    """A condition on a field.
+
+    Attributes:
+        field: the field.
+        op: the operator.
+        value: a value or another field to compare with; the values that the field may have for ``in``, the element that its
+            list has for ``contains``, and the pattern for ``like``. A pattern has ``%`` for any text, ``_`` for one
+            character, and a backslash before what stands for itself.
+    """
 
     field: Field
-    op: Op = attrs.field(validator=attrs.validators.in_(_OPS))
-    value: Value = attrs.field(eq=_identity)
-
-    @value.validator
-    def _check(self, _: Any, value: Any) -> None:
-        if value is None or (isinstance(value, tuple) and self.op in ORDERS):
-            raise ValueError(f"{self.field} {self.op} {value!r} has no meaning: null and lists have no order.")
+    op: Op
+    value: Any = attrs.field(default=None, eq=_identity)
 
 
 @attrs.frozen
-class FieldComparison:
-    """A field against another one."""
+class Joined:
+    """Expressions of which all are true, or at least one, or the only one is not."""
 
-    left: Field
-    op: Op = attrs.field(validator=attrs.validators.in_(_OPS))
-    right: Field
-
-
-@attrs.frozen
-class OneOf:
-    """True where a field equals one of some values."""
-
-    field: Field
-    values: tuple[Value, ...] = attrs.field(eq=_identity)
-
-    @values.validator
-    def _check(self, _: Any, values: tuple[Any, ...]) -> None:
-        if None in values:
-            raise ValueError("null is not one of some values: say IsNull beside it.")
+    word: Literal["and", "or", "not"]
+    parts: tuple[Expression, ...]
 
 
-@attrs.frozen
-class Contains:
-    """True where a field is a list with this value among its elements."""
-
-    field: Field
-    value: Item = attrs.field(eq=_identity)
+Expression: TypeAlias = Condition | Joined
 
 
-def ends_in_escape(pattern: str) -> bool:
-    """Tell whether a pattern ends in a backslash that has nothing to escape."""
-    return (len(pattern) - len(pattern.rstrip("\\"))) % 2 == 1
-
-
-@attrs.frozen
-class Like:
-    r"""True where a field is text of some form: ``%`` stands for any text, ``_`` for one character, ``\`` escapes them."""
-
-    field: Field
-    pattern: str = attrs.field()
-
-    @pattern.validator
-    def _check(self, _: Any, pattern: str) -> None:
-        if ends_in_escape(pattern):
-            raise ValueError(f"The pattern {pattern!r} ends in a backslash that escapes nothing.")
-
-
-@attrs.frozen
-class IsNull:
-    """True where a field is null, or not there."""
-
-    field: Field
-
-
-@attrs.frozen
-class And:
-    """All of two or more."""
-
-    parts: tuple[Expression, ...] = attrs.field(validator=attrs.validators.min_len(2))
-
-
-@attrs.frozen
-class Or:
-    """At least one of two or more."""
-
-    parts: tuple[Expression, ...] = attrs.field(validator=attrs.validators.min_len(2))
-
-
-@attrs.frozen
-class Not:
-    """The opposite."""
-
-    part: Expression
-
-
-Condition: TypeAlias = Comparison | FieldComparison | OneOf | Contains | Like | IsNull
-Expression: TypeAlias = Condition | And | Or | Not
-
-
-def parts_of(expression: Expression) -> tuple[Expression, ...]:
-    """Return the expressions that another one joins or negates; none for a condition."""
-    if isinstance(expression, And | Or):
-        return expression.parts
-    return (expression.part,) if isinstance(expression, Not) else ()
+def negated(expression: Expression) -> Expression:
+    """Return the opposite."""
+    return Joined("not", (expression,))
 
 
 def fields_of(expression: Expression) -> Iterator[Field]:
@@ -173,13 +87,20 @@ def fields_of(expression: Expression) -> Iterator[Field]:
     waiting: list[Expression] = [expression]
     while waiting:
         found = waiting.pop()
-        if isinstance(found, FieldComparison):
-            yield found.left
-            yield found.right
-        elif isinstance(found, And | Or | Not):
-            waiting.extend(reversed(parts_of(found)))
+        if isinstance(found, Joined):
+            waiting.extend(reversed(found.parts))
         else:
             yield found.field
+            if isinstance(found.value, Field):
+                yield found.value
+
+
+def renamed(expression: Expression, new: Callable[[Field], Field]) -> Expression:
+    """Return an expression with other names of its fields."""
+    if isinstance(expression, Joined):
+        return Joined(expression.word, tuple(renamed(part, new) for part in expression.parts))
+    value = new(expression.value) if isinstance(expression.value, Field) else expression.value
+    return Condition(new(expression.field), expression.op, value)
 
 
 def quoted(text: str) -> str:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Literal, TypeAlias
-
-import attrs
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from molexp._query.expressions import KEYWORDS, quoted
 from molexp._values.numbers import integer
@@ -55,8 +53,7 @@ _INSTEAD = {
 _QUOTE_IT = "A name or a text that is more than letters, digits and _ is quoted."
 
 
-@attrs.frozen
-class Token:
+class Token(NamedTuple):
     """A token of a query.
 
     Attributes:

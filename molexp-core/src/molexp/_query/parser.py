@@ -6,29 +6,19 @@ It descends by one call for each parenthesis, at most `MAX_DEPTH` deep.
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TypeAlias
-
-import attrs
+from typing import Literal, NamedTuple, TypeAlias
 
 from molexp._query.expressions import (
     ALIASES,
     ORDERS,
-    And,
-    Comparison,
-    Contains,
+    Condition,
     Expression,
     Field,
-    FieldComparison,
-    IsNull,
     Item,
-    Like,
-    Not,
-    OneOf,
+    Joined,
     Op,
-    Or,
-    ends_in_escape,
     fields_of,
-    parts_of,
+    negated,
 )
 from molexp._query.lexer import Token, read_token, shortened
 from molexp._values.ids import nearest
@@ -72,8 +62,7 @@ def parse_field(text: str, roots: Collection[str] | None = None) -> Field:
     return _Parser(text, roots).only_field()
 
 
-@attrs.frozen
-class _Literal:
+class _Literal(NamedTuple):
     """A value in the query, and its position."""
 
     value: Item
@@ -101,7 +90,7 @@ class _Parser:
             raise self._not_the_end(0)
         level: list[Expression] = [found]  # `and` within `or` nests deeper than parentheses do
         for _ in range(MAX_DEPTH + 1):
-            level = [part for above in level for part in parts_of(above)]
+            level = [part for above in level if isinstance(above, Joined) for part in above.parts]
             if not level:
                 return found
         raise self._too_deep(next(fields_of(level[0])))
@@ -158,14 +147,14 @@ class _Parser:
                 self._go_deeper(depth + negations)
             part = self._group(depth + negations + 1) if self._sees("(") else self._condition()
             for _ in range(negations):
-                part = Not(part)
+                part = negated(part)
             conjunction.append(part)
             if self._takes("and"):
                 continue
-            alternatives.append(conjunction[0] if len(conjunction) == 1 else And(tuple(conjunction)))
+            alternatives.append(_joined("and", conjunction))
             conjunction = []
             if not self._takes("or"):
-                return alternatives[0] if len(alternatives) == 1 else Or(tuple(alternatives))
+                return _joined("or", alternatives)
 
     def _group(self, depth: int) -> Expression:
         """Parse an expression in parentheses."""
@@ -192,18 +181,18 @@ class _Parser:
             return self._comparisons(left)
         if self._takes("is"):
             return self._null(left)
-        negated = self._takes("not")
+        is_negated = self._takes("not")
         if self._takes("in"):
             found = self._membership(left)
         elif self._takes("between"):
             found = self._between(left)
         elif self._takes("like"):
             found = self._like(left)
-        elif negated:
+        elif is_negated:
             raise self._expected("in, like or between after not", "The opposite of a condition is not (...).")
         else:
             raise self._no_condition(left)
-        return Not(found) if negated else found
+        return negated(found) if is_negated else found
 
     def _comparisons(self, left: _Operand) -> Expression:
         """Parse one or more comparisons, chained as in ``0 < params.lr < 1``."""
@@ -213,11 +202,11 @@ class _Parser:
             right = self._operand(value=True)
             found.append(self._compared(left, op, right))
             left = right
-        return found[0] if len(found) == 1 else And(tuple(found))
+        return _joined("and", found)
 
     def _compared(self, left: _Operand, op: Op, right: _Operand) -> Expression:
         if isinstance(left, Field):
-            return FieldComparison(left, op, right) if isinstance(right, Field) else self._against(left, op, right)
+            return Condition(left, op, right) if isinstance(right, Field) else self._against(left, op, right)
         if isinstance(right, Field):
             return self._against(right, _FLIPPED[op], left)
         raise self._wrong(left, "two values are compared", "One side is a field, as in params.lr < 0.01.")
@@ -228,15 +217,15 @@ class _Parser:
             what = "null has" if value is None else "lists have"
             raise self._wrong(literal, f"{what} no order", "It can be compared by == and != only.")
         if value is None:
-            return IsNull(field) if op == "==" else Not(IsNull(field))
-        return Comparison(field, op, value)
+            return Condition(field, "null") if op == "==" else negated(Condition(field, "null"))
+        return Condition(field, op, value)
 
     def _between(self, left: _Operand) -> Expression:
         low = self._operand(value=True)
         if not self._takes("and"):
             raise self._expected("and after the lower bound", "As in params.lr between 0.001 and 0.1.")
         high = self._operand(value=True)
-        return And((self._compared(left, ">=", low), self._compared(left, "<=", high)))
+        return Joined("and", (self._compared(left, ">=", low), self._compared(left, "<=", high)))
 
     def _membership(self, left: _Operand) -> Expression:
         if self._sees("("):
@@ -250,7 +239,7 @@ class _Parser:
         if isinstance(left, Field):
             hint = 'Values can be: params.lr in (1, 2), "good" in tags.'
             raise self._wrong(left, "a field is looked for in another", hint)
-        return Contains(right, left.value)
+        return Condition(right, "contains", left.value)
 
     def _one_of(self, left: _Operand, items: tuple[Item, ...]) -> Expression:
         if isinstance(left, _Literal):
@@ -258,8 +247,9 @@ class _Parser:
             raise self._wrong(left, "a value is looked for in values", hint)
         values = tuple(item for item in items if item is not None)
         if len(values) == len(items):
-            return OneOf(left, values)
-        return Or((OneOf(left, values), IsNull(left))) if values else IsNull(left)
+            return Condition(left, "in", values)
+        is_null = Condition(left, "null")
+        return Joined("or", (Condition(left, "in", values), is_null)) if values else is_null
 
     def _like(self, left: _Operand) -> Expression:
         if isinstance(left, _Literal):
@@ -267,18 +257,19 @@ class _Parser:
         if self._token.kind != "text":
             raise self._expected("a text in quotes after like", 'As in id like "cu-%".')
         token = self._advance()
-        if ends_in_escape(token.value):
+        if (len(token.value) - len(token.value.rstrip("\\"))) % 2:
             hint = r'A backslash in a pattern is escaped, and each is written twice: like "C:\\\\%".'
             raise self._wrong(token, "the pattern ends in a backslash that escapes nothing", hint)
-        return Like(left, token.value)
+        return Condition(left, "like", token.value)
 
     def _null(self, left: _Operand) -> Expression:
-        negated = self._takes("not")
+        is_negated = self._takes("not")
         if not self._takes("null"):
-            raise self._expected("null after is", f"Equality is written {'!=' if negated else '=='}.")
+            raise self._expected("null after is", f"Equality is written {'!=' if is_negated else '=='}.")
         if isinstance(left, _Literal):
             raise self._wrong(left, "expected a field before is", "As in results.loss is null.")
-        return Not(IsNull(left)) if negated else IsNull(left)
+        is_null = Condition(left, "null")
+        return negated(is_null) if is_negated else is_null
 
     # ------------------------------------------------------------------------------------------------------ operands
 
@@ -300,10 +291,11 @@ class _Parser:
 
     def _field(self, *, value: bool = False) -> Field:
         token = self._advance()
-        root = token.value[0]
-        if self._roots is not None and not {root, ALIASES.get(root, root)} & set(self._roots):
+        root, *below = token.value
+        known_as = ALIASES.get(root, root)
+        if self._roots is not None and not {root, known_as} & set(self._roots):
             raise self._unknown(token, value)
-        return Field(token.value, token.start, token.end)
+        return Field((known_as, *below), token.start)
 
     def _scalar(self) -> Item:
         token = self._advance()
@@ -391,6 +383,10 @@ class _Parser:
             return self._wrong(opening, f"this {opening.value} is not closed", hint)
         hint = f"If it is text, quote it: '{self._shown(self._token)}'." if self._is_name else 'As in ("a", "b").'
         return self._expected(wanted, hint)
+
+
+def _joined(word: Literal["and", "or"], parts: list[Expression]) -> Expression:
+    return parts[0] if len(parts) == 1 else Joined(word, tuple(parts))
 
 
 def _check_text(text: str) -> None:

@@ -13,7 +13,7 @@ from molexp._catalog.index.database import sound
 from molexp._catalog.index.index import Index
 from molexp._catalog.query.sql import ASSETS, RUNS, Compiler, Place, Sql, Table
 from molexp._query.evaluation import ABSENT, matches, reach
-from molexp._query.expressions import And, Expression, Field, FieldComparison, Not, Or, fields_of
+from molexp._query.expressions import Expression, Field, Joined, fields_of
 from molexp._query.fields import leaf
 from molexp._storage import layout
 from molexp._values.documents import decode, decode_object
@@ -134,7 +134,7 @@ class Asking:
             rest += left
         checks = [*question.checks]
         if rest:
-            whole = rest[0] if len(rest) == 1 else And(tuple(rest))
+            whole = Joined("and", tuple(rest))
             checks.append(lambda document: matches(whole, lambda field: self._look_up(document, field)))
         rows, sorted_by_sql = self._select(compiler, question, conditions, checks)
         found: list[Row] = []
@@ -167,7 +167,7 @@ class Asking:
         tie = "a.created_at, a.id" if self._assets else "e.created_at, e.path"
         pattern = _ASSET_SQL if self._assets else _RUN_SQL
         if isinstance(order, Place):
-            place = attrs.asdict(order)
+            place = order._asdict()
             sql = _BY_CELLS_SQL.format(**place, where=where, direction=direction, limit=limit)
             found: list[Any] = self._index.select(sql, bound)
             if 0 <= limit <= len(found):
@@ -255,17 +255,6 @@ def _of_asset(document: Mapping[str, Any], field: Field) -> Any:
     if root in ("producer", "attempt", "task"):
         return producer.get({"producer": "run"}.get(root, root)) if isinstance(producer, dict) else None
     return reach(document, field.parts)
-
-
-def renamed(expression: Expression, new: Callable[[Field], Field]) -> Expression:
-    """Return an expression with other names of its fields."""
-    if isinstance(expression, And | Or):
-        return attrs.evolve(expression, parts=tuple(renamed(part, new) for part in expression.parts))
-    if isinstance(expression, Not):
-        return Not(renamed(expression.part, new))
-    if isinstance(expression, FieldComparison):
-        return FieldComparison(new(expression.left), expression.op, new(expression.right))
-    return attrs.evolve(expression, field=new(expression.field))
 
 
 def unknown_fields(index: Index, expression: Expression) -> dict[str, tuple[str, ...]]:

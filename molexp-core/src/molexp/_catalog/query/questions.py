@@ -8,10 +8,10 @@ from functools import partial
 from typing import Any
 
 from molexp._catalog.index.cells import STATISTICS
-from molexp._catalog.query.answers import ASSET_ROOTS, RUN_ROOTS, Question, renamed
+from molexp._catalog.query.answers import ASSET_ROOTS, RUN_ROOTS, Question
 from molexp._catalog.query.sql import ASSETS, RUNS
 from molexp._query.evaluation import ABSENT, reach
-from molexp._query.expressions import ALIASES, Comparison, Expression, Field, fields_of
+from molexp._query.expressions import ALIASES, Condition, Expression, Field, fields_of, renamed
 from molexp._values.canonical import canonical_equal
 from molexp._values.ids import nearest
 from molexp._values.status import RunStatus
@@ -98,7 +98,7 @@ def of_kinds(expression: Expression, own: Iterable[str]) -> Expression:
 def ask_for_parameter(question: Question, name: str, value: Any) -> None:
     """Ask for runs with a parameter of this value, whatever it is."""
     if isinstance(value, str | int | float) and value == value:  # noqa: PLR0124 - NaN
-        question.where.append(Comparison(Field(("params", *name.split("."))), "==", value))
+        question.where.append(Condition(Field(("params", *name.split("."))), "==", value))
     else:
         question.checks.append(partial(_has_parameter, name=name, wanted=value))
 

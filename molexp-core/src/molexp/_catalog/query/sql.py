@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from math import isnan
-from typing import Any, TypeAlias
-
-import attrs
+from typing import Any, NamedTuple, TypeAlias
 
 from molexp._catalog.index.cells import ELEMENTS, NAN, cell
 from molexp._catalog.index.columns import COLUMNS, REFERENCES, Type
 from molexp._catalog.index.index import Index
-from molexp._query.expressions import (
-    ORDERS,
-    And,
-    Comparison,
-    Contains,
-    Expression,
-    Field,
-    FieldComparison,
-    IsNull,
-    Like,
-    Not,
-    OneOf,
-    Or,
-    fields_of,
-)
+from molexp._query.expressions import ORDERS, Condition, Expression, Field, fields_of
 
 Sql: TypeAlias = tuple[str, list[Any]]
 
@@ -33,11 +16,9 @@ NOTHING: Sql = ("0", [])
 _MOST_VALUES = 500
 _LONGEST_PATTERN = 200
 _IN_LINE = 50  # conditions within each other
-_IS_TEXT = "{0} >= '' AND {0} < x''"
 
 
-@attrs.frozen
-class Table:
+class Table(NamedTuple):
     """The places of the fields that a query can name.
 
     Attributes:
@@ -87,8 +68,7 @@ ASSETS = Table(
 )
 
 
-@attrs.frozen
-class Place:
+class Place(NamedTuple):
     """The place of the cells of a field.
 
     Attributes:
@@ -104,8 +84,7 @@ class Place:
     column: str = "value"
 
 
-@attrs.frozen
-class _Cells:
+class _Cells(NamedTuple):
     """A condition on the cells of one field.
 
     Attributes:
@@ -119,11 +98,6 @@ class _Cells:
     table: str
     condition: Sql
     narrow: bool
-
-    @property
-    def sql(self) -> Sql:
-        """The condition on the owner."""
-        return _nested(self.owner, [self])
 
 
 def _nested(owner: str, conditions: list[_Cells]) -> Sql:
@@ -153,15 +127,15 @@ class Compiler:
         """Return what SQL answers of an expression, and what is left; both must be true."""
         if sum(1 for _ in fields_of(expression)) > _MOST_VALUES:  # SQLite has limits
             return [], [expression]
-        parts = expression.parts if isinstance(expression, And) else (expression,)
+        parts = (expression,) if isinstance(expression, Condition) or expression.word != "and" else expression.parts
         conditions, rest = [], []
         within: dict[str, list[_Cells]] = {}  # conditions on cells, by their owner
         for part in parts:
-            found = self._on_cells(part) if isinstance(part, Comparison | OneOf | Contains | Like) else None
+            found = self._condition(part) if isinstance(part, Condition) else self._compile(part, 0)
             if isinstance(found, _Cells):
                 within.setdefault(found.owner, []).append(found)
-            elif (sql := self._compile(part, 0)) is not None:
-                conditions.append(sql)
+            elif found is not None:
+                conditions.append(found)
             else:
                 rest.append(part)
         return [*conditions, *(_nested(owner, some) for owner, some in within.items())], rest
@@ -181,49 +155,43 @@ class Compiler:
     def _compile(self, expression: Expression, depth: int) -> Sql | None:
         if depth > _IN_LINE:
             return None
-        if isinstance(expression, And | Or):
-            parts = [self._compile(part, depth + 1) for part in expression.parts]
-            known = [one for one in parts if one is not None]
-            if len(known) < len(expression.parts):
-                return None
-            word = " AND " if isinstance(expression, And) else " OR "
-            return f"({word.join(sql for sql, _ in known)})", [value for _, values in known for value in values]
-        if isinstance(expression, Not):
-            part = self._compile(expression.part, depth + 1)
-            return None if part is None else (f"NOT coalesce({part[0]}, 0)", part[1])
-        if isinstance(expression, FieldComparison):
+        if isinstance(expression, Condition):
+            found = self._condition(expression)
+            return _nested(found.owner, [found]) if isinstance(found, _Cells) else found
+        parts = [self._compile(part, depth + 1) for part in expression.parts]
+        known = [one for one in parts if one is not None]
+        if len(known) < len(parts):
             return None
-        column = self._column(expression.field)
-        if column is not None:
-            return _on(column[0], expression, column[1])
-        found = self._on_cells(expression)
-        return found.sql if isinstance(found, _Cells) else found
+        if expression.word == "not":
+            return f"NOT coalesce({known[0][0]}, 0)", known[0][1]
+        word = f" {expression.word.upper()} "
+        return f"({word.join(sql for sql, _ in known)})", [value for _, values in known for value in values]
+
+    def _condition(self, condition: Condition) -> Sql | _Cells | None:
+        if isinstance(condition.value, Field):
+            return None
+        column = self._column(condition.field)
+        return self._on_cells(condition) if column is None else _on(*column, condition)
 
     def _column(self, field: Field) -> tuple[str, Type] | None:
         return self._table.columns.get(field.parts[0]) if len(field.parts) == 1 else None
 
     # -------------------------------------------------------------------------------------------------------------- cells
 
-    def _on_cells(self, expression: Comparison | OneOf | Contains | Like | IsNull) -> Sql | _Cells | None:
-        if self._column(expression.field) is not None:
-            return None
-        suffix = ELEMENTS if isinstance(expression, Contains) else ""
-        place = self._place(expression.field, suffix)
-        if place is None:
-            return None
-        number, column = place.name, place.column
-        asks_whether = isinstance(expression, IsNull) or (isinstance(expression, Comparison) and expression.op == "!=")
-        if asks_whether and self._has_below(expression.field):
+    def _on_cells(self, condition: Condition) -> Sql | _Cells | None:
+        op = condition.op
+        place = self._place(condition.field, ELEMENTS if op == "contains" else "")
+        if place is None or (op in ("null", "!=") and self._has_below(condition.field)):
             return None  # a mapping: it is not null, and differs from everything
-        if isinstance(expression, IsNull):
-            having = f"SELECT owner FROM {place.table} WHERE name = ? AND {column} IS NOT NULL"  # noqa: S608 - constants
+        if op == "null":
+            having = f"SELECT owner FROM {place.table} WHERE name = ? AND {place.column} IS NOT NULL"  # noqa: S608 - constants
             sql = f"NOT coalesce({place.owner} IN ({having}), 0)"
-            return (sql, [number]) if number else ("1", [])
-        condition = _element(expression.value) if isinstance(expression, Contains) else _on(column, expression, None)
-        if condition is None or not number:
-            return condition and NOTHING
-        narrow = not isinstance(expression, Comparison) or expression.op == "=="
-        return _Cells(place.owner, place.table, (f"name = ? AND {condition[0]}", [number, *condition[1]]), narrow)
+            return (sql, [place.name]) if place.name else ("1", [])
+        found = _on(place.column, None, condition)
+        if found is None or not place.name:
+            return found and NOTHING
+        is_narrow = op != "!=" and op not in ORDERS
+        return _Cells(place.owner, place.table, (f"name = ? AND {found[0]}", [place.name, *found[1]]), is_narrow)
 
     def _place(self, field: Field, suffix: str = "") -> Place | None:
         """Return where a field's cells are; None if documents must be asked."""
@@ -232,14 +200,15 @@ class Compiler:
         if owner is None or not (below or root in WHOLE):
             return None
         metric = root == "metrics" and owner == "e.id"
-        name = self._table.prefix + ".".join(field.parts[:-1] if metric else field.parts) + suffix
-        for above in _above(name.removesuffix(ELEMENTS)):
-            if self._index.select("SELECT 1 FROM names WHERE name = ? AND partial = 1", (above,)):
-                return None
-        found = self._index.select("SELECT id, partial FROM names WHERE name = ?", (name,))
-        if found and found[0][1]:
+        parts = (self._table.prefix + ".".join(field.parts[:-1] if metric else field.parts)).split(".")
+        name = ".".join(parts) + suffix
+        names = [name, *(".".join(parts[:end]) for end in range(1, len(parts)))]  # its own, and those it is nested in
+        sql = f"SELECT name, id, partial FROM names WHERE name IN ({', '.join('?' * len(names))})"  # noqa: S608 - constants
+        found = {known: (number, partial) for known, number, partial in self._index.select(sql, names)}
+        if any(partial for _, partial in found.values()):
             return None
-        return Place(owner, int(found[0][0]) if found else 0, *(("metrics", field.parts[-1]) if metric else ()))
+        number, _ = found.get(name, (0, 0))
+        return Place(owner, number, *(("metrics", field.parts[-1]) if metric else ()))
 
     def _has_below(self, field: Field) -> bool:
         name = self._table.prefix + ".".join(field.parts)
@@ -247,33 +216,21 @@ class Compiler:
         return bool(self._index.select(sql, (f"{name}.", f"{name}/")))
 
 
-_NAN: Any = object()
-"""A literal that equals nothing."""
+_NEVER: Any = object()
+"""A literal that nothing equals."""
 
 
-def _above(name: str) -> Iterator[str]:
-    """Yield the names that this one is nested in."""
-    while "." in name:
-        name = name.rpartition(".")[0]
-        yield name
-
-
-def _bound(value: Any) -> Any:
-    """Return a literal as a cell; `_NAN` if it equals nothing, None if it has no cell."""
-    if isinstance(value, float) and isnan(value):
-        return _NAN
+def _bound(value: Any, kind: Type | None) -> Any:
+    """Return a literal as a column of one type holds it, or (without) a cell; None if only documents can tell."""
+    if value is None:
+        return None
+    if kind is not None and not _fits(value, kind):
+        return _NEVER
     if isinstance(value, tuple):
         value = _listed(value)
-        if value is None:
-            return _NAN
-    return None if value is None else cell(value)
-
-
-def _element(value: Any) -> Sql | None:
-    bound = _bound(value)
-    if bound is None:
-        return None
-    return NOTHING if bound is _NAN else ("value = ?", [bound])
+    if value is None or (isinstance(value, float) and isnan(value)):
+        return _NEVER
+    return int(value) if kind == "flag" else cell(value)
 
 
 def _listed(value: tuple[Any, ...]) -> list[Any] | None:
@@ -287,23 +244,25 @@ def _listed(value: tuple[Any, ...]) -> list[Any] | None:
     return found
 
 
-def _on(operand: str, expression: Expression, kind: Type | None) -> Sql | None:
+def _on(operand: str, kind: Type | None, condition: Condition) -> Sql | None:
     """Return a condition on a column of one type, or (without) on cells; None if it cannot be said exactly."""
-    match expression:
-        case Comparison(_, op, value):
-            return _compare(operand, op, value, kind)
-        case OneOf(_, values):
-            return _one_of(operand, values, kind)
-        case Like(_, pattern):
+    value = condition.value
+    match condition.op:
+        case "null":
+            return f"({operand} IS NULL)", []
+        case "in":
+            return _one_of(operand, value, kind)
+        case "contains":
+            return NOTHING if kind else _compare(operand, "==", value, kind)  # no column is a list
+        case "like":
             if kind not in (None, "text"):
                 return NOTHING
-            if len(pattern) > _LONGEST_PATTERN or "\0" in pattern:
+            if len(value) > _LONGEST_PATTERN or "\0" in value:
                 return None
-            text = "" if kind else f"{_IS_TEXT.format(operand)} AND "
-            return f"({text}{operand} LIKE ? ESCAPE '\\')", [pattern]
-        case IsNull():
-            return f"({operand} IS NULL)", []
-    return NOTHING  # no column is a list
+            text = "" if kind else f"{operand} >= '' AND {operand} < x'' AND "
+            return f"({text}{operand} LIKE ? ESCAPE '\\')", [value]
+        case op:
+            return _compare(operand, op, value, kind)
 
 
 def _fits(value: Any, kind: Type) -> bool:
@@ -314,15 +273,11 @@ def _fits(value: Any, kind: Type) -> bool:
 
 
 def _compare(operand: str, op: str, value: Any, kind: Type | None) -> Sql | None:
-    if isinstance(value, float) and isnan(value):
-        return (f"({operand} IS NOT NULL)", []) if op == "!=" else NOTHING
-    if kind is not None and not _fits(value, kind):
+    bound = _bound(value, kind)
+    if bound is _NEVER:
         return (f"({operand} IS NOT NULL)", []) if op == "!=" else NOTHING
     if op in ORDERS and (isinstance(value, bool) or not isinstance(value, int | float | str)):
         return NOTHING
-    bound = int(value) if kind == "flag" else _bound(value)
-    if bound is _NAN:
-        return (f"({operand} IS NOT NULL)", []) if op == "!=" else NOTHING
     if bound is None:
         return None
     if op not in ORDERS:
@@ -339,16 +294,7 @@ def _compare(operand: str, op: str, value: Any, kind: Type | None) -> Sql | None
 def _one_of(operand: str, values: tuple[Any, ...], kind: Type | None) -> Sql | None:
     if len(values) > _MOST_VALUES:
         return None
-    bound = []
-    for value in values:
-        if kind is not None and not _fits(value, kind):
-            continue
-        one = int(value) if kind == "flag" else _bound(value)
-        if one is None:
-            return None
-        if one is not _NAN:
-            bound.append(one)
+    bound = [one for value in values if (one := _bound(value, kind)) is not _NEVER]
+    if None in bound:
+        return None
     return f"({operand} IN ({', '.join('?' * len(bound))}))", bound
-
-
-__all__ = ["ASSETS", "RUNS", "Compiler", "Place", "Sql", "Table"]
