@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
 import os
-import pty
 import select
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import attrs
 
+from tests.repository import ROOT
+
 PROGRAM = Path(sys.executable).parent / "molexp"
+WARM = Path(__file__).with_name("warm.py")
 DEADLINE = 120.0  # seconds; nothing here takes long, but a test must not hang
 
 
@@ -60,6 +66,49 @@ def program(
     return Done(done.returncode, done.stdout.decode("utf-8", "surrogateescape"), done.stderr.decode())
 
 
+class Warm:
+    """The process of `tests.cli.warm`, which becomes the program again and again."""
+
+    def __init__(self) -> None:
+        self._socket, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with its:
+            self._process = subprocess.Popen([sys.executable, WARM], stdin=its.fileno(), cwd=ROOT)
+        self._socket.settimeout(DEADLINE)
+
+    def begin(self, folder: Path, arguments: tuple[str, ...], env: Mapping[str, str], descriptors: list[int]) -> None:
+        """Let it become the program with these as its standard streams, or with one of them as its terminal."""
+        request = {"folder": str(folder), "arguments": arguments, "env": env}
+        socket.send_fds(self._socket, [json.dumps(request).encode()], descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+    def end(self) -> int:
+        """Wait until the program has ended; return its exit code."""
+        return os.waitstatus_to_exitcode(int(self._socket.recv(100)))
+
+    def close(self) -> None:
+        self._socket.close()
+        self._process.wait(DEADLINE)
+
+
+@functools.cache
+def warm() -> Warm:
+    """Return the process that all tests of this process use."""
+    made = Warm()
+    atexit.register(made.close)
+    return made
+
+
+def forked(folder: Path, *arguments: str, env: Mapping[str, str] | None = None) -> Done:
+    """Run the program in a process that was forked when everything was imported, to its end."""
+    (out, its_out), (err, its_err) = os.pipe(), os.pipe()
+    warm().begin(folder, arguments, environment(env), [os.open(os.devnull, os.O_RDONLY), its_out, its_err])
+    with open(out, "rb") as said, open(err, "rb") as complained, ThreadPoolExecutor(1) as pool:
+        complaint = pool.submit(complained.read)
+        text = said.read().decode("utf-8", "surrogateescape")
+        return Done(warm().end(), text, complaint.result().decode())
+
+
 def eventually(look: Callable[[], Any]) -> Any:
     """Return what `look` finds, once it finds something; other processes cannot tell us the moment."""
     deadline = time.monotonic() + DEADLINE
@@ -70,18 +119,13 @@ def eventually(look: Callable[[], Any]) -> Any:
 
 
 class Terminal:
-    """A terminal with the program in it."""
+    """A terminal with the program in it, forked like that of `forked`. There is one at a time."""
 
     def __init__(self, folder: Path, *arguments: str, env: Mapping[str, str] | None = None, columns: int = 100) -> None:
         self.text = ""
-        self._pid, self._fd = pty.fork()
-        if self._pid == 0:  # pragma: no cover - the child
-            try:
-                os.chdir(folder)
-                settings = {"COLUMNS": str(columns), "LINES": "40", "TERM": "xterm-256color", **(env or {})}
-                os.execve(PROGRAM, [str(PROGRAM), *arguments], environment(settings))
-            finally:
-                os._exit(99)
+        self._fd, its = os.openpty()
+        settings = {"COLUMNS": str(columns), "LINES": "40", "TERM": "xterm-256color", **(env or {})}
+        warm().begin(folder, arguments, environment(settings), [its])
 
     def wait_for(self, text: str) -> None:
         """Read until the terminal shows `text`."""
@@ -98,7 +142,7 @@ class Terminal:
         while self._read():
             pass
         os.close(self._fd)
-        return os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+        return warm().end()
 
     def _read(self) -> bool:
         if not select.select([self._fd], [], [], DEADLINE)[0]:
