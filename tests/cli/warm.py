@@ -34,7 +34,7 @@ LATE = (
     "platformdirs",
     "subprocess",
 )
-"""What they import inside functions, beside their own modules."""
+"""Modules of others that they import inside functions."""
 
 
 def import_everything() -> None:
