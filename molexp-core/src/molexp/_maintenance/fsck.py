@@ -28,7 +28,7 @@ from molexp._storage.links import not_followed, reading_record
 from molexp._values.documents import decode_lines, decode_object, encode_pretty
 from molexp._values.ids import nfc
 from molexp._values.numbers import count
-from molexp.contracts import Stat, Store
+from molexp.contracts import Stat
 from molexp.errors import CorruptRecordError, KeyNotFoundError, MolexpError, NotFoundError, StoreError
 
 if TYPE_CHECKING:
@@ -135,10 +135,9 @@ class _Checker:
 
     def _missing(self, scopes: Iterable[str]) -> Iterator[Finding]:
         """Report scopes that have entries below them and no document."""
-        for scope in scopes:
-            if member_ids(self._session.store, scope):
-                key = layout.document(scope)
-                yield Finding(key, "it is gone, and what lies below it is not", self._mended(key))
+        for scope in filter(partial(member_ids, self._store), scopes):
+            key = layout.document(scope)
+            yield Finding(key, "it is gone, and what lies below it is not", self._mended(key))
 
     def _gone(self) -> Iterator[Finding]:
         """Report documents that runs name, and nobody has."""
@@ -174,9 +173,8 @@ class _Checker:
             yield from self._without_a_run(path, folder)
             return
         except MolexpError as error:
-            yield self._unreadable(
-                getattr(error, "key", "") or layout.document(path), getattr(error, "reason", str(error))
-            )
+            where = getattr(error, "key", "") or layout.document(path)
+            yield self._unreadable(where, getattr(error, "reason", str(error)))
             return
         self._note_named(path, state)
         yield from self._problems(path, state)
@@ -239,11 +237,8 @@ class _Checker:
         Nor if the run was deleted or freed since it was read: it would be back, or another one of this id would be damaged.
         """
         folder, token = layout.folder(path), str(state.definition.get("token") or "").encode()
-        others = {
-            layout.document(path),
-            *(of(folder, one.number) for one in state.attempts for of in (claim_key, end_key)),
-        }
-        others.discard(key)
+        others = {of(folder, one.number) for one in state.attempts for of in (claim_key, end_key)}
+        others = (others | {layout.document(path)}) - {key}
 
         def is_there() -> bool:
             if read_edits(self._store, path).deleted:  # edits are deleted last when a run is freed
@@ -309,19 +304,17 @@ class _Checker:
         if key in state.problems or not state.attempts or not state.attempts[-1].ended or state.attempts[-1].problem:
             return
         shown = decode_object(self._store.read(key), key)
-        if shown.get("status") == str(state.status) and len(shown.get("execution_history") or ()) == len(
-            state.attempts
-        ):
-            return
-        done = self._write_again(path, state, "written again") if self._repair else ""
-        yield Finding(key, "it does not show the newest end", done)
+        history = shown.get("execution_history") or ()
+        if shown.get("status") != str(state.status) or len(history) != len(state.attempts):
+            done = self._write_again(path, state, "written again") if self._repair else ""
+            yield Finding(key, "it does not show the newest end", done)
 
     # ------------------------------------------------------------------------------------------------------------ bytes
 
     def _bytes(
         self, record: Mapping[str, Any], payloads: Iterable[Stat] | None, *, ended: bool = True
     ) -> Iterator[Finding]:
-        """Return whether the bytes that a record names are there, and are what it says.
+        """Yield what is wrong with the bytes that a record names: they are gone, or not what it says.
 
         Args:
             record: an asset's record.
@@ -340,12 +333,11 @@ class _Checker:
         folder = bool(fields.get("directory"))
         try:
             if linked and folder:  # its contents are not walked through
-                found = size if store.local_path(key).is_dir() else None
+                if not store.local_path(key).is_dir():
+                    raise KeyNotFoundError(key, url=store.url)
+                found = size
             else:
-                found = self._size(key, payloads) if folder else self._file_size(store, key)
-            if found is None:
-                yield Finding(key, f"the bytes of {what} are gone: restore them from a copy of the workspace")
-                return
+                found = self._size(key, payloads) if folder else store.stat(key).size
             if not ended or absurd(record):  # it is reported already
                 return
             if size is not None and found != size:
@@ -356,22 +348,18 @@ class _Checker:
                 yield from self._others(key, compared, f"the record of {whose},")
                 if record.get("kind") == "metrics" and (bad := decode_lines(store.read(key), key)[2]):
                     yield Finding(key, f"{bad} of its lines are no points; they are left out where it is loaded")
+        except KeyNotFoundError:
+            yield Finding(key, f"the bytes of {what} are gone: restore them from a copy of the workspace")
         except StoreError as error:  # no key at all, or nothing that may be looked at
             yield Finding(key, f"the bytes of {what} are out of reach: {error}")
 
-    @staticmethod
-    def _file_size(store: Store, key: str) -> int | None:
-        """Return how many bytes a file has; None if it is not there."""
-        try:
-            return store.stat(key).size
-        except KeyNotFoundError:
-            return None
-
-    def _size(self, key: str, payloads: Iterable[Stat] | None) -> int | None:
-        """Return how many bytes a folder has, as it was listed; None if it is not there."""
+    def _size(self, key: str, payloads: Iterable[Stat] | None) -> int:
+        """Return how many bytes a folder has, as it was listed."""
         sizes = [one.size for one in payloads or () if one.key.startswith(f"{key}/")]
         sizes = sizes or [one.size for one in self._store.list(key)]  # it came since
-        return sum(sizes) if sizes else None
+        if not sizes:
+            raise KeyNotFoundError(key, url=self._store.url)
+        return sum(sizes)
 
     @staticmethod
     def _others(key: str, compared: tuple[str, str] | None, who: str) -> Iterator[Finding]:

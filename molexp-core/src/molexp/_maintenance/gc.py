@@ -69,7 +69,17 @@ class _Collector:
         self._session = session
         self._store = session.store
         self._dry_run = dry_run
-        self._done = "" if dry_run else "freed"
+
+    def _found(self, key: str, what: str, done: str = "freed") -> None:
+        self.findings.append(Finding(key, what, "" if self._dry_run else done))
+
+    def _free(self, entry: Stat, what: str, folder: str) -> None:
+        """Free a file, and the folders that are empty then."""
+        if not self._dry_run:
+            self._store.delete(entry.key)
+            self._store.prune(folder)
+        self._found(entry.key, what)
+        self.freed += entry.size
 
     def deleted_runs(self) -> None:
         """Free runs that were deleted. Before their bytes go, their experiment remembers that they were deleted."""
@@ -80,8 +90,7 @@ class _Collector:
                 if (edit := delete_edit_of(self._store, path, certainly=True)) is None:
                     continue
                 if self._is_live(path):
-                    what = "deleted run that is still being executed"
-                    self.findings.append(Finding(layout.folder(path), what))
+                    self._found(layout.folder(path), "deleted run that is still being executed", "")
                 else:
                     deleted[experiment][run] = Deletion(tokens_of(self._store, path), edit)
         for experiment, runs in deleted.items():
@@ -94,49 +103,48 @@ class _Collector:
         new = {run: one for run, one in runs.items() if one.tokens and known.of(run, one.tokens) is None}
         if new and not self._dry_run:
             remember_freed(self._session, experiment, new)
-        going: dict[str, list[str]] = {}
+        edits: dict[str, list[str]] = {}
+        others: list[str] = []
         for run in runs:
-            folder = layout.folder(f"{experiment}/{run}")
-            with self._naming(folder):
+            path = f"{experiment}/{run}"
+            with self._naming(layout.folder(path)):
                 # Unless somebody has restored it meanwhile.
-                if delete_edit_of(self._store, f"{experiment}/{run}", certainly=True) is not None:
-                    going[folder] = self._deleted_run(folder)
+                if delete_edit_of(self._store, path, certainly=True) is not None:
+                    edits[path] = self._deleted_run(path, others)
         if not self._dry_run:
-            self._gone(going)
+            self._gone(edits, others)
 
-    def _gone(self, going: Mapping[str, list[str]]) -> None:
+    def _deleted_run(self, path: str, others: list[str]) -> list[str]:
+        """Free all of a run but its edits, whose keys are returned; add the keys of the rest to `others`."""
+        entries = list(self._store.list(layout.folder(path)))
+        edits = [entry.key for entry in entries if entry.key.startswith(f"{layout.edits(path)}/")]
+        for key in [entry.key for entry in entries if entry.key not in edits]:
+            others.append(key)
+            if not self._dry_run:
+                self._store.delete(key)
+        size = sum(entry.size for entry in entries)
+        self._found(layout.folder(path), f"deleted run, {size} bytes")
+        self.freed += size
+        return edits
+
+    def _gone(self, edits: Mapping[str, list[str]], others: list[str]) -> None:
         """Delete the edits that hide runs last, also at a power loss: at every moment a run is hidden, or gone."""
-        doomed = [key for of in going.values() for key in of]
-        edits = [key for key in doomed if layout.is_edit(key)]
-        self._store.sync([key for key in doomed if not layout.is_edit(key)], content=False)
-        for key in edits:
+        self._store.sync(others, content=False)
+        last = [key for of in edits.values() for key in of]
+        for key in last:
             self._store.delete(key)
-        self._store.sync(edits, content=False)
-        for folder in going:
-            self._store.prune(folder)
+        self._store.sync(last, content=False)
+        for path in edits:
+            self._store.prune(layout.folder(path))
 
     def old_deletions(self) -> None:
         """Forget runs that were freed long ago."""
-        for experiment in paths(self._session, self.unreadable)[0]:
-            if not layout.is_experiment(experiment):
-                continue
+        for experiment in filter(layout.is_experiment, paths(self._session, self.unreadable)[0]):
             with self._naming(layout.edits(experiment)):
                 for key, runs in expired(self._store, experiment).items():
                     if not self._dry_run:
                         self._store.delete(key)
-                    what = f"how {runs} runs were deleted, known for {KEPT:.0f} days"
-                    self.findings.append(Finding(key, what, "" if self._dry_run else "forgotten"))
-
-    def _deleted_run(self, folder: str) -> list[str]:
-        """Free all of it but its edits; returns what is to go."""
-        entries = list(self._store.list(folder))
-        for entry in entries if not self._dry_run else ():
-            if not layout.is_edit(entry.key):
-                self._store.delete(entry.key)
-        size = sum(entry.size for entry in entries)
-        self.findings.append(Finding(folder, f"deleted run, {size} bytes", self._done))
-        self.freed += size
-        return [entry.key for entry in entries]
+                    self._found(key, f"how {runs} runs were deleted, known for {KEPT:.0f} days", "forgotten")
 
     def _is_live(self, path: str) -> bool:
         """Tell whether somebody executes a run: it was started before it was seen to be deleted."""
@@ -156,24 +164,31 @@ class _Collector:
 
         All of an import or nothing: as long as it goes on, something in it is young.
         """
-        now = time.time()
         old = {}
         for folder in _unnamed_imports(self._session, self.unreadable):
             with self._naming(folder):
                 entries = list(self._store.list(folder))
-                came = [_came(self._store, entry) for entry in entries]
-                if entries and all(then and now - then > _ABANDONED for then in came):
+                if entries and all(self._is_old(entry) for entry in entries):
                     old[folder] = entries
         still = set(_unnamed_imports(self._session, {}))  # a payload that was published meanwhile is named now
         for folder in old.keys() & still:
             for entry in old[folder]:
                 with self._naming(entry.key):
-                    if not self._dry_run:
-                        self._store.delete(entry.key)
-                        self._store.prune(folder)
-                    what = f"imported data without a record, {entry.size} bytes"
-                    self.findings.append(Finding(entry.key, what, self._done))
-                    self.freed += entry.size
+                    self._free(entry, f"imported data without a record, {entry.size} bytes", folder)
+
+    def _is_old(self, entry: Stat) -> bool:
+        """Tell whether an entry came to where it is long ago, as far as is known.
+
+        Moved and linked files keep the time of modification that they had elsewhere.
+        """
+        came = entry.modified
+        if "local_path" in self._store.capabilities:
+            try:
+                found = os.lstat(self._store.locate(entry.key))
+            except OSError:
+                return False
+            came = max(found.st_ctime, found.st_mtime)
+        return bool(came) and time.time() - came > _ABANDONED
 
     def leftovers(self) -> None:
         """Temporary files of killed processes."""
@@ -184,7 +199,7 @@ class _Collector:
                 self._store.remove_leftovers(_ABANDONED)
             left = self._leftovers()
         for key in named:
-            self.findings.append(Finding(key, "unfinished temporary file", "" if key in left else self._done))
+            self._found(key, "unfinished temporary file", "" if key in left else "freed")
 
     def _leftovers(self) -> list[str]:
         named: list[str] = []
@@ -198,36 +213,25 @@ class _Collector:
 
     def empty_folders(self) -> None:
         """Remove folders without a file: of imports that came to nothing, and of runs that were never created."""
-        empty = [(folder, "empty folder of an import") for folder in _unnamed_imports(self._session, self.unreadable)]
+        for folder in [*_unnamed_imports(self._session, self.unreadable)]:
+            with self._naming(folder):
+                self._empty_folder(folder, "empty folder of an import")
         for path in paths(self._session, self.unreadable)[1]:
             with self._naming(layout.folder(path)):
-                self._orphans(path)
-        runs = paths(self._session, self.unreadable)[1]
-        empty += [(layout.folder(path), "a folder without a run, empty") for path in runs]
-        for folder, what in empty:
-            with self._naming(folder):
-                self._empty_folder(folder, what)
-
-    def _orphans(self, path: str) -> None:
-        """Free edits of a run that is not there: somebody made one while the run was freed."""
-        left = orphans(self._store, path)
-        for entry in left or ():
-            if (then := _came(self._store, entry)) and time.time() - then > _ABANDONED:
-                if not self._dry_run:
-                    self._store.delete(entry.key)
-                    self._store.prune(layout.folder(path))
-                self.findings.append(Finding(entry.key, "an edit of a run that is gone", self._done))
-                self.freed += entry.size
+                left = list(filter(self._is_old, orphans(self._store, path) or ()))
+                for entry in left:
+                    self._free(entry, "an edit of a run that is gone", layout.folder(path))
+                if not left:
+                    self._empty_folder(layout.folder(path), "a folder without a run, empty")
 
     def _empty_folder(self, folder: str, what: str) -> None:
         if self._store.children(folder).entries or next(self._store.list(folder), None) is not None:
             return
+        parent, _, name = folder.rpartition("/")
         if not self._dry_run:
             self._store.prune(folder)
-            parent, _, name = folder.rpartition("/")
-            if name in self._store.children(parent).folders:
-                return  # a temporary file is in it: somebody is writing there
-        self.findings.append(Finding(folder, what, "" if self._dry_run else "removed"))
+        if self._dry_run or name not in self._store.children(parent).folders:  # else somebody is writing there
+            self._found(folder, what, "removed")
 
     @contextmanager
     def _naming(self, key: str) -> Iterator[None]:
@@ -259,17 +263,6 @@ def paths(session: MaintenanceSession, unreadable: dict[str, str]) -> tuple[list
                 unreadable.setdefault(layout.members(path), str(error))
         level = below
     return scopes, level
-
-
-def _came(store: Store, entry: Stat) -> float:
-    """Return when an entry came to where it is. Moved and linked files keep the time of modification that they had elsewhere."""
-    if "local_path" not in store.capabilities:
-        return entry.modified
-    try:
-        found = os.lstat(store.locate(entry.key))
-    except OSError:
-        return 0.0
-    return max(found.st_ctime, found.st_mtime)
 
 
 def _unnamed_imports(session: MaintenanceSession, unreadable: dict[str, str]) -> Iterator[str]:

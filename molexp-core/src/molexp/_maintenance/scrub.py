@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from hashlib import sha256
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from molexp._storage.hashing import hash_of
+from molexp._storage.hashing import hash_of, tree_of
 from molexp._storage.progress import Seen
 
 if TYPE_CHECKING:
@@ -57,21 +56,13 @@ class Scrub:
 
     def compare(self, key: str, recorded: Any, store: Store | None = None) -> tuple[str, str] | None:
         """Read a file, by a store that may follow a link to it; what it is and what was recorded, where that differs."""
-        found = self._hash(key, store or self._store)
-        return self._differing(found, recorded, "sha256:")
+        return _differing(self._hash(key, store or self._store), recorded)
 
     def compare_folder(self, key: str, recorded: Any) -> tuple[str, str] | None:
         """Check a folder, whose hash is that of an import, in the same way."""
-        whole = sha256()
-        names = sorted(stat.key.removeprefix(f"{key}/") for stat in self._store.list(key))
-        for name in names:
-            whole.update(f"{name}\0{self._hash(f'{key}/{name}', self._store).removeprefix('sha256:')}\n".encode())
-        return self._differing(f"sha256-tree:{whole.hexdigest()}", recorded, "sha256-tree:") if names else None
-
-    @staticmethod
-    def _differing(found: str, recorded: Any, sort: str) -> tuple[str, str] | None:
-        comparable = isinstance(recorded, str) and recorded.startswith(sort)
-        return (found, recorded) if comparable and found != recorded else None
+        files = [entry.key for entry in self._store.list(key)]
+        found = tree_of(self._store, key, files, lambda file: self._hash(file, self._store))
+        return _differing(found, recorded) if files else None
 
     def _hash(self, key: str, store: Store) -> str:
         stat = store.stat(key)
@@ -97,3 +88,9 @@ class Scrub:
         self._done += count
         if self._progress is not None:
             self._progress(min(self._done, self._total), self._total)
+
+
+def _differing(found: str, recorded: Any) -> tuple[str, str] | None:
+    sort = found.partition(":")[0]
+    comparable = isinstance(recorded, str) and recorded.startswith(f"{sort}:")
+    return (found, recorded) if comparable and found != recorded else None

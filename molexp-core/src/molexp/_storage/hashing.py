@@ -22,9 +22,17 @@ def hash_of(store: Store, key: str, *, progress: Callable[[int], Any] | None = N
     return f"sha256:{digest.hexdigest()}"
 
 
-def tree_of(store: Store, base: str, files: Iterable[str]) -> str:
-    """Return the hash of the folder `base` as it is now, as an import computes it."""
+def tree_of(store: Store, base: str, files: Iterable[str], hash_file: Callable[[str], str] | None = None) -> str:
+    """Return the hash of the folder `base` as it is now, as an import computes it.
+
+    Args:
+        store: the store.
+        base: the folder.
+        files: the keys in it.
+        hash_file: returns the hash of the bytes at a key; by default they are read.
+    """
     whole = sha256()
     for relative, key in sorted((key.removeprefix(f"{base}/"), key) for key in files):
-        whole.update(f"{relative}\0{hash_of(store, key).removeprefix('sha256:')}\n".encode())
+        found = hash_file(key) if hash_file is not None else hash_of(store, key)
+        whole.update(f"{relative}\0{found.removeprefix('sha256:')}\n".encode())
     return f"sha256-tree:{whole.hexdigest()}"
