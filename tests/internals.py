@@ -36,6 +36,7 @@ __all__ = [
     "is_true_of",
     "name_of_output",
     "place_of",
+    "plans",
     "report_late",
     "report_missing",
     "time_of_followers",
@@ -50,6 +51,7 @@ LIMITS = {
     "bytes of metrics that are read": "molexp._record.metrics:LARGEST",
     "seconds between looks at everything": "molexp._sync.follow:_EVERYTHING",
     "seconds for which a file is young": "molexp._catalog.refresh.walk:_TICK",
+    "runs that are listed where links are not counted": "molexp._catalog.refresh.walk:_FEW",
 }
 """Numbers that are too large for a test, and that no setting changes."""
 
@@ -140,6 +142,19 @@ def forget_folders(ws: me.Workspace) -> None:
     """Let an index believe that no folder is as it was."""
     for key in ws._session.index.folders():
         ws._session.index.apply(Findings(folders={key: Folder("gone")}))
+
+
+def plans(ws: me.Workspace, ask: Callable[[], object]) -> list[str]:
+    """Return how SQLite finds the rows of a question."""
+    asked: list[str] = []
+    connection = ws._session.index._connect()
+    connection.set_trace_callback(asked.append)
+    try:
+        ask()
+    finally:
+        connection.set_trace_callback(None)
+    found = [f"EXPLAIN QUERY PLAN {sql}" for sql in asked if sql.startswith(("SELECT e.id, e.path", "SELECT a.id"))]
+    return [str(row[3]) for sql in found for row in connection.execute(sql)]
 
 
 def report_late(ws: me.Workspace, path: str, document: Mapping[str, Any], cover: Mapping[str, Any]) -> None:

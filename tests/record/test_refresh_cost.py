@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import stat
 import subprocess
 import sys
 from collections import Counter
@@ -14,7 +15,8 @@ from textwrap import dedent
 
 import pytest
 
-from tests.internals import at
+from tests.internals import at, plans, tune
+from tests.record.compacting import RUN as RUNS
 
 OPERATIONS = (
     "read",
@@ -175,6 +177,102 @@ def test_after_many_processes_of_one_run_each_a_refresh_costs_what_it_did_before
     assert sum(first.values()) <= 30 * (exits + kills), "each change is paid for once"
     for changes, counts in before.items():
         assert sum(after[changes].values()) <= sum(counts.values()) + 4, (changes, counts, after[changes])
+
+
+@pytest.mark.parametrize(
+    ("question", "index"),
+    [
+        ({"limit": 1}, "by_time"),
+        ({"limit": 20, "sort": "-created_at"}, "by_time"),
+        ({"limit": 20, "sort": "created_at"}, "by_time"),
+        ({"limit": 20, "status": "succeeded"}, "by_time"),
+        ({"limit": 20, "experiment": "cu", "project": "metals"}, "by_scope"),
+        ({"status": "failed"}, "by_status"),
+        ({"status": ["failed", "interrupted"], "limit": 5}, "by_status"),
+        ({"status": "failed", "sort": "-created_at"}, "by_status"),
+    ],
+)
+def test_the_newest_and_the_few_are_found_without_a_look_at_the_others(lab, lab_exp, question, index):
+    lab_exp.Run({"n": 1}, id="one").start().finish("failed")
+    ws = lab.load()
+    found = plans(ws, lambda: ws.catalog.runs(**question))
+
+    assert found[0].startswith(("SEARCH e USING INDEX entities_", "SCAN e USING INDEX entities_"))
+    assert found[0].split("(")[0].strip().endswith(index), found
+    if "limit" in question and index == "by_time":
+        assert not any("TEMP B-TREE FOR ORDER BY" in step for step in found), found
+
+
+class _Uncounted:
+    """Describe a folder as a file system does that counts no links."""
+
+    st_nlink = 1
+
+    def __init__(self, found: os.stat_result) -> None:
+        self._found = found
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._found, name)
+
+
+@contextmanager
+def names_read(monkeypatch) -> Iterator[list[int]]:
+    """Count the names that are listed below a block, and every look; links are not counted there."""
+    counts, scandir, lstat = [0, 0], os.scandir, os.lstat
+
+    class Scan:
+        def __init__(self, path):
+            self._found = scandir(path)
+
+        def __iter__(self):
+            for entry in self._found:
+                counts[0] += 1
+                yield entry
+
+        def __next__(self):
+            counts[0] += 1
+            return next(self._found)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            self._found.close()
+
+        def close(self):
+            self._found.close()
+
+    def look(path, **options):
+        counts[1] += 1
+        found = lstat(path, **options)
+        return _Uncounted(found) if stat.S_ISDIR(found.st_mode) else found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", lambda path=".": Scan(path))
+        patch.setattr(os, "lstat", look)
+        yield counts
+
+
+def test_a_refresh_lists_no_folder_of_many_runs_where_links_are_not_counted(lab, lab_exp, monkeypatch):
+    """As on ext4 above 65 000 folders."""
+    tune(monkeypatch, "runs that are listed where links are not counted", 50)
+    ws = lab.load()
+    asked = []
+    for count in (100, 300):
+        lab_exp.runs.create_many([{"at": count, "n": number} for number in range(count)])
+        with names_read(monkeypatch):
+            settle(ws)
+        lab_exp.Run({"late": count}, id=f"late-{count}").start().finish("succeeded")
+        with names_read(monkeypatch) as counts:
+            refresh(ws)
+        asked.append(counts)
+        assert ws.catalog.runs(f"params.late == {count}")
+    assert asked[0][0] == asked[1][0] < 50, "no folder of all runs was listed"
+    assert max(looks for _, looks in asked) < 25, "what one more run costs does not depend on how many there are"
+
+    shutil.copytree(lab.folder / RUNS / "late-100", lab.folder / RUNS / "copied-by-hand")
+    with names_read(monkeypatch):
+        assert "copied-by-hand" in {row.path.rpartition("/")[2] for row in ws.catalog.runs()}
 
 
 # ----------------------------------------------------------------------------------------------------------- system calls

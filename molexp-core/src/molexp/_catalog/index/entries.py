@@ -79,13 +79,6 @@ class Entry:
         return cls(path, None, False, problems={key: str(reason)})
 
 
-def key_of(path: str, name: str) -> str:
-    """Return the key of a file that the cover of a run or scope names."""
-    if not layout.is_run(path):
-        return name
-    return layout.below(path, name if layout.is_edit(name) else f"{layout.EXECUTIONS}/{name}")
-
-
 class Rows:
     """Takes entries into the tables, within one transaction. What is added is written when it is closed, all at once.
 
@@ -122,6 +115,7 @@ class Rows:
         self._empty = not self._ids["entities"]
         self._added: dict[str, list[tuple[Any, ...]]] = {statement: [] for statement in _ADD}
         self._shared: dict[str, int] = {}
+        self._grown: dict[str, int] = {}  # experiments, by how many runs
 
     def close(self) -> int:
         """Write what was added, and how many changes there were, which is returned."""
@@ -130,6 +124,11 @@ class Rows:
                 rows.sort(key=by_type)  # neighbours are written together
             self._connection.executemany(_ADD[table], rows)
             rows.clear()
+        self._connection.executemany(
+            "INSERT INTO sizes VALUES (?, ?) ON CONFLICT (experiment) DO UPDATE SET runs = runs + excluded.runs",
+            self._grown.items(),
+        )
+        self._grown.clear()
         if self._news != self._first:
             self._connection.execute("INSERT OR REPLACE INTO meta VALUES ('news', ?)", (str(self._news),))
         return self._news
@@ -194,6 +193,7 @@ class Rows:
         if row is not None:
             self._clear(*row)
             self._connection.execute("DELETE FROM entities WHERE id = ?", (row[0],))
+            self._grow(path, -1)
             self._note_gone(path)
 
     def note_gone(self, paths: set[str]) -> set[str]:
@@ -276,9 +276,15 @@ class Rows:
     def _insert(self, entry: Entry, from_snapshot: bool) -> None:
         if not (from_snapshot or self._empty):
             self._connection.execute("DELETE FROM removed WHERE path = ?", (entry.path,))
+        self._grow(entry.path, 1)
         number = self._next("entities")
         self._added["entities"].append((number, *self._entity(entry, from_snapshot)))
         self._fill(number, entry, encode(entry.document) if entry.document is not None else None)
+
+    def _grow(self, path: str, by: int) -> None:
+        if layout.is_run(path):
+            experiment = path.rpartition("/")[0]
+            self._grown[experiment] = self._grown.get(experiment, 0) + by
 
     def _next(self, table: str) -> int:
         self._ids[table] += 1
@@ -438,6 +444,3 @@ class Rows:
             self._add_fields(cursor.lastrowid, cells(name, dict(values or {})))
         self._shared[key] = int(found[0])
         return self._shared[key]
-
-
-__all__ = ["BORN", "Entry", "Rows", "key_of"]

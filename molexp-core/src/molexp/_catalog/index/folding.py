@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from molexp._catalog.index.cells import packed
-from molexp._catalog.index.entries import BORN, Entry, key_of
+from molexp._catalog.index.entries import BORN, Entry
 from molexp._catalog.refresh.journals import OUTAGES
 from molexp._record.fences import VOID, is_defined
 from molexp._record.folding import RunState, absurd
@@ -92,7 +92,7 @@ class Folder:
         try:
             if not name.startswith(BORN):
                 # Whoever waited for what is gone may have fenced it.
-                return self._store.stat(key_of(path, name)).size != len(VOID)
+                return self._store.stat(_key_of(path, name)).size != len(VOID)
             return f"{BORN}{read_definition(self._store, path, {}).get('token')}" == name
         except OUTAGES:
             raise
@@ -187,6 +187,13 @@ class Folder:
                 entry.assets.append(record)
                 if reason := absurd(record):
                     entry.problems[file.key] = reason
+
+
+def _key_of(path: str, name: str) -> str:
+    """Return the key of a file that the cover of a run or scope names."""
+    if not layout.is_run(path):
+        return name
+    return layout.below(path, name if layout.is_edit(name) else f"{layout.EXECUTIONS}/{name}")
 
 
 def full_row(store: Store, state: RunState, path: str) -> dict[str, Any]:

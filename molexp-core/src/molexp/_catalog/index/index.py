@@ -207,10 +207,10 @@ class Index(Database):
                 sql, values = "project IS NOT NULL AND experiment IS NULL", ()
         return {path for (path,) in self.select(f"SELECT path FROM entities WHERE {sql}", values)}  # noqa: S608 - constants
 
-    def counted(self, scope: str) -> int:
+    def counted(self, experiment: str) -> int:
         """Return how many runs are known of an experiment."""
-        sql = "SELECT count(*) FROM entities WHERE project = ? AND experiment = ? AND run IS NOT NULL"
-        return int(self.select(sql, scope.split("/"))[0][0])
+        found = self.select("SELECT runs FROM sizes WHERE experiment = ?", (experiment,))
+        return int(found[0][0]) if found else 0
 
     def within(self, scope: str) -> set[str]:
         """Return the paths that are known of a scope and of all below it."""

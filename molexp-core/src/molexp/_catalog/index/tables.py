@@ -18,7 +18,11 @@ _APPLICATION = 0x6D6F6C78  # "molx", in the place where SQLite keeps whose file 
 
 _COLUMNS = ", ".join([*(column.declaration for column in COLUMNS), *(f"{name} INTEGER" for name in REFERENCES)])
 
+RARE = "status <> 'succeeded'"
+"""A condition on runs that few meet, which have an index of their own; a query that says so may use it."""
+
 # `news` counts changes; 0 says that the newest snapshot has the row as it is.
+# `sizes` says how many runs of an experiment `entities` has: counting them would take as long as there are many.
 # `fields` holds every small value that can be asked for, by name: of runs, and of what runs have in common (`shared`:
 # configurations, workflows and provenances); names of assets' fields begin with "@". `names.partial` says that some values of
 # that name are too large to be here, so that documents have to be asked. Rows of `entities`
@@ -37,10 +41,13 @@ TABLES = (
         "CREATE TABLE entities (id INTEGER PRIMARY KEY, path TEXT UNIQUE, project TEXT, experiment TEXT, run TEXT, "
         f"stamp TEXT, shown INTEGER, open INTEGER, news INTEGER, {_COLUMNS})"
     ),
-    "CREATE INDEX entities_by_scope ON entities (project, experiment)",
+    "CREATE INDEX entities_by_scope ON entities (project, experiment, created_at, path)",
+    "CREATE INDEX entities_by_time ON entities (created_at, path) WHERE shown = 1",
+    f"CREATE INDEX entities_by_status ON entities (status, created_at, path) WHERE shown = 1 AND {RARE}",
     "CREATE INDEX entities_open ON entities (id) WHERE open = 1",
     "CREATE INDEX entities_archived ON entities (id) WHERE archived = 1",
     "CREATE INDEX entities_new ON entities (news) WHERE news > 0",
+    "CREATE TABLE sizes (experiment TEXT PRIMARY KEY, runs INTEGER) WITHOUT ROWID",
     "CREATE TABLE documents (id INTEGER PRIMARY KEY, document BLOB, cover BLOB, sum INTEGER)",
     (
         "CREATE TABLE assets (id INTEGER PRIMARY KEY, owner INTEGER, kind TEXT, name TEXT, version INTEGER, size INTEGER, "

@@ -176,7 +176,7 @@ class Asking:
                 where=where + _WITHOUT.format(**place), order=tie, limit=limit if limit < 0 else limit - len(found)
             )
             return found + self._index.select(sql, bound)
-        by = f"{order} IS NULL, {order}{direction}, {tie}" if order else tie
+        by = f"{order}{direction} NULLS LAST, {tie}" if order else tie
         return list(self._index.select(pattern.format(where=where, order=by, limit=limit), bound))
 
     def _documents(

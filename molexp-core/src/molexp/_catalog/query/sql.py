@@ -8,7 +8,9 @@ from typing import Any, NamedTuple, TypeAlias
 from molexp._catalog.index.cells import ELEMENTS, NAN, cell
 from molexp._catalog.index.columns import COLUMNS, REFERENCES, Type
 from molexp._catalog.index.index import Index
+from molexp._catalog.index.tables import RARE
 from molexp._query.expressions import ORDERS, Condition, Expression, Field, fields_of
+from molexp._values.status import RunStatus
 
 Sql: TypeAlias = tuple[str, list[Any]]
 
@@ -111,6 +113,12 @@ def _nested(owner: str, conditions: list[_Cells]) -> Sql:
     return f"{owner} IN ({inner})", values
 
 
+def _is_rare(condition: Condition) -> bool:
+    """Tell whether a condition is about the status, and holds for no run that has succeeded."""
+    wanted = condition.value if condition.op == "in" else [condition.value]
+    return condition.field.parts == ("status",) and condition.op in ("==", "in") and RunStatus.SUCCEEDED not in wanted
+
+
 class Compiler:
     """Compiles for one state of the index.
 
@@ -136,6 +144,8 @@ class Compiler:
                 within.setdefault(found.owner, []).append(found)
             elif found is not None:
                 conditions.append(found)
+                if self._table is RUNS and isinstance(part, Condition) and _is_rare(part):
+                    conditions.append((f"e.{RARE}", []))
             else:
                 rest.append(part)
         return [*conditions, *(_nested(owner, some) for owner, some in within.items())], rest

@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
 _TICK = 0.05  # seconds within which two changes of a folder may bear one time
 _FRESH = "?"  # ends a stamp that a later change may bear, too
-_TRUSTED = 60.0  # seconds for which a folder whose changes are explained by their number is not listed
+_TRUSTED = (
+    60.0  # seconds for which a folder whose changes are explained is not listed; more where it has more names than
+)
+_A_SECOND = 100  # so many for each of them
+_FEW = 1000  # runs that are listed rather than believed to explain a change where links are not counted
 _DOTS = 2  # links to a folder that are not from folders in it
 
 
@@ -160,17 +164,21 @@ class Walker:
         return _Look(stamp, found.st_nlink, when)
 
     def _is_explained(self, scope: str, before: Folder, look: _Look, expected: Expected) -> bool:
-        """Tell whether the number of folders in a folder of runs is what is known, and that was checked a moment ago.
+        """Tell whether known runs explain a folder of runs, and that was checked a moment ago.
 
-        A folder has a link from each folder in it, where the file system counts them (ext4 does up to 65 000).
+        A folder has a link from each folder in it, where the file system counts them (ext4 does up to 65 000). Where it does
+        not, a folder of many runs must not have changed since the newest of those that arrived.
         """
         arrived = expected.of(expected.arrived, scope)
-        if look.links <= _DOTS or not arrived or expected.of(expected.awaited, scope):
+        if not arrived or expected.of(expected.awaited, scope) or _inode(before.stamp) != _inode(look.stamp):
             return False
-        if not 0 <= time.time() - before.listed < _TRUSTED:
+        known = self._index.counted(scope)
+        if not 0 <= time.time() - before.listed < max(_TRUSTED, known / _A_SECOND):
             return False
-        there = self._index.counted(scope) + len(arrived) - len(expected.of(expected.left, scope))
-        return there == look.links - _DOTS - before.extra
+        if look.links > _DOTS:
+            there = known + len(arrived) - len(expected.of(expected.left, scope))
+            return there == look.links - _DOTS - before.extra
+        return known > _FEW and look.when <= max(self._look(layout.folder(path)).when for path in arrived)
 
     def _compare(
         self, scope: str, found: Found, known: Collection[str], expected: Expected, *, since: int, moved: bool
