@@ -15,45 +15,9 @@ LEFT_OUT = "[left out: looks like a secret]"
 
 _ENDINGS = ("password", "passwd", "passphrase", "secret", "token", "apikey", "credential", "credentials")
 _KEYS = frozenset(("api", "access", "secret", "private", "account", "auth", "signing", "encryption", "license", "sas"))
-_NO_TOKENS = frozenset(  # of text, as tokenizers name them
-    [
-        "bos",
-        "cls",
-        "eos",
-        "unk",
-        "pad",
-        "sep",
-        "mask",
-        "stop",
-        "start",
-        "end",
-        "begin",
-        "image",
-        "audio",
-        "video",
-        "special",
-        "prefix",
-        "suffix",
-        "middle",
-        "decoder",
-        "forced",
-        "first",
-        "last",
-        "next",
-        "max",
-        "min",
-        "per",
-        "num",
-        "class",
-        "query",
-        "cross",
-        "sample",
-        "extra",
-        "word",
-        "sub",
-        "control",
-        "think",
-    ]
+_NO_TOKENS = re.compile(  # of text, as tokenizers name them
+    "bos|cls|eos|unk|pad|sep|mask|stop|start|end|begin|image|audio|video|special|prefix|suffix|middle"
+    "|decoder|forced|first|last|next|max|min|per|num|class|query|cross|sample|extra|word|sub|control|think"
 )
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
@@ -100,7 +64,7 @@ def is_secret_name(name: str) -> bool:
         return False
     *before, last = words
     if last == "token":
-        return not before or before[-1] not in _NO_TOKENS
+        return not before or not _NO_TOKENS.fullmatch(before[-1])
     if last == "key":
         return bool(before) and before[-1] in _KEYS
     return bool(before) if last == "pwd" else last.endswith(_ENDINGS)

@@ -7,6 +7,7 @@ import re
 import threading
 import time
 from collections.abc import Iterable
+from functools import lru_cache
 
 from molexp.errors import InvalidNameError
 
@@ -170,7 +171,7 @@ def new_run_id() -> str:
     Ids of one process strictly increase, whatever its clock does; random digits keep processes apart, forked ones too.
     """
     second, micros = divmod(_clock.tick(), 1_000_000)
-    return f"{_clock.text(second)}{micros:06d}-{os.urandom(4).hex()}"
+    return f"{_second(second)}{micros:06d}-{os.urandom(4).hex()}"
 
 
 def new_token() -> str:
@@ -189,32 +190,23 @@ def nearest(name: str, names: Iterable[str], n: int = 3) -> tuple[str, ...]:
     return tuple(spelled[match] for match in get_close_matches(name.lower(), list(spelled), n, _ALIKE))
 
 
-class _Clock:
-    """A clock in microseconds that only goes forward, and the text of its current second."""
+@lru_cache(maxsize=1)
+def _second(second: int) -> str:
+    return time.strftime("%Y%m%d-%H%M%S-", time.gmtime(second))
 
-    __slots__ = ("_last", "_lock", "_pair")
+
+class _Clock:
+    """A clock in microseconds that only goes forward."""
 
     def __init__(self) -> None:
         self._last = 0
-        self._pair = (-1, "")
         self._lock = threading.Lock()
 
     def tick(self) -> int:
         """Return the time, later than ever before."""
         with self._lock:
-            now = time.time_ns() // 1000
-            if now <= self._last:
-                now = self._last + 1
-            self._last = now
-            return now
-
-    def text(self, second: int) -> str:
-        """Return ``second`` as ``20261123-083021-``."""
-        known, text = self._pair
-        if known != second:
-            text = time.strftime("%Y%m%d-%H%M%S-", time.gmtime(second))
-            self._pair = (second, text)
-        return text
+            self._last = max(time.time_ns() // 1000, self._last + 1)
+            return self._last
 
     def forked(self) -> None:
         """Drop a lock that a thread of the parent may have held."""

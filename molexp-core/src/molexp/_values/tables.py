@@ -142,7 +142,7 @@ class Rows(Sequence[R], Generic[R]):
 
 _EXACT = 2**53  # the largest integer up to which every one is a float
 _NAMES = {"parameters": "params"}  # the name of a column is the name in queries
-_WHOLE = ("execution_history", "tags", "notes", "fields")
+_WHOLE = ("execution_history", "tags", "notes")
 
 
 def flatten(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -158,7 +158,7 @@ def flatten(record: Mapping[str, Any]) -> dict[str, Any]:
 
     for key, value in record.items():
         name = _NAMES.get(key, key)
-        if name in _WHOLE and name != "fields":
+        if name in _WHOLE:
             flat[name] = value
         else:
             visit(name, value)

@@ -4,43 +4,27 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 
 __all__ = ["parse_time", "utc_now", "utc_text"]
 
 
-class _Second:
-    """The text of the current second, formatted once. A reader takes the pair in one step, so threads need no lock."""
-
-    __slots__ = ("pair",)
-
-    def __init__(self) -> None:
-        self.pair = (-1, "")
-
-    def text(self, second: int) -> str:
-        known, text = self.pair
-        if known != second:
-            text = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
-            self.pair = (second, text)
-        return text
-
-
-_second = _Second()
+@lru_cache(maxsize=1)
+def _second(second: int) -> str:
+    """Return the text of a second, made once for all times in it."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
 
 
 def utc_now() -> str:
     """Return the current time as ``2026-11-23T08:30:21.482913Z``."""
     micros = time.time_ns() // 1000
-    second = micros // 1_000_000
-    known, text = _second.pair
-    if known != second:
-        text = _second.text(second)
-    return f"{text}{micros % 1_000_000:06d}Z"
+    return f"{_second(micros // 1_000_000)}{micros % 1_000_000:06d}Z"
 
 
 def utc_text(seconds: float) -> str:
     """Return a time in seconds since 1970 as `utc_now` would have it."""
     micros = int(seconds * 1e6)
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S.', time.gmtime(micros // 1_000_000))}{micros % 1_000_000:06d}Z"
+    return f"{_second(micros // 1_000_000)}{micros % 1_000_000:06d}Z"
 
 
 def parse_time(text: str) -> datetime:
