@@ -172,6 +172,17 @@ class UnknownAsset(Asset):
         raise AssetError(f"{self.name!r} cannot be loaded: {self.problem}.", name=self.name)
 
 
+def own_fields(cls: type[Asset]) -> type[Any]:
+    """Return a class of the fields that a class of assets has beside the common ones."""
+    common = attrs.fields_dict(Asset)
+    own = {
+        field.name: attrs.field(default=field.default, type=field.type)
+        for field in attrs.fields(cls)
+        if field.name not in common
+    }
+    return attrs.make_class(f"{cls.__name__}Fields", own, frozen=True)
+
+
 def asset_id(scope: str, attempt: int | None, kind: str, name: str, version: int) -> str:
     """Spell an asset's id: ``metals/cu/cu-1#2:artifact:volumes.json@1``, ``metals/cu:data:reference@3``."""
     place = f"{scope or '.'}#{attempt}" if attempt is not None else scope or "."

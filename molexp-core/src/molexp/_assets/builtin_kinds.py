@@ -9,8 +9,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import attrs
-
 from molexp._assets.assets import (
     ArtifactAsset,
     CheckpointAsset,
@@ -19,6 +17,7 @@ from molexp._assets.assets import (
     ExecutionStateAsset,
     LogAsset,
     MetricsAsset,
+    own_fields,
 )
 from molexp._record.folding import Contents
 from molexp._storage.hashing import CHUNK
@@ -30,45 +29,6 @@ from molexp._values.text_files import refuse_special
 from molexp.contracts import AssetKind, Sink, Source
 from molexp.contracts._assets import Asset
 from molexp.errors import AssetError, CorruptRecordError, MolexpError, NoKindError
-
-
-@attrs.frozen
-class FileFields:
-    """Describe the bytes of an artifact."""
-
-    format: str = "binary"
-    from_file: bool = False
-
-
-@attrs.frozen
-class CheckpointFields:
-    """Describe the bytes of a checkpoint, and the step it was taken at."""
-
-    format: str = "binary"
-    from_file: bool = False
-    step: int | None = None
-
-
-@attrs.frozen
-class ErrorFields:
-    """Describe an error."""
-
-    type: str = ""
-    message: str = ""
-    task: str | None = None
-
-
-@attrs.frozen
-class DataFields:
-    """Describe where imported data came from."""
-
-    directory: bool = False
-    files: int = 1
-    source: str = ""
-    source_key: str = ""
-    source_asset: str = ""
-    external: bool = False
-
 
 WHAT_FILES_TAKE = (
     "dict and list are saved as JSON, str as text, bytes as they are, a pathlib.Path as a copy of its file; for "
@@ -101,8 +61,7 @@ class FileKind(AssetKind[Any]):
         Raises:
             AssetError: a file that was given is not JSON, though its name says so.
         """
-        with source.open() as stream:
-            data = stream.read()
+        data = _bytes_of(source)
         match source.fields.get("format"):
             case "json":
                 if source.fields.get("from_file"):
@@ -130,6 +89,11 @@ class FileKind(AssetKind[Any]):
             while chunk := file.read(CHUNK):
                 stream.write(chunk)
         return {"format": format_of(path.name), "from_file": True}
+
+
+def _bytes_of(source: Source) -> bytes:
+    with source.open() as stream:
+        return stream.read()
 
 
 def format_of(name: str) -> str:
@@ -165,7 +129,7 @@ class ArtifactKind(FileKind):
     """A file that a run produced."""
 
     name = "artifact"
-    fields = FileFields
+    fields = own_fields(ArtifactAsset)
     record = ArtifactAsset
 
     def accepts(self, obj: Any, /) -> bool:
@@ -177,7 +141,7 @@ class CheckpointKind(FileKind):
     """A state from which work can go on."""
 
     name = "checkpoint"
-    fields = CheckpointFields
+    fields = own_fields(CheckpointAsset)
     folder = "checkpoints"
     record = CheckpointAsset
 
@@ -205,8 +169,7 @@ class LogKind(_Written):
 
     def load(self, source: Source) -> str:
         """Return the whole text."""
-        with source.open() as stream:
-            return stream.read().decode("utf-8", "replace")
+        return _bytes_of(source).decode("utf-8", "replace")
 
 
 class MetricsKind(_Written):
@@ -224,8 +187,7 @@ class MetricsKind(_Written):
     @staticmethod
     def points(source: Source) -> Iterator[dict[str, Any]]:
         """Yield the points, one by one. That a line is none, a warning says."""
-        with source.open() as stream:
-            lines, _, bad = decode_lines(stream.read(), source.name)
+        lines, _, bad = decode_lines(_bytes_of(source), source.name)
         if bad:
             warnings.warn(f"{bad} lines of {source.name!r} are no points, and are left out.", stacklevel=3)
         for line in lines:
@@ -236,7 +198,7 @@ class ErrorTraceKind(_Written):
     """The traceback of what ended an attempt or a task; loads as text."""
 
     name = "error_trace"
-    fields = ErrorFields
+    fields = own_fields(ErrorTraceAsset)
     suffix = ".txt"
     folder = "logs"
     record = ErrorTraceAsset
@@ -248,8 +210,7 @@ class ErrorTraceKind(_Written):
 
     def load(self, source: Source) -> str:
         """Return the traceback."""
-        with source.open() as stream:
-            return stream.read().decode("utf-8", "replace")
+        return _bytes_of(source).decode("utf-8", "replace")
 
 
 class ExecutionStateKind(_Written):
@@ -271,8 +232,7 @@ class ExecutionStateKind(_Written):
 
     def load(self, source: Source) -> dict[str, Any]:
         """Return the newest record of each task, by name."""
-        with source.open() as stream:
-            events, _, _ = decode_lines(stream.read(), source.name)
+        events, _, _ = decode_lines(_bytes_of(source), source.name)
         if len(events) == 1 and "tasks" in events[0]:
             return events[0]
         contents = Contents()
@@ -285,7 +245,7 @@ class DataKind(_Written):
     """Imported files; loads as the local path to them."""
 
     name = "data"
-    fields = DataFields
+    fields = own_fields(DataAsset)
     record = DataAsset
 
     def load(self, source: Source) -> Path:

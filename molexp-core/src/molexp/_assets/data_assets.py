@@ -21,7 +21,7 @@ from molexp._record.validation import decode_document
 from molexp._recording.current import current_recorder
 from molexp._storage import layout, schemas
 from molexp._storage.durability import above
-from molexp._storage.hashing import CHUNK
+from molexp._storage.hashing import CHUNK, FILE, folder_hash
 from molexp._storage.local_keys import key_of
 from molexp._values.documents import encode_pretty
 from molexp._values.ids import check_payload_name, fold_name, nearest, new_token, slug
@@ -208,31 +208,28 @@ class DataAssets(Mapping[str, DataAsset]):
         base = f"{self._folder}/{folder}/{new_token()}/{_payload_name(source)}"
         directory = source.is_dir()
         brought = _Import(base, 0, "", directory, len(files), [])
-        whole = sha256()
+        hashes: dict[str, str] = {}
         try:
             if directory and action == "symlink" and isinstance(source, Path):
                 self._session.store.symlink_from(source, base)
                 brought.written.append(base)
-            for relative, path in sorted(files.items()):
+            for relative, path in files.items():
                 key = f"{base}/{relative}" if directory else base
                 linked = directory and action == "symlink"
                 if not linked:
                     brought.written.append(key)
-                size, digest = self._bring_file(path, key, "hash" if linked else action, progress)
+                size, hashes[relative] = self._bring_file(path, key, "hash" if linked else action, progress)
                 brought.size += size
-                whole.update(f"{relative}\0{digest}\n".encode())
-                brought.content_hash = f"sha256:{digest}"
         except BaseException:
             self._drop(brought)
             raise
-        if directory:
-            brought.content_hash = f"sha256-tree:{whole.hexdigest()}"
+        brought.content_hash = folder_hash(hashes.items()) if directory else hashes.popitem()[1]
         return brought
 
     def _bring_file(
         self, path: Readable, key: str, action: _Action | Literal["hash"], progress: Callable[[int], Any]
     ) -> tuple[int, str]:
-        """Bring one file in, or only hash it; returns its size and SHA-256."""
+        """Bring one file in, or only hash it; returns its size and hash."""
         store = self._session.store
         linked = action == "hash"
         if isinstance(path, Path) and action == "symlink":
@@ -337,7 +334,7 @@ def _stream(path: Readable, writer: StreamWriter | None, progress: Callable[[int
             if sink is not None:
                 sink.write(chunk)
             progress(len(chunk))
-    return size, digest.hexdigest()
+    return size, f"{FILE}{digest.hexdigest()}"
 
 
 def _is_external(asset: Asset | None) -> bool:

@@ -14,8 +14,8 @@ from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
+from molexp._assets.verification import is_folder, is_hashed
+from molexp._storage.hashing import CHUNK, FILE, folder_hash
 from molexp.contracts import Store, check_key
 from molexp.errors import HashMismatchError, KeyNotFoundError
 
@@ -25,17 +25,10 @@ if TYPE_CHECKING:
     Progress = Callable[[int], Any] | None
 
 _SMALL = 1 << 20  # bytes of a file that comes along with others
-_CHUNK = 1 << 20
 _PAYLOAD = "payload"
 _OLD = "replaced"
-_FILE, _FOLDER = "sha256:", "sha256-tree:"
 _TRIES = 10
 _OURS = 0o700  # the mode of a folder in which nobody else can put anything
-
-
-def is_folder(asset: Asset) -> bool:
-    """Tell whether an asset is a folder of files."""
-    return asset.kind == "data" and bool(asset.fields.get("directory"))
 
 
 def refuse_folder(asset: Asset) -> None:
@@ -56,9 +49,9 @@ def download(asset: Asset, store: Store, path: str | os.PathLike[str], *, overwr
     _check_hashed(asset)
     progress = _bounded(asset, progress)
     with _beside(target, sha256(f"{store.url}\n{asset.id}".encode()).hexdigest()[:16]) as work:
-        made = work.folder / _PAYLOAD
+        made = work / _PAYLOAD
         _verify(asset, fetch(asset, store, made, progress))
-        _place(made, target, work.folder / _OLD, overwrite)
+        _place(made, target, work / _OLD, overwrite)
     return target
 
 
@@ -69,11 +62,11 @@ def copy_to(asset: Asset, store: Store, sink: Sink, *, progress: Progress) -> No
     digest = sha256()
     count = _bounded(asset, progress)
     with store.open_read(asset.key) as source:
-        while chunk := source.read(_CHUNK):
+        while chunk := source.read(CHUNK):
             count(len(chunk))
             sink.write(chunk)
             digest.update(chunk)
-    _verify(asset, f"{_FILE}{digest.hexdigest()}" if _recorded(asset, _FILE) else None)
+    _verify(asset, f"{FILE}{digest.hexdigest()}" if is_hashed(asset) else None)
 
 
 # ------------------------------------------------------------------------------------------------------- where it goes
@@ -131,7 +124,7 @@ def fetch(asset: Asset, store: Store, made: Path, progress: Progress = None) -> 
     if is_folder(asset):
         return _fetch_folder(asset, store, made, progress)
     store.get_file(asset.key, made, progress=progress)
-    return _hash(made) if _recorded(asset, _FILE) else None
+    return _hash(made) if is_hashed(asset) else None
 
 
 def _fetch_folder(asset: Asset, store: Store, made: Path, progress: Progress) -> str | None:
@@ -155,17 +148,7 @@ def _fetch_folder(asset: Asset, store: Store, made: Path, progress: Progress) ->
     for name, entry in files.items():
         if entry.size > _SMALL:
             fetch(name)
-    if not _recorded(asset, _FOLDER):
-        return None
-    whole = sha256()
-    for name in sorted(files):
-        whole.update(f"{name}\0{_hash(made / name).removeprefix(_FILE)}\n".encode())
-    return f"{_FOLDER}{whole.hexdigest()}"
-
-
-def _recorded(asset: Asset, algorithm: str) -> bool:
-    """Tell whether the record has a hash of this sort."""
-    return isinstance(asset.content_hash, str) and asset.content_hash.startswith(algorithm)
+    return folder_hash((name, _hash(made / name)) for name in files) if is_hashed(asset) else None
 
 
 def _verify(asset: Asset, found: str | None) -> None:
@@ -177,13 +160,13 @@ def _verify(asset: Asset, found: str | None) -> None:
 
 def _check_hashed(asset: Asset) -> None:
     """Take of what lies outside nothing that cannot be compared: a stranger's record may name any file."""
-    if asset.fields.get("external") is True and not _recorded(asset, _FOLDER if is_folder(asset) else _FILE):
+    if asset.fields.get("external") is True and not is_hashed(asset):
         _verify(asset, "bytes that cannot be compared with that")
 
 
 def _bounded(asset: Asset, progress: Progress) -> Callable[[int], None]:
     """Tell of the progress, and end a copy that is longer than what was recorded: it may lead anywhere, and be endless."""
-    limit = asset.size if _recorded(asset, _FILE) or _recorded(asset, _FOLDER) else None
+    limit = asset.size if is_hashed(asset) else None
     total = 0
 
     def count(size: int) -> None:
@@ -199,56 +182,42 @@ def _bounded(asset: Asset, progress: Progress) -> Callable[[int], None]:
 
 def _hash(path: Path) -> str:
     with path.open("rb") as file:
-        return f"{_FILE}{file_digest(file, 'sha256').hexdigest()}"
+        return f"{FILE}{file_digest(file, 'sha256').hexdigest()}"
 
 
 # ------------------------------------------------------------------------------------------------- where it comes to be
 
 
-@attrs.define
-class _Work:
-    """A hidden folder beside the target. What a store keeps in it of a broken download, the next one goes on with.
-
-    Attributes:
-        folder: the folder.
-        held: a descriptor whose lock says that a process is at it; None if nobody else can find it.
-    """
-
-    folder: Path
-    held: int | None
-
-    def clear(self, *, wholly: bool) -> None:
-        """Remove what was made, and `wholly` also what a store keeps to go on with."""
-        with suppress(OSError):  # it is left over, then; and the folder is, where something in it is still wanted
-            for path in list(self.folder.iterdir()):
-                if path.name == _PAYLOAD or (wholly and path.name != _OLD):
-                    _remove(path)
-            self.folder.rmdir()
-
-
 @contextmanager
-def _beside(target: Path, digest: str) -> Iterator[_Work]:
-    work = _claim(target.with_name(f".{target.name[:40]}.{digest}.part"))
+def _beside(target: Path, digest: str) -> Iterator[Path]:
+    """Give a hidden folder beside the target. What a store keeps in it of a broken download, the next one goes on with."""
+    folder = target.with_name(f".{target.name[:40]}.{digest}.part")
+    held = _lock(folder)
+    if held is None:  # another process is at it: we take one that nobody else can find
+        folder = Path(tempfile.mkdtemp(prefix=f"{folder.name}-", dir=folder.parent))
     try:
-        _remove(work.folder / _PAYLOAD)  # of a process that was killed
-        yield work
-        shutil.rmtree(work.folder, ignore_errors=True)
+        _remove(folder / _PAYLOAD)  # of a process that was killed
+        yield folder
+        shutil.rmtree(folder, ignore_errors=True)
     except BaseException as error:
-        work.clear(wholly=work.held is None or isinstance(error, HashMismatchError))
+        _clear(folder, wholly=held is None or isinstance(error, HashMismatchError))
         raise
     finally:
-        if work.held is not None:
-            os.close(work.held)
+        if held is not None:
+            os.close(held)
 
 
-def _claim(folder: Path) -> _Work:
-    """Return the folder, unless another process is at it; then one of our own."""
-    if (held := _lock(folder)) is not None:
-        return _Work(folder, held)
-    return _Work(Path(tempfile.mkdtemp(prefix=f"{folder.name}-", dir=folder.parent)), None)
+def _clear(folder: Path, *, wholly: bool) -> None:
+    """Remove what was made, and `wholly` also what a store keeps to go on with."""
+    with suppress(OSError):  # it is left over, then; and the folder is, where something in it is still wanted
+        for path in list(folder.iterdir()):
+            if path.name == _PAYLOAD or (wholly and path.name != _OLD):
+                _remove(path)
+        folder.rmdir()
 
 
 def _lock(folder: Path) -> int | None:
+    """Return a descriptor of the folder whose lock says that this process is at it; None if another one is."""
     try:
         import fcntl
     except ImportError:  # no way to know whether another process is at it

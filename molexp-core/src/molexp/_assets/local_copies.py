@@ -11,8 +11,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from molexp._assets.downloads import fetch, is_folder
-from molexp._assets.verification import check_size, complain
+from molexp._assets.downloads import fetch
+from molexp._assets.verification import check_size, complain, is_folder
 
 if TYPE_CHECKING:
     from molexp.contracts import Store

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from molexp._assets.verification import GROWING
 from molexp._record.attempts import read_attempts, read_claim
 from molexp._values.ids import fold_name, nearest
 from molexp._values.numbers import count
@@ -16,10 +17,6 @@ from molexp.errors import AmbiguousAssetError, NotFoundError
 if TYPE_CHECKING:
     from molexp._assets.data_assets import DataAssets
     from molexp._assets.registry import Library
-
-
-GROWING = ("log", "metrics")
-"""Kinds of which each attempt has its part, that are found as one."""
 
 
 def pick(

@@ -65,7 +65,6 @@ class Library:
         self.store = store
         self.plugins = plugins
         self._kinds: dict[str, AssetKind[Any]] = {}
-        self._classes: dict[str, type[Asset]] = {}
         self._distributions: dict[str, str] = {}
         self._field_names: dict[str, tuple[str, ...]] = {}
         self._copies: dict[int, Copies] = {}  # by process: a forked child has its own
@@ -107,9 +106,7 @@ class Library:
 
     def asset_class(self, kind: AssetKind[Any]) -> type[Asset]:
         """Return the class of this kind's assets."""
-        if (found := self._classes.get(kind.name)) is None:
-            found = self._classes[kind.name] = kind.record or _make_class(type(kind))
-        return found
+        return kind.record or _make_class(type(kind))
 
     def distribution(self, kind: AssetKind[Any]) -> str:
         """Return the distribution that provides a kind, for the record."""
@@ -212,9 +209,8 @@ class Library:
             HashMismatchError: there are more or fewer than were recorded, or, of a copy, others.
             KeyNotFoundError: they are gone.
         """
-        from molexp._assets.downloads import is_folder
         from molexp._assets.local_copies import Copies
-        from molexp._assets.verification import GONE, check_size
+        from molexp._assets.verification import GONE, check_size, is_folder
 
         store = self.reading(asset)
         if "local_path" not in store.capabilities:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import IO, TYPE_CHECKING, Any
 
-from molexp._storage.hashing import hash_of
+from molexp._storage.hashing import FILE, FOLDER, hash_of
 from molexp._storage.layout import is_run, owner_of
 from molexp.errors import HashMismatchError, MolexpError
 
@@ -17,13 +17,10 @@ if TYPE_CHECKING:
     from molexp.contracts import Store
     from molexp.contracts._assets import Asset
 
-FILE = "sha256:"
-
 GONE = "Its bytes are on record: restore them from a copy of the workspace; `molexp fsck` names all that are gone."
 
-
-_GROW = ("log", "metrics")
-"""Kinds to whose bytes a writer that was taken for dead may have added: what was recorded is their beginning."""
+GROWING = ("log", "metrics")
+"""Kinds of which each attempt has its part, found as one. A writer that was taken for dead may have added to their bytes."""
 
 
 def check_bytes(asset: Asset, store: Store, data: bytes) -> bytes:
@@ -32,10 +29,8 @@ def check_bytes(asset: Asset, store: Store, data: bytes) -> bytes:
     Raises:
         HashMismatchError: they are not.
     """
-    checker = _Checker(asset, store)
-    checker.take(data)
-    checker.end()
-    return data
+    check_size(asset, store, len(data))
+    return checked(asset, store, io.BytesIO(data)).read()
 
 
 def check_size(asset: Asset, store: Store, size: int) -> None:
@@ -59,14 +54,17 @@ def checked(asset: Asset, store: Store, stream: IO[bytes]) -> IO[bytes]:
     except HashMismatchError:
         stream.close()
         raise
-    if not recorded_hash(asset.content_hash):
-        return stream
-    return io.BufferedReader(_CheckedStream(stream, _Checker(asset, store)), 1 << 17)
+    return io.BufferedReader(_CheckedStream(stream, asset, store), 1 << 17) if is_hashed(asset) else stream
 
 
-def recorded_hash(found: Any) -> str:
-    """Return the hash of a file that a record has; "" if it has none, or another sort."""
-    return found if isinstance(found, str) and found.startswith(FILE) else ""
+def is_folder(asset: Asset) -> bool:
+    """Tell whether an asset is a folder of files."""
+    return asset.kind == "data" and bool(asset.fields.get("directory"))
+
+
+def is_hashed(asset: Asset) -> bool:
+    """Tell whether the record has a hash that the bytes can be compared with."""
+    return str(asset.content_hash).startswith(FOLDER if is_folder(asset) else FILE)
 
 
 def complain(asset: Asset, store: Store, found: str, *, recorded: str = "") -> None:
@@ -109,41 +107,19 @@ def _is_saved_again(asset: Asset, store: Store) -> bool:
 
 def _is_whole(asset: Asset) -> bool:
     """Tell whether nothing can have been added to its bytes."""
-    return bool(recorded_hash(asset.content_hash)) and asset.kind not in _GROW
-
-
-class _Checker:
-    """Takes the bytes of an asset in order."""
-
-    def __init__(self, asset: Asset, store: Store) -> None:
-        self._asset = asset
-        self._store = store
-        self._digest = sha256()
-        self._count = 0
-
-    def take(self, data: bytes | memoryview) -> None:
-        """Take the next bytes in, and compare them once all are there."""
-        before, size = self._count, self._asset.size
-        self._count += len(data)
-        if before < size:
-            self._digest.update(memoryview(data)[: size - before])
-        if recorded := recorded_hash(self._asset.content_hash):
-            if before < size <= self._count and (found := f"{FILE}{self._digest.hexdigest()}") != recorded:
-                complain(self._asset, self._store, found)
-            elif before <= size < self._count and _is_whole(self._asset):
-                complain(self._asset, self._store, f"more than {size} bytes", recorded=f"{size} bytes")
-
-    def end(self) -> None:
-        """Compare the number of bytes, as there are no more."""
-        check_size(self._asset, self._store, self._count)
+    return is_hashed(asset) and asset.kind not in GROWING
 
 
 class _CheckedStream(io.RawIOBase):
     """Checks what is read from the beginning to the end; what is read in another order is not checked."""
 
-    def __init__(self, stream: IO[bytes], checker: _Checker) -> None:
+    def __init__(self, stream: IO[bytes], asset: Asset, store: Store) -> None:
         self._stream: Any = stream
-        self._checker: _Checker | None = checker
+        self._asset = asset
+        self._store = store
+        self._digest = sha256()
+        self._count = 0
+        self._in_order = True
 
     def readable(self) -> bool:
         return True
@@ -168,7 +144,7 @@ class _CheckedStream(io.RawIOBase):
         if (offset, whence) != (0, os.SEEK_CUR):
             before = self._stream.tell()
             if self._stream.seek(offset, whence) != before:
-                self._checker = None
+                self._in_order = False
         return self.tell()
 
     def tell(self) -> int:
@@ -176,7 +152,7 @@ class _CheckedStream(io.RawIOBase):
 
     def fileno(self) -> int:
         found = int(self._stream.fileno())
-        self._checker = None  # whoever asks reads by himself
+        self._in_order = False  # whoever asks reads by himself
         return found
 
     def close(self) -> None:
@@ -184,13 +160,17 @@ class _CheckedStream(io.RawIOBase):
         super().close()
 
     def _took(self, data: bytes) -> None:
-        if self._checker is None:
+        """Compare the bytes once all are there, and their number when there are no more."""
+        if not self._in_order:
             return
-        if data:
-            self._checker.take(data)
-        else:
-            checker, self._checker = self._checker, None
-            checker.end()
-
-
-__all__ = ["FILE", "GONE", "check_bytes", "check_size", "checked", "complain", "recorded_hash"]
+        before, size = self._count, self._asset.size
+        self._count += len(data)
+        if not data:
+            self._in_order = False
+            check_size(self._asset, self._store, self._count)
+        elif before < size:
+            self._digest.update(memoryview(data)[: size - before])
+            if self._count >= size and (found := f"{FILE}{self._digest.hexdigest()}") != self._asset.content_hash:
+                complain(self._asset, self._store, found)
+        elif _is_whole(self._asset):
+            complain(self._asset, self._store, f"more than {size} bytes", recorded=f"{size} bytes")

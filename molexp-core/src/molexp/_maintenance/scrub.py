@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from molexp._storage.hashing import hash_of, tree_of
+from molexp._storage.hashing import folder_hash, hash_of
 from molexp._storage.progress import Seen
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Scrub:
     def compare_folder(self, key: str, recorded: Any) -> tuple[str, str] | None:
         """Check a folder, whose hash is that of an import, in the same way."""
         files = [entry.key for entry in self._store.list(key)]
-        found = tree_of(self._store, key, files, lambda file: self._hash(file, self._store))
+        found = folder_hash((file.removeprefix(f"{key}/"), self._hash(file, self._store)) for file in files)
         return _differing(found, recorded) if files else None
 
     def _hash(self, key: str, store: Store) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from molexp.contracts import Store
 
 CHUNK = 1 << 20  # bytes read at once
+FILE, FOLDER = "sha256:", "sha256-tree:"  # prefixes of the hash of a file, and of that of a folder
 
 
 def hash_of(store: Store, key: str, *, progress: Callable[[int], Any] | None = None) -> str:
@@ -19,20 +20,17 @@ def hash_of(store: Store, key: str, *, progress: Callable[[int], Any] | None = N
             digest.update(chunk)
             if progress is not None:
                 progress(len(chunk))
-    return f"sha256:{digest.hexdigest()}"
+    return f"{FILE}{digest.hexdigest()}"
 
 
-def tree_of(store: Store, base: str, files: Iterable[str], hash_file: Callable[[str], str] | None = None) -> str:
-    """Return the hash of the folder `base` as it is now, as an import computes it.
-
-    Args:
-        store: the store.
-        base: the folder.
-        files: the keys in it.
-        hash_file: returns the hash of the bytes at a key; by default they are read.
-    """
+def folder_hash(files: Iterable[tuple[str, str]]) -> str:
+    """Return the hash of a folder, from the relative names of its files and their hashes."""
     whole = sha256()
-    for relative, key in sorted((key.removeprefix(f"{base}/"), key) for key in files):
-        found = hash_file(key) if hash_file is not None else hash_of(store, key)
-        whole.update(f"{relative}\0{found.removeprefix('sha256:')}\n".encode())
-    return f"sha256-tree:{whole.hexdigest()}"
+    for name, found in sorted(files):
+        whole.update(f"{name}\0{found.removeprefix(FILE)}\n".encode())
+    return f"{FOLDER}{whole.hexdigest()}"
+
+
+def tree_of(store: Store, base: str, files: Iterable[str]) -> str:
+    """Return the hash of the folder `base` as it is now, as an import computes it."""
+    return folder_hash((key.removeprefix(f"{base}/"), hash_of(store, key)) for key in files)
