@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import molexp as me
-from molexp._catalog.compaction import compaction
+from molexp._catalog.compaction import compaction, in_passing
 from molexp._catalog.index.index import Entry, Findings, Folder
 from molexp._catalog.index.tables import checksum
 from molexp._exec.outputs import _name as name_of_output
@@ -30,6 +30,7 @@ __all__ = [
     "be_rank",
     "check_payload_name",
     "checksum",
+    "compactions_begun",
     "fold_name",
     "follower",
     "forget_folders",
@@ -45,7 +46,8 @@ __all__ = [
 ]
 
 LIMITS = {
-    "rows that make a full segment": "molexp._catalog.compaction.compaction:_ROWS",
+    "rows that make a full segment": "molexp._catalog.compaction.compaction:ROWS",
+    "rows that are worth a compaction": "molexp._catalog.compaction.in_passing:ROWS",
     "segments beside a full one": "molexp._catalog.compaction.compaction:_PARTS",
     "seconds that a locked index is waited for": "molexp._catalog.index.database:BUSY",
     "bytes of metrics that are read": "molexp._record.metrics:LARGEST",
@@ -136,6 +138,13 @@ def writers_are_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     owner_of, elsewhere, clock = compaction._owner, Owner(host="elsewhere", pid=1), count(0, 10**4)
     monkeypatch.setattr(compaction, "_owner", lambda *known: elsewhere if owner_of(*known) else None)
     monkeypatch.setattr(compaction, "boot_clock", lambda: next(clock))
+
+
+def compactions_begun(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """Return a list that gets a session for each compaction that would begin in passing; none does."""
+    begun: list[bytes] = []
+    monkeypatch.setattr(in_passing, "_start", begun.append)
+    return begun
 
 
 def forget_folders(ws: me.Workspace) -> None:

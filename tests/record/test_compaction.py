@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import pickle
 import shutil
 
 import pytest
 
 import molexp as me
-from tests.internals import tune
+from tests.cli.helpers import eventually
+from tests.internals import compactions_begun, tune
 from tests.record.compacting import RUN, compact, derived, done, forged, rows, write
 
 # --------------------------------------------------------------------------------------------------------- what it leaves
@@ -324,18 +326,54 @@ def test_it_happens_in_passing(lab):
     reader = lab.load()
 
     assert len(reader.catalog.runs()) == 20
-    reader._session.background.wait()
-    assert list((lab.folder / ".molexp/sealed").iterdir()) == []
+    eventually(lambda: list((lab.folder / ".molexp/sealed").iterdir()) == [])
     assert (lab.folder / ".molexp/snapshots/1.json").exists()
     assert len(reader.catalog.runs()) == 20
 
 
-def test_a_command_that_ends_at_once_finishes_it_all_the_same(lab, script):
+def test_it_happens_in_another_process_and_only_once_at_a_time(lab, monkeypatch):
+    for number in range(20):
+        done(write(lab, f"r{number}"))
+    started = compactions_begun(monkeypatch)
+
+    for _ in range(3):
+        assert len(lab.load().catalog.runs()) == 20
+
+    (session,) = started
+    assert len(list((lab.folder / ".molexp/sealed").iterdir())) == 20, "nobody compacts here"
+    assert pickle.loads(session).store.url == lab.load().url
+
+
+def test_it_is_not_begun_where_little_has_changed(lab, monkeypatch):
+    done(write(lab, *(f"r{number}" for number in range(20))))
+    started = compactions_begun(monkeypatch)
+    assert len(lab.load().catalog.runs()) == 20
+    assert not started
+
+
+def test_it_begins_when_many_rows_are_in_no_snapshot(lab, monkeypatch):
+    started = compactions_begun(monkeypatch)
+    tune(monkeypatch, "rows that are worth a compaction", 5)
+    done(write(lab, *(f"r{number}" for number in range(20))))
+    reader = lab.load()
+    assert len(reader.catalog.runs()) == 20
+    assert len(started) == 1
+    compact(reader)
+
+    done(write(lab, "r20"))
+    assert len(lab.load().catalog.runs()) == 21
+    assert len(started) == 1
+    done(write(lab, *(f"later-{number}" for number in range(9))))
+    assert len(lab.load().catalog.runs()) == 30
+    assert len(started) == 2
+
+
+def test_a_command_that_ends_at_once_leaves_it_to_another_process(lab, script):
     for number in range(20):
         done(write(lab, f"r{number}"))
 
     assert script("import os, molexp as me; print(len(me.Workspace(os.environ['LAB']).catalog.runs()))").out == "20\n"
-    assert list((lab.folder / ".molexp/sealed").iterdir()) == []
+    eventually(lambda: list((lab.folder / ".molexp/sealed").iterdir()) == [])
 
 
 def test_a_sweep_is_announced_in_one_line(place):

@@ -213,14 +213,14 @@ class Session:
             pass
 
     def compact_if_due(self) -> None:
-        """Begin to drain and to compact in the background, if there is enough to do."""
+        """Begin to drain in the background, and to compact in a process of its own, if there is enough to do."""
         self.drain()
         if self.read_only:
             return
         if self._compaction is None:
             from molexp._catalog.compaction.in_passing import AutoCompaction
 
-            self._compaction = AutoCompaction(self.background)
+            self._compaction = AutoCompaction()
         self._compaction.start_if_due(self, self.index)
 
 

@@ -19,7 +19,7 @@ import attrs
 from molexp._catalog.compaction import snapshots
 from molexp._catalog.compaction.cleanup import clean
 from molexp._catalog.compaction.fences import fence_hints, is_known
-from molexp._catalog.compaction.in_passing import MANY
+from molexp._catalog.compaction.in_passing import MANY, ROWS, SHARE
 from molexp._catalog.compaction.snapshots import Manifest, Segment
 from molexp._catalog.index import tables
 from molexp._catalog.index.database import DamagedError
@@ -40,8 +40,6 @@ from molexp.errors import CorruptRecordError, KeyExistsError, KeyNotFoundError
 if TYPE_CHECKING:
     from molexp._recording.session import RecordingSession
 
-_ROWS = 1000  # rows that no snapshot has, from which on one is made in passing
-_SHARE = 4  # all rows are written again when what came since is more than one part in so many of them
 _PARTS = 8  # segments beside the one of all rows, from which on they are merged
 _AT_ONCE = 1000  # rows that are held in memory
 _TRIES = 3
@@ -76,14 +74,12 @@ class Compactor:
         self._folded: set[str] = set()  # journals that were read, and are in a snapshot now
 
     def is_due(self) -> bool:
-        """Tell whether there is enough to do; asked after every refresh, so a look at the index has to do."""
-        if not self._session.observer.may_write:
-            return False
+        """Tell whether there is enough to do."""
         ((journals, fresh, total),) = self._index.select(
             "SELECT (SELECT count(*) FROM journals), (SELECT count(*) FROM entities WHERE news > 0), "
             "(SELECT max(id) FROM entities)"
         )
-        if fresh >= max(_ROWS, (total or 0) // _SHARE):
+        if fresh >= max(ROWS, (total or 0) // SHARE):
             return True
         if journals < MANY:
             return False
@@ -294,7 +290,7 @@ class Compactor:
     ) -> tuple[tuple[Segment, ...], Cut]:
         parts = [*base.segments[1:]]
         since = cut.rows + sum(segment.rows for segment in parts)
-        if anew or not base.segments or since > max(_ROWS, base.segments[0].rows // _SHARE):
+        if anew or not base.segments or since > max(ROWS, base.segments[0].rows // SHARE):
             segment, cut = self._write_whole(number)
             written.append(segment)
             return (segment,), cut

@@ -1,47 +1,96 @@
-"""Compaction in the background of ordinary use, after a question was answered."""
+"""Compaction beside ordinary use, by a process of its own that nobody waits for.
+
+Like ``git gc --auto``: whoever has an answer, and sees that there is enough to do, starts it and goes on. It may be killed at any
+moment; the next one finds what it left.
+"""
 
 from __future__ import annotations
 
-from functools import partial
+import os
+import pickle
+import sys
+import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from molexp._values.background import Background
+from molexp._record.leases import boot_clock
 
 if TYPE_CHECKING:
-    from molexp._catalog.compaction.compaction import Compactor
     from molexp._catalog.index.index import Index
     from molexp._recording.session import RecordingSession
 
 MANY = 16
-"""Journals, or rows that no snapshot has, below which there is nothing to think about."""
+"""Journals from which on one looks whether their writers are done."""
 
-_NAME = "molexp-compaction"
+ROWS = 1000
+"""Rows that no snapshot has, from which on one is made if they are more than one part in `SHARE` of all."""
+
+SHARE = 4
+
+_PAUSE = 600  # seconds in which the processes of a user on one host begin to compact only once, unless somebody has come to an end
+
+_WORK = "from molexp._catalog.compaction.in_passing import work; work()"
 
 
 class AutoCompaction:
-    """Compacts one opened workspace when there is enough to do, one time after the other."""
+    """Compacts one opened workspace when there is enough to do."""
 
-    def __init__(self, background: Background) -> None:
-        self._background = background
-        self._refused = False  # it failed once here: somebody else may be able to
+    def __init__(self) -> None:
+        self._not_before = 0.0  # seconds of the clock of this boot
 
     def start_if_due(self, session: RecordingSession, index: Index) -> None:
-        """Begin, if there is enough to do."""
-        if self._refused or self._background.has(_NAME):
+        """Start a process that compacts, if there may be enough to do; it looks again."""
+        now = boot_clock()
+        if now < self._not_before or not index.location or not _may_be_due(index):
             return
-        (counts,) = index.select(
-            "SELECT (SELECT count(*) FROM journals), (SELECT count(*) FROM entities WHERE news > 0)"
-        )
-        if max(counts) < MANY:
-            return
-        from molexp._catalog.compaction.compaction import Compactor
+        self._not_before = now + _PAUSE / 10
+        begun = f"{index.snapshot[0]} {now // _PAUSE}"
+        if session.observer.may_write and not index.unchanged_for("compaction", begun, now, session.owner.boot):
+            with suppress(
+                Exception
+            ):  # nothing depends on it: there are too many processes, or the store cannot be pickled
+                _start(pickle.dumps(session))
 
-        compactor = Compactor(session, index)
-        if compactor.is_due():
-            self._background.start(_NAME, partial(self._work, compactor))
 
-    def _work(self, compactor: Compactor) -> None:
-        try:
-            compactor.compact()
-        except Exception:  # noqa: BLE001 - nothing depends on it, whatever a stranger's store may raise at exit
-            self._refused = True
+def _may_be_due(index: Index) -> bool:
+    """Tell whether much has changed since the newest snapshot, by a look that costs the same at any size."""
+    ((journals, news, published, total),) = index.select(
+        "SELECT (SELECT count(*) FROM (SELECT 1 FROM journals LIMIT ?)), "
+        "(SELECT value FROM meta WHERE name = 'news'), (SELECT value FROM meta WHERE name = 'published'), "
+        "(SELECT max(id) FROM entities)",
+        (MANY,),
+    )
+    return bool(journals >= MANY or int(news or 0) - int(published or 0) >= max(ROWS, (total or 0) // SHARE))
+
+
+def _start(session: bytes) -> None:
+    import subprocess
+
+    from molexp._values.threads import start_unsignalled
+
+    if not os.path.basename(sys.executable).lower().startswith(("python", "pypy")):
+        return  # Python is part of another program
+    process = subprocess.Popen(
+        [sys.executable, "-c", _WORK],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=os.path.abspath(os.sep),  # so that nobody has to wait to remove, or unmount, the folder he is in
+        start_new_session=True,
+    )
+    assert process.stdin is not None
+    with process.stdin:
+        process.stdin.write(session)
+    start_unsignalled(threading.Thread(target=process.wait, name="molexp-compaction", daemon=True))
+
+
+def work() -> None:
+    """Compact the workspace whose session is on standard input, if there is enough to do."""
+    from molexp._catalog.compaction.compaction import Compactor
+
+    session = pickle.load(sys.stdin.buffer)  # noqa: S301 - from `_start`
+    if hasattr(os, "nice"):
+        os.nice(10)
+    compactor = Compactor(session, session.index)
+    if compactor.is_due():
+        compactor.compact()

@@ -357,6 +357,8 @@ class Index(Database):
             connection.execute("DELETE FROM folders WHERE stamp = ''")
             if found.snapshot is not None:
                 self.note_snapshot(connection, *found.snapshot, anew=found.anew)
+            if found.anew:  # from the files: nobody knows which rows the snapshot has
+                connection.execute("DELETE FROM meta WHERE name = 'published'")
         return rows.doubtful
 
     @staticmethod
@@ -367,6 +369,7 @@ class Index(Database):
             connection.executemany(
                 "INSERT OR REPLACE INTO meta VALUES (?, ?)", (("snapshot", str(number)), ("version", version))
             )
+            connection.execute("INSERT OR REPLACE INTO meta SELECT 'published', value FROM meta WHERE name = 'news'")
 
     @staticmethod
     def _note_journals(connection: sqlite3.Connection, found: Findings) -> None:
