@@ -12,10 +12,10 @@ from random import Random
 from molexp._hierarchy.experiment import Experiment
 from molexp._hierarchy.project import Project
 from molexp._hierarchy.run import Run
+from molexp._hierarchy.run_context import RunContext
 from molexp._hierarchy.session import Session
 from molexp._hierarchy.workspace import Workspace
 from molexp._recording.states import Ending
-from molexp._running.run_context import RunContext
 from molexp._storage import layout
 from molexp._values.status import RunStatus
 from molexp.errors import (

@@ -113,11 +113,11 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
     ),
     "a writer does not look whether his journal was sealed": (
         _one(
-            "molexp._record.journal:_File.say",
+            "molexp._record.journal:FileJournal._say",
             "            except (KeyMovedError, KeyNotFoundError):\n",
             "            except KeyMovedError:\n                return None\n            except KeyNotFoundError:\n",
         ),
-        _one("molexp._record.journal:_Objects.say", "if number == 1 or ", "if True or "),
+        _one("molexp._record.journal:ObjectJournal._say", "if number == 1 or ", "if True or "),
     ),
     "journals with hints that are not settled are folded": (
         _one(

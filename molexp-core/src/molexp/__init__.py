@@ -46,11 +46,11 @@ if TYPE_CHECKING:
     from molexp._hierarchy.catalog import Catalog
     from molexp._hierarchy.entry import entry
     from molexp._hierarchy.location import locate_workspace
+    from molexp._hierarchy.run_context import RunContext
     from molexp._hierarchy.run_rows import RunRow
     from molexp._profiles.parameters import parse_parameters
     from molexp._record.reports import Finding, Report
     from molexp._running.context import Context
-    from molexp._running.run_context import RunContext
     from molexp._sync.follow import follow_workspace
     from molexp._sync.reports import SyncProgress, SyncReport
     from molexp._sync.sync import sync_workspace
@@ -157,7 +157,7 @@ _LATE = {  # names that take time to import, by module
     "molexp._views.log_reading": ("LogLine", "read_logs"),
     "molexp._hierarchy.location": ("locate_workspace",),
     "molexp._record.reports": ("Finding", "Report"),
-    "molexp._running.run_context": ("RunContext",),
+    "molexp._hierarchy.run_context": ("RunContext",),
     "molexp._assets.metrics": ("Metrics",),
     "molexp._assets.streams": ("LogHandle", "LogReader", "Logs"),
     "molexp._sync.reports": ("SyncProgress", "SyncReport"),

@@ -161,7 +161,6 @@ class AttemptAssets:
             "distribution": self.library.distribution(kind),
             "fields": fields,
         }
-        writer.wrote(slot.key)
         self.recorder.record({"type": "asset", "asset": record})
         return record
 

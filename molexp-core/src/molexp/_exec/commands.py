@@ -18,13 +18,13 @@ from molexp._assets.streams import growing
 from molexp._exec.outputs import Outputs, save_each
 from molexp._hierarchy.experiment import Experiment
 from molexp._hierarchy.run import Run
+from molexp._hierarchy.run_context import RunContext
 from molexp._hierarchy.session import Session
 from molexp._provenance.secrets import arguments_without_secrets
 from molexp._record.causes import cause_of_exit
 from molexp._recording.process import this_process
 from molexp._recording.signals.handlers import Terminated
 from molexp._recording.states import Ending
-from molexp._running.run_context import RunContext
 from molexp._running.shell import run_to_end, signal_command, tail_of
 from molexp._storage import layout
 from molexp._values.paths import spelled

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from molexp._hierarchy.run import Run
@@ -24,7 +23,7 @@ from molexp.errors import CorruptRecordError, NotFoundError
 if TYPE_CHECKING:
     from molexp._assets.data_assets import DataAssets
     from molexp._hierarchy.project import Project
-    from molexp._hierarchy.run_creation import Made, Parent
+    from molexp._hierarchy.run_creation import Made
     from molexp.contracts import Store
 
 RunT = Run
@@ -208,8 +207,8 @@ class Experiment:
         """
         from molexp._hierarchy.run_creation import make_run
 
-        made = make_run(self._parent, parameters, id=id, replica=replica, profile=profile, overrides=overrides)
-        run = self._run_of(made)
+        made = make_run(self, parameters, id=id, replica=replica, profile=profile, overrides=overrides)
+        run = Run(self, made.id, definition=made.definition, untried=made.untried)
         if id is None and made.untried:
             run._made_up_at = time.time()
         return run
@@ -234,7 +233,7 @@ class Experiment:
         """
         from molexp._hierarchy.run_creation import Deriving
 
-        return self._run_of(Deriving(self._parent, profile, overrides).run(parameters or {}, replica))
+        return self._run_of(Deriving(self, profile, overrides).run(parameters or {}, replica))
 
     def derived_id(
         self,
@@ -247,13 +246,7 @@ class Experiment:
         """Return the id of the run that `derived_run` would get or create, and create nothing. Raises as that does."""
         from molexp._hierarchy.run_creation import Deriving
 
-        return Deriving(self._parent, profile, overrides).id_of(parameters or {}, replica)
-
-    @cached_property
-    def _parent(self) -> Parent:
-        from molexp._hierarchy.run_creation import Parent
-
-        return Parent(self._session, self.path, self._known)
+        return Deriving(self, profile, overrides).id_of(parameters or {}, replica)
 
     def _run_of(self, made: Made) -> RunT:
         return Run(self, made.id, definition=made.definition, untried=made.untried)
@@ -305,7 +298,7 @@ class Runs(Rows[Run]):
         ]  # all of them before the first is created
         from molexp._hierarchy.run_creation import Deriving
 
-        made = Deriving(self._experiment._parent).sweep(points, times)
+        made = Deriving(self._experiment).sweep(points, times)
         return Rows(map(self._experiment._run_of, made), _describe, RUN_COLUMNS)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,9 +21,9 @@ if TYPE_CHECKING:
     from molexp._assets.data_assets import DataAssets
     from molexp._assets.streams import Logs
     from molexp._hierarchy.experiment import Experiment
+    from molexp._hierarchy.run_context import RunContext
     from molexp._hierarchy.session import Session
     from molexp._record.folding import RunState
-    from molexp._running.run_context import RunContext
     from molexp._values.graph import WorkflowGraph
     from molexp.contracts._assets import Asset
 
@@ -310,20 +309,9 @@ class Run:
             NotFoundError: it was deleted.
             SchemaError: it was written by a newer MolExp.
         """
-        from molexp._running.run_context import context_of
-        from molexp._running.start import Startable, start
+        from molexp._hierarchy.run_context import start
 
-        untried, self._untried = self._untried, False
-        run = Startable(self._session, self.path, self._defined, self._made_up_at)
-        return start(
-            run,
-            partial(context_of, self),
-            fresh=fresh,
-            wait=wait,
-            if_succeeded=if_succeeded,
-            capture=capture,
-            untried=untried,
-        )
+        return start(self, fresh=fresh, wait=wait, if_succeeded=if_succeeded, capture=capture)
 
     def cancel(self, reason: str = "") -> None:
         """Ask it to stop: the owner of a live attempt sees the request at its next beat.

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
-
-import attrs
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from molexp._hierarchy.session import DEFAULT_SCHEME
 from molexp._record.definitions import member_ids
@@ -36,28 +34,25 @@ _EMPTY_HASH = canonical_hash({})
 _PROFILES = "molexp._profiles"
 
 
-@attrs.frozen(slots=False)
-class Parent:
+class Parent(Protocol):
     """The experiment that runs are made under.
 
     Attributes:
-        session: The workspace.
         path: The experiment's path.
-        definition: Returns the experiment's definition, which is not needed to find a run that is there.
     """
 
-    session: Session
     path: str
-    definition: Callable[[], dict[str, Any]]
+    _session: Session
 
     @property
     def revision(self) -> int:
         """Return the number of the definition."""
-        return count(self.definition().get("revision")) or 1
+
+    def _known(self) -> dict[str, Any]:
+        """Return the definition, which is not needed to find a run that is there."""
 
 
-@attrs.frozen(slots=False)
-class Made:
+class Made(NamedTuple):
     """A run that was made, or found.
 
     Attributes:
@@ -81,39 +76,51 @@ def make_run(
     overrides: Mapping[str, Any] | None,
 ) -> Made:
     """See `Experiment.Run`."""
-    config = _resolve(profile, overrides)
-    own = _own(parameters, replica)
     stated = profile is not None or bool(overrides)
+    config = _resolve(profile, overrides) if stated or _PROFILES in sys.modules else {}  # nobody said which count
+    own = plain_parameters(parameters, "parameters") if parameters else {}
+    if replica is not None:
+        _check_replica(replica)
+    run_id = id
+    launch: dict[str, Any] = {}
+    if id is not None:
+        check_run_id(id)
+    elif (rank := experiment._session.process.rank) is not None:
+        from molexp._recording.ranks import find_made
+
+        _check_writable(experiment)
+        run_id, launch = find_made(experiment._session, experiment.path, rank)
+    said = {"own_parameters": own, "replica": replica or 0, "profile": profile, "config": config, "id_scheme": None}
     given = {
         "own_parameters": own if parameters is not None else None,
         "replica": replica,
         "config": config if stated else None,
         "id": id,
     }
-    if id is not None:
-        check_run_id(id)
-        if (found := _existing(experiment, id, given)) is not None:
-            return found
-    _check_writable(experiment)
-    launch: dict[str, Any] = {}
-    if id is None and experiment.session.process.rank is not None:
-        from molexp._recording.ranks import find_made
+    return _get_or_create(experiment, run_id, {**said, **launch}, given)
 
-        made, launch = find_made(experiment.session, experiment.path, experiment.session.process.rank)
-        if made and (found := _existing(experiment, made, given)) is not None:
-            return found
-    common = {"own_parameters": own, "replica": replica or 0, "profile": profile, "config": config, "id_scheme": None}
+
+def _get_or_create(
+    experiment: Parent,
+    id: str | None,
+    said: Mapping[str, Any],
+    given: Mapping[str, Any],
+    hint: str = "Use another id, or leave the id out for a new run.",
+) -> Made:
+    """Return the run of this id, if it is there and agrees with what was given of it, or create it; without an id, a new one."""
+    session = experiment._session
     while True:
-        run_id = id or new_run_id()
-        folder = layout.folder(f"{experiment.path}/{run_id.lower()}")
-        journal, end = experiment.session.journal, layout.end_key(folder, 1)
-        journal.announce_run(end)
-        made_run = _create(experiment, run_id, {**common, **launch}, experiment.session.flushing.later)
-        journal.expect(end)
-        if made_run is not None:
-            return made_run
-        if id is not None and (found := _existing(experiment, id, given)) is not None:
+        if id and (found := _existing(experiment, id, given, hint)) is not None:
             return found
+        _check_writable(experiment)
+        run_id = id or new_run_id()
+        end = layout.end_key(layout.folder(f"{experiment.path}/{run_id.lower()}"), 1)
+        journal = session.journal
+        journal.announce_run(end)
+        made = _create(experiment, run_id, said, session.flushing.later)
+        journal.expect(end)
+        if made is not None:
+            return made
 
 
 class Deriving:
@@ -134,46 +141,34 @@ class Deriving:
         self, experiment: Parent, profile: str | None = None, overrides: Mapping[str, Any] | None = None
     ) -> None:
         self._experiment = experiment
-        self._name = str(experiment.session.workspace.settings.get("run_id_scheme") or DEFAULT_SCHEME)
-        self._scheme = experiment.session.plugins.run_id_scheme(self._name)()
-        self._profile = profile
+        self._name = str(experiment._session.workspace.settings.get("run_id_scheme") or DEFAULT_SCHEME)
+        self._scheme = experiment._session.plugins.run_id_scheme(self._name)()
         self._config = _resolve(profile, overrides, derived=True)
+        self._said = {"profile": profile, "config": self._config, "id_scheme": self._name}
 
     def id_of(self, parameters: Mapping[str, Any], replica: int) -> str:
         """Return the id of the run with these parameters of its own."""
-        return self._id_of(_plain(parameters), replica)
+        return self._id_of(plain_parameters(dict(parameters), "parameters"), replica)
+
+    def _merged(self, own: dict[str, Any]) -> dict[str, Any]:
+        return {**(self._experiment._known().get("params") or {}), **own}
 
     def _id_of(self, own: dict[str, Any], replica: int) -> str:
-        experiment = self._experiment
-        merged = {**(experiment.definition().get("params") or {}), **own}
-        given = own_copy(merged), replica, own_copy(_counting(self._config))
-        project, name = experiment.path.split("/")
-        identity = RunIdentity(project, name, *given)
-        return check_id(self._scheme.derive(identity), "run id")
+        given = own_copy(self._merged(own)), replica, own_copy(_counting(self._config))
+        project, name = self._experiment.path.split("/")
+        return check_id(self._scheme.derive(RunIdentity(project, name, *given)), "run id")
 
     def run(self, parameters: Mapping[str, Any], replica: int) -> Made:
         """Get or create the run with these parameters of its own."""
-        return self._run(_own(parameters, replica), replica)
+        _check_replica(replica)
+        return self._run(plain_parameters(parameters, "parameters") if parameters else {}, replica)
 
     def _run(self, own: dict[str, Any], replica: int) -> Made:
-        run_id = self._id_of(own, replica)
         # equal parameters are equal, whatever they were merged from
-        merged = {**(self._experiment.definition().get("params") or {}), **own}
-        given = {"parameters": merged, "replica": replica, "config": self._config}
+        given = {"parameters": self._merged(own), "replica": replica, "config": self._config}
+        said = {"own_parameters": own, "replica": replica, **self._said}
         hint = f"The run-id scheme {self._name!r} derives one id for both, and must not; use another scheme."
-        if (found := _existing(self._experiment, run_id, given, hint)) is not None:
-            return found
-        _check_writable(self._experiment)
-        journal = self._experiment.session.journal
-        end = layout.end_key(layout.folder(f"{self._experiment.path}/{run_id}"), 1)
-        while True:
-            journal.announce_run(end)
-            made = self._create(run_id, own, replica, self._experiment.session.flushing.later)
-            journal.expect(end)
-            if made is not None:
-                return made
-            if (found := _existing(self._experiment, run_id, given, hint)) is not None:
-                return found
+        return _get_or_create(self._experiment, self._id_of(own, replica), said, given, hint)
 
     def sweep(self, points: Iterable[Mapping[str, Any]], replicas: int) -> list[Made]:
         """Get or create the run of every point and replica, in order: one look, one hint for all of them.
@@ -182,45 +177,37 @@ class Deriving:
             points: parameters, as plain values.
             replicas: runs of each.
         """
-        experiment = self._experiment
+        experiment, session = self._experiment, self._experiment._session
         planned = [
             (self._id_of(own, replica), own, replica) for own in map(dict, points) for replica in range(replicas)
         ]
-        there = set(member_ids(experiment.session.store, experiment.path))
+        there = set(member_ids(session.store, experiment.path))
         missing = {run_id: (own, replica) for run_id, own, replica in planned if run_id not in there}
         made: dict[str, Made] = {}
         written: list[str] = []
         if missing:
             _check_writable(experiment)
-            experiment.session.journal.announce(*(layout.document(f"{experiment.path}/{run_id}") for run_id in missing))
+            session.journal.announce(*(layout.document(f"{experiment.path}/{run_id}") for run_id in missing))
         for run_id, (own, replica) in missing.items():
-            if (run := self._create(run_id, own, replica, written.append)) is not None:
+            said = {"own_parameters": own, "replica": replica, **self._said}
+            if (run := _create(experiment, run_id, said, written.append)) is not None:
                 made[run_id] = run
         if written:
             relied = [*above(experiment.path), layout.document(experiment.path)]
             relied.append(definition_key(experiment.path, experiment.revision))
-            experiment.session.flushing.made(*written, relies_on=relied)
+            session.flushing.made(*written, relies_on=relied)
         return [made.get(run_id) or self._run(own, replica) for run_id, own, replica in planned]
-
-    def _create(self, run_id: str, own: dict[str, Any], replica: int, written: Callable[[str], None]) -> Made | None:
-        said = {
-            "own_parameters": own,
-            "replica": replica,
-            "profile": self._profile,
-            "config": self._config,
-            "id_scheme": self._name,
-        }
-        return _create(self._experiment, run_id, said, written)
 
 
 def _check_writable(experiment: Parent) -> None:
-    if experiment.definition().get("schema") != schemas.DEFINITION:
-        check_schema(experiment.definition(), definition_key(experiment.path, experiment.revision), schemas.DEFINITION)
+    """Raise if the experiment is a newer MolExp's: nothing is created in it then."""
+    if (known := experiment._known()).get("schema") != schemas.DEFINITION:
+        check_schema(known, definition_key(experiment.path, experiment.revision), schemas.DEFINITION)
 
 
 def _create(experiment: Parent, run_id: str, said: Mapping[str, Any], written: Callable[[str], None]) -> Made | None:
     """Create a run that was announced, and tell `written` the key of its definition; None if there is one."""
-    path, known = f"{experiment.path}/{run_id.lower()}", experiment.definition()
+    path, known = f"{experiment.path}/{run_id.lower()}", experiment._known()
     project, name = experiment.path.split("/")
     definition = {
         "schema": schemas.DEFINITION,
@@ -241,7 +228,7 @@ def _create(experiment: Parent, run_id: str, said: Mapping[str, Any], written: C
         "workflow": None,
         **({"launch": said["launch"]} if "launch" in said else {}),
     }
-    store, key = experiment.session.store, layout.document(path)
+    store, key = experiment._session.store, layout.document(path)
     try:
         store.create(key, encode_pretty(definition))
     except KeyExistsError:
@@ -250,7 +237,7 @@ def _create(experiment: Parent, run_id: str, said: Mapping[str, Any], written: C
             if free == key or store.exists(free):
                 return None
             # Somebody was taken for dead: what he announced is not waited for.
-            experiment.session.journal.announce(free)
+            experiment._session.journal.announce(free)
             try:
                 store.create(free, encode_pretty(definition))
             except KeyExistsError:
@@ -261,12 +248,7 @@ def _create(experiment: Parent, run_id: str, said: Mapping[str, Any], written: C
     return Made(run_id, definition, untried=True)
 
 
-def _existing(
-    experiment: Parent,
-    id: str,
-    given: Mapping[str, Any],
-    hint: str = "Use another id, or leave the id out for a new run.",
-) -> Made | None:
+def _existing(experiment: Parent, id: str, given: Mapping[str, Any], hint: str) -> Made | None:
     """Return the run of this id, if it is there and agrees with what was given of it.
 
     Raises:
@@ -274,12 +256,12 @@ def _existing(
     """
     path = f"{experiment.path}/{id.lower()}"
     try:
-        there = look_at(experiment.session.store, path)
+        there = look_at(experiment._session.store, path)
         stored = read_definition(there, path, {})
     except NotFoundError:
         return None
     except CorruptRecordError:
-        if is_claim(experiment.session.store, layout.document(path)):
+        if is_claim(experiment._session.store, layout.document(path)):
             return None  # it is being made, or whoever was to make it died before it was acknowledged
         raise
     if read_edits(there, path).deleted:
@@ -303,20 +285,11 @@ def _existing(
     return Made(id, stored)
 
 
-def _plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = plain_parameters(dict(parameters), "parameters")
-    return found
-
-
-def _own(parameters: Mapping[str, Any] | None, replica: int | None) -> dict[str, Any]:
-    own = plain_parameters(parameters, "parameters") if parameters else {}
-    if not isinstance(own, dict):
-        raise TypeError(f"Parameters are a mapping of names to values, not {type(parameters).__name__}.")
-    if replica is not None and (isinstance(replica, bool) or not isinstance(replica, int)):
+def _check_replica(replica: int) -> None:
+    if isinstance(replica, bool) or not isinstance(replica, int):
         raise TypeError(f"A replica's index is a whole number, not {replica!r}.")
-    if replica is not None and replica < 0:
+    if replica < 0:
         raise ValueError(f"A replica's index counts from 0; {replica} is below.")
-    return own
 
 
 def _agree(name: str, stored: Any, given: Any) -> bool:
@@ -333,8 +306,6 @@ def _counting(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _resolve(profile: str | None, overrides: Mapping[str, Any] | None, *, derived: bool = False) -> dict[str, Any]:
-    if profile is None and not overrides and not derived and _PROFILES not in sys.modules:
-        return {}  # nobody said which profiles count
     from molexp._profiles import resolve_profile
 
     return resolve_profile(profile, overrides, look=derived)

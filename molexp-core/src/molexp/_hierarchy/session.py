@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from molexp._record.definitions import WAS_DELETED, read_document
-from molexp._record.journal import Journal
+from molexp._record.journal import Journal, open_journal
 from molexp._record.workspace import WorkspaceDocument
 from molexp._recording.process import Process, this_process
 from molexp._storage import layout
@@ -102,10 +102,11 @@ class Session:
     @property
     def process(self) -> Process:
         """Return this process; after a fork, the child."""
-        if self._process is None or self._process.pid != HERE.pid:
-            self._process = this_process()
+        process = self._process
+        if process is None or process.pid != HERE.pid:
+            process = self._process = this_process()
             self._journal = self._observer = self._flushing = None
-        return self._process
+        return process
 
     @property
     def owner(self) -> Owner:
@@ -133,7 +134,7 @@ class Session:
         if self._journal is None:
             if not self.durability_given and (wanted := self.workspace.durability()):
                 self.store.durability = wanted
-            self._journal = Journal(self.store, process.owner_document, self.materialize)
+            self._journal = open_journal(self.store, process.owner_document, self.materialize)
         return self._journal
 
     @property

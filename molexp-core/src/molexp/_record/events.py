@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
+from molexp._storage import layout
+from molexp._storage.layout import claim_key
 from molexp._values.documents import encode_line
 from molexp.contracts import Appender, Store
 from molexp.errors import StoreError
@@ -24,17 +26,11 @@ class EventLog(Protocol):
     def flush(self) -> None:
         """Bring everything that was recorded into the store."""
 
-    def settle(self) -> None:
-        """Bring the payloads into the store."""
-
     def seal(self) -> dict[str, int]:
         """Return what an end says that it folded of this writer, once it is closed. Nothing is written afterwards."""
 
     def check_place(self) -> None:
         """Raise `WorkspaceMovedError` if what was written is not where it was."""
-
-    def ends(self, end: bytes) -> None:
-        """Keep how the attempt ends, until that is in the store."""
 
     def close(self, *, late: bool = False) -> None:
         """Bring everything into the store, also what the end repeats, if that is somebody else's."""
@@ -70,23 +66,15 @@ class EventFile:
     def flush(self) -> None:
         """Do nothing: every event is written as it comes."""
 
-    def settle(self) -> None:
-        """Do nothing: so is every payload."""
-
     def check_place(self) -> None:
         """Raise if the file does not lie under its key any more.
 
         Raises:
             WorkspaceMovedError: it does not; what else the attempt recorded would go astray.
         """
-        check = getattr(
-            self._appender, "check_place", None
-        )  # isinstance() of a protocol takes a microsecond for each name
-        if check is not None:
+        # isinstance() of a protocol takes a microsecond for each name
+        if (check := getattr(self._appender, "check_place", None)) is not None:
             check()
-
-    def ends(self, end: bytes) -> None:
-        """Do nothing: it is about to be written."""
 
     def close(self, *, late: bool = False) -> None:
         """Close the file: nothing is left to be written."""
@@ -102,22 +90,18 @@ class EventFile:
         return {self._key.rpartition("/")[2]: self._size}
 
 
-def claim_events(store: Store, key: str, claim: bytes, writer: str, head: Mapping[str, Any]) -> EventLog:
-    """Claim an attempt by creating its events with the claim as the first line.
-
-    Args:
-        store: the workspace's.
-        key: of the claim.
-        claim: the line.
-        writer: the claim's token.
-        head: the description of the writer in a spool.
+def claim_events(store: Store, path: str, claim: Mapping[str, Any]) -> EventLog:
+    """Claim an attempt at the run at `path` by creating its events, with the claim as the first line.
 
     Raises:
         KeyExistsError: the attempt was claimed by somebody else.
     """
+    folder, number = layout.folder(path), claim["attempt"]
+    key, line = claim_key(folder, number), encode_line(claim)
     if "append" in store.capabilities:
-        return EventFile(store, key, claim)
+        return EventFile(store, key, line)
     from molexp._storage.spool.writer import EventSegments
 
-    store.create(key, claim)
-    return EventSegments(store, f"{key.removesuffix('.jsonl')}.s", writer, {**head, "claim": writer})
+    store.create(key, line)
+    head = {"run": path, "attempt": number, "owner": claim["owner"], "claim": claim["token"]}
+    return EventSegments(store, layout.segments(folder, number), claim["token"], head)

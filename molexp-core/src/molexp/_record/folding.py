@@ -345,7 +345,7 @@ class RunState:
     @property
     def history(self) -> list[dict[str, Any]]:
         """The attempts as plain dicts, oldest first."""
-        return [attempt.history() for attempt in self.attempts]
+        return list(map(AttemptFacts.history, self.attempts))
 
     def assets(self) -> list[dict[str, Any]]:
         """Return the asset records of all attempts, oldest attempt first."""

@@ -10,9 +10,10 @@ import os
 import re
 import threading
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
 import attrs
 
@@ -46,15 +47,7 @@ class Hints:
     sound: bool = True
 
 
-class _Sayer(Protocol):
-    def say(self, line: bytes) -> None:
-        """Append a line; returns when every reader can know it."""
-
-    def retire(self) -> None:
-        """Say that there will be no further line."""
-
-
-class Journal:
+class Journal(ABC):
     """The journal of one process in one workspace.
 
     With ``append`` it is one file of lines. Without, each hint is an object of its own, numbered and created
@@ -68,11 +61,13 @@ class Journal:
     """
 
     def __init__(self, store: Store, owner: Mapping[str, Any], lost: Callable[[], None]) -> None:
-        heading = encode_line({"schema": schemas.JOURNAL, "type": "journal", "owner": owner})
-        self._lines: _Sayer = (_File if "append" in store.capabilities else _Objects)(store, heading, lost)
+        self._store = store
+        self._heading = encode_line({"schema": schemas.JOURNAL, "type": "journal", "owner": owner})
+        self._lost = lost
         self._lock = threading.RLock()  # a signal's handler may start or annotate a run
         self._guesses: dict[str, None] = {}  # ends that were announced with their runs, before anybody starts one
-        self._pid = 0
+        self._pid = os.getpid()
+        atexit.register(_retire, weakref.ref(self))
 
     def announce(self, *effects: str) -> None:
         """Say that the keys `effects` are about to be created; returns when readers can know."""
@@ -110,13 +105,20 @@ class Journal:
             if self._guesses:
                 self._say({"withdrawn": [*self._guesses]})
                 self._guesses.clear()
-            self._lines.retire()
+            self._close()
 
-    def _say(self, line: Mapping[str, Iterable[str]]) -> None:
-        self._lines.say(encode_line(line))
-        if not self._pid:
-            self._pid = os.getpid()
-            atexit.register(_retire, weakref.ref(self))
+    @abstractmethod
+    def _say(self, hint: Mapping[str, Iterable[str]]) -> None:
+        """Append a line; return when every reader can know it."""
+
+    @abstractmethod
+    def _close(self) -> None:
+        """Say that there will be no further line."""
+
+
+def open_journal(store: Store, owner: Mapping[str, Any], lost: Callable[[], None]) -> Journal:
+    """Return the journal of this process in the workspace on `store`; see `Journal`."""
+    return (FileJournal if "append" in store.capabilities else ObjectJournal)(store, owner, lost)
 
 
 def _retire(journal: weakref.ref[Journal]) -> None:
@@ -124,16 +126,13 @@ def _retire(journal: weakref.ref[Journal]) -> None:
         found.retire()
 
 
-class _File:
+class FileJournal(Journal):
     """A journal that grows."""
 
-    def __init__(self, store: Store, heading: bytes, lost: Callable[[], None]) -> None:
-        self._store = store
-        self._heading = heading
-        self._lost = lost
-        self._key = ""
+    _key = ""
 
-    def say(self, line: bytes) -> None:
+    def _say(self, hint: Mapping[str, Iterable[str]]) -> None:
+        line = encode_line(hint)
         if self._key:
             try:
                 return self._store.append(self._key, line)
@@ -148,23 +147,20 @@ class _File:
         self._key = key
         return None
 
-    def retire(self) -> None:
+    def _close(self) -> None:
         if self._key:
             seal(self._store, self._key)
             self._key = ""
 
 
-class _Objects:
+class ObjectJournal(Journal):
     """A journal of numbered objects."""
 
-    def __init__(self, store: Store, heading: bytes, lost: Callable[[], None]) -> None:
-        self._store = store
-        self._heading = heading
-        self._lost = lost
-        self._token = ""
-        self._count = 0
+    _token = ""
+    _count = 0
 
-    def say(self, line: bytes) -> None:
+    def _say(self, hint: Mapping[str, Iterable[str]]) -> None:
+        line = encode_line(hint)
         while True:
             if not self._token:
                 self._token, self._count = new_token(), 0
@@ -184,7 +180,7 @@ class _Objects:
             self._token = ""  # all of it was compacted, the seal too, before this object came to be
             self._lost()
 
-    def retire(self) -> None:
+    def _close(self) -> None:
         """Do nothing: an object is settled or not, whoever it is from."""
 
 

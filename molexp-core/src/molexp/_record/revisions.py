@@ -31,13 +31,17 @@ RECORDED_SPACE = 10_000  # points of a space that are recorded, for people
 _REVISION = re.compile(rf"experiment\.({NUMBER})\.json")
 
 
-def plain_parameters(value: Any, where: str) -> Any:
+def plain_parameters(value: Any, where: str) -> dict[str, Any]:
     """Return parameters as plain JSON. Paths are what they say, wherever they point.
 
     Raises:
         SerializationError: a value that JSON cannot carry, NaN included; names its path and type.
+        TypeError: it is no mapping.
     """
-    return plain(value, where=where, nan=False, refer=_path_text)
+    found = plain(value, where=where, nan=False, refer=_path_text)
+    if type(found) is not dict:
+        raise TypeError(f"Parameters are a mapping of names to values, not {type(value).__name__}.")
+    return found
 
 
 def _path_text(value: Any) -> Any:
@@ -198,7 +202,8 @@ def _recorded_space(space: Iterable[Mapping[str, Any]] | None) -> Any:
         return None
     if not isinstance(space, Sequence):
         return {"iterable": type(space).__name__}
-    return plain_parameters([dict(point) for point in space[:RECORDED_SPACE]], "space")
+    points = [dict(point) for point in space[:RECORDED_SPACE]]
+    return plain(points, where="space", nan=False, refer=_path_text)
 
 
 def _source(source: str | os.PathLike[str] | None) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -33,10 +33,8 @@ from molexp.errors import (
 )
 
 if TYPE_CHECKING:
-    from molexp._record.journal import Journal
     from molexp._record.launches import Rank
-    from molexp._recording.process import Process
-    from molexp.contracts import Store
+    from molexp._recording.session import RecordingSession
 
 
 MOMENT = 1.0
@@ -58,32 +56,20 @@ class Attempt(Writer):
     """The coordinator's side of one attempt. Belongs to the process that claimed it, and is inert in a forked one."""
 
     def __init__(
-        self,
-        store: Store,
-        process: Process,
-        path: str,
-        number: int,
-        claim: Mapping[str, Any],
-        log: EventLog,
-        journal: Journal,
-        *,
-        unseen: bool = False,
+        self, session: RecordingSession, path: str, claim: Mapping[str, Any], log: EventLog, *, unseen: bool = False
     ) -> None:
         """Record the attempt that was claimed.
 
         Args:
-            store: the workspace's.
-            process: this process.
+            session: the workspace.
             path: the run's.
-            number: the attempt's.
             claim: the claim as it was written.
             log: the log of its events.
-            journal: the journal for hints.
             unseen: the run was created a moment ago under a made-up id, so nobody else can know of it.
         """
-        super().__init__(store, path, number, Contents(provenance=claim["provenance"]), log)
-        self.process = process
-        self._journal = journal
+        super().__init__(session.store, path, claim["attempt"], Contents(provenance=claim["provenance"]), log)
+        process = self.process = session.process
+        self._session = session
         self.definition: dict[str, Any] = claim["definition"]
         self._ending = threading.RLock()  # one thread at a time ends it, and holds `lock` only in between
         self.interval: float = claim["lease"]["beat"]
@@ -98,21 +84,16 @@ class Attempt(Writer):
         self.shared: bool = False  # processes that this one does not know may contribute
         self._beating = threading.Lock()  # held while a sign of life is given, or taken back
         self._contributors: dict[str, int] = {}  # files of other writers, as far as they were folded
+        self.known: Mapping[str, Mapping[str, Any]] = self.contents.assets
+        """The asset records of the attempt, including those of other ranks."""
         self.rank: Rank | None = process.rank
         if self.rank is not None:
-            self.shared, self.began = True, time.monotonic()
+            from molexp._recording.ranks import Ours
+
+            self.shared, self.began, self.known = True, claimed_at, Ours(self)
             self.suffix: str = self.rank.suffix
         self.alone: bool = self.rank is None
         process.heart.add(self)
-
-    @property
-    def known(self) -> Mapping[str, Mapping[str, Any]]:
-        """The asset records of the attempt, including those of other ranks."""
-        if self.rank is None:
-            return self.contents.assets
-        from molexp._recording.ranks import Ours
-
-        return Ours(self)
 
     def invite(self) -> None:
         """Claim names from now on, because other processes are about to contribute.
@@ -122,7 +103,8 @@ class Attempt(Writer):
         """
         if self.alone:
             self.alone = False
-            self._log.settle()
+            if self.outbox is not None:
+                self.outbox.settle()
 
     def gather(self) -> None:
         """Wait for the other ranks that joined the attempt, before it ends as succeeded.
@@ -135,12 +117,6 @@ class Attempt(Writer):
 
             gather(self, self.rank)
 
-    def _writers(self) -> list[str]:
-        """Return the other writers that are known; all that there are, where several ranks were started."""
-        if self.shared:
-            return self._foreign_writers()
-        return [*dict.fromkeys(map(writer_of, self._contributors))]
-
     def _foreign_writers(self) -> list[str]:
         found = writers(self.store, self.folder, self.number)
         return [token for token in found if token != self._claim["token"]]
@@ -150,17 +126,16 @@ class Attempt(Writer):
         with self.lock:
             if self.closed:
                 return
-            if token is None and self.outbox is not None:
-                self._drain()
-            for writer in self._foreign_writers() if token is None else [token]:
-                take_in(self.store, self.folder, self.number, writer, self.contents, self._contributors)
+            if token is None and self.outbox is not None:  # killed workers may have left something on this machine
+                from molexp._record.spool_draining import drain
 
-    def _drain(self) -> None:
-        """Send what killed workers left on this machine to the store, as far as that answers."""
-        from molexp._record.spool_draining import drain
+                with suppress(StoreError):
+                    drain(self.store, self.process.owner, run=self.path, attempt=self.number)
+            self._take_in(self._foreign_writers() if token is None else [token])
 
-        with suppress(StoreError):
-            drain(self.store, self.process.owner, run=self.path, attempt=self.number)
+    def _take_in(self, tokens: Iterable[str]) -> None:
+        for token in tokens:
+            take_in(self.store, self.folder, self.number, token, self.contents, self._contributors)
 
     # --------------------------------------------------------------------------------------------------- signs of life
 
@@ -274,7 +249,11 @@ class Attempt(Writer):
                 self._postpone(wanted, problem)
                 raise
             self._pending = None
-            self._publish(end, key)
+            try:
+                if self.store.durability == "end":
+                    self.store.sync([key])  # if that fails, the attempt has ended, but a power loss may undo that
+            finally:
+                self._show(end)
 
     def _postpone(self, how: Ending, problem: BaseException) -> None:
         """Keep an end that could not be written, for a full disk, a lost network or Ctrl-C: the next beat tries again."""
@@ -304,8 +283,10 @@ class Attempt(Writer):
         with self.lock:
             if self.contents.provenance is None:
                 self.contents.provenance = self.process.provenance.publish(self.store, wait=True, outbox=self.outbox)
-            for token in self._writers():
-                self.take_in(token)
+            if self.shared:
+                self._take_in(self._foreign_writers())
+            elif self._contributors:
+                self._take_in(dict.fromkeys(map(writer_of, self._contributors)))
             if self.contents.replacing:
                 settle_replacements(self.store, self.contents)
             folded = {**self._log.seal(), **self._contributors}
@@ -334,8 +315,8 @@ class Attempt(Writer):
         if time.monotonic() > self._silent_at and self._is_freed():
             raise self._give_up(self._freed())
         line = encode_line(end)
-        self._log.ends(line)
-        self._log.settle()
+        if self.outbox is not None:
+            self.outbox.ends(line)
         key = end_key(self.folder, self.number)
         try:
             self.store.create(key, line)
@@ -344,9 +325,9 @@ class Attempt(Writer):
                 raise self._give_up(self._superseded()) from None
         if time.monotonic() > self._silent_at and self._is_freed():
             # Readers may have seen the end: they look again, and again when the hint is withdrawn.
-            self._journal.announce_run(key)
+            self._session.journal.announce_run(key)
             self.store.delete(key)
-            self._journal.expect(key)
+            self._session.journal.expect(key)
             self.store.prune(self.folder)
             raise self._give_up(self._freed())
         return key
@@ -365,30 +346,11 @@ class Attempt(Writer):
 
     def _flush_what_the_end_names(self) -> None:
         """Flush what the end refers to, before the end is created. It repeats what counts of events and claim."""
-        theirs = self.contents.assets if self._contributors else ()  # those of other writers are among them
         experiment, revision = self.path.rpartition("/")[0], self.definition.get("experiment_revision")
         graph = (self.contents.workflow or {}).get("graph")
         others = experiment, revision if isinstance(revision, int) else 1, self.contents.provenance, graph
-        self.process.flushing(self.store).made(
-            *self._payload_keys, *theirs, layout.document(self.path), relies_on=_relied_on(*others), known_by=others
-        )
-
-    def _edits(self) -> Edits:
-        """Return the run's edits; a run that nobody else can know of yet has none."""
-        unseen = time.monotonic() < self._unseen_until and self.path not in self.process.edited
-        return Edits() if unseen else read_edits(self.store, self.path)
-
-    def _publish(self, end: dict[str, Any], key: str) -> None:
-        """Sync the end as its durability promises, then write ``run.json`` for people.
-
-        Raises:
-            StoreError: the attempt has ended, but a power loss may undo that.
-        """
-        try:
-            if self.store.durability == "end":
-                self.store.sync([key])
-        finally:
-            self._show(end)
+        named = self.contents.assets  # those of other writers are among them
+        self._session.flushing.made(*named, layout.document(self.path), relies_on=_relied_on(*others), known_by=others)
 
     def _show(self, end: dict[str, Any]) -> None:
         """Write ``run.json`` for people; should a power loss tear it, the end repeats the definition. The lease has served."""
@@ -396,7 +358,11 @@ class Attempt(Writer):
         try:  # the end is what counts; this is derived from it, and `fsck` mends it
             older = read_attempts(self.store, self.folder)[: self.number - 1] if self.number > 1 else []
             this = AttemptFacts(self.number, end, self.contents, self.status, True)
-            state = fold_run(self.definition, [*older, this], self._edits(), {})
+            unseen = (
+                began < self._unseen_until and self.path not in self.process.edited
+            )  # nobody else can have edited it
+            edits = Edits() if unseen else read_edits(self.store, self.path)
+            state = fold_run(self.definition, [*older, this], edits, {})
             if self.outbox is None and not self._beats:  # as of most runs: there is neither a lease nor an open log
                 if not state.edits.deleted:  # a deleted run may be freed by now, and would return
                     show_run(self.store, self.path, state, began)

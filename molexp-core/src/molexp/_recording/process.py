@@ -240,7 +240,8 @@ class Process:
     def prepare(self) -> None:
         """Make ready for an attempt: signals, the end of the process, provenance. Who starts one is not about to end."""
         HERE.asked_by = 0
-        self.signals.prepare()
+        if self.signals.handled is None:
+            self.signals.prepare()
         if self._prepared:
             return
         with self._lock:

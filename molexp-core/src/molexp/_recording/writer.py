@@ -66,8 +66,9 @@ class Writer:
         self.suffix: str = ""  # it tells this writer's payloads from others' of the same name
         self._pid = HERE.pid
         self._log = log
+        self.outbox: Outbox | None = log.outbox
+        """The place where payloads wait until they are in the store; None where they are written at once."""
         self._handles: list[Handle] = []
-        self._payload_keys: list[str] = []
         self._state: State = "recording"
         self.stopped_by: MolexpError | None = None
         """Error that says why nothing is recorded any more: it was asked to stop, or somebody else ended it."""
@@ -80,11 +81,6 @@ class Writer:
     def writer(self) -> Writer:
         """Return itself: it is the recorder of the run."""
         return self
-
-    @property
-    def outbox(self) -> Outbox | None:
-        """The place where payloads wait until they are in the store; None where they are written at once."""
-        return self._log.outbox
 
     @property
     def state(self) -> State:
@@ -120,10 +116,6 @@ class Writer:
             self.check()
             self._log.write(event)  # first: what cannot be written is not part of the attempt either
             self.contents.add(event)
-
-    def wrote(self, key: str) -> None:
-        """Remember a payload's key, to sync it before the end."""
-        self._payload_keys.append(key)
 
     def manage(self, handle: Handle) -> None:
         """Close `handle` before the end."""

@@ -8,7 +8,7 @@ import tempfile
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from molexp._assets.accessors import Accessor, no_kind
 from molexp._assets.builtin_kinds import ErrorTraceKind, LogKind
@@ -35,11 +35,26 @@ if TYPE_CHECKING:
 
     from molexp._assets.lookup import Finder
     from molexp._assets.naming import AttemptAssets
-    from molexp._hierarchy.run import Run
     from molexp._recording.writer import Recorder
     from molexp.contracts import AssetKind
 
 T = TypeVar("T")
+
+
+class RecordedRun(Protocol):
+    """A run, as the contexts of its attempts and tasks need it; they say of what class it is."""
+
+    @property
+    def id(self) -> str:
+        """Return its id."""
+
+    @property
+    def seed(self) -> int:
+        """Return its seed for random numbers."""
+
+    def _refer(self, value: Any) -> Any:
+        """Return how a result that is an asset, a run or a path is stored; None for anything else."""
+
 
 RESULT_LIMIT = 64 * 1024  # bytes of JSON a result may take
 _LONGEST_TRACE = 1 << 20  # characters of a traceback that are kept
@@ -66,14 +81,14 @@ class Context:
         [1.0, 2.0] None
     """
 
-    run: Run | None
+    run: RecordedRun | None
     params: Mapping[str, Any]
     config: Mapping[str, Any]
 
     def __init__(
         self,
         *,
-        run: Run | None = None,
+        run: RecordedRun | None = None,
         params: Mapping[str, Any] | None = None,
         config: Mapping[str, Any] | None = None,
         assets: AttemptAssets | None = None,
@@ -209,7 +224,17 @@ class Context:
         """
         from molexp._running.shell import run_command
 
-        return run_command(self, command, log=log, timeout=timeout, check=check, cwd=cwd or self.workdir, env=env)
+        return run_command(
+            self._assets,
+            command,
+            task=self._task,
+            started=self._began,
+            log=log,
+            timeout=timeout,
+            check=check,
+            cwd=cwd or self.workdir,
+            env=env,
+        )
 
     # -------------------------------------------------------------------------------------------------------- finding
 

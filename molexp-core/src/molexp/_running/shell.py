@@ -24,7 +24,7 @@ from molexp._values.times import utc_now
 from molexp.errors import CommandError
 
 if TYPE_CHECKING:
-    from molexp._running.context import Context
+    from molexp._assets.naming import AttemptAssets
 
 _GRACE = 5.0  # seconds between asking a command to end and killing it
 _TAIL = 20  # lines of standard error that an error shows
@@ -32,22 +32,24 @@ _TAIL_BYTES = 1 << 16  # and no more than that
 
 
 def run_command(
-    context: Context,
+    assets: AttemptAssets | None,
     command: Sequence[str | Path] | str,
     *,
+    task: str | None,
+    started: Callable[[subprocess.Popen[bytes]], None],
     log: str,
     timeout: float | None,
     check: bool,
     cwd: str | os.PathLike[str],
     env: Mapping[str, str] | None,
 ) -> int:
-    """Run a command for `Context.shell`."""
+    """Run a command for `Context.shell`, as `task`; without `assets`, nothing is recorded of it."""
     argv: str | list[str] = command if isinstance(command, str) else [spelled(part) for part in command]
     recorded = command_without_secrets(argv)
     shown = recorded if isinstance(recorded, str) else shlex.join(recorded)
-    started = utc_now()
+    started_at = utc_now()
     # A signal that asks this process to end is to end the command, too, also where the process owns no attempt.
-    with this_process().signals.minding(), _streams(context, log) as (out, err):
+    with this_process().signals.minding(), _streams(assets, log, task) as (out, err):
         start = os.fstat(err.fileno()).st_size
         code = run_to_end(
             argv,
@@ -57,17 +59,17 @@ def run_command(
             timeout=timeout,
             cwd=cwd,
             env=env,
-            started=context._began,
+            started=started,
         )
         tail = tail_of(err, start) if code != 0 else ""
-    if context._recorder is not None:
-        context._recorder.record(
+    if assets is not None:
+        assets.recorder.record(
             {
                 "type": "command",
                 "command": recorded,
                 "exit_code": code,
                 "timed_out": code is None,
-                "started_at": started,
+                "started_at": started_at,
                 "ended_at": utc_now(),
                 "log": log,
                 "cwd": os.fspath(cwd),
@@ -79,15 +81,15 @@ def run_command(
 
 
 @contextlib.contextmanager
-def _streams(context: Context, log: str) -> Any:
+def _streams(assets: AttemptAssets | None, log: str, task: str | None) -> Any:
     """Give files for standard output and error: the logs themselves, or temporary ones without a run."""
     with contextlib.ExitStack() as stack:
         files: list[IO[bytes]] = []
         for name in (log, f"{log}.err"):
-            if context._assets is None:
+            if assets is None:
                 files.append(stack.enter_context(tempfile.TemporaryFile("a+b")))
             else:
-                path = growing(context._assets, LogKind.name, name, context._task).share()
+                path = growing(assets, LogKind.name, name, task).share()
                 files.append(stack.enter_context(path.open("a+b")))
         yield files
 

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
-
-import attrs
+from typing import TYPE_CHECKING, Any, Protocol
 
 from molexp._record.attempts import read_attempts
 from molexp._record.definitions import WAS_DELETED
@@ -22,8 +18,8 @@ from molexp._record.reading import read_edits
 from molexp._recording.attempt import MOMENT, Attempt
 from molexp._recording.states import Ending
 from molexp._storage import layout, schemas
-from molexp._storage.layout import claim_key, end_key
-from molexp._values.documents import check_schema, encode_line
+from molexp._storage.layout import end_key
+from molexp._values.documents import check_schema
 from molexp._values.ids import new_token
 from molexp._values.status import RunStatus
 from molexp._values.times import parse_time, utc_now
@@ -37,91 +33,54 @@ _FIRST_LOOK = 0.02  # seconds between looks at a run that is waited for, growing
 _LAST_LOOK = 1.0
 
 
-class Capturing(Protocol):
-    """A context that can record standard output and error."""
-
-    def capture(self) -> None:
-        """Record them from now on."""
-
-
-C = TypeVar("C", bound=Capturing)
-
-
-@attrs.frozen(slots=False)  # as one is made for each start, and that is faster
-class Startable:
-    """A run, as far as starting it needs it.
+class Startable(Protocol):
+    """A run, as starting it needs it.
 
     Attributes:
-        session: the workspace.
         path: the run's path.
-        definition: returns its ``run.json`` as it was created.
-        made_up_at: the time at which its id was made up, in seconds since 1970; 0.0 if that was not done here.
     """
 
-    session: RecordingSession
     path: str
-    definition: Callable[[], dict[str, Any]]
-    made_up_at: float
+    _made_up_at: float  # when its id was made up, in seconds since 1970; 0.0 if that was not done here
+    _untried: bool  # this process created it and has not started it: nobody else is likely to have
+
+    @property
+    def _session(self) -> RecordingSession:
+        """Return the workspace."""
+
+    def _defined(self) -> dict[str, Any]:
+        """Return its ``run.json`` as it was created."""
 
 
-def start(
-    run: Startable,
-    make_context: Callable[[Attempt | Joined], C],
-    *,
-    fresh: bool,
-    wait: float,
-    if_succeeded: Literal["rerun", "error"],
-    capture: bool,
-    untried: bool,
-) -> C:
-    """Claim the next attempt at a run, and return its context; see `Run.start`."""
+def begin(run: Startable, *, fresh: bool, wait: float, if_succeeded: str) -> Attempt | Joined:
+    """Claim the next attempt at a run, or join the one that rank 0 of this launch has claimed; see `Run.start`."""
     if if_succeeded not in ("rerun", "error"):
         raise ValueError(f"if_succeeded must be 'rerun' or 'error', not {if_succeeded!r}.")
-    begin = partial(_begin, run, fresh, wait, if_succeeded, untried)
-    if not capture:
-        return make_context(begin())
-    from molexp._running.capture import Capture
-
-    with Capture.ahead():
-        attempt = begin()
-        context = make_context(attempt)
-        try:
-            context.capture()
-        except BaseException:
-            attempt.end(Ending(RunStatus.FAILED, "its streams could not be captured"))
-            raise
-    return context
-
-
-def _begin(run: Startable, fresh: bool, wait: float, if_succeeded: str, untried: bool) -> Attempt | Joined:
-    rank = run.session.process.rank
+    session = run._session
+    process = session.process
+    rank = process.rank
     if rank is not None and rank.index > 0:
         from molexp._recording.ranks import join
 
-        return join(run.session, run.path, rank, wait, if_succeeded)
-    return _claim(run, fresh, time.monotonic() + wait, if_succeeded, untried)
-
-
-def _claim(run: Startable, fresh: bool, deadline: float, if_succeeded: str, untried: bool) -> Attempt:
-    session = run.session
+        return join(session, run.path, rank, wait, if_succeeded)
     journal = session.journal
-    definition = run.definition()
+    definition = run._defined()
     check_schema(definition, layout.document(run.path), schemas.DEFINITION)
-    process = session.process
     process.prepare()
+    deadline = time.monotonic() + wait
     folder = layout.folder(run.path)
-    ranks = {}
-    if process.rank is not None:
-        ranks["launch"] = process.rank.launch(process.count("start", session.store.url, run.path))
+    launch = {}
+    if rank is not None:
+        launch["launch"] = rank.launch(process.count("start", session.store.url, run.path))
+    untried, run._untried = run._untried, False
     while True:
         number = 1 if untried else _next_attempt(run, deadline, if_succeeded)
         journal.announce(end_key(folder, number))
-        token = new_token()
         claim = {
             "schema": schemas.ATTEMPT,
             "type": "claim",
             "attempt": number,
-            "token": token,
+            "token": new_token(),
             "started_at": utc_now(),
             "owner": process.owner_document,
             "invocation": process.invocation,
@@ -130,16 +89,15 @@ def _claim(run: Startable, fresh: bool, deadline: float, if_succeeded: str, untr
             "provenance": process.provenance.publish(session.store, wait=False),
             "definition": definition,
             **process.memory,
-            **ranks,
+            **launch,
         }
         try:
-            head = {"run": run.path, "attempt": number, "owner": process.owner_document}
-            log = claim_events(session.store, claim_key(folder, number), encode_line(claim), token, head)
+            log = claim_events(session.store, run.path, claim)
         except KeyExistsError:
             untried = False  # somebody else was first
             continue
-        unseen = untried and _is_new(run)
-        attempt = Attempt(session.store, process, run.path, number, claim, log, journal, unseen=unseen)
+        unseen = untried and 0.0 <= time.time() - run._made_up_at < MOMENT  # nobody else can know of it yet
+        attempt = Attempt(session, run.path, claim, log, unseen=unseen)
         if untried and not unseen:
             _refuse_deleted(run, attempt)
         return attempt
@@ -148,7 +106,7 @@ def _claim(run: Startable, fresh: bool, deadline: float, if_succeeded: str, untr
 def _refuse_deleted(run: Startable, attempt: Attempt) -> None:
     """End an attempt that was claimed without a look at the run, if that was deleted since it was created."""
     try:
-        there = look_at(run.session.store, run.path)
+        there = look_at(run._session.store, run.path)
         deleted = read_edits(there, run.path).deleted
         freed = not deleted and not is_defined(there, run.path)  # in this order: the edit that deletes it goes last
     except BaseException:
@@ -162,11 +120,6 @@ def _refuse_deleted(run: Startable, attempt: Attempt) -> None:
         raise NotFoundError("run", run.path, hint=WAS_DELETED)
 
 
-def _is_new(run: Startable) -> bool:
-    """Tell whether nobody else can know of a run yet: its id was made up a moment ago."""
-    return 0.0 <= time.time() - run.made_up_at < MOMENT
-
-
 def _next_attempt(run: Startable, deadline: float, if_succeeded: str) -> int:
     """Return the number of the attempt to claim, once the newest one has ended.
 
@@ -174,7 +127,7 @@ def _next_attempt(run: Startable, deadline: float, if_succeeded: str) -> int:
         RunBusyError: it has not, by the deadline.
         RunFinishedError: it succeeded, and that is not to be repeated.
     """
-    session = run.session
+    session = run._session
     if read_edits(session.store, run.path).deleted:
         raise NotFoundError("run", run.path, hint=WAS_DELETED)
     for own in session.process.heart.attempts():
@@ -203,7 +156,7 @@ def _next_attempt(run: Startable, deadline: float, if_succeeded: str) -> int:
 
 def _is_given_up(run: Startable, attempt: AttemptFacts) -> bool:
     """Tell whether somebody has cancelled, here, an attempt that goes on elsewhere."""
-    return bool(attempt.as_of and read_edits(run.session.store, run.path).cancel_of(attempt.number))
+    return bool(attempt.as_of and read_edits(run._session.store, run.path).cancel_of(attempt.number))
 
 
 def busy(path: str, attempt: AttemptFacts) -> RunBusyError:

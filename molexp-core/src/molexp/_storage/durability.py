@@ -26,23 +26,18 @@ _REMEMBERED = 4096  # documents that are known to be on the disk
 
 
 class Flushed:
-    """The keys of one workspace that a process knows to be on disk, and those that it has yet to flush."""
+    """The keys of one workspace that a process knows to be on disk, and those that it flushes when it ends at the latest."""
 
     def __init__(self) -> None:
         self.known: set[Hashable] = set()
         self.waiting: dict[str, Store] = {}  # definitions of runs that nobody has started yet
-        self._pid = 0
+        self._pid = os.getpid()
+        atexit.register(self._leave)
 
     def forget(self) -> None:
         """Forget what was flushed, because another workspace lies there than before."""
         self.known.clear()
         self.waiting.clear()
-
-    def mind(self) -> None:
-        """See to it that nothing waits any more when the process ends."""
-        if not self._pid:
-            self._pid = os.getpid()
-            atexit.register(self._leave)
 
     def _leave(self) -> None:
         if self._pid == os.getpid():
@@ -103,7 +98,6 @@ class Flushing:
         if self._flushed.waiting:
             self.made()
         self._flushed.waiting[key] = self._store
-        self._flushed.mind()
 
 
 def above(path: str) -> list[str]:

@@ -63,7 +63,7 @@ def document(path: str) -> str:
     """Return the key of the document that makes the entity at `path` exist."""
     if not path:
         return WORKSPACE
-    return f"{folder(path)}/{ENTITIES[depth(path)]}.json"
+    return f"{folder(path)}/{ENTITIES[path.count('/') + 1]}.json"
 
 
 def definition_key(path: str, number: int) -> str:

@@ -20,7 +20,7 @@ from molexp.contracts import Call, Resources
 from molexp.errors import TaskTimeoutError
 
 if TYPE_CHECKING:
-    from molexp._running.run_context import RunContext
+    from molexp._hierarchy.run_context import RunContext
     from molexp._workflow.executors import Executors
     from molexp._workflow.records import TaskRecords
 

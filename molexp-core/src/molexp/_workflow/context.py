@@ -44,6 +44,7 @@ class TaskContext(Context):
         7.2
     """
 
+    run: Run | None
     task: str
     index: int | None
     retry: int

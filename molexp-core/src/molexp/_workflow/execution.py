@@ -19,7 +19,7 @@ from molexp._workflow.tasks import TaskSpec
 from molexp.errors import NotPicklableError, RunError, TaskError, TaskTimeoutError
 
 if TYPE_CHECKING:
-    from molexp._running.run_context import RunContext
+    from molexp._hierarchy.run_context import RunContext
     from molexp._workflow.executors import Executors
     from molexp._workflow.records import Signature, TaskRecords
     from molexp._workflow.workflow import Workflow

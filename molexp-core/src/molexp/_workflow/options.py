@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, cast
 
 if TYPE_CHECKING:
     from molexp._hierarchy.run import Run
-    from molexp._running.run_context import RunContext
+    from molexp._hierarchy.run_context import RunContext
     from molexp._workflow.results import TaskOutcome
     from molexp.contracts import Resources
 

@@ -26,7 +26,7 @@ from molexp.errors import AssetExistsError, MolexpError, SerializationError
 if TYPE_CHECKING:
     from molexp._assets.naming import AttemptAssets
     from molexp._hierarchy.run import Run
-    from molexp._running.run_context import RunContext
+    from molexp._hierarchy.run_context import RunContext
     from molexp._workflow.tasks import TaskSpec
     from molexp._workflow.workflow import Workflow
     from molexp.contracts._assets import Asset

@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
+from molexp._hierarchy.run_context import RunContext, not_for_ranks, params_and_config
 from molexp._record.attempts import read_attempts
 from molexp._recording import current
 from molexp._recording.signals.event_loops import woken_by_signals
 from molexp._recording.states import Ending
 from molexp._running.context import describe_error
-from molexp._running.run_context import RunContext, not_for_ranks, params_and_config
 from molexp._values.status import Cause, RunStatus
 from molexp._workflow import bindings
 from molexp._workflow.earlier import Earlier

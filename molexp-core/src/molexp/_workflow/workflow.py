@@ -34,7 +34,7 @@ from molexp.errors import WorkflowError
 
 if TYPE_CHECKING:
     from molexp._hierarchy.experiment import Experiment
-    from molexp._running.run_context import RunContext
+    from molexp._hierarchy.run_context import RunContext
 
 T = TypeVar("T")
 

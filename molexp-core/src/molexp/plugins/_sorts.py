@@ -16,7 +16,7 @@ from molexp._values.structuring import missing_name, unreadable_field
 from molexp.contracts import AssetKind, Executor, RunIdScheme, Store
 from molexp.plugins._loading import Unusable, isolated
 
-_CONTEXTS = ("molexp._running.run_context:RunContext", "molexp._workflow.context:TaskContext")
+_CONTEXTS = ("molexp._hierarchy.run_context:RunContext", "molexp._workflow.context:TaskContext")
 """The classes that have kinds as attributes. They build on plugins, so they are imported only to check a kind of a plugin."""
 
 ANY = "*"

@@ -41,20 +41,21 @@ class Signals:
         """
         self._owns_attempts = owns_attempts
         self._pid = HERE.pid
-        self._handled: tuple[int, ...] | None = None  # once it has been decided which
+        self.handled: tuple[int, ...] | None = None
+        """The numbers of the signals that are handled, once that has been decided."""
         self._minded = 0
         self._told: tuple[int, Cause] = 0, Cause.SIGNAL  # the cause of a signal, once it has been asked for
         self._masks = threading.local()
 
     def prepare(self) -> None:
         """Handle what nobody handles yet. Does nothing in another thread than the main one, nor for a second time."""
-        if self._handled is not None or threading.current_thread() is not threading.main_thread():
+        if self.handled is not None or threading.current_thread() is not threading.main_thread():
             return
         elsewhere = _handled_in_c()
         numbers = [number for name in _WARNINGS if (number := getattr(signal, name, None)) is not None]
         free = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
-        self._handled = tuple(number for number in free if not elsewhere >> (number - 1) & 1)
-        for number in self._handled:
+        self.handled = tuple(number for number in free if not elsewhere >> (number - 1) & 1)
+        for number in self.handled:
             signal.signal(number, self._terminate)
 
     @contextlib.contextmanager
@@ -81,8 +82,8 @@ class Signals:
 
     def hold(self) -> None:
         """Hold back, in the thread that is about to fork, what is handled: see `let_go`."""
-        if self._handled:
-            self._masks.before = signal.pthread_sigmask(signal.SIG_BLOCK, self._handled)
+        if self.handled:
+            self._masks.before = signal.pthread_sigmask(signal.SIG_BLOCK, self.handled)
 
     def let_go(self, *, child: bool) -> None:
         """Undo `hold` after the fork; in the child, handle nothing any more.
@@ -90,7 +91,7 @@ class Signals:
         A signal that came to the child before would be noted for our handler, and CPython forgets, as it sets a child
         up, what is noted: `terminate()` of a process that has just been started would have no effect.
         """
-        for number in (self._handled or ()) if child else ():
+        for number in (self.handled or ()) if child else ():
             if self.handles(number):
                 signal.signal(number, signal.SIG_DFL)
         if (mask := self._masks.__dict__.pop("before", None)) is not None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Interrupter:
-    """Interrupts the block of one attempt, if it runs in the main thread, and never what comes before or after it.
+    """Interrupts the block of one attempt, which begins now, if it runs in the main thread; never what comes after it.
 
     An event loop in that thread is left alone: it has its own way to be cancelled, and the next thing that the attempt
     records raises.
@@ -21,13 +21,10 @@ class Interrupter:
     def __init__(self, signals: Signals) -> None:
         self._signals = signals
         self._lock = threading.Lock()
-        self._armed = False
         self.sent = False
-
-    def arm(self) -> None:
-        """Allow interruptions, as the block begins."""
-        if threading.current_thread() is threading.main_thread() and not _in_event_loop():
-            self._armed = True
+        asyncio = sys.modules.get("asyncio")  # whoever runs a loop has imported it
+        in_event_loop = asyncio is not None and asyncio._get_running_loop() is not None
+        self._armed = threading.current_thread() is threading.main_thread() and not in_event_loop
 
     def fire(self) -> None:
         """Interrupt the block. Called by the heart's thread."""
@@ -74,8 +71,3 @@ def _send(number: int) -> None:
         _thread.interrupt_main(number)
     else:
         signal.pthread_kill(threading.main_thread().ident or 0, number)
-
-
-def _in_event_loop() -> bool:
-    asyncio = sys.modules.get("asyncio")  # whoever runs a loop has imported it
-    return asyncio is not None and asyncio._get_running_loop() is not None

@@ -243,6 +243,15 @@ class Outbox:
                 if self._queue and not self._closed:
                     self._work(1)  # the thread tries again, now and then
 
+    def ends(self, end: bytes) -> None:
+        """Keep how the attempt ends until that is in the store, and return when everything that was sent has arrived.
+
+        Raises:
+            StoreError: something could not be brought there, for now.
+        """
+        self._spool.note("X", {"end": end.decode()})
+        self.settle()
+
     def close(self) -> None:
         """Send nothing more: everything has arrived, or is left to whoever finds the spool."""
         with self._changed:

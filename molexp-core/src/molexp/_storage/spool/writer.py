@@ -58,10 +58,10 @@ class EventSegments:
 
     def _flush(self) -> None:
         self._cut()
-        self.settle()
+        self._settle()
         self._send()
 
-    def settle(self) -> None:
+    def _settle(self) -> None:
         """Send the payloads to the store."""
         if self.outbox is not None:
             self.outbox.settle()
@@ -81,11 +81,6 @@ class EventSegments:
     def check_place(self) -> None:
         """Do nothing: every request looks at the store."""
 
-    def ends(self, end: bytes) -> None:
-        """Keep how the attempt ends, until that is in the store."""
-        if self.spool is not None:
-            self.spool.note("X", {"end": end.decode()})
-
     def close(self, *, late: bool = False) -> None:
         """Flush, and give up the spool.
 
@@ -94,7 +89,7 @@ class EventSegments:
         """
         with self._sending:
             if self._spare and not late:
-                self.settle()
+                self._settle()
             else:
                 self._flush()
         if self.outbox is not None and self.spool is not None:

@@ -16,6 +16,7 @@ from molexp._recording.signals.interruption import Interrupter
 from molexp._recording.states import Ending
 from molexp._running.context import Context, describe_error
 from molexp._running.endings import judge
+from molexp._running.start import begin
 from molexp._values.plain import restore
 from molexp._values.status import RunStatus
 from molexp.errors import MolexpError, RunCancelledError, RunError
@@ -53,8 +54,10 @@ class RunContext(Context):
     _assets: AttemptAssets
     _finder: Finder
 
-    def __init__(self, *, run: Run, attempt: Attempt | Joined, assets: AttemptAssets, finder: Finder) -> None:
-        super().__init__(run=run, assets=assets, finder=finder, **params_and_config(attempt))
+    def __init__(self, run: Run, attempt: Attempt | Joined) -> None:
+        library = run._session.library
+        finder = Finder(library, run.path, attempt.folder, run._scopes, attempt.known, attempt.number)
+        super().__init__(run=run, assets=AttemptAssets(attempt, library), finder=finder, **params_and_config(attempt))
         self._attempt = attempt
         self._rank = attempt.rank
         self._failures: dict[str, Ending] = {}
@@ -130,7 +133,6 @@ class RunContext(Context):
             raise
         self._entered = current.enter(self._recorder)
         self._interrupter = Interrupter(self._attempt.process.signals)
-        self._interrupter.arm()
         self._attempt.on_cancel = self._interrupter.fire
         return self
 
@@ -139,7 +141,7 @@ class RunContext(Context):
     ) -> None:
         if self._attempt.state == "inert":
             return
-        problem = self._gather() if error is None else None
+        problem = self._gather() if error is None and self._rank is not None else None
         late = self._interrupter.disarm() if self._interrupter is not None else None
         if self._entered is not None:
             with suppress(ValueError):  # left in another task than it was entered in
@@ -170,7 +172,7 @@ class RunContext(Context):
         self.__exit__(kind, error, trace)
 
     def _gather(self) -> BaseException | None:
-        """Let other ranks finish; returns what came of the waiting: Ctrl-C, a request to cancel."""
+        """Let other ranks finish; return what came of the waiting: Ctrl-C, a request to cancel."""
         try:
             if not self._failures and not self._attempt.closed:
                 self._attempt.gather()
@@ -241,8 +243,18 @@ def not_for_ranks(run: Run, rank: int) -> RunError:
     )
 
 
-def context_of(run: Run, attempt: Attempt | Joined) -> RunContext:
-    """Make the context of an attempt at a run."""
-    library = run._session.library
-    finder = Finder(library, run.path, attempt.folder, run._scopes, attempt.known, attempt.number)
-    return RunContext(run=run, attempt=attempt, assets=AttemptAssets(attempt, library), finder=finder)
+def start(run: Run, *, fresh: bool, wait: float, if_succeeded: str, capture: bool) -> RunContext:
+    """Start an attempt at a run; see `Run.start`."""
+    if not capture:
+        return RunContext(run, begin(run, fresh=fresh, wait=wait, if_succeeded=if_succeeded))
+    from molexp._running.capture import Capture
+
+    with Capture.ahead():
+        attempt = begin(run, fresh=fresh, wait=wait, if_succeeded=if_succeeded)
+        context = RunContext(run, attempt)
+        try:
+            context.capture()
+        except BaseException:
+            attempt.end(Ending(RunStatus.FAILED, "its streams could not be captured"))
+            raise
+    return context
