@@ -133,7 +133,7 @@ def test_what_was_freed_while_its_owner_was_stopped_is_not_ended(place, monkeypa
     context = exp.run("one").start(if_succeeded="rerun")
     context._attempt._silent_at = float("-inf")
     if how == "while the end is written":
-        amid(monkeypatch, exp._session.store, ["create"], f"{RUN}/executions/1.end.json", lambda: freed(place))
+        amid(monkeypatch, exp._session.store, ["create"], f"{RUN}/executions/2.end.json", lambda: freed(place))
     else:
         freed(place)
     if how == "before a beat":

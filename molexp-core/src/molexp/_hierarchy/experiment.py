@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from molexp._hierarchy.run import Run
 from molexp._hierarchy.session import Session
 from molexp._record.definitions import WAS_DELETED, deleted, member_ids
 from molexp._record.fences import VOID, is_defined
+from molexp._record.prefetch import look_at, look_at_members
 from molexp._record.reading import read_definition
 from molexp._record.revisions import check_space, plain_parameters, require_definition
 from molexp._storage import layout
@@ -263,17 +265,24 @@ class Runs(Rows[Run]):
     """
 
     def __init__(self, experiment: Experiment) -> None:
+        super().__init__((), _describe, RUN_COLUMNS)
+        del self._rows  # they are looked for when they are first asked for
         self._experiment = experiment
-        session = experiment._session
-        paths = ((name, f"{experiment.path}/{name}") for name in member_ids(session.store, experiment.path))
-        super().__init__(
-            (Run(experiment, name) for name, path in paths if _is_run(session.store, path)), _describe, RUN_COLUMNS
-        )
+
+    @cached_property
+    def _rows(self) -> list[Run]:  # type: ignore[override]  # mypy takes it for one that cannot be set
+        experiment, store = self._experiment, self._experiment._session.store
+        there = look_at_members(store, experiment.path)
+        names = member_ids(there, experiment.path)
+        return [Run(experiment, name) for name in names if _is_run(there, f"{experiment.path}/{name}")]
 
     def __contains__(self, member: object) -> bool:
         if isinstance(member, str):
-            return any(run.path.rpartition("/")[2] == member.lower() for run in self)
-        return any(run == member for run in self)
+            member = Run(self._experiment, member) if is_id(member.lower()) else None
+        store = self._experiment._session.store
+        if not isinstance(member, Run) or member.experiment != self._experiment:
+            return False
+        return _is_run(look_at(store, member.path), member.path)
 
     def create_many(
         self, space: Iterable[Mapping[str, Any]] | None = None, *, replicas: int | None = None

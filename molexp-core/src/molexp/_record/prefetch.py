@@ -30,6 +30,15 @@ def look_at(store: Store, path: str) -> Store:
     return ahead
 
 
+def look_at_members(store: Store, path: str) -> Store:
+    """Return the same for all runs of the experiment at `path`: they are listed by as few requests as their keys take."""
+    if not store.slow:
+        return store
+    ahead = ReadAhead(store)
+    ahead.list_runs(path)
+    return ahead
+
+
 def as_it_is(store: Store) -> Store:
     """Return the store without what was fetched a while ago."""
     return store._store if type(store) is ReadAhead else store  # isinstance is slow for an ABC, and this is asked often
@@ -72,6 +81,19 @@ class ReadAhead(WrappedStore):
         folder = layout.folder(path)
         if (listed := self._list_first(folder)) is not None:
             self._folders[folder] = listed
+
+    def list_runs(self, experiment: str) -> None:
+        """List all of the runs of an experiment, and read their edits."""
+        folder = layout.members(experiment)
+        self._folders[folder] = listed = self._list(folder)
+        if isinstance(listed, _Listed):
+            begin = len(folder) + 1
+            edits = [
+                stat.key
+                for stat in listed.stats
+                if stat.size <= _LARGE and stat.key[begin:].split("/")[1:2] == [layout.EDITS]
+            ]
+            self._documents.update(zip(edits, self._store.read_many(edits), strict=True))
 
     def _list_first(self, folder: str) -> _Listed | StoreError | None:
         """Return all of a folder, if one request lists it."""
@@ -157,7 +179,8 @@ class _Listed:
     stats: tuple[Stat, ...]
 
     def below(self, prefix: str) -> tuple[Stat, ...]:
-        return tuple(stat for stat in self.stats if stat.key.startswith(f"{prefix}/"))
+        start = bisect_left(self.stats, f"{prefix}/", key=_key)
+        return self.stats[start : bisect_left(self.stats, f"{prefix}0", start, key=_key)]  # "0" comes after "/"
 
     def find(self, key: str) -> Stat | None:
         at = bisect_left(self.stats, key, key=_key)
