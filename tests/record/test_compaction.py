@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import pickle
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -329,6 +330,29 @@ def test_it_happens_in_passing(lab):
     eventually(lambda: list((lab.folder / ".molexp/sealed").iterdir()) == [])
     assert (lab.folder / ".molexp/snapshots/1.json").exists()
     assert len(reader.catalog.runs()) == 20
+
+
+def test_who_asks_has_no_child_by_it_and_may_name_folders_from_where_he_is(lab, script):
+    for number in range(20):
+        done(write(lab, f"r{number}"))
+    found = script(
+        """
+        import os
+        import molexp as me
+
+        os.chdir(os.path.dirname(os.environ["LAB"]))
+        os.environ["MOLEXP_CACHE_DIR"] = "cache-of-mine"
+        assert len(me.Workspace.load(os.environ["LAB"]).catalog.runs()) == 20
+        try:
+            os.wait()
+        except ChildProcessError:
+            print("no child")
+        """
+    )
+    assert found.out == "no child\n"
+    eventually((lab.folder / ".molexp/snapshots/1.json").exists)
+    assert (lab.folder.parent / "cache-of-mine").is_dir()
+    assert not Path("/cache-of-mine").exists()
 
 
 def test_it_happens_in_another_process_and_only_once_at_a_time(lab, monkeypatch):

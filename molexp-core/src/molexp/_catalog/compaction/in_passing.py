@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import pickle
 import sys
-import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -29,6 +28,8 @@ SHARE = 4
 
 _PAUSE = 600  # seconds in which the processes of a user on one host begin to compact only once, unless somebody has come to an end
 
+_FOLDERS = ("MOLEXP_CACHE_DIR", "MOLEXP_CONFIG_DIR", "MOLEXP_SPOOL_DIR")
+_SHELL = "/bin/sh"
 _WORK = "from molexp._catalog.compaction.in_passing import work; work()"
 
 
@@ -46,9 +47,7 @@ class AutoCompaction:
         self._not_before = now + _PAUSE / 10
         begun = f"{index.snapshot[0]} {now // _PAUSE}"
         if session.observer.may_write and not index.unchanged_for("compaction", begun, now, session.owner.boot):
-            with suppress(
-                Exception
-            ):  # nothing depends on it: there are too many processes, or the store cannot be pickled
+            with suppress(Exception):  # there are too many processes, or the store cannot be pickled
                 _start(pickle.dumps(session))
 
 
@@ -64,24 +63,28 @@ def _may_be_due(index: Index) -> bool:
 
 
 def _start(session: bytes) -> None:
-    import subprocess
-
-    from molexp._values.threads import start_unsignalled
-
     if not os.path.basename(sys.executable).lower().startswith(("python", "pypy")):
         return  # Python is part of another program
+    import subprocess
+
+    command = [sys.executable, "-P", "-c", _WORK]
+    if os.path.exists(_SHELL):  # it is no child of this process, whose code may wait for all of its children
+        command = [_SHELL, "-c", 'exec 3<&0; "$@" <&3 3<&- &', _SHELL, *command]
     process = subprocess.Popen(
-        [sys.executable, "-c", _WORK],
+        command,
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         cwd=os.path.abspath(os.sep),  # so that nobody has to wait to remove, or unmount, the folder he is in
+        env=os.environ | {name: os.path.abspath(os.environ[name]) for name in _FOLDERS if os.environ.get(name)},
         start_new_session=True,
     )
-    assert process.stdin is not None
-    with process.stdin:
+    if command[0] == _SHELL:
+        process.communicate(session)
+    elif process.stdin is not None:
         process.stdin.write(session)
-    start_unsignalled(threading.Thread(target=process.wait, name="molexp-compaction", daemon=True))
+        process.stdin.close()
+        process.returncode = 0  # nobody waits for it
 
 
 def work() -> None:
