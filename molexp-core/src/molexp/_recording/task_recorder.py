@@ -17,12 +17,14 @@ class TaskRecorder:
         writer: the attempt's.
         task: the task's name, with its index if it is mapped.
         retry: the number of the try among all that the attempt makes of the task.
+        recorded: True if anything was recorded.
     """
 
     def __init__(self, writer: Writer, task: str, retry: int) -> None:
         self.writer = writer
         self.task = task
         self.retry = retry
+        self.recorded = False
         self._over = ""
         self._handles: list[Handle] = []
 
@@ -44,6 +46,7 @@ class TaskRecorder:
             event["retry"] = self.retry
         with self.writer.lock:
             self.check()
+            self.recorded = True
             self.writer.record(event)
 
     def manage(self, handle: Handle) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, overload
 from molexp._values.ids import nearest
 from molexp._workflow.options import Depends, F, TaskOptions, TaskSettings, with_options
 from molexp._workflow.shell import ShellTask
-from molexp._workflow.tasks import INLINE, TaskSpec, spec_of
+from molexp._workflow.tasks import TaskSpec, spec_of
 from molexp._workflow.workflow import Workflow
 from molexp.errors import CycleError, DuplicateTaskError, UnknownTaskError, WorkflowDefinitionError
 
@@ -65,19 +65,35 @@ class WorkflowBuilder:
     def __repr__(self) -> str:
         return f"<WorkflowBuilder {self.name!r}: {', '.join(self._tasks) or 'no tasks'}>"
 
-    def add(
+    def _add(
         self,
-        task: Any,
+        subject: Any,
+        place: tuple[str, int] | None = None,
+        /,
         *,
         name: str | None = None,
         depends_on: Depends = (),
         map_over: str | Callable[..., Any] | None = None,
-        retries: int = 0,
-        backoff: float = 0.1,
-        timeout: float | None = None,
-        executor: str = INLINE,
-        resources: Resources | None = None,
-    ) -> Self:
+        **settings: Unpack[TaskSettings],
+    ) -> None:
+        shown = str(name or getattr(subject, "__name__", type(subject).__name__))
+        if isinstance(depends_on, str) or callable(depends_on) or hasattr(depends_on, "execute"):
+            depends_on = [depends_on]  # type: ignore[list-item]  # an object that was added
+        elif not isinstance(depends_on, Iterable):
+            raise TypeError(f"Task {shown!r}: depends_on must be names of tasks, or functions, not {depends_on!r}.")
+        depends = [self._name(task, shown) for task in depends_on]
+        over = self._name(map_over, shown) if map_over is not None else None
+        spec = spec_of(subject, name=name, depends_on=depends, map_over=over, place=place, **settings)
+        if spec.name in self._tasks:
+            if not _interactive():
+                raise DuplicateTaskError(self.name, spec.name)
+            for key, names in list(self._names.items()):
+                self._names[key] = [name for name in names if name != spec.name]
+        self._tasks[spec.name] = spec
+        self._names.setdefault(_identity(subject), []).append(spec.name)
+
+    @with_options(TaskOptions, _add, TaskSpec)
+    def add(self, task: Any, **options: Unpack[TaskOptions]) -> Self:
         """Add a task object (anything with `execute(ctx)`), a class of such, or a function; returns the builder.
 
         Args:
@@ -99,24 +115,14 @@ class WorkflowBuilder:
             UnknownTaskError: it depends on a function or object that is not a task of this workflow.
             ValueError: an option does not make sense, such as a negative number of retries.
         """
-        self._add(
-            task,
-            name=name,
-            depends_on=depends_on,
-            map_over=map_over,
-            retries=retries,
-            backoff=backoff,
-            timeout=timeout,
-            executor=executor,
-            resources=resources,
-        )
+        self._add(task, **options)
         return self
 
     @overload
     def task(self, fn: F, /) -> F: ...
     @overload
     def task(self, /, **options: Unpack[TaskOptions]) -> Callable[[F], F]: ...
-    @with_options(TaskOptions, add)
+    @with_options(TaskOptions, _add, TaskSpec)
     def task(self, fn: Any = None, /, **options: Unpack[TaskOptions]) -> Any:
         """Make a function a task; return it as it was.
 
@@ -217,33 +223,6 @@ class WorkflowBuilder:
             raise CycleError(self.name, reversed(error.args[1])) from None
         tasks = {name: self._tasks[name] for name in order}
         return Workflow(self.name, tasks, on_failure=self.on_failure, max_parallel=self.max_parallel)
-
-    def _add(
-        self,
-        subject: Any,
-        place: tuple[str, int] | None = None,
-        /,
-        *,
-        name: str | None = None,
-        depends_on: Any = (),
-        map_over: Any = None,
-        **settings: Unpack[TaskSettings],
-    ) -> None:
-        shown = str(name or getattr(subject, "__name__", type(subject).__name__))
-        if isinstance(depends_on, str) or callable(depends_on) or hasattr(depends_on, "execute"):
-            depends_on = [depends_on]
-        elif not isinstance(depends_on, Iterable):
-            raise TypeError(f"Task {shown!r}: depends_on must be names of tasks, or functions, not {depends_on!r}.")
-        depends = [self._name(task, shown) for task in depends_on]
-        over = self._name(map_over, shown) if map_over is not None else None
-        spec = spec_of(subject, name=name, depends_on=depends, map_over=over, place=place, **settings)
-        if spec.name in self._tasks:
-            if not _interactive():
-                raise DuplicateTaskError(self.name, spec.name)
-            for key, names in list(self._names.items()):
-                self._names[key] = [name for name in names if name != spec.name]
-        self._tasks[spec.name] = spec
-        self._names.setdefault(_identity(subject), []).append(spec.name)
 
     def _name(self, task: Any, of: str) -> str:
         """Return the name of a task that is given by name, or as the function or object that it was made from."""

@@ -137,16 +137,18 @@ class Caller:
         executor = self.executors[spec.executor]
         if self.run is not None:
             self.run._coordinator.invite()
-        token = None  # of a call that failed or was broken off, nobody says who was at it
+        answered = False
         try:
             made = Call(execute_task, (call,), resources=resources, name=ctx.label, started=started)
             outcome = await executor.submit(made)
-            token = outcome.value.writer if outcome.error is None else None
+            answered = outcome.error is None
         finally:
-            if self.run is not None:
-                self.run._coordinator.take_in(token)
+            if self.run is not None and not answered:  # nobody says who was at it
+                self.run._coordinator.take_in()
         if outcome.error is not None:
             raise outcome.error
+        if self.run is not None and outcome.value.writer is not None:
+            self.run._coordinator.take_in(outcome.value.writer)
         if self.records is not None and outcome.value.code is not None:
             self.records.ran(ctx.label, outcome.value.code)
         return outcome.value.output

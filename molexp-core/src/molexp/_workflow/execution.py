@@ -33,7 +33,12 @@ Listener = Callable[[str, TaskOutcome | None], None]
 
 
 class Execution:
-    """Executes the tasks of a workflow, each as soon as those that it depends on have succeeded."""
+    """Executes the tasks of a workflow, each as soon as those that it depends on have succeeded.
+
+    Attributes:
+        records: the records of the tasks; None in memory.
+        stopped: the reason why nothing is started any more; "" if it goes on.
+    """
 
     def __init__(
         self,
@@ -51,7 +56,7 @@ class Execution:
         self._on_failure = workflow.on_failure
         self._limit = workflow.max_parallel
         self._caller = Caller(own_copy(params), own_copy(config), executors, context, records)
-        self._records = records
+        self.records = records
         self._resume = resume
         self._listener = listener
         self._sorter: TopologicalSorter[str] = TopologicalSorter(
@@ -61,7 +66,7 @@ class Execution:
         self._slots = asyncio.Semaphore(self._limit) if self._limit is not None else None
         self._live: dict[str, asyncio.Task[None]] = {}
         self._cancelled_items: set[asyncio.Task[TaskOutcome]] = set()  # items that are cancelled without the others
-        self._stopped = ""  # the reason to start nothing any more
+        self.stopped = ""
         self._end: asyncio.Future[None]
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -89,26 +94,16 @@ class Execution:
         return {name: self._outcomes[name] for name in self._tasks}
 
     @property
-    def records(self) -> TaskRecords | None:
-        """The records of the tasks; None in memory."""
-        return self._records
-
-    @property
     def outcomes(self) -> dict[str, TaskOutcome]:
         """The outcomes so far; tasks that have none were not executed."""
-        missing = self._stopped or "the workflow did not come to it"
+        missing = self.stopped or "the workflow did not come to it"
         return {name: self._outcomes.get(name) or TaskOutcome(name, CANCELLED, reason=missing) for name in self._tasks}
-
-    @property
-    def stopped(self) -> str:
-        """The reason why it was stopped; "" if it was not."""
-        return self._stopped
 
     def stop(self, why: str) -> None:
         """Cancel what is being executed, and start nothing more."""
-        if self._stopped:
+        if self.stopped:
             return
-        self._stopped = why or "the workflow was cancelled"
+        self.stopped = why or "the workflow was cancelled"
         for name, task in list(self._live.items()):
             task.add_done_callback(partial(self._settle_unstarted, name))
             self._cancel(task)
@@ -125,8 +120,8 @@ class Execution:
                     spec = self._tasks[name]
                     if outcome := self._unreachable(spec):
                         self._not_executed(outcome)
-                    elif self._stopped:
-                        self._not_executed(TaskOutcome(name, CANCELLED, reason=self._stopped))
+                    elif self.stopped:
+                        self._not_executed(TaskOutcome(name, CANCELLED, reason=self.stopped))
                     else:
                         self._live[name] = self._spawn(self._task(spec))
                         continue
@@ -160,8 +155,8 @@ class Execution:
     def _not_executed(self, outcome: TaskOutcome) -> None:
         """Record the outcome of a task that was never executed."""
         self._outcomes[outcome.name] = outcome
-        if self._records is not None and not self._halted():
-            self._records.ended(outcome, None, self._records.first_retry(outcome.name))
+        if self.records is not None and not self._halted():
+            self.records.ended(outcome, None, self.records.first_retry(outcome.name))
         if self._listener is not None:
             self._listener(outcome.name, outcome)
 
@@ -171,9 +166,9 @@ class Execution:
             try:
                 outcome = await (self._mapped(spec) if spec.map_over is not None else self._one(spec, None, None))
             except asyncio.CancelledError:
-                if not self._stopped:
+                if not self.stopped:
                     raise
-                outcome = TaskOutcome(spec.name, CANCELLED, reason=self._stopped)
+                outcome = TaskOutcome(spec.name, CANCELLED, reason=self.stopped)
             self._settle(spec.name, outcome)
         except BaseException as error:  # noqa: BLE001 - raised where the workflow is awaited
             self._live.pop(spec.name, None)
@@ -186,7 +181,7 @@ class Execution:
             self._listener(name, outcome)
         del self._live[name]
         self._sorter.done(name)
-        if outcome.status == FAILED and self._on_failure == "cancel" and not self._stopped:
+        if outcome.status == FAILED and self._on_failure == "cancel" and not self.stopped:
             self.stop(f"task {name!r} failed")
         else:
             self._advance()
@@ -194,7 +189,7 @@ class Execution:
     def _settle_unstarted(self, name: str, task: asyncio.Task[None]) -> None:
         """Settle a task that was cancelled before its first step, and so could not do it itself."""
         if self._live.get(name) is task:
-            self._settle(name, TaskOutcome(name, CANCELLED, reason=self._stopped))
+            self._settle(name, TaskOutcome(name, CANCELLED, reason=self.stopped))
 
     # ------------------------------------------------------------------------------------------------------- single tasks
 
@@ -223,15 +218,15 @@ class Execution:
             if tries:
                 await asyncio.wait(tries, return_when=asyncio.FIRST_EXCEPTION)
         except asyncio.CancelledError:
-            if not self._stopped:
+            if not self.stopped:
                 raise
         finally:
             if self._cancel_rest(tries):
                 await asyncio.wait(tries)
             self._cancelled_items.difference_update(tries)
         outcomes = [
-            TaskOutcome(f"{spec.name}[{index}]", CANCELLED, reason=cancelled or self._stopped)
-            if single.cancelled() and (cancelled or self._stopped)
+            TaskOutcome(f"{spec.name}[{index}]", CANCELLED, reason=cancelled or self.stopped)
+            if single.cancelled() and (cancelled or self.stopped)
             else single.result()
             for index, single in enumerate(tries)
         ]
@@ -281,13 +276,13 @@ class Execution:
             retries=sum(single.retries for single in outcomes),
             started_at=started,
             ended_at=time.time(),
-            restorable=all(single.restorable for single in outcomes) if self._records is not None else None,
+            restorable=all(single.restorable for single in outcomes) if self.records is not None else None,
             items=tuple(outcomes),
         )
-        if self._records is not None and not self._halted():
+        if self.records is not None and not self._halted():
             if bad is None:
-                self._records.aggregate(spec.name, len(outcomes))
-            self._records.mapped(outcome)
+                self.records.aggregate(spec.name, len(outcomes))
+            self.records.mapped(outcome)
         return outcome
 
     def _one(self, spec: TaskSpec, index: int | None, item: Any) -> Coroutine[Any, Any, TaskOutcome]:
@@ -301,7 +296,7 @@ class Execution:
     async def _tried(self, spec: TaskSpec, index: int | None, item: Any) -> TaskOutcome:
         """Execute it with its retries, unless an earlier attempt's output holds."""
         label = spec.name if index is None else f"{spec.name}[{index}]"
-        records = self._records
+        records = self.records
         signature: Signature | None = None
         first, why = 0, ""
         if records is not None:
@@ -320,7 +315,7 @@ class Execution:
             outcome.retries = retry
             outcome.reason = outcome.reason or again or why
             error = outcome.error
-            if outcome.status != FAILED or retry >= spec.retries or self._stopped or not _worth_a_retry(error):
+            if outcome.status != FAILED or retry >= spec.retries or self.stopped or not _worth_a_retry(error):
                 break
             why = f"retry {retry + 1} after {reason_of(error)}"[:500] if error is not None else ""
             if records is not None and error is not None:
@@ -339,8 +334,8 @@ class Execution:
     ) -> TaskOutcome:
         """Execute one try; `number` counts all tries of the attempt."""
         ctx = self._caller.context(spec, index, item, retry, number, self._outcomes)
-        if self._records is not None:
-            self._records.started(label, number, why)
+        if self.records is not None:
+            self.records.started(label, number, why)
         outcome = TaskOutcome(label, SUCCEEDED, started_at=time.time())
         over = "it has ended"
         try:
@@ -348,11 +343,11 @@ class Execution:
         except (KeyboardInterrupt, Terminated):
             raise
         except asyncio.CancelledError as error:
-            if not self._stopped and (self._is_cancelled() or asyncio.current_task() in self._cancelled_items):
+            if not self.stopped and (self._is_cancelled() or asyncio.current_task() in self._cancelled_items):
                 raise
-            outcome.status = CANCELLED if self._stopped else FAILED
-            outcome.error, outcome.reason = error, self._stopped or "it raised CancelledError"
-            over = f"it was cancelled ({self._stopped})" if self._stopped else over
+            outcome.status = CANCELLED if self.stopped else FAILED
+            outcome.error, outcome.reason = error, self.stopped or "it raised CancelledError"
+            over = f"it was cancelled ({self.stopped})" if self.stopped else over
         except BaseException as error:
             if isinstance(error, GeneratorExit) and not _in_a_loop():
                 raise  # the loop was closed around us
@@ -368,15 +363,15 @@ class Execution:
         return outcome
 
     def _halted(self) -> bool:
-        return self._records is not None and self._records.halted
+        return self.records is not None and self.records.halted
 
     def _failed(self, outcome: TaskOutcome) -> TaskOutcome:
         assert outcome.error is not None
         outcome.reason = reason_of(outcome.error)
-        if self._records is not None:
-            retry = self._records.first_retry(outcome.name)
-            described = self._records.describe(outcome.error, outcome.name, retry)
-            self._records.ended(outcome, None, retry, error=described)
+        if self.records is not None:
+            retry = self.records.first_retry(outcome.name)
+            described = self.records.describe(outcome.error, outcome.name, retry)
+            self.records.ended(outcome, None, retry, error=described)
         return outcome
 
 

@@ -61,15 +61,18 @@ class RunOptions(TypedDict, total=False):
     capture: bool
 
 
-def with_options(options: type, method: Callable[..., Any]) -> Callable[[F], F]:
+def with_options(options: type, *methods: Callable[..., Any]) -> Callable[[F], F]:
     """Return a decorator for a method that passes ``**options`` on: it checks and shows them as if it spelled them out.
 
     Args:
         options: the `TypedDict` of the options.
-        method: the method that has them in its signature, with their defaults.
+        methods: the methods that have them in their signatures, with their defaults.
     """
     names: frozenset[str] = options.__optional_keys__  # type: ignore[attr-defined]  # every TypedDict has them
-    spelled = [item for name, item in inspect.signature(method).parameters.items() if name in names]
+    spelled: dict[str, inspect.Parameter] = {}
+    for item in [item for method in methods for item in inspect.signature(method).parameters.values()]:
+        if item.name in names:
+            spelled.setdefault(item.name, item)
 
     def decorate(function: F) -> F:
         @functools.wraps(function)
@@ -78,9 +81,9 @@ def with_options(options: type, method: Callable[..., Any]) -> Callable[[F], F]:
                 raise TypeError(f"{function.__qualname__}() got an unexpected keyword argument {min(unknown)!r}")
             return function(*args, **given)
 
-        found = inspect.signature(function)
-        own = [item for item in found.parameters.values() if item.kind is not item.VAR_KEYWORD]
-        checked.__dict__["__signature__"] = found.replace(parameters=[*own, *spelled])
+        shown = inspect.signature(function)
+        own = [item for item in shown.parameters.values() if item.kind is not item.VAR_KEYWORD]
+        checked.__dict__["__signature__"] = shown.replace(parameters=[*own, *spelled.values()])
         return cast("F", checked)
 
     return decorate

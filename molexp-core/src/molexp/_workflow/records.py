@@ -17,8 +17,8 @@ from molexp._values.canonical import canonical_hash
 from molexp._values.documents import encode
 from molexp._values.numbers import count
 from molexp._values.times import utc_now
-from molexp._workflow.code.hashing import Code, code_of
-from molexp._workflow.earlier import Earlier
+from molexp._workflow.code.hashing import Code
+from molexp._workflow.earlier import Earlier, codes_of
 from molexp._workflow.outputs import NotRestorableError, fingerprint, pack, unpack
 from molexp._workflow.results import SUCCEEDED, TaskOutcome
 from molexp.errors import AssetExistsError, MolexpError, SerializationError
@@ -69,7 +69,7 @@ class TaskRecords:
         self._assets = context._assets
         self._run: Run = context.run
         self._earlier = earlier
-        self._code = {name: code_of(spec.subject) for name, spec in workflow.tasks.items()}  # before any is executed
+        self._code = codes_of(workflow).tasks  # before any is executed
         self._ran: dict[str, Code] = {}  # the code of tries, as the processes say that executed them
         counting = {name: value for name, value in config.items() if name not in RESERVED}
         self._given = canonical_hash({"params": dict(params), "config": counting})

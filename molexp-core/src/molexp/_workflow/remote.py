@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Mapping
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -21,53 +22,36 @@ if TYPE_CHECKING:
     from molexp._workflow.tasks import TaskSpec
 
 
+_GIVEN = ("task", "inputs", "upstream", "index", "retry")
+
+
 @attrs.frozen
 class TaskCall:
     """One try of one task as plain data, and the handle of its run, which travels as URL and path.
 
     Attributes:
         subject: the function or object that is executed; it travels by its name in its module.
-        task: the task's name.
-        index: index of the item, if it is mapped.
-        retry: the number of the try.
-        inputs: see `TaskContext`.
-        upstream: outputs of the tasks that it depends on.
-        params: see `TaskContext`.
-        config: see `TaskContext`.
+        given: the arguments of its `TaskContext`.
         run: the run; None in memory.
         attempt: number of the attempt.
-        recorded_retry: the number of the try in the attempt's record.
+        retry: the number of the try in the attempt's record.
     """
 
     subject: Any
-    task: str
-    index: int | None
-    retry: int
-    inputs: Any
-    upstream: Mapping[str, Any]
-    params: Mapping[str, Any]
-    config: Mapping[str, Any]
-    run: Run | None = None
+    given: Mapping[str, Any]
+    run: Run | None
     attempt: int = 0
-    recorded_retry: int = 0
+    retry: int = 0
 
     @classmethod
     def of(cls, spec: TaskSpec, ctx: TaskContext) -> TaskCall:
         """Return the call that executes elsewhere the try that `ctx` is for."""
+        given = {name: getattr(ctx, name) for name in _GIVEN}
+        given |= {"params": dict(ctx.params), "config": dict(ctx.config)}
         recorder = ctx._recorder
-        return cls(
-            spec.subject,
-            ctx.task,
-            ctx.index,
-            ctx.retry,
-            ctx.inputs,
-            ctx.upstream,
-            dict(ctx.params),
-            dict(ctx.config),
-            ctx.run,
-            recorder.writer.number if recorder is not None else 0,
-            recorder.retry if recorder is not None else 0,
-        )
+        if recorder is None:
+            return cls(spec.subject, given, ctx.run)
+        return cls(spec.subject, given, ctx.run, recorder.writer.number, recorder.retry)
 
 
 @attrs.frozen
@@ -76,7 +60,7 @@ class TaskReturn:
 
     Attributes:
         output: the value that the task returned.
-        writer: the token of the writer that recorded for it; None in memory.
+        writer: the token of the writer that recorded for it; None if nothing was recorded.
         code: the code that was executed; None in memory.
     """
 
@@ -88,7 +72,7 @@ class TaskReturn:
 def execute_task(call: TaskCall) -> TaskReturn:
     """Execute one try of a task in this process."""
     contribution = _contribution(call)
-    code = code_of(call.subject) if contribution is not None else None
+    code = _code_of(call.subject) if contribution is not None else None
     ctx = _context(call, contribution)
     token = current.enter(ctx._recorder)
     try:
@@ -96,7 +80,9 @@ def execute_task(call: TaskCall) -> TaskReturn:
         output = execute(ctx)
         if inspect.isawaitable(output):
             output = asyncio.run(_await(output))
-        return TaskReturn(output, contribution.token if contribution is not None else None, code)
+        if contribution is None or ctx._recorder is None:
+            return TaskReturn(output, None)
+        return TaskReturn(output, contribution.token if ctx._recorder.recorded else None, code)
     finally:
         current.leave(token)
         ctx._end("it has ended")
@@ -111,8 +97,19 @@ async def _await(awaitable: Any) -> Any:
 _newest: dict[tuple[str, str, int], Contribution] = {}
 """The contribution of this worker: one attempt at a time."""
 
+_codes: dict[FunctionType, Code] = {}
+"""The code of each function that was executed for that attempt, as it was then."""
+
 _attempt_assets: dict[str, AttemptAssets] = {}
 """The assets of each task: the assets of a retry replace, or continue, those of an earlier try in this worker."""
+
+
+def _code_of(subject: Any) -> Code:
+    if type(subject) is not FunctionType:
+        return code_of(subject)
+    if subject not in _codes:
+        _codes[subject] = code_of(subject)
+    return _codes[subject]
 
 
 def _contribution(call: TaskCall) -> Contribution | None:
@@ -128,32 +125,22 @@ def _contribution(call: TaskCall) -> Contribution | None:
         while _newest:
             _newest.popitem()[1].close()
         _attempt_assets.clear()
+        _codes.clear()
         found = _newest[key] = Contribution(session.store, session.process, call.run.path, call.attempt)
     return found
 
 
 def _context(call: TaskCall, contribution: Contribution | None) -> TaskContext:
-    given: dict[str, Any] = {
-        "inputs": call.inputs,
-        "upstream": call.upstream,
-        "index": call.index,
-        "retry": call.retry,
-        "params": call.params,
-        "config": call.config,
-    }
     if call.run is None or contribution is None:
-        return TaskContext(call.task, **given)
+        return TaskContext(**call.given)
     from molexp._assets.lookup import Finder
     from molexp._assets.naming import AttemptAssets
 
-    run = call.run
-    label = call.task if call.index is None else f"{call.task}[{call.index}]"
-    recorder = TaskRecorder(contribution, label, call.recorded_retry)
+    run, task, index = call.run, call.given["task"], call.given["index"]
+    label = task if index is None else f"{task}[{index}]"
+    recorder = TaskRecorder(contribution, label, call.retry)
     library = run._session.library
-    assets = (
-        _attempt_assets[label].of(recorder)
-        if label in _attempt_assets
-        else _attempt_assets.setdefault(label, AttemptAssets(recorder, library))
-    )
+    assets = _attempt_assets.get(label)
+    assets = _attempt_assets[label] = assets.of(recorder) if assets is not None else AttemptAssets(recorder, library)
     finder = Finder(library, run.path, contribution.folder, run._scopes, contribution.everybody, call.attempt)
-    return TaskContext(call.task, run=run, assets=assets, finder=finder, **given)
+    return TaskContext(**call.given, run=run, assets=assets, finder=finder)

@@ -192,7 +192,7 @@ class Workflow:
             asyncio.get_running_loop()
         except RuntimeError:
             return asyncio.run(coroutine)
-        return _in_thread(coroutine)
+        return _wait_for(coroutine)
 
     @with_options(StartOptions, execute)
     def start(self, **options: Unpack[StartOptions]) -> WorkflowHandle:
@@ -257,9 +257,7 @@ class WorkflowHandle:
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
-            work = partial(contextvars.copy_context().run, self._work, options)
-            self._thread = threading.Thread(target=work, name=f"molexp-{workflow.name}")
-            self._thread.start()
+            self._thread = _in_thread(self._execute(options), self._future, f"molexp-{workflow.name}")
         else:
             self._task = asyncio.Task(self._execute(options), loop=loop)  # starts later, whatever the loop's factory
             self._task.add_done_callback(self._settle)
@@ -267,12 +265,6 @@ class WorkflowHandle:
     async def _execute(self, options: StartOptions) -> WorkflowResult:
         bindings.listen_for(self._stop)
         return await self._workflow.execute(**options)
-
-    def _work(self, options: StartOptions) -> None:
-        try:
-            self._future.set_result(asyncio.run(self._execute(options)))
-        except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits
-            self._future.set_exception(error)
 
     def _settle(self, task: asyncio.Task[WorkflowResult]) -> None:
         if task.cancelled():
@@ -345,11 +337,24 @@ def _mapping(what: str, given: Mapping[str, Any] | None) -> dict[str, Any]:
     return dict(given or {})
 
 
-def _in_thread(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end in an event loop of its own, in a thread of its own."""
+def _in_thread(coroutine: Coroutine[Any, Any, T], future: Future[T], name: str) -> threading.Thread:
+    """Start a coroutine in an event loop of its own, in a thread of its own; the future has its end."""
+
+    def work() -> None:
+        try:
+            future.set_result(asyncio.run(coroutine))
+        except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits
+            future.set_exception(error)
+
+    thread = threading.Thread(target=contextvars.copy_context().run, args=(work,), name=name)
+    thread.start()
+    return thread
+
+
+def _wait_for(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end where an event loop is running, which it blocks."""
     future: Future[T] = Future()
     started: Future[Callable[[], object]] = Future()  # the call that cancels it
-    context = contextvars.copy_context()
 
     async def main() -> T:
         task = asyncio.current_task()
@@ -357,19 +362,12 @@ def _in_thread(coroutine: Coroutine[Any, Any, T]) -> T:
         started.set_result(partial(asyncio.get_running_loop().call_soon_threadsafe, task.cancel))
         return await coroutine
 
-    def work() -> None:
-        try:
-            future.set_result(asyncio.run(main()))
-        except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits
-            future.set_exception(error)
-
     def cancel() -> None:
         if not future.done():
             started.add_done_callback(lambda found: _quietly(found.result()))
 
-    thread = threading.Thread(target=context.run, args=(work,), name="molexp-workflow")
     with _on_interrupt(cancel):
-        thread.start()
+        thread = _in_thread(main(), future, "molexp-workflow")
         try:
             return future.result()
         finally:

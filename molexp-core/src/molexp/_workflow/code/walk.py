@@ -37,7 +37,6 @@ from molexp._workflow.code.objects import (
     class_mro,
     class_qualname,
     contents,
-    field_names,
     file_of,
     foreign,
     functions_in,
@@ -155,12 +154,12 @@ class Walk(Marks):
         form = ["instance", self.owner(owner), [base.__repr__(value) for base in _BUILT_IN if is_a(value, base)]]
         if is_of_the_process(owner) and value is not self.task:
             return form
-        found, names = attributes_of(value), field_names(owner)
+        found = attributes_of(value)
         if is_opaque(owner):
             self.opaque = f"{class_module(owner)}.{class_qualname(owner)}"
             if self.strict:
                 raise UnknownSourceError(f"it holds an object of type {self.opaque}, whose contents nobody sees")
-        form.append([[name, self.value(found[name])] for name in sorted(found) if names is None or name in names])
+        form.append([[name, self.value(found[name])] for name in sorted(found)])
         return form
 
     def names(self, unit: Unit, namespace: Namespace) -> Form:
