@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -15,6 +19,7 @@ from molexp.workflow import TaskContext, Workflow, WorkflowBuilder
 Graph = Mapping[str, Sequence[str]]
 
 _NAP = 0.01  # seconds
+_ITEMS = 2000
 
 
 def chain(count: int) -> Graph:
@@ -104,4 +109,54 @@ def measure(*, quick: bool) -> list[Line]:
         lines.append(
             Line("100 tasks of 10 ms under a run / in memory", place, found.ratio("run", "memory"), 1.1, detail)
         )
-    return lines
+    return [*lines, *map_over(where, quick=quick)]
+
+
+def numbers(_ctx: TaskContext) -> list[int]:
+    """Return the items of a mapped task."""
+    return [*range(_ITEMS)]
+
+
+def square(ctx: TaskContext) -> int:
+    """Return the square of an item: hardly any work."""
+    return int(ctx.inputs) ** 2
+
+
+def square_of(number: int) -> int:
+    """Return the same of a number."""
+    return number**2
+
+
+def mapped(executor: str) -> Workflow:
+    """Return a workflow that squares many numbers."""
+    builder = WorkflowBuilder("bench").add(numbers)
+    return builder.add(square, map_over="numbers", executor=executor).build()
+
+
+def pooled(pool: Callable[[], Executor]) -> Contender:
+    """Square them as you would by hand, in a pool of `concurrent.futures`."""
+
+    def contender(_folder: Path, _count: int) -> None:
+        with pool() as executor:
+            futures = [executor.submit(square_of, number) for number in range(_ITEMS)]
+            for future in futures:
+                future.result()
+
+    return contender
+
+
+def map_over(where: Mapping[str, Path], *, quick: bool) -> Iterator[Line]:
+    """Yield what an item of a mapped task costs in threads and in processes, against pools of `concurrent.futures`."""
+    rounds = 3 if quick else 7
+    spawn = multiprocessing.get_context("spawn")
+    threads = partial(ThreadPoolExecutor, max_workers=min(32, (os.cpu_count() or 1) + 4))
+    processes = partial(ProcessPoolExecutor, mp_context=spawn)
+    inline, process = mapped("inline"), mapped("process")
+    for what, place, limit, ours, pool in (
+        ("map_over of plain functions / thread pool", "memory", 2.0, in_memory(inline), threads),
+        ("map_over in processes / process pool", "memory", 1.3, in_memory(process), processes),
+        ("map_over in processes under a run / process pool", "disk", 1.6, under_a_run(process), processes),
+    ):
+        found = take_turns({"molexp": ours, "futures": pooled(pool)}, where=where["disk"], count=_ITEMS, rounds=rounds)
+        detail = ", ".join(f"{who} {micros:.1f} us an item" for who, micros in found.micros.items())
+        yield Line(what, place, found.ratio("molexp", "futures"), limit, detail)

@@ -7,6 +7,7 @@ import contextvars
 import inspect
 import os
 from collections.abc import Awaitable, Callable
+from types import FunctionType
 from typing import Any, ClassVar
 
 from molexp._executors.pooled import Pooled, call_it, call_name
@@ -85,4 +86,6 @@ async def _awaited(begin: Callable[[], Awaitable[Any]]) -> Outcome:
 
 
 def _is_coroutine_function(function: Callable[..., Any]) -> bool:
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
+    if type(function) is not FunctionType and inspect.iscoroutinefunction(type(function).__call__):
+        return True
+    return inspect.iscoroutinefunction(function)

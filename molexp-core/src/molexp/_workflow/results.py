@@ -121,6 +121,9 @@ class Outputs(Mapping[str, Any]):
     def __len__(self) -> int:
         return sum(outcome.succeeded for outcome in self._tasks.values())
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._tasks and self._tasks[name].succeeded  # type: ignore[index]
+
     def __repr__(self) -> str:
         return f"<outputs of {', '.join(self) or 'no task'}>"
 
