@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import threading
 import weakref
 from abc import abstractmethod
@@ -65,7 +64,7 @@ class Pooled(Executor, Generic[_W]):
             if self._finalizer is not None:
                 self._finalizer.detach()
         if slots is not None and (ending := slots.close()):
-            await _in_a_thread(functools.partial(join, ending))
+            await asyncio.to_thread(join, ending)
 
 
 _OPEN: weakref.WeakSet[Slots[Any]] = weakref.WeakSet()
@@ -80,28 +79,6 @@ def join(threads: Iterable[threading.Thread]) -> None:
     """Wait for all of them."""
     for thread in threads:
         thread.join()
-
-
-async def _in_a_thread(work: Callable[[], None]) -> None:
-    """Call it in a thread of its own, for the threads of the event loop's pool stay until the loop ends."""
-    loop = asyncio.get_running_loop()
-    done = loop.create_future()
-
-    def finish() -> None:
-        if not done.done():
-            done.set_result(None)
-
-    def run() -> None:
-        work()
-        try:
-            loop.call_soon_threadsafe(finish)
-        except RuntimeError:  # the loop is closed: nobody waits
-            pass
-
-    thread = threading.Thread(target=run, name="molexp-closing", daemon=True)
-    thread.start()
-    await done
-    thread.join()  # it has nothing left to do
 
 
 def call_name(call: Call) -> str:

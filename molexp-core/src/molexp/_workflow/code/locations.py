@@ -98,18 +98,17 @@ def locate(module: str, beside: str, package: str) -> str | None:
 
 def _search(module: str, path: tuple[str, ...]) -> str | None:
     places: list[str] | None = [place for place in path if isinstance(place, str)]
-    file: str | None = None
-    parts = module.split(".")
-    for number in range(len(parts)):
+    name, spec = "", None
+    for part in module.split("."):
+        name = f"{name}.{part}" if name else part
         try:
-            spec = PathFinder.find_spec(".".join(parts[: number + 1]), places)
+            spec = PathFinder.find_spec(name, places) if places is not None else None
         except (ImportError, OSError, ValueError):
             return None
-        if spec is None or (spec.submodule_search_locations is None and number + 1 < len(parts)):
+        if spec is None:
             return None
-        file = spec.origin if spec.has_location else None
-        places = [*spec.submodule_search_locations] if spec.submodule_search_locations is not None else None
-    return file
+        places = spec.submodule_search_locations
+    return spec.origin if spec is not None and spec.has_location else None
 
 
 class Imports:
