@@ -151,6 +151,9 @@ COUNTING = """
 
 @pytest.fixture
 def counting(tmp_path, monkeypatch):
+    import molexp as me
+
+    me.Workspace("memory://")  # the manager of this process finds what is installed before the store is, which asks it
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     return install(tmp_path / "site", "counting-store", dedent(COUNTING))
 
@@ -178,3 +181,33 @@ def test_the_fiftieth_run_costs_what_the_first_cost(counting, append, request):
     assert counts[1] == counts[49], "from the second run of a process on nothing grows"
     assert sum(counts[1].values()) <= sum(counts[0].values())
     assert sum(counts[1].values()) <= 20
+
+
+def test_the_runs_of_an_experiment_are_listed_by_one_request_and_one_is_looked_up_by_one(counting, monkeypatch):
+    """Where a request is slow, as on S3: 10 000 runs, of which 3 have 4 edits."""
+    import molexp as me
+
+    workspace = me.Workspace("counting://many", plugins=counting)
+    counting_store = importlib.import_module("counting_store")
+    monkeypatch.setattr(counting_store.CountingStore, "slow", True)
+    exp = workspace.Project("metals").Experiment("cu")
+    exp.Run(id="hidden").delete()
+    exp.Run(id="Restored").delete()
+    workspace.restore("metals/cu/restored")
+    exp.Run(id="tagged").annotate(tags=["t"])
+    store, runs = counting_store.CountingStore("many"), "projects/metals/experiments/cu/runs"
+    definition = store.read(f"{runs}/tagged/run.json")
+    for number in range(10_000):
+        store.create(f"{runs}/r{number:05}/run.json", definition)
+    store.create(f"{runs}/no-run/notes.txt", b"a foreign file")
+
+    def asked(question):
+        counting_store.COUNTS.clear()
+        return question(), dict(counting_store.COUNTS)
+
+    assert asked(lambda: len(exp.runs)) == (10_002, {"list": 1, "read_many": 1, "read": 4})
+    assert asked(lambda: [run.path[10:] for run in exp.runs][-2:])[0] == ["restored", "tagged"]
+    for name, there in (("R00007", True), ("r99999", False), ("no-run", False), ("no id", False)):
+        found, counts = asked(lambda name=name: name in exp.runs)
+        assert (found, sum(counts.values())) == (there, int(name != "no id"))
+    assert ("hidden" in exp.runs, exp.run("tagged") in exp.runs, 5 in exp.runs) == (False, True, False)
