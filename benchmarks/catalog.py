@@ -69,6 +69,36 @@ for run in runs:
     run.info.run_id, run.data.metrics["loss"]
 """
 
+_LIST = """
+import os, sys
+from contextlib import suppress
+from molexp_cli._main import run
+
+lab, *options = sys.argv[1:]
+peak, whole = "peak" in options, "all" in options
+ours = os.dup(1)
+reads, writes = os.pipe()
+if os.fork() == 0:  # the reader, which goes away after the first line unless memory is of interest
+    os.close(writes)
+    with open(reads) as lines:
+        for number, _ in enumerate(lines):
+            if whole and number == 1:
+                break
+    os._exit(0)
+os.close(reads)
+os.dup2(writes, 1)
+os.close(writes)
+run(["-w", lab, "runs", "list", *(option for option in options if option not in ("peak", "all"))])
+with suppress(OSError):
+    sys.stdout.flush()
+os.dup2(ours, 1)
+if peak:
+    with open("/proc/self/status") as status:
+        kilobytes = next(line for line in status if line.startswith("VmHWM")).split()[1]
+    os.write(1, str(int(kilobytes) / 1024).encode())
+os._exit(0)
+"""
+
 # ------------------------------------------------------------------------------------------------- question, warm
 
 _WARM = f"""
@@ -191,6 +221,7 @@ def measure(*, quick: bool, runs: int | None = None) -> Iterator[Line]:
     with tempfile.TemporaryDirectory(dir=cache_folder(), prefix="measuring-") as base:
         yield from _first_open(data, Path(base))
         yield from _question(data, Path(base), quick=quick)
+        yield from _list(data, Path(base))
         yield from _peers(data, Path(base))
     logged = dataset_with_metrics(data.count)
     with tempfile.TemporaryDirectory(dir=cache_folder(), prefix="measuring-") as base:
@@ -278,6 +309,21 @@ def _question(data: Dataset, base: Path, *, quick: bool) -> Iterator[Line]:
     peak = peak_of(_OURS, lab, data.matching, MOLEXP_CACHE_DIR=cache)
     detail = f"import molexp {peak_of('import molexp'):.0f} MB"
     yield Line(f"{what}, peak memory", "disk", peak, 200.0, detail, unit=" MB")
+
+
+def _list(data: Dataset, base: Path) -> Iterator[Line]:
+    """Measure the command that lists all runs: its first line, and its memory."""
+    command = partial(run_fresh, _LIST, _view(data, base, derived=True), MOLEXP_CACHE_DIR=base / "cache")
+    command("-n", 1)  # makes the index
+    found = time_fresh({"first": partial(command, "all"), "few": partial(command, "-n", 20)}, rounds=9)
+    detail = f"first line {found['first']:.0f} ms, -n 20 {found['few']:.0f} ms"
+    what = f"runs list of {_many(data)} runs"
+    yield Line(f"{what}, first line / -n 20", "disk", found["first"] / found["few"], 1.3, detail)
+    few = float(command("-n", 20, "peak"))
+    for option in ("", "--json"):
+        peak = float(command(*filter(None, [option]), "peak"))
+        detail = f"{peak:.0f} MB, -n 20 {few:.0f} MB"
+        yield Line(f"{what} {option}, memory / -n 20".replace(" ,", ","), "disk", peak / few, 2.0, detail)
 
 
 def _metrics(data: Dataset, base: Path, *, quick: bool) -> Iterator[Line]:

@@ -51,6 +51,7 @@ LIMITS = {
     "segments beside a full one": "molexp._catalog.compaction.compaction:_PARTS",
     "seconds that a locked index is waited for": "molexp._catalog.index.database:BUSY",
     "bytes of metrics that are read": "molexp._record.metrics:LARGEST",
+    "rows of a page": "molexp._catalog.query.paging:_AT_ONCE",
     "seconds between looks at everything": "molexp._sync.follow:_EVERYTHING",
     "seconds for which a file is young": "molexp._catalog.refresh.walk:_TICK",
     "runs that are listed where links are not counted": "molexp._catalog.refresh.walk:_FEW",

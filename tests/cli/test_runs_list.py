@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from molexp_cli import _main
 from tests.cli.helpers import Terminal, forked
+from tests.internals import at, tune
 
 
 @pytest.fixture
@@ -174,3 +179,82 @@ def test_profiles_and_configurations_are_shown_where_there_are_any(in_lab, molex
     head, *lines = molexp("runs", "list").lines()
     assert head.split() == ["RUN", "STATUS", "CREATED", "PARAMETERS", "CONFIG", "RESULTS"]
     assert 'optimizer={"lr":0.1}' in lines[1]
+
+
+# ---------------------------------------------------------------------------------------------------------- many runs
+
+
+@pytest.fixture
+def many(in_lab, monkeypatch):
+    """A hundred and twenty runs, of which the catalog reads twenty at a time. One of the last has a tag."""
+    tune(monkeypatch, "rows of a page", 20)
+    experiment = in_lab.Project("metals").Experiment("cu")
+    for number in range(120):
+        experiment.Run({"n": number}, id=f"n{number:03}")
+    experiment.run("n110").annotate(tags=["late"])
+    return in_lab
+
+
+def test_the_first_lines_come_before_the_last_runs_are_read(many, monkeypatch):
+    events: list[int | bytes] = []
+
+    def write(data):
+        events.append(bytes(data))
+        return len(data)
+
+    at(
+        monkeypatch,
+        "the documents of an answer are read",
+        lambda _, numbers, __: events.append(len(numbers)),
+        every=True,
+    )
+
+    class Pipe:
+        encoding = "utf-8"
+        buffer: Any = SimpleNamespace(write=write, flush=lambda: None)
+
+        def isatty(self):
+            return False
+
+        def flush(self):
+            pass
+
+    for arguments, first in (((), b"metals/cu/n000"), (("--json",), b'"path": "metals/cu/n000"')):
+        events.clear()
+        monkeypatch.setattr(sys, "stdout", Pipe())
+        assert _main.run(["runs", "list", *arguments]) == 0
+        read = [one for one in events if isinstance(one, int)]
+        before = events[: next(place for place, one in enumerate(events) if isinstance(one, bytes) and first in one)]
+        assert sum(read) == 120
+        assert sum(one for one in before if isinstance(one, int)) == 20
+
+
+def test_a_column_that_comes_late_repeats_the_titles(many, molexp):
+    lines = molexp("runs", "list").lines()
+    titles = [place for place, line in enumerate(lines) if line.startswith("RUN")]
+    assert [lines[place].split()[-1] for place in titles] == ["RESULTS", "TAGS"]
+    assert len(lines) == 122
+    assert [line.split()[0] for line in lines if not line.startswith("RUN")] == [
+        f"metals/cu/n{number:03}" for number in range(120)
+    ]
+    assert lines[titles[1] + 1 + 10].split()[0] == "metals/cu/n110"
+    assert lines[titles[1] + 1 + 10].endswith("  late")
+
+
+def test_json_in_parts_is_one_document(many, molexp):
+    rows = molexp("runs", "list", "--json").json()
+
+    assert [row["id"] for row in rows] == [f"n{number:03}" for number in range(120)]
+    assert molexp("runs", "list", "--json").out == molexp("runs", "list", "--json", "-n", "200").out
+
+
+def test_a_terminal_shows_a_page_and_how_many_there_are(many, here):
+    terminal = Terminal(here, "runs", "list")
+    terminal.wait_for("50 of 120 runs shown. Add --limit")
+    assert terminal.end() == 0
+    assert ("n049" in terminal.text, "n050" in terminal.text) == (True, False)
+
+    terminal = Terminal(here, "runs", "list", "-n", "60")
+    terminal.wait_for("n059")
+    assert terminal.end() == 0
+    assert "shown" not in terminal.text

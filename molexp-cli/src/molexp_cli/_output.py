@@ -78,9 +78,9 @@ def tell_unreadable(found: Collection[str]) -> None:
         say(f"{what} could not be read, so this answer is incomplete. `molexp catalog unreadable` lists the reasons.")
 
 
-def write(text: str, *, now: bool = False) -> None:
+def write(text: str, *, end: str = "\n", now: bool = False) -> None:
     """Print an answer and a newline. Escaped characters do not change the meaning of JSON."""
-    write_bytes(f"{printable(text)}\n".encode(sys.stdout.encoding or "utf-8", "backslashreplace"), now=now)
+    write_bytes(f"{printable(text)}{end}".encode(sys.stdout.encoding or "utf-8", "backslashreplace"), now=now)
 
 
 def write_log(data: bytes, *, now: bool = False) -> None:
@@ -191,6 +191,40 @@ def headline(text: str) -> None:
         write(text)
 
 
+class Lines:
+    """A table outside of a terminal, printed some rows at a time: each is one line, however long.
+
+    A column is as wide as the cells so far. The titles are repeated only where a later row has a value in a column that was
+    empty until then.
+
+    Args:
+        columns: their titles.
+        seldom: those that are left out until a row has a value in them.
+    """
+
+    def __init__(self, columns: Sequence[str], seldom: Collection[str] = ()) -> None:
+        self._columns = columns
+        self._widths = [0 if column in seldom else len(column) for column in columns]
+        self._titled: list[int] = []
+
+    def add(self, rows: Sequence[Sequence[str]]) -> None:
+        """Print rows."""
+        cells = [[printable(cell).replace("\n", "\\n").replace("\t", "\\t") for cell in row] for row in rows]
+        for number, column in enumerate(zip(*cells, strict=True)):
+            if widest := max(map(len, column)):
+                self._widths[number] = max(self._widths[number], widest, len(self._columns[number]))
+        shown = [number for number, width in enumerate(self._widths) if width]
+        titles = [list(self._columns)] if shown != self._titled else []
+        self._titled = shown
+        for line in (*titles, *cells):
+            write("  ".join(f"{line[number]:<{self._widths[number]}}" for number in shown).rstrip())
+
+    def end(self) -> None:
+        """Print the titles if there were no rows."""
+        if not self._titled:
+            self.add([])
+
+
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, least: int = 0) -> None:
     """Print a table. Outside of a terminal each row is one line, however long.
 
@@ -200,12 +234,10 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, least: int =
         least: on a terminal that is too narrow, show this many columns; with 0, show each row as names and values.
     """
     columns = [printable(column) for column in columns]
-    cells = [[printable(cell) for cell in row] for row in rows]
     if on_terminal():
-        _draw(columns, cells, least)
+        _draw(columns, [[printable(cell) for cell in row] for row in rows], least)
     else:
-        lines = [[cell.replace("\n", "\\n").replace("\t", "\\t") for cell in row] for row in cells]
-        _align([list(columns), *lines])
+        Lines(columns).add([*rows])
 
 
 def pairs(rows: Iterable[tuple[str, str]], *, indent: int = 0) -> None:
@@ -283,12 +315,6 @@ def _least(column: str, cells: Iterable[str], whole: Collection[str], longest: i
         return max(map(len, (column, *cells)))
     words = (min(len(word), longest) for cell in cells for word in cell.split())
     return max(len(column), *words, 1)
-
-
-def _align(lines: list[list[str]]) -> None:
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        write("  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
 def _style(cell: str) -> str:

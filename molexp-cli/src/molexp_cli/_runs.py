@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from molexp_cli import _words
 from molexp_cli._options import JsonOption, LimitOption, WhereArgument, WorkspaceOption, located, parameters_of
-from molexp_cli._output import say, table, tell_unreadable, write
+from molexp_cli._output import Lines, on_terminal, say, table, tell_unreadable, write
 
 if TYPE_CHECKING:
     import molexp
@@ -40,6 +41,7 @@ _COLUMNS: list[tuple[str, Callable[[molexp.RunRow], str]]] = [
     ("METRICS", lambda row: _words.metrics(row.metrics)),
     ("TAGS", lambda row: " ".join(row.tags)),
 ]
+_PAGE = 50  # runs that are printed at once; a terminal shows no more unless you ask for them
 _SELDOM = ("CAUSE", "PROFILE", "CONFIG", "METRICS", "TAGS")  # these columns are shown only if a run has a value in them
 
 
@@ -94,7 +96,7 @@ def list_runs(
     as_json: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """List the runs that match every filter, oldest first.
+    """List the runs that match every filter, oldest first. A terminal shows the first 50 unless you set --limit.
 
     WHERE is a query over fields such as status, cause, params.lr, results.loss, metrics.loss.min, tags, config.x and
     provenance.git.commit. Compare fields with == != < <= > >=, in, like, between and is null. Combine comparisons with and,
@@ -105,31 +107,74 @@ def list_runs(
     import molexp
 
     opened = located(ctx, workspace)
-    found = opened.catalog.runs(
-        where,
-        project=project,
-        experiment=experiment,
-        status=status or None,
-        params=parameters_of(ctx, "--param", param, nested=False),
-        tags=tag or (),
-        archived=archived,
-        sort=sort,
-        limit=limit,
-    )
-    tell_unreadable(found.unreadable)
-    if found.archived:
+    filters: dict[str, Any] = {
+        "project": project,
+        "experiment": experiment,
+        "status": status or None,
+        "params": parameters_of(ctx, "--param", param, nested=False),
+        "tags": tag or (),
+        "archived": archived,
+        "sort": sort,
+    }
+    if limit is None:
+        pages = opened.catalog.run_pages(where, **filters)
+    else:
+        rows = opened.catalog.runs(where, **filters, limit=limit)
+        pages = molexp.Pages([rows] if rows else [], len(rows), rows.unreadable, rows.archived)
+    tell_unreadable(pages.unreadable)
+    if pages.archived:
         say(
-            f"{found.archived} archived run{'' if found.archived == 1 else 's'} not shown. Add --archived to list them."
+            f"{pages.archived} archived run{'' if pages.archived == 1 else 's'} not shown. Add --archived to list them."
         )
-    if not found:
+    first = next(pages, None)
+    if first is None:
         _check_names(opened, project, experiment)
         _name_unknown(opened, where)
+    found = chain([first], pages) if first is not None else ()
     if as_json:
-        write(molexp.to_json(found, pretty=True))
-        return
-    cells = [[cell(row) for _, cell in _COLUMNS] for row in found]
+        _write_json(found)
+    elif on_terminal():
+        _draw(list(islice(chain.from_iterable(found), None if limit is not None else _PAGE + 1)), pages.total, limit)
+    else:
+        _write_lines(found)
+
+
+def _write_json(pages: Iterable[molexp.Rows[molexp.RunRow]]) -> None:
+    """Print a list, some rows at a time."""
+    import molexp
+
+    before = "[\n"
+    for rows in _parts(pages):
+        write(before + molexp.to_json(rows, pretty=True).removeprefix("[\n").removesuffix("\n]"), end="")
+        before = ",\n"
+    write("[]" if before == "[\n" else "\n]")
+
+
+def _write_lines(pages: Iterable[molexp.Rows[molexp.RunRow]]) -> None:
+    """Print a line for each run, some at a time, so that the first ones come before the last ones are read."""
+    lines = Lines([name for name, _ in _COLUMNS], _SELDOM)
+    for rows in _parts(pages):
+        lines.add([[cell(row) for _, cell in _COLUMNS] for row in rows])
+    lines.end()
+
+
+def _parts(pages: Iterable[molexp.Rows[molexp.RunRow]]) -> Iterator[molexp.Rows[molexp.RunRow]]:
+    for page in pages:
+        for start in range(0, len(page), _PAGE):
+            yield page[start : start + _PAGE]
+
+
+def _draw(rows: Sequence[molexp.RunRow], total: int | None, limit: int | None) -> None:
+    """Draw the runs on a terminal: a page of them if there is no limit, and how many there are."""
+    page = rows[:_PAGE] if limit is None else rows
+    cells = [[cell(row) for _, cell in _COLUMNS] for row in page]
     shown = [n for n, (name, _) in enumerate(_COLUMNS) if name not in _SELDOM or any(line[n] for line in cells)]
     table([_COLUMNS[n][0] for n in shown], [[line[n] for n in shown] for line in cells])
+    if len(rows) > len(page):
+        say(
+            f"{len(page)} of {total if total is not None else 'many'} runs shown. "
+            "Add --limit to see more, or --sort -created_at to see the newest."
+        )
 
 
 def _check_names(opened: molexp.Workspace, project: str | None, experiment: str | None) -> None:

@@ -22,7 +22,7 @@ from molexp._hierarchy.run import Run
 from molexp._hierarchy.workspace import Workspace
 from molexp._record.definitions import Members
 from molexp._values.status import Cause, RunStatus
-from molexp._values.tables import Rows
+from molexp._values.tables import Pages, Rows
 from molexp.contracts import AssetKind
 from molexp.errors import *  # noqa: F403 - every error is importable from here too
 
@@ -90,6 +90,7 @@ __all__ = [
     "Members",
     "Metrics",
     "MetricsAsset",
+    "Pages",
     "PluginManager",
     "Producer",
     "Project",

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, Unpack
 
 import attrs
 
 from molexp._catalog.compaction.snapshots import damaged_parts
 from molexp._catalog.index.database import BUSY, is_busy
 from molexp._catalog.query.answers import ASSET_ROOTS, Asking, Question, Row, unknown_fields
+from molexp._catalog.query.paging import Pager, in_pages
 from molexp._catalog.query.questions import (
-    ask_for_parameter,
+    RunFilters,
+    about_runs,
     checked_limit,
-    checked_status,
+    fields_of_kinds,
     of_kinds,
     parse_query,
     parse_run_query,
-    sort_field,
+    refuse_unknown,
 )
-from molexp._catalog.query.sql import RUNS, WHOLE
 from molexp._catalog.refresh.journals import read_news
 from molexp._catalog.refresh.refresh import Refresher
 from molexp._hierarchy.run import Run
@@ -30,7 +31,7 @@ from molexp._hierarchy.run_rows import RunRow, describe_row
 from molexp._query.expressions import Condition, Field
 from molexp._storage import layout
 from molexp._values.documents import decode, decode_object
-from molexp._values.tables import RUN_COLUMNS, Rows
+from molexp._values.tables import RUN_COLUMNS, Pages, Rows
 from molexp.errors import CorruptRecordError, KeyNotFoundError, MolexpError, NotFoundError, StoreError
 
 if TYPE_CHECKING:
@@ -45,11 +46,6 @@ T = TypeVar("T")
 
 _SOME = 400  # rows of which each is looked at; of more, those in folders that were not looked at a moment ago
 _TRIES = 5  # questions that are asked again because what the index had was not there
-
-
-def describe_asset(asset: Asset) -> dict[str, Any]:
-    """Describe an asset as a row of a table."""
-    return asset.to_dict()
 
 
 _EITHER = (
@@ -155,38 +151,46 @@ class Catalog:
             ValueError: a status that does not exist, a column that there is not, or that none of these runs has while others
                 have columns beside it, or a negative limit.
         """
-        question = Question(limit=checked_limit(limit))
-        if where is not None:
-            question.where.append(parse_run_query(where))
-        above, slash, experiment_id = experiment.rpartition("/") if experiment is not None else ("", "", None)
-        for name, wanted in (
-            ("project", project),
-            ("project", above if slash else None),
-            ("experiment", experiment_id),
-        ):
-            if wanted is not None:
-                question.where.append(Condition(Field((name,)), "==", wanted))
-        if status is not None:
-            words = [checked_status(status)] if isinstance(status, str) else [checked_status(word) for word in status]
-            question.where.append(Condition(Field(("status",)), "in", tuple(words)))
-        for tag in [tags] if isinstance(tags, str) else tags:
-            question.where.append(Condition(Field(("tags",)), "contains", tag))
-        for name, value in (params or {}).items():
-            ask_for_parameter(question, name, value)
-        if sort is not None:
-            question.descending = sort.startswith("-")
-            question.sort = sort_field(sort.removeprefix("-"))
-        hides = not (archived or question.names("archived"))
-        if hides:
-            question.where.append(Condition(Field(("archived",)), "==", False))
+        filters = RunFilters(
+            project=project,
+            experiment=experiment,
+            status=status,
+            params=params,
+            tags=tags,
+            archived=archived,
+            sort=sort,
+        )
+        question = about_runs(where, filters, limit)
         rows = self._ask(question)
         if question.sort is not None and rows:
-            self._refuse_unknown(question.sort)
-        hidden = self._archived(question) if hides else 0
-        within = project or above or ""
-        left_out = self._left_out(f"{within}/{experiment_id}" if within and experiment_id else within)
-        found = [RunRow(self._session, path, data) for path, data in rows]
-        return Rows(found, describe_row, RUN_COLUMNS, left_out, hidden)
+            refuse_unknown(self._session.index, question.sort)
+        return self._run_rows(rows, *self._beside(question))
+
+    @_from_a_sound_index
+    def run_pages(self, where: str | None = None, /, **filters: Unpack[RunFilters]) -> Pages[RunRow]:
+        """Return what `runs` returns, a page at a time, so that an answer of any length fits into memory.
+
+        A page is read when you come to it. Runs that changed since the call are as they are then, and left out if they do not
+        match any more. It takes the arguments of `runs`, without the limit.
+
+        Raises:
+            QueryError, ValueError: as `runs` does.
+
+        Example:
+            >>> for page in ws.catalog.run_pages(status="succeeded"):
+            ...     print([row.id for row in page])
+            ['cu-small']
+        """
+        question = about_runs(where, filters)
+        pager = Pager(self._session.index, question, self._asking, self._there)
+        total, rows = pager.total, self._pages(pager)
+        if not pager.sorts:
+            whole = self._ask(question)
+            total, rows = len(whole), in_pages(whole)
+        if question.sort is not None and total != 0:
+            refuse_unknown(self._session.index, question.sort)
+        left_out, hidden = self._beside(question)
+        return Pages((self._run_rows(page, left_out, hidden) for page in rows), total, left_out, hidden)
 
     @_from_a_sound_index
     def assets(
@@ -217,14 +221,15 @@ class Catalog:
         question = Question(limit=checked_limit(limit))
         if where is not None:
             self._refresh()
-            question.where.append(of_kinds(parse_query(where, (*ASSET_ROOTS, *self._own_fields())), self._own_fields()))
+            own = fields_of_kinds(self._session.index)
+            question.where.append(of_kinds(parse_query(where, (*ASSET_ROOTS, *own)), own))
         by = producer.path if isinstance(producer, Run) else producer
         for field, wanted in (("kind", kind), ("name", name), ("scope", scope), ("producer", by)):
             if wanted is not None:
                 question.where.append(Condition(Field((field,)), "==", wanted))
         records = self._ask(question, assets=True)
         found = [self._session.library.asset(decode_object(record, "index")) for _, record in records]
-        return Rows(found, describe_asset, unreadable=self._left_out(scope or by or "", assets=True))
+        return Rows(found, lambda asset: asset.to_dict(), unreadable=self._left_out(scope or by or "", assets=True))
 
     def lineage(self, of: Asset | Run | RunRow | str, *, upstream: bool = True, downstream: bool = True) -> Lineage:
         """Return what something was made from, and what became of it: assets, and the runs that made and used them.
@@ -379,7 +384,7 @@ class Catalog:
 
     def _ask(self, question: Question, *, assets: bool = False) -> list[Row]:
         for _ in range(_TRIES):
-            asking = Asking(self._session.store, self._session.index, assets=assets, generation=self._refresh())
+            asking = self._asking(assets=assets)
             found = asking.answer(question, self._there)
             if found is not None:
                 break
@@ -388,6 +393,10 @@ class Catalog:
         if self._session.workspace.exists():
             self._session.compact_if_due()  # now that the answer is there
         return found
+
+    def _asking(self, *, assets: bool = False) -> Asking:
+        """Bring the index up to date, and return who answers by it."""
+        return Asking(self._session.store, self._session.index, assets=assets, generation=self._refresh())
 
     def _there(self, paths: Sequence[str]) -> set[str]:
         """Return those of some runs and scopes that are there, where looking is cheap; the others are taken out of the index."""
@@ -415,35 +424,27 @@ class Catalog:
         except StoreError:
             return ""  # it may be somebody else's to look at; what is known of it is true all the same
 
-    def _own_fields(self) -> tuple[str, ...]:
-        """Return the fields of kinds that some asset has."""
-        names = self._session.index.select("SELECT name FROM names WHERE name > '@fields.' AND name < '@fields/'")
-        return tuple({name.removeprefix("@fields.").partition(".")[0].rstrip("\x1f") for (name,) in names})
+    def _pages(self, pager: Pager) -> Iterator[Sequence[Row]]:
+        while page := self._page(pager):
+            yield page
+        if self._session.workspace.exists():
+            self._session.compact_if_due()
 
-    def _archived(self, question: Question) -> int:
-        """Return how many archived runs there are that a question leaves out for that."""
-        if not self._session.index.select("SELECT 1 FROM entities WHERE archived = 1 LIMIT 1"):
-            return 0
+    @_from_a_sound_index
+    def _page(self, pager: Pager) -> list[Row]:
+        return pager.page()
+
+    def _run_rows(self, rows: Iterable[Row], left_out: Mapping[str, str], hidden: int) -> Rows[RunRow]:
+        found = (RunRow(self._session, path, data) for path, data in rows)
+        return Rows(found, describe_row, RUN_COLUMNS, left_out, hidden)
+
+    def _beside(self, question: Question) -> tuple[dict[str, str], int]:
+        """Return what could not be read of a question's scope, and how many archived runs it leaves out."""
+        left_out = self._left_out(question.scope)
+        if not question.hides or not self._session.index.select("SELECT 1 FROM entities WHERE archived = 1 LIMIT 1"):
+            return left_out, 0
         *where, _ = question.where
         others = attrs.evolve(
             question, where=[*where, Condition(Field(("archived",)), "==", True)], limit=None, sort=None
         )
-        return len(
-            Asking(self._session.store, self._session.index, assets=False, generation="").answer(
-                others, set, surely=True
-            )
-            or ()
-        )
-
-    def _refuse_unknown(self, field: Field) -> None:
-        """Raise if no run has a column while some have others beside it: it is mistyped, rather than not there yet."""
-        name = ".".join(field.parts)
-        if field.parts[0] not in RUNS.owners or name in WHOLE:
-            return
-        root = field.parts[0]
-        beside = self._session.index.select(
-            "SELECT 1 FROM names WHERE name > ? AND name < ? LIMIT 1", (f"{root}.", f"{root}/")
-        )
-        for unknown, close in unknown_fields(self._session.index, Condition(field, "null")).items() if beside else ():
-            hint = f" Did you mean {close[0]!r}?" if close else ""
-            raise ValueError(f"No run has the column {unknown!r}.{hint}")
+        return left_out, Asking(self._session.store, self._session.index, assets=False, generation="").count(others)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar, overload
 
 R = TypeVar("R")
@@ -138,6 +138,34 @@ class Rows(Sequence[R], Generic[R]):
         if not self._columns:
             return record
         return {name: record[name] for name in self._columns if name in record}
+
+
+class Pages(Iterator[Rows[R]], Generic[R]):
+    """The rows of an answer of any length, a page at a time: each is read when you come to it, and none is kept.
+
+    Attributes:
+        total: the number of rows; None if only reading them all tells.
+        unreadable: keys that could not be read, with the reasons; rows may be missing here.
+        archived: the number of archived runs that are left out, because nobody asked for them.
+
+    Example:
+        >>> pages = ws.catalog.run_pages()
+        >>> pages.total
+        1
+        >>> [row.id for page in pages for row in page]
+        ['cu-small']
+    """
+
+    def __init__(
+        self, pages: Iterable[Rows[R]], total: int | None, unreadable: Mapping[str, str], archived: int
+    ) -> None:
+        self.total: int | None = total
+        self.unreadable: Mapping[str, str] = unreadable
+        self.archived: int = archived
+        self._pages = iter(pages)
+
+    def __next__(self) -> Rows[R]:
+        return next(self._pages)
 
 
 _EXACT = 2**53  # the largest integer up to which every one is a float

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from molexp._hierarchy.catalog import describe_asset
 from molexp._hierarchy.run import Run
 from molexp._record.folding import RunState
 from molexp._record.metrics import run_metrics
@@ -53,7 +52,7 @@ def describe_run(run: Run) -> dict[str, Any]:
         "workflow_graph": _readable(lambda: graph.to_dict() if (graph := run._graph(state)) is not None else None),
         "problems": state.problems,
         "error": _error(state, assets, store),
-        "assets": [{**describe_asset(asset), "location": store.locate(asset.key)} for asset in assets],
+        "assets": [{**asset.to_dict(), "location": store.locate(asset.key)} for asset in assets],
     }
 
 

@@ -15,6 +15,7 @@ import sqlite3
 import tempfile
 import threading
 import time
+from array import array
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from hashlib import sha256
@@ -196,6 +197,11 @@ class Database:
         """Return the rows of a query."""
         with self.lock:
             return self._connect().execute(sql, tuple(values)).fetchall()
+
+    def numbers(self, sql: str, values: Iterable[Any] = ()) -> array[int]:
+        """Return the integers in the only column of a query, of which there may be millions."""
+        with self.lock:
+            return array("q", (number for (number,) in self._connect().execute(sql, tuple(values))))
 
     # ------------------------------------------------------------------------------------------------------------- images
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import attrs
 
@@ -36,20 +37,37 @@ RUN_ROOTS = (
 )
 ASSET_ROOTS = (*ASSETS.columns, *ASSETS.owners, "id", "attempt", "task", "key", "content_hash", "distribution")
 
-_RUN_SQL = "SELECT e.id, e.path FROM entities e WHERE e.shown = 1{where} ORDER BY {order} LIMIT {limit}"
-_ASSET_SQL = (
-    "SELECT a.id, e.path FROM assets a JOIN entities e ON e.id = a.owner WHERE 1{where} ORDER BY {order} LIMIT {limit}"
-)
+
+class _Asked(NamedTuple):
+    """The tables that a question is put to.
+
+    Attributes:
+        number: SQL of a row's number.
+        tables: SQL of where rows are.
+        shown: SQL of the condition on a row that readers may see.
+        tie: SQL of the order of rows that are equal otherwise.
+        documents: the table of stored documents.
+        parts: its columns that have a checksum; the first is the document.
+    """
+
+    number: str
+    tables: str
+    shown: str
+    tie: str
+    documents: str
+    parts: str
+
+
+_RUNS = _Asked("e.id", "entities e", "e.shown = 1", "e.created_at, e.path", "documents", "d.document, d.cover")
+_ASSETS = _Asked("a.id", "assets a JOIN entities e ON e.id = a.owner", "1", "a.created_at, a.id", "records", "d.record")
 _BY_CELLS_SQL = (  # CROSS JOIN: cells are in the order of their values
-    "SELECT e.id, e.path FROM {table} s CROSS JOIN entities e ON e.id = s.owner WHERE s.name = {name} "
+    "SELECT e.id FROM {table} s CROSS JOIN entities e ON e.id = s.owner WHERE s.name = {name} "
     "AND s.{column} < x'' AND e.shown = 1{where} ORDER BY s.{column}{direction}, e.created_at, e.path LIMIT {limit}"
 )
 _WITHOUT = (
     " AND e.id NOT IN (SELECT owner FROM {table} WHERE name = {name} AND {column} < x'')"  # NaN is as good as none
 )
 _COLUMNS = {column.name: column for column in COLUMNS}
-_RUN_DOCUMENTS = ("documents", "document, cover")
-_ASSET_DOCUMENTS = ("records", "record")
 
 
 @attrs.define
@@ -63,6 +81,8 @@ class Question:
         sort: The field to order by, if not by time.
         descending: the other way round.
         limit: at most so many.
+        scope: the path of the project or experiment that it is about; "" for all.
+        hides: archived runs are left out, because nothing in it is about them.
     """
 
     where: list[Expression] = attrs.field(factory=list)
@@ -71,6 +91,8 @@ class Question:
     sort: Field | None = None
     descending: bool = False
     limit: int | None = None
+    scope: str = ""
+    hides: bool = False
 
     def names(self, column: str) -> bool:
         """Tell whether a condition, or the order, is about a column."""
@@ -80,6 +102,27 @@ class Question:
 
 Row = tuple[str, bytes]
 """A path, and a stored document."""
+
+
+Check: TypeAlias = Callable[[dict[str, Any]], bool]
+
+
+class Plan(NamedTuple):
+    """The way to answer a question.
+
+    Attributes:
+        where: SQL that a row must meet, beside being shown.
+        bound: the values in that.
+        checks: the conditions that the document of a row must meet, too.
+        order: the column, or the place of the cells, that SQL sorts by; None for the order of creation.
+        sorts: SQL sorts; otherwise documents have to be asked.
+    """
+
+    where: str
+    bound: list[Any]
+    checks: list[Check]
+    order: str | Place | None
+    sorts: bool
 
 
 class Asking:
@@ -96,8 +139,9 @@ class Asking:
         self._store = store
         self._index = index
         self._assets = assets
-        self._generation = generation
+        self.generation = generation
         self._table: Table = ASSETS if assets else RUNS
+        self._asked = _ASSETS if assets else _RUNS
         self._origins: dict[str, Mapping[str, Any]] = {}
 
     def answer(
@@ -115,17 +159,23 @@ class Asking:
             surely: Answer anyway.
         """
         with self._index.reading():  # numbers and documents of one state: others may change it, or begin it anew
-            if not surely and self._index.generation != self._generation:
+            if not surely and self._index.generation != self.generation:
                 return None
-            found, sorted_by_sql = self._find(question)
-        if len(is_there([path for path, _ in found])) < len({path for path, _ in found}):
+            plan = self.plan(question)
+            found: list[Row] = []
+            for some in self._documents(self.numbers(plan, question), plan.checks):
+                found += some
+                if plan.sorts and question.limit is not None and len(found) >= question.limit:
+                    break
+        paths = {path for path, _ in found}
+        if len(is_there([path for path, _ in found])) < len(paths):
             return None
-        if not sorted_by_sql and question.sort is not None:
+        if not plan.sorts and question.sort is not None:
             found = self._sorted(found, question.sort, descending=question.descending)
         return found[: question.limit]
 
-    def _find(self, question: Question) -> tuple[list[Row], bool]:
-        """Return the rows, as far as they are needed, and True if they are in order."""
+    def plan(self, question: Question) -> Plan:
+        """Divide the work between SQL and documents, for the state that the index is in."""
         compiler = Compiler(self._index, self._table)
         conditions, rest = [*question.conditions], list[Expression]()
         for expression in question.where:
@@ -136,65 +186,55 @@ class Asking:
         if rest:
             whole = Joined("and", tuple(rest))
             checks.append(lambda document: matches(whole, lambda field: self._look_up(document, field)))
-        rows, sorted_by_sql = self._select(compiler, question, conditions, checks)
-        found: list[Row] = []
-        for some in rows:
-            found += some
-            if sorted_by_sql and question.limit is not None and len(found) >= question.limit:
-                break
-        return found, sorted_by_sql
-
-    def _select(
-        self,
-        compiler: Compiler,
-        question: Question,
-        conditions: Sequence[Sql],
-        checks: Sequence[Callable[[dict[str, Any]], bool]],
-    ) -> tuple[Iterator[list[Row]], bool]:
-        """Return rows in their order, and True if that is the one that was asked for."""
+        order = compiler.order(question.sort) if question.sort is not None else None
         where = "".join(f" AND {sql}" for sql, _ in conditions)
         bound = [value for _, some in conditions for value in some]
-        order = compiler.order(question.sort) if question.sort is not None else None
-        by_sql = question.sort is None or order is not None
-        limit = question.limit if by_sql and question.limit is not None and not checks else -1
-        found = self._ids(order, where, bound, limit, " DESC" if question.descending else "")
-        return self._documents(found, checks), by_sql
+        return Plan(where, bound, checks, order, question.sort is None or order is not None)
 
-    def _ids(
-        self, order: str | Place | None, where: str, bound: Sequence[Any], limit: int, direction: str
-    ) -> list[tuple[int, str]]:
-        """Return numbers and paths in their order."""
-        tie = "a.created_at, a.id" if self._assets else "e.created_at, e.path"
-        pattern = _ASSET_SQL if self._assets else _RUN_SQL
+    def numbers(self, plan: Plan, question: Question) -> array[int]:
+        """Return the numbers of the rows that SQL finds, in order."""
+        limit = question.limit if plan.sorts and question.limit is not None and not plan.checks else -1
+        direction = " DESC" if question.descending else ""
+        found = array("q")
+        where, order = plan.where, plan.order
         if isinstance(order, Place):
             place = order._asdict()
             sql = _BY_CELLS_SQL.format(**place, where=where, direction=direction, limit=limit)
-            found: list[Any] = self._index.select(sql, bound)
+            found = self._index.numbers(sql, plan.bound)
             if 0 <= limit <= len(found):
                 return found
-            sql = pattern.format(
-                where=where + _WITHOUT.format(**place), order=tie, limit=limit if limit < 0 else limit - len(found)
-            )
-            return found + self._index.select(sql, bound)
+            limit, where, order = (limit if limit < 0 else limit - len(found)), where + _WITHOUT.format(**place), None
+        number, tables, shown, tie, *_ = self._asked
         by = f"{order}{direction} NULLS LAST, {tie}" if order else tie
-        return list(self._index.select(pattern.format(where=where, order=by, limit=limit), bound))
+        sql = f"SELECT {number} FROM {tables} WHERE {shown}{where} ORDER BY {by} LIMIT {limit}"  # noqa: S608 - compiled
+        return found + self._index.numbers(sql, plan.bound)
 
-    def _documents(
-        self, found: Sequence[tuple[Any, ...]], checks: Sequence[Callable[[dict[str, Any]], bool]]
-    ) -> Iterator[list[Row]]:
-        table, parts = _ASSET_DOCUMENTS if self._assets else _RUN_DOCUMENTS
-        for start in range(0, len(found), _AT_ONCE):
-            some = found[start : start + _AT_ONCE]
-            marks = ", ".join("?" * len(some))
-            sql = f"SELECT id, sum, {parts} FROM {table} WHERE id IN ({marks})"  # noqa: S608 - constants
-            documents = {one[0]: one[1:] for one in self._index.select(sql, [number for number, _ in some])}
-            rows = [(path, sound(path, *documents.get(number, (None, None)))) for number, path in some]
-            if checks:
-                rows = [row for row in rows if self._passes(row, checks)]
-            yield rows
+    def count(self, question: Question) -> int:
+        """Return how many rows there are, by the state that the index is in."""
+        with self._index.reading():
+            plan = self.plan(question)
+            numbers = self.numbers(plan, question)
+            return len(self.page(numbers, plan)) if plan.checks else len(numbers)
+
+    def page(self, numbers: Sequence[int], plan: Plan) -> list[Row]:
+        """Return the rows of some numbers."""
+        return [row for some in self._documents(numbers, plan.checks) for row in some]
+
+    def _documents(self, numbers: Sequence[int], checks: Sequence[Check]) -> Iterator[list[Row]]:
+        """Yield the rows of these numbers, as far as they pass the checks."""
+        number, tables, _, _, documents, parts = self._asked
+        for start in range(0, len(numbers), _AT_ONCE):
+            some = numbers[start : start + _AT_ONCE]
+            sql = (
+                f"SELECT {number}, e.path, d.sum, {parts} FROM {tables} LEFT JOIN {documents} d ON d.id = {number} "  # noqa: S608 - constants
+                f"WHERE {number} IN ({', '.join('?' * len(some))})"
+            )
+            found = {one[0]: one[1:] for one in self._index.select(sql, some)}
+            rows = [(found[one][0], sound(*found[one])) for one in some if one in found]
+            yield [row for row in rows if self._passes(row, checks)] if checks else rows
 
     @staticmethod
-    def _passes(row: Row, checks: Sequence[Callable[[dict[str, Any]], bool]]) -> bool:
+    def _passes(row: Row, checks: Sequence[Check]) -> bool:
         document = {"path": row[0], **decode(row[1], row[0])}
         return all(check(document) for check in checks)
 

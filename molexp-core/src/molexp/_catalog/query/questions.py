@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection, Iterable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypedDict
 
-from molexp._catalog.index.cells import STATISTICS
-from molexp._catalog.query.answers import ASSET_ROOTS, RUN_ROOTS, Question
-from molexp._catalog.query.sql import ASSETS, RUNS
+from molexp._catalog.index.cells import ELEMENTS, STATISTICS
+from molexp._catalog.index.index import Index
+from molexp._catalog.query.answers import ASSET_ROOTS, RUN_ROOTS, Question, unknown_fields
+from molexp._catalog.query.sql import ASSETS, RUNS, WHOLE
 from molexp._query.evaluation import ABSENT, reach
 from molexp._query.expressions import ALIASES, Condition, Expression, Field, fields_of, renamed
 from molexp._values.canonical import canonical_equal
@@ -44,6 +45,52 @@ def parse_run_query(where: str) -> Expression:
         QueryError: it cannot be understood.
     """
     return renamed(parse_query(where, RUN_ROOTS), statistic)
+
+
+class RunFilters(TypedDict, total=False):
+    """The arguments of a question about runs; `Catalog.runs` explains each."""
+
+    project: str | None
+    experiment: str | None
+    status: str | Iterable[str] | None
+    params: Mapping[str, Any] | None
+    tags: Iterable[str]
+    archived: bool
+    sort: str | None
+
+
+def about_runs(where: str | None, filters: RunFilters, limit: int | None = None) -> Question:
+    """Return the question that a query and filters make up.
+
+    Raises:
+        QueryError, TypeError, ValueError: something in them makes no sense.
+    """
+    question = Question(limit=checked_limit(limit))
+    ask = question.where.append
+    if where is not None:
+        ask(parse_run_query(where))
+    project, experiment, status = filters.get("project"), filters.get("experiment"), filters.get("status")
+    above, slash, experiment = experiment.rpartition("/") if experiment is not None else ("", "", None)
+    for name, wanted in (("project", project), ("project", above if slash else None), ("experiment", experiment)):
+        if wanted is not None:
+            ask(Condition(Field((name,)), "==", wanted))
+    within = project or above or ""
+    question.scope = f"{within}/{experiment}" if within and experiment else within
+    if status is not None:
+        words = [status] if isinstance(status, str) else status
+        ask(Condition(Field(("status",)), "in", tuple(map(checked_status, words))))
+    tags = filters.get("tags", ())
+    for tag in [tags] if isinstance(tags, str) else tags:
+        ask(Condition(Field(("tags",)), "contains", tag))
+    for name, value in (filters.get("params") or {}).items():
+        ask_for_parameter(question, name, value)
+    if (sort := filters.get("sort")) is not None:
+        question.descending = sort.startswith("-")
+        question.sort = sort_field(sort.removeprefix("-"))
+    question.hides = not (filters.get("archived") or question.names("archived"))
+    if question.hides:
+        ask(Condition(Field(("archived",)), "==", False))
+    return question
 
 
 def statistic(field: Field) -> Field:
@@ -93,6 +140,27 @@ def of_kinds(expression: Expression, own: Iterable[str]) -> Expression:
     """Return a query with the fields of kinds where records have them."""
     names = frozenset(own) - frozenset(ASSET_ROOTS)
     return renamed(expression, lambda field: Field(("fields", *field.parts)) if field.parts[0] in names else field)
+
+
+def fields_of_kinds(index: Index) -> tuple[str, ...]:
+    """Return the fields of kinds that some asset has."""
+    names = index.select("SELECT name FROM names WHERE name > '@fields.' AND name < '@fields/'")
+    return tuple({name.removeprefix("@fields.").partition(".")[0].rstrip(ELEMENTS) for (name,) in names})
+
+
+def refuse_unknown(index: Index, field: Field) -> None:
+    """Refuse a column that no run has while some have others beside it: it is mistyped, rather than not there yet.
+
+    Raises:
+        ValueError: there is none.
+    """
+    root = field.parts[0]
+    if root not in RUNS.owners or ".".join(field.parts) in WHOLE:
+        return
+    beside = index.select("SELECT 1 FROM names WHERE name > ? AND name < ? LIMIT 1", (f"{root}.", f"{root}/"))
+    for unknown, close in unknown_fields(index, Condition(field, "null")).items() if beside else ():
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise ValueError(f"No run has the column {unknown!r}.{hint}")
 
 
 def ask_for_parameter(question: Question, name: str, value: Any) -> None:

@@ -1,0 +1,142 @@
+"""Answers of any length come a page at a time, and are those that `runs` gives at once."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+import molexp as me
+from tests.internals import at, tune
+
+
+@pytest.fixture
+def ws(lab, runs):
+    return lab.load()
+
+
+@pytest.fixture
+def runs(lab_exp, monkeypatch):
+    """Eleven runs, of which pages have two."""
+    tune(monkeypatch, "rows of a page", 2)
+    for number in range(11):
+        with lab_exp.Run({"n": number, "even": number % 2 == 0}, id=f"r{number:02}").start() as ctx:
+            ctx.set_result("loss", (number * 7) % 11 if number != 4 else {"nested": 1})
+    lab_exp.run("r03").archive()
+    return lab_exp
+
+
+def listed(pages):
+    return [row.id for page in pages for row in page]
+
+
+@pytest.mark.parametrize(
+    ("where", "filters"),
+    [
+        (None, {}),
+        ("params.n > 3", {}),
+        ("params.even == true", {"sort": "-params.n"}),
+        (None, {"sort": "results.loss"}),
+        ("params.n < params.n or params.n >= 6", {}),
+        ("params.n == params.n", {"sort": "-created_at", "archived": True}),
+        (None, {"experiment": "cu", "status": "succeeded", "params": {"n": 5}}),
+        (None, {"status": "failed"}),
+    ],
+)
+def test_pages_have_what_runs_has(ws, where, filters):
+    whole = ws.catalog.runs(where, **filters)
+    pages = ws.catalog.run_pages(where, **filters)
+
+    assert (pages.archived, dict(pages.unreadable)) == (whole.archived, dict(whole.unreadable))
+    assert pages.total in (len(whole), None)
+    found = [list(page) for page in pages]
+    assert [row for page in found for row in page] == list(whole)
+    assert all(0 < len(page) <= 2 for page in found)
+
+
+def test_only_documents_can_tell_how_many_there_are_where_fields_are_compared(runs, ws, lab):
+    assert ws.catalog.run_pages("params.n == params.n").total is None
+    assert ws.catalog.run_pages().total == 10
+
+
+def test_a_page_is_read_when_it_is_asked_for(ws, monkeypatch):
+    read = []
+    at(monkeypatch, "the documents of an answer are read", lambda _, numbers, __: read.append(len(numbers)), every=True)
+
+    pages = ws.catalog.run_pages()
+    assert read == []
+    next(pages)
+    assert read == [2]
+
+
+def test_what_changes_by_its_turn_is_as_it_is_then_and_left_out_if_it_does_not_match(runs, ws, lab):
+    pages = ws.catalog.run_pages("tags is null")
+    first = next(pages)
+    runs.run("r00").annotate(tags=["late"])  # its turn is over
+    runs.run("r05").annotate(tags=["no more"])
+    runs.run("r07").delete()
+    ws.catalog.runs()  # somebody brings the index up to date
+
+    assert [row.id for row in first] == ["r00", "r01"]
+    assert listed(pages) == ["r02", "r04", "r06", "r08", "r09", "r10"]
+
+
+def test_an_index_that_another_process_begins_anew_loses_and_repeats_nothing(runs, ws, lab):
+    pages = ws.catalog.run_pages(archived=True)
+    first = [row.id for row in next(pages)]
+    lab.load().catalog.rebuild()
+    second = [row.id for row in next(pages)]
+    lab.load().catalog.rebuild()
+
+    assert first + second + listed(pages) == [f"r{number:02}" for number in range(11)]
+
+
+def test_a_damaged_index_is_replaced_between_two_pages(runs, ws, lab):
+    pages = ws.catalog.run_pages(archived=True)
+    first = [row.id for row in next(pages)]
+    ws._session.index.discard()
+
+    assert first + listed(pages) == [f"r{number:02}" for number in range(11)]
+
+
+def test_a_column_that_no_run_has_is_refused_before_the_first_page(runs, ws, lab):
+    with pytest.raises(ValueError, match="loss"):
+        ws.catalog.run_pages(sort="results.los")
+    with pytest.raises(me.QueryError):
+        ws.catalog.run_pages("params.n >")
+
+
+LIST = """
+import os, resource, sys
+import molexp as me
+from molexp_cli._main import run
+with open("/proc/self/statm") as file:
+    now = int(file.read().split()[0]) * resource.getpagesize()
+room = int(os.environ["ROOM"]) << 20
+resource.setrlimit(resource.RLIMIT_AS, (now + room, now + room))
+sys.exit(run(["-w", os.environ["LAB"], "runs", "list", *sys.argv[1:]]))
+"""
+
+
+@pytest.mark.soak
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs /proc")
+def test_a_list_of_a_hundred_thousand_runs_fits_where_a_list_of_a_thousand_does(lab, lab_exp, tmp_path):
+    text = "x" * 1000
+    for number in range(100_000):
+        lab_exp.Run({"n": number, "text": text})
+    lab.load().catalog.runs(limit=1)
+
+    def lines(*arguments):
+        done = subprocess.run(
+            [sys.executable, "-c", LIST, *arguments],
+            env={**os.environ, "LAB": lab.url, "ROOM": "96"},
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr.decode()[-2000:]
+        return done.stdout.count(b"\n")
+
+    assert lines() == 100_001
+    assert lines("--json") > 1_000_000
