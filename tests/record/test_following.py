@@ -41,6 +41,18 @@ def test_lines_come_log_by_log_with_their_ends(run):
     assert texts(run) == [("a", "1"), ("a", "2"), ("a", "3"), ("a", "4"), ("b", "5")]
 
 
+def test_many_lines_come_at_once_for_who_passes_them_on(place, run):
+    data = b"".join(b"line %d\r\n" % number for number in range(300_000))
+    with run.start() as ctx:
+        ctx.log("a").write(data.decode())
+        ctx.log("b").write("half")
+    pieces = list(me.read_logs(run, lines=False))
+    assert b"".join(piece.data for piece in pieces if piece.log == "a") == data
+    assert all(piece.data.endswith(b"\r\n") for piece in pieces if piece.log == "a")
+    assert len(pieces) <= 2 + len(data) // (1 << 20) + 1
+    assert pieces[-1].data == b"half"
+
+
 def test_a_log_that_is_not_there_is_an_error_with_the_nearest(run):
     with run.start() as ctx:
         ctx.log("train").append("x")

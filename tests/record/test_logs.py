@@ -322,3 +322,36 @@ def test_a_log_that_cannot_be_announced_is_closed(run, monkeypatch):
         gc.collect()  # an open file would warn, and fail this test
         ctx.log("relax").append("another line")
     assert run.logs["relax"].text() == "another line\n"
+
+
+def test_a_tail_reads_only_the_end(place, run, monkeypatch):
+    lines = [f"line {number} {'ä' * 50}" for number in range(20_000)]
+    read_bytes = []
+    read = type(place.store).read
+
+    def counted(*args, **kwargs):
+        data = read(*args, **kwargs)
+        read_bytes.append(len(data))
+        return data
+
+    monkeypatch.setattr(type(place.store), "read", counted)
+    with run.start() as ctx:
+        ctx.log("train").append("\n".join(lines))
+        ctx.flush()
+        assert ctx.log("train").tail(3) == lines[-3:]
+        assert run.logs["train"].tail(3) == lines[-3:]
+    log = run.logs["train"]
+    assert log.tail(3) == lines[-3:]
+    assert log.tail(1000) == lines[-1000:]
+    assert sum(read_bytes) < 1 << 20, "the log has two MiB, and is read in part four times"
+    assert log.tail(30_000) == lines
+
+
+@pytest.mark.parametrize("n", [0, -1, 1, 2, 3, 4, 5, 9])
+@pytest.mark.parametrize(
+    "text", ["", "one", "one\n", "\n", "one\r\ntwo\rthree", "a\n\nb\n", "x" * 40_000 + "\ny", "y\n" + "x" * 90_000]
+)
+def test_a_tail_is_the_end_of_the_text(run, text, n):
+    with run.start() as ctx:
+        ctx.log("train").write("zero\n" + text)
+    assert run.logs["train"].tail(n) == (run.logs["train"].text().splitlines()[-n:] if n > 0 else [])

@@ -51,7 +51,7 @@ def logs(
     several = name is None and (follow or len(logs) > 1)
     resumed = attempt is None and any(log.earlier for log in logs.values())
     shown: tuple[str, int] | None = None
-    for line in molexp.read_logs(found, name, follow=follow, attempt=attempt):
+    for line in molexp.read_logs(found, name, follow=follow, attempt=attempt, lines=as_json):
         if as_json:
             write(molexp.to_json({"log": line.log, "attempt": line.attempt, "line": line.text}), now=follow)
             continue

@@ -39,8 +39,9 @@ if TYPE_CHECKING:
         UnknownAsset,
     )
     from molexp._assets.data_assets import DataAssets
+    from molexp._assets.logs import LogReader, Logs
     from molexp._assets.metrics import Metrics
-    from molexp._assets.streams import LogHandle, LogReader, Logs
+    from molexp._assets.streams import LogHandle
     from molexp._catalog.lineage.graph import Lineage, LineageEdge, LineageNode
     from molexp._exec.commands import TrackedCommand, track_command
     from molexp._hierarchy.catalog import Catalog
@@ -160,7 +161,8 @@ _LATE = {  # names that take time to import, by module
     "molexp._record.reports": ("Finding", "Report"),
     "molexp._hierarchy.run_context": ("RunContext",),
     "molexp._assets.metrics": ("Metrics",),
-    "molexp._assets.streams": ("LogHandle", "LogReader", "Logs"),
+    "molexp._assets.logs": ("LogReader", "Logs"),
+    "molexp._assets.streams": ("LogHandle",),
     "molexp._sync.reports": ("SyncProgress", "SyncReport"),
     "molexp._sync.follow": ("follow_workspace",),
     "molexp._sync.sync": ("sync_workspace",),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 
@@ -12,6 +13,9 @@ from molexp._values.numbers import is_number
 from molexp._values.plain import restore
 from molexp.contracts._assets import Asset
 from molexp.errors import AssetError
+
+if TYPE_CHECKING:
+    from molexp._assets.registry import Library
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -64,7 +68,7 @@ class LogAsset(Asset):
 
     def load(self) -> str:
         """Return the text; where earlier attempts have the log, too, one after the other."""
-        from molexp._assets.streams import in_order
+        from molexp._assets.logs import in_order
 
         return in_order([*(one.load() for one in self.earlier), super().load()])
 
@@ -86,6 +90,30 @@ class MetricsAsset(Asset):
         from molexp._record.metrics import joined_points
 
         return joined_points([*(one.load() for one in self.earlier), super().load()])
+
+    def to_columns(self) -> dict[str, array[Any] | list[Any]]:
+        """Return the values of all points by their names, with less memory than `load`: ``numpy.asarray`` takes each as it is.
+
+        Numbers are an `array.array`, of integers for ``step``, else of floats. A name under which something else was
+        logged has a list of the values. Where a point does not have a name, NaN stands for it.
+        """
+        from molexp._assets.builtin_kinds import MetricsKind
+        from molexp._assets.metric_columns import columns_of
+        from molexp._assets.registry import KeySource
+
+        if self.earlier:
+            return columns_of([self.load()])
+        return columns_of(MetricsKind.pieces(KeySource(self, cast("Library", self._used()))))
+
+    def to_pandas(self) -> Any:
+        """Return a `pandas.DataFrame` of `to_columns`.
+
+        Raises:
+            ModuleNotFoundError: pandas is not installed.
+        """
+        from molexp._assets.metric_columns import frame_of
+
+        return frame_of(self.to_columns())
 
 
 @attrs.frozen(kw_only=True, repr=False)

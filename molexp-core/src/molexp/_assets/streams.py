@@ -6,22 +6,18 @@ import io
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
-from molexp._assets.builtin_kinds import LogKind
 from molexp._assets.log_records import check_text
+from molexp._assets.logs import LogReader
 from molexp._assets.naming import AttemptAssets, Slot
 from molexp._recording.writer import Writer
-from molexp._values.ids import nearest
-from molexp._values.numbers import count
 from molexp.contracts import Appender, Store
 from molexp.errors import (
     KeyExistsError,
-    KeyNotFoundError,
-    NotFoundError,
     RunError,
     StoreError,
 )
@@ -122,13 +118,13 @@ class Growing:
                     self._plain = None
             return self._shared
 
-    def text(self) -> str:
-        """Return all that was written so far."""
+    def reader(self) -> LogReader:
+        """Return what reads all that was written so far."""
         if self._assets.writer.outbox is not None:  # it is read where it is
             self._take_in()
         else:
             self.flush()
-        return LogReader(self._assets.writer.store, self._slot.name, self._slot.key).text()
+        return LogReader(self._assets.writer.store, self._slot.name, self._slot.key)
 
     def flush(self) -> None:
         """Let the store see what was written."""
@@ -316,125 +312,8 @@ class LogHandle(io.TextIOBase):
 
     def text(self) -> str:
         """Return all that was written so far."""
-        return "" if self._growing is None else self._growing.text()
+        return "" if self._growing is None else self._growing.reader().text()
 
     def tail(self, n: int = 10) -> list[str]:
-        """Return the last `n` lines."""
-        return self.text().splitlines()[-n:]
-
-
-class LogReader:
-    """A log of a run that anybody reads, ``run.logs["train"]``; iterating over it yields its lines.
-
-    It is what all attempts wrote, in their order; `earlier` has what each of them did, and `own` the newest.
-
-    Attributes:
-        name: the log's name.
-        key: its key in the workspace; of several attempts, the newest one's.
-        size: the number of bytes on record there, once it is complete; 0 before.
-        attempt: the attempt that wrote it; of several, the newest.
-        earlier: the same log of earlier attempts, oldest first.
-
-    Example:
-        >>> run.logs["relax"].tail(1)
-        ['converged']
-    """
-
-    def __init__(
-        self,
-        store: Store,
-        name: str,
-        key: str,
-        size: int = 0,
-        *,
-        attempt: int = 1,
-        earlier: tuple[LogReader, ...] = (),
-    ) -> None:
-        self.name = name
-        self.key = key
-        self.size: int = size
-        self.attempt: int = attempt
-        self.earlier: tuple[LogReader, ...] = earlier
-        self._store = store
-
-    @property
-    def own(self) -> LogReader:
-        """Return what the newest attempt wrote, without the earlier ones."""
-        return LogReader(self._store, self.name, self.key, self.size, attempt=self.attempt)
-
-    def text(self) -> str:
-        """Return all of it, as far as it is written; `KeyNotFoundError` if what is on record is gone."""
-        return in_order([*(one.text() for one in self.earlier), self._own_text()])
-
-    def _own_text(self) -> str:
-        try:
-            data = self._store.read(self.key)
-            return data[: self.size or None].decode("utf-8", "replace")  # bytes that came after the end are late
-        except KeyNotFoundError:
-            if self.size:
-                raise
-            return ""
-
-    def tail(self, n: int = 10) -> list[str]:
-        """Return the last `n` lines; see `text`."""
-        return self.text().splitlines()[-n:]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.text().splitlines())
-
-    def __repr__(self) -> str:
-        return f"<log {self.name!r}>"
-
-
-def in_order(texts: Iterable[str]) -> str:
-    """Return texts of several attempts, one after the other; each begins on a line of its own."""
-    found = ""
-    for text in texts:
-        found += f"\n{text}" if text and found and found[-1] not in "\r\n" else text
-    return found
-
-
-class Logs(Mapping[str, LogReader]):
-    """The logs of a run, ``run.logs``, by name; where several attempts wrote one, it goes on from each to the next.
-
-    Example:
-        >>> run.logs["relax"].text().split()
-        ['converged']
-    """
-
-    def __init__(self, store: Store, records: list[dict[str, Any]]) -> None:
-        self._readers: dict[str, LogReader] = {}
-        for record in records:
-            if record.get("kind") == LogKind.name:
-                name, producer = str(record["name"]), record.get("producer")
-                number = count(producer.get("attempt"), 1) if isinstance(producer, dict) else 1
-                before = self._readers.get(name)
-                self._readers[name] = LogReader(
-                    store,
-                    name,
-                    str(record["key"]),
-                    count(record.get("size")),
-                    attempt=number,
-                    earlier=(*before.earlier, before.own) if before is not None else (),
-                )
-        self._others = {record.get("name"): record.get("kind") for record in records}
-
-    def __repr__(self) -> str:
-        return f"<logs: {', '.join(self) or 'none'}>"
-
-    def __getitem__(self, name: str) -> LogReader:
-        if name not in self._readers:
-            kind = self._others.get(name)
-            hint = (
-                f"It is an asset of kind {kind!r}: run.asset({name!r}), or `molexp assets get RUN:{name} -`."
-                if kind
-                else ""
-            )
-            raise NotFoundError("log", name, nearest=nearest(name, self._readers), hint=hint)
-        return self._readers[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._readers)
-
-    def __len__(self) -> int:
-        return len(self._readers)
+        """Return the last `n` lines; only the end of the log is read for them."""
+        return [] if self._growing is None else self._growing.reader().tail(n)

@@ -19,7 +19,7 @@ from molexp.errors import CorruptRecordError, NotFoundError, StoreError
 
 if TYPE_CHECKING:
     from molexp._assets.data_assets import DataAssets
-    from molexp._assets.streams import Logs
+    from molexp._assets.logs import Logs
     from molexp._hierarchy.experiment import Experiment
     from molexp._hierarchy.run_context import RunContext
     from molexp._hierarchy.session import Session
@@ -249,7 +249,7 @@ class Run:
     @property
     def logs(self) -> Logs:
         """Its logs, by name; the newest attempt's where several wrote one."""
-        from molexp._assets.streams import Logs
+        from molexp._assets.logs import Logs
 
         return Logs(self._session.store, self._state().assets())
 

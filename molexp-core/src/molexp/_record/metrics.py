@@ -7,8 +7,9 @@ that is not executed again keeps its points. An attempt that starts fresh keeps 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from molexp._record.folding import AttemptFacts
 from molexp._record.metric_summaries import MOST, OWN, Series, Summary, from_document, merge, steps_of, to_document
@@ -168,7 +169,9 @@ def read_summary(store: Store, record: Mapping[str, Any], limits: Limits | None 
     size = count(record.get("size"))
     if size <= LARGEST:
         try:
-            for points in _pieces(store, str(record.get("key")), size):
+            key = str(record.get("key"))
+            for data in whole_lines(store.open_read(key), size):
+                points = decode_lines(data, key)[0]
                 summary.add(points if limits is None else _until(points, limits))
         except (UnavailableError, CredentialsError):
             raise
@@ -177,14 +180,18 @@ def read_summary(store: Store, record: Mapping[str, Any], limits: Limits | None 
     return summary
 
 
-def _pieces(store: Store, key: str, size: int) -> Iterator[list[dict[str, Any]]]:
-    rest = b""
-    with store.open_read(key) as file:
-        while size > 0 and (piece := file.read(min(_PIECE, size))):
+def whole_lines(stream: IO[bytes], size: int = sys.maxsize) -> Iterator[bytes]:
+    """Yield the lines in the first `size` bytes of a stream, many at a time; a last one without an end is left out."""
+    data, span = b"", _PIECE
+    with stream:
+        while size > 0 and (piece := stream.read(min(span, size))):
             size -= len(piece)
-            points, length, _ = decode_lines(rest + piece, key)
-            rest = (rest + piece)[length:]
-            yield points
+            data += piece
+            end = data.rfind(b"\n") + 1
+            if end:
+                yield data[:end]
+            data = data[end:]
+            span = _PIECE if end else 2 * span  # a line may be of any length
 
 
 def _until(points: Iterable[Mapping[str, Any]], limits: Limits) -> Iterator[dict[str, Any]]:

@@ -133,9 +133,9 @@ def decode_lines(data: bytes, key: str) -> tuple[list[dict[str, Any]], int, int]
         docs = _decoder.decode_lines(whole)
     except (ValueError, RecursionError):
         return _decode_each(whole, key, length)
-    if _is_too_deep(docs, whole):
-        return _decode_each(whole, key, length)
     objects = [doc for doc in docs if type(doc) is dict]
+    if _is_too_deep(docs, whole, len(objects)):
+        return _decode_each(whole, key, length)
     return objects, length, len(docs) - len(objects)
 
 
@@ -186,9 +186,15 @@ def _decode_slowly(data: bytes, key: str) -> Any:
         raise CorruptRecordError(key, f"it is not valid JSON ({error})") from None
 
 
-def _is_too_deep(doc: Any, data: bytes) -> bool:
-    """Tell whether what was decoded of `data` is nested too deep; few documents have as many containers."""
-    few = len(data) <= 2 * MAX_NESTING or data.count(b"{") + data.count(b"[") <= MAX_NESTING
+def _is_too_deep(doc: Any, data: bytes, beside: int = 0) -> bool:
+    """Tell whether what was decoded of `data` is nested too deep; few documents have as many containers.
+
+    Args:
+        doc: the document, or several.
+        data: its text.
+        beside: the number of containers that lie beside each other.
+    """
+    few = len(data) <= 2 * MAX_NESTING or data.count(b"{") + data.count(b"[") - beside < MAX_NESTING
     return not few and nests_deeper(doc, MAX_NESTING)
 
 

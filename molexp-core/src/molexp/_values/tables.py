@@ -101,10 +101,7 @@ class Rows(Sequence[R], Generic[R]):
         Raises:
             ModuleNotFoundError: pandas is not installed.
         """
-        try:
-            import pandas
-        except ModuleNotFoundError as error:
-            raise ModuleNotFoundError("to_pandas() needs pandas: pip install pandas", name="pandas") from error
+        pandas = import_pandas()
         flat = self._flat()
         columns = self._names(flat) if flat else [name for name in self._columns if name not in _NESTED]
         frame = pandas.DataFrame(flat, columns=columns)
@@ -166,6 +163,19 @@ class Pages(Iterator[Rows[R]], Generic[R]):
 
     def __next__(self) -> Rows[R]:
         return next(self._pages)
+
+
+def import_pandas() -> Any:
+    """Return the module.
+
+    Raises:
+        ModuleNotFoundError: pandas is not installed.
+    """
+    try:
+        import pandas
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError("to_pandas() needs pandas: pip install pandas", name="pandas") from error
+    return pandas
 
 
 _EXACT = 2**53  # the largest integer up to which every one is a float

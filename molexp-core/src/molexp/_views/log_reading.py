@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import attrs
 
-from molexp._assets.streams import LogReader
+from molexp._assets.logs import LogReader
 from molexp._assets.verification import GONE
 from molexp._hierarchy.run import Run
 from molexp.contracts import Store
@@ -45,7 +45,7 @@ class LogLine:
 
 
 def read_logs(
-    run: Run, name: str | None = None, *, follow: bool = False, attempt: int | None = None
+    run: Run, name: str | None = None, *, follow: bool = False, attempt: int | None = None, lines: bool = True
 ) -> Iterator[LogLine]:
     """Yield the lines of a run's logs; where several attempts wrote one, those of each attempt, in their order.
 
@@ -55,6 +55,7 @@ def read_logs(
         follow: go on with new lines as they come, until the run has ended; also when the log is not there yet, is
             replaced, or another attempt goes on with it.
         attempt: only what this attempt wrote.
+        lines: False yields as many lines at a time as are read at once, for programs that only pass them on.
 
     Raises:
         NotFoundError: there is no such log (with `follow`: and the run has ended without one); or no such run.
@@ -65,6 +66,16 @@ def read_logs(
         ...     print(line.attempt, line.text)
         1 converged
     """
+    for piece in _pieces(run, name, follow, attempt):
+        if lines:
+            for line in piece.data.splitlines(keepends=True):  # "\r" ends a line as well: progress bars
+                yield LogLine(piece.log, line, piece.attempt)
+        else:
+            yield piece
+
+
+def _pieces(run: Run, name: str | None, follow: bool, attempt: int | None) -> Iterator[LogLine]:
+    """Yield whole lines, as many at a time as are read at once; the last one of a log may have no end."""
     tails: dict[str, _Tail] = {}
     pause = _FIRST_LOOK
     while True:
@@ -77,12 +88,12 @@ def read_logs(
                 if attempt not in (None, part.attempt):
                     continue
                 tail = tails.setdefault(part.key, _Tail(run._session.store, part))
-                for line in tail.lines():
+                for piece in tail.lines():
                     anything = True
-                    yield line
+                    yield piece
                 if ended or part is not reader:
-                    for line in tail.rest():  # the next attempt begins on a line of its own
-                        yield line if part is reader else attrs.evolve(line, data=line.data + b"\n")
+                    for piece in tail.rest():  # the next attempt begins on a line of its own
+                        yield piece if part is reader else attrs.evolve(piece, data=piece.data + b"\n")
         if ended:
             for gone in [one for one in tails.values() if one.gone]:
                 raise KeyNotFoundError(gone.key, url=run._session.store.url, hint=GONE)
@@ -106,13 +117,13 @@ class _Tail:
         self._open = b""  # the beginning of a line whose end is not there yet
 
     def lines(self) -> Iterator[LogLine]:
-        """Return the lines that are complete since the last time."""
+        """Yield the lines that are complete since the last time, many at once."""
         while piece := self._read():
             data = self._open + piece
             end = 1 + max(data.rfind(b"\n"), data.rfind(b"\r", 0, -1))  # a last "\r" may be the first half of "\r\n"
             self._open = data[end:]
-            for line in data[:end].splitlines(keepends=True):  # "\r" ends a line as well: progress bars
-                yield LogLine(self.name, line, self._attempt)
+            if end:
+                yield LogLine(self.name, data[:end], self._attempt)
             if len(self._open) > _LONGEST:
                 yield from self.rest()
 
