@@ -12,6 +12,7 @@ import attrs
 
 from molexp._catalog.compaction.snapshots import damaged_parts
 from molexp._catalog.index.database import BUSY, is_busy
+from molexp._catalog.index.stored import GONE, compare
 from molexp._catalog.query.answers import ASSET_ROOTS, Asking, Question, Row, unknown_fields
 from molexp._catalog.query.paging import Pager, in_pages
 from molexp._catalog.query.questions import (
@@ -30,7 +31,7 @@ from molexp._hierarchy.run import Run
 from molexp._hierarchy.run_rows import RunRow, describe_row
 from molexp._query.expressions import Condition, Field
 from molexp._storage import layout
-from molexp._values.documents import decode, decode_object
+from molexp._values.documents import decode_object
 from molexp._values.tables import RUN_COLUMNS, Pages, Rows
 from molexp.errors import CorruptRecordError, KeyNotFoundError, MolexpError, NotFoundError, StoreError
 
@@ -305,19 +306,17 @@ class Catalog:
             findings.append(Finding(index.location, f"the index cannot be trusted: {damage}", "begun anew"))
         self._refresh()
         known, going_on = index.journals(), index.open_paths() | {layout.owner_of(key) for _, key in index.pending()}
-        before = self._snapshot()
-        unreadable = self.rebuild().findings
-        after = self._snapshot()
-        if self._session.workspace.exists():  # later announcements are no fault of the index
+        differing, rows = index.anew(self._read_and_compare) if self._session.workspace.exists() else ([], 0)
+        if differing:  # later announcements are no fault of the index
             going_on |= {layout.owner_of(key) for _, key in read_news(self._session.store, known).announced}
         told = going_on | {owner for owner, *_ in index.doubts()}  # of what cannot be read, the reason is told
-        for key in sorted(before.keys() | after.keys()):
-            if before.get(key) != after.get(key) and key.partition(": ")[0] not in (going_on if key in after else told):
-                what = "missing" if key not in before else "no longer there" if key not in after else "out of date"
+        for owner, key, what in differing:
+            if owner not in (told if what == GONE else going_on):
                 findings.append(Finding(key, f"{what} in the index", "mended"))
         for key, reason in damaged_parts(self._session.store).items():
             findings.append(Finding(key, f"{reason} Readers pass it over; `molexp catalog compact` replaces it."))
-        return Report("verify", (*findings, *unreadable), {"rows": len(after)})
+        findings += [Finding(*problem) for problem in self.unreadable().items()]
+        return Report("verify", tuple(findings), {"rows": rows})
 
     @_from_a_sound_index
     def compact(self) -> Report:
@@ -352,17 +351,10 @@ class Catalog:
     def _left_out(self, scope: str, *, assets: bool = False) -> dict[str, str]:
         return {**self._session.index.left_out(scope, assets=assets), **self._journals}
 
-    def _snapshot(self) -> dict[str, Any]:
-        index = self._session.index
-        runs = index.select("SELECT path, document FROM entities JOIN documents USING (id) WHERE shown = 1")
-        assets = index.select(
-            "SELECT e.path, r.record FROM assets a JOIN entities e ON e.id = a.owner JOIN records r ON r.id = a.id"
-        )
-        found: dict[str, Any] = {path: decode(data, path) for path, data in runs}
-        for owner, data in assets:
-            record = decode_object(data, owner)
-            found[f"{owner}: {record.get('id')}" if owner else str(record.get("id"))] = record
-        return found
+    def _read_and_compare(self, index: Index) -> tuple[list[tuple[str, str, str]], int]:
+        self._read_all(index)
+        with self._session.index.reading() as before, index.reading() as after:
+            return compare(before, after)
 
     def _read_all(self, index: Index) -> dict[str, int]:
         known: set[str] = set()

@@ -1,0 +1,43 @@
+"""Count memory: what is done to all rows holds only some of them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from textwrap import dedent
+
+import pytest
+
+RUNS = 100_000
+
+PROGRAM = """
+    import resource, sys
+    import molexp as me
+
+    ws = me.Workspace(sys.argv[1])
+    print(len(ws.catalog.runs(limit=1)))
+    pages = int(open("/proc/self/statm").read().split()[0])
+    limit = pages * resource.getpagesize() + (int(sys.argv[3]) << 20)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    print(getattr(ws.catalog, sys.argv[2])())
+"""
+
+
+@pytest.mark.soak
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc and RLIMIT_AS")
+def test_compacting_and_verifying_a_hundred_thousand_runs_takes_little_memory(lab, lab_exp, monkeypatch):
+    for number in range(0, RUNS, 10_000):
+        lab_exp.runs.create_many([{"n": n} for n in range(number, number + 10_000)])
+    lab.load().catalog.runs(limit=1)
+
+    for work, megabytes in (("compact", 100), ("verify", 256)):
+        done = subprocess.run(
+            [sys.executable, "-c", dedent(PROGRAM), lab.url, work, str(megabytes)],
+            env={**os.environ, "MALLOC_ARENA_MAX": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        assert str(RUNS) in done.stdout.replace(" ", "") or work == "verify", done.stdout
