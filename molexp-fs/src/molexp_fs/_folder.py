@@ -190,9 +190,19 @@ class Folder:
             return None
         return found.st_dev, found.st_ino
 
-    def _look(self, folder: str) -> None:
-        """Look at those of the folders on the way to `folder` that were not seen before; what is missing is no matter."""
-        at = 0
+    def is_missing(self, folder: str) -> bool:
+        """Tell whether a folder of the store is known to be missing; see `reach` for those to which a link leads."""
+        if folder in self._plain:
+            return False
+        try:
+            return not self._look(folder)
+        except LinkedFolderError:
+            return False  # whoever uses it meets the same error
+
+    def _look(self, folder: str) -> bool:
+        """Look at those of the folders on the way to `folder` that were not seen before; return False if one is missing."""
+        above = folder.rpartition("/")[0]
+        at = len(above) if above in self._plain else 0
         while at < len(folder):
             at = folder.find("/", at + 1)
             at = len(folder) if at < 0 else at
@@ -200,13 +210,14 @@ class Folder:
                 continue
             try:
                 found = os.lstat(self.base + part)
-            except OSError:
-                return  # whoever uses it meets the same error
+            except OSError as error:
+                return not isinstance(error, FileNotFoundError)  # whoever uses it meets the same error
             if (sort := files.sort_of(found)) == files.LINK:
                 raise LinkedFolderError(part, self.base + part)
             if sort != files.FOLDER:
-                return
+                return True
             self._remember(part)
+        return True
 
     def _remember(self, folder: str) -> None:
         if len(self._plain) >= REMEMBERED:

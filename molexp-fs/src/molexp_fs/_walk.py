@@ -30,6 +30,8 @@ def describe(key: str, found: os.stat_result, sort: str | None = None) -> Stat:
 
 def children(folder: Folder, prefix: str) -> Listing:
     """List one level. A missing folder is empty."""
+    if prefix and folder.is_missing(prefix):
+        return _NOTHING
     files, folders = _level(folder, prefix)
     if not files and not folders:
         return _NOTHING

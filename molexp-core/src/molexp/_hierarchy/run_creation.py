@@ -255,8 +255,11 @@ def _existing(experiment: Parent, id: str, given: Mapping[str, Any], hint: str) 
         ConflictError: it does not, or it was deleted.
     """
     path = f"{experiment.path}/{id.lower()}"
+    there = look_at(experiment._session.store, path)
+    listing = there.children(layout.folder(path))
+    if not (listing.entries or listing.folders):  # as of most that are about to be made; that costs less than to read
+        return None
     try:
-        there = look_at(experiment._session.store, path)
         stored = read_definition(there, path, {})
     except NotFoundError:
         return None
