@@ -188,8 +188,7 @@ def is_true_of(query: str, fields: Mapping[str, Any]) -> bool:
 def be_rank(monkeypatch: pytest.MonkeyPatch, exp: me.Experiment, index: int, size: int) -> None:
     """Let this process be one rank of a launch."""
     process = exp._session.process
-    monkeypatch.setattr(process, "_rank", Rank(index, size, "srun", "4711/0", exact=True))
-    monkeypatch.setattr(process, "_ranked", True)
+    monkeypatch.setattr(process, "rank", Rank(index, size, "srun", "4711/0", exact=True))
     monkeypatch.setattr(process, "_counts", {})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from molexp._record.definitions import WAS_DELETED, read_document
@@ -40,14 +41,12 @@ class Session:
         self.durability_given = False  # by the caller or the environment, which count more than the settings
         self._writable = False  # known to exist, and not made by a newer MolExp
         self._drained = False
-        self._library: Library | None = None
         self._process: Process | None = None
         self._journal: Journal | None = None
         self._observer: Observer | None = None
         self._flushing: Flushing | None = None
         self._index: Index | None = None
         self._compaction: AutoCompaction | None = None
-        self._lease: dict[str, float] | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _reopen, (self.store, self.workspace.given_name, self.durability_given, self.read_only)
@@ -88,14 +87,12 @@ class Session:
         self.materialize()
         self.flushing.made(self.workspace.change_settings(values), relies_on=[layout.WORKSPACE])
 
-    @property
+    @cached_property
     def library(self) -> Library:
-        """Return the asset kinds that the workspace knows."""
-        if self._library is None:
-            from molexp._assets.registry import Library
+        """The asset kinds that the workspace knows."""
+        from molexp._assets.registry import Library
 
-            self._library = Library(self.store, self.plugins)
-        return self._library
+        return Library(self.store, self.plugins)
 
     # --------------------------------------------------------------------------------------------------- this process
 
@@ -148,17 +145,14 @@ class Session:
             self._observer = Observer(self.store, process.owner, lambda: self.index, may_write)
         return self._observer
 
-    @property
+    @cached_property
     def lease(self) -> Mapping[str, float]:
-        """Return the seconds between signs of life, and those after which an owner counts as dead without one."""
-        if self._lease is None:
-            from molexp._record.leases import seconds_from_environment
+        """The seconds between signs of life, and those after which an owner counts as dead without one."""
+        from molexp._record.leases import seconds_from_environment
 
-            ttl = seconds_from_environment("MOLEXP_LEASE_TTL", self.store.lease_ttl)
-            usual = min(self.store.lease_beat, ttl * self.store.lease_beat / self.store.lease_ttl)
-            beat = seconds_from_environment("MOLEXP_LEASE_BEAT", usual)
-            self._lease = {"beat": beat, "ttl": ttl}
-        return self._lease
+        ttl = seconds_from_environment("MOLEXP_LEASE_TTL", self.store.lease_ttl)
+        usual = min(self.store.lease_beat, ttl * self.store.lease_beat / self.store.lease_ttl)
+        return {"beat": seconds_from_environment("MOLEXP_LEASE_BEAT", usual), "ttl": ttl}
 
     @property
     def index(self) -> Index:

@@ -181,7 +181,7 @@ def _of_events(store: Store, run_folder: str, number: int, listing: Listing, key
     if lines and is_void(lines[0]):
         if any(entry.key == copy_keys(run_folder, number)[0] for entry in listing.entries):
             return _of_copy(store, run_folder, number, listing)
-        return AttemptFacts(number, {}, contents, RunStatus.INTERRUPTED, ended=True, void=True)
+        return _void(number)
     for event in lines[1:] if head else lines:
         contents.add(event)
     seen, bad = [_said_at(lines)], {key: broken} if broken else {}
@@ -202,16 +202,19 @@ def _of_copy(store: Store, run_folder: str, number: int, listing: Listing) -> At
             raise CorruptRecordError(key, f"its as_of is {as_of!r:.40} where a time belongs")
         facts = _of_events(store, run_folder, number, listing, events)
     except (CorruptRecordError, KeyNotFoundError) as error:
-        void = AttemptFacts(number, {}, Contents(), RunStatus.INTERRUPTED, ended=True, void=True)
-        if isinstance(error, CorruptRecordError):  # else it has ended since it was listed, or was freed
-            void.problem, void.problem_key = str(error), key
-        return void
+        # if it is not there, it has ended since it was listed, or was freed
+        return _void(number, key, str(error)) if isinstance(error, CorruptRecordError) else _void(number)
     if facts.void or not facts.head.get("owner"):
-        void = AttemptFacts(number, {}, Contents(), RunStatus.INTERRUPTED, ended=True, void=True)
-        if store.exists(key):  # else it has ended since
-            void.problem, void.problem_key = "the events beside it cannot be read; the next sync brings them again", key
-        return void
+        problem = "the events beside it cannot be read; the next sync brings them again"
+        return _void(number, key, problem) if store.exists(key) else _void(number)  # else it has ended since
     facts.as_of = as_of
+    return facts
+
+
+def _void(number: int, key: str = "", problem: str = "") -> AttemptFacts:
+    """Return what stands for an attempt whose number was fenced, or of which there is no more than what cannot be read."""
+    facts = AttemptFacts(number, {}, Contents(), RunStatus.INTERRUPTED, ended=True, void=True)
+    facts.problem, facts.problem_key = problem, key
     return facts
 
 

@@ -55,27 +55,15 @@ class Owner:
     def from_dict(cls, claimed: object) -> Owner:
         """Return the owner that a claim names; what is missing or malformed is unknown."""
         doc: Mapping[str, Any] = claimed if isinstance(claimed, Mapping) else {}
+        numbers = {
+            name: value if isinstance(value := doc.get(name), int) and 0 <= value < 1 << 31 else 0 for name in _NUMBERS
+        }
+        texts = {name: value if isinstance(value := doc.get(name), str) else "" for name in _TEXTS}
+        return cls(**numbers, **texts)
 
-        def text(name: str) -> str:
-            value = doc.get(name, "")
-            return value if isinstance(value, str) else ""
 
-        def number(name: str) -> int:
-            value = doc.get(name, 0)
-            return value if isinstance(value, int) and 0 <= value < 1 << 31 else 0
-
-        return cls(
-            text("host"),
-            number("pid"),
-            text("boot"),
-            text("namespace"),
-            text("birth"),
-            text("user"),
-            text("job"),
-            number("restart"),
-            text("cluster"),
-            text("array"),
-        )
+_NUMBERS = ("pid", "restart")
+_TEXTS = tuple(field.name for field in attrs.fields(Owner) if field.name not in _NUMBERS)
 
 
 def _first_line(path: str) -> str:

@@ -160,7 +160,6 @@ class Process:
         self.signals: Signals = Signals(self.heart.attempts)
         self._keeping: weakref.WeakSet[Keeping] = weakref.WeakSet()
         self._lock = threading.Lock()
-        self._provenance: Provenance | None = None
         self._workspaces: dict[str, str] = {}  # that were opened for writing: URL to id
         self._flushed: dict[str, Flushed] = {}  # by URL
         self.code_folder: str = ""
@@ -171,9 +170,7 @@ class Process:
         self._memory: dict[str, Any] = {}
         self._counted = float("-inf")
         self._prepared = False
-        self._rank: Rank | None = None
         self._counts: dict[tuple[str, ...], int] = {}
-        self._ranked: bool | None = None
         self.expects_ranks: bool = True
         """True while other ranks may start the same runs; rank 0 learns that they do not."""
 
@@ -182,16 +179,14 @@ class Process:
         """The facts that differ between processes with the same code: each attempt records them, the provenance does not."""
         return describe_invocation(self._cwd)
 
-    @property
+    @cached_property
     def rank(self) -> Rank | None:
         """The rank of this process among those of one launch; None if it was started alone."""
-        if self._ranked is None:
-            if any(name in os.environ for name in _LAUNCHERS):
-                from molexp._record.launches import find_rank
+        if not any(name in os.environ for name in _LAUNCHERS):
+            return None
+        from molexp._record.launches import find_rank
 
-                self._rank = find_rank(self.owner)
-            self._ranked = self._rank is not None
-        return self._rank
+        return find_rank(self.owner)
 
     def keeps(self, writer: Keeping) -> None:
         """Remember a writer whose records do not reach its store at once."""
@@ -229,7 +224,7 @@ class Process:
 
     def stand_alone(self) -> None:
         """Be no rank, whatever launched this process: it takes runs that nobody else has taken, and shares none."""
-        self._rank, self._ranked = None, False
+        self.rank = None
 
     def count(self, *what: str) -> int:
         """Return how often this process was told so before."""
@@ -251,14 +246,12 @@ class Process:
                     self.provenance.capture()
                 self._prepared = True
 
-    @property
+    @cached_property
     def provenance(self) -> Provenance:
         """The provenance of this process."""
-        if self._provenance is None:
-            from molexp._provenance.capture import Provenance
+        from molexp._provenance.capture import Provenance
 
-            self._provenance = Provenance(lambda: self.code_folder, self._provenance_known)
-        return self._provenance
+        return Provenance(lambda: self.code_folder, self._provenance_known)
 
     def opened(self, url: str, workspace: str) -> None:
         """Note which workspace lies at `url`. Nothing was published in it yet if it is another one than before."""
@@ -266,8 +259,8 @@ class Process:
             self._workspaces[url] = workspace
             if (flushed := self._flushed.get(url)) is not None:
                 flushed.forget()
-            if self._provenance is not None:
-                self._provenance.forget(url)
+            if "provenance" in vars(self):
+                self.provenance.forget(url)
 
     def flushing(self, store: Store) -> Flushing:
         """Return what flushes in the workspace on `store`."""
