@@ -55,11 +55,14 @@ class Owner:
     def from_dict(cls, claimed: object) -> Owner:
         """Return the owner that a claim names; what is missing or malformed is unknown."""
         doc: Mapping[str, Any] = claimed if isinstance(claimed, Mapping) else {}
-        numbers = {
-            name: value if isinstance(value := doc.get(name), int) and 0 <= value < 1 << 31 else 0 for name in _NUMBERS
-        }
-        texts = {name: value if isinstance(value := doc.get(name), str) else "" for name in _TEXTS}
-        return cls(**numbers, **texts)
+        known: dict[str, Any] = {}
+        for name in _NUMBERS:
+            value = doc.get(name)
+            known[name] = value if isinstance(value, int) and 0 <= value < 1 << 31 else 0
+        for name in _TEXTS:
+            value = doc.get(name)
+            known[name] = value if isinstance(value, str) else ""
+        return cls(**known)
 
 
 _NUMBERS = ("pid", "restart")
