@@ -372,12 +372,12 @@ def applied(name: str) -> Iterator[None]:
     """While this lasts, the protocol is broken in one way; "" is not at all."""
     with ExitStack() as stack:
         for change in MUTANTS[name] if name else ():
-            stack.enter_context(_applied(change))
+            stack.enter_context(broken(change))
         yield
 
 
 @contextmanager
-def _applied(change: Change) -> Iterator[None]:
+def broken(change: Change) -> Iterator[None]:
     module_name, _, path = change.where.partition(":")
     module = importlib.import_module(module_name)
     *above, name = path.split(".")

@@ -306,3 +306,26 @@ def test_a_torn_end_is_written_again_from_its_events(lab, lab_run):
 
     assert lab.load().fsck().findings == ()
     assert lab.load().run(lab_run.path).results == {"x": 1}
+
+
+def test_a_sync_flushes_what_an_end_names_before_the_end_and_each_file_once(lab, lab_exp, flushed):
+    finish(lab_exp.Run(id="one"))
+    flushed.clear()
+    me.sync_workspace(lab.load(), lab.folder.parent / "copy")
+
+    copy = f"./copy/{RUN}"
+    at = flushed.index(f"{copy}/{END}")
+    for name in ("artifacts/a.txt", "artifacts", "logs/l.log", "logs", "run.json"):
+        assert flushed.index(f"{copy}/{name}") < at
+    files = [name for name in flushed if re.search(r"\.\w+$", name) and not name.endswith(("run.json", "1.jsonl"))]
+    assert len(files) == len(set(files))
+    assert {name for name in flushed if not name.startswith("./copy")} <= {"."}
+
+
+def test_a_sync_of_many_runs_flushes_by_one_call_before_their_ends_and_by_one_at_last(lab, lab_exp, flushed):
+    for number in range(20):
+        finish(lab_exp.Run(id=f"r{number}"))
+    flushed.clear()
+    me.sync_workspace(lab.load(), lab.folder.parent / "copy")
+
+    assert set(flushed) <= {"./copy/workspace.json", "./copy", "."}

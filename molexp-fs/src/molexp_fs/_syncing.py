@@ -8,7 +8,7 @@ from molexp.errors import StorePermissionError
 from molexp_fs import _files as files
 from molexp_fs._folder import REMEMBERED, Folder
 
-_MANY = 100  # files that are flushed faster by flushing all there is
+_MANY = 16  # files that are flushed faster by flushing all there is
 
 
 class Syncing:

@@ -18,6 +18,7 @@ import attrs
 
 from molexp._record.attempts import named_in_end
 from molexp._record.fences import VOID, is_void
+from molexp._record.incomplete import is_blank, is_torn, settled
 from molexp._storage import key_patterns, layout, schemas
 from molexp._storage.layout import claim_key, copy_keys, end_key, lease
 from molexp._sync.copying import Copier, Outcome
@@ -115,11 +116,22 @@ class Attempt:
         if self.claim_key not in there:
             return Way.PUBLISH
         theirs = self.their_head()
-        if self.reservation and theirs in (self.reservation, VOID):
+        if self._may_reserve(theirs, head):
             return Way.PUBLISH
         if not theirs:
             return Way.LEAVE  # the run is being freed there
         return self._against_unfinished() if theirs == head else self._conflict(theirs)
+
+    def _may_reserve(self, theirs: bytes, head: bytes) -> bool:
+        """Tell whether what the destination has for a claim only holds the number, or was torn before it was one."""
+        if theirs in (self.reservation, VOID):
+            return bool(self.reservation)
+        store, begun = self.copier.destination.store, theirs.rstrip(b"\0")
+        if not begun:
+            torn = store.exists(self.claim_key) and is_blank(settled(store, self.claim_key))
+        else:
+            torn = theirs != head and (head.startswith(begun) or self.reservation.startswith(begun))
+        return torn and bool(self.reservation)
 
     def _of_void(self, claim: Stat, head: bytes) -> None:
         """Decide on an attempt of which the source has no claim: it is on its way there, a copy of it, or nobody's."""
@@ -137,6 +149,8 @@ class Attempt:
             return Way.COMPLETE if theirs == head else self._conflict(theirs)
         their_end = self.copier.destination.store.read(self.end_key)
         if self.copier.read(self.end_key) != their_end:
+            if is_torn(their_end):  # the power failed before all of it was there
+                return Way.PUBLISH if self._may_reserve(self.their_head(), head) else Way.FINISH
             return self._conflict(their_end=their_end)
         self.copier.note_same(self.end)
         return Way.COMPLETE
@@ -175,10 +189,10 @@ class Attempt:
         try:
             self.copier.put(self.claim_key, self.reservation, new=True)
         except KeyExistsError:
-            theirs = self.their_head()
-            if theirs in (self.reservation, self.head()):
+            theirs, head = self.their_head(), self.head()
+            if theirs in (self.reservation, head):
                 return True
-            if theirs != VOID:
+            if not self._may_reserve(theirs, head):
                 self.way = self._conflict(theirs) if theirs else Way.LEAVE  # freed meanwhile
                 return False
             # Nobody's: it only keeps the number from somebody who was taken for dead, as the reservation does.

@@ -9,6 +9,7 @@ from hashlib import sha256
 from typing import IO, TypeVar
 
 from molexp._record.folding import AttemptFacts
+from molexp._record.incomplete import settled
 from molexp._storage import layout
 from molexp._storage.hashing import hash_of
 from molexp._storage.links import not_followed
@@ -150,14 +151,6 @@ class Copier:
             for entry in side.store.list() if side.within is None else side.some():
                 if (came := self._later.pop(entry.key, None)) is not None:
                     self.note_same(came, entry.version)
-        self.save()
-
-    def save(self) -> None:
-        """Write down what was remembered so far, so that it survives the death of this process."""
-        with self._lock:
-            notes, self._notes = self._notes, []
-        if notes and not self.dry_run:
-            self._seen.note(notes)
 
     def leases(self, *, anew: bool = False) -> dict[str, str]:
         """Return the versions of the leases at the source, by their keys, as they were when the batch began; list them if needed.
@@ -203,12 +196,15 @@ class Copier:
         with self._lock:
             self._written.append(key)
 
-    def sync(self) -> None:
-        """Make what was written so far durable, as far as the destination is told to see to it."""
+    def flush(self) -> None:
+        """Make what was written so far durable, as far as the destination is told to see to it, and then remember it."""
         with self._lock:
             written, self._written = self._written, []
+            notes, self._notes = self._notes, []
         if written:
             self.destination.store.sync(written)
+        if notes and not self.dry_run:
+            self._seen.note(notes)
 
     def read(self, key: str) -> bytes:
         """Read one of the source's files."""
@@ -231,7 +227,7 @@ class Copier:
         Args:
             entry: the file.
             recorded: The hash that the record has of its bytes, as ``sha256:...``.
-            whole: it was created once and whole; else what is there may be its beginning, and is made longer.
+            whole: it was created once and whole; else what is there may be longer.
             replace: The destination has an older state of the same.
             over: the destination has something under its key that only holds the place, and is not looked at.
             passing: its record may change at any time: bytes of which it does not speak are nothing to tell of.
@@ -267,15 +263,17 @@ class Copier:
         if recorded and not self._check and entry.size == there.size and hash_of(store, key) == recorded:
             self.note_same(entry, there.version)
             return Outcome.SAME
-        same, ours, theirs, digest = self._compare(key)
-        if same and recorded and ours == theirs and digest != recorded:
+        if not there.size:
+            settled(store, key)  # somebody may be about to fill it
+        same, begun, sizes, digest = self._compare(key)
+        if same and recorded and sizes[0] == sizes[1] and digest != recorded:
             raise _MismatchError(f"its bytes are {digest} on both sides, and its record says {recorded}")
-        if same and (ours == theirs or (ours < theirs and not whole)):
+        if same and (sizes[0] == sizes[1] or (sizes[0] < sizes[1] and not whole)):
             self.note_same(entry, there.version)
             return Outcome.SAME
-        if (same and not whole) or replace:
+        if begun or replace:
             return self._copy(entry, recorded)
-        self.ledger.note("conflicts", key, f"the destination's {theirs} bytes differ from the source's {ours}")
+        self.ledger.note("conflicts", key, f"the destination's {sizes[1]} bytes differ from the source's {sizes[0]}")
         return Outcome.CONFLICT
 
     def _copy(self, entry: Stat, recorded: str, *, new: bool = False) -> Outcome:
@@ -308,20 +306,26 @@ class Copier:
         self.wrote(key)
         return digest, size
 
-    def _compare(self, key: str) -> tuple[bool, int, int, str]:
-        """Return whether one side's file is the other's or its beginning; both sizes; and the source's digest."""
+    def _compare(self, key: str) -> tuple[bool, bool, tuple[int, int], str]:
+        """Compare both sides' files.
+
+        Returns:
+            Whether one is the other's beginning; whether the destination's is the source's as far as it goes, or as far as it
+            got before the power failed, which leaves zeros; both sizes; and the source's digest.
+        """
         digest = sha256()
-        same, ours, theirs = True, 0, 0
+        same, begun, ours, theirs = True, True, 0, 0
         with self.source.reading(key).open_read(key) as mine, self.destination.store.open_read(key) as other:
             while True:
                 a, b = _chunk(mine), _chunk(other)
                 if not a and not b:
-                    return same, ours, theirs, f"sha256:{digest.hexdigest()}"
+                    return same, begun and theirs <= ours, (ours, theirs), f"sha256:{digest.hexdigest()}"
                 digest.update(a)
                 ours += len(a)
                 theirs += len(b)
                 common = min(len(a), len(b))
                 same = same and a[:common] == b[:common]
+                begun = begun and (same or a.startswith(b.rstrip(b"\0")))
 
 
 def guard(copier: Copier, key: str, act: Callable[[], object]) -> bool:

@@ -6,6 +6,7 @@ from contextlib import suppress
 from hashlib import sha256
 
 from molexp._record.fences import VOID
+from molexp._record.incomplete import is_torn, settled
 from molexp._sync.copying import Copier, guard
 from molexp.contracts import Stat
 from molexp.errors import KeyExistsError, KeyNotFoundError
@@ -45,7 +46,10 @@ def place_edit(copier: Copier, key: str, data: bytes, *, announced: bool = False
     store, at, number = copier.destination.store, key, 0
     while True:
         try:
-            if (found := store.read(at)) != VOID:
+            if is_torn(found := settled(store, at)):
+                copier.put(at, data)
+                return data
+            if found != VOID:
                 return found
         except KeyNotFoundError:
             if not announced or number:

@@ -16,6 +16,7 @@ import attrs
 
 from molexp._record.fences import definition_keys
 from molexp._record.folding import STATE_KEYS, AttemptFacts
+from molexp._record.incomplete import is_torn, settled
 from molexp._record.reading import read_definition, read_run
 from molexp._storage import key_patterns, layout
 from molexp._storage.equivalence import differing
@@ -64,6 +65,7 @@ class RunSync:
         self._others: list[Stat] = []
         self._definition = b""  # the document to create
         self._definition_key = ""
+        self._torn = False  # the power failed while somebody wrote it at the destination
         self._lost = False  # the source has no definition of it
         self._hashes: dict[str, str] = {}
         self._ended = False  # the destination has an end that it does not show
@@ -180,13 +182,21 @@ class RunSync:
         except FATAL:
             raise
         except (CorruptRecordError, StoreError) as error:
+            if side is self._copier.destination and self._is_torn(error):
+                return None
             where = "at the destination: " if side is self._copier.destination else ""
             self._copier.ledger.note("unreadable", layout.document(self.path), f"{where}{error}")
             return None
 
+    def _is_torn(self, error: MolexpError) -> bool:
+        """Tell whether the destination's definition was torn by a power loss: it is written again, then."""
+        key = layout.document(self.path)
+        self._torn = isinstance(error, CorruptRecordError) and is_torn(settled(self._copier.destination.store, key))
+        return self._torn
+
     def _is_to_be_created(self, ours: Mapping[str, object] | None, entry: Stat | None, there: Stat | None) -> None:
         store, key = self._copier.destination.store, layout.document(self.path)
-        self._definition_key = key if there is None else definition_keys(store, self.path)[-1]
+        self._definition_key = key if there is None or self._torn else definition_keys(store, self.path)[-1]
         if ours is not None:
             kept = {name: value for name, value in ours.items() if name == "workflow" or name not in STATE_KEYS}
             self._definition = encode_pretty(kept | ({"workflow": None} if "workflow" in kept else {}))
@@ -282,7 +292,7 @@ class RunSync:
             bring_edit(copier, entry)
         if self._definition:
             try:
-                copier.put(self._definition_key, self._definition, new=True)
+                copier.put(self._definition_key, self._definition, new=not self._torn)
             except KeyExistsError:
                 self._definition = b""
                 copier.destination.entries[self._definition_key] = copier.destination.store.stat(self._definition_key)
@@ -383,13 +393,11 @@ def sync_runs(copier: Copier, runs: list[RunSync]) -> None:
     copier.announce(key for run in runs for key in run.first())
     runs = _each(copier, RunSync.begin, runs)
     copier.each(lambda job: guard(copier, "", job), [job for run in runs for job in run.jobs()])
-    copier.sync()
+    copier.flush()  # before the ends that name it, which are flushed with what comes next
     copier.announce(key for run in runs for key in run.last())
     runs = _each(copier, RunSync.end, runs)
     # a file that only became longer has no key to wait for: readers look before and after
     copier.announce(key for run in runs for key in run.came_late)
-    copier.sync()
-    copier.save()
 
 
 def _each(copier: Copier, act: Callable[[RunSync], None], runs: list[RunSync]) -> list[RunSync]:

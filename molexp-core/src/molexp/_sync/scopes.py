@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 
 from molexp._record.fences import VOID, is_void
+from molexp._record.incomplete import is_torn
 from molexp._record.validation import decode_document
 from molexp._storage import key_patterns, layout
 from molexp._storage.equivalence import agree_as_bytes
@@ -86,8 +87,6 @@ class ScopeSync:
         for name, one in sorted(data.items()):
             if not all(map(self._known, (*one.records.values(), *one.payloads))):
                 guard(copier, layout.data_folder(self._path, name), partial(self._data, name, one))
-        copier.sync()
-        copier.save()
 
     def _number(self, rest: str) -> int | None:
         """Return the number of a document of which the newest counts; 0 for one that is each workspace's own."""
@@ -122,7 +121,7 @@ class ScopeSync:
             copier.ledger.note("unreadable", key, str(error))
             if is_there:
                 return Outcome.FAILED
-        if not is_there:
+        if not is_there or is_torn(theirs):
             return copier.bring(entry, whole=True)
         if ours == VOID or agree_as_bytes(ours, theirs, key):
             copier.note_same(entry)
@@ -210,7 +209,7 @@ class ScopeSync:
                 return True
         if not self._has_brought(entry, record, payloads) or there:
             return True
-        copier.sync()
+        copier.flush()  # before the record that names it
         copier.announce([entry.key])
         return copier.bring(entry, whole=True) is not Outcome.CONFLICT
 

@@ -125,7 +125,7 @@ class Pair:
             runs = _bring(copier, same_workspace=self.same, restore=restore)
             copier.note_rest()
         finally:
-            copier.save()
+            copier.flush()
             self.announced |= copier.announced
             self.listed = copier.source.entries.keys()
             others = {} if within is None else {path: one for path, one in self.live.items() if path not in within}
@@ -159,7 +159,7 @@ def opened(
         raise ReadOnlyError(layout.WORKSPACE, url=theirs.url)
     name = ours.id
     fresh = not theirs._session.workspace.exists()
-    if fresh and not dry_run:
+    if not theirs._session.workspace.id and not dry_run:
         theirs._session.workspace.origin = ours._session.workspace.read()
         theirs.materialize()
         theirs._session.workspace.origin = None
