@@ -47,7 +47,8 @@ def entered(call):
     sys.setprofile(note)
     try: call()
     finally: sys.setprofile(None)
-    return {"functions": len(seen), "files": len({file for file, *_ in seen})}
+    names = sorted(f"{file.rpartition('/src/')[2]}: {name}" for file, name, _ in seen)
+    return {"functions": len(seen), "files": len({file for file, *_ in seen}), "names": names}
 run(0); query(); run(1)  # whatever happens once has happened
 print(json.dumps({"run": entered(lambda: run(2)), "query": entered(query)}))
 """
@@ -71,7 +72,7 @@ class Structure:
     largest_cycle: list[str]
     function_level_imports: int
     arrows: dict[str, list[str]]
-    entered: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    entered: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def logic_lines(text: str, tree: ast.Module) -> int:
@@ -216,17 +217,17 @@ def upward(graph: Mapping[str, set[str]], height: Mapping[str, int]) -> Iterable
                 yield f"{module} -> {target}"
 
 
-def probe(checkout: Path) -> Mapping[str, Mapping[str, int]]:
+def probe(checkout: Path) -> Mapping[str, Mapping[str, Any]]:
     """Track one run and ask one query in the checkout's own environment."""
     python = next(
         path for path in (checkout / ".venv/bin/python", checkout / ".venv/Scripts/python.exe") if path.exists()
     )
     done = subprocess.run([str(python), "-c", PROBE], capture_output=True, text=True, check=True)
-    answer: Mapping[str, Mapping[str, int]] = json.loads(done.stdout)
+    answer: Mapping[str, Mapping[str, Any]] = json.loads(done.stdout)
     return answer
 
 
-def report(name: str, found: Structure) -> Iterator[str]:
+def report(name: str, found: Structure, *, names: bool) -> Iterator[str]:
     """Yield the lines that a person reads."""
     total = Counter[str]()
     yield f"{name}\n{'package':28}{'modules':>9}{'lines':>9}{'logic':>9}"
@@ -240,6 +241,7 @@ def report(name: str, found: Structure) -> Iterator[str]:
     yield f"imports in functions         {found.function_level_imports}"
     for what, counts in found.entered.items():
         yield f"one {what:6} enters             {counts['functions']} functions in {counts['files']} files"
+        yield from (f"  {entered}" for entered in counts["names"] if names)
 
 
 def main() -> int:
@@ -248,6 +250,7 @@ def main() -> int:
     parser.add_argument("checkouts", nargs="*", type=Path, default=[ROOT], metavar="CHECKOUT")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--picture", action="store_true", help="draw the packages, and what each imports, instead")
+    parser.add_argument("--names", action="store_true", help="list the functions that one run and one query enter")
     parser.add_argument("--no-probe", action="store_true", help="count the sources only; run nothing")
     arguments = parser.parse_args()
     answers: dict[str, Any] = {}
@@ -260,7 +263,7 @@ def main() -> int:
             found.entered = probe(checkout)
         answers[str(checkout)] = asdict(found)
         if not arguments.json:
-            print("\n".join(report(str(checkout), found)), end="\n\n")
+            print("\n".join(report(str(checkout), found, names=arguments.names)), end="\n\n")
     if arguments.json:
         print(json.dumps(answers, indent=2))
     return 0

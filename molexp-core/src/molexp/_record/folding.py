@@ -368,8 +368,9 @@ class RunState:
     def to_document(self) -> dict[str, Any]:
         """Return ``run.json`` as people read it: the definition, then the folded state."""
         doc = dict(self.definition)
-        for name in STATE_KEYS:
-            doc.pop(name, None)
+        if not doc.keys().isdisjoint(STATE_KEYS):  # it was shown before
+            for name in STATE_KEYS:
+                doc.pop(name, None)
         last = self.attempts[-1] if self.attempts else None
         doc["status"] = str(self.status)
         if as_of := self.as_of:
