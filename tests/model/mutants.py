@@ -172,7 +172,7 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
     "what was created at a key that was not announced is not announced": (
         _one(
             "molexp._hierarchy.run_creation:_create",
-            "            experiment.session.journal.announce(free)",
+            "            experiment._session.journal.announce(free)",
             "            pass",
         ),
     ),
