@@ -155,8 +155,7 @@ class Execution:
     def _not_executed(self, outcome: TaskOutcome) -> None:
         """Record the outcome of a task that was never executed."""
         self._outcomes[outcome.name] = outcome
-        if self.records is not None and not self._halted():
-            self.records.ended(outcome, None, self.records.first_retry(outcome.name))
+        self._record(outcome)
         if self._listener is not None:
             self._listener(outcome.name, outcome)
 
@@ -202,7 +201,11 @@ class Execution:
         try:
             items = self._items(spec.name, spec.map_over)
         except Exception as error:  # noqa: BLE001 - iterating executes a stranger's code
-            return self._failed(TaskOutcome(spec.name, FAILED, error=error, started_at=started, ended_at=time.time()))
+            outcome = TaskOutcome(
+                spec.name, FAILED, None, error, reason_of(error), started_at=started, ended_at=time.time()
+            )
+            self._record(outcome)
+            return outcome
         cancelled = ""  # the reason to cancel the remaining items without the rest of the workflow
 
         async def one(index: int, item: Any) -> TaskOutcome:
@@ -322,11 +325,7 @@ class Execution:
                 records.describe(error, label, first + retry)
             await asyncio.sleep(min(_LONGEST_BACKOFF, spec.backoff * 2 ** min(retry, 60)))
             retry += 1
-        if records is not None and not records.halted:
-            described = None
-            if outcome.status == FAILED and outcome.error is not None:
-                described = records.describe(outcome.error, label, first + retry)
-            records.ended(outcome, signature, first + retry, error=described)
+        self._record(outcome, signature, first + retry)
         return outcome
 
     async def _try(
@@ -365,14 +364,10 @@ class Execution:
     def _halted(self) -> bool:
         return self.records is not None and self.records.halted
 
-    def _failed(self, outcome: TaskOutcome) -> TaskOutcome:
-        assert outcome.error is not None
-        outcome.reason = reason_of(outcome.error)
-        if self.records is not None:
-            retry = self.records.first_retry(outcome.name)
-            described = self.records.describe(outcome.error, outcome.name, retry)
-            self.records.ended(outcome, None, retry, error=described)
-        return outcome
+    def _record(self, outcome: TaskOutcome, signature: Signature | None = None, retry: int | None = None) -> None:
+        """Record an outcome, where outcomes are recorded; `retry` counts all tries of the attempt."""
+        if (records := self.records) is not None and not records.halted:
+            records.ended(outcome, signature, records.first_retry(outcome.name) if retry is None else retry)
 
 
 def _reason(items: list[TaskOutcome], bad: TaskOutcome | None) -> str:

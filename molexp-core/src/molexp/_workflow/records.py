@@ -20,7 +20,7 @@ from molexp._values.times import utc_now
 from molexp._workflow.code.hashing import Code
 from molexp._workflow.earlier import Earlier, codes_of
 from molexp._workflow.outputs import NotRestorableError, fingerprint, pack, unpack
-from molexp._workflow.results import SUCCEEDED, TaskOutcome
+from molexp._workflow.results import FAILED, SUCCEEDED, TaskOutcome
 from molexp.errors import AssetExistsError, MolexpError, SerializationError
 
 if TYPE_CHECKING:
@@ -145,11 +145,7 @@ class TaskRecords:
 
     def mapped(self, outcome: TaskOutcome) -> None:
         """Record a mapped task whose items all have outcomes."""
-        record = {"status": outcome.status, "items": len(outcome.items), "seconds": round(outcome.duration, 6)}
-        if outcome.reason and outcome.status != SUCCEEDED:
-            record["reason"] = outcome.reason
-        if cause := outcome.cause:
-            record["cause"] = str(cause)
+        record = {**_end_of(outcome), "items": len(outcome.items)}
         self._write(outcome.name, record, self.first_retry(outcome.name))
 
     def first_retry(self, label: str) -> int:
@@ -177,25 +173,16 @@ class TaskRecords:
         """Note the code of a try that another process executed, which may be another than here."""
         self._ran[label] = code
 
-    def ended(self, outcome: TaskOutcome, signature: Signature | None, retry: int, *, error: Any = None) -> None:
+    def ended(self, outcome: TaskOutcome, signature: Signature | None, retry: int) -> None:
         """Record the outcome of a task."""
-        record: dict[str, Any] = {
-            "status": outcome.status,
-            "started_at": _time(outcome.started_at),
-            "seconds": round(outcome.duration, 6),
-            "retries": outcome.retries,
-        }
+        record = {**_end_of(outcome), "started_at": _time(outcome.started_at), "retries": outcome.retries}
         if signature is not None:
             signature.code = self._ran.pop(outcome.name, signature.code)
             record |= {"code": signature.code.hash, "inputs": signature.inputs}
-        if outcome.reason and outcome.status != SUCCEEDED:
-            record["reason"] = outcome.reason
-        if cause := outcome.cause:
-            record["cause"] = str(cause)
         if why := self._why.pop(outcome.name, ""):
             record["why"] = why
-        if error is not None:
-            record["error"] = error
+        if outcome.status == FAILED and outcome.error is not None:
+            record["error"] = self.describe(outcome.error, outcome.name, retry)
         if outcome.status == SUCCEEDED:
             record |= self._store(outcome, signature, retry)
         self._write(outcome.name, record, retry)
@@ -260,6 +247,16 @@ class TaskRecords:
             contents = self._attempt.contents
             document = {"workflow": contents.workflow, "tasks": contents.tasks}
             save_state(self._assets, "execution_state", STATE, document, None)
+
+
+def _end_of(outcome: TaskOutcome) -> dict[str, Any]:
+    """Return what the record says of every task that has an outcome."""
+    found: dict[str, Any] = {"status": outcome.status, "seconds": round(outcome.duration, 6)}
+    if outcome.reason and outcome.status != SUCCEEDED:
+        found["reason"] = outcome.reason
+    if cause := outcome.cause:
+        found["cause"] = str(cause)
+    return found
 
 
 def _time(seconds: float) -> str | None:
