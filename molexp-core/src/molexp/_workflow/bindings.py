@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
@@ -67,30 +67,28 @@ class Stop:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._reason = ""
-        self._target: tuple[asyncio.AbstractEventLoop, Execution] | None = None
+        self._pass_on: Callable[[str], object] | None = None
 
     def set(self, reason: str) -> None:
         """Make the request; the first reason counts."""
         with self._lock:
             self._reason = self._reason or reason
-            self._pass_on()
+            if self._pass_on is not None:
+                self._pass_on(self._reason)
 
-    def watch(self, execution: Execution) -> None:
-        """Stop this execution when the request comes, or at once if it has come."""
+    @contextmanager
+    def stopping(self, execution: Execution) -> Iterator[None]:
+        """Stop this execution when the request comes within the block, or at once if it has come."""
+        loop = asyncio.get_running_loop()
         with self._lock:
-            self._target = asyncio.get_running_loop(), execution
+            self._pass_on = lambda reason: loop.call_soon_threadsafe(execution.stop, reason)
             if self._reason:
-                self._pass_on()
-
-    def forget(self) -> None:
-        """Let go of the execution, which has ended."""
-        with self._lock:
-            self._target = None
-
-    def _pass_on(self) -> None:
-        if self._target is not None:
-            loop, execution = self._target
-            loop.call_soon_threadsafe(execution.stop, self._reason)
+                self._pass_on(self._reason)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._pass_on = None
 
 
 _listening: ContextVar[Stop | None] = ContextVar("molexp_stop", default=None)
@@ -109,8 +107,5 @@ def stoppable(execution: Execution) -> Iterator[None]:
         yield
         return
     _listening.set(None)  # not what tasks execute in turn
-    stop.watch(execution)
-    try:
+    with stop.stopping(execution):
         yield
-    finally:
-        stop.forget()
