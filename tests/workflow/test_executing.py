@@ -176,9 +176,13 @@ def test_context_variables_of_the_caller_reach_every_task_and_stay_in_it(wf):
         VARIABLE.set(ctx.task)
         return seen
 
+    def promise(ctx: TaskContext) -> Any:
+        return set_it(ctx)
+
     wf.add(set_it, name="a").add(set_it_too, name="b", depends_on=["a"])
     wf.add(set_it, name="c", depends_on=["b"]).add(set_it_too, name="d", depends_on=["c"])
     wf.add(lambda ctx: [1, 2], name="list").add(set_it, name="items", map_over="list")
+    wf.add(promise, name="promised", map_over="many").add(lambda ctx: [*range(600)], name="many")
     token = VARIABLE.set("mine")
     try:
         outputs = wf.build().execute_sync(check=True).outputs
@@ -186,7 +190,15 @@ def test_context_variables_of_the_caller_reach_every_task_and_stay_in_it(wf):
         started = wf.build().start().result(WAIT).outputs
     finally:
         VARIABLE.reset(token)
-    expected = {"a": "mine", "b": "mine", "c": "mine", "d": "mine", "list": [1, 2], "items": ["mine", "mine"]}
+    expected: dict[str, Any] = {
+        "a": "mine",
+        "b": "mine",
+        "c": "mine",
+        "d": "mine",
+        "list": [1, 2],
+        "items": ["mine", "mine"],
+    }
+    expected |= {"many": [*range(600)], "promised": ["mine"] * 600}  # more than are taken up at a time
     assert dict(outputs) == dict(started) == expected
 
 

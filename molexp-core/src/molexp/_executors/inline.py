@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import inspect
 import os
-from collections.abc import Awaitable, Callable
+import types
+from collections.abc import Awaitable, Callable, Generator
 from types import FunctionType
 from typing import Any, ClassVar
 
@@ -41,7 +43,7 @@ class InlineExecutor(Pooled[Callable[[], Outcome]]):
         outcome = await self._serve(call_name(call), lambda: context.run(_called, call))
         if outcome.error is None and inspect.isawaitable(outcome.value):
             awaitable = outcome.value
-            return await _awaited(lambda: awaitable)
+            return await _awaited(lambda: _within(context, awaitable))
         return outcome
 
     def _limit(self) -> int:
@@ -83,6 +85,27 @@ async def _awaited(begin: Callable[[], Awaitable[Any]]) -> Outcome:
         return Outcome(error=error)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - Ctrl-C on the event loop is not the call's
         return Outcome(error=error)
+
+
+@types.coroutine
+def _within(context: contextvars.Context, awaitable: Awaitable[Any]) -> Generator[Any, Any, Any]:
+    """Await something whose changes of context variables nobody else sees."""
+    steps = _result_of(awaitable)
+    step = functools.partial(steps.send, None)
+    while True:
+        try:
+            waited_for = context.run(step)
+        except StopIteration as end:
+            return end.value
+        try:
+            yield waited_for
+            step = functools.partial(steps.send, None)
+        except BaseException as error:  # noqa: BLE001 - it is for what waits
+            step = functools.partial(steps.throw, error)
+
+
+async def _result_of(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable
 
 
 def _is_coroutine_function(function: Callable[..., Any]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from molexp.errors import TaskTimeoutError
 
 if TYPE_CHECKING:
     from molexp._hierarchy.run_context import RunContext
+    from molexp._recording.task_recorder import TaskRecorder
     from molexp._workflow.executors import Executors
     from molexp._workflow.records import TaskRecords
 
@@ -75,31 +76,27 @@ class Caller:
             finder=finder,
         )
 
-    async def call(self, spec: TaskSpec, ctx: TaskContext) -> Any:
-        """Return what the task returns, wherever it is executed.
+    def call(self, spec: TaskSpec, ctx: TaskContext) -> Coroutine[Any, Any, Any]:
+        """Return a coroutine that returns what the task returns, wherever it is executed.
 
         Raises:
             TaskTimeoutError: it ran longer than its timeout, from where that interrupted it.
             BaseException: the task raised it.
         """
-        if ctx._recorder is None:
-            return await self._timed(spec, ctx)
-        token = current.enter(ctx._recorder)
-        try:
-            return await self._timed(spec, ctx)
-        finally:
-            with suppress(ValueError):  # the event loop was closed around us: this is another context
-                current.leave(token)
+        call = self._call(spec, ctx) if spec.timeout is None else self._timed(spec, ctx, spec.timeout)
+        return call if ctx._recorder is None else _recorded(call, ctx._recorder)
 
-    async def _timed(self, spec: TaskSpec, ctx: TaskContext) -> Any:
+    async def _timed(self, spec: TaskSpec, ctx: TaskContext, seconds: float) -> Any:
         """Call the task within its timeout."""
-        if spec.timeout is None:
-            return await (spec.call(ctx) if spec.is_async and spec.executor == INLINE else self._call(spec, ctx, None))
-        clock = asyncio.timeout(None)
+        clock, loop = asyncio.timeout(None), asyncio.get_running_loop()
+
+        def wind() -> None:
+            loop.call_soon_threadsafe(_wind, clock, seconds)
+
         cause: BaseException | None = None
         try:
             async with clock:
-                output = await self._call(spec, ctx, clock)
+                output = await self._call(spec, ctx, wind)
             if not clock.expired():
                 return output
         except (asyncio.CancelledError, KeyboardInterrupt, Terminated):
@@ -109,24 +106,22 @@ class Caller:
                 raise
             cause = error
         abandoned = spec.executor == INLINE and not spec.is_async
-        raise TaskTimeoutError(ctx.label, timeout=spec.timeout, abandoned=abandoned) from cause
+        raise TaskTimeoutError(ctx.label, timeout=seconds, abandoned=abandoned) from cause
 
-    async def _call(self, spec: TaskSpec, ctx: TaskContext, clock: asyncio.Timeout | None) -> Any:
-        """Call the task where its executor says; the clock starts when the task does."""
+    async def _call(self, spec: TaskSpec, ctx: TaskContext, wind: Callable[[], None] | None = None) -> Any:
+        """Call the task where its executor says; wind the clock as it begins: until then it may wait for its turn."""
         if spec.executor == INLINE and spec.is_async:
-            if clock is not None:
-                _wind(clock, spec.timeout)
+            if wind is not None:
+                wind()
             return await spec.call(ctx)
         executor = self.executors[spec.executor]
         resources = spec.resources or _NO_NEEDS
-        started = None if clock is None else _starter(clock, spec.timeout)
         if not executor.in_process:
-            return await self._elsewhere(spec, ctx, resources, started)
-        outcome = await executor.submit(Call(spec.call, (ctx,), resources=resources, name=ctx.label, started=started))
+            return await self._elsewhere(spec, ctx, resources, wind)
+        outcome = await executor.submit(Call(spec.call, (ctx,), resources=resources, name=ctx.label, started=wind))
         if outcome.error is not None:
             raise outcome.error
-        value = outcome.value
-        return await value if isinstance(value, Awaitable) else value
+        return outcome.value
 
     async def _elsewhere(
         self, spec: TaskSpec, ctx: TaskContext, resources: Resources, started: Callable[[], None] | None
@@ -154,19 +149,17 @@ class Caller:
         return outcome.value.output
 
 
-def _starter(clock: asyncio.Timeout, seconds: float | None) -> Callable[[], None]:
-    """Return what starts the clock as the call begins, because until then it may wait for a thread or a process."""
-    loop = asyncio.get_running_loop()
+async def _recorded(call: Coroutine[Any, Any, Any], recorder: TaskRecorder) -> Any:
+    token = current.enter(recorder)
+    try:
+        return await call
+    finally:
+        with suppress(ValueError):  # the event loop was closed around us: this is another context
+            current.leave(token)
 
-    def started() -> None:
-        loop.call_soon_threadsafe(_wind, clock, seconds)
 
-    return started
-
-
-def _wind(clock: asyncio.Timeout, seconds: float | None) -> None:
+def _wind(clock: asyncio.Timeout, seconds: float) -> None:
     """Start a clock, unless it is needed no longer."""
-    assert seconds is not None
     try:
         clock.reschedule(asyncio.get_running_loop().time() + seconds)
     except RuntimeError:

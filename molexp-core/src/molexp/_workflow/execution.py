@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from functools import partial
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,7 +15,7 @@ from molexp._running.endings import message_of
 from molexp._values.copies import own_copy
 from molexp._workflow.calling import Caller, reason_of, unwrapped
 from molexp._workflow.results import CANCELLED, FAILED, SKIPPED, SUCCEEDED, TaskOutcome
-from molexp._workflow.tasks import TaskSpec
+from molexp._workflow.tasks import INLINE, TaskSpec
 from molexp.errors import NotPicklableError, RunError, TaskError, TaskTimeoutError
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _LONGEST_BACKOFF = 60.0  # seconds
+_QUEUED = 256  # items of a mapped task that wait for a thread: enough to keep all of them busy
 
 Listener = Callable[[str, TaskOutcome | None], None]
 """Called with a task's name when it starts, and again with its outcome."""
@@ -65,7 +66,7 @@ class Execution:
         self._outcomes: dict[str, TaskOutcome] = {}
         self._slots = asyncio.Semaphore(self._limit) if self._limit is not None else None
         self._live: dict[str, asyncio.Task[None]] = {}
-        self._cancelled_items: set[asyncio.Task[TaskOutcome]] = set()  # items that are cancelled without the others
+        self._cancelled_items: set[asyncio.Task[None]] = set()  # items that are cancelled without the others
         self.stopped = ""
         self._end: asyncio.Future[None]
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -206,34 +207,51 @@ class Execution:
             )
             self._record(outcome)
             return outcome
+        ended: dict[int, TaskOutcome] = {}
+        why = await self._each(spec, items, ended) if items else ""
+        outcomes = [
+            ended.get(index) or TaskOutcome(f"{spec.name}[{index}]", CANCELLED, reason=why)
+            for index in range(len(items))
+        ]
+        return self._gathered(spec, outcomes, started)
+
+    async def _each(self, spec: TaskSpec, items: list[Any], ended: dict[int, TaskOutcome]) -> str:
+        """Execute a task for items until all have ended, or the rest is cancelled; returns the reason for that."""
         cancelled = ""  # the reason to cancel the remaining items without the rest of the workflow
 
-        async def one(index: int, item: Any) -> TaskOutcome:
+        async def work(todo: Iterable[tuple[int, Any]]) -> None:
             nonlocal cancelled
-            outcome = await self._one(spec, index, item)
-            if outcome.status == FAILED and self._on_failure == "cancel":
-                cancelled = cancelled or f"{outcome.name} failed"
-                self._cancel_rest(tries)
-            return outcome
+            for index, item in todo:
+                outcome = ended[index] = await self._one(spec, index, item)
+                if outcome.status == FAILED and self._on_failure == "cancel":
+                    cancelled = cancelled or f"{outcome.name} failed"
+                    self._cancel_rest(workers)
+                if cancelled or self.stopped:
+                    break
 
-        tries = [self._spawn(one(index, item)) for index, item in enumerate(items)]
+        workers = [self._spawn(work(part)) for part in self._parts(spec, items)]
         try:
-            if tries:
-                await asyncio.wait(tries, return_when=asyncio.FIRST_EXCEPTION)
+            await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
         except asyncio.CancelledError:
             if not self.stopped:
                 raise
         finally:
-            if self._cancel_rest(tries):
-                await asyncio.wait(tries)
-            self._cancelled_items.difference_update(tries)
-        outcomes = [
-            TaskOutcome(f"{spec.name}[{index}]", CANCELLED, reason=cancelled or self.stopped)
-            if single.cancelled() and (cancelled or self.stopped)
-            else single.result()
-            for index, single in enumerate(tries)
-        ]
-        return self._gathered(spec, outcomes, started)
+            if self._cancel_rest(workers):
+                await asyncio.wait(workers)
+            self._cancelled_items.difference_update(workers)
+        why = cancelled or self.stopped
+        for worker in workers:
+            if not (why and worker.cancelled()):
+                worker.result()
+        return why
+
+    def _parts(self, spec: TaskSpec, items: list[Any]) -> list[Iterable[tuple[int, Any]]]:
+        """Return the items of each worker: one, or the next of all where more would only wait for a thread."""
+        if spec.is_async or spec.executor != INLINE:
+            return [[each] for each in enumerate(items)]
+        threads = self._caller.executors[INLINE].workers or 0
+        todo = iter(enumerate(items))
+        return [todo] * min(len(items), max(_QUEUED, threads))
 
     def _items(self, name: str, over: str) -> list[Any]:
         """Return the items that a task is mapped over; put them in the place of an iterator, for others may want them too.
@@ -256,9 +274,9 @@ class Execution:
         if not (self._is_cancelled() and task.cancelling()):
             task.cancel()
 
-    def _cancel_rest(self, tries: list[asyncio.Task[TaskOutcome]]) -> bool:
-        """Cancel the tries that have not ended, but for the current one; tell whether there are any."""
-        left = [single for single in tries if not single.done() and single is not asyncio.current_task()]
+    def _cancel_rest(self, workers: list[asyncio.Task[None]]) -> bool:
+        """Cancel the workers that have not ended, but for the current one; tell whether there are any."""
+        left = [single for single in workers if not single.done() and single is not asyncio.current_task()]
         for single in left:
             if single not in self._cancelled_items:
                 self._cancelled_items.add(single)
