@@ -13,6 +13,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from functools import partial
 from itertools import count as numbers
@@ -132,14 +133,9 @@ _OPEN = """
 import sys, time
 began = time.perf_counter()
 import molexp
-catalog = molexp.Workspace(sys.argv[1]).catalog
+catalog = molexp.Workspace.load(sys.argv[1], read_only=sys.argv[3:] != ["compact"]).catalog
 assert len(catalog.runs()) == int(sys.argv[2])
 answered = time.perf_counter()
-"""
-
-_NO_MORE = """
-import os
-os._exit(0)  # the answer is there; what follows is a snapshot for others
 """
 
 _ASK_AGAIN = """
@@ -149,10 +145,36 @@ catalog.runs(limit=1)
 print(answered - began, again - answered, time.perf_counter() - again)
 """
 
+_KNOWN = """
+import sys
+import molexp
+molexp.Workspace.load(sys.argv[1], read_only=True).catalog.runs(limit=1)
+"""
 _COMPACT = """
 import sys
 import molexp
-print(molexp.Workspace(sys.argv[1]).catalog.compact())
+molexp.Workspace(sys.argv[1]).catalog.compact()
+"""
+_VERIFY = _COMPACT.replace("compact", "verify")
+
+_NEWEST = """
+import json, statistics, sys, time
+import molexp
+
+catalog = molexp.Workspace(sys.argv[1]).catalog
+questions = {
+    "none": lambda: catalog.runs(status="cancelled"),
+    "newest": lambda: catalog.runs(limit=20, sort="-created_at"),
+    "one": lambda: catalog.runs(limit=1),
+    "failed": lambda: catalog.runs(status="failed", limit=20),
+}
+spent = {name: [] for name in questions}
+for _ in range(21):
+    for name, ask in questions.items():
+        began = time.perf_counter()
+        ask()
+        spent[name].append((time.perf_counter() - began) * 1e3)
+print(json.dumps({name: statistics.median(times[1:]) for name, times in spent.items()}))
 """
 
 _READ_PLAINLY = """
@@ -179,7 +201,7 @@ assert len(found) == int(sys.argv[2]), len(found)
 """
 
 _LOAD_PLAINLY = """
-import os, sqlite3, sys
+import gzip, os, shutil, sqlite3, sys
 
 target = sqlite3.connect(sys.argv[2], isolation_level=None)
 target.execute("PRAGMA synchronous = NORMAL")
@@ -188,10 +210,11 @@ indexes = []
 rows = 0
 for folder, _, names in os.walk(sys.argv[1]):
     for name in names:
-        path = os.path.join(folder, name)
-        with open(path, "rb") as file:
-            if file.read(16) != b"SQLite format 3\\0":
-                continue
+        if not name.endswith(".gz"):
+            continue
+        path = f"{sys.argv[2]}-{name}"
+        with gzip.open(os.path.join(folder, name)) as packed, open(path, "wb") as file:
+            shutil.copyfileobj(packed, file)
         source = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
         for kind, table, sql in source.execute("SELECT type, name, sql FROM sqlite_schema").fetchall():
             if sql is None or table.startswith("sqlite_"):
@@ -245,12 +268,12 @@ def _first_open(data: Dataset, base: Path, which: str = "") -> Iterator[Line]:
     def unseen() -> Path:  # whoever opens it may leave a snapshot there
         return _view(data, base, derived=False)
 
-    def open_fresh(lab: Path, more: str = "") -> str:
-        return run_fresh(_OPEN + more, lab, data.count, MOLEXP_CACHE_DIR=next(fresh))
+    def open_fresh(lab: Path, more: str = "", *how: str) -> str:
+        return run_fresh(_OPEN + more, lab, data.count, *how, MOLEXP_CACHE_DIR=next(fresh))
 
     found = time_fresh(
         {
-            "ours": lambda: open_fresh(unseen(), _NO_MORE),
+            "ours": lambda: open_fresh(unseen()),
             "theirs": partial(run_fresh, _READ_PLAINLY, data.lab, data.count),
         },
         rounds=3,
@@ -260,12 +283,33 @@ def _first_open(data: Dataset, base: Path, which: str = "") -> Iterator[Line]:
     detail += _details(open_fresh(unseen(), PRINT_PEAK + _ASK_AGAIN))
     yield Line(f"{what} / reading and parsing", "disk", found["ours"] / found["theirs"], 2.0, detail)
 
-    last = unseen()
-    run_fresh(_COMPACT, last, MOLEXP_CACHE_DIR=next(fresh))
+    last, cache = unseen(), next(fresh)
     snapshots = last / ".molexp" / "snapshots"
+    began = time.perf_counter()
+    open_fresh(last, "", "compact")
+    ended = (time.perf_counter() - began) * 1e3
+    while not (snapshots / "1.json").exists():  # by another process
+        time.sleep(0.1)
+    detail = f"{ended:.0f} ms, without a compaction {found['ours']:.0f} ms"
+    yield Line(f"{what}, and its exit / without compaction", "disk", ended / found["ours"], 1.2, detail)
+
+    last, cache = unseen(), next(fresh)
+    run_fresh(_KNOWN, last, MOLEXP_CACHE_DIR=cache)
+    idle = peak_of(_KNOWN, last, MOLEXP_CACHE_DIR=cache)
+    for work, name, limit in ((_COMPACT, "compaction", 100.0), (_VERIFY, "verification", 250.0)):
+        peak = peak_of(work, last, MOLEXP_CACHE_DIR=cache) - idle
+        yield Line(f"{name} of {_many(data)} runs, memory over idle", "disk", peak, limit, f"idle {idle:.0f} MB", " MB")
+    index = sum(path.stat().st_size for path in cache.rglob("*.sqlite3"))
+    packed = sum(path.stat().st_size for path in snapshots.rglob("*.gz"))
+    detail = f"{packed / 2**20:.0f} MB, {index / 2**20:.0f} MB"
+    yield Line(f"{what}, snapshot / index", "disk", packed / index, 0.25, detail)
+    asked = json.loads(run_fresh(_NEWEST, last, MOLEXP_CACHE_DIR=cache))
+    for name, limit in (("one", 3.0), ("newest", 5.0), ("failed", 5.0)):
+        detail = f"{asked[name]:.2f} ms, a question without an answer {asked['none']:.2f} ms"
+        yield Line(f"{name} of {_many(data)} runs / none", "disk", asked[name] / asked["none"], limit, detail)
     found = time_fresh(
         {
-            "ours": lambda: open_fresh(last, _NO_MORE),
+            "ours": lambda: open_fresh(last),
             "theirs": lambda: run_fresh(_LOAD_PLAINLY, snapshots, next(fresh), data.count),
         },
         rounds=3,
