@@ -45,10 +45,13 @@ def parameters_of(ctx: typer.Context, option: str, given: list[str] | None, *, n
     Raises:
         typer.BadParameter: one of them cannot be read; the error names the option.
     """
+    if not given:
+        return {}  # reading values takes time to import
+
     import molexp
 
     try:
-        return molexp.parse_parameters(given or (), nested=nested)
+        return molexp.parse_parameters(given, nested=nested)
     except ValueError as error:
         raise typer.BadParameter(str(error), ctx=ctx, param_hint=option) from None
 

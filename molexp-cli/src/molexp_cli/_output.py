@@ -216,8 +216,12 @@ class Lines:
         shown = [number for number, width in enumerate(self._widths) if width]
         titles = [list(self._columns)] if shown != self._titled else []
         self._titled = shown
-        for line in (*titles, *cells):
-            write("  ".join(f"{line[number]:<{self._widths[number]}}" for number in shown).rstrip())
+        places = [(number, self._widths[number]) for number in shown]
+        lines = [
+            "  ".join([f"{line[number]:<{width}}" for number, width in places]).rstrip() for line in (*titles, *cells)
+        ]
+        if lines:
+            write("\n".join(lines))
 
     def end(self) -> None:
         """Print the titles if there were no rows."""

@@ -182,7 +182,8 @@ if not TYPE_CHECKING:  # to a type checker it would make every misspelt name one
         if name in _HOME:
             from importlib import import_module
 
-            return getattr(import_module(_HOME[name]), name)
+            found = globals()[name] = getattr(import_module(_HOME[name]), name)  # asked once
+            return found
         raise AttributeError(f"module 'molexp' has no attribute {name!r}")
 
 
