@@ -48,6 +48,8 @@ __all__ = [
 LIMITS = {
     "rows that make a full segment": "molexp._catalog.compaction.compaction:ROWS",
     "rows that are worth a compaction": "molexp._catalog.compaction.in_passing:ROWS",
+    "rows that are read from an index itself": "molexp._catalog.compaction.compaction:_FEW",
+    "pages that are copied at once": "molexp._catalog.index.database:_STEP",
     "segments beside a full one": "molexp._catalog.compaction.compaction:_PARTS",
     "seconds that a locked index is waited for": "molexp._catalog.index.database:BUSY",
     "bytes of metrics that are read": "molexp._record.metrics:LARGEST",
@@ -61,6 +63,7 @@ LIMITS = {
 MOMENTS = {
     "a run is indexed": "molexp._catalog.index.folding:read_run",
     "a folder is looked at for the index": "molexp._catalog.refresh.walk:Walker._look",
+    "rows are put into a snapshot": "molexp._catalog.compaction.compaction:_add",
     "the index is replaced": "molexp._catalog.index.index:Index.becomes",
     "a question is answered": "molexp._catalog.query.answers:Asking.answer",
     "the documents of an answer are read": "molexp._catalog.query.answers:Asking._documents",

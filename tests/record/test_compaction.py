@@ -11,7 +11,7 @@ import pytest
 
 import molexp as me
 from tests.cli.helpers import eventually
-from tests.internals import compactions_begun, tune
+from tests.internals import at, compactions_begun, tune
 from tests.record.compacting import RUN, compact, derived, done, forged, rows, write
 
 # --------------------------------------------------------------------------------------------------------- what it leaves
@@ -366,6 +366,27 @@ def test_it_happens_in_another_process_and_only_once_at_a_time(lab, monkeypatch)
     (session,) = started
     assert len(list((lab.folder / ".molexp/sealed").iterdir())) == 20, "nobody compacts here"
     assert pickle.loads(session).store.url == lab.load().url
+
+
+def test_an_index_can_be_changed_while_many_rows_are_put_into_a_snapshot(lab, monkeypatch):
+    tune(monkeypatch, "rows that are read from an index itself", 0)
+    tune(monkeypatch, "seconds that a locked index is waited for", 0.1)
+    tune(monkeypatch, "pages that are copied at once", 1)
+    done(write(lab, "one"))
+    reader = lab.load()
+    compact(reader)
+    done(write(lab, "two"))
+    seen: list[set[str]] = []
+
+    def ask(*_):
+        done(write(lab, "three"))
+        seen.append({row.id for row in lab.load().catalog.runs()})
+
+    at(monkeypatch, "rows are put into a snapshot", ask)
+    assert compact(reader)["snapshot"] == 2
+    assert seen == [{"one", "two", "three"}]
+    assert {row.id for row in lab.load().catalog.runs()} == {"one", "two", "three"}
+    assert reader.catalog.verify().findings == ()
 
 
 def test_it_is_not_begun_where_little_has_changed(lab, monkeypatch):

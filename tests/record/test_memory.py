@@ -15,8 +15,8 @@ PROGRAM = """
     import resource, sys
     import molexp as me
 
+    me.Workspace.load(sys.argv[1], read_only=True).catalog.runs(limit=1)
     ws = me.Workspace(sys.argv[1])
-    print(len(ws.catalog.runs(limit=1)))
     pages = int(open("/proc/self/statm").read().split()[0])
     limit = pages * resource.getpagesize() + (int(sys.argv[3]) << 20)
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
@@ -29,7 +29,7 @@ PROGRAM = """
 def test_compacting_and_verifying_a_hundred_thousand_runs_takes_little_memory(lab, lab_exp, monkeypatch):
     for number in range(0, RUNS, 10_000):
         lab_exp.runs.create_many([{"n": n} for n in range(number, number + 10_000)])
-    lab.load().catalog.runs(limit=1)
+    lab.load(read_only=True).catalog.runs(limit=1)  # who may write would begin a compaction
 
     for work, megabytes in (("compact", 100), ("verify", 256)):
         done = subprocess.run(
@@ -40,4 +40,4 @@ def test_compacting_and_verifying_a_hundred_thousand_runs_takes_little_memory(la
             check=False,
         )
         assert done.returncode == 0, done.stderr[-2000:]
-        assert str(RUNS) in done.stdout.replace(" ", "") or work == "verify", done.stdout
+        assert f"rows {RUNS + 3}" in done.stdout

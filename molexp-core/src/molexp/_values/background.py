@@ -11,10 +11,10 @@ from molexp._values.threads import start_unsignalled
 
 
 class Background:
-    """Work in threads of its own, each under a name."""
+    """Work in threads of its own."""
 
     def __init__(self) -> None:
-        self._threads: dict[str, threading.Thread] = {}
+        self._threads: list[threading.Thread] = []
 
     def start(self, name: str, work: Callable[[], object]) -> None:
         """Begin, if a thread can be started."""
@@ -26,18 +26,14 @@ class Background:
             start_unsignalled(thread)
         except RuntimeError:  # the interpreter is going down, or there are too many threads
             return
-        self._threads[name] = thread
-
-    def has(self, name: str) -> bool:
-        """Tell whether work of that name began since `wait` was called last."""
-        return name in self._threads
+        self._threads.append(thread)
 
     def wait(self) -> None:
         """Return when all that was begun is done."""
-        for name, thread in [*self._threads.items()]:
+        for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join()
-            self._threads.pop(name, None)
+        self._threads = [thread for thread in self._threads if thread.is_alive()]
 
 
 _alive: weakref.WeakSet[Background] = weakref.WeakSet()

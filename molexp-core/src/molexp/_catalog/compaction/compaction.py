@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 _PARTS = 8  # segments beside the one of all rows, from which on they are merged
 _AT_ONCE = 1000  # rows that are held in memory
+_FEW = 2000  # rows that are read from the index itself
 _TRIES = 3
 
 
@@ -298,7 +299,7 @@ class Compactor:
             return base.segments, cut
         merged = parts if len(parts) >= _PARTS else []
         try:
-            segment, cut = self._write_part(number, merged)
+            segment, cut = self._write_part(number, merged, cut.rows)
         except (CorruptRecordError, KeyNotFoundError):
             if not merged:
                 raise
@@ -330,15 +331,19 @@ class Compactor:
                 connection.execute("DELETE FROM removed")
             return self._write(image, number), cut
 
-    def _write_part(self, number: int, merged: Iterable[Segment]) -> tuple[Segment, Cut]:
+    def _write_part(self, number: int, merged: Iterable[Segment], rows: int) -> tuple[Segment, Cut]:
         """Write what came since as a segment, with what is in some others; returns it with what it builds on."""
+        source = self._index
         with self._index.scratch() as folder:
             part = Index.at(os.path.join(folder, "image.sqlite3"))
             for segment in merged:
                 with closing(tables.open_image(snapshots.fetch(self._store, segment, folder))) as image:
                     _add(image, part)
-            with self._index.reading() as connection:
-                cut = self._cut(self._index)
+            if rows > _FEW:  # nobody could change the index while so many are read from it
+                source = Index.at(os.path.join(folder, "whole.sqlite3"))
+                self._index.image_to(source.location)
+            with source.reading() as connection:
+                cut = self._cut(source)
                 _add(connection, part, "news > 0")
             return self._write(part, number), cut
 

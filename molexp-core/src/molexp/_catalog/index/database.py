@@ -32,6 +32,8 @@ _MEMORY = ":memory:"
 _PLAIN = re.compile(r"[A-Za-z0-9_-]{1,64}").fullmatch
 _CACHE = 8 << 10  # KiB of pages that are kept in memory
 _BULK_CACHE = 64 << 10
+_STEP = 10_000  # pages that are copied while nobody else may change them: some hundredths of a second
+_MOST_RESTARTS = 3
 _MARK = 2  # seconds: the coarsest times of modification that a file system keeps
 _PATIENCE = 0.5  # seconds that a writer may take between its change and its mark
 
@@ -210,7 +212,10 @@ class Database:
         with closing(sqlite3.connect(path)) as image:
             if self._path and os.path.exists(self._path):  # by a connection of its own: answers need not wait for it
                 with closing(sqlite3.connect(self._path, timeout=BUSY)) as source:
-                    source.backup(image)
+                    try:  # others may change it between two steps, after which it begins anew
+                        source.backup(image, pages=_STEP, progress=_Restarts().count, sleep=0.01)
+                    except _RestartedError:
+                        source.backup(image)
             else:
                 with self.lock:
                     self._connect().backup(image)
@@ -271,6 +276,25 @@ class Database:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+class _RestartedError(Exception):
+    """A copy began anew too often."""
+
+
+class _Restarts:
+    """Counts how often a copy of a database began anew because somebody changed it."""
+
+    def __init__(self) -> None:
+        self._left = -1
+        self._times = 0
+
+    def count(self, _: int, left: int, __: int) -> None:
+        """Take in how many pages are left."""
+        self._times += left > self._left >= 0
+        self._left = left
+        if self._times > _MOST_RESTARTS:
+            raise _RestartedError
 
 
 _ALIVE: WeakSet[Database] = WeakSet()

@@ -101,10 +101,8 @@ def checksum(path: str, *parts: bytes | None) -> int:
         parts: The bytes that must not change.
     """
     try:
-        return crc32(b"\0".join((path.encode(), *parts)))  # type: ignore[arg-type] # where all goes well
+        return crc32(b"\0".join((path.encode(), *[part or b"" for part in parts])))
     except (AttributeError, TypeError, ValueError):
-        if type(path) is str and path.isascii() and all(part is None or type(part) is bytes for part in parts):
-            return crc32(b"\0".join((path.encode(), *(part or b"" for part in parts))))
         return -1
 
 
