@@ -87,7 +87,7 @@ class World:
         ]
         if self.small:
             changes += [
-                (compaction, "_ROWS", 3),
+                (compaction, "ROWS", 3),
                 (compaction, "_PARTS", 2),
                 (snapshots, "KEPT", 1),
                 (snapshots, "_REMEMBERED", 3),
