@@ -14,6 +14,7 @@ import catalog
 import metric_points
 import s3
 import start_up
+import syncs
 import tracked_run
 import workflows
 from measure import Line
@@ -25,6 +26,7 @@ SUITES: Mapping[str, Suite] = {
     "metric_points": metric_points.measure,
     "start_up": start_up.measure,
     "workflows": workflows.measure,
+    "syncs": syncs.measure,
     "catalog": catalog.measure,
     "s3": s3.measure,
 }

@@ -6,7 +6,10 @@ import os
 import shutil
 import socket
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -228,14 +231,23 @@ def test_sockets_and_devices_are_named(lab, root, tmp_path):
 
 @linux
 def test_a_bind_mount_that_leads_back_is_not_entered(lab, root, monkeypatch):
-    """Without a mount: the inner folder says that it is the outer one."""
+    """Without a mount: the entry of the inner folder says that it is the outer one."""
     lab.write("a/b/c/y", b"2")
-    real = os.stat
+    real = os.scandir
 
-    def mounted(path, *args, **options):
-        return real(root / "a" if str(path) == str(root / "a/b/c") else path, *args, **options)
+    class Mounted:
+        def __init__(self, entry: os.DirEntry[str]) -> None:
+            self.name, self.path, self.is_file, self._entry = entry.name, entry.path, entry.is_file, entry
 
-    monkeypatch.setattr(os, "stat", mounted)
+        def stat(self, **options: Any) -> os.stat_result:
+            return os.stat(root / "a") if self.path == str(root / "a/b/c") else self._entry.stat(**options)
+
+    @contextmanager
+    def scandir(path: str) -> Iterator[Iterator[Mounted]]:
+        with real(path) as entries:
+            yield map(Mounted, entries)
+
+    monkeypatch.setattr(os, "scandir", scandir)
     assert {stat.key: stat.special for stat in lab.list()} == {
         "a/b/x": "",
         "a/b/c": "folder that leads back to one above it",

@@ -144,7 +144,7 @@ class Folder:
             if folder:
                 self._look(folder)
             else:
-                self._remember(folder)
+                self.remember(folder)
             return
         except FileNotFoundError:
             self._check_root(key)
@@ -165,7 +165,7 @@ class Folder:
         if len(plain) < REMEMBERED:
             plain.add(folder)
         else:
-            self._remember(folder)
+            self.remember(folder)
 
     def _check_root(self, key: str) -> None:
         here, witness = self._here(), self._store.witness
@@ -216,10 +216,11 @@ class Folder:
                 raise LinkedFolderError(part, self.base + part)
             if sort != files.FOLDER:
                 return True
-            self._remember(part)
+            self.remember(part)
         return True
 
-    def _remember(self, folder: str) -> None:
+    def remember(self, folder: str) -> None:
+        """Take a folder for one that is there, and to which no link leads."""
         if len(self._plain) >= REMEMBERED:
             self._plain.clear()
             self.made_in.clear()

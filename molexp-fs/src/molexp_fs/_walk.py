@@ -43,13 +43,16 @@ def walk(folder: Folder, prefix: str) -> Iterator[Stat]:
 
     A folder that is one of those that led to it (a bind mount; where links are followed, a link) is not entered again.
     """
-    waiting: list[tuple[str, _Way]] = [(prefix, ())]
+    waiting: list[tuple[str, _Way, os.stat_result | None]] = [(prefix, (), None)]
     while waiting:
-        at, way = waiting.pop()
-        try:
-            found = os.stat(folder.base + at)
-        except OSError:
-            found = None  # the listing says so, or that it is gone
+        at, way, found = waiting.pop()
+        if found is None or not found.st_ino:
+            try:
+                found = os.stat(folder.base + at)
+            except OSError:
+                found = None  # the listing says so, or that it is gone
+        elif type(folder) is Folder:
+            folder.remember(at)  # the folder above has just said that it is no link
         if found is not None and found.st_ino:
             here = found.st_dev, found.st_ino
             if here in way:
@@ -58,12 +61,12 @@ def walk(folder: Folder, prefix: str) -> Iterator[Stat]:
             way = (*way, here)
         files, folders = _level(folder, at)
         yield from files
-        waiting.extend((join(at, name), way) for name in folders)
+        waiting.extend((join(at, name), way, one) for name, one in folders.items())
 
 
-def _level(folder: Folder, prefix: str) -> tuple[list[Stat], list[str]]:
+def _level(folder: Folder, prefix: str) -> tuple[list[Stat], dict[str, os.stat_result]]:
     files: list[Stat] = []
-    folders: list[str] = []
+    folders: dict[str, os.stat_result] = {}
     inside = f"{prefix}/" if prefix else ""
     try:
         with os.scandir(folder.reach_folder(prefix)) as entries:
@@ -85,13 +88,15 @@ def _level(folder: Folder, prefix: str) -> tuple[list[Stat], list[str]]:
     return files, folders
 
 
-def _sort(entry: os.DirEntry[str], inside: str, folder: Folder, files: list[Stat], folders: list[str]) -> None:
+def _sort(
+    entry: os.DirEntry[str], inside: str, folder: Folder, files: list[Stat], folders: dict[str, os.stat_result]
+) -> None:
     found = entry.stat(follow_symlinks=False)
     if (sort := sort_of(found)) == LINK and isinstance(folder, Followed) and folder.follows(entry.path):
         found = os.stat(entry.path)
         sort = sort_of(found)
     if sort == FOLDER:
-        folders.append(entry.name)
+        folders[entry.name] = found
     else:
         files.append(describe(inside + entry.name, found, sort))
 
