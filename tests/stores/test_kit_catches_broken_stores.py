@@ -23,7 +23,6 @@ CAUGHT_BY = {
     "TestCheckThenWrite": {"test_one_of_many_threads_creates"},
     "TestOverwritingCreate": {
         "test_create_refuses_a_taken_key_and_changes_nothing",
-        "test_create_with_equal_bytes_is_refused_too",
         "test_one_of_many_threads_creates",
         "test_an_exclusive_appender_claims_its_key",
     },
@@ -80,7 +79,7 @@ def failures(tmp_path_factory) -> dict[str, set[str]]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=200,
+        timeout=1000,  # the gate has a limit of its own
     )
     assert report.exists(), done.stdout + done.stderr
     found: dict[str, set[str]] = {}

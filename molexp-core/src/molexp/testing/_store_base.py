@@ -115,16 +115,45 @@ def refused(error: type[_E], key: str) -> Iterator[None]:
     assert str(caught.value)
 
 
-def operations(store: Store, scratch: Path) -> dict[str, Callable[[str], object]]:
-    """Return every declared operation that takes a key, by name."""
+Operations = dict[str, Callable[[str], object]]
+"""Operations that take a key, by name."""
+
+
+def stream(store: Store, key: str, *pieces: bytes, exclusive: bool = False, error: BaseException | None = None) -> None:
+    """Write a value by a stream, which raises `error` in the end."""
+    with store.open_write(key, exclusive=exclusive) as sink:
+        for piece in pieces:
+            assert sink.write(piece) == len(piece)
+        if error is not None:
+            raise error
+
+
+def keys(store: Store, prefix: str = "") -> list[str]:
+    """List the keys below a folder."""
+    return [stat.key for stat in store.list(prefix)]
+
+
+def operations_of(store: Store, local: Path) -> dict[Capability, Operations]:
+    """Return what each capability adds."""
+    return {
+        "append": {
+            "append": lambda key: store.append(key, b"x\n"),
+            "open_append": store.open_append,
+            "open_append exclusively": lambda key: store.open_append(key, exclusive=True),
+            "rename from": lambda key: store.rename(key, "renamed"),
+            "rename to": lambda key: store.rename("present", key),
+        },
+        "link": {"link_from": lambda key: store.link_from(local, key)},
+        "symlink": {"symlink_from": lambda key: store.symlink_from(local, key)},
+        "local_path": {"local_path": store.local_path},
+    }
+
+
+def operations(store: Store, scratch: Path) -> Operations:
+    """Return every declared operation that takes a key."""
     local = scratch / "local"
     local.write_bytes(b"local")
-
-    def stream(key: str) -> None:
-        with store.open_write(key) as sink:
-            sink.write(b"x")
-
-    found: dict[str, Callable[[str], object]] = {
+    found: Operations = {
         "read": store.read,
         "write": lambda key: store.write(key, b"x"),
         "create": lambda key: store.create(key, b"x"),
@@ -132,22 +161,14 @@ def operations(store: Store, scratch: Path) -> dict[str, Callable[[str], object]
         "exists": store.exists,
         "delete": store.delete,
         "open_read": store.open_read,
-        "open_write": stream,
+        "open_write": lambda key: stream(store, key, b"x"),
         "put_file": lambda key: store.put_file(local, key),
         "get_file": lambda key: store.get_file(key, scratch / "fetched"),
         "locate": store.locate,
         "list": lambda key: key and store.list(key),
         "children": lambda key: key and store.children(key),
     }
-    if "append" in store.capabilities:
-        found["append"] = lambda key: store.append(key, b"x\n")
-        found["open_append"] = store.open_append
-        found["rename from"] = lambda key: store.rename(key, "renamed")
-        found["rename to"] = lambda key: store.rename("present", key)
-    if "link" in store.capabilities:
-        found["link_from"] = lambda key: store.link_from(local, key)
-    if "symlink" in store.capabilities:
-        found["symlink_from"] = lambda key: store.symlink_from(local, key)
-    if "local_path" in store.capabilities:
-        found["local_path"] = store.local_path
+    for capability, more in operations_of(store, local).items():
+        if capability in store.capabilities:
+            found |= more
     return found

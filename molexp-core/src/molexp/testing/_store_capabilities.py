@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,24 +15,9 @@ from molexp.errors import (
     SpecialFileError,
     UnsupportedOperationError,
 )
-from molexp.testing._store_base import StoreBackDoor, need, refused
+from molexp.testing._store_base import StoreBackDoor, keys, need, operations, operations_of, refused
 
 KNOWN: tuple[Capability, ...] = ("append", "link", "symlink", "local_path")
-
-
-def _uses(store: Store, capability: Capability, local: Path) -> dict[str, Callable[[], object]]:
-    if capability == "append":
-        return {
-            "append": lambda: store.append("present", b"x\n"),
-            "open_append": lambda: store.open_append("new"),
-            "open_append exclusively": lambda: store.open_append("newer", exclusive=True),
-            "rename": lambda: store.rename("present", "renamed"),
-        }
-    if capability == "link":
-        return {"link_from": lambda: store.link_from(local, "linked")}
-    if capability == "symlink":
-        return {"symlink_from": lambda: store.symlink_from(local, "symlinked")}
-    return {"local_path": lambda: store.local_path("present")}
 
 
 class CapabilityTests(StoreBackDoor, abstract=True):
@@ -52,12 +36,14 @@ class CapabilityTests(StoreBackDoor, abstract=True):
         local = tmp_path / "local"
         local.write_bytes(b"local")
         self.raw_write(store, "present", b"1")
-        for name, use in _uses(store, capability, local).items():
+        for name, use in operations_of(store, local)[capability].items():
+            key = "present" if name in ("append", "rename from", "local_path") else f"new/{name}"
             if capability in store.capabilities:
-                use()
+                self.raw_write(store, "present", b"1")
+                use(key)
                 continue
             with pytest.raises(UnsupportedOperationError) as caught:
-                use()
+                use(key)
             assert caught.value.capability == capability, name
             assert caught.value.url == store.url, name
             assert self.raw_keys(store) == {"present"}, f"{name} was refused and changed something"
@@ -185,31 +171,21 @@ class CapabilityTests(StoreBackDoor, abstract=True):
 
     def test_a_symlink_is_a_key_that_is_not_followed(self, store: Store, tmp_path: Path) -> None:
         need(store, "symlink")
-        local = tmp_path / "local"
+        local = tmp_path / "target"
         local.write_bytes(b"payload")
         store.symlink_from(local, "data/x")
         found = store.stat("data/x")
         assert (found.size, bool(found.special)) == (0, True)
         assert [*store.list("data")] == [*store.children("data").entries] == [found]
         assert store.exists("data/x")
-        reads: dict[str, Callable[[], object]] = {
-            "read": lambda: store.read("data/x"),
-            "open_read": lambda: store.open_read("data/x"),
-            "get_file": lambda: store.get_file("data/x", tmp_path / "copy"),
-        }
-        if "append" in store.capabilities:
-            reads["append"] = lambda: store.append("data/x", b"mine\n")
-            reads["open_append"] = lambda: store.open_append("data/x")
-        if "local_path" in store.capabilities:
-            reads["local_path"] = lambda: store.local_path("data/x")
-        for name, operation in reads.items():
+        every = operations(store, tmp_path)
+        for name in {"read", "open_read", "get_file", "append", "open_append", "local_path"} & every.keys():
             with refused(SpecialFileError, "data/x"):
-                operation()
+                every[name]("data/x")
                 pytest.fail(f"{name} follows the link")
-        with refused(KeyExistsError, "data/x"):
-            store.create("data/x", b"mine")
-        with refused(KeyExistsError, "data/x"):
-            store.symlink_from(local, "data/x")
+        for name in ("create", "symlink_from"):
+            with refused(KeyExistsError, "data/x"):
+                every[name]("data/x")
         store.write("data/x", b"mine")
         assert store.read("data/x") == b"mine"
         store.symlink_from(local, "data/y")
@@ -223,21 +199,17 @@ class CapabilityTests(StoreBackDoor, abstract=True):
         folder.mkdir()
         (folder / "inner").write_bytes(b"1")
         store.symlink_from(folder, "data/x")
-        assert [stat.key for stat in store.list()] == ["data/x"]
+        assert keys(store) == ["data/x"]
         assert store.children("data").folders == ()
         assert [*store.list("data/x")] == [*store.children("data/x").entries] == []
         assert not store.exists("data/x/inner")
         for read in (store.read, store.stat, store.open_read):
             with refused(KeyNotFoundError, "data/x/inner"):
                 read("data/x/inner")
-        writes: dict[str, Callable[[], object]] = {
-            "write": lambda: store.write("data/x/new", b""),
-            "create": lambda: store.create("data/x/new", b""),
-            "symlink_from": lambda: store.symlink_from(folder, "data/x/new"),
-        }
-        for name, write in writes.items():
+        every = operations(store, tmp_path)
+        for name in ("write", "create", "symlink_from"):
             with refused(SpecialFileError, "data/x/new"):
-                write()
+                every[name]("data/x/new")
                 pytest.fail(f"{name} follows the link")
         store.delete("data/x/inner")
         store.prune("data/x")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 
 from molexp.contracts import Listing, Store
-from molexp.testing._store_base import StoreBackDoor, copy_of
+from molexp.testing._store_base import StoreBackDoor, copy_of, keys, stream
 
 KEYS = ("a/b", "a/bc", "a/b-c/x", "a/c/d/e", "ab", "ab/ab", "b")
 # "a" and "ab" are each other's prefix as text, not as folders; "ab" as a key and "ab/ab" may not both exist.
@@ -37,7 +40,7 @@ class ListingTests(StoreBackDoor, abstract=True):
     )
     def test_list_yields_what_is_below_the_folder(self, store: Store, prefix: str, expected: set[str]) -> None:
         self.fill(store)
-        found = [stat.key for stat in store.list(prefix)]
+        found = keys(store, prefix)
         assert sorted(found) == sorted(expected)
 
     def test_list_describes_as_stat_does(self, store: Store) -> None:
@@ -70,43 +73,44 @@ class ListingTests(StoreBackDoor, abstract=True):
         assert all(stat == store.stat(stat.key) for stat in found.entries)
 
     def test_many_keys_are_all_listed(self, store: Store) -> None:
-        keys = [f"many/{number:04}" for number in range(1201)]  # more than one page of an S3 listing
-        for key in keys:
+        many = [f"many/{number:04}" for number in range(1201)]  # more than one page of an S3 listing
+        for key in many:
             self.raw_write(store, key, b"")
-        assert sorted(stat.key for stat in store.list("many")) == keys
-        assert [stat.key for stat in store.children("many").entries] == keys
+        assert sorted(keys(store, "many")) == many
+        assert [stat.key for stat in store.children("many").entries] == many
 
     def test_every_change_is_listed_at_once_here_and_in_a_copy(self, store: Store) -> None:
         other = copy_of(store)
         expected: dict[str, int] = {}
         assert list(store.list()) == []  # a store that remembers listings must forget this one
         assert store.children() == Listing((), ())
-        changes = [
-            ("create", "a/x", b"1"),
-            ("write", "a/y", b"22"),
-            ("write", "a/x", b"333"),
-            ("stream", "b/c/z", b"4444"),
-            ("delete", "a/y", b""),
-            ("create", "a/y", b"55555"),
-            ("delete", "b/c/z", b""),
-        ]
-        for kind, key, data in changes:
-            _change(store, kind, key, data)
-            if kind == "delete":
+        changes: tuple[tuple[Callable[..., object], str, bytes | None], ...] = (
+            (store.create, "a/x", b"1"),
+            (store.write, "a/y", b"22"),
+            (store.write, "a/x", b"333"),
+            (partial(stream, store), "b/c/z", b"4444"),
+            (store.delete, "a/y", None),
+            (store.create, "a/y", b"55555"),
+            (store.delete, "b/c/z", None),
+        )
+        for change, key, data in changes:
+            if data is None:
+                change(key)
                 del expected[key]
             else:
+                change(key, data)
                 expected[key] = len(data)
             for view in (store, other):
-                assert {stat.key: stat.size for stat in view.list()} == expected, f"after {kind} {key}"
+                assert {stat.key: stat.size for stat in view.list()} == expected, f"after {change} of {key}"
                 beside = {stat.key: stat.size for stat in view.children("a").entries}
                 assert beside == {at: size for at, size in expected.items() if at.startswith("a/")}
             assert self.raw_keys(store) == set(expected)
 
     def test_what_others_do_is_listed(self, store: Store) -> None:
         store.write("a", b"1")
-        assert [stat.key for stat in store.list()] == ["a"]
+        assert keys(store) == ["a"]
         self.raw_write(store, "b", b"2")
-        assert sorted(stat.key for stat in store.list()) == ["a", "b"]
+        assert sorted(keys(store)) == ["a", "b"]
         assert [stat.key for stat in store.children().entries] == ["a", "b"]
 
     def test_a_listing_survives_what_is_deleted_meanwhile(self, store: Store) -> None:
@@ -119,15 +123,3 @@ class ListingTests(StoreBackDoor, abstract=True):
                 store.delete(f"d{number}/x")
         assert {f"d{number}/x" for number in range(5, 10)} <= set(seen)
         assert len(seen) == len(set(seen))
-
-
-def _change(store: Store, kind: str, key: str, data: bytes) -> None:
-    if kind == "create":
-        store.create(key, data)
-    elif kind == "write":
-        store.write(key, data)
-    elif kind == "delete":
-        store.delete(key)
-    else:
-        with store.open_write(key) as sink:
-            sink.write(data)
