@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import atexit
-import functools
 import json
 import os
 import select
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import attrs
 
-from tests.repository import ROOT
+from tests import warm
 
-PROGRAM = Path(sys.executable).parent / "molexp"
-WARM = Path(__file__).with_name("warm.py")
+PROGRAM = warm.PROGRAM
 DEADLINE = 120.0  # seconds; nothing here takes long, but a test must not hang
 
 
@@ -46,67 +39,23 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
 def spawn(folder: Path, *arguments: str | bytes, env: Mapping[str, str] | None = None, **options: Any) -> Any:
     """Start the program in a process of its own."""
-    return subprocess.Popen([PROGRAM, *arguments], cwd=folder, env=environment(env), **options)
+    return warm.Popen([PROGRAM, *arguments], cwd=folder, env=environment(env), **options)
 
 
 def program(
     folder: Path, *arguments: str | bytes, env: Mapping[str, str] | None = None, stdin: bytes = b"", **options: Any
 ) -> Done:
     """Run the program in a process of its own, to its end."""
-    done = subprocess.run(
+    done = warm.run(
         [PROGRAM, *arguments],
         cwd=folder,
         env=environment(env),
         input=stdin,
         capture_output=True,
-        check=False,
         timeout=DEADLINE,
         **options,
     )
     return Done(done.returncode, done.stdout.decode("utf-8", "surrogateescape"), done.stderr.decode())
-
-
-class Warm:
-    """The process of `tests.cli.warm`, which becomes the program again and again."""
-
-    def __init__(self) -> None:
-        self._socket, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with its:
-            self._process = subprocess.Popen([sys.executable, WARM], stdin=its.fileno(), cwd=ROOT)
-        self._socket.settimeout(DEADLINE)
-
-    def begin(self, folder: Path, arguments: tuple[str, ...], env: Mapping[str, str], descriptors: list[int]) -> None:
-        """Let it become the program with these as its standard streams, or with one of them as its terminal."""
-        request = {"folder": str(folder), "arguments": arguments, "env": env}
-        socket.send_fds(self._socket, [json.dumps(request).encode()], descriptors)
-        for descriptor in descriptors:
-            os.close(descriptor)
-
-    def end(self) -> int:
-        """Wait until the program has ended; return its exit code."""
-        return os.waitstatus_to_exitcode(int(self._socket.recv(100)))
-
-    def close(self) -> None:
-        self._socket.close()
-        self._process.wait(DEADLINE)
-
-
-@functools.cache
-def warm() -> Warm:
-    """Return the process that all tests of this process use."""
-    made = Warm()
-    atexit.register(made.close)
-    return made
-
-
-def forked(folder: Path, *arguments: str, env: Mapping[str, str] | None = None) -> Done:
-    """Run the program in a process that was forked when everything was imported, to its end."""
-    (out, its_out), (err, its_err) = os.pipe(), os.pipe()
-    warm().begin(folder, arguments, environment(env), [os.open(os.devnull, os.O_RDONLY), its_out, its_err])
-    with open(out, "rb") as said, open(err, "rb") as complained, ThreadPoolExecutor(1) as pool:
-        complaint = pool.submit(complained.read)
-        text = said.read().decode("utf-8", "surrogateescape")
-        return Done(warm().end(), text, complaint.result().decode())
 
 
 def eventually(look: Callable[[], Any]) -> Any:
@@ -119,13 +68,22 @@ def eventually(look: Callable[[], Any]) -> Any:
 
 
 class Terminal:
-    """A terminal with the program in it, forked like that of `forked`. There is one at a time."""
+    """A terminal with the program in it."""
 
     def __init__(self, folder: Path, *arguments: str, env: Mapping[str, str] | None = None, columns: int = 100) -> None:
         self.text = ""
         self._fd, its = os.openpty()
         settings = {"COLUMNS": str(columns), "LINES": "40", "TERM": "xterm-256color", **(env or {})}
-        warm().begin(folder, arguments, environment(settings), [its])
+        self._process = warm.Popen(
+            [PROGRAM, *arguments],
+            cwd=folder,
+            env=environment(settings),
+            stdin=its,
+            stdout=its,
+            stderr=its,
+            start_new_session=True,
+        )
+        os.close(its)
 
     def wait_for(self, text: str) -> None:
         """Read until the terminal shows `text`."""
@@ -142,7 +100,7 @@ class Terminal:
         while self._read():
             pass
         os.close(self._fd)
-        return warm().end()
+        return int(self._process.wait(DEADLINE))
 
     def _read(self) -> bool:
         if not select.select([self._fd], [], [], DEADLINE)[0]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import molexp as me
-from tests.cli.helpers import PROGRAM, Terminal, environment, forked
+from tests.cli.helpers import PROGRAM, Terminal, environment, program
 
 LARGE = bytes(range(256)) * 40_000
 
@@ -152,7 +152,7 @@ def test_a_workspace_that_can_only_be_read_is_enough(several, here):
         if path.is_dir():
             path.chmod(0o555)
     try:
-        done = forked(here, "assets", "get", MODEL)
+        done = program(here, "assets", "get", MODEL)
     finally:
         for path in (here / "lab").rglob("*"):
             if path.is_dir():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cli.helpers import Terminal, forked
+from tests.cli.helpers import Terminal, program
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_a_terminal_and_a_pipe(two, here):
     assert terminal.end() == 0
     assert "\x1b[" in terminal.text
     assert "results.loss" in terminal.text
-    piped = forked(here, "compare", "small", "large", env={"COLUMNS": "20"})
+    piped = program(here, "compare", "small", "large", env={"COLUMNS": "20"})
     assert piped.code == 0
     assert "\x1b" not in piped.out
     assert "metals/cu/small" in piped.lines()[0]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import molexp as me
-from tests.cli.helpers import PROGRAM, forked, program, spawn
+from tests.cli.helpers import PROGRAM, program, spawn
 
 PRINTS = "echo out; echo err >&2"
 
@@ -20,8 +20,8 @@ PRINTS = "echo out; echo err >&2"
 def execute(here):
     """Run ``molexp exec`` in a process of its own, in the workspace ``./lab``."""
 
-    def execute(*arguments):
-        return forked(here, "-w", "lab", "exec", *arguments)
+    def execute(*arguments, **options):
+        return program(here, "-w", "lab", "exec", *arguments, **options)
 
     return execute
 
@@ -141,7 +141,7 @@ def test_one_that_takes_too_long_is_killed_with_its_children(here):
     for number, limit in enumerate(("0.3", "3", "30")):  # the longer ones where a shell takes long to start
         folder = f"lab{number}"
         script = "sleep 300 & echo $! > pid; wait"
-        done = forked(here, "-w", folder, "exec", "p/e", "--timeout", limit, "--", "sh", "-c", script)
+        done = program(here, "-w", folder, "exec", "p/e", "--timeout", limit, "--", "sh", "-c", script)
         assert done.code == 124
         assert f"ran longer than {limit} s and was killed" in done.err
         if Path("pid").exists() and Path("pid").read_text():
@@ -180,7 +180,7 @@ def test_the_workspace_itself_is_no_output(execute):
 
 
 def test_in_the_folder_of_the_workspace_only_its_own_files_are_left_out(in_lab, here):
-    done = forked(here / "lab", "exec", "p/e", "-o", "**/*", "--", "sh", "-c", "echo x > a; mkdir b; echo y > b/c")
+    done = program(here / "lab", "exec", "p/e", "-o", "**/*", "--", "sh", "-c", "echo x > a; mkdir b; echo y > b/c")
     assert done.code == 0
     assert [asset.name for asset in the_run().assets if asset.kind == "artifact"] == ["a", "b/c"]
 
@@ -243,8 +243,8 @@ def test_output_that_is_no_text_is_kept_and_shown_as_it_is(execute):
     assert the_run().asset("stdout").read_bytes() == b"\xff\xfe\n"
 
 
-def test_arguments_that_are_no_text_reach_the_command(here):
-    done = program(here, "-w", "lab", "exec", "p/e", "--", "printf", "%s", b"\xff")
+def test_arguments_that_are_no_text_reach_the_command(execute):
+    done = execute("p/e", "--", "printf", "%s", b"\xff")
     assert done.code == 0
     assert done.out.encode("utf-8", "surrogateescape") == b"\xff"
     assert the_run().status == "succeeded"
@@ -272,8 +272,8 @@ def test_nobody_who_reads_does_not_end_the_command(execute, here):
     assert the_run().asset("stdout").size == 10_000_000
 
 
-def test_the_command_reads_what_we_are_given(here):
-    assert program(here, "-w", "lab", "exec", "p/e", "--", "cat", stdin=b"typed\n").out == "typed\n"
+def test_the_command_reads_what_we_are_given(execute):
+    assert execute("p/e", "--", "cat", stdin=b"typed\n").out == "typed\n"
 
 
 def test_the_commands_own_options_are_its_own(execute):
@@ -315,7 +315,7 @@ def test_wrong_usage_is_a_sentence_and_starts_nothing(in_lab, molexp, arguments,
 
 
 def test_it_needs_a_workspace_and_makes_one_only_where_it_is_told(here):
-    done = forked(here, "exec", "p/e", "--", "touch", "ran")
+    done = program(here, "exec", "p/e", "--", "touch", "ran")
     assert done.code == 125
     assert "-w URL" in done.err
     assert not list(here.iterdir())

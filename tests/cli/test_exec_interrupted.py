@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.helpers import DEADLINE, Terminal, eventually, forked, spawn
+from tests.cli.helpers import DEADLINE, Terminal, eventually, program, spawn
 
 # Says that it runs, waits, and says which signal came; exits with 7 then.
 WAITS = """
@@ -122,7 +122,7 @@ def test_after_kill_9_the_run_is_interrupted_and_what_was_printed_is_there(start
     assert run.status == "interrupted"
     assert run.logs["stdout"].text().startswith("early\nready\n")
     os.killpg(int(Path("pid").read_text()), signal.SIGKILL)
-    again = forked(here, "exec", "p/e", "--id", "one", "--", "true")
+    again = program(here, "exec", "p/e", "--id", "one", "--", "true")
     assert again.code == 0
     assert [one["status"] for one in run.execution_history] == ["interrupted", "succeeded"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import molexp as me
-from tests.cli.helpers import forked
+from tests.cli.helpers import program
 
 
 def paths(done):
@@ -69,7 +69,7 @@ def test_a_damaged_one_is_read_and_said_to_be_damaged(two, molexp, monkeypatch):
 
 
 def test_without_any_the_error_names_the_three_ways(here):
-    done = forked(here, "runs", "list")
+    done = program(here, "runs", "list")
     assert (done.code, done.out) == (3, "")
     for way in ("-w URL", "MOLEXP_WORKSPACE", "workspace.json", str(here)):
         assert way in done.err

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.helpers import DEADLINE, PROGRAM, Terminal, eventually, forked, spawn
+from tests.cli.helpers import DEADLINE, PROGRAM, Terminal, eventually, program, spawn
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_bytes_that_are_no_text_come_as_they_are(run, here):
     run.asset("train").path.write_bytes(b"\xff\xfe\n")
     done = subprocess.run([PROGRAM, "logs", "one"], cwd=here, capture_output=True, check=True)
     assert done.stdout == b"\xff\xfe\n"
-    assert json.loads(forked(here, "logs", "one", "--json").out)["line"] == "\ufffd\ufffd"
+    assert json.loads(program(here, "logs", "one", "--json").out)["line"] == "\ufffd\ufffd"
 
 
 def test_attempts_follow_each_other_and_each_can_be_asked_for(run, molexp):

@@ -7,7 +7,7 @@ from textwrap import dedent
 
 import pytest
 
-from tests.cli.helpers import forked, program
+from tests.cli.helpers import program
 
 GOOD = """
     from molexp import hookimpl
@@ -125,16 +125,16 @@ def test_check_finds_one_that_is_not_loaded_and_says_which_and_why(here, install
 
 
 def test_check_counts_one_that_is_disabled_as_not_loaded(here):
-    done = forked(here, "plugins", "check", env={"MOLEXP_DISABLE_PLUGINS": "molexp-fs"})
+    done = program(here, "plugins", "check", env={"MOLEXP_DISABLE_PLUGINS": "molexp-fs"})
     assert done.code == 1
     assert row(done, "fs")[3:] == ["disabled", "disabled by MOLEXP_DISABLE_PLUGINS=molexp-fs"]
 
 
 def test_check_finds_a_name_in_the_environment_that_nothing_has(here):
-    done = forked(here, "plugins", "check", env={"MOLEXP_DISABLE_PLUGINS": "molexp-sf"})
+    done = program(here, "plugins", "check", env={"MOLEXP_DISABLE_PLUGINS": "molexp-sf"})
     assert done.code == 1
     assert "MOLEXP_DISABLE_PLUGINS=molexp-sf" in done.err
-    assert forked(here, "plugins", "check", "--json", env={"MOLEXP_DISABLE_PLUGINS": "x"}).json()["unknown_names"]
+    assert program(here, "plugins", "check", "--json", env={"MOLEXP_DISABLE_PLUGINS": "x"}).json()["unknown_names"]
 
 
 def test_a_broken_one_is_a_warning_elsewhere(here, install):

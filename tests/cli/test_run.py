@@ -12,7 +12,7 @@ from textwrap import dedent
 import pytest
 
 import molexp as me
-from tests.cli.helpers import Terminal, eventually, forked, spawn
+from tests.cli.helpers import Terminal, eventually, program, spawn
 from tests.crash.launching import srun
 
 SWEEP = """
@@ -72,7 +72,7 @@ def sweep(here: Path) -> Path:
 
 
 def test_every_point_and_replica_runs_once_and_is_found_again(here, sweep):
-    first = forked(here, "run", "sweep.py")
+    first = program(here, "run", "sweep.py")
     assert first.code == 0, first.err
     assert first.out == "7 succeeded\n"
     assert executed(here) == ["1", "1", "2", "2", "3", "3"]
@@ -85,14 +85,14 @@ def test_every_point_and_replica_runs_once_and_is_found_again(here, sweep):
     (total,) = ws.project("p").experiment("sum").runs
     assert total.results == {"sum": 24}
 
-    second = forked(here, "run", "sweep.py")
+    second = program(here, "run", "sweep.py")
     assert (second.code, second.out) == (0, "7 skipped\n")
     assert len(executed(here)) == 6
     assert "it succeeded before" in second.err
 
 
 def test_the_plan_says_what_would_be_done_and_does_nothing(here, sweep):
-    done = forked(here, "run", "sweep.py", "--dry-run")
+    done = program(here, "run", "sweep.py", "--dry-run")
     assert done.code == 0, done.err
     head, *lines = done.lines()
     assert head.split() == ["RUN", "ACTION", "WHY", "PARAMETERS", "REPLICA"]
@@ -100,16 +100,16 @@ def test_the_plan_says_what_would_be_done_and_does_nothing(here, sweep):
     assert executed(here) == []
     assert not list((here / "lab").rglob("run.json"))
 
-    planned = forked(here, "run", "sweep.py", "--dry-run", "--json").json()
-    assert forked(here, "run", "sweep.py", "-j", "3").code == 0
-    again = forked(here, "run", "sweep.py", "-n", "--json").json()
+    planned = program(here, "run", "sweep.py", "--dry-run", "--json").json()
+    assert program(here, "run", "sweep.py", "-j", "3").code == 0
+    again = program(here, "run", "sweep.py", "-n", "--json").json()
     assert [run["path"] for run in again] == [run["path"] for run in planned]
     assert {(run["action"], run["why"]) for run in again} == {("skip", "succeeded before")}
 
 
 def test_a_failed_run_holds_back_what_comes_after_and_resumes_at_the_failed_task(here, sweep):
     (here / "broken").touch()
-    done = forked(here, "run", "sweep.py")
+    done = program(here, "run", "sweep.py")
     assert done.code == 1
     head, *trouble = done.lines()
     assert head == "4 succeeded, 2 failed"
@@ -120,29 +120,29 @@ def test_a_failed_run_holds_back_what_comes_after_and_resumes_at_the_failed_task
     (here / "broken").unlink()
     (here / "executed.txt").unlink()
 
-    assert "resume" in forked(here, "run", "sweep.py", "--resume", "--dry-run").out
-    done = forked(here, "run", "sweep.py", "--resume")
+    assert "resume" in program(here, "run", "sweep.py", "--resume", "--dry-run").out
+    done = program(here, "run", "sweep.py", "--resume")
     assert (done.code, done.out) == (0, "3 succeeded, 4 skipped\n"), done.err
     assert executed(here) == [], "the first task's output was there"
 
 
 def test_without_resume_a_failed_run_is_executed_anew(here, sweep):
     (here / "broken").touch()
-    forked(here, "run", "sweep.py")
+    program(here, "run", "sweep.py")
     (here / "broken").unlink()
     (here / "executed.txt").unlink()
 
-    assert forked(here, "run", "sweep.py").code == 0
+    assert program(here, "run", "sweep.py").code == 0
     assert executed(here) == ["2", "2"]
 
 
 def test_processes_execute_the_same_runs_under_the_same_ids(here, sweep):
-    planned = [run["path"] for run in forked(here, "run", "sweep.py", "-n", "--json").json()]
-    done = forked(here, "run", "sweep.py", "-j", "2", "--executor", "process", "--json")
+    planned = [run["path"] for run in program(here, "run", "sweep.py", "-n", "--json").json()]
+    done = program(here, "run", "sweep.py", "-j", "2", "--executor", "process", "--json")
     assert done.code == 0, done.err
     assert set(done.json()["ended"]) == set(planned)
     assert sorted(executed(here)) == ["1", "1", "2", "2", "3", "3"]
-    assert forked(here, "run", "sweep.py").out == "7 skipped\n"
+    assert program(here, "run", "sweep.py").out == "7 skipped\n"
     pids = {
         run.execution_history[-1]["pid"] for run in me.Workspace.load(here / "lab").project("p").experiment("e").runs
     }
@@ -150,12 +150,12 @@ def test_processes_execute_the_same_runs_under_the_same_ids(here, sweep):
 
 
 def test_a_run_that_somebody_executes_is_left_alone(here, sweep):
-    (planned, *_) = forked(here, "run", "sweep.py", "-n", "--json").json()
+    (planned, *_) = program(here, "run", "sweep.py", "-n", "--json").json()
     ws = me.Workspace.load(here / "lab")
     run = ws.project("p").experiment("e").derived_run(planned["parameters"])
     with run.start():
-        assert [row["action"] for row in forked(here, "run", "sweep.py", "-n", "--json").json()].count("leave") == 1
-        done = forked(here, "run", "sweep.py")
+        assert [row["action"] for row in program(here, "run", "sweep.py", "-n", "--json").json()].count("leave") == 1
+        done = program(here, "run", "sweep.py")
     assert done.code == 1, "the sum could not begin"
     assert f"{run.path}  is being executed by process {os.getpid()} on" in done.out
     assert "1 left" in done.lines()[0]
@@ -169,12 +169,12 @@ def test_overrides_make_other_runs_and_the_same_ones_find_the_same(here, sweep):
     (here / "molcfg.yaml").write_text("defaults: {shift: 0}\nprofiles: {far: {shift: 100}}\n")
 
     def ids(*options: str) -> list[str]:
-        return [run["path"] for run in forked(here, "run", "sweep.py", "-n", "--json", *options).json()]
+        return [run["path"] for run in program(here, "run", "sweep.py", "-n", "--json", *options).json()]
 
     assert ids() == ids("--override", "shift=0")
     assert ids("--profile", "far") == ids("--override", "shift=100") == ids("--override", "shift=1e2")
     assert not set(ids()) & set(ids("--override", "shift=5"))
-    assert forked(here, "run", "sweep.py", "-p", "far").code == 0
+    assert program(here, "run", "sweep.py", "-p", "far").code == 0
     run = me.Workspace.load(here / "lab").project("p").experiment("e").runs[0]
     assert run.results["y"] > 100
     assert run.profile == "far"
@@ -222,7 +222,7 @@ def test_a_profile_or_override_that_is_not_there_runs_nothing(here, sweep, molex
 )
 def test_a_script_that_cannot_be_driven_is_explained(here, code, said):
     write(here, code, "bad.py")
-    done = forked(here, "run", "bad.py")
+    done = program(here, "run", "bad.py")
     assert done.code not in (0, 130)
     assert said in done.err
     assert "molexp/_" not in done.err  # none of our own frames
@@ -232,7 +232,7 @@ def test_a_script_that_cannot_be_driven_is_explained(here, code, said):
 def test_an_error_in_a_script_has_the_frames_that_are_the_users(here):
     write(here, "import json\n\ndef read():\n    return json.loads('no')\n", "reading.py")
     write(here, "import reading\n\nreading.read()\n", "bad.py")
-    done = forked(here, "run", "bad.py")
+    done = program(here, "run", "bad.py")
     assert done.code == 4
     assert done.err.splitlines() == [
         f"molexp: The script '{here}/bad.py' cannot be run: it raised JSONDecodeError while it was imported.",
@@ -250,7 +250,7 @@ def test_an_error_in_a_script_has_the_frames_that_are_the_users(here):
 def test_a_script_that_is_no_python_is_shown_at_its_place(here, script):
     write(here, "x = 1\ny = (\n", "broken.py")
     write(here, "import broken\n", "importing.py")
-    done = forked(here, "run", script)
+    done = program(here, "run", script)
     assert done.code == 4
     assert done.err.endswith(
         f"  File \"{here}/broken.py\", line 2\n    y = (\n        ^\nSyntaxError: '(' was never closed\n"
@@ -260,7 +260,7 @@ def test_a_script_that_is_no_python_is_shown_at_its_place(here, script):
 
 def test_an_error_of_ours_in_a_script_says_which_line_raised_it(here):
     write(here, "import molexp as me\n\nme.Workspace('lab').Project('')\n", "bad.py")
-    done = forked(here, "run", "bad.py")
+    done = program(here, "run", "bad.py")
     assert done.code == 2
     assert done.err.endswith(f"It was raised by {here}/bad.py, line 3.\n")
 
@@ -351,7 +351,7 @@ def test_a_killed_drive_leaves_runs_that_the_next_one_resumes(here):
     process.communicate()
     write(here, SLOW.replace("await asyncio.Event().wait()", "return 2"), "slow.py")
 
-    done = forked(here, "run", "slow.py", "--resume")
+    done = program(here, "run", "slow.py", "--resume")
     assert (done.code, done.out) == (0, "1 succeeded\n"), done.err
     (run,) = me.Workspace.load(here / "lab").project("p").experiment("slow").runs
     assert [entry["status"] for entry in run.execution_history] == ["interrupted", "succeeded"]
@@ -368,26 +368,26 @@ def test_a_terminal_shows_what_goes_on(here, sweep):
 
 
 def test_execute_runs_one_run_that_exists(here, sweep):
-    planned = forked(here, "run", "sweep.py", "-n", "--json").json()[0]
+    planned = program(here, "run", "sweep.py", "-n", "--json").json()[0]
     ws = me.Workspace.load(here / "lab")
     run = ws.project("p").experiment("e").derived_run(planned["parameters"])
 
-    done = forked(here, "-w", "lab", "execute", run.path, "--script", "sweep.py")
+    done = program(here, "-w", "lab", "execute", run.path, "--script", "sweep.py")
     assert done.code == 0, done.err
     assert run.status == "succeeded"
-    again = forked(here, "execute", "-w", "lab", run.path, "-s", "sweep.py")
+    again = program(here, "execute", "-w", "lab", run.path, "-s", "sweep.py")
     assert again.code == 4
     assert "--rerun" in again.err
-    assert forked(here, "execute", "-w", "lab", run.path, "-s", "sweep.py", "--rerun").code == 0
+    assert program(here, "execute", "-w", "lab", run.path, "-s", "sweep.py", "--rerun").code == 0
     assert len(run.execution_history) == 2
-    unsaid = forked(here, "execute", "-w", "lab", run.path)
+    unsaid = program(here, "execute", "-w", "lab", run.path)
     assert unsaid.code == 2
     assert "--script" in unsaid.err
 
 
 @pytest.mark.parametrize("where", ["here", "absolute", "above"])
 def test_a_script_that_only_the_record_names_is_not_executed(here, sweep, where):
-    planned = forked(here, "run", "sweep.py", "-n", "--json").json()[0]
+    planned = program(here, "run", "sweep.py", "-n", "--json").json()[0]
     experiment = me.Workspace.load(here / "lab").project("p").experiment("e")
     run = experiment.derived_run(planned["parameters"])
     hostile = {"here": here / "x.py", "absolute": here.parent / "x.py", "above": here.parent / "x.py"}[where]
@@ -397,7 +397,7 @@ def test_a_script_that_only_the_record_names_is_not_executed(here, sweep, where)
     source = {"file": named, "sha256": hashlib.sha256(hostile.read_bytes()).hexdigest()}
     document.write_text(json.dumps({**json.loads(document.read_text()), "workflow_source": source}))
 
-    done = forked(here, "-w", "lab", "execute", run.path)
+    done = program(here, "-w", "lab", "execute", run.path)
     assert done.code == 2
     assert f"execute {run.path} --script {named}" in done.err
     assert not (here / "ran").exists()
@@ -421,6 +421,6 @@ def test_several_that_a_launcher_starts_share_the_sweep(here, sweep):
         assert b"failed" not in out, err.decode()
 
     assert sorted(executed(here)) == ["1", "1", "2", "2", "3", "3"]
-    assert forked(here, "run", "sweep.py").code == 0
+    assert program(here, "run", "sweep.py").code == 0
     runs = me.Workspace.load(here / "lab").project("p").experiment("e").runs
     assert [len(run.execution_history) for run in runs] == [1] * 6

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from molexp_cli import _main
-from tests.cli.helpers import Terminal, forked
+from tests.cli.helpers import Terminal, program
 from tests.internals import at, tune
 
 
@@ -127,7 +127,7 @@ def test_fields_that_no_run_has_are_named_where_nothing_is_found(several, molexp
 
 def test_a_pipe_gets_whole_lines_however_long(several, here):
     several.Project("long").Experiment("e").Run({"text": "word " * 200 + "end", "two": "a\nb"}, id="one")
-    done = forked(here, "runs", "list", env={"COLUMNS": "40"})
+    done = program(here, "runs", "list", env={"COLUMNS": "40"})
     assert done.lines()[-1].count("word") == 200
     assert "end" in done.lines()[-1]
     assert len(done.lines()) == 7

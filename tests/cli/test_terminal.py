@@ -10,7 +10,7 @@ import pytest
 
 import molexp as me
 from molexp.workflow import WorkflowBuilder
-from tests.cli.helpers import Terminal, forked
+from tests.cli.helpers import Terminal, program
 
 # What terminals obey: titles, colours, the cursor, C1 controls; and what changes the order of letters.
 OBEYED = (
@@ -130,7 +130,7 @@ def test_nothing_of_it_reaches_a_terminal_as_it_is(stranger, words):
         terminal.end()
         assert [raw for raw in RAW if raw in terminal.text] == [], terminal.text
     if words[0] != "logs" and "-" not in words:  # which are contents
-        piped = forked(stranger, *words, env=env)
+        piped = program(stranger, *words, env=env)
         assert [raw for raw in RAW if raw in piped.out + piped.err] == []
 
 
@@ -150,7 +150,7 @@ def test_it_is_shown_all_the_same(stranger):
 
 
 def test_json_means_the_same(stranger):
-    found = forked(stranger, "show", "p/e/one", "--json", env={"MOLEXP_WORKSPACE": "lab"}).json()
+    found = program(stranger, "show", "p/e/one", "--json", env={"MOLEXP_WORKSPACE": "lab"}).json()
     assert found["parameters"][EVIL] == f"{EVIL}one"
 
 
@@ -163,7 +163,7 @@ def test_a_log_goes_to_a_program_as_it_is_and_to_a_terminal_without_colours(tmp_
 
     assert terminal.end() == 0
     assert terminal.text == "red 10%\n20%\nü\tend\n"
-    assert forked(tmp_path, *arguments).out == "\x1b[1;31mred\x1b[0m 10%\r20%\r\nü\tend\n"
+    assert program(tmp_path, *arguments).out == "\x1b[1;31mred\x1b[0m 10%\r20%\r\nü\tend\n"
 
 
 def test_a_traceback_is_text(tmp_path):

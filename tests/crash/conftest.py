@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from tests import warm
+
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parent.parent
 
@@ -109,7 +111,7 @@ class Actor:
     def __init__(
         self, command: list[str], environ: Mapping[str, str], folder: Path, gates: tuple[int, ...] = ()
     ) -> None:
-        self.process = subprocess.Popen(
+        self.process = warm.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

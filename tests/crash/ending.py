@@ -16,6 +16,8 @@ from pathlib import Path
 
 import attrs
 
+from tests import warm
+
 PROGRAM = Path(sys.executable).parent / "molexp"
 DEADLINE = float(os.environ.get("ENDS_DEADLINE", "120"))  # seconds; a cell takes a few
 
@@ -152,7 +154,7 @@ def _play(end: End, place: Place, more: Mapping[str, str]) -> Facts:
     command = [str(PROGRAM), *end.command] if end.command else [sys.executable, "script.py"]
     if end.command[:1] == ("exec",):
         environment["MOLEXP_WORKSPACE"] = place.url
-        subprocess.run([sys.executable, "-c", HEAD], check=True, env=environment, cwd=place.folder)
+        warm.run([sys.executable, "-c", HEAD], check=True, env=environment, cwd=place.folder)
     with (place.folder / "stderr").open("wb") as stderr:  # no pipe, which what is left running would hold open
         process = subprocess.Popen(
             command,
@@ -170,7 +172,7 @@ def _play(end: End, place: Place, more: Mapping[str, str]) -> Facts:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     read = [sys.executable, "-c", READ]
-    done = subprocess.run(read, check=False, env={**environment, **end.reader}, capture_output=True, text=True)
+    done = warm.run(read, check=False, env={**environment, **end.reader}, capture_output=True, text=True)
     if done.returncode != 0:
         raise AssertionError(f"{end.name}: nothing on record\n{place.said}\n{done.stderr}")
     status, cause, reason = json.loads(done.stdout)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests import warm
 from tests.repository import ROOT
 
 EXAMPLES = ROOT / "examples"
@@ -43,4 +44,4 @@ def lines_of(page: Path) -> list[str]:
 
 
 def _run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=LIMIT, check=False)
+    return warm.run(command, cwd=cwd, capture_output=True, text=True, timeout=LIMIT, check=False)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import molexp as me
+from tests import warm
 from tests.examples.running import EXAMPLES, LIMIT, PROGRAM, molexp, python, run_example
 
 pytest.importorskip("tblite", reason="the example computes with tblite")
@@ -149,7 +150,7 @@ def test_however_rudely_it_is_stopped_the_next_call_goes_on(tmp_path):
 
 def test_two_at_once_share_the_work(tmp_path):
     both = [
-        subprocess.Popen([PROGRAM, "run", SCRIPT], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        warm.Popen([PROGRAM, "run", SCRIPT], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         for _ in range(2)
     ]
     for process in both:

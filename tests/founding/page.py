@@ -10,7 +10,7 @@ from typing import Any
 
 import molexp as me
 from molexp.workflow import Workflow
-from tests.cli.helpers import forked
+from tests.cli.helpers import program
 
 BINDING = """
 import molexp as me
@@ -86,6 +86,6 @@ def script(here: Path, *, space: str = "", profiles: str = "") -> str:
 
 def invoke(here: Path, *arguments: str) -> me.Rows[Any]:
     """``molexp run`` on the page's script, as users call it; returns the runs that there are then."""
-    done = forked(here, "run", "train.py", *arguments)
+    done = program(here, "run", "train.py", *arguments)
     assert done.code == 0, done.err
     return me.Workspace.load(here / "lab").catalog.runs(sort="id")

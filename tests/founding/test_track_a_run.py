@@ -14,7 +14,7 @@ import pytest
 
 import molexp as me
 from molexp.workflow import Workflow, WorkflowBuilder, bindings
-from tests.cli.helpers import forked
+from tests.cli.helpers import program
 from tests.examples.running import run_example
 from tests.founding.page import BINDING, PROMOTING, SCRIPT, fresh_process, invoke, script, tracked
 
@@ -153,7 +153,7 @@ class TestCreatingAStableRun:
     def test_the_command_line_derives_ids_instead_and_repeating_it_finds_the_same_run(self, here):
         script(here)
         (first,) = invoke(here)
-        done = forked(here, "run", "train.py")
+        done = program(here, "run", "train.py")
         assert done.code == 0
         assert "skipped" in done.out
         (second,) = invoke(here)
@@ -384,12 +384,12 @@ class TestWhyThisLayerMatters:
         script(here)
         exec(BINDING.replace("spec.bind_to(exp)", ""), {})  # Python made it; the command line goes on with it
         (row,) = invoke(here)
-        listed = forked(here / "lab" / "projects", "runs", "list", "--json")
+        listed = program(here / "lab" / "projects", "runs", "list", "--json")
         assert [found["path"] for found in listed.json()] == [row.path]
 
     def test_a_script_without_me_entry_is_told_what_to_add(self, here):
         (here / "train.py").write_text(SCRIPT)
-        done = forked(here, "run", "train.py")
+        done = program(here, "run", "train.py")
         assert done.code not in (0, 1)
         assert "me.entry(ws)" in done.err
         assert "Traceback" not in done.err

@@ -15,7 +15,7 @@ SPEAK = """
     run = me.Workspace(os.environ["LAB"]).Project("p").Experiment("e").Run(id="one")
     print("before")
     with run.start(capture=True):
-        print("printed")
+        print("printed", flush=True)
         os.write(1, b"from C\\n")
         subprocess.run([sys.executable, "-c", "print('from a child')"], check=True)
         subprocess.run("echo complaint >&2", shell=True, check=True)

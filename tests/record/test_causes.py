@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from datetime import datetime
@@ -17,6 +16,7 @@ import pytest
 
 import molexp as me
 from molexp.workflow import WorkflowBuilder
+from tests import warm
 from tests.record.helpers import DEADLINE
 
 
@@ -183,7 +183,7 @@ def killed(lab):
             os.kill(os.getpid(), signal.SIGKILL)
         """
         environ = {**os.environ, "LAB": lab.url}
-        done = subprocess.run([sys.executable, "-c", dedent(code)], env=environ, timeout=DEADLINE, check=False)
+        done = warm.run([sys.executable, "-c", dedent(code)], env=environ, timeout=DEADLINE, check=False)
         assert done.returncode == -signal.SIGKILL
         folder = lab.folder / "projects/p/experiments/e/runs/one"
         log = folder / "logs/train.log"
@@ -262,7 +262,7 @@ def test_slurm_tells_its_time_limit_and_preemption(lab, tmp_path, name, left, sa
             time.sleep(60)
     """
     environ = {**os.environ, "LAB": lab.url, "SLURM_JOB_ID": "7", "PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    done = subprocess.run([sys.executable, "-c", dedent(code)], env=environ, timeout=DEADLINE, check=False)
+    done = warm.run([sys.executable, "-c", dedent(code)], env=environ, timeout=DEADLINE, check=False)
 
     assert done.returncode == 128 + getattr(signal, name)
     run = lab.load().run("p/e/one")

@@ -12,6 +12,7 @@ from textwrap import dedent
 import pytest
 
 from molexp.errors import KeyExistsError, StoreError, UnavailableError
+from tests import warm
 from tests.record.helpers import Place
 from tests.servers.fixtures import moto, proxied
 from tests.servers.proxy import Proxy
@@ -56,7 +57,7 @@ exp = me.Workspace(sys.argv[1], storage_options=json.loads(sys.argv[2])).Project
 
 def work(place: Place, code: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Execute code in a process of its own."""
-    return subprocess.run(
+    return warm.run(
         [sys.executable, "-c", WORK + dedent(code), place.url, json.dumps(place.options)],
         capture_output=True,
         text=True,
@@ -148,7 +149,7 @@ def test_a_run_that_cannot_end_says_so_and_a_later_process_ends_it_as_it_ended(l
         print("now", flush=True)
         sys.stdin.readline()
     """
-    child = subprocess.Popen(
+    child = warm.Popen(
         [sys.executable, "-c", WORK + dedent(code), place.url, json.dumps(place.options)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -290,7 +291,7 @@ def test_two_that_find_it_at_the_same_time_do_no_harm(behind, spool):
     killed(behind, RECORDS)
     code = 'print(exp.run("one").status)'
     children = [
-        subprocess.Popen(
+        warm.Popen(
             [sys.executable, "-c", WORK + code, place.url, json.dumps(place.options)], stdout=subprocess.PIPE, text=True
         )
         for _ in range(4)

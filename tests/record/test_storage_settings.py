@@ -18,6 +18,7 @@ import molexp as me
 from molexp.contracts import complete_options, storage_settings_files
 from molexp_fs import LocalStore
 from molexp_s3_store import S3Store
+from tests import warm
 
 Say = Callable[..., Path]
 
@@ -144,7 +145,7 @@ def test_commands_use_it(say, tmp_path):
     me.Workspace(tmp_path / "lab").materialize()
     say('["file://"]\nduarbility = "never"\n')
     command = [sys.executable, "-m", "molexp_cli", "-w", str(tmp_path / "lab"), "runs", "list"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    done = warm.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 2
     assert "storage.toml" in done.stderr
     assert "duarbility" in done.stderr
@@ -316,7 +317,7 @@ def test_what_cannot_be_a_file_of_settings_is_named_at_once(tmp_path, what, file
     command = [sys.executable, "-m", "molexp_cli", "-w", str(tmp_path), *words]
     command = [word for word in command if file == "storage.toml" or word not in ("-w", str(tmp_path))]
     env = {**os.environ, "MOLEXP_CONFIG_DIR": str(folder)}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=env, check=False)
+    done = warm.run(command, capture_output=True, text=True, timeout=60, env=env, check=False)
 
     assert done.returncode == 2, done.stderr
     assert str(path) in done.stderr

@@ -12,6 +12,7 @@ from typing import Any
 
 import attrs
 
+from tests import warm
 from tests.record.helpers import Place
 from tests.servers.buckets import Bucket
 
@@ -80,7 +81,7 @@ class Stage:
 
     def start(self, name: str, *arguments: str, **environ: str) -> Actor:
         return Actor(
-            subprocess.Popen(
+            warm.Popen(
                 [sys.executable, "-m", "tests.s3.actors", name, *arguments],
                 cwd=ROOT,
                 stdin=subprocess.PIPE,

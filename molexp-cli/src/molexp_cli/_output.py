@@ -47,10 +47,11 @@ def make_safe() -> None:
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
+            # Text that a script prints does not wait while bytes that we write pass it by.
             if stream.isatty():
-                reconfigure(errors="backslashreplace")
+                reconfigure(errors="backslashreplace", write_through=True)
             else:
-                reconfigure(encoding="utf-8", errors="backslashreplace")
+                reconfigure(encoding="utf-8", errors="backslashreplace", write_through=True)
 
 
 def tell_warnings() -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
+from tests import warm
+
 DEADLINE = 120
 
 HEAD = """
@@ -67,8 +69,8 @@ class Script:
     def environment(self, **more: str) -> dict[str, str]:
         return {**os.environ, "LAB": str(self.lab), "DONE": str(self.done), **more}
 
-    def start(self, **more: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+    def start(self, **more: str) -> warm.Popen:
+        return warm.Popen(
             [sys.executable, str(self.path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -81,7 +83,7 @@ class Script:
     def execute(self, **more: str) -> Mapping[str, Any]:
         """Execute it to its end; returns what it printed, and under ``done`` what was done this time."""
         before = len(self.did())
-        ended = subprocess.run(
+        ended = warm.run(
             [sys.executable, str(self.path)],
             capture_output=True,
             text=True,
