@@ -158,6 +158,7 @@ FORMS = {
     ),
     "class method": ("class T:\n    @classmethod\n    def execute(cls, ctx): return {}", "T.execute"),
     "static method": ("class T:\n    @staticmethod\n    def execute(ctx): return {}", "T.execute"),
+    "method of the standard library": ("import queue\nt = queue.Queue({}).get", "t"),
     "property": (
         "class T:\n    @property\n    def x(self): return {}\n    def execute(self, ctx): return self.x",
         "T()",
@@ -225,6 +226,21 @@ def test_tasks_of_every_form_have_one_hash_in_all_processes(hashed, tmp_path, fo
         text, subject = FORMS[form]
         found = {fresh(text.format(1), "flow." + subject, tmp_path / seed, seed=seed) for seed in ("1", "2")}
         assert found == {hashed(text.format(1), subject)}
+
+
+def test_what_a_dataclass_makes_of_its_fields_does_not_count(hashed):
+    text = """
+        import dataclasses, numpy
+        @dataclasses.dataclass
+        class T:
+            seed: int
+            def __post_init__(self): self.numbers = numpy.random.default_rng(self.seed)
+            def execute(self, ctx): ...
+        t = T({})
+        """
+    one, again, two = (hashed(text.format(seed), "t") for seed in (1, 1, 2))
+    assert one == again
+    assert len({one, two, "unknown"}) == 3
 
 
 def test_integers_floats_and_booleans_differ(hashed):

@@ -41,9 +41,9 @@ class Pooled(Executor, Generic[_W]):
         try:
             return await job.done
         except BaseException as error:  # cancelled, or the event loop ends
-            job.done = job.done.get_loop().create_future()
             stopping = slots.abandon(job)
             if stopping and isinstance(error, asyncio.CancelledError):
+                job.done = job.done.get_loop().create_future()  # in the place of the one that was cancelled
                 await asyncio.wait([job.done], timeout=_STOPPING)  # the call does nothing after we return
             raise
 

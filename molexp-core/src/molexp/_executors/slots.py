@@ -64,21 +64,14 @@ class Inbox:
 class Job(Generic[_W]):
     """One piece of work, and the event loop that waits for its outcome."""
 
-    __slots__ = ("_before", "_inbox", "_task", "done", "name", "slot", "work")
+    __slots__ = ("_inbox", "done", "name", "slot", "work")
 
     def __init__(self, name: str, work: _W, inbox: Inbox) -> None:
         self.name = name
         self.work = work
         self.slot: _Slot[_W] | None = None
         self._inbox = inbox
-        self._task = asyncio.current_task(inbox.loop)
-        self._before = self._task.cancelling() if self._task else 0
         self.done: asyncio.Future[Outcome] = inbox.loop.create_future()
-
-    @property
-    def doomed(self) -> bool:
-        """Tell whether the task that waits has been cancelled, and will say so as soon as it has its turn."""
-        return self._task is not None and self._task.cancelling() > self._before
 
     def settle(self, outcome: Outcome) -> None:
         """Tell the event loop, from any thread."""
@@ -172,10 +165,10 @@ class Slots(Generic[_W]):
             return ending
 
     def _waiting(self) -> Job[_W] | None:
-        """Return the next job of the backlog; skip those that are about to be abandoned."""
+        """Return the next job of the backlog; skip those whose tasks are cancelled, and will abandon them in their turn."""
         while self._backlog:
             job = self._backlog.popleft()
-            if not job.doomed:
+            if not job.done.done():
                 return job
         return None
 

@@ -247,7 +247,7 @@ class Execution:
 
     def _parts(self, spec: TaskSpec, items: list[Any]) -> list[Iterable[tuple[int, Any]]]:
         """Return the items of each worker: one, or the next of all where more would only wait for a thread."""
-        if spec.is_async or spec.executor != INLINE:
+        if spec.is_async or spec.executor != INLINE or spec.retries:
             return [[each] for each in enumerate(items)]
         threads = self._caller.executors[INLINE].workers or 0
         todo = iter(enumerate(items))

@@ -23,6 +23,8 @@ from types import (
 )
 from typing import Any, TypeAlias
 
+import attrs
+
 from molexp._values.plain import plain
 from molexp._workflow.code.files import is_virtual
 from molexp._workflow.code.locations import COMPILED, Namespace, module_file, namespace_named
@@ -141,7 +143,7 @@ def hanging_on(function: FunctionType) -> list[Any]:
             contents.append(cell.cell_contents)
         except ValueError:  # not bound yet
             contents.append(MISSING)
-    return [function.__dict__, function.__defaults__, function.__kwdefaults__, *contents]
+    return [function.__dict__ or None, function.__defaults__, function.__kwdefaults__, *contents]
 
 
 def partial_parts(value: Any) -> tuple[Any, Any, Any]:
@@ -229,6 +231,16 @@ def is_opaque(kind: Any) -> bool:
         elif (file := origin_of(owner)) is not None and (not file or file.endswith(COMPILED)):
             return True
     return False
+
+
+def field_names(owner: Any) -> set[str] | None:
+    """Return the fields of an attrs class or a dataclass; None for others, and for those that inherit from one."""
+    members = class_dict(owner)
+    declared: Any = members.get("__attrs_attrs__")
+    if is_a(declared, tuple):
+        return {field.name for field in tuple.__iter__(declared) if type(field) is attrs.Attribute}
+    declared = members.get("__dataclass_fields__")
+    return set(declared) if type(declared) is dict else None
 
 
 def attributes_of(value: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from json import dumps
 from pathlib import Path
-from types import BuiltinFunctionType, FunctionType, ModuleType
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from molexp._workflow.code.effects import effects
@@ -37,6 +37,7 @@ from molexp._workflow.code.objects import (
     class_mro,
     class_qualname,
     contents,
+    field_names,
     file_of,
     foreign,
     functions_in,
@@ -68,6 +69,7 @@ class Walk(Marks):
     def __init__(self, task: Any) -> None:
         super().__init__()
         self.task = task
+        self.subject = task.__self__ if type(task) is MethodType else task
         self.file = origin_of(innermost(task))  # it counts although it may be installed
         self.folder = os.path.dirname(os.path.abspath(self.file)) if self.file else ""
         self.naming = False  # following names, and not what the task itself holds
@@ -152,14 +154,14 @@ class Walk(Marks):
             return again
         owner = type(value)
         form = ["instance", self.owner(owner), [base.__repr__(value) for base in _BUILT_IN if is_a(value, base)]]
-        if is_of_the_process(owner) and value is not self.task:
+        if is_of_the_process(owner) and value is not self.subject:
             return form
-        found = attributes_of(value)
+        found, names = attributes_of(value), field_names(owner)
         if is_opaque(owner):
             self.opaque = f"{class_module(owner)}.{class_qualname(owner)}"
             if self.strict:
                 raise UnknownSourceError(f"it holds an object of type {self.opaque}, whose contents nobody sees")
-        form.append([[name, self.value(found[name])] for name in sorted(found)])
+        form.append([[name, self.value(found[name])] for name in sorted(found) if names is None or name in names])
         return form
 
     def names(self, unit: Unit, namespace: Namespace) -> Form:
@@ -339,17 +341,17 @@ class Walk(Marks):
 
     def value(self, value: Any) -> Form:
         """Return the form of a value: its contents if they are plain, the code of functions and classes, else its type."""
+        if type(value) is FunctionType:
+            return self.function(value)
+        if is_a(value, *CONTAINERS):
+            return self._container(value)
         form = leaf_form(value, self.folder)
         if form is not None:
             return [form, self.compiled(value)] if type(value) is BuiltinFunctionType else form
-        if type(value) is FunctionType:
-            return self.function(value)
         if is_a(value, ModuleType):
             return self.module(value, ())
         if is_a(value, type):
             return self.owner(value)
-        if is_a(value, *CONTAINERS):
-            return self._container(value)
         inside = held(value)
         if inside is not None:
             return [self.owner(type(value)), *map(self.value, inside)]
