@@ -17,13 +17,12 @@ import attrs
 from molexp._record.attempts import attempt_numbers, read_claim
 from molexp._record.edits import OPERATIONS, write_edit
 from molexp._record.fences import is_void
-from molexp._record.reading import edit_keys, read_definition
+from molexp._record.reading import edit_keys, read_definition, read_documents
 from molexp._storage import layout
-from molexp._values.documents import decode_object
 from molexp._values.ids import is_id
 from molexp._values.times import parse_time
 from molexp.contracts import Store
-from molexp.errors import CorruptRecordError, NotFoundError, StoreError
+from molexp.errors import CorruptRecordError, MolexpError, NotFoundError, StoreError
 
 if TYPE_CHECKING:
     from molexp._record.session import Session
@@ -70,11 +69,8 @@ class Deletions:
     def read(self, store: Store, names: Iterable[str]) -> None:
         """Take in edits of the experiment, by their keys; those that are known are not read again."""
         new = [key for key in names if key not in self._edits]
-        for key, data in zip(new, store.read_many(new), strict=True):
-            try:
-                self._edits[key] = decode_object(data, key) if isinstance(data, bytes) else {}
-            except CorruptRecordError:  # `molexp fsck` names it
-                self._edits[key] = {}
+        for key, edit in read_documents(store, new):
+            self._edits[key] = edit if isinstance(edit, dict) else {}  # `molexp fsck` names what cannot be read
         if new:
             self._fold()
 
@@ -167,18 +163,14 @@ def delete_edit_of(store: Store, path: str, *, certainly: bool = False) -> dict[
         certainly: so that it can be freed: no edit is passed over which may say that somebody has restored it.
 
     Raises:
-        CorruptRecordError: it is to be certain, and an edit after it cannot be read, or does what is not known here.
+        CorruptRecordError, StoreError: it is to be certain, and an edit after it cannot be read, or does what is not known here.
     """
     found: dict[str, Any] | None = None
-    doubt: CorruptRecordError | None = None
-    names = edit_keys(store, path)
-    for key, data in zip(names, store.read_many(names), strict=True):
-        try:
-            edit = decode_object(data, key) if isinstance(data, bytes) else {}
-        except CorruptRecordError as error:
-            doubt = error
-            continue
-        if edit.get("op") == "restore":
+    doubt: MolexpError | None = None
+    for key, edit in read_documents(store, edit_keys(store, path)):
+        if not isinstance(edit, dict):
+            doubt = edit
+        elif edit.get("op") == "restore":
             found = doubt = None
         elif edit.get("op") == "delete":
             found, doubt = found or edit, None
@@ -204,15 +196,13 @@ def remember_returned(session: Session, experiment: str, returned: Mapping[str, 
 def expired(store: Store, experiment: str) -> dict[str, int]:
     """Return the keys of what need not be remembered any longer, and of how many runs each is."""
     found: dict[str, int] = {}
-    names = edit_keys(store, experiment)
-    for key, data in zip(names, store.read_many(names), strict=True):
-        if isinstance(data, StoreError):
-            raise data
+    for key, edit in read_documents(store, edit_keys(store, experiment)):
+        if isinstance(edit, StoreError):
+            raise edit
         try:
-            edit = decode_object(data, key)
-            age = time.time() - parse_time(edit["at"]).timestamp()
-        except (CorruptRecordError, KeyError, TypeError, ValueError, AttributeError):
+            age = time.time() - parse_time(edit["at"]).timestamp() if isinstance(edit, dict) else 0.0
+        except (KeyError, TypeError, ValueError, AttributeError):
             continue
-        if edit.get("op") in (_FREED, _RETURNED) and age > KEPT * _DAY:
+        if isinstance(edit, dict) and edit.get("op") in (_FREED, _RETURNED) and age > KEPT * _DAY:
             found[key] = len(edit["runs"]) if isinstance(edit.get("runs"), dict) else 0
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -31,6 +31,20 @@ def edit_keys(store: Store, path: str) -> list[str]:
     """Return the keys of the edits of the entity at `path`, in the order in which they count."""
     entries = store.children(layout.edits(path)).entries
     return sorted(entry.key for entry in entries if _EDIT.fullmatch(entry.key.rpartition("/")[2]))
+
+
+def read_documents(
+    store: Store, keys: Sequence[str], decode: Callable[[bytes, str], dict[str, Any]] = decode_object
+) -> Iterator[tuple[str, dict[str, Any] | CorruptRecordError | StoreError]]:
+    """Read several documents at once; yield each with its key, or the error in its place. What is gone is left out."""
+    for key, data in zip(keys, store.read_many(keys) if keys else (), strict=True):
+        found: dict[str, Any] | CorruptRecordError | StoreError
+        try:
+            found = data if isinstance(data, StoreError) else decode(data, key)
+        except CorruptRecordError as error:
+            found = error
+        if not isinstance(found, KeyNotFoundError):
+            yield key, found
 
 
 def read_edits(

@@ -13,12 +13,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from molexp._record.owners import Owner
+from molexp._record.reading import read_documents
 from molexp._storage import layout, schemas
 from molexp._sync.sides import Side
-from molexp._values.documents import decode_object, encode_line
+from molexp._values.documents import encode_line
 from molexp._values.ids import new_token
 from molexp._values.times import parse_time, utc_now
-from molexp.errors import CorruptRecordError, KeyNotFoundError, StoreError
+from molexp.errors import StoreError
 
 _LONGEST = 24 * 3600.0  # seconds; no batch takes that long, so the sync died on a machine that cannot be asked
 
@@ -65,15 +66,10 @@ def left_over(side: Side) -> Iterator[tuple[str, list[str]]]:
 
 def _read(side: Side, keys: list[str]) -> Mapping[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
-    for key, data in zip(keys, side.store.read_many(keys) if keys else (), strict=True):
-        if isinstance(data, StoreError):
-            if not isinstance(data, KeyNotFoundError):  # else that sync has settled it
-                raise data
-            continue
-        try:
-            found[key] = decode_object(data, key)
-        except CorruptRecordError:  # its writer died before it brought anything
-            found[key] = {}
+    for key, document in read_documents(side.store, keys):
+        if isinstance(document, StoreError):
+            raise document
+        found[key] = document if isinstance(document, dict) else {}  # its writer died before it brought anything
     return found
 
 

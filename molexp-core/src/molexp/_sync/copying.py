@@ -10,7 +10,6 @@ from typing import IO, TypeVar
 
 from molexp._record.folding import AttemptFacts
 from molexp._record.incomplete import settled
-from molexp._storage import layout
 from molexp._storage.hashing import hash_of
 from molexp._storage.links import not_followed
 from molexp._storage.progress import Seen
@@ -87,7 +86,7 @@ class Copier:
         self._notes: list[tuple[str, str, str]] = []
         self._later: dict[str, Stat] = {}
         self._written: list[str] = []
-        self._leases: dict[str, str] | None = None
+        self.leases = source.leases_now  # as they were when the batch began
         self._slow = source.store.slow or destination.store.slow
 
     def each(self, act: Callable[[T], R], some: Iterable[T]) -> list[R]:
@@ -151,20 +150,6 @@ class Copier:
             for entry in side.store.list() if side.within is None else side.some():
                 if (came := self._later.pop(entry.key, None)) is not None:
                     self.note_same(came, entry.version)
-
-    def leases(self, *, anew: bool = False) -> dict[str, str]:
-        """Return the versions of the leases at the source, by their keys, as they were when the batch began; list them if needed.
-
-        Args:
-            anew: another batch begins: nothing is listed yet.
-        """
-        with self._lock:
-            if anew:
-                self._leases = None
-            elif self._leases is None:
-                entries = self.source.store.children(layout.LIVE).entries
-                self._leases = {entry.key: entry.version for entry in entries}
-            return self._leases or {}
 
     # --------------------------------------------------------------------------------------------- what is written
 

@@ -73,32 +73,25 @@ def follow_workspace(
     if not every > 0:
         raise ValueError(f"every={every!r} is no positive number of seconds.")
     with opened(source, destination, merge=merge) as pair:
-        yield from _passes(_Follower(pair), every, progress)
-
-
-def _passes(
-    follower: _Follower, every: float, progress: Callable[[SyncProgress], None] | None
-) -> Generator[SyncReport, None, None]:
-    pair, outage, first = follower.pair, "", True
-    while True:
-        began = time.monotonic()
-        try:
-            report = follower.step(progress)
-        except ReadOnlyError:
-            raise
-        except StoreError as error:
-            if first:
+        follower, outage, first = _Follower(pair), "", True
+        while True:
+            began = time.monotonic()
+            try:
+                report = follower.step(progress)
+            except ReadOnlyError:
                 raise
-            if str(error) != outage:
-                outage = str(error)
-                yield SyncReport(pair.ours.url, pair.theirs.url, outage=outage)
-        else:
-            listed = (report.conflicts, report.mismatches, report.unreadable, report.deleted, report.returned)
-            found = {str(one) for of in listed for one in of}
-            if first or outage or report.counts.get("copied") or found - follower.told:
-                yield report
-            follower.told, outage, first = follower.told | found, "", False
-        threading.Event().wait(max(0.0, every - (time.monotonic() - began)))
+            except StoreError as error:
+                if first:
+                    raise
+                if str(error) != outage:
+                    outage = str(error)
+                    yield SyncReport(pair.ours.url, pair.theirs.url, outage=outage)
+            else:
+                is_news = follower.is_news(report)
+                if first or outage or is_news:
+                    yield report
+                outage, first = "", False
+            threading.Event().wait(max(0.0, every - (time.monotonic() - began)))
 
 
 @attrs.define
@@ -120,6 +113,13 @@ class _Follower:
     _scopes: set[str] = attrs.field(factory=set)  # that were brought once
     _in_the_way: set[str] = attrs.field(factory=set)  # runs that wait until the copy has freed another one of their id
     _everything_at: float = float("-inf")
+
+    def is_news(self, report: SyncReport) -> bool:
+        """Tell whether a pass brought something, or found what was not told of before."""
+        listed = (report.conflicts, report.mismatches, report.unreadable, report.deleted, report.returned)
+        found = {str(one) for of in listed for one in of} - self.told
+        self.told |= found
+        return bool(report.counts.get("copied") or found)
 
     def step(self, progress: Callable[[SyncProgress], None] | None) -> SyncReport:
         """Do one pass."""

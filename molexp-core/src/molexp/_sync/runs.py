@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from functools import cache, partial
 from itertools import takewhile
 
 import attrs
@@ -17,7 +17,7 @@ import attrs
 from molexp._record.fences import definition_keys
 from molexp._record.folding import STATE_KEYS, AttemptFacts
 from molexp._record.incomplete import is_torn, settled
-from molexp._record.reading import read_definition, read_run
+from molexp._record.reading import read_definition, read_documents, read_run
 from molexp._storage import key_patterns, layout
 from molexp._storage.equivalence import differing
 from molexp._sync.attempts import COPIES, FILES, FIRST, PARTS, Attempt, Way
@@ -268,9 +268,10 @@ class RunSync:
         new = [entry for entry in self._edits if not self._known(entry)]
         self._others = [entry for entry in self._others if not self._known(entry)]
         self._edits = []
-        found = self._copier.source.store.read_many([entry.key for entry in new])
-        for entry, data in zip(new, found, strict=True):
-            op, number = _read_edit(data, entry.key) if isinstance(data, bytes) else ("", 0)
+        found = dict(read_documents(self._copier.source.store, [entry.key for entry in new]))
+        for entry in new:
+            edit = found.get(entry.key)
+            op, number = (edit.get("op"), count(edit.get("attempt"))) if isinstance(edit, dict) else ("", 0)
             if op == "cancel" and number:
                 self._cancels.append((entry, number))
             else:
@@ -388,7 +389,7 @@ class RunSync:
 
 def sync_runs(copier: Copier, runs: list[RunSync]) -> None:
     """Bring a batch of runs."""
-    copier.leases(anew=True)
+    copier.leases = cache(copier.source.leases_now)
     runs = _each(copier, RunSync.plan, runs)
     copier.announce(key for run in runs for key in run.first())
     runs = _each(copier, RunSync.begin, runs)
@@ -425,16 +426,6 @@ def _why(last: AttemptFacts, path: str, *, goes_on: bool) -> str:
     if goes_on:
         return f"{whose}, goes on"
     return f"{whose}, is over ({last.head.get('reason')}), and its end cannot be written at the source"
-
-
-def _read_edit(data: bytes, key: str) -> tuple[str, int]:
-    """Return what an edit does, and of which attempt it speaks; 0 if of none."""
-    try:
-        edit = decode_object(data, key)
-    except CorruptRecordError:
-        return "", 0
-    number = edit.get("attempt")
-    return str(edit.get("op")), count(number)
 
 
 def _history(document: Mapping[str, object]) -> int:

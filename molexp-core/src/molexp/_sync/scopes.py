@@ -12,6 +12,7 @@ import attrs
 
 from molexp._record.fences import VOID, is_void
 from molexp._record.incomplete import is_torn
+from molexp._record.reading import read_documents
 from molexp._record.validation import decode_document
 from molexp._storage import key_patterns, layout
 from molexp._storage.equivalence import agree_as_bytes
@@ -166,18 +167,13 @@ class ScopeSync:
         """Return the records that can be read, by number, and those that cannot."""
         found: dict[int, dict[str, Any]] = {}
         unreadable = []
-        entries = sorted(data.records.items())
-        read = self._copier.source.store.read_many([entry.key for _, entry in entries])
-        for (number, entry), one in zip(entries, read, strict=True):
-            try:
-                if isinstance(one, StoreError):
-                    raise one
-                found[number] = decode_document(one, entry.key)
-            except KeyNotFoundError:
-                continue
-            except (CorruptRecordError, StoreError) as error:
-                self._copier.ledger.note("unreadable", entry.key, str(error))
-                unreadable.append(entry)
+        numbers = {entry.key: number for number, entry in sorted(data.records.items())}
+        for key, record in read_documents(self._copier.source.store, list(numbers), decode_document):
+            if isinstance(record, dict):
+                found[numbers[key]] = record
+            else:
+                self._copier.ledger.note("unreadable", key, str(record))
+                unreadable.append(data.records[numbers[key]])
         return found, unreadable
 
     def _followed(self, entry: Stat, record: Mapping[str, Any], payloads: list[Stat]) -> list[Stat] | None:
