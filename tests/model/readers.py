@@ -40,8 +40,7 @@ class Place:
         """The index, as one more process opens it."""
         if self._one is not None and not self._file:
             return self._one
-        self._one = Index("", "memory:")
-        self._one._path = self._file
+        self._one = Index(self._file)
         self._one.lock = self._lock  # type: ignore[assignment] # the scheduler has to know who waits
         self._all.append(self._one)
         return self._one

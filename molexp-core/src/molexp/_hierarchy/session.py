@@ -158,9 +158,10 @@ class Session:
     def index(self) -> Index:
         """Return the reader's index."""
         if self._index is None:
+            from molexp._catalog.index.database import location_of
             from molexp._catalog.index.index import Index
 
-            self._index = Index(self.workspace.id, self.store.url)
+            self._index = Index(location_of(self.workspace.id, self.store.url))
         return self._index
 
     # --------------------------------------------------------------------------------------------------- what runs say

@@ -42,16 +42,22 @@ class DamagedError(sqlite3.DatabaseError):
     """The index is not as MolExp left it."""
 
 
+def location_of(workspace: str, url: str) -> str:
+    """Return the file for the index of a workspace, by its id and where it lies; "" where there is none."""
+    if not workspace or url.startswith("memory:") or not (folder := cache_folder()):
+        return ""
+    place = sha256(url.encode()).hexdigest()[:16]
+    if not _PLAIN(workspace):  # it stands in a stranger's file, and may be a path
+        workspace = sha256(workspace.encode(errors="surrogatepass")).hexdigest()[:16]
+    return os.path.join(folder, platform.node() or "host", f"{workspace}-{place}.sqlite3")
+
+
 class Database:
     """One index's database, shared by the processes of a user on one host."""
 
-    def __init__(self, workspace: str, url: str) -> None:
-        self._path = ""
-        if workspace and not url.startswith("memory:") and (folder := cache_folder()):
-            place = sha256(url.encode()).hexdigest()[:16]
-            if not _PLAIN(workspace):  # it stands in a stranger's file, and may be a path
-                workspace = sha256(workspace.encode(errors="surrogatepass")).hexdigest()[:16]
-            self._path = os.path.join(folder, platform.node() or "host", f"{workspace}-{place}.sqlite3")
+    def __init__(self, location: str = "") -> None:
+        self.location = location
+        """The file; "" in memory."""
         self.lock: threading.RLock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._discarded = False
@@ -59,15 +65,6 @@ class Database:
         self.names: dict[str, int] = {}
         """Ids of the names of fields, as far as they were asked for."""
         _ALIVE.add(self)
-
-    @property
-    def location(self) -> str:
-        """The file; "" in memory."""
-        return self._path
-
-    def place(self, path: str) -> None:
-        """Let the file be this one; before it is opened."""
-        self._path = path
 
     def __del__(self) -> None:
         with suppress(Exception):  # the interpreter may be going down
@@ -85,7 +82,7 @@ class Database:
         """Let go of the parent's connection, in a child after a fork; it must be neither used nor closed there."""
         if self._connection is not None:
             if self._connection.in_transaction:  # SQLite would wait in vain for what this process seems to have locked
-                self._path = ""
+                self.location = ""
             _keep_for_ever(self._connection)
             self._connection = None
             self.names.clear()
@@ -96,22 +93,22 @@ class Database:
         return self._connection
 
     def _open(self) -> sqlite3.Connection:
-        if self._path:
+        if self.location:
             try:
-                new = not os.path.exists(self._path)
-                make_file(self._path)
+                new = not os.path.exists(self.location)
+                make_file(self.location)
                 if new:
-                    make_room(self._path)
-                return prepare(self._path)
+                    make_room(self.location)
+                return prepare(self.location)
             except (OSError, sqlite3.OperationalError):
                 pass  # it cannot be written there: an index in memory answers as well
             except sqlite3.DatabaseError:
                 with suppress(OSError):
-                    os.unlink(self._path)
+                    os.unlink(self.location)
                 with suppress(OSError, sqlite3.Error):
-                    make_file(self._path)
-                    return prepare(self._path)
-        self._path = ""  # the file there is none of ours
+                    make_file(self.location)
+                    return prepare(self.location)
+        self.location = ""  # the file there is none of ours
         return prepare(_MEMORY)
 
     @contextmanager
@@ -134,11 +131,11 @@ class Database:
                     with suppress(sqlite3.Error):  # the first error is the one that matters
                         connection.rollback()
                     self.names.clear()
-                    _mark(self._path)  # pages that did not fit into memory had been written
+                    _mark(self.location)  # pages that did not fit into memory had been written
                 raise
             if connection is self._connection:
                 connection.commit()
-                _mark(self._path)
+                _mark(self.location)
 
     def check(self) -> None:
         """See whether the index is as MolExp left it, by the time at which its file was modified.
@@ -146,13 +143,13 @@ class Database:
         Raises:
             DamagedError: it is not.
         """
-        if self._path and _unmarked_for(self._path) is not None:
+        if self.location and _unmarked_for(self.location) is not None:
             with self.transaction():  # waits for who changes it, and looks again
                 pass
 
     def _is_untouched(self) -> bool:
         until = time.monotonic() + _PATIENCE
-        while self._path and (age := _unmarked_for(self._path)) is not None:
+        while self.location and (age := _unmarked_for(self.location)) is not None:
             if not (-_PATIENCE < age < _PATIENCE and time.monotonic() < until):
                 keeps = self._connect().execute("SELECT 1 FROM meta WHERE name = 'unmarked'")
                 return keeps.fetchone() is not None
@@ -188,11 +185,11 @@ class Database:
         """Start anew: what was there is no index, or no longer there; the second time, in memory."""
         with self.lock:
             self.close()
-            if self._path:
+            if self.location:
                 with suppress(OSError):
-                    os.unlink(self._path)
+                    os.unlink(self.location)
             if self._discarded:
-                self._path = ""
+                self.location = ""
             self._discarded = True
 
     def select(self, sql: str, values: Iterable[Any] = ()) -> list[tuple[Any, ...]]:
@@ -210,8 +207,10 @@ class Database:
     def image_to(self, path: str) -> None:
         """Write a copy to a file that is not there yet."""
         with closing(sqlite3.connect(path)) as image:
-            if self._path and os.path.exists(self._path):  # by a connection of its own: answers need not wait for it
-                with closing(sqlite3.connect(self._path, timeout=BUSY)) as source:
+            if self.location and os.path.exists(
+                self.location
+            ):  # by a connection of its own: answers need not wait for it
+                with closing(sqlite3.connect(self.location, timeout=BUSY)) as source:
                     try:  # others may change it between two steps, after which it begins anew
                         source.backup(image, pages=_STEP, progress=_Restarts().count, sleep=0.01)
                     except _RestartedError:
@@ -233,7 +232,7 @@ class Database:
                 seen = self.select("SELECT * FROM sightings")
             with self.in_bulk(safe=False):
                 image.backup(self._connect())
-            _mark_first(self._connect(), self._path)
+            _mark_first(self._connect(), self.location)
             self.names.clear()
             with self.transaction() as connection:
                 connection.executemany("INSERT OR REPLACE INTO sightings VALUES (?, ?, ?, ?)", seen)
@@ -265,7 +264,7 @@ class Database:
     @contextmanager
     def scratch(self) -> Iterator[str]:
         """Give a folder for images, on the file system of the index where there is one, and remove it afterwards."""
-        folder, beside = "", os.path.dirname(self._path)
+        folder, beside = "", os.path.dirname(self.location)
         with suppress(OSError):  # there is no such folder yet, and it may be that none can be made
             if beside:
                 make_folder(Path(beside))

@@ -130,19 +130,12 @@ class Index(Database):
     def anew(self, fill: Callable[[Index], T]) -> T:
         """Let `fill` fill an empty index, which then takes the place of this one; until then, this one answers."""
         with self.scratch() as folder:
-            fresh = Index.at(os.path.join(folder, "index.sqlite3"))
+            fresh = Index(os.path.join(folder, "index.sqlite3"))
             try:
                 found = fill(fresh)
             finally:
                 fresh.close()
             self.becomes(fresh.location)
-        return found
-
-    @classmethod
-    def at(cls, path: str) -> Index:
-        """Return the index in a file."""
-        found = cls("", "")
-        found.place(path)
         return found
 
     @contextmanager
