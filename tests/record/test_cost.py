@@ -184,7 +184,7 @@ def test_the_fiftieth_run_costs_what_the_first_cost(counting, append, request):
 
 
 def test_the_runs_of_an_experiment_are_listed_by_one_request_and_one_is_looked_up_by_one(counting, monkeypatch):
-    """Where a request is slow, as on S3: 10 000 runs, of which 3 have 4 edits."""
+    """A request is slow here, as on S3: 10 000 runs, of which 3 have 4 edits."""
     import molexp as me
 
     workspace = me.Workspace("counting://many", plugins=counting)
