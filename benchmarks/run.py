@@ -12,6 +12,7 @@ from functools import partial
 
 import catalog
 import metric_points
+import payloads
 import s3
 import start_up
 import syncs
@@ -24,6 +25,7 @@ Suite = Callable[..., Iterable[Line]]
 SUITES: Mapping[str, Suite] = {
     "tracked_run": tracked_run.measure,
     "metric_points": metric_points.measure,
+    "payloads": payloads.measure,
     "start_up": start_up.measure,
     "workflows": workflows.measure,
     "syncs": syncs.measure,

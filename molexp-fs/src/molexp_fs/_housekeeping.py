@@ -17,7 +17,27 @@ def leftovers(base: str, older_than: float, now: float, unreadable: dict[str, OS
             yield name
 
 
-def _temporary(base: str, prefix: str, unreadable: dict[str, OSError]) -> Iterator[tuple[str, os.stat_result]]:
+def remove_leftover(base: str, name: str) -> None:
+    """Remove a temporary file, or folder; one that has something in it stays.
+
+    Raises:
+        FileNotFoundError: it is gone, or has something in it.
+    """
+    with holding(base, name) as (last, fd):
+        try:
+            os.unlink(last, dir_fd=fd)
+        except (IsADirectoryError, PermissionError) as error:
+            try:
+                os.rmdir(last, dir_fd=fd)
+            except NotADirectoryError:
+                raise error from None
+            except OSError as full:
+                raise FileNotFoundError(full.errno, full.strerror, name) from full
+
+
+def _temporary(
+    base: str, prefix: str, unreadable: dict[str, OSError], inside: bool = False
+) -> Iterator[tuple[str, os.stat_result]]:
     # Symbolic links are not followed: they may lead out of the store.
     try:
         with os.scandir(base + prefix) as entries:
@@ -28,9 +48,10 @@ def _temporary(base: str, prefix: str, unreadable: dict[str, OSError]) -> Iterat
         unreadable[prefix] = error
         return
     for entry in found:
+        ours = inside or entry.name.startswith(TEMP_PREFIX)
         if entry.is_dir(follow_symlinks=False):
-            yield from _temporary(base, join(prefix, entry.name), unreadable)
-        elif entry.name.startswith(TEMP_PREFIX):
+            yield from _temporary(base, join(prefix, entry.name), unreadable, ours)
+        if ours:
             try:
                 yield join(prefix, entry.name), entry.stat(follow_symlinks=False)
             except FileNotFoundError:
@@ -59,7 +80,10 @@ def prune(base: str, folder: str) -> bool:
     """
     try:
         with os.scandir(base + folder) as entries:
-            inner = [entry.name for entry in entries if sort_of(entry.stat(follow_symlinks=False)) == FOLDER]
+            folders = [entry.name for entry in entries if sort_of(entry.stat(follow_symlinks=False)) == FOLDER]
+            inner = [
+                name for name in folders if not name.startswith(TEMP_PREFIX)
+            ]  # a program is about to write in those
         for name in inner:
             prune(base, join(folder, name))
         if folder:

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, ClassVar, Self, get_args
 
-from molexp.contracts import Appender, Capability, Durability, Listing, Stat, Store, StreamWriter
+from molexp.contracts import Appender, Capability, Durability, Listing, StagedFile, Stat, Store, StreamWriter
 from molexp.errors import KeyExistsError, KeyMovedError, KeyNotFoundError, StoreError
 from molexp_fs import _files as files
-from molexp_fs import _housekeeping, _linking, _walk
+from molexp_fs import _housekeeping, _linking, _staging, _walk
 from molexp_fs._folder import Folder, Followed
 from molexp_fs._keys import folded
 from molexp_fs._location import file_in_the_way, folder_of, url_of
@@ -241,13 +241,14 @@ class LocalStore(Store):
             return temp
 
         def publish(temp: str) -> None:
-            act = self._naming.publish if exclusive else self._naming.replace
-            try:
-                act(temp, path)
-            except OSError as error:
-                self._folder.retry(error, key, path, lambda: act(temp, path))
+            _staging.publish(self._folder, self._naming, temp, key, exclusive=exclusive)
 
         return FileWriter(key, self.url, begin, publish, self._naming.durable)
+
+    def stage(self, key: str) -> StagedFile:
+        """Return a path beside `key`, where the operating system tells whether a file is being written to."""
+        known = _staging.KNOWS_WRITERS
+        return _staging.File(self._folder, self._naming, key) if known else super().stage(key)
 
     def locate(self, key: str) -> str:
         """Return the path of the file, in the notation of this operating system."""
@@ -422,7 +423,7 @@ class LocalStore(Store):
         removed = 0
         for name in self._leftovers(older_than, _housekeeping.clock(self._folder.base)):
             try:
-                files.unlink(self._folder.base, name)
+                _housekeeping.remove_leftover(self._folder.base, name)
                 removed += 1
             except FileNotFoundError:
                 continue

@@ -11,7 +11,7 @@ from molexp.errors import WorkspaceMovedError
 from molexp_fs._errors import translate
 from molexp_fs._files import aloof, open_aloof, path_now, remove, write_all
 
-_BUFFER = 1 << 18
+_BUFFER = 1 << 16
 
 
 class FileWriter:

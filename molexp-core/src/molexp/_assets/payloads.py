@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import errno
 import io
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from molexp._storage.hashing import CHUNK
-from molexp.contracts import Store, StreamWriter
+from molexp._storage.hashing import CHUNK, FILE
+from molexp.contracts import StagedFile, Store, StreamWriter
 from molexp.errors import KeyExistsError
 
 if TYPE_CHECKING:
@@ -54,6 +52,7 @@ class PayloadSink:
         self.written: bool = False
         self._data = b""
         self._large: StreamWriter | None = None
+        self._staged: StagedFile | None = None
         self._store = store
         self._fallbacks = fallbacks
         self._replacing = replacing
@@ -69,34 +68,36 @@ class PayloadSink:
 
     def publish(self) -> None:
         """Give what was written its key, once everything that its record will say is known to be right."""
-        large, self._large = self._large, None
         try:
             if self._replacing is not None:
                 self._replacing(self.size, self.content_hash)
-        except BaseException:
-            _drop(large)
-            raise
-        if large is not None:
-            large.__exit__(None, None, None)
-        else:
-            self._put(self._data)
+            large, self._large = self._large, None
+            if large is not None:
+                large.__exit__(None, None, None)
+            else:
+                self._put()
+        finally:
+            self.abandon()
 
     def abandon(self) -> None:
         """Drop what was written and not published."""
         large, self._large = self._large, None
         _drop(large)
+        if self._staged is not None:
+            self._staged.drop()
 
-    def _put(self, data: bytes) -> None:
+    def _put(self) -> None:
+        staged, data = self._staged, self._data
         if self._outbox is not None:
             return self._outbox.put(self.key, data, guard=self._guard if self._replacing is not None else None)
         if self._replacing is not None:
-            return self._store.write(self.key, data)
+            return staged.publish(self.key, exclusive=False) if staged else self._store.write(self.key, data)
         for other in self._fallbacks:
             try:
-                return self._store.create(self.key, data)
+                return staged.publish(self.key, exclusive=True) if staged else self._store.create(self.key, data)
             except KeyExistsError:
                 self.key = other
-        return self._store.create(self.key, data)
+        return staged.publish(self.key, exclusive=True) if staged else self._store.create(self.key, data)
 
     @contextmanager
     def open(self) -> Iterator[IO[bytes]]:
@@ -113,19 +114,30 @@ class PayloadSink:
 
     @contextmanager
     def path(self) -> Iterator[Path]:
-        """Give a local path to write a file to; its content is taken when the block ends without an error."""
-        folder = tempfile.mkdtemp(prefix="molexp-")
+        """Give a local path to write a file to; its content is taken when the block ends without an error.
+
+        What is large stays the file that was written, if the store can take it as it is; everything else is copied.
+        """
+        staged = self._store.stage(self.key)
         try:
-            path = Path(folder, Path(self.key).name)
+            path = staged.path
             yield path
             if path.is_dir():
                 hint = f"{self.name!r} would be a folder, and an asset of a run is one file; import it with data_assets"
                 raise IsADirectoryError(errno.EISDIR, hint, str(path))
             if not path.is_file():
                 raise FileNotFoundError(f"Nothing was written to {path}: {self.name!r} has no content to save.")
-            self.copy(path)
+            if self._outbox is None and path.stat().st_size > SMALL and staged.take():
+                self._begin()
+                with path.open("rb") as file:
+                    self.content_hash = f"{FILE}{file_digest(file, 'sha256').hexdigest()}"
+                    self.size = file.tell()
+                self._staged = staged
+            else:
+                self.copy(path)
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            if self._staged is not staged:
+                staged.drop()
 
     def copy(self, path: Path) -> None:
         """Stream a local file."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from molexp.contracts import Store
 
-CHUNK = 1 << 20  # bytes read at once
+CHUNK = 1 << 17  # bytes read at once: few enough to be in the cache of a processor until they are hashed and written
 FILE, FOLDER = "sha256:", "sha256-tree:"  # prefixes of the hash of a file, and of that of a folder
 
 

@@ -29,6 +29,9 @@ class ReadOnlyStore(WrappedStore):
     def open_write(self, key: str, *, exclusive: bool = False) -> NoReturn:
         self._refuse(key)
 
+    def stage(self, key: str) -> NoReturn:
+        self._refuse(key)
+
     def put_file(
         self, path: Path, key: str, *, exclusive: bool = False, progress: Callable[[int], Any] | None = None
     ) -> None:

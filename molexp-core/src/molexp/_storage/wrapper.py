@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Self, TypeVar
 
-from molexp.contracts import Appender, Listing, Stat, Store, StreamWriter
+from molexp.contracts import Appender, Listing, StagedFile, Stat, Store, StreamWriter
 from molexp.errors import StoreError
 
 _T = TypeVar("_T")
@@ -72,6 +72,9 @@ class WrappedStore(Store):
 
     def open_write(self, key: str, *, exclusive: bool = False) -> StreamWriter:
         return self._store.open_write(key, exclusive=exclusive)
+
+    def stage(self, key: str) -> StagedFile:
+        return self._store.stage(key)
 
     def put_file(
         self, path: Path, key: str, *, exclusive: bool = False, progress: Callable[[int], Any] | None = None

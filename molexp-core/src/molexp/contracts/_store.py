@@ -9,7 +9,7 @@ from typing import IO, Any, ClassVar, Literal, Self, TypeVar
 
 import attrs
 
-from molexp.contracts._streams import Appender, StreamWriter
+from molexp.contracts._streams import Appender, CopiedFile, StagedFile, StreamWriter
 from molexp.errors import KeyNotFoundError, StoreError, UnsupportedOperationError
 
 _T = TypeVar("_T")
@@ -292,6 +292,14 @@ class Store(ABC):
             KeyExistsError: on leaving, with `exclusive`, if something is there by then; the stream's bytes are dropped.
         """
 
+    def stage(self, key: str) -> StagedFile:
+        """Return a path for a program to write a file to that is to become `key`.
+
+        By default it is a temporary one of this machine, and the file is copied. A store of files overrides this so that
+        the file only has to be renamed.
+        """
+        return CopiedFile(Path(key).name, self.put_file)
+
     def put_file(
         self, path: Path, key: str, *, exclusive: bool = False, progress: Callable[[int], Any] | None = None
     ) -> None:
@@ -436,7 +444,7 @@ class Store(ABC):
 
 
 def _copy(read: Callable[[int], bytes], write: Callable[[bytes], Any], progress: Callable[[int], Any] | None) -> None:
-    while chunk := read(1 << 20):
+    while chunk := read(1 << 17):
         write(chunk)
         if progress is not None:
             progress(len(chunk))

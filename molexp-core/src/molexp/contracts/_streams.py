@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -38,6 +40,64 @@ class Anchored(Protocol):
         Raises:
             WorkspaceMovedError: it was moved, removed or unmounted since it was opened; names where it lies now.
         """
+
+
+class StagedFile(Protocol):
+    """A local path at which a program writes a file that may become a key without being copied; see `Store.stage`.
+
+    Attributes:
+        path: the path, in a folder of its own. Nothing is there yet.
+
+    Example:
+        >>> from molexp_fs import LocalStore
+        >>> store = LocalStore.open("store", {})
+        >>> staged = store.stage("runs/md.traj")
+        >>> _ = staged.path.write_bytes(b"frames")
+        >>> if staged.take():
+        ...     staged.publish("runs/md.traj", exclusive=True)
+        >>> staged.drop()
+        >>> store.read("runs/md.traj")
+        b'frames'
+    """
+
+    path: Path
+
+    def take(self) -> bool:
+        """Tell whether the file can become a key: whether it is certain that nothing changes it any more."""
+
+    def publish(self, key: str, *, exclusive: bool) -> None:
+        """Make the file that was taken the file of `key`, which may replace another one, or with `exclusive` may not.
+
+        Raises:
+            KeyExistsError: something is there, with `exclusive`. The file can still become another key.
+        """
+
+    def drop(self) -> None:
+        """Remove the folder, and what was not published."""
+
+
+class CopiedFile:
+    """A `StagedFile` in a temporary folder of this machine."""
+
+    def __init__(self, name: str, put_file: Callable[..., None]) -> None:
+        import tempfile
+
+        self.path = Path(tempfile.mkdtemp(prefix="molexp-"), name)
+        self._put_file = put_file
+
+    def take(self) -> bool:
+        """Tell that it cannot: it has to be copied."""
+        return False
+
+    def publish(self, key: str, *, exclusive: bool) -> None:
+        """Copy the file."""
+        self._put_file(self.path, key, exclusive=exclusive)
+
+    def drop(self) -> None:
+        """Remove the folder."""
+        import shutil
+
+        shutil.rmtree(self.path.parent, ignore_errors=True)
 
 
 class StreamWriter(Protocol):

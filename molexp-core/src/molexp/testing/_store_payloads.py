@@ -65,6 +65,27 @@ class PayloadTests(StoreBackDoor, abstract=True):
         store.open_write("a")
         assert self.raw_keys(store) == set()
 
+    def test_a_staged_file_is_seen_once_it_is_published(self, store: Store) -> None:
+        store.write("a", b"old")
+        staged = store.stage("a")
+        staged.path.write_bytes(WHOLE)
+        staged.take()  # it may, or it is copied
+        assert [stat.key for stat in store.list()] == ["a"]
+        with refused(KeyExistsError, "a"):
+            staged.publish("a", exclusive=True)
+        assert self.raw_read(store, "a") == b"old"
+        staged.publish("a", exclusive=False)
+        staged.drop()
+        assert self.raw_read(store, "a") == WHOLE
+        assert self.raw_keys(store) == {"a"}
+        assert not staged.path.parent.exists()
+
+    def test_a_staged_file_that_is_dropped_leaves_nothing(self, store: Store) -> None:
+        staged = store.stage("b/a")
+        staged.path.write_bytes(b"x")
+        staged.drop()
+        assert self.raw_keys(store) == set()
+
     def test_an_exclusive_stream_is_refused_by_what_came_meanwhile(self, store: Store) -> None:
         with refused(KeyExistsError, "a"), store.open_write("a", exclusive=True) as sink:
             sink.write(b"mine")

@@ -1,0 +1,129 @@
+"""Large files, long logs and many points: saving and reading them, in CPU seconds, against `cp`, `cat` and the standard library."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+from array import array
+from collections.abc import Callable, Iterator, Mapping
+from hashlib import file_digest
+from pathlib import Path
+from typing import Any
+
+from measure import Line, folders
+
+import molexp as me
+
+
+def cpu_seconds() -> float:
+    """CPU time of this process and of the children that it has waited for."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def in_turns(contenders: Mapping[str, Callable[[int], object]], *, rounds: int) -> dict[str, float]:
+    """Least CPU seconds of contenders that take turns: whatever is more is what others did to the machine's caches."""
+    spent: dict[str, list[float]] = {name: [] for name in contenders}
+    for number in range(rounds):
+        for name, work in contenders.items():
+            os.sync()
+            began = cpu_seconds()
+            work(number)
+            spent[name].append(cpu_seconds() - began)
+    return {name: min(times) for name, times in spent.items()}
+
+
+def large_files(where: str, folder: Path, megabytes: int) -> Iterator[Line]:
+    """Save, write, import and download one large file."""
+    source = folder / "source.bin"
+    source.write_bytes(os.urandom(1 << 20) * megabytes)
+    lab = me.Workspace(folder / "lab", storage_options={"durability": "never"})
+    exp = lab.Project("metals").Experiment("cu")
+
+    def copied(path: Path) -> None:
+        subprocess.run(["cp", source, path], check=True)
+
+    def hashed(_: int) -> None:
+        with source.open("rb") as file:
+            file_digest(file, "sha256")
+
+    with exp.Run(id="one").start() as ctx:
+
+        def written(number: int) -> None:
+            with ctx.artifact.writing(f"written-{number}.bin") as path:
+                copied(path)
+
+        ctx.artifact.save("first.bin", source)
+        first = lab.run("metals/cu/one").asset("first.bin")
+        ours: dict[str, Callable[[int], object]] = {
+            "save(Path)": lambda number: ctx.artifact.save(f"saved-{number}.bin", source),
+            "writing()": written,
+            "import_asset()": lambda number: exp.data_assets.import_asset(f"data-{number}", source),
+            "download()": lambda number: first.download(folder / f"downloaded-{number}.bin"),
+        }
+        theirs: dict[str, Callable[[int], object]] = {
+            "cp": lambda number: copied(folder / f"copy-{number}.bin"),
+            "sha256": hashed,
+        }
+        found = in_turns(theirs | ours, rounds=4)
+    for name in ours:
+        ratio = found[name] / (1.3 * found["cp"] + found["sha256"])
+        detail = f"{found[name]:.2f} s, cp {found['cp']:.2f} s, SHA-256 {found['sha256']:.2f} s"
+        yield Line(f"{megabytes} MB by {name} / 1.3 cp and SHA-256", where, ratio, 1.0, detail)
+
+
+def long_logs(where: str, folder: Path, megabytes: int) -> Iterator[Line]:
+    """Pass a log on in pieces, as `molexp logs` does."""
+    run = me.Workspace(folder / "lab").Project("metals").Experiment("cu").Run(id="one")
+    lines = "".join(f"step {number} of many, loss={1 / (number + 1)}\n" for number in range(25_000))
+    with run.start() as ctx:
+        for _ in range(megabytes):
+            ctx.log("train").write(lines)
+    path = run.asset("train").path
+
+    def passed_on(_: int) -> None:
+        with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as sink:
+            assert sink.stdin is not None
+            for piece in me.read_logs(run, "train", lines=False):
+                sink.stdin.write(piece.data)
+
+    def cat(_: int) -> None:
+        with subprocess.Popen(["cat", path], stdout=subprocess.PIPE) as first:
+            subprocess.run(["cat"], stdin=first.stdout, stdout=subprocess.DEVNULL, check=True)
+
+    found = in_turns({"molexp": passed_on, "cat": cat}, rounds=5)
+    detail = f"{found['molexp']:.3f} s, {found['cat']:.3f} s"
+    yield Line(f"a log of {path.stat().st_size >> 20} MB / cat", where, found["molexp"] / found["cat"], 2.0, detail)
+
+
+def many_points(where: str, folder: Path, count: int) -> Iterator[Line]:
+    """Load metrics into arrays."""
+    run = me.Workspace(folder / "lab").Project("metals").Experiment("cu").Run(id="one")
+    with run.start() as ctx:
+        for step in range(count):
+            ctx.metrics.log(step=step, loss=1 / (step + 1))
+    metrics = run.asset("metrics")
+    assert isinstance(metrics, me.MetricsAsset)
+
+    def by_hand(_: int) -> None:
+        columns: dict[str, array[Any]] = {"step": array("q"), "time": array("d"), "loss": array("d")}
+        with metrics.path.open("rb") as file:
+            for line in file:
+                point = json.loads(line)
+                for name, column in columns.items():
+                    column.append(point[name])
+
+    found = in_turns({"molexp": lambda _: metrics.to_columns(), "by hand": by_hand}, rounds=3)
+    detail = f"{found['molexp']:.2f} s, {found['by hand']:.2f} s"
+    ratio = found["molexp"] / found["by hand"]
+    yield Line(f"{count:.0e} points into arrays / json by hand".replace("e+0", "e"), where, ratio, 0.5, detail)
+
+
+def measure(*, quick: bool) -> Iterator[Line]:
+    """Yield the lines of the report."""
+    for where, base in folders().items():
+        for suite, size in ((large_files, 256), (long_logs, 64), (many_points, 1_000_000)):
+            with tempfile.TemporaryDirectory(dir=base, prefix="molexp-bench-") as folder:
+                yield from suite(where, Path(folder), size // 4 if quick else size)
