@@ -25,7 +25,7 @@ from molexp._record.deletions import (
 )
 from molexp._record.fences import VOID, is_defined
 from molexp._record.folding import absurd
-from molexp._record.reading import edit_keys
+from molexp._record.reading import edit_keys, read_documents
 from molexp._record.reports import Finding, Report
 from molexp._record.validation import decode_document
 from molexp._storage import key_patterns, layout
@@ -34,7 +34,7 @@ from molexp._values.documents import decode_object
 from molexp._values.numbers import is_number
 from molexp._values.status import RunStatus
 from molexp.contracts import Stat, Store
-from molexp.errors import CorruptRecordError, MolexpError, ReadOnlyError, StoreError
+from molexp.errors import MolexpError, ReadOnlyError, StoreError
 
 if TYPE_CHECKING:
     from molexp._maintenance.session import MaintenanceSession
@@ -308,21 +308,22 @@ def named_data(store: Store, folder: str, problems: dict[str, str]) -> dict[str,
     """
     named: dict[str, Mapping[str, Any]] = {}
     try:
-        entries = store.children(folder).entries
+        keys = [entry.key for entry in store.children(folder).entries if entry.key.endswith(".json")]
     except StoreError as error:
         problems[folder] = str(error)
         return named
-    for entry in entries:
-        if not entry.key.endswith(".json"):
+    for key, record in read_documents(store, keys, _decode_record):
+        if not isinstance(record, dict):
+            problems[key] = str(record)
             continue
-        try:
-            ours = is_number(entry.key.removeprefix(f"{folder}/").removesuffix(".json"))
-            record = (decode_document if ours else decode_object)(store.read(entry.key), entry.key)
-        except (CorruptRecordError, StoreError) as error:
-            problems[entry.key] = str(error)
-            continue
-        if isinstance(key := record.get("key"), str):
-            named[key] = record
+        if isinstance(at := record.get("key"), str):
+            named[at] = record
         if reason := absurd(record):
-            problems[entry.key] = reason
+            problems[key] = reason
     return named
+
+
+def _decode_record(data: bytes, key: str) -> dict[str, Any]:
+    """Return the record of a version of data; of a foreign file, whatever it has."""
+    is_ours = is_number(key.rpartition("/")[2].removesuffix(".json"))
+    return decode_document(data, key) if is_ours else decode_object(data, key)
