@@ -99,7 +99,7 @@ class DataAssets(Mapping[str, DataAsset]):
 
     def __iter__(self) -> Iterator[str]:
         for folder in self._session.store.children(self._folder).folders:
-            if (newest := self._newest(folder)) is not None:
+            if (newest := self._newest(folder, self._numbers(folder))) is not None:
                 yield str(newest.get("name"))
 
     def __len__(self) -> int:
@@ -114,7 +114,7 @@ class DataAssets(Mapping[str, DataAsset]):
             folder = slug(name)
         except ValueError:
             return default
-        record = self._newest(folder) if version is None else self._record(folder, version)
+        record = self._newest(folder, self._numbers(folder)) if version is None else self._record(folder, version)
         if record is None or fold_name(str(record.get("name"))) != fold_name(name):
             return default
         asset = self._session.library.asset(record)
@@ -254,7 +254,7 @@ class DataAssets(Mapping[str, DataAsset]):
         producer = {"run": writer.path, "attempt": writer.number, "task": None} if writer is not None else None
         while True:
             numbers = self._numbers(folder)  # one look for both: what comes after it takes the number that we try
-            newest = self._newest_of(folder, numbers)
+            newest = self._newest(folder, numbers)
             if newest is not None and newest.get("content_hash") == brought.content_hash:
                 return newest
             version = numbers[-1] + 1 if numbers else 1
@@ -295,14 +295,9 @@ class DataAssets(Mapping[str, DataAsset]):
         stems = (name.removesuffix(".json") for name in names if name.endswith(".json"))
         return sorted(int(stem) for stem in stems if is_number(stem))
 
-    def _newest(self, folder: str) -> dict[str, Any] | None:
-        return self._newest_of(folder, self._numbers(folder))
-
-    def _newest_of(self, folder: str, numbers: list[int]) -> dict[str, Any] | None:
-        for number in reversed(numbers):
-            if (record := self._record(folder, number)) is not None:
-                return record
-        return None
+    def _newest(self, folder: str, numbers: list[int]) -> dict[str, Any] | None:
+        records = (self._record(folder, number) for number in reversed(numbers))
+        return next((record for record in records if record is not None), None)
 
     def _record(self, folder: str, version: int) -> dict[str, Any] | None:
         """Return a version's record; None if it is not there, void, or cannot be read."""

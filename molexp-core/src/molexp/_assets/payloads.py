@@ -103,14 +103,17 @@ class PayloadSink:
     def open(self) -> Iterator[IO[bytes]]:
         """Give a binary stream to write to; what is small arrives in one operation, what is large streams."""
         self._begin()
-        self.written = False
-        stream = _Stream(self)
+        stream = _Stream(self.name, self._stream_to_store)
         try:
             yield cast("IO[bytes]", stream)
         except BaseException:
-            stream.abort()
+            self.written = False
+            _drop(stream.large)
             raise
-        stream.finish()
+        finally:
+            stream.done = True
+        self._large, self._data = stream.large, b"".join(stream.parts)
+        self.size, self.content_hash = stream.size, f"{FILE}{stream.digest.hexdigest()}"
 
     @contextmanager
     def path(self) -> Iterator[Path]:
@@ -145,7 +148,7 @@ class PayloadSink:
             while chunk := source.read(CHUNK):
                 sink.write(chunk)
 
-    def stream_to_store(self) -> StreamWriter:
+    def _stream_to_store(self) -> StreamWriter:
         """Return the stream for a large payload."""
         if self._outbox is not None:
             return self._outbox.opening(self.key, guard=self._guard if self._replacing is not None else None)
@@ -156,11 +159,6 @@ class PayloadSink:
                 self.key = other
         return self._store.open_write(self.key, exclusive=self._replacing is None)
 
-    def streamed(self, large: StreamWriter, size: int, digest: str) -> None:
-        """Take a stream that has all of the payload."""
-        self._large = large
-        self.size, self.content_hash, self.written = size, f"sha256:{digest}", True
-
     def _begin(self) -> None:
         if self.written:
             raise ValueError(f"The payload of {self.name!r} was written already; a kind writes it once.")
@@ -170,13 +168,14 @@ class PayloadSink:
 class _Stream(io.RawIOBase):
     """Buffers a small payload; hands a large one to the store as it grows."""
 
-    def __init__(self, sink: PayloadSink) -> None:
-        self._sink = sink
-        self._hash = sha256()
-        self._parts: list[bytes] = []
-        self._size = 0
-        self._large: StreamWriter | None = None
-        self._done = False
+    def __init__(self, name: str, begin: Callable[[], StreamWriter]) -> None:
+        self.digest = sha256()
+        self.size = 0
+        self.parts: list[bytes] = []  # that the store does not have yet
+        self.large: StreamWriter | None = None
+        self.done = False
+        self._name = name
+        self._begin = begin
 
     def writable(self) -> bool:
         """Tell that it is."""
@@ -184,38 +183,22 @@ class _Stream(io.RawIOBase):
 
     def tell(self) -> int:
         """Return how much was written."""
-        return self._size
+        return self.size
 
     def write(self, data: Any, /) -> int:
         """Take the next bytes."""
-        if self._done:
-            raise ValueError(f"The payload of {self._sink.name!r} is closed.")
+        if self.done:
+            raise ValueError(f"The payload of {self._name!r} is closed.")
         chunk = bytes(data)
-        self._size += len(chunk)
-        if self._large is None:
-            self._parts.append(chunk)
-            if self._size > SMALL:
-                self._large = self._sink.stream_to_store()
-                self._large.__enter__()
-                chunk = b"".join(self._parts)
-                self._parts.clear()
-        if self._large is not None:
-            self._hash.update(chunk)
-            self._large.write(chunk)
+        self.size += len(chunk)
+        self.digest.update(chunk)
+        self.parts.append(chunk)
+        if self.large is None and self.size > SMALL:
+            self.large = self._begin().__enter__()
+        if self.large is not None:
+            self.large.write(b"".join(self.parts))
+            self.parts.clear()
         return len(data)
-
-    def abort(self) -> None:
-        """Drop what was written."""
-        self._done = True
-        _drop(self._large)
-
-    def finish(self) -> None:
-        """Complete the payload."""
-        self._done = True
-        if self._large is None:
-            self._sink.write(b"".join(self._parts))
-        else:
-            self._sink.streamed(self._large, self._size, self._hash.hexdigest())
 
 
 def _drop(large: StreamWriter | None) -> None:

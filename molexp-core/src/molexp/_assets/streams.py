@@ -15,6 +15,7 @@ from molexp._assets.log_records import check_text
 from molexp._assets.logs import LogReader
 from molexp._assets.naming import AttemptAssets, Slot
 from molexp._recording.writer import Writer
+from molexp._storage.hashing import CHUNK
 from molexp.contracts import Appender, Store
 from molexp.errors import (
     KeyExistsError,
@@ -183,19 +184,19 @@ class Growing:
     def _take_copied(self, appender: Appender, copied: IO[bytes]) -> None:
         """Append what others wrote to the copy since the last time."""
         self._digest()
-        while chunk := copied.read(1 << 20):
+        while chunk := copied.read(CHUNK):
             appender.write(chunk)
-            self._hash.update(chunk)
-            self._size += len(chunk)
+            self._unhashed += chunk
+            self._digest()
 
     def _count(self) -> None:
         """Count what is in the file: others appended to it, or a write failed halfway."""
-        self._digest()
+        self._unhashed.clear()
         self._hash, self._size = sha256(), 0
         with self._assets.writer.store.open_read(self._slot.key) as file:
-            while chunk := file.read(1 << 20):
-                self._hash.update(chunk)
-                self._size += len(chunk)
+            while chunk := file.read(CHUNK):
+                self._unhashed += chunk
+                self._digest()
 
 
 G = TypeVar("G", bound=Growing)
