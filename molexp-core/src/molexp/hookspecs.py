@@ -18,11 +18,12 @@ used. Whatever goes wrong in one disables that plugin alone.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from molexp.contracts import AssetKind, Executor, RunIdScheme, Store
+if TYPE_CHECKING:  # executors take time to import
+    from molexp.contracts import AssetKind, Executor, RunIdScheme, Store
 
 GROUP = "molexp.plugins"
 """The entry-point group."""

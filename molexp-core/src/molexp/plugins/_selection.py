@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-
-import attrs
+from typing import NamedTuple
 
 ALLOW = "MOLEXP_PLUGINS"
 DENY = "MOLEXP_DISABLE_PLUGINS"
@@ -35,8 +34,7 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-@attrs.frozen
-class Selection:
+class Selection(NamedTuple):
     """The plugins to use, and the strictness about them.
 
     Attributes:

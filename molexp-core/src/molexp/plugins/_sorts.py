@@ -8,12 +8,12 @@ import pkgutil
 import re
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import attrs
 
+from molexp import contracts
 from molexp._values.structuring import missing_name, unreadable_field
-from molexp.contracts import AssetKind, Executor, RunIdScheme, Store
 from molexp.plugins._loading import Unusable, isolated
 
 _CONTEXTS = ("molexp._hierarchy.run_context:RunContext", "molexp._workflow.context:TaskContext")
@@ -26,21 +26,20 @@ _URL_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")  # RFC 3986, section 3.1, in its 
 _PLAIN_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
-@attrs.frozen
-class Sort:
+class Sort(NamedTuple):
     """A sort of contribution.
 
     Attributes:
         hook: the hook that registers it.
         what: its name in messages.
-        base: the class that contributions derive from.
+        base: the class of `molexp.contracts` that contributions derive from; executors are seldom asked for, and take time to import.
         names: the names that a class claims; raises `Unusable`.
         packages: names to the distribution that provides them, for what we make ourselves.
     """
 
     hook: str
     what: str
-    base: type[Any]
+    base: str
     names: Callable[[type[Any]], tuple[str, ...]]
     packages: Mapping[str, str]
 
@@ -52,12 +51,12 @@ class Sort:
         """
         if not isinstance(contribution, type):
             raise Unusable(f"{self.hook} returned {_shown(contribution)}, which is not a class")
-        if not issubclass(contribution, self.base):
-            wanted = f"molexp.contracts.{self.base.__name__}"
+        if not issubclass(contribution, getattr(contracts, self.base)):
+            wanted = f"molexp.contracts.{self.base}"
             raise Unusable(f"{self.hook} returned {_shown(contribution)}, which is not a subclass of {wanted}")
         if inspect.isabstract(contribution):
             missing = ", ".join(sorted(getattr(contribution, "__abstractmethods__", ())))
-            raise Unusable(f"{_shown(contribution)} lacks abstract methods of {self.base.__name__}: {missing}")
+            raise Unusable(f"{_shown(contribution)} lacks abstract methods of {self.base}: {missing}")
         return self.names(contribution)
 
 
@@ -131,28 +130,28 @@ _CORE_KINDS = ("artifact", "checkpoint", "data", "error_trace", "execution_state
 STORAGE_BACKENDS = Sort(
     hook="molexp_register_storage_backends",
     what="storage backend",
-    base=Store,
+    base="Store",
     names=_schemes,
     packages={"file": "molexp-fs", "s3": "molexp-s3-store", "memory": "molexp-core"},
 )
 ASSET_KINDS = Sort(
     hook="molexp_register_asset_kinds",
     what="asset kind",
-    base=AssetKind,
+    base="AssetKind",
     names=_kind_name,
     packages=dict.fromkeys(_CORE_KINDS, "molexp-core"),
 )
 RUN_ID_SCHEMES = Sort(
     hook="molexp_register_run_id_schemes",
     what="run-id scheme",
-    base=RunIdScheme,
+    base="RunIdScheme",
     names=_plain_name,
     packages={"molexp-1": "molexp-core"},
 )
 EXECUTORS = Sort(
     hook="molexp_register_executors",
     what="executor",
-    base=Executor,
+    base="Executor",
     names=_plain_name,
     packages={"inline": "molexp-core", "process": "molexp-core"},
 )

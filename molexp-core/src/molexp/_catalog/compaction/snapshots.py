@@ -18,7 +18,7 @@ from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import attrs
 
@@ -45,8 +45,7 @@ _CHUNK = 1 << 20  # bytes that are packed and unpacked at once
 _LEVEL = 3  # of compression: more takes several times as long, and saves a fifth
 
 
-@attrs.frozen
-class Segment:
+class Segment(NamedTuple):
     """An immutable part of a snapshot: a compressed index of all rows, or of those that came since.
 
     Attributes:
@@ -110,7 +109,7 @@ class Manifest:
             "built_on": self.number - 1,
             "created_at": utc_now(),
             "tables": self.version,
-            "segments": [attrs.asdict(segment) for segment in self.segments],
+            "segments": [segment._asdict() for segment in self.segments],
             "journals": {name: [mark.at, mark.owner] for name, mark in sorted(self.journals.items())},
             "pending": sorted([journal, key] for journal, key in self.pending),
             "folded": {str(number): dict(names) for number, names in _newest(self.folded)},

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Literal, TypeAlias
-
-import attrs
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from molexp._record.causes import cause_of_run
 
@@ -24,8 +22,7 @@ REFERENCES = ("config", "workflow", "provenance")
 """Columns that hold the number of what a run has in common with others."""
 
 
-@attrs.frozen
-class Column:
+class Column(NamedTuple):
     """A column of runs.
 
     Attributes:

@@ -6,7 +6,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import attrs
 
@@ -30,8 +30,7 @@ Hint = tuple[str, str]
 """A writer's token, and a key that its journal announces."""
 
 
-@attrs.frozen
-class Mark:
+class Mark(NamedTuple):
     """The position up to which a journal was read.
 
     Attributes:
@@ -43,8 +42,7 @@ class Mark:
     owner: str = ""
 
 
-@attrs.frozen
-class Folder:
+class Folder(NamedTuple):
     """A folder as it was last listed.
 
     Attributes:

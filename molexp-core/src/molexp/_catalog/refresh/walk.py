@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import attrs
 
@@ -84,8 +84,7 @@ class Expected:
         return {path for path in paths if path.startswith(f"{scope}/")}
 
 
-@attrs.frozen
-class _Look:
+class _Look(NamedTuple):
     stamp: str
     links: int = 0
     when: int = 0  # nanoseconds, by the file system's clock
