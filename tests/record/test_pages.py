@@ -121,7 +121,6 @@ sys.exit(run(["-w", os.environ["LAB"], "runs", "list", *sys.argv[1:]]))
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(1800)
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs /proc")
 def test_a_list_of_a_hundred_thousand_runs_fits_where_a_list_of_a_thousand_does(lab, lab_exp, tmp_path):
     text = "x" * 1000
