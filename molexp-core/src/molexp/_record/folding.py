@@ -35,7 +35,7 @@ def _is_of_itself(event: Mapping[str, Any]) -> bool:
     return kind in ("used", "missed") or (kind == "asset" and _dict(event.get("asset")).get("kind") in _OF_ITSELF)
 
 
-@attrs.define(slots=True)
+@attrs.define(slots=True, eq=False, repr=False)
 class Contents:
     """Fold the events of one attempt.
 
@@ -183,7 +183,7 @@ def absurd(record: Mapping[str, Any]) -> str:
     return ""
 
 
-@attrs.define(slots=True)
+@attrs.define(slots=True, eq=False, repr=False)
 class AttemptFacts:
     """One attempt as it was read.
 
@@ -270,7 +270,7 @@ class AttemptFacts:
         return dict(sorted(Counter(words).items()))
 
 
-@attrs.define(slots=True)
+@attrs.define(slots=True, eq=False, repr=False)
 class Edits:
     """Fold the edits of an entity."""
 
@@ -315,7 +315,7 @@ STATE_KEYS = (
 """Keys of ``run.json`` that repeat, for people, what the attempts and edits of the run say."""
 
 
-@attrs.define(slots=True)
+@attrs.define(slots=True, eq=False, repr=False)
 class RunState:
     """All that is true of a run.
 

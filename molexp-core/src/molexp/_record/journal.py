@@ -13,9 +13,7 @@ import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import Any
-
-import attrs
+from typing import Any, NamedTuple
 
 from molexp._storage import key_patterns, layout, schemas
 from molexp._values.documents import decode_lines, encode_line
@@ -27,8 +25,7 @@ _OBJECT = re.compile(key_patterns.JOURNAL_OBJECT)
 _AT_ONCE = 500  # keys of one line
 
 
-@attrs.frozen
-class Hints:
+class Hints(NamedTuple):
     """Hold what a part of a journal says.
 
     Attributes:

@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import attrs
 
@@ -65,8 +65,7 @@ class Sightings(Protocol):
         """Return seconds since this machine first saw `attempt`'s lease at `version`; 0.0 when it sees it now first."""
 
 
-@attrs.frozen
-class Verdict:
+class Verdict(NamedTuple):
     """Hold what is known of an owner.
 
     Attributes:
@@ -80,8 +79,7 @@ class Verdict:
     cause: str | None = None
 
 
-@attrs.frozen
-class Death:
+class Death(NamedTuple):
     """Tell how a process died, as its parent knows: a sentence, the cause, and the process's id."""
 
     how: str

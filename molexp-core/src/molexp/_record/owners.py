@@ -6,9 +6,7 @@ import os
 import platform
 import sys
 from collections.abc import Mapping
-from typing import Any
-
-import attrs
+from typing import Any, NamedTuple
 
 from molexp._record.causes import REQUEUED
 
@@ -19,8 +17,7 @@ _JOB_VARIABLES = (  # job id, restart count, cluster, index in an array
 )
 
 
-@attrs.frozen
-class Owner:
+class Owner(NamedTuple):
     """The owner of an attempt, as its claim spells it.
 
     Attributes:
@@ -49,7 +46,7 @@ class Owner:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the owner as plain JSON."""
-        return attrs.asdict(self)
+        return self._asdict()
 
     @classmethod
     def from_dict(cls, claimed: object) -> Owner:
@@ -66,7 +63,7 @@ class Owner:
 
 
 _NUMBERS = ("pid", "restart")
-_TEXTS = tuple(field.name for field in attrs.fields(Owner) if field.name not in _NUMBERS)
+_TEXTS = tuple(field for field in Owner._fields if field not in _NUMBERS)
 
 
 def _first_line(path: str) -> str:

@@ -7,8 +7,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
-
-import attrs
+from typing import NamedTuple
 
 from molexp._record.attempts import attempts_to_read
 from molexp._storage import layout
@@ -172,8 +171,7 @@ class ReadAhead(WrappedStore):
         self._store.write(key, data)
 
 
-@attrs.frozen
-class _Listed:
+class _Listed(NamedTuple):
     """All keys below a folder, sorted."""
 
     stats: tuple[Stat, ...]
