@@ -166,7 +166,7 @@ def plans(ws: me.Workspace, ask: Callable[[], object]) -> list[str]:
         ask()
     finally:
         connection.set_trace_callback(None)
-    found = [f"EXPLAIN QUERY PLAN {sql}" for sql in asked if sql.startswith(("SELECT e.id, e.path", "SELECT a.id"))]
+    found = [f"EXPLAIN QUERY PLAN {sql}" for sql in asked if sql.startswith(("SELECT e.id FROM", "SELECT a.id FROM"))]
     return [str(row[3]) for sql in found for row in connection.execute(sql)]
 
 
