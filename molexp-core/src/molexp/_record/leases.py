@@ -145,13 +145,7 @@ class Observer:
             return _NO_LEASE  # the claim is the first beat
 
     def settle(
-        self,
-        path: str,
-        facts: AttemptFacts,
-        *,
-        insist: bool = False,
-        how: Death | None = None,
-        write: bool = True,
+        self, path: str, facts: AttemptFacts, *, insist: bool = False, how: Death | None = None, write: bool = True
     ) -> AttemptFacts:
         """Return what is true of a run's newest attempt: if its owner is dead it is ended, if that can be written.
 

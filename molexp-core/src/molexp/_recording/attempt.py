@@ -24,13 +24,7 @@ from molexp._storage.layout import claim_key, definition_key, end_key
 from molexp._values.documents import encode, encode_line
 from molexp._values.ids import new_token
 from molexp._values.times import utc_now
-from molexp.errors import (
-    KeyExistsError,
-    MolexpError,
-    NotFoundError,
-    RunSupersededError,
-    StoreError,
-)
+from molexp.errors import KeyExistsError, MolexpError, NotFoundError, RunSupersededError, StoreError
 
 if TYPE_CHECKING:
     from molexp._record.launches import Rank

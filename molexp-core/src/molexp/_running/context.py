@@ -21,14 +21,7 @@ from molexp._values.documents import encode
 from molexp._values.plain import plain
 from molexp._values.times import utc_now
 from molexp.contracts._assets import Asset
-from molexp.errors import (
-    AssetError,
-    InvalidNameError,
-    MolexpError,
-    NotFoundError,
-    PluginError,
-    SerializationError,
-)
+from molexp.errors import AssetError, InvalidNameError, MolexpError, NotFoundError, PluginError, SerializationError
 
 if TYPE_CHECKING:
     import subprocess

@@ -52,14 +52,7 @@ def run_command(
     with this_process().signals.minding(), _streams(assets, log, task) as (out, err):
         start = os.fstat(err.fileno()).st_size
         code = run_to_end(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=err,
-            timeout=timeout,
-            cwd=cwd,
-            env=env,
-            started=started,
+            argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err, timeout=timeout, cwd=cwd, env=env, started=started
         )
         tail = tail_of(err, start) if code != 0 else ""
     if assets is not None:

@@ -186,8 +186,7 @@ class Outbox:
     def announce(self, parcel: Parcel) -> None:
         """Note what a file in the spool is, and let this process read it by its key."""
         self._spool.note(
-            "P",
-            {"file": parcel.number, "key": parcel.key, "exclusive": parcel.exclusive, "grows": parcel.grows},
+            "P", {"file": parcel.number, "key": parcel.key, "exclusive": parcel.exclusive, "grows": parcel.grows}
         )
         self._store.waiting[parcel.key] = parcel.path
 
