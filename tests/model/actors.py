@@ -15,7 +15,7 @@ from molexp._hierarchy.run import Run
 from molexp._hierarchy.run_context import RunContext
 from molexp._hierarchy.session import Session
 from molexp._hierarchy.workspace import Workspace
-from molexp._recording.states import Ending
+from molexp._record.causes import Ending
 from molexp._storage import layout
 from molexp._values.status import RunStatus
 from molexp.errors import (

@@ -48,7 +48,7 @@ class Finder:
         library: the workspace's kinds.
         path: the run's path.
         folder: its folder.
-        own: the asset records of the attempt that asks; None outside of one.
+        own: returns the asset records of the attempt that asks; None outside of one.
         scopes: the data of the experiment, the project and the workspace.
     """
 
@@ -58,7 +58,7 @@ class Finder:
         path: str,
         folder: str,
         scopes: Callable[[], Iterable[DataAssets]],
-        own: Mapping[str, Mapping[str, Any]] | None = None,
+        own: Callable[[], Iterable[Mapping[str, Any]]] | None = None,
         attempt: int = 0,
     ) -> None:
         self._library = library
@@ -133,7 +133,7 @@ class Finder:
     def _attempts(self) -> Iterable[list[Mapping[str, Any]]]:
         """Yield the asset records of each attempt, newest first."""
         if self._own is not None:
-            yield list(self._own.values())
+            yield list(self._own())
         if self._older is None:
             read = read_attempts(self._library.store, self._folder) if self._attempt != 1 else []
             older = [facts for facts in read if not self._attempt or facts.number < self._attempt]

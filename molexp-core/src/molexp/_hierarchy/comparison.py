@@ -17,32 +17,12 @@ if TYPE_CHECKING:
     from molexp._hierarchy.session import Session
 
 _ORDER = (
-    "project",
-    "experiment",
-    "status",
-    "params",
-    "results",
-    "metrics",
-    "tags",
-    "replica",
-    "profile",
-    "config",
-    "archived",
-    "attempts",
-    "host",
-    "user",
-    "workflow",
-    "provenance",
+    *("project", "experiment", "status", "params", "results", "metrics", "tags", "replica", "profile", "config"),
+    *("archived", "attempts", "host", "user", "workflow", "provenance"),
 )
 """The order of the fields, by the first part of their names; others come last. Ids and times are left out: they always differ."""
 
-_NESTED = {
-    "params": "parameters",
-    "results": "results",
-    "metrics": "metrics",
-    "config": "config",
-    "workflow": "workflow",
-}
+_NESTED = {"params": "parameters", **{name: name for name in ("results", "metrics", "config", "workflow")}}
 _OF_THE_DOCUMENT = frozenset({"schema", "type"})
 
 

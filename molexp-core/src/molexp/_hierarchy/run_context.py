@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from molexp._assets.lookup import Finder
 from molexp._assets.naming import AttemptAssets
+from molexp._record.causes import Ending
 from molexp._recording import current
 from molexp._recording.signals.handlers import Terminated
 from molexp._recording.signals.interruption import Interrupter
-from molexp._recording.states import Ending
 from molexp._running.context import Context, describe_error
 from molexp._running.endings import judge
 from molexp._running.start import begin

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from molexp._record.causes import cause_of
+from molexp._record.causes import Ending, cause_of
 from molexp._record.fences import VOID, is_void
 from molexp._record.folding import AttemptFacts, Contents, absurd
 from molexp._record.settlement import settle_grown, settle_replacements
@@ -317,29 +317,25 @@ def writer_files(store: Store, executions: str, number: int, listing: Listing) -
 def end_document(
     *,
     attempt: int,
-    token: str,
-    status: RunStatus,
+    how: Ending,
     head: Mapping[str, Any],
     contents: Contents,
     folded: Mapping[str, int],
-    reason: str = "",
-    cause: str | None = None,
-    error: Mapping[str, Any] | None = None,
     ended_by: Mapping[str, Any] | None = None,
     last_seen: str = "",
 ) -> dict[str, Any]:
     """Return an attempt's end: all that anybody needs to know of it from then on."""
-    why = cause
+    status, why = how.status, how.cause
     if not why and status is not RunStatus.SUCCEEDED:
-        why = cause_of({"status": status, "reason": reason, "error": error, "ended_by": ended_by})
+        why = cause_of({"status": status, "reason": how.reason, "error": how.error, "ended_by": ended_by})
     end = {
         "schema": schemas.ATTEMPT,
         "type": "end",
         "attempt": attempt,
         "status": str(status),
-        "reason": reason,
-        "error": error,
-        "token": token,
+        "reason": how.reason,
+        "error": how.error,
+        "token": new_token(),
         "owner": head.get("owner"),
         "started_at": head.get("started_at"),
         "ended_at": last_seen or utc_now(),
@@ -402,13 +398,10 @@ def end_dead(
     settle_grown(store, facts.contents)
     end = end_document(
         attempt=facts.number,
-        token=new_token(),
-        status=RunStatus.INTERRUPTED,
+        how=Ending(RunStatus.INTERRUPTED, how, cause),
         head=facts.head,
         contents=facts.contents,
         folded=facts.head.get("folded", {}),
-        reason=how,
-        cause=cause,
         ended_by={"host": me.host, "pid": me.pid, "user": me.user},
         last_seen=last_seen,
     )

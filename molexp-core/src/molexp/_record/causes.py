@@ -1,9 +1,9 @@
-"""The cause of an end: told by what ended it, or from the record of one that names none."""
+"""The end of an attempt and its cause: told by what ended it, or from the record of one that names none."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from molexp._values.loaded import loaded_types
 from molexp._values.status import Cause, RunStatus
@@ -17,6 +17,22 @@ REQUEUED = "was requeued (restart"
 
 _BY_NAME = {"MemoryError": Cause.OUT_OF_MEMORY, "OutOfMemoryError": Cause.OUT_OF_MEMORY}  # the latter is PyTorch's
 _BY_NAME["TaskTimeoutError"] = Cause.TIMEOUT
+
+
+class Ending(NamedTuple):
+    """An attempt's end.
+
+    Attributes:
+        status: a status that is final.
+        reason: the reason, for people.
+        cause: the cause, for programs.
+        error: the description of the error that it failed with.
+    """
+
+    status: RunStatus
+    reason: str = ""
+    cause: str | None = None
+    error: Mapping[str, Any] | None = None
 
 
 def is_cancellation(error: BaseException) -> bool:

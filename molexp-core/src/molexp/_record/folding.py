@@ -301,16 +301,8 @@ class Edits:
 
 
 STATE_KEYS = (
-    "status",
-    "as_of",
-    "cause",
-    "workflow",
-    "results",
-    "tags",
-    "notes",
-    "archived",
-    "execution_history",
-    "provenance",
+    *("status", "as_of", "cause", "workflow", "results", "tags", "notes", "archived"),
+    *("execution_history", "provenance"),
 )
 """Keys of ``run.json`` that repeat, for people, what the attempts and edits of the run say."""
 

@@ -10,19 +10,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from molexp._record.attempts import end_document, read_attempts, read_end, superseded
+from molexp._record.causes import Ending
 from molexp._record.definitions import WAS_DELETED
 from molexp._record.events import EventLog
 from molexp._record.folding import AttemptFacts, Contents, Edits, fold_run
 from molexp._record.reading import read_edits, show_run
 from molexp._record.settlement import settle_grown, settle_replacements
 from molexp._recording.contributors import take_in, writer_of, writers
-from molexp._recording.states import Ending
 from molexp._recording.writer import Writer
 from molexp._storage import layout
 from molexp._storage.durability import above
 from molexp._storage.layout import claim_key, definition_key, end_key
 from molexp._values.documents import encode, encode_line
-from molexp._values.ids import new_token
 from molexp._values.times import utc_now
 from molexp.errors import KeyExistsError, MolexpError, NotFoundError, RunSupersededError, StoreError
 
@@ -78,13 +77,13 @@ class Attempt(Writer):
         self.shared: bool = False  # processes that this one does not know may contribute
         self._beating = threading.Lock()  # held while a sign of life is given, or taken back
         self._contributors: dict[str, int] = {}  # files of other writers, as far as they were folded
-        self.known: Mapping[str, Mapping[str, Any]] = self.contents.assets
-        """The asset records of the attempt, including those of other ranks."""
+        self.known: Callable[[], Iterable[Mapping[str, Any]]] = self.contents.assets.values
+        """Returns the asset records of the attempt, including those of other ranks."""
         self.rank: Rank | None = process.rank
         if self.rank is not None:
             from molexp._recording.ranks import Ours
 
-            self.shared, self.began, self.known = True, claimed_at, Ours(self)
+            self.shared, self.began, self.known = True, claimed_at, Ours(self).records
             self.suffix: str = self.rank.suffix
         self.alone: bool = self.rank is None
         process.heart.add(self)
@@ -293,15 +292,7 @@ class Attempt(Writer):
             self._flush_what_the_end_names()
         if self._document is None:
             self._document = end_document(
-                attempt=self.number,
-                token=new_token(),
-                status=how.status,
-                head=self._claim,
-                contents=self.contents,
-                folded=folded,
-                reason=how.reason,
-                cause=how.cause,
-                error=how.error,
+                attempt=self.number, how=how, head=self._claim, contents=self.contents, folded=folded
             )
         return self._document
 

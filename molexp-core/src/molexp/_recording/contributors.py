@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from molexp._record.events import EventFile, EventLog
@@ -53,7 +53,8 @@ class Contribution(Writer):
             log.write(line)
         super().__init__(store, path, number, Contents(), log)
         self.suffix: str = self.token[:_SHORT]
-        self.everybody: Everybody = Everybody(self)
+        self.known: Callable[[], Iterable[Mapping[str, Any]]] = Everybody(self).records
+        """Returns the asset records of the attempt, whoever made them."""
 
     def completed(self, record: Mapping[str, Any]) -> None:
         """Record the final record of a payload that grew, so that the coordinator learns it."""
@@ -71,11 +72,8 @@ class Contribution(Writer):
             self._state = "ended"
 
 
-class Everybody(Mapping[str, Mapping[str, Any]]):
-    """The asset records of an attempt, by payload key, whoever of its writers made them.
-
-    They are read when they are asked for, each time what was added since.
-    """
+class Everybody:
+    """The asset records of an attempt, whoever of its writers made them."""
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
@@ -83,7 +81,8 @@ class Everybody(Mapping[str, Mapping[str, Any]]):
         self._folded: dict[str, int] = {}
         self._lock = threading.Lock()
 
-    def _read(self) -> dict[str, dict[str, Any]]:
+    def records(self) -> Iterable[Mapping[str, Any]]:
+        """Return the records as they are now; each time what was added since is read."""
         writer = self._writer
         if not writer.closed:
             writer.flush()
@@ -93,20 +92,7 @@ class Everybody(Mapping[str, Mapping[str, Any]]):
                 fold_file(store, folder, claim_name(number), self._contents, self._folded)
             for token in writers(store, folder, number):
                 take_in(store, folder, number, token, self._contents, self._folded)
-            return dict(self._contents.assets)
-
-    def __getitem__(self, key: str) -> Mapping[str, Any]:
-        return self._read()[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._read())
-
-    def __len__(self) -> int:
-        return len(self._read())
-
-    def values(self) -> Any:
-        """Return the records as they are now."""
-        return self._read().values()
+            return list(self._contents.assets.values())
 
 
 def take_in(store: Store, run_folder: str, number: int, token: str, contents: Contents, folded: dict[str, int]) -> None:

@@ -16,10 +16,9 @@ import weakref
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
-from molexp._record.causes import LEFT
+from molexp._record.causes import LEFT, Ending
 from molexp._record.owners import Owner, this_owner
 from molexp._recording.signals.handlers import Signals, Terminated
-from molexp._recording.states import Ending
 from molexp._storage.durability import Flushed, Flushing
 from molexp._values.oom_kills import memory_events, oom_kills
 from molexp._values.process_id import HERE
@@ -32,16 +31,8 @@ if TYPE_CHECKING:
     from molexp.contracts import Store
 
 _SCHEDULER = (
-    "SLURM_JOB_ID",
-    "SLURM_ARRAY_JOB_ID",
-    "SLURM_ARRAY_TASK_ID",
-    "SLURM_JOB_NAME",
-    "SLURM_RESTART_COUNT",
-    "SLURM_PROCID",
-    "SLURM_CLUSTER_NAME",
-    "PBS_JOBID",
-    "LSB_JOBID",
-    "JOB_ID",
+    *("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_JOB_NAME", "SLURM_RESTART_COUNT"),
+    *("SLURM_PROCID", "SLURM_CLUSTER_NAME", "PBS_JOBID", "LSB_JOBID", "JOB_ID"),
 )
 _LAUNCHERS = ("TORCHELASTIC_RUN_ID", "OMPI_COMM_WORLD_RANK", "SLURM_STEP_ID", "PMI_RANK")
 """Variables that no process has which was started alone; which rank it is, if any, `ranks` finds out."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from molexp._record.attempts import attempt_numbers, read_attempt, read_claim, read_end, superseded
+from molexp._record.causes import Ending
 from molexp._record.definitions import WAS_DELETED, member_ids
 from molexp._record.folding import AttemptFacts, Contents
 from molexp._record.launches import Rank, rank_wait
@@ -16,7 +17,6 @@ from molexp._record.leases import Observer
 from molexp._record.owners import Owner, known_dead
 from molexp._record.reading import read_definition, read_edits
 from molexp._recording.contributors import Contribution, Everybody
-from molexp._recording.states import Ending
 from molexp._storage import layout, schemas
 from molexp._storage.layout import claim_key, end_key
 from molexp._values.documents import check_schema
@@ -77,8 +77,7 @@ class Joined(Contribution):
         process = session.process
         super().__init__(session.store, process, path, number, of_rank=rank.index)
         self.suffix: str = rank.suffix
-        self.known: Mapping[str, Mapping[str, Any]] = Ours(self)
-        """The asset records of the attempt: all ranks', and first this one's."""
+        self.known = Ours(self).records
         self.process = process
         self.rank: Rank = rank
         self.definition: dict[str, Any] = claim["definition"]
@@ -179,15 +178,16 @@ class Joined(Contribution):
 class Ours(Everybody):
     """As everybody's, but a name that this rank used means what it saved, wherever it had to put it."""
 
-    def values(self) -> Any:
+    def records(self) -> Iterable[Mapping[str, Any]]:
         """Return the records as they are now."""
         writer = self._writer
         with writer.lock:
-            own = list(writer.contents.assets.values())
-        again = [{**record, "name": _plain_name(record, writer.suffix)} for record in own]
+            own = dict(writer.contents.assets)
+        again = [{**record, "name": _plain_name(record, writer.suffix)} for record in own.values()]
         names = {(record["kind"], record["name"]) for record in again}
-        others = (record for key, record in self._read().items() if key not in writer.contents.assets)
-        return [*again, *own, *(record for record in others if (record.get("kind"), record.get("name")) not in names)]
+        others = (record for record in super().records() if str(record.get("key")) not in own)
+        others = (record for record in others if (record.get("kind"), record.get("name")) not in names)
+        return [*again, *own.values(), *others]
 
 
 def _plain_name(record: Mapping[str, Any], suffix: str) -> str:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from molexp._record.events import EventLog
 from molexp._record.folding import Contents
 from molexp._recording.process import this_process
-from molexp._recording.states import State
 from molexp._storage import layout
 from molexp._storage.layout import end_key
 from molexp._values.process_id import HERE
@@ -19,6 +18,17 @@ from molexp.errors import ContextClosedError, MolexpError, RunCancelledError
 if TYPE_CHECKING:
     from molexp._storage.spool.outbox import Outbox
     from molexp.contracts import Store
+
+
+State = Literal["recording", "stopped", "ending", "ended", "inert"]
+"""State of a writer.
+
+- ``recording``: events are recorded.
+- ``stopped``: nothing is recorded, because of the writer's `stopped_by`: it was asked to stop, or somebody else ended it.
+- ``ending``: the end is being written, or is pending because it could not be written.
+- ``ended``: there is an end. Should it turn out that it could not be written, this goes back to ``ending``.
+- ``inert``: this process was forked from the one that the writer belongs to.
+"""
 
 
 class Handle(Protocol):

@@ -142,5 +142,5 @@ def _context(call: TaskCall, contribution: Contribution | None) -> TaskContext:
     library = run._session.library
     assets = _attempt_assets.get(label)
     assets = _attempt_assets[label] = assets.of(recorder) if assets is not None else AttemptAssets(recorder, library)
-    finder = Finder(library, run.path, contribution.folder, run._scopes, contribution.everybody, call.attempt)
+    finder = Finder(library, run.path, contribution.folder, run._scopes, contribution.known, call.attempt)
     return TaskContext(**call.given, run=run, assets=assets, finder=finder)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from molexp._hierarchy.run_context import RunContext, not_for_ranks, params_and_config
 from molexp._record.attempts import read_attempts
+from molexp._record.causes import Ending
 from molexp._recording import current
 from molexp._recording.signals.event_loops import woken_by_signals
-from molexp._recording.states import Ending
 from molexp._running.context import describe_error
 from molexp._values.status import Cause, RunStatus
 from molexp._workflow import bindings
