@@ -65,10 +65,10 @@ def read_attempts(store: Store, run_folder: str, cover: dict[str, int] | None = 
         cover: filled with the files that are read, and at most their sizes; what was fenced reads as absent.
     """
     listing = store.children(layout.executions(run_folder))
-    sizes = {entry.key.rpartition("/")[2]: entry.size for entry in listing.entries}
     if cover is not None:
-        cover.update((name, size) for name, size in sizes.items() if _ATTEMPT.fullmatch(name) and size != len(VOID))
-    attempts = [_read_attempt(store, run_folder, number, sizes, listing) for number in attempt_numbers(listing)]
+        sizes = ((entry.key.rpartition("/")[2], entry.size) for entry in listing.entries)
+        cover.update((name, size) for name, size in sizes if _ATTEMPT.fullmatch(name) and size != len(VOID))
+    attempts = [_read_attempt(store, run_folder, number, listing) for number in attempt_numbers(listing)]
     if cover is not None:
         # whoever can read what could not be read here knows more, however small it is
         broken = {attempt.problem_key.rpartition("/")[2] for attempt in attempts if attempt.problem}
@@ -78,16 +78,12 @@ def read_attempts(store: Store, run_folder: str, cover: dict[str, int] | None = 
 
 def read_attempt(store: Store, run_folder: str, number: int) -> AttemptFacts:
     """Return one attempt, as `read_attempts` reads it."""
-    listing = store.children(layout.executions(run_folder))
-    sizes = {entry.key.rpartition("/")[2]: entry.size for entry in listing.entries}
-    return _read_attempt(store, run_folder, number, sizes, listing)
+    return _read_attempt(store, run_folder, number, store.children(layout.executions(run_folder)))
 
 
-def _read_attempt(
-    store: Store, run_folder: str, number: int, sizes: Mapping[str, int], listing: Listing
-) -> AttemptFacts:
+def _read_attempt(store: Store, run_folder: str, number: int, listing: Listing) -> AttemptFacts:
     problem, key = "", end_key(run_folder, number)
-    if layout.end_name(number) in sizes:
+    if any(entry.key == key for entry in listing.entries):
         try:
             end = check_shape(decode_object(store.read(key), key), key)
             facts = _of_end(end, number, _late(store, run_folder, number, listing, end.get("folded")))

@@ -33,6 +33,21 @@ if TYPE_CHECKING:
 MOMENT = 1.0
 """Seconds within which nobody else can know of a run whose id was made up."""
 
+_FIRST_LOOK = 0.02  # seconds between looks, growing to _LAST_LOOK
+_LAST_LOOK = 1.0
+
+
+def looks(deadline: float) -> Iterator[None]:
+    """Look, pause, look again, until the deadline: nobody can tell us when a file appears on every storage."""
+    pause = _FIRST_LOOK
+    while True:
+        yield
+        remaining = deadline - time.monotonic()
+        if remaining <= 0:
+            return
+        threading.Event().wait(min(pause, remaining))
+        pause = min(pause * 2, _LAST_LOOK)
+
 
 def _relied_on(experiment: str, revision: int, *documents: str | None) -> Iterator[str]:
     """Yield what a run of the experiment cannot be read without, and others made: also provenance, and a workflow's graph."""

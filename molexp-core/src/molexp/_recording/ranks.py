@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from molexp._record.launches import Rank, rank_wait
 from molexp._record.leases import Observer
 from molexp._record.owners import Owner, known_dead
 from molexp._record.reading import read_definition, read_edits
+from molexp._recording.attempt import looks
 from molexp._recording.contributors import Contribution, Everybody
 from molexp._storage import layout, schemas
 from molexp._storage.layout import claim_key, end_key
@@ -40,21 +40,6 @@ if TYPE_CHECKING:
 
 COMING = 10.0
 """Seconds after its start up to which rank 0, at its end, waits for ranks that have not joined: most never will."""
-
-_FIRST_LOOK = 0.02  # seconds between looks, growing to _LAST_LOOK
-_LAST_LOOK = 1.0
-
-
-def looks(deadline: float) -> Iterator[None]:
-    """Look, pause, look again, until the deadline: nobody can tell us when a file appears on every storage."""
-    pause = _FIRST_LOOK
-    while True:
-        yield
-        remaining = deadline - time.monotonic()
-        if remaining <= 0:
-            return
-        threading.Event().wait(min(pause, remaining))
-        pause = min(pause * 2, _LAST_LOOK)
 
 
 class _Watched:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
@@ -16,7 +15,7 @@ from molexp._record.folding import AttemptFacts
 from molexp._record.owners import Owner
 from molexp._record.prefetch import look_at
 from molexp._record.reading import read_edits
-from molexp._recording.attempt import MOMENT, Attempt
+from molexp._recording.attempt import MOMENT, Attempt, looks
 from molexp._storage import layout, schemas
 from molexp._storage.layout import end_key
 from molexp._values.documents import check_schema
@@ -28,9 +27,6 @@ from molexp.errors import KeyExistsError, NotFoundError, RunBusyError, RunFinish
 if TYPE_CHECKING:
     from molexp._recording.ranks import Joined
     from molexp._recording.session import RecordingSession
-
-_FIRST_LOOK = 0.02  # seconds between looks at a run that is waited for, growing to _LAST_LOOK
-_LAST_LOOK = 1.0
 
 
 class Startable(Protocol):
@@ -134,8 +130,7 @@ def _next_attempt(run: Startable, deadline: float, if_succeeded: str) -> int:
         if own.path == run.path and own.store.url == session.store.url:
             with suppress(WorkspaceMovedError):  # another workspace lay here when it was begun
                 own.end()
-    pause = _FIRST_LOOK
-    while True:
+    for _ in looks(deadline):
         attempts = read_attempts(session.store, layout.folder(run.path))
         if not attempts:
             if not is_defined(session.store, run.path):
@@ -147,11 +142,7 @@ def _next_attempt(run: Startable, deadline: float, if_succeeded: str) -> int:
             if last.status is RunStatus.SUCCEEDED and if_succeeded == "error":
                 raise RunFinishedError(run.path, status=str(last.status), attempt=last.number)
             return newest.number + 1
-        remaining = deadline - time.monotonic()
-        if remaining <= 0:
-            raise busy(run.path, newest)
-        threading.Event().wait(min(pause, remaining))  # nobody can tell us when a file appears on every storage
-        pause = min(pause * 2, _LAST_LOOK)
+    raise busy(run.path, newest)
 
 
 def _is_given_up(run: Startable, attempt: AttemptFacts) -> bool:

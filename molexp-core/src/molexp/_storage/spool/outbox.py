@@ -94,7 +94,7 @@ class SpooledStore(WrappedStore):
 
 
 @attrs.define(eq=False)
-class Parcel:
+class OutgoingPayload:
     """A payload in the spool, on its way.
 
     Attributes:
@@ -134,7 +134,7 @@ class Outbox:
         self._logs: dict[str, Grown] = {}
         store.outboxes.add(self)
         self._changed = threading.Condition()
-        self._queue: list[Parcel] = []
+        self._queue: list[OutgoingPayload] = []
         self._sending: set[str] = set()  # keys
         self._threads = 0
         self._eager = 0  # threads that wait for everything to arrive
@@ -156,13 +156,13 @@ class Outbox:
     def opening(self, key: str, *, guard: Callable[[], None] | None = None) -> Opened:
         """Yield a file for the bytes of `key`; they are sent when the block ends without an error."""
         number, path = self._spool.new_file()
-        return Opened(self, Parcel(number, key, path, guard is None, guard=guard), self._store.url)
+        return Opened(self, OutgoingPayload(number, key, path, guard is None, guard=guard), self._store.url)
 
     def growing(self, key: str, *, guard: Callable[[], None], first: bytes = b"") -> Grown:
         """Return a file that grows, and goes to `key` as often as it is sent; it begins with what was `first` there."""
         number, path = self._spool.new_file()
-        parcel = Parcel(number, key, path, not first, grows=True, guard=guard)
-        grown = self._logs[key] = Grown(self, parcel, self._store.url, first)
+        payload = OutgoingPayload(number, key, path, not first, grows=True, guard=guard)
+        grown = self._logs[key] = Grown(self, payload, self._store.url, first)
         return grown
 
     def bring(self, key: str) -> None:
@@ -183,32 +183,32 @@ class Outbox:
         """
         self._spool.check()
 
-    def announce(self, parcel: Parcel) -> None:
+    def announce(self, payload: OutgoingPayload) -> None:
         """Note what a file in the spool is, and let this process read it by its key."""
         self._spool.note(
-            "P", {"file": parcel.number, "key": parcel.key, "exclusive": parcel.exclusive, "grows": parcel.grows}
+            "P", {"file": payload.number, "key": payload.key, "exclusive": payload.exclusive, "grows": payload.grows}
         )
-        self._store.waiting[parcel.key] = parcel.path
+        self._store.waiting[payload.key] = payload.path
 
-    def send(self, parcel: Parcel) -> None:
+    def send(self, payload: OutgoingPayload) -> None:
         """Bring a payload into the store, soon. One of the same key that was not sent yet need not be any more."""
         with self._changed:
-            for older in [one for one in self._queue if one.key == parcel.key and one is not parcel]:
+            for older in [one for one in self._queue if one.key == payload.key and one is not payload]:
                 self._queue.remove(older)
-                parcel.exclusive = older.exclusive
+                payload.exclusive = older.exclusive
                 self._arrived(older)
-            if parcel not in self._queue:
-                self._queue.append(parcel)
+            if payload not in self._queue:
+                self._queue.append(payload)
             self._work(min(_AT_ONCE, len(self._queue) + len(self._sending)))
             self._changed.notify_all()
 
-    def over(self, parcel: Parcel) -> None:
+    def over(self, payload: OutgoingPayload) -> None:
         """Note that a file does not grow any more; if it is not on its way, it has arrived."""
-        self._logs.pop(parcel.key, None)
+        self._logs.pop(payload.key, None)
         with self._changed:
-            parcel.grows = False
-            if parcel not in self._queue and parcel.key not in self._sending:
-                self._arrived(parcel)
+            payload.grows = False
+            if payload not in self._queue and payload.key not in self._sending:
+                self._arrived(payload)
 
     def _work(self, threads: int) -> None:
         """See to it that so many threads are at work."""
@@ -230,10 +230,10 @@ class Outbox:
             self._eager += 1
             try:
                 while self._queue or self._sending:
-                    for parcel in self._queue:
-                        if parcel.error is not None and parcel.began > asked:
-                            raise parcel.error
-                        parcel.error = None  # of before we asked: the network may be back
+                    for payload in self._queue:
+                        if payload.error is not None and payload.began > asked:
+                            raise payload.error
+                        payload.error = None  # of before we asked: the network may be back
                     self._changed.notify_all()
                     self._work(1)
                     self._changed.wait()
@@ -258,32 +258,34 @@ class Outbox:
             self._changed.notify_all()
 
     def _run(self) -> None:
-        while (parcel := self._next()) is not None:
+        while (payload := self._next()) is not None:
             error: MolexpError | None = None
             try:
-                if parcel.guard is not None and not parcel.exclusive:
-                    parcel.guard()
-                deliver(self._store.beneath, parcel.key, parcel.path, exclusive=parcel.exclusive, grows=parcel.grows)
+                if payload.guard is not None and not payload.exclusive:
+                    payload.guard()
+                deliver(
+                    self._store.beneath, payload.key, payload.path, exclusive=payload.exclusive, grows=payload.grows
+                )
             except MolexpError as problem:
                 error = problem
             except Exception as problem:  # noqa: BLE001 - a thread has nobody to raise to
-                error = StoreError(f"Cannot send {parcel.key!r}: {problem}", key=parcel.key, url=self._store.url)
+                error = StoreError(f"Cannot send {payload.key!r}: {problem}", key=payload.key, url=self._store.url)
             with self._changed:
-                self._sending.discard(parcel.key)
-                newer = next((one for one in self._queue if one.key == parcel.key), None)
+                self._sending.discard(payload.key)
+                newer = next((one for one in self._queue if one.key == payload.key), None)
                 if error is not None and newer is None:
-                    parcel.error, parcel.tried = error, parcel.tried + 1
-                    self._queue.append(parcel)
-                elif newer is parcel:
-                    parcel.exclusive = parcel.exclusive and error is not None
+                    payload.error, payload.tried = error, payload.tried + 1
+                    self._queue.append(payload)
+                elif newer is payload:
+                    payload.exclusive = payload.exclusive and error is not None
                 else:
                     if error is not None and newer is not None:
-                        newer.exclusive = parcel.exclusive  # as far as we know it has not come to be
-                    parcel.tried, parcel.exclusive = 0, False
-                    self._arrived(parcel)
+                        newer.exclusive = payload.exclusive  # as far as we know it has not come to be
+                    payload.tried, payload.exclusive = 0, False
+                    self._arrived(payload)
                 self._changed.notify_all()
 
-    def _next(self) -> Parcel | None:
+    def _next(self) -> OutgoingPayload | None:
         """Return the next payload to send; None if there is none and the thread may end."""
         with self._changed:
             while True:
@@ -309,30 +311,30 @@ class Outbox:
                 ready.error, ready.began = None, time.monotonic()
                 return ready
 
-    def _arrived(self, parcel: Parcel) -> None:
+    def _arrived(self, payload: OutgoingPayload) -> None:
         """Note that a payload is in the store, or that a newer one has taken its place."""
-        if parcel.grows:
+        if payload.grows:
             return  # until it is over
         with suppress(StoreError):  # else it is sent once more, by whoever finds the spool
-            self._spool.note("D", {"file": parcel.number})
-        if self._store.waiting.get(parcel.key) == parcel.path:
-            del self._store.waiting[parcel.key]
+            self._spool.note("D", {"file": payload.number})
+        if self._store.waiting.get(payload.key) == payload.path:
+            del self._store.waiting[payload.key]
         with suppress(OSError):
-            parcel.path.unlink()
+            payload.path.unlink()
 
 
 class Opened:
     """A file of the spool that is being written."""
 
-    def __init__(self, outbox: Outbox, parcel: Parcel, url: str) -> None:
+    def __init__(self, outbox: Outbox, payload: OutgoingPayload, url: str) -> None:
         self._outbox = outbox
-        self._parcel = parcel
+        self._payload = payload
         self._url = url
         self._file: IO[bytes] | None = None
 
     def __enter__(self) -> Self:
         try:
-            self._file = open(self._parcel.path, "xb", buffering=0, opener=opener)
+            self._file = open(self._payload.path, "xb", buffering=0, opener=opener)
         except OSError as error:
             self._outbox.refuse_ended()
             raise translate(error, self._url) from error
@@ -350,30 +352,30 @@ class Opened:
         assert self._file is not None
         self._file.close()
         if kind is not None:
-            self._parcel.path.unlink(missing_ok=True)
+            self._payload.path.unlink(missing_ok=True)
             return
-        self._outbox.announce(self._parcel)
-        self._outbox.send(self._parcel)
+        self._outbox.announce(self._payload)
+        self._outbox.send(self._payload)
 
 
 class Grown:
     """A log in the spool: an appender whose bytes reach the store with every `flush`."""
 
-    def __init__(self, outbox: Outbox, parcel: Parcel, url: str, first: bytes) -> None:
+    def __init__(self, outbox: Outbox, payload: OutgoingPayload, url: str, first: bytes) -> None:
         self._outbox = outbox
-        self._parcel = parcel
+        self._payload = payload
         self._url = url
         self._size = len(first)
         self._sent = len(first) if first else -1
         try:
-            self._file: IO[bytes] = open(parcel.path, "xb", buffering=0, opener=opener)  # noqa: SIM115 - closed by `close`
+            self._file: IO[bytes] = open(payload.path, "xb", buffering=0, opener=opener)  # noqa: SIM115 - closed by `close`
         except OSError as error:
             outbox.refuse_ended()
             raise translate(error, url) from error
         try:
             if first:
                 _write(self._file, first, url)
-            outbox.announce(parcel)
+            outbox.announce(payload)
         except BaseException:  # the attempt ended meanwhile, or the disk is full
             self._file.close()
             raise
@@ -387,13 +389,13 @@ class Grown:
         """Bring it into the store as it is; `Outbox.settle` waits for that."""
         if self._size != self._sent:
             self._sent = self._size
-            self._outbox.send(self._parcel)
+            self._outbox.send(self._payload)
 
     def close(self) -> None:
         """Close the file: no more comes."""
         self.flush()
         self._file.close()
-        self._outbox.over(self._parcel)
+        self._outbox.over(self._payload)
 
 
 def _write(file: IO[bytes], data: bytes, url: str) -> None:
@@ -431,5 +433,5 @@ def _begins_with(path: Path, store: Store, key: str, *, whole: bool) -> bool:
     return True
 
 
-def _tried(parcel: Parcel) -> int:
-    return parcel.tried
+def _tried(payload: OutgoingPayload) -> int:
+    return payload.tried
