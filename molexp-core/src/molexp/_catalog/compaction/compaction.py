@@ -324,7 +324,7 @@ class Compactor:
     def _write_whole(self, number: int) -> tuple[Segment, Cut]:
         """Write the whole index as a segment; returns it with what it knows, which may be more by now."""
         with self._index.scratch() as folder:
-            image = Index(os.path.join(folder, "image.sqlite3"))
+            image = Index(os.path.join(folder, "image.sqlite3"), safe=False)
             self._index.image_to(image.location)
             cut = self._cut(image)
             with image.transaction() as connection:
@@ -335,7 +335,7 @@ class Compactor:
         """Write what came since as a segment, with what is in some others; returns it with what it builds on."""
         source = self._index
         with self._index.scratch() as folder:
-            part = Index(os.path.join(folder, "image.sqlite3"))
+            part = Index(os.path.join(folder, "image.sqlite3"), safe=False)
             for segment in merged:
                 with closing(tables.open_image(snapshots.fetch(self._store, segment, folder))) as image:
                     _add(image, part)

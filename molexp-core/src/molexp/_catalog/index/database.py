@@ -55,9 +55,10 @@ def location_of(workspace: str, url: str) -> str:
 class Database:
     """One index's database, shared by the processes of a user on one host."""
 
-    def __init__(self, location: str = "") -> None:
+    def __init__(self, location: str = "", *, safe: bool = True) -> None:
         self.location = location
         """The file; "" in memory."""
+        self._safe = safe  # it is to survive a power loss
         self.lock: threading.RLock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._discarded = False
@@ -99,7 +100,7 @@ class Database:
                 make_file(self.location)
                 if new:
                     make_room(self.location)
-                return prepare(self.location)
+                return prepare(self.location, safe=self._safe)
             except (OSError, sqlite3.OperationalError):
                 pass  # it cannot be written there: an index in memory answers as well
             except sqlite3.DatabaseError:
@@ -107,7 +108,7 @@ class Database:
                     os.unlink(self.location)
                 with suppress(OSError, sqlite3.Error):
                     make_file(self.location)
-                    return prepare(self.location)
+                    return prepare(self.location, safe=self._safe)
         self.location = ""  # the file there is none of ours
         return prepare(_MEMORY)
 
@@ -207,6 +208,7 @@ class Database:
     def image_to(self, path: str) -> None:
         """Write a copy to a file that is not there yet."""
         with closing(sqlite3.connect(path)) as image:
+            image.execute("PRAGMA synchronous = OFF")
             if self.location and os.path.exists(
                 self.location
             ):  # by a connection of its own: answers need not wait for it
@@ -356,11 +358,11 @@ def hold(path: str, known: int | None, *parts: bytes | None) -> None:
         raise DamagedError(f"the row of {path!r} is not what it was")
 
 
-def prepare(path: str) -> sqlite3.Connection:
+def prepare(path: str, *, safe: bool = True) -> sqlite3.Connection:
     """Open a database, with the tables of this version."""
     connection = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
     try:
-        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(f"PRAGMA synchronous = {'NORMAL' if safe else 'OFF'}")
         connection.execute(f"PRAGMA cache_size = -{_CACHE}")
         connection.execute("PRAGMA trusted_schema = OFF")
         connection.execute("PRAGMA cell_size_check = ON")
