@@ -89,3 +89,31 @@ def test_the_second_of_two_writers_of_a_name_gets_another_key(lab, lab_run):
     staged.publish(f"{key}.2", exclusive=True)
     staged.drop()
     assert lab.store.read(f"{key}.2") == LARGE
+
+
+def test_a_process_that_is_killed_while_it_writes_leaves_what_gc_removes(lab, script):
+    done = script(
+        """
+        import os, signal, molexp as me
+        exp = me.Workspace(os.environ["LAB"]).Project("metals").Experiment("cu")
+        with exp.Run(id="one").start() as ctx, ctx.artifact.writing("md.traj") as path:
+            path.write_bytes(bytes(1 << 21))
+            os.kill(os.getpid(), signal.SIGKILL)
+        """
+    )
+    assert done.code == -9
+    left = sorted(lab.folder.rglob(".tmp-*"))
+    assert len(left) == (sys.platform == "linux")
+    ws = lab.load()
+    run = ws.run("metals/cu/one")
+    assert (run.status, run.assets) == ("interrupted", [])
+    assert ws.fsck().ok
+    ws.gc(dry_run=False)
+    assert [path for path in left if path.exists()] == left, "a program may be at it"
+    for old in [one for path in left for one in (path, *path.iterdir())]:
+        os.utime(old, (0, 0))
+    ws.gc(dry_run=False)
+    assert not [path for path in left if path.exists()]
+    with run.start() as ctx, ctx.artifact.writing("md.traj") as path:
+        path.write_bytes(LARGE)
+    assert is_recorded(run.asset("md.traj"), LARGE)

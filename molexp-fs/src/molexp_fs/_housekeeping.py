@@ -48,16 +48,18 @@ def _temporary(
         unreadable[prefix] = error
         return
     for entry in found:
-        ours = inside or entry.name.startswith(TEMP_PREFIX)
-        if entry.is_dir(follow_symlinks=False):
-            yield from _temporary(base, join(prefix, entry.name), unreadable, ours)
-        if ours:
+        name, status = join(prefix, entry.name), None
+        if inside or entry.name.startswith(TEMP_PREFIX):
             try:
-                yield join(prefix, entry.name), entry.stat(follow_symlinks=False)
+                status = entry.stat(follow_symlinks=False)  # of a folder, as it is before anything in it is removed
             except FileNotFoundError:
                 continue  # its writer has just finished
             except OSError as error:  # a folder that may be listed, and no more
                 unreadable[prefix] = error
+        if entry.is_dir(follow_symlinks=False):
+            yield from _temporary(base, name, unreadable, status is not None)
+        if status is not None:
+            yield name, status
 
 
 def clock(base: str) -> float:
