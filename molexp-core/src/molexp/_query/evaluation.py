@@ -64,19 +64,7 @@ def like(text: str, pattern: str) -> bool:
 
     These are SQLite's rules (https://www.sqlite.org/lang_expr.html#like) for ``LIKE ... ESCAPE '\'``.
     """
-    first, middle, last = _pieces(pattern)
-    if last is None:
-        return first.fullmatch(text) is not None
-    start = first.match(text)
-    if start is None:
-        return False
-    position = start.end()
-    for piece in middle:  # the leftmost place is the best: no backtracking
-        found = piece.search(text, position)
-        if found is None:
-            return False
-        position = found.end()
-    return last.search(text, position) is not None
+    return _compiled(pattern).fullmatch(text) is not None
 
 
 def _holds(condition: Condition, lookup: Lookup) -> bool:
@@ -146,8 +134,7 @@ def _reach(value: Any, name: str) -> Any:
 
 
 @lru_cache(maxsize=64)  # a query asks every row for the same
-def _pieces(pattern: str) -> tuple[re.Pattern[str], list[re.Pattern[str]], re.Pattern[str] | None]:
-    """Return what the text begins with, what is within, what it ends with; the last is None if there is no ``%``."""
+def _compiled(pattern: str) -> re.Pattern[str]:
     pieces = [""]
     characters = iter(pattern)
     for character in characters:
@@ -157,10 +144,9 @@ def _pieces(pattern: str) -> tuple[re.Pattern[str], list[re.Pattern[str]], re.Pa
             pieces[-1] += "."
         else:
             pieces[-1] += re.escape(next(characters, "") if character == "\\" else character)
-    first, *rest = pieces
-    middle = [_compiled(piece) for piece in rest[:-1] if piece]
-    return _compiled(first), middle, _compiled(rf"(?:{rest[-1]})\Z") if rest else None
-
-
-def _compiled(piece: str) -> re.Pattern[str]:
-    return re.compile(piece, re.IGNORECASE | re.ASCII | re.DOTALL)  # ASCII: only there does case not matter
+    first, *middle = pieces
+    last = f".*{middle.pop()}" if middle else ""
+    within = "".join(f"(?>.*?{piece})" for piece in middle if piece)  # the leftmost place is the best: no backtracking
+    return re.compile(
+        first + within + last, re.IGNORECASE | re.ASCII | re.DOTALL
+    )  # ASCII: only there does case not matter

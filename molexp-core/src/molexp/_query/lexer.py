@@ -43,11 +43,7 @@ _INSTEAD = {
     "*": "There is no arithmetic in queries; in patterns of like, % stands for any text.",
     "/": "There is no arithmetic in queries; a name or a text with / in it is quoted.",
     ".": "The name of a field begins with a word, as in params.lr.",
-    "`": "Quotes are straight, ' or \".",
-    "“": "Quotes are straight, ' or \".",
-    "”": "Quotes are straight, ' or \".",
-    "‘": "Quotes are straight, ' or \".",
-    "’": "Quotes are straight, ' or \".",
+    **dict.fromkeys("`“”‘’", "Quotes are straight, ' or \"."),
     ";": "Conditions are joined by and, or.",
 }
 _QUOTE_IT = "A name or a text that is more than letters, digits and _ is quoted."

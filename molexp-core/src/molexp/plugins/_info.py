@@ -36,10 +36,5 @@ class PluginInfo:
     value: str
 
     def __str__(self) -> str:
-        return label(self.name, self.distribution, self.version)
-
-
-def label(name: str, distribution: str, version: str) -> str:
-    """Return how messages name a plugin."""
-    origin = f"{distribution} {version}".strip() or "unknown distribution"
-    return f"{name} ({origin})"
+        origin = f"{self.distribution} {self.version}".strip() or "unknown distribution"
+        return f"{self.name} ({origin})"

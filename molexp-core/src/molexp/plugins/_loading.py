@@ -9,6 +9,11 @@ from functools import reduce
 from importlib import import_module
 from typing import Any
 
+import pluggy
+
+from molexp import hookspecs
+from molexp._values.ids import nearest
+
 Hook = Callable[[], Any]
 
 _REFERENCE = re.compile(r"(?P<module>[\w.]+)\s*(?::\s*(?P<attribute>[\w.]+)\s*)?(?:\[.*\]\s*)?")  # extras are ignored
@@ -67,10 +72,6 @@ def load_hooks(name: str, reference: str) -> dict[str, list[Hook]]:
 
 def _hooks_of(plugin: object, name: str, value: str) -> dict[str, list[Hook]]:
     """Let pluggy find and check the hooks, in a manager that nobody else's mistakes can reach."""
-    import pluggy
-
-    from molexp import hookspecs
-
     if plugin is None:
         raise Unusable(f"{value!r} is None, not a plugin")
     manager = pluggy.PluginManager("molexp")
@@ -88,7 +89,8 @@ def _hooks_of(plugin: object, name: str, value: str) -> dict[str, list[Hook]]:
         if hook in specified:
             found[hook] = [impl.function for impl in implementations]
         elif not all(impl.optionalhook for impl in implementations):
-            raise Unusable(f"there is no hook {hook!r}{_nearest(hook, specified)}")
+            meant = "".join(f"; did you mean {name!r}?" for name in nearest(hook, specified, 1))
+            raise Unusable(f"there is no hook {hook!r}{meant}")
     _refuse_unmarked(plugin, found, value)
     return found
 
@@ -105,13 +107,6 @@ def _refuse_unmarked(plugin: object, found: dict[str, list[Hook]], value: str) -
             raise Unusable(f"{hook} is not marked: write @hookimpl above it (from molexp import hookimpl)")
     if not any(found.values()):
         raise Unusable(f"{value!r} has no hooks; those that exist are {', '.join(sorted(found))}")
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    import difflib
-
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def call_hook(hook: str, implementation: Hook) -> list[Any]:

@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from molexp._values.ids import nearest
 from molexp.errors import NotFoundError, PluginError, PluginLoadError, PluginMissingError
+from molexp.hookspecs import GROUP
 from molexp.plugins._discovery import discover
 from molexp.plugins._info import PluginInfo, PluginWarning
 from molexp.plugins._plugin import Fault, Plugin
@@ -87,17 +89,15 @@ class PluginManager:
         known = self.plugins()
         found = tuple(one for one in known if wanted in (normalized(one.name), normalized(one.distribution)))
         if not found:
-            import difflib
-
             names = {one for info in known for one in (info.name, info.distribution) if one}
-            raise NotFoundError("plugin", name, nearest=difflib.get_close_matches(name, sorted(names), n=3))
+            raise NotFoundError("plugin", name, nearest=nearest(name, sorted(names)))
         return found
 
     def provides(self, plugin: PluginInfo) -> Mapping[str, tuple[str, ...]]:
         """Return what a plugin registers and can be used: sort of thing to names. Imports every plugin, as `check` does."""
         self.check()
         with self._lock:
-            same = [one for one in self._discovered() if _identity(one.info()) == _identity(plugin)]
+            same = [one for one in self._discovered() if one.is_of(plugin)]
             found: dict[str, tuple[str, ...]] = {}
             for sort in SORTS:
                 classes = self._registry(sort).classes
@@ -170,8 +170,6 @@ class PluginManager:
     def _discovered(self) -> tuple[Plugin, ...]:
         """Return all plugins; called with the lock held."""
         if self._plugins is None:
-            from molexp.hookspecs import GROUP
-
             found = discover(GROUP, self._path)
             plugins = tuple(Plugin(one, self._selection.excludes(one.name, one.distribution)) for one in found)
             _reject(plugins)
@@ -247,37 +245,24 @@ class PluginManager:
     def _unavailable(self, sort: Sort, name: str) -> PluginError:
         asked = f"The {sort.what} {name!r}"
         registry = self._registry(sort)
-        contested = registry.contested.get(name)
-        if contested:
+        if contested := registry.contested.get(name):
             return PluginLoadError(contested, asked=asked)
-        import difflib
-
         known = [one for one in registry.classes if one != ANY]
-        nearest = difflib.get_close_matches(name, known, n=3)
+        near = nearest(name, known)
         package = sort.packages.get(name, "")
         with self._lock:
-            suspects = {
-                plugin.label: (normalized(plugin.found.distribution), cause)
-                for plugin in self._discovered()
-                if (cause := plugin.suspected(sort))
-            }
-        if package and package in {distribution for distribution, _ in suspects.values()}:
-            return PluginLoadError(
-                {who: cause for who, (distribution, cause) in suspects.items() if distribution == package}, asked=asked
-            )
-        causes = {who: cause for who, (_, cause) in suspects.items()}
-        if causes and not package:
-            meant = f" (did you mean {' or '.join(map(repr, nearest))}?)" if nearest else ""
+            suspects = [(plugin, cause) for plugin in self._discovered() if (cause := plugin.suspected(sort))]
+        causes = {plugin.label: cause for plugin, cause in suspects}
+        if not package and causes:
+            meant = f" (did you mean {' or '.join(map(repr, near))}?)" if near else ""
             return PluginLoadError(causes, asked=asked + meant)
-        missing = PluginMissingError(sort.what, name, package=package, known=known, nearest=nearest)
+        if ours := {one.label: cause for one, cause in suspects if normalized(one.found.distribution) == package}:
+            return PluginLoadError(ours, asked=asked)
+        missing = PluginMissingError(sort.what, name, package=package, known=known, nearest=near)
         if causes:
             listed = "".join(f"\n  {who}: {cause}" for who, cause in causes.items())
             missing.args = (f"{missing} These plugins, which may have provided it, are not in use:{listed}",)
         return missing
-
-
-def _identity(info: PluginInfo) -> tuple[str, str, str]:
-    return info.distribution, info.name, info.value
 
 
 def _reject(plugins: Sequence[Plugin]) -> None:
@@ -299,20 +284,18 @@ def _settle(sort: Sort, claims: Mapping[str, list[tuple[Plugin, type[Any]]]]) ->
     """Register the names that are claimed once; one that is claimed twice belongs to nobody."""
     classes: dict[str, type[Any]] = {}
     contested: dict[str, dict[str, str]] = {}
+    owners: dict[str, str] = {}
     for name, claimants in claims.items():
-        if len(claimants) == 1:
-            classes[name] = claimants[0][1]
+        (plugin, cls), *others = claimants
+        if not others:
+            classes[name] = cls
+            owners[name] = f"{plugin.found.distribution} {plugin.found.version}".strip()
             continue
-        who = " and ".join(f"{plugin.label} as {cls.__module__}.{cls.__qualname__}" for plugin, cls in claimants)
+        who = " and ".join(f"{one.label} as {its.__module__}.{its.__qualname__}" for one, its in claimants)
         cause = f"the {sort.what} {name!r} is registered by {who}; neither is used"
-        contested[name] = {plugin.label: cause for plugin, _ in claimants}
-        for plugin in {id(plugin): plugin for plugin, _ in claimants}.values():
-            plugin.faults.append(Fault(cause, hides=()))
-    owners = {
-        name: f"{claimants[0][0].found.distribution} {claimants[0][0].found.version}".strip()
-        for name, claimants in claims.items()
-        if name in classes
-    }
+        contested[name] = {one.label: cause for one, _ in claimants}
+        for one in {id(one): one for one, _ in claimants}.values():
+            one.faults.append(Fault(cause, hides=()))
     return _Registry(MappingProxyType(classes), MappingProxyType(contested), MappingProxyType(owners))
 
 

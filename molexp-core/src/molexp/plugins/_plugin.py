@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import attrs
 
-from molexp.plugins._info import PluginInfo, PluginStatus, label
+from molexp.plugins._info import PluginInfo, PluginStatus
 from molexp.plugins._loading import Hook, Unusable, call_hook, isolated, load_hooks
 from molexp.plugins._sorts import ASSET_KINDS, SORTS, Sort, check_kind
 
@@ -46,7 +46,7 @@ class Plugin:
     @property
     def label(self) -> str:
         """The name that messages give it."""
-        return label(self.found.name, self.found.distribution, self.found.version)
+        return str(self.found)
 
     @property
     def status(self) -> PluginStatus:
@@ -65,6 +65,10 @@ class Plugin:
     def info(self) -> PluginInfo:
         """Return what is known by now."""
         return attrs.evolve(self.found, status=self.status, cause=self.cause)
+
+    def is_of(self, info: PluginInfo) -> bool:
+        """Tell whether this is the plugin that was described."""
+        return attrs.evolve(info, status=self.found.status, cause=self.found.cause) == self.found
 
     def suspected(self, sort: Sort) -> str:
         """Return why this plugin may be what would have provided something of this sort; "" if it cannot be."""

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+from molexp._values.ids import nearest
+
 ALLOW = "MOLEXP_PLUGINS"
 DENY = "MOLEXP_DISABLE_PLUGINS"
 STRICT = "MOLEXP_STRICT_PLUGINS"
@@ -67,13 +69,11 @@ class Selection(NamedTuple):
 
     def unknown(self, installed: Iterable[str]) -> Iterator[tuple[str, str]]:
         """Yield what is given and matches none of the `installed` names, as (``VARIABLE=name``, explanation)."""
-        import difflib
-
         names = {normalized(name): name for name in installed if name}
         for variable, given in ((ALLOW, self.allow), (DENY, self.deny)):
             for name in given:
                 if normalized(name) in names:
                     continue
-                close = difflib.get_close_matches(normalized(name), names, n=2)
-                nearest = f"; did you mean {' or '.join(repr(names[match]) for match in close)}?" if close else ""
-                yield f"{variable}={name}", f"no installed plugin or distribution has this name{nearest}"
+                close = nearest(normalized(name), names, 2)
+                meant = f"; did you mean {' or '.join(repr(names[match]) for match in close)}?" if close else ""
+                yield f"{variable}={name}", f"no installed plugin or distribution has this name{meant}"
