@@ -157,8 +157,8 @@ def forget_folders(ws: me.Workspace) -> None:
         ws._session.index.apply(Findings(folders={key: Folder("gone")}))
 
 
-def plans(ws: me.Workspace, ask: Callable[[], object]) -> list[str]:
-    """Return how SQLite finds the rows of a question."""
+def traced(ws: me.Workspace, ask: Callable[[], object]) -> list[str]:
+    """Return what SQLite is asked for a question."""
     asked: list[str] = []
     connection = ws._session.index._connect()
     connection.set_trace_callback(asked.append)
@@ -166,6 +166,13 @@ def plans(ws: me.Workspace, ask: Callable[[], object]) -> list[str]:
         ask()
     finally:
         connection.set_trace_callback(None)
+    return asked
+
+
+def plans(ws: me.Workspace, ask: Callable[[], object]) -> list[str]:
+    """Return how SQLite finds the rows of a question."""
+    asked = traced(ws, ask)
+    connection = ws._session.index._connect()
     found = [f"EXPLAIN QUERY PLAN {sql}" for sql in asked if sql.startswith(("SELECT e.id FROM", "SELECT a.id FROM"))]
     return [str(row[3]) for sql in found for row in connection.execute(sql)]
 

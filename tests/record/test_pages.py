@@ -9,7 +9,7 @@ import sys
 import pytest
 
 import molexp as me
-from tests.internals import at, tune
+from tests.internals import at, traced, tune
 
 
 @pytest.fixture
@@ -59,6 +59,23 @@ def test_pages_have_what_runs_has(ws, where, filters):
 def test_only_documents_can_tell_how_many_there_are_where_fields_are_compared(runs, ws, lab):
     assert ws.catalog.run_pages("params.n == params.n").total is None
     assert ws.catalog.run_pages().total == 10
+
+
+def test_the_first_page_costs_no_look_at_the_others(ws):
+    """SQLite finds as many rows as the page has; the others are found when there is a second page."""
+    found = []
+
+    def begin():
+        found.append(ws.catalog.run_pages(archived=True))
+        next(found[0])
+
+    asked = traced(ws, begin)
+    assert next(sql for sql in asked if sql.startswith("SELECT e.id FROM")).endswith("LIMIT 2")
+    assert not any(sql.endswith("LIMIT -1") for sql in asked)
+
+    rest = found[0]
+    assert any(sql.endswith("LIMIT -1") for sql in traced(ws, lambda: next(rest)))
+    assert listed(rest) == [f"r{number:02}" for number in range(4, 11)]
 
 
 def test_a_page_is_read_when_it_is_asked_for(ws, monkeypatch):

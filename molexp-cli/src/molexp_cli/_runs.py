@@ -120,7 +120,7 @@ def list_runs(
         pages = opened.catalog.run_pages(where, **filters)
     else:
         rows = opened.catalog.runs(where, **filters, limit=limit)
-        pages = molexp.Pages([rows] if rows else [], len(rows), rows.unreadable, rows.archived)
+        pages = molexp.Pages([rows] if rows else [], rows.__len__, rows.unreadable, rows.archived)
     tell_unreadable(pages.unreadable)
     if pages.archived:
         say(
@@ -134,7 +134,7 @@ def list_runs(
     if as_json:
         _write_json(found)
     elif on_terminal():
-        _draw(list(islice(chain.from_iterable(found), None if limit is not None else _PAGE + 1)), pages.total, limit)
+        _draw(list(islice(chain.from_iterable(found), None if limit is not None else _PAGE + 1)), pages, limit)
     else:
         _write_lines(found)
 
@@ -164,13 +164,14 @@ def _parts(pages: Iterable[molexp.Rows[molexp.RunRow]]) -> Iterator[molexp.Rows[
             yield page[start : start + _PAGE]
 
 
-def _draw(rows: Sequence[molexp.RunRow], total: int | None, limit: int | None) -> None:
+def _draw(rows: Sequence[molexp.RunRow], pages: molexp.Pages[molexp.RunRow], limit: int | None) -> None:
     """Draw the runs on a terminal: a page of them if there is no limit, and how many there are."""
     page = rows[:_PAGE] if limit is None else rows
     cells = [[cell(row) for _, cell in _COLUMNS] for row in page]
     shown = [n for n, (name, _) in enumerate(_COLUMNS) if name not in _SELDOM or any(line[n] for line in cells)]
     table([_COLUMNS[n][0] for n in shown], [[line[n] for n in shown] for line in cells])
     if len(rows) > len(page):
+        total = pages.total
         say(
             f"{len(page)} of {total if total is not None else 'many'} runs shown. "
             "Add --limit to see more, or --sort -created_at to see the newest."

@@ -184,14 +184,14 @@ class Catalog:
         """
         question = about_runs(where, filters)
         pager = Pager(self._session.index, question, self._asking, self._there)
-        total, rows = pager.total, self._pages(pager)
+        count, rows, is_empty = pager.total, self._pages(pager), pager.is_empty
         if not pager.sorts:
             whole = self._ask(question)
-            total, rows = len(whole), in_pages(whole)
-        if question.sort is not None and total != 0:
+            count, rows, is_empty = whole.__len__, in_pages(whole), not whole
+        if question.sort is not None and not is_empty:
             refuse_unknown(self._session.index, question.sort)
         left_out, hidden = self._beside(question)
-        return Pages((self._run_rows(page, left_out, hidden) for page in rows), total, left_out, hidden)
+        return Pages((self._run_rows(page, left_out, hidden) for page in rows), count, left_out, hidden)
 
     @_from_a_sound_index
     def assets(

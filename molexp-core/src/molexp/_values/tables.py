@@ -141,7 +141,6 @@ class Pages(Iterator[Rows[R]], Generic[R]):
     """The rows of an answer of any length, a page at a time: each is read when you come to it, and none is kept.
 
     Attributes:
-        total: the number of rows; None if only reading them all tells.
         unreadable: keys that could not be read, with the reasons; rows may be missing here.
         archived: the number of archived runs that are left out, because nobody asked for them.
 
@@ -154,12 +153,21 @@ class Pages(Iterator[Rows[R]], Generic[R]):
     """
 
     def __init__(
-        self, pages: Iterable[Rows[R]], total: int | None, unreadable: Mapping[str, str], archived: int
+        self,
+        pages: Iterable[Rows[R]],
+        count: Callable[[], int | None],
+        unreadable: Mapping[str, str],
+        archived: int,
     ) -> None:
-        self.total: int | None = total
         self.unreadable: Mapping[str, str] = unreadable
         self.archived: int = archived
         self._pages = iter(pages)
+        self._count = count
+
+    @property
+    def total(self) -> int | None:
+        """The number of rows on all pages, as of now; None if only reading them all tells."""
+        return self._count()
 
     def __next__(self) -> Rows[R]:
         return next(self._pages)

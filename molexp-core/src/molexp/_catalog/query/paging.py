@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterator, Sequence
+from itertools import filterfalse
+
+import attrs
 
 from molexp._catalog.index.index import Index
 from molexp._catalog.query.answers import Asking, Plan, Question, Row
@@ -21,8 +24,8 @@ def in_pages(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
 class Pager:
     """Reads the rows of an answer in the memory of one page.
 
-    Only their numbers are kept from the beginning. What changed by its turn is shown as it is then, and left out if it does
-    not belong to the answer any more.
+    Of those after the first page, only the numbers are kept. What changed by its turn is shown as it is then, and left out if
+    it does not belong to the answer any more.
 
     Args:
         index: the index.
@@ -43,7 +46,7 @@ class Pager:
         self._ask = ask
         self._is_there = is_there
         self._passed = 0  # rows that were on earlier pages
-        self._begin()
+        self._begin(_AT_ONCE)
 
     @property
     def sorts(self) -> bool:
@@ -51,19 +54,23 @@ class Pager:
         return self._plan.sorts
 
     @property
+    def is_empty(self) -> bool:
+        """True if SQL finds no row."""
+        return not self._numbers
+
     def total(self) -> int | None:
-        """The number of rows; None if only reading them all tells."""
-        return None if self._plan.checks else len(self._numbers)
+        """Return how many rows there are; None if only reading them all tells."""
+        return None if self._plan.checks else self._asking.count(self._question)
 
     def page(self) -> list[Row]:
         """Return the next rows; none at the end."""
         tries = _TRIES
-        while self._position < len(self._numbers):
+        while self._position < len(self._numbers) or not self._is_whole:
             with self._index.reading():
                 is_current = self._index.generation == self._asking.generation
                 rows = self._read() if is_current else []
             if not is_current:  # another process has begun the index anew: the rows have other numbers
-                self._begin()
+                self._begin(None)
                 continue
             there = self._is_there([path for path, _ in rows])
             tries -= 1
@@ -76,25 +83,31 @@ class Pager:
                 return found
         return []
 
-    def _begin(self) -> None:
+    def _begin(self, limit: int | None) -> None:
         for _ in range(_TRIES):
             self._asking = self._ask()
             with self._index.reading():
-                self._find()
+                self._find(limit)
                 if self._index.generation == self._asking.generation:
                     break
         self._position = self._passed
 
-    def _find(self) -> None:
+    def _find(self, limit: int | None) -> None:
         self._plan: Plan = self._asking.plan(self._question)
-        self._numbers: array[int] = self._asking.numbers(self._plan, self._question)
+        self._numbers: array[int] = self._asking.numbers(self._plan, attrs.evolve(self._question, limit=limit))
+        self._is_whole = limit is None or bool(self._plan.checks) or len(self._numbers) < limit
         self._news = self._index.news
 
     def _read(self) -> list[Row]:
         """Return the rows of the page, of one state of the index with what decides that they belong to the answer."""
-        if self._index.news != self._news:
-            left, self._position = self._numbers[self._position :], 0
-            self._find()
-            still = set(self._numbers)
-            self._numbers = array("q", filter(still.__contains__, left))
+        if not self._is_whole and self._position:  # the first page was found by itself
+            first = set(self._numbers)
+            self._find(None)
+            self._numbers, self._position = array("q", filterfalse(first.__contains__, self._numbers)), 0
+        elif self._index.news != self._news:
+            left, was_whole = self._numbers[self._position :], self._is_whole
+            self._find(None if was_whole else _AT_ONCE)
+            if was_whole:
+                still = set(self._numbers)
+                self._numbers, self._position = array("q", filter(still.__contains__, left)), 0
         return self._asking.page(self._numbers[self._position : self._position + _AT_ONCE], self._plan)
