@@ -36,7 +36,7 @@ FOUND: dict[str, Where] = {
     "what was created at a key that was not announced is not announced": Where("w:create", "file", 1051),
     "hints that were retired come back": Where("r:list", "file", 1118),
     "what is known of a run that was freed holds against what came back": Where("", "file", 12, keepers=True),
-    "what is known of a run holds until all of it is freed": Where("", "file", 5109, keepers=True),
+    "what is known of a run holds until all of it is freed": Where("", "file", 5486, keepers=True),
     "a snapshot brings back what a run was before it was freed": Where("", "segment", 6644, keepers=True),
     "what contradicts a snapshot is no news": Where("", "file", 5, keepers=True),
     "what came back is not read again": Where("", "file", 92, keepers=True),
