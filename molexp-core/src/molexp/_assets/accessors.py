@@ -92,7 +92,11 @@ class Accessor(Generic[T]):
                 found = kind.save(obj, sink)
                 if not sink.written:
                     raise TypeError(f"The kind {kind.name!r} wrote nothing for {name!r}: its save() must use the sink.")
-                values = plain({**_fields_of(kind, found), **fields}, where=name, nan=True)
+                if type(found) is not dict and not isinstance(found, Mapping):  # the latter takes a microsecond
+                    raise TypeError(
+                        f"save() of the kind {kind.name!r} returned {found!r}, and not a mapping of its fields."
+                    )
+                values = plain({**found, **fields}, where=name, nan=True)
                 made, values = assets.library.fields(kind, values, name)
                 sink.publish()
             except BaseException:
@@ -159,12 +163,6 @@ class Accessor(Generic[T]):
     def _uses(self, asset: Asset) -> None:
         if self._assets is not None:
             uses(self._assets.recorder, asset, "name")
-
-
-def _fields_of(kind: AssetKind[Any], found: Any) -> Mapping[str, Any]:
-    if type(found) is not dict and not isinstance(found, Mapping):  # the latter takes a microsecond
-        raise TypeError(f"save() of the kind {kind.name!r} returned {found!r}, and not a mapping of its fields.")
-    return found
 
 
 def no_kind(name: str, obj: Any, library: Library) -> NoKindError:

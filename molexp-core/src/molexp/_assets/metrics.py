@@ -76,13 +76,15 @@ class Metrics:
             ValueError: a metric called ``step`` or ``time``, which every point has.
         """
         if values:
-            if twice := [name for name in values if name in more]:
-                raise TypeError(f"The metric {twice[0]!r} is given twice.")
+            if not more.keys().isdisjoint(values):
+                twice = next(name for name in values if name in more)
+                raise TypeError(f"The metric {twice!r} is given twice.")
             if "step" in values and step is None:
                 step, values = values["step"], {name: values[name] for name in values if name != "step"}
             more = {**values, **more}
-        if taken := [name for name in OWN if name in more]:
-            raise ValueError(f"No metric can be called {taken[0]!r}, which every point has. Use another name.")
+        if not more.keys().isdisjoint(OWN):
+            taken = next(name for name in OWN if name in more)
+            raise ValueError(f"No metric can be called {taken!r}, which every point has. Use another name.")
         self._step = step = self._step + 1 if step is None else step if type(step) is int else _whole(step)
         if self._growing is None:
             return

@@ -158,7 +158,7 @@ class AttemptAssets:
             "size": size,
             "content_hash": content_hash,
             "tags": sorted(tags),
-            "distribution": self.library.distribution(kind),
+            "distribution": self.library.info(kind).distribution,
             "fields": fields,
         }
         self.recorder.record({"type": "asset", "asset": record})
@@ -166,8 +166,9 @@ class AttemptAssets:
 
     def asset(self, slot: Slot, record: Mapping[str, Any], fields: Any) -> Asset:
         """Return the asset of a record that was just made."""
-        own = {name: getattr(fields, name) for name in self.library.field_names(slot.kind)}
-        return self.library.asset_class(slot.kind)(
+        info = self.library.info(slot.kind)
+        own = {name: getattr(fields, name) for name in info.field_names}
+        return info.asset_class(
             id=record["id"],
             name=record["name"],
             kind=slot.kind.name,

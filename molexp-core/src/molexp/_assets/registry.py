@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import attrs
 
@@ -58,6 +58,20 @@ class KeySource:
         return self.library.local(self.asset)
 
 
+class KindInfo(NamedTuple):
+    """Hold what the records of a kind's assets need of it.
+
+    Attributes:
+        asset_class: the class of its assets.
+        distribution: the distribution that provides it.
+        field_names: the names of its fields.
+    """
+
+    asset_class: type[Asset]
+    distribution: str
+    field_names: tuple[str, ...]
+
+
 class Library:
     """Know the asset kinds of a workspace."""
 
@@ -65,8 +79,7 @@ class Library:
         self.store = store
         self.plugins = plugins
         self._kinds: dict[str, AssetKind[Any]] = {}
-        self._distributions: dict[str, str] = {}
-        self._field_names: dict[str, tuple[str, ...]] = {}
+        self._infos: dict[str, KindInfo] = {}
         self._copies: dict[int, Copies] = {}  # by process: a forked child has its own
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -104,20 +117,12 @@ class Library:
         kinds = self.plugins.asset_kinds()
         return sorted(name for name, kind in kinds.items() if not (savable and getattr(kind, "unsaved", False)))
 
-    def asset_class(self, kind: AssetKind[Any]) -> type[Asset]:
-        """Return the class of this kind's assets."""
-        return kind.record or _make_class(type(kind))
-
-    def distribution(self, kind: AssetKind[Any]) -> str:
-        """Return the distribution that provides a kind, for the record."""
-        if (found := self._distributions.get(kind.name)) is None:
-            found = self._distributions[kind.name] = self.plugins.distribution_of(type(kind))
-        return found
-
-    def field_names(self, kind: AssetKind[Any]) -> tuple[str, ...]:
-        """Return the names of a kind's fields."""
-        if (found := self._field_names.get(kind.name)) is None:
-            found = self._field_names[kind.name] = tuple(attrs.fields_dict(kind.fields))
+    def info(self, kind: AssetKind[Any]) -> KindInfo:
+        """Return what the records of a kind's assets need of it."""
+        if (found := self._infos.get(kind.name)) is None:
+            asset_class, distribution = kind.record or _make_class(type(kind)), self.plugins.distribution_of(type(kind))
+            found = KindInfo(asset_class, distribution, tuple(attrs.fields_dict(kind.fields)))
+            self._infos[kind.name] = found
         return found
 
     # -------------------------------------------------------------------------------------------------------- records
@@ -133,8 +138,8 @@ class Library:
         Raises:
             TypeError: a field that it does not have, or one that is missing, or is not of its type.
         """
-        names = self.field_names(kind)
-        if unknown := sorted([name for name in values if name not in names]):
+        names = self.info(kind).field_names
+        if unknown := sorted(values.keys() - names):
             raise TypeError(
                 f"The kind {kind.name!r} has no field {unknown[0]!r}; it has: {', '.join(names) or 'none'}."
             )
@@ -158,8 +163,9 @@ class Library:
         if schema < kind.schema and isinstance(kind, Upgrades):
             stored = kind.upgrade(restore(stored), schema)
         fields = record_from(kind.fields, stored)
-        own = {name: getattr(fields, name) for name in self.field_names(kind)}
-        return self.asset_class(kind)(**_common(record), **own, _library=self)
+        info = self.info(kind)
+        own = {name: getattr(fields, name) for name in info.field_names}
+        return info.asset_class(**_common(record), **own, _library=self)
 
     # ---------------------------------------------------------------------------------------------------------- bytes
 

@@ -202,18 +202,13 @@ class Growing:
 G = TypeVar("G", bound=Growing)
 
 
-def growing(assets: AttemptAssets, kind: str, name: str, task: str | None) -> Growing:
-    """Return the growing payload of this name, the same one for all who ask.
+def grow(assets: AttemptAssets, kind: str, name: str, task: str | None, make: Callable[[AttemptAssets, Slot], G]) -> G:
+    """Return the growing payload of this name, the same one for all who ask; one that is not there yet is made by `make`.
 
     Raises:
         InvalidNameError: the name cannot be used.
         AssetExistsError: another task or kind has it.
     """
-    return grow(assets, kind, name, task, Growing)
-
-
-def grow(assets: AttemptAssets, kind: str, name: str, task: str | None, make: Callable[[AttemptAssets, Slot], G]) -> G:
-    """See `growing`; one that is not there yet is made by `make`."""
     slot = assets.reserve(assets.library.kind(kind), name, task)
     with assets.writer.lock:
         if slot.growing is None or not slot.growing.belongs_to(assets):

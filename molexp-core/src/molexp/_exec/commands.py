@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 
 from molexp._assets.builtin_kinds import LogKind
-from molexp._assets.streams import growing
+from molexp._assets.streams import Growing, grow
 from molexp._exec.outputs import Outputs, save_each
 from molexp._hierarchy.experiment import Experiment
 from molexp._hierarchy.run import Run
@@ -153,7 +153,7 @@ def _execute(
     context: RunContext, argv: list[str], folder: Path, timeout: float | None, env: Mapping[str, str] | None
 ) -> tuple[int | None, str, Cause]:
     """Run the command and record it; returns its exit code as a shell tells it, what is wrong, and the cause of that."""
-    log = growing(context._assets, LogKind.name, "stderr", None).share()
+    log = grow(context._assets, LogKind.name, "stderr", None, Growing).share()
     start = log.stat().st_size
     started = utc_now()
     problem = ""

@@ -19,7 +19,7 @@ from typing import IO, Any, ClassVar, TextIO
 
 from molexp._assets.builtin_kinds import LogKind
 from molexp._assets.naming import AttemptAssets
-from molexp._assets.streams import growing
+from molexp._assets.streams import Growing, grow
 from molexp._values.threads import start_unsignalled
 from molexp.errors import RunError
 
@@ -49,7 +49,7 @@ class Capture:
         self._echo = threading.Thread(target=self._follow, name="molexp-echo", daemon=True)
         try:
             _open_stand_ins(Capture._stand_ins)
-            self._take([growing(assets, LogKind.name, name, None).share() for name in _STREAMS])
+            self._take([grow(assets, LogKind.name, name, None, Growing).share() for name in _STREAMS])
             start_unsignalled(self._echo)
         except BaseException:
             self._put_back()

@@ -14,7 +14,7 @@ from molexp._assets.accessors import Accessor, no_kind
 from molexp._assets.builtin_kinds import ErrorTraceKind, LogKind
 from molexp._assets.log_records import LogStreamHandler, check_log_name
 from molexp._assets.metrics import Metrics
-from molexp._assets.streams import LogHandle, growing
+from molexp._assets.streams import Growing, LogHandle, grow
 from molexp._recording.usage import misses, uses
 from molexp._running.endings import message_of
 from molexp._values.documents import encode
@@ -310,7 +310,7 @@ class Context:
     def _open_log(self, name: str) -> LogHandle:
         if self._assets is None:
             return LogHandle(None, name)
-        return LogHandle(growing(self._assets, LogKind.name, name, self._task), name)
+        return LogHandle(grow(self._assets, LogKind.name, name, self._task, Growing), name)
 
     def _choose(self, name: str, obj: Any) -> str:
         assert self._assets is not None

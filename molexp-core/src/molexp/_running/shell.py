@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from molexp._assets.builtin_kinds import LogKind
-from molexp._assets.streams import growing
+from molexp._assets.streams import Growing, grow
 from molexp._provenance.secrets import command_without_secrets
 from molexp._recording.process import this_process
 from molexp._values.groups import GROUPS, kill_group
@@ -82,7 +82,7 @@ def _streams(assets: AttemptAssets | None, log: str, task: str | None) -> Any:
             if assets is None:
                 files.append(stack.enter_context(tempfile.TemporaryFile("a+b")))
             else:
-                path = growing(assets, LogKind.name, name, task).share()
+                path = grow(assets, LogKind.name, name, task, Growing).share()
                 files.append(stack.enter_context(path.open("a+b")))
         yield files
 
