@@ -44,7 +44,7 @@ FOUND: dict[str, Where] = {
     "what was gone before it was ever seen stays in the snapshot": Where("", "segment", 5513, keepers=True),
     "an edit that was fenced when it was gone is still there": Where("", "file", 1189, keepers=True),
     "what was read before a run was gone is taken in": Where("", "file", 1166, keepers=True),
-    "whether a run was freed is asked of what was fetched before": Where("", "segment", 6892, keepers=True),
+    "whether a run was freed is asked of what was fetched before": Where("", "segment", 7169, keepers=True),
     "what was announced, and looks as it did, is no news": Where("", "file", 5362, keepers=True),
     "the edits of a run are read last": Where("", "local", 80182, keepers=True),
     "what is fenced is taken for what is gone, and what is to be read again for read": Where(

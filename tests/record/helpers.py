@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
@@ -19,7 +20,6 @@ import pytest
 import molexp as me
 from molexp.contracts import Store
 from molexp.plugins import PluginManager, default_manager
-from tests import warm
 
 VOID = b'{"schema":1,"type":"void"}\n'
 """The document that fences a key that somebody announced and never created; docs/explanation/record.md."""
@@ -132,7 +132,7 @@ class Child:
 
 def run_script(folder: Path, lab: Place, code: str, environ: Mapping[str, str]) -> Child:
     """Run Python code in a process of its own, to its end."""
-    done = warm.run(
+    done = subprocess.run(
         [sys.executable, "-c", dedent(code)],
         capture_output=True,
         text=True,
