@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from molexp._workflow.code.files import Binding, Source, sources
+from molexp._workflow.code.files import Binding, Source, Unit, sources
 from molexp._workflow.code.locations import Namespace, absolute_name, locate, module_file, namespace_named, package_of
 from molexp._workflow.code.objects import PROCESS, Form, leaf_form
 from molexp._workflow.code.syntax import UnknownSourceError
@@ -16,19 +16,17 @@ if TYPE_CHECKING:
     from molexp._workflow.code.walk import Walk
 
 
-def effects(walk: Walk) -> list[Form]:
-    """Return the form of those above the code that a walk has met, and in the user's modules that its files import."""
-    forms: list[Form] = []
-    while walk.units:
-        unit, namespace = walk.units.popitem()[1]
-        if unit.source.virtual:  # cells are executed in any order, and again
+def effects(walk: Walk, unit: Unit, namespace: Namespace) -> Form:
+    """Return the form of those above a function or class in its file, and in the user's modules that the file imports."""
+    source = unit.source
+    if source.virtual:  # cells are executed in any order, and again
+        return []
+    forms = _of(walk, source, namespace, unit.node.lineno)
+    for target in _imported(walk, source, namespace):
+        try:
+            forms += _of(walk, sources().module(target), target, math.inf)
+        except UnknownSourceError:  # it counts by what is named of it
             continue
-        forms += _of(walk, unit.source, namespace, unit.line)
-        for target in _imported(walk, unit.source, namespace):
-            try:
-                forms += _of(walk, sources().module(target), target, math.inf)
-            except UnknownSourceError:  # it counts by what is named of it
-                continue
     return forms
 
 
@@ -55,13 +53,10 @@ def _is_near(alias: tuple[int, str, str], file: str, package: str) -> bool:
 
 
 def _imported(walk: Walk, source: Source, namespace: Namespace) -> Iterator[Namespace]:
-    package = package_of(namespace)
+    package, met = package_of(namespace), {id(namespace)}
     for level, module, name in sorted({alias for aliases in source.aliases.values() for alias in aliases}):
         absolute = absolute_name(level, module, package)
         for target in (namespace_named(absolute), namespace_named(f"{absolute}.{name}")):
-            if (
-                walk.owns(module_file(target))
-                and target is not namespace
-                and not walk.again(("effects", id(target)), target)
-            ):
+            if walk.owns(module_file(target)) and id(target) not in met:
+                met.add(id(target))
                 yield target

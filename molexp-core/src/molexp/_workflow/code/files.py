@@ -34,6 +34,7 @@ from molexp._workflow.code.syntax import (
     chains_of,
     changed_attribute,
     codes,
+    definitions,
     global_names,
     globals_of,
     module_named,
@@ -48,16 +49,11 @@ _CALLED = "()"  # the place of statements that are calls of a name, which bind n
 class Unit:
     """A function, lambda or class as a file spells it, and what the file compiles to."""
 
-    def __init__(self, node: ast.AST, code: CodeType, source: Source) -> None:
-        self.node = node  # a tuple of all lambdas on one line
+    def __init__(self, node: Defined, owner: ast.ClassDef | None, code: CodeType, source: Source) -> None:
+        self.node = node
+        self.owner = owner  # the class in whose body it stands
         self.code = code
         self.source = source
-        self._reached: dict[str, list[str]] = {}  # by the package
-
-    @property
-    def line(self) -> int:
-        """The line where it begins."""
-        return self.code.co_firstlineno
 
     @cached_property
     def text(self) -> str:
@@ -71,15 +67,8 @@ class Unit:
 
     @cached_property
     def chains(self) -> list[Chain]:
-        """The global names that it uses, sorted, but for those of functions that import modules."""
-        found = chains_of(bare_copy(self.node), frozenset(global_names(self.code)))
-        return [chain for chain in sorted(found) if not self.source.imports_by(chain)]
-
-    def reached(self, package: str) -> list[str]:
-        """Return the modules that it imports when it runs; see `Source.reached`."""
-        if package not in self._reached:
-            self._reached[package] = self.source.reached(package, bare_copy(self.node))
-        return self._reached[package]
+        """The global names that it uses, sorted."""
+        return sorted(chains_of(bare_copy(self.node), frozenset(global_names(self.code))))
 
     @cached_property
     def written(self) -> set[str]:
@@ -117,16 +106,11 @@ class Binding:
         """The names in it, sorted."""
         return sorted(set().union(*map(chains_of, self.heads)))
 
-    @cached_property
-    def _stored(self) -> set[str]:
-        """The names that it binds anywhere in it."""
-        names = [node for node in ast.walk(self.heads[-1]) if isinstance(node, ast.Name)]
-        return {node.id for node in names if not isinstance(node.ctx, ast.Load)}
-
     def changes(self, name: str) -> bool:
         """Tell whether it changes what the name means without binding it."""
+        stored = [node for node in ast.walk(self.heads[-1]) if isinstance(node, ast.Name) and node.id == name]
         bound = isinstance(self.heads[-1], (*FUNCTIONS, ast.ClassDef)) and self.path != "global"
-        return self.alias is None and not bound and name not in self._stored
+        return self.alias is None and not bound and all(isinstance(node.ctx, ast.Load) for node in stored)
 
     @cached_property
     def reads(self) -> bool:
@@ -177,14 +161,14 @@ class Source:
                     found[name] = f"{module}.{attribute}".rstrip(".")
         return found
 
-    def reached(self, package: str, node: ast.AST | None = None) -> list[str]:
-        """Return the modules that a node, or all of it, imports when it runs, by absolute names; "" is the module itself.
+    def reached(self, node: ast.AST, package: str) -> list[str]:
+        """Return the modules that a node imports when it runs, by their absolute names; "" is the module itself.
 
         Raises:
             UnknownSourceError: it reaches what it does not name.
         """
         found = []
-        node = node or self.tree
+        node = bare_copy(node) if isinstance(node, Defined) else node
         for item in ast.walk(node):
             if isinstance(item, ast.Import):
                 found += [alias.name for alias in item.names]
@@ -215,27 +199,27 @@ class Source:
     def units(self, flags: int = 0) -> dict[tuple[str, int], list[Unit]]:
         """Return all functions, lambdas and classes by name and first line, compiled with `flags`."""
         if flags not in self._units:
-            nodes: dict[tuple[str, int], list[ast.expr]] = {}
-            for node in ast.walk(self.tree):
-                if isinstance(node, Defined):
-                    line = min(item.lineno for item in [node, *getattr(node, "decorator_list", ())])
-                    nodes.setdefault((getattr(node, "name", "<lambda>"), line), []).append(node)  # type: ignore[arg-type]  # a tuple may hold it
+            nodes: dict[tuple[str, int], list[tuple[Defined, ast.ClassDef | None]]] = {}
+            for node, owner in definitions(self.tree, None):
+                line = min(item.lineno for item in [node, *getattr(node, "decorator_list", ())])
+                nodes.setdefault((getattr(node, "name", "<lambda>"), line), []).append((node, owner))
             allowed = flags | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT  # cells may
             module = self._quietly(lambda: compile(self.tree, self.name, "exec", flags=allowed, dont_inherit=True))
             units: dict[tuple[str, int], list[Unit]] = {}
             for code in codes(module):
                 key = code.co_name, code.co_firstlineno
-                if same := nodes.get(key):
-                    node = same[0] if len(same) == 1 else ast.Tuple(same, ast.Load())
-                    units.setdefault(key, []).append(Unit(node, code, self))
+                if (found := _spelled(code, nodes.get(key, []))) is not None:
+                    units.setdefault(key, []).append(Unit(*found, code, self))
             self._units[flags] = units
         return self._units[flags]
 
     def find(self, code: CodeType, *, rewritten: bool) -> Unit | None:
-        """Return the unit that compiles to `code`; None if there is none."""
+        """Return the unit that compiles to `code`; None if there is none, or it could be one of several."""
         units = self.units(code.co_flags & __future__.annotations.compiler_flag)
-        found = units.get((code.co_name, code.co_firstlineno), ())
-        return next((unit for unit in found if _same(unit.code, code, rewritten)), None)
+        found = [
+            unit for unit in units.get((code.co_name, code.co_firstlineno), ()) if _same(unit.code, code, rewritten)
+        ]
+        return found[0] if len({unit.text for unit in found}) == 1 else None
 
     def classes(self, qualname: str) -> list[Unit]:
         """Return the classes of that qualified name."""
@@ -274,6 +258,27 @@ class Source:
         )
 
 
+def _spelled(
+    code: CodeType, candidates: list[tuple[Defined, ast.ClassDef | None]]
+) -> tuple[Defined, ast.ClassDef | None] | None:
+    """Return which of the definitions of one name on one line it is: of several lambdas, the smallest around all columns."""
+    if len({text_of(node) for node, _ in candidates}) <= 1:
+        return candidates[0] if candidates else None
+    spans: list[tuple[tuple[int, int], tuple[int, int]]] = []
+    for line, end_line, column, end_column in code.co_positions():
+        if line is not None and end_line is not None and column is not None and end_column:
+            spans.append(((line, column), (end_line, end_column)))
+    around = []
+    for node, owner in candidates:
+        body = node.body if isinstance(node, ast.Lambda) else node
+        if spans and isinstance(body, ast.expr) and body.end_lineno is not None and body.end_col_offset is not None:
+            begin, close = (body.lineno, body.col_offset), (body.end_lineno, body.end_col_offset)
+            if begin <= min(start for start, _ in spans) and max(end for _, end in spans) <= close:
+                around.append((begin, close, node, owner))
+    around.sort(key=lambda item: item[:2])
+    return around[-1][2:] if around else None  # those around one place are nested: the last begins innermost
+
+
 def _same(fresh: CodeType, live: CodeType, rewritten: bool) -> bool:
     if rewritten and fresh.co_qualname == live.co_qualname:
         return set(fresh.co_names) <= set(live.co_names)
@@ -304,7 +309,8 @@ class Sources:
     def __init__(self) -> None:
         self._files: dict[str, Source] = {}
         self._modules: dict[int, tuple[dict[str, Any], object, Source]] = {}
-        self._codes: dict[int, tuple[CodeType, Unit]] = {}
+        self.codes: dict[int, tuple[CodeType, Unit]] = {}
+        self.digests: dict[Any, Any] = {}  # the digests of walks along names, by where they began
 
     def read(self, file: str, namespace: Namespace | None = None) -> Source:
         """Return the file as it is now.
@@ -349,7 +355,7 @@ class Sources:
             raise UnknownSourceError(f"the module {namespace.get('__name__')} has no file")
         source = self.read(file, namespace)
         _check_unchanged(namespace, file)
-        _keep(self._modules, id(namespace), (namespace, spec, source))
+        keep(self._modules, id(namespace), (namespace, spec, source))
         return source
 
     def unit(self, function: FunctionType) -> Unit:
@@ -359,7 +365,7 @@ class Sources:
             UnknownSourceError: there is no source, or it compiles to something else.
         """
         code, namespace = function.__code__, function.__globals__
-        known = self._codes.get(id(code))
+        known = self.codes.get(id(code))
         if known is not None and known[0] is code:
             return known[1]
         file, imported = code.co_filename, module_file(namespace)
@@ -372,22 +378,11 @@ class Sources:
             source = self.read(file, namespace)
             unit = source.find(code, rewritten=rewritten)
             if unit is not None and file == imported:
-                _keep(self._modules, id(namespace), (namespace, namespace.get("__spec__"), source))
+                keep(self._modules, id(namespace), (namespace, namespace.get("__spec__"), source))
         if unit is None:
             raise UnknownSourceError(f"{code.co_qualname} has no source, or is not what its source says")
-        _keep(self._codes, id(code), (code, unit))
+        keep(self.codes, id(code), (code, unit))
         return unit
-
-    def classes(self, qualname: str, functions: list[FunctionType], namespace: Namespace) -> list[Unit]:
-        """Return the classes of a qualified name: where functions of it come from, else in the sources of a namespace."""
-        found = {self.unit(function).source for function in functions} or self.of_namespace(namespace, None)
-        return [unit for source in found for unit in source.classes(qualname)]
-
-    def bindings(self, name: str, namespace: Namespace, source: Source | None) -> list[list[Binding]]:
-        """Return the statements that bind a name of a namespace, for each source that has some."""
-        if not module_file(namespace) and source is None:
-            return []
-        return [item.bindings[name] for item in self.of_namespace(namespace, source) if name in item.bindings]
 
     def of_namespace(self, namespace: Namespace, source: Source | None) -> list[Source]:
         """Return the sources that define a namespace: its module's file; else all cells, for any of them may bind a name."""
@@ -418,7 +413,7 @@ def is_virtual(file: str) -> bool:
     return entry is not None and len(entry) == 4 and entry[1] is None and not os.path.exists(file)
 
 
-def _keep(table: dict[Any, Any], key: object, entry: tuple[Any, ...]) -> None:
+def keep(table: dict[Any, Any], key: object, entry: tuple[Any, ...]) -> None:
     """Keep an entry that holds the objects whose ids are in its key, so that nothing else gets these ids."""
     if len(table) >= LIMIT:
         table.clear()

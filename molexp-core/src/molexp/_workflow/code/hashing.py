@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import attrs
 
+from molexp._workflow.code.objects import innermost, origin_of
 from molexp._workflow.code.syntax import UnknownSourceError
 from molexp._workflow.code.walk import Walk, digest
 
@@ -46,11 +47,8 @@ def code_of(obj: object) -> Code:
     Args:
         obj: a function of any sort, a partial, a bound method, a class or an instance with a method ``execute``.
     """
-    walk = Walk(obj)
-    if walk.file == "":
-        return Code(UNKNOWN, "it is C code")
     try:
-        return Code("sha256:" + digest(walk.all_of(obj)))
+        return Code("sha256:" + digest(Walk(origin_of(innermost(obj)), None).all_of(obj)))
     except UnknownSourceError as error:
         return Code(UNKNOWN, str(error))
     except RecursionError:

@@ -7,7 +7,7 @@ import functools
 import marshal
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from gc import get_referents
 from hashlib import sha256
 from pathlib import PurePath
@@ -47,10 +47,10 @@ PROCESS = frozenset(
         *("multiprocessing", "queue", "socket", "subprocess", "threading", "weakref"),
     }
 )
-CONTAINERS = (dict, list, tuple, set, frozenset)
+_CONTAINERS = (dict, list, tuple, set, frozenset)
 _MANY = 100  # items
 _UNSEEN = frozenset({"bytearray", "enumerate", "filter", "generator", "map", "memoryview", "reversed", "zip"})
-_HOLDING = (*CONTAINERS, MappingProxyType, property, staticmethod, classmethod)
+_HOLDING = (dict, list, tuple, set, frozenset, MappingProxyType, property, staticmethod, classmethod)
 _HEAP_TYPE = 1 << 9  # a class made by a `class` statement has this flag
 
 _OF_CLASSES: Mapping[str, Any] = type.__dict__
@@ -135,15 +135,15 @@ def is_generated(name: str, function: FunctionType, own: Callable[[str | None], 
     return "__wrapped__" not in function.__dict__ and not own(file_of(function))
 
 
-def hanging_on(function: FunctionType) -> list[Any]:
-    """Return the attributes of a function, its defaults and the contents of its closure."""
+def hanging_on(function: FunctionType) -> tuple[Any, ...]:
+    """Return the code, defaults and closure contents of a function."""
     contents = []
     for cell in function.__closure__ or ():
         try:
             contents.append(cell.cell_contents)
         except ValueError:  # not bound yet
             contents.append(MISSING)
-    return [function.__dict__ or None, function.__defaults__, function.__kwdefaults__, *contents]
+    return function.__code__, function.__defaults__, function.__kwdefaults__, *contents
 
 
 def partial_parts(value: Any) -> tuple[Any, Any, Any]:
@@ -189,7 +189,7 @@ def is_of_the_process(kind: Any) -> bool:
 def inside(value: Any) -> list[Any]:
     """Return the objects that one holds in any way; none for code, modules, leaves and objects of the process."""
     kind = type(value)
-    if kind is FunctionType or is_a(value, type, ModuleType) or is_of_the_process(kind):
+    if is_scalar(value) or kind is FunctionType or is_a(value, type, ModuleType) or is_of_the_process(kind):
         return []
     if kind is MethodType and type(value.__func__) is not FunctionType:
         return [value.__self__]
@@ -200,7 +200,7 @@ def inside(value: Any) -> list[Any]:
 
 def bulk(value: Any) -> str | None:
     """Return the hash of a large container of plain data, which is not worth a closer look; None for others."""
-    if not any(type(value) is kind for kind in CONTAINERS) or len(value) < _MANY:
+    if not any(type(value) is kind for kind in _CONTAINERS) or len(value) < _MANY:
         return None
     try:
         return sha256(marshal.dumps(value, 2)).hexdigest()  # a version in which equal values have equal bytes
@@ -208,16 +208,18 @@ def bulk(value: Any) -> str | None:
         return None
 
 
-def contents(value: Any) -> list[Any]:
-    """Return an object and all that it holds, directly or not, but for scalars."""
-    found: dict[int, Any] = {}
-    pending = [value]
+def leaves(value: Any) -> list[Any]:
+    """Return an object and all that it holds, directly or not."""
+    found: list[Any] = []
+    pending, met = [value], set()
     while pending:
         item = pending.pop()
-        if not is_scalar(item) and id(item) not in found:
-            found[id(item)] = item
+        whole = bulk(item)
+        found.append(item if whole is None else whole)
+        if whole is None and id(item) not in met:
+            met.add(id(item))
             pending.extend(inside(item))
-    return [*found.values()]
+    return found
 
 
 def is_opaque(kind: Any) -> bool:
@@ -231,6 +233,48 @@ def is_opaque(kind: Any) -> bool:
         elif (file := origin_of(owner)) is not None and (not file or file.endswith(COMPILED)):
             return True
     return False
+
+
+class Seen:
+    """The state of live objects as it was read, to tell later whether it has changed."""
+
+    def __init__(self) -> None:
+        self._names: list[tuple[Mapping[str, Any], str, object]] = []
+        self._functions: list[tuple[FunctionType, tuple[Any, ...]]] = []
+        self._values: list[tuple[object, list[Any]]] = []
+        self.lasting = True  # nothing was met whose contents may change unnoticed
+
+    def name(self, scope: Mapping[str, Any], name: str) -> None:
+        """Note the object that a name is bound to."""
+        self._names.append((scope, name, scope.get(name, MISSING)))
+
+    def function(self, function: FunctionType) -> tuple[Any, ...]:
+        """Note and return the code of a function, its defaults and the contents of its closure."""
+        found = hanging_on(function)
+        self._functions.append((function, found))
+        self.value(found[1:])
+        return found
+
+    def value(self, value: object) -> None:
+        """Note all that a value holds."""
+        found = leaves(value)
+        if len(found) > 1:
+            self._values.append((value, found))
+
+    def unchanged(self) -> bool:
+        """Tell whether all of it is as it was."""
+        return (
+            all(scope.get(name, MISSING) is value for scope, name, value in self._names)
+            and all(_same(hanging_on(function), then, None) for function, then in self._functions)
+            and all(_same(leaves(value), then, is_scalar) for value, then in self._values)
+        )
+
+
+def _same(now: Sequence[Any], then: Sequence[Any], by_value: Callable[[object], bool] | None) -> bool:
+    return len(now) == len(then) and all(
+        a is b or (by_value is not None and by_value(a) and type(a) is type(b) and repr(a) == repr(b))
+        for a, b in zip(now, then, strict=True)
+    )
 
 
 def field_names(owner: Any) -> set[str] | None:
@@ -305,3 +349,8 @@ def _numpy_form(value: Any, name: str) -> Form:
     if (name == "numpy.ndarray" or is_a(value, numpy.generic)) and value.dtype.kind in "biufcSUmM":
         return [name, value.dtype.str, list(value.shape), sha256(value.tobytes()).hexdigest()]
     return None
+
+
+def is_array(value: object) -> bool:
+    """Tell whether it is a numpy array, whose elements may change."""
+    return known_name(type(value)) == "numpy.ndarray"

@@ -58,10 +58,10 @@ def text_of(node: ast.AST) -> str:
         return ast.dump(node)
 
 
-def bare_copy(node: ast.AST) -> ast.AST:
-    """Return a definition without decorators and without its own name."""
+def bare_copy(node: Defined) -> Defined:
+    """Return the node without decorators and without its own name."""
     bare = copy.copy(node)
-    if isinstance(bare, (*FUNCTIONS, ast.ClassDef)):
+    if not isinstance(bare, ast.Lambda):
         bare.decorator_list, bare.name = [], "_"
     return bare
 
@@ -159,6 +159,16 @@ def is_scalar(value: object) -> bool:
 def globals_of(function: ast.AST) -> list[str]:
     """Return the names that a function, or one in it, declares global."""
     return sorted({name for item in ast.walk(function) if isinstance(item, ast.Global) for name in item.names})
+
+
+def definitions(node: ast.AST, owner: ast.ClassDef | None) -> Iterator[tuple[Defined, ast.ClassDef | None]]:
+    """Yield the functions, lambdas and classes in a node, each with the class in whose body it stands."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, Defined):
+            yield child, owner
+            yield from definitions(child, child if isinstance(child, ast.ClassDef) else None)
+        else:
+            yield from definitions(child, owner)
 
 
 def codes(code: CodeType) -> Iterator[CodeType]:
