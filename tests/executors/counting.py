@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_KEPT = (b"resource_tracker", b"tests.servers.keeper")
+_KEPT = (b"resource_tracker", b"tests.servers.keeper", b"tests/warm/server.py")
 
 
 def children() -> set[int]:
