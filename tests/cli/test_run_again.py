@@ -303,7 +303,7 @@ def test_an_interruption_leaves_no_run_that_seems_to_go_on(here, number, executo
 def test_a_signal_in_the_midst_of_a_task_is_told_in_a_sentence(here, program_):
     midst = SLOW.replace("await asyncio.Event().wait()", "import signal; signal.raise_signal(signal.SIGTERM)")
     write(here, midst, "midst.py")
-    words = ["run", "midst.py"]
+    words = ["run", "midst.py", "--json"]
     if program_ == "execute":
         run = me.Workspace(here / "lab").Project("p").Experiment("slow").Run(id="one")
         words = ["-w", "lab", "execute", run.path, "-s", "midst.py"]
@@ -314,6 +314,7 @@ def test_a_signal_in_the_midst_of_a_task_is_told_in_a_sentence(here, program_):
     assert "never retrieved" not in done.err
     (run,) = me.Workspace.load(here / "lab").project("p").experiment("slow").runs
     assert run.status == "interrupted"
+    assert program_ == "execute" or json.loads(done.out)["ended"] == {run.path: "interrupted"}
 
 
 def test_a_run_that_was_deleted_is_left_out(here, sweep):

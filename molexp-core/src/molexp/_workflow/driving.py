@@ -285,12 +285,12 @@ class _PlannedExecution:
         except RunBusyError as error:
             self._leave(f"is being executed by process {error.pid} on {error.host}")
             return
-        except asyncio.CancelledError:
+        except Exception as error:  # noqa: BLE001 - an error of one run, of any kind, does not stop the others
+            status, reason = RunStatus.FAILED, f"{type(error).__name__}: {error}"
+        except BaseException:  # it is cancelled, or a signal came while a task's own code was executed
             summary.ended[planned.label] = self.status()
             self.drive._cancelled.append(self)
             raise
-        except Exception as error:  # noqa: BLE001 - an error of one run, of any kind, does not stop the others
-            status, reason = RunStatus.FAILED, f"{type(error).__name__}: {error}"
         summary.ended[planned.label] = str(status)
         if reason:
             summary.reasons[planned.label] = reason
