@@ -2,7 +2,7 @@
 
 - A function's docstring begins with an imperative: "Return the keys.", not "The keys." nor "What the keys are.".
 - No other docstring, entry of `Args:` or `Attributes:`, help text or comment begins with a question word:
-  "True if the run ended.", not "Whether the run ended.".
+  "True if the run ended.", not "Whether the run ended.". Nor does a docstring begin with "those".
 
 Ruff's D401 knows verbs in the wrong form ("Returns ..."). It lets pass most of what is checked here.
 """
@@ -44,7 +44,7 @@ def clauses(path: Path) -> list[Found]:
 def docstrings(tree: ast.Module) -> Iterator[Found]:
     for node in ast.walk(tree):
         for start, doc, is_function in documented(node):
-            if lacks_verb(doc) if is_function else is_question(doc):
+            if lacks_verb(doc) if is_function else is_question(doc) or first_word(doc) == "those":
                 yield start, doc.strip().partition("\n")[0]
             for number, line in enumerate(doc.split("\n"), start):
                 entry = ENTRY.match(line)

@@ -149,7 +149,7 @@ def test_what_somebody_put_under_the_key_meanwhile_is_nobodys_leftover(ceph):
 
 
 def test_parts_of_others_are_nobodys_leftovers(moto):
-    """Those of a neighbour whose prefix begins with ours, too."""
+    """Parts of a neighbour whose prefix begins with ours are not ours, either."""
     one = moto.fresh()
     for prefix in (f"{one.prefix}-other", f"other-{one.prefix}"):
         moto.client.create_multipart_upload(Bucket=one.name, Key=f"{prefix}/k")

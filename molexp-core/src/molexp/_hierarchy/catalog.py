@@ -145,7 +145,7 @@ class Catalog:
                 decides by itself.
             sort: a column, such as ``created_at``, ``results.loss`` or ``metrics.loss.min``, with ``-`` before it for descending order; by
                 default they come as they were created.
-            limit: at most so many.
+            limit: the number of rows to return at most; None for all.
 
         Raises:
             QueryError: a query that cannot be understood; shows where.
@@ -214,7 +214,7 @@ class Catalog:
             name: an asset's name.
             scope: path of the run, experiment or project that they belong to; "" is the workspace.
             producer: the run that made them, or its path.
-            limit: at most so many.
+            limit: the number of rows to return at most; None for all.
 
         Raises:
             QueryError: a query that cannot be understood; shows where.

@@ -11,7 +11,7 @@ from molexp._hierarchy.run import Run
 from molexp._hierarchy.session import Session
 from molexp._record.definitions import WAS_DELETED, deleted, member_ids
 from molexp._record.fences import VOID, is_defined
-from molexp._record.prefetch import look_at, look_at_members
+from molexp._record.prefetch import look_at
 from molexp._record.reading import read_definition
 from molexp._record.revisions import check_space, plain_parameters, require_definition
 from molexp._storage import layout
@@ -272,7 +272,7 @@ class Runs(Rows[Run]):
     @cached_property
     def _rows(self) -> list[Run]:  # type: ignore[override]  # mypy takes it for one that cannot be set
         experiment, store = self._experiment, self._experiment._session.store
-        there = look_at_members(store, experiment.path)
+        there = look_at(store, experiment.path)
         names = member_ids(there, experiment.path)
         return [Run(experiment, name) for name in names if _is_run(there, f"{experiment.path}/{name}")]
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from molexp._record.session import Session
 
 OPERATIONS = frozenset({"annotate", "archive", "cancel", "delete", "restore", "unarchive"})
-"""Those on runs that this version knows."""
+"""Name the operations on runs that this version knows."""
 
 _LONGEST = 100  # characters; a longer id, to which nothing could be added, is no MolExp's
 _FOLLOWING = re.compile(r"(.+)_(\d{9})-[0-9a-f]{8}")

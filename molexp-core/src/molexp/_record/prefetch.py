@@ -21,20 +21,14 @@ _READ = (layout.EXECUTIONS, layout.EDITS)  # folders of a run, in which a fold r
 
 
 def look_at(store: Store, path: str) -> Store:
-    """Return the store, with what a look at one run asks for at hand where asking is slow: most runs are listed by one request."""
+    """Return the store, with what a look at a run, or at all runs of an experiment, asks for at hand where asking is slow.
+
+    Most runs are listed by one request, and those of an experiment by as few as their keys take.
+    """
     if not store.slow:
         return store
     ahead = ReadAhead(store)
-    ahead.list_run(path)
-    return ahead
-
-
-def look_at_members(store: Store, path: str) -> Store:
-    """Return the same for all runs of the experiment at `path`: they are listed by as few requests as their keys take."""
-    if not store.slow:
-        return store
-    ahead = ReadAhead(store)
-    ahead.list_runs(path)
+    (ahead.list_run if layout.is_run(path) else ahead.list_runs)(path)
     return ahead
 
 

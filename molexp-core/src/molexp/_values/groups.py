@@ -135,7 +135,7 @@ class _Groups:
 
 
 GROUPS = _Groups()
-"""Those of this process."""
+"""Hold the process groups that this process has started."""
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=GROUPS.leave)

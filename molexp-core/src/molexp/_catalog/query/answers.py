@@ -80,7 +80,7 @@ class Question:
         checks: further ones, of the stored document.
         sort: The field to order by, if not by time.
         descending: the other way round.
-        limit: at most so many.
+        limit: the number of rows to return at most; None for all.
         scope: the path of the project or experiment that it is about; "" for all.
         hides: archived runs are left out, because nothing in it is about them.
     """
