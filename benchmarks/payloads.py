@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import tempfile
 from array import array
@@ -12,15 +13,15 @@ from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
-from measure import Line, folders
+from measure import Line, folders, peak_of
 
 import molexp as me
 
 
 def cpu_seconds() -> float:
     """CPU time of this process and of the children that it has waited for."""
-    times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
+    spent = [resource.getrusage(of) for of in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in spent)
 
 
 def in_turns(contenders: Mapping[str, Callable[[int], object]], *, rounds: int) -> dict[str, float]:
@@ -115,10 +116,25 @@ def many_points(where: str, folder: Path, count: int) -> Iterator[Line]:
                 for name, column in columns.items():
                     column.append(point[name])
 
-    found = in_turns({"molexp": lambda _: metrics.to_columns(), "by hand": by_hand}, rounds=3)
-    detail = f"{found['molexp']:.2f} s, {found['by hand']:.2f} s"
-    ratio = found["molexp"] / found["by hand"]
-    yield Line(f"{count:.0e} points into arrays / json by hand".replace("e+0", "e"), where, ratio, 0.5, detail)
+    ours: dict[str, Callable[[int], object]] = {
+        "load()": lambda _: metrics.load(),
+        "to_columns()": lambda _: metrics.to_columns(),
+        "to_pandas()": lambda _: metrics.to_pandas(),
+    }
+    found = in_turns({"by hand": by_hand} | ours, rounds=3)
+    idle = peak_of(_FIND, folder)
+    for name in ours:
+        what = f"{count:.0e} points by {name}".replace("e+0", "e")
+        detail = f"{found[name]:.2f} s, {found['by hand']:.2f} s"
+        yield Line(f"{what} / json into arrays by hand", where, found[name] / found["by hand"], 0.5, detail)
+        more = peak_of(f"{_FIND}\nfound = metrics.{name}", folder) - idle
+        yield Line(f"{what}, MB of memory / 100 MB", where, more / 100, 1.0, f"{more:.0f} MB over the idle process")
+
+
+_FIND = """
+import sys, pandas, molexp
+metrics = molexp.Workspace(sys.argv[1] + "/lab").run("metals/cu/one").asset("metrics")
+"""
 
 
 def measure(*, quick: bool) -> Iterator[Line]:

@@ -53,6 +53,7 @@ LIMITS = {
     "segments beside a full one": "molexp._catalog.compaction.compaction:_PARTS",
     "seconds that a locked index is waited for": "molexp._catalog.index.database:BUSY",
     "bytes of metrics that are read": "molexp._record.metrics:LARGEST",
+    "bytes of metrics that are read at a time": "molexp._record.metrics:_PIECE",
     "rows of a page": "molexp._catalog.query.paging:_AT_ONCE",
     "seconds between looks at everything": "molexp._sync.follow:_EVERYTHING",
     "seconds for which a file is young": "molexp._catalog.refresh.walk:_TICK",

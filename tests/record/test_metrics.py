@@ -6,7 +6,6 @@ import json
 import math
 import sys
 import threading
-import tracemalloc
 
 import pytest
 
@@ -369,63 +368,3 @@ def test_metrics_are_in_snapshots(place, run, tmp_path, monkeypatch, rows):
     monkeypatch.setenv("MOLEXP_CACHE_DIR", str(tmp_path / "somebody else's"))
     amid(monkeypatch, place.store, READING, "/run.json", lambda: pytest.fail("read again"))
     assert paths(place.load().catalog.runs(sort="-metrics.loss.max")) == ["two", "one"]
-
-
-# ----------------------------------------------------------------------------------------------------------------- by columns
-
-
-def test_columns_are_the_points_name_by_name(run):
-    with run.start() as ctx:
-        ctx.metrics.log(step=0, loss=3)
-        ctx.metrics.log(step=5, loss=0.5, note="warm")
-        ctx.metrics.log(step=7, loss=math.nan, acc=True)
-    metrics = run.asset("metrics")
-    columns = metrics.to_columns()
-    assert list(columns) == ["step", "time", "loss", "note", "acc"]
-    assert (columns["step"].typecode, columns["step"].tolist()) == ("q", [0, 5, 7])
-    assert columns["time"].tolist() == [point["time"] for point in metrics.load()]
-    assert (columns["loss"].typecode, columns["loss"].tolist()[:2]) == ("d", [3.0, 0.5])
-    assert math.isnan(columns["loss"][2])
-    assert [value if value == "warm" else math.isnan(value) for value in columns["note"]] == [True, "warm", True]
-    assert [math.isnan(value) for value in columns["acc"]] == [True, True, False]
-
-
-def test_columns_of_several_attempts_are_joined_as_the_points_are(run):
-    log(run, "loss", {0: 3, 1: 2, 2: 1})
-    log(run, "loss", {1: 20, 3: 30})
-    metrics = run.asset("metrics")
-    assert metrics.to_columns()["loss"].tolist() == [point["loss"] for point in metrics.load()] == [3, 20, 30]
-
-
-def test_columns_are_read_in_pieces_and_kept_in_arrays(run):
-    count = 100_000
-    with run.start() as ctx:
-        for step in range(count):
-            ctx.metrics.log(step=step, loss=1 / (step + 1))
-        ctx.metrics.log(step=count, last=1)
-    metrics = run.asset("metrics")
-    tracemalloc.start()
-    columns = metrics.to_columns()
-    _, most = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert columns["loss"][:3].tolist() == [1, 1 / 2, 1 / 3]
-    assert {len(column) for column in columns.values()} == {count + 1}
-    assert columns["last"][count] == 1
-    assert most < 4 * 8 * count + (20 << 20), "the points of a piece, beside the arrays; all of them take 60 MiB"
-
-
-def test_columns_of_bytes_that_changed_are_refused(place, run):
-    log(run, "loss", {0: 3, 1: 2})
-    key = run.asset("metrics").key
-    place.store.write(key, place.store.read(key).replace(b'"loss":3', b'"loss":4'))
-    with pytest.raises(me.HashMismatchError):
-        run.asset("metrics").to_columns()
-
-
-def test_a_frame_is_made_of_the_columns(run):
-    pandas = pytest.importorskip("pandas")
-    log(run, "loss", {0: 3, 5: 0.5})
-    frame = run.asset("metrics").to_pandas()
-    assert isinstance(frame, pandas.DataFrame)
-    assert [*zip(frame["step"], frame["loss"], strict=True)] == [(0, 3.0), (5, 0.5)]
-    assert str(frame.dtypes["step"]) == "int64"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
 
 import attrs
@@ -15,6 +16,7 @@ from molexp.contracts._assets import Asset
 from molexp.errors import AssetError
 
 if TYPE_CHECKING:
+    from molexp._assets.metric_columns import MixedPiece, Piece
     from molexp._assets.registry import Library
 
 
@@ -75,35 +77,45 @@ class LogAsset(Asset):
 
 @attrs.frozen(kw_only=True, repr=False)
 class MetricsAsset(Asset):
-    """Numbers by step; `load` returns a list of dicts.
+    """Numbers by step; `load` returns a sequence of dicts.
 
     Example:
         >>> run.asset("metrics").load()[0]["loss"]
         0.5
     """
 
-    def load(self) -> list[dict[str, Any]]:
+    def load(self) -> Sequence[dict[str, Any]]:
         """Return the points, each with ``step``, ``time`` and the values.
 
-        What a later attempt logs under a name takes the place of what `earlier` ones have of it at the same step or later.
+        They are kept as columns, in little memory: each point that you ask for is a new dict. Use ``list(...)`` to get a
+        list of all. What a later attempt logs under a name takes the place of what `earlier` ones have of it at the same
+        step or later.
         """
+        from molexp._assets.metric_columns import Points
+
+        return Points(self._pieces())
+
+    def _pieces(self) -> Iterable[Piece | MixedPiece]:
+        from molexp._assets.builtin_kinds import MetricsKind
+        from molexp._assets.metric_columns import pieces_of
+        from molexp._assets.registry import KeySource
         from molexp._record.metrics import joined_points
 
-        return joined_points([*(one.load() for one in self.earlier), super().load()])
+        attempts = [MetricsKind.pieces(KeySource(one, cast("Library", one._used()))) for one in (*self.earlier, self)]
+        kept = (
+            [[*pieces_of(points)] for points in joined_points(attempts)] if self.earlier else map(pieces_of, attempts)
+        )
+        return chain.from_iterable(reversed([*kept]))
 
     def to_columns(self) -> dict[str, array[Any] | list[Any]]:
-        """Return the values of all points by their names, with less memory than `load`: ``numpy.asarray`` takes each as it is.
+        """Return the values of all points by their names; ``numpy.asarray`` takes each as it is.
 
         Numbers are an `array.array`, of integers for ``step``, else of floats. A name under which something else was
         logged has a list of the values. Where a point does not have a name, NaN stands for it.
         """
-        from molexp._assets.builtin_kinds import MetricsKind
         from molexp._assets.metric_columns import columns_of
-        from molexp._assets.registry import KeySource
 
-        if self.earlier:
-            return columns_of([self.load()])
-        return columns_of(MetricsKind.pieces(KeySource(self, cast("Library", self._used()))))
+        return columns_of(self._pieces())
 
     def to_pandas(self) -> Any:
         """Return a `pandas.DataFrame` of `to_columns`.

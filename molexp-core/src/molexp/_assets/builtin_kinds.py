@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -174,16 +174,18 @@ class LogKind(_Written):
 
 
 class MetricsKind(_Written):
-    """Numbers by step; loads as a list of dicts with ``step``, ``time`` and the values."""
+    """Numbers by step; loads as a sequence of dicts with ``step``, ``time`` and the values."""
 
     name = "metrics"
     suffix = ".jsonl"
     folder = "logs"
     record = MetricsAsset
 
-    def load(self, source: Source) -> list[dict[str, Any]]:
+    def load(self, source: Source) -> Sequence[dict[str, Any]]:
         """Return the points in the order in which they were logged; a torn last line of a killed run is left out."""
-        return [point for points in self.pieces(source) for point in points]
+        from molexp._assets.metric_columns import Points, pieces_of
+
+        return Points(pieces_of(self.pieces(source)))
 
     @staticmethod
     def pieces(source: Source) -> Iterator[list[dict[str, Any]]]:

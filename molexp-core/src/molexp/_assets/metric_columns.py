@@ -1,38 +1,156 @@
-"""Metrics by columns: an array for each name, filled piece by piece."""
+"""Metrics by columns: the points of a piece of a file are an array for each name, and become dicts when you ask for them."""
 
 from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Iterable, Mapping
-from itertools import chain
-from typing import Any, TypeAlias
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate, chain, repeat
+from typing import Any, ClassVar, TypeAlias, overload
 
 from molexp._values.tables import import_pandas
 
 Column: TypeAlias = "array[Any] | list[Any]"
+Point: TypeAlias = "dict[str, Any]"
 
 _GAP = float("nan")
+_SHOWN = 10  # points that a repr shows
 
 
-def columns_of(pieces: Iterable[list[dict[str, Any]]]) -> dict[str, Column]:
+class Piece:
+    """Points that follow each other and have the same names: the values of each name, exactly as they were logged."""
+
+    __slots__ = ("columns", "size")
+
+    def __init__(self, points: list[Point]) -> None:
+        self.size: int = len(points)
+        self.columns: dict[str, Column] = {name: _packed([point[name] for point in points]) for name in points[0]}
+
+    def __iter__(self) -> Iterator[Point]:
+        if not self.columns:
+            return ({} for _ in range(self.size))
+        names = repeat(tuple(self.columns))
+        return map(dict, map(zip, names, zip(*self.columns.values(), strict=True)))
+
+    def __getitem__(self, place: int) -> Point:
+        return {name: column[place] for name, column in self.columns.items()}
+
+
+class MixedPiece:
+    """Points that follow each other, of which some have other names than others."""
+
+    __slots__ = ("_parts", "_place", "_which", "size")
+
+    def __init__(self, points: list[Point]) -> None:
+        alike: dict[tuple[str, ...], list[Point]] = {}
+        numbers: dict[tuple[str, ...], int] = {}
+        self.size: int = len(points)
+        self._which, self._place = array("L"), array("L")  # of each point: its part, and its place there
+        for point in points:
+            some = alike.setdefault(names := tuple(point), [])
+            self._which.append(numbers.setdefault(names, len(numbers)))
+            self._place.append(len(some))
+            some.append(point)
+        self._parts = [*map(Piece, alike.values())]
+
+    def __iter__(self) -> Iterator[Point]:
+        parts = [*map(iter, self._parts)]
+        return (next(parts[number]) for number in self._which)
+
+    def __getitem__(self, place: int) -> Point:
+        return self._parts[self._which[place]][self._place[place]]
+
+    @property
+    def columns(self) -> dict[str, Column]:
+        """The values of each name; NaN stands for what a point does not have."""
+        points = [*self]
+        return {
+            name: [point.get(name, _GAP) for point in points] for name in dict.fromkeys(chain.from_iterable(points))
+        }
+
+
+def pieces_of(some: Iterable[list[Point]]) -> Iterator[Piece | MixedPiece]:
+    """Yield points by columns, as many at a time as they come."""
+    for points in some:
+        if points:
+            alike = len(points[0]) == len(set().union(*points)) and len(set(map(len, points))) == 1
+            yield Piece(points) if alike else MixedPiece(points)
+
+
+class Points(Sequence[Point]):
+    """The points of metrics as a sequence of dicts: one that you ask for is made for you, and kept by nobody else."""
+
+    __slots__ = ("_ends", "_pieces")
+
+    def __init__(self, pieces: Iterable[Piece | MixedPiece]) -> None:
+        self._pieces = [*pieces]
+        self._ends = [*accumulate(piece.size for piece in self._pieces)]
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    def __iter__(self) -> Iterator[Point]:
+        return chain.from_iterable(self._pieces)
+
+    @overload
+    def __getitem__(self, index: int) -> Point: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Point]: ...
+    def __getitem__(self, index: int | slice) -> Point | list[Point]:
+        places = range(len(self))[index]
+        if isinstance(places, range):
+            return [self[place] for place in places]
+        piece = self._pieces[number := bisect_right(self._ends, places)]
+        return piece[places - self._ends[number] + piece.size]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, list | Points):
+            return NotImplemented
+        return len(self) == len(other) and all(map(dict.__eq__, self, other))
+
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]  # as a list has none
+
+    def __repr__(self) -> str:
+        more = f", and {len(self) - _SHOWN} more" if len(self) > _SHOWN else ""
+        return f"[{', '.join(map(repr, self[:_SHOWN]))}{more}]"
+
+
+def _packed(values: list[Any]) -> Column:
+    """Return values in an array if all are floats, or all are integers that fit."""
+    kinds = set(map(type, values))
+    if kinds == {float}:
+        return array("d", values)
+    if kinds == {int}:
+        try:
+            return array("q", values)
+        except OverflowError:
+            pass
+    return values
+
+
+def columns_of(pieces: Iterable[Piece | MixedPiece]) -> dict[str, Column]:
     """Return the values of points by their names: integers of ``step``, floats, or a list of what is no number."""
     columns: dict[str, Column] = {"step": array("q"), "time": array("d")}
     count = 0
-    for points in pieces:
-        for name in columns | dict.fromkeys(chain.from_iterable(points)):
+    for piece in pieces:
+        found = piece.columns
+        for name in columns | found:
             if name not in columns:
                 columns[name] = array("d", [_GAP]) * count
-            columns[name] = _with_values(columns[name], [point.get(name, _GAP) for point in points])
-        count += len(points)
+            columns[name] = _with_values(columns[name], found.get(name) or array("d", [_GAP]) * piece.size)
+        count += piece.size
     return columns
 
 
-def _with_values(column: Column, values: list[Any]) -> Column:
+def _with_values(column: Column, values: Column) -> Column:
     """Return a column with more values; it becomes a list with the first that its array cannot hold."""
     if isinstance(column, array):
         try:
-            column.fromlist(values)
+            if isinstance(values, array) and column.typecode == values.typecode:
+                column.extend(values)
+            else:
+                column.fromlist([*values])
             return column
         except (OverflowError, TypeError):
             column = column.tolist()

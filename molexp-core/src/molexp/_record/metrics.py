@@ -34,22 +34,45 @@ Limits = dict[str, float]
 """By the name of a metric, the step from which on a later attempt has taken over."""
 
 
-def joined_points(parts: Sequence[Iterable[Mapping[str, Any]]]) -> list[dict[str, Any]]:
-    """Return the points of several attempts, oldest first, without those that a later attempt has replaced."""
+def joined_points(attempts: Sequence[Iterable[list[dict[str, Any]]]]) -> Iterator[Iterator[list[dict[str, Any]]]]:
+    """Yield the points of each attempt without those that a later one has replaced, the newest attempt's first.
+
+    Args:
+        attempts: the points of each attempt, oldest first, many at a time.
+
+    Returns:
+        An iterator that you use up before you ask for the next.
+    """
     limits: Limits = {}
-    kept: list[list[dict[str, Any]]] = []
-    for points in reversed(parts):
+    for pieces in reversed(attempts):
         own: Limits = {}
-        some = []
-        for point in points:
-            step = point.get("step", 0)
-            left = {name: value for name, value in point.items() if name in OWN or step < limits.get(name, _NEVER)}
-            if any(name not in OWN for name in left) or left == point:
-                some.append(left)
-            own.update((name, step) for name in point if name not in OWN and step < own.get(name, _NEVER))
-        kept.append(some)
+        yield _kept_points(pieces, limits, own)
         _lower(limits, own)
-    return [point for some in reversed(kept) for point in some]
+
+
+def _kept_points(pieces: Iterable[list[dict[str, Any]]], limits: Limits, own: Limits) -> Iterator[list[dict[str, Any]]]:
+    """Yield what is left of one attempt's points; lower in `own` the first step of each name."""
+    lowest = min(limits.values(), default=_NEVER)
+    for points in pieces:
+        steps = [*map(_step_of, points)]
+        first = min(steps, default=_NEVER)
+        for name in {name for point in points for name in point if first < own.get(name, _NEVER)}.difference(OWN):
+            found = min(step for step, point in zip(steps, points, strict=True) if name in point)
+            own[name] = min(found, own.get(name, _NEVER))
+        yield points if max(steps, default=0) < lowest else [*_below_limits(points, limits)]
+
+
+def _below_limits(points: Iterable[dict[str, Any]], limits: Limits) -> Iterator[dict[str, Any]]:
+    for point in points:
+        step = _step_of(point)
+        left = {name: value for name, value in point.items() if name in OWN or step < limits.get(name, _NEVER)}
+        if len(left) == len(point) or any(name not in OWN for name in left):
+            yield left
+
+
+def _step_of(point: Mapping[str, Any]) -> float:
+    step = point.get("step")
+    return step if type(step) is int else 0
 
 
 def run_metrics(store: Store, path: str, state: RunState) -> dict[str, Any]:
