@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from importlib.util import find_spec
 
 import pytest
 
 import molexp as me
 from tests.examples.running import run_example
 
-pytest.importorskip("sklearn", reason="the example trains with scikit-learn")
+pytestmark = pytest.mark.skipif(find_spec("sklearn") is None, reason="the example trains with scikit-learn")
 
 
 @pytest.fixture(scope="module")

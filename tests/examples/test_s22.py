@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ import molexp as me
 from tests import warm
 from tests.examples.running import EXAMPLES, LIMIT, PROGRAM, molexp, python, run_example
 
-pytest.importorskip("tblite", reason="the example computes with tblite")
+pytestmark = pytest.mark.skipif(find_spec("tblite") is None, reason="the example computes with tblite")
 
 SCRIPT = EXAMPLES / "s22" / "s22.py"
 SAID = "GFN2-xTB on S22, 22 dimers: mean absolute error 0.784 kcal/mol\n"

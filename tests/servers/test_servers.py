@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from tests.servers.buckets import Bucket, Server
 from tests.servers.keeper import KINDS, ROOT
 from tests.servers.proxy import Fault
 
-pytest.importorskip("boto3", reason="NO TEST AGAINST S3 SERVERS HERE: boto3 is not installed")
+pytestmark = pytest.mark.skipif(find_spec("boto3") is None, reason="NO TEST AGAINST S3 SERVERS HERE: no boto3")
 
 THREADS = 16
 MIB = 1024 * 1024

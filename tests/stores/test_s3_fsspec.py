@@ -10,20 +10,19 @@ import sys
 import traceback
 from multiprocessing import current_process
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import dask.dataframe
 import numpy as np
-import pandas as pd
 import pytest
-import xarray
-from dask.tokenize import tokenize
 
 import molexp as me
 from molexp.contracts import Store
 from molexp.workflow import TaskContext, WorkflowBuilder
 from molexp_s3_store import S3Store
 from tests.servers.buckets import Bucket, Server
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @pytest.fixture
@@ -53,6 +52,8 @@ def upath(asset: me.Asset) -> Any:
 
 @pytest.fixture
 def frame() -> pd.DataFrame:
+    import pandas as pd
+
     return pd.DataFrame({"step": [1, 2, 3], "energy": [-1.0, -1.5, -1.75]})
 
 
@@ -74,6 +75,8 @@ def test_a_path_reads_as_a_path_does(ws, bucket):
 
 
 def test_pandas_reads_csv_and_parquet(ws, frame, tmp_path):
+    import pandas as pd
+
     frame.to_csv(tmp_path / "scan.csv", index=False)
     frame.to_parquet(tmp_path / "scan.parquet")
     csv, parquet = (upath(imported(ws, f"scan-{kind}", tmp_path / f"scan.{kind}")) for kind in ("csv", "parquet"))
@@ -85,6 +88,10 @@ def test_pandas_reads_csv_and_parquet(ws, frame, tmp_path):
 
 def test_dask_reads_by_names_that_do_not_change(ws, frame, tmp_path):
     """Dask names what it computes by what it is computed from, and refuses what has another name each time."""
+    import dask.dataframe
+    import pandas as pd
+    from dask.tokenize import tokenize
+
     frame.to_parquet(tmp_path / "scan.parquet")
     asset = imported(ws, "scan", tmp_path / "scan.parquet")
     path = upath(asset)
@@ -97,6 +104,8 @@ def test_dask_reads_by_names_that_do_not_change(ws, frame, tmp_path):
 
 @pytest.mark.usefixtures("_nothing_around")
 def test_another_key_is_another_name_to_dask():
+    from dask.tokenize import tokenize
+
     one, other = (
         S3Store.open("s3://bucket/lab", {"key": "mykey", "secret": secret}).path("k") for secret in ("a", "b")
     )
@@ -112,6 +121,7 @@ def test_pyarrow_reads_through_the_file_system(ws, frame, tmp_path):
 
 
 def test_zarr_and_xarray_read_a_folder(ws, tmp_path):
+    import xarray
     import zarr
 
     data = xarray.Dataset({"energy": ("step", np.arange(5.0))})
