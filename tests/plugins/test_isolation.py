@@ -14,6 +14,7 @@ from molexp.errors import PluginError, PluginLoadError, PluginMissingError
 from molexp.plugins import PluginWarning
 
 HEAD = """
+import dataclasses
 from recorder import events
 from molexp.contracts import AssetKind, Executor, RunIdScheme, Store
 from molexp.hookspecs import hookimpl
@@ -22,6 +23,9 @@ class Spectrum(AssetKind):
     name = "spectrum"
     def save(self, obj, sink): return {}
     def load(self, source): return None
+
+def record(name, kind=int):
+    return dataclasses.make_dataclass("Fields", [(name, kind)])
 
 class Local(Executor):
     name = "local"
@@ -116,7 +120,21 @@ BROKEN = {
         f"name {name!r} of a context's attribute": (kind(f"name = {name!r}"), f"{name!r}, which contexts use for")
         for name in ("seed", "rank", "flush", "inputs", "label", "upstream")
     },
-    "fields that are no record": (kind("fields = dict"), "fields is <class 'dict'>; it must be an attrs class"),
+    "fields that are no record": (kind("fields = dict"), "<class 'dict'>, which is no attrs class or dataclass"),
+    **{
+        f"field {name!r} of every asset": (
+            kind(f"fields = record({name!r})"),
+            f"the field {name!r} of .* means something else",
+        )
+        for name in ("size", "name", "id", "tags", "load", "open", "fields", "attempt", "schema", "library", "_own")
+    },
+    "field that JSON does not give back": (
+        kind("fields = record('z', complex)"),
+        "'z' of type complex, which JSON does not",
+    ),
+    "types that are a text": (kind("types = 'ase.Atoms'"), "types is 'ase.Atoms'; it must be a tuple of full names"),
+    "types that are classes": (kind("types = (dict,)"), "it must be a tuple of full names"),
+    "types of artifacts": (kind("types = ('builtins.dict',)"), "'builtins.dict', whose objects are saved as artifacts"),
     "name that raises": (
         HEAD
         + "class Meta(type(AssetKind)):\n    @property\n    def name(cls): raise LookupError('nameless')\n"

@@ -255,7 +255,7 @@ class Check:
             of = ws if not scope else ws.project(scope)
             local = of.data_assets.get("ref", version=version)
             assert local is not None, f"{scope} ref@{version} is gone"
-            key = local.key + ("/x.txt" if local.fields["directory"] else "")
+            key = local.key + ("/x.txt" if local.directory else "")
             assert self.store.read(key).decode() == content
 
     def _is_whole(self, run: me.Run, parameters: dict[str, Any]) -> None:

@@ -153,12 +153,12 @@ def bound_by_modes(command: list[str]) -> list[str]:
     return ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *command]
 
 
-def install(folder: Path, name: str, source: str) -> PluginManager:
+def install(folder: Path, name: str, source: str, version: str = "1.0") -> PluginManager:
     """Install a distribution with one plugin module into `folder`; a manager that sees it beside what is installed."""
-    info = folder / f"{name.replace('-', '_')}-1.0.dist-info"
+    info = folder / f"{name.replace('-', '_')}-{version}.dist-info"
     info.mkdir(parents=True)
     (folder / f"{name.replace('-', '_')}.py").write_text(dedent(source), encoding="utf-8")
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
     (info / "entry_points.txt").write_text(f"[molexp.plugins]\n{name} = {name.replace('-', '_')}\n")
     importlib.invalidate_caches()
     return PluginManager(path=[*sys.path, str(folder)])

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import pickle
+import sys
 
 import msgspec
 import pytest
 
 import molexp as me
+from molexp.contracts import NoFields
+from molexp.plugins import PluginWarning
 from tests.record.helpers import install
 
 TRAJECTORY = """
@@ -23,9 +27,8 @@ TRAJECTORY = """
     class Frames(list):
         pass
 
-    class Trajectory(AssetKind[Frames]):
+    class Trajectory(AssetKind[Frames, Facts]):
         name = "trajectory"
-        fields = Facts
         suffix = ".xyz"
 
         def accepts(self, obj):
@@ -39,16 +42,16 @@ TRAJECTORY = """
             with sink.open() as stream:
                 for frame in obj:
                     stream.write(f"{frame}\\n".encode())
-            return {"frames": len(obj)}
+            return Facts(len(obj))
 
         def load(self, source):
             with source.open() as stream:
                 frames = Frames(stream.read().decode().split())
-            assert len(frames) == source.fields["frames"]
+            assert len(frames) == source.fields.frames
             return frames
 
         def describe(self, asset):
-            return f"{asset.frames} frames"
+            return f"{asset.fields.frames} frames"
 
     @hookimpl
     def molexp_register_asset_kinds():
@@ -85,10 +88,9 @@ def test_by_class_by_name_and_by_choice(their_run, kind):
         assert "trajectory" in dir(ctx)
 
     assert [asset.kind for asset in (by_class, by_name, by_choice)] == ["trajectory"] * 3
-    assert (by_class.frames, by_class.box, by_class.tags) == (2, [1.0], {"raw"})
+    assert (by_class.fields.frames, by_class.fields.box, by_class.tags) == (2, [1.0], {"raw"})
     assert by_class.key == f"{RUN}/artifacts/a.xyz"
     assert by_class.describe() == "2 frames"
-    assert type(by_class).__name__ == "TrajectoryAsset"
 
 
 def test_records_are_typed_in_look_ups_and_in_the_catalog(place, plugins, their_run, kind):
@@ -98,7 +100,7 @@ def test_records_are_typed_in_look_ups_and_in_the_catalog(place, plugins, their_
     workspace = place.load(plugins=plugins)
     (found,) = workspace.catalog.assets(kind="trajectory")
     assert found == asset == workspace.run("metals/cu/one").asset("a")
-    assert found.frames == 2
+    assert found.fields.frames == 2
     assert found.load() == ["x", "y"]
     assert list(workspace.catalog.assets(kind="trajectory").to_dicts()[0]["fields"]) == ["frames", "box"]
 
@@ -110,18 +112,18 @@ def test_what_it_refuses_is_not_recorded(their_run, kind, place):
             ctx.trajectory.save("a", kind.Frames())
         with pytest.raises(me.NoKindError, match=r"'a'.* list"):
             ctx.trajectory.save("a", [1, 2])
-        with pytest.raises(TypeError, match="no field 'colour'"):
+        with pytest.raises(TypeError, match="no field 'colour' of trajectory 'a'; there are: frames, box"):
             ctx.trajectory.save("a", kind.Frames(["x"]), colour="red")
         assert [key for key in place.everything() if key not in before and "a.xyz" not in key] == []
         assert ctx.find_asset("a") is None
 
 
 def test_a_class_that_nobody_registered_is_refused(run):
-    class Stray(me.AssetKind[object]):
+    class Stray(me.AssetKind[object, NoFields]):
         name = "stray"
 
         def save(self, obj, sink):
-            return {}
+            return NoFields()
 
         def load(self, source):
             return None
@@ -193,7 +195,7 @@ def test_fields_of_a_newer_version_survive(place, plugins, their_run, kind):
     place.store.write(key, msgspec.json.encode(end))
 
     known = place.load(plugins=plugins).run("metals/cu/one").asset("a")
-    assert (known.frames, known.load()) == (1, ["x"])
+    assert (known.fields.frames, known.load()) == (1, ["x"])
     unknown = place.load().run("metals/cu/one").asset("a")
     assert unknown.fields["thermostat"] == "nose"
     assert unknown.record["colour"] == "red"
@@ -212,3 +214,214 @@ def test_a_record_that_its_kind_does_not_understand_is_kept_as_unknown(place, pl
     assert isinstance(found, me.UnknownAsset)
     assert found.read_bytes() == b"x\n"
     assert len(place.load(plugins=plugins).catalog.assets()) == 1
+
+
+# -------------------------------------------------------------------------------------------------- which kind is chosen
+
+CHOICE = """
+    from collections import OrderedDict
+    from molexp.contracts import AssetKind, NoFields
+    from molexp.hookspecs import hookimpl
+
+    class Animal: pass
+    class Dog(Animal): pass
+    class Puppy(Dog): pass
+    class Plant: pass
+
+    class Of(AssetKind[object, NoFields]):
+        def save(self, obj, sink):
+            sink.write(b"it")
+            return NoFields()
+
+        def load(self, source):
+            return self.name
+
+    class AnimalKind(Of):
+        name, types = "animal", ("molexp_zoo.Animal",)
+
+    class DogKind(Of):
+        name, types = "dog", ("molexp_zoo.Dog",)
+
+    class PlantKind(Of):
+        name = "plant"
+        def accepts(self, obj): return isinstance(obj, Plant)
+
+    class Ordered(Of):
+        name, types = "ordered", ("collections.OrderedDict",)
+
+    class Careless(Of):
+        name = "careless"
+        def accepts(self, obj): return obj.natoms > 0
+
+    class Greedy(Of):
+        name = "greedy"
+        def accepts(self, obj): return isinstance(obj, (dict, list, str))
+
+    class Licensed(Of):
+        name = "licensed"
+        def __init__(self): raise OSError("no licence")
+        def accepts(self, obj): return True
+
+    @hookimpl
+    def molexp_register_asset_kinds():
+        return [AnimalKind, DogKind, PlantKind, Ordered, KINDS]
+"""
+
+
+@pytest.fixture
+def zoo(tmp_path, monkeypatch):
+    def install_with(kinds: str = ""):
+        monkeypatch.syspath_prepend(str(tmp_path / "site"))
+        return install(tmp_path / "site", "molexp-zoo", CHOICE.replace("KINDS", kinds))
+
+    yield install_with
+    sys.modules.pop("molexp_zoo", None)
+
+
+def chosen(place, plugins, *sources: str) -> list[str]:
+    with place.workspace(plugins=plugins).Project("metals").Experiment("cu").Run().start() as ctx:
+        zoo = vars(importlib.import_module("molexp_zoo"))
+        return [ctx.save(f"a{n}", eval(source, zoo)).kind for n, source in enumerate(sources)]
+
+
+def test_the_nearest_class_that_a_kind_names_decides(lab, zoo):
+    assert chosen(lab, zoo(), "Animal()", "Dog()", "Puppy()", "Plant()") == ["animal", "dog", "dog", "plant"]
+
+
+def test_a_subclass_of_what_artifacts_take_has_its_own_kind_or_is_an_artifact(lab, zoo):
+    assert chosen(lab, zoo(), "OrderedDict(a=1)", "{}", "type('D', (dict,), {})()") == [
+        "ordered",
+        "artifact",
+        "artifact",
+    ]
+
+
+def test_what_artifacts_take_goes_to_no_other_kind(lab, zoo):
+    assert chosen(lab, zoo("Greedy"), "{}", "[]", "''", "b''") == ["artifact"] * 4
+
+
+def test_several_kinds_for_one_class_are_named(lab, zoo):
+    plugins = zoo("type('Cat', (AnimalKind,), {'name': 'cat'})")
+    with pytest.raises(me.AssetError, match="Several kinds accept 'a0': animal, cat"):
+        chosen(lab, plugins, "Animal()")
+    assert chosen(lab, plugins, "Dog()") == ["dog"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("Careless", r"'careless' of molexp-zoo 1.0 is passed over: accepts\(\) raised AttributeError: .*natoms"),
+        ("Licensed", r"'licensed' of molexp-zoo 1.0 is passed over: .*OSError: no licence"),
+    ],
+)
+def test_a_kind_that_raises_is_named_once_and_passed_over(lab, zoo, kind, said):
+    with pytest.warns(PluginWarning, match=said) as told:
+        assert chosen(lab, zoo(kind), "Plant()", "Plant()", "{}") == ["plant", "plant", "artifact"]
+    assert len(told) == 1
+
+
+def test_no_kind_names_the_types_that_are_saved(lab, zoo):
+    with pytest.raises(me.NoKindError, match=r"'a0'.*object"):
+        chosen(lab, zoo(), "object()")
+
+
+# ------------------------------------------------------------------------------------------------ schemas of the record
+
+AGED = """
+    from dataclasses import dataclass
+    from molexp.contracts import AssetKind
+    from molexp.hookspecs import hookimpl
+
+    @dataclass(frozen=True)
+    class Fields:
+        FIELD: int
+        unit: str = "A"
+
+    class Aged(AssetKind[int, Fields]):
+        name = "aged"
+        schema = SCHEMA
+
+        def save(self, obj, sink):
+            sink.write(obj.to_bytes(2, "little" if self.schema == 1 else "big"))
+            return Fields(obj)
+
+        def load(self, source):
+            with source.open() as stream:
+                return int.from_bytes(stream.read(), "little" if source.schema == 1 else "big")
+
+        def upgrade(self, fields, schema):
+            assert schema == 1
+            return {"count": fields["n"], "unit": "nm"}
+
+        def describe(self, asset):
+            return f"{asset.fields.count} of {asset.distribution}"
+
+    @hookimpl
+    def molexp_register_asset_kinds():
+        return [Aged]
+"""
+
+
+@pytest.fixture
+def aged(tmp_path, monkeypatch):
+    """Returns the plugin in its first or second version, of which the latter has renamed a field."""
+
+    def version(number: int):
+        sys.modules.pop("molexp_aged", None)
+        site = tmp_path / f"site{number}"
+        monkeypatch.syspath_prepend(str(site))
+        source = AGED.replace("SCHEMA", str(number)).replace("FIELD", "n" if number == 1 else "count")
+        return install(site, "molexp-aged", source, version=f"{number}.0")
+
+    yield version
+    sys.modules.pop("molexp_aged", None)
+
+
+def saved_by(place, plugins, run: str):
+    with place.workspace(plugins=plugins).Project("p").Experiment("e").Run(id=run).start() as ctx:
+        return ctx.aged.save("a", 258)
+
+
+def test_an_older_record_has_upgraded_fields_and_is_loaded_by_its_schema(place, aged):
+    saved_by(place, aged(1), "old")
+    plugins = aged(2)
+    saved_by(place, plugins, "new")
+
+    for run, schema, unit in (("old", 1, "nm"), ("new", 2, "A")):
+        asset = place.load(plugins=plugins).run(f"p/e/{run}").asset("a")
+        assert (asset.load(), asset.schema, asset.fields.count, asset.fields.unit) == (258, schema, 258, unit)
+        assert asset.describe() == f"258 of molexp-aged {schema}.0"
+
+
+def test_a_newer_record_is_unknown_says_who_wrote_it_and_is_not_loaded(place, aged):
+    saved_by(place, aged(2), "new")
+
+    found = place.load(plugins=aged(1)).run("p/e/new").asset("a")
+    assert isinstance(found, me.UnknownAsset)
+    assert found.problem == "it was written by molexp-aged 2.0 with schema 2, and molexp-aged 1.0 knows those up to 1"
+    assert (found.fields, found.read_bytes()) == ({"count": 258, "unit": "A"}, b"\1\2")
+    assert found.describe() == "aged 'a', 2 bytes"
+    with pytest.raises(me.AssetError, match="schema 2"):
+        found.load()
+
+
+# -------------------------------------------------------------------------------------------------------- as a value
+
+
+def test_assets_are_equal_hashable_and_picklable(place, plugins, their_run, kind):
+    with their_run.start() as ctx:
+        saved = ctx.trajectory.save("a", kind.Frames(["x"]), box=[1.0])
+        other = ctx.trajectory.save("b", kind.Frames(["x"]), box=[1.0])
+    found = place.load(plugins=plugins).run("metals/cu/one").asset("a")
+    unknown = place.load().run("metals/cu/one").asset("a")
+
+    assert len({saved, found, unknown, other}) == 2
+    assert saved != other
+    assert saved != saved.id
+
+
+def test_assets_of_plugins_pickle_as_ours_do(lab, plugins, kind):
+    with lab.workspace(plugins=plugins).Project("metals").Experiment("cu").Run(id="one").start() as ctx:
+        saved = ctx.trajectory.save("a", kind.Frames(["x"]), box=[1.0])
+    copied = pickle.loads(pickle.dumps(saved))
+    assert (copied, copied.fields, copied.read_bytes()) == (saved, saved.fields, b"x\n")

@@ -118,15 +118,15 @@ def test_logs_and_the_like_are_shown_where_something_used_them(ws, exp):
 
 NOTE = """
     import attrs
-    from molexp.contracts import AssetKind
+    from molexp.contracts import AssetKind, NoFields
     from molexp.hookspecs import hookimpl
 
-    class Note(AssetKind[str]):
+    class Note(AssetKind[str, NoFields]):
         name = "note"
 
         def save(self, obj, sink):
             sink.write(obj.encode())
-            return {}
+            return NoFields()
 
         def load(self, source):
             return source.open().read().decode()

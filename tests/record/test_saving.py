@@ -54,7 +54,7 @@ def test_the_record_of_an_asset(place, run):
     assert asset.content_hash == "sha256:" + sha256(b"text").hexdigest()
     assert asset.tags == {"final", "b"}
     assert asset.created_at.tzinfo is not None
-    assert dict(asset.fields) == {"format": "text", "from_file": False}
+    assert (asset.fields.format, asset.fields.from_file) == ("text", False)
     assert "notes.txt" in asset.describe()
     assert place.load().asset(asset.id) == asset
 
@@ -283,7 +283,7 @@ def test_an_error_while_writing_leaves_nothing(place, run):
 
 def test_an_unknown_field_is_refused(run):
     with run.start() as ctx:
-        with pytest.raises(TypeError, match="no field 'temperature'; it has: format"):
+        with pytest.raises(TypeError, match=r"no field 'temperature' of artifact 'a.txt'; there are: format"):
             ctx.artifact.save("a.txt", "text", temperature=300)
         with pytest.raises(TypeError, match="temperature"), ctx.artifact.writing("b.txt", temperature=300) as path:
             path.write_text("text")

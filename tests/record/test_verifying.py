@@ -75,7 +75,7 @@ def test_what_is_large_is_checked_as_it_is_read(place, run):
 
 
 STREAM = """
-    from molexp.contracts import AssetKind
+    from molexp.contracts import AssetKind, NoFields
     from molexp.hookspecs import hookimpl
 
     class StreamKind(AssetKind):
@@ -83,7 +83,7 @@ STREAM = """
 
         def save(self, obj, sink):
             sink.write(obj)
-            return {}
+            return NoFields()
 
         def load(self, source):
             return source.open()

@@ -14,6 +14,7 @@ from tests.repository import ROOT
 
 RIGHT = """
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,18 +38,25 @@ def relax(ctx: me.Context) -> float:
     ctx.logger.info("done")
     with ctx.artifact.writing("md.traj") as path:
         path.write_bytes(b"")
-    ctx[Text].save("note", "converged")
+    noted: me.Asset[str, Words] | None = ctx[Text].save("note", "converged")
+    length: int = ctx[Text].load("note").count("e") + (noted.fields.words if noted is not None else 0)
+    ctx.set_result("length", length)
     return min(volumes)
 
 
-class Text(me.AssetKind[str]):
+@dataclass(frozen=True)
+class Words:
+    words: int
+
+
+class Text(me.AssetKind[str, Words]):
     name = "text"
 
-    def save(self, obj: str, sink: Sink) -> Mapping[str, Any]:
+    def save(self, obj: str, sink: Sink) -> Words:
         sink.write(obj.encode())
-        return {}
+        return Words(len(obj.split()))
 
-    def load(self, source: Source) -> str:
+    def load(self, source: Source[Words]) -> str:
         with source.open() as stream:
             return stream.read().decode()
 
@@ -99,6 +107,10 @@ lineage: me.Lineage = ws.catalog.lineage(run)
 made_from: tuple[me.LineageNode, ...] = ws.catalog.lineage(feature, downstream=False).upstream
 kinds: set[str] = {child.kind for node in made_from for child in node.children}
 attempts: list[int | None] = [edge.attempt for edge in lineage.edges()]
+texts: list[str] = [asset.load() for asset in ws.catalog.assets("words > 1", kind=Text)]
+words: int = sum(asset.fields.words for asset in ws.catalog.assets(kind=Text))
+untyped: me.Rows[me.Asset] = ws.catalog.assets(kind="text")
+taken_at: int | None = exp.Run().asset("model").fields.step
 report: me.Report = ws.fsck()
 try:
     ws.run("metals/cu/none")
@@ -135,6 +147,8 @@ molexp.workflow.WorkflowBuilder("relax").task(retry=3)
 molexp.workflow.WorkflowBuilder("relax").task(retries="3")
 molexp.workflow.WorkflowBuilder("relax").build().execute_sync(parameters={})
 handle = molexp.workflow.WorkflowBuilder("relax").build().start(check=True)
+ctx.checkpoint.save("a", 1).fields
+number = 0 if (asset := ctx.checkpoint.latest()) is None else asset.fields.stp
 """
 
 

@@ -18,7 +18,7 @@ def molexp_register_storage_backends() -> Iterable[type[Store]]:
 
 
 @hookimpl
-def molexp_register_asset_kinds() -> Iterable[type[AssetKind[Any]]]:
+def molexp_register_asset_kinds() -> Iterable[type[AssetKind[Any, Any]]]:
     """Register the built-in kinds."""
     from molexp._assets.builtin_kinds import BUILTIN
 

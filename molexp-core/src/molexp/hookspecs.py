@@ -44,7 +44,7 @@ def molexp_register_storage_backends() -> Iterable[type[Store]]:
 
 
 @hookspec
-def molexp_register_asset_kinds() -> Iterable[type[AssetKind[Any]]]:
+def molexp_register_asset_kinds() -> Iterable[type[AssetKind[Any, Any]]]:
     """Return asset kinds; called when an asset is first saved, found or listed.
 
     Their `name` must be a lower-case identifier that no other kind has, and no attribute of a context, such as ``seed``.

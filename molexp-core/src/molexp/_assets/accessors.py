@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from molexp._assets.builtin_kinds import WHAT_FILES_TAKE, FileKind, format_of
 from molexp._recording.usage import uses
-from molexp._values.plain import plain
-from molexp.contracts import Accepts, AssetKind
+from molexp._values.structuring import record_of
+from molexp.contracts import AssetKind
 from molexp.contracts._assets import Asset
 from molexp.errors import NoKindError, NotFoundError
 
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from molexp._assets.registry import Library
 
 T = TypeVar("T")
+F = TypeVar("F")
 
 
-class Accessor(Generic[T]):
+class Accessor(Generic[T, F]):
     """Saves and loads assets of one kind: ``ctx.artifact``, ``ctx.checkpoint``, ``ctx[Trajectory]``.
 
     Without a run, saving is harmless and returns None.
@@ -38,7 +39,7 @@ class Accessor(Generic[T]):
 
     def __init__(
         self,
-        kind: AssetKind[T] | None,
+        kind: AssetKind[T, F] | None,
         assets: AttemptAssets | None = None,
         finder: Finder | None = None,
         task: str | None = None,
@@ -56,7 +57,7 @@ class Accessor(Generic[T]):
         self._finder = finder
         self._task = task
 
-    def save(self, name: str, obj: T, *, tags: Iterable[str] = (), **fields: Any) -> Asset | None:
+    def save(self, name: str, obj: T, *, tags: Iterable[str] = (), **fields: Any) -> Asset[T, F] | None:
         """Save `obj` under `name`.
 
         Args:
@@ -92,12 +93,10 @@ class Accessor(Generic[T]):
                 found = kind.save(obj, sink)
                 if not sink.written:
                     raise TypeError(f"The kind {kind.name!r} wrote nothing for {name!r}: its save() must use the sink.")
-                if type(found) is not dict and not isinstance(found, Mapping):  # the latter takes a microsecond
-                    raise TypeError(
-                        f"save() of the kind {kind.name!r} returned {found!r}, and not a mapping of its fields."
-                    )
-                values = plain({**found, **fields}, where=name, nan=True)
-                made, values = assets.library.fields(kind, values, name)
+                if not isinstance(found, kind.fields):
+                    wanted = kind.fields.__qualname__
+                    raise TypeError(f"save() of the kind {kind.name!r} returned {found!r}, which is no {wanted}.")
+                made, values = record_of(kind.fields, found, fields, f"{kind.name} {name!r}")
                 sink.publish()
             except BaseException:
                 sink.abandon()
@@ -128,7 +127,7 @@ class Accessor(Generic[T]):
         try:
             if isinstance(kind, FileKind):
                 fields = {"format": format_of(name), "from_file": True, **fields}
-            values = assets.library.fields(kind, plain(fields, where=name, nan=True), name)[1]
+            values = record_of(kind.fields, None, fields, f"{kind.name} {name!r}")[1]
             with sink.path() as path:
                 yield path
             sink.publish()
@@ -152,7 +151,7 @@ class Accessor(Generic[T]):
         self._uses(asset)
         return cast("T", asset.load())
 
-    def latest(self) -> Asset | None:
+    def latest(self) -> Asset[T, F] | None:
         """Return the newest asset of this kind in this run, previous attempts included; None if there is none."""
         if self._finder is None or self._kind is None:
             return None
@@ -169,10 +168,6 @@ def no_kind(name: str, obj: Any, library: Library) -> NoKindError:
     """Return the error for an object that a kind does not accept: names its type and the kinds that do."""
     cls = type(obj)
     type_name = cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
-    accepting = [
-        kind.name
-        for kind in map(library.kind, library.kind_names(savable=True))
-        if isinstance(kind, Accepts) and kind.accepts(obj)
-    ]
+    accepting = library.kinds_for(obj)
     hint = f"Use ctx.{accepting[0]}.save(...)." if accepting else WHAT_FILES_TAKE
     return NoKindError(name, type_name, kinds=accepting or library.kind_names(savable=True), hint=hint)

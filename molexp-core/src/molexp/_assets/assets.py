@@ -5,13 +5,14 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Any, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import attrs
 
 from molexp._values.ids import is_id
 from molexp._values.numbers import is_number
-from molexp._values.plain import restore
+from molexp.contracts import NoFields
 from molexp.contracts._assets import Asset
 from molexp.errors import AssetError
 
@@ -20,13 +21,93 @@ if TYPE_CHECKING:
     from molexp._assets.registry import Library
 
 
-@attrs.frozen(kw_only=True, repr=False)
-class ArtifactAsset(Asset):
+@attrs.frozen
+class FileFields:
+    """The fields of a file.
+
+    Attributes:
+        format: ``json``, ``text`` or ``binary``: what `load` returns.
+        from_file: true if it is a file that was given, whose bytes are kept as they are and read as anybody's.
+    """
+
+    format: str = "binary"
+    from_file: bool = False
+
+
+@attrs.frozen
+class CheckpointFields(FileFields):
+    """The fields of a checkpoint.
+
+    Attributes:
+        step: the step that it was taken at, if there is one.
+    """
+
+    step: int | None = None
+
+
+@attrs.frozen
+class ErrorTraceFields:
+    """The fields of a traceback.
+
+    Attributes:
+        type: qualified name of the exception's class.
+        message: its text.
+        task: the task it came from; None outside of a workflow.
+    """
+
+    type: str = ""
+    message: str = ""
+    task: str | None = None
+
+
+@attrs.frozen
+class DataFields:
+    """The fields of imported data.
+
+    Attributes:
+        directory: true if it is a folder of files.
+        files: the number of its files.
+        source: the place that it was imported from, outside of the workspace.
+        source_key: the key that it was imported from, inside of it.
+        source_asset: id of the asset that it was imported from, whose key may hold another version by now.
+        external: true if the bytes are shared with, or lie in, a place outside of the workspace (``symlink`` and
+            ``hardlink``), where they may change.
+    """
+
+    directory: bool = False
+    files: int = 1
+    source: str = ""
+    source_key: str = ""
+    source_asset: str = ""
+    external: bool = False
+
+
+Files_co = TypeVar("Files_co", bound=FileFields, covariant=True)
+
+
+class _FileAsset(Asset[Any, Files_co]):
     """A file that a run produced.
 
     Attributes:
         format: ``json``, ``text`` or ``binary``: what `load` returns.
         from_file: true if it is a file that was given, whose bytes are kept as they are and read as anybody's.
+    """
+
+    __slots__ = ()
+
+    @property
+    def format(self) -> str:
+        """``json``, ``text`` or ``binary``: what `load` returns."""
+        return self.fields.format
+
+    @property
+    def from_file(self) -> bool:
+        """Tell whether it is a file that was given, whose bytes are kept as they are and read as anybody's."""
+        return self.fields.from_file
+
+
+class ArtifactAsset(_FileAsset[FileFields]):
+    """A file that a run produced.
 
     Example:
         >>> asset = run.asset("volumes.json")
@@ -34,18 +115,11 @@ class ArtifactAsset(Asset):
         True
     """
 
-    format: str = "binary"
-    from_file: bool = False
+    __slots__ = ()
 
 
-@attrs.frozen(kw_only=True, repr=False)
-class CheckpointAsset(Asset):
+class CheckpointAsset(_FileAsset[CheckpointFields]):
     """A state from which work can go on.
-
-    Attributes:
-        format: ``json``, ``text`` or ``binary``: what `load` returns.
-        from_file: true if it is a file that was given, whose bytes are kept as they are and read as anybody's.
-        step: the step that it was taken at, if there is one.
 
     Example:
         >>> with exp.Run().start() as ctx:
@@ -54,13 +128,15 @@ class CheckpointAsset(Asset):
         100
     """
 
-    format: str = "binary"
-    from_file: bool = False
-    step: int | None = None
+    __slots__ = ()
+
+    @property
+    def step(self) -> int | None:
+        """The step that it was taken at, if there is one."""
+        return self.fields.step
 
 
-@attrs.frozen(kw_only=True, repr=False)
-class LogAsset(Asset):
+class LogAsset(Asset[str, NoFields]):
     """Lines that a run wrote as it went.
 
     Example:
@@ -68,21 +144,18 @@ class LogAsset(Asset):
         ['converged']
     """
 
-    def load(self) -> str:
-        """Return the text; where earlier attempts have the log, too, one after the other."""
-        from molexp._assets.logs import in_order
-
-        return in_order([*(one.load() for one in self.earlier), super().load()])
+    __slots__ = ()
 
 
-@attrs.frozen(kw_only=True, repr=False)
-class MetricsAsset(Asset):
+class MetricsAsset(Asset[Sequence[dict[str, Any]], NoFields]):
     """Numbers by step; `load` returns a sequence of dicts.
 
     Example:
         >>> run.asset("metrics").load()[0]["loss"]
         0.5
     """
+
+    __slots__ = ()
 
     def load(self) -> Sequence[dict[str, Any]]:
         """Return the points, each with ``step``, ``time`` and the values.
@@ -128,27 +201,33 @@ class MetricsAsset(Asset):
         return frame_of(self.to_columns())
 
 
-@attrs.frozen(kw_only=True, repr=False)
-class ErrorTraceAsset(Asset):
+class ErrorTraceAsset(Asset[str, ErrorTraceFields]):
     """The traceback of what ended an attempt or a task.
-
-    Attributes:
-        type: qualified name of the exception's class.
-        message: its text.
-        task: the task it came from; None outside of a workflow.
 
     Example:
         >>> [asset for asset in run.assets if isinstance(asset, me.ErrorTraceAsset)]  # no attempt failed
         []
     """
 
-    type: str = ""
-    message: str = ""
-    task: str | None = None
+    __slots__ = ()
+
+    @property
+    def type(self) -> str:
+        """Qualified name of the exception's class."""
+        return self.fields.type
+
+    @property
+    def message(self) -> str:
+        """Text of the exception."""
+        return self.fields.message
+
+    @property
+    def task(self) -> str | None:
+        """The task it came from; None outside of a workflow."""
+        return self.fields.task
 
 
-@attrs.frozen(kw_only=True, repr=False)
-class ExecutionStateAsset(Asset):
+class ExecutionStateAsset(Asset[dict[str, Any], NoFields]):
     """Hold what became of the tasks of a workflow.
 
     Example:
@@ -156,19 +235,11 @@ class ExecutionStateAsset(Asset):
         []
     """
 
+    __slots__ = ()
 
-@attrs.frozen(kw_only=True, repr=False)
-class DataAsset(Asset):
+
+class DataAsset(Asset[Path, DataFields]):
     """A file or folder that was imported for others to use.
-
-    Attributes:
-        directory: true if it is a folder of files.
-        files: the number of its files.
-        source: the place that it was imported from, outside of the workspace.
-        source_key: the key that it was imported from, inside of it.
-        source_asset: id of the asset that it was imported from, whose key may hold another version by now.
-        external: true if the bytes are shared with, or lie in, a place outside of the workspace (``symlink`` and
-            ``hardlink``), where they may change.
 
     Example:
         >>> _ = Path("ref.csv").write_text("a,1")
@@ -177,17 +248,42 @@ class DataAsset(Asset):
         (1, 'a,1')
     """
 
-    directory: bool = False
-    files: int = 1
-    source: str = ""
-    source_key: str = ""
-    source_asset: str = ""
-    external: bool = False
+    __slots__ = ()
+
+    @property
+    def directory(self) -> bool:
+        """Tell whether it is a folder of files."""
+        return self.fields.directory
+
+    @property
+    def files(self) -> int:
+        """The number of its files."""
+        return self.fields.files
+
+    @property
+    def source(self) -> str:
+        """The place that it was imported from, outside of the workspace."""
+        return self.fields.source
+
+    @property
+    def source_key(self) -> str:
+        """The key that it was imported from, inside of the workspace."""
+        return self.fields.source_key
+
+    @property
+    def source_asset(self) -> str:
+        """Id of the asset that it was imported from, whose key may hold another version by now."""
+        return self.fields.source_asset
+
+    @property
+    def external(self) -> bool:
+        """Tell whether the bytes are shared with, or lie in, a place outside of the workspace, where they may change."""
+        return self.fields.external
 
 
-@attrs.frozen(kw_only=True, repr=False)
-class UnknownAsset(Asset):
-    """An asset whose kind is not installed, or whose record cannot be understood; every field is kept.
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class UnknownAsset(Asset[Any, Mapping[str, Any]]):
+    """An asset whose kind is not installed, or whose record cannot be understood; its `fields` are as they were recorded.
 
     Attributes:
         record: the record as it was read.
@@ -198,29 +294,20 @@ class UnknownAsset(Asset):
         []
     """
 
+    __slots__ = ()
+
     record: Mapping[str, Any] = attrs.field(factory=dict)
     problem: str = ""
-
-    @property
-    def fields(self) -> Mapping[str, Any]:
-        """The fields as they were recorded."""
-        found = restore(self.record.get("fields"))
-        return found if isinstance(found, dict) else {}
 
     def load(self) -> Any:
         """Raise, always, with the reason."""
         raise AssetError(f"{self.name!r} cannot be loaded: {self.problem}.", name=self.name)
 
 
-def own_fields(cls: type[Asset]) -> type[Any]:
-    """Return a class of the fields that a class of assets has beside the common ones."""
-    common = attrs.fields_dict(Asset)
-    own = {
-        field.name: attrs.field(default=field.default, type=field.type)
-        for field in attrs.fields(cls)
-        if field.name not in common
-    }
-    return attrs.make_class(f"{cls.__name__}Fields", own, frozen=True)
+def said(asset: Asset, name: str) -> Any:
+    """Return what a field of an asset says, be its kind known or not; None if there is no such field."""
+    fields = asset.fields
+    return fields.get(name) if isinstance(fields, Mapping) else getattr(fields, name, None)
 
 
 def asset_id(scope: str, attempt: int | None, kind: str, name: str, version: int) -> str:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from molexp._assets.assets import (
     ArtifactAsset,
     CheckpointAsset,
+    CheckpointFields,
     DataAsset,
+    DataFields,
     ErrorTraceAsset,
+    ErrorTraceFields,
     ExecutionStateAsset,
+    FileFields,
     LogAsset,
     MetricsAsset,
-    own_fields,
 )
 from molexp._record.folding import Contents
 from molexp._record.metrics import whole_lines
@@ -27,9 +30,15 @@ from molexp._values.numbers import integer
 from molexp._values.paths import is_remote
 from molexp._values.plain import plain, restore
 from molexp._values.text_files import refuse_special
-from molexp.contracts import AssetKind, Sink, Source
+from molexp.contracts import AssetKind, NoFields, Sink, Source
 from molexp.contracts._assets import Asset
 from molexp.errors import AssetError, CorruptRecordError, MolexpError, NoKindError
+
+FILE_TYPES = (
+    *("builtins.dict", "builtins.list", "builtins.tuple", "builtins.str"),
+    *("builtins.bytes", "builtins.bytearray", "builtins.memoryview", "pathlib.Path"),
+)
+"""The types that are saved as artifacts; no other kind can have them."""
 
 WHAT_FILES_TAKE = (
     "dict and list are saved as JSON, str as text, bytes as they are, a pathlib.Path as a copy of its file; for "
@@ -37,10 +46,15 @@ WHAT_FILES_TAKE = (
 )
 
 
-class FileKind(AssetKind[Any]):
+Files = TypeVar("Files", bound=FileFields)
+T = TypeVar("T")
+F = TypeVar("F")
+
+
+class FileKind(AssetKind[Any, Files]):
     """Anything that is a file by nature: dict and list as JSON, str as text, bytes as they are, `Path` as a copy."""
 
-    def save(self, obj: Any, sink: Sink) -> Mapping[str, Any]:
+    def save(self, obj: Any, sink: Sink) -> Files:
         """Write the bytes; returns their format."""
         if isinstance(obj, dict | list | tuple):
             data, form = encode_pretty(plain(obj, where=sink.name, nan=True)), "json"
@@ -54,18 +68,23 @@ class FileKind(AssetKind[Any]):
         else:
             raise NoKindError(sink.name, type(obj).__qualname__, hint=WHAT_FILES_TAKE)
         sink.write(data)
-        return {"format": form}
+        return self.made(form)
 
-    def load(self, source: Source) -> Any:
+    def made(self, form: str, *, from_file: bool = False) -> Files:
+        """Return the fields of a file of this format."""
+        found: Files = self.fields(format=form, from_file=from_file)
+        return found
+
+    def load(self, source: Source[Files]) -> Any:
         """Return a JSON value, a text, or bytes, as its record says.
 
         Raises:
             AssetError: a file that was given is not JSON, though its name says so.
         """
         data = _bytes_of(source)
-        match source.fields.get("format"):
+        match source.fields.format:
             case "json":
-                if source.fields.get("from_file"):
+                if source.fields.from_file:
                     return _read_json(data, source.name)
                 try:
                     return restore(decode(data, source.name))
@@ -76,11 +95,11 @@ class FileKind(AssetKind[Any]):
             case _:
                 return data
 
-    def describe(self, asset: Asset) -> str:
+    def describe(self, asset: Asset, /) -> str:
         """Return one line for people."""
-        return f"{self.name} {asset.name!r}, {asset.size} bytes, {asset.fields.get('format', 'binary')}"
+        return f"{self.name} {asset.name!r}, {asset.size} bytes, {asset.fields.format}"
 
-    def _copy(self, path: Path, sink: Sink) -> Mapping[str, Any]:
+    def _copy(self, path: Path, sink: Sink) -> Files:
         if path.is_dir():
             raise NoKindError(
                 sink.name, "folder", hint="Save its files one by one, or import it with data_assets.import_asset."
@@ -89,12 +108,20 @@ class FileKind(AssetKind[Any]):
         with path.open("rb") as file, sink.open() as stream:
             while chunk := file.read(CHUNK):
                 stream.write(chunk)
-        return {"format": format_of(path.name), "from_file": True}
+        return self.made(format_of(path.name), from_file=True)
 
 
-def _bytes_of(source: Source) -> bytes:
+def _bytes_of(source: Source[Any]) -> bytes:
     with source.open() as stream:
         return stream.read()
+
+
+def in_order(texts: Iterable[str]) -> str:
+    """Return texts of several attempts, one after the other; each begins on a line of its own."""
+    found = ""
+    for text in texts:
+        found += f"\n{text}" if text and found and found[-1] not in "\r\n" else text
+    return found
 
 
 def format_of(name: str) -> str:
@@ -126,11 +153,11 @@ def _refuse_file_name(name: str, text: str) -> None:
         )
 
 
-class ArtifactKind(FileKind):
+class ArtifactKind(FileKind[FileFields]):
     """A file that a run produced."""
 
     name = "artifact"
-    fields = own_fields(ArtifactAsset)
+    types = FILE_TYPES
     record = ArtifactAsset
 
     def accepts(self, obj: Any, /) -> bool:
@@ -138,21 +165,20 @@ class ArtifactKind(FileKind):
         return isinstance(obj, dict | list | tuple | str | bytes | bytearray | memoryview | Path) or is_remote(obj)
 
 
-class CheckpointKind(FileKind):
+class CheckpointKind(FileKind[CheckpointFields]):
     """A state from which work can go on."""
 
     name = "checkpoint"
-    fields = own_fields(CheckpointAsset)
     folder = "checkpoints"
     record = CheckpointAsset
 
 
-class _Written(AssetKind[Any]):
+class _Written(AssetKind[T, F]):
     """A kind whose payload a context writes as the run goes on, never by `save`."""
 
     unsaved = True
 
-    def save(self, obj: Any, sink: Sink) -> Mapping[str, Any]:
+    def save(self, obj: T, sink: Sink) -> F:
         """Raise, always: there is another way to write one."""
         how = {"data": "import it with data_assets.import_asset", "log": "append to ctx.log(NAME)"}.get(self.name)
         raise MolexpError(
@@ -160,7 +186,7 @@ class _Written(AssetKind[Any]):
         )
 
 
-class LogKind(_Written):
+class LogKind(_Written[str, NoFields]):
     """Lines that a run wrote as it went; loads as text."""
 
     name = "log"
@@ -168,12 +194,16 @@ class LogKind(_Written):
     folder = "logs"
     record = LogAsset
 
-    def load(self, source: Source) -> str:
+    def load(self, source: Source[NoFields]) -> str:
         """Return the whole text."""
         return _bytes_of(source).decode("utf-8", "replace")
 
+    def merge(self, parts: Sequence[str], /) -> str:
+        """Return the text of all attempts, one after the other."""
+        return in_order(parts)
 
-class MetricsKind(_Written):
+
+class MetricsKind(_Written[Sequence[dict[str, Any]], NoFields]):
     """Numbers by step; loads as a sequence of dicts with ``step``, ``time`` and the values."""
 
     name = "metrics"
@@ -181,14 +211,14 @@ class MetricsKind(_Written):
     folder = "logs"
     record = MetricsAsset
 
-    def load(self, source: Source) -> Sequence[dict[str, Any]]:
+    def load(self, source: Source[NoFields]) -> Sequence[dict[str, Any]]:
         """Return the points in the order in which they were logged; a torn last line of a killed run is left out."""
         from molexp._assets.metric_columns import Points, pieces_of
 
         return Points(pieces_of(self.pieces(source)))
 
     @staticmethod
-    def pieces(source: Source) -> Iterator[list[dict[str, Any]]]:
+    def pieces(source: Source[NoFields]) -> Iterator[list[dict[str, Any]]]:
         """Yield the points, many at a time. That a line is none, a warning says."""
         wrong = 0
         for data in whole_lines(source.open()):
@@ -199,26 +229,26 @@ class MetricsKind(_Written):
             warnings.warn(f"{wrong} lines of {source.name!r} are no points, and are left out.", stacklevel=3)
 
 
-class ErrorTraceKind(_Written):
+class ErrorTraceKind(AssetKind[str, ErrorTraceFields]):
     """The traceback of what ended an attempt or a task; loads as text."""
 
     name = "error_trace"
-    fields = own_fields(ErrorTraceAsset)
+    unsaved = True
     suffix = ".txt"
     folder = "logs"
     record = ErrorTraceAsset
 
-    def save(self, obj: Any, sink: Sink) -> Mapping[str, Any]:
+    def save(self, obj: str, sink: Sink) -> ErrorTraceFields:
         """Write a traceback's text."""
-        sink.write(str(obj).encode("utf-8", "backslashreplace"))
-        return {}
+        sink.write(obj.encode("utf-8", "backslashreplace"))
+        return ErrorTraceFields()
 
-    def load(self, source: Source) -> str:
+    def load(self, source: Source[ErrorTraceFields]) -> str:
         """Return the traceback."""
         return _bytes_of(source).decode("utf-8", "replace")
 
 
-class ExecutionStateKind(_Written):
+class ExecutionStateKind(AssetKind[dict[str, Any], NoFields]):
     """Tell what became of the tasks of a workflow; this loads as a dict with ``workflow`` and ``tasks``.
 
     Its payload is the attempt's own events, in which every task was recorded as it went; on storage without append a
@@ -226,16 +256,17 @@ class ExecutionStateKind(_Written):
     """
 
     name = "execution_state"
+    unsaved = True
     suffix = ".json"
     folder = "checkpoints"
     record = ExecutionStateAsset
 
-    def save(self, obj: Any, sink: Sink) -> Mapping[str, Any]:
+    def save(self, obj: dict[str, Any], sink: Sink) -> NoFields:
         """Write one document."""
         sink.write(encode_line(obj))
-        return {}
+        return NoFields()
 
-    def load(self, source: Source) -> dict[str, Any]:
+    def load(self, source: Source[NoFields]) -> dict[str, Any]:
         """Return the newest record of each task, by name."""
         events, _, _ = decode_lines(_bytes_of(source), source.name)
         if len(events) == 1 and "tasks" in events[0]:
@@ -246,19 +277,18 @@ class ExecutionStateKind(_Written):
         return {"workflow": contents.workflow, "tasks": contents.tasks}
 
 
-class DataKind(_Written):
+class DataKind(_Written[Path, DataFields]):
     """Imported files; loads as the local path to them."""
 
     name = "data"
-    fields = own_fields(DataAsset)
     record = DataAsset
 
-    def load(self, source: Source) -> Path:
+    def load(self, source: Source[DataFields]) -> Path:
         """Return the path to the file or folder."""
         return source.path()
 
 
-BUILTIN: tuple[type[AssetKind[Any]], ...] = (
+BUILTIN: tuple[type[AssetKind[Any, Any]], ...] = (
     ArtifactKind,
     CheckpointKind,
     DataKind,

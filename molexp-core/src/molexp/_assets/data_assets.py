@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import attrs
 
-from molexp._assets.assets import DataAsset, asset_id
+from molexp._assets.assets import DataAsset, asset_id, said
 from molexp._assets.builtin_kinds import DataKind
 from molexp._assets.data_sources import Readable, files_of, opened
 from molexp._provenance.secrets import without_secrets
@@ -334,7 +334,7 @@ def _stream(path: Readable, writer: StreamWriter | None, progress: Callable[[int
 
 def _is_external(asset: Asset | None) -> bool:
     """Tell whether what is imported lies outside itself, so that a link to it leads there, too."""
-    return asset is not None and asset.fields.get("external") is True
+    return asset is not None and said(asset, "external") is True
 
 
 def _untold(_bytes: int) -> None:

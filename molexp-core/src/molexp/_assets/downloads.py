@@ -14,6 +14,7 @@ from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from molexp._assets.assets import said
 from molexp._assets.verification import is_folder, is_hashed
 from molexp._storage.hashing import CHUNK, FILE, folder_hash
 from molexp.contracts import Store, check_key
@@ -153,14 +154,14 @@ def _fetch_folder(asset: Asset, store: Store, made: Path, progress: Progress) ->
 
 def _verify(asset: Asset, found: str | None) -> None:
     if found is not None and found != asset.content_hash:
-        outside = asset.fields.get("external") is True
+        outside = said(asset, "external") is True
         hint = "They lie outside of the workspace, and changed there: import them again." if outside else ""
         raise HashMismatchError(asset.name, key=asset.key, recorded=str(asset.content_hash), found=found, hint=hint)
 
 
 def _check_hashed(asset: Asset) -> None:
     """Take of what lies outside nothing that cannot be compared: a stranger's record may name any file."""
-    if asset.fields.get("external") is True and not is_hashed(asset):
+    if said(asset, "external") is True and not is_hashed(asset):
         _verify(asset, "bytes that cannot be compared with that")
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from molexp._assets.builtin_kinds import LogKind
+from molexp._assets.builtin_kinds import LogKind, in_order
 from molexp._values.ids import nearest
 from molexp._values.numbers import count
 from molexp.contracts import Store
@@ -95,14 +95,6 @@ class LogReader:
 
     def __repr__(self) -> str:
         return f"<log {self.name!r}>"
-
-
-def in_order(texts: Iterable[str]) -> str:
-    """Return texts of several attempts, one after the other; each begins on a line of its own."""
-    found = ""
-    for text in texts:
-        found += f"\n{text}" if text and found and found[-1] not in "\r\n" else text
-    return found
 
 
 class Logs(Mapping[str, LogReader]):

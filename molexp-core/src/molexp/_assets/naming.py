@@ -25,7 +25,7 @@ from molexp.errors import AssetExistsError
 class Slot:
     """A name of an attempt: what holds it, and where."""
 
-    kind: AssetKind[Any]
+    kind: AssetKind[Any, Any]
     name: str
     task: str | None
     key: str
@@ -59,7 +59,7 @@ class AttemptAssets:
         assets._slots = self._slots
         return assets
 
-    def reserve(self, kind: AssetKind[Any], name: str, task: str | None) -> Slot:
+    def reserve(self, kind: AssetKind[Any, Any], name: str, task: str | None) -> Slot:
         """Take `name` for `kind` and `task`, or find that they have it already.
 
         Raises:
@@ -91,12 +91,12 @@ class AttemptAssets:
                     ]  # others may have logs of that name: the plain one is the coordinator's
             return slot
 
-    def _apart(self, kind: AssetKind[Any], name: str) -> str:
+    def _apart(self, kind: AssetKind[Any, Any], name: str) -> str:
         """Return the name of what another writer of the attempt has the name of, in keeping with where it is put."""
         writer = self.writer.suffix
         return f"{name}.{writer}" if kind.folder == "logs" else f"{writer}/{name}"
 
-    def _fallbacks(self, kind: AssetKind[Any], base: str, payload: str, task: str | None) -> tuple[str, ...]:
+    def _fallbacks(self, kind: AssetKind[Any, Any], base: str, payload: str, task: str | None) -> tuple[str, ...]:
         """Return where a payload goes if another writer of the attempt has its name, or an earlier try of the task had."""
         writer = self.writer.suffix
         if writer and kind.folder == "logs":
@@ -166,9 +166,7 @@ class AttemptAssets:
 
     def asset(self, slot: Slot, record: Mapping[str, Any], fields: Any) -> Asset:
         """Return the asset of a record that was just made."""
-        info = self.library.info(slot.kind)
-        own = {name: getattr(fields, name) for name in info.field_names}
-        return info.asset_class(
+        return self.library.info(slot.kind).asset_class(
             id=record["id"],
             name=record["name"],
             kind=slot.kind.name,
@@ -179,9 +177,11 @@ class AttemptAssets:
             key=slot.key,
             size=record["size"],
             content_hash=record["content_hash"],
+            fields=fields,
             tags=frozenset(record["tags"]),
+            schema=record["schema"],
+            distribution=record["distribution"],
             _library=self.library,
-            **own,
         )
 
     def _refuse_folders(self, folded: str, name: str) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from functools import cache
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import attrs
 
@@ -16,24 +16,27 @@ from molexp._recording.usage import opens
 from molexp._storage.links import reading
 from molexp._values.copies import own_copy
 from molexp._values.numbers import count
-from molexp._values.plain import restore
-from molexp._values.structuring import record_from, record_of
+from molexp._values.plain import plain, restore
+from molexp._values.structuring import record_from, values_of
 from molexp._values.times import parse_time
-from molexp.contracts import AssetKind, Store, Upgrades
+from molexp.contracts import AssetKind, Describes, Merges, Store, Upgrades
 from molexp.contracts._assets import Asset, Producer
-from molexp.errors import KeyNotFoundError, MolexpError, PluginError
+from molexp.errors import KeyNotFoundError, MolexpError, PluginError, PluginLoadError, PluginMissingError
 
 if TYPE_CHECKING:
     from molexp._assets.local_copies import Copies
     from molexp.contracts._assets import Sink
     from molexp.plugins import PluginManager
 
+T = TypeVar("T")
+F = TypeVar("F")
+
 
 @attrs.frozen
-class KeySource:
+class KeySource(Generic[F]):
     """A payload to read, as kinds see it."""
 
-    asset: Asset
+    asset: Asset[Any, F]
     library: Library
 
     @property
@@ -42,9 +45,19 @@ class KeySource:
         return self.asset.name
 
     @property
-    def fields(self) -> Mapping[str, Any]:
+    def fields(self) -> F:
         """The fields of its kind."""
         return self.asset.fields
+
+    @property
+    def schema(self) -> int:
+        """The schema of the kind that wrote it."""
+        return self.asset.schema
+
+    @property
+    def distribution(self) -> str:
+        """The distribution that wrote it."""
+        return self.asset.distribution
 
     def open(self) -> IO[bytes]:
         """Return a seekable binary stream, which checks what is read from the beginning to the end."""
@@ -58,18 +71,20 @@ class KeySource:
         return self.library.local(self.asset)
 
 
+class _NewerSchema(Exception):  # noqa: N818 - it becomes the problem of an `UnknownAsset`
+    """A record has a newer schema than its kind; the text says who wrote it."""
+
+
 class KindInfo(NamedTuple):
     """Hold what the records of a kind's assets need of it.
 
     Attributes:
         asset_class: the class of its assets.
         distribution: the distribution that provides it.
-        field_names: the names of its fields.
     """
 
     asset_class: type[Asset]
     distribution: str
-    field_names: tuple[str, ...]
 
 
 class Library:
@@ -78,8 +93,9 @@ class Library:
     def __init__(self, store: Store, plugins: PluginManager) -> None:
         self.store = store
         self.plugins = plugins
-        self._kinds: dict[str, AssetKind[Any]] = {}
+        self._kinds: dict[str, AssetKind[Any, Any]] = {}
         self._infos: dict[str, KindInfo] = {}
+        self._told: set[tuple[str, str]] = set()
         self._copies: dict[int, Copies] = {}  # by process: a forked child has its own
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -87,18 +103,26 @@ class Library:
 
     # ---------------------------------------------------------------------------------------------------------- kinds
 
-    def kind(self, name: str) -> AssetKind[Any]:
+    def kind(self, name: str) -> AssetKind[Any, Any]:
         """Return the kind of this name.
 
         Raises:
             PluginMissingError: it is not installed.
-            PluginLoadError: the plugin that provides it is broken.
+            PluginLoadError: the plugin that provides it is broken, or the kind cannot be made.
         """
         if (found := self._kinds.get(name)) is None:
-            found = self._kinds[name] = self.plugins.asset_kind(name)()
+            cls = self.plugins.asset_kind(name)
+            try:
+                found = cls()
+            except (Exception, SystemExit) as error:
+                who = self.plugins.distribution_of(cls) or cls.__module__
+                raise PluginLoadError(
+                    {who: f"making the kind failed: {type(error).__name__}: {error}"}, asked=f"The asset kind {name!r}"
+                ) from error
+            self._kinds[name] = found
         return found
 
-    def kind_of(self, cls: type[AssetKind[Any]]) -> AssetKind[Any]:
+    def kind_of(self, cls: type[AssetKind[T, F]]) -> AssetKind[T, F]:
         """Return the kind of this class, registered or not."""
         if type(found := self._kinds.get(cls.name)) is cls:
             return found
@@ -117,65 +141,128 @@ class Library:
         kinds = self.plugins.asset_kinds()
         return sorted(name for name, kind in kinds.items() if not (savable and getattr(kind, "unsaved", False)))
 
-    def info(self, kind: AssetKind[Any]) -> KindInfo:
+    def kinds_for(self, obj: Any) -> list[str]:
+        """Return the kinds that an object can be saved as without being named: one, none, or several that contend for it.
+
+        Those count that name the class of the object, or the nearest one that it inherits from. Where none does, and where
+        artifacts alone name a class that it inherits from, those are asked that accept objects without having named a class.
+        """
+        kinds = self.plugins.asset_kinds()
+        for cls in type(obj).__mro__[:-1]:
+            names = {f"{cls.__module__}.{cls.__qualname__}", f"{cls.__module__.partition('.')[0]}.{cls.__qualname__}"}
+            named = [name for name in kinds if not names.isdisjoint(kinds[name].types)]
+            found = [name for name in named if self._accepts(name, obj, unasked=True)]
+            if found == ["artifact"] and cls is not type(obj):
+                break
+            if found:
+                return sorted(found)
+        found = [name for name in kinds if self._accepts(name, obj)]
+        return sorted([name for name in found if name != "artifact"] or found)
+
+    def _accepts(self, name: str, obj: Any, *, unasked: bool = False) -> bool:
+        """Tell whether a kind accepts an object; one that cannot tell is named once, and does not.
+
+        Args:
+            name: the kind's name.
+            obj: the object.
+            unasked: the answer of a kind that has no `accepts`.
+        """
+        cls = self.plugins.asset_kinds()[name]
+        if not hasattr(cls, "accepts"):
+            return unasked
+        try:
+            kind: Any = self.kind(name)
+            return bool(kind.accepts(obj))
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - it is a stranger's code, and others can save the object
+            self._tell(name, "accepts", error)
+            return False
+
+    def _tell(self, name: str, what: str, error: BaseException) -> None:
+        """Warn, once, of a kind that raised where others go on without it."""
+        if (name, what) not in self._told:
+            self._told.add((name, what))
+            from molexp.plugins import PluginWarning
+
+            who = self.plugins.distribution_of(self.plugins.asset_kinds()[name])
+            text = (
+                f"The asset kind {name!r} of {who or 'no distribution'} is passed over: {what}() raised "
+                f"{type(error).__name__}: {' '.join(str(error).split())}"
+            )
+            warnings.warn(PluginWarning(text), stacklevel=6)
+
+    def info(self, kind: AssetKind[Any, Any]) -> KindInfo:
         """Return what the records of a kind's assets need of it."""
         if (found := self._infos.get(kind.name)) is None:
-            asset_class, distribution = kind.record or _make_class(type(kind)), self.plugins.distribution_of(type(kind))
-            found = KindInfo(asset_class, distribution, tuple(attrs.fields_dict(kind.fields)))
+            found = KindInfo(kind.record or Asset, self.plugins.distribution_of(type(kind)))
             self._infos[kind.name] = found
         return found
 
     # -------------------------------------------------------------------------------------------------------- records
 
-    def fields(self, kind: AssetKind[Any], values: Mapping[str, Any], name: str) -> tuple[Any, Mapping[str, Any]]:
-        """Return the fields record of an asset of `kind`, and the plain values that are read back as it.
-
-        Args:
-            kind: the kind.
-            values: plain values.
-            name: the asset's name, for errors.
-
-        Raises:
-            TypeError: a field that it does not have, or one that is missing, or is not of its type.
-        """
-        names = self.info(kind).field_names
-        if unknown := sorted(values.keys() - names):
-            raise TypeError(
-                f"The kind {kind.name!r} has no field {unknown[0]!r}; it has: {', '.join(names) or 'none'}."
-            )
-        return record_of(kind.fields, values, f"{kind.name} {name!r}")
-
     def asset(self, record: Mapping[str, Any]) -> Asset:
         """Return the asset that a record describes; an `UnknownAsset` if its kind is missing or does not understand it."""
         try:
             return self._known(record)
-        except PluginError:
-            origin = record.get("distribution") or "a plugin that did not leave its name"
-            problem = f"the kind {record.get('kind')!r} is not installed; it was written by {origin}"
-        except Exception as error:  # noqa: BLE001 - whatever a stranger's fields class raises, the rest of the record is readable
+        except PluginMissingError:
+            problem = f"the kind {record.get('kind')!r} is not installed; it was written by {_origin(record)}"
+        except _NewerSchema as error:
+            problem = str(error)
+        except PluginError as error:
+            problem = f"its kind cannot be used; it was written by {_origin(record)} ({error})"
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever a stranger's fields class raises, the rest of the record is readable
             problem = f"its record is not understood ({type(error).__name__}: {error})"
-        return UnknownAsset(**_common(record), record=own_copy(dict(record)), problem=problem, _library=self)
+        fields = restore(record.get("fields"))
+        return UnknownAsset(
+            **_common(record),
+            fields=fields if isinstance(fields, dict) else {},
+            record=own_copy(dict(record)),
+            problem=problem,
+            _library=self,
+        )
 
     def _known(self, record: Mapping[str, Any]) -> Asset:
         kind = self.kind(str(record.get("kind")))
-        stored = record.get("fields") or {}
-        schema = record.get("schema", 1)
-        if schema < kind.schema and isinstance(kind, Upgrades):
-            stored = kind.upgrade(restore(stored), schema)
-        fields = record_from(kind.fields, stored)
         info = self.info(kind)
-        own = {name: getattr(fields, name) for name in info.field_names}
-        return info.asset_class(**_common(record), **own, _library=self)
+        return info.asset_class(**_common(record), fields=self._fields(kind, record), _library=self)
+
+    def _fields(self, kind: AssetKind[Any, Any], record: Mapping[str, Any]) -> Any:
+        """Return the fields of a record, upgraded if an older schema of its kind wrote them."""
+        stored, schema = record.get("fields") or {}, _schema(record)
+        if schema > kind.schema:
+            installed = self.info(kind).distribution or "the kind that is installed"
+            raise _NewerSchema(
+                f"it was written by {_origin(record)} with schema {schema}, and {installed} knows those up to {kind.schema}"
+            )
+        if schema < kind.schema and isinstance(kind, Upgrades):
+            stored = plain(kind.upgrade(restore(stored), schema), where="upgrade", nan=True)
+        return record_from(kind.fields, stored, f"{kind.name} {record.get('name')!r}")
+
+    def describe(self, asset: Asset) -> str:
+        """Return one line for people; see `Asset.describe`."""
+        if not isinstance(asset, UnknownAsset) and isinstance(kind := self.kind(asset.kind), Describes):
+            try:
+                return str(kind.describe(asset))
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - it is a stranger's code, and there is something to say all the same
+                self._tell(asset.kind, "describe", error)
+        return f"{asset.kind} {asset.name!r}, {asset.size} bytes"
 
     # ---------------------------------------------------------------------------------------------------------- bytes
 
     def load(self, asset: Asset) -> Any:
-        """Return the object that an asset holds."""
-        return self.kind(asset.kind).load(KeySource(asset, self))
+        """Return the object that an asset holds; where earlier attempts have their parts of it, too, all of them joined."""
+        kind = self.kind(asset.kind)
+        own = kind.load(KeySource(asset, self))
+        if asset.earlier and isinstance(kind, Merges):
+            return kind.merge([*(one.load() for one in asset.earlier), own])
+        return own
 
     def reading(self, asset: Asset) -> Store:
         """Return the store to read an asset's bytes from: it follows the link that the asset's record speaks of, and no other."""
-        return reading(self.store, asset.kind, asset.key, asset.fields) if asset.kind == "data" else self.store
+        return (
+            reading(self.store, asset.kind, asset.key, values_of(asset.fields)) if asset.kind == "data" else self.store
+        )
 
     def use(self, asset: Asset) -> None:
         """Record that the attempt which asks for the bytes of an asset uses it; outside of an attempt, do nothing."""
@@ -231,20 +318,6 @@ class Library:
         return there
 
 
-@cache  # one class for a kind, however many workspaces are open: assets of two of them can be equal
-def _make_class(kind: type[AssetKind[Any]]) -> type[Asset]:
-    title = "".join(part.title() for part in kind.name.split("_"))
-    own = {
-        field.name: attrs.field(default=field.default, type=field.type, eq=field.eq_key or field.eq, kw_only=True)
-        for field in attrs.fields(kind.fields)
-    }
-    made: type[Asset] = attrs.make_class(
-        f"{title}Asset", own, bases=(Asset,), frozen=True, kw_only=True, slots=True, repr=False
-    )
-    made.__doc__ = f"An asset of the kind {kind.name!r}."
-    return made
-
-
 def _library(store: Store) -> Library:
     """Return what was pickled, in another process, with the plugins of that."""
     from molexp.plugins import default_manager
@@ -269,7 +342,17 @@ def _common(record: Mapping[str, Any]) -> dict[str, Any]:
         "size": count(record.get("size")),
         "content_hash": record.get("content_hash"),
         "tags": frozenset(map(str, tags)) if isinstance(tags, list) else frozenset(),
+        "schema": _schema(record),
+        "distribution": str(record.get("distribution") or ""),
     }
+
+
+def _schema(record: Mapping[str, Any]) -> int:
+    return count(record.get("schema"), 1)
+
+
+def _origin(record: Mapping[str, Any]) -> str:
+    return str(record.get("distribution") or "a plugin that did not leave its name")
 
 
 def _time(value: Any) -> datetime:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import IO, TYPE_CHECKING, Any
 
+from molexp._assets.assets import said
 from molexp._storage.hashing import FILE, FOLDER, hash_of
 from molexp._storage.layout import is_run, owner_of
 from molexp.errors import HashMismatchError, MolexpError
@@ -59,7 +60,7 @@ def checked(asset: Asset, store: Store, stream: IO[bytes]) -> IO[bytes]:
 
 def is_folder(asset: Asset) -> bool:
     """Tell whether an asset is a folder of files."""
-    return asset.kind == "data" and bool(asset.fields.get("directory"))
+    return asset.kind == "data" and bool(said(asset, "directory"))
 
 
 def is_hashed(asset: Asset) -> bool:
@@ -76,15 +77,14 @@ def complain(asset: Asset, store: Store, found: str, *, recorded: str = "") -> N
     Raises:
         HashMismatchError: neither is so.
     """
-    if asset.fields.get("external") is True:
+    if said(asset, "external") is True:
         warnings.warn(
             f"The bytes of {asset.name!r} lie outside of the workspace, in what {asset.key!r} stands for, and have changed "
             f"since they were imported as {asset.id!r}: import them again for a new version.",
             stacklevel=4,
         )
     elif not _is_saved_again(asset, store):
-        said = recorded or str(asset.content_hash)
-        raise HashMismatchError(asset.name, key=asset.key, recorded=said, found=found)
+        raise HashMismatchError(asset.name, key=asset.key, recorded=recorded or str(asset.content_hash), found=found)
 
 
 def _is_saved_again(asset: Asset, store: Store) -> bool:

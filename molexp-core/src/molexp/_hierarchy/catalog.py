@@ -6,22 +6,19 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, Unpack, overload
 
 import attrs
 
 from molexp._catalog.compaction.snapshots import damaged_parts
 from molexp._catalog.index.database import BUSY, is_busy
 from molexp._catalog.index.stored import GONE, compare
-from molexp._catalog.query.answers import ASSET_ROOTS, Asking, Question, Row, unknown_fields
+from molexp._catalog.query.answers import Asking, Question, Row, unknown_fields
 from molexp._catalog.query.paging import Pager, in_pages
 from molexp._catalog.query.questions import (
     RunFilters,
+    about_assets,
     about_runs,
-    checked_limit,
-    fields_of_kinds,
-    of_kinds,
-    parse_query,
     parse_run_query,
     refuse_unknown,
 )
@@ -38,12 +35,15 @@ from molexp.errors import CorruptRecordError, KeyNotFoundError, MolexpError, Not
 if TYPE_CHECKING:
     from molexp._catalog.index.index import Index
     from molexp._catalog.lineage.graph import Kind, Lineage
+    from molexp._catalog.query.questions import AssetFilters
     from molexp._hierarchy.session import Session
     from molexp._record.reports import Report
+    from molexp.contracts import AssetKind
     from molexp.contracts._assets import Asset
 
 P = ParamSpec("P")
 T = TypeVar("T")
+F = TypeVar("F")
 
 _SOME = 400  # rows of which each is looked at; of more, those in folders that were not looked at a moment ago
 _TRIES = 5  # questions that are asked again because what the index had was not there
@@ -193,41 +193,51 @@ class Catalog:
         left_out, hidden = self._beside(question)
         return Pages((self._run_rows(page, left_out, hidden) for page in rows), count, left_out, hidden)
 
+    @overload
+    def assets(
+        self, where: str | None = None, /, *, kind: type[AssetKind[T, F]], **filters: Unpack[AssetFilters]
+    ) -> Rows[Asset[T, F]]: ...
+
+    @overload
+    def assets(
+        self, where: str | None = None, /, *, kind: str | None = None, **filters: Unpack[AssetFilters]
+    ) -> Rows[Asset]: ...
+
     @_from_a_sound_index
     def assets(
         self,
         where: str | None = None,
         /,
         *,
-        kind: str | None = None,
+        kind: type[AssetKind[Any, Any]] | str | None = None,
         name: str | None = None,
         scope: str | None = None,
         producer: Run | str | None = None,
+        sort: str | None = None,
         limit: int | None = None,
-    ) -> Rows[Asset]:
-        """Return the assets that match all of what is given, oldest first.
+    ) -> Rows[Any]:
+        """Return the assets that match all of what is given.
 
         Args:
             where: a query, such as ``kind == "checkpoint" and step > 100``, of the common fields and those of kinds; see
                 ``docs/reference/query-language.md``.
-            kind: a kind's name.
+            kind: a kind, or its name.
             name: an asset's name.
             scope: path of the run, experiment or project that they belong to; "" is the workspace.
             producer: the run that made them, or its path.
+            sort: a column, such as ``size`` or a kind's ``step``, with ``-`` for descending order; else the oldest is first.
             limit: the number of rows to return at most; None for all.
 
         Raises:
             QueryError: a query that cannot be understood; shows where.
+            ValueError: a column that no asset has, or a negative limit.
         """
-        question = Question(limit=checked_limit(limit))
-        if where is not None:
+        if where is not None or sort is not None:
             self._refresh()
-            own = fields_of_kinds(self._session.index)
-            question.where.append(of_kinds(parse_query(where, (*ASSET_ROOTS, *own)), own))
         by = producer.path if isinstance(producer, Run) else producer
-        for field, wanted in (("kind", kind), ("name", name), ("scope", scope), ("producer", by)):
-            if wanted is not None:
-                question.where.append(Condition(Field((field,)), "==", wanted))
+        called = kind.name if isinstance(kind, type) else kind
+        equal = {"kind": called, "name": name, "scope": scope, "producer": by}
+        question = about_assets(self._session.index, where, equal, sort, limit)
         records = self._ask(question, assets=True)
         found = [self._session.library.asset(decode_object(record, "index")) for _, record in records]
         return Rows(found, lambda asset: asset.to_dict(), unreadable=self._left_out(scope or by or "", assets=True))

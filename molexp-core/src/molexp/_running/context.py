@@ -26,12 +26,14 @@ from molexp.errors import AssetError, InvalidNameError, MolexpError, NotFoundErr
 if TYPE_CHECKING:
     import subprocess
 
+    from molexp._assets.assets import CheckpointFields, FileFields
     from molexp._assets.lookup import Finder
     from molexp._assets.naming import AttemptAssets
     from molexp._recording.writer import Recorder
     from molexp.contracts import AssetKind
 
 T = TypeVar("T")
+F = TypeVar("F")
 
 
 class RecordedRun(Protocol):
@@ -95,7 +97,7 @@ class Context:
         self._finder = finder
         self._task = task
         self._recorder: Recorder | None = assets.recorder if assets is not None else None
-        self._accessors: dict[str, Accessor[Any]] = {}
+        self._accessors: dict[str, Accessor[Any, Any]] = {}
         self._logs: dict[str, LogHandle] = {}
         self._metrics: Metrics | None = None
         self._logger: logging.Logger | None = None
@@ -148,12 +150,12 @@ class Context:
         return self._accessor(kind or self._choose(name, obj)).save(name, obj, **fields)
 
     @property
-    def artifact(self) -> Accessor[Any]:
+    def artifact(self) -> Accessor[Any, FileFields]:
         """Files that the run produces."""
         return self._accessors.get("artifact") or self._accessor("artifact")
 
     @property
-    def checkpoint(self) -> Accessor[Any]:
+    def checkpoint(self) -> Accessor[Any, CheckpointFields]:
         """States from which work can go on."""
         return self._accessor("checkpoint")
 
@@ -259,12 +261,12 @@ class Context:
         uses(self._recorder, found, "name" if version is None else "version")
         return found
 
-    def __getitem__(self, kind: type[AssetKind[T]]) -> Accessor[T]:
+    def __getitem__(self, kind: type[AssetKind[T, F]]) -> Accessor[T, F]:
         if self._assets is None:
             return Accessor(None)
         return Accessor(self._assets.library.kind_of(kind), self._assets, self._finder, self._task)
 
-    def __getattr__(self, kind: str) -> Accessor[Any]:
+    def __getattr__(self, kind: str) -> Accessor[Any, Any]:
         if kind.startswith("_"):
             raise AttributeError(kind)
         try:
@@ -299,7 +301,7 @@ class Context:
     def _began(self, process: subprocess.Popen[bytes]) -> None:
         """Note that a command of `shell` runs; the call waits for its end."""
 
-    def _accessor(self, kind: str) -> Accessor[Any]:
+    def _accessor(self, kind: str) -> Accessor[Any, Any]:
         if (found := self._accessors.get(kind)) is None:
             if self._assets is None:
                 return Accessor(None)
@@ -314,18 +316,12 @@ class Context:
 
     def _choose(self, name: str, obj: Any) -> str:
         assert self._assets is not None
-        library = self._assets.library
-        accepting = [
-            kind
-            for kind in library.kind_names()
-            if (accepts := getattr(library.kind(kind), "accepts", None)) is not None and accepts(obj)
-        ]
-        special = [kind for kind in accepting if kind != "artifact"]
-        if len(special) == 1 or (not special and accepting):
-            return (special or accepting)[0]
-        if special:
-            raise AssetError(f"Several kinds accept {name!r}: {', '.join(special)}. Say which with kind=...", name=name)
-        raise no_kind(name, obj, library)
+        found = self._assets.library.kinds_for(obj)
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise AssetError(f"Several kinds accept {name!r}: {', '.join(found)}. Say which with kind=...", name=name)
+        raise no_kind(name, obj, self._assets.library)
 
 
 def describe_error(

@@ -1,6 +1,7 @@
 """Records of typed fields from plain values, and back: both ways know the same types.
 
-They are those of ``docs/explanation/values.md``, in containers, unions, attrs classes, dataclasses and named tuples.
+They are those of ``docs/explanation/values.md``, in containers, unions, attrs classes, dataclasses and named tuples. A record is
+of an attrs class, a dataclass or a msgspec struct.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ import typing
 from collections.abc import Callable, Mapping
 from functools import cache
 from math import isclose
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import attrs
+import msgspec
 
+from molexp._values.copies import own_copy
 from molexp._values.loaded import loaded_types
 from molexp._values.plain import plain, restore
 
@@ -24,27 +26,86 @@ if TYPE_CHECKING:
 _BUILTIN = {"str": str, "int": int, "float": float, "bool": bool, "None": type(None)}
 
 
-def record_of(cls: type[Any], values: Mapping[str, Any], where: str) -> tuple[Any, Mapping[str, Any]]:
+class FieldOf(NamedTuple):
+    """One field of a record class.
+
+    Attributes:
+        name: its name.
+        type: its annotation, which may be text.
+        needed: true if it has no default.
+        converts: true if the class converts what it is given.
+    """
+
+    name: str
+    type: Any
+    needed: bool
+    converts: bool
+
+
+@cache
+def fields_of(cls: Any) -> tuple[FieldOf, ...]:
+    """Return the fields of an attrs class, a dataclass or a msgspec struct.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if (found := getattr(cls, "__attrs_attrs__", None)) is not None:
+        nothing = sys.modules["attr"].NOTHING  # whoever has such a class has imported it
+        return tuple(
+            FieldOf(one.alias, one.type, one.default is nothing, one.converter is not None) for one in found if one.init
+        )
+    if (found := getattr(cls, "__dataclass_fields__", None)) is not None:
+        missing = sys.modules["dataclasses"].MISSING
+        mine = [one for one in sys.modules["dataclasses"].fields(cls) if one.init]
+        return tuple(
+            FieldOf(one.name, one.type, one.default is missing and one.default_factory is missing, False)
+            for one in mine
+        )
+    if hasattr(cls, "__struct_fields__"):
+        return tuple(FieldOf(one.name, one.type, one.required, False) for one in msgspec.structs.fields(cls))
+    raise TypeError(f"{cls!r} is no attrs class, dataclass or msgspec struct")
+
+
+def is_record(cls: Any) -> bool:
+    """Tell whether something is a class that `fields_of` knows."""
+    marks = ("__attrs_attrs__", "__dataclass_fields__", "__struct_fields__")
+    return isinstance(cls, type) and any(hasattr(cls, mark) for mark in marks)
+
+
+def values_of(record: Any) -> dict[str, Any]:
+    """Return the fields of a record, or the items of a mapping, as a dict of copies."""
+    if isinstance(record, Mapping):
+        return {name: own_copy(value) for name, value in record.items()}
+    return {field.name: own_copy(getattr(record, field.name)) for field in fields_of(record.__class__)}
+
+
+def record_of(cls: Any, found: Any, given: Mapping[str, Any], where: str) -> tuple[Any, Mapping[str, Any]]:
     """Return a record whose fields have their types, and the plain values that are read back as it.
 
     Args:
-        cls: an attrs class.
-        values: plain values, as `plain` makes them.
+        cls: a record class, which `fields_of` knows.
+        found: a record of it; None if there are only given values.
+        given: values that take the place of its own.
         where: the owner of the fields, for errors.
 
     Raises:
-        TypeError: a field is missing, or a value is not of its field's type.
+        TypeError: a field that there is not, one that is missing, or a value that is not of its field's type.
     """
+    fields = fields_of(cls)
+    own = {} if found is None else {field.name: getattr(found, field.name) for field in fields}
+    if given:
+        names = [field.name for field in fields]
+        if unknown := [name for name in given if name not in names]:
+            raise TypeError(f"There is no field {unknown[0]!r} of {where}; there are: {', '.join(names) or 'none'}.")
+        own |= given
+    values: dict[str, Any] = plain(own, where=where, nan=True)
     if _are_plain(cls, values):
-        return cls(**values), values
-    try:
-        made = _converter().structure(restore(values), cls)
-    except Exception as error:
-        raise TypeError(_wrong_field(cls, values, where) or f"{where} cannot have these fields: {error}") from error
+        return (cls(**values) if given or found is None else found), values
+    made = _structured(cls, values, where)
     stored = plain({name: getattr(made, name) for name in values}, where=where, nan=True)
-    for field in attrs.fields(cls):
+    for field in fields:
         name = field.name
-        if name in values and field.converter is None and not _is_same(stored[name], values[name]):
+        if name in values and not field.converts and not _is_same(stored[name], values[name]):
             raise TypeError(
                 f"The field {name!r} of {where} is {restore(values[name])!r}, not {_name(field.type)}: it would be read back "
                 f"as {stored[name]!r}."
@@ -52,53 +113,82 @@ def record_of(cls: type[Any], values: Mapping[str, Any], where: str) -> tuple[An
     return made, stored
 
 
-def record_from(cls: type[Any], stored: Mapping[str, Any]) -> Any:
+def record_from(cls: Any, stored: Mapping[str, Any], where: str) -> Any:
     """Return the record that stored values are read as; names that it does not have are left out.
 
     Raises:
-        Exception: an error of the class, or of a type of its fields.
+        TypeError: a field is missing, or a value is not of its field's type.
+        Exception: an error of the class.
     """
-    names = attrs.fields_dict(cls)
-    values = {name: restore(value) for name, value in stored.items() if name in names}
-    return cls(**values) if _are_plain(cls, values) else _converter().structure(values, cls)
+    values = {field.name: stored[field.name] for field in fields_of(cls) if field.name in stored}
+    return cls(**values) if _are_plain(cls, values) else _structured(cls, values, where)
 
 
-def missing_name(cls: type[Any]) -> str:
-    """Return a name in the annotations of an attrs class that is not there when they are read; "" if all are."""
+def _structured(cls: Any, values: Mapping[str, Any], where: str) -> Any:
+    hints = _hints(cls)
+    made = {}
+    for field in fields_of(cls):
+        name = field.name
+        if name in values:
+            value = restore(values[name])
+            try:
+                made[name] = _converter().structure(value, hints[name])
+            except Exception as error:
+                raise TypeError(f"The field {name!r} of {where} is {value!r}, not {_name(field.type)}.") from error
+        elif field.needed:
+            raise TypeError(f"The field {name!r} of {where} is missing.")
     try:
-        typing.get_type_hints(cls)
+        return cls(**made)
+    except Exception as error:
+        raise TypeError(f"{where} cannot have these fields: {error}") from error
+
+
+@cache
+def _hints(cls: Any) -> dict[str, Any]:
+    return typing.get_type_hints(cls, include_extras=True)
+
+
+def missing_name(cls: Any) -> str:
+    """Return a name in the annotations of a record class that is not there when they are read; "" if all are."""
+    try:
+        _hints(cls)
     except NameError as error:
         return str(error.name)
     return ""
 
 
-def unreadable_field(cls: type[Any]) -> str:
-    """Return, for people, the first field of an attrs class whose type JSON does not give back; "" if there is none."""
-    hints = typing.get_type_hints(cls)
-    for field in attrs.fields(cls):
+def unreadable_field(cls: Any) -> str:
+    """Return, for people, the first field of a record class whose type JSON does not give back; "" if there is none."""
+    if _plain_types(cls) is not None:
+        return ""
+    hints = _hints(cls)
+    for field in fields_of(cls):
         if not _is_readable(hints.get(field.name, Any)):
             return f"{field.name!r} of type {_name(field.type)}"
     return ""
 
 
 @cache
-def _plain_types(cls: type[Any]) -> Mapping[str, tuple[type, ...]] | None:
+def _plain_types(cls: Any) -> Mapping[str, tuple[type, ...]] | None:
     """Return the types that each field may have if all are built-in ones of JSON, for which nothing has to be imported."""
     found: dict[str, tuple[type, ...]] = {}
-    for field in attrs.fields(cls):
+    for field in fields_of(cls):
         if isinstance(field.type, str):
             members = tuple(_BUILTIN.get(part.strip(), object) for part in field.type.split("|"))
         else:
             members = typing.get_args(field.type) if _is_union(field.type) else (field.type or object,)
-        if field.converter is not None or not set(members) <= set(_BUILTIN.values()):
+        if field.converts or not set(members) <= set(_BUILTIN.values()):
             return None
         found[field.name] = members
     return found
 
 
-def _are_plain(cls: type[Any], values: Mapping[str, Any]) -> bool:
-    known = _plain_types(cls)  # type: ignore[arg-type] # mypy takes a class for what cannot be a key
-    if known is None:
+def _are_plain(cls: Any, values: Mapping[str, Any]) -> bool:
+    """Tell whether plain values are what the record has, whole: numbers, texts, and none of those that it needs missing."""
+    known = _plain_types(cls)
+    if known is None or (
+        len(values) < len(known) and any(one.needed and one.name not in values for one in fields_of(cls))
+    ):
         return False
     for name, value in values.items():  # noqa: SIM110 - a generator costs more than the rest
         if type(value) not in known.get(name, ()):
@@ -200,17 +290,3 @@ def _is_same(one: Any, other: Any) -> bool:
 
 def _name(cls: Any) -> str:
     return getattr(cls, "__name__", None) or str(cls)
-
-
-def _wrong_field(cls: type[Any], values: Mapping[str, Any], where: str) -> str:
-    """Return which field is missing, or has a value that is not of its type; "" if it is something else."""
-    hints = typing.get_type_hints(cls)
-    for field in attrs.fields(cls):
-        name = field.name
-        if name not in values and field.default is attrs.NOTHING:
-            return f"The field {name!r} of {where} is missing."
-        try:
-            _converter().structure(restore(values.get(name)), hints[name] if name in values else Any)
-        except Exception:  # noqa: BLE001 - whatever it says, it is this one
-            return f"The field {name!r} of {where} is {restore(values[name])!r}, not {_name(field.type)}."
-    return ""

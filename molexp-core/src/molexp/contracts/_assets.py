@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal, Protocol, Self
+from typing import IO, TYPE_CHECKING, Any, Generic, Literal, Protocol, Self
 
 import attrs
 
-from molexp._values.copies import own_copy
+from molexp._values.structuring import values_of
 from molexp.errors import UnsupportedOperationError
 
 if TYPE_CHECKING:
-    from molexp.contracts._kinds import AssetKind
+    from typing_extensions import TypeVar
+
     from molexp.contracts._store import Store
+
+    T_co = TypeVar("T_co", covariant=True, default=Any)
+    F_co = TypeVar("F_co", covariant=True, default=Any)
+else:
+    from typing import TypeVar
+
+    T_co = TypeVar("T_co", covariant=True)
+    F_co = TypeVar("F_co", covariant=True)
 
 
 class Sink(Protocol):
@@ -31,8 +40,8 @@ class Library(Protocol):
 
     store: Store
 
-    def kind(self, name: str) -> AssetKind[Any]:
-        """Return the kind of this name."""
+    def describe(self, asset: Asset) -> str:
+        """Return one line for people."""
 
     def load(self, asset: Asset) -> Any:
         """Return the object that an asset holds."""
@@ -81,11 +90,11 @@ class Producer:
     task: str | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
-class Asset:
-    """A typed, named, versioned record about bytes.
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class Asset(Generic[T_co, F_co]):
+    """A typed, named, versioned record about bytes: `load` returns a ``T_co``, and `fields` is an ``F_co``.
 
-    Inside the block of a run, or in a task, whoever asks for the bytes is on record as using it: that attempt, and task.
+    Two assets are equal if they are of one workspace and have one id. Inside the block of a run, or in a task, whoever asks for the bytes is on record as using it: that attempt, and task.
 
     Attributes:
         id: spells scope, attempt, kind, name and version, so that it resolves by reading; see `Workspace.asset`.
@@ -98,7 +107,10 @@ class Asset:
         key: the key of its bytes in the workspace.
         size: bytes; of all files, for a folder.
         content_hash: ``sha256:...`` of the bytes; None where nobody has read them all.
+        fields: the fields of its kind, as in ``asset.fields.step``.
         tags: free labels.
+        schema: the schema of its kind that it was written with.
+        distribution: name and version of the distribution that wrote it; "" if nobody knows.
         earlier: of a log or metrics that `Run.asset` has found, those of the run's earlier attempts, oldest first: `load`
             returns them all, joined, while the bytes, and `Workspace.asset` with its id, are the newest attempt's own.
 
@@ -120,10 +132,13 @@ class Asset:
     key: str
     size: int
     content_hash: str | None = None
+    fields: F_co
     tags: frozenset[str] = frozenset()
-    earlier: tuple[Asset, ...] = attrs.field(default=(), repr=False, eq=False, hash=False)
-    _library: Library | None = attrs.field(default=None, alias="_library", repr=False, eq=False, hash=False)
-    _pinned: bool = attrs.field(default=False, alias="_pinned", repr=False, eq=False, hash=False)
+    schema: int = 1
+    distribution: str = ""
+    earlier: tuple[Asset[T_co, F_co], ...] = ()
+    _library: Library | None = attrs.field(default=None, alias="_library")
+    _pinned: bool = attrs.field(default=False, alias="_pinned")
     """True if somebody asked for exactly this version."""
 
     def __repr__(self) -> str:
@@ -133,10 +148,14 @@ class Asset:
     def __deepcopy__(self, memo: Any) -> Self:
         return self  # nothing of it changes
 
-    @property
-    def fields(self) -> Mapping[str, Any]:
-        """The fields of its kind, which are attributes too."""
-        return {name: own_copy(getattr(self, name)) for name in attrs.fields_dict(type(self)) if name not in _COMMON}
+    def __eq__(self, other: object) -> bool:
+        return self._identity() == other._identity() if isinstance(other, Asset) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._identity())
+
+    def _identity(self) -> tuple[str, str, str]:
+        return (self._library.store.url if self._library is not None else ""), self.id, self.key
 
     @property
     def path(self) -> Path:
@@ -175,14 +194,15 @@ class Asset:
         """
         return self._used_file().read_bytes(self)
 
-    def load(self) -> Any:
+    def load(self) -> T_co:
         """Return the object that was saved, as its kind reads it.
 
         Raises:
+            AssetError: its kind is not installed, or is older than the record.
             HashMismatchError: the kind read all bytes, and they are not those that were recorded.
-            PluginMissingError: its kind is not installed.
         """
-        return self._used().load(self)
+        found: T_co = self._used().load(self)
+        return found
 
     def local(self) -> Path:
         """Return a local path to the bytes: the file or folder itself, or a copy that lives as long as this process.
@@ -256,12 +276,12 @@ class Asset:
             "size": self.size,
             "content_hash": self.content_hash,
             "tags": sorted(self.tags),
-            "fields": dict(self.fields),
+            "fields": values_of(self.fields),
         }
 
     def describe(self) -> str:
         """Return one line for people, in the words of its kind."""
-        return self._bound().kind(self.kind).describe(self)
+        return self._bound().describe(self)
 
     def _used(self) -> Library:
         """Return the library that has the bytes; whoever asks inside of a run is on record as using this asset."""
@@ -279,6 +299,3 @@ class Asset:
                 "read bytes", hint="This asset is a bare record; find it through a workspace to read it."
             )
         return self._library
-
-
-_COMMON = frozenset(attrs.fields_dict(Asset))

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar, runtime_checkable
+from typing import (
+    IO,
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Generic,
+    Literal,
+    Protocol,
+    TypeVar,
+    get_args,
+    get_origin,
+    runtime_checkable,
+)
 
 import attrs
 
@@ -14,16 +26,17 @@ if TYPE_CHECKING:
     from molexp.contracts._assets import Asset
 
 T = TypeVar("T")
+F = TypeVar("F")
 T_contra = TypeVar("T_contra", contravariant=True)
+F_co = TypeVar("F_co", covariant=True)
 
 
 class Sink(Protocol):
     """The destination of one payload that a kind writes; use one of the three methods, once.
 
     Example:
-        >>> def save(obj: str, sink: "Sink") -> dict:  # in a kind; instead of `write`, use `open` or `path`
+        >>> def save(obj: str, sink: "Sink") -> None:  # in a kind; instead of `write`, use `open` or `path`
         ...     sink.write(obj.encode())
-        ...     return {}
     """
 
     @property
@@ -34,17 +47,17 @@ class Sink(Protocol):
         """Write the whole payload."""
 
     def open(self) -> AbstractContextManager[IO[bytes]]:
-        """Return a binary stream to write to."""
+        """Return a binary stream to write to. It has no `seek`: a library that needs one takes `path`."""
 
     def path(self) -> AbstractContextManager[Path]:
         """Return a local path to write a file to, for libraries that want one. It does not exist yet."""
 
 
-class Source(Protocol):
+class Source(Protocol[F_co]):
     """The source of one payload that a kind reads.
 
     Example:
-        >>> def load(source: "Source") -> str:  # in a kind
+        >>> def load(source: "Source[NoFields]") -> str:  # in a kind
         ...     with source.open() as stream:
         ...         return stream.read().decode()
     """
@@ -54,8 +67,16 @@ class Source(Protocol):
         """The asset's name."""
 
     @property
-    def fields(self) -> Mapping[str, Any]:
-        """The fields that were recorded with it."""
+    def fields(self) -> F_co:
+        """The fields that were recorded with it, upgraded if an older schema wrote them."""
+
+    @property
+    def schema(self) -> int:
+        """The schema of the kind that wrote the bytes: at most that of the kind that reads them."""
+
+    @property
+    def distribution(self) -> str:
+        """The name and version of the distribution that wrote them."""
 
     def open(self) -> IO[bytes]:
         """Return a seekable binary stream; the caller closes it."""
@@ -66,45 +87,55 @@ class Source(Protocol):
 
 @attrs.frozen
 class NoFields:
-    """The fields record of a kind that has none.
+    """The fields of a kind that has none.
 
     Example:
-        >>> from molexp.contracts import AssetKind, NoFields
-        >>> AssetKind.fields is NoFields
+        >>> from molexp.contracts import NoFields
+        >>> NoFields() == NoFields()
         True
     """
 
 
-class AssetKind(ABC, Generic[T]):
-    """One type of asset.
+class AssetKind(ABC, Generic[T, F]):
+    """One type of asset: ``T`` is the type of its objects, ``F`` the class of its fields.
 
-    Optional abilities are protocols of their own: `Accepts`, `Validates`, `Upgrades`. A kind has one by having its
-    method.
+    ``F`` is an attrs class or a dataclass: the facts about an object that are recorded beside its name, size and hash. You
+    query them in the catalog, and read them as ``asset.fields.n_frames``. Their types are those that
+    ``docs/explanation/values.md`` lists, in containers, unions and nested records. `save` refuses a value that would be read
+    back as another one. A kind without facts has `NoFields`.
+
+    Optional abilities are protocols of their own: `Accepts`, `Validates`, `Describes`, `Merges`, `Upgrades`. A kind has one by
+    having its method.
 
     Example:
-        >>> from molexp.contracts import AssetKind
-        >>> class NoteKind(AssetKind[str]):
+        >>> from molexp.contracts import AssetKind, NoFields
+        >>> class NoteKind(AssetKind[str, NoFields]):
         ...     name = "note"
         ...     suffix = ".txt"
         ...
         ...     def save(self, obj, sink):
         ...         sink.write(obj.encode())
-        ...         return {}
+        ...         return NoFields()
         ...
         ...     def load(self, source):
         ...         with source.open() as stream:
         ...             return stream.read().decode()
+        >>> NoteKind.fields is NoFields
+        True
     """
 
     name: ClassVar[str]
     """The name that users write, as in ``ctx.trajectory``; a lower-case Python identifier."""
 
-    fields: ClassVar[type] = NoFields
-    """An attrs class: the typed fields that records of this kind have beside the common ones.
+    types: ClassVar[tuple[str, ...]] = ()
+    """The classes whose objects ``ctx.save`` gives to this kind, by their full names, as in ``ase.atoms.Atoms``.
 
-    Their types are those that ``docs/explanation/values.md`` lists, in containers, unions and nested records. A value that
-    would be read back as another one is refused by ``save``; ``molexp plugins check`` names a type that cannot be read.
+    Nothing is imported to compare them. The name of the top package will do for that of the module, as in ``ase.Atoms``.
+    Objects of subclasses are taken, too, unless another kind names a class that is nearer to theirs.
     """
+
+    fields: ClassVar[type[Any]] = NoFields
+    """The class of the fields; taken from the base, ``AssetKind[T, F]``."""
 
     suffix: ClassVar[str] = ""
     """The suffix that a payload's name gets if it does not have it yet, as in ``.xyz``."""
@@ -113,27 +144,34 @@ class AssetKind(ABC, Generic[T]):
     """The place of payloads in an attempt."""
 
     record: ClassVar[type[Asset] | None] = None
-    """The subclass of `Asset` that records of this kind become; made from `fields` if it is None."""
+    """The subclass of `Asset` that records of this kind become; None: `Asset` itself."""
 
     schema: ClassVar[int] = 1
-    """Raised when the meaning of `fields` or of the bytes changes; `Upgrades` reads older records."""
+    """Raised when the meaning of the fields or of the bytes changes; `Upgrades` reads older fields."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "fields" not in cls.__dict__:
+            for base in cls.__dict__.get("__orig_bases__", ()):
+                if isinstance(get_origin(base), type) and issubclass(get_origin(base), AssetKind):
+                    last = get_args(base)[-1]
+                    cls.fields = cls.fields if isinstance(last, TypeVar) else last
 
     @abstractmethod
-    def save(self, obj: T, sink: Sink) -> Mapping[str, Any]:
-        """Write `obj` to `sink` and return the values of `fields`."""
+    def save(self, obj: T, sink: Sink) -> F:
+        """Write `obj` to `sink` and return its fields."""
 
     @abstractmethod
-    def load(self, source: Source) -> T:
+    def load(self, source: Source[F]) -> T:
         """Read the object that `save` wrote."""
-
-    def describe(self, asset: Asset) -> str:
-        """Return one line for people."""
-        return f"{self.name} {asset.name!r}, {asset.size} bytes"
 
 
 @runtime_checkable
 class Accepts(Protocol):
-    """Chosen by ``ctx.save`` for objects that it accepts, when no kind is named.
+    """Chooses among the objects that ``ctx.save`` is given without a kind.
+
+    Of objects whose class is in `AssetKind.types`, those are saved that it accepts. Of a class that no kind names, it is
+    asked, too. A kind that raises here is named once, in a `molexp.plugins.PluginWarning`, and passed over.
 
     Example:
         >>> from molexp.contracts import Accepts
@@ -163,6 +201,40 @@ class Validates(Protocol[T_contra]):
 
     def validate(self, obj: T_contra, /) -> None:
         """Raise `ValueError` with what is wrong."""
+
+
+@runtime_checkable
+class Describes(Protocol):
+    """Describes an asset to people, in ``asset.describe()``.
+
+    Example:
+        >>> from molexp.contracts import Describes
+        >>> class NoteKind:
+        ...     def describe(self, asset):
+        ...         return f"a note of {asset.size} bytes"
+        >>> isinstance(NoteKind(), Describes)
+        True
+    """
+
+    def describe(self, asset: Asset, /) -> str:
+        """Return one line, made of the record alone: the bytes are not read for it."""
+
+
+@runtime_checkable
+class Merges(Protocol[T]):
+    """Joins what several attempts at a run have under one name, each its part of it, when that is loaded.
+
+    Example:
+        >>> from molexp.contracts import Merges
+        >>> class NoteKind:
+        ...     def merge(self, parts):
+        ...         return " ".join(parts)
+        >>> isinstance(NoteKind(), Merges)
+        True
+    """
+
+    def merge(self, parts: Sequence[T], /) -> T:
+        """Return the whole; the parts come oldest attempt first."""
 
 
 @runtime_checkable

@@ -72,9 +72,6 @@ class PluginManager:
         """Import every plugin, call every hook, and report. Raises nothing, in strict mode either."""
         for sort in SORTS:
             self._registry(sort)
-        with self._lock:
-            for plugin in self._discovered():
-                plugin.check_kinds()
         return self.plugins()
 
     def find(self, name: str) -> tuple[PluginInfo, ...]:
@@ -122,7 +119,7 @@ class PluginManager:
         """
         return self._all(STORAGE_BACKENDS)
 
-    def asset_kinds(self) -> Mapping[str, type[AssetKind[Any]]]:
+    def asset_kinds(self) -> Mapping[str, type[AssetKind[Any, Any]]]:
         """Return asset kinds by name. Raises as `storage_backends` does."""
         return self._all(ASSET_KINDS)
 
@@ -149,7 +146,7 @@ class PluginManager:
             return last
         return self._one(STORAGE_BACKENDS, scheme)
 
-    def asset_kind(self, name: str) -> type[AssetKind[Any]]:
+    def asset_kind(self, name: str) -> type[AssetKind[Any, Any]]:
         """Return the asset kind of this name. Raises as `storage_backend` does."""
         return self._one(ASSET_KINDS, name)
 
@@ -161,7 +158,7 @@ class PluginManager:
         """Return the executor of this name. Raises as `storage_backend` does."""
         return self._one(EXECUTORS, name)
 
-    def distribution_of(self, kind: type[AssetKind[Any]]) -> str:
+    def distribution_of(self, kind: type[AssetKind[Any, Any]]) -> str:
         """Return name and version of the distribution that registered an asset kind, for the record; "" if none did."""
         return self._registry(ASSET_KINDS).owners.get(kind.name, "")
 

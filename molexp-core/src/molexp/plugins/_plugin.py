@@ -8,7 +8,7 @@ import attrs
 
 from molexp.plugins._info import PluginInfo, PluginStatus
 from molexp.plugins._loading import Hook, Unusable, call_hook, isolated, load_hooks
-from molexp.plugins._sorts import ASSET_KINDS, SORTS, Sort, check_kind
+from molexp.plugins._sorts import SORTS, Sort
 
 EVERY_HOOK = tuple(sort.hook for sort in SORTS)
 
@@ -98,15 +98,6 @@ class Plugin:
         self.faults.extend(faults)
         self.contributions[sort.hook] = usable
         return usable
-
-    def check_kinds(self) -> None:
-        """Look closer at its asset kinds than loading them does."""
-        for _, kind in self.contributions.get(ASSET_KINDS.hook, ()):
-            try:
-                check_kind(kind)
-            except Unusable as error:
-                if (fault := Fault(str(error), ())) not in self.faults:
-                    self.faults.append(fault)
 
 
 def _usable(sort: Sort, implementations: list[Hook]) -> tuple[list[tuple[str, type[Any]]], list[Fault]]:

@@ -10,11 +10,9 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
-import attrs
-
 from molexp import contracts
-from molexp._values.structuring import missing_name, unreadable_field
-from molexp.plugins._loading import Unusable, isolated
+from molexp._values.structuring import fields_of, is_record, missing_name, unreadable_field
+from molexp.plugins._loading import Unusable
 
 _CONTEXTS = ("molexp._hierarchy.run_context:RunContext", "molexp._workflow.context:TaskContext")
 """The classes that have kinds as attributes. They build on plugins, so they are imported only to check a kind of a plugin."""
@@ -89,14 +87,35 @@ def _kind_name(cls: type[Any]) -> tuple[str, ...]:
         raise Unusable(f"{_shown(cls)}.name is {name!r}; it must be a lower-case identifier, as in 'trajectory'")
     if name not in _CORE_KINDS and name in _names_of_contexts():
         raise Unusable(f"{_shown(cls)}.name is {name!r}, which contexts use for something else; choose another")
-    if not isinstance(cls.fields, type) or not attrs.has(cls.fields):
-        raise Unusable(f"{_shown(cls)}.fields is {cls.fields!r}; it must be an attrs class")
+    if not is_record(cls.fields):
+        raise Unusable(
+            f"the fields of {_shown(cls)} are {cls.fields!r}, which is no attrs class or dataclass; name one in its base, "
+            "AssetKind[T, F], or NoFields"
+        )
     if unknown := missing_name(cls.fields):
         raise Unusable(
             f"{_shown(cls)}.fields has the name {unknown!r} in an annotation, which is not there when records are read; "
             "import or define it at the top of the module, and not for type checkers only"
         )
+    if name not in _CORE_KINDS:
+        _check_kind_of_plugin(cls)
     return (name,)
+
+
+def _check_kind_of_plugin(cls: type[Any]) -> None:
+    for field in fields_of(cls.fields):
+        if field.name in _names_of_assets() or field.name.startswith("_"):
+            raise Unusable(f"the field {field.name!r} of {_shown(cls)} means something else of every asset; rename it")
+    if not isinstance(cls.types, tuple) or not all(isinstance(one, str) and "." in one for one in cls.types):
+        raise Unusable(
+            f"{_shown(cls)}.types is {cls.types!r}; it must be a tuple of full names, as in ('ase.atoms.Atoms',)"
+        )
+    if core := [one for one in cls.types if one.partition(".")[0] in ("builtins", "pathlib")]:
+        raise Unusable(
+            f"{_shown(cls)}.types has {core[0]!r}, whose objects are saved as artifacts; name a class of your own"
+        )
+    if unreadable := unreadable_field(cls.fields):
+        raise Unusable(f"{_shown(cls)}.fields has {unreadable}, which JSON does not give back")
 
 
 @cache
@@ -107,15 +126,12 @@ def _names_of_contexts() -> frozenset[str]:
     return frozenset().union(*map(dir, contexts), *annotated)
 
 
-def check_kind(cls: type[Any]) -> None:
-    """Refuse a kind whose records could not be read back; this imports more than it takes to use one.
+@cache
+def _names_of_assets() -> frozenset[str]:
+    """Return the names that every asset has, in Python and in queries: a field of such a name could not be asked for."""
+    from molexp.contracts._assets import Asset
 
-    Raises:
-        Unusable: with the cause.
-    """
-    with isolated(f"looking at the fields of {_shown(cls)}"):
-        if field := unreadable_field(cls.fields):
-            raise Unusable(f"{_shown(cls)}.fields has {field}, which JSON does not give back")
+    return frozenset({*(name.lstrip("_") for name in dir(Asset)), *vars(Asset)["__annotations__"], "attempt", "task"})
 
 
 def _plain_name(cls: type[Any]) -> tuple[str, ...]:

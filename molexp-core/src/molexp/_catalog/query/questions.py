@@ -47,6 +47,16 @@ def parse_run_query(where: str) -> Expression:
     return renamed(parse_query(where, RUN_ROOTS), statistic)
 
 
+class AssetFilters(TypedDict, total=False):
+    """The arguments of a question about assets, but for the kind; `Catalog.assets` explains each."""
+
+    name: str | None
+    scope: str | None
+    producer: Any
+    sort: str | None
+    limit: int | None
+
+
 class RunFilters(TypedDict, total=False):
     """The arguments of a question about runs; `Catalog.runs` explains each."""
 
@@ -136,10 +146,46 @@ _MAPPINGS = {
 """Roots that stand for several columns, with an example."""
 
 
-def of_kinds(expression: Expression, own: Iterable[str]) -> Expression:
-    """Return a query with the fields of kinds where records have them."""
-    names = frozenset(own) - frozenset(ASSET_ROOTS)
-    return renamed(expression, lambda field: Field(("fields", *field.parts)) if field.parts[0] in names else field)
+def about_assets(
+    index: Index, where: str | None, equal: Mapping[str, str | None], sort: str | None, limit: int | None
+) -> Question:
+    """Return the question about assets that a query and columns with wanted values make up.
+
+    Raises:
+        QueryError, TypeError, ValueError: something in them makes no sense.
+    """
+    question = Question(limit=checked_limit(limit))
+    if where is not None or sort is not None:
+        own = frozenset(fields_of_kinds(index)) - frozenset(ASSET_ROOTS)
+
+        def recorded(field: Field) -> Field:
+            return Field(("fields", *field.parts)) if field.parts[0] in own else field
+
+        if where is not None:
+            question.where.append(renamed(parse_query(where, (*ASSET_ROOTS, *own)), recorded))
+        if sort is not None:
+            question.descending = sort.startswith("-")
+            question.sort = recorded(_asset_column(sort.removeprefix("-"), {*ASSET_ROOTS, *own}))
+    for name, wanted in equal.items():
+        if wanted is not None:
+            question.where.append(Condition(Field((name,)), "==", wanted))
+    return question
+
+
+def _asset_column(name: str, roots: Collection[str]) -> Field:
+    """Return the field of assets that a column's name stands for.
+
+    Raises:
+        ValueError: no asset has it; names the nearest.
+    """
+    field = Field(tuple(name.split(".")))
+    if field.parts[0] not in roots or field.parts == ("fields",):
+        close = nearest(name, roots)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise ValueError(
+            f"No asset has the column {name!r}.{hint} There are: {', '.join(sorted({*roots} - {'fields'}))}."
+        )
+    return field
 
 
 def fields_of_kinds(index: Index) -> tuple[str, ...]:
