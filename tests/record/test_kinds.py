@@ -425,3 +425,20 @@ def test_assets_of_plugins_pickle_as_ours_do(lab, plugins, kind):
         saved = ctx.trajectory.save("a", kind.Frames(["x"]), box=[1.0])
     copied = pickle.loads(pickle.dumps(saved))
     assert (copied, copied.fields, copied.read_bytes()) == (saved, saved.fields, b"x\n")
+
+
+# ------------------------------------------------------------------------------------------------------- in the catalog
+
+
+def test_assets_are_sorted_by_columns_and_by_fields_of_kinds(place, plugins, their_run, kind):
+    with their_run.start() as ctx:
+        for name, frames in (("b", 2), ("a", 3), ("c", 1)):
+            ctx.trajectory.save(name, kind.Frames("x" * frames))
+        ctx.artifact.save("d.json", [1])
+    assets = place.load(plugins=plugins).catalog.assets
+
+    assert [asset.name for asset in assets(sort="frames")] == ["c", "b", "a", "d.json"]
+    assert [asset.name for asset in assets(kind=kind.Trajectory, sort="-fields.frames", limit=2)] == ["a", "b"]
+    assert [asset.name for asset in assets("frames < 3", sort="-name")] == ["c", "b"]
+    with pytest.raises(ValueError, match=r"No asset has the column 'framez'. Did you mean 'frames'"):
+        assets(sort="framez")

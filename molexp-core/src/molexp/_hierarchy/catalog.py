@@ -219,8 +219,7 @@ class Catalog:
         """Return the assets that match all of what is given.
 
         Args:
-            where: a query, such as ``kind == "checkpoint" and step > 100``, of the common fields and those of kinds; see
-                ``docs/reference/query-language.md``.
+            where: a query, such as ``step > 100``, of common fields and those of kinds: ``docs/reference/query-language.md``.
             kind: a kind, or its name.
             name: an asset's name.
             scope: path of the run, experiment or project that they belong to; "" is the workspace.
@@ -237,8 +236,7 @@ class Catalog:
         by = producer.path if isinstance(producer, Run) else producer
         called = kind.name if isinstance(kind, type) else kind
         equal = {"kind": called, "name": name, "scope": scope, "producer": by}
-        question = about_assets(self._session.index, where, equal, sort, limit)
-        records = self._ask(question, assets=True)
+        records = self._ask(about_assets(self._session.index, where, equal, sort, limit), assets=True)
         found = [self._session.library.asset(decode_object(record, "index")) for _, record in records]
         return Rows(found, lambda asset: asset.to_dict(), unreadable=self._left_out(scope or by or "", assets=True))
 
