@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import multiprocessing
 import multiprocessing.util
+import os
 import pickle
 import signal
 import threading
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext, suppress
 from multiprocessing.connection import Connection, wait
-from typing import Any
+from typing import Any, TypeAlias
 
 from molexp._executors import main_module, worker
 from molexp._executors.pooled import close_all
 from molexp._executors.process import INTERRUPTIBLE, WORKER, Work
 from molexp._executors.requests import pickled_call, unloadable, unreadable_reply
+from molexp._executors.slots import Ended, GiveBack, Job, Jobs
 from molexp._values.groups import GROUPS, kill_group
 from molexp._values.oom_kills import memory_events, oom_kills
 from molexp._values.process_id import HERE
@@ -25,6 +28,13 @@ _LEAVING = 5.0  # seconds that an idle worker has to end by itself; its exit han
 _DYING = 1.0  # seconds between the end of a worker's connection and its own
 
 _GRACE = 4.0  # seconds that a worker has to end what it is doing, once it was asked to
+
+_MOST = 64  # calls that are sent at once
+_MOST_BYTES = 256 * 1024  # of calls that are sent at once, but for the last of them
+_SPAN = 0.005  # seconds that such calls take together, if they are as long as those before
+_PATIENCE = 0.05  # seconds after which others may take what waits for a call that takes longer
+
+Packed: TypeAlias = tuple[worker.Head, bytes]
 
 _SIGKILL = getattr(signal, "SIGKILL", 9)
 _ASKED = {number for name in ("SIGHUP", "SIGUSR1", "SIGUSR2", "SIGTERM") if (number := getattr(signal, name, None))}
@@ -54,54 +64,145 @@ class Children:
         return nullcontext() if self.proven else self._first
 
 
+class _DeadError(Exception):
+    """The process has ended."""
+
+
 class Child:
-    """Serves calls with one process at a time; see `molexp._executors.slots.Server`."""
+    """Serves calls with one process at a time; see `molexp._executors.slots.Server`.
+
+    Short calls are sent several at once. All but the first need a permit to begin: a byte in a pipe, which the process
+    reads, or we do, to take it back. So it is always known which calls have begun: those that were answered, and one.
+    """
 
     def __init__(self, shared: Children) -> None:
         self._shared = shared
         self._lock = threading.Lock()  # held to kill the process, and to let go of it before it is collected
         self._process: multiprocessing.process.BaseProcess | None = None
         self._connection: Connection[Any, Any] | None = None
+        self._permits: tuple[Connection[Any, Any], Connection[Any, Any]] | None = None
+        self._jobs: Jobs[Work] = []  # those that are served
+        self._begun = 0  # those of them that have begun, or may
+        self._answered = 0
+        self._room = 1
         self._stopping = False
-        self._stopped: Work | None = None
+        self._closed = False
         self._kills: int | None = None  # for want of memory, as the process was started
         self._patience: threading.Timer | None = None  # until the process is killed, if it does not end
 
-    def serve(self, work: Work) -> Outcome:
-        """Run a call in the process."""
-        call, name, folder, path = work
-        try:
-            body = pickled_call(call, name)
-            header = pickle.dumps((name, folder, path, HERE.script), pickle.HIGHEST_PROTOCOL)
-            self._have_process(work)
-            call.begin()
-            outcome = _outcome(self._exchange(header, body, name), name)
-            if self._stopping and self._connection is not None:  # it had an answer all the same
-                self._connection.close()
-                self._collect(_DYING)
-                if isinstance(outcome.error, KeyboardInterrupt):  # `stop` asked it to
-                    return Outcome(error=ExecutorError(f"The call {name!r} was stopped.", call=name))
-            return outcome
-        except Exception as error:  # noqa: BLE001 - the system has no process, memory or descriptor left
-            return Outcome(error=error)
+    def room(self) -> int:
+        """Return the number of calls to send at once: as many as take milliseconds together, if they are like the last."""
+        return self._room
 
-    def stop(self, work: Work) -> bool:
-        """End the process if `work` is being served; called from another thread.
+    def serve(self, jobs: Jobs[Work], give_back: GiveBack[Work]) -> Ended[Work]:
+        """Run calls in the process."""
+        ended: Ended[Work] = []
+        packed: dict[Job[Work], Packed] = {}
+        rest = _pack(jobs, packed, ended)
+        with self._lock:
+            self._jobs = [job for job in packed if not job.dropped] if not self._closed else []
+            self._begun, self._answered = min(1, len(self._jobs)), 0
+        give_back(jobs if self._closed else rest)
+        if self._jobs:
+            try:
+                self._have_process()
+                self._receive(self._send(packed), ended, give_back)
+                if self._stopping and self._connection is not None:  # it had an answer all the same
+                    self._connection.close()
+                    self._collect(_DYING)
+            except _DeadError:
+                give_back(self._take_back())  # before the process is collected: that takes its time
+                died = self._died(self._jobs[-1].name)
+                if self._answered < self._begun:
+                    ended.append((self._jobs[-1], Outcome(error=died)))
+            except Exception as error:  # noqa: BLE001 - the system has no process, memory or descriptor left
+                give_back(self._take_back())
+                ended += [(job, Outcome(error=error)) for job in self._jobs[self._answered :]]
+        with self._lock:
+            self._jobs = []
+        return ended
+
+    def _send(self, packed: Mapping[Job[Work], Packed]) -> Jobs[Work]:
+        """Send the calls; return those that were sent."""
+        assert self._connection is not None
+        self._jobs[0].work[0].begin()
+        with self._lock:
+            if len(self._jobs) > 1:
+                assert self._permits is not None
+                os.write(self._permits[1].fileno(), bytes(len(self._jobs) - 1))
+            self._begun = len(self._jobs)
+            sent = [*self._jobs]
+        heads, bodies = [packed[job][0] for job in sent], [packed[job][1] for job in sent]
+        try:
+            self._connection.send_bytes(pickle.dumps((HERE.script, heads)))
+            self._connection.send_bytes(b"".join(bodies) if len(bodies) > 1 else bodies[0])
+        except OSError:
+            raise _DeadError from None
+        return sent
+
+    def _receive(self, sent: Jobs[Work], ended: Ended[Work], give_back: GiveBack[Work]) -> None:
+        """Receive the answers; settle them where others are still to come."""
+        assert self._connection is not None
+        spent, values = 0.0, 0
+        while self._answered < (self._begun if self._stopping else len(sent)):
+            if not ended or not self._connection.poll():
+                while ended:
+                    job, outcome = ended.pop(0)
+                    job.settle(outcome)
+                if not self._heard(_PATIENCE if self._begun - self._answered > 1 else None):
+                    self._room = 1
+                    give_back(self._take_back())  # others need not wait for the one that takes long
+                    continue
+            if (message := self._message()) is None:
+                raise _DeadError
+            if message == worker.REST:
+                break
+            job = sent[self._answered]
+            outcome, took = _outcome(message, job.name)
+            if self._stopping and isinstance(outcome.error, KeyboardInterrupt):  # `stop` asked it to
+                outcome = Outcome(error=ExecutorError(f"The call {job.name!r} was stopped.", call=job.name))
+            if outcome.error is None:
+                spent, values = spent + took, values + 1
+            ended.append((job, outcome))
+            with self._lock:
+                self._answered += 1
+        if values and self._permits is not None:
+            self._room = max(1, min(_MOST, 2 * len(sent), int(_SPAN * values / max(spent, _SPAN / _MOST))))
+
+    def _take_back(self) -> Jobs[Work]:
+        """Return the calls that have not begun, and do not let them."""
+        with self._lock:
+            return self._recall()
+
+    def _recall(self) -> Jobs[Work]:
+        if self._permits is not None and self._begun > 1:
+            with suppress(BlockingIOError):
+                self._begun -= len(os.read(self._permits[0].fileno(), _MOST))
+        recalled = self._jobs[self._begun :]
+        del self._jobs[self._begun :]
+        return recalled
+
+    def stop(self, job: Job[Work] | None) -> Jobs[Work]:
+        """End the process if `job` is being served, or whatever is; called from another thread.
 
         It is asked first, so that what ends runs when a process is told to end gets the time for that: by the signal that
         asked this process, else by SIGTERM, or as by Ctrl-C if the call is a whole run. What it has started is asked, too.
         """
         with self._lock:
-            self._stopped = work
-            if (process := self._process) is not None and not self._stopping:
+            self._closed = self._closed or job is None
+            freed = self._recall()
+            current = self._jobs[-1] if self._jobs and self._answered < self._begun else None
+            if job not in (None, current):  # it has not begun, or has ended
+                return freed if job in freed else [*freed, *([job] if job is not None else [])]
+            if current is not None and (process := self._process) is not None and not self._stopping:
                 self._stopping = True
-                number = signal.SIGINT if hasattr(work[0].function, INTERRUPTIBLE) else signal.SIGTERM
+                number = signal.SIGINT if hasattr(current.work[0].function, INTERRUPTIBLE) else signal.SIGTERM
                 if not kill_group(process.pid or 0, HERE.asked_by or number):
                     process.terminate()
                 self._patience = threading.Timer(_GRACE, self._insist, (process,))
                 self._patience.daemon = True
                 self._patience.start()
-        return True
+            return freed
 
     def _insist(self, process: multiprocessing.process.BaseProcess) -> None:
         with self._lock:
@@ -122,36 +223,41 @@ class Child:
 
     # --------------------------------------------------------------------------------------------------- its process
 
-    def _have_process(self, work: Work) -> None:
+    def _have_process(self) -> None:
         if self._process is not None and (self._stopping or self._heard(0.0)):  # an idle worker has nothing to say
             self._collect(_DYING)
         if self._process is None:
             with self._shared.one_at_a_time():
                 if self._shared.trouble and not self._shared.proven:
-                    raise ExecutorError(self._shared.trouble, call=work[1])
-                self._start(work)
+                    raise ExecutorError(self._shared.trouble, call=self._jobs[0].name)
+                self._start(self._jobs[0])
                 self._shared.proven = True
 
-    def _start(self, work: Work) -> None:
+    def _start(self, job: Job[Work]) -> None:
         GROUPS.prepare()
         ours, theirs = _CONTEXT.Pipe()
-        process = _CONTEXT.Process(target=worker.main, args=(theirs,), name=WORKER, daemon=False)
+        permits = _CONTEXT.Pipe(duplex=False) if os.name == "posix" else None
+        if permits is not None:
+            os.set_blocking(permits[0].fileno(), False)
+        given = theirs, permits and permits[0]
+        process = _CONTEXT.Process(target=worker.main, args=given, name=WORKER, daemon=False)
         try:
             _launch(process)
         except BaseException:
-            ours.close()
+            for one in (ours, *(permits or ())):
+                one.close()
             raise
         finally:
             theirs.close()
         with self._lock:
-            self._process, self._connection = process, ours
-            self._stopping = self._stopped is work
+            self._process, self._connection, self._permits = process, ours, permits
+            self._stopping = job.dropped or self._closed
             if self._stopping:
                 process.kill()
         GROUPS.add(process.pid or 0)
         self._kills = oom_kills(self._shared.memory)
-        if self._receive() != worker.READY:
-            raise self._stillborn(work[1])
+        if not self._heard(None) or self._message() != worker.READY:
+            raise self._stillborn(job.name)
 
     def _stillborn(self, name: str) -> ExecutorError:
         pid, exit_code = self._collect(_DYING)
@@ -181,12 +287,14 @@ class Child:
         GROUPS.remove(process.pid or 0)
         with self._lock:
             self._process = None  # from here on its id may be another's
+            permits, self._permits = self._permits, None
             if self._patience is not None:
                 self._patience.cancel()
         process.join()
         with _STARTING:  # whoever starts a process may just have collected this one
             pid, exit_code = process.pid or 0, process.exitcode
-        self._connection.close()
+        for connection in (self._connection, *(permits or ())):
+            connection.close()
         self._connection = None
         if exit_code is not None:
             process.close()
@@ -204,25 +312,11 @@ class Child:
 
     # ---------------------------------------------------------------------------------------------------- what it says
 
-    def _exchange(self, header: bytes, body: bytes, name: str) -> bytes:
+    def _message(self) -> bytes | None:
+        """Return the next message of the worker, which was heard of; None if it is dead."""
         assert self._connection is not None
         try:
-            self._connection.send_bytes(header)
-            self._connection.send_bytes(body)
-            reply = self._receive()
-        except OSError:
-            reply = None
-        if reply is None:
-            raise self._died(name)
-        return reply
-
-    def _receive(self) -> bytes | None:
-        """Return the next message of the worker; None if it is dead."""
-        assert self._connection is not None
-        if self._connection not in self._heard(None) and not self._connection.poll():
-            return None
-        try:
-            return self._connection.recv_bytes()
+            return self._connection.recv_bytes() if self._connection.poll() else None
         except (EOFError, OSError):
             return None
 
@@ -248,14 +342,32 @@ def _launch(process: multiprocessing.process.BaseProcess) -> None:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _outcome(reply: bytes, name: str) -> Outcome:
+def _pack(jobs: Jobs[Work], packed: dict[Job[Work], Packed], ended: Ended[Work]) -> Jobs[Work]:
+    """Pickle calls; return those that were left, because what is sent at once is bounded."""
+    size = 0
+    for number, job in enumerate(jobs):
+        if size > _MOST_BYTES:
+            return jobs[number:]
+        call, folder, path = job.work
+        try:
+            body = pickled_call(call, job.name)
+        except Exception as error:  # noqa: BLE001 - what cannot be pickled, and does not even say so
+            ended.append((job, Outcome(error=error)))
+            continue
+        size += len(body)
+        packed[job] = (job.name, folder, path, len(body)), body
+    return []
+
+
+def _outcome(reply: bytes, name: str) -> tuple[Outcome, float]:
+    """Return the outcome of a call, and the seconds that it took, if it returned."""
     try:
-        kind, content, trace = pickle.loads(reply)  # noqa: S301 - from our worker
+        kind, content, trace, took = pickle.loads(reply)  # noqa: S301 - from our worker
     except Exception as error:  # noqa: BLE001 - unpickling runs foreign code
-        return Outcome(error=unreadable_reply(name, error))
+        return Outcome(error=unreadable_reply(name, error)), 0.0
     if kind == "value":
-        return Outcome(value=content)
+        return Outcome(value=content), took
     raised: BaseException = unloadable(name, content) if kind == "unloadable" else content
     if trace:
         raised.__cause__ = worker.RemoteTraceback(trace)
-    return Outcome(error=raised)
+    return Outcome(error=raised), 0.0

@@ -13,7 +13,7 @@ from types import FunctionType
 from typing import Any, ClassVar
 
 from molexp._executors.pooled import Pooled, call_it, call_name
-from molexp._executors.slots import Server
+from molexp._executors.slots import Ended, GiveBack, Jobs, Server
 from molexp.contracts import Call, Outcome
 
 
@@ -56,11 +56,16 @@ class InlineExecutor(Pooled[Callable[[], Outcome]]):
 class _Here:
     """Serves in the thread itself."""
 
-    def serve(self, work: Callable[[], Outcome]) -> Outcome:
-        return work()
+    def room(self) -> int:
+        return 1
 
-    def stop(self, work: Callable[[], Outcome]) -> bool:
-        return False
+    def serve(
+        self, jobs: Jobs[Callable[[], Outcome]], give_back: GiveBack[Callable[[], Outcome]]
+    ) -> Ended[Callable[[], Outcome]]:
+        return [(job, job.work()) for job in jobs]
+
+    def stop(self, job: object) -> None:
+        return None
 
     def close(self) -> None:
         pass

@@ -35,9 +35,9 @@ class Pooled(Executor, Generic[_W]):
     def _server(self) -> Callable[[], Server[_W]]:
         """Return a factory of servers, which must not refer to this executor: the threads would keep it alive."""
 
-    async def _serve(self, name: str, work: _W) -> Outcome:
+    async def _serve(self, name: str, work: _W, *, alone: bool = False) -> Outcome:
         slots = self._pool()
-        job = slots.submit(name, work)
+        job = slots.submit(name, work, alone=alone)
         try:
             return await job.done
         except BaseException as error:  # cancelled, or the event loop ends

@@ -6,7 +6,7 @@ import multiprocessing.process
 import os
 import sys
 from collections.abc import Callable
-from typing import ClassVar, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from molexp._executors import main_module
 from molexp._executors.pooled import Pooled, call_name
@@ -14,8 +14,11 @@ from molexp._executors.slots import Server
 from molexp.contracts import Call, Outcome
 from molexp.errors import ExecutorError
 
-Work: TypeAlias = tuple[Call, str, str | None, list[str]]
-"""A call, its name, and the folder and ``sys.path`` to make it with."""
+if TYPE_CHECKING:
+    from molexp._executors.child import Children
+
+Work: TypeAlias = tuple[Call, str | None, list[str]]
+"""A call, and the folder and ``sys.path`` to make it with."""
 
 WORKER = "molexp-worker"
 """The name of a worker process."""
@@ -40,6 +43,9 @@ class ProcessExecutor(Pooled[Work]):
     stopped, is killed or dies, unless it has made a session of its own; on Windows it is not. What a call leaves behind when
     it returns goes on.
 
+    Short calls that wait are sent to a worker several at once. They begin one after the other, and if one takes longer
+    than those before, other workers take what waits behind it.
+
     `resources` are ignored: a call has all of this machine.
 
     Args:
@@ -48,17 +54,22 @@ class ProcessExecutor(Pooled[Work]):
     """
 
     name: ClassVar[str] = "process"
+    _children: Children
+    _path: list[str] | None = None  # the `sys.path` of the last call
 
     async def submit(self, call: Call) -> Outcome:
         """Run `call` and return how it ended; see `molexp.contracts.Executor`."""
         name = call_name(call)
-        if trouble := _in_a_script_without_guard():
+        self._pool()
+        if not self._children.proven and (trouble := _in_a_script_without_guard()):
             return Outcome(error=ExecutorError(trouble, call=name))
         try:
             folder: str | None = os.getcwd()
         except OSError:  # somebody has removed it
             folder = None
-        return await self._serve(name, (call, name, folder, [*sys.path]))
+        if sys.path != self._path:
+            self._path = [*sys.path]
+        return await self._serve(name, (call, folder, self._path), alone=call.started is not None)
 
     def _limit(self) -> int:
         return available_processors()
@@ -66,7 +77,8 @@ class ProcessExecutor(Pooled[Work]):
     def _server(self) -> Callable[[], Server[Work]]:
         from molexp._executors.child import Children
 
-        return Children().new
+        self._children = Children()
+        return self._children.new
 
 
 def available_processors() -> int:

@@ -9,6 +9,7 @@ import pickle
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Awaitable
 from multiprocessing.connection import Connection, wait
@@ -17,11 +18,16 @@ from typing import Any, Literal, TypeAlias
 from molexp.errors import NotPicklableError, RemoteError
 
 READY = b"ready"
+REST = b"rest"
+"""Says that the calls that are left are not begun."""
 
 _PR_SET_PDEATHSIG = 1
 
-Reply: TypeAlias = tuple[Literal["value", "error", "unloadable"], Any, str]
-"""The kind of an end, the value or the error, and the traceback's text."""
+Head: TypeAlias = tuple[str, str | None, list[str], int]
+"""The name of a call, the folder and ``sys.path`` to make it with, and the number of its bytes."""
+
+Reply: TypeAlias = tuple[Literal["value", "error", "unloadable"], Any, str, float]
+"""The kind of an end, the value or the error, the traceback's text, and the seconds that a value took."""
 
 
 class RemoteTraceback(Exception):  # noqa: N818 - it is shown as the cause of an error, and not one itself
@@ -31,17 +37,24 @@ class RemoteTraceback(Exception):  # noqa: N818 - it is shown as the cause of an
         return f'\n"""\n{self.args[0]}"""'
 
 
-def main(connection: Connection[Any, Any]) -> None:
-    """Serve the calls that come through `connection`."""
-    _belong_to_the_parent(connection)
+def main(connection: Connection[Any, Any], permits: Connection[Any, Any] | None) -> None:
+    """Serve the calls that come through `connection`, several at a time; `permits` has one byte for each but the first."""
+    _belong_to_the_parent(connection, permits)
     try:
         connection.send_bytes(READY)
         while True:
-            header = connection.recv_bytes()
-            reply = _answer(header, connection.recv_bytes())
-            _flush()
-            connection.send_bytes(reply)
-            del reply  # idle, it holds nobody's values
+            script, heads = pickle.loads(connection.recv_bytes())  # noqa: S301 - from our parent
+            bodies = memoryview(connection.recv_bytes())
+            for number, head in enumerate(heads):
+                if number and not _is_permitted(permits):
+                    connection.send_bytes(REST)
+                    break
+                size = head[-1]
+                reply = _answer(head, bodies[:size], script)
+                bodies = bodies[size:]
+                _flush()
+                connection.send_bytes(reply)
+            del reply, bodies  # idle, it holds nobody's values
     except (
         EOFError,
         OSError,
@@ -50,7 +63,16 @@ def main(connection: Connection[Any, Any]) -> None:
         pass
 
 
-def _belong_to_the_parent(connection: Connection[Any, Any]) -> None:
+def _is_permitted(permits: Connection[Any, Any] | None) -> bool:
+    """Take a permit to begin the next call, unless the parent was first to take it back: a read of one byte decides."""
+    assert permits is not None
+    try:
+        return bool(os.read(permits.fileno(), 1))
+    except BlockingIOError:
+        return False
+
+
+def _belong_to_the_parent(*connections: Connection[Any, Any] | None) -> None:
     _die_with_the_parent()
     threading.Thread(target=_leave_with_the_parent, name="molexp-parent", daemon=True).start()
     if hasattr(os, "setsid"):
@@ -61,10 +83,11 @@ def _belong_to_the_parent(connection: Connection[Any, Any]) -> None:
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # blocked by whoever started us
     # Processes that a call starts must not hold the connection open: its end is what tells the parent of our death.
-    if os.name == "posix":
-        os.set_inheritable(connection.fileno(), False)
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=connection.close)
+    for connection in filter(None, connections):
+        if os.name == "posix":
+            os.set_inheritable(connection.fileno(), False)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=connection.close)
 
 
 def _die_with_the_parent() -> None:
@@ -93,14 +116,15 @@ def _leave_with_the_parent() -> None:
     os._exit(1)  # in the middle of a call, too: nobody will take its outcome
 
 
-def _answer(header: bytes, body: bytes) -> bytes:
-    name, folder, path, script = pickle.loads(header)  # noqa: S301 - from our parent
+def _answer(head: Head, body: memoryview, script: str | None) -> bytes:
+    name, folder, path, _ = head
+    began = time.perf_counter()
     try:
         _move(folder, path)
         try:
             function, args, kwargs = _loaded(body, script)
         except Exception as error:  # noqa: BLE001 - unpickling imports and runs foreign code
-            return _dumped(("unloadable", f"{type(error).__name__}: {error}", _text(error)))
+            return _dumped(("unloadable", f"{type(error).__name__}: {error}", _text(error), 0.0))
         del body
         value = function(*args, **kwargs)
         if inspect.isawaitable(value):
@@ -110,12 +134,12 @@ def _answer(header: bytes, body: bytes) -> bytes:
             raise  # somebody asked this process to end, and not the one that waits for the call
         return _dumped_error(name, error)  # anything else that the call raises is its outcome
     try:
-        return _dumped(("value", value, ""))
+        return _dumped(("value", value, "", time.perf_counter() - began))
     except Exception as error:  # noqa: BLE001 - pickling runs foreign code
         return _dumped_error(name, _unpicklable_result(name, value, error))
 
 
-def _loaded(body: bytes, script: str | None) -> Any:
+def _loaded(body: memoryview, script: str | None) -> Any:
     """Return the call; if that imports the script, the script sees the command line of the parent."""
     arguments = sys.argv
     try:
@@ -160,13 +184,13 @@ def _dumped_error(name: str, error: BaseException) -> bytes:
     """Return the error pickled; if it cannot be, one that stands for it."""
     text = _text(error)
     try:
-        data = _dumped(("error", error, text))
+        data = _dumped(("error", error, text, 0.0))
         again = pickle.loads(data)[1]  # noqa: S301 - an exception's own idea of its arguments often fails only here
         if type(again) is type(error):
             return data
     except Exception:  # noqa: BLE001, S110 - pickling runs foreign code
         pass
-    return _dumped(("error", _stand_in(name, error, text), ""))
+    return _dumped(("error", _stand_in(name, error, text), "", 0.0))
 
 
 def _stand_in(name: str, error: BaseException, text: str) -> RemoteError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from molexp._recording.task_recorder import TaskRecorder
     from molexp._workflow.executors import Executors
     from molexp._workflow.records import TaskRecords
+    from molexp._workflow.remote import Handle
 
 
 _NO_NEEDS = Resources()
@@ -75,6 +77,12 @@ class Caller:
             assets=assets,
             finder=finder,
         )
+
+    @cached_property
+    def _handle(self) -> Handle | None:
+        from molexp._workflow.remote import Handle
+
+        return Handle(self.run.run) if self.run is not None else None
 
     def call(self, spec: TaskSpec, ctx: TaskContext) -> Coroutine[Any, Any, Any]:
         """Return a coroutine that returns what the task returns, wherever it is executed.
@@ -128,7 +136,7 @@ class Caller:
     ) -> Any:
         from molexp._workflow.remote import TaskCall, execute_task
 
-        call = TaskCall.of(spec, ctx)
+        call = TaskCall.of(spec, ctx, self._handle)
         executor = self.executors[spec.executor]
         if self.run is not None:
             self.run._coordinator.invite()

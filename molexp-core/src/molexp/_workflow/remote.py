@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import pickle
 from collections.abc import Mapping
+from functools import cached_property
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
@@ -25,36 +27,51 @@ if TYPE_CHECKING:
 _GIVEN = ("task", "inputs", "upstream", "index", "retry")
 
 
-@attrs.frozen
+@attrs.frozen(slots=False, eq=False)
+class Handle:
+    """The handle of a run, which travels as URL and path: pickled once for all tasks, and opened once in each worker."""
+
+    run: Run
+
+    @cached_property
+    def data(self) -> bytes:
+        """The pickled run."""
+        return pickle.dumps(self.run, pickle.HIGHEST_PROTOCOL)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _opened, (self.data,)
+
+
+@attrs.frozen(slots=False, eq=False)  # without slots, it is pickled faster
 class TaskCall:
-    """One try of one task as plain data, and the handle of its run, which travels as URL and path.
+    """One try of one task as plain data, and the handle of its run.
 
     Attributes:
         subject: the function or object that is executed; it travels by its name in its module.
         given: the arguments of its `TaskContext`.
-        run: the run; None in memory.
+        handle: the handle of the run; None in memory.
         attempt: number of the attempt.
         retry: the number of the try in the attempt's record.
     """
 
     subject: Any
     given: Mapping[str, Any]
-    run: Run | None
+    handle: Handle | None
     attempt: int = 0
     retry: int = 0
 
     @classmethod
-    def of(cls, spec: TaskSpec, ctx: TaskContext) -> TaskCall:
+    def of(cls, spec: TaskSpec, ctx: TaskContext, handle: Handle | None) -> TaskCall:
         """Return the call that executes elsewhere the try that `ctx` is for."""
         given = {name: getattr(ctx, name) for name in _GIVEN}
         given |= {"params": dict(ctx.params), "config": dict(ctx.config)}
         recorder = ctx._recorder
         if recorder is None:
-            return cls(spec.subject, given, ctx.run)
-        return cls(spec.subject, given, ctx.run, recorder.writer.number, recorder.retry)
+            return cls(spec.subject, given, handle)
+        return cls(spec.subject, given, handle, recorder.writer.number, recorder.retry)
 
 
-@attrs.frozen
+@attrs.frozen(slots=False, eq=False)
 class TaskReturn:
     """The reply to a `TaskCall`.
 
@@ -94,6 +111,9 @@ async def _await(awaitable: Any) -> Any:
     return await awaitable
 
 
+_handles: dict[bytes, Handle] = {}
+"""The handle that came last, by its bytes."""
+
 _newest: dict[tuple[str, str, int], Contribution] = {}
 """The contribution of this worker: one attempt at a time."""
 
@@ -102,6 +122,14 @@ _codes: dict[FunctionType, Code] = {}
 
 _attempt_assets: dict[str, AttemptAssets] = {}
 """The assets of each task: the assets of a retry replace, or continue, those of an earlier try in this worker."""
+
+
+def _opened(data: bytes) -> Handle:
+    if (found := _handles.get(data)) is None:
+        found = Handle(pickle.loads(data))  # noqa: S301 - from our parent
+        _handles.clear()
+        _handles[data] = found
+    return found
 
 
 def _code_of(subject: Any) -> Code:
@@ -114,29 +142,30 @@ def _code_of(subject: Any) -> Code:
 
 def _contribution(call: TaskCall) -> Contribution | None:
     """Return this process's contribution to the attempt; open it with the first task."""
-    if call.run is None:
+    if call.handle is None:
         return None
     from molexp._recording.contributors import Contribution
 
-    session = call.run._session
-    key = session.store.url, call.run.path, call.attempt
+    run = call.handle.run
+    session = run._session
+    key = session.store.url, run.path, call.attempt
     found = _newest.get(key)
     if found is None or found.closed:
         while _newest:
             _newest.popitem()[1].close()
         _attempt_assets.clear()
         _codes.clear()
-        found = _newest[key] = Contribution(session.store, session.process, call.run.path, call.attempt)
+        found = _newest[key] = Contribution(session.store, session.process, run.path, call.attempt)
     return found
 
 
 def _context(call: TaskCall, contribution: Contribution | None) -> TaskContext:
-    if call.run is None or contribution is None:
+    if call.handle is None or contribution is None:
         return TaskContext(**call.given)
     from molexp._assets.lookup import Finder
     from molexp._assets.naming import AttemptAssets
 
-    run, task, index = call.run, call.given["task"], call.given["index"]
+    run, task, index = call.handle.run, call.given["task"], call.given["index"]
     label = task if index is None else f"{task}[{index}]"
     recorder = TaskRecorder(contribution, label, call.retry)
     library = run._session.library
