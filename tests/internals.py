@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from itertools import count
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,6 +25,9 @@ from molexp._sync import follow
 from molexp._sync.sync import opened
 from molexp._values.groups import GROUPS
 from molexp._values.ids import check_payload_name, fold_name
+from molexp.plugins import _trial
+from molexp.plugins._harms import State
+from tests import warm
 
 __all__ = [
     "GROUPS",
@@ -40,7 +45,9 @@ __all__ = [
     "plans",
     "report_late",
     "report_missing",
+    "state_of_process",
     "time_of_followers",
+    "try_plugins_in_forks",
     "tune",
     "writers_are_silent",
 ]
@@ -57,6 +64,7 @@ LIMITS = {
     "rows of a page": "molexp._catalog.query.paging:_AT_ONCE",
     "seconds between looks at everything": "molexp._sync.follow:_EVERYTHING",
     "seconds for which a file is young": "molexp._catalog.refresh.walk:_TICK",
+    "bytes of memory that a new plugin may take": "molexp.plugins._trial:MEMORY",
     "runs that are listed where links are not counted": "molexp._catalog.refresh.walk:_FEW",
 }
 """Numbers that are too large for a test, and that no setting changes."""
@@ -133,6 +141,19 @@ def place_of(place: str) -> tuple[Any, str]:
     for owner in owners:
         holder = getattr(holder, owner)
     return holder, name
+
+
+# ------------------------------------------------------------------------------------------------------------- plugins
+
+
+def state_of_process() -> State:
+    """Return the state of this process that importing a plugin must not change; `harms` tells what has changed since."""
+    return State.now()
+
+
+def try_plugins_in_forks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let new plugins be tried in processes that are forked from one which has imported MolExp: many of them are tried."""
+    monkeypatch.setattr(_trial, "subprocess", SimpleNamespace(**{**vars(subprocess), "Popen": warm.Popen}))
 
 
 # --------------------------------------------------------------------------------------------------------- the catalog

@@ -98,7 +98,7 @@ BROKEN = {
         "returned a coroutine; return an iterable",
     ),
     "hook fails half-way": (hook("yield Spectrum; raise OSError('half')"), "OSError: half"),
-    "not a class": (hook("return [Spectrum()]"), "returned a Spectrum, which is not a class"),
+    "not a class": (hook("return [Spectrum()]"), "returned a Spectrum, which is neither a class nor a `Declared`"),
     "another class": (hook("return [dict]"), "builtins.dict, which is not a subclass of molexp.contracts.AssetKind"),
     "class of another hook": (hook("return [Local]"), "broken.Local, which is not a subclass of"),
     "abstract class": (

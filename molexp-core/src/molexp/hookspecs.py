@@ -10,9 +10,10 @@ functions, each marked with `hookimpl`::
         from my_package.kinds import Trajectory
         return [Trajectory]
 
-The plugin manager calls each hook at most once per manager, when something of its sort is first asked for. A hook
-takes no arguments, does no I/O, and imports what it returns inside itself, so that a plugin costs nothing until it is
-used. Whatever goes wrong in one disables that plugin alone.
+The plugin manager calls each hook at most once per manager, when something of its sort is first asked for that MolExp does not
+provide itself. A hook takes no arguments, does no I/O, and imports what it returns inside itself, or returns a
+`molexp.contracts.Declared`: a name, and where to import the class from. So a plugin costs nothing until it is used. Whatever goes wrong in
+one disables that plugin alone.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 if TYPE_CHECKING:  # executors take time to import
-    from molexp.contracts import AssetKind, Executor, RunIdScheme, Store
+    from molexp.contracts import AssetKind, Declared, Executor, RunIdScheme, Store
 
 GROUP = "molexp.plugins"
 """The entry-point group."""
@@ -34,7 +35,7 @@ hookimpl: pluggy.HookimplMarker = pluggy.HookimplMarker("molexp")
 
 
 @hookspec
-def molexp_register_storage_backends() -> Iterable[type[Store]]:
+def molexp_register_storage_backends() -> Iterable[type[Store] | Declared]:
     """Return store classes; called when a workspace is opened.
 
     Their `schemes` say which URLs are theirs; a scheme that two plugins claim belongs to neither. A store with ``"*"``
@@ -44,7 +45,7 @@ def molexp_register_storage_backends() -> Iterable[type[Store]]:
 
 
 @hookspec
-def molexp_register_asset_kinds() -> Iterable[type[AssetKind[Any, Any]]]:
+def molexp_register_asset_kinds() -> Iterable[type[AssetKind[Any, Any]] | Declared]:
     """Return asset kinds; called when an asset is first saved, found or listed.
 
     Their `name` must be a lower-case identifier that no other kind has, and no attribute of a context, such as ``seed``.
@@ -53,7 +54,7 @@ def molexp_register_asset_kinds() -> Iterable[type[AssetKind[Any, Any]]]:
 
 
 @hookspec
-def molexp_register_run_id_schemes() -> Iterable[type[RunIdScheme]]:
+def molexp_register_run_id_schemes() -> Iterable[type[RunIdScheme] | Declared]:
     """Return run-id schemes; called when a run's id is first derived.
 
     A workspace names its scheme in its settings: installing a package changes no id.
@@ -62,6 +63,6 @@ def molexp_register_run_id_schemes() -> Iterable[type[RunIdScheme]]:
 
 
 @hookspec
-def molexp_register_executors() -> Iterable[type[Executor]]:
+def molexp_register_executors() -> Iterable[type[Executor] | Declared]:
     """Return executors; called when one is first chosen by its name."""
     raise NotImplementedError

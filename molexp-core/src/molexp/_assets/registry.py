@@ -126,15 +126,16 @@ class Library:
         """Return the kind of this class, registered or not."""
         if type(found := self._kinds.get(cls.name)) is cls:
             return found
-        registered = self.plugins.asset_kinds().get(cls.name)
+        try:
+            registered = self.plugins.asset_kind(cls.name)
+        except PluginMissingError:
+            raise MolexpError(
+                f"The kind {cls.name!r} is not registered: whoever reads the record could not load it. "
+                "Register it through the hook molexp_register_asset_kinds."
+            ) from None
         if registered is cls:
             return self.kind(cls.name)
-        if registered is not None:
-            raise MolexpError(f"The kind {cls.name!r} is registered as {registered!r}, not as {cls!r}.")
-        raise MolexpError(
-            f"The kind {cls.name!r} is not registered: whoever reads the record could not load it. "
-            "Register it through the hook molexp_register_asset_kinds."
-        )
+        raise MolexpError(f"The kind {cls.name!r} is registered as {registered!r}, not as {cls!r}.")
 
     def kind_names(self, *, savable: bool = False) -> list[str]:
         """Return the installed kinds; with `savable`, without those whose assets contexts write by themselves."""
@@ -147,16 +148,15 @@ class Library:
         Those count that name the class of the object, or the nearest one that it inherits from. Where none does, and where
         artifacts alone name a class that it inherits from, those are asked that accept objects without having named a class.
         """
-        kinds = self.plugins.asset_kinds()
+        plain = type(obj).__module__ in ("builtins", "pathlib")
         for cls in type(obj).__mro__[:-1]:
             names = {f"{cls.__module__}.{cls.__qualname__}", f"{cls.__module__.partition('.')[0]}.{cls.__qualname__}"}
-            named = [name for name in kinds if not names.isdisjoint(kinds[name].types)]
-            found = [name for name in named if self._accepts(name, obj, unasked=True)]
-            if found == ["artifact"] and cls is not type(obj):
+            found = [name for name in self.plugins.kinds_of_types(names) if self._accepts(name, obj, unasked=True)]
+            if found == ["artifact"] and not plain:
                 break
             if found:
                 return sorted(found)
-        found = [name for name in kinds if self._accepts(name, obj)]
+        found = [name for name in self.plugins.asset_kinds() if self._accepts(name, obj)]
         return sorted([name for name in found if name != "artifact"] or found)
 
     def _accepts(self, name: str, obj: Any, *, unasked: bool = False) -> bool:
@@ -167,7 +167,10 @@ class Library:
             obj: the object.
             unasked: the answer of a kind that has no `accepts`.
         """
-        cls = self.plugins.asset_kinds()[name]
+        try:
+            cls = self.plugins.asset_kind(name)
+        except PluginError:
+            return False  # two plugins contend for it, which a warning has told
         if not hasattr(cls, "accepts"):
             return unasked
         try:
@@ -183,7 +186,7 @@ class Library:
             self._told.add((name, what))
             from molexp.plugins import PluginWarning
 
-            who = self.plugins.distribution_of(self.plugins.asset_kinds()[name])
+            who = self.plugins.distribution_of(self.plugins.asset_kind(name))
             text = (
                 f"The asset kind {name!r} of {who or 'no distribution'} is passed over: {what}() raised "
                 f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -1,4 +1,4 @@
-"""The cache folder: where it is, and that it does not grow for ever."""
+"""The cache folder does not grow for ever."""
 
 from __future__ import annotations
 
@@ -15,19 +15,6 @@ SCRATCH = "molexp-image-"
 """Begins the names of folders in which segments are made, or copied to."""
 
 _ABANDONED = 24 * 3600.0  # seconds after which such a folder is nobody's any more
-
-
-def cache_folder() -> str:
-    """Return where indexes lie: ``MOLEXP_CACHE_DIR``, else the user's cache folder; "" where the user has none."""
-    if found := os.environ.get("MOLEXP_CACHE_DIR"):
-        return found
-    from platformdirs import user_cache_dir
-
-    try:
-        found = user_cache_dir("molexp", appauthor=False)
-    except (OSError, RuntimeError):  # neither HOME nor an entry in the password database, as in some containers
-        return ""
-    return found if os.path.isabs(found) else ""
 
 
 def make_room(path: str) -> None:

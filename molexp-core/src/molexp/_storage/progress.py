@@ -13,8 +13,9 @@ from collections.abc import Iterable
 from contextlib import suppress
 from hashlib import sha256
 
-from molexp._storage.cache_folder import cache_folder, make_room
+from molexp._storage.cache_folder import make_room
 from molexp._storage.private_files import make_file
+from molexp._values.cache_place import cache_folder
 
 NOTHING = "-"
 """Stands for the version of what the destination need not have."""

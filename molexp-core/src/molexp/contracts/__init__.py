@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from molexp.contracts._declared import Declared
 from molexp.contracts._keys import check_key
 from molexp.contracts._kinds import (
     Accepts,
@@ -32,6 +33,7 @@ __all__ = [
     "AssetKind",
     "Call",
     "Capability",
+    "Declared",
     "Describes",
     "Durability",
     "Executor",

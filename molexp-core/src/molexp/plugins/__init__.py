@@ -11,9 +11,11 @@ Environment variables, read when a manager is made:
   the list above.
 - ``MOLEXP_STRICT_PLUGINS``: ``1`` turns whatever is wrong with any plugin into an error at first use. Unset, empty,
   ``0``, ``false``, ``no`` and ``off`` mean no.
+- ``MOLEXP_PLUGIN_TIMEOUT``: the seconds that importing a new plugin may take in the process in which it is tried first; 30
+  by default, ``0`` to try none.
 """
 
-from molexp.plugins._info import PluginInfo, PluginStatus, PluginWarning
+from molexp.plugins._info import PluginInfo, PluginStatus, PluginWarning, Trial
 from molexp.plugins._manager import PluginManager, default_manager
 
-__all__ = ["PluginInfo", "PluginManager", "PluginStatus", "PluginWarning", "default_manager"]
+__all__ = ["PluginInfo", "PluginManager", "PluginStatus", "PluginWarning", "Trial", "default_manager"]

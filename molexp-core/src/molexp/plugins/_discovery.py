@@ -38,4 +38,4 @@ def _discovered(group: str, everything: Sequence[Installed]) -> Iterator[PluginI
         hides = (other for other in everything[:position] if name and other.filed_as == normalized(name))
         if not any(other.is_sound for other in hides):
             for entry, value in entries:
-                yield PluginInfo(entry, name, version, "broken" if problem else "available", problem, value)
+                yield PluginInfo(entry, name, version, "broken" if problem else "available", problem, value, one.folder)

@@ -1,7 +1,8 @@
-"""Facts about a plugin, for users."""
+"""Facts about a plugin, for users, and what trying it found."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import attrs
@@ -26,6 +27,7 @@ class PluginInfo:
             (something is wrong with it; what `cause` names is not used, the rest of it is).
         cause: the reason that it is disabled or broken, one sentence a line; "" otherwise.
         value: the object that the entry point refers to, as in ``package.module:attribute``.
+        place: the folder of its metadata; "" if that is in no folder.
     """
 
     name: str
@@ -34,7 +36,43 @@ class PluginInfo:
     status: PluginStatus
     cause: str
     value: str
+    place: str = attrs.field(default="", eq=False)
 
     def __str__(self) -> str:
         origin = f"{self.distribution} {self.version}".strip() or "unknown distribution"
         return f"{self.name} ({origin})"
+
+
+@attrs.frozen
+class Trial:
+    """The findings of a process of its own that imported a plugin and called its hooks.
+
+    Attributes:
+        refused: the reason that it is not imported; "" if it is.
+        faults: other things that are wrong with it.
+        printed: the beginning of what it printed on standard output.
+        provides: hook to names to the types that are declared for them.
+        seconds: the time that all of it took.
+        modules: the number of modules that were imported.
+        packages: the packages that most of them came from, the largest first.
+
+    Example:
+        >>> from molexp.plugins import PluginManager
+        >>> manager = PluginManager()
+        >>> (storage,) = manager.find("molexp-fs")
+        >>> manager.try_out(storage).refused
+        ''
+    """
+
+    refused: str = ""
+    faults: tuple[str, ...] = ()
+    printed: str = ""
+    provides: Mapping[str, Mapping[str, tuple[str, ...]]] = attrs.field(factory=dict)
+    seconds: float = 0.0
+    modules: int = 0
+    packages: tuple[str, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Tell whether all that it provides is known."""
+        return not self.refused and not self.faults

@@ -28,11 +28,13 @@ class Installed(NamedTuple):
         place: the folder that it is installed in.
         filed_as: the normalized name that its metadata is filed under.
         read: returns the text of a metadata file; None if there is none.
+        folder: the folder of its metadata; "" if that is in no folder.
     """
 
     place: str
     filed_as: str
     read: Callable[[str], str | None]
+    folder: str = ""
 
     def entry_points(self, group: str) -> list[tuple[str, str]]:
         """Return names and values of the entry points of a group; none if their file cannot be read."""
@@ -94,9 +96,8 @@ def _in_folder(folder: str) -> Iterator[Installed]:
     except OSError:  # not there, or not for us
         return
     for name in sorted(name for name in names if name.endswith(_SUFFIXES)):
-        yield Installed(
-            folder, normalized(name.rpartition(".")[0].partition("-")[0]), _reader(os.path.join(folder, name))
-        )
+        own = os.path.join(folder, name)
+        yield Installed(folder, normalized(name.rpartition(".")[0].partition("-")[0]), _reader(own), own)
 
 
 def _reader(folder: str) -> Callable[[str], str | None]:

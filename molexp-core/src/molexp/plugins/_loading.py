@@ -54,8 +54,8 @@ def _sentence(error: BaseException) -> str:
     return f"{text} ({outer[-1].filename}, line {outer[-1].lineno})" if outer else text
 
 
-def load_hooks(name: str, reference: str) -> dict[str, list[Hook]]:
-    """Import what an entry point refers to and return its hook implementations by hook.
+def load(reference: str) -> Any:
+    """Return what an entry point, or a declaration, refers to; it may print, though not into anybody's answer.
 
     Raises:
         Unusable: with the cause.
@@ -65,7 +65,16 @@ def load_hooks(name: str, reference: str) -> dict[str, list[Hook]]:
         raise Unusable(f"its entry point {reference!r} is not of the form 'module' or 'module:attribute'")
     with isolated(f"importing {reference!r}"):
         attributes = matched["attribute"].split(".") if matched["attribute"] else []
-        plugin = reduce(getattr, attributes, import_module(matched["module"]))
+        return reduce(getattr, attributes, import_module(matched["module"]))
+
+
+def load_hooks(name: str, reference: str) -> dict[str, list[Hook]]:
+    """Import what an entry point refers to and return its hook implementations by hook.
+
+    Raises:
+        Unusable: with the cause.
+    """
+    plugin = load(reference)
     with isolated(f"looking for hooks in {reference!r}"):
         return _hooks_of(plugin, name, reference)
 

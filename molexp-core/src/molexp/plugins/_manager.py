@@ -6,7 +6,7 @@ import functools
 import os
 import threading
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,13 +14,27 @@ from molexp._values.ids import nearest
 from molexp.errors import NotFoundError, PluginError, PluginLoadError, PluginMissingError
 from molexp.hookspecs import GROUP
 from molexp.plugins._discovery import discover
-from molexp.plugins._info import PluginInfo, PluginWarning
+from molexp.plugins._info import PluginInfo, PluginWarning, Trial
 from molexp.plugins._plugin import Fault, Plugin
 from molexp.plugins._selection import Selection, normalized
-from molexp.plugins._sorts import ANY, ASSET_KINDS, EXECUTORS, RUN_ID_SCHEMES, SORTS, STORAGE_BACKENDS, Sort
+from molexp.plugins._sorts import (
+    ANY,
+    ASSET_KINDS,
+    EXECUTORS,
+    OURS,
+    PLAIN,
+    RUN_ID_SCHEMES,
+    SORTS,
+    STORAGE_BACKENDS,
+    Sort,
+)
 
 if TYPE_CHECKING:
     from molexp.contracts import AssetKind, Executor, RunIdScheme, Store
+
+
+_AT_ONCE = 4  # processes in which new plugins are tried
+_REMEDY = " (to leave it out: MOLEXP_DISABLE_PLUGINS={})"
 
 
 class _Registry(NamedTuple):
@@ -58,6 +72,7 @@ class PluginManager:
         self._plugins: tuple[Plugin, ...] | None = None
         self._unknown: dict[str, str] = {}
         self._registries: dict[str, _Registry] = {}
+        self._by_name: dict[tuple[str, str], _Registry] = {}
         self._review_due = True
         self._told: set[str] = set()
 
@@ -72,6 +87,9 @@ class PluginManager:
         """Import every plugin, call every hook, and report. Raises nothing, in strict mode either."""
         for sort in SORTS:
             self._registry(sort)
+        with self._lock:
+            for plugin in self._discovered():
+                plugin.make_kinds()
         return self.plugins()
 
     def find(self, name: str) -> tuple[PluginInfo, ...]:
@@ -101,6 +119,29 @@ class PluginManager:
                 claimed = [name for one in same for name, _ in one.contributions.get(sort.hook, ()) if name in classes]
                 if claimed:
                     found[sort.what] = tuple(sorted(claimed))
+        return found
+
+    def tried(self, plugin: PluginInfo) -> Trial | None:
+        """Return what is remembered of trying a plugin; None if it was not tried, or has changed since."""
+        from molexp.plugins._answers import recall
+
+        return recall(plugin)
+
+    def try_out(self, plugin: PluginInfo, *, seconds: float = 30.0) -> Trial:
+        """Import a plugin, call its hooks and make its kinds in a process of its own, and remember what that found.
+
+        Args:
+            plugin: the plugin.
+            seconds: the time that it may take.
+
+        Raises:
+            PluginError: no other process could be started.
+        """
+        from molexp.plugins._trial import try_out
+
+        found = try_out(plugin, seconds)
+        if found is None:
+            raise PluginError(f"The plugin {plugin} was not tried: no other process of Python could be started.")
         return found
 
     def unknown_names(self) -> Mapping[str, str]:
@@ -139,6 +180,8 @@ class PluginManager:
                 named with its distribution, version and cause.
             PluginMissingError: nothing that is installed provides it; names the package to install where one is known.
         """
+        if (found := self._named(STORAGE_BACKENDS, scheme)) is not None:
+            return found
         claimed = self._all(STORAGE_BACKENDS)
         last: type[Store] | None = claimed.get(ANY)
         elsewhere = (claimed, STORAGE_BACKENDS.packages, self._registry(STORAGE_BACKENDS).contested)
@@ -158,9 +201,22 @@ class PluginManager:
         """Return the executor of this name. Raises as `storage_backend` does."""
         return self._one(EXECUTORS, name)
 
+    def kinds_of_types(self, types: Collection[str]) -> list[str]:
+        """Return the names of the asset kinds that name one of these types, by module and name. No kind is imported for it.
+
+        Types of Python itself are saved by MolExp's own kinds: nobody else is asked for them.
+        """
+        plain = any(one.partition(".")[0] in PLAIN for one in types)
+        with self._lock:
+            plugins = [one for one in self._discovered() if not plain or normalized(one.found.distribution) in OURS]
+            _try_out([plugin for plugin in plugins if plugin.untried])
+            kinds = [kind for plugin in plugins for kind in plugin.types_of_kinds().items()]
+        return list(dict.fromkeys(name for name, named in kinds if any(one in named for one in types)))
+
     def distribution_of(self, kind: type[AssetKind[Any, Any]]) -> str:
         """Return name and version of the distribution that registered an asset kind, for the record; "" if none did."""
-        return self._registry(ASSET_KINDS).owners.get(kind.name, "")
+        known = self._by_name.get((ASSET_KINDS.hook, kind.name)) or self._registry(ASSET_KINDS)
+        return known.owners.get(kind.name, "")
 
     # ------------------------------------------------------------------------------------------------------ discovery
 
@@ -168,12 +224,16 @@ class PluginManager:
         """Return all plugins; called with the lock held."""
         if self._plugins is None:
             found = discover(GROUP, self._path)
-            plugins = tuple(Plugin(one, self._selection.excludes(one.name, one.distribution)) for one in found)
+            plugins = tuple(self._plugin(one) for one in found)
             _reject(plugins)
             installed = [name for one in found for name in (one.name, one.distribution)]
             self._unknown = dict(self._selection.unknown(installed))
             self._plugins = plugins
         return self._plugins
+
+    def _plugin(self, found: PluginInfo) -> Plugin:
+        guarded = self._path is None and normalized(found.distribution) not in OURS
+        return Plugin(found, self._selection.excludes(found.name, found.distribution), guarded=guarded)
 
     # -------------------------------------------------------------------------------------------------------- loading
 
@@ -187,26 +247,32 @@ class PluginManager:
                     self._review_due = True
         return known
 
-    def _collect(self, sort: Sort) -> _Registry:
-        """Ask each plugin; called with the lock held."""
+    def _collect(self, sort: Sort, name: str = "") -> _Registry:
+        """Ask each plugin, or each that may provide this name; called with the lock held."""
         if self._asking is not None:
             raise PluginError(
                 f"The plugin {self._asking.label} asked for a {sort.what} while it was being loaded. "
                 "Plugins register when they are loaded; they use what others registered later."
             )
         claims: dict[str, list[tuple[Plugin, type[Any]]]] = {}
+        if name not in sort.packages:
+            _try_out([plugin for plugin in self._discovered() if plugin.untried])
         for plugin in self._discovered():
             self._asking = plugin
             try:
-                contributions = plugin.ask(sort)
+                contributions = plugin.ask(sort, name) if plugin.may_provide(sort, name) else []
             finally:
                 self._asking = None
-            for name, cls in contributions:
-                claims.setdefault(name, []).append((plugin, cls))
+            for claimed, cls in contributions:
+                claims.setdefault(claimed, []).append((plugin, cls))
         return _settle(sort, claims)
 
     def _all(self, sort: Sort) -> Mapping[str, type[Any]]:
         registry = self._registry(sort)
+        self._review()
+        return registry.classes
+
+    def _review(self) -> None:
         if self._review_due:
             self._review_due = False
             try:
@@ -214,7 +280,6 @@ class PluginManager:
             except Exception:
                 self._review_due = True  # in strict mode it is an error every time
                 raise
-        return registry.classes
 
     def _insist(self) -> None:
         broken = {str(info): info.cause for info in self.check() if info.status == "broken"}
@@ -225,7 +290,8 @@ class PluginManager:
     def _tell(self) -> None:
         """Warn of each fault once. Without the lock: a filter may turn the warning into an error."""
         news = {str(info): info.cause for info in self.plugins() if info.status == "broken"}
-        for subject, cause in {**news, **self.unknown_names()}.items():
+        told = {subject: f"{cause}{_REMEDY.format(subject.partition(' ')[0])}" for subject, cause in news.items()}
+        for subject, cause in {**told, **self.unknown_names()}.items():
             message = f"{subject}: {cause}"
             if message not in self._told:
                 self._told.add(message)
@@ -234,10 +300,23 @@ class PluginManager:
     # -------------------------------------------------------------------------------------------------------- look-up
 
     def _one(self, sort: Sort, name: str) -> type[Any]:
-        found = self._all(sort).get(name)
+        found = self._named(sort, name) or self._all(sort).get(name)
         if found is None:
             raise self._unavailable(sort, name)
         return found
+
+    def _named(self, sort: Sort, name: str) -> type[Any] | None:
+        """Return what has this name, asking only the plugins that may provide it."""
+        key = (sort.hook, name)
+        if self._selection.strict or sort.hook in self._registries:
+            return None
+        if key not in self._by_name:
+            with self._lock:
+                if key not in self._by_name:
+                    self._by_name[key] = self._collect(sort, name)
+                    self._review_due = True
+        self._review()
+        return self._by_name[key].classes.get(name)
 
     def _unavailable(self, sort: Sort, name: str) -> PluginError:
         asked = f"The {sort.what} {name!r}"
@@ -262,6 +341,16 @@ class PluginManager:
         return missing
 
 
+def _try_out(plugins: Sequence[Plugin]) -> None:
+    """Try new plugins, some at the same time."""
+    if plugins:
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            for _ in pool.map(Plugin.try_out, plugins):
+                pass
+
+
 def _reject(plugins: Sequence[Plugin]) -> None:
     """Mark the plugins that must not be imported: unsuitable, or with a name that another one has too."""
     enabled: dict[str, list[Plugin]] = {}
@@ -272,6 +361,14 @@ def _reject(plugins: Sequence[Plugin]) -> None:
                 plugin.reject(plugin.found.cause)
     for name, namesakes in enabled.items():
         if len(namesakes) > 1:
+            ours = [plugin for plugin in namesakes if normalized(plugin.found.distribution) in OURS]
+            if len(ours) == 1:
+                for plugin in namesakes:
+                    if plugin is not ours[0]:
+                        plugin.reject(
+                            f"the plugin name {name!r} is that of {ours[0].found.distribution}; it was not loaded"
+                        )
+                continue
             who = " and ".join(f"{plugin.found.distribution} {plugin.found.version}" for plugin in namesakes)
             for plugin in namesakes:
                 plugin.reject(f"the plugin name {name!r} is used by {who}; none of them was loaded")

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
 from typing import Any, NamedTuple
 
 import attrs
 
-from molexp.plugins._info import PluginInfo, PluginStatus
-from molexp.plugins._loading import Hook, Unusable, call_hook, isolated, load_hooks
-from molexp.plugins._sorts import SORTS, Sort
+from molexp.contracts import Declared
+from molexp.plugins._info import PluginInfo, PluginStatus, Trial
+from molexp.plugins._loading import Hook, Unusable, call_hook, isolated, load, load_hooks
+from molexp.plugins._selection import normalized
+from molexp.plugins._sorts import ASSET_KINDS, SORTS, Sort
 
 EVERY_HOOK = tuple(sort.hook for sort in SORTS)
 
@@ -34,19 +40,31 @@ class Plugin:
         disabled: the setting that disables it; "" if none does.
         faults: its problems.
         hooks: its implementations by hook; ``None`` until it is imported.
-        contributions: by hook that has been called, the names and classes that can be used.
+        contributions: by hook that has been called, the names and classes that can be used, or declarations of classes.
+        declared_types: the types that it declares for the names of asset kinds.
+        guarded: True if it is tried in a process of its own before it is imported here.
+        tried: the findings of that process; `None` until they are needed.
+        on_trial: True in that process, where what it prints is not sent elsewhere.
     """
 
     found: PluginInfo
     disabled: str = ""
     faults: list[Fault] = attrs.field(factory=list)
     hooks: dict[str, list[Hook]] | None = None
-    contributions: dict[str, list[tuple[str, type[Any]]]] = attrs.field(factory=dict)
+    contributions: dict[str, list[tuple[str, type[Any] | Declared]]] = attrs.field(factory=dict)
+    declared_types: dict[str, tuple[str, ...]] = attrs.field(factory=dict)
+    guarded: bool = False
+    tried: Trial | None = None
+    on_trial: bool = False
 
     @property
     def label(self) -> str:
         """The name that messages give it."""
         return str(self.found)
+
+    @property
+    def _distribution(self) -> str:
+        return normalized(self.found.distribution)
 
     @property
     def status(self) -> PluginStatus:
@@ -80,39 +98,139 @@ class Plugin:
         """Note a fault for which it is never imported."""
         self.faults.append(Fault(cause, EVERY_HOOK))
 
-    def ask(self, sort: Sort) -> list[tuple[str, type[Any]]]:
+    def may_provide(self, sort: Sort, name: str) -> bool:
+        """Tell whether it may register this name, as far as is known without importing it; "" is any name."""
+        if (owner := sort.packages.get(name)) is not None:
+            return self._distribution == owner
+        tried = self._answer() if name else None
+        return tried is None or not tried.complete or name in tried.provides.get(sort.hook, ())
+
+    def ask(self, sort: Sort, name: str = "") -> list[tuple[str, type[Any]]]:
         """Return the names and classes of this sort that it registers; a problem becomes a fault.
 
-        What was learned is kept, so that an interrupted attempt is continued and not repeated.
+        With a `name`, what it declares under other names is not imported. What was learned is kept, so that an
+        interrupted attempt is continued and not repeated.
         """
-        if sort.hook in self.contributions or self.disabled:
-            return self.contributions.get(sort.hook, [])
-        if self.hooks is None and not self.faults:
-            try:
-                self.hooks = load_hooks(self.found.name, self.found.value)
-            except Unusable as error:
-                self.reject(str(error))
-        if self.hooks is None:
+        kept = self._kept(sort)
+        for declared in [what for claimed, what in kept if isinstance(what, Declared) and name in ("", claimed)]:
+            classes = self._import(sort, declared)
+            kept.remove((declared.name, declared))
+            self.declared_types[declared.name] = declared.types
+            kept += [one for one in classes if one not in kept]
+        return [(claimed, what) for claimed, what in kept if isinstance(what, type)]
+
+    def types_of_kinds(self) -> Mapping[str, Sequence[str]]:
+        """Return its asset kinds with the types that they name. What it declares is not imported for that."""
+        tried = self._answer()
+        if tried is not None and tried.complete:
+            return tried.provides.get(ASSET_KINDS.hook, {})
+        return {name: self.declared_types.get(name, what.types) for name, what in self._kept(ASSET_KINDS)}
+
+    def _kept(self, sort: Sort) -> list[tuple[str, type[Any] | Declared]]:
+        """Return the names and classes of this sort that it registers, or its declarations of them."""
+        if self.disabled or not self._loaded():
             return []
-        usable, faults = _usable(sort, self.hooks[sort.hook])
-        self.faults.extend(faults)
-        self.contributions[sort.hook] = usable
-        return usable
+        if sort.hook not in self.contributions:
+            self.contributions[sort.hook] = self._returned(sort)
+        return self.contributions[sort.hook]
 
+    def make_kinds(self) -> None:
+        """Make its asset kinds, as whoever uses them does."""
+        for name, kind in self.ask(ASSET_KINDS):
+            with self._blamed(()), self._quiet(), isolated(f"making the asset kind {name!r}"):
+                kind()
 
-def _usable(sort: Sort, implementations: list[Hook]) -> tuple[list[tuple[str, type[Any]]], list[Fault]]:
-    usable: list[tuple[str, type[Any]]] = []
-    faults: list[Fault] = []
-    for implementation in implementations:
+    def _loaded(self) -> bool:
+        """Import it, unless something is wrong with it, and tell whether it is imported."""
+        if self.hooks is None and not self.faults:
+            if (tried := self._answer()) is not None and tried.refused:
+                self.reject(f"{tried.refused}. This was found in a process of its own; it was not imported here")
+                return False
+            with self._blamed(EVERY_HOOK), self._quiet():
+                self.hooks = load_hooks(self.found.name, self.found.value)
+            if tried is not None and tried.printed:
+                self._note(Fault(f"it prints when it is imported: {tried.printed.splitlines()[0]!r}", ()))
+        return self.hooks is not None
+
+    @property
+    def untried(self) -> bool:
+        """Tell whether it is to be tried in a process of its own; what is remembered of that is looked up."""
+        if self.guarded and self.tried is None and self.hooks is None and not self.disabled and not self.faults:
+            from molexp.plugins._answers import recall
+
+            self.tried = recall(self.found)
+            return self.tried is None
+        return False
+
+    def try_out(self) -> None:
+        """Try it in a process of its own, unless nothing can be tried here."""
+        if self.untried:
+            from molexp.plugins._trial import try_out
+
+            self.tried = try_out(self.found)
+            self.guarded = self.tried is not None
+
+    def _answer(self) -> Trial | None:
+        """Return what trying it in a process of its own found; None if it was not to be tried."""
+        self.try_out()
+        return self.tried
+
+    def _returned(self, sort: Sort) -> list[tuple[str, type[Any] | Declared]]:
+        """Call its implementations of a hook, and return what they register, by name."""
+        found: list[tuple[str, type[Any] | Declared]] = []
+        for implementation in (self.hooks or {}).get(sort.hook, ()):
+            contributions: list[Any] = []
+            with self._blamed((sort.hook,)), self._quiet():
+                contributions = call_hook(sort.hook, implementation)
+            for contribution in contributions:
+                with self._blamed((sort.hook,)), isolated(f"checking what {sort.hook} returned"):
+                    found += [(name, contribution) for name in self._own(sort, contribution)]
+        return list(dict.fromkeys(found))
+
+    def _own(self, sort: Sort, contribution: object) -> list[str]:
+        """Return the names that something claims, less those of MolExp, which are a fault."""
+        names = sort.claims(contribution)
+        foreign = [name for name in names if sort.packages.get(name, self._distribution) != self._distribution]
+        for name in foreign:
+            self._note(Fault(f"the {sort.what} {name!r} is that of {sort.packages[name]}; it needs another name", ()))
+        return [name for name in names if name not in foreign]
+
+    def _import(self, sort: Sort, declared: Declared) -> list[tuple[str, type[Any] | Declared]]:
+        """Import what it declares, and return the class by its name."""
+        with self._blamed((sort.hook,)), self._quiet():
+            cls = load(declared.where)
+            with isolated(f"checking {declared.where!r}"):
+                if isinstance(cls, Declared) or declared.name not in self._own(sort, cls):
+                    raise Unusable(f"{declared.where!r}, which is declared as {declared.name!r}, has another name")
+            return [(declared.name, cls)]
+        return []
+
+    @contextmanager
+    def _blamed(self, hides: tuple[str, ...]) -> Iterator[None]:
+        """Turn `Unusable` into a fault."""
         try:
-            returned = call_hook(sort.hook, implementation)
+            yield
         except Unusable as error:
-            faults.append(Fault(str(error), (sort.hook,)))
-            continue
-        for contribution in returned:
+            self._note(Fault(str(error), hides))
+
+    def _note(self, fault: Fault) -> None:
+        if fault not in self.faults:
+            self.faults.append(fault)
+
+    @contextmanager
+    def _quiet(self) -> Iterator[None]:
+        """Send what it prints meanwhile to standard error: standard output is for the program's answer."""
+        if self.on_trial:
+            yield
+            return
+        with redirect_stdout(sys.stderr):
+            if self.tried is None or not self.tried.printed:
+                yield
+                return
+            kept = os.dup(1)
+            os.dup2(2, 1)
             try:
-                with isolated(f"checking what {sort.hook} returned"):
-                    usable.extend((name, contribution) for name in sort.claims(contribution))
-            except Unusable as error:
-                faults.append(Fault(str(error), (sort.hook,)))
-    return list(dict.fromkeys(usable)), faults
+                yield
+            finally:
+                os.dup2(kept, 1)
+                os.close(kept)

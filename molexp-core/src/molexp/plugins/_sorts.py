@@ -12,10 +12,14 @@ from typing import Any, NamedTuple
 
 from molexp import contracts
 from molexp._values.structuring import fields_of, is_record, missing_name, unreadable_field
+from molexp.contracts import Declared
 from molexp.plugins._loading import Unusable
 
 _CONTEXTS = ("molexp._hierarchy.run_context:RunContext", "molexp._workflow.context:TaskContext")
 """The classes that have kinds as attributes. They build on plugins, so they are imported only to check a kind of a plugin."""
+
+PLAIN = ("builtins", "pathlib")
+"""The modules of the types that are saved as artifacts."""
 
 ANY = "*"
 """Among a store's schemes: whatever nobody else claims, if it takes that."""
@@ -47,8 +51,10 @@ class Sort(NamedTuple):
         Raises:
             Unusable: with the cause.
         """
+        if isinstance(contribution, Declared):
+            return (self._declared(contribution),)
         if not isinstance(contribution, type):
-            raise Unusable(f"{self.hook} returned {_shown(contribution)}, which is not a class")
+            raise Unusable(f"{self.hook} returned {_shown(contribution)}, which is neither a class nor a `Declared`")
         if not issubclass(contribution, getattr(contracts, self.base)):
             wanted = f"molexp.contracts.{self.base}"
             raise Unusable(f"{self.hook} returned {_shown(contribution)}, which is not a subclass of {wanted}")
@@ -56,6 +62,14 @@ class Sort(NamedTuple):
             missing = ", ".join(sorted(getattr(contribution, "__abstractmethods__", ())))
             raise Unusable(f"{_shown(contribution)} lacks abstract methods of {self.base}: {missing}")
         return self.names(contribution)
+
+    def _declared(self, found: Declared) -> str:
+        texts = (found.name, found.where, *found.types) if isinstance(found.types, tuple) else (None,)
+        if not all(isinstance(text, str) and text for text in texts):
+            raise Unusable(
+                f"{self.hook} returned {found!r}; each of these must be a text, and `types` a tuple of texts"
+            )
+        return found.name
 
 
 def _shown(thing: object) -> str:
@@ -110,7 +124,7 @@ def _check_kind_of_plugin(cls: type[Any]) -> None:
         raise Unusable(
             f"{_shown(cls)}.types is {cls.types!r}; it must be a tuple of full names, as in ('ase.atoms.Atoms',)"
         )
-    if core := [one for one in cls.types if one.partition(".")[0] in ("builtins", "pathlib")]:
+    if core := [one for one in cls.types if one.partition(".")[0] in PLAIN]:
         raise Unusable(
             f"{_shown(cls)}.types has {core[0]!r}, whose objects are saved as artifacts; name a class of your own"
         )
@@ -172,3 +186,5 @@ EXECUTORS = Sort(
     packages={"inline": "molexp-core", "process": "molexp-core"},
 )
 SORTS = (STORAGE_BACKENDS, ASSET_KINDS, RUN_ID_SCHEMES, EXECUTORS)
+OURS = frozenset(package for sort in SORTS for package in sort.packages.values())
+"""The distributions that are released with the core: what they register is theirs, and they are not tried before."""

@@ -24,8 +24,9 @@ from typing import Any
 from weakref import WeakSet
 
 from molexp._catalog.index import tables
-from molexp._storage.cache_folder import SCRATCH, cache_folder, make_room, remove_scratch
+from molexp._storage.cache_folder import SCRATCH, make_room, remove_scratch
 from molexp._storage.private_files import make_file, make_folder
+from molexp._values.cache_place import cache_folder
 
 BUSY = 20.0  # seconds to wait for another process of this user
 _MEMORY = ":memory:"

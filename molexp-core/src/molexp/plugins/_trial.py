@@ -1,0 +1,138 @@
+"""Try a plugin in a process of its own, with a time limit, before this process imports it.
+
+What a plugin does when it is imported, it does to the whole process: it may hang, end it, print into its answer, or change
+what everybody depends on. `molexp.plugins._tried` is the other side.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from typing import IO, Any
+
+import attrs
+
+from molexp.plugins._answers import ONGOING, TIMEOUT, from_document, guarding, remember
+from molexp.plugins._info import PluginInfo, Trial
+
+MEMORY = 2 << 30  # bytes that importing a plugin may take
+PRINTED = 16 << 20  # bytes that it may print
+
+_PROGRAM = "import sys, json; r = json.loads(sys.argv[1]); sys.path[:] = r['path']; from molexp.plugins._tried import main; main(r)"
+_SHOWN = 200  # characters of what it printed that are kept
+_LOOKS = (0.002, 0.05)  # seconds between looks at the process, at first and later
+
+
+def try_out(plugin: PluginInfo, limit: float = 0.0) -> Trial | None:
+    """Import a plugin and call its hooks in another process, and remember what that found; None if there can be none."""
+    limit = limit or guarding()
+    found = _tried(plugin, limit) if limit else None
+    if found is None and limit:
+        found = _tried(plugin, limit)  # a machine with too much to do may not have started the first
+    if found is not None:
+        remember(plugin, found)
+    return found
+
+
+def _tried(plugin: PluginInfo, limit: float) -> Trial | None:
+    request = {"name": plugin.name, "value": plugin.value, "path": [one for one in sys.path if isinstance(one, str)]}
+    with _scratch() as told, _scratch() as out, _scratch() as err:
+        command = [sys.executable, "-c", _PROGRAM, json.dumps({**request, "report": told.fileno()})]
+        started = time.monotonic()
+        try:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                env={**os.environ, ONGOING: "1"},
+                pass_fds=[told.fileno()],
+                start_new_session=True,
+            )
+        except (OSError, ValueError):
+            return None  # no more processes, or none at all
+        try:
+            stopped = _watch(process, limit, (out, err))
+        finally:
+            with suppress(OSError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        return _judge(_reported(told), process.returncode, stopped, out, time.monotonic() - started)
+
+
+def _scratch() -> IO[bytes]:
+    """Return a file without a name, in memory where the system has such files: the disk may be full, or not be ours."""
+    return open(os.memfd_create("trial"), "w+b") if sys.platform == "linux" else tempfile.TemporaryFile()
+
+
+def _watch(process: subprocess.Popen[bytes], limit: float, printed: tuple[IO[bytes], ...]) -> str:
+    """Wait for the end of a trial, and return why it was stopped; "" if it was not."""
+    deadline, pause = time.monotonic() + limit, _LOOKS[0]
+    while True:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(pause)
+            return ""
+        pause = min(2 * pause, _LOOKS[1])
+        if time.monotonic() > deadline:
+            return f"did not end within {limit:g} s ({TIMEOUT} sets this limit)"
+        if _memory(process.pid) > MEMORY:
+            return f"took more than {MEMORY >> 20} MiB of memory"
+        if sum(os.fstat(one.fileno()).st_size for one in printed) > PRINTED:
+            return f"printed more than {PRINTED >> 20} MiB"
+
+
+def _memory(pid: int) -> int:
+    """Return the bytes of memory that a process has; 0 where the system does not say."""
+    try:
+        with open(f"/proc/{pid}/statm", "rb") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def _reported(file: IO[bytes]) -> list[dict[str, Any]]:
+    """Return what the process said, as far as it came."""
+    file.seek(0)
+    found: list[dict[str, Any]] = []
+    for line in file.read().splitlines():
+        with suppress(ValueError):
+            found.append(json.loads(line))
+    return found
+
+
+def _judge(said: list[dict[str, Any]], code: int, stopped: str, out: IO[bytes], seconds: float) -> Trial | None:
+    doing = next((one["doing"] for one in reversed(said) if "doing" in one), "")
+    if not doing:
+        return None  # it never came to the plugin: an interpreter that does not start says nothing of it
+    report = next((one for one in said if "trial" in one), None)
+    cause = _cause(doing, report, code, stopped)
+    out.seek(0)
+    printed = out.read(_SHOWN).decode("utf-8", "replace")
+    if report is None:
+        return Trial(refused=cause, printed=printed, seconds=seconds)
+    late = os.fstat(out.fileno()).st_size > report["printed"]
+    if not cause and late:
+        cause = "it prints on standard output when the program ends"
+    trial = from_document(report["trial"])
+    return attrs.evolve(trial, refused=trial.refused or cause, printed=printed)
+
+
+def _cause(doing: str, report: object, code: int, stopped: str) -> str:
+    if stopped:
+        return f"{doing} {stopped}"
+    if code < 0:
+        return f"{doing} ended the process by {_signal(-code)}"
+    return f"{doing} ended the process with exit code {code}" if code or report is None else ""
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
