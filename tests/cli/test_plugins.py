@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shlex
+import sys
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
+from tests import warm
 from tests.cli.helpers import program
 
 GOOD = """
@@ -47,7 +52,7 @@ def row(done, name):
 def test_list_names_what_is_installed_and_imports_nothing(here, install):
     env = install("molexp-good", GOOD)
     done = program(here, "plugins", "list", env=env)
-    assert (done.code, done.err) == (0, "")
+    assert (done.code, done.err) == (0, f"molexp: these are the plugins of {sys.executable}, in {sys.prefix}\n")
     assert row(done, "good") == ["good", "molexp-good", "2.0", "available"]
     assert row(done, "core")[1] == "molexp-core"
     assert not Path("molexp-good was imported").exists()
@@ -65,7 +70,10 @@ def test_list_says_what_cannot_be_used_as_far_as_metadata_tells(here, install, t
     env = install("molexp-future", GOOD)
     metadata = tmp_path / "site" / "molexp_future-2.0.dist-info" / "METADATA"
     metadata.write_text(metadata.read_text() + "Requires-Dist: molexp-core>=99\n")
-    (found,) = (one for one in program(here, "plugins", "list", "--json", env=env).json() if one["name"] == "future")
+    told = program(here, "plugins", "list", "--json", env=env).json()
+    assert told["interpreter"] == sys.executable
+    assert told["prefix"] == sys.prefix
+    (found,) = (one for one in told["plugins"] if one["name"] == "future")
     assert found["status"] == "broken"
     assert "molexp-core>=99" in found["cause"]
     assert found["value"] == "molexp_future"
@@ -76,7 +84,7 @@ def test_show_says_where_it_is_from_and_what_it_provides(here, install):
     for name in ("good", "molexp-good", "Molexp_Good"):
         done = program(here, "plugins", "show", name, env=env)
         assert done.code == 0
-        assert [line.split() for line in done.lines()] == [
+        assert [line.split() for line in done.lines() if "imports" not in line] == [
             ["good"],
             ["status", "loaded"],
             ["distribution", "molexp-good", "2.0"],
@@ -117,17 +125,41 @@ def test_check_finds_one_that_is_not_loaded_and_says_which_and_why(here, install
     name, distribution, version, status, why = row(done, "bad")
     assert (name, distribution, version, status) == ("bad", "molexp-bad", "2.0", "broken")
     assert cause in why
-    assert done.err == f"molexp: 1 of {len(done.lines()) - 1} plugins is not loaded.\n"
+    assert done.err == f"molexp: 1 of {len(done.lines()) - 1} plugins does not work.\n"
     found = program(here, "plugins", "check", "--json", env=env)
     assert found.code == 1
     (bad,) = (one for one in found.json()["plugins"] if one["status"] != "loaded")
     assert (bad["name"], bad["distribution"], bad["version"]) == ("bad", "molexp-bad", "2.0")
 
 
-def test_check_counts_one_that_is_disabled_as_not_loaded(here):
-    done = program(here, "plugins", "check", env={"MOLEXP_DISABLE_PLUGINS": "molexp-fs"})
+def test_check_does_not_mind_one_that_is_disabled_on_purpose(here):
+    done = program(here, "plugins", "check", env={"MOLEXP_DISABLE_PLUGINS": "molexp-s3-store"})
+    assert done.code == 0
+    assert "disabled by MOLEXP_DISABLE_PLUGINS=molexp-s3-store" in done.out
+
+
+def test_check_looks_at_one_alone_and_says_what_it_costs_and_what_tests_it(here, install):
+    env = install("molexp-good", GOOD)
+    (found,) = program(here, "plugins", "check", "good", "--json", env=env).json()["plugins"]
+    assert (found["name"], found["status"]) == ("good", "loaded")
+    assert found["provides"] == {"run-id scheme": ["plain"]}
+    assert found["tried"]["modules"] >= 1
+    (fs,) = program(here, "plugins", "check", "molexp-fs", "--json", env=env).json()["plugins"]
+    assert fs["kits"] == {"storage backend": "StoreTests"}
+    listed = program(here, "plugins", "list", "--json", env=env).json()["plugins"]
+    assert {one["name"]: one["provides"] for one in listed}["good"] == {"run-id scheme": ["plain"]}
+    assert program(here, "plugins", "check", "molexp-sf", env=env).code == 3
+
+
+def test_check_tries_again_what_hung_and_nothing_else_hangs(here, install):
+    env = install("molexp-slow", "import os, time; time.sleep(0 if os.environ.get('FAST') else 600)\n" + dedent(GOOD))
+    done = program(here, "plugins", "check", "slow", "--timeout", "1", "--json", env=env)
     assert done.code == 1
-    assert row(done, "fs")[3:] == ["disabled", "disabled by MOLEXP_DISABLE_PLUGINS=molexp-fs"]
+    (slow,) = done.json()["plugins"]
+    assert "did not end within 1 s" in slow["cause"]
+    assert program(here, "plugins", "show", "slow", "--json", env=env).json()[0]["status"] == "broken"
+    assert program(here, "plugins", "check", "slow", env={**env, "FAST": "1"}).code == 0
+    assert program(here, "plugins", "show", "slow", "--json", env={**env, "FAST": "1"}).json()[0]["status"] == "loaded"
 
 
 def test_check_finds_a_name_in_the_environment_that_nothing_has(here):
@@ -146,3 +178,65 @@ def test_a_broken_one_is_a_warning_for_whoever_needs_it_and_nothing_to_others(he
     assert strict.code == 4
     assert "no licence" in strict.err
     assert "Traceback" not in strict.err
+
+
+# -------------------------------------------------------------------------------------------------------------- install
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "command"),
+    [
+        (
+            "uv-receipt.toml",
+            '[tool]\nrequirements = [{name = "molexp-cli", extras = ["x"]}, {name = "mine", specifier = ">=2"}, {name = "our", editable = "/our"}]',
+            ["uv", "tool", "install", "molexp-cli[x]", "--with", "mine>=2", "--with", "/our", "--with", "molexp-lab"],
+        ),
+        (
+            "pipx_metadata.json",
+            '{"main_package": {"package": "molexp-cli"}}',
+            ["pipx", "inject", "molexp-cli", "molexp-lab"],
+        ),
+        ("pipx_metadata.json", "{", ["pipx", "inject", "prefix", "molexp-lab"]),
+    ],
+)
+def test_the_command_that_installs_one_fits_the_environment(tmp_path, monkeypatch, molexp, file, text, command):
+    prefix = tmp_path / "prefix"
+    prefix.mkdir()
+    (prefix / file).write_text(text)
+    monkeypatch.setattr(sys, "prefix", str(prefix))
+
+    assert shlex.split(molexp("plugins", "install", "molexp-lab", "--dry-run").out) == command
+    assert molexp("plugins", "install", "molexp-lab", "--dry-run", "--json").json()["command"] == command
+
+
+def test_in_an_environment_it_is_pip_of_this_interpreter_or_uv(molexp):
+    command = molexp("plugins", "install", "molexp-lab", "--dry-run", "--json").json()["command"]
+    with_pip = [sys.executable, "-m", "pip", "install", "molexp-lab"]
+    with_uv = ["uv", "pip", "install", "molexp-lab", "--python", sys.executable]
+    assert command in (with_pip, with_uv)
+
+
+def test_it_is_run_and_its_failure_is_an_exit_code(tmp_path, monkeypatch, here):
+    (tmp_path / "prefix").mkdir()
+    (tmp_path / "bin").mkdir()
+    tool = tmp_path / "bin" / "pipx"
+    tool.write_text('#!/bin/sh\necho "$@"\nexit ${CODE:-0}\n')
+    tool.chmod(0o755)
+    code = (
+        f"import sys; sys.prefix = {str(tmp_path / 'prefix')!r}\nfrom molexp_cli._main import run\n"
+        "sys.exit(run(['plugins', 'install', 'molexp-lab', '--json']))"
+    )
+    (tmp_path / "prefix" / "pipx_metadata.json").write_text("{}")
+    env = {**os.environ, "PATH": f"{tool.parent}{os.pathsep}{os.environ['PATH']}"}
+    done = warm.run([sys.executable, "-c", code], env=env, cwd=here, capture_output=True)
+    assert (done.returncode, json.loads(done.stdout)["exit_code"]) == (0, 0)
+    assert b"inject prefix molexp-lab" in done.stderr
+    failed = warm.run([sys.executable, "-c", code], env={**env, "CODE": "7"}, cwd=here, capture_output=True)
+    assert (failed.returncode, json.loads(failed.stdout)["exit_code"]) == (1, 7)
+
+
+@pytest.mark.parametrize("name", ["--index-url=http://example.org", " "])
+def test_an_option_is_no_name_of_a_distribution(molexp, name):
+    done = molexp("plugins", "install", "--", name)
+    assert done.code == 2
+    assert "is no name of a distribution" in done.err

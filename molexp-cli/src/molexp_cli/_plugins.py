@@ -1,14 +1,20 @@
-"""``molexp plugins``: list and check the installed plugins."""
+"""``molexp plugins``: list, check and install plugins."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from molexp_cli import _plugins_install
 from molexp_cli._failing import FAILED
 from molexp_cli._options import JsonOption
 from molexp_cli._output import headline, pairs, say, table, write
+
+if TYPE_CHECKING:
+    from molexp.plugins import PluginInfo, PluginManager, Trial
 
 EPILOG = """
 Examples:
@@ -17,40 +23,57 @@ Examples:
   molexp plugins list
   molexp plugins show molexp-fs
   molexp plugins check && echo all of them work
+  molexp plugins install molexp-s3-store
   MOLEXP_DISABLE_PLUGINS=broken-thing molexp plugins list --json
 """
+
+_KITS = {
+    "molexp_register_storage_backends": ("storage backend", "StoreTests"),
+    "molexp_register_asset_kinds": ("asset kind", "AssetKindTests"),
+    "molexp_register_run_id_schemes": ("run-id scheme", "RunIdSchemeTests"),
+    "molexp_register_executors": ("executor", "ExecutorTests"),
+}
+"""The sort of thing that each hook registers, and the kit that tests one."""
+
+_AT_ONCE = 4  # processes in which plugins are tried
+_HEAVY = 1.0  # seconds of importing that are told
 
 
 def group() -> typer.Typer:
     """Return the group with its commands."""
     plugins = typer.Typer(
-        help="List and check the installed plugins.", no_args_is_help=True, rich_markup_mode=None, epilog=EPILOG
+        help="List, check and install plugins.", no_args_is_help=True, rich_markup_mode=None, epilog=EPILOG
     )
     plugins.command("list", short_help="List plugins without importing them.", epilog=EPILOG)(list_plugins)
     plugins.command("show", short_help="Show what a plugin provides.", epilog=EPILOG)(show_plugin)
-    plugins.command("check", short_help="Load every plugin; exit with 1 if one fails.", epilog=EPILOG)(check_plugins)
+    plugins.command("check", short_help="Try every plugin; exit with 1 if one fails.", epilog=EPILOG)(check_plugins)
+    _plugins_install.add_to(plugins)
     return plugins
 
 
 def list_plugins(as_json: JsonOption = False) -> None:
-    """List the plugins from their metadata, without importing them.
+    """List the plugins from their metadata, without importing them, and the interpreter that they are installed for.
 
-    A plugin is "available" until something that it provides is needed. Then it is "loaded" or "broken".
+    A plugin is "available" until something that it provides is needed. Then it is "loaded" or "broken". What one provides
+    is known once it was used or checked.
     """
     import molexp
     from molexp.plugins import PluginManager
 
     manager = PluginManager()
-    found = manager.plugins()
+    found = [(one, manager.tried(one)) for one in manager.plugins()]
+    unknown = manager.unknown_names()
     if as_json:
-        write(molexp.to_json(list(found), pretty=True))
+        plugins = [{**_facts(one), "provides": _provides(trial)} for one, trial in found]
+        about = {"interpreter": sys.executable, "prefix": sys.prefix}
+        write(molexp.to_json({**about, "plugins": plugins, "unknown_names": dict(unknown)}, pretty=True))
         return
     table(
-        ("PLUGIN", "DISTRIBUTION", "VERSION", "STATUS", "WHY"),
-        [(one.name, one.distribution, one.version, one.status, one.cause) for one in found],
+        ("PLUGIN", "DISTRIBUTION", "VERSION", "STATUS", "PROVIDES", "WHY"),
+        [(one.name, one.distribution, one.version, one.status, _told(trial), one.cause) for one, trial in found],
     )
-    for subject, cause in manager.unknown_names().items():
-        say(f"warning: {subject}: {cause}")
+    say(f"these are the plugins of {sys.executable}, in {sys.prefix}")
+    _tell_unknown(unknown, "warning: ")
 
 
 def show_plugin(
@@ -59,7 +82,7 @@ def show_plugin(
 ) -> None:
     """Show a plugin: its origin, its status, and what it provides.
 
-    This imports all plugins.
+    This imports all plugins that can be imported.
     """
     import molexp
     from molexp.plugins import PluginManager
@@ -67,57 +90,134 @@ def show_plugin(
     manager = PluginManager()
     manager.find(name)
     manager.check()
-    found = [(one, manager.provides(one)) for one in manager.find(name)]
+    found = [(one, manager.provides(one), manager.tried(one)) for one in manager.find(name)]
     if as_json:
         write(
             molexp.to_json(
-                [
-                    {
-                        "name": one.name,
-                        "distribution": one.distribution,
-                        "version": one.version,
-                        "status": one.status,
-                        "cause": one.cause,
-                        "value": one.value,
-                        "provides": provided,
-                    }
-                    for one, provided in found
-                ],
+                [{**_facts(one), "provides": provided, "tried": _measured(trial)} for one, provided, trial in found],
                 pretty=True,
             )
         )
         return
-    for one, provided in found:
+    for one, provided, trial in found:
         headline(one.name)
         told = [("status", one.status), ("distribution", f"{one.distribution} {one.version}"), ("code", one.value)]
         told += [("why", one.cause)] if one.cause else []
-        pairs([*told, *((what, ", ".join(names)) for what, names in provided.items())], indent=2)
+        told += [(what, ", ".join(names)) for what, names in provided.items()]
+        told += [("imports", f"{trial.modules} modules in {trial.seconds:.2f} s")] if trial is not None else []
+        pairs(told, indent=2)
 
 
-def check_plugins(as_json: JsonOption = False) -> None:
-    """Load every plugin. Name those that are not loaded, with the cause, and exit with 1 if there are any.
+def check_plugins(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", show_default=False, help="Check this plugin or distribution only.")
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option("--timeout", metavar="SECONDS", min=0.1, help="The time that importing one may take.")
+    ] = 30.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Try every plugin in a process of its own. Name those that do not work, with the cause, and exit with 1 if there are any.
 
-    Plugins that MOLEXP_PLUGINS or MOLEXP_DISABLE_PLUGINS excludes count as not loaded. Unknown names in these variables are
-    reported, too.
+    A check is remembered: what was kept out because of an earlier one is used again if it works now. Plugins that
+    MOLEXP_PLUGINS or MOLEXP_DISABLE_PLUGINS excludes are not tried. Unknown names in these variables are reported, too.
     """
     import molexp
     from molexp.plugins import PluginManager
 
     manager = PluginManager()
-    found = manager.check()
-    unknown = manager.unknown_names()
-    missing = [one for one in found if one.status != "loaded"]
+    wanted = manager.plugins() if name is None else manager.find(name)
+    tried = _try_out(manager, [one for one in wanted if one.status == "available"], timeout)
+    manager.check()
+    found = [
+        (one, tried.get((one.name, one.distribution)))
+        for one in manager.plugins()
+        if any(one.value == other.value and str(one) == str(other) for other in wanted)
+    ]
+    unknown = manager.unknown_names() if name is None else {}
     if as_json:
-        write(molexp.to_json({"plugins": list(found), "unknown_names": dict(unknown)}, pretty=True))
+        plugins = [
+            {**_facts(one), "provides": _provides(trial), "kits": _kits(trial), "tried": _measured(trial)}
+            for one, trial in found
+        ]
+        write(molexp.to_json({"plugins": plugins, "unknown_names": dict(unknown)}, pretty=True))
     else:
         table(
-            ("PLUGIN", "DISTRIBUTION", "VERSION", "STATUS", "WHY"),
-            [(one.name, one.distribution, one.version, one.status, one.cause) for one in found],
+            ("PLUGIN", "DISTRIBUTION", "VERSION", "STATUS", "SECONDS", "MODULES", "PROVIDES", "KITS", "WHY"),
+            [_row(one, trial) for one, trial in found],
         )
-        for subject, cause in unknown.items():
-            say(f"{subject}: {cause}")
-    if missing or unknown:
-        count = len(missing)
-        if count:
-            say(f"{count} of {len(found)} plugins {'is' if count == 1 else 'are'} not loaded.")
+        for one, trial in found:
+            if trial is not None and trial.seconds > _HEAVY and trial.packages:
+                say(f"{one}: importing it takes {trial.seconds:.1f} s, mostly of {', '.join(trial.packages)}")
+        _tell_unknown(unknown, "")
+    broken = [one for one, _ in found if one.status == "broken"]
+    if broken or unknown:
+        if broken:
+            say(f"{len(broken)} of {len(found)} plugins {'does' if len(broken) == 1 else 'do'} not work.")
         raise typer.Exit(FAILED)
+
+
+def _try_out(manager: PluginManager, plugins: list[PluginInfo], seconds: float) -> dict[tuple[str, str], Trial]:
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        trials = pool.map(lambda one: manager.try_out(one, seconds=seconds), plugins)
+        return {(one.name, one.distribution): trial for one, trial in zip(plugins, trials, strict=True)}
+
+
+def _row(one: PluginInfo, trial: Trial | None) -> tuple[str, ...]:
+    seconds, modules = (f"{trial.seconds:.2f}", str(trial.modules)) if trial is not None else ("", "")
+    kits = " ".join(sorted({kit for kit in _kits(trial).values() if kit}))
+    return (one.name, one.distribution, one.version, one.status, seconds, modules, _told(trial), kits, one.cause)
+
+
+def _facts(one: PluginInfo) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "distribution": one.distribution,
+        "version": one.version,
+        "status": one.status,
+        "cause": one.cause,
+        "value": one.value,
+        "place": one.place,
+    }
+
+
+def _measured(trial: Trial | None) -> dict[str, Any] | None:
+    if trial is None:
+        return None
+    return {
+        "seconds": trial.seconds,
+        "modules": trial.modules,
+        "packages": list(trial.packages),
+        "printed": trial.printed,
+        "refused": trial.refused,
+    }
+
+
+def _provides(trial: Trial | None) -> dict[str, list[str]] | None:
+    """Return sorts of things to the names that a plugin registers; None if it was not tried."""
+    if trial is None:
+        return None
+    return {_KITS.get(hook, (hook,))[0]: sorted(names) for hook, names in trial.provides.items()}
+
+
+def _told(trial: Trial | None) -> str:
+    return "; ".join(f"{what} {', '.join(names)}" for what, names in (_provides(trial) or {}).items())
+
+
+def _kits(trial: Trial | None) -> dict[str, str]:
+    """Return sorts of things to the conformance kits that test them; "" where there is none."""
+    if trial is None or not trial.provides:
+        return {}
+    try:
+        from molexp import testing
+    except ImportError:  # pytest is not installed
+        return {}
+    sorts = [_KITS[hook] for hook in trial.provides if hook in _KITS]
+    return {what: kit if hasattr(testing, kit) else "" for what, kit in sorts}
+
+
+def _tell_unknown(unknown: Mapping[str, str], prefix: str) -> None:
+    for subject, cause in unknown.items():
+        say(f"{prefix}{subject}: {cause}")

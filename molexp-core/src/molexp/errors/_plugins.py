@@ -58,13 +58,20 @@ class PluginMissingError(PluginError, LookupError):
     """
 
     def __init__(
-        self, what: str, name: str, *, package: str = "", known: Iterable[str] = (), nearest: Iterable[str] = ()
+        self,
+        what: str,
+        name: str,
+        *,
+        package: str = "",
+        known: Iterable[str] = (),
+        nearest: Iterable[str] = (),
+        command: str = "",
     ) -> None:
         self.what = what
         self.name = name
         self.package = package
         self.known: tuple[str, ...] = tuple(known)
         self.nearest: tuple[str, ...] = tuple(nearest)
-        do = f" Install it: pip install {package}" if package else ""
+        do = f" Install it: {command or f'pip install {package}'}" if package else ""
         have = f" Available: {', '.join(self.known)}." if self.known and not package else ""
         super().__init__(f"No installed plugin provides the {what} {name!r}.{nearest_names(self.nearest)}{have}{do}")

@@ -15,7 +15,16 @@ Environment variables, read when a manager is made:
   by default, ``0`` to try none.
 """
 
+from molexp.plugins._environment import install_command
 from molexp.plugins._info import PluginInfo, PluginStatus, PluginWarning, Trial
 from molexp.plugins._manager import PluginManager, default_manager
 
-__all__ = ["PluginInfo", "PluginManager", "PluginStatus", "PluginWarning", "Trial", "default_manager"]
+__all__ = [
+    "PluginInfo",
+    "PluginManager",
+    "PluginStatus",
+    "PluginWarning",
+    "Trial",
+    "default_manager",
+    "install_command",
+]

@@ -14,6 +14,7 @@ from molexp._values.ids import nearest
 from molexp.errors import NotFoundError, PluginError, PluginLoadError, PluginMissingError
 from molexp.hookspecs import GROUP
 from molexp.plugins._discovery import discover
+from molexp.plugins._environment import install_command
 from molexp.plugins._info import PluginInfo, PluginWarning, Trial
 from molexp.plugins._plugin import Fault, Plugin
 from molexp.plugins._selection import Selection, normalized
@@ -334,7 +335,10 @@ class PluginManager:
             return PluginLoadError(causes, asked=asked + meant)
         if ours := {one.label: cause for one, cause in suspects if normalized(one.found.distribution) == package}:
             return PluginLoadError(ours, asked=asked)
-        missing = PluginMissingError(sort.what, name, package=package, known=known, nearest=near)
+        from shlex import join
+
+        command = join(install_command(package)) if package else ""
+        missing = PluginMissingError(sort.what, name, package=package, known=known, nearest=near, command=command)
         if causes:
             listed = "".join(f"\n  {who}: {cause}" for who, cause in causes.items())
             missing.args = (f"{missing} These plugins, which may have provided it, are not in use:{listed}",)

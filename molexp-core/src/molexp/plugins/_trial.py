@@ -41,7 +41,10 @@ def try_out(plugin: PluginInfo, limit: float = 0.0) -> Trial | None:
 
 
 def _tried(plugin: PluginInfo, limit: float) -> Trial | None:
-    request = {"name": plugin.name, "value": plugin.value, "path": [one for one in sys.path if isinstance(one, str)]}
+    request = {
+        "plugin": [plugin.name, plugin.distribution, plugin.value],
+        "path": [one for one in sys.path if isinstance(one, str)],
+    }
     with _scratch() as told, _scratch() as out, _scratch() as err:
         command = [sys.executable, "-c", _PROGRAM, json.dumps({**request, "report": told.fileno()})]
         started = time.monotonic()

@@ -16,6 +16,7 @@ import attrs
 from molexp.plugins._harms import State
 from molexp.plugins._info import PluginInfo, Trial
 from molexp.plugins._plugin import Plugin
+from molexp.plugins._requirements import CORE
 from molexp.plugins._sorts import ASSET_KINDS, SORTS
 
 _MANY = 20  # modules for which a package is named
@@ -30,15 +31,15 @@ def main(request: dict[str, Any]) -> None:
         os.write(descriptor, json.dumps(values).encode() + b"\n")
 
     plugin, core = (
-        Plugin(PluginInfo(name, "", "", "available", "", value), on_trial=True)
-        for name, value in ((request["name"], request["value"]), ("core", "molexp._builtin_plugin"))
+        Plugin(PluginInfo(name, distribution, "", "available", "", value), on_trial=True)
+        for name, distribution, value in (request["plugin"], ("core", CORE, "molexp._builtin_plugin"))
     )
     for module in ("molexp._hierarchy.run_context", "molexp._workflow.context"):
         import_module(module)  # plugins must not change them, and checking a kind needs them
     for sort in SORTS:
         core.ask(sort)
     before, modules, began = State.now(), set(sys.modules), time.perf_counter()
-    tell(doing=f"importing {request['value']!r}")
+    tell(doing=f"importing {plugin.found.value!r}")
     interrupted = ""
     try:
         _load(plugin, tell)
