@@ -91,9 +91,9 @@ class Site:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    def manager(self, **environ: str) -> PluginManager:
+    def manager(self, extra: Iterable[object] = (), **environ: str) -> PluginManager:
         """A manager that sees nothing but this folder and these variables."""
-        return PluginManager(path=[str(self.folder)], environ=environ)
+        return PluginManager(path=[str(self.folder)], environ=environ, extra=extra)
 
 
 @pytest.fixture

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 
 import pytest
 
 from molexp.errors import PluginLoadError, PluginMissingError
 from molexp.plugins import PluginInfo, PluginManager, PluginWarning, default_manager
+from tests.plugins.conftest import KINDS
 
 
 def test_plugins_are_reported_from_metadata_alone(site):
@@ -374,3 +376,25 @@ def test_importing_the_manager_imports_no_discovery(site):
     """)
 
     assert done.strip() == "[]"
+
+
+# ---------------------------------------------------------------------------------------------------------- handed over
+
+
+def test_a_module_is_a_plugin_without_being_installed(site, monkeypatch):
+    site.install_kind("alpha", "installed")
+    monkeypatch.syspath_prepend(str(site.folder))
+    (site.folder / "beside.py").write_text(KINDS.format(module="beside", kind="handed", cls="Kind"))
+    module = importlib.import_module("beside")
+
+    manager = site.manager(extra=[module])
+    assert sorted(manager.asset_kinds()) == ["handed", "installed"]
+    assert manager.asset_kind("handed") is module.Kind
+    assert manager.distribution_of(module.Kind) == "beside"
+    assert [info.name for info in manager.plugins()] == ["alpha", "beside"]
+
+
+def test_what_is_wrong_with_a_module_that_is_handed_over_is_told_as_always(site):
+    manager = site.manager(extra=[object()])
+    with pytest.warns(PluginWarning, match=r"object \(object\): 'object' has no hooks"):
+        assert dict(manager.asset_kinds()) == {}

@@ -39,6 +39,11 @@ def canonical_json(value: Any, *, where: str = "value") -> str:
     Raises:
         SerializationError: for NaN, infinity, a key that is not text, a lone surrogate, any other type, and a value
             that contains itself or is nested more than 200 levels deep; it names the path.
+
+    Example:
+        >>> from molexp.contracts import canonical_json
+        >>> canonical_json({"b": 1.0, "a": [True, None]})
+        '{"a":[true,null],"b":1}'
     """
     try:
         return _text(value, 0)

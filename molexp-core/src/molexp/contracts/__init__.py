@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from molexp._values.canonical import canonical_json
 from molexp.contracts._declared import Declared
 from molexp.contracts._keys import check_key
 from molexp.contracts._kinds import (
@@ -53,6 +54,7 @@ __all__ = [
     "StreamWriter",
     "Upgrades",
     "Validates",
+    "canonical_json",
     "check_key",
     "complete_options",
     "storage_settings_files",

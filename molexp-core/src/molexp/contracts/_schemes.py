@@ -40,12 +40,14 @@ class RunIdScheme(ABC):
     wants another derivation registers another name.
 
     Example:
-        >>> from molexp.contracts import RunIdScheme
+        >>> from hashlib import sha256
+        >>> from molexp.contracts import RunIdScheme, canonical_json
         >>> class Readable(RunIdScheme):
         ...     name = "readable-1"
         ...
         ...     def derive(self, identity):
-        ...         return "-".join(f"{name}{value}" for name, value in sorted(identity.parameters.items()))
+        ...         known = [identity.project, identity.experiment, identity.parameters, identity.replica, identity.config]
+        ...         return sha256(canonical_json(known).encode()).hexdigest()[:16]
     """
 
     name: ClassVar[str]

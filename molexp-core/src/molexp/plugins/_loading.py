@@ -74,12 +74,20 @@ def load_hooks(name: str, reference: str) -> dict[str, list[Hook]]:
     Raises:
         Unusable: with the cause.
     """
-    plugin = load(reference)
-    with isolated(f"looking for hooks in {reference!r}"):
-        return _hooks_of(plugin, name, reference)
+    return hooks_of(load(reference), name, reference)
 
 
-def _hooks_of(plugin: object, name: str, value: str) -> dict[str, list[Hook]]:
+def hooks_of(plugin: object, name: str, value: str) -> dict[str, list[Hook]]:
+    """Return the hook implementations of a module or an object, by hook.
+
+    Raises:
+        Unusable: with the cause.
+    """
+    with isolated(f"looking for hooks in {value!r}"):
+        return _found_by_pluggy(plugin, name, value)
+
+
+def _found_by_pluggy(plugin: object, name: str, value: str) -> dict[str, list[Hook]]:
     """Let pluggy find and check the hooks, in a manager that nobody else's mistakes can reach."""
     if plugin is None:
         raise Unusable(f"{value!r} is None, not a plugin")

@@ -6,7 +6,7 @@ import functools
 import os
 import threading
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -58,6 +58,8 @@ class PluginManager:
     Args:
         path: the folders to search for distributions; by default ``sys.path``.
         environ: the environment, whose ``MOLEXP_*PLUGINS`` variables are read now; by default ``os.environ``.
+        extra: modules with hooks, or objects, that are plugins beside those that are installed; for tests of a plugin that is
+            not.
 
     Example:
         >>> manager = me.PluginManager()
@@ -65,7 +67,14 @@ class PluginManager:
         True
     """
 
-    def __init__(self, *, path: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        path: Sequence[str] | None = None,
+        environ: Mapping[str, str] | None = None,
+        extra: Iterable[object] = (),
+    ) -> None:
+        self._extra = tuple(extra)
         self._path = None if path is None else tuple(path)
         self._selection = Selection.of(os.environ if environ is None else environ)
         self._lock = threading.RLock()
@@ -225,7 +234,7 @@ class PluginManager:
         """Return all plugins; called with the lock held."""
         if self._plugins is None:
             found = discover(GROUP, self._path)
-            plugins = tuple(self._plugin(one) for one in found)
+            plugins = (*map(self._plugin, found), *map(_handed_over, self._extra))
             _reject(plugins)
             installed = [name for one in found for name in (one.name, one.distribution)]
             self._unknown = dict(self._selection.unknown(installed))
@@ -343,6 +352,11 @@ class PluginManager:
             listed = "".join(f"\n  {who}: {cause}" for who, cause in causes.items())
             missing.args = (f"{missing} These plugins, which may have provided it, are not in use:{listed}",)
         return missing
+
+
+def _handed_over(plugin: object) -> Plugin:
+    name = str(getattr(plugin, "__name__", None) or type(plugin).__name__)
+    return Plugin(PluginInfo(name, name, "", "available", "", name), given=plugin)
 
 
 def _try_out(plugins: Sequence[Plugin]) -> None:

@@ -12,7 +12,7 @@ import attrs
 
 from molexp.contracts import Declared
 from molexp.plugins._info import PluginInfo, PluginStatus, Trial
-from molexp.plugins._loading import Hook, Unusable, call_hook, isolated, load, load_hooks
+from molexp.plugins._loading import Hook, Unusable, call_hook, hooks_of, isolated, load, load_hooks
 from molexp.plugins._selection import normalized
 from molexp.plugins._sorts import ASSET_KINDS, SORTS, Sort
 
@@ -38,6 +38,7 @@ class Plugin:
     Attributes:
         found: the facts that its metadata gives.
         disabled: the setting that disables it; "" if none does.
+        given: the module or object that was handed over; None where the entry point is to be imported.
         faults: its problems.
         hooks: its implementations by hook; ``None`` until it is imported.
         contributions: by hook that has been called, the names and classes that can be used, or declarations of classes.
@@ -49,6 +50,7 @@ class Plugin:
 
     found: PluginInfo
     disabled: str = ""
+    given: object = None
     faults: list[Fault] = attrs.field(factory=list)
     hooks: dict[str, list[Hook]] | None = None
     contributions: dict[str, list[tuple[str, type[Any] | Declared]]] = attrs.field(factory=dict)
@@ -147,7 +149,8 @@ class Plugin:
                 self.reject(f"{tried.refused}. This was found in a process of its own; it was not imported here")
                 return False
             with self._blamed(EVERY_HOOK), self._quiet():
-                self.hooks = load_hooks(self.found.name, self.found.value)
+                name, value = self.found.name, self.found.value
+                self.hooks = load_hooks(name, value) if self.given is None else hooks_of(self.given, name, value)
             if tried is not None and tried.printed:
                 self._note(Fault(f"it prints when it is imported: {tried.printed.splitlines()[0]!r}", ()))
         return self.hooks is not None
