@@ -108,7 +108,7 @@ class Accessor(Generic[T, F]):
 
     @contextmanager
     def writing(self, name: str, *, tags: Iterable[str] = (), **fields: Any) -> Iterator[Path]:
-        """Give a local path to write a file to, which becomes an asset when the block ends without an error.
+        """Give a local path to write a file to, or a folder, which becomes an asset when the block ends without an error.
 
         Without a run, the path lies in a temporary folder that is removed afterwards.
 
@@ -122,13 +122,15 @@ class Accessor(Generic[T, F]):
             with tempfile.TemporaryDirectory(prefix="molexp-") as folder:
                 yield Path(folder, Path(name).name)
             return
+        from molexp._assets.folders import FolderSink
+
         slot = assets.reserve(kind, name, self._task)
         sink = assets.sink(slot)
         try:
             if isinstance(kind, FileKind):
                 fields = {"format": format_of(name), "from_file": True, **fields}
             values = record_of(kind.fields, None, fields, f"{kind.name} {name!r}")[1]
-            with sink.path() as path:
+            with sink.folder() if isinstance(sink, FolderSink) else sink.path() as path:
                 yield path
             sink.publish()
         except BaseException:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -20,6 +20,9 @@ from molexp.contracts import AssetKind
 from molexp.contracts._assets import Asset, Producer
 from molexp.errors import AssetExistsError
 
+if TYPE_CHECKING:
+    from molexp._assets.folders import FolderSink
+
 
 @attrs.define(slots=True)
 class Slot:
@@ -32,6 +35,7 @@ class Slot:
     fallbacks: tuple[str, ...] = ()
     apart: str = ""  # its name there, if that is another one
     version: int = 0
+    base: str = ""  # the key of its first version, where every version has one of its own
     growing: Any = None
     summary: Any = None  # of what is logged under it
     lock: Any = attrs.field(factory=threading.RLock)  # one save of a name at a time
@@ -111,8 +115,15 @@ class AttemptAssets:
                 for folded in [folded for folded, kept in self._slots.items() if kept is slot]:
                     del self._slots[folded]  # in place: those of all tasks have them in common
 
-    def sink(self, slot: Slot) -> PayloadSink:
+    def sink(self, slot: Slot) -> PayloadSink | FolderSink:
         """Return where the payload of a reserved name is written."""
+        if slot.kind.payload == "folder":
+            from molexp._assets.folders import FolderSink
+
+            slot.base = slot.base or slot.key
+            plain = slot.version == 0 and not self.writer.suffix
+            guard, store = self.writer.refuse_ended, self.writer.store
+            return FolderSink(store, slot.name, slot.base, plain=plain, outbox=self.writer.outbox, guard=guard)
         replacing = partial(self._replacing, slot) if slot.version > 0 else None
         outbox = self.writer.outbox if self.writer.alone else None  # else a name may turn out to be taken
         return PayloadSink(

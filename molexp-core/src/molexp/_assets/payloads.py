@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import file_digest, sha256
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any, NoReturn, cast
 
 from molexp._storage.hashing import CHUNK, FILE
 from molexp.contracts import StagedFile, Store, StreamWriter
@@ -126,7 +126,7 @@ class PayloadSink:
             path = staged.path
             yield path
             if path.is_dir():
-                hint = f"{self.name!r} would be a folder, and an asset of a run is one file; import it with data_assets"
+                hint = f"{self.name!r} would be a folder, and its kind writes a file; use a kind of folders, or data_assets"
                 raise IsADirectoryError(errno.EISDIR, hint, str(path))
             if not path.is_file():
                 raise FileNotFoundError(f"Nothing was written to {path}: {self.name!r} has no content to save.")
@@ -159,9 +159,12 @@ class PayloadSink:
                 self.key = other
         return self._store.open_write(self.key, exclusive=self._replacing is None)
 
+    def folder(self) -> NoReturn:
+        """Raise, always: a file is written as one."""
+        raise TypeError(f"The payload of {self.name!r} is a file; a kind that writes a folder has payload = 'folder'.")
+
     def _begin(self) -> None:
-        if self.written:
-            raise ValueError(f"The payload of {self.name!r} was written already; a kind writes it once.")
+        refuse_twice(self.name, self.written)
         self.written = True
 
 
@@ -189,7 +192,7 @@ class _Stream(io.RawIOBase):
         """Take the next bytes."""
         if self.done:
             raise ValueError(f"The payload of {self._name!r} is closed.")
-        chunk = bytes(data)
+        chunk = bytes(data)  # of a view, also one whose elements are no bytes
         self.size += len(chunk)
         self.digest.update(chunk)
         self.parts.append(chunk)
@@ -198,7 +201,13 @@ class _Stream(io.RawIOBase):
         if self.large is not None:
             self.large.write(b"".join(self.parts))
             self.parts.clear()
-        return len(data)
+        return len(chunk)
+
+
+def refuse_twice(name: str, written: bool) -> None:
+    """Raise `ValueError` if a payload was written already."""
+    if written:
+        raise ValueError(f"The payload of {name!r} was written already; a kind writes it once.")
 
 
 def _drop(large: StreamWriter | None) -> None:

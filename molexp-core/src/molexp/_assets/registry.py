@@ -63,6 +63,7 @@ class KeySource(Generic[F]):
         """Return a seekable binary stream, which checks what is read from the beginning to the end."""
         from molexp._assets.verification import checked
 
+        self.library.refuse_folder(self.asset)
         store = self.library.reading(self.asset)
         return checked(self.asset, store, store.open_read(self.asset.key))
 
@@ -318,6 +319,11 @@ class Library:
             check_size(asset, store, there.stat().st_size)
         elif not (is_folder(asset) and there.is_dir()):
             raise KeyNotFoundError(asset.key, url=store.url, hint=GONE)
+        elif asset.kind != "data":  # which may be a link, and change
+            sizes = [one.size for one in store.list(asset.key)]
+            if not sizes:
+                raise KeyNotFoundError(asset.key, url=store.url, hint=GONE)
+            check_size(asset, store, sum(sizes))
         return there
 
 

@@ -250,7 +250,7 @@ class RunSync:
         """Take files by the names that ends have for them, however they are spelled at the source; report what is gone."""
         for key in missing:
             rest = key.removeprefix(f"{self.folder}/")
-            if rest in there:
+            if rest in there or any(name.startswith(f"{rest}/") for name in there):  # a file, or a folder of them
                 continue
             try:
                 there[rest] = self._copier.source.store.stat(key)

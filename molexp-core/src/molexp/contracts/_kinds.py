@@ -32,7 +32,7 @@ F_co = TypeVar("F_co", covariant=True)
 
 
 class Sink(Protocol):
-    """The destination of one payload that a kind writes; use one of the three methods, once.
+    """The destination of one payload that a kind writes; use one of the methods, once.
 
     Example:
         >>> def save(obj: str, sink: "Sink") -> None:  # in a kind; instead of `write`, use `open` or `path`
@@ -51,6 +51,13 @@ class Sink(Protocol):
 
     def path(self) -> AbstractContextManager[Path]:
         """Return a local path to write a file to, for libraries that want one. It does not exist yet."""
+
+    def folder(self) -> AbstractContextManager[Path]:
+        """Return an empty local folder to write files to, for a kind whose `AssetKind.payload` is a folder.
+
+        Its files are taken, in folders of any depth. Links, pipes and devices are refused, and so are names that some system
+        cannot hold, or takes for one another. Folders without files are left out.
+        """
 
 
 class Source(Protocol[F_co]):
@@ -79,10 +86,10 @@ class Source(Protocol[F_co]):
         """The name and version of the distribution that wrote them."""
 
     def open(self) -> IO[bytes]:
-        """Return a seekable binary stream; the caller closes it."""
+        """Return a seekable binary stream; the caller closes it. A folder has none: see `path`."""
 
     def path(self) -> Path:
-        """Return a local path to read from: the file itself, or a copy that lives as long as the process."""
+        """Return a local path to read from: the file or folder itself, or a copy that lives as long as the process."""
 
 
 @attrs.frozen
@@ -139,6 +146,9 @@ class AssetKind(ABC, Generic[T, F]):
 
     suffix: ClassVar[str] = ""
     """The suffix that a payload's name gets if it does not have it yet, as in ``.xyz``."""
+
+    payload: ClassVar[Literal["file", "folder"]] = "file"
+    """Whether a payload is one file, or a folder of files; a folder is written by `Sink.folder` and read by `Source.path`."""
 
     folder: ClassVar[Literal["artifacts", "logs", "checkpoints"]] = "artifacts"
     """The place of payloads in an attempt."""

@@ -8,7 +8,7 @@ import shutil
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +21,7 @@ from molexp._storage.spool.files import Spool, translate
 from molexp._storage.wrapper import WrappedStore
 from molexp._values.threads import start_unsignalled
 from molexp.contracts import Stat, Store
-from molexp.errors import CredentialsError, KeyExistsError, MolexpError, StoreError, UnavailableError
+from molexp.errors import CredentialsError, KeyExistsError, KeyNotFoundError, MolexpError, StoreError, UnavailableError
 
 _random = random.Random()  # for pauses: the program's own numbers are left as they are
 _AT_ONCE = 6  # payloads on their way
@@ -58,6 +58,18 @@ class SpooledStore(WrappedStore):
             with suppress(FileNotFoundError):
                 return path.open("rb")
         return self._store.open_read(key)
+
+    def list(self, prefix: str = "") -> Iterator[Stat]:
+        """List what is there, or will be."""
+        below = f"{prefix}/" if prefix else ""
+        waiting = sorted(key for key in [*self.waiting] if key.startswith(below))
+        if not waiting:
+            return self._store.list(prefix)
+        found = {stat.key: stat for stat in self._store.list(prefix)}
+        for key in waiting:
+            with suppress(KeyNotFoundError):
+                found[key] = self.stat(key)
+        return iter([found[key] for key in sorted(found)])
 
     def get_file(self, key: str, path: Path, *, progress: Callable[[int], Any] | None = None) -> None:
         """Copy `key` to a local file, also while it waits."""
