@@ -319,7 +319,7 @@ class Library:
             check_size(asset, store, there.stat().st_size)
         elif not (is_folder(asset) and there.is_dir()):
             raise KeyNotFoundError(asset.key, url=store.url, hint=GONE)
-        elif asset.kind != "data":  # which may be a link, and change
+        elif asset.kind != "data":  # data may be a link, and change
             sizes = [one.size for one in store.list(asset.key)]
             if not sizes:
                 raise KeyNotFoundError(asset.key, url=store.url, hint=GONE)

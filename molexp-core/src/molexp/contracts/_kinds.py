@@ -148,7 +148,7 @@ class AssetKind(ABC, Generic[T, F]):
     """The suffix that a payload's name gets if it does not have it yet, as in ``.xyz``."""
 
     payload: ClassVar[Literal["file", "folder"]] = "file"
-    """Whether a payload is one file, or a folder of files; a folder is written by `Sink.folder` and read by `Source.path`."""
+    """The sort of payload: one file, or a folder of files, which is written by `Sink.folder` and read by `Source.path`."""
 
     folder: ClassVar[Literal["artifacts", "logs", "checkpoints"]] = "artifacts"
     """The place of payloads in an attempt."""
