@@ -36,7 +36,7 @@ def read_ledgers(stage) -> tuple[dict[str, dict[str, Any]], set[str], dict[str, 
 
 
 @pytest.mark.parametrize(
-    "seconds", [pytest.param(15, marks=pytest.mark.soak), pytest.param(150, marks=pytest.mark.long)]
+    "seconds", [pytest.param(8, marks=pytest.mark.soak), pytest.param(150, marks=pytest.mark.long)]
 )
 def test_nothing_acknowledged_is_lost_and_nothing_deleted_comes_back(stage, seconds):
     caches = [str(stage.folder / f"cache-{number}") for number in range(CACHES)]

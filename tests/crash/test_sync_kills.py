@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.crash.test_kill_at_every_operation import report
+from tests.crash.test_kill_at_every_operation import CHANGING, report
 
 SAMPLES = 10
-CHANGING = ("create", "write", "writer.exit", "append")
+WHOLE = {"create", "write", "writer.exit", "append"}
 
 
 def count(zygotes, older: bool) -> list[str]:
@@ -21,8 +21,8 @@ def count(zygotes, older: bool) -> list[str]:
 @pytest.mark.parametrize("older", [False, True], ids=["a new place", "an older copy"])
 def test_a_sync_that_is_killed_leaves_a_workspace_and_is_completed(zygotes, older):
     operations = count(zygotes, older)
-    changes = [k for k, name in enumerate(operations, 1) if name in CHANGING]
-    assert {"create", "write", "append", "writer.exit"} <= set(operations)
+    changes = [k for k, name in enumerate(operations, 1) if name in WHOLE]
+    assert set(operations) >= WHOLE
     picked = changes[:: -(-len(changes) // (SAMPLES // 2))]
     points = [(k, ("before", "after")[index % 2]) for index, k in enumerate(picked)]
 
@@ -32,14 +32,28 @@ def test_a_sync_that_is_killed_leaves_a_workspace_and_is_completed(zygotes, olde
     assert all(answer["killed"] for _, answer in answers)
 
 
-@pytest.mark.soak
-@pytest.mark.parametrize(
+SIDES = pytest.mark.parametrize(
     ("side", "older"), [("before", False), ("after", True)], ids=["before, a new place", "after, an older copy"]
 )
-def test_a_sync_that_is_killed_at_every_operation(zygotes, side, older):
-    total = len(count(zygotes, older))
 
-    answers = zygotes.run([{"case": "sync", "k": k, "side": side, "older": older} for k in range(1, total + 1)])
+
+def killed_at(zygotes, points: list[int], side: str, older: bool) -> None:
+    answers = zygotes.run([{"case": "sync", "k": k, "side": side, "older": older} for k in points])
 
     report(answers)
-    assert sum(answer["killed"] for _, answer in answers) >= total - 2
+    assert sum(answer["killed"] for _, answer in answers) >= len(points) - 2
+
+
+@pytest.mark.soak
+@SIDES
+def test_a_sync_that_is_killed_at_every_change(zygotes, side, older):
+    """Between two changes a kill leaves the same files whenever it comes."""
+    points = [k for k, name in enumerate(count(zygotes, older), 1) if name in CHANGING]
+    assert len(points) > 30
+    killed_at(zygotes, points, side, older)
+
+
+@pytest.mark.long
+@SIDES
+def test_a_sync_that_is_killed_at_every_operation(zygotes, side, older):
+    killed_at(zygotes, [*range(1, len(count(zygotes, older)) + 1)], side, older)

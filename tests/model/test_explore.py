@@ -9,7 +9,7 @@ import pytest
 from tests.model.exploring import explore
 
 TRIALS = 25  # of each variant, in every run of the tests
-MANY = 120  # of each, in a soak
+MANY = 60  # of each, in a soak
 UNSEEN = 1000  # of each, from a seed that nobody has tried
 ONCE = (
     ("segment", 30007),

@@ -246,16 +246,11 @@ def test_the_command_line_needs_no_storage_plugin_to_say_which_one_is_missing(di
     assert "pip install molexp-fs" in done.stderr
 
 
-SUITES = {
-    "command line": ("cli", "plugins", "values"),
-    "S3": (
-        "stores/test_s3.py",
-        "stores/test_s3_fsspec.py",
-        "stores/test_fsspec_store.py",
-        "record/test_remote_paths.py",
-    ),
-    "science": ("examples", "record/test_queries.py"),
-}
+AREAS = (
+    *("cli", "plugins", "values", "examples"),
+    *("stores/test_s3.py", "stores/test_s3_fsspec.py", "stores/test_fsspec_store.py"),
+    *("record/test_remote_paths.py", "record/test_queries.py"),
+)
 TOOLS = (
     "boto3",
     "dask",
@@ -299,11 +294,10 @@ def at_the_edge(request, dist, tmp_path_factory) -> CleanEnvironment:
     return CleanEnvironment(folder, dist, *DISTRIBUTIONS, pins=[*bounds().values(), *tools])
 
 
-@pytest.mark.parametrize("suite", SUITES)
-def test_the_oldest_and_the_newest_versions_that_we_admit_will_do(at_the_edge, suite):
+def test_the_oldest_and_the_newest_versions_that_we_admit_will_do(at_the_edge):
     assert at_the_edge.run(TRACK.format(url="./lab")) == TRACKED
-    areas = [ROOT / "tests" / area for area in SUITES[suite]]
-    command: list[str | Path] = [at_the_edge.python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *areas]
+    areas = [ROOT / "tests" / area for area in AREAS]
+    command: list[str | Path] = [at_the_edge.python, "-m", "pytest", "-q", "-n2", "-p", "no:cacheprovider", *areas]
     command += [
         "--ignore-glob=*/cli/test_run*.py",
         "--deselect=tests/plugins/test_the_tutorial_plugin.py",

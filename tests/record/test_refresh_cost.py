@@ -305,17 +305,19 @@ def calls_of_a_run(lab, tmp_path) -> Counter[str]:
     return Counter(name for name in names[:-1] if name not in ignored)
 
 
-@pytest.mark.soak
+@pytest.mark.parametrize(
+    "runs", [pytest.param(20_000, marks=pytest.mark.soak), pytest.param(100_000, marks=pytest.mark.long)]
+)
 @pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_run_number_100_001_makes_the_system_calls_that_the_first_makes(lab, lab_exp, tmp_path):
+def test_a_run_after_many_makes_the_system_calls_that_the_first_makes(lab, lab_exp, tmp_path, runs):
     first = calls_of_a_run(lab, tmp_path)
     writers = []
     for _ in range(2):
         if (pid := os.fork()) == 0:
             code = 1
             try:
-                grow(lab.workspace().Project("metals").Experiment("cu"), 50_000)
+                grow(lab.workspace().Project("metals").Experiment("cu"), runs // 2)
                 code = 0
             finally:
                 os._exit(code)
