@@ -1,4 +1,4 @@
-"""``molexp plugins``: list, check and install plugins."""
+"""``molexp plugins``: list, check, begin and install plugins."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from molexp_cli import _plugins_install
+from molexp_cli import _plugins_install, _plugins_new
 from molexp_cli._failing import FAILED
 from molexp_cli._options import JsonOption
 from molexp_cli._output import headline, pairs, say, table, write
@@ -23,6 +23,7 @@ Examples:
   molexp plugins list
   molexp plugins show molexp-fs
   molexp plugins check && echo all of them work
+  molexp plugins new kind molexp-spectra
   molexp plugins install molexp-s3-store
   MOLEXP_DISABLE_PLUGINS=broken-thing molexp plugins list --json
 """
@@ -42,12 +43,13 @@ _HEAVY = 1.0  # seconds of importing that are told
 def group() -> typer.Typer:
     """Return the group with its commands."""
     plugins = typer.Typer(
-        help="List, check and install plugins.", no_args_is_help=True, rich_markup_mode=None, epilog=EPILOG
+        help="List, check, begin and install plugins.", no_args_is_help=True, rich_markup_mode=None, epilog=EPILOG
     )
     plugins.command("list", short_help="List plugins without importing them.", epilog=EPILOG)(list_plugins)
     plugins.command("show", short_help="Show what a plugin provides.", epilog=EPILOG)(show_plugin)
     plugins.command("check", short_help="Try every plugin; exit with 1 if one fails.", epilog=EPILOG)(check_plugins)
-    _plugins_install.add_to(plugins)
+    for module in (_plugins_new, _plugins_install):
+        module.add_to(plugins)
     return plugins
 
 

@@ -1,0 +1,110 @@
+"""``molexp plugins new``: begin a plugin, as a distribution that can be installed and whose tests pass."""
+
+from __future__ import annotations
+
+import re
+from importlib import resources
+from importlib.metadata import version
+from pathlib import Path
+from string import Template
+from typing import Annotated
+
+import typer
+
+from molexp_cli._options import JsonOption
+from molexp_cli._output import say, write
+
+EPILOG = """
+Examples:
+
+\b
+  molexp plugins new kind molexp-spectra
+  molexp plugins new store lab-store --into ~/code
+"""
+
+_WHAT = {
+    "kind": ("asset kind", "kinds"),
+    "store": ("storage backend", "store"),
+    "executor": ("executor", "executor"),
+    "scheme": ("run-id scheme", "scheme"),
+}
+"""The sorts of plugins: what people call them, and the module that has them."""
+
+_NAME = re.compile(r"[a-z](?:[a-z0-9]|[-_.](?=[a-z0-9]))*")
+
+
+def add_to(plugins: typer.Typer) -> None:
+    """Add the command."""
+    plugins.command("new", short_help="Begin a plugin of your own.", epilog=EPILOG)(new)
+
+
+def new(
+    sort: Annotated[str, typer.Argument(metavar="SORT", help=f"One of {', '.join(_WHAT)}.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The distribution's name, such as molexp-spectra.")],
+    into: Annotated[
+        Path | None, typer.Option("--into", metavar="FOLDER", help="Make its folder there; by default, here.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a folder with a plugin that works: code, tests, types, a README and a file for continuous integration.
+
+    Install it with `pip install -e 'NAME[test]'`, and its tests pass. Then put your own code in the place of the example.
+    """
+    import molexp
+    from molexp.errors import MolexpError
+
+    if sort not in _WHAT:
+        raise typer.BadParameter(f"{sort!r} is none of {', '.join(_WHAT)}.", param_hint="SORT")
+    if not _NAME.fullmatch(name):
+        raise typer.BadParameter(
+            f"{name!r} is no name of a distribution: write lower-case letters, digits and hyphens.", param_hint="NAME"
+        )
+    folder = (into or Path()) / name
+    if folder.exists():
+        raise MolexpError(f"{str(folder)!r} exists already. Choose another name, or another folder with --into.")
+    files = _files(sort, name)
+    for path, text in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        with open(folder / path, "x", encoding="utf-8") as file:
+            file.write(text)
+    if as_json:
+        write(molexp.to_json({"folder": str(folder), "files": sorted(files)}, pretty=True))
+    else:
+        write("\n".join(str(folder / path) for path in sorted(files)))
+        say(f"Next: pip install -e '{folder}[test]', then pytest {folder}")
+
+
+def _files(sort: str, name: str) -> dict[str, str]:
+    """Return the files of a new distribution: path to text."""
+    package = re.sub(r"[-.]", "_", name)
+    thing = package.removeprefix("molexp_")
+    what, module = _WHAT[sort]
+    article = "An" if what[0] in "aeiou" else "A"
+    major, minor, *_ = (int(part) for part in re.findall(r"\d+", version("molexp-core")))
+    values = {
+        "name": name,
+        "package": package,
+        "thing": thing if sort != "store" else thing.replace("_", "-"),
+        "Class": "".join(part.title() for part in thing.split("_")),
+        "what": what,
+        "What_article": article,
+        "module": module,
+        "core": f"{major}.{minor}",
+        "next_core": f"{major}.{minor + 1}",
+    }
+    templates = {
+        "pyproject.toml": "pyproject.toml",
+        "README.md": "README.md",
+        ".github/workflows/test.yml": "ci.yml",
+        f"src/{package}/plugin.py": f"{sort}/plugin.py",
+        f"src/{package}/{module}.py": f"{sort}/{module}.py",
+        f"tests/test_{module}.py": f"{sort}/test_{module}.py",
+        "tests/test_plugin.py": "test_plugin.py",
+    }
+    root = resources.files("molexp_cli") / "templates"
+    found = {
+        path: Template(root.joinpath(f"{template}.txt").read_text(encoding="utf-8")).substitute(values)
+        for path, template in templates.items()
+    }
+    title = f'"""{article} {what} for MolExp."""\n'
+    return {**found, f"src/{package}/__init__.py": title, f"src/{package}/py.typed": ""}
