@@ -20,8 +20,8 @@ class EventLog(Protocol):
 
     outbox: Outbox | None
 
-    def write(self, event: dict[str, Any]) -> None:
-        """Record an event. One thread at a time does."""
+    def write(self, *events: dict[str, Any]) -> None:
+        """Record events. One thread at a time does."""
 
     def flush(self) -> None:
         """Bring everything that was recorded into the store."""
@@ -49,9 +49,9 @@ class EventFile:
         self._counted = True
         self._appender: Appender | None = store.open_append(key, exclusive=True, first=claim)
 
-    def write(self, event: dict[str, Any]) -> None:
-        """Record an event."""
-        line = encode_line(event)
+    def write(self, *events: dict[str, Any]) -> None:
+        """Record events, with one write."""
+        line = b"".join(map(encode_line, events))
         assert self._appender is not None, "the attempt records nothing once it has closed this"
         if self._torn:
             line = b"\n" + line

@@ -75,9 +75,9 @@ class Joined(Contribution):
         self._log.flush()  # rank 0 is to see us
         process.heart.add(self)
 
-    def record(self, event: dict[str, Any]) -> None:
+    def record(self, event: dict[str, Any], *, soon: bool = False) -> None:
         """Record an event, as of this rank."""
-        super().record({**event, "rank": self.rank.index})
+        super().record({**event, "rank": self.rank.index}, soon=soon)
 
     def completed(self, record: Mapping[str, Any]) -> None:
         """Record the final record of a payload that grew, unless the attempt has ended."""

@@ -78,6 +78,7 @@ class Writer:
         self._log = log
         self.outbox: Outbox | None = log.outbox
         """The place where payloads wait until they are in the store; None where they are written at once."""
+        self._waiting: list[dict[str, Any]] = []  # events that are written with the next
         self._handles: list[Handle] = []
         self._state: State = "recording"
         self.stopped_by: MolexpError | None = None
@@ -120,12 +121,28 @@ class Writer:
             raise self.stopped_by
         raise ContextClosedError(self.path, why=f"attempt {self.number} has ended as {self.status}")
 
-    def record(self, event: dict[str, Any]) -> None:
-        """Record an event; when this returns it survives ``kill -9`` (or waits for `flush`, without append)."""
+    def record(self, event: dict[str, Any], *, soon: bool = False) -> None:
+        """Record an event; when this returns it survives ``kill -9`` (or waits for `flush`, without append).
+
+        One that is recorded `soon` is written with the next, or by `flush`, which the caller promises.
+        """
         with self.lock:
             self.check()
-            self._log.write(event)  # first: what cannot be written is not part of the attempt either
+            if soon:
+                self._waiting.append(event)
+            else:
+                self._log.write(
+                    *self._waiting, event
+                )  # first: what cannot be written is not part of the attempt either
+                self._waiting.clear()
             self.contents.add(event)
+
+    def catch_up(self) -> None:
+        """Write the events that wait for the next."""
+        with self.lock:
+            if self._waiting:
+                self._log.write(*self._waiting)
+                self._waiting.clear()
 
     def manage(self, handle: Handle) -> None:
         """Close `handle` before the end."""
@@ -137,6 +154,7 @@ class Writer:
     def flush(self) -> None:
         """Send what was recorded to the store."""
         self.check()
+        self.catch_up()
         self._log.flush()  # without the lock: what is recorded meanwhile need not wait for the store
 
     def send(self) -> None:
@@ -150,6 +168,7 @@ class Writer:
         for handle in [*self._handles]:
             if (flush := getattr(handle, "flush", None)) is not None:
                 flush()
+        self.catch_up()
         self._log.flush()
 
     def refuse_ended(self) -> None:

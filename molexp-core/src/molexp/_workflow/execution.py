@@ -79,6 +79,8 @@ class Execution:
         """
         self._loop = asyncio.get_running_loop()
         self._end = self._loop.create_future()
+        if self.records is not None:
+            self.records.attend(self._loop, self._fail)
         self._variables = contextvars.copy_context()  # tasks see the caller's variables, and not each other's
         owner = asyncio.current_task()
         before = owner.cancelling() if owner is not None else 0
@@ -157,8 +159,7 @@ class Execution:
         """Record the outcome of a task that was never executed."""
         self._outcomes[outcome.name] = outcome
         self._record(outcome)
-        if self._listener is not None:
-            self._listener(outcome.name, outcome)
+        self._tell(outcome)
 
     async def _task(self, spec: TaskSpec) -> None:
         """Execute one task to its outcome."""
@@ -177,14 +178,20 @@ class Execution:
     def _settle(self, name: str, outcome: TaskOutcome) -> None:
         """Take the outcome of a task that was started, and start what waited for it."""
         self._outcomes[name] = outcome
-        if self._listener is not None:
-            self._listener(name, outcome)
+        self._tell(outcome)
         del self._live[name]
         self._sorter.done(name)
         if outcome.status == FAILED and self._on_failure == "cancel" and not self.stopped:
             self.stop(f"task {name!r} failed")
         else:
             self._advance()
+
+    def _tell(self, outcome: TaskOutcome) -> None:
+        """Tell the listener of an outcome that is on record."""
+        if self._listener is not None:
+            if self.records is not None:
+                self.records.flush()
+            self._listener(outcome.name, outcome)
 
     def _settle_unstarted(self, name: str, task: asyncio.Task[None]) -> None:
         """Settle a task that was cancelled before its first step, and so could not do it itself."""

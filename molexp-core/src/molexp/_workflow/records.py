@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +66,9 @@ class TaskRecords:
         params: Mapping[str, Any],
         config: Mapping[str, Any],
     ) -> None:
+        self._flushing: asyncio.Handle | None = None  # outcomes are about to be flushed
         self._attempt = context._coordinator
+        self._appends = "append" in self._attempt.store.capabilities
         self._assets = context._assets
         self._run: Run = context.run
         self._earlier = earlier
@@ -77,6 +80,10 @@ class TaskRecords:
         self._outputs: dict[str, str] = {}  # a hash for the output of each task, as the inputs of others have it
         self._attempt.record({"type": "workflow", "at": utc_now(), "workflow": self._describe(workflow)})
         self._publish_state()
+
+    def attend(self, loop: asyncio.AbstractEventLoop, fail: Callable[[BaseException], None]) -> None:
+        """Record what is executed on an event loop; `fail` is called if outcomes cannot be flushed."""
+        self._loop, self._fail = loop, fail
 
     def _describe(self, workflow: Workflow) -> dict[str, Any]:
         """Return what the record says of the workflow. Its graph is a document of its own, for all the runs of a sweep."""
@@ -121,7 +128,7 @@ class TaskRecords:
         self._outputs[label] = stored
         outcome = TaskOutcome(label, SUCCEEDED, output, reused=True, restorable=True, reason="unchanged")
         kept = {name: value for name, value in record.items() if name not in _OF_THE_TRY}
-        self._write(label, {**kept, "reused": True, "why": outcome.reason}, self.first_retry(label))
+        self._write_soon(label, {**kept, "reused": True, "why": outcome.reason}, self.first_retry(label))
         return outcome, "unchanged"
 
     def _restore(self, record: Mapping[str, Any]) -> tuple[Any, str]:
@@ -185,8 +192,25 @@ class TaskRecords:
             record["error"] = self.describe(outcome.error, outcome.name, retry)
         if outcome.status == SUCCEEDED:
             record |= self._store(outcome, signature, retry)
-        self._write(outcome.name, record, retry)
-        self._attempt.flush()
+        self._write_soon(outcome.name, record, retry)
+
+    def _flush(self) -> None:
+        try:
+            self.flush()
+        except BaseException as error:  # noqa: BLE001 - raised where the workflow is awaited
+            self._fail(error)
+
+    def flush(self) -> None:
+        """Bring the outcomes that were recorded into the store: nobody is told of any before."""
+        if self._flushing is not None:
+            self._forget_to_flush()
+            if not self.halted:
+                self._attempt.flush()
+
+    def _forget_to_flush(self) -> None:
+        if self._flushing is not None:
+            self._flushing.cancel()
+            self._flushing = None
 
     def describe(self, error: BaseException, label: str, retry: int) -> dict[str, Any]:
         """Save the traceback of a task's error, and return the record of the error."""
@@ -228,22 +252,32 @@ class TaskRecords:
             recorder.end("it has ended")
         return {"saved": {"$asset": asset.id}}
 
-    def _write(self, label: str, record: dict[str, Any], retry: int) -> None:
+    def _write(self, label: str, record: dict[str, Any], retry: int, *, soon: bool = False) -> None:
         event: dict[str, Any] = {"type": "task", "task": label, "at": utc_now(), **record}
         if retry:
             event["retry"] = retry
-        self._attempt.record(event)
+        self._attempt.record(event, soon=soon)
+        if not soon and self._appends:
+            self._forget_to_flush()  # outcomes that waited were written with this one
+
+    def _write_soon(self, label: str, record: dict[str, Any], retry: int) -> None:
+        """Record an outcome; it is written with those that come together with it, and the start of the next task."""
+        self._write(label, record, retry, soon=True)
+        if self._flushing is None:
+            later, loop = self._appends, self._loop  # without append, the next task starts after the flush
+            self._flushing = loop.call_later(0, self._flush) if later else loop.call_soon(self._flush)
 
     def _publish_state(self) -> None:
         """Make the attempt's events an asset: they say what becomes of the tasks."""
-        if "append" in self._attempt.store.capabilities:
+        if self._appends:
             slot = self._assets.reserve(self._assets.library.kind("execution_state"), STATE, None)
             slot.key = claim_key(self._attempt.folder, self._attempt.number)
             self._assets.publish(slot, size=None, content_hash=None, fields={})
 
     def conclude(self) -> None:
-        """Save the state where events cannot be an asset; all tasks have outcomes."""
-        if "append" not in self._attempt.store.capabilities:
+        """Flush, and save the state where events cannot be an asset; all tasks have outcomes."""
+        self.flush()
+        if not self._appends:
             contents = self._attempt.contents
             document = {"workflow": contents.workflow, "tasks": contents.tasks}
             save_state(self._assets, "execution_state", STATE, document, None)

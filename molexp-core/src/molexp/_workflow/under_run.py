@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from molexp._hierarchy.run_context import RunContext, not_for_ranks, params_and_config
@@ -18,7 +19,7 @@ from molexp._workflow.earlier import Earlier
 from molexp._workflow.execution import Execution, Listener
 from molexp._workflow.records import TaskRecords
 from molexp._workflow.results import CANCELLED, FAILED, TaskOutcome, WorkflowResult
-from molexp.errors import RunCancelledError
+from molexp.errors import RunCancelledError, StoreError
 
 if TYPE_CHECKING:
     from molexp._hierarchy.run import Run
@@ -116,6 +117,8 @@ async def _execute(workflow: Workflow, context: RunContext, execution: Execution
         tasks = execution.outcomes
     finally:
         attempt.on_cancel = before
+        with suppress(StoreError):  # the next event, or the end, tries again
+            attempt.catch_up()
     ending = status_of(tasks, execution.stopped)
     if not records.halted:
         records.conclude()

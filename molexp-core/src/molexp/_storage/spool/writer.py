@@ -42,13 +42,14 @@ class EventSegments:
             self.spool = Spool(store.url, writer, {"writer": writer, "segments": folder, **head})
             self.outbox = Outbox(store, self.spool)
 
-    def write(self, event: dict[str, Any]) -> None:
-        """Record an event; it reaches the store with the next `flush`."""
-        line = encode_line(event)
+    def write(self, *events: dict[str, Any]) -> None:
+        """Record events; they reach the store with the next `flush`."""
+        lines = [*map(encode_line, events)]
         with self._adding:
-            if self.spool is not None:
-                self.spool.event(line)
-            self._lines.append(line)
+            for line in lines:
+                if self.spool is not None:
+                    self.spool.event(line)
+                self._lines.append(line)
 
     def flush(self) -> None:
         """Send everything that was recorded to the store: the payloads, then a segment of what names them."""
