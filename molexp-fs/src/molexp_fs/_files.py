@@ -23,7 +23,7 @@ _AT_ONCE = getattr(os, "O_NONBLOCK", 0)
 CAREFUL = _NO_FOLLOW | _AT_ONCE
 """Flags that follow no link and do not wait for the other end of a pipe; see `open_regular`."""
 APPEND = os.O_WRONLY | os.O_APPEND | BINARY | CAREFUL
-_LAST_STANDARD = 2
+LAST_STANDARD = 2
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | BINARY
 _DIRECTORY = getattr(os, "O_DIRECTORY", None)
 _RELATIVE = {os.open, os.unlink, os.rmdir} <= os.supports_dir_fd and bool(_DIRECTORY and _NO_FOLLOW)
@@ -144,7 +144,8 @@ def write_new(path: str, data: bytes, *, durable: bool) -> None:
     fd = os.open(path, _NEW, 0o666)
     try:
         try:
-            write_all(fd, data)
+            if (done := os.write(fd, data)) != len(data):
+                write_all(fd, data[done:])
             if durable:
                 os.fsync(fd)
         finally:
@@ -161,7 +162,7 @@ def aloof(fd: int) -> int:
     """
     passed = []
     try:
-        while fd <= _LAST_STANDARD:
+        while fd <= LAST_STANDARD:
             passed.append(fd)
             fd = os.dup(fd)
     finally:

@@ -51,10 +51,12 @@ class Naming:
         temp = files.temp_path(path)
         files.write_new(temp, data, durable=self.durable)
         try:
-            self.replace(temp, path)
+            os.replace(temp, path)
         except BaseException:
             files.remove(temp)
             raise
+        if self.durable:
+            self._flush(path)
 
     def replace(self, temp: str, path: str) -> None:
         """Give `temp` the name `path`, replacing any file there."""
@@ -100,7 +102,8 @@ class Naming:
         try:
             if first:
                 files.write_all(fd, first)
-            self._flush(path)
+            if self.durable:
+                self._flush(path)
         except BaseException:
             os.close(fd)
             raise

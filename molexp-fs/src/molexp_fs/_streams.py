@@ -9,7 +9,7 @@ from typing import IO, Self
 
 from molexp.errors import WorkspaceMovedError
 from molexp_fs._errors import translate
-from molexp_fs._files import aloof, open_aloof, path_now, remove, write_all
+from molexp_fs._files import LAST_STANDARD, aloof, open_aloof, path_now, remove, write_all
 
 _BUFFER = 1 << 16
 
@@ -71,7 +71,7 @@ class FileAppender:
     """An `Appender` that keeps its file open; used by one thread at a time."""
 
     def __init__(self, fd: int, key: str, path: str, url: str, durable: bool):
-        self._fd = aloof(fd)
+        self._fd = fd if fd > LAST_STANDARD else aloof(fd)
         self._key = key
         self._path = path
         self._url = url

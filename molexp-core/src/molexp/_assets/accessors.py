@@ -15,7 +15,6 @@ from molexp.contracts._assets import Asset
 from molexp.errors import NoKindError, NotFoundError
 
 if TYPE_CHECKING:
-    from molexp._assets.lookup import Finder
     from molexp._assets.naming import AttemptAssets
     from molexp._assets.registry import Library
 
@@ -41,20 +40,17 @@ class Accessor(Generic[T, F]):
         self,
         kind: AssetKind[T, F] | None,
         assets: AttemptAssets | None = None,
-        finder: Finder | None = None,
         task: str | None = None,
     ) -> None:
         """Made by contexts.
 
         Args:
             kind: the kind; None without a run, where nothing is looked up.
-            assets: the place of assets that are saved; None without a run.
-            finder: the finder of those that are there; None without a run.
+            assets: the place of assets that are saved, and of those that are found; None without a run.
             task: the task that works.
         """
         self._kind = kind
         self._assets = assets
-        self._finder = finder
         self._task = task
 
     def save(self, name: str, obj: T, *, tags: Iterable[str] = (), **fields: Any) -> Asset[T, F] | None:
@@ -146,18 +142,18 @@ class Accessor(Generic[T, F]):
         Raises:
             NotFoundError: there is none; also without a run.
         """
-        kind = self._kind
-        if self._finder is None or kind is None:
+        assets, kind = self._assets, self._kind
+        if assets is None or kind is None:
             raise NotFoundError("asset", name, hint="There is no run, so nothing was saved.")
-        asset = self._finder.require(name, kind=kind.name)
+        asset = assets.finder.require(name, kind=kind.name)
         self._uses(asset)
         return cast("T", asset.load())
 
     def latest(self) -> Asset[T, F] | None:
         """Return the newest asset of this kind in this run, previous attempts included; None if there is none."""
-        if self._finder is None or self._kind is None:
+        if self._assets is None or self._kind is None:
             return None
-        if (found := self._finder.latest(self._kind.name)) is not None:
+        if (found := self._assets.finder.latest(self._kind.name)) is not None:
             self._uses(found)
         return found
 

@@ -46,6 +46,10 @@ WHAT_FILES_TAKE = (
 )
 
 
+_AS_JSON = (dict, list, tuple)
+_AS_BYTES = (bytes, bytearray, memoryview)
+_TAKEN = (*_AS_JSON, str, *_AS_BYTES, Path)
+
 Files = TypeVar("Files", bound=FileFields)
 T = TypeVar("T")
 F = TypeVar("F")
@@ -56,12 +60,12 @@ class FileKind(AssetKind[Any, Files]):
 
     def save(self, obj: Any, sink: Sink) -> Files:
         """Write the bytes; returns their format."""
-        if isinstance(obj, dict | list | tuple):
+        if isinstance(obj, _AS_JSON):
             data, form = encode_pretty(plain(obj, where=sink.name, nan=True)), "json"
         elif isinstance(obj, str):
             _refuse_file_name(sink.name, obj)
             data, form = obj.encode(), "text"
-        elif isinstance(obj, bytes | bytearray | memoryview):
+        elif isinstance(obj, _AS_BYTES):
             data, form = bytes(obj), "binary"
         elif isinstance(obj, Path) or is_remote(obj):
             return self._copy(obj, sink)
@@ -162,7 +166,7 @@ class ArtifactKind(FileKind[FileFields]):
 
     def accepts(self, obj: Any, /) -> bool:
         """Tell whether `save` can write it."""
-        return isinstance(obj, dict | list | tuple | str | bytes | bytearray | memoryview | Path) or is_remote(obj)
+        return isinstance(obj, _TAKEN) or is_remote(obj)
 
 
 class CheckpointKind(FileKind[CheckpointFields]):

@@ -1,4 +1,4 @@
-"""Check the name and the text of a log, and write the records of a standard logger to one."""
+"""Check the text of a log, and write the records of a standard logger to one."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
-from molexp.errors import InvalidNameError, MolexpError
+from molexp.errors import MolexpError
 
 if TYPE_CHECKING:
     from molexp._assets.streams import LogHandle
-
-_MARKS = frozenset(" \t\n=")
 
 
 def check_text(given: Any) -> None:
@@ -23,20 +21,6 @@ def check_text(given: Any) -> None:
     if not isinstance(given, str):
         how = "data.decode()" if isinstance(given, bytes | bytearray | memoryview) else "str(value)"
         raise TypeError(f"A log takes text, not {type(given).__name__}. Pass {how}.")
-
-
-def check_log_name(name: str) -> None:
-    """Refuse what looks like a line rather than a name.
-
-    Raises:
-        InvalidNameError: it has blanks or ``=``.
-    """
-    if isinstance(name, str) and not _MARKS.isdisjoint(name):
-        raise InvalidNameError(
-            "log name",
-            name,
-            "a log's name has no blanks and no '='; did you mean ctx.logger.info(...)? Or ctx.log(NAME).append(...)",
-        )
 
 
 class LogStreamHandler(logging.Handler):

@@ -56,8 +56,9 @@ class Metrics:
     def __init__(self, assets: AttemptAssets | None, task: str | None) -> None:
         self._growing: MetricsFile | None = None
         self._step: int = -1
-        self._summary = Summary()
-        if assets is not None:
+        if assets is None:
+            self._summary = Summary()
+        else:
             name = f"tasks/{task}/metrics" if task else "metrics"
             self._growing = grow(assets, MetricsKind.name, name, task, MetricsFile)
             self._summary = self._growing.summary

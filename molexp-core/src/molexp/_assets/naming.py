@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -21,7 +21,9 @@ from molexp.contracts._assets import Asset, Producer
 from molexp.errors import AssetExistsError
 
 if TYPE_CHECKING:
+    from molexp._assets.data_assets import DataAssets
     from molexp._assets.folders import FolderSink
+    from molexp._assets.lookup import Finder
 
 
 @attrs.define(slots=True)
@@ -42,13 +44,28 @@ class Slot:
 
 
 class AttemptAssets:
-    """The assets of one attempt, as one writer makes them."""
+    """The assets of one attempt, as one writer makes them.
 
-    def __init__(self, recorder: Recorder, library: Library) -> None:
+    Args:
+        recorder: records them.
+        library: the workspace's kinds.
+        scopes: returns the data of the run's experiment, project and workspace.
+        whole: the assets that the run itself makes, for those that a task of it makes.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        library: Library,
+        scopes: Callable[[], Iterable[DataAssets]],
+        whole: AttemptAssets | None = None,
+    ) -> None:
         self.recorder = recorder
         self.writer = recorder.writer
         self.library = library
-        self._slots: dict[str, Slot] = {}
+        self._scopes = scopes
+        self._whole = whole
+        self._slots: dict[str, Slot] = whole._slots if whole is not None else {}
 
     def __reduce__(self) -> tuple[Any, ...]:  # contexts, logs, metrics and accessors have one
         raise TypeError(
@@ -59,9 +76,17 @@ class AttemptAssets:
 
     def of(self, recorder: Recorder) -> AttemptAssets:
         """Return the same for another recorder of its writer: names that one took, none takes."""
-        assets = AttemptAssets(recorder, self.library)
-        assets._slots = self._slots
-        return assets
+        return AttemptAssets(recorder, self.library, self._scopes, self._whole or self)
+
+    @cached_property
+    def finder(self) -> Finder:
+        """The lookup of assets of the run, and of data of its experiment, project and workspace."""
+        if self._whole is not None:
+            return self._whole.finder
+        from molexp._assets.lookup import Finder
+
+        writer = self.writer
+        return Finder(self.library, writer.path, writer.folder, self._scopes, writer.known, writer.number)
 
     def reserve(self, kind: AssetKind[Any, Any], name: str, task: str | None) -> Slot:
         """Take `name` for `kind` and `task`, or find that they have it already.

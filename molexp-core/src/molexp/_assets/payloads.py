@@ -67,17 +67,19 @@ class PayloadSink:
         self.content_hash = "sha256:" + sha256(self._data).hexdigest()
 
     def publish(self) -> None:
-        """Give what was written its key, once everything that its record will say is known to be right."""
-        try:
-            if self._replacing is not None:
-                self._replacing(self.size, self.content_hash)
-            large, self._large = self._large, None
-            if large is not None:
-                large.__exit__(None, None, None)
-            else:
-                self._put()
-        finally:
-            self.abandon()
+        """Give what was written its key, once everything that its record will say is known to be right.
+
+        Call `abandon` if this raises.
+        """
+        if self._replacing is not None:
+            self._replacing(self.size, self.content_hash)
+        large, self._large = self._large, None
+        if large is not None:
+            large.__exit__(None, None, None)
+        else:
+            self._put()
+        if self._staged is not None:
+            self._staged.drop()
 
     def abandon(self) -> None:
         """Drop what was written and not published."""

@@ -14,8 +14,9 @@ from molexp._record.fences import VOID, is_defined
 from molexp._record.prefetch import look_at
 from molexp._record.reading import read_definition
 from molexp._record.revisions import check_space, plain_parameters, require_definition
-from molexp._storage import layout
+from molexp._storage import layout, schemas
 from molexp._values.copies import own_copy
+from molexp._values.documents import check_schema
 from molexp._values.ids import check_run_id, is_id, nearest
 from molexp._values.numbers import count
 from molexp._values.plain import restore
@@ -65,6 +66,7 @@ class Experiment:
         self.path: str = f"{project.id}/{id}"
         self._session: Session = project._session
         self._definition = definition
+        self._repeats: dict[str, Any] | None = None
         self._space = own_copy(space)
         self._replicas = replicas
 
@@ -105,6 +107,17 @@ class Experiment:
         if self._definition is None:
             self._definition = require_definition(self._session.store, self.path)
         return self._definition
+
+    def _repeated(self) -> dict[str, Any]:
+        """Return what the definition of each run repeats of it.
+
+        Raises:
+            SchemaError: a newer MolExp has made it: nothing is created in it.
+        """
+        if self._repeats is None:
+            check_schema(self._known(), layout.definition_key(self.path, self.revision), schemas.DEFINITION)
+            self._repeats = {"project": self.project.id, "experiment": self.id, "experiment_revision": self.revision}
+        return self._repeats
 
     @property
     def own_params(self) -> dict[str, Any]:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import suppress
 from contextvars import Token
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from molexp._assets.lookup import Finder
 from molexp._assets.naming import AttemptAssets
 from molexp._record.causes import Ending
 from molexp._recording import current
@@ -52,12 +50,10 @@ class RunContext(Context):
 
     run: Run
     _assets: AttemptAssets
-    _finder: Finder
 
     def __init__(self, run: Run, attempt: Attempt | Joined) -> None:
-        library = run._session.library
-        finder = Finder(library, run.path, attempt.folder, run._scopes, attempt.known, attempt.number)
-        super().__init__(run=run, assets=AttemptAssets(attempt, library), finder=finder, **params_and_config(attempt))
+        assets = AttemptAssets(attempt, run._session.library, run._scopes)
+        super().__init__(run=run, assets=assets, **params_and_config(attempt))
         self._attempt = attempt
         self._rank = attempt.rank
         self._failures: dict[str, Ending] = {}
@@ -144,8 +140,10 @@ class RunContext(Context):
         problem = self._gather() if error is None and self._rank is not None else None
         late = self._interrupter.disarm() if self._interrupter is not None else None
         if self._entered is not None:
-            with suppress(ValueError):  # left in another task than it was entered in
+            try:
                 current.leave(self._entered)
+            except ValueError:
+                pass  # left in another task than it was entered in
             self._entered = None
         if self._attempt.closed:
             return

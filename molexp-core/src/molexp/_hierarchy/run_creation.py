@@ -19,9 +19,8 @@ from molexp._storage.equivalence import RESERVED
 from molexp._storage.layout import definition_key
 from molexp._values.canonical import canonical_equal, canonical_hash
 from molexp._values.copies import own_copy
-from molexp._values.documents import check_schema, encode_pretty
+from molexp._values.documents import encode_pretty
 from molexp._values.ids import check_id, check_run_id, new_run_id, new_token
-from molexp._values.numbers import count
 from molexp._values.times import utc_now
 from molexp.contracts import RunIdentity
 from molexp.errors import ConflictError, CorruptRecordError, KeyExistsError, NotFoundError
@@ -50,6 +49,9 @@ class Parent(Protocol):
 
     def _known(self) -> dict[str, Any]:
         """Return the definition, which is not needed to find a run that is there."""
+
+    def _repeated(self) -> dict[str, Any]:
+        """Return what the definition of each run repeats of it; raise if a newer MolExp has made it."""
 
 
 class Made(NamedTuple):
@@ -88,7 +90,7 @@ def make_run(
     elif (rank := experiment._session.process.rank) is not None:
         from molexp._recording.ranks import find_made
 
-        _check_writable(experiment)
+        experiment._repeated()
         run_id, launch = find_made(experiment._session, experiment.path, rank)
     said = {"own_parameters": own, "replica": replica or 0, "profile": profile, "config": config, "id_scheme": None}
     given = {
@@ -112,12 +114,12 @@ def _get_or_create(
     while True:
         if id and (found := _existing(experiment, id, given, hint)) is not None:
             return found
-        _check_writable(experiment)
+        repeated = experiment._repeated()
         run_id = id or new_run_id()
         end = layout.end_key(layout.folder(f"{experiment.path}/{run_id.lower()}"), 1)
         journal = session.journal
         journal.announce_run(end)
-        made = _create(experiment, run_id, said, session.flushing.later)
+        made = _create(experiment, repeated, run_id, said, session.flushing.later)
         journal.expect(end)
         if made is not None:
             return made
@@ -186,11 +188,11 @@ class Deriving:
         made: dict[str, Made] = {}
         written: list[str] = []
         if missing:
-            _check_writable(experiment)
+            repeated = experiment._repeated()
             session.journal.announce(*(layout.document(f"{experiment.path}/{run_id}") for run_id in missing))
         for run_id, (own, replica) in missing.items():
             said = {"own_parameters": own, "replica": replica, **self._said}
-            if (run := _create(experiment, run_id, said, written.append)) is not None:
+            if (run := _create(experiment, repeated, run_id, said, written.append)) is not None:
                 made[run_id] = run
         if written:
             relied = [*above(experiment.path), layout.document(experiment.path)]
@@ -199,27 +201,24 @@ class Deriving:
         return [made.get(run_id) or self._run(own, replica) for run_id, own, replica in planned]
 
 
-def _check_writable(experiment: Parent) -> None:
-    """Raise if the experiment is a newer MolExp's: nothing is created in it then."""
-    if (known := experiment._known()).get("schema") != schemas.DEFINITION:
-        check_schema(known, definition_key(experiment.path, experiment.revision), schemas.DEFINITION)
-
-
-def _create(experiment: Parent, run_id: str, said: Mapping[str, Any], written: Callable[[str], None]) -> Made | None:
+def _create(
+    experiment: Parent,
+    repeated: Mapping[str, Any],
+    run_id: str,
+    said: Mapping[str, Any],
+    written: Callable[[str], None],
+) -> Made | None:
     """Create a run that was announced, and tell `written` the key of its definition; None if there is one."""
-    path, known = f"{experiment.path}/{run_id.lower()}", experiment._known()
-    project, name = experiment.path.split("/")
+    path, own = f"{experiment.path}/{run_id.lower()}", said["own_parameters"]
     definition = {
         "schema": schemas.DEFINITION,
         "type": "run",
         "id": run_id,
-        "project": project,
-        "experiment": name,
-        "experiment_revision": count(known.get("revision")) or 1,
+        **repeated,
         "token": new_token(),
         "created_at": utc_now(),
-        "parameters": {**(known.get("params") or {}), **said["own_parameters"]},
-        "own_parameters": said["own_parameters"],
+        "parameters": {**(experiment._known().get("params") or {}), **own},
+        "own_parameters": own,
         "replica": said["replica"],
         "profile": said["profile"],
         "config": said["config"],

@@ -42,6 +42,7 @@ class Session:
         self._writable = False  # known to exist, and not made by a newer MolExp
         self._drained = False
         self._process: Process | None = None
+        self._pid = 0  # of the process that the following belong to
         self._journal: Journal | None = None
         self._observer: Observer | None = None
         self._flushing: Flushing | None = None
@@ -100,8 +101,9 @@ class Session:
     def process(self) -> Process:
         """Return this process; after a fork, the child."""
         process = self._process
-        if process is None or process.pid != HERE.pid:
+        if process is None or self._pid != HERE.pid:
             process = self._process = this_process()
+            self._pid = process.pid
             self._journal = self._observer = self._flushing = None
         return process
 
@@ -117,9 +119,8 @@ class Session:
     @property
     def flushing(self) -> Flushing:
         """Return what makes changes durable here."""
-        process = self.process
-        if self._flushing is None:
-            self._flushing = process.flushing(self.store)
+        if self._flushing is None or self._pid != HERE.pid:
+            self._flushing = self.process.flushing(self.store)
         return self._flushing
 
     @property
@@ -127,8 +128,8 @@ class Session:
         """Return the journal of this process, to announce changes in; make sure that the workspace exists."""
         if not self._writable:
             self._make_writable()
-        process = self.process  # after a fork, the child's
-        if self._journal is None:
+        if self._journal is None or self._pid != HERE.pid:
+            process = self.process  # after a fork, the child's
             if not self.durability_given and (wanted := self.workspace.durability()):
                 self.store.durability = wanted
             self._journal = open_journal(self.store, process.owner_document, self.materialize)

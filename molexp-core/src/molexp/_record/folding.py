@@ -235,7 +235,7 @@ class AttemptFacts:
             entry["job"] = job
         if self.as_of:
             entry["as_of"] = self.as_of
-        if cause := self.cause:
+        if self.status is not RunStatus.SUCCEEDED and (cause := self.cause):
             entry["cause"] = cause
         for name in ("reason", "error", "ended_by", "found_at"):
             if said := head.get(name):
@@ -365,10 +365,11 @@ class RunState:
                 doc.pop(name, None)
         last = self.attempts[-1] if self.attempts else None
         doc["status"] = str(self.status)
-        if as_of := self.as_of:
-            doc["as_of"] = as_of
-        if cause := self.cause:
-            doc["cause"] = cause
+        if self.status is not RunStatus.SUCCEEDED:
+            if as_of := self.as_of:
+                doc["as_of"] = as_of
+            if cause := self.cause:
+                doc["cause"] = cause
         doc["workflow"] = last.contents.workflow if last else None
         doc["provenance"] = last.contents.provenance if last else None
         doc["results"] = self.results
@@ -377,7 +378,7 @@ class RunState:
             doc["notes"] = self.edits.notes
         if self.edits.archived:
             doc["archived"] = True
-        doc["execution_history"] = self.history
+        doc["execution_history"] = [attempt.history() for attempt in self.attempts]
         return doc
 
 

@@ -192,14 +192,14 @@ def show_run(store: Store, path: str, state: RunState, began: float) -> None:
     Whoever was stopped on the way looks again, before and afterwards: of a run that was freed meanwhile, nothing is to return.
     """
     key = layout.document(path)
-
-    def is_freed() -> bool:
-        now = as_it_is(store)
-        end = end_key(layout.folder(path), state.attempts[-1].number)
-        return read_edits(now, path).deleted or not now.exists(end)
-
-    if time.monotonic() - began > _AWHILE and is_freed():
+    if time.monotonic() - began > _AWHILE and _is_freed(store, path, state):
         return  # another run of this id may lie there now
     store.write(key, encode_pretty(state.to_document()))
-    if time.monotonic() - began > _AWHILE and is_freed():
+    if time.monotonic() - began > _AWHILE and _is_freed(store, path, state):
         store.delete(key)
+
+
+def _is_freed(store: Store, path: str, state: RunState) -> bool:
+    now = as_it_is(store)
+    end = end_key(layout.folder(path), state.attempts[-1].number)
+    return read_edits(now, path).deleted or not now.exists(end)

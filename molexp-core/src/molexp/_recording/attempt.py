@@ -92,8 +92,7 @@ class Attempt(Writer):
         self.shared: bool = False  # processes that this one does not know may contribute
         self._beating = threading.Lock()  # held while a sign of life is given, or taken back
         self._contributors: dict[str, int] = {}  # files of other writers, as far as they were folded
-        self.known: Callable[[], Iterable[Mapping[str, Any]]] = self.contents.assets.values
-        """Returns the asset records of the attempt, including those of other ranks."""
+        self.known = self.contents.assets.values
         self.rank: Rank | None = process.rank
         if self.rank is not None:
             from molexp._recording.ranks import Ours

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from molexp._record.events import EventFile, EventLog
@@ -53,8 +53,7 @@ class Contribution(Writer):
             log.write(line)
         super().__init__(store, path, number, Contents(), log)
         self.suffix: str = self.token[:_SHORT]
-        self.known: Callable[[], Iterable[Mapping[str, Any]]] = Everybody(self).records
-        """Returns the asset records of the attempt, whoever made them."""
+        self.known = Everybody(self).records
 
     def completed(self, record: Mapping[str, Any]) -> None:
         """Record the final record of a payload that grew, so that the coordinator learns it."""

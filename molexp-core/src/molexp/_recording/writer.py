@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from molexp._record.events import EventLog
@@ -63,6 +63,8 @@ class Writer:
     """Records the events of one writer of one attempt. Belongs to one process, and is inert in a forked one."""
 
     task = None  # see `Recorder`
+    known: Callable[[], Iterable[Mapping[str, Any]]]
+    """Returns the asset records of the attempt, including those of other writers, as far as this one may use them."""
 
     def __init__(self, store: Store, path: str, number: int, contents: Contents, log: EventLog) -> None:
         self.store = store
@@ -127,13 +129,12 @@ class Writer:
         One that is recorded `soon` is written with the next, or by `flush`, which the caller promises.
         """
         with self.lock:
-            self.check()
+            if self._state != "recording" or HERE.pid != self._pid:
+                self.check()
             if soon:
                 self._waiting.append(event)
-            else:
-                self._log.write(
-                    *self._waiting, event
-                )  # first: what cannot be written is not part of the attempt either
+            else:  # first: what cannot be written is not part of the attempt either
+                self._log.write(*self._waiting, event)
                 self._waiting.clear()
             self.contents.add(event)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from molexp._assets.accessors import Accessor, no_kind
 from molexp._assets.builtin_kinds import ErrorTraceKind, LogKind
-from molexp._assets.log_records import LogStreamHandler, check_log_name
+from molexp._assets.log_records import LogStreamHandler
 from molexp._assets.metrics import Metrics
 from molexp._assets.streams import Growing, LogHandle, grow
 from molexp._recording.usage import misses, uses
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     import subprocess
 
     from molexp._assets.assets import CheckpointFields, FileFields
-    from molexp._assets.lookup import Finder
     from molexp._assets.naming import AttemptAssets
     from molexp._recording.writer import Recorder
     from molexp.contracts import AssetKind
@@ -52,6 +51,7 @@ class RecordedRun(Protocol):
 
 
 RESULT_LIMIT = 64 * 1024  # bytes of JSON a result may take
+_MARKS = frozenset(" \t\n=")  # of a line, rather than of a log's name
 _LONGEST_TRACE = 1 << 20  # characters of a traceback that are kept
 
 
@@ -87,14 +87,12 @@ class Context:
         params: Mapping[str, Any] | None = None,
         config: Mapping[str, Any] | None = None,
         assets: AttemptAssets | None = None,
-        finder: Finder | None = None,
         task: str | None = None,
     ) -> None:
         self.run = run
         self.params = {} if params is None else params
         self.config = {} if config is None else config
         self._assets = assets
-        self._finder = finder
         self._task = task
         self._recorder: Recorder | None = assets.recorder if assets is not None else None
         self._accessors: dict[str, Accessor[Any, Any]] = {}
@@ -167,7 +165,9 @@ class Context:
             AssetExistsError: another task has it.
         """
         if (handle := self._logs.get(name)) is None:
-            check_log_name(name)
+            if isinstance(name, str) and not _MARKS.isdisjoint(name):
+                reason = "a log's name has no blanks and no '='; did you mean ctx.logger.info(...)? Or ctx.log(NAME).append(...)"
+                raise InvalidNameError("log name", name, reason)
             handle = self._logs[name] = self._open_log(name)
         return handle
 
@@ -241,7 +241,7 @@ class Context:
         Raises:
             AmbiguousAssetError: several kinds of one scope have the name, and `kind` does not say which.
         """
-        found = None if self._finder is None else self._finder.find(name, kind=kind, version=version)
+        found = None if self._assets is None else self._assets.finder.find(name, kind=kind, version=version)
         if found is not None:
             uses(self._recorder, found, "name" if version is None else "version")
         else:
@@ -255,16 +255,16 @@ class Context:
             NotFoundError: with the nearest names.
             AmbiguousAssetError: several kinds of one scope have the name, and `kind` does not say which.
         """
-        if self._finder is None:
+        if self._assets is None:
             raise NotFoundError("asset", name, hint="There is no run, so there are no assets.")
-        found = self._finder.require(name, kind=kind, version=version)
+        found = self._assets.finder.require(name, kind=kind, version=version)
         uses(self._recorder, found, "name" if version is None else "version")
         return found
 
     def __getitem__(self, kind: type[AssetKind[T, F]]) -> Accessor[T, F]:
         if self._assets is None:
             return Accessor(None)
-        return Accessor(self._assets.library.kind_of(kind), self._assets, self._finder, self._task)
+        return Accessor(self._assets.library.kind_of(kind), self._assets, self._task)
 
     def __getattr__(self, kind: str) -> Accessor[Any, Any]:
         if kind.startswith("_"):
@@ -306,7 +306,7 @@ class Context:
             if self._assets is None:
                 return Accessor(None)
             known = self._assets.library.kind(kind)
-            found = self._accessors[kind] = Accessor(known, self._assets, self._finder, self._task)
+            found = self._accessors[kind] = Accessor(known, self._assets, self._task)
         return found
 
     def _open_log(self, name: str) -> LogHandle:
@@ -335,7 +335,7 @@ def describe_error(
         return described
     try:
         name = f"tasks/{task}/{name}" if task else name
-        saved = Accessor(assets.library.kind(ErrorTraceKind.name), assets, None, task)
+        saved = Accessor(assets.library.kind(ErrorTraceKind.name), assets, task)
         asset = saved.save(name, _trace(error, described), **described)
         described["trace"] = asset.id if asset is not None else None
     except MolexpError as problem:

@@ -61,14 +61,15 @@ def begin(run: Startable, *, fresh: bool, wait: float, if_succeeded: str) -> Att
         return join(session, run.path, rank, wait, if_succeeded)
     journal = session.journal
     definition = run._defined()
-    check_schema(definition, layout.document(run.path), schemas.DEFINITION)
+    untried, run._untried = run._untried, False
+    if not untried:  # this process has not written it
+        check_schema(definition, layout.document(run.path), schemas.DEFINITION)
     process.prepare()
     deadline = time.monotonic() + wait
     folder = layout.folder(run.path)
     launch = {}
     if rank is not None:
         launch["launch"] = rank.launch(process.count("start", session.store.url, run.path))
-    untried, run._untried = run._untried, False
     while True:
         number = 1 if untried else _next_attempt(run, deadline, if_succeeded)
         journal.announce(end_key(folder, number))

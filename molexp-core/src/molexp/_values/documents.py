@@ -54,7 +54,10 @@ def encode_line(doc: Any) -> bytes:
     Raises:
         TypeError: for a value that is not plain.
     """
-    return encode(doc) + b"\n"
+    try:
+        return _encoder.encode(doc) + b"\n"
+    except (ValueError, OverflowError):
+        return encode(doc) + b"\n"
 
 
 def encode_sorted(doc: Any) -> bytes:

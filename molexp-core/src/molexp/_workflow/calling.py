@@ -61,10 +61,10 @@ class Caller:
             inputs: Any = dict(upstream)
         else:
             inputs = next(iter(upstream.values()), None)
-        assets = finder = run = None
+        assets = run = None
         if self.records is not None and self.run is not None:
             recorder = self.records.recorder(spec.name if index is None else f"{spec.name}[{index}]", number)
-            run, assets, finder = self.run.run, self.run._assets.of(recorder), self.run._finder
+            run, assets = self.run.run, self.run._assets.of(recorder)
         return TaskContext(
             spec.name,
             inputs=inputs,
@@ -75,7 +75,6 @@ class Caller:
             config=own_copy(self.config),
             run=run,
             assets=assets,
-            finder=finder,
         )
 
     @cached_property

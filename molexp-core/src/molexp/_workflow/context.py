@@ -12,7 +12,6 @@ from molexp.errors import NotFoundError
 if TYPE_CHECKING:
     import subprocess
 
-    from molexp._assets.lookup import Finder
     from molexp._assets.naming import AttemptAssets
     from molexp._hierarchy.run import Run
     from molexp._recording.task_recorder import TaskRecorder
@@ -65,11 +64,10 @@ class TaskContext(Context):
         config: Mapping[str, Any] | None = None,
         run: Run | None = None,
         assets: AttemptAssets | None = None,
-        finder: Finder | None = None,
     ) -> None:
         """Make a context, as workflows do; tests of tasks may, too."""
         label = task if index is None else f"{task}[{index}]"
-        super().__init__(run=run, params=params, config=config, assets=assets, finder=finder, task=label)
+        super().__init__(run=run, params=params, config=config, assets=assets, task=label)
         self.task = task
         self.index = index
         self.retry = retry

@@ -299,6 +299,6 @@ def _time(seconds: float) -> str | None:
 
 def save_state(assets: AttemptAssets, kind: str, name: str, document: Any, task: str | None) -> Asset:
     """Save a document as an asset."""
-    asset = Accessor[Any, Any](assets.library.kind(kind), assets, None, task).save(name, document)
+    asset = Accessor[Any, Any](assets.library.kind(kind), assets, task).save(name, document)
     assert asset is not None
     return asset

@@ -162,14 +162,14 @@ def _contribution(call: TaskCall) -> Contribution | None:
 def _context(call: TaskCall, contribution: Contribution | None) -> TaskContext:
     if call.handle is None or contribution is None:
         return TaskContext(**call.given)
-    from molexp._assets.lookup import Finder
     from molexp._assets.naming import AttemptAssets
 
     run, task, index = call.handle.run, call.given["task"], call.given["index"]
     label = task if index is None else f"{task}[{index}]"
     recorder = TaskRecorder(contribution, label, call.retry)
-    library = run._session.library
-    assets = _attempt_assets.get(label)
-    assets = _attempt_assets[label] = assets.of(recorder) if assets is not None else AttemptAssets(recorder, library)
-    finder = Finder(library, run.path, contribution.folder, run._scopes, contribution.known, call.attempt)
-    return TaskContext(**call.given, run=run, assets=assets, finder=finder)
+    if (assets := _attempt_assets.get(label)) is not None:
+        assets = assets.of(recorder)
+    else:
+        assets = AttemptAssets(recorder, run._session.library, run._scopes)
+    _attempt_assets[label] = assets
+    return TaskContext(**call.given, run=run, assets=assets)

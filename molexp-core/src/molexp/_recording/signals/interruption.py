@@ -24,7 +24,7 @@ class Interrupter:
         self.sent = False
         asyncio = sys.modules.get("asyncio")  # whoever runs a loop has imported it
         in_event_loop = asyncio is not None and asyncio._get_running_loop() is not None
-        self._armed = threading.current_thread() is threading.main_thread() and not in_event_loop
+        self._armed = threading.get_ident() == threading.main_thread().ident and not in_event_loop
 
     def fire(self) -> None:
         """Interrupt the block. Called by the heart's thread."""
