@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -18,6 +19,8 @@ REMEMBERED = 4096
 """A store remembers at most this many folders that it has checked."""
 
 _WINDOWS = os.name == "nt"
+_NAME = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9_.~-]*+").fullmatch  # of nearly all files
+_SHORT = 255  # characters of a key that needs no look at its length
 _TRIES = 8  # a writer creates its folder again this often while another process removes it
 
 
@@ -57,9 +60,11 @@ class Folder:
         Raises:
             InvalidKeyError: it cannot be a key here.
         """
-        check_key(key)
-        if TEMP_PREFIX in key or _WINDOWS:
-            check_local(key)
+        folder, _, name = key.rpartition("/")
+        if _WINDOWS or folder not in self._plain or not _NAME(name) or len(key) > _SHORT:
+            check_key(key)
+            if TEMP_PREFIX in key or _WINDOWS:
+                check_local(key)
         return self.base + key
 
     def spelled(self, key: str) -> str:

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import attrs
 
-from molexp._values.ids import is_id
-from molexp._values.numbers import is_number
 from molexp.contracts import NoFields
 from molexp.contracts._assets import Asset
 from molexp.errors import AssetError
@@ -308,27 +306,3 @@ def said(asset: Asset, name: str) -> Any:
     """Return what a field of an asset says, be its kind known or not; None if there is no such field."""
     fields = asset.fields
     return fields.get(name) if isinstance(fields, Mapping) else getattr(fields, name, None)
-
-
-def asset_id(scope: str, attempt: int | None, kind: str, name: str, version: int) -> str:
-    """Spell an asset's id: ``metals/cu/cu-1#2:artifact:volumes.json@1``, ``metals/cu:data:reference@3``."""
-    place = f"{scope or '.'}#{attempt}" if attempt is not None else scope or "."
-    return f"{place}:{kind}:{name}@{version}"
-
-
-def parse_asset_id(text: str) -> tuple[str, int | None, str, str, int]:
-    """Scope, attempt, kind, name and version of an id.
-
-    Raises:
-        ValueError: it is not one.
-    """
-    place, _, rest = text.partition(":")
-    kind, _, named = rest.partition(":")
-    name, _, version = named.rpartition("@")
-    scope, _, attempt = place.partition("#")
-    parts = [] if scope == "." else scope.split("/")
-    parts[2:] = [part.lower() for part in parts[2:]]  # as in the path of a run
-    known = all(map(is_id, parts)) and (len(parts) == 3 and is_number(attempt) if "#" in place else len(parts) < 3)
-    if not (place and known and kind and name and is_number(version)):
-        raise ValueError(f"{text!r} is no asset id; one looks like 'metals/cu/cu-1#2:artifact:volumes.json@1'.")
-    return "/".join(parts), int(attempt) if attempt else None, kind, name, int(version)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import attrs
 
-from molexp._assets.assets import DataAsset, asset_id, said
+from molexp._assets.assets import DataAsset, said
 from molexp._assets.builtin_kinds import DataKind
 from molexp._assets.data_sources import Readable, files_of, opened
 from molexp._provenance.secrets import without_secrets
@@ -24,7 +24,7 @@ from molexp._storage.durability import above
 from molexp._storage.hashing import CHUNK, FILE, folder_hash
 from molexp._storage.local_keys import key_of
 from molexp._values.documents import encode_pretty
-from molexp._values.ids import check_payload_name, fold_name, nearest, new_token, slug
+from molexp._values.ids import asset_id, check_payload_name, fold_name, nearest, new_token, slug
 from molexp._values.numbers import is_number
 from molexp._values.times import utc_now
 from molexp.contracts import RemotePath, StreamWriter

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from molexp._assets.assets import asset_id
 from molexp._assets.payloads import PayloadSink
 from molexp._assets.registry import Library
 from molexp._record.rank_events import FIRST
 from molexp._recording.writer import Recorder
-from molexp._values.ids import check_payload_name, fold_name, new_token
+from molexp._values.ids import asset_id, check_payload_name, fold_name, new_token
 from molexp._values.times import parse_time, utc_now
 from molexp.contracts import AssetKind
 from molexp.contracts._assets import Asset, Producer

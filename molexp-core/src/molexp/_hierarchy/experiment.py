@@ -13,13 +13,13 @@ from molexp._record.definitions import WAS_DELETED, deleted, member_ids
 from molexp._record.fences import VOID, is_defined
 from molexp._record.prefetch import look_at
 from molexp._record.reading import read_definition
-from molexp._record.revisions import check_space, plain_parameters, require_definition
+from molexp._record.revisions import check_space, require_definition
 from molexp._storage import layout, schemas
 from molexp._values.copies import own_copy
 from molexp._values.documents import check_schema
 from molexp._values.ids import check_run_id, is_id, nearest
 from molexp._values.numbers import count
-from molexp._values.plain import restore
+from molexp._values.plain import plain_parameters, restore
 from molexp._values.tables import RUN_COLUMNS, Rows
 from molexp.errors import CorruptRecordError, NotFoundError
 

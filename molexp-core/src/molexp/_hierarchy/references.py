@@ -6,13 +6,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from molexp._assets.assets import asset_id as spell_id
-from molexp._assets.assets import parse_asset_id
 from molexp._assets.data_assets import DataAssets
 from molexp._record.attempts import read_attempts
 from molexp._record.fences import is_defined
 from molexp._storage import layout
-from molexp._values.ids import nearest
+from molexp._values.ids import asset_id as spell_id
+from molexp._values.ids import nearest, parse_asset_id
 from molexp.contracts._assets import Asset
 from molexp.errors import NotFoundError, StoreError
 

@@ -309,9 +309,12 @@ class Run:
             NotFoundError: it was deleted.
             SchemaError: it was written by a newer MolExp.
         """
-        from molexp._hierarchy.run_context import start
+        from molexp._hierarchy.run_context import RunContext, start_captured
+        from molexp._running.start import begin
 
-        return start(self, fresh=fresh, wait=wait, if_succeeded=if_succeeded, capture=capture)
+        if capture:
+            return start_captured(self, fresh=fresh, wait=wait, if_succeeded=if_succeeded)
+        return RunContext(self, begin(self, fresh=fresh, wait=wait, if_succeeded=if_succeeded))
 
     def cancel(self, reason: str = "") -> None:
         """Ask it to stop: the owner of a live attempt sees the request at its next beat.

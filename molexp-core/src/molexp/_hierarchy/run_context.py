@@ -241,10 +241,8 @@ def not_for_ranks(run: Run, rank: int) -> RunError:
     )
 
 
-def start(run: Run, *, fresh: bool, wait: float, if_succeeded: str, capture: bool) -> RunContext:
-    """Start an attempt at a run; see `Run.start`."""
-    if not capture:
-        return RunContext(run, begin(run, fresh=fresh, wait=wait, if_succeeded=if_succeeded))
+def start_captured(run: Run, *, fresh: bool, wait: float, if_succeeded: str) -> RunContext:
+    """Start an attempt at a run, and record standard output and error from its claim on; see `Run.start`."""
     from molexp._running.capture import Capture
 
     with Capture.ahead():

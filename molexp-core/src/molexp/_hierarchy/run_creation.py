@@ -12,7 +12,6 @@ from molexp._record.fences import definition_keys
 from molexp._record.incomplete import is_claim, take_blank
 from molexp._record.prefetch import look_at
 from molexp._record.reading import read_definition, read_edits
-from molexp._record.revisions import plain_parameters
 from molexp._storage import layout, schemas
 from molexp._storage.durability import above
 from molexp._storage.equivalence import RESERVED
@@ -21,6 +20,7 @@ from molexp._values.canonical import canonical_equal, canonical_hash
 from molexp._values.copies import own_copy
 from molexp._values.documents import encode_pretty
 from molexp._values.ids import check_id, check_run_id, new_run_id, new_token
+from molexp._values.plain import plain_parameters
 from molexp._values.times import utc_now
 from molexp.contracts import RunIdentity
 from molexp.errors import ConflictError, CorruptRecordError, KeyExistsError, NotFoundError

@@ -6,7 +6,6 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from molexp._assets.assets import asset_id
 from molexp._maintenance.gc import named_data
 from molexp._record.incomplete import is_torn
 from molexp._record.reading import read_definition
@@ -14,7 +13,7 @@ from molexp._record.validation import decode_document
 from molexp._storage import key_patterns, layout, schemas
 from molexp._storage.hashing import hash_of, tree_of
 from molexp._values.documents import decode, encode_pretty
-from molexp._values.ids import new_token
+from molexp._values.ids import asset_id, new_token
 from molexp._values.numbers import count
 from molexp._values.times import utc_now
 from molexp.errors import CorruptRecordError, KeyNotFoundError, MolexpError

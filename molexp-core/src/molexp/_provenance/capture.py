@@ -47,7 +47,8 @@ class Provenance:
         self._callers: list[str] = []
         self._data: bytes | None = None
         self._published: set[tuple[str, str]] = set()  # URLs of workspaces, and what stands there
-        self._stands: dict[str, str] = {}  # by URL: the id of this process's own document, which stands there
+        self.standing: dict[str, str] = {}
+        """By the URL of a workspace: the id of this process's own document, which `publish` has put there."""
 
     def capture(self) -> None:
         """Begin to capture, in a thread."""
@@ -73,15 +74,13 @@ class Provenance:
 
         It stands in `store` then, or lies in the outbox.
         """
-        if (known := self._stands.get(store.url)) is not None:
-            return known
         if self._data is None:
             if not wait or self._thread is None or self._thread is threading.current_thread():
                 return None
             self._thread.join(_WAIT)
         if self._data is None:
             return None
-        known = self._stands[store.url] = self.keep(store, self._data, outbox)
+        known = self.standing[store.url] = self.keep(store, self._data, outbox)
         return known
 
     def keep(self, store: Store, data: bytes, outbox: Outbox | None = None) -> str:
@@ -98,7 +97,7 @@ class Provenance:
 
     def forget(self, url: str) -> None:
         """Forget that it was published at `url`: another workspace lies there now."""
-        self._stands.pop(url, None)
+        self.standing.pop(url, None)
         self._published = {(there, known) for there, known in self._published if there != url}
 
 

@@ -90,14 +90,14 @@ class EventFile:
         return {self._key.rpartition("/")[2]: self._size}
 
 
-def claim_events(store: Store, path: str, claim: Mapping[str, Any]) -> EventLog:
-    """Claim an attempt at the run at `path` by creating its events, with the claim as the first line.
+def claim_events(store: Store, path: str, claim: Mapping[str, Any], line: bytes) -> EventLog:
+    """Claim an attempt at the run at `path` by creating its events, with the claim, which `line` spells, as the first.
 
     Raises:
         KeyExistsError: the attempt was claimed by somebody else.
     """
     folder, number = layout.folder(path), claim["attempt"]
-    key, line = claim_key(folder, number), encode_line(claim)
+    key = claim_key(folder, number)
     if "append" in store.capabilities:
         return EventFile(store, key, line)
     from molexp._storage.spool.writer import EventSegments

@@ -378,7 +378,7 @@ class RunState:
             doc["notes"] = self.edits.notes
         if self.edits.archived:
             doc["archived"] = True
-        doc["execution_history"] = [attempt.history() for attempt in self.attempts]
+        doc["execution_history"] = list(map(AttemptFacts.history, self.attempts))
         return doc
 
 

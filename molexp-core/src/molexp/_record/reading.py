@@ -30,6 +30,8 @@ _EDIT = re.compile(r"[a-z0-9][a-z0-9._-]*\.json")  # not the copies that file sy
 def edit_keys(store: Store, path: str) -> list[str]:
     """Return the keys of the edits of the entity at `path`, in the order in which they count."""
     entries = store.children(layout.edits(path)).entries
+    if not entries:  # as of most
+        return []
     return sorted(entry.key for entry in entries if _EDIT.fullmatch(entry.key.rpartition("/")[2]))
 
 

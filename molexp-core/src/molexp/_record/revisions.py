@@ -17,8 +17,8 @@ from molexp._values.canonical import canonical_equal
 from molexp._values.documents import check_schema, encode_pretty
 from molexp._values.ids import new_token
 from molexp._values.numbers import NUMBER, count
-from molexp._values.paths import is_remote, spelled
-from molexp._values.plain import plain
+from molexp._values.paths import path_text
+from molexp._values.plain import plain, plain_parameters
 from molexp._values.times import utc_now
 from molexp.errors import ConflictError, CorruptRecordError, KeyExistsError
 
@@ -29,23 +29,6 @@ if TYPE_CHECKING:
 RECORDED_SPACE = 10_000  # points of a space that are recorded, for people
 
 _REVISION = re.compile(rf"experiment\.({NUMBER})\.json")
-
-
-def plain_parameters(value: Any, where: str) -> dict[str, Any]:
-    """Return parameters as plain JSON. Paths are what they say, wherever they point.
-
-    Raises:
-        SerializationError: a value that JSON cannot carry, NaN included; names its path and type.
-        TypeError: it is no mapping.
-    """
-    found = plain(value, where=where, nan=False, refer=_path_text)
-    if type(found) is not dict:
-        raise TypeError(f"Parameters are a mapping of names to values, not {type(value).__name__}.")
-    return found
-
-
-def _path_text(value: Any) -> Any:
-    return spelled(value) if isinstance(value, os.PathLike) or is_remote(value) else None
 
 
 def define_experiment(
@@ -203,7 +186,7 @@ def _recorded_space(space: Iterable[Mapping[str, Any]] | None) -> Any:
     if not isinstance(space, Sequence):
         return {"iterable": type(space).__name__}
     points = [dict(point) for point in space[:RECORDED_SPACE]]
-    return plain(points, where="space", nan=False, refer=_path_text)
+    return plain(points, where="space", nan=False, refer=path_text)
 
 
 def _source(source: str | os.PathLike[str] | None) -> Any:

@@ -64,7 +64,14 @@ class Attempt(Writer):
     """The coordinator's side of one attempt. Belongs to the process that claimed it, and is inert in a forked one."""
 
     def __init__(
-        self, session: RecordingSession, path: str, claim: Mapping[str, Any], log: EventLog, *, unseen: bool = False
+        self,
+        session: RecordingSession,
+        path: str,
+        claim: Mapping[str, Any],
+        log: EventLog,
+        parts: Mapping[str, Any],
+        *,
+        unseen: bool = False,
     ) -> None:
         """Record the attempt that was claimed.
 
@@ -73,6 +80,7 @@ class Attempt(Writer):
             path: the run's.
             claim: the claim as it was written.
             log: the log of its events.
+            parts: the parts of the claim that its end repeats, encoded.
             unseen: the run was created a moment ago under a made-up id, so nobody else can know of it.
         """
         super().__init__(session.store, path, claim["attempt"], Contents(provenance=claim["provenance"]), log)
@@ -82,6 +90,7 @@ class Attempt(Writer):
         self._ending = threading.RLock()  # one thread at a time ends it, and holds `lock` only in between
         self.interval: float = claim["lease"]["beat"]
         self._claim = claim
+        self._parts = parts
         self._beats = 0
         self._pending: Ending | None = None  # an end that could not be written
         self._document: dict[str, Any] | None = None  # the end as it was to be created, if that was tried
@@ -314,7 +323,7 @@ class Attempt(Writer):
     def _create_end(self, end: Mapping[str, Any]) -> str:
         if time.monotonic() > self._silent_at and self._is_freed():
             raise self._give_up(self._freed())
-        line = encode_line(end)
+        line = encode_line({**end, **self._parts})
         if self.outbox is not None:
             self.outbox.ends(line)
         key = end_key(self.folder, self.number)

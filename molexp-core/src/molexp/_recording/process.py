@@ -20,6 +20,7 @@ from molexp._record.causes import LEFT, Ending
 from molexp._record.owners import Owner, this_owner
 from molexp._recording.signals.handlers import Signals, Terminated
 from molexp._storage.durability import Flushed, Flushing
+from molexp._values.documents import encoded
 from molexp._values.oom_kills import memory_events, oom_kills
 from molexp._values.process_id import HERE
 from molexp._values.status import Cause, RunStatus
@@ -146,6 +147,7 @@ class Process:
         self.pid: int = os.getpid()
         self.owner: Owner = this_owner()
         self.owner_document: dict[str, Any] = self.owner.to_dict()
+        self.encoded_owner: Any = encoded(self.owner_document)
         self._cwd = _cwd()
         self.heart: Heart = Heart()
         self.signals: Signals = Signals(self.heart.attempts)
@@ -166,9 +168,12 @@ class Process:
         """True while other ranks may start the same runs; rank 0 learns that they do not."""
 
     @cached_property
-    def invocation(self) -> dict[str, Any]:
-        """The facts that differ between processes with the same code: each attempt records them, the provenance does not."""
-        return describe_invocation(self._cwd)
+    def invocation(self) -> Any:
+        """The facts that differ between processes with the same code: each attempt records them, the provenance does not.
+
+        They are encoded already.
+        """
+        return encoded(describe_invocation(self._cwd))
 
     @cached_property
     def rank(self) -> Rank | None:

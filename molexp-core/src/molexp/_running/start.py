@@ -18,7 +18,7 @@ from molexp._record.reading import read_edits
 from molexp._recording.attempt import MOMENT, Attempt, looks
 from molexp._storage import layout, schemas
 from molexp._storage.layout import end_key
-from molexp._values.documents import check_schema
+from molexp._values.documents import check_schema, encode_line, encoded
 from molexp._values.ids import new_token
 from molexp._values.status import RunStatus
 from molexp._values.times import parse_time, utc_now
@@ -62,9 +62,11 @@ def begin(run: Startable, *, fresh: bool, wait: float, if_succeeded: str) -> Att
     journal = session.journal
     definition = run._defined()
     untried, run._untried = run._untried, False
+    parts = {"owner": process.encoded_owner, "definition": encoded(definition)}
     if not untried:  # this process has not written it
         check_schema(definition, layout.document(run.path), schemas.DEFINITION)
     process.prepare()
+    store, provenance = session.store, process.provenance
     deadline = time.monotonic() + wait
     folder = layout.folder(run.path)
     launch = {}
@@ -83,18 +85,18 @@ def begin(run: Startable, *, fresh: bool, wait: float, if_succeeded: str) -> Att
             "invocation": process.invocation,
             "lease": session.lease,
             "fresh": fresh,
-            "provenance": process.provenance.publish(session.store, wait=False),
+            "provenance": provenance.standing.get(store.url) or provenance.publish(store, wait=False),
             "definition": definition,
             **process.memory,
             **launch,
         }
         try:
-            log = claim_events(session.store, run.path, claim)
+            log = claim_events(store, run.path, claim, encode_line({**claim, **parts}))
         except KeyExistsError:
             untried = False  # somebody else was first
             continue
         unseen = untried and 0.0 <= time.time() - run._made_up_at < MOMENT  # nobody else can know of it yet
-        attempt = Attempt(session, run.path, claim, log, unseen=unseen)
+        attempt = Attempt(session, run.path, claim, log, parts, unseen=unseen)
         if untried and not unseen:
             _refuse_deleted(run, attempt)
         return attempt

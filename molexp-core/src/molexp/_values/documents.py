@@ -20,6 +20,7 @@ __all__ = [
     "encode_line",
     "encode_pretty",
     "encode_sorted",
+    "encoded",
     "json_type",
 ]
 
@@ -58,6 +59,15 @@ def encode_line(doc: Any) -> bytes:
         return _encoder.encode(doc) + b"\n"
     except (ValueError, OverflowError):
         return encode(doc) + b"\n"
+
+
+def encoded(doc: Any) -> Any:
+    """Return a document as a part of others that is not encoded again with each of them.
+
+    Raises:
+        TypeError: for a value that is not plain.
+    """
+    return msgspec.Raw(encode(doc))
 
 
 def encode_sorted(doc: Any) -> bytes:

@@ -9,9 +9,11 @@ import time
 from collections.abc import Iterable
 from functools import lru_cache
 
+from molexp._values.numbers import is_number
 from molexp.errors import InvalidNameError
 
 __all__ = [
+    "asset_id",
     "check_id",
     "check_payload_name",
     "check_run_id",
@@ -21,6 +23,7 @@ __all__ = [
     "new_run_id",
     "new_token",
     "nfc",
+    "parse_asset_id",
     "slug",
     "spelled",
 ]
@@ -163,6 +166,30 @@ def check_payload_name(name: str, what: str = "a name") -> str:
         if fault:
             raise InvalidNameError(what, name, fault)
     return composed
+
+
+def asset_id(scope: str, attempt: int | None, kind: str, name: str, version: int) -> str:
+    """Spell an asset's id: ``metals/cu/cu-1#2:artifact:volumes.json@1``, ``metals/cu:data:reference@3``."""
+    place = f"{scope or '.'}#{attempt}" if attempt is not None else scope or "."
+    return f"{place}:{kind}:{name}@{version}"
+
+
+def parse_asset_id(text: str) -> tuple[str, int | None, str, str, int]:
+    """Return scope, attempt, kind, name and version of an id.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    place, _, rest = text.partition(":")
+    kind, _, named = rest.partition(":")
+    name, _, version = named.rpartition("@")
+    scope, _, attempt = place.partition("#")
+    parts = [] if scope == "." else scope.split("/")
+    parts[2:] = [part.lower() for part in parts[2:]]  # as in the path of a run
+    known = all(map(is_id, parts)) and (len(parts) == 3 and is_number(attempt) if "#" in place else len(parts) < 3)
+    if not (place and known and kind and name and is_number(version)):
+        raise ValueError(f"{text!r} is no asset id; one looks like 'metals/cu/cu-1#2:artifact:volumes.json@1'.")
+    return "/".join(parts), int(attempt) if attempt else None, kind, name, int(version)
 
 
 def new_run_id() -> str:

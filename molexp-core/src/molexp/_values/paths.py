@@ -7,7 +7,7 @@ from typing import Any
 
 from molexp._values.loaded import loaded_types
 
-__all__ = ["OWN_FOLDER", "is_remote", "spelled"]
+__all__ = ["OWN_FOLDER", "is_remote", "path_text", "spelled"]
 
 OWN_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 """The folder that MolExp's own code lies in."""
@@ -27,3 +27,8 @@ def spelled(path: Any) -> Any:
         TypeError: it is neither a text nor a path.
     """
     return str(path) if is_remote(path) else os.fspath(path)
+
+
+def path_text(value: Any) -> Any:
+    """Return what a path says; None for anything else."""
+    return spelled(value) if isinstance(value, os.PathLike) or is_remote(value) else None

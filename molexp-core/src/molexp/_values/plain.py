@@ -19,9 +19,10 @@ from molexp._values.canonical import canonical_json, check_text
 from molexp._values.copies import own_copy
 from molexp._values.loaded import loaded_types
 from molexp._values.numbers import LONG_BITS, MAX_DIGITS, is_too_long
+from molexp._values.paths import path_text
 from molexp._values.value_path import MAX_DEPTH, Unfit, nests_deeper, too_deep
 
-__all__ = ["plain", "restore"]
+__all__ = ["plain", "plain_parameters", "restore"]
 
 _ARRAY_LIMIT = 1000
 _FLOATS = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
@@ -48,6 +49,19 @@ def plain(value: Any, *, where: str, nan: bool, refer: Callable[[Any], Any] | No
         raise problem.error(where) from None
     except RecursionError:
         raise too_deep(value).error(where) from None
+
+
+def plain_parameters(value: Any, where: str) -> dict[str, Any]:
+    """Return parameters as plain JSON. Paths are what they say, wherever they point.
+
+    Raises:
+        SerializationError: a value that JSON cannot carry, NaN included; names its path and type.
+        TypeError: it is no mapping.
+    """
+    found = plain(value, where=where, nan=False, refer=path_text)
+    if type(found) is not dict:
+        raise TypeError(f"Parameters are a mapping of names to values, not {type(value).__name__}.")
+    return found
 
 
 def restore(value: Any, *, resolve: Callable[[str, Any], Any] | None = None) -> Any:

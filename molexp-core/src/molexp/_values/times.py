@@ -34,4 +34,6 @@ def parse_time(text: str) -> datetime:
         ValueError: it is not an ISO 8601 time.
     """
     moment = datetime.fromisoformat(text)
+    if moment.tzinfo is UTC:  # as in all that MolExp writes
+        return moment
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
