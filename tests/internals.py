@@ -62,6 +62,7 @@ LIMITS = {
     "bytes of metrics that are read": "molexp._record.metrics:LARGEST",
     "bytes of metrics that are read at a time": "molexp._record.metrics:_PIECE",
     "rows of a page": "molexp._catalog.query.paging:_AT_ONCE",
+    "seconds that a first open is silent": "molexp._catalog.refresh.bulk:QUIET",
     "seconds between looks at everything": "molexp._sync.follow:_EVERYTHING",
     "seconds for which a file is young": "molexp._catalog.refresh.walk:_TICK",
     "bytes of memory that a new plugin may take": "molexp.plugins._trial:MEMORY",

@@ -261,7 +261,7 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
         ),
     ),
     "what is fenced is taken for what is gone, and what is to be read again for read": (
-        _one("molexp._record.attempts:read_attempts", " and size != len(VOID)", ""),
+        _one("molexp._record.attempts:read_attempts", " if entry.size != len(VOID)", ""),
         _one("molexp._catalog.index.entries:Rows.take_in", "(from_snapshot or self._overtaken)", "False"),
     ),
     "what was read before a doubt settles it": (

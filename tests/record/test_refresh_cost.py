@@ -8,6 +8,8 @@ import shutil
 import stat
 import subprocess
 import sys
+import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -273,6 +275,76 @@ def test_a_refresh_lists_no_folder_of_many_runs_where_links_are_not_counted(lab,
     shutil.copytree(lab.folder / RUNS / "late-100", lab.folder / RUNS / "copied-by-hand")
     with names_read(monkeypatch):
         assert "copied-by-hand" in {row.path.rpartition("/")[2] for row in ws.catalog.runs()}
+
+
+@pytest.mark.soak
+def test_a_refresh_looks_as_often_at_one_thousand_runs_as_at_one_hundred_thousand_in_one_folder(
+    lab, lab_exp, monkeypatch
+):
+    """Above 65 000 folders, ext4 does not count links; here it never does."""
+    ws, asked, there = lab.load(), [], 0
+    for count in (1001, 65_001, 100_001):
+        lab_exp.runs.create_many([{"n": number} for number in range(there, count)])
+        there = count
+        with names_read(monkeypatch):
+            settle(ws)
+        lab_exp.Run({"late": count}, id=f"late-{count}").start().finish("succeeded")
+        with names_read(monkeypatch) as counts:
+            refresh(ws)
+        asked.append(counts)
+    assert asked[0] == asked[1] == asked[2]
+    assert asked[0][0] < 50, "no folder of all runs was listed"
+
+
+# ----------------------------------------------------------------------------------------------------------- first opens
+
+
+def test_a_first_open_reads_in_several_threads_where_runs_wait_for_the_disk(lab, lab_exp, monkeypatch):
+    lab_exp.runs.create_many([{"n": number} for number in range(150)])
+    readers = []
+
+    def wait(*_) -> None:
+        time.sleep(0.001)
+        readers.append(threading.get_ident())
+
+    at(monkeypatch, "a run is indexed", wait, every=True)
+
+    found = lab.load().catalog.runs()
+    assert sorted(row.params["n"] for row in found) == [*range(150)]
+    assert len(readers) == 150
+    assert len(set(readers)) > 1
+
+
+def test_a_first_open_looks_at_no_run_again_before_it_answers(lab, lab_exp, counted):
+    grow(lab_exp, 5)
+    few = lab.load()
+    settle(few)  # no folder changed so recently that another change could bear the same time
+    with counted() as at_five:
+        few.catalog.rebuild()
+    lab_exp.runs.create_many([{"n": number} for number in range(500)])
+    settle(few)
+    ws = lab.load()
+    ws._session.index.discard()
+    with counted() as counts:
+        assert len(ws.catalog.runs()) == 505
+    assert counts["stat"] <= 505 + at_five["stat"], "run.json was looked at once"
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs terminals")
+@pytest.mark.parametrize(("seconds", "is_told"), [(0.0, True), (60.0, False)])
+def test_a_long_first_open_says_on_a_terminal_how_far_it_is(lab, lab_exp, monkeypatch, seconds, is_told):
+    grow(lab_exp, 3)
+    tune(monkeypatch, "seconds that a first open is silent", seconds)
+    ours, its = os.openpty()
+    with open(its, "w", encoding="utf-8") as terminal, monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", terminal)
+        assert len(lab.load().catalog.runs()) == 3
+        terminal.write(".")
+        terminal.flush()
+        said = os.read(ours, 1000).decode()
+    os.close(ours)
+    assert ("Reading runs: 0 of " in said) is is_told
+    assert said.rstrip(".").endswith("\r\033[K") is is_told, "the line is taken away"
 
 
 # ----------------------------------------------------------------------------------------------------------- system calls

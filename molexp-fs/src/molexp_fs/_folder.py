@@ -91,13 +91,11 @@ class Folder:
         return path if action != "read" or key.isascii() else respelled(self.base, key)
 
     def reach_folder(self, prefix: str) -> str:
-        """Return the path of a folder, to which no link leads; "" is the store's own. See `reach`."""
+        """Return the path of a folder, to which no link leads, or "" if it is missing; see `reach`. Folder "" is the store's own."""
         if not prefix:
             return self.base
         path = self.path(prefix)
-        if prefix not in self._plain:
-            self._refuse_links(prefix, prefix, "read")
-        return path
+        return path if prefix in self._plain or self._refuse_links(prefix, prefix, "read") else ""
 
     def path_to_make(self, key: str) -> str:
         """Return the path of a key about to be made; its folder is made too if this store has not used it before.
@@ -126,9 +124,10 @@ class Folder:
         self.flushed.clear()
         self.made_in.clear()
 
-    def _refuse_links(self, folder: str, key: str, action: Action) -> None:
+    def _refuse_links(self, folder: str, key: str, action: Action) -> bool:
+        """Return False if the folder is missing."""
         try:
-            self._look(folder)
+            return self._look(folder)
         except LinkedFolderError as error:
             raise self.error(error, key, action) from error
 
@@ -194,15 +193,6 @@ class Folder:
         except OSError:
             return None
         return found.st_dev, found.st_ino
-
-    def is_missing(self, folder: str) -> bool:
-        """Tell whether a folder of the store is known to be missing; see `reach` for those to which a link leads."""
-        if folder in self._plain:
-            return False
-        try:
-            return not self._look(folder)
-        except LinkedFolderError:
-            return False  # whoever uses it meets the same error
 
     def _look(self, folder: str) -> bool:
         """Look at those of the folders on the way to `folder` that were not seen before; return False if one is missing."""

@@ -205,8 +205,6 @@ class LocalStore(Store):
         Raises:
             StorePermissionError: the folder cannot be read.
         """
-        if prefix:
-            self._folder.path(prefix)
         return _walk.children(self._folder, prefix)
 
     # ------------------------------------------------------------------------------------------------------ payloads

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from operator import attrgetter
 
 from molexp.contracts import Listing, Stat
 from molexp.errors import KeyNotFoundError
@@ -17,6 +18,8 @@ GONE = (FileNotFoundError, NotADirectoryError)
 """Errors of opening a folder that does not exist."""
 LOOP = "folder that leads back to one above it"
 _NOTHING = Listing((), ())
+_JUNCTIONS = os.name == "nt"  # folders by their type, which lead somewhere else as links do
+_key = attrgetter("key")
 _Way = tuple[tuple[int, int], ...]
 
 
@@ -30,12 +33,11 @@ def describe(key: str, found: os.stat_result, sort: str | None = None) -> Stat:
 
 def children(folder: Folder, prefix: str) -> Listing:
     """List one level. A missing folder is empty."""
-    if prefix and folder.is_missing(prefix):
-        return _NOTHING
-    files, folders = _level(folder, prefix)
+    files, folders = _level(folder, prefix, by_name=not _JUNCTIONS)
     if not files and not folders:
         return _NOTHING
-    return Listing(tuple(sorted(files, key=_key)), tuple(sorted(folders)))
+    files.sort(key=_key)
+    return Listing(tuple(files), tuple(sorted(folders)) if folders else ())
 
 
 def walk(folder: Folder, prefix: str) -> Iterator[Stat]:
@@ -64,12 +66,17 @@ def walk(folder: Folder, prefix: str) -> Iterator[Stat]:
         waiting.extend((join(at, name), way, one) for name, one in folders.items())
 
 
-def _level(folder: Folder, prefix: str) -> tuple[list[Stat], dict[str, os.stat_result]]:
+def _level(
+    folder: Folder, prefix: str, *, by_name: bool = False
+) -> tuple[list[Stat], dict[str, os.stat_result | None]]:
+    """Return the keys and folders of one level; `by_name`, without looking at folders that the kernel calls folders."""
     files: list[Stat] = []
-    folders: dict[str, os.stat_result] = {}
+    folders: dict[str, os.stat_result | None] = {}
     inside = f"{prefix}/" if prefix else ""
     try:
-        with os.scandir(folder.reach_folder(prefix)) as entries:
+        if not (path := folder.reach_folder(prefix)):
+            return files, folders
+        with os.scandir(path) as entries:
             for entry in entries:
                 name = entry.name
                 if not _PLAIN(name) and not _is_ours(name):
@@ -77,6 +84,8 @@ def _level(folder: Folder, prefix: str) -> tuple[list[Stat], dict[str, os.stat_r
                 try:
                     if entry.is_file(follow_symlinks=False):  # nearly all are: the kernel has said so with the name
                         files.append(describe(inside + name, entry.stat(follow_symlinks=False), ""))
+                    elif by_name and entry.is_dir(follow_symlinks=False):
+                        folders[name] = None
                     else:
                         _sort(entry, inside, folder, files, folders)
                 except FileNotFoundError:
@@ -89,7 +98,7 @@ def _level(folder: Folder, prefix: str) -> tuple[list[Stat], dict[str, os.stat_r
 
 
 def _sort(
-    entry: os.DirEntry[str], inside: str, folder: Folder, files: list[Stat], folders: dict[str, os.stat_result]
+    entry: os.DirEntry[str], inside: str, folder: Folder, files: list[Stat], folders: dict[str, os.stat_result | None]
 ) -> None:
     found = entry.stat(follow_symlinks=False)
     if (sort := sort_of(found)) == LINK and isinstance(folder, Followed) and folder.follows(entry.path):
@@ -117,7 +126,3 @@ def _is_ours(name: str) -> bool:
 def join(prefix: str, name: str) -> str:
     """Return the key or folder `name` in the folder `prefix`."""
     return f"{prefix}/{name}" if prefix else name
-
-
-def _key(stat: Stat) -> str:
-    return stat.key

@@ -34,8 +34,13 @@ _AT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")  # as `utc_now` writ
 
 def attempt_numbers(listing: Listing) -> list[int]:
     """Return the attempts that an ``executions`` folder shows, oldest first."""
-    names = (entry.key.rpartition("/")[2] for entry in listing.entries)
-    return sorted({int(match[1]) for name in names if (match := _ATTEMPT.fullmatch(name))})
+    return sorted({int(match[1]) for match, _ in _files_of_attempts(listing)})
+
+
+def _files_of_attempts(listing: Listing) -> list[tuple[re.Match[str], Stat]]:
+    """Return the claims and ends that an ``executions`` folder shows, each with what its name says."""
+    entries = listing.entries
+    return [(match, one) for one in entries if (match := _ATTEMPT.fullmatch(one.key, one.key.rfind("/") + 1))]
 
 
 def attempts_to_read(executions: str, stats: Iterable[Stat]) -> list[str]:
@@ -65,11 +70,12 @@ def read_attempts(store: Store, run_folder: str, cover: dict[str, int] | None = 
         cover: filled with the files that are read, and at most their sizes; what was fenced reads as absent.
     """
     listing = store.children(layout.executions(run_folder))
+    files = _files_of_attempts(listing)
     if cover is not None:
-        sizes = ((entry.key.rpartition("/")[2], entry.size) for entry in listing.entries)
-        cover.update((name, size) for name, size in sizes if _ATTEMPT.fullmatch(name) and size != len(VOID))
-    attempts = [_read_attempt(store, run_folder, number, listing) for number in attempt_numbers(listing)]
-    if cover is not None:
+        cover.update((match[0], entry.size) for match, entry in files if entry.size != len(VOID))
+    numbers = sorted({int(match[1]) for match, _ in files})
+    attempts = [_read_attempt(store, run_folder, number, listing) for number in numbers]
+    if cover is not None and any(attempt.problem for attempt in attempts):
         # whoever can read what could not be read here knows more, however small it is
         broken = {attempt.problem_key.rpartition("/")[2] for attempt in attempts if attempt.problem}
         cover.update((name, 0) for name in broken & cover.keys())
@@ -85,7 +91,7 @@ def _read_attempt(store: Store, run_folder: str, number: int, listing: Listing) 
     problem, key = "", end_key(run_folder, number)
     if any(entry.key == key for entry in listing.entries):
         try:
-            end = check_shape(decode_object(store.read(key), key), key)
+            end = check_shape(decode_object(store.read(key), key), key, "end")
             facts = _of_end(end, number, _late(store, run_folder, number, listing, end.get("folded")))
             return _anchored(facts, run_folder)
         except CorruptRecordError as error:

@@ -92,7 +92,7 @@ def read_definition(store: Store, path: str, problems: dict[str, str]) -> dict[s
             if key == last:  # not ours: it only says that it is one
                 break
             found = decode_object(data := store.read(key), key)
-        return check_shape(found, key)
+        return check_shape(found, key, "run")
     except CorruptRecordError as error:
         reason = error
     except KeyNotFoundError:

@@ -44,13 +44,18 @@ def type_at(key: str) -> str:
     return found or layout.ENTITIES[layout.depth(path)]
 
 
-def check_shape(document: dict[str, Any], key: str) -> dict[str, Any]:
+def check_shape(document: dict[str, Any], key: str, kind: str = "") -> dict[str, Any]:
     """Return a document if it is one of its kind.
+
+    Args:
+        document: the document.
+        key: its key.
+        kind: the type of the document that belongs there; "" to find it out.
 
     Raises:
         CorruptRecordError: it is of another type, or one of its fields is.
     """
-    kind, found = type_at(key), document.get("type")
+    kind, found = kind or type_at(key), document.get("type")
     if kind == "provenance":
         return document  # its name is its hash
     if found != kind:

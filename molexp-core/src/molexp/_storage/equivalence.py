@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from molexp._values.canonical import canonical_equal
-from molexp._values.documents import decode_object, encode_sorted
+from molexp._values.documents import decode_object, encode
 from molexp.errors import CorruptRecordError, SerializationError
 
 RESERVED = ("executor", "resources", "scheduler")  # keys of a configuration that do not make another run
@@ -49,7 +49,7 @@ def changed(definition: Mapping[str, Any], repeated: Any) -> list[str]:
 
 
 def _encoded(definition: Mapping[str, Any]) -> bytes:
-    return encode_sorted([definition.get(name) for name in _COUNTING["run"]])
+    return encode([definition.get(name) for name in _COUNTING["run"]])
 
 
 def _counting(document: Mapping[str, Any]) -> dict[str, Any]:

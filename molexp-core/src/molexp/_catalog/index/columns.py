@@ -65,10 +65,8 @@ def text_of(value: Any) -> str | None:
 
 def fits(text: str) -> bool:
     """Tell whether SQLite can hold a text; it takes some to end at a NUL."""
-    if "\0" in text:
-        return False
     try:
-        return text.isascii() or bool(text.encode())
+        return "\0" not in text and (text.isascii() or bool(text.encode()))
     except UnicodeEncodeError:
         return False
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -12,8 +14,8 @@ from molexp._catalog.index.cells import (
     ELEMENTS,
     Cell,
     asset_cells,
-    by_type,
     cells,
+    in_order,
     metric_rows,
     parts_of,
     run_cells,
@@ -40,9 +42,9 @@ _ADD = {
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     "records": "INSERT INTO records VALUES (?, ?, ?)",
     "uses": "INSERT OR IGNORE INTO uses VALUES (?, ?, ?, ?)",
-    "fields": "INSERT OR IGNORE INTO fields VALUES (?, ?, ?)",
     "metrics": "INSERT OR REPLACE INTO metrics VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
 }
+_ADD_FIELD = "INSERT OR IGNORE INTO fields VALUES (?, ?, ?)"
 
 
 @attrs.define
@@ -88,6 +90,7 @@ class Rows:
         origins: provenance documents by their ids, as far as the index lacks them.
         lost: asked whether some of what covers name of a run or scope is not there; nobody knows by default.
         since: the newest change that was known when what is to be taken in began to be read; None for the newest of all.
+        unmet: If nothing has changed since then, no row is met by what is to be taken in.
     """
 
     def __init__(
@@ -97,6 +100,7 @@ class Rows:
         origins: Mapping[str, Mapping[str, Any]] | None = None,
         lost: Callable[[str, Iterable[str]], bool] = lambda _path, _names: False,
         since: int | None = None,
+        unmet: bool = False,
     ) -> None:
         self._lost = lost
         self.doubtful = False
@@ -108,22 +112,25 @@ class Rows:
         self._news = int(found[0]) if found else 0
         self._first = self._news
         self._overtaken = since not in (None, self._news)
-        self._ids = {
+        ids = {
             table: (connection.execute(f"SELECT max(id) FROM {table}").fetchone()[0] or 0)  # noqa: S608 - one of these
             for table in ("entities", "assets")
         }
-        self._empty = not self._ids["entities"]
+        self.unmet = not ids["entities"] or (unmet and not self._overtaken)
+        self._ids = {table: itertools.count(last + 1) for table, last in ids.items()}
         self._added: dict[str, list[tuple[Any, ...]]] = {statement: [] for statement in _ADD}
+        self._fields: defaultdict[int, list[tuple[int, Cell, int]]] = defaultdict(list)  # by their names' ids
         self._shared: dict[str, int] = {}
-        self._grown: dict[str, int] = {}  # experiments, by how many runs
+        self._grown: Counter[str] = Counter()  # experiments, by how many runs
 
     def close(self) -> int:
         """Write what was added, and how many changes there were, which is returned."""
         for table, rows in self._added.items():
-            if table == "fields":
-                rows.sort(key=by_type)  # neighbours are written together
             self._connection.executemany(_ADD[table], rows)
             rows.clear()
+        for _, cells_of_one in sorted(self._fields.items()):
+            self._connection.executemany(_ADD_FIELD, in_order(cells_of_one))  # neighbours are written together
+        self._fields.clear()
         self._connection.executemany(
             "INSERT INTO sizes VALUES (?, ?) ON CONFLICT (experiment) DO UPDATE SET runs = runs + excluded.runs",
             self._grown.items(),
@@ -141,7 +148,7 @@ class Rows:
             anew: it was read from the files when all else was read, too: it replaces whatever there is.
             from_snapshot: the newest snapshot has it like that.
         """
-        row = None if self._empty else self._known(entry.path)
+        row = None if self.unmet else self._known(entry.path)
         known: dict[str, int] = decode(row[1], entry.path) if row is not None and row[1] else {}
         if self._overtaken and self._is_outdated(entry, known):
             return False
@@ -274,21 +281,16 @@ class Rows:
         ).fetchone()
 
     def _insert(self, entry: Entry, from_snapshot: bool) -> None:
-        if not (from_snapshot or self._empty):
+        if not (from_snapshot or self.unmet):
             self._connection.execute("DELETE FROM removed WHERE path = ?", (entry.path,))
         self._grow(entry.path, 1)
-        number = self._next("entities")
+        number = next(self._ids["entities"])
         self._added["entities"].append((number, *self._entity(entry, from_snapshot)))
         self._fill(number, entry, encode(entry.document) if entry.document is not None else None)
 
     def _grow(self, path: str, by: int) -> None:
         if layout.is_run(path):
-            experiment = path.rpartition("/")[0]
-            self._grown[experiment] = self._grown.get(experiment, 0) + by
-
-    def _next(self, table: str) -> int:
-        self._ids[table] += 1
-        return self._ids[table]
+            self._grown[path.rpartition("/")[0]] += by
 
     def _entity(self, entry: Entry, from_snapshot: bool) -> tuple[Any, ...]:
         self._news += 1
@@ -343,7 +345,7 @@ class Rows:
     def _add_asset(self, owner: int, path: str, record: Mapping[str, Any]) -> None:
         producer = record.get("producer")
         by = producer.get("run") if isinstance(producer, dict) else None
-        number = self._next("assets")
+        number = next(self._ids["assets"])
         self._added["assets"].append(
             (
                 number,
@@ -387,12 +389,13 @@ class Rows:
     # ------------------------------------------------------------------------------------------------------------- fields
 
     def _add_fields(self, owner: int, found: Iterable[tuple[str, Cell | None]]) -> None:
-        rows, seen = self._added["fields"], set[str]()
+        seen = set[str]()
         for name, cell in found:
-            partial = cell is None or (name in seen and name[-1:] != ELEMENTS)  # {"a.b": 1, "a": {"b": 2}}
-            number = self._id_of(name, partial=partial)
-            if not partial:
-                rows.append((number, cell, owner))
+            if cell is None or (name in seen and name[-1:] != ELEMENTS):  # {"a.b": 1, "a": {"b": 2}}
+                self._id_of(name, partial=True)
+            else:
+                number = self._names.get(name) or self._name(name)
+                self._fields[number].append((number, cell, owner))
             seen.add(name)
 
     def _drop_fields(self, owner: int, found: Iterable[tuple[str, Cell | None]]) -> None:

@@ -144,11 +144,15 @@ class Index(Database):
             MovedError: it is another one by now.
         """
         with self.transaction() as connection:
-            if generation is not None:
-                found = connection.execute("SELECT value FROM meta WHERE name = 'generation'").fetchone()
-                if (str(found[0]) if found else "") != generation:
-                    raise MovedError
+            if generation not in (None, self.generation_in(connection)):
+                raise MovedError
             yield connection
+
+    @staticmethod
+    def generation_in(connection: sqlite3.Connection) -> str:
+        """Return the same as `generation`, within a transaction."""
+        found = connection.execute("SELECT value FROM meta WHERE name = 'generation'").fetchone()
+        return str(found[0]) if found else ""
 
     @staticmethod
     def note_complete(connection: sqlite3.Connection) -> str:

@@ -19,6 +19,7 @@ from molexp._catalog.index import tables
 from molexp._catalog.index.entries import Entry, Rows
 from molexp._catalog.index.index import Findings, Hint, Index, MovedError
 from molexp._catalog.index.stored import stored_entries
+from molexp._catalog.refresh.bulk import fold_many, telling
 from molexp._catalog.refresh.journals import OUTAGES, News, read_news
 from molexp._catalog.refresh.walk import Expected, Found, Walker, looks_like
 from molexp._storage import layout
@@ -49,6 +50,9 @@ class Refresher:
         self.generation = ""
         """The generation of the index that a refresh brought up to date: another one may know less."""
         self._done = True  # unless the last scan found what is to be read again
+        self._alone = (
+            False  # the index was empty before the first rows of the scan, and nobody else has added any since
+        )
 
     # ---------------------------------------------------------------------------------------------------------- refresh
 
@@ -212,17 +216,18 @@ class Refresher:
         kept: list[Entry] = []
         settled: set[Hint] = set()  # of what is not read here, nothing is: it may have come after the walk
         began = since = self._index.news
-        self._done = True
-        with self._index.in_bulk(safe=self._index.complete):
+        self._done, self._alone = True, False
+        with self._index.in_bulk(safe=self._index.complete), telling(len(there)) as tell:
             for start in range(0, len(there), _AT_ONCE):
+                tell(start)
                 some = there[start : start + _AT_ONCE]
                 ahead, these = self._ahead(some), set(some)
                 settled |= self._settled({hint for hint in news.announced if layout.owner_of(hint[1]) in these}, ahead)
-                entries, missing = self._folder(leases, ahead).fold(some, found.problems)
+                entries, missing = fold_many(partial(self._folder(leases, ahead).fold, problems=found.problems), some)
                 gone |= missing
                 _count(entries, counts)
                 if not surely:
-                    entries, since = self._take_in_some(entries, since)
+                    entries, since = self._take_in_some(entries, since, generation)
                 kept += entries
         findings = Findings(
             kept,
@@ -237,9 +242,10 @@ class Refresher:
             since=began,  # the entries that are kept were read before others took in anything since
         )
         self._done = not self._finish(findings) and self._done
+        self.verified = self._walker.unchanged(found)
         return counts
 
-    def _take_in_some(self, entries: list[Entry], since: int) -> tuple[list[Entry], int]:
+    def _take_in_some(self, entries: list[Entry], since: int, generation: str | None) -> tuple[list[Entry], int]:
         """Take in what says no less than what is known.
 
         Returns:
@@ -247,7 +253,9 @@ class Refresher:
         """
         origins = self._origins(entries)
         with self._index.transaction() as connection:
-            rows = Rows(connection, self._index.names, origins, self._has_lost, since)
+            alone = self._alone and self._index.generation_in(connection) == generation
+            rows = Rows(connection, self._index.names, origins, self._has_lost, since, unmet=alone)
+            self._alone = rows.unmet
             rest = [entry for entry in entries if not rows.take_in(entry)]
             self._done = self._done and not rows.doubtful
             return rest, rows.close()

@@ -146,6 +146,11 @@ class Walker:
         found.gone = {path for path in known if found.lacks(path)}
         return found
 
+    def unchanged(self, found: Found) -> set[str]:
+        """Return the scopes whose folders of members look as they did before they were listed."""
+        stamps = ((scope, found.folders.get(layout.members(scope))) for scope in found.verified)
+        return {scope for scope, seen in stamps if seen and looks_like(seen.stamp, self.stamp(layout.members(scope)))}
+
     def stamp(self, key: str) -> str:
         """Return what a folder or file looks like, where that can be had for one stat; "" elsewhere."""
         return self._look(key).stamp
