@@ -131,6 +131,14 @@ def cache_folder() -> Path:
     return Path(os.environ.get("MOLEXP_BENCH_CACHE") or user_cache_dir("molexp-bench", appauthor=False))
 
 
+def lab_of(count: int) -> Path:
+    """Return our workspace of the dataset of `count` runs; make it if missing."""
+    lab = cache_folder() / f"{count}-v{VERSION}" / "lab"
+    lab.parent.mkdir(parents=True, exist_ok=True)
+    _make(lab, count, lambda folder: _write_lab(folder / "workspace", count))
+    return lab / "workspace"
+
+
 def dataset(count: int) -> Dataset:
     """Return the dataset of `count` runs; make it if missing."""
     base = cache_folder() / f"{count}-v{VERSION}"

@@ -110,6 +110,10 @@ class Line:
     detail: str = ""
     unit: str = "x"
 
+    @property
+    def verdict(self) -> str:
+        """PASS, or OVER if it is above its limit."""
+        return "PASS" if self.ratio <= self.limit else "OVER"
+
     def __str__(self) -> str:
-        verdict = "ok  " if self.ratio <= self.limit else "OVER"
-        return f"{verdict} {self.what:<58} {self.where:<6} {self.ratio:8.2f}{self.unit} (at most {self.limit:g}{self.unit})  {self.detail}"
+        return f"{self.verdict:<4} {self.what:<58} {self.where:<6} {self.ratio:8.2f}{self.unit} (at most {self.limit:g}{self.unit})  {self.detail}"
