@@ -1,7 +1,8 @@
 """Start Python programs in processes that were forked when MolExp was imported: 15 ms of computing in place of 150.
 
-`Popen` and `run` are those of `subprocess`. What depends on how an interpreter starts or is taken apart (flags, the hash
-seed, finalizers, what is imported) needs `subprocess` itself. Both fall back to it where they cannot do what they are asked.
+`Popen` and `run` are those of `subprocess`. What depends on how an interpreter starts or is taken apart (flags, finalizers,
+what is imported) needs `subprocess` itself. Both fall back to it where they cannot do what they are asked. Children have the
+hash seed that they are given, or else all of them have one.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from tests.repository import ROOT
 PROGRAM = Path(sys.executable).parent / "molexp"
 SERVER = Path(__file__).with_name("server.py")
 DEADLINE = 120.0  # seconds
-LATER = {"PYTHONPATH", "PYTHONIOENCODING", "PYTHONUNBUFFERED"}
+SEED = "PYTHONHASHSEED"
+LATER = {SEED, "PYTHONPATH", "PYTHONIOENCODING", "PYTHONUNBUFFERED"}
 """Variables of Python that a child can still heed."""
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -33,11 +35,12 @@ PR_SET_CHILD_SUBREAPER = 36
 class Server:
     """The process of `tests.warm.server`, which forks children for this one."""
 
-    def __init__(self) -> None:
+    def __init__(self, seed: str) -> None:
         self._socket, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._lock = threading.Lock()
         with its:
-            self._process = subprocess.Popen([sys.executable, SERVER], stdin=its.fileno(), cwd=ROOT)
+            environment = {**os.environ, SEED: seed} if seed else None
+            self._process = subprocess.Popen([sys.executable, SERVER], stdin=its.fileno(), cwd=ROOT, env=environment)
         self._socket.settimeout(DEADLINE)
         self._control = ctypes.CDLL(None).prctl
 
@@ -59,9 +62,9 @@ class Server:
 
 
 @functools.cache
-def server(_process: int) -> Server:
-    """Return the server of a process."""
-    made = Server()
+def server(_process: int, seed: str) -> Server:
+    """Return the server of a process for children with a hash seed; "" is for those that are given none."""
+    made = Server(seed)
     atexit.register(made.close)
     return made
 
@@ -78,7 +81,8 @@ class Popen(subprocess.Popen[Any]):
         ends = [given["p2cread"], given["c2pwrite"], given["errwrite"]]
         standard = [number if end == -1 else end for number, end in enumerate(ends)]
         try:
-            self.pid = server(os.getpid()).fork(request, [*standard, *given["pass_fds"]])
+            seed = request["env"].get(SEED, "")
+            self.pid = server(os.getpid(), seed).fork(request, [*standard, *given["pass_fds"]])
             self._child_created = True
         finally:
             self._close_pipe_fds(*(given[name] for name in PIPES))  # type: ignore[attr-defined]
@@ -96,6 +100,8 @@ def _request(given: Mapping[str, Any]) -> dict[str, Any] | None:
     environment = dict(os.environ if env is None else env)
     if not all(isinstance(word, str | Path) for word in words) or _of_python(environment) != _of_python(os.environ):
         return None
+    if (seed := environment.get(SEED)) != os.environ.get(SEED) and not (seed and seed.isdecimal()):
+        return None  # each is to have another one
     words = [*map(str, words)]
     if words[0] == sys.executable:
         words = words[1:]
