@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import Any
 
 import attrs
+from msgspec import Struct
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
 
@@ -136,10 +137,15 @@ def entry(name: str, value: Any, module: ModuleType) -> str:
 
 
 def class_entry(name: str, cls: type) -> str:
-    bases = ", ".join(f"`{base.__name__}`" for base in cls.__bases__ if base is not object)
+    bases = ", ".join(f"`{base.__name__}`" for base in cls.__bases__ if is_shown(base))
     parts = [f"## `{name}`", f"Bases: {bases}" if bases else "", constructor(name, cls), markdown(own_doc(cls))]
     parts += list(members(cls))
     return joined(*parts)
+
+
+def is_shown(base: type) -> bool:
+    """Tell whether readers are to know a base: not what all objects have, nor how values are made."""
+    return base not in (object, Struct)
 
 
 def members(cls: type) -> Iterator[str]:
@@ -150,7 +156,7 @@ def members(cls: type) -> Iterator[str]:
         for name, (annotation, doc) in docs.items():
             if name not in seen and not name.startswith("_"):
                 seen.add(name)
-                if not doc and f"    {name}:" in (owner.__doc__ or ""):
+                if not doc and f"    {name}:" in f"{cls.__doc__}{owner.__doc__}":
                     continue  # told under "Attributes:" already
                 yield f"- `{name}{annotation}`" + (f": {one_paragraph(doc)}" if doc else "")
     for owner in [cls, *(base for base in cls.__mro__[1:] if inherits_privately(base))]:
@@ -191,7 +197,7 @@ class Text(str):
 
 def signature(name: str, function: Callable[..., Any]) -> str:
     try:
-        found = inspect.signature(function)
+        found = signature_of(function)
     except (TypeError, ValueError):
         return name
     parameters = [
@@ -224,6 +230,23 @@ def shown(annotation: Any) -> Any:
     return Text(annotation) if isinstance(annotation, str) and annotation else annotation
 
 
+def signature_of(function: Callable[..., Any]) -> inspect.Signature:
+    """Return the signature of a function or class, with its annotations as they are written.
+
+    Raises:
+        ValueError: it has none.
+    """
+    found = inspect.signature(function)
+    if not (inspect.isclass(function) and issubclass(function, Struct)):
+        return found
+    owners = [owner for owner in reversed(function.__mro__) if issubclass(owner, Struct)]
+    written = {name: text for owner in owners for name, text in vars(owner).get("__annotations__", {}).items()}
+    return found.replace(
+        parameters=[one.replace(annotation=written[one.name]) for one in found.parameters.values()],
+        return_annotation=None,
+    )
+
+
 def shown_default(value: Any) -> Any:
     """Return a default as you would write it. One that is made at each call, or has an address, is left open."""
     if isinstance(value, enum.Enum) and type(value).__name__ == "_Nothing":
@@ -235,8 +258,10 @@ def shown_default(value: Any) -> Any:
 
 def constructor(name: str, cls: type) -> str:
     """Return the signature of a class that users create: one with documented arguments, or a plain value."""
-    told = "Args:\n" in (cls.__doc__ or "") or (attrs.has(cls) and "Attributes:\n" in (cls.__doc__ or ""))
-    return code(signature(name, cls)) if told and "__init__" in vars(cls) else ""
+    told = "Args:\n" in (cls.__doc__ or "") or (
+        (attrs.has(cls) or issubclass(cls, Struct)) and "Attributes:\n" in (cls.__doc__ or "")
+    )
+    return code(signature(name, cls)) if told and (issubclass(cls, Struct) or "__init__" in vars(cls)) else ""
 
 
 def own_doc(cls: type) -> str:

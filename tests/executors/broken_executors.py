@@ -9,8 +9,8 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-import attrs
 import pytest
+from msgspec.structs import replace
 
 from molexp.contracts import Call, Executor, Outcome
 from molexp.testing import ExecutorTests
@@ -104,7 +104,7 @@ class TestPatient(Broken):
 
 class Forgetful(InlineExecutor):
     async def submit(self, call: Call) -> Outcome:
-        return await super().submit(attrs.evolve(call, kwargs={}))
+        return await super().submit(replace(call, kwargs={}))
 
 
 class TestForgetful(Broken):
@@ -166,7 +166,7 @@ class TestBoastful(Broken):
 
 class Silent(InlineExecutor):
     async def submit(self, call: Call) -> Outcome:
-        return await super().submit(attrs.evolve(call, started=None))
+        return await super().submit(replace(call, started=None))
 
 
 class TestSilent(Broken):

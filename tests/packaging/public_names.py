@@ -12,8 +12,6 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
-import attrs
-
 from docs import build_reference
 
 MODULES = [name for name in build_reference.MODULES if name.partition(".")[0] == "molexp"]
@@ -58,13 +56,13 @@ def of_module(module: ModuleType, seen: dict[int, str]) -> Iterator[str]:
 
 
 def of_class(cls: type, full: str) -> Iterator[str]:
-    bases = ", ".join(base.__name__ for base in cls.__bases__ if base is not object)
+    bases = ", ".join(base.__name__ for base in cls.__bases__ if build_reference.is_shown(base))
     yield f"class {full}({bases})"
     if issubclass(cls, enum.Enum):
         yield from (f"{full}.{member.name} = {member.value!r}" for member in cls)
     elif not inspect.isabstract(cls) and not is_given(cls):
         yield f"{full}.__init__{signature(cls)}"
-    fields = {field.name for field in attrs.fields(cls)} if attrs.has(cls) else set()
+    fields = set(getattr(cls, "__struct_fields__", ()))
     fields |= {name for owner in cls.__mro__ if is_ours(owner) for name in assigned_in(owner)} - set(dir(cls))
     for name in sorted(fields | set(dir(cls))):
         if name.startswith("_") and name not in SPECIAL:
@@ -115,7 +113,7 @@ def of_member(value: Any) -> str:
 
 def signature(value: Any) -> str:
     try:
-        found = inspect.signature(value)
+        found = build_reference.signature_of(value)
     except ValueError:  # an exception that takes what any takes
         return "(...)"
     parts: list[str] = []

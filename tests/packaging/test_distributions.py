@@ -107,7 +107,7 @@ def test_a_source_distribution_leaves_tests_and_tools_out(dist, name):
     [
         ("molexp", {"molexp-cli", "molexp-core", "molexp-fs"}),
         ("molexp-cli", {"molexp-core", "rich", "typer"}),
-        ("molexp-core", {"attrs", "cattrs", "msgspec", "packaging", "platformdirs", "pluggy", "pyyaml"}),
+        ("molexp-core", {"cattrs", "msgspec", "packaging", "platformdirs", "pluggy", "pyyaml"}),
         ("molexp-fs", {"molexp-core"}),
         ("molexp-s3-store", {"attrs", "fsspec", "molexp-core", "obstore", "s3fs", "universal-pathlib"}),
     ],

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-import attrs
 import pytest
+from msgspec.structs import replace
 
 from molexp._record.folding import AttemptFacts, Contents
 from molexp._record.launches import Rank, find_rank
@@ -197,10 +197,10 @@ def test_without_a_name_of_its_own_the_launchers_process_counts():
     first = Rank(0, 4, "pmi", "", "vm b n", "77:1000")
     launch = first.launch(0)
 
-    assert attrs.evolve(first, index=1).recognises(launch, 0) == "certain"
-    assert attrs.evolve(first, index=1, parent="77:2000").recognises(launch, 0) == ""
-    assert attrs.evolve(first, index=1, kernel="vm2 c n", parent="77:2000").recognises(launch, 0) == "likely"
-    assert attrs.evolve(first, index=1, parent="").recognises(launch, 0) == "likely"
+    assert replace(first, index=1).recognises(launch, 0) == "certain"
+    assert replace(first, index=1, parent="77:2000").recognises(launch, 0) == ""
+    assert replace(first, index=1, kernel="vm2 c n", parent="77:2000").recognises(launch, 0) == "likely"
+    assert replace(first, index=1, parent="").recognises(launch, 0) == "likely"
 
 
 def test_the_lowest_ranks_result_counts_in_whatever_order_they_are_read():

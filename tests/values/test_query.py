@@ -133,6 +133,7 @@ def test_not_binds_more_than_and_and_that_more_than_or(text, expected):
 )
 def test_literals(text, value):
     found = parse(f"params.x == {text}")
+    assert isinstance(found, Condition)
     assert found == Condition(X, "==", value)
     assert type(found.value) is type(value)
 

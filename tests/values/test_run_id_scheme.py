@@ -6,8 +6,8 @@ import json
 import math
 import re
 
-import attrs
 import pytest
+from msgspec.structs import replace
 
 from molexp.contracts import RunIdentity
 from molexp.errors import SerializationError
@@ -25,7 +25,7 @@ CU = RunIdentity(project="metals", experiment="cu", parameters={"a": 3.6, "n": 4
 
 
 def derive(**changes):
-    return Molexp1().derive(attrs.evolve(CU, **changes))
+    return Molexp1().derive(replace(CU, **changes))
 
 
 def test_the_page_has_its_vectors():

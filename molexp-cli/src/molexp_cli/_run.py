@@ -8,7 +8,6 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import attrs
 import typer
 
 from molexp_cli._failing import FAILED, INTERRUPTED, REFUSED
@@ -242,7 +241,7 @@ def _show_summary(summary: Summary, as_json: bool) -> None:
     if as_json:
         import molexp
 
-        write(molexp.to_json(attrs.asdict(summary)))
+        write(molexp.to_json(summary))
         return
     words = [
         *summary.ended.values(),

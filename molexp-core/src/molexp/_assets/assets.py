@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-import attrs
+from msgspec import Struct, field
 
 from molexp.contracts import NoFields
 from molexp.contracts._assets import Asset
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from molexp._assets.registry import Library
 
 
-@attrs.frozen
-class FileFields:
+class FileFields(Struct, frozen=True):
     """The fields of a file.
 
     Attributes:
@@ -32,8 +31,7 @@ class FileFields:
     from_file: bool = False
 
 
-@attrs.frozen
-class CheckpointFields(FileFields):
+class CheckpointFields(FileFields, frozen=True):
     """The fields of a checkpoint.
 
     Attributes:
@@ -43,8 +41,7 @@ class CheckpointFields(FileFields):
     step: int | None = None
 
 
-@attrs.frozen
-class ErrorTraceFields:
+class ErrorTraceFields(Struct, frozen=True):
     """The fields of a traceback.
 
     Attributes:
@@ -58,8 +55,7 @@ class ErrorTraceFields:
     task: str | None = None
 
 
-@attrs.frozen
-class DataFields:
+class DataFields(Struct, frozen=True):
     """The fields of imported data.
 
     Attributes:
@@ -83,15 +79,13 @@ class DataFields:
 Files_co = TypeVar("Files_co", bound=FileFields, covariant=True)
 
 
-class _FileAsset(Asset[Any, Files_co]):
+class _FileAsset(Asset[Any, Files_co], frozen=True):
     """A file that a run produced.
 
     Attributes:
         format: ``json``, ``text`` or ``binary``: what `load` returns.
         from_file: true if it is a file that was given, whose bytes are kept as they are and read as anybody's.
     """
-
-    __slots__ = ()
 
     @property
     def format(self) -> str:
@@ -104,7 +98,7 @@ class _FileAsset(Asset[Any, Files_co]):
         return self.fields.from_file
 
 
-class ArtifactAsset(_FileAsset[FileFields]):
+class ArtifactAsset(_FileAsset[FileFields], frozen=True):
     """A file that a run produced.
 
     Example:
@@ -113,10 +107,8 @@ class ArtifactAsset(_FileAsset[FileFields]):
         True
     """
 
-    __slots__ = ()
 
-
-class CheckpointAsset(_FileAsset[CheckpointFields]):
+class CheckpointAsset(_FileAsset[CheckpointFields], frozen=True):
     """A state from which work can go on.
 
     Example:
@@ -126,15 +118,13 @@ class CheckpointAsset(_FileAsset[CheckpointFields]):
         100
     """
 
-    __slots__ = ()
-
     @property
     def step(self) -> int | None:
         """The step that it was taken at, if there is one."""
         return self.fields.step
 
 
-class LogAsset(Asset[str, NoFields]):
+class LogAsset(Asset[str, NoFields], frozen=True):
     """Lines that a run wrote as it went.
 
     Example:
@@ -142,18 +132,14 @@ class LogAsset(Asset[str, NoFields]):
         ['converged']
     """
 
-    __slots__ = ()
 
-
-class MetricsAsset(Asset[Sequence[dict[str, Any]], NoFields]):
+class MetricsAsset(Asset[Sequence[dict[str, Any]], NoFields], frozen=True):
     """Numbers by step; `load` returns a sequence of dicts.
 
     Example:
         >>> run.asset("metrics").load()[0]["loss"]
         0.5
     """
-
-    __slots__ = ()
 
     def load(self) -> Sequence[dict[str, Any]]:
         """Return the points, each with ``step``, ``time`` and the values.
@@ -199,15 +185,13 @@ class MetricsAsset(Asset[Sequence[dict[str, Any]], NoFields]):
         return frame_of(self.to_columns())
 
 
-class ErrorTraceAsset(Asset[str, ErrorTraceFields]):
+class ErrorTraceAsset(Asset[str, ErrorTraceFields], frozen=True):
     """The traceback of what ended an attempt or a task.
 
     Example:
         >>> [asset for asset in run.assets if isinstance(asset, me.ErrorTraceAsset)]  # no attempt failed
         []
     """
-
-    __slots__ = ()
 
     @property
     def type(self) -> str:
@@ -225,7 +209,7 @@ class ErrorTraceAsset(Asset[str, ErrorTraceFields]):
         return self.fields.task
 
 
-class ExecutionStateAsset(Asset[dict[str, Any], NoFields]):
+class ExecutionStateAsset(Asset[dict[str, Any], NoFields], frozen=True):
     """Hold what became of the tasks of a workflow.
 
     Example:
@@ -233,10 +217,8 @@ class ExecutionStateAsset(Asset[dict[str, Any], NoFields]):
         []
     """
 
-    __slots__ = ()
 
-
-class DataAsset(Asset[Path, DataFields]):
+class DataAsset(Asset[Path, DataFields], frozen=True):
     """A file or folder that was imported for others to use.
 
     Example:
@@ -245,8 +227,6 @@ class DataAsset(Asset[Path, DataFields]):
         >>> (asset.version, asset.path.read_text())
         (1, 'a,1')
     """
-
-    __slots__ = ()
 
     @property
     def directory(self) -> bool:
@@ -279,8 +259,7 @@ class DataAsset(Asset[Path, DataFields]):
         return self.fields.external
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
-class UnknownAsset(Asset[Any, Mapping[str, Any]]):
+class UnknownAsset(Asset[Any, Mapping[str, Any]], frozen=True, kw_only=True):
     """An asset whose kind is not installed, or whose record cannot be understood; its `fields` are as they were recorded.
 
     Attributes:
@@ -292,9 +271,7 @@ class UnknownAsset(Asset[Any, Mapping[str, Any]]):
         []
     """
 
-    __slots__ = ()
-
-    record: Mapping[str, Any] = attrs.field(factory=dict)
+    record: Mapping[str, Any] = field(default_factory=dict)
     problem: str = ""
 
     def load(self) -> Any:

@@ -10,7 +10,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-import attrs
+from msgspec import Struct
+from msgspec.structs import replace
 
 from molexp._assets.assets import DataAsset, said
 from molexp._assets.builtin_kinds import DataKind
@@ -44,8 +45,7 @@ _Action = Literal["copy", "move", "symlink", "hardlink"]
 _ACTIONS = ("copy", "move", "symlink", "hardlink")
 
 
-@attrs.define
-class _Import:
+class _Import(Struct):
     """Hold what was brought in, before it has a version."""
 
     key: str
@@ -118,13 +118,13 @@ class DataAssets(Mapping[str, DataAsset]):
         if record is None or fold_name(str(record.get("name"))) != fold_name(name):
             return default
         asset = self._session.library.asset(record)
-        return asset if version is None else attrs.evolve(asset, _pinned=True)
+        return asset if version is None else replace(asset, _pinned=True)
 
     def versions(self, name: str) -> list[DataAsset]:
         """Return every version of `name`, oldest first."""
         folder = slug(name)
         records = (self._record(folder, number) for number in self._numbers(folder))
-        return [attrs.evolve(self._asset(record), _pinned=True) for record in records if record is not None]
+        return [replace(self._asset(record), _pinned=True) for record in records if record is not None]
 
     # ---------------------------------------------------------------------------------------------------- bringing it in
 

@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
-import attrs
+from msgspec import Struct
 
 from molexp._storage.opening import open_store
 from molexp._values.paths import is_remote
@@ -41,8 +41,7 @@ class Readable(Protocol):
         """Return a binary stream; the mode is ``"rb"``."""
 
 
-@attrs.frozen
-class Stored:
+class Stored(Struct, frozen=True):
     """Describe a key of a store, or what lies below it."""
 
     store: Store

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import attrs
+from msgspec.structs import replace
 
 from molexp._assets.verification import GROWING
 from molexp._record.attempts import read_attempts, read_claim
@@ -100,7 +100,7 @@ class Finder:
             return asset
         first = self._fresh_since(asset.producer.attempt) if asset.kind == "metrics" else 1
         kept = [one for one in reversed(earlier) if one.producer is not None and one.producer.attempt >= first]
-        return attrs.evolve(asset, earlier=tuple(kept))
+        return replace(asset, earlier=tuple(kept))
 
     def _fresh_since(self, attempt: int) -> int:
         """Return the newest attempt up to this one that started fresh."""

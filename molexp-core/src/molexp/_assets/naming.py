@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-import attrs
+from msgspec import Struct, field
 
 from molexp._assets.payloads import PayloadSink
 from molexp._assets.registry import Library
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from molexp._assets.lookup import Finder
 
 
-@attrs.define(slots=True)
-class Slot:
+class Slot(Struct):
     """A name of an attempt: what holds it, and where."""
 
     kind: AssetKind[Any, Any]
@@ -39,7 +38,7 @@ class Slot:
     base: str = ""  # the key of its first version, where every version has one of its own
     growing: Any = None
     summary: Any = None  # of what is logged under it
-    lock: Any = attrs.field(factory=threading.RLock)  # one save of a name at a time
+    lock: Any = field(default_factory=threading.RLock)  # one save of a name at a time
 
 
 class AttemptAssets:

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
-import attrs
+from msgspec import Struct
 
 from molexp._assets.assets import UnknownAsset
 from molexp._recording.usage import opens
@@ -32,8 +32,7 @@ T = TypeVar("T")
 F = TypeVar("F")
 
 
-@attrs.frozen
-class KeySource(Generic[F]):
+class KeySource(Struct, Generic[F], frozen=True):
     """A payload to read, as kinds see it."""
 
     asset: Asset[Any, F]

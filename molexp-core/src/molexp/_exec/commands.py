@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import attrs
+from msgspec import Struct, field
 
 from molexp._assets.builtin_kinds import LogKind
 from molexp._assets.streams import Growing, grow
@@ -39,8 +39,7 @@ NOT_FOUND = 127
 NOT_EXECUTABLE = 126
 
 
-@attrs.frozen
-class TrackedCommand:
+class TrackedCommand(Struct, frozen=True):
     """The result of a command.
 
     Attributes:
@@ -63,7 +62,7 @@ class TrackedCommand:
     exit_code: int | None
     problem: str
     artifacts: tuple[Asset, ...]
-    unsaved: Mapping[str, str] = attrs.field(factory=dict)
+    unsaved: Mapping[str, str] = field(default_factory=dict)
 
 
 def track_command(

@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, Unpack, overload
 
-import attrs
+from msgspec.structs import replace
 
 from molexp._catalog.compaction.snapshots import damaged_parts
 from molexp._catalog.index.database import BUSY, is_busy
@@ -444,7 +444,5 @@ class Catalog:
         if not question.hides or not self._session.index.select("SELECT 1 FROM entities WHERE archived = 1 LIMIT 1"):
             return left_out, 0
         *where, _ = question.where
-        others = attrs.evolve(
-            question, where=[*where, Condition(Field(("archived",)), "==", True)], limit=None, sort=None
-        )
+        others = replace(question, where=[*where, Condition(Field(("archived",)), "==", True)], limit=None, sort=None)
         return left_out, Asking(self._session.store, self._session.index, assets=False, generation="").count(others)

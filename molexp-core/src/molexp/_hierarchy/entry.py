@@ -7,15 +7,14 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
-import attrs
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from molexp._hierarchy.experiment import Experiment
     from molexp._hierarchy.workspace import Workspace
 
 
-@attrs.define
-class Entries:
+class Entries(Struct):
     """The workspaces that a script has named while it was imported.
 
     Attributes:
@@ -23,7 +22,7 @@ class Entries:
         order: the experiments to run, in order; None: those that are bound to workflows, as they were bound.
     """
 
-    workspaces: list[Workspace] = attrs.field(factory=list)
+    workspaces: list[Workspace] = field(default_factory=list)
     order: list[Experiment] | None = None
 
 

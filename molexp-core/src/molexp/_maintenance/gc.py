@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import attrs
+from msgspec.structs import replace
 
 from molexp._record.attempts import read_attempts
 from molexp._record.definitions import member_ids
@@ -153,7 +153,7 @@ class _Collector:
             return False
         observer = self._session.observer
         if self._dry_run:
-            observer = attrs.evolve(observer, may_write=False)
+            observer = replace(observer, may_write=False)
         newest = observer.settle(path, attempts[-1])
         if newest.as_of:  # a copy: what it is a copy of goes on
             return False

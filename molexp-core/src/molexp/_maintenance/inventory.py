@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-import attrs
+from msgspec import Struct, field
 
 from molexp._storage import key_patterns, layout
 from molexp._storage.listing import all_entries
@@ -33,8 +33,7 @@ _PAYLOAD = re.compile(f"({layout.EXECUTIONS}/{NUMBER}/)?{key_patterns.PAYLOAD}")
 _DERIVED = f"{layout.DERIVED}/"
 
 
-@attrs.define
-class Seen:
+class Seen(Struct):
     """The keys of a workspace, sorted.
 
     Attributes:
@@ -47,12 +46,12 @@ class Seen:
         bytes: The size of payloads, imported data and provenance.
     """
 
-    payloads: defaultdict[str, list[Stat]] = attrs.field(factory=lambda: defaultdict(list))
-    data: defaultdict[str, list[Stat]] = attrs.field(factory=lambda: defaultdict(list))
-    documents: list[str] = attrs.field(factory=list)
-    foreign: list[str] = attrs.field(factory=list)
-    special: dict[str, str] = attrs.field(factory=dict)
-    unreadable: dict[str, str] = attrs.field(factory=dict)
+    payloads: defaultdict[str, list[Stat]] = field(default_factory=lambda: defaultdict(list))
+    data: defaultdict[str, list[Stat]] = field(default_factory=lambda: defaultdict(list))
+    documents: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
+    special: dict[str, str] = field(default_factory=dict)
+    unreadable: dict[str, str] = field(default_factory=dict)
     bytes: int = 0
 
     def take(self, entry: Stat) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import attrs
+from msgspec import Struct, field
 
 from molexp._values.numbers import integer
 from molexp._values.plain import plain, restore
@@ -15,8 +15,7 @@ from molexp._values.text_files import parse_toml, read_small
 from molexp.errors import ProfileError, SerializationError
 
 
-@attrs.frozen
-class Source:
+class Source(Struct, frozen=True):
     """The contents of a profile file.
 
     Attributes:
@@ -27,7 +26,7 @@ class Source:
 
     file: str
     data: Any
-    lines: Mapping[tuple[str, ...], int] = attrs.field(factory=dict)
+    lines: Mapping[tuple[str, ...], int] = field(default_factory=dict)
 
     def error(self, reason: str, *path: str, hint: str = "", nearest: tuple[str, ...] = ()) -> ProfileError:
         """Return an error about the value at a path."""

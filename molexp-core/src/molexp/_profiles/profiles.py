@@ -9,7 +9,7 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
-import attrs
+from msgspec import Struct
 
 from molexp._profiles.files import Source, read_source
 from molexp._profiles.overrides import override
@@ -19,8 +19,7 @@ from molexp.errors import ProfileError
 _KEYS = ("defaults", "profiles")
 
 
-@attrs.frozen
-class Profiles:
+class Profiles(Struct, frozen=True):
     """The profiles of a file. A profile that cannot be resolved hinders only the runs that use it.
 
     Attributes:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, TypeAlias
 
-import attrs
+from msgspec import Struct
 
 Op: TypeAlias = Literal["==", "!=", "<", "<=", ">", ">=", "in", "contains", "like", "null"]
 Item: TypeAlias = "int | float | str | bool | tuple[Item, ...] | None"
@@ -23,8 +23,7 @@ _PART = re.compile(r"\w+")
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
-@attrs.frozen
-class Field:
+class Field(Struct, frozen=True):
     """A field that a condition is about.
 
     Attributes:
@@ -33,7 +32,13 @@ class Field:
     """
 
     parts: tuple[str, ...]
-    start: int = attrs.field(default=0, eq=False)
+    start: int = 0
+
+    def __eq__(self, other: object) -> bool:
+        return self.parts == other.parts if isinstance(other, Field) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.parts)
 
     @property
     def name(self) -> str:
@@ -49,8 +54,7 @@ def _identity(value: Any) -> Any:
     return (type(value), repr(value) if value != value else value)  # noqa: PLR0124 - NaN
 
 
-@attrs.frozen
-class Condition:
+class Condition(Struct, frozen=True):
     """A condition on a field.
 
     Attributes:
@@ -63,11 +67,19 @@ class Condition:
 
     field: Field
     op: Op
-    value: Any = attrs.field(default=None, eq=_identity)
+    value: Any = None
+
+    def __eq__(self, other: object) -> bool:
+        return self._compared() == other._compared() if isinstance(other, Condition) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._compared())
+
+    def _compared(self) -> tuple[Any, ...]:
+        return self.field, self.op, _identity(self.value)
 
 
-@attrs.frozen
-class Joined:
+class Joined(Struct, frozen=True):
     """Expressions of which all are true, or at least one, or the only one is not."""
 
     word: Literal["and", "or", "not"]

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-import attrs
+from msgspec import Struct
 
 from molexp._record.attempts import attempt_numbers, read_claim
 from molexp._record.edits import OPERATIONS, write_edit
@@ -33,8 +33,7 @@ _DAY = 24 * 3600.0
 _FREED, _RETURNED = "freed", "returned"
 
 
-@attrs.frozen
-class Deletion:
+class Deletion(Struct, frozen=True):
     """One run that was deleted, and freed.
 
     Attributes:

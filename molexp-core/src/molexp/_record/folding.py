@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from operator import attrgetter
 from typing import Any
 
-import attrs
+from msgspec import Struct, field
 
 from molexp._record.causes import cause_of
 from molexp._record.rank_events import heard, rank_history
@@ -35,8 +35,7 @@ def _is_of_itself(event: Mapping[str, Any]) -> bool:
     return kind in ("used", "missed") or (kind == "asset" and _dict(event.get("asset")).get("kind") in _OF_ITSELF)
 
 
-@attrs.define(slots=True, eq=False, repr=False)
-class Contents:
+class Contents(Struct, eq=False):
     """Fold the events of one attempt.
 
     What a task recorded in a try that was superseded by a later one does not count: one that came to no outcome of the
@@ -44,25 +43,27 @@ class Contents:
     the same attempt, starts with a later retry, too, and supersedes nothing.)
     """
 
-    results: dict[str, Any] = attrs.field(factory=dict)
-    assets: dict[str, dict[str, Any]] = attrs.field(factory=dict)  # by payload key: a replaced name keeps its key
-    commands: list[dict[str, Any]] = attrs.field(factory=list)
+    results: dict[str, Any] = field(default_factory=dict)
+    assets: dict[str, dict[str, Any]] = field(default_factory=dict)  # by payload key: a replaced name keeps its key
+    commands: list[dict[str, Any]] = field(default_factory=list)
     provenance: str | None = None
     workdir: str | None = None
-    workdirs: list[str] = attrs.field(factory=list)  # of the run and of its tasks
-    replacing: dict[str, dict[str, Any]] = attrs.field(factory=dict)  # by payload key: said, and not yet recorded
-    tasks: dict[str, dict[str, Any]] = attrs.field(factory=dict)  # the newest record of each task
+    workdirs: list[str] = field(default_factory=list)  # of the run and of its tasks
+    replacing: dict[str, dict[str, Any]] = field(default_factory=dict)  # by payload key: said, and not yet recorded
+    tasks: dict[str, dict[str, Any]] = field(default_factory=dict)  # the newest record of each task
     workflow: dict[str, Any] | None = None
-    ranks: dict[str, dict[str, Any]] = attrs.field(factory=dict)  # the fate of ranks other than 0, by their numbers
-    rank_of: dict[str, int] = attrs.field(factory=dict)  # the rank that said a result, where several may
-    used: list[dict[str, Any]] = attrs.field(factory=list)  # asset, when first, and task if it was one: each pair once
-    missed: list[dict[str, Any]] = attrs.field(factory=list)  # names that tasks looked for in vain
-    logged: dict[str, Any] = attrs.field(factory=dict)  # by payload key: the metrics that this process is writing
-    _retries: dict[str, int] = attrs.field(factory=dict)  # the newest retry of each task
-    _accepted: set[tuple[str, int]] = attrs.field(factory=set)  # retries that came to an outcome of their task
-    _said: dict[tuple[str | None, int, str], Any] = attrs.field(factory=dict)  # by task, retry and name, in order
-    _made: dict[str, tuple[str, int]] = attrs.field(factory=dict)  # by payload key: the task and retry
-    _uses: dict[tuple[str, str | None], dict[str, Any]] = attrs.field(factory=dict)  # those of `used`, to find them
+    ranks: dict[str, dict[str, Any]] = field(default_factory=dict)  # the fate of ranks other than 0, by their numbers
+    rank_of: dict[str, int] = field(default_factory=dict)  # the rank that said a result, where several may
+    used: list[dict[str, Any]] = field(
+        default_factory=list
+    )  # asset, when first, and task if it was one: each pair once
+    missed: list[dict[str, Any]] = field(default_factory=list)  # names that tasks looked for in vain
+    logged: dict[str, Any] = field(default_factory=dict)  # by payload key: the metrics that this process is writing
+    _retries: dict[str, int] = field(default_factory=dict)  # the newest retry of each task
+    _accepted: set[tuple[str, int]] = field(default_factory=set)  # retries that came to an outcome of their task
+    _said: dict[tuple[str | None, int, str], Any] = field(default_factory=dict)  # by task, retry and name, in order
+    _made: dict[str, tuple[str, int]] = field(default_factory=dict)  # by payload key: the task and retry
+    _uses: dict[tuple[str, str | None], dict[str, Any]] = field(default_factory=dict)  # those of `used`, to find them
 
     def add(self, event: Mapping[str, Any]) -> None:
         """Fold one event in; unknown ones stay in their file and count for nothing here."""
@@ -183,8 +184,7 @@ def absurd(record: Mapping[str, Any]) -> str:
     return ""
 
 
-@attrs.define(slots=True, eq=False, repr=False)
-class AttemptFacts:
+class AttemptFacts(Struct, eq=False):
     """One attempt as it was read.
 
     Attributes:
@@ -206,7 +206,7 @@ class AttemptFacts:
     contents: Contents
     status: RunStatus
     ended: bool
-    late: dict[str, int] = attrs.field(factory=dict)
+    late: dict[str, int] = field(default_factory=dict)
     problem: str = ""
     problem_key: str = ""
     seen: str = ""
@@ -270,15 +270,14 @@ class AttemptFacts:
         return dict(sorted(Counter(words).items()))
 
 
-@attrs.define(slots=True, eq=False, repr=False)
-class Edits:
+class Edits(Struct, eq=False):
     """Fold the edits of an entity."""
 
-    tags: set[str] = attrs.field(factory=set)
-    notes: list[dict[str, Any]] = attrs.field(factory=list)
+    tags: set[str] = field(default_factory=set)
+    notes: list[dict[str, Any]] = field(default_factory=list)
     archived: bool = False
     deleted: bool = False
-    cancels: list[dict[str, Any]] = attrs.field(factory=list)
+    cancels: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, edit: Mapping[str, Any]) -> None:
         """Fold one edit in; unknown ones count for nothing here."""
@@ -307,8 +306,7 @@ STATE_KEYS = (
 """Keys of ``run.json`` that repeat, for people, what the attempts and edits of the run say."""
 
 
-@attrs.define(slots=True, eq=False, repr=False)
-class RunState:
+class RunState(Struct, eq=False):
     """All that is true of a run.
 
     Attributes:
@@ -327,7 +325,7 @@ class RunState:
     attempts: list[AttemptFacts]
     edits: Edits
     problems: dict[str, str]
-    cover: dict[str, int] = attrs.field(factory=dict)
+    cover: dict[str, int] = field(default_factory=dict)
 
     @property
     def as_of(self) -> str:

@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, Literal
 
-import attrs
+from msgspec import Struct
 
 from molexp._record.leases import seconds_from_environment
 from molexp._record.owners import Owner, launcher_of
@@ -21,8 +21,7 @@ Likeness = Literal["", "likely", "certain"]
 """The answers to the question if two launches are one: no; yes, unless a launcher of another time called itself the same; yes."""
 
 
-@attrs.frozen
-class Rank:
+class Rank(Struct, frozen=True):
     """One process of a launch of several.
 
     Attributes:

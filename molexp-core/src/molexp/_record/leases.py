@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 
-import attrs
+from msgspec import Struct
+from msgspec.structs import replace
 
 from molexp._record.attempts import end_dead, last_sign, read_attempt
 from molexp._record.causes import cause_of
@@ -87,8 +88,7 @@ class Death(NamedTuple):
     pid: int
 
 
-@attrs.define
-class Observer:
+class Observer(Struct):
     """Judges the owners of attempts for one process in one workspace."""
 
     store: Store
@@ -100,7 +100,7 @@ class Observer:
 
     def seeing(self, leases: Mapping[str, str]) -> Observer:
         """Return the same observer, who has seen these leases and no others."""
-        return attrs.evolve(self, leases=leases)
+        return replace(self, leases=leases)
 
     def known_dead(self, owner: Owner) -> str:
         """Return how it is known that a process is dead; "" if it is not."""

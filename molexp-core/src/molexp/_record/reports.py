@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import attrs
+from msgspec import Struct, field
 
 
-@attrs.frozen
-class Finding:
+class Finding(Struct, frozen=True):
     """One thing found.
 
     Attributes:
@@ -26,8 +25,7 @@ class Finding:
     done: str = ""
 
 
-@attrs.frozen
-class Report:
+class Report(Struct, frozen=True):
     """Report what an operation over a whole workspace found and did.
 
     Attributes:
@@ -43,7 +41,7 @@ class Report:
 
     operation: str
     findings: tuple[Finding, ...] = ()
-    counts: Mapping[str, int] = attrs.field(factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:

@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import attrs
+from msgspec import Struct, field
 
 from molexp._record.attempts import read_claim
 from molexp._record.owners import Owner, known_dead
@@ -31,8 +31,7 @@ _NO_PAYLOADS = (layout.EDITS, layout.EXECUTIONS)  # folders of a run that hold i
 _PROVENANCE = re.compile(rf"{layout.PROVENANCE}/([0-9a-f]{{64}})\.json")
 
 
-@attrs.define
-class Drained:
+class Drained(Struct):
     """Count what came of draining.
 
     Attributes:
@@ -40,7 +39,7 @@ class Drained:
         held: true if somebody else is bringing some of it at this moment.
     """
 
-    brought: list[tuple[str, int]] = attrs.field(factory=list)
+    brought: list[tuple[str, int]] = field(default_factory=list)
     held: bool = False
 
 

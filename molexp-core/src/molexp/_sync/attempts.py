@@ -14,7 +14,7 @@ from enum import Enum
 from hashlib import sha256
 from typing import Any
 
-import attrs
+from msgspec import Struct, field
 
 from molexp._record.attempts import named_in_end
 from molexp._record.fences import VOID, is_void
@@ -46,8 +46,7 @@ class Way(Enum):
     LEAVE = "leave"
 
 
-@attrs.define
-class Attempt:
+class Attempt(Struct):
     """One attempt of the source's.
 
     Attributes:
@@ -66,7 +65,7 @@ class Attempt:
     number: int
     claim: Stat | None = None
     end: Stat | None = None
-    parts: list[Stat] = attrs.field(factory=list)
+    parts: list[Stat] = field(default_factory=list)
     way: Way = Way.LEAVE
     reservation: bytes = b""
     at_origin: bool = False

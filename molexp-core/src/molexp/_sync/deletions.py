@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from functools import partial
 
-import attrs
+from msgspec import Struct, field
 
 from molexp._record.deletions import Deletion, Deletions, delete_edit_of, remember_returned, tokens_of
 from molexp._record.reading import edit_keys
@@ -22,8 +22,7 @@ from molexp.errors import NotFoundError
 _EDIT = re.compile(key_patterns.EDIT)
 
 
-@attrs.define
-class _Known:
+class _Known(Struct):
     """The deletions of the runs of one experiment that each side remembers.
 
     Attributes:
@@ -31,9 +30,9 @@ class _Known:
         theirs: by the destination, of itself, before it is told what the source remembers.
     """
 
-    ours: Deletions = attrs.field(factory=Deletions)
-    theirs: Deletions = attrs.field(factory=Deletions)
-    told: set[str] = attrs.field(factory=set)  # keys of edits that the destination has from the source, or will have
+    ours: Deletions = field(default_factory=Deletions)
+    theirs: Deletions = field(default_factory=Deletions)
+    told: set[str] = field(default_factory=set)  # keys of edits that the destination has from the source, or will have
 
     @property
     def both(self) -> Deletions:

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Generator, Mapping
 
-import attrs
+from msgspec import Struct, field
 
 from molexp._catalog.compaction import snapshots
 from molexp._catalog.index.index import Hint, Mark
@@ -94,8 +94,7 @@ def follow_workspace(
             threading.Event().wait(max(0.0, every - (time.monotonic() - began)))
 
 
-@attrs.define
-class _Follower:
+class _Follower(Struct):
     """The state of the source that is kept from one pass to the next.
 
     Attributes:
@@ -104,14 +103,16 @@ class _Follower:
     """
 
     pair: Pair
-    told: set[str] = attrs.field(factory=set)
-    _journals: dict[str, Mark] = attrs.field(factory=dict)
+    told: set[str] = field(default_factory=set)
+    _journals: dict[str, Mark] = field(default_factory=dict)
     _snapshot: int = -1
-    _waiting: set[Hint] = attrs.field(factory=set)  # keys that were announced and are not there yet
-    _looks: dict[str, Look] = attrs.field(factory=dict)
-    _leases: dict[str, str] = attrs.field(factory=dict)
-    _scopes: set[str] = attrs.field(factory=set)  # that were brought once
-    _in_the_way: set[str] = attrs.field(factory=set)  # runs that wait until the copy has freed another one of their id
+    _waiting: set[Hint] = field(default_factory=set)  # keys that were announced and are not there yet
+    _looks: dict[str, Look] = field(default_factory=dict)
+    _leases: dict[str, str] = field(default_factory=dict)
+    _scopes: set[str] = field(default_factory=set)  # that were brought once
+    _in_the_way: set[str] = field(
+        default_factory=set
+    )  # runs that wait until the copy has freed another one of their id
     _everything_at: float = float("-inf")
 
     def is_news(self, report: SyncReport) -> bool:

@@ -6,7 +6,8 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import islice
 
-import attrs
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from molexp._record.reports import Finding
 from molexp.contracts import Stat
@@ -18,8 +19,7 @@ _TITLES = {"conflicts": "conflict", "mismatches": "mismatch"} | {
 """The lists of a report, with what stands before each of their lines."""
 
 
-@attrs.frozen
-class SyncProgress:
+class SyncProgress(Struct, frozen=True):
     """The progress of a sync. Files that are known to be the same from before do not count.
 
     Attributes:
@@ -41,8 +41,7 @@ class SyncProgress:
     total_bytes: int
 
 
-@attrs.frozen
-class SyncReport:
+class SyncReport(Struct, frozen=True):
     """The report of a sync.
 
     Attributes:
@@ -70,7 +69,7 @@ class SyncReport:
     source: str
     destination: str
     dry_run: bool = False
-    counts: Mapping[str, int] = attrs.field(factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
     conflicts: tuple[Finding, ...] = ()
     mismatches: tuple[Finding, ...] = ()
     unreadable: tuple[Finding, ...] = ()
@@ -147,7 +146,7 @@ class Ledger:
 
     def _reach(self, files: int, size: int) -> None:
         now = self._progress
-        new = attrs.evolve(now, files=min(files, now.total_files), bytes=min(size, now.total_bytes))
+        new = replace(now, files=min(files, now.total_files), bytes=min(size, now.total_bytes))
         if new != now and self._tell is not None:
             self._tell(new)
         self._progress = new

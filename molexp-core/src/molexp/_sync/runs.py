@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cache, partial
 from itertools import takewhile
 
-import attrs
+from msgspec.structs import replace
 
 from molexp._record.fences import definition_keys
 from molexp._record.folding import STATE_KEYS, AttemptFacts
@@ -119,7 +119,7 @@ class RunSync:
         home = copier.source.home
         observer = home.observer.seeing(copier.leases())
         if copier.dry_run:
-            observer = attrs.evolve(observer, may_write=False)
+            observer = replace(observer, may_write=False)
         began = utc_now()
         try:
             state = read_run(home.store, self.path, observer)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
-import attrs
+from msgspec import Struct, field
 
 from molexp._record.fences import VOID, is_void
 from molexp._record.incomplete import is_torn
@@ -32,8 +32,7 @@ _PROVENANCE = re.compile(key_patterns.PROVENANCE)
 _EDIT = re.compile(key_patterns.EDIT)
 
 
-@attrs.define
-class _Data:
+class _Data(Struct):
     """One name of imported data.
 
     Attributes:
@@ -41,8 +40,8 @@ class _Data:
         payloads: All other entries of its folder.
     """
 
-    records: dict[int, Stat] = attrs.field(factory=dict)
-    payloads: list[Stat] = attrs.field(factory=list)
+    records: dict[int, Stat] = field(default_factory=dict)
+    payloads: list[Stat] = field(default_factory=list)
 
 
 class ScopeSync:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-import attrs
+from msgspec import Struct, field
 
 from molexp._hierarchy.workspace import Workspace
 from molexp._record.folding import AttemptFacts
@@ -85,8 +85,7 @@ def sync_workspace(
         return pair.bring(check=check, restore=restore, progress=progress)
 
 
-@attrs.define
-class Pair:
+class Pair(Struct):
     """Two workspaces of which one is brought to the other.
 
     Attributes:
@@ -105,7 +104,7 @@ class Pair:
     seen: Seen
     same: bool
     dry_run: bool = False
-    live: dict[str, AttemptFacts] = attrs.field(factory=dict)
+    live: dict[str, AttemptFacts] = field(default_factory=dict)
     announced: bool = False
     listed: Collection[str] = ()
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import copy
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import force_setattr
 
 __all__ = ["own_copy"]
 
@@ -15,8 +18,8 @@ _ATOMS = frozenset({str, int, float, bool, type(None), bytes, complex})
 def own_copy(value: Any) -> Any:
     """Return a copy of `value`: containers, arrays, records and frames are copied, however deep they lie.
 
-    Containers are the built-in ones and their subclasses; records are named tuples, dataclasses and attrs instances. An
-    object of another class is copied if its class says how (``__deepcopy__``, as arrays and frames do); else it is shared,
+    Containers are the built-in ones and their subclasses; records are named tuples, dataclasses, structs and attrs
+    instances. An object of another class is copied if its class says how (``__deepcopy__``, as arrays and frames do); else it is shared,
     and so is what cannot be copied.
     """
     if type(value) in _ATOMS:
@@ -72,13 +75,15 @@ def _other(value: Any, kind: type[Any], memo: dict[int, Any]) -> Any:
         for index, item in enumerate(value):
             made[index] = _own(item, memo)
         return made
+    if isinstance(value, Struct):
+        return _record(value, kind.__struct_fields__, memo, force_setattr)
     names = getattr(kind, "__dataclass_fields__", None) or [one.name for one in getattr(kind, "__attrs_attrs__", ())]
-    return _record(value, names, memo) if names else value
+    return _record(value, names, memo, object.__setattr__) if names else value
 
 
-def _record(value: Any, names: Iterable[str], memo: dict[int, Any]) -> Any:
+def _record(value: Any, names: Iterable[str], memo: dict[int, Any], put: Callable[[Any, str, Any], None]) -> Any:
     memo[id(value)] = made = copy.copy(value)
     for name in names:
         if hasattr(value, name):
-            object.__setattr__(made, name, _own(getattr(value, name), memo))
+            put(made, name, _own(getattr(value, name), memo))
     return made

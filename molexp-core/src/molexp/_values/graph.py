@@ -6,13 +6,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import attrs
+from msgspec import Struct, field
+from msgspec.structs import asdict, replace
 
 from molexp._values.numbers import is_count
 
 
-@attrs.frozen(kw_only=True)
-class GraphTask:
+class GraphTask(Struct, frozen=True, kw_only=True):
     """A task of a `WorkflowGraph`.
 
     Attributes:
@@ -38,13 +38,13 @@ class GraphTask:
     kind: str = "function"
     depends_on: tuple[str, ...] = ()
     map_over: str | None = None
-    options: Mapping[str, Any] = attrs.field(factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
     function: str | None = None
     file: str | None = None
     line: int | None = None
     status: str | None = None
     seconds: float | None = None
-    items: Mapping[str, int] = attrs.field(factory=dict)
+    items: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def outcome(self) -> str:
@@ -54,12 +54,11 @@ class GraphTask:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what is known of it, for JSON; what is None or empty is left out."""
-        found = attrs.asdict(self, recurse=False) | {"depends_on": list(self.depends_on)}
+        found = asdict(self) | {"depends_on": list(self.depends_on)}
         return {name: value for name, value in found.items() if value not in (None, [], {})}
 
 
-@attrs.frozen(kw_only=True)
-class WorkflowGraph:
+class WorkflowGraph(Struct, frozen=True, kw_only=True):
     """The tasks of a workflow and how they depend on each other, from `Run.workflow_graph` or `Workflow.graph`.
 
     ``str()`` draws it as text, Jupyter as a picture.
@@ -90,7 +89,7 @@ class WorkflowGraph:
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it, for JSON."""
-        found = attrs.asdict(self, recurse=False) | {"tasks": [task.to_dict() for task in self.tasks]}
+        found = asdict(self) | {"tasks": [task.to_dict() for task in self.tasks]}
         return {**found, "edges": [list(edge) for edge in self.edges]}
 
     @classmethod
@@ -118,7 +117,7 @@ class WorkflowGraph:
             if bracket:
                 items[name][_status(record)] += 1
         tasks = [
-            attrs.evolve(
+            replace(
                 task,
                 status=_status(records[task.name]) if task.name in records else None,
                 seconds=_seconds(records.get(task.name, {}).get("seconds")),
@@ -126,7 +125,7 @@ class WorkflowGraph:
             )
             for task in self.tasks
         ]
-        return attrs.evolve(self, tasks=tuple(tasks))
+        return replace(self, tasks=tuple(tasks))
 
     def rows(self) -> Iterator[tuple[str, GraphTask]]:
         """Yield the lines of a drawing: the signs before the name of a task, and the task.

@@ -33,7 +33,7 @@ def plain(value: Any, *, where: str, nan: bool, refer: Callable[[Any], Any] | No
 
     Args:
         value: None, booleans, numbers, text; lists, tuples, sets, mappings; datetimes, enums, UUIDs, decimals, paths;
-            attrs instances and dataclasses; numpy scalars, and numpy arrays of up to 1000 elements.
+            structs, attrs instances and dataclasses; numpy scalars, and numpy arrays of up to 1000 elements.
         where: the name of the value in errors, as in ``params``.
         nan: True if NaN and infinity are legal; they become ``{"$float": "nan"}``.
         refer: asked about every object that is not of a plain built-in type, first of all; what it returns stands for
@@ -259,9 +259,11 @@ def _numpy_time(value: Any, numpy: Any) -> str | float:
 
 
 def _fields(value: Any) -> dict[str, Any] | None:
-    """Return the fields of an attrs instance or a dataclass; ``None`` for anything else."""
+    """Return the fields of a struct, an attrs instance or a dataclass; ``None`` for anything else."""
     kind = type(value)
-    if hasattr(kind, "__attrs_attrs__"):
+    if hasattr(kind, "__struct_fields__"):
+        names = kind.__struct_fields__
+    elif hasattr(kind, "__attrs_attrs__"):
         names = [attribute.name for attribute in kind.__attrs_attrs__]
     elif hasattr(kind, "__dataclass_fields__"):
         from dataclasses import fields

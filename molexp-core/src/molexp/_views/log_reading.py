@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 
-import attrs
+from msgspec import Struct
+from msgspec.structs import replace
 
 from molexp._assets.logs import LogReader
 from molexp._assets.verification import GONE
@@ -20,8 +21,7 @@ _MARK = 64  # bytes before the place where reading goes on: other ones there mea
 _LONGEST = 1 << 24  # bytes of a line that are waited for
 
 
-@attrs.frozen
-class LogLine:
+class LogLine(Struct, frozen=True):
     """A line of a log.
 
     Attributes:
@@ -93,7 +93,7 @@ def _pieces(run: Run, name: str | None, follow: bool, attempt: int | None) -> It
                     yield piece
                 if ended or part is not reader:
                     for piece in tail.rest():  # the next attempt begins on a line of its own
-                        yield piece if part is reader else attrs.evolve(piece, data=piece.data + b"\n")
+                        yield piece if part is reader else replace(piece, data=piece.data + b"\n")
         if ended:
             for gone in [one for one in tails.values() if one.gone]:
                 raise KeyNotFoundError(gone.key, url=run._session.store.url, hint=GONE)

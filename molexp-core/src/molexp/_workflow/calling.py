@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import attrs
+from msgspec import Struct
 
 from molexp._recording import current
 from molexp._recording.signals.handlers import Terminated
@@ -31,8 +31,7 @@ if TYPE_CHECKING:
 _NO_NEEDS = Resources()
 
 
-@attrs.frozen
-class Caller:
+class Caller(Struct, frozen=True, dict=True):
     """Makes the contexts of the tasks of an execution, and calls them.
 
     Attributes:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import attrs
+from msgspec import Struct
 
 from molexp._executors.process import INTERRUPTIBLE
 from molexp._hierarchy.run import Run
@@ -249,8 +249,7 @@ class Drive:
         return ""
 
 
-@attrs.define
-class _PlannedExecution:
+class _PlannedExecution(Struct):
     """One planned run that is being executed."""
 
     drive: Drive
@@ -360,8 +359,7 @@ class _PlannedExecution:
         self.tell("ended", status="left", reason=who)
 
 
-@attrs.frozen
-class RunCall:
+class RunCall(Struct, frozen=True):
     """A whole run for another process: which script has its workflow, which run it is, and how it is executed."""
 
     script: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import attrs
+from msgspec import Struct, field
 
 from molexp._assets.data_assets import DataAssets
 from molexp._assets.lookup import pick
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 _UNSURE = "nobody can tell whether it changed"
 
 
-@attrs.frozen
-class Codes:
+class Codes(Struct, frozen=True):
     """The id of a workflow, and the code of each task, as they are now."""
 
     workflow_id: str
@@ -38,8 +37,7 @@ def codes_of(workflow: Workflow) -> Codes:
     return Codes(workflow.workflow_id, {name: code_of(spec.subject) for name, spec in workflow.tasks.items()})
 
 
-@attrs.define
-class Earlier:
+class Earlier(Struct):
     """The newest record of each task and mapped item, and what those used that they were executed for.
 
     Attributes:
@@ -49,9 +47,9 @@ class Earlier:
     """
 
     run: Run
-    records: dict[str, Mapping[str, Any]] = attrs.field(factory=dict)
-    looked: dict[str, list[Mapping[str, Any]]] = attrs.field(factory=dict)
-    _newest: dict[tuple[Any, ...], str] = attrs.field(factory=dict, init=False)
+    records: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    looked: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
+    _newest: dict[tuple[Any, ...], str] = field(default_factory=dict)
 
     @classmethod
     def of(

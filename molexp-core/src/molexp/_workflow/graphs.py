@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
-import attrs
+from msgspec.structs import asdict, fields
 
 from molexp._provenance.source_tree import repository_of
 from molexp._values.graph import GraphTask, WorkflowGraph
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from molexp._workflow.workflow import Workflow
 
 _OPTIONS = ("retries", "backoff", "timeout", "executor")
+_USUAL = {field.name: field.default for field in fields(TaskSpec)}
 
 
 def graph_of(workflow: Workflow) -> WorkflowGraph:
@@ -66,14 +67,13 @@ def _described(spec: TaskSpec, within: Callable[[str], str]) -> GraphTask:
 
 def _options(spec: TaskSpec, shell: ShellTask | None) -> dict[str, Any]:
     """Return the options of a task that differ from the defaults."""
-    usual = attrs.fields_dict(TaskSpec)
-    found = {name: value for name in _OPTIONS if (value := getattr(spec, name)) != usual[name].default}
+    found = {name: value for name in _OPTIONS if (value := getattr(spec, name)) != _USUAL[name]}
     if not found and shell is None and spec.resources is None:
         return {}
     if shell is not None and shell.limit is not None:
         found["timeout"] = shell.limit
     if spec.resources is not None:
-        needs, least = (attrs.asdict(one, recurse=False) for one in (spec.resources, Resources()))
+        needs, least = (asdict(one) for one in (spec.resources, Resources()))
         found["resources"] = {name: value for name, value in needs.items() if value != least[name]}
     try:
         plained: dict[str, Any] = plain(found, where="options", nan=True)

@@ -68,16 +68,16 @@ def with_options(options: type, *methods: Callable[..., Any]) -> Callable[[F], F
         options: the `TypedDict` of the options.
         methods: the methods that have them in their signatures, with their defaults.
     """
-    names: frozenset[str] = options.__optional_keys__  # type: ignore[attr-defined]  # every TypedDict has them
+    written = {name: getattr(note, "__forward_arg__", note) for name, note in options.__annotations__.items()}
     spelled: dict[str, inspect.Parameter] = {}
     for item in [item for method in methods for item in inspect.signature(method).parameters.values()]:
-        if item.name in names:
-            spelled.setdefault(item.name, item)
+        if item.name in written:
+            spelled.setdefault(item.name, item.replace(annotation=written[item.name]))
 
     def decorate(function: F) -> F:
         @functools.wraps(function)
         def checked(*args: Any, **given: Any) -> Any:
-            if unknown := given.keys() - names:
+            if unknown := given.keys() - written.keys():
                 raise TypeError(f"{function.__qualname__}() got an unexpected keyword argument {min(unknown)!r}")
             return function(*args, **given)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import attrs
+from msgspec import Struct, field
 
+from molexp._hierarchy.experiment import Experiment
 from molexp._values.status import RunStatus
 
 if TYPE_CHECKING:
-    from molexp._hierarchy.experiment import Experiment
     from molexp._hierarchy.run import Run
 
 SKIP = "skip"
@@ -19,8 +19,7 @@ RESUME = "resume"
 LEAVE = "leave"
 
 
-@attrs.frozen(kw_only=True)
-class PlannedRun:
+class PlannedRun(Struct, frozen=True, kw_only=True):
     """One run that a script asks for.
 
     Attributes:
@@ -44,7 +43,7 @@ class PlannedRun:
     why: str
     changed: str = ""
     profile: str | None = None
-    overrides: Mapping[str, Any] = attrs.field(factory=dict)
+    overrides: Mapping[str, Any] = field(default_factory=dict)
     place: str = ""
 
     @property
@@ -68,8 +67,7 @@ class PlannedRun:
         )
 
 
-@attrs.frozen(kw_only=True)
-class Event:
+class Event(Struct, frozen=True, kw_only=True):
     """One event while the runs of a script are executed.
 
     Attributes:
@@ -93,14 +91,13 @@ class Event:
     seconds: float = 0.0
     tasks: int = 0
     runs: int = 0
-    parameters: Mapping[str, Any] = attrs.field(factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 Observer = Callable[[Event], None]
 
 
-@attrs.define
-class Summary:
+class Summary(Struct):
     """The runs of a script, by how they ended.
 
     Attributes:
@@ -113,13 +110,13 @@ class Summary:
         waiting: runs that were to be executed, and have not begun.
     """
 
-    ended: dict[str, str] = attrs.field(factory=dict)
-    reasons: dict[str, str] = attrs.field(factory=dict)
-    skipped: list[str] = attrs.field(factory=list)
-    changed: list[str] = attrs.field(factory=list)
-    left: dict[str, str] = attrs.field(factory=dict)
-    held: dict[str, str] = attrs.field(factory=dict)
-    waiting: list[str] = attrs.field(factory=list)
+    ended: dict[str, str] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+    skipped: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+    left: dict[str, str] = field(default_factory=dict)
+    held: dict[str, str] = field(default_factory=dict)
+    waiting: list[str] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import attrs
+from msgspec import Struct
 
 from molexp._assets.accessors import Accessor
 from molexp._recording.task_recorder import TaskRecorder
@@ -41,8 +41,7 @@ _EARLIER = {"failed": "it failed before", "running": "it did not end before"}
 INLINE_OUTPUT = 8 * 1024  # bytes of JSON up to which an output stands in the record itself
 
 
-@attrs.define(slots=True)
-class Signature:
+class Signature(Struct):
     """The code and the inputs that a task's output follows from.
 
     Attributes:

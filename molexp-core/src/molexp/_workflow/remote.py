@@ -10,7 +10,7 @@ from functools import cached_property
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
-import attrs
+from msgspec import Struct
 
 from molexp._recording import current
 from molexp._recording.task_recorder import TaskRecorder
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 _GIVEN = ("task", "inputs", "upstream", "index", "retry")
 
 
-@attrs.frozen(slots=False, eq=False)
-class Handle:
+class Handle(Struct, frozen=True, eq=False, dict=True):
     """The handle of a run, which travels as URL and path: pickled once for all tasks, and opened once in each worker."""
 
     run: Run
@@ -42,8 +41,7 @@ class Handle:
         return _opened, (self.data,)
 
 
-@attrs.frozen(slots=False, eq=False)  # without slots, it is pickled faster
-class TaskCall:
+class TaskCall(Struct, frozen=True, eq=False):
     """One try of one task as plain data, and the handle of its run.
 
     Attributes:
@@ -71,8 +69,7 @@ class TaskCall:
         return cls(spec.subject, given, handle, recorder.writer.number, recorder.retry)
 
 
-@attrs.frozen(slots=False, eq=False)
-class TaskReturn:
+class TaskReturn(Struct, frozen=True, eq=False):
     """The reply to a `TaskCall`.
 
     Attributes:

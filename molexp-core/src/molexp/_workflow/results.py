@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
-import attrs
+from msgspec import Struct
 
+from molexp._hierarchy.run import Run
 from molexp._record.causes import cause_of_error
 from molexp._values.status import Cause, RunStatus
 from molexp.errors import NotFoundError, TaskFailedError, TaskNotSucceededError
-
-if TYPE_CHECKING:
-    from molexp._hierarchy.run import Run
 
 SUCCEEDED = "succeeded"
 FAILED = "failed"
@@ -20,8 +18,7 @@ SKIPPED = "skipped"
 CANCELLED = "cancelled"
 
 
-@attrs.define(slots=True)
-class TaskOutcome:
+class TaskOutcome(Struct):
     """The outcome of one task.
 
     Attributes:
@@ -128,8 +125,7 @@ class Outputs(Mapping[str, Any]):
         return f"<outputs of {', '.join(self) or 'no task'}>"
 
 
-@attrs.frozen(repr=False)
-class WorkflowResult:
+class WorkflowResult(Struct, frozen=True):
     """The result of a workflow.
 
     Attributes:

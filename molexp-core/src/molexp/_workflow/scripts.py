@@ -9,28 +9,23 @@ import sys
 import traceback
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
 
-import attrs
+from msgspec import Struct
 
 from molexp._hierarchy.entry import Entries, collecting
+from molexp._hierarchy.experiment import Experiment
 from molexp._provenance.source_tree import is_users
 from molexp._recording.process import this_process
 from molexp._values.process_id import HERE
 from molexp._workflow import bindings
+from molexp._workflow.workflow import Workflow
 from molexp.errors import MolexpError, ScriptError
-
-if TYPE_CHECKING:
-    from molexp._hierarchy.experiment import Experiment
-    from molexp._workflow.workflow import Workflow
-
 
 _MARK = "__molexp_script__"
 """An attribute of modules that are scripts; another module is never replaced."""
 
 
-@attrs.frozen
-class Script:
+class Script(Struct, frozen=True):
     """A script that was imported.
 
     Attributes:

@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 from molexp._values.ids import check_payload_name
 from molexp._values.paths import is_remote
 
@@ -17,14 +15,22 @@ if TYPE_CHECKING:
 Command = Sequence["str | Path"] | str
 
 
-@attrs.frozen
 class ShellTask:
     """Runs a command in the task's working directory; see `WorkflowBuilder.shell`."""
 
-    command: Command | Callable[[TaskContext], Command]
-    outputs: Mapping[str, str] = attrs.field(factory=dict)
-    env: Mapping[str, str] | None = None
-    limit: float | None = None
+    __slots__ = ("command", "env", "limit", "outputs")  # all of it can be seen, and counts as the task's source
+
+    def __init__(
+        self,
+        command: Command | Callable[[TaskContext], Command],
+        outputs: Mapping[str, str] | None = None,
+        env: Mapping[str, str] | None = None,
+        limit: float | None = None,
+    ) -> None:
+        self.command = command
+        self.outputs = outputs or {}
+        self.env = env
+        self.limit = limit
 
     def check(self, name: str) -> None:
         """Raise unless this can be executed.

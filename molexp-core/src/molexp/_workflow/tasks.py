@@ -6,10 +6,11 @@ import inspect
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Unpack
 
-import attrs
+from msgspec import Struct
 
 from molexp._values.ids import check_payload_name
 from molexp._workflow.code.locations import imports
@@ -49,8 +50,7 @@ class Task(ABC):
         """Do the work; may be a coroutine function. What it returns is the task's output."""
 
 
-@attrs.frozen(eq=False, kw_only=True)
-class TaskSpec:
+class TaskSpec(Struct, frozen=True, eq=False, kw_only=True, dict=True):
     """One task of a workflow.
 
     Attributes:
@@ -64,6 +64,8 @@ class TaskSpec:
         executor: name of the executor that executes it.
         resources: its needs, for executors that ask.
         place: file and line where it was added, if what it calls has none.
+        call: the function that is called with the context, or the object's ``execute``.
+        is_async: true if that is a coroutine function.
 
     Example:
         >>> from molexp.workflow import WorkflowBuilder
@@ -85,19 +87,16 @@ class TaskSpec:
     executor: str = INLINE
     resources: Resources | None = None
     place: tuple[str, int] | None = None
-    call: Callable[[Any], Any] = attrs.field(init=False)
-    """The function that is called with the context, or the object's ``execute``."""
 
-    is_async: bool = attrs.field(init=False)
-    """True if that is a coroutine function."""
-
-    @call.default
-    def _call(self) -> Callable[[Any], Any]:
+    @cached_property
+    def call(self) -> Callable[[Any], Any]:
+        """The function that is called with the context, or the object's ``execute``."""
         found: Callable[[Any], Any] = self.subject.execute if _is_object(self.subject) else self.subject
         return found
 
-    @is_async.default
-    def _is_async(self) -> bool:
+    @cached_property
+    def is_async(self) -> bool:
+        """True if that is a coroutine function."""
         return inspect.iscoroutinefunction(self.call) or inspect.iscoroutinefunction(type(self.call).__call__)
 
 

@@ -13,7 +13,8 @@ from functools import cached_property, partial
 from types import FrameType, MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack
 
-import attrs
+from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from molexp._hierarchy.run import Run
 from molexp._recording.signals.event_loops import woken_by_signals
@@ -41,12 +42,14 @@ T = TypeVar("T")
 _ID_DIGITS = 16
 
 
-def _read_only(tasks: Mapping[str, TaskSpec]) -> Mapping[str, TaskSpec]:
-    return MappingProxyType(dict(tasks))
+class _Policy(Struct, frozen=True, eq=False, kw_only=True):
+    """The attributes of a workflow that are given by keyword."""
+
+    on_failure: Literal["finish", "cancel"] = "finish"
+    max_parallel: int | None = None
 
 
-@attrs.frozen(eq=False, repr=False)
-class Workflow:
+class Workflow(_Policy, frozen=True, eq=False, dict=True, weakref=True):
     """Tasks joined by dependencies; `WorkflowBuilder.build` makes them.
 
     Attributes:
@@ -62,6 +65,8 @@ class Workflow:
         ... def scan(ctx):
         ...     return [1, 2]
         >>> workflow = wf.build()
+        >>> len(workflow.workflow_id), [task.name for task in workflow.graph.tasks]
+        (16, ['scan'])
         >>> workflow.execute_sync(run=exp.Run()).status == "succeeded"
         True
         >>> workflow.bind_to(exp)
@@ -73,9 +78,10 @@ class Workflow:
     """
 
     name: str
-    tasks: Mapping[str, TaskSpec] = attrs.field(converter=_read_only)
-    on_failure: Literal["finish", "cancel"] = attrs.field(default="finish", kw_only=True)
-    max_parallel: int | None = attrs.field(default=None, kw_only=True)
+    tasks: Mapping[str, TaskSpec]
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "tasks", MappingProxyType(dict(self.tasks)))
 
     def __reduce__(self) -> tuple[Any, ...]:
         make = partial(type(self), on_failure=self.on_failure, max_parallel=self.max_parallel)

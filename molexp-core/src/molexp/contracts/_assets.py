@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Generic, Literal, Protocol, Self
 
-import attrs
+from msgspec import Struct
 
 from molexp._values.structuring import values_of
 from molexp.errors import UnsupportedOperationError
@@ -70,8 +70,7 @@ class Library(Protocol):
         """Write the bytes to a stream."""
 
 
-@attrs.frozen
-class Producer:
+class Producer(Struct, frozen=True):
     """The run, attempt and task that made an asset.
 
     Attributes:
@@ -90,8 +89,7 @@ class Producer:
     task: str | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
-class Asset(Generic[T_co, F_co]):
+class Asset(Struct, Generic[T_co, F_co], frozen=True, kw_only=True):
     """A typed, named, versioned record about bytes: `load` returns a ``T_co``, and `fields` is an ``F_co``.
 
     Two assets are equal if they are of one workspace and have one id. Inside the block of a run, or in a task, whoever asks for the bytes is on record as using it: that attempt, and task.
@@ -137,8 +135,8 @@ class Asset(Generic[T_co, F_co]):
     schema: int = 1
     distribution: str = ""
     earlier: tuple[Asset[T_co, F_co], ...] = ()
-    _library: Library | None = attrs.field(default=None, alias="_library")
-    _pinned: bool = attrs.field(default=False, alias="_pinned")
+    _library: Library | None = None
+    _pinned: bool = False
     """True if somebody asked for exactly this version."""
 
     def __repr__(self) -> str:

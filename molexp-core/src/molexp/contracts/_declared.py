@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import attrs
+from msgspec import Struct
 
 
-@attrs.frozen
-class Declared:
+class Declared(Struct, frozen=True):
     """Something that a plugin provides, and where to import it from.
 
     A hook returns these in place of classes, or among them. A class is imported when its name is asked for.

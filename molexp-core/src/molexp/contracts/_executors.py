@@ -7,11 +7,10 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
-import attrs
+from msgspec import Struct, field
 
 
-@attrs.frozen
-class Resources:
+class Resources(Struct, frozen=True):
     """The resources that a call needs.
 
     Attributes:
@@ -31,11 +30,10 @@ class Resources:
     memory: int | None = None
     gpus: int = 0
     walltime: float | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
 
-@attrs.frozen
-class Call:
+class Call(Struct, frozen=True):
     """A picklable call.
 
     Attributes:
@@ -56,10 +54,16 @@ class Call:
 
     function: Callable[..., Any]
     args: tuple[Any, ...] = ()
-    kwargs: Mapping[str, Any] = attrs.field(factory=dict)
-    resources: Resources = attrs.field(factory=Resources)
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    resources: Resources = field(default_factory=Resources)
     name: str = ""
-    started: Callable[[], None] | None = attrs.field(default=None, eq=False, repr=False)
+    started: Callable[[], None] | None = None
+
+    def __eq__(self, other: object) -> bool:
+        return self.__reduce__() == other.__reduce__() if isinstance(other, Call) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.__reduce__())
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Call, (self.function, self.args, self.kwargs, self.resources, self.name)
@@ -70,8 +74,7 @@ class Call:
             self.started()
 
 
-@attrs.frozen
-class Outcome:
+class Outcome(Struct, frozen=True):
     """The end of a call.
 
     Attributes:

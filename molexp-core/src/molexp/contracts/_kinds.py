@@ -20,7 +20,7 @@ from typing import (
     runtime_checkable,
 )
 
-import attrs
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from molexp.contracts._assets import Asset
@@ -92,8 +92,7 @@ class Source(Protocol[F_co]):
         """Return a local path to read from: the file or folder itself, or a copy that lives as long as the process."""
 
 
-@attrs.frozen
-class NoFields:
+class NoFields(Struct, frozen=True):
     """The fields of a kind that has none.
 
     Example:
@@ -106,8 +105,8 @@ class NoFields:
 class AssetKind(ABC, Generic[T, F]):
     """One type of asset: ``T`` is the type of its objects, ``F`` the class of its fields.
 
-    ``F`` is an attrs class or a dataclass: the facts about an object that are recorded beside its name, size and hash. You
-    query them in the catalog, and read them as ``asset.fields.n_frames``. Their types are those that
+    ``F`` is an attrs class, a dataclass or a `msgspec.Struct`: the facts about an object that are recorded beside its name,
+    size and hash. You query them in the catalog, and read them as ``asset.fields.n_frames``. Their types are those that
     ``docs/explanation/values.md`` lists, in containers, unions and nested records. `save` refuses a value that would be read
     back as another one. A kind without facts has `NoFields`.
 
@@ -154,7 +153,10 @@ class AssetKind(ABC, Generic[T, F]):
     """The place of payloads in an attempt."""
 
     record: ClassVar[type[Asset] | None] = None
-    """The subclass of `Asset` that records of this kind become; None: `Asset` itself."""
+    """The subclass of `Asset` that records of this kind become, ``class NoteAsset(Asset[str, NoteFields], frozen=True)``.
+
+    None: `Asset` itself.
+    """
 
     schema: ClassVar[int] = 1
     """Raised when the meaning of the fields or of the bytes changes; `Upgrades` reads older fields."""

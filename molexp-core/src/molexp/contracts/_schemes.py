@@ -5,11 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
-import attrs
+from msgspec import Struct
 
 
-@attrs.frozen
-class RunIdentity:
+class RunIdentity(Struct, frozen=True):
     """The values that make two runs the same run.
 
     Attributes:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, ClassVar, Literal, Self, TypeVar
 
-import attrs
+from msgspec import Struct
 
 from molexp.contracts._streams import Appender, CopiedFile, StagedFile, StreamWriter
 from molexp.errors import KeyNotFoundError, StoreError, UnsupportedOperationError
@@ -31,8 +31,7 @@ death of a process alone loses nothing, whichever it is.
 """
 
 
-@attrs.frozen
-class Stat:
+class Stat(Struct, frozen=True):
     """Facts about one key that a store knows without reading it.
 
     Attributes:
@@ -57,8 +56,7 @@ class Stat:
     special: str = ""
 
 
-@attrs.frozen
-class Listing:
+class Listing(Struct, frozen=True):
     """One level of keys.
 
     Attributes:

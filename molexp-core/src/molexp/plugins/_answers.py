@@ -10,7 +10,7 @@ from contextlib import suppress
 from hashlib import sha256
 from typing import Any
 
-import attrs
+from msgspec.structs import asdict
 
 from molexp._values.cache_place import cache_folder
 from molexp.plugins._info import PluginInfo, Trial
@@ -50,7 +50,7 @@ def _time_limit() -> float:
 
 
 def from_document(found: Any) -> Trial:
-    """Return a trial from plain values, as `attrs.asdict` makes them.
+    """Return a trial from plain values, as `msgspec.structs.asdict` makes them.
 
     Raises:
         ValueError, TypeError, KeyError, AttributeError: they are others.
@@ -90,7 +90,7 @@ def _remembered(plugin: PluginInfo) -> Trial | None:
 
 def remember(plugin: PluginInfo, trial: Trial) -> None:
     """Keep what a trial found, in the first folder that takes it."""
-    data = json.dumps({"stamp": _stamp(plugin), "plugin": str(plugin), "trial": attrs.asdict(trial)}).encode()
+    data = json.dumps({"stamp": _stamp(plugin), "plugin": str(plugin), "trial": asdict(trial)}).encode()
     for folder in _folders():
         path = _file(folder, plugin)
         scratch = f"{path}.{os.getpid()}"

@@ -18,15 +18,14 @@ from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
-import attrs
+from msgspec import Struct
 
 from molexp.plugins._info import PluginWarning
 
 _VARIABLES = ("HOME", "PATH", "PYTHONPATH", "TMPDIR", "TZ")
 
 
-@attrs.frozen
-class State:
+class State(Struct, frozen=True):
     """The state of this process that is everybody's."""
 
     facts: Mapping[str, Any]

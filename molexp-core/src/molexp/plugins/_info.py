@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-import attrs
+from msgspec import Struct, field
 
 PluginStatus = Literal["available", "loaded", "disabled", "broken"]
 """The status of a plugin: ``available``, ``loaded``, ``disabled`` or ``broken``; see `PluginInfo`."""
@@ -15,8 +15,7 @@ class PluginWarning(UserWarning):
     """A plugin is broken, or an environment variable names one that does not exist. Everything else goes on."""
 
 
-@attrs.frozen
-class PluginInfo:
+class PluginInfo(Struct, frozen=True):
     """One plugin, as far as it is known.
 
     Attributes:
@@ -36,15 +35,23 @@ class PluginInfo:
     status: PluginStatus
     cause: str
     value: str
-    place: str = attrs.field(default="", eq=False)
+    place: str = ""
+
+    def __eq__(self, other: object) -> bool:
+        return self._compared() == other._compared() if isinstance(other, PluginInfo) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._compared())
 
     def __str__(self) -> str:
         origin = f"{self.distribution} {self.version}".strip() or "unknown distribution"
         return f"{self.name} ({origin})"
 
+    def _compared(self) -> tuple[str, ...]:
+        return self.name, self.distribution, self.version, self.status, self.cause, self.value
 
-@attrs.frozen
-class Trial:
+
+class Trial(Struct, frozen=True):
     """The findings of a process of its own that imported a plugin and called its hooks.
 
     Attributes:
@@ -67,7 +74,7 @@ class Trial:
     refused: str = ""
     faults: tuple[str, ...] = ()
     printed: str = ""
-    provides: Mapping[str, Mapping[str, tuple[str, ...]]] = attrs.field(factory=dict)
+    provides: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     seconds: float = 0.0
     modules: int = 0
     packages: tuple[str, ...] = ()

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from typing import Any, NamedTuple
 
-import attrs
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from molexp.contracts import Declared
 from molexp.plugins._info import PluginInfo, PluginStatus, Trial
@@ -31,8 +32,7 @@ class Fault(NamedTuple):
     hides: tuple[str, ...]
 
 
-@attrs.define
-class Plugin:
+class Plugin(Struct):
     """A plugin and what has been learned about it.
 
     Attributes:
@@ -51,10 +51,10 @@ class Plugin:
     found: PluginInfo
     disabled: str = ""
     given: object = None
-    faults: list[Fault] = attrs.field(factory=list)
+    faults: list[Fault] = field(default_factory=list)
     hooks: dict[str, list[Hook]] | None = None
-    contributions: dict[str, list[tuple[str, type[Any] | Declared]]] = attrs.field(factory=dict)
-    declared_types: dict[str, tuple[str, ...]] = attrs.field(factory=dict)
+    contributions: dict[str, list[tuple[str, type[Any] | Declared]]] = field(default_factory=dict)
+    declared_types: dict[str, tuple[str, ...]] = field(default_factory=dict)
     guarded: bool = False
     tried: Trial | None = None
     on_trial: bool = False
@@ -84,11 +84,11 @@ class Plugin:
 
     def info(self) -> PluginInfo:
         """Return what is known by now."""
-        return attrs.evolve(self.found, status=self.status, cause=self.cause)
+        return replace(self.found, status=self.status, cause=self.cause)
 
     def is_of(self, info: PluginInfo) -> bool:
         """Tell whether this is the plugin that was described."""
-        return attrs.evolve(info, status=self.found.status, cause=self.found.cause) == self.found
+        return replace(info, status=self.found.status, cause=self.found.cause) == self.found
 
     def suspected(self, sort: Sort) -> str:
         """Return why this plugin may be what would have provided something of this sort; "" if it cannot be."""

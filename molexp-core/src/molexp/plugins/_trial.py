@@ -16,7 +16,7 @@ import time
 from contextlib import suppress
 from typing import IO, Any
 
-import attrs
+from msgspec.structs import replace
 
 from molexp.plugins._answers import ONGOING, TIMEOUT, from_document, guarding, remember
 from molexp.plugins._info import PluginInfo, Trial
@@ -123,7 +123,7 @@ def _judge(said: list[dict[str, Any]], code: int, stopped: str, out: IO[bytes], 
     if not cause and late:
         cause = "it prints on standard output when the program ends"
     trial = from_document(report["trial"])
-    return attrs.evolve(trial, refused=trial.refused or cause, printed=printed)
+    return replace(trial, refused=trial.refused or cause, printed=printed)
 
 
 def _cause(doing: str, report: object, code: int, stopped: str) -> str:

@@ -11,7 +11,7 @@ from collections import Counter
 from importlib import import_module
 from typing import Any
 
-import attrs
+from msgspec.structs import asdict
 
 from molexp.plugins._harms import State
 from molexp.plugins._info import PluginInfo, Trial
@@ -60,7 +60,7 @@ def main(request: dict[str, Any]) -> None:
     for stream in (sys.stdout, sys.stderr):
         if stream is not None and not stream.closed:
             stream.flush()
-    tell(trial=attrs.asdict(trial), printed=_size_of_output())
+    tell(trial=asdict(trial), printed=_size_of_output())
     if _threads():
         os._exit(0)  # they would keep this process, and were named
     tell(doing="leaving a program that has imported it")

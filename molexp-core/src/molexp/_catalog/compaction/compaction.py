@@ -14,7 +14,7 @@ from itertools import islice
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-import attrs
+from msgspec import Struct
 
 from molexp._catalog.compaction import snapshots
 from molexp._catalog.compaction.cleanup import clean
@@ -46,8 +46,7 @@ _FEW = 2000  # rows that are read from the index itself
 _TRIES = 3
 
 
-@attrs.frozen
-class Cut:
+class Cut(Struct, frozen=True):
     """The state of the index at one moment.
 
     Attributes:

@@ -20,7 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-import attrs
+from msgspec import Struct, field
 
 from molexp._catalog.index.index import Hint, Mark
 from molexp._catalog.index.tables import VERSION
@@ -61,8 +61,7 @@ class Segment(NamedTuple):
     digest: str
 
 
-@attrs.frozen
-class Manifest:
+class Manifest(Struct, frozen=True):
     """A snapshot.
 
     Attributes:
@@ -76,9 +75,9 @@ class Manifest:
 
     number: int
     segments: tuple[Segment, ...] = ()
-    journals: Mapping[str, Mark] = attrs.field(factory=dict)
+    journals: Mapping[str, Mark] = field(default_factory=dict)
     pending: frozenset[Hint] = frozenset()
-    folded: Mapping[int, Mapping[str, str]] = attrs.field(factory=dict)
+    folded: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
     version: int = VERSION
 
     def follows(self, seen: int) -> bool:

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import attrs
+from msgspec import Struct, field
 
 from molexp._catalog.index.cells import (
     ELEMENTS,
@@ -47,8 +47,7 @@ _ADD = {
 _ADD_FIELD = "INSERT OR IGNORE INTO fields VALUES (?, ?, ?)"
 
 
-@attrs.define
-class Entry:
+class Entry(Struct):
     """The facts of a run, or of the data of a scope (where `document` is None).
 
     Attributes:
@@ -67,11 +66,11 @@ class Entry:
     path: str
     document: dict[str, Any] | None
     open: bool
-    cover: dict[str, int] = attrs.field(factory=dict)
-    assets: list[dict[str, Any]] = attrs.field(factory=list)
-    uses: list[tuple[str, int, str]] = attrs.field(factory=list)
-    problems: dict[str, str] = attrs.field(factory=dict)
-    stamps: dict[str, str] = attrs.field(factory=dict)
+    cover: dict[str, int] = field(default_factory=dict)
+    assets: list[dict[str, Any]] = field(default_factory=list)
+    uses: list[tuple[str, int, str]] = field(default_factory=list)
+    problems: dict[str, str] = field(default_factory=dict)
+    stamps: dict[str, str] = field(default_factory=dict)
     forced: bool = False
     stamp: str = ""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import attrs
+from msgspec.structs import replace
 
 from molexp._catalog.index.cells import packed
 from molexp._catalog.index.entries import BORN, Entry
@@ -112,7 +112,7 @@ class Folder:
             if not self.is_there(path):
                 return None
             # A file of it vanished while it was read: it is read again.
-            return attrs.evolve(Entry.unreadable(path, document, error), open=True)
+            return replace(Entry.unreadable(path, document, error), open=True)
         except (CorruptRecordError, StoreError) as error:
             return Entry.unreadable(path, error.key or document, error)
         except Exception as error:  # noqa: BLE001 - one record that nobody foresaw must not block the rest

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
-import attrs
+from msgspec import Struct, field
 
 from molexp._catalog.index.database import Database, is_busy
 from molexp._catalog.index.entries import Entry, Rows
@@ -56,8 +56,7 @@ class Folder(NamedTuple):
     listed: float = 0.0
 
 
-@attrs.define
-class Findings:
+class Findings(Struct):
     """The findings of a refresh; `Index.apply` takes them in.
 
     Attributes:
@@ -80,17 +79,17 @@ class Findings:
         since: the newest change that the index knew when the refresh began; None if that is of no interest.
     """
 
-    entries: list[Entry] = attrs.field(factory=list)
-    gone: set[str] = attrs.field(factory=set)
-    journals: dict[str, Mark] = attrs.field(factory=dict)
-    retired: set[str] = attrs.field(factory=set)
-    over: set[str] = attrs.field(factory=set)
-    settled: set[Hint] = attrs.field(factory=set)
-    pending: set[Hint] = attrs.field(factory=set)
-    withdrawn: set[Hint] = attrs.field(factory=set)
-    read_from: Mapping[str, Mark] = attrs.field(factory=dict)
-    folders: dict[str, Folder] = attrs.field(factory=dict)
-    origins: dict[str, Mapping[str, Any]] = attrs.field(factory=dict)
+    entries: list[Entry] = field(default_factory=list)
+    gone: set[str] = field(default_factory=set)
+    journals: dict[str, Mark] = field(default_factory=dict)
+    retired: set[str] = field(default_factory=set)
+    over: set[str] = field(default_factory=set)
+    settled: set[Hint] = field(default_factory=set)
+    pending: set[Hint] = field(default_factory=set)
+    withdrawn: set[Hint] = field(default_factory=set)
+    read_from: Mapping[str, Mark] = field(default_factory=dict)
+    folders: dict[str, Folder] = field(default_factory=dict)
+    origins: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     snapshot: tuple[int, str] | None = None
     anew: bool = False
     generation: str | None = None

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, Literal
 
-import attrs
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from molexp._values.status import RunStatus
 
@@ -23,8 +24,7 @@ _UP = {"made": "made by", "used": "used", "imported": "imported from"}
 _DOWN = {"made": "made", "used": "used by", "imported": "imported as"}
 
 
-@attrs.frozen
-class LineageEdge:
+class LineageEdge(Struct, frozen=True):
     """A step from one thing to another.
 
     Attributes:
@@ -48,8 +48,7 @@ class LineageEdge:
     task: str | None = None
 
 
-@attrs.frozen(repr=False)
-class LineageNode:
+class LineageNode(Struct, frozen=True):
     """An asset or a run, at one place of a tree.
 
     Attributes:
@@ -74,8 +73,14 @@ class LineageNode:
     missing: bool = False
     edges: tuple[LineageEdge, ...] = ()
     repeated: bool = False
-    _below: tuple[int, ...] = attrs.field(default=(), alias="_below")
-    _tree: Sequence[LineageNode] = attrs.field(default=(), alias="_tree", eq=False)
+    _below: tuple[int, ...] = ()
+    _tree: Sequence[LineageNode] = ()
+
+    def __eq__(self, other: object) -> bool:
+        return self._compared() == other._compared() if isinstance(other, LineageNode) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._compared())
 
     def __repr__(self) -> str:
         return f"<LineageNode {_text(self)}>"
@@ -85,9 +90,12 @@ class LineageNode:
         """The nodes one step further away."""
         return tuple(self._tree[number] for number in self._below)
 
+    def _compared(self) -> tuple[Any, ...]:
+        """Return what makes two nodes equal; the tree, which they are in, is compared node by node."""
+        return tuple(value for name, value in asdict(self).items() if name != "_tree")
 
-@attrs.frozen(repr=False)
-class Lineage:
+
+class Lineage(Struct, frozen=True):
     """The origin of a thing, and what became of it, as it was on record when somebody asked.
 
     `upstream` and `downstream` are trees; ``print(lineage)`` draws them. What is met again is expanded once, where it
@@ -106,8 +114,8 @@ class Lineage:
     """
 
     of: LineageNode
-    _up: tuple[LineageNode, ...] | None = attrs.field(default=None, alias="_up")  # None: nobody asked
-    _down: tuple[LineageNode, ...] | None = attrs.field(default=None, alias="_down")
+    _up: tuple[LineageNode, ...] | None = None  # None: nobody asked
+    _down: tuple[LineageNode, ...] | None = None
 
     def __repr__(self) -> str:
         return f"<Lineage of {self.of.id}: {len(self._up or ())} upstream, {len(self._down or ())} downstream>"
@@ -149,7 +157,7 @@ class Lineage:
         for name, nodes in (("upstream", self._up), ("downstream", self._down)):
             if nodes is not None:
                 edges = dict.fromkeys(edge for node in nodes for edge in node.edges)
-                found[name] = [attrs.asdict(edge) for edge in edges]
+                found[name] = [asdict(edge) for edge in edges]
         return found
 
 

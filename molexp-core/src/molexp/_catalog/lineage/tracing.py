@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import inf
 from typing import Any
 
-import attrs
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from molexp._catalog.index.database import sound
 from molexp._catalog.index.index import Index
@@ -25,8 +26,7 @@ _OWNER = "(SELECT id FROM entities WHERE path = ?)"
 Record = Mapping[str, Any]
 
 
-@attrs.frozen
-class _Link:
+class _Link(Struct, frozen=True):
     """A thing that is one step away.
 
     Attributes:
@@ -43,12 +43,11 @@ class _Link:
     reach: float = inf
 
 
-@attrs.define
-class _Found:
+class _Found(Struct):
     """A node of the tree that is being made."""
 
     link: _Link
-    below: list[int] = attrs.field(factory=list)
+    below: list[int] = field(default_factory=list)
     first: int | None = None  # the node that was expanded, if not this one
 
 
@@ -245,7 +244,7 @@ def _joined(links: Iterable[_Link]) -> list[_Link]:
     found: dict[str, _Link] = {}
     for link in links:
         if (known := found.get(link.id)) is not None:
-            link = attrs.evolve(known, edges=known.edges + link.edges, reach=max(known.reach, link.reach))  # noqa: PLW2901 - both
+            link = replace(known, edges=known.edges + link.edges, reach=max(known.reach, link.reach))  # noqa: PLW2901 - both
         found[link.id] = link
     return list(found.values())
 

@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-import attrs
+from msgspec import Struct, field
 
 from molexp._catalog.index.cells import ELEMENTS, text_of_notes, unpacked
 from molexp._catalog.index.columns import COLUMNS
@@ -70,8 +70,7 @@ _WITHOUT = (
 _COLUMNS = {column.name: column for column in COLUMNS}
 
 
-@attrs.define
-class Question:
+class Question(Struct):
     """A question about runs or assets.
 
     Attributes:
@@ -85,9 +84,9 @@ class Question:
         hides: archived runs are left out, because nothing in it is about them.
     """
 
-    where: list[Expression] = attrs.field(factory=list)
-    conditions: list[Sql] = attrs.field(factory=list)
-    checks: list[Callable[[dict[str, Any]], bool]] = attrs.field(factory=list)
+    where: list[Expression] = field(default_factory=list)
+    conditions: list[Sql] = field(default_factory=list)
+    checks: list[Callable[[dict[str, Any]], bool]] = field(default_factory=list)
     sort: Field | None = None
     descending: bool = False
     limit: int | None = None

@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Callable, Iterator, Sequence
 from itertools import filterfalse
 
-import attrs
+from msgspec.structs import replace
 
 from molexp._catalog.index.index import Index
 from molexp._catalog.query.answers import Asking, Plan, Question, Row
@@ -94,7 +94,7 @@ class Pager:
 
     def _find(self, limit: int | None) -> None:
         self._plan: Plan = self._asking.plan(self._question)
-        self._numbers: array[int] = self._asking.numbers(self._plan, attrs.evolve(self._question, limit=limit))
+        self._numbers: array[int] = self._asking.numbers(self._plan, replace(self._question, limit=limit))
         self._is_whole = limit is None or bool(self._plan.checks) or len(self._numbers) < limit
         self._news = self._index.news
 

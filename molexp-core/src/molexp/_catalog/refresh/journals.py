@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-import attrs
+from msgspec import Struct, field
 
 from molexp._catalog.index.index import Hint, Mark
 from molexp._record.journal import hints_of, is_object, number_of, writer_of_journal
@@ -20,8 +20,7 @@ FOREIGN = "-"
 """In place of an owner: an object that bears the name of a journal's, and is none."""
 
 
-@attrs.define
-class News:
+class News(Struct):
     """New announcements of the journals.
 
     Attributes:
@@ -34,13 +33,13 @@ class News:
         unreadable: keys of journals that cannot be read, and why.
     """
 
-    journals: dict[str, Mark] = attrs.field(factory=dict)
-    announced: set[Hint] = attrs.field(factory=set)
-    withdrawn: set[Hint] = attrs.field(factory=set)
-    vanished: set[str] = attrs.field(factory=set)
-    writers: set[str] = attrs.field(factory=set)
+    journals: dict[str, Mark] = field(default_factory=dict)
+    announced: set[Hint] = field(default_factory=set)
+    withdrawn: set[Hint] = field(default_factory=set)
+    vanished: set[str] = field(default_factory=set)
+    writers: set[str] = field(default_factory=set)
     shrunk: bool = False
-    unreadable: dict[str, str] = attrs.field(factory=dict)
+    unreadable: dict[str, str] = field(default_factory=dict)
 
     def wait_for(self, hints: Iterable[Hint]) -> None:
         """Take in what objects announce that are folded and deleted: only the manifest of the snapshot says so by now."""

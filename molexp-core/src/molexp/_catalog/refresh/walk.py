@@ -7,7 +7,7 @@ import time
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-import attrs
+from msgspec import Struct, field
 
 from molexp._catalog.index.index import Folder, Index
 from molexp._catalog.refresh.journals import OUTAGES
@@ -29,8 +29,7 @@ _FEW = 1000  # runs that are listed rather than believed to explain a change whe
 _DOTS = 2  # links to a folder that are not from folders in it
 
 
-@attrs.define
-class Found:
+class Found(Struct):
     """The findings of a walk.
 
     Attributes:
@@ -45,15 +44,15 @@ class Found:
         verified: scopes with just the members that are known, or found here.
     """
 
-    folders: dict[str, Folder] = attrs.field(factory=dict)
-    listed: dict[str, list[str]] = attrs.field(factory=dict)
-    members: set[str] = attrs.field(factory=set)
-    new: set[str] = attrs.field(factory=set)
-    gone: set[str] = attrs.field(factory=set)
-    changed: set[str] = attrs.field(factory=set)
-    scopes: set[str] = attrs.field(factory=set)
-    problems: dict[str, dict[str, str]] = attrs.field(factory=dict)
-    verified: set[str] = attrs.field(factory=set)
+    folders: dict[str, Folder] = field(default_factory=dict)
+    listed: dict[str, list[str]] = field(default_factory=dict)
+    members: set[str] = field(default_factory=set)
+    new: set[str] = field(default_factory=set)
+    gone: set[str] = field(default_factory=set)
+    changed: set[str] = field(default_factory=set)
+    scopes: set[str] = field(default_factory=set)
+    problems: dict[str, dict[str, str]] = field(default_factory=dict)
+    verified: set[str] = field(default_factory=set)
 
     def lacks(self, path: str) -> bool:
         """Tell whether an entity, or one that it lies in, is not where the walk looked for it."""
@@ -65,8 +64,7 @@ class Found:
         return False
 
 
-@attrs.frozen
-class Expected:
+class Expected(Struct, frozen=True):
     """The findings of a refresh that explain how folders have changed.
 
     Attributes:

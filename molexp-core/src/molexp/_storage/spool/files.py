@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-import attrs
+from msgspec import Struct, field
 
 from molexp._storage import private_files, schemas
 from molexp._storage.spool import locations
@@ -148,8 +148,7 @@ def translate(error: OSError, url: str) -> StoreError:
     )
 
 
-@attrs.define
-class Payload:
+class Payload(Struct):
     """A file in the spool.
 
     Attributes:
@@ -165,8 +164,7 @@ class Payload:
     grows: bool
 
 
-@attrs.define
-class Left:
+class Left(Struct):
     """The spool that a writer left behind.
 
     Attributes:
@@ -180,9 +178,9 @@ class Left:
 
     folder: Path
     head: dict[str, Any]
-    segments: list[bytes] = attrs.field(factory=list)
+    segments: list[bytes] = field(default_factory=list)
     rest: bytes = b""
-    payloads: list[Payload] = attrs.field(factory=list)
+    payloads: list[Payload] = field(default_factory=list)
     end: bytes | None = None
 
 

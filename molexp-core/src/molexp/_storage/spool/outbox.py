@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-import attrs
+from msgspec import Struct
 
 from molexp._storage.private_files import opener
 from molexp._storage.spool.files import Spool, translate
@@ -105,8 +105,7 @@ class SpooledStore(WrappedStore):
         return key in self.waiting or self._store.exists(key)
 
 
-@attrs.define(eq=False)
-class OutgoingPayload:
+class OutgoingPayload(Struct, eq=False):
     """A payload in the spool, on its way.
 
     Attributes:

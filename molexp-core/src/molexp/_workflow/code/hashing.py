@@ -16,7 +16,7 @@ not defined yet counts by its statement.
 
 from __future__ import annotations
 
-import attrs
+from msgspec import Struct
 
 from molexp._workflow.code.objects import innermost, origin_of
 from molexp._workflow.code.syntax import UnknownSourceError
@@ -28,8 +28,7 @@ UNKNOWN = "unknown"
 """The code of what has no source, or whose source is not what runs. It never equals anything."""
 
 
-@attrs.frozen
-class Code:
+class Code(Struct, frozen=True):
     """The code of a task.
 
     Attributes:

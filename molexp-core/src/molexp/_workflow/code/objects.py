@@ -23,8 +23,6 @@ from types import (
 )
 from typing import Any, TypeAlias
 
-import attrs
-
 from molexp._values.plain import plain
 from molexp._workflow.code.files import is_virtual
 from molexp._workflow.code.locations import COMPILED, Namespace, module_file, namespace_named
@@ -282,7 +280,9 @@ def field_names(owner: Any) -> set[str] | None:
     members = class_dict(owner)
     declared: Any = members.get("__attrs_attrs__")
     if is_a(declared, tuple):
-        return {field.name for field in tuple.__iter__(declared) if type(field) is attrs.Attribute}
+        from attrs import Attribute  # whoever has such a class has imported it
+
+        return {field.name for field in tuple.__iter__(declared) if type(field) is Attribute}
     declared = members.get("__dataclass_fields__")
     return set(declared) if type(declared) is dict else None
 
