@@ -219,13 +219,19 @@ def test_the_first_lines_come_before_the_last_runs_are_read(many, monkeypatch):
         def flush(self):
             pass
 
-    for arguments, first in (((), b"metals/cu/n000"), (("--json",), b'"path": "metals/cu/n000"')):
+    text, document = b"metals/cu/n000", b'"path": "metals/cu/n000"'
+    for arguments, first, count in (
+        ((), text, 120),
+        (("-n", "100"), text, 100),
+        (("--json",), document, 120),
+        (("--json", "-n", "100"), document, 100),
+    ):
         events.clear()
         monkeypatch.setattr(sys, "stdout", Pipe())
         assert _main.run(["runs", "list", *arguments]) == 0
         read = [one for one in events if isinstance(one, int)]
         before = events[: next(place for place, one in enumerate(events) if isinstance(one, bytes) and first in one)]
-        assert sum(read) == 120
+        assert sum(read) == count
         assert sum(one for one in before if isinstance(one, int)) == 20
 
 

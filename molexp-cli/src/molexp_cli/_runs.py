@@ -116,7 +116,7 @@ def list_runs(
         "archived": archived,
         "sort": sort,
     }
-    if limit is None:
+    if limit is None or limit > _PAGE:
         pages = opened.catalog.run_pages(where, **filters)
     else:
         rows = opened.catalog.runs(where, **filters, limit=limit)
@@ -130,13 +130,22 @@ def list_runs(
     if first is None:
         _check_names(opened, project, experiment)
         _name_unknown(opened, where)
-    found = chain([first], pages) if first is not None else ()
+    found = _up_to(limit, chain([first], pages) if first is not None else ())
     if as_json:
         _write_json(found)
     elif on_terminal():
         _draw(list(islice(chain.from_iterable(found), None if limit is not None else _PAGE + 1)), pages, limit)
     else:
         _write_lines(found)
+
+
+def _up_to(limit: int | None, pages: Iterable[molexp.Rows[molexp.RunRow]]) -> Iterator[molexp.Rows[molexp.RunRow]]:
+    """Yield pages, as many as have so many rows."""
+    left = limit
+    for page in pages:
+        yield page if left is None or len(page) <= left else page[:left]
+        if left is not None and (left := left - len(page)) <= 0:
+            return
 
 
 def _write_json(pages: Iterable[molexp.Rows[molexp.RunRow]]) -> None:
