@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from molexp._assets.builtin_kinds import WHAT_FILES_TAKE, FileKind, format_of
 from molexp._recording.usage import uses
-from molexp._values.structuring import record_of
-from molexp.contracts import AssetKind
+from molexp._values.structuring import check_given, record_of
+from molexp.contracts import AssetKind, GrowingAsset, Grows
 from molexp.contracts._assets import Asset
 from molexp.errors import NoKindError, NotFoundError
 
@@ -136,6 +136,46 @@ class Accessor(Generic[T, F]):
         slot.key = sink.key
         assets.publish(slot, size=sink.size, content_hash=sink.content_hash, fields=values, tags=tags)
 
+    @contextmanager
+    def growing(
+        self, name: str, *, every: float = 1.0, tags: Iterable[str] = (), **fields: Any
+    ) -> Iterator[GrowingAsset]:
+        """Give a writer of items, such as the frames of a trajectory, which becomes an asset with its first flush.
+
+        What was flushed survives ``kill -9``. If the block ends by an error, what was appended is recorded all the same.
+        In another attempt, a name begins a new part, and `load` returns the parts as one if the kind can merge them. In the
+        same attempt it begins a new version. Without a run, the items are dropped.
+
+        Args:
+            name: the asset's name.
+            every: seconds after which an item is followed by a flush; 0 flushes after each.
+            tags: free labels.
+            fields: values for the kind's fields, over those that the kind finds itself.
+
+        Raises:
+            AssetExistsError: another task or kind has the name, or it is growing.
+            InvalidNameError: the name cannot be used, or would leave the folder.
+            NoKindError: the kind does not grow by items.
+        """
+        assets, kind = self._assets, self._kind
+        if assets is None or kind is None:
+            yield _Dropping()
+            return
+        from molexp._assets.growing import begin_to_grow
+
+        if not isinstance(kind, Grows):
+            hint = f"It is saved as a whole: ctx.{kind.name}.save(...)."
+            raise NoKindError(name, f"series of items for {kind.name!r}", hint=hint)
+        check_given(kind.fields, fields, f"{kind.name} {name!r}")
+        growing = begin_to_grow(assets, kind, name, self._task, kind.growing(), every=every, tags=tags, given=fields)
+        try:
+            yield growing
+        finally:
+            try:
+                growing.finish()
+            finally:
+                assets.release(growing.slot)
+
     def load(self, name: str) -> T:
         """Load the newest asset of this kind and name: of this run, earlier attempts included, then of its parents.
 
@@ -160,6 +200,16 @@ class Accessor(Generic[T, F]):
     def _uses(self, asset: Asset) -> None:
         if self._assets is not None:
             uses(self._assets.recorder, asset, "name")
+
+
+class _Dropping:
+    """Takes items where there is no run."""
+
+    def append(self, item: Any, /) -> None:
+        """Drop the item."""
+
+    def flush(self) -> None:
+        """Do nothing."""
 
 
 def no_kind(name: str, obj: Any, library: Library) -> NoKindError:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from molexp._assets.downloads import fetch
 from molexp._assets.verification import check_size, complain, is_folder
+from molexp._storage.hashing import CHUNK
 
 if TYPE_CHECKING:
     from molexp.contracts import Store
@@ -40,15 +41,28 @@ class Copies:
         # a name that is saved again keeps its key; a folder of data never does
         version = str(asset.content_hash) if is_folder(asset) else store.stat(asset.key).version
         with self._lock:
-            if self._folder is None:
-                self._folder = Path(tempfile.mkdtemp(prefix="molexp-copies-"))
-                atexit.register(_remove, self._folder, os.getpid())
-            path = self._folder.joinpath(sha256(version.encode()).hexdigest()[:8], *asset.key.split("/"))
+            path = self._place().joinpath(sha256(version.encode()).hexdigest()[:8], *asset.key.split("/"))
             lock = self._locks.setdefault(path, threading.Lock())
         with lock:
             if not path.exists():
-                _fetch(asset, store, path, self._folder)
+                _fetch(asset, store, path, self._place())
         return path
+
+    def beginning(self, whole: Path, size: int) -> Path:
+        """Return the path of a copy of the first bytes of a file."""
+        with self._lock, whole.open("rb") as source:
+            path = Path(tempfile.mkdtemp(dir=self._place()), whole.name)
+            with path.open("wb") as copy:
+                while size > 0 and (chunk := source.read(min(size, CHUNK))):
+                    copy.write(chunk)
+                    size -= len(chunk)
+        return path
+
+    def _place(self) -> Path:
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="molexp-copies-"))
+            atexit.register(_remove, self._folder, os.getpid())
+        return self._folder
 
 
 def _fetch(asset: Asset, store: Store, path: Path, near: Path) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from molexp._assets.verification import GROWING
+from molexp._assets.verification import is_grown
 from molexp._record.attempts import read_attempts, read_claim
 from molexp._values.ids import fold_name, nearest
 from molexp._values.numbers import count
@@ -88,17 +88,17 @@ class Finder:
         return None
 
     def _with_earlier(self, asset: Asset, older: Iterable[list[Mapping[str, Any]]]) -> Asset:
-        """Return the same; a log, or metrics, with those of earlier attempts."""
-        if asset.kind not in GROWING or asset.producer is None:
+        """Return the same; what grows, such as a log, with the parts of earlier attempts."""
+        if not is_grown(asset) or asset.producer is None:
             return asset
         earlier = []
         for records in older:
             record = pick(records, asset.name, scope=self._path, kind=asset.kind, version=None)
-            if record is not None and (one := self._library.asset(record)).producer is not None:
+            if record is not None and is_grown(one := self._library.asset(record)) and one.producer is not None:
                 earlier.append(one)
         if not earlier:
             return asset
-        first = self._fresh_since(asset.producer.attempt) if asset.kind == "metrics" else 1
+        first = self._fresh_since(asset.producer.attempt) if asset.kind != "log" else 1
         kept = [one for one in reversed(earlier) if one.producer is not None and one.producer.attempt >= first]
         return replace(asset, earlier=tuple(kept))
 

@@ -174,8 +174,12 @@ class AttemptAssets:
         content_hash: str | None,
         fields: Mapping[str, Any],
         tags: Iterable[str] = (),
+        grown: int | None = None,
     ) -> dict[str, Any]:
-        """Record an asset whose bytes are complete (or, with no size yet, still growing); returns its record."""
+        """Record an asset whose bytes are complete (or, with no size yet, still growing); returns its record.
+
+        Of one that grows by items, `grown` is the number of bytes that are whole ones.
+        """
         writer, kind = self.writer, slot.kind
         slot.version += 1
         name = slot.apart if slot.apart and slot.key in slot.fallbacks else slot.name
@@ -195,6 +199,8 @@ class AttemptAssets:
             "distribution": self.library.info(kind).distribution,
             "fields": fields,
         }
+        if grown is not None:
+            record["grown"] = grown
         self.recorder.record({"type": "asset", "asset": record})
         return record
 

@@ -128,7 +128,7 @@ class PayloadSink:
             path = staged.path
             yield path
             if path.is_dir():
-                hint = f"{self.name!r} would be a folder, and its kind writes a file; use a kind of folders, or data_assets"
+                hint = f"{self.name!r} would be a folder, and its kind writes a file; import it with data_assets, or use a kind of folders"
                 raise IsADirectoryError(errno.EISDIR, hint, str(path))
             if not path.is_file():
                 raise FileNotFoundError(f"Nothing was written to {path}: {self.name!r} has no content to save.")

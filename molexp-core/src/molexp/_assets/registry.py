@@ -15,7 +15,7 @@ from molexp._assets.assets import UnknownAsset
 from molexp._recording.usage import opens
 from molexp._storage.links import reading
 from molexp._values.copies import own_copy
-from molexp._values.numbers import count
+from molexp._values.numbers import count, is_count
 from molexp._values.plain import plain, restore
 from molexp._values.structuring import record_from, values_of
 from molexp._values.times import parse_time
@@ -60,15 +60,17 @@ class KeySource(Struct, Generic[F], frozen=True):
 
     def open(self) -> IO[bytes]:
         """Return a seekable binary stream, which checks what is read from the beginning to the end."""
+        from molexp._assets.growing import beginning_of
         from molexp._assets.verification import checked
 
         self.library.refuse_folder(self.asset)
         store = self.library.reading(self.asset)
-        return checked(self.asset, store, store.open_read(self.asset.key))
+        stream = checked(self.asset, store, store.open_read(self.asset.key))
+        return stream if self.asset.grown is None else beginning_of(stream, self.asset.grown)
 
     def path(self) -> Path:
         """Return a local path to read from."""
-        return self.library.local(self.asset)
+        return self.library.local(self.asset, whole=False)
 
 
 class _NewerSchema(Exception):  # noqa: N818 - it becomes the problem of an `UnknownAsset`
@@ -298,8 +300,10 @@ class Library:
 
         copy_to(asset, self.reading(asset), stream, progress=progress)
 
-    def local(self, asset: Asset) -> Path:
+    def local(self, asset: Asset, *, whole: bool = True) -> Path:
         """Return a local path to an asset's bytes: the file or folder itself, or a copy that lives as long as this process.
+
+        Of one that grew by items, only those that were recorded, unless `whole`.
 
         Raises:
             HashMismatchError: there are more or fewer than were recorded, or, of a copy, others.
@@ -308,10 +312,12 @@ class Library:
         from molexp._assets.local_copies import Copies
         from molexp._assets.verification import GONE, check_size, is_folder
 
-        store = self.reading(asset)
+        store, pid = self.reading(asset), os.getpid()
+        copies = self._copies.get(pid) or self._copies.setdefault(pid, Copies())
+        if not whole and asset.grown is not None:
+            there = self.local(asset)
+            return there if there.stat().st_size <= asset.grown else copies.beginning(there, asset.grown)
         if "local_path" not in store.capabilities:
-            pid = os.getpid()
-            copies = self._copies.get(pid) or self._copies.setdefault(pid, Copies())
             return copies.get(asset, store)
         there = store.local_path(asset.key)
         if there.is_file():
@@ -352,6 +358,7 @@ def _common(record: Mapping[str, Any]) -> dict[str, Any]:
         "tags": frozenset(map(str, tags)) if isinstance(tags, list) else frozenset(),
         "schema": _schema(record),
         "distribution": str(record.get("distribution") or ""),
+        "grown": grown if is_count(grown := record.get("grown")) else None,
     }
 
 

@@ -170,7 +170,8 @@ class Growing:
 
     def _open(self) -> Appender:
         if self._appender is None:
-            self._appender = open_growing(self._assets.writer, self._slot)
+            again = self._slot.version > 0
+            self._appender = open_growing(self._assets.writer, self._slot, again=again)
         # Before it is recorded: if the attempt ends meanwhile, the file is closed all the same.
         self._assets.recorder.manage(self)
         try:
@@ -217,15 +218,21 @@ def grow(assets: AttemptAssets, kind: str, name: str, task: str | None, make: Ca
         return found
 
 
-def open_growing(writer: Writer, slot: Slot) -> Appender:
-    """Open a payload for appending, under a name of the writer's own if another writer of the attempt has it."""
+def open_growing(writer: Writer, slot: Slot, *, again: bool) -> Appender:
+    """Open a payload for appending, under a name of the writer's own if another writer of the attempt has it.
+
+    Args:
+        writer: the writer.
+        slot: the name of the payload.
+        again: it was begun before, and goes on.
+    """
     store = writer.store
     if (outbox := writer.outbox) is not None:
-        first = store.read(slot.key) if slot.version > 0 else b""
+        first = store.read(slot.key) if again else b""
         return outbox.growing(slot.key, guard=writer.refuse_ended, first=first)
     if "append" not in store.capabilities:
-        return _Whole(store, slot.key, again=slot.version > 0)
-    if slot.version > 0:  # an earlier retry of the task made it
+        return _Whole(store, slot.key, again=again)
+    if again:  # an earlier retry of the task made it
         return store.open_append(slot.key)
     for other in slot.fallbacks:
         try:

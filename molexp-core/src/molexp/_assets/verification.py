@@ -107,7 +107,12 @@ def _is_saved_again(asset: Asset, store: Store) -> bool:
 
 def _is_whole(asset: Asset) -> bool:
     """Tell whether nothing can have been added to its bytes."""
-    return is_hashed(asset) and asset.kind not in GROWING
+    return is_hashed(asset) and not is_grown(asset)
+
+
+def is_grown(asset: Asset) -> bool:
+    """Tell whether it grew, or grows, in an attempt, so that each attempt has its part of it."""
+    return asset.kind in GROWING or asset.grown is not None
 
 
 class _CheckedStream(io.RawIOBase):

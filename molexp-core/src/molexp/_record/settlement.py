@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from molexp._record.folding import Contents
 from molexp._values.numbers import count
 from molexp.contracts import Store
@@ -22,17 +25,26 @@ def settle_replacements(store: Store, contents: Contents) -> None:
 
 
 def settle_grown(store: Store, contents: Contents) -> None:
-    """Say how large a log or a metrics file is whose writer died while it was still being written, and what is in it."""
+    """Say how large a payload is whose writer died while it was still being written, and what is in a file of metrics.
+
+    Of one that grew by items, the record keeps saying which of its bytes are whole ones.
+    """
     for record in contents.assets.values():
+        if record.get("grown") is not None and (size := _size_of(store, record)) != record.get("size"):
+            record |= {"size": size, "content_hash": None}
         if record.get("size") is None:
-            try:
-                record["size"] = store.stat(str(record.get("key"))).size
-            except KeyNotFoundError:
-                record["size"] = 0
+            record["size"] = _size_of(store, record)
         if record.get("kind") == "metrics" and "summary" not in record:
             from molexp._record.metrics import read_summary
 
             record["summary"] = read_summary(store, record).to_document()
+
+
+def _size_of(store: Store, record: Mapping[str, Any]) -> int:
+    try:
+        return store.stat(str(record.get("key"))).size
+    except KeyNotFoundError:
+        return 0
 
 
 def _hash_of(store: Store, key: str) -> str:

@@ -94,9 +94,7 @@ def record_of(cls: Any, found: Any, given: Mapping[str, Any], where: str) -> tup
     fields = fields_of(cls)
     own = {} if found is None else {field.name: getattr(found, field.name) for field in fields}
     if given:
-        names = [field.name for field in fields]
-        if unknown := [name for name in given if name not in names]:
-            raise TypeError(f"There is no field {unknown[0]!r} of {where}; there are: {', '.join(names) or 'none'}.")
+        check_given(cls, given, where)
         own |= given
     values: dict[str, Any] = plain(own, where=where, nan=True)
     if _are_plain(cls, values):
@@ -111,6 +109,13 @@ def record_of(cls: Any, found: Any, given: Mapping[str, Any], where: str) -> tup
                 f"as {stored[name]!r}."
             )
     return made, stored
+
+
+def check_given(cls: Any, given: Mapping[str, Any], where: str) -> None:
+    """Raise `TypeError` if a value is given for a field that there is not."""
+    names = [field.name for field in fields_of(cls)]
+    if unknown := [name for name in given if name not in names]:
+        raise TypeError(f"There is no field {unknown[0]!r} of {where}; there are: {', '.join(names) or 'none'}.")
 
 
 def record_from(cls: Any, stored: Mapping[str, Any], where: str) -> Any:

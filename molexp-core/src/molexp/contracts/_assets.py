@@ -109,7 +109,8 @@ class Asset(Struct, Generic[T_co, F_co], frozen=True, kw_only=True):
         tags: free labels.
         schema: the schema of its kind that it was written with.
         distribution: name and version of the distribution that wrote it; "" if nobody knows.
-        earlier: of a log or metrics that `Run.asset` has found, those of the run's earlier attempts, oldest first: `load`
+        grown: of what grew by items, the bytes of those that were recorded, which `load` reads; None for all else.
+        earlier: of a log, metrics, or what else grew, that `Run.asset` has found, those of the run's earlier attempts, oldest first: `load`
             returns them all, joined, while the bytes, and `Workspace.asset` with its id, are the newest attempt's own.
 
     Example:
@@ -134,6 +135,7 @@ class Asset(Struct, Generic[T_co, F_co], frozen=True, kw_only=True):
     tags: frozenset[str] = frozenset()
     schema: int = 1
     distribution: str = ""
+    grown: int | None = None
     earlier: tuple[Asset[T_co, F_co], ...] = ()
     _library: Library | None = None
     _pinned: bool = False

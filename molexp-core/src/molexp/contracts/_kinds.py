@@ -249,6 +249,61 @@ class Merges(Protocol[T]):
         """Return the whole; the parts come oldest attempt first."""
 
 
+class Growth(Protocol[T_contra, F_co]):
+    """Encodes the items of one asset that grows; made by `Grows.growing`.
+
+    Example:
+        >>> class NoteGrowth:
+        ...     def append(self, item):
+        ...         return f"{item};".encode()
+        ...
+        ...     def fields(self):
+        ...         return NoFields()
+    """
+
+    def append(self, item: T_contra, /) -> bytes:
+        """Return the bytes of the next item, which follow those of the items before it."""
+
+    def fields(self) -> F_co:
+        """Return the fields of all items so far; asked once there is one."""
+
+
+@runtime_checkable
+class Grows(Protocol[T_contra, F_co]):
+    """Grows by items: a trajectory by frames, ``with ctx.trajectory.growing("md") as frames: frames.append(atoms)``.
+
+    The payload is a file to which the bytes of each item are appended. `AssetKind.load` reads all items that were flushed.
+    A kind with `Merges` joins the parts of several attempts.
+
+    Example:
+        >>> from molexp.contracts import Grows
+        >>> class NoteKind:
+        ...     def growing(self):
+        ...         return NoteGrowth()
+        >>> isinstance(NoteKind(), Grows)
+        True
+    """
+
+    def growing(self) -> Growth[T_contra, F_co]:
+        """Return what encodes the items of one asset."""
+
+
+class GrowingAsset(Protocol):
+    """An asset that grows, as ``ctx.trajectory.growing("md")`` gives it.
+
+    Example:
+        >>> def write(frames: "GrowingAsset") -> None:
+        ...     frames.append("frame 1")
+        ...     frames.flush()
+    """
+
+    def append(self, item: Any, /) -> None:
+        """Append an item. It is recorded at the next flush, which follows at once if the last one is long ago."""
+
+    def flush(self) -> None:
+        """Record all that was appended; from now on it survives the death of this process."""
+
+
 @runtime_checkable
 class Upgrades(Protocol):
     """Reads the fields of records with an older schema.
