@@ -10,7 +10,7 @@ import sys
 import textwrap
 from pathlib import Path
 
-from molexp._workflow.code import hashing
+from molexp._code import hashing
 
 ROOT = Path(__file__).parents[2]
 counter = itertools.count()

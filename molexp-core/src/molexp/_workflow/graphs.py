@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import asdict, fields
 
+from molexp._code.locations import INSTALLED
+from molexp._code.objects import file_of, innermost
 from molexp._provenance.source_tree import repository_of
 from molexp._values.graph import GraphTask, WorkflowGraph
 from molexp._values.plain import plain
-from molexp._workflow.code.locations import INSTALLED
-from molexp._workflow.code.objects import file_of, innermost
 from molexp._workflow.shell import ShellTask
 from molexp._workflow.tasks import TaskSpec
 from molexp.contracts import Resources

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from molexp._assets.accessors import Accessor
+from molexp._code.hashing import Code
 from molexp._recording.task_recorder import TaskRecorder
 from molexp._running.context import describe_error
 from molexp._storage.equivalence import RESERVED
@@ -18,7 +19,6 @@ from molexp._values.canonical import canonical_hash
 from molexp._values.documents import encode
 from molexp._values.numbers import count
 from molexp._values.times import utc_now
-from molexp._workflow.code.hashing import Code
 from molexp._workflow.earlier import Earlier, codes_of
 from molexp._workflow.outputs import NotRestorableError, fingerprint, pack, unpack
 from molexp._workflow.results import FAILED, SUCCEEDED, TaskOutcome

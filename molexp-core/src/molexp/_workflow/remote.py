@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from molexp._code.hashing import Code, code_of
 from molexp._recording import current
 from molexp._recording.task_recorder import TaskRecorder
-from molexp._workflow.code.hashing import Code, code_of
 from molexp._workflow.context import TaskContext
 
 if TYPE_CHECKING:

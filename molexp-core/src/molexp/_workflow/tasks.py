@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from msgspec import Struct
 
+from molexp._code.locations import imports
 from molexp._values.ids import check_payload_name
-from molexp._workflow.code.locations import imports
 from molexp.contracts import Resources
 from molexp.errors import InvalidNameError
 

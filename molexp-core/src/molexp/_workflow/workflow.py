@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack
 from msgspec import Struct
 from msgspec.structs import force_setattr
 
+from molexp._code.hashing import code_of
 from molexp._hierarchy.run import Run
 from molexp._recording.signals.event_loops import woken_by_signals
 from molexp._storage import schemas
@@ -23,7 +24,6 @@ from molexp._values.canonical import canonical_hash
 from molexp._values.documents import encode_pretty
 from molexp._values.graph import WorkflowGraph
 from molexp._workflow import bindings
-from molexp._workflow.code.hashing import code_of
 from molexp._workflow.execution import Execution, Listener
 from molexp._workflow.executors import Executors
 from molexp._workflow.graphs import graph_of

@@ -7,13 +7,13 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from molexp._workflow.code.files import Binding, Source, Unit, sources
-from molexp._workflow.code.locations import Namespace, absolute_name, locate, module_file, namespace_named, package_of
-from molexp._workflow.code.objects import PROCESS, Form, leaf_form
-from molexp._workflow.code.syntax import UnknownSourceError
+from molexp._code.files import Binding, Source, Unit, sources
+from molexp._code.locations import Namespace, absolute_name, locate, module_file, namespace_named, package_of
+from molexp._code.objects import PROCESS, Form, leaf_form
+from molexp._code.syntax import UnknownSourceError
 
 if TYPE_CHECKING:
-    from molexp._workflow.code.walk import Walk
+    from molexp._code.walk import Walk
 
 
 def effects(walk: Walk, unit: Unit, namespace: Namespace) -> Form:

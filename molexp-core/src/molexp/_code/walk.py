@@ -13,9 +13,9 @@ from pathlib import Path
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-from molexp._workflow.code.effects import effects
-from molexp._workflow.code.files import Binding, Source, Unit, keep, sources
-from molexp._workflow.code.locations import (
+from molexp._code.effects import effects
+from molexp._code.files import Binding, Source, Unit, keep, sources
+from molexp._code.locations import (
     COMPILED,
     Namespace,
     absolute_name,
@@ -27,8 +27,8 @@ from molexp._workflow.code.locations import (
     package_of,
     passes,
 )
-from molexp._workflow.code.marks import Marks
-from molexp._workflow.code.objects import (
+from molexp._code.marks import Marks
+from molexp._code.objects import (
     CACHED,
     MISSING,
     Form,
@@ -55,7 +55,7 @@ from molexp._workflow.code.objects import (
     origin_of,
     partial_parts,
 )
-from molexp._workflow.code.syntax import Chain, UnknownSourceError
+from molexp._code.syntax import Chain, UnknownSourceError
 
 _BUILT_IN = (str, bytes, int, float, complex)
 _ANNOTATES = ("__annotate__", "__annotate_func__")

@@ -14,8 +14,8 @@ from hashlib import file_digest
 from types import CodeType, FunctionType
 from typing import Any
 
-from molexp._workflow.code.locations import Namespace, absolute_name, imports, module_file
-from molexp._workflow.code.syntax import (
+from molexp._code.locations import Namespace, absolute_name, imports, module_file
+from molexp._code.syntax import (
     BLOCKS,
     FUNCTIONS,
     IMPORTING,

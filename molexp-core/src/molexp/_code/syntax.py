@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from types import CodeType
 from typing import TypeAlias
 
-from molexp._workflow.code.locations import absolute_name
+from molexp._code.locations import absolute_name
 
 Chain: TypeAlias = tuple[str, ...]  # `np.linalg.norm` is ("np", "linalg", "norm")
 Defined: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda

@@ -18,9 +18,9 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from molexp._workflow.code.objects import innermost, origin_of
-from molexp._workflow.code.syntax import UnknownSourceError
-from molexp._workflow.code.walk import Walk, digest
+from molexp._code.objects import innermost, origin_of
+from molexp._code.syntax import UnknownSourceError
+from molexp._code.walk import Walk, digest
 
 __all__ = ["UNKNOWN", "Code", "code_of"]
 

@@ -23,10 +23,10 @@ from types import (
 )
 from typing import Any, TypeAlias
 
+from molexp._code.files import is_virtual
+from molexp._code.locations import COMPILED, Namespace, module_file, namespace_named
+from molexp._code.syntax import is_scalar
 from molexp._values.plain import plain
-from molexp._workflow.code.files import is_virtual
-from molexp._workflow.code.locations import COMPILED, Namespace, module_file, namespace_named
-from molexp._workflow.code.syntax import is_scalar
 
 Form: TypeAlias = Any  # nested lists of text, numbers and None: what is hashed
 
