@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gc
 import math
+import sys
 import unicodedata
 from hashlib import sha256
 from pathlib import Path
+from types import FrameType
 
 import msgspec
 import numpy as np
@@ -356,6 +358,30 @@ def test_names_that_some_file_systems_confuse_are_one_name(run, first, second):
     assert again.version == 2
     assert found.load() == "2"
     assert len(run.assets) == 1
+
+
+def test_a_name_costs_the_same_however_many_names_a_run_has(lab_run):
+    def calls(name: str) -> int:
+        count = 0
+
+        def note(frame: FrameType, event: str, arg: object) -> None:
+            nonlocal count
+            count += event in ("call", "c_call")
+
+        sys.setprofile(note)
+        try:
+            ctx.artifact.save(name, name)
+        finally:
+            sys.setprofile(None)
+        return count
+
+    with lab_run.start() as ctx:
+        few = min(calls(f"first/{number}") for number in range(5))
+        for number in range(300):
+            ctx.artifact.save(f"more/{number}", "")
+        many = min(calls(f"last/{number}") for number in range(5))
+
+    assert many == few
 
 
 @pytest.mark.parametrize(("first", "second"), [("a", "a/b"), ("a/b", "a"), ("A/b", "a"), ("a/b/c", "a/b")])

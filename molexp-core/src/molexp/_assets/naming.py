@@ -64,6 +64,7 @@ class AttemptAssets:
         self._scopes = scopes
         self._whole = whole
         self._slots: dict[str, Slot] = whole._slots if whole is not None else {}
+        self._folders: dict[str, int] = whole._folders if whole is not None else {}  # that names lie in: how many
 
     def __reduce__(self) -> tuple[Any, ...]:  # contexts, logs, metrics and accessors have one
         raise TypeError(
@@ -103,7 +104,10 @@ class AttemptAssets:
                     whom = f"task {slot.task!r}" if slot.task else f"{slot.kind.name} {slot.name!r} of this run"
                     raise AssetExistsError(name, owner=whom)
                 return slot
-            self._refuse_folders(folded, name)
+            above = _above(folded)
+            self._refuse_folders(folded, above, name)
+            for folder in above:
+                self._folders[folder] = self._folders.get(folder, 0) + 1
             base = f"{self.writer.payloads}/{kind.folder}"
             slot = self._slots[folded] = Slot(kind, name, task, f"{base}/{payload}")
             writer = self.writer.suffix
@@ -137,6 +141,10 @@ class AttemptAssets:
             with self.writer.lock:
                 for folded in [folded for folded, kept in self._slots.items() if kept is slot]:
                     del self._slots[folded]  # in place: those of all tasks have them in common
+                    for folder in _above(folded):
+                        self._folders[folder] -= 1
+                        if not self._folders[folder]:
+                            del self._folders[folder]
 
     def sink(self, slot: Slot) -> PayloadSink | FolderSink:
         """Return where the payload of a reserved name is written."""
@@ -224,13 +232,23 @@ class AttemptAssets:
             _library=self.library,
         )
 
-    def _refuse_folders(self, folded: str, name: str) -> None:
+    def _refuse_folders(self, folded: str, above: Iterable[str], name: str) -> None:
         """Refuse a name that would be a file and a folder of other names."""
-        if not self._slots:
-            return
-        below = folded + "/"
-        for other, slot in self._slots.items():
-            if folded.startswith(other + "/") or other.startswith(below):
-                raise AssetExistsError(
-                    name, owner=f"{slot.kind.name} {slot.name!r}: a name is a file or a folder, not both"
-                )
+        slot = None
+        for folder in above:
+            slot = slot or self._slots.get(folder)
+        if slot is None and folded in self._folders:
+            slot = next(slot for other, slot in self._slots.items() if other.startswith(folded + "/"))
+        if slot is not None:
+            raise AssetExistsError(
+                name, owner=f"{slot.kind.name} {slot.name!r}: a name is a file or a folder, not both"
+            )
+
+
+def _above(name: str) -> list[str]:
+    """Return the folders that a name lies in, the innermost first."""
+    found: list[str] = []
+    while (end := name.rfind("/")) > 0:
+        name = name[:end]
+        found.append(name)
+    return found

@@ -297,7 +297,8 @@ class Attempt(Writer):
         self._log.check_place()
         self._close_handles()
         with self.lock:
-            self.catch_up()
+            if self._waiting:
+                self.catch_up()
             if self.contents.provenance is None:
                 self.contents.provenance = self.process.provenance.publish(self.store, wait=True, outbox=self.outbox)
             if self.shared:
