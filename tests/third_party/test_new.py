@@ -13,7 +13,7 @@ import pytest
 
 from tests.repository import DISTRIBUTIONS
 
-SORTS = ("kind", "store", "executor", "scheme")
+SORTS = ("kind", "store", "executor", "scheme", "command")
 UV = os.environ.get("UV") or shutil.which("uv")
 
 
@@ -95,4 +95,4 @@ def test_a_name_that_no_distribution_may_have_is_refused(molexp, here, name):
 def test_a_sort_that_does_not_exist_is_refused_with_those_that_do(molexp):
     done = molexp("plugins", "new", "queue", "molexp-lab")
     assert done.code == 2
-    assert "'queue' is none of kind, store, executor, scheme" in done.err
+    assert "'queue' is none of kind, store, executor, scheme, command" in done.err

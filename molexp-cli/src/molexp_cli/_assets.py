@@ -1,4 +1,4 @@
-"""``molexp assets``: list assets, copy them, and import data."""
+"""``molexp assets``: list and show assets, copy them, and import data."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from molexp_cli import _assets_add, _assets_get, _words
+from molexp_cli import _assets_add, _assets_get, _assets_show, _words
+from molexp_cli._extending import ColumnOption, columns_of
 from molexp_cli._options import JsonOption, LimitOption, WhereArgument, WorkspaceOption, located
 from molexp_cli._output import table, tell_unreadable, write
 
@@ -37,13 +38,13 @@ _SELDOM = ("MADE BY", "TAGS")  # these columns are shown only if an asset has a 
 def group() -> typer.Typer:
     """Return the group with its commands."""
     assets = typer.Typer(
-        help="List, copy and import assets: the files of runs, and imported data.",
+        help="List, show, copy and import assets: the files of runs, and imported data.",
         no_args_is_help=True,
         rich_markup_mode=None,
         epilog="See also: molexp lineage.",
     )
     assets.command("list", short_help="List assets; filter them.", epilog=LIST_EPILOG)(list_assets)
-    for module in (_assets_get, _assets_add):
+    for module in (_assets_show, _assets_get, _assets_add):
         module.add_to(assets)
     return assets
 
@@ -66,6 +67,7 @@ def list_assets(
         str | None,
         typer.Option("--producer", metavar="RUN", help="Show only assets that this run made (its path, or @latest)."),
     ] = None,
+    column: ColumnOption = None,
     limit: LimitOption = None,
     as_json: JsonOption = False,
     workspace: WorkspaceOption = None,
@@ -77,6 +79,7 @@ def list_assets(
     """
     import molexp
 
+    columns = [*_COLUMNS, *columns_of("assets", column)]
     opened = located(ctx, workspace)
     made_by = opened.run(producer) if producer is not None else None
     found = opened.catalog.assets(where, kind=kind, name=name, scope=scope, producer=made_by, limit=limit)
@@ -84,6 +87,6 @@ def list_assets(
     if as_json:
         write(molexp.to_json(found, pretty=True))
         return
-    cells = [[cell(asset) for _, cell in _COLUMNS] for asset in found]
-    shown = [n for n, (name, _) in enumerate(_COLUMNS) if name not in _SELDOM or any(line[n] for line in cells)]
-    table([_COLUMNS[n][0] for n in shown], [[line[n] for n in shown] for line in cells])
+    cells = [[cell(asset) for _, cell in columns] for asset in found]
+    shown = [n for n, (name, _) in enumerate(columns) if name not in _SELDOM or any(line[n] for line in cells)]
+    table([columns[n][0] for n in shown], [[line[n] for n in shown] for line in cells])

@@ -29,6 +29,7 @@ from molexp_cli import (
     _show,
     _sync,
 )
+from molexp_cli._extending import ExtendedGroup
 from molexp_cli._failing import INTERRUPTED, answer
 from molexp_cli._options import WorkspaceOption
 from molexp_cli._output import flush, make_safe, say, tell_warnings, write
@@ -78,6 +79,7 @@ def _program(
 def _assemble() -> typer.Typer:
     app = typer.Typer(
         name=PROGRAM,
+        cls=ExtendedGroup,
         rich_markup_mode=None,  # help as plain text: rich would take longer to import than everything else
         pretty_exceptions_enable=False,
         no_args_is_help=True,

@@ -33,6 +33,9 @@ _KITS = {
     "molexp_register_asset_kinds": ("asset kind", "AssetKindTests"),
     "molexp_register_run_id_schemes": ("run-id scheme", "RunIdSchemeTests"),
     "molexp_register_executors": ("executor", "ExecutorTests"),
+    "molexp_register_commands": ("command", ""),
+    "molexp_register_columns": ("column", ""),
+    "molexp_register_renderers": ("renderer", ""),
 }
 """The sort of thing that each hook registers, and the kit that tests one."""
 
@@ -217,7 +220,7 @@ def _kits(trial: Trial | None) -> dict[str, str]:
     except ImportError:  # pytest is not installed
         return {}
     sorts = [_KITS[hook] for hook in trial.provides if hook in _KITS]
-    return {what: kit if hasattr(testing, kit) else "" for what, kit in sorts}
+    return {what: kit if kit and hasattr(testing, kit) else "" for what, kit in sorts}
 
 
 def _tell_unknown(unknown: Mapping[str, str], prefix: str) -> None:

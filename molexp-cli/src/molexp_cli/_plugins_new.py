@@ -27,6 +27,7 @@ _WHAT = {
     "store": ("storage backend", "store"),
     "executor": ("executor", "executor"),
     "scheme": ("run-id scheme", "scheme"),
+    "command": ("command", "commands"),
 }
 """The sorts of plugins: what people call them, and the module that has them."""
 
@@ -84,11 +85,13 @@ def _files(sort: str, name: str) -> dict[str, str]:
     values = {
         "name": name,
         "package": package,
-        "thing": thing if sort != "store" else thing.replace("_", "-"),
+        "thing": thing if sort not in ("store", "command") else thing.replace("_", "-"),
+        "function": thing,
         "Class": "".join(part.title() for part in thing.split("_")),
         "what": what,
         "What_article": article,
         "module": module,
+        "more": f', "molexp-cli>={major}.{minor},<{major}.{minor + 1}"' if sort == "command" else "",
         "core": f"{major}.{minor}",
         "next_core": f"{major}.{minor + 1}",
     }

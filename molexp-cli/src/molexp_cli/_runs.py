@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from molexp_cli import _words
+from molexp_cli._extending import ColumnOption, Columns, columns_of
 from molexp_cli._options import JsonOption, LimitOption, WhereArgument, WorkspaceOption, located, parameters_of
 from molexp_cli._output import Lines, on_terminal, say, table, tell_unreadable, write
 
@@ -92,6 +93,7 @@ def list_runs(
             help="Sort by a column, such as created_at, params.a, results.loss or metrics.loss.min; - sorts in descending order.",
         ),
     ] = None,
+    column: ColumnOption = None,
     limit: LimitOption = None,
     as_json: JsonOption = False,
     workspace: WorkspaceOption = None,
@@ -106,6 +108,7 @@ def list_runs(
     """
     import molexp
 
+    columns = [*_COLUMNS, *columns_of("runs", column)]
     opened = located(ctx, workspace)
     filters: dict[str, Any] = {
         "project": project,
@@ -134,9 +137,10 @@ def list_runs(
     if as_json:
         _write_json(found)
     elif on_terminal():
-        _draw(list(islice(chain.from_iterable(found), None if limit is not None else _PAGE + 1)), pages, limit)
+        shown = list(islice(chain.from_iterable(found), None if limit is not None else _PAGE + 1))
+        _draw(shown, pages, limit, columns)
     else:
-        _write_lines(found)
+        _write_lines(found, columns)
 
 
 def _up_to(limit: int | None, pages: Iterable[molexp.Rows[molexp.RunRow]]) -> Iterator[molexp.Rows[molexp.RunRow]]:
@@ -159,11 +163,11 @@ def _write_json(pages: Iterable[molexp.Rows[molexp.RunRow]]) -> None:
     write("[]" if before == "[\n" else "\n]")
 
 
-def _write_lines(pages: Iterable[molexp.Rows[molexp.RunRow]]) -> None:
+def _write_lines(pages: Iterable[molexp.Rows[molexp.RunRow]], columns: Columns) -> None:
     """Print a line for each run, some at a time, so that the first ones come before the last ones are read."""
-    lines = Lines([name for name, _ in _COLUMNS], _SELDOM)
+    lines = Lines([name for name, _ in columns], _SELDOM)
     for rows in _parts(pages):
-        lines.add([[cell(row) for _, cell in _COLUMNS] for row in rows])
+        lines.add([[cell(row) for _, cell in columns] for row in rows])
     lines.end()
 
 
@@ -173,12 +177,14 @@ def _parts(pages: Iterable[molexp.Rows[molexp.RunRow]]) -> Iterator[molexp.Rows[
             yield page[start : start + _PAGE]
 
 
-def _draw(rows: Sequence[molexp.RunRow], pages: molexp.Pages[molexp.RunRow], limit: int | None) -> None:
+def _draw(
+    rows: Sequence[molexp.RunRow], pages: molexp.Pages[molexp.RunRow], limit: int | None, columns: Columns
+) -> None:
     """Draw the runs on a terminal: a page of them if there is no limit, and how many there are."""
     page = rows[:_PAGE] if limit is None else rows
-    cells = [[cell(row) for _, cell in _COLUMNS] for row in page]
-    shown = [n for n, (name, _) in enumerate(_COLUMNS) if name not in _SELDOM or any(line[n] for line in cells)]
-    table([_COLUMNS[n][0] for n in shown], [[line[n] for n in shown] for line in cells])
+    cells = [[cell(row) for _, cell in columns] for row in page]
+    shown = [n for n, (name, _) in enumerate(columns) if name not in _SELDOM or any(line[n] for line in cells)]
+    table([columns[n][0] for n in shown], [[line[n] for n in shown] for line in cells])
     if len(rows) > len(page):
         total = pages.total
         say(

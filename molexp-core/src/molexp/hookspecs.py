@@ -66,3 +66,31 @@ def molexp_register_run_id_schemes() -> Iterable[type[RunIdScheme] | Declared]:
 def molexp_register_executors() -> Iterable[type[Executor] | Declared]:
     """Return executors; called when one is first chosen by its name."""
     raise NotImplementedError
+
+
+@hookspec
+def molexp_register_commands() -> Iterable[Declared]:
+    """Return commands for ``molexp``; called when a command is given that ``molexp`` does not have itself.
+
+    Each is a declaration of a function with the annotations that Typer reads: ``molexp NAME`` calls it.
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def molexp_register_columns() -> Iterable[Declared]:
+    """Return columns for tables of ``molexp``; called when ``--column NAME`` asks for one.
+
+    The name says the table: ``runs.gap`` is for ``molexp runs list``, ``assets.atoms`` for ``molexp assets list``. The function gets a
+    row, which is a `molexp.RunRow` or a `molexp.Asset`, and returns what the cell shows.
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def molexp_register_renderers() -> Iterable[Declared]:
+    """Return renderers of asset kinds; called by ``molexp assets show``.
+
+    The name is that of the kind. The function gets a `molexp.Asset`, and returns text for people.
+    """
+    raise NotImplementedError

@@ -6,7 +6,7 @@ import functools
 import os
 import threading
 import warnings
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,9 +21,12 @@ from molexp.plugins._selection import Selection, normalized
 from molexp.plugins._sorts import (
     ANY,
     ASSET_KINDS,
+    COLUMNS,
+    COMMANDS,
     EXECUTORS,
     OURS,
     PLAIN,
+    RENDERERS,
     RUN_ID_SCHEMES,
     SORTS,
     STORAGE_BACKENDS,
@@ -84,7 +87,7 @@ class PluginManager:
         self._registries: dict[str, _Registry] = {}
         self._by_name: dict[tuple[str, str], _Registry] = {}
         self._review_due = True
-        self._told: set[str] = set()
+        self._told: set[tuple[str, str]] = set()
 
     # ------------------------------------------------------------------------------------------------------- reports
 
@@ -211,6 +214,18 @@ class PluginManager:
         """Return the executor of this name. Raises as `storage_backend` does."""
         return self._one(EXECUTORS, name)
 
+    def command(self, name: str) -> Callable[..., Any]:
+        """Return the function behind a command of ``molexp`` that a plugin adds. Raises as `storage_backend` does."""
+        return self._one(COMMANDS, name)
+
+    def column(self, name: str) -> Callable[[Any], object]:
+        """Return the function behind a column that a plugin adds to tables, as in ``runs.gap``. Raises as `storage_backend` does."""
+        return self._one(COLUMNS, name)
+
+    def renderer(self, kind: str) -> Callable[[Any], str]:
+        """Return the function that shows assets of a kind as text. Raises as `storage_backend` does."""
+        return self._one(RENDERERS, kind)
+
     def kinds_of_types(self, types: Collection[str]) -> list[str]:
         """Return the names of the asset kinds that name one of these types, by module and name. No kind is imported for it.
 
@@ -299,13 +314,14 @@ class PluginManager:
 
     def _tell(self) -> None:
         """Warn of each fault once. Without the lock: a filter may turn the warning into an error."""
-        news = {str(info): info.cause for info in self.plugins() if info.status == "broken"}
-        told = {subject: f"{cause}{_REMEDY.format(subject.partition(' ')[0])}" for subject, cause in news.items()}
-        for subject, cause in {**told, **self.unknown_names()}.items():
-            message = f"{subject}: {cause}"
-            if message not in self._told:
-                self._told.add(message)
-                warnings.warn(PluginWarning(message), stacklevel=4)
+        broken = [info for info in self.plugins() if info.status == "broken"]
+        faults = {str(info): (info.cause, _REMEDY.format(info.name)) for info in broken}
+        faults.update((subject, (cause, "")) for subject, cause in self.unknown_names().items())
+        for subject, (causes, remedy) in faults.items():
+            news = [cause for cause in causes.splitlines() if (subject, cause) not in self._told]
+            self._told.update((subject, cause) for cause in news)
+            if news:
+                warnings.warn(PluginWarning(f"{subject}: {'; '.join(news)}{remedy}"), stacklevel=4)
 
     # -------------------------------------------------------------------------------------------------------- look-up
 

@@ -119,7 +119,7 @@ class Plugin(Struct):
             kept.remove((declared.name, declared))
             self.declared_types[declared.name] = declared.types
             kept += [one for one in classes if one not in kept]
-        return [(claimed, what) for claimed, what in kept if isinstance(what, type)]
+        return [(claimed, what) for claimed, what in kept if not isinstance(what, Declared)]
 
     def types_of_kinds(self) -> Mapping[str, Sequence[str]]:
         """Return its asset kinds with the types that they name. What it declares is not imported for that."""
@@ -203,7 +203,7 @@ class Plugin(Struct):
         with self._blamed((sort.hook,)), self._quiet():
             cls = load(declared.where)
             with isolated(f"checking {declared.where!r}"):
-                if isinstance(cls, Declared) or declared.name not in self._own(sort, cls):
+                if isinstance(cls, Declared) or declared.name not in sort.provided(declared, cls):
                     raise Unusable(f"{declared.where!r}, which is declared as {declared.name!r}, has another name")
             return [(declared.name, cls)]
         return []

@@ -1,4 +1,4 @@
-"""The four sorts of things that plugins register, and what makes a class one of them."""
+"""The sorts of things that plugins register, and what makes a class one of them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ class Sort(NamedTuple):
     Attributes:
         hook: the hook that registers it.
         what: its name in messages.
-        base: the class of `molexp.contracts` that contributions derive from; executors are seldom asked for, and take time to import.
+        base: the class of `molexp.contracts` that contributions derive from, "" for functions; executors are seldom asked
+            for, and take time to import.
         names: the names that a class claims; raises `Unusable`.
         packages: names to the distribution that provides them, for what we make ourselves.
     """
@@ -42,7 +43,7 @@ class Sort(NamedTuple):
     hook: str
     what: str
     base: str
-    names: Callable[[type[Any]], tuple[str, ...]]
+    names: Callable[[Any], tuple[str, ...]]
     packages: Mapping[str, str]
 
     def claims(self, contribution: object) -> tuple[str, ...]:
@@ -53,6 +54,8 @@ class Sort(NamedTuple):
         """
         if isinstance(contribution, Declared):
             return (self._declared(contribution),)
+        if not self.base:
+            raise Unusable(f"{self.hook} returned {_shown(contribution)}; it returns `Declared`, of functions")
         if not isinstance(contribution, type):
             raise Unusable(f"{self.hook} returned {_shown(contribution)}, which is neither a class nor a `Declared`")
         if not issubclass(contribution, getattr(contracts, self.base)):
@@ -69,7 +72,19 @@ class Sort(NamedTuple):
             raise Unusable(
                 f"{self.hook} returned {found!r}; each of these must be a text, and `types` a tuple of texts"
             )
-        return found.name
+        return found.name if self.base else self.names(found)[0]
+
+    def provided(self, declared: Declared, found: object) -> tuple[str, ...]:
+        """Check what was found where a declaration says it is, and return the names that it has.
+
+        Raises:
+            Unusable: with the cause.
+        """
+        if self.base or isinstance(found, Declared):
+            return self.claims(found)
+        if not callable(found):
+            raise Unusable(f"{declared.where!r} is {_shown(found)}, which is no function")
+        return (declared.name,)
 
 
 def _shown(thing: object) -> str:
@@ -88,7 +103,7 @@ def _schemes(cls: type[Any]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(schemes))
 
 
-def _name(cls: type[Any]) -> str:
+def _name(cls: Any) -> str:
     name = getattr(cls, "name", None)
     if not isinstance(name, str) or not name:
         raise Unusable(f"{_shown(cls)} has no name: give it a class attribute 'name'")
@@ -148,7 +163,7 @@ def _names_of_assets() -> frozenset[str]:
     return frozenset({*(name.lstrip("_") for name in dir(Asset)), *vars(Asset)["__annotations__"], "attempt", "task"})
 
 
-def _plain_name(cls: type[Any]) -> tuple[str, ...]:
+def _plain_name(cls: Any) -> tuple[str, ...]:
     name = _name(cls)
     if not _PLAIN_NAME.fullmatch(name):
         raise Unusable(f"{_shown(cls)}.name is {name!r}; it must be lower-case letters, digits, '.', '_' and '-'")
@@ -185,6 +200,9 @@ EXECUTORS = Sort(
     names=_plain_name,
     packages={"inline": "molexp-core", "process": "molexp-core"},
 )
-SORTS = (STORAGE_BACKENDS, ASSET_KINDS, RUN_ID_SCHEMES, EXECUTORS)
+COMMANDS = Sort(hook="molexp_register_commands", what="command", base="", names=_plain_name, packages={})
+COLUMNS = Sort(hook="molexp_register_columns", what="column", base="", names=_plain_name, packages={})
+RENDERERS = Sort(hook="molexp_register_renderers", what="renderer", base="", names=_plain_name, packages={})
+SORTS = (STORAGE_BACKENDS, ASSET_KINDS, RUN_ID_SCHEMES, EXECUTORS, COMMANDS, COLUMNS, RENDERERS)
 OURS = frozenset(package for sort in SORTS for package in sort.packages.values())
 """The distributions that are released with the core: what they register is theirs, and they are not tried before."""
