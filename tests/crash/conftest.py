@@ -37,6 +37,7 @@ class Zygotes:
             )
             for _ in range(2)
         ]
+        self.warmed: set[tuple[int, str]] = set()
 
     def ask(self, process: subprocess.Popen[str], request: Mapping[str, Any]) -> dict[str, Any]:
         assert process.stdin is not None
@@ -54,7 +55,9 @@ class Zygotes:
         answers: list[tuple[dict[str, Any], dict[str, Any]]] = []
 
         def drive(process: subprocess.Popen[str]) -> None:
-            self.ask(process, {**requests[0], "warm": True})
+            if (warm := (process.pid, requests[0]["case"])) not in self.warmed:
+                self.ask(process, {**requests[0], "warm": True})
+                self.warmed.add(warm)
             while True:
                 try:
                     request = waiting.get_nowait()
@@ -62,7 +65,7 @@ class Zygotes:
                     return
                 answers.append((request, self.ask(process, request)))
 
-        threads = [threading.Thread(target=drive, args=[process]) for process in self.processes]
+        threads = [threading.Thread(target=drive, args=[process]) for process in self.processes[: len(requests)]]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -98,9 +101,9 @@ def environment(*paths: Path, **more: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": path, **more}
 
 
-@pytest.fixture
-def zygotes(tmp_path: Path, crash_site: Path) -> Iterator[Zygotes]:
-    made = Zygotes(tmp_path, environment(crash_site))
+@pytest.fixture(scope="module")
+def zygotes(tmp_path_factory: pytest.TempPathFactory, crash_site: Path) -> Iterator[Zygotes]:
+    made = Zygotes(tmp_path_factory.mktemp("cases"), environment(crash_site))
     yield made
     made.close()
 
