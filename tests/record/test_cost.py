@@ -125,7 +125,7 @@ def test_tracking_a_run_imports_no_more_than_it_needs(cold):
             ctx.set_result("x", 1)
             ctx.artifact.save("a.json", [1])
             ctx.log("l").append("line")
-        print(*sorted({"asyncio", "attr", "molexp.workflow", "cattrs", "sqlite3", "typer", "fsspec"} & set(sys.modules)))
+        print(*sorted({"asyncio", "attr", "json", "logging", "molexp.workflow", "cattrs", "sqlite3", "typer", "fsspec"} & set(sys.modules)))
         """
     )
 

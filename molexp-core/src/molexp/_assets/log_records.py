@@ -1,26 +1,15 @@
-"""Check the text of a log, and write the records of a standard logger to one."""
+"""Write the records of a standard logger to a log."""
 
 from __future__ import annotations
 
 import logging
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from molexp.errors import MolexpError
 
 if TYPE_CHECKING:
     from molexp._assets.streams import LogHandle
-
-
-def check_text(given: Any) -> None:
-    """Refuse what is no text.
-
-    Raises:
-        TypeError: it is not; says how to make it one.
-    """
-    if not isinstance(given, str):
-        how = "data.decode()" if isinstance(given, bytes | bytearray | memoryview) else "str(value)"
-        raise TypeError(f"A log takes text, not {type(given).__name__}. Pass {how}.")
 
 
 class LogStreamHandler(logging.Handler):

@@ -11,7 +11,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
-from molexp._assets.log_records import check_text
 from molexp._assets.logs import LogReader
 from molexp._assets.naming import AttemptAssets, Slot
 from molexp._recording.writer import Writer
@@ -24,6 +23,17 @@ from molexp.errors import (
 )
 
 _BATCH = 1 << 16  # bytes that are hashed at a time
+
+
+def _check_text(given: Any) -> None:
+    """Refuse what is no text.
+
+    Raises:
+        TypeError: it is not; says how to make it one.
+    """
+    if not isinstance(given, str):
+        how = "data.decode()" if isinstance(given, bytes | bytearray | memoryview) else "str(value)"
+        raise TypeError(f"A log takes text, not {type(given).__name__}. Pass {how}.")
 
 
 class Growing:
@@ -288,7 +298,7 @@ class LogHandle(io.TextIOBase):
     def append(self, text: str) -> None:
         """Write `text` as a line of its own (or several, if it has line breaks)."""
         if type(text) is not str:
-            check_text(text)
+            _check_text(text)
         if (growing := self._growing) is not None:
             line = text if text[-1:] == "\n" else text + "\n"
             growing.write(line.encode() if line.isascii() else line.encode("utf-8", "backslashreplace"))
@@ -296,7 +306,7 @@ class LogHandle(io.TextIOBase):
     def write(self, text: str, /) -> int:
         """Write `text` as it is."""
         if type(text) is not str:
-            check_text(text)
+            _check_text(text)
         if self._growing is not None and text:
             self._growing.write(text.encode("utf-8", "backslashreplace"))
         return len(text)

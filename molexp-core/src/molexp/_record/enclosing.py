@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 import warnings
 from pathlib import Path
 
 from molexp._storage import layout
+from molexp._values.documents import decode
 from molexp.contracts import Store
+from molexp.errors import CorruptRecordError
 
 _LARGEST = 1 << 20  # bytes; a ``workspace.json`` has some hundred
 
@@ -33,10 +34,10 @@ def holds_workspace(folder: Path) -> bool:
         found = os.lstat(folder / layout.WORKSPACE)
         if not stat.S_ISREG(found.st_mode) or found.st_size > _LARGEST or _is_planted(folder, found):
             return False
-        document = json.loads((folder / layout.WORKSPACE).read_bytes())
-    except (OSError, RecursionError):
+        document = decode((folder / layout.WORKSPACE).read_bytes(), layout.WORKSPACE)
+    except OSError:
         return False
-    except ValueError:
+    except CorruptRecordError:
         return True  # to open it will say what is wrong
     return isinstance(document, dict) and document.get("type") == "workspace"
 

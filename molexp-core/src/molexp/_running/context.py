@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import tempfile
 import traceback
@@ -12,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from molexp._assets.accessors import Accessor, no_kind
 from molexp._assets.builtin_kinds import ErrorTraceKind, LogKind
-from molexp._assets.log_records import LogStreamHandler
 from molexp._assets.metrics import Metrics
 from molexp._assets.streams import Growing, LogHandle, grow
 from molexp._recording.usage import misses, uses
@@ -24,6 +22,7 @@ from molexp.contracts._assets import Asset
 from molexp.errors import AssetError, InvalidNameError, MolexpError, NotFoundError, PluginError, SerializationError
 
 if TYPE_CHECKING:
+    import logging
     import subprocess
 
     from molexp._assets.assets import CheckpointFields, FileFields
@@ -175,6 +174,10 @@ class Context:
     def logger(self) -> logging.Logger:
         """A standard logger into a log of this run (``run``) or task (``tasks/<task>``)."""
         if self._logger is None:
+            import logging
+
+            from molexp._assets.log_records import LogStreamHandler
+
             name = f"molexp.{self._task or 'run'}"
             logger = logging.Logger(name, logging.DEBUG)  # noqa: LOG001 - it goes with its context; a global one stays
             logger.parent = logging.getLogger("molexp")

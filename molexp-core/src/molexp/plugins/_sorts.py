@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import inspect
 import keyword
-import pkgutil
 import re
 from collections.abc import Callable, Mapping
 from functools import cache
+from importlib import import_module
 from typing import Any, NamedTuple
 
 from molexp import contracts
@@ -15,7 +15,7 @@ from molexp._values.structuring import fields_of, is_record, missing_name, unrea
 from molexp.contracts import Declared
 from molexp.plugins._loading import Unusable
 
-_CONTEXTS = ("molexp._hierarchy.run_context:RunContext", "molexp._workflow.context:TaskContext")
+_CONTEXTS = (("molexp._hierarchy.run_context", "RunContext"), ("molexp._workflow.context", "TaskContext"))
 """The classes that have kinds as attributes. They build on plugins, so they are imported only to check a kind of a plugin."""
 
 PLAIN = ("builtins", "pathlib")
@@ -150,7 +150,7 @@ def _check_kind_of_plugin(cls: type[Any]) -> None:
 @cache
 def _names_of_contexts() -> frozenset[str]:
     """Return the attributes of contexts: a kind of such a name could not be reached as ``ctx.<kind>``."""
-    contexts = [pkgutil.resolve_name(name) for name in _CONTEXTS]
+    contexts = [getattr(import_module(module), name) for module, name in _CONTEXTS]
     annotated = (vars(cls).get("__annotations__", {}) for context in contexts for cls in context.__mro__)
     return frozenset().union(*map(dir, contexts), *annotated)
 
