@@ -137,5 +137,16 @@ def test_every_command_works_among_them_and_answers_in_clean_json(met, tmp_path)
     assert molexp("show", "@latest", "--json").json()["status"] == "succeeded"
 
 
+@pytest.mark.long
+def test_plugins_check_names_each_of_them(met, tmp_path):
+    """In processes of their own, as users have them; the one that takes all memory is left in peace."""
+    env = {"PYTHONPATH": str(met.folder), "MOLEXP_DISABLE_PLUGINS": "takes-memory", "MOLEXP_CACHE_DIR": str(tmp_path)}
+    done = program(tmp_path, "plugins", "check", "--timeout", "3", "--json", env=env)
+    causes = {one["distribution"]: one["cause"] for one in done.json()["plugins"] if one["status"] == "broken"}
+    assert done.code == 1
+    assert causes.keys() == ZOO.keys() - {"takes-memory"}
+    assert all(re.search(ZOO[name].cause, cause, re.DOTALL) for name, cause in causes.items())
+
+
 def test_the_zoo_is_large_enough():
     assert len(ZOO) >= 40

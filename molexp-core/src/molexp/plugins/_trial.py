@@ -26,7 +26,7 @@ PRINTED = 16 << 20  # bytes that it may print
 
 _PROGRAM = "import sys, json; r = json.loads(sys.argv[1]); sys.path[:] = r['path']; from molexp.plugins._tried import main; main(r)"
 _SHOWN = 200  # characters of what it printed that are kept
-_LOOKS = (0.002, 0.05)  # seconds between looks at the process, at first and later
+_LOOKS = (0.002, 0.02)  # seconds between looks at the process, at first and later
 
 
 def try_out(plugin: PluginInfo, limit: float = 0.0) -> Trial | None:
@@ -78,8 +78,8 @@ def _watch(process: subprocess.Popen[bytes], limit: float, printed: tuple[IO[byt
     """Wait for the end of a trial, and return why it was stopped; "" if it was not."""
     deadline, pause = time.monotonic() + limit, _LOOKS[0]
     while True:
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(pause)
+        time.sleep(pause)
+        if _ended(process):
             return ""
         pause = min(2 * pause, _LOOKS[1])
         if time.monotonic() > deadline:
@@ -88,6 +88,16 @@ def _watch(process: subprocess.Popen[bytes], limit: float, printed: tuple[IO[byt
             return f"took more than {MEMORY >> 20} MiB of memory"
         if sum(os.fstat(one.fileno()).st_size for one in printed) > PRINTED:
             return f"printed more than {PRINTED >> 20} MiB"
+
+
+def _ended(process: subprocess.Popen[bytes]) -> bool:
+    """Tell whether a process has ended. It keeps its number, and that of its group, until it is waited for."""
+    if not hasattr(os, "waitid"):
+        return process.poll() is not None
+    try:
+        return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:  # this program ignores the ends of its children
+        return True
 
 
 def _memory(pid: int) -> int:
