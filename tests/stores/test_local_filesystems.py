@@ -27,6 +27,8 @@ from tests.stores.local import linux, names
 
 CHILD = """
 import json, os, sys
+from hashlib import sha256
+from pathlib import Path
 from molexp.errors import *
 from molexp_fs import LocalStore
 lab = LocalStore.open(sys.argv[1], {})
@@ -111,6 +113,7 @@ def test_a_full_disk_damages_nothing_and_leaves_nothing(tmp_path):
             "append": lambda: lab.append("a/log", big),
             "stream": lambda: stream("a/x", big),
             "exclusive": lambda: stream("a/z", big, exclusive=True),
+            "put_file": lambda: lab.put_file(Path(sys.executable), "a/y"),
         }.items():
             attempt(name, act)
         said["x"] = lab.read("a/x").decode()
@@ -123,8 +126,70 @@ def test_a_full_disk_damages_nothing_and_leaves_nothing(tmp_path):
     assert said.pop("x") == "old"
     assert said.pop("log") == "line\n"
     assert said.pop("names") == ["log", "x"]
-    assert len(said) == 5
+    assert len(said) == 6
     assert set(said.values()) == {StorageFullError.__name__}
+
+
+def test_where_files_can_share_blocks_a_large_one_takes_no_space_of_its_own(tmp_path):
+    """On XFS; a file that is small, or lies on another file system, is copied."""
+    said = _mounted(
+        tmp_path,
+        f'truncate -s 320M "{tmp_path}/image"; mkfs.xfs -q "{tmp_path}/image"; mount -o loop "{tmp_path}/image" "$LAB"',
+        f"""
+        import molexp as me
+        here, there, size = Path(sys.argv[1]), Path({str(tmp_path)!r}), 8 << 20
+        data = os.urandom(size)
+        for folder in (here, there):
+            (folder / "source").write_bytes(data)
+        lab = LocalStore.open(str(here / "lab"), {{}})
+        lab.put_file(there / "source", "a/elsewhere")
+        exp = me.Workspace(here / "ws").Project("metals").Experiment("cu")
+        run = exp.Run(id="one")
+        ctx = run.start().__enter__()
+
+        def free():
+            os.sync()
+            found = os.statvfs(here)
+            return found.f_bfree * found.f_bsize
+
+        def taken(name, act):
+            before, told = free(), []
+            path = act(told.append)
+            said[name] = [before - free() > size // 2, path.read_bytes() == data, sum(told)]
+
+        def put(progress):
+            lab.put_file(here / "source", "a/x", progress=progress)
+            return lab.local_path("a/x")
+
+        def get(progress):
+            lab.get_file("a/elsewhere", here / "fetched", progress=progress)
+            return here / "fetched"
+
+        taken("put_file", put)
+        taken("get_file", get)
+        taken("import", lambda told: exp.data_assets.import_asset("data", here / "source", progress=told).path)
+        taken("save", lambda _: ctx.artifact.save("saved.bin", here / "source").path)
+        taken("download", lambda told: run.asset("saved.bin").download(here / "downloaded", progress=told))
+        ctx.__exit__(None, None, None)
+        (here / "source").write_bytes(b"other")
+        said["hashes"] = [run.asset(name).content_hash.endswith(sha256(data).hexdigest()) for name in ("saved.bin", "data")]
+        said["changed"] = run.asset("saved.bin").read_bytes() == data
+        taken("sync", lambda _: me.sync_workspace(me.Workspace(here / "ws"), here / "copy") and me.Workspace(here / "copy").run("metals/cu/one").asset("saved.bin").path)
+        taken("from elsewhere", lambda _: lab.put_file(there / "source", "a/again") or lab.local_path("a/again"))
+        """,
+    )
+    size = 8 << 20
+    assert said.pop("hashes") == [True, True]
+    assert said.pop("changed") is True, "whatever is written to the source afterwards"
+    assert said.pop("from elsewhere") == [True, True, 0]
+    assert said == {
+        "put_file": [False, True, size],
+        "get_file": [False, True, size],
+        "import": [False, True, size],
+        "save": [False, True, 0],
+        "download": [False, True, size],
+        "sync": [False, True, 0],
+    }
 
 
 def test_an_overlay_as_in_a_container(tmp_path):

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Callable
 from contextlib import suppress
+from typing import TypeVar
 
 from molexp.contracts import Store, check_key
 from molexp.errors import StoreError, WorkspaceMovedError
@@ -21,6 +22,7 @@ REMEMBERED = 4096
 _WINDOWS = os.name == "nt"
 _NAME = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9_.~-]*+").fullmatch  # of nearly all files
 _SHORT = 255  # characters of a key that needs no look at its length
+_T = TypeVar("_T")
 _TRIES = 8  # a writer creates its folder again this often while another process removes it
 
 
@@ -221,8 +223,8 @@ class Folder:
             self.made_in.clear()
         self._plain.add(folder)
 
-    def retry(self, error: OSError, key: str, path: str, act: Callable[[], None]) -> None:
-        """Remove what stood in the way of writing to `path`, and `act` again.
+    def retry(self, error: OSError, key: str, path: str, act: Callable[[], _T]) -> _T:
+        """Remove what stood in the way of writing to `path`, `act` again, and return what that does.
 
         Missing folders are made only now: nearly always they are there. An empty folder that bears the key's name is
         a remnant of deleted keys.

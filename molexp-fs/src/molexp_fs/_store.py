@@ -6,7 +6,8 @@ import errno
 import os
 import stat as modes
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, ClassVar, Self, get_args
 
@@ -14,6 +15,7 @@ from molexp.contracts import Appender, Capability, Durability, Listing, StagedFi
 from molexp.errors import KeyExistsError, KeyMovedError, KeyNotFoundError, StoreError
 from molexp_fs import _files as files
 from molexp_fs import _housekeeping, _linking, _staging, _walk
+from molexp_fs._cloning import clone_to
 from molexp_fs._folder import Folder, Followed
 from molexp_fs._keys import folded
 from molexp_fs._location import file_in_the_way, folder_of, url_of
@@ -238,15 +240,20 @@ class LocalStore(Store):
                 self._folder.retry(error, key, path, lambda: files.claim(temp))
             return temp
 
-        def publish(temp: str) -> None:
-            _staging.publish(self._folder, self._naming, temp, key, exclusive=exclusive)
-
+        publish = partial(_staging.publish, self._folder, self._naming, key=key, exclusive=exclusive)
         return FileWriter(key, self.url, begin, publish, self._naming.durable)
 
     def stage(self, key: str) -> StagedFile:
         """Return a path beside `key`, where the operating system tells whether a file is being written to."""
         known = _staging.KNOWS_WRITERS
         return _staging.File(self._folder, self._naming, key) if known else super().stage(key)
+
+    def get_file(self, key: str, path: Path, *, progress: Callable[[int], Any] | None = None) -> None:
+        """Copy `key` to a local file, or make that a clone of it where the file system can."""
+        with self.open_read(key) as source:
+            cloned = clone_to(source, path, progress)
+        if not cloned:
+            super().get_file(key, path, progress=progress)
 
     def locate(self, key: str) -> str:
         """Return the path of the file, in the notation of this operating system."""
@@ -310,13 +317,8 @@ class LocalStore(Store):
         try:
             fd = self._naming.open_append(path, exclusive=exclusive, first=first)
         except OSError as error:
-            opened: list[int] = []
-
-            def again() -> None:
-                opened.append(self._naming.open_append(path, exclusive=exclusive, first=first))
-
-            self._folder.retry(error, key, path, again)
-            fd = opened[0]
+            again = partial(self._naming.open_append, path, exclusive=exclusive, first=first)
+            fd = self._folder.retry(error, key, path, again)
         return FileAppender(fd, key, path, self.url, self._naming.durable)
 
     def rename(self, key: str, new: str) -> None:
@@ -339,9 +341,7 @@ class LocalStore(Store):
         if folded(key) == folded(new):
             raise KeyExistsError(new, url=self.url)  # if the file system ignores case, both are one file
 
-        def act() -> None:
-            self._naming.rename(path, target, lambda: files.unlink(self._folder.base, key))
-
+        act = partial(self._naming.rename, path, target, lambda: files.unlink(self._folder.base, key))
         try:
             act()
         except OSError as error:

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from molexp.errors import WorkspaceMovedError
+from molexp_fs._cloning import clone
 from molexp_fs._errors import translate
 from molexp_fs._files import LAST_STANDARD, aloof, open_aloof, path_now, remove, write_all
 
@@ -15,7 +16,7 @@ _BUFFER = 1 << 16
 
 
 class FileWriter:
-    """A `StreamWriter` into a temporary file, which `publish` turns into the key."""
+    """A `Cloning` stream into a temporary file, which `publish` turns into the key."""
 
     def __init__(self, key: str, url: str, begin: Callable[[], str], publish: Callable[[str], None], durable: bool):
         self._key = key
@@ -30,6 +31,11 @@ class FileWriter:
         self._temp = self._begin()  # not before: a stream that nobody enters leaves nothing behind
         self._file = open(self._temp, "wb", buffering=_BUFFER, opener=open_aloof)
         return self
+
+    def clone(self, source: IO[bytes], /) -> IO[bytes] | None:
+        """Make the file a clone of a local one, and return it; None if the file system cannot, or not from there."""
+        assert self._file is not None
+        return open(self._temp, "rb", opener=open_aloof) if clone(source, self._file) else None
 
     def write(self, data: bytes, /) -> int:
         """Write all of `data` and return its length."""

@@ -24,7 +24,6 @@ from molexp._assets.assets import (
 )
 from molexp._record.folding import Contents
 from molexp._record.metrics import whole_lines
-from molexp._storage.hashing import CHUNK
 from molexp._values.documents import decode, decode_lines, encode_line, encode_pretty
 from molexp._values.numbers import integer
 from molexp._values.paths import is_remote
@@ -32,6 +31,7 @@ from molexp._values.plain import plain, restore
 from molexp._values.text_files import refuse_special
 from molexp.contracts import AssetKind, NoFields, Sink, Source
 from molexp.contracts._assets import Asset
+from molexp.contracts._copying import copy_stream
 from molexp.errors import AssetError, CorruptRecordError, MolexpError, NoKindError
 
 FILE_TYPES = (
@@ -110,8 +110,7 @@ class FileKind(AssetKind[Any, Files]):
             )
         refuse_special(path)
         with path.open("rb") as file, sink.open() as stream:
-            while chunk := file.read(CHUNK):
-                stream.write(chunk)
+            copy_stream(file, stream)
         return self.made(format_of(path.name), from_file=True)
 
 

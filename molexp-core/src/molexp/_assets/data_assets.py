@@ -6,7 +6,6 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext, suppress
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -22,13 +21,13 @@ from molexp._record.validation import decode_document
 from molexp._recording.current import current_recorder
 from molexp._storage import layout, schemas
 from molexp._storage.durability import above
-from molexp._storage.hashing import CHUNK, FILE, folder_hash
+from molexp._storage.hashing import folder_hash, hashed
 from molexp._storage.local_keys import key_of
 from molexp._values.documents import encode_pretty
 from molexp._values.ids import asset_id, check_payload_name, fold_name, nearest, new_token, slug
 from molexp._values.numbers import is_number
 from molexp._values.times import utc_now
-from molexp.contracts import RemotePath, StreamWriter
+from molexp.contracts import RemotePath
 from molexp.contracts._assets import Asset
 from molexp.errors import (
     CorruptRecordError,
@@ -242,7 +241,9 @@ class DataAssets(Mapping[str, DataAsset]):
             with suppress(UnsupportedOperationError):
                 store.link_from(path, key)  # on one file system, moving costs no copy
                 linked = True
-        return _stream(path, None if linked else store.open_write(key, exclusive=True), progress)
+        writer = None if linked else store.open_write(key, exclusive=True)
+        with path.open("rb") as file, writer or nullcontext() as sink:
+            return hashed(file, sink, progress=progress)
 
     def _publish(self, name: str, brought: _Import, origin: Mapping[str, Any], tags: Iterable[str]) -> dict[str, Any]:
         """Create the next version's record, which makes the payload known."""
@@ -317,19 +318,6 @@ class DataAssets(Mapping[str, DataAsset]):
         for key in brought.written:
             self._session.store.delete(key)
         self._session.store.prune(brought.key.rpartition("/")[0])
-
-
-def _stream(path: Readable, writer: StreamWriter | None, progress: Callable[[int], Any]) -> tuple[int, str]:
-    """Hash a file, and copy it on the way if there is somewhere to copy it to."""
-    digest, size = sha256(), 0
-    with path.open("rb") as file, writer or nullcontext() as sink:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-            size += len(chunk)
-            if sink is not None:
-                sink.write(chunk)
-            progress(len(chunk))
-    return size, f"{FILE}{digest.hexdigest()}"
 
 
 def _is_external(asset: Asset | None) -> bool:

@@ -10,13 +10,13 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from hashlib import file_digest, sha256
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from molexp._assets.assets import said
 from molexp._assets.verification import is_folder, is_hashed
-from molexp._storage.hashing import CHUNK, FILE, folder_hash
+from molexp._storage.hashing import folder_hash, hashed
 from molexp.contracts import Store, check_key
 from molexp.errors import HashMismatchError, KeyNotFoundError
 
@@ -60,14 +60,9 @@ def copy_to(asset: Asset, store: Store, sink: Sink, *, progress: Progress) -> No
     """Write an asset's bytes to a stream; see `Asset.copy_to`."""
     refuse_folder(asset)
     _check_hashed(asset)
-    digest = sha256()
-    count = _bounded(asset, progress)
     with store.open_read(asset.key) as source:
-        while chunk := source.read(CHUNK):
-            count(len(chunk))
-            sink.write(chunk)
-            digest.update(chunk)
-    _verify(asset, f"{FILE}{digest.hexdigest()}" if is_hashed(asset) else None)
+        _, found = hashed(source, sink, progress=_bounded(asset, progress))
+    _verify(asset, found if is_hashed(asset) else None)
 
 
 # ------------------------------------------------------------------------------------------------------- where it goes
@@ -183,7 +178,7 @@ def _bounded(asset: Asset, progress: Progress) -> Callable[[int], None]:
 
 def _hash(path: Path) -> str:
     with path.open("rb") as file:
-        return f"{FILE}{file_digest(file, 'sha256').hexdigest()}"
+        return hashed(file)[1]
 
 
 # ------------------------------------------------------------------------------------------------- where it comes to be

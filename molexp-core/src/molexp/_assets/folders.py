@@ -6,14 +6,14 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from hashlib import file_digest
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NoReturn
 
 from molexp._assets.payloads import refuse_twice
-from molexp._storage.hashing import CHUNK, FILE, folder_hash
+from molexp._storage.hashing import folder_hash, hashed
 from molexp._values.ids import check_payload_name, fold_name, new_token
 from molexp.contracts import Store
+from molexp.contracts._copying import copy_stream
 from molexp.errors import InvalidNameError
 
 if TYPE_CHECKING:
@@ -72,8 +72,9 @@ class FolderSink:
         hashes = []
         for name, file in self._files.items():
             with file.open("rb") as stream:
-                hashes.append((name, f"{FILE}{file_digest(stream, 'sha256').hexdigest()}"))
-                self.size += stream.tell()
+                size, digest = hashed(stream)
+            hashes.append((name, digest))
+            self.size += size
         self.content_hash = folder_hash(hashes)
         self.written = True
 
@@ -123,8 +124,7 @@ class FolderSink:
     def _put(self, path: Path, key: str) -> None:
         if self._outbox is not None:
             with path.open("rb") as source, self._outbox.opening(key) as sink:
-                while chunk := source.read(CHUNK):
-                    sink.write(chunk)
+                copy_stream(source, sink)
         else:
             self._store.put_file(path, key, exclusive=True)
 

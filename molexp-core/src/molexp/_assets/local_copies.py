@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from molexp._assets.downloads import fetch
 from molexp._assets.verification import check_size, complain, is_folder
-from molexp._storage.hashing import CHUNK
+from molexp.contracts._copying import copy_stream
 
 if TYPE_CHECKING:
     from molexp.contracts import Store
@@ -53,9 +53,7 @@ class Copies:
         with self._lock, whole.open("rb") as source:
             path = Path(tempfile.mkdtemp(dir=self._place()), whole.name)
             with path.open("wb") as copy:
-                while size > 0 and (chunk := source.read(min(size, CHUNK))):
-                    copy.write(chunk)
-                    size -= len(chunk)
+                copy_stream(source, copy, length=size)
         return path
 
     def _place(self) -> Path:

@@ -6,12 +6,13 @@ import errno
 import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from hashlib import file_digest, sha256
+from hashlib import sha256
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn, cast
 
-from molexp._storage.hashing import CHUNK, FILE
+from molexp._storage.hashing import FILE, hashed
 from molexp.contracts import StagedFile, Store, StreamWriter
+from molexp.contracts._copying import copy_stream
 from molexp.errors import KeyExistsError
 
 if TYPE_CHECKING:
@@ -135,8 +136,7 @@ class PayloadSink:
             if self._outbox is None and path.stat().st_size > SMALL and staged.take():
                 self._begin()
                 with path.open("rb") as file:
-                    self.content_hash = f"{FILE}{file_digest(file, 'sha256').hexdigest()}"
-                    self.size = file.tell()
+                    self.size, self.content_hash = hashed(file)
                 self._staged = staged
             else:
                 self.copy(path)
@@ -147,8 +147,7 @@ class PayloadSink:
     def copy(self, path: Path) -> None:
         """Stream a local file."""
         with path.open("rb") as source, self.open() as sink:
-            while chunk := source.read(CHUNK):
-                sink.write(chunk)
+            copy_stream(source, sink)
 
     def _stream_to_store(self) -> StreamWriter:
         """Return the stream for a large payload."""
@@ -189,6 +188,17 @@ class _Stream(io.RawIOBase):
     def tell(self) -> int:
         """Return how much was written."""
         return self.size
+
+    def clone(self, source: IO[bytes], /) -> IO[bytes] | None:
+        """Let the store make a clone of a local file, if it can, and return it; see `Cloning`."""
+        if self.size:
+            return None
+        self.large = self._begin().__enter__()
+        clone = getattr(self.large, "clone", None)
+        made: IO[bytes] | None = clone(source) if clone is not None else None
+        if made is not None:
+            self.size = copy_stream(made, digest=self.digest)
+        return made
 
     def write(self, data: Any, /) -> int:
         """Take the next bytes."""

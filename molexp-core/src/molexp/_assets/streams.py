@@ -14,8 +14,8 @@ from typing import IO, Any, TypeVar
 from molexp._assets.logs import LogReader
 from molexp._assets.naming import AttemptAssets, Slot
 from molexp._recording.writer import Writer
-from molexp._storage.hashing import CHUNK
 from molexp.contracts import Appender, Store
+from molexp.contracts._copying import CHUNK, copy_stream
 from molexp.errors import (
     KeyExistsError,
     RunError,
@@ -203,11 +203,9 @@ class Growing:
     def _count(self) -> None:
         """Count what is in the file: others appended to it, or a write failed halfway."""
         self._unhashed.clear()
-        self._hash, self._size = sha256(), 0
+        self._hash = sha256()
         with self._assets.writer.store.open_read(self._slot.key) as file:
-            while chunk := file.read(CHUNK):
-                self._unhashed += chunk
-                self._digest()
+            self._size = copy_stream(file, digest=self._hash)
 
 
 G = TypeVar("G", bound=Growing)

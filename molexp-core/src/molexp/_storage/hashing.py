@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from hashlib import sha256
-from typing import Any
+from typing import IO, Any
 
 from molexp.contracts import Store
+from molexp.contracts._copying import Written, copy_stream
 
-CHUNK = 1 << 17  # bytes read at once: few enough to be in the cache of a processor until they are hashed and written
 FILE, FOLDER = "sha256:", "sha256-tree:"  # prefixes of the hash of a file, and of that of a folder
+
+
+def hashed(
+    source: IO[bytes], sink: Written | None = None, *, progress: Callable[[int], Any] | None = None
+) -> tuple[int, str]:
+    """Copy a stream into another, or only read it, and return the size and the hash of its bytes; see `copy_stream`."""
+    digest = sha256()
+    size = copy_stream(source, sink, digest=digest, progress=progress)
+    return size, f"{FILE}{digest.hexdigest()}"
 
 
 def hash_of(store: Store, key: str, *, progress: Callable[[int], Any] | None = None) -> str:
     """Return the hash of the bytes at `key`, as a record has it: ``sha256:...``."""
-    digest = sha256()
     with store.open_read(key) as stream:
-        while chunk := stream.read(CHUNK):
-            digest.update(chunk)
-            if progress is not None:
-                progress(len(chunk))
-    return f"{FILE}{digest.hexdigest()}"
+        return hashed(stream, progress=progress)[1]
 
 
 def folder_hash(files: Iterable[tuple[str, str]]) -> str:

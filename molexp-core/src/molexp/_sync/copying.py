@@ -10,7 +10,7 @@ from typing import IO, TypeVar
 
 from molexp._record.folding import AttemptFacts
 from molexp._record.incomplete import settled
-from molexp._storage.hashing import hash_of
+from molexp._storage.hashing import FILE, hash_of, hashed
 from molexp._storage.links import not_followed
 from molexp._storage.progress import Seen
 from molexp._sync.reports import Ledger
@@ -29,7 +29,7 @@ from molexp.errors import (
 )
 
 SMALL = 1 << 20  # bytes up to which a file is copied in one operation
-CHUNK = 1 << 20
+PIECE = 1 << 20  # bytes that are compared, or asked for in one request
 
 FATAL = (CredentialsError, ReadOnlyError, StorageFullError, UnavailableError, WorkspaceMovedError)
 """Errors that end a sync: it would meet the same with every other file."""
@@ -266,7 +266,8 @@ class Copier:
         if not self.dry_run:
             if entry.size <= SMALL:
                 data = self.read(key)
-                digest, size = _verified(sha256(data).hexdigest(), recorded), len(data)
+                digest, size = f"{FILE}{sha256(data).hexdigest()}", len(data)
+                _check_recorded(digest, recorded)
                 self.put(key, data, new=new)
             else:
                 digest, size = self._stream(key, recorded, new=new)
@@ -277,17 +278,12 @@ class Copier:
         return Outcome.COPIED
 
     def _stream(self, key: str, recorded: str, *, new: bool) -> tuple[str, int]:
-        taken, size = sha256(), 0
         with (
             self.source.reading(key).open_read(key) as stream,
             self.destination.store.open_write(key, exclusive=new) as sink,
         ):
-            while chunk := _chunk(stream):
-                taken.update(chunk)
-                size += len(chunk)
-                sink.write(chunk)
-                self.ledger.advance(0, len(chunk))
-            digest = _verified(taken.hexdigest(), recorded)
+            size, digest = hashed(stream, sink, progress=lambda count: self.ledger.advance(0, count))
+            _check_recorded(digest, recorded)
         self.wrote(key)
         return digest, size
 
@@ -329,15 +325,13 @@ def guard(copier: Copier, key: str, act: Callable[[], object]) -> bool:
 
 def _chunk(stream: IO[bytes]) -> bytes:
     """Read the next bytes: as many as asked for, unless the stream ends; some streams give fewer at a time."""
-    data = stream.read(CHUNK)
-    while data and len(data) < CHUNK and (more := stream.read(CHUNK - len(data))):
+    data = stream.read(PIECE)
+    while data and len(data) < PIECE and (more := stream.read(PIECE - len(data))):
         data += more
     return data
 
 
-def _verified(hexdigest: str, recorded: str) -> str:
-    """Return the hash of a file's bytes as a record has it, if it is the recorded one."""
-    digest = f"sha256:{hexdigest}"
+def _check_recorded(digest: str, recorded: str) -> None:
+    """Refuse bytes whose hash is not the recorded one."""
     if recorded and digest != recorded:
         raise _MismatchError(f"its bytes are {digest}, and its record says {recorded}")
-    return digest

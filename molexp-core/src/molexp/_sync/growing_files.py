@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from molexp._sync.copying import CHUNK, SMALL, Copier
+from molexp._sync.copying import PIECE, SMALL, Copier
 from molexp.contracts import Stat
+from molexp.contracts._copying import copy_stream
 
 _MARK = 1 << 12  # bytes before the place where copying goes on: other ones there mean another file
 _LARGE = 8 << 20  # bytes of a file that is not sent again as a whole for every line, where files cannot be appended to
@@ -22,7 +23,7 @@ def grow(copier: Copier, entry: Stat, length: int, into: str) -> None:
     size = 0 if there is None else there.size
     mark = min(_MARK, size, length)
     at = min(size, length)
-    new = source.read(entry.key, at - mark, min(length - at + mark, CHUNK)) if mark else b""
+    new = source.read(entry.key, at - mark, min(length - at + mark, PIECE)) if mark else b""
     if mark and new[:mark] != store.read(into, at - mark, mark):
         at = mark = 0  # another file than before
     elif there is not None and size >= length:
@@ -48,14 +49,14 @@ def _append(copier: Copier, entry: Stat, into: str, new: bytes, at: int, length:
     while new:
         store.append(into, new)
         at += len(new)
-        new = source.read(entry.key, at, min(length - at, CHUNK)) if at < length else b""
+        new = source.read(entry.key, at, min(length - at, PIECE)) if at < length else b""
     if store.stat(into).size != length:  # another sync does the same
         _write(copier, entry, into, length)
 
 
 def _write(copier: Copier, entry: Stat, into: str, length: int) -> None:
-    source, at = copier.source.reading(entry.key), 0
-    with copier.destination.store.open_write(into) as sink:
-        while at < length and (chunk := source.read(entry.key, at, min(length - at, CHUNK))):
-            sink.write(chunk)
-            at += len(chunk)
+    with (
+        copier.source.reading(entry.key).open_read(entry.key) as stream,
+        copier.destination.store.open_write(into) as sink,
+    ):
+        copy_stream(stream, sink, length=length)

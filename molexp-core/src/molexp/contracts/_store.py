@@ -9,6 +9,7 @@ from typing import IO, Any, ClassVar, Literal, Self, TypeVar
 
 from msgspec import Struct
 
+from molexp.contracts._copying import copy_stream
 from molexp.contracts._streams import Appender, CopiedFile, StagedFile, StreamWriter
 from molexp.errors import KeyNotFoundError, StoreError, UnsupportedOperationError
 
@@ -313,7 +314,7 @@ class Store(ABC):
             KeyExistsError: something is there, with `exclusive`.
         """
         with path.open("rb") as source, self.open_write(key, exclusive=exclusive) as sink:
-            _copy(source.read, sink.write, progress)
+            copy_stream(source, sink, progress=progress)
 
     def get_file(self, key: str, path: Path, *, progress: Callable[[int], Any] | None = None) -> None:
         """Copy `key` to a local file, with bounded memory; what was there is replaced.
@@ -331,7 +332,7 @@ class Store(ABC):
             KeyNotFoundError: there is nothing.
         """
         with self.open_read(key) as source, path.open("wb") as sink:
-            _copy(source.read, sink.write, progress)
+            copy_stream(source, sink, progress=progress)
 
     @abstractmethod
     def locate(self, key: str) -> str:
@@ -439,10 +440,3 @@ class Store(ABC):
 
     def _unsupported(self, operation: str, capability: Capability) -> UnsupportedOperationError:
         return UnsupportedOperationError(operation, capability=capability, url=self.url)
-
-
-def _copy(read: Callable[[int], bytes], write: Callable[[bytes], Any], progress: Callable[[int], Any] | None) -> None:
-    while chunk := read(1 << 17):
-        write(chunk)
-        if progress is not None:
-            progress(len(chunk))

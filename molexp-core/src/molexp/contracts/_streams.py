@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import IO, Protocol, Self
 
 
 class Appender(Protocol):
@@ -119,3 +119,24 @@ class StreamWriter(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None: ...
+
+
+class Cloning(StreamWriter, Protocol):
+    """A `StreamWriter` that can take a whole local file without copying it: both share their blocks until one is changed.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from molexp_fs import LocalStore
+        >>> _ = Path("large.bin").write_bytes(b"frames")
+        >>> with open("large.bin", "rb") as source, LocalStore.open("store", {}).open_write("md.traj") as stream:
+        ...     if (clone := stream.clone(source)) is None:  # as on most file systems
+        ...         _ = stream.write(source.read())
+    """
+
+    def clone(self, source: IO[bytes], /) -> IO[bytes] | None:
+        """Make the file a clone of a local one, and return it, opened to be read; None where that cannot be done.
+
+        Args:
+            source: a file of which nothing was read. Nothing was written to this stream either, and if there is a clone,
+                nothing is.
+        """

@@ -11,7 +11,6 @@ from __future__ import annotations
 import gzip
 import os
 import re
-import shutil
 import zlib
 from collections.abc import Mapping
 from contextlib import suppress
@@ -30,6 +29,7 @@ from molexp._storage import key_patterns, layout, schemas
 from molexp._values.documents import decode_object, encode, encode_pretty
 from molexp._values.times import utc_now
 from molexp.contracts import Listing, Store
+from molexp.contracts._copying import copy_stream
 from molexp.errors import CorruptRecordError, KeyNotFoundError, StoreError
 
 KEPT = 4
@@ -41,7 +41,6 @@ LARGEST = 16 << 30
 _MANIFEST = re.compile(key_patterns.SNAPSHOT)
 _SEGMENT = re.compile(key_patterns.SNAPSHOT_SEGMENT)
 _REMEMBERED = 16  # manifests whose folded journals are named
-_CHUNK = 1 << 20  # bytes that are packed and unpacked at once
 _LEVEL = 3  # of compression: more takes several times as long, and saves a fifth
 
 
@@ -260,10 +259,8 @@ def fetch(store: Store, segment: Segment, folder: str) -> str:
     packed, path = _packed(store, segment, folder), os.path.join(folder, "segment.sqlite3")
     try:
         with gzip.open(packed) as source, open(path, "wb") as target:
-            while chunk := source.read(_CHUNK):
-                if target.tell() > LARGEST:
-                    raise CorruptRecordError(segment.key, f"unpacked, it has more bytes than are read ({LARGEST})")
-                target.write(chunk)
+            if copy_stream(source, target, length=LARGEST + 1) > LARGEST:
+                raise CorruptRecordError(segment.key, f"unpacked, it has more bytes than are read ({LARGEST})")
     except (OSError, EOFError, zlib.error) as error:
         raise CorruptRecordError(segment.key, f"it cannot be unpacked ({type(error).__name__}: {error})") from None
     return path
@@ -291,7 +288,7 @@ def write_segment(store: Store, key: str, rows: int, image: str) -> Segment:
     """Store an index, which is a file, as a segment."""
     packed = f"{image}.gz"
     with open(image, "rb") as source, gzip.GzipFile(packed, "wb", compresslevel=_LEVEL, mtime=0) as target:
-        shutil.copyfileobj(source, target, _CHUNK)
+        copy_stream(source, target)
     segment = Segment(key, rows, os.path.getsize(packed), digest_of(packed))
     store.put_file(Path(packed), key, exclusive=True)
     return segment
@@ -301,8 +298,7 @@ def digest_of(path: str) -> str:
     """Return the SHA-256 of a file."""
     digest = sha256()
     with open(path, "rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
+        copy_stream(file, digest=digest)
     return digest.hexdigest()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import threading
 import time
 import weakref
@@ -21,6 +20,7 @@ from molexp._storage.spool.files import Spool, translate
 from molexp._storage.wrapper import WrappedStore
 from molexp._values.threads import start_unsignalled
 from molexp.contracts import Stat, Store
+from molexp.contracts._copying import copy_stream
 from molexp.errors import CredentialsError, KeyExistsError, KeyNotFoundError, MolexpError, StoreError, UnavailableError
 
 _random = random.Random()  # for pauses: the program's own numbers are left as they are
@@ -75,9 +75,8 @@ class SpooledStore(WrappedStore):
         """Copy `key` to a local file, also while it waits."""
         if (source := self.waiting.get(key)) is not None:
             with suppress(FileNotFoundError):
-                shutil.copyfile(source, path)
-                if progress is not None:
-                    progress(path.stat().st_size)
+                with source.open("rb") as file, path.open("wb") as sink:
+                    copy_stream(file, sink, progress=progress)
                 return
         self._store.get_file(key, path, progress=progress)
 
