@@ -62,7 +62,8 @@ class PayloadSink:
 
     def write(self, data: bytes) -> None:
         """Take the whole payload at once."""
-        self._begin()
+        refuse_twice(self.name, self.written)
+        self.written = True
         self._data = bytes(data)
         self.size = len(self._data)
         self.content_hash = "sha256:" + sha256(self._data).hexdigest()
@@ -105,7 +106,8 @@ class PayloadSink:
     @contextmanager
     def open(self) -> Iterator[IO[bytes]]:
         """Give a binary stream to write to; what is small arrives in one operation, what is large streams."""
-        self._begin()
+        refuse_twice(self.name, self.written)
+        self.written = True
         stream = _Stream(self.name, self._stream_to_store)
         try:
             yield cast("IO[bytes]", stream)
@@ -134,7 +136,8 @@ class PayloadSink:
             if not path.is_file():
                 raise FileNotFoundError(f"Nothing was written to {path}: {self.name!r} has no content to save.")
             if self._outbox is None and path.stat().st_size > SMALL and staged.take():
-                self._begin()
+                refuse_twice(self.name, self.written)
+                self.written = True
                 with path.open("rb") as file:
                     self.size, self.content_hash = hashed(file)
                 self._staged = staged
@@ -163,10 +166,6 @@ class PayloadSink:
     def folder(self) -> NoReturn:
         """Raise, always: a file is written as one."""
         raise TypeError(f"The payload of {self.name!r} is a file; a kind that writes a folder has payload = 'folder'.")
-
-    def _begin(self) -> None:
-        refuse_twice(self.name, self.written)
-        self.written = True
 
 
 class _Stream(io.RawIOBase):

@@ -221,7 +221,7 @@ class AttemptFacts(Struct, eq=False):
     def history(self) -> dict[str, Any]:
         """Return its entry in ``execution_history``."""
         head = self.head
-        owner = _dict(head.get("owner"))
+        owner = found if isinstance(found := head.get("owner"), dict) else {}
         entry: dict[str, Any] = {
             "attempt": self.number,
             "status": str(self.status),
