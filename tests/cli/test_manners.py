@@ -200,7 +200,14 @@ def imported_by(*arguments):
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["runs", "list", "--help"], ["exec", "--help"]])
 def test_help_imports_neither_core_nor_rich(arguments):
-    assert not imported_by(*arguments) & {"molexp", "rich", "asyncio", "pydantic"}
+    assert not imported_by(*arguments) & {
+        "molexp",
+        "rich",
+        "asyncio",
+        "pydantic",
+        "importlib.metadata",
+        "importlib.resources",
+    }
 
 
 def test_plain_answers_do_not_import_rich(in_lab):

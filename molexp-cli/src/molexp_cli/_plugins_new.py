@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from importlib import resources
-from importlib.metadata import version
 from pathlib import Path
 from string import Template
 from typing import Annotated
 
 import typer
 
+from molexp_cli import __version__
 from molexp_cli._options import JsonOption
 from molexp_cli._output import say, write
 
@@ -77,11 +76,13 @@ def new(
 
 def _files(sort: str, name: str) -> dict[str, str]:
     """Return the files of a new distribution: path to text."""
+    from importlib import resources  # not cheap, and help has no need of it
+
     package = re.sub(r"[-.]", "_", name)
     thing = package.removeprefix("molexp_")
     what, module = _WHAT[sort]
     article = "An" if what[0] in "aeiou" else "A"
-    major, minor, *_ = (int(part) for part in re.findall(r"\d+", version("molexp-core")))
+    major, minor, *_ = (int(part) for part in re.findall(r"\d+", __version__))
     values = {
         "name": name,
         "package": package,
