@@ -20,7 +20,7 @@ from molexp.errors import MolexpError
 if TYPE_CHECKING:
     from molexp._hierarchy.run import Run
     from molexp._record.folding import AttemptFacts, Contents
-    from molexp._workflow.workflow import Workflow
+    from molexp._workflow.definition import Definition
 
 _UNSURE = "nobody can tell whether it changed"
 
@@ -32,7 +32,7 @@ class Codes(Struct, frozen=True):
     tasks: Mapping[str, Code]
 
 
-def codes_of(workflow: Workflow) -> Codes:
+def codes_of(workflow: Definition) -> Codes:
     """Return those of a workflow."""
     return Codes(workflow.workflow_id, {name: code_of(spec.subject) for name, spec in workflow.tasks.items()})
 

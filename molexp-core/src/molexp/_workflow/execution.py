@@ -20,9 +20,9 @@ from molexp.errors import NotPicklableError, RunError, TaskError, TaskTimeoutErr
 
 if TYPE_CHECKING:
     from molexp._hierarchy.run_context import RunContext
+    from molexp._workflow.definition import Definition
     from molexp._workflow.executors import Executors
     from molexp._workflow.records import Signature, TaskRecords
-    from molexp._workflow.workflow import Workflow
 
 T = TypeVar("T")
 
@@ -43,7 +43,7 @@ class Execution:
 
     def __init__(
         self,
-        workflow: Workflow,
+        workflow: Definition,
         *,
         params: Mapping[str, Any],
         config: Mapping[str, Any],

@@ -5,39 +5,30 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import FunctionType, MethodType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec.structs import asdict, fields
 
 from molexp._code.locations import INSTALLED
 from molexp._code.objects import file_of, innermost
 from molexp._provenance.source_tree import repository_of
-from molexp._values.graph import GraphTask, WorkflowGraph
+from molexp._values.graph import GraphTask
 from molexp._values.plain import plain
 from molexp._workflow.shell import ShellTask
 from molexp._workflow.tasks import TaskSpec
 from molexp.contracts import Resources
 from molexp.errors import SerializationError
 
-if TYPE_CHECKING:
-    from molexp._workflow.workflow import Workflow
-
 _OPTIONS = ("retries", "backoff", "timeout", "executor")
 _USUAL = {field.name: field.default for field in fields(TaskSpec)}
 
 
-def graph_of(workflow: Workflow) -> WorkflowGraph:
-    """Return the graph of a workflow."""
+def tasks_of(specs: Iterable[TaskSpec]) -> tuple[GraphTask, ...]:
+    """Return the tasks of a graph."""
     within = functools.cache(_within)  # most tasks are of a few files
-    return WorkflowGraph(
-        name=workflow.name,
-        workflow_id=workflow.workflow_id,
-        tasks=tuple(_described(spec, within) for spec in workflow.tasks.values()),
-        on_failure=workflow.on_failure,
-        max_parallel=workflow.max_parallel,
-    )
+    return tuple(_described(spec, within) for spec in specs)
 
 
 def _described(spec: TaskSpec, within: Callable[[str], str]) -> GraphTask:

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from molexp._assets.naming import AttemptAssets
     from molexp._hierarchy.run import Run
     from molexp._hierarchy.run_context import RunContext
+    from molexp._workflow.definition import Definition
     from molexp._workflow.tasks import TaskSpec
-    from molexp._workflow.workflow import Workflow
     from molexp.contracts._assets import Asset
 
 STATE = "execution-state"
@@ -59,7 +59,7 @@ class TaskRecords:
     def __init__(
         self,
         context: RunContext,
-        workflow: Workflow,
+        workflow: Definition,
         earlier: Earlier,
         *,
         params: Mapping[str, Any],
@@ -84,7 +84,7 @@ class TaskRecords:
         """Record what is executed on an event loop; `fail` is called if outcomes cannot be flushed."""
         self._loop, self._fail = loop, fail
 
-    def _describe(self, workflow: Workflow) -> dict[str, Any]:
+    def _describe(self, workflow: Definition) -> dict[str, Any]:
         """Return what the record says of the workflow. Its graph is a document of its own, for all the runs of a sweep."""
         attempt = self._attempt
         known = attempt.process.provenance.keep(attempt.store, workflow._graph_document, attempt.outbox)

@@ -23,8 +23,8 @@ from molexp.errors import RunCancelledError, StoreError
 
 if TYPE_CHECKING:
     from molexp._hierarchy.run import Run
+    from molexp._workflow.definition import Definition
     from molexp._workflow.executors import Executors
-    from molexp._workflow.workflow import Workflow
 
 
 def status_of(tasks: Mapping[str, TaskOutcome], stopped: str) -> Ending:
@@ -38,7 +38,7 @@ def status_of(tasks: Mapping[str, TaskOutcome], stopped: str) -> Ending:
 
 
 async def execute_under_run(
-    workflow: Workflow,
+    workflow: Definition,
     run: Run | RunContext,
     executors: Executors,
     listener: Listener | None = None,
@@ -73,7 +73,7 @@ async def execute_under_run(
 
 
 def _prepare(
-    workflow: Workflow, context: RunContext, resume: bool, executors: Executors, listener: Listener | None
+    workflow: Definition, context: RunContext, resume: bool, executors: Executors, listener: Listener | None
 ) -> Execution:
     earlier = Earlier(context.run)
     if resume:
@@ -93,7 +93,7 @@ def _prepare(
     )
 
 
-async def _execute(workflow: Workflow, context: RunContext, execution: Execution) -> WorkflowResult:
+async def _execute(workflow: Definition, context: RunContext, execution: Execution) -> WorkflowResult:
     """Execute; a request to cancel the run stops the workflow."""
     attempt = context._coordinator
     loop = asyncio.get_running_loop()
