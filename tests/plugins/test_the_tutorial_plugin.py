@@ -45,6 +45,7 @@ def test_the_page_has_every_file_that_it_lists():
         "src/molexp_lab/plugin.py",
         "src/molexp_lab/kinds.py",
         "src/molexp_lab/store.py",
+        "tests/test_kinds.py",
         "tests/test_store.py",
         "use_it.py",
     }
@@ -64,10 +65,11 @@ def test_a_run_with_a_geometry_is_tracked_in_a_database(lab):
     assert (lab.folder.parent / "lab.db").stat().st_size > 0
 
 
-def test_its_store_passes_the_conformance_kit(lab):
-    (lab.folder.parent / "test_store.py").write_text(files_of_the_page()["tests/test_store.py"], encoding="utf-8")
+@pytest.mark.parametrize("module", ["test_store.py", "test_kinds.py"])
+def test_it_passes_the_conformance_kits(lab, module):
+    (lab.folder.parent / module).write_text(files_of_the_page()[f"tests/{module}"], encoding="utf-8")
 
-    report = lab.python("import sys, pytest; sys.exit(pytest.main(['-q', '-p', 'no:cacheprovider', 'test_store.py']))")
+    report = lab.python(f"import sys, pytest; sys.exit(pytest.main(['-q', '-p', 'no:cacheprovider', '{module}']))")
 
     assert re.search(r"\d\d+ passed", report)
     assert "failed" not in report

@@ -25,6 +25,15 @@ One of an executor is shorter still::
             executor = MyExecutor(workers=2)
             yield executor
             asyncio.run(executor.close())
+
+One of an asset kind says which objects it is tried with::
+
+    from molexp.testing import AssetKindTests
+
+    class TestMyKind(AssetKindTests):
+        def kind(self): return MyKind
+        def objects(self): ...           # two or more, as different as they come
+        def fields(self, obj): ...       # the fields that its record must have
 """
 
 import pytest
@@ -32,6 +41,7 @@ import pytest
 # Before they are imported: their asserts explain themselves like those of a test module.
 pytest.register_assert_rewrite(
     "molexp.testing._executor_tests",
+    "molexp.testing._kind_tests",
     "molexp.testing._store_capabilities",
     "molexp.testing._store_documents",
     "molexp.testing._store_listings",
@@ -41,6 +51,7 @@ pytest.register_assert_rewrite(
 
 from molexp.testing._conformance import Conformance, declared_override, required  # noqa: E402
 from molexp.testing._executor_tests import ExecutorTests  # noqa: E402
+from molexp.testing._kind_tests import AssetKindTests  # noqa: E402
 from molexp.testing._store_tests import StoreTests  # noqa: E402
 
-__all__ = ["Conformance", "ExecutorTests", "StoreTests", "declared_override", "required"]
+__all__ = ["AssetKindTests", "Conformance", "ExecutorTests", "StoreTests", "declared_override", "required"]

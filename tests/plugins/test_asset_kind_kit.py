@@ -1,0 +1,194 @@
+"""The kit of asset kinds passes a sound kind, and catches each defect that is planted here."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import sys
+from textwrap import dedent
+
+import pytest
+
+from molexp.testing import AssetKindTests
+
+SOUND = """
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from molexp.contracts import AssetKind
+from molexp.testing import AssetKindTests
+
+MEMORY = {}
+
+@dataclass(frozen=True)
+class Fields:
+    count: int
+    largest: float
+
+class Numbers:
+    def __init__(self, values, labels=()):
+        self.values, self.labels = tuple(values), frozenset(labels)
+
+    def __eq__(self, other):
+        return (self.values, self.labels) == (other.values, other.labels)
+
+class Kind(AssetKind[Numbers, Fields]):
+    name = "numbers"
+    types = ("NAME.Numbers",)
+
+    def save(self, obj, sink):
+        labels = sorted(obj.labels)
+        with sink.open() as stream:
+            stream.write("\\n".join([repr(obj.values), *labels]).encode())
+        return Fields(len(obj.values), max(obj.values, default=0.0))
+
+    def load(self, source):
+        with source.open() as stream:
+            first, *labels = stream.read().decode().split("\\n")
+        return Numbers(eval(first, {"nan": float("nan")}), labels)
+
+    def describe(self, asset):
+        return f"{asset.fields.count} numbers"
+
+class Kit(AssetKindTests):
+    def kind(self):
+        return Kind
+
+    def objects(self):
+        return [Numbers([]), Numbers([1.5, 1 / 3]), Numbers([float("nan"), 2.0], ["alpha", "beta", "gamma", "delta", "Å"])]
+
+    def fields(self, obj):
+        return Fields(len(obj.values), max(obj.values, default=0.0))
+"""
+
+DEFECTS = {
+    "rounding": (
+        "repr(obj.values)",
+        "repr(tuple(round(x, 3) for x in obj.values))",
+        "what_is_loaded_is_what_was_saved",
+    ),
+    "dropped part": (", *labels]", "]", "what_is_loaded_is_what_was_saved"),
+    "other container": ("return Numbers(eval", "return (lambda *a: a)(eval", "what_is_loaded_is_what_was_saved"),
+    "nan": ('{"nan": float("nan")}', '{"nan": 0.0}', "what_is_loaded_is_what_was_saved"),
+    "half written": (".encode())", ".encode()[:-1])", "what_is_loaded_is_what_was_saved"),
+    "lying field": (
+        "return Fields(len(obj.values), max",
+        "return Fields(len(obj.values) + 1, max",
+        "the_fields_say_what_is_true",
+    ),
+    "fields of a wrong type": (
+        "return Fields(len(obj.values), max",
+        "return Fields(str(len(obj.values)), max",
+        "a_workspace_has_it",
+    ),
+    "no fields": (
+        "        return Fields(len(obj.values), max(obj.values, default=0.0))\n\n    def load",
+        "\n    def load",
+        "the_fields_say",
+    ),
+    "time in the bytes": ("*labels])", "*labels, str(time.time())])", "bytes_depend_on_the_object_alone"),
+    "date in the bytes": ("*labels])", "*labels, str(datetime.now().date())])", "bytes_depend_on_the_object_alone"),
+    "name in the bytes": ("*labels])", "*labels, sink.name])", "bytes_depend_on_the_object_alone"),
+    "order of a set": ("sorted(obj.labels)", "list(obj.labels)", "another_process_loads_and_saves_the_same"),
+    "object changed": (
+        "labels = sorted",
+        "obj.values = (*obj.values, 1.0); labels = sorted",
+        "saving_leaves_the_object_as_it_is",
+    ),
+    "greedy accepts": (
+        "    def describe",
+        "    def accepts(self, obj): return True\n\n    def describe",
+        "accepts_its_objects_and_no_others",
+    ),
+    "raising accepts": (
+        "    def describe",
+        "    def accepts(self, obj): return obj.values is not None\n\n    def describe",
+        "accepts_its_objects",
+    ),
+    "accepts that is no bool": (
+        "    def describe",
+        "    def accepts(self, obj): return 'yes'\n\n    def describe",
+        "accepts_its_objects",
+    ),
+    "loads from memory": (
+        "        with source.open() as stream:\n",
+        "        if source.name in MEMORY: return MEMORY[source.name]\n        with source.open() as stream:\n",
+        "what_is_loaded_is_what_lies_there",
+    ),
+    "raising describe": ("{asset.fields.count} numbers", "{asset.fields.counts} numbers", "a_workspace_has_it"),
+    "describe in two lines": ("{asset.fields.count} numbers", "{asset.fields.count}\\nnumbers", "a_workspace_has_it"),
+    "reserved name": ('name = "numbers"', 'name = "seed"', "it_is_registered_as_it_is"),
+    "name of a core kind": ('name = "numbers"', 'name = "artifact"', "it_is_registered_as_it_is"),
+    "field of every asset": (
+        "    largest: float\n",
+        "    largest: float\n    size: int = 0\n",
+        "it_is_registered_as_it_is",
+    ),
+    "types that nothing has": ("NAME.Numbers", "NAME.Number", "a_workspace_has_it"),
+    "types of artifacts": ("NAME.Numbers", "builtins.dict", "it_is_registered_as_it_is"),
+    "an error of the disk is swallowed": (
+        "        with sink.open() as stream:\n            stream.write(",
+        "        import contextlib\n        with contextlib.suppress(OSError), sink.open() as stream:\n            stream.write(",
+        "a_full_disk_is_an_error",
+    ),
+    "one object alone": ("return [Numbers([]), ", "return [Numbers([1.0])] or [", "objects_differ"),
+}
+
+
+@pytest.fixture
+def kit_with(tmp_path, request):
+    """Return the kit, in a module of its own, with something replaced in its source."""
+    name = f"kit_{abs(hash(request.node.name))}"
+
+    def kit(before="", after=""):
+        assert before in SOUND
+        source = SOUND.replace(before, after, 1) if before else SOUND
+        if "MEMORY[" in source:
+            source = source.replace("labels = sorted", "MEMORY[sink.name] = obj; labels = sorted")
+        path = tmp_path / f"{name}.py"
+        path.write_text(dedent(source).replace("NAME.", f"{name}."), encoding="utf-8")
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None and spec.loader is not None  # noqa: PT018 - for the type checker
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+        return module.Kit()
+
+    yield kit
+    sys.modules.pop(name, None)
+
+
+def failing(kit, folder, only=""):
+    """Return the tests that fail."""
+    failed = []
+    for name, test in inspect.getmembers(kit, inspect.ismethod):
+        if not name.startswith("test_") or only not in name or ("another_process" in name and not only):
+            continue
+        (place := folder / name).mkdir()
+        given = {"tmp_path": place, "seed": "3"}
+        wanted = inspect.signature(test).parameters
+        try:
+            test(**{key: value for key, value in given.items() if key in wanted})
+        except (Exception, pytest.fail.Exception):  # noqa: BLE001 - it is whatever the kit finds
+            failed.append(name)
+    return failed
+
+
+def test_a_sound_kind_passes(kit_with, tmp_path):
+    assert failing(kit_with(), tmp_path) == []
+    assert failing(kit_with(), tmp_path, "another_process") == []
+
+
+@pytest.mark.parametrize(("before", "after", "caught_by"), DEFECTS.values(), ids=DEFECTS)
+def test_a_planted_defect_is_caught(kit_with, tmp_path, before, after, caught_by):
+    kit = kit_with(before, after)
+    only = caught_by if "another_process" in caught_by else ""
+    assert [name for name in failing(kit, tmp_path, only) if caught_by in name]
+
+
+def test_what_is_not_filled_in_is_an_error_of_collection():
+    with pytest.raises(TypeError, match="Half does not define fields, kind"):
+
+        class Half(AssetKindTests):
+            def objects(self):
+                return []
