@@ -54,6 +54,7 @@ class World:
             False,
         )
         home._process = _process_of(host, pid)
+        home._pid = home._process.pid
         return home
 
     @contextmanager
