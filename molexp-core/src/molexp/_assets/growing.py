@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from molexp._assets.streams import Growing, open_growing
 from molexp._values.ids import new_token
@@ -168,39 +167,3 @@ def begin_to_grow(
         slot.growing = GrowingPayload(assets, kind, slot, growth, every=every, tags=tags, given=given)
         found: GrowingPayload = slot.growing
         return found
-
-
-class _Beginning(io.RawIOBase):
-    """The first bytes of a stream, as if there were no more."""
-
-    def __init__(self, stream: IO[bytes], limit: int) -> None:
-        self._stream = stream
-        self._limit = limit
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        data = self._stream.read(min(len(buffer), max(self._limit - self._stream.tell(), 0)))
-        buffer[: len(data)] = data
-        return len(data)
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        if whence == io.SEEK_END:
-            return self._stream.seek(self._limit + offset)
-        return self._stream.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._stream.tell()
-
-    def close(self) -> None:
-        self._stream.close()
-        super().close()
-
-
-def beginning_of(stream: IO[bytes], limit: int) -> IO[bytes]:
-    """Return a stream of the first bytes of another one."""
-    return io.BufferedReader(_Beginning(stream, limit), 1 << 17)

@@ -60,7 +60,7 @@ class KeySource(Struct, Generic[F], frozen=True):
 
     def open(self) -> IO[bytes]:
         """Return a seekable binary stream, which checks what is read from the beginning to the end."""
-        from molexp._assets.growing import beginning_of
+        from molexp._assets.beginnings import beginning_of
         from molexp._assets.verification import checked
 
         self.library.refuse_folder(self.asset)
