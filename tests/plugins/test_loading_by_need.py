@@ -77,3 +77,23 @@ def test_whoever_needs_one_imports_that_one(ask):
     assert imported == ["heavy3", "heavy3_kinds", "heavy3_library"]
     assert tries == 10
     assert ask("ctx.heavy3.save('thing', object())") == (imported, 0)
+
+
+def test_what_two_strangers_contend_for_is_saved_by_neither_and_stays_readable(ask, site):
+    ask("ctx.heavy3.save('thing', object())")
+    site.install("rival", PLUGIN.format(name="rival").replace('"rival", "', '"heavy3", "'))
+    (site.folder / "rival_kinds.py").write_text(KINDS.format(name="rival").replace('"rival"', '"heavy3"'))
+    (site.folder / "rival_library.py").write_text("")
+    told = site.python("""
+        import warnings
+        warnings.simplefilter("ignore")
+        import molexp as me
+        ws = me.Workspace("lab")
+        (asset,) = ws.catalog.assets(name="thing")
+        print(type(asset).__name__, asset.read_bytes())
+        print(asset.problem.replace(chr(10), " "))
+    """)
+    first, problem = told.splitlines()
+    assert first == "UnknownAsset b'heavy'"
+    assert "heavy3 (heavy3 1.0)" in problem
+    assert "rival (rival 1.0)" in problem
