@@ -91,7 +91,7 @@ def _remembered(plugin: PluginInfo) -> Trial | None:
 def remember(plugin: PluginInfo, trial: Trial) -> None:
     """Keep what a trial found, in the first folder that takes it."""
     data = json.dumps({"stamp": _stamp(plugin), "plugin": str(plugin), "trial": asdict(trial)}).encode()
-    for folder in _folders():
+    for folder in _folders(make=True):
         path = _file(folder, plugin)
         scratch = f"{path}.{os.getpid()}"
         try:
@@ -105,19 +105,22 @@ def remember(plugin: PluginInfo, trial: Trial) -> None:
             return
 
 
-def _folders() -> Iterator[str]:
+def _folders(*, make: bool = False) -> Iterator[str]:
     """Yield the folders that answers may lie in, which exist and are this user's: the cache, else the temporary one."""
     if cache := cache_folder():
-        yield from _made(os.path.join(cache, "plugins"), private=False)
+        yield from _usable(os.path.join(cache, "plugins"), make=make, private=False)
     import tempfile
 
     with suppress(OSError):
-        yield from _made(os.path.join(tempfile.gettempdir(), f"molexp-plugins-{os.getuid()}"), private=True)
+        yield from _usable(
+            os.path.join(tempfile.gettempdir(), f"molexp-plugins-{os.getuid()}"), make=make, private=True
+        )
 
 
-def _made(folder: str, *, private: bool) -> Iterator[str]:
+def _usable(folder: str, *, make: bool, private: bool) -> Iterator[str]:
     with suppress(OSError):
-        os.makedirs(folder, mode=0o700 if private else 0o777, exist_ok=True)
+        if make:
+            os.makedirs(folder, mode=0o700 if private else 0o777, exist_ok=True)
         status = os.lstat(folder)
         if not private or (status.st_uid == os.getuid() and not status.st_mode & 0o077 and os.path.isdir(folder)):
             yield folder
