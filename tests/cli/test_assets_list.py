@@ -37,10 +37,17 @@ def test_a_table_has_a_line_for_each_asset(several, molexp):
         "SIZE", "CREATED", "MADE BY", "TAGS",
     ]  # fmt: skip
     assert lines[0].startswith(".:data:reference@1")
-    assert lines[0].endswith("checked")
+    assert "  checked  " in lines[0]
     assert "metals/cu/importing" in lines[1]
     assert "3 B" in lines[1]
     assert "MADE BY" not in molexp("assets", "list", "--kind", "artifact").out, "their ids say it"
+
+
+def test_the_fields_of_a_kind_are_columns_and_sort(several, molexp):
+    head, *lines = molexp("assets", "list", "--kind", "checkpoint", "--sort", "-step").lines()
+    assert head.split()[-3:] == ["FORMAT", "FROM_FILE", "STEP"]
+    assert [(line.split()[0], line.split()[-1]) for line in lines] == [(STATES[1], "200"), (STATES[0], "100")]
+    assert "STEP" not in molexp("assets", "list").out
 
 
 def test_json_has_every_field(several, molexp):

@@ -11,7 +11,6 @@ import pytest
 
 import molexp as me
 from molexp.contracts import NoFields
-from molexp.plugins import PluginWarning
 from tests.record.helpers import install
 
 TRAJECTORY = """
@@ -216,115 +215,6 @@ def test_a_record_that_its_kind_does_not_understand_is_kept_as_unknown(place, pl
     assert len(place.load(plugins=plugins).catalog.assets()) == 1
 
 
-# -------------------------------------------------------------------------------------------------- which kind is chosen
-
-CHOICE = """
-    from collections import OrderedDict
-    from molexp.contracts import AssetKind, NoFields
-    from molexp.hookspecs import hookimpl
-
-    class Animal: pass
-    class Dog(Animal): pass
-    class Puppy(Dog): pass
-    class Plant: pass
-
-    class Of(AssetKind[object, NoFields]):
-        def save(self, obj, sink):
-            sink.write(b"it")
-            return NoFields()
-
-        def load(self, source):
-            return self.name
-
-    class AnimalKind(Of):
-        name, types = "animal", ("molexp_zoo.Animal",)
-
-    class DogKind(Of):
-        name, types = "dog", ("molexp_zoo.Dog",)
-
-    class PlantKind(Of):
-        name = "plant"
-        def accepts(self, obj): return isinstance(obj, Plant)
-
-    class Ordered(Of):
-        name, types = "ordered", ("collections.OrderedDict",)
-
-    class Careless(Of):
-        name = "careless"
-        def accepts(self, obj): return obj.natoms > 0
-
-    class Greedy(Of):
-        name = "greedy"
-        def accepts(self, obj): return isinstance(obj, (dict, list, str))
-
-    class Licensed(Of):
-        name = "licensed"
-        def __init__(self): raise OSError("no licence")
-        def accepts(self, obj): return True
-
-    @hookimpl
-    def molexp_register_asset_kinds():
-        return [AnimalKind, DogKind, PlantKind, Ordered, KINDS]
-"""
-
-
-@pytest.fixture
-def zoo(tmp_path, monkeypatch):
-    def install_with(kinds: str = ""):
-        monkeypatch.syspath_prepend(str(tmp_path / "site"))
-        return install(tmp_path / "site", "molexp-zoo", CHOICE.replace("KINDS", kinds))
-
-    yield install_with
-    sys.modules.pop("molexp_zoo", None)
-
-
-def chosen(place, plugins, *sources: str) -> list[str]:
-    with place.workspace(plugins=plugins).Project("metals").Experiment("cu").Run().start() as ctx:
-        zoo = vars(importlib.import_module("molexp_zoo"))
-        return [ctx.save(f"a{n}", eval(source, zoo)).kind for n, source in enumerate(sources)]
-
-
-def test_the_nearest_class_that_a_kind_names_decides(lab, zoo):
-    assert chosen(lab, zoo(), "Animal()", "Dog()", "Puppy()", "Plant()") == ["animal", "dog", "dog", "plant"]
-
-
-def test_a_subclass_of_what_artifacts_take_has_its_own_kind_or_is_an_artifact(lab, zoo):
-    assert chosen(lab, zoo(), "OrderedDict(a=1)", "{}", "type('D', (dict,), {})()") == [
-        "ordered",
-        "artifact",
-        "artifact",
-    ]
-
-
-def test_what_artifacts_take_goes_to_no_other_kind(lab, zoo):
-    assert chosen(lab, zoo("Greedy"), "{}", "[]", "''", "b''") == ["artifact"] * 4
-
-
-def test_several_kinds_for_one_class_are_named(lab, zoo):
-    plugins = zoo("type('Cat', (AnimalKind,), {'name': 'cat'})")
-    with pytest.raises(me.AssetError, match="Several kinds accept 'a0': animal, cat"):
-        chosen(lab, plugins, "Animal()")
-    assert chosen(lab, plugins, "Dog()") == ["dog"]
-
-
-@pytest.mark.parametrize(
-    ("kind", "said"),
-    [
-        ("Careless", r"'careless' of molexp-zoo 1.0 is passed over: accepts\(\) raised AttributeError: .*natoms"),
-        ("Licensed", r"'licensed' of molexp-zoo 1.0 is passed over: .*OSError: no licence"),
-    ],
-)
-def test_a_kind_that_raises_is_named_once_and_passed_over(lab, zoo, kind, said):
-    with pytest.warns(PluginWarning, match=said) as told:
-        assert chosen(lab, zoo(kind), "Plant()", "Plant()", "{}") == ["plant", "plant", "artifact"]
-    assert len(told) == 1
-
-
-def test_no_kind_names_the_types_that_are_saved(lab, zoo):
-    with pytest.raises(me.NoKindError, match=r"'a0'.*object"):
-        chosen(lab, zoo(), "object()")
-
-
 # ------------------------------------------------------------------------------------------------ schemas of the record
 
 AGED = """
@@ -391,6 +281,18 @@ def test_an_older_record_has_upgraded_fields_and_is_loaded_by_its_schema(place, 
         asset = place.load(plugins=plugins).run(f"p/e/{run}").asset("a")
         assert (asset.load(), asset.schema, asset.fields.count, asset.fields.unit) == (258, schema, 258, unit)
         assert asset.describe() == f"258 of molexp-aged {schema}.0"
+
+
+def test_queries_see_upgraded_fields(place, aged):
+    saved_by(place, aged(1), "old")
+    plugins = aged(2)
+    saved_by(place, plugins, "new")
+    assets = place.load(plugins=plugins).catalog.assets
+
+    assert [asset.producer.run for asset in assets("count == 258")] == ["p/e/old", "p/e/new"]
+    assert [asset.producer.run for asset in assets('unit == "nm"', kind="aged")] == ["p/e/old"]
+    assert [asset.producer.run for asset in assets(sort="-unit")] == ["p/e/old", "p/e/new"]
+    assert list(assets("count == 258 and n is not null")) == []
 
 
 def test_a_newer_record_is_unknown_says_who_wrote_it_and_is_not_loaded(place, aged):

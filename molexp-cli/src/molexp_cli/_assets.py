@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,6 +23,7 @@ Examples:
   molexp assets list --name model.json
   molexp assets list 'kind == "checkpoint" and step > 100' --limit 10
   molexp assets list 'size > 1e9 and producer like "metals/cu/%"'
+  molexp assets list --kind checkpoint --sort -step
   molexp assets list --producer @latest --json | jq -r '.[].key'
 """
 
@@ -68,11 +70,17 @@ def list_assets(
         typer.Option("--producer", metavar="RUN", help="Show only assets that this run made (its path, or @latest)."),
     ] = None,
     column: ColumnOption = None,
+    sort: Annotated[
+        str | None,
+        typer.Option(
+            "--sort", metavar="COLUMN", help="Sort by this column, such as size or step; -COLUMN for descending order."
+        ),
+    ] = None,
     limit: LimitOption = None,
     as_json: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """List the assets that match every filter, oldest first.
+    """List the assets that match every filter, oldest first. With --kind, the fields of the kind are columns.
 
     WHERE is a query, written as for `molexp runs list`. Its fields are name, kind, size, producer, created_at, tags, and
     those that a kind adds, such as step.
@@ -82,11 +90,24 @@ def list_assets(
     columns = [*_COLUMNS, *columns_of("assets", column)]
     opened = located(ctx, workspace)
     made_by = opened.run(producer) if producer is not None else None
-    found = opened.catalog.assets(where, kind=kind, name=name, scope=scope, producer=made_by, limit=limit)
+    found = opened.catalog.assets(where, kind=kind, name=name, scope=scope, producer=made_by, sort=sort, limit=limit)
     tell_unreadable(found.unreadable)
     if as_json:
         write(molexp.to_json(found, pretty=True))
         return
+    if kind is not None:
+        columns += _fields_of(found)
     cells = [[cell(asset) for _, cell in columns] for asset in found]
     shown = [n for n, (name, _) in enumerate(columns) if name not in _SELDOM or any(line[n] for line in cells)]
     table([columns[n][0] for n in shown], [[line[n] for n in shown] for line in cells])
+
+
+def _fields_of(assets: Iterable[molexp.Asset]) -> list[tuple[str, Callable[[molexp.Asset], str]]]:
+    """Return a column for each field that one of the assets has."""
+    names = dict.fromkeys(name for asset in assets for name in asset.to_dict()["fields"])
+    return [(name.upper(), partial(_field, name)) for name in names]
+
+
+def _field(name: str, asset: molexp.Asset) -> str:
+    value = asset.to_dict()["fields"].get(name)
+    return "" if value is None else _words.value(value)

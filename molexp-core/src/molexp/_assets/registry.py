@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
@@ -17,7 +18,7 @@ from molexp._storage.links import reading
 from molexp._values.copies import own_copy
 from molexp._values.numbers import count, is_count
 from molexp._values.plain import plain, restore
-from molexp._values.structuring import record_from, values_of
+from molexp._values.structuring import fields_of, record_from, values_of
 from molexp._values.times import parse_time
 from molexp.contracts import AssetKind, Describes, Merges, Store, Upgrades
 from molexp.contracts._assets import Asset, Producer
@@ -243,6 +244,26 @@ class Library:
         if schema < kind.schema and isinstance(kind, Upgrades):
             stored = plain(kind.upgrade(restore(stored), schema), where="upgrade", nan=True)
         return record_from(kind.fields, stored, f"{kind.name} {record.get('name')!r}")
+
+    def upgraded_fields(self, kinds: Iterable[str]) -> set[str]:
+        """Return the names of the fields of those of some kinds that read records of older schemas."""
+        found: set[str] = set()
+        for name in kinds:
+            with suppress(PluginError):
+                if (kind := self.kind(name)).schema > 1 and isinstance(kind, Upgrades):
+                    fields: Any = kind.fields
+                    found.update(field.name for field in fields_of(fields))
+        return found
+
+    def upgraded(self, record: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return a record with its fields as its kind reads them now; as it is, if that cannot read them."""
+        try:
+            kind = self.kind(str(record.get("kind")))
+            if _schema(record) >= kind.schema:
+                return record
+            return {**record, "fields": plain(values_of(self._fields(kind, record)), where="fields", nan=True)}
+        except (Exception, SystemExit):  # noqa: BLE001 - a stranger's code; `asset` says what is wrong
+            return record
 
     def describe(self, asset: Asset) -> str:
         """Return one line for people; see `Asset.describe`."""

@@ -236,8 +236,9 @@ class Catalog:
         by = producer.path if isinstance(producer, Run) else producer
         called = kind.name if isinstance(kind, type) else kind
         equal = {"kind": called, "name": name, "scope": scope, "producer": by}
-        records = self._ask(about_assets(self._session.index, where, equal, sort, limit), assets=True)
-        found = [self._session.library.asset(decode_object(record, "index")) for _, record in records]
+        library = self._session.library
+        records = self._ask(about_assets(self._session.index, library, where, equal, sort, limit), assets=True)
+        found = [library.asset(decode_object(record, "index")) for _, record in records]
         return Rows(found, lambda asset: asset.to_dict(), unreadable=self._left_out(scope or by or "", assets=True))
 
     def lineage(self, of: Asset | Run | RunRow | str, *, upstream: bool = True, downstream: bool = True) -> Lineage:

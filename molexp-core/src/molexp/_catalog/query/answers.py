@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from msgspec import Struct, field
@@ -82,6 +82,7 @@ class Question(Struct):
         limit: the number of rows to return at most; None for all.
         scope: the path of the project or experiment that it is about; "" for all.
         hides: archived runs are left out, because nothing in it is about them.
+        upgrade: returns an asset's record as its kind reads it now, where some may have been written by older ones.
     """
 
     where: list[Expression] = field(default_factory=list)
@@ -92,6 +93,7 @@ class Question(Struct):
     limit: int | None = None
     scope: str = ""
     hides: bool = False
+    upgrade: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
 
     def names(self, column: str) -> bool:
         """Tell whether a condition, or the order, is about a column."""
@@ -141,6 +143,7 @@ class Asking:
         self.generation = generation
         self._table: Table = ASSETS if assets else RUNS
         self._asked = _ASSETS if assets else _RUNS
+        self._upgrade: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
         self._origins: dict[str, Mapping[str, Any]] = {}
 
     def answer(
@@ -177,7 +180,11 @@ class Asking:
         """Divide the work between SQL and documents, for the state that the index is in."""
         compiler = Compiler(self._index, self._table)
         conditions, rest = [*question.conditions], list[Expression]()
+        self._upgrade = question.upgrade
         for expression in question.where:
+            if self._is_upgraded(fields_of(expression)):
+                rest.append(expression)
+                continue
             more, left = compiler.split(expression)
             conditions += more
             rest += left
@@ -185,10 +192,16 @@ class Asking:
         if rest:
             whole = Joined("and", tuple(rest))
             checks.append(lambda document: matches(whole, lambda field: self._look_up(document, field)))
-        order = compiler.order(question.sort) if question.sort is not None else None
+        order = None
+        if question.sort is not None and not self._is_upgraded([question.sort]):
+            order = compiler.order(question.sort)
         where = "".join(f" AND {sql}" for sql, _ in conditions)
         bound = [value for _, some in conditions for value in some]
         return Plan(where, bound, checks, order, question.sort is None or order is not None)
+
+    def _is_upgraded(self, fields: Iterable[Field]) -> bool:
+        """Tell whether the index may have one of these fields as an older kind wrote it."""
+        return self._upgrade is not None and any(one.parts[0] == "fields" for one in fields)
 
     def numbers(self, plan: Plan, question: Question) -> array[int]:
         """Return the numbers of the rows that SQL finds, in order."""
@@ -246,6 +259,7 @@ class Asking:
         if field.parts == ("notes",):
             return text_of_notes(document)
         if self._assets:
+            document = self._upgrade(document) if self._upgrade is not None and root == "fields" else document
             return _of_asset(document, field)
         if root == "params":
             return reach({"params": document.get("parameters")}, field.parts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection, Iterable, Mapping
 from functools import partial
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from molexp._catalog.index.cells import ELEMENTS, STATISTICS
 from molexp._catalog.index.index import Index
@@ -17,6 +17,9 @@ from molexp._values.canonical import canonical_equal
 from molexp._values.ids import nearest
 from molexp._values.status import RunStatus
 from molexp.errors import QueryError
+
+if TYPE_CHECKING:
+    from molexp._assets.registry import Library
 
 
 def parse_query(where: str, roots: Collection[str]) -> Expression:
@@ -147,7 +150,12 @@ _MAPPINGS = {
 
 
 def about_assets(
-    index: Index, where: str | None, equal: Mapping[str, str | None], sort: str | None, limit: int | None
+    index: Index,
+    library: Library,
+    where: str | None,
+    equal: Mapping[str, str | None],
+    sort: str | None,
+    limit: int | None,
 ) -> Question:
     """Return the question about assets that a query and columns with wanted values make up.
 
@@ -156,7 +164,11 @@ def about_assets(
     """
     question = Question(limit=checked_limit(limit))
     if where is not None or sort is not None:
-        own = frozenset(fields_of_kinds(index)) - frozenset(ASSET_ROOTS)
+        named = (
+            [equal["kind"]] if equal["kind"] else [one for (one,) in index.select("SELECT DISTINCT kind FROM assets")]
+        )
+        upgraded = library.upgraded_fields(named)
+        own = {*fields_of_kinds(index), *upgraded} - {*ASSET_ROOTS}
 
         def recorded(field: Field) -> Field:
             return Field(("fields", *field.parts)) if field.parts[0] in own else field
@@ -166,6 +178,7 @@ def about_assets(
         if sort is not None:
             question.descending = sort.startswith("-")
             question.sort = recorded(_asset_column(sort.removeprefix("-"), {*ASSET_ROOTS, *own}))
+        question.upgrade = library.upgraded if upgraded else None
     for name, wanted in equal.items():
         if wanted is not None:
             question.where.append(Condition(Field((name,)), "==", wanted))
