@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection, Iterable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import Any, Protocol, TypedDict
 
 from molexp._catalog.index.cells import ELEMENTS, STATISTICS
 from molexp._catalog.index.index import Index
@@ -17,9 +17,6 @@ from molexp._values.canonical import canonical_equal
 from molexp._values.ids import nearest
 from molexp._values.status import RunStatus
 from molexp.errors import QueryError
-
-if TYPE_CHECKING:
-    from molexp._assets.registry import Library
 
 
 def parse_query(where: str, roots: Collection[str]) -> Expression:
@@ -149,9 +146,19 @@ _MAPPINGS = {
 """Roots that stand for several columns, with an example."""
 
 
+class Kinds(Protocol):
+    """The kinds of assets, as far as questions need them."""
+
+    def upgraded_fields(self, kinds: Iterable[str], /) -> set[str]:
+        """Return the names of the fields of those of some kinds that read records of older schemas."""
+
+    def upgraded(self, record: Mapping[str, Any], /) -> Mapping[str, Any]:
+        """Return a record with its fields as its kind reads them now."""
+
+
 def about_assets(
     index: Index,
-    library: Library,
+    kinds: Kinds,
     where: str | None,
     equal: Mapping[str, str | None],
     sort: str | None,
@@ -167,7 +174,7 @@ def about_assets(
         named = (
             [equal["kind"]] if equal["kind"] else [one for (one,) in index.select("SELECT DISTINCT kind FROM assets")]
         )
-        upgraded = library.upgraded_fields(named)
+        upgraded = kinds.upgraded_fields(named)
         own = {*fields_of_kinds(index), *upgraded} - {*ASSET_ROOTS}
 
         def recorded(field: Field) -> Field:
@@ -178,7 +185,7 @@ def about_assets(
         if sort is not None:
             question.descending = sort.startswith("-")
             question.sort = recorded(_asset_column(sort.removeprefix("-"), {*ASSET_ROOTS, *own}))
-        question.upgrade = library.upgraded if upgraded else None
+        question.upgrade = kinds.upgraded if upgraded else None
     for name, wanted in equal.items():
         if wanted is not None:
             question.where.append(Condition(Field((name,)), "==", wanted))
