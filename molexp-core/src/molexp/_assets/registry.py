@@ -151,7 +151,7 @@ class Library:
         Those count that name the class of the object, or the nearest one that it inherits from. Where none does, and where
         artifacts alone name a class that it inherits from, those are asked that accept objects without having named a class.
         """
-        plain = type(obj).__module__ in ("builtins", "pathlib")
+        plain = type(obj).__module__.partition(".")[0] in ("builtins", "pathlib")  # Python 3.13 has pathlib._local
         for cls in type(obj).__mro__[:-1]:
             names = {f"{cls.__module__}.{cls.__qualname__}", f"{cls.__module__.partition('.')[0]}.{cls.__qualname__}"}
             found = [name for name in self.plugins.kinds_of_types(names) if self._accepts(name, obj, unasked=True)]

@@ -60,7 +60,9 @@ def checked(asset: Asset, store: Store, stream: IO[bytes]) -> IO[bytes]:
 
 def is_folder(asset: Asset) -> bool:
     """Tell whether an asset is a folder of files."""
-    return str(asset.content_hash).startswith(FOLDER) or (asset.kind == "data" and bool(said(asset, "directory")))
+    if asset.kind == "data":
+        return bool(said(asset, "directory"))
+    return str(asset.content_hash).startswith(FOLDER)
 
 
 def is_hashed(asset: Asset) -> bool:
