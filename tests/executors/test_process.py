@@ -16,10 +16,15 @@ from molexp.contracts import Call, Outcome
 from molexp.errors import ExecutorError, NotPicklableError, WorkerDiedError
 from tests.executors import calls
 from tests.executors.builtin import Gate, ProcessExecutor, kit
-from tests.executors.counting import children, ending, is_there, wait_until_dead
+from tests.executors.counting import children, ending, is_there, pass_over_children, wait_until_dead
 from tests.repository import ROOT
 
 PID = Call(kit.process_id)
+
+
+@pytest.fixture(autouse=True)
+def _own_children():
+    pass_over_children()
 
 
 def play(scene, workers=1):
