@@ -36,6 +36,7 @@ GRID = """
                     path = folder / name
                     path.parent.mkdir(parents=True, exist_ok=True)
                     data(path) if callable(data) else path.write_bytes(data)
+            getattr(obj, "afterwards", lambda: None)()
             return Fields(len(obj))
 
         def load(self, source):
@@ -100,6 +101,18 @@ def test_the_hash_is_of_names_and_bytes_in_whatever_order_they_were_written(thei
         )
     assert one.content_hash == two.content_hash != renamed.content_hash
     assert one.content_hash.startswith("sha256-tree:")
+
+
+def test_the_record_is_of_what_was_put_though_a_program_still_writes(place, plugins, their_run, grid):
+    opened = []
+    still = grid({"a": lambda path: opened.append(path.open("wb", buffering=0)), "b": b"1"})
+    still.afterwards = lambda: opened[0].write(b"late")
+    with their_run.start() as ctx:
+        saved = ctx.grid.save("density", still)
+    opened[0].write(b", and later")
+    opened[0].close()
+    assert (saved.size, saved.load()) == (5, {"a": b"late", "b": b"1"})
+    assert place.load(plugins=plugins).fsck(read_data=True).findings == ()
 
 
 def test_it_has_no_bytes_as_one_stream(their_run, grid):

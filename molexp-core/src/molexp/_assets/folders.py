@@ -1,4 +1,4 @@
-"""Writing a payload that is a folder of files: complete, and hashed, before anything names it."""
+"""Writing a payload that is a folder of files: complete, and hashed as it is put, before anything names it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from molexp._assets.payloads import refuse_twice
 from molexp._storage.hashing import folder_hash, hashed
 from molexp._values.ids import check_payload_name, fold_name, new_token
 from molexp.contracts import Store
-from molexp.contracts._copying import copy_stream
 from molexp.errors import InvalidNameError
 
 if TYPE_CHECKING:
@@ -69,13 +68,6 @@ class FolderSink:
         path.mkdir()
         yield path
         self._files = dict(_files_of(path, self.name))
-        hashes = []
-        for name, file in self._files.items():
-            with file.open("rb") as stream:
-                size, digest = hashed(stream)
-            hashes.append((name, digest))
-            self.size += size
-        self.content_hash = folder_hash(hashes)
         self.written = True
 
     def write(self, data: bytes) -> NoReturn:
@@ -91,22 +83,29 @@ class FolderSink:
         _refuse_file(self.name)
 
     def publish(self) -> None:
-        """Give the files their keys, once everything that the record will say is known to be right."""
+        """Give the files their keys, once everything that the record will say is known to be right.
+
+        Size and hash are those of what was put, also if a program still writes to a file.
+        """
         try:
             self._guard()
             above, _, last = self.key.rpartition("/")
             if not self._plain or self._is_taken():
                 self.key = f"{above}/{new_token()}/{last}"
             written: list[str] = []
+            hashes: list[tuple[str, str]] = []
             try:
                 for name, path in self._files.items():
                     written.append(f"{self.key}/{name}")
-                    self._put(path, written[-1])
+                    size, digest = self._put(path, written[-1])
+                    self.size += size
+                    hashes.append((name, digest))
             except BaseException:
                 if self._outbox is None:
                     for key in written:
                         self._store.delete(key)
                 raise
+            self.content_hash = folder_hash(hashes)
             self._store.sync(written)
         finally:
             self.abandon()
@@ -121,12 +120,11 @@ class FolderSink:
         there = self._store.children(self.key)
         return bool(there.entries or there.folders) or self._store.exists(self.key)
 
-    def _put(self, path: Path, key: str) -> None:
-        if self._outbox is not None:
-            with path.open("rb") as source, self._outbox.opening(key) as sink:
-                copy_stream(source, sink)
-        else:
-            self._store.put_file(path, key, exclusive=True)
+    def _put(self, path: Path, key: str) -> tuple[int, str]:
+        box = self._outbox
+        with path.open("rb") as source:
+            with box.opening(key) if box is not None else self._store.open_write(key, exclusive=True) as sink:
+                return hashed(source, sink)
 
 
 def _refuse_file(name: str) -> NoReturn:
