@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pickle
+import subprocess
 import sys
 
 import msgspec
@@ -327,6 +328,24 @@ def test_assets_of_plugins_pickle_as_ours_do(lab, plugins, kind):
         saved = ctx.trajectory.save("a", kind.Frames(["x"]), box=[1.0])
     copied = pickle.loads(pickle.dumps(saved))
     assert (copied, copied.fields, copied.read_bytes()) == (saved, saved.fields, b"x\n")
+
+
+def test_an_asset_that_is_unpickled_without_its_plugin_is_unknown_and_says_what_its_record_says(lab, plugins, kind):
+    with lab.workspace(plugins=plugins).Project("metals").Experiment("cu").Run(id="one").start() as ctx:
+        saved = ctx.trajectory.save("a", kind.Frames(["x"]), box=[1.0], tags=["t"])
+    program = "import sys, pickle; from pathlib import Path; a = pickle.loads(Path(sys.argv[1]).read_bytes()); "
+    told = "print([type(a).__name__, a.id, a.fields, a.record['fields'], sorted(a.tags), a.created_at, a.read_bytes(), a.problem])"
+    again = "; assert pickle.loads(pickle.dumps(a)) == a"
+    path = lab.folder.parent / "asset.pickle"
+    path.write_bytes(pickle.dumps(saved))
+    done = subprocess.run(
+        [sys.executable, "-c", program + told + again, str(path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    fields = {"frames": 1, "box": [1.0]}
+    problem = f"the kind 'trajectory' is not installed; it was written by {saved.distribution}"
+    wanted = ["UnknownAsset", saved.id, fields, fields, ["t"], saved.created_at, b"x\n", problem]
+    assert done.stdout == f"{wanted}\n"
 
 
 # ------------------------------------------------------------------------------------------------------- in the catalog

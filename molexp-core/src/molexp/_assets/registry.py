@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from molexp._assets.assets import UnknownAsset
 from molexp._recording.usage import opens
@@ -265,6 +266,27 @@ class Library:
         except (Exception, SystemExit):  # noqa: BLE001 - a stranger's code; `asset` says what is wrong
             return record
 
+    def pickled(self, asset: Asset) -> tuple[Any, ...]:
+        """Return what `pickle` takes for an asset: beside it, its record, which is read where its classes are not installed."""
+        import pickle
+
+        rest = {name: getattr(asset, name) for name in asset.__struct_fields__ if name not in ("fields", "_library")}
+        schema = asset.schema
+        with suppress(PluginError):
+            schema = self.kind(asset.kind).schema  # its fields are upgraded
+        record = {
+            **{name: rest[name] for name in ("id", "name", "kind", "version", "scope", "key", "size", "content_hash")},
+            "producer": {name: getattr(asset.producer, name) for name in Producer.__struct_fields__}
+            if asset.producer
+            else None,
+            "created_at": asset.created_at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "tags": sorted(asset.tags),
+            "schema": schema,
+            "distribution": asset.distribution,
+            "fields": plain(values_of(asset.fields), where="fields", nan=True),
+        }
+        return _unpickled, (self, pickle.dumps((type(asset), asset.fields)), rest, record)
+
     def describe(self, asset: Asset) -> str:
         """Return one line for people; see `Asset.describe`."""
         if not isinstance(asset, UnknownAsset) and isinstance(kind := self.kind(asset.kind), Describes):
@@ -358,6 +380,19 @@ def _library(store: Store) -> Library:
     from molexp.plugins import default_manager
 
     return Library(store, default_manager())
+
+
+def _unpickled(library: Library, made: bytes, rest: dict[str, Any], record: Mapping[str, Any]) -> Asset:
+    """Return what was pickled; if its classes cannot be imported here, the asset of its record."""
+    import pickle
+
+    try:
+        cls, fields = pickle.loads(made)
+    except (ImportError, AttributeError):
+        common = {name: value for name, value in rest.items() if name in Asset.__struct_fields__}
+        return replace(library.asset(record), **common)
+    found: Asset = cls(**rest, fields=fields, _library=library)
+    return found
 
 
 def _common(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -55,6 +55,9 @@ class Library(Protocol):
     def reading(self, asset: Asset) -> Store:
         """Return the store to read its bytes from."""
 
+    def pickled(self, asset: Asset) -> tuple[Any, ...]:
+        """Return what `pickle` takes for an asset."""
+
     def refuse_folder(self, asset: Asset) -> None:
         """Raise `IsADirectoryError` if it is a folder of files."""
 
@@ -92,7 +95,7 @@ class Producer(Struct, frozen=True):
 class Asset(Struct, Generic[T_co, F_co], frozen=True, kw_only=True):
     """A typed, named, versioned record about bytes: `load` returns a ``T_co``, and `fields` is an ``F_co``.
 
-    Two assets are equal if they are of one workspace and have one id. Inside the block of a run, or in a task, whoever asks for the bytes is on record as using it: that attempt, and task.
+    Two assets are equal if they are of one workspace and have one id. Unpickled where its kind is not installed, an asset is a `molexp.UnknownAsset`. Inside the block of a run, or in a task, whoever asks for the bytes is on record as using it: that attempt, and task.
 
     Attributes:
         id: spells scope, attempt, kind, name and version, so that it resolves by reading; see `Workspace.asset`.
@@ -147,6 +150,9 @@ class Asset(Struct, Generic[T_co, F_co], frozen=True, kw_only=True):
 
     def __deepcopy__(self, memo: Any) -> Self:
         return self  # nothing of it changes
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        return super().__reduce__() if self._library is None else self._library.pickled(self)
 
     def __eq__(self, other: object) -> bool:
         return self._identity() == other._identity() if isinstance(other, Asset) else NotImplemented
