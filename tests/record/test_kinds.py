@@ -105,6 +105,21 @@ def test_records_are_typed_in_look_ups_and_in_the_catalog(place, plugins, their_
     assert list(workspace.catalog.assets(kind="trajectory").to_dicts()[0]["fields"]) == ["frames", "box"]
 
 
+def test_an_asset_is_found_by_its_name_and_kind_or_the_name_of_that(place, plugins, their_run, kind):
+    with their_run.start() as ctx:
+        saved = ctx.trajectory.save("a", kind.Frames(["x"]))
+        ctx.checkpoint.save("a", [1])
+        for one in (kind.Trajectory, "trajectory"):
+            assert ctx.asset("a", kind=one) == ctx.find_asset("a", kind=one) == saved
+        assert ctx.find_asset("b", kind=kind.Trajectory) is None
+        with pytest.raises(me.AmbiguousAssetError):
+            ctx.asset("a")
+    run = place.load(plugins=plugins).run("metals/cu/one")
+    assert run.asset("a", kind=kind.Trajectory) == run.asset("a", kind="trajectory") == saved
+    with pytest.raises(me.NotFoundError, match="There is no trajectory asset 'b'"):
+        run.asset("b", kind=kind.Trajectory)
+
+
 def test_what_it_refuses_is_not_recorded(their_run, kind, place):
     with their_run.start() as ctx:
         before = place.everything()

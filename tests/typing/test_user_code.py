@@ -109,6 +109,9 @@ kinds: set[str] = {child.kind for node in made_from for child in node.children}
 attempts: list[int | None] = [edge.attempt for edge in lineage.edges()]
 texts: list[str] = [asset.load() for asset in ws.catalog.assets("words > 1", kind=Text)]
 words: int = sum(asset.fields.words for asset in ws.catalog.assets(kind=Text))
+found_note: str = run.asset("note", kind=Text).load()
+noted: me.Asset[str, Words] | None = ctx.find_asset("note", kind=Text)
+named: me.Asset = ctx.asset("note", kind="text")
 untyped: me.Rows[me.Asset] = ws.catalog.assets(kind="text")
 taken_at: int | None = exp.Run().asset("model").fields.step
 report: me.Report = ws.fsck()

@@ -12,11 +12,13 @@ from molexp._record.attempts import read_attempts, read_claim
 from molexp._values.ids import fold_name, nearest
 from molexp._values.numbers import count
 from molexp.contracts._assets import Asset
+from molexp.contracts._kinds import kind_name
 from molexp.errors import AmbiguousAssetError, NotFoundError
 
 if TYPE_CHECKING:
     from molexp._assets.data_assets import DataAssets
     from molexp._assets.registry import Library
+    from molexp.contracts import AssetKind
 
 
 def pick(
@@ -69,12 +71,15 @@ class Finder:
         self._scopes = scopes
         self._older: list[list[Mapping[str, Any]]] | None = None
 
-    def find(self, name: str, *, kind: str | None = None, version: int | None = None) -> Asset | None:
+    def find(
+        self, name: str, *, kind: type[AssetKind[Any, Any]] | str | None = None, version: int | None = None
+    ) -> Asset | None:
         """Return the asset of this name, or None.
 
         Raises:
             AmbiguousAssetError: several kinds of one scope have the name, and `kind` does not say which.
         """
+        kind = kind_name(kind)
         attempts = iter(self._attempts())
         for records in attempts:
             if record := pick(records, name, scope=self._path, kind=kind, version=version):
@@ -108,7 +113,9 @@ class Finder:
         claims = ((number, read_claim(self._library.store, self._folder, number)) for number in numbers)
         return next((number for number, claim in claims if claim.get("fresh")), 1)
 
-    def require(self, name: str, *, kind: str | None = None, version: int | None = None) -> Asset:
+    def require(
+        self, name: str, *, kind: type[AssetKind[Any, Any]] | str | None = None, version: int | None = None
+    ) -> Asset:
         """Return the asset of this name.
 
         Raises:
@@ -119,7 +126,7 @@ class Finder:
             return asset
         known = {str(record.get("name")) for records in self._attempts() for record in records}
         known.update(found for scope in self._scopes() for found in scope)
-        what = f"{kind} asset" if kind else "asset"
+        what = f"{kind_name(kind)} asset" if kind else "asset"
         wanted = name if version is None else f"{name}@{version}"
         raise NotFoundError(what, wanted, where=f"{self._path} and its parents", nearest=nearest(name, known))
 

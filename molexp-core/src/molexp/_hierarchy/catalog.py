@@ -30,6 +30,7 @@ from molexp._query.expressions import Condition, Field
 from molexp._storage import layout
 from molexp._values.documents import decode_object
 from molexp._values.tables import RUN_COLUMNS, Pages, Rows
+from molexp.contracts._kinds import kind_name
 from molexp.errors import CorruptRecordError, KeyNotFoundError, MolexpError, NotFoundError, StoreError
 
 if TYPE_CHECKING:
@@ -234,8 +235,7 @@ class Catalog:
         if where is not None or sort is not None:
             self._refresh()
         by = producer.path if isinstance(producer, Run) else producer
-        called = kind.name if isinstance(kind, type) else kind
-        equal = {"kind": called, "name": name, "scope": scope, "producer": by}
+        equal = {"kind": kind_name(kind), "name": name, "scope": scope, "producer": by}
         library = self._session.library
         records = self._ask(about_assets(self._session.index, library, where, equal, sort, limit), assets=True)
         found = [library.asset(decode_object(record, "index")) for _, record in records]

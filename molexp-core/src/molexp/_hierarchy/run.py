@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from molexp._record.edits import write_edit
 from molexp._storage import layout, schemas
@@ -25,7 +25,11 @@ if TYPE_CHECKING:
     from molexp._hierarchy.session import Session
     from molexp._record.folding import RunState
     from molexp._values.graph import WorkflowGraph
+    from molexp.contracts import AssetKind
     from molexp.contracts._assets import Asset
+
+T = TypeVar("T")
+F = TypeVar("F")
 
 
 class Run:
@@ -253,12 +257,20 @@ class Run:
 
         return Logs(self._session.store, self._state().assets())
 
-    def asset(self, name: str, *, kind: str | None = None, version: int | None = None) -> Asset:
+    @overload
+    def asset(self, name: str, *, kind: type[AssetKind[T, F]], version: int | None = None) -> Asset[T, F]: ...
+
+    @overload
+    def asset(self, name: str, *, kind: str | None = None, version: int | None = None) -> Asset: ...
+
+    def asset(
+        self, name: str, *, kind: type[AssetKind[Any, Any]] | str | None = None, version: int | None = None
+    ) -> Asset:
         """Return the asset of this name: of the newest attempt that has it, else data of its parents.
 
         Raises:
             NotFoundError: with the nearest names.
-            AmbiguousAssetError: several kinds have the name, and `kind` does not say which.
+            AmbiguousAssetError: several kinds have the name, and `kind`, a kind or its name, does not say which.
         """
         from molexp._assets.lookup import Finder
 

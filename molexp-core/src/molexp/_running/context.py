@@ -7,7 +7,7 @@ import tempfile
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 from molexp._assets.accessors import Accessor, no_kind
 from molexp._assets.builtin_kinds import ErrorTraceKind, LogKind
@@ -19,6 +19,7 @@ from molexp._values.documents import encode
 from molexp._values.plain import plain
 from molexp._values.times import utc_now
 from molexp.contracts._assets import Asset
+from molexp.contracts._kinds import kind_name
 from molexp.errors import AssetError, InvalidNameError, MolexpError, NotFoundError, PluginError, SerializationError
 
 if TYPE_CHECKING:
@@ -236,10 +237,25 @@ class Context:
 
     # -------------------------------------------------------------------------------------------------------- finding
 
-    def find_asset(self, name: str, *, kind: str | None = None, version: int | None = None) -> Asset | None:
+    @overload
+    def find_asset(
+        self, name: str, *, kind: type[AssetKind[T, F]], version: int | None = None
+    ) -> Asset[T, F] | None: ...
+
+    @overload
+    def find_asset(self, name: str, *, kind: str | None = None, version: int | None = None) -> Asset | None: ...
+
+    def find_asset(
+        self, name: str, *, kind: type[AssetKind[Any, Any]] | str | None = None, version: int | None = None
+    ) -> Asset | None:
         """Find the asset of this name: of this run, else data of its experiment, project or workspace; None if absent.
 
         What this attempt did not make is on record as used by it from now on.
+
+        Args:
+            name: the asset's name.
+            kind: its kind, or the name of that.
+            version: its version; the newest if None.
 
         Raises:
             AmbiguousAssetError: several kinds of one scope have the name, and `kind` does not say which.
@@ -248,10 +264,18 @@ class Context:
         if found is not None:
             uses(self._recorder, found, "name" if version is None else "version")
         else:
-            misses(self._recorder, name, kind, version)
+            misses(self._recorder, name, kind_name(kind), version)
         return found
 
-    def asset(self, name: str, *, kind: str | None = None, version: int | None = None) -> Asset:
+    @overload
+    def asset(self, name: str, *, kind: type[AssetKind[T, F]], version: int | None = None) -> Asset[T, F]: ...
+
+    @overload
+    def asset(self, name: str, *, kind: str | None = None, version: int | None = None) -> Asset: ...
+
+    def asset(
+        self, name: str, *, kind: type[AssetKind[Any, Any]] | str | None = None, version: int | None = None
+    ) -> Asset:
         """Return the asset of this name, as `find_asset` does, or raise if there is none.
 
         Raises:

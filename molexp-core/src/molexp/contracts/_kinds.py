@@ -178,6 +178,11 @@ class AssetKind(ABC, Generic[T, F]):
         """Read the object that `save` wrote."""
 
 
+def kind_name(kind: type[AssetKind[Any, Any]] | str | None) -> str | None:
+    """Return the name of a kind, be it given by its class or by its name."""
+    return kind.name if isinstance(kind, type) else kind
+
+
 @runtime_checkable
 class Accepts(Protocol):
     """Chooses among the objects that ``ctx.save`` is given without a kind.
