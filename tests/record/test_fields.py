@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 
+import molexp as me
 from molexp.errors import SerializationError
 from tests.record.helpers import install
 
@@ -155,11 +156,6 @@ def test_what_would_come_back_as_something_else_is_not_saved(lab, thing, field, 
         with pytest.raises((TypeError, SerializationError), match=r"thing 'a'"):
             ctx.thing.save("a", value)
         assert lab.everything().keys() == before.keys()
-        with (
-            pytest.raises((TypeError, SerializationError), match=r"thing 'a'"),
-            ctx.thing.writing("a", value=value) as path,
-        ):
-            path.write_bytes(b"written")
 
 
 @pytest.mark.parametrize(
@@ -175,12 +171,31 @@ def test_the_message_names_the_field_and_what_would_become_of_it(run, step, said
         ctx.checkpoint.save("c.json", {}, step=step)
 
 
-def test_a_field_that_is_missing_is_named(lab, thing):
+@pytest.mark.parametrize("given", [{}, {"value": 3}])
+def test_a_file_that_a_program_writes_is_not_of_a_kind_that_finds_fields_in_objects(lab, thing, given):
     plugins, _ = thing("int")
-    run = lab.workspace(plugins=plugins).Project("p").Experiment("e").Run(id="r")
-    with run.start() as ctx, pytest.raises(TypeError, match="field 'value' of thing 'a' is missing"):  # noqa: SIM117
-        with ctx.thing.writing("a"):
-            pass
+    with lab.workspace(plugins=plugins).Project("p").Experiment("e").Run(id="r").start() as ctx:
+        with (
+            pytest.raises(me.NoKindError, match=r"'a'.* Its fields are found in an object: ctx.thing.save\(...\)\.$"),
+            ctx.thing.writing("a", **given),
+        ):
+            pytest.fail("it may write")
+        assert ctx.thing.save("a", 3).fields.value == 3
+
+
+def test_a_file_that_a_program_writes_is_not_of_a_kind_that_grows_and_counts(lab, thing):
+    growing = """
+        def growing(self):
+            raise NotImplementedError
+
+    @hookimpl"""
+    plugins, _ = thing("int", HEAD.replace("\n    @hookimpl", growing))
+    with (
+        lab.workspace(plugins=plugins).Project("p").Experiment("e").Run(id="r").start() as ctx,
+        pytest.raises(me.NoKindError, match=r"or item by item: ctx.thing.growing\(...\)"),
+        ctx.thing.writing("a"),
+    ):
+        pytest.fail("it may write")
 
 
 @pytest.mark.parametrize("how", ["@attrs.frozen", "@dataclasses.dataclass(frozen=True)", "struct"])

@@ -16,7 +16,7 @@ from tests.record.helpers import install
 GRID = """
     from pathlib import Path
     from dataclasses import dataclass
-    from molexp.contracts import AssetKind
+    from molexp.contracts import AssetKind, NoFields
     from molexp.hookspecs import hookimpl
 
     @dataclass(frozen=True)
@@ -46,6 +46,9 @@ GRID = """
     class FileOfFolder(GridKind):
         name, payload, types = "wrong", "file", ()
 
+    class Plain(GridKind):
+        name, types, fields = "plain", (), NoFields
+
     class FolderOfFile(GridKind):
         name, types = "crossed", ()
 
@@ -55,7 +58,7 @@ GRID = """
 
     @hookimpl
     def molexp_register_asset_kinds():
-        return [GridKind, FileOfFolder, FolderOfFile]
+        return [GridKind, FileOfFolder, Plain, FolderOfFile]
 """
 FILES = {"zarr.json": b"{}", "c/0/0": b"\0" * 100, "c/0/1": b"\1" * (3 << 20), "c/Ångström": b""}
 KEY = "projects/p/experiments/e/runs/r/artifacts/density.grid"
@@ -232,7 +235,7 @@ def test_a_kind_says_whether_it_writes_a_file_or_a_folder(lab, plugins, grid):
 
 def test_a_program_writes_into_a_folder_that_becomes_an_asset(lab, plugins, grid):
     with lab.workspace(plugins=plugins).Project("p").Experiment("e").Run(id="r").start() as ctx:
-        with ctx.grid.writing("density", chunks=1) as folder:
+        with ctx.plain.writing("density") as folder:
             assert isinstance(folder, Path)
             (folder / "a").write_bytes(b"1")
-        assert ctx.grid.load("density") == {"a": b"1"}
+        assert ctx.plain.load("density") == {"a": b"1"}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from molexp._assets.builtin_kinds import WHAT_FILES_TAKE, FileKind, format_of
 from molexp._recording.usage import uses
-from molexp._values.structuring import check_given, record_of
+from molexp._values.structuring import check_given, fields_of, record_of
 from molexp.contracts import AssetKind, GrowingAsset, Grows
 from molexp.contracts._assets import Asset
 from molexp.errors import NoKindError, NotFoundError
@@ -106,10 +106,12 @@ class Accessor(Generic[T, F]):
     def writing(self, name: str, *, tags: Iterable[str] = (), **fields: Any) -> Iterator[Path]:
         """Give a local path to write a file to, or a folder, which becomes an asset when the block ends without an error.
 
+        The kind sees no object, and so finds no fields: this is for artifacts, checkpoints and kinds without fields of their own.
         Without a run, the path lies in a temporary folder that is removed afterwards.
 
         Raises:
             FileNotFoundError: on leaving, nothing was written.
+            NoKindError: the kind finds fields in its objects.
         """
         assets, kind = self._assets, self._kind
         if assets is None or kind is None:
@@ -120,6 +122,10 @@ class Accessor(Generic[T, F]):
             return
         from molexp._assets.folders import FolderSink
 
+        if not isinstance(kind, FileKind) and fields_of(kind.fields):
+            item = f", or item by item: ctx.{kind.name}.growing(...)" if isinstance(kind, Grows) else ""
+            hint = f"Its fields are found in an object: ctx.{kind.name}.save(...){item}."
+            raise NoKindError(name, f"file written for {kind.name!r}", hint=hint)
         slot = assets.reserve(kind, name, self._task)
         sink = assets.sink(slot)
         try:
