@@ -122,7 +122,8 @@ class Accessor(Generic[T, F]):
             return
         from molexp._assets.folders import FolderSink
 
-        if not isinstance(kind, FileKind) and fields_of(kind.fields):
+        own: Any = kind.fields
+        if not isinstance(kind, FileKind) and fields_of(own):
             item = f", or item by item: ctx.{kind.name}.growing(...)" if isinstance(kind, Grows) else ""
             hint = f"Its fields are found in an object: ctx.{kind.name}.save(...){item}."
             raise NoKindError(name, f"file written for {kind.name!r}", hint=hint)

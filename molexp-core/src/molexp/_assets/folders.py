@@ -122,9 +122,9 @@ class FolderSink:
 
     def _put(self, path: Path, key: str) -> tuple[int, str]:
         box = self._outbox
-        with path.open("rb") as source:
-            with box.opening(key) if box is not None else self._store.open_write(key, exclusive=True) as sink:
-                return hashed(source, sink)
+        opened = box.opening(key) if box is not None else self._store.open_write(key, exclusive=True)
+        with path.open("rb") as source, opened as sink:
+            return hashed(source, sink)
 
 
 def _refuse_file(name: str) -> NoReturn:

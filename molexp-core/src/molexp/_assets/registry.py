@@ -387,7 +387,7 @@ def _unpickled(library: Library, made: bytes, rest: dict[str, Any], record: Mapp
     import pickle
 
     try:
-        cls, fields = pickle.loads(made)
+        cls, fields = pickle.loads(made)  # noqa: S301 - it is part of a pickle that somebody is reading
     except (ImportError, AttributeError):
         common = {name: value for name, value in rest.items() if name in Asset.__struct_fields__}
         return replace(library.asset(record), **common)
