@@ -19,7 +19,7 @@ def molexp_register_renderers():
     return [Declared("artifact", "tools_code:shown"), Declared("log", "tools_code:bad")]
 @hookimpl
 def molexp_register_columns():
-    return [Declared(f"{table}.{name}", f"tools_code:{name}") for table in ("runs", "assets") for name in ("initial", "bad")]
+    return [Declared(f"{table}.{name}", f"tools_code:{name}") for table in ("runs", "assets") for name in ("initial", "bad", "exits", "prints")]
 """
 CODE = """
 import molexp as me
@@ -32,6 +32,10 @@ def fails() -> None: raise ValueError("it has no workspace")
 def initial(row): return row.id[0].upper()
 def shown(asset): return f"values: {asset.load()}"
 def bad(row): return row.no_such_attribute
+def exits(row): raise SystemExit(0)
+def prints(row):
+    print("a debug message")
+    return 1
 """
 
 
@@ -96,6 +100,26 @@ def test_a_column_that_fails_is_told_once_and_is_empty(here, finished, tools):
     assert done.err.count("the column 'runs.bad' failed: AttributeError") == 1
 
 
+def test_a_column_that_exits_ends_nothing(here, finished, tools):
+    done = program(here, "runs", "list", "--column", "exits", env=tools)
+    assert done.code == 0
+    assert "copper" in done.out
+    assert done.err.count("the column 'runs.exits' failed: SystemExit") == 1
+
+
+def test_a_column_prints_nothing_into_the_table(here, finished, tools):
+    done = program(here, "runs", "list", "--column", "prints", env=tools)
+    assert "a debug message" in done.err
+    assert done.lines()[0].split()[0] == "RUN"
+
+
+def test_a_column_is_none_of_json(here, finished, tools):
+    for table in ("runs", "assets"):
+        done = program(here, table, "list", "--column", "initial", "--json", env=tools)
+        assert (done.code, done.out) == (2, "")
+        assert "A column is for the table" in done.err
+
+
 def test_a_column_that_nobody_has_is_an_error_with_the_nearest(here, finished, tools):
     done = program(here, "runs", "list", "--column", "initail", env=tools)
     assert done.code == 4
@@ -117,6 +141,13 @@ def test_a_renderer_that_fails_is_told_and_the_asset_is_shown(here, finished, to
     assert done.code == 0
     assert "relax" in done.out
     assert "the renderer of 'log' failed: AttributeError" in done.err
+
+
+def test_a_renderer_that_exits_is_told(here, finished, tools, tmp_path):
+    (tmp_path / "site" / "tools_code.py").write_text("bad = exit")
+    done = program(here, "assets", "show", "@latest:relax", env=tools)
+    assert done.code == 0
+    assert "the renderer of 'log' failed: SystemExit" in done.err
 
 
 def test_help_imports_no_plugin(here, tools, tmp_path):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
@@ -158,3 +160,68 @@ def test_it_is_tried_again_when_asked_for(counted, cache):
     manager = PluginManager(environ={})
     (plugin,) = manager.find("counted")
     assert manager.try_out(plugin, seconds=60).complete
+
+
+def test_more_time_is_a_reason_to_try_again(counted, monkeypatch, tmp_path):
+    monkeypatch.setenv("MOLEXP_PLUGIN_TIMEOUT", "0.3")
+    monkeypatch.setenv("SLOW", "60")
+    sleeping = "import time; time.sleep(float(os.environ['SLOW']))"
+    for does, tries in ((sleeping, 1), ("", 0)):  # it is remembered
+        with pytest.warns(PluginWarning, match=r"did not end within 0\.3 s"), pytest.raises(PluginLoadError):
+            counted(does)
+        assert len((tmp_path / "imports").read_text().split()) == tries
+    monkeypatch.setenv("MOLEXP_PLUGIN_TIMEOUT", "60")
+    monkeypatch.setenv("SLOW", "0")
+    assert counted() == ["elsewhere", "here"]
+    monkeypatch.setenv("MOLEXP_PLUGIN_TIMEOUT", "120")
+    assert counted() == ["here"]  # one that works is not tried again for that
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_trial_that_somebody_ended_says_nothing_of_the_next_one(counted, tmp_path, number):
+    ending = tmp_path / "a scheduler ends all processes"
+    ending.touch()
+    with pytest.warns(PluginWarning, match=f"ended the process by {number.name}"), pytest.raises(PluginLoadError):
+        counted(f"Path({str(ending)!r}).exists() and os.kill(os.getpid(), {int(number)})")
+    ending.unlink()
+    assert counted() == ["elsewhere", "here"]
+
+
+def test_a_change_while_it_is_tried_is_noticed(counted, site):
+    counted(f"with open(__file__, 'a') as own: own.write('# changed' * (os.getpid() != {os.getpid()}))")
+    assert counted() == ["elsewhere", "here"]
+
+
+def test_nothing_of_the_current_folder_is_imported(site, cache, tmp_path):
+    site.install_kind("sound", "sound")
+    (site.folder / "recorder.py").write_text("events = []")
+    (tmp_path / "cloned").mkdir()
+    (tmp_path / "cloned" / "json.py").write_text("open('imported', 'w')")
+    ask = "import molexp.plugins as p; p.PluginManager().asset_kind('sound')"
+    path = os.pathsep.join([str(site.folder), *filter(None, [os.environ.get("PYTHONPATH")])])
+    subprocess.run(
+        [sys.executable, "-P", "-c", ask],
+        check=True,
+        cwd=tmp_path / "cloned",
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    assert [one.name for one in (tmp_path / "cloned").iterdir()] == ["json.py"]
+    assert len(list((cache / "plugins").iterdir())) == 1
+
+
+def test_a_trial_ends_with_the_program_that_waits_for_it(site, cache, tmp_path):
+    os.mkfifo(tmp_path / "imported")
+    site.install("hangs", f"open({str(tmp_path / 'imported')!r}, 'w').write('x')\nimport time; time.sleep(600)")
+    ask = "import molexp.plugins as p; p.PluginManager().asset_kind('x')"
+    path = os.pathsep.join([str(site.folder), *filter(None, [os.environ.get("PYTHONPATH")])])
+    program = subprocess.Popen([sys.executable, "-c", ask], env={**os.environ, "PYTHONPATH": path}, cwd=tmp_path)
+    with open(tmp_path / "imported", "rb", buffering=0) as told:  # open in the trial until that ends
+        program.kill()
+        program.wait()
+        assert told.read() in (b"x", b"")
+
+
+def test_a_plugin_that_prints_can_be_loaded_where_there_is_no_standard_output(site, cache):
+    site.install("prints", "print('hello')\n" + COUNTS.format(file=os.devnull, does=""))
+    (site.folder / "counted_kinds.py").write_text(KINDS)
+    site.python("import os, molexp.plugins as p; os.close(1); p.PluginManager().asset_kind('counted')")

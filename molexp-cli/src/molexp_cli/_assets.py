@@ -87,7 +87,7 @@ def list_assets(
     """
     import molexp
 
-    columns = [*_COLUMNS, *columns_of("assets", column)]
+    columns = [*_COLUMNS, *columns_of("assets", column, as_json=as_json)]
     opened = located(ctx, workspace)
     made_by = opened.run(producer) if producer is not None else None
     found = opened.catalog.assets(where, kind=kind, name=name, scope=scope, producer=made_by, sort=sort, limit=limit)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -45,14 +47,17 @@ def _command(name: str) -> Any:
         return None
 
 
-def columns_of(table: str, names: Iterable[str] | None) -> Columns:
+def columns_of(table: str, names: Iterable[str] | None, *, as_json: bool) -> Columns:
     """Return the columns of these names that plugins provide for a table.
 
     Raises:
         PluginError: a column is not there; with the nearest names.
+        BadParameter: the answer is to be JSON, which has no columns.
     """
     if not names:
         return []
+    if as_json:
+        raise typer.BadParameter("A column is for the table: JSON has the rows as they are.", param_hint="--column")
     from molexp.plugins import default_manager
 
     manager = default_manager()
@@ -65,9 +70,10 @@ def _guarded(name: str, function: Callable[[Any], object]) -> Callable[[Any], st
 
     def cell(row: Any) -> str:
         try:
-            found = function(row)
-            return "" if found is None else str(found)
-        except Exception as error:  # noqa: BLE001 - it is a stranger's, and the rest of the table is not
+            with redirect_stdout(sys.stderr):
+                found = function(row)
+                return "" if found is None else str(found)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - it is a stranger's, and the rest of the table is not
             if not told:
                 told.append(f"warning: the column {name!r} failed: {type(error).__name__}: {error}")
                 say(told[0])
@@ -82,9 +88,12 @@ def rendered(asset: molexp.Asset) -> str:
     from molexp.plugins import default_manager
 
     try:
-        return str(default_manager().renderer(asset.kind)(asset))
+        renderer = default_manager().renderer(asset.kind)
     except PluginError:
         return ""
-    except Exception as error:  # noqa: BLE001 - it is a stranger's
+    try:
+        with redirect_stdout(sys.stderr):
+            return str(renderer(asset))
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - it is a stranger's
         say(f"warning: the renderer of {asset.kind!r} failed: {type(error).__name__}: {error}")
         return ""

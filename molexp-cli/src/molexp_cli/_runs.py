@@ -108,7 +108,7 @@ def list_runs(
     """
     import molexp
 
-    columns = [*_COLUMNS, *columns_of("runs", column)]
+    columns = [*_COLUMNS, *columns_of("runs", column, as_json=as_json)]
     opened = located(ctx, workspace)
     filters: dict[str, Any] = {
         "project": project,

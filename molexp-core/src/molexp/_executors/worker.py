@@ -15,13 +15,12 @@ from collections.abc import Awaitable
 from multiprocessing.connection import Connection, wait
 from typing import Any, Literal, TypeAlias
 
+from molexp._values.parents import die_with_parent
 from molexp.errors import NotPicklableError, RemoteError
 
 READY = b"ready"
 REST = b"rest"
 """Says that the calls that are left are not begun."""
-
-_PR_SET_PDEATHSIG = 1
 
 Head: TypeAlias = tuple[str, str | None, list[str], int]
 """The name of a call, the folder and ``sys.path`` to make it with, and the number of its bytes."""
@@ -73,7 +72,9 @@ def _is_permitted(permits: Connection[Any, Any] | None) -> bool:
 
 
 def _belong_to_the_parent(*connections: Connection[Any, Any] | None) -> None:
-    _die_with_the_parent()
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    die_with_parent(parent.pid or 0)
     threading.Thread(target=_leave_with_the_parent, name="molexp-parent", daemon=True).start()
     if hasattr(os, "setsid"):
         os.setsid()  # Ctrl-C in a terminal does not reach it, but the parent passes that on; and what it starts dies with it
@@ -88,25 +89,6 @@ def _belong_to_the_parent(*connections: Connection[Any, Any] | None) -> None:
             os.set_inheritable(connection.fileno(), False)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=connection.close)
-
-
-def _die_with_the_parent() -> None:
-    """Have the kernel kill this process when its parent ends, also while native code holds the interpreter's lock.
-
-    Linux means the *thread* that started this process: the parent's thread that serves it, which ends after it.
-    """
-    if sys.platform != "linux":
-        return
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    try:
-        import ctypes
-
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    except (ImportError, OSError, AttributeError):  # no ctypes, or a C library without it: the thread has to do
-        return
-    if os.getppid() != parent.pid:  # it had ended before
-        os._exit(1)
 
 
 def _leave_with_the_parent() -> None:

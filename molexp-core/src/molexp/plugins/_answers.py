@@ -78,19 +78,22 @@ def _text(found: Any) -> str:
 
 def _remembered(plugin: PluginInfo) -> Trial | None:
     """Return what the last trial of this very plugin found; None if there was none, or anything has changed since."""
-    stamp = _stamp(plugin)
+    stamp, limit = stamp_of(plugin), guarding()
     for folder in _folders():
         with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             with open(_file(folder, plugin), "rb") as file:
                 found = json.loads(file.read(_LARGEST))
             if found["stamp"] == stamp:
-                return from_document(found["trial"])
+                trial = from_document(found["trial"])
+                if not trial.refused or limit <= float(found["limit"]):  # else more time may be all that it needs
+                    return trial
     return None
 
 
-def remember(plugin: PluginInfo, trial: Trial) -> None:
-    """Keep what a trial found, in the first folder that takes it."""
-    data = json.dumps({"stamp": _stamp(plugin), "plugin": str(plugin), "trial": asdict(trial)}).encode()
+def remember(plugin: PluginInfo, trial: Trial, stamp: str, limit: float) -> None:
+    """Keep what a trial found of a plugin with this stamp, in so many seconds, in the first folder that takes it."""
+    answer = {"stamp": stamp, "plugin": str(plugin), "limit": limit, "trial": asdict(trial)}
+    data = json.dumps(answer).encode()
     for folder in _folders(make=True):
         path = _file(folder, plugin)
         scratch = f"{path}.{os.getpid()}"
@@ -132,7 +135,7 @@ def _file(folder: str, plugin: PluginInfo) -> str:
     return os.path.join(folder, f"{sha256(json.dumps(identity).encode()).hexdigest()[:24]}.json")
 
 
-def _stamp(plugin: PluginInfo) -> str:
+def stamp_of(plugin: PluginInfo) -> str:
     """Return a text that is another one once the plugin, its environment, the interpreter or MolExp changes."""
     own = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     parts: list[object] = [_FORMAT, str(plugin), plugin.value, sys.version, _time(own)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from typing import Any, NamedTuple
 
 from msgspec import Struct, field
@@ -230,8 +230,13 @@ class Plugin(Struct):
             if self.tried is None or not self.tried.printed:
                 yield
                 return
-            kept = os.dup(1)
-            os.dup2(2, 1)
+            try:
+                kept = os.dup(1)
+            except OSError:  # it is closed
+                yield
+                return
+            with suppress(OSError):  # of standard error, too
+                os.dup2(2, 1)
             try:
                 yield
             finally:

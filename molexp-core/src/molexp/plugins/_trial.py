@@ -18,13 +18,16 @@ from typing import IO, Any
 
 from msgspec.structs import replace
 
-from molexp.plugins._answers import ONGOING, TIMEOUT, from_document, guarding, remember
+from molexp.plugins._answers import ONGOING, TIMEOUT, from_document, guarding, remember, stamp_of
 from molexp.plugins._info import PluginInfo, Trial
 
 MEMORY = 2 << 30  # bytes that importing a plugin may take
 PRINTED = 16 << 20  # bytes that it may print
 
 _PROGRAM = "import sys, json; r = json.loads(sys.argv[1]); sys.path[:] = r['path']; from molexp.plugins._tried import main; main(r)"
+_FROM_OUTSIDE = {signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGKILL}
+"""Signals by which schedulers, users and the system end any process: they say nothing of the plugin."""
+
 _SHOWN = 200  # characters of what it printed that are kept
 _LOOKS = (0.002, 0.02)  # seconds between looks at the process, at first and later
 
@@ -35,18 +38,18 @@ def try_out(plugin: PluginInfo, limit: float = 0.0) -> Trial | None:
     found = _tried(plugin, limit) if limit else None
     if found is None and limit:
         found = _tried(plugin, limit)  # a machine with too much to do may not have started the first
-    if found is not None:
-        remember(plugin, found)
     return found
 
 
 def _tried(plugin: PluginInfo, limit: float) -> Trial | None:
+    stamp = stamp_of(plugin)  # as it is before: it may change meanwhile
     request = {
+        "parent": os.getpid(),
         "plugin": [plugin.name, plugin.distribution, plugin.value],
         "path": [one for one in sys.path if isinstance(one, str)],
     }
     with _scratch() as told, _scratch() as out, _scratch() as err:
-        command = [sys.executable, "-c", _PROGRAM, json.dumps({**request, "report": told.fileno()})]
+        command = [sys.executable, "-P", "-c", _PROGRAM, json.dumps({**request, "report": told.fileno()})]
         started = time.monotonic()
         try:
             process = subprocess.Popen(
@@ -66,7 +69,10 @@ def _tried(plugin: PluginInfo, limit: float) -> Trial | None:
             with suppress(OSError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-        return _judge(_reported(told), process.returncode, stopped, out, time.monotonic() - started)
+        found = _judge(_reported(told), process.returncode, stopped, out, time.monotonic() - started)
+        if found is not None and (stopped or -process.returncode not in _FROM_OUTSIDE):
+            remember(plugin, found, stamp, limit)
+        return found
 
 
 def _scratch() -> IO[bytes]:

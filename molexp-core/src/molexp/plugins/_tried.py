@@ -13,6 +13,7 @@ from typing import Any
 
 from msgspec.structs import asdict
 
+from molexp._values.parents import die_with_parent
 from molexp.plugins._harms import State
 from molexp.plugins._info import PluginInfo, Trial
 from molexp.plugins._plugin import Plugin
@@ -24,6 +25,7 @@ _MANY = 20  # modules for which a package is named
 
 def main(request: dict[str, Any]) -> None:
     """Try the plugin of a request, and report line by line: the last line says what was done when the process ended."""
+    die_with_parent(request["parent"])
     descriptor: int = request["report"]
     os.set_inheritable(descriptor, False)
 
