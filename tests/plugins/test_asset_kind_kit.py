@@ -15,7 +15,7 @@ SOUND = """
 import time
 from dataclasses import dataclass
 from datetime import datetime
-from molexp.contracts import AssetKind
+from molexp.contracts import AssetKind, Preview
 from molexp.testing import AssetKindTests
 
 MEMORY = {}
@@ -49,6 +49,9 @@ class Kind(AssetKind[Numbers, Fields]):
 
     def describe(self, asset):
         return f"{asset.fields.count} numbers"
+
+    def preview(self, source):
+        return Preview(text=f"{source.fields.count} numbers, the largest {source.fields.largest}")
 
 class Kit(AssetKindTests):
     def kind(self):
@@ -117,6 +120,9 @@ DEFECTS = {
     ),
     "raising describe": ("{asset.fields.count} numbers", "{asset.fields.counts} numbers", "a_workspace_has_it"),
     "describe in two lines": ("{asset.fields.count} numbers", "{asset.fields.count}\\nnumbers", "a_workspace_has_it"),
+    "raising preview": ("{source.fields.count} numbers", "{source.field.count} numbers", "a_workspace_has_it"),
+    "preview of another class": ("return Preview(text=", "return str(", "a_workspace_has_it"),
+    "preview of nothing": ("return Preview(text=", "return Preview() or str(", "a_workspace_has_it"),
     "reserved name": ('name = "numbers"', 'name = "seed"', "it_is_registered_as_it_is"),
     "name of a core kind": ('name = "numbers"', 'name = "artifact"', "it_is_registered_as_it_is"),
     "field of every asset": (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,6 +14,7 @@ from molexp_cli._output import headline, pairs, write
 
 if TYPE_CHECKING:
     import molexp
+    from molexp.contracts import Preview
 
 EPILOG = """
 Examples:
@@ -20,6 +22,7 @@ Examples:
 \b
   molexp assets show @latest:volumes.json
   molexp assets show 'metals/cu/cu-1#1:artifact:volumes.json@1' --json
+  molexp assets show @latest:spectrum --preview spectrum.png
 """
 
 
@@ -38,20 +41,58 @@ def show_asset(
             help="The asset's id, from `molexp assets list`, or RUN:NAME for an asset of a run, such as @latest:volumes.json.",
         ),
     ],
+    preview: Annotated[
+        Path | None,
+        typer.Option(
+            "--preview",
+            metavar="FILE",
+            help="Write what its kind shows of it to this new file: an image to .png, HTML to .html, text to any other.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Describe an asset: its description, its fields, its origin, and what a plugin's renderer of its kind shows of it."""
+    """Describe an asset: its description, its fields, its origin, and what its kind and plugins' renderers show of it.
+
+    Text is shown. Images and HTML are written to a file by --preview.
+    """
     import molexp
 
     asset = located(ctx, workspace).asset(of)
+    if preview is not None:
+        _write_preview(asset, preview)
     if as_json:
         write(molexp.to_json({**asset.to_dict(), "description": asset.describe()}, pretty=True))
         return
     headline(asset.id)
-    pairs(_facts(asset, asset.to_dict()), indent=2)
-    if text := rendered(asset):
-        write(text)
+    shown = asset.preview()
+    pairs([*_facts(asset, asset.to_dict()), *_forms(shown, preview)], indent=2)
+    for text in (rendered(asset), shown.text if shown is not None else ""):
+        if text:
+            write(text)
+
+
+def _forms(shown: Preview | None, file: Path | None) -> list[tuple[str, str]]:
+    if file is not None:
+        return [("preview", str(file))]
+    forms = [name for name, form in (("PNG", shown.png), ("HTML", shown.html)) if form] if shown is not None else []
+    return [("preview", f"{' and '.join(forms)}; --preview FILE writes it")] if forms else []
+
+
+def _write_preview(asset: molexp.Asset, file: Path) -> None:
+    """Write a preview to a new file, in the form that its suffix names.
+
+    Raises:
+        AssetError: its kind makes no such preview.
+    """
+    from molexp.errors import AssetError
+
+    name, form = {".png": ("PNG", "png"), ".html": ("HTML", "html")}.get(file.suffix.lower(), ("text", "text"))
+    data: str | bytes = getattr(asset.preview(), form, "")
+    if not data:
+        raise AssetError(f"The kind {asset.kind!r} makes no preview of {asset.name!r} as {name}.", name=asset.name)
+    with file.open("xb") as stream:
+        stream.write(data.encode() if isinstance(data, str) else data)
 
 
 def _facts(asset: molexp.Asset, record: dict[str, Any]) -> list[tuple[str, str]]:

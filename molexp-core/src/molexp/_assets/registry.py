@@ -21,7 +21,7 @@ from molexp._values.numbers import count, is_count
 from molexp._values.plain import plain, restore
 from molexp._values.structuring import fields_of, record_from, values_of
 from molexp._values.times import parse_time
-from molexp.contracts import AssetKind, Describes, Merges, Store, Upgrades
+from molexp.contracts import AssetKind, Describes, Merges, Preview, Previews, Store, Upgrades
 from molexp.contracts._assets import Asset, Producer
 from molexp.errors import KeyNotFoundError, MolexpError, PluginError, PluginLoadError, PluginMissingError
 
@@ -295,6 +295,18 @@ class Library:
             except (Exception, SystemExit) as error:  # noqa: BLE001 - it is a stranger's code, and there is something to say all the same
                 self._tell(asset.kind, "describe", error)
         return f"{asset.kind} {asset.name!r}, {asset.size} bytes"
+
+    def preview(self, asset: Asset) -> Preview | None:
+        """Return what people are shown of an asset; see `Asset.preview`."""
+        if isinstance(asset, UnknownAsset) or not isinstance(kind := self.kind(asset.kind), Previews):
+            return None
+        try:
+            if not isinstance(found := kind.preview(KeySource(asset, self)), Preview):
+                raise TypeError(f"it returned {type(found).__qualname__}, which is no Preview")
+            return found
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - it is a stranger's code, and there is more to show
+            self._tell(asset.kind, "preview", error)
+            return None
 
     # ---------------------------------------------------------------------------------------------------------- bytes
 

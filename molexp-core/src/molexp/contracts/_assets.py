@@ -17,6 +17,7 @@ from molexp.errors import UnsupportedOperationError
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
 
+    from molexp.contracts._kinds import Preview
     from molexp.contracts._store import Store
 
     T_co = TypeVar("T_co", covariant=True, default=Any)
@@ -42,6 +43,9 @@ class Library(Protocol):
 
     def describe(self, asset: Asset) -> str:
         """Return one line for people."""
+
+    def preview(self, asset: Asset) -> Preview | None:
+        """Return what its kind shows of an asset; None if that is nothing."""
 
     def load(self, asset: Asset) -> Any:
         """Return the object that an asset holds."""
@@ -288,6 +292,13 @@ class Asset(Struct, Generic[T_co, F_co], frozen=True, kw_only=True):
     def describe(self) -> str:
         """Return one line for people, in the words of its kind."""
         return self._bound().describe(self)
+
+    def preview(self) -> Preview | None:
+        """Return what its kind shows people of the bytes, as text, as an image or as HTML.
+
+        None if its kind has no previews, or is not installed. A kind that raises is named in a warning.
+        """
+        return self._used().preview(self)
 
     def _used(self) -> Library:
         """Return the library that has the bytes; whoever asks inside of a run is on record as using this asset."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 F = TypeVar("F")
 T_contra = TypeVar("T_contra", contravariant=True)
+S_contra = TypeVar("S_contra", contravariant=True)
 F_co = TypeVar("F_co", covariant=True)
 
 
@@ -110,7 +111,7 @@ class AssetKind(ABC, Generic[T, F]):
     ``docs/explanation/values.md`` lists, in containers, unions and nested records. `save` refuses a value that would be read
     back as another one. A kind without facts has `NoFields`.
 
-    Optional abilities are protocols of their own: `Accepts`, `Validates`, `Describes`, `Merges`, `Upgrades`. A kind has one by
+    Optional abilities are protocols of their own: `Accepts`, `Validates`, `Describes`, `Previews`, `Grows`, `Merges`, `Upgrades`. A kind has one by
     having its method.
 
     Example:
@@ -235,6 +236,49 @@ class Describes(Protocol):
 
     def describe(self, asset: Asset, /) -> str:
         """Return one line, made of the record alone: the bytes are not read for it."""
+
+
+class Preview(Struct, frozen=True):
+    """A preview of an asset, in as many forms as its kind can make; those that it cannot are empty.
+
+    Attributes:
+        text: lines for a terminal.
+        png: an image, as the bytes of a PNG file.
+        html: a document or a part of one.
+
+    Example:
+        >>> from molexp.contracts import Preview
+        >>> Preview(text="the first lines")
+        Preview(text='the first lines', png=b'', html='')
+    """
+
+    text: str = ""
+    png: bytes = b""
+    html: str = ""
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.text, str) and isinstance(self.png, bytes) and isinstance(self.html, str)):
+            raise TypeError("a preview has its text and its HTML as str, and its image as bytes")
+        if self.png and not self.png.startswith(b"\x89PNG\r\n\x1a\n"):
+            raise ValueError("the image of a preview is no PNG file")
+
+
+@runtime_checkable
+class Previews(Protocol[S_contra]):
+    """Shows people a part of an asset, in ``asset.preview()`` and ``molexp assets show``.
+
+    Example:
+        >>> from molexp.contracts import Previews
+        >>> class NoteKind:
+        ...     def preview(self, source):
+        ...         with source.open() as stream:
+        ...             return Preview(text=stream.read(80).decode(errors="replace"))
+        >>> isinstance(NoteKind(), Previews)
+        True
+    """
+
+    def preview(self, source: S_contra, /) -> Preview:
+        """Return a preview of what `source` holds. Read as little of it as you can."""
 
 
 @runtime_checkable

@@ -137,6 +137,7 @@ class AssetKindTests(Conformance, abstract=True):
     def test_a_workspace_has_it(self) -> None:
         """Find what was saved in a run, with its fields, in the run and in the catalog."""
         from molexp import Workspace
+        from molexp.contracts import Preview
 
         cls = self.kind()
         workspace = Workspace(f"memory://kit-{os.urandom(8).hex()}", plugins=self._manager())
@@ -154,8 +155,11 @@ class AssetKindTests(Conformance, abstract=True):
             assert self.is_same(asset.load(), obj)
             assert self.is_same(asset.fields, self.fields(obj)), f"{asset.fields!r} was read back"
             with warnings.catch_warnings():
-                warnings.simplefilter("error")  # as of a describe() that raises
+                warnings.simplefilter("error")  # as of a describe() or a preview() that raises
                 assert "\n" not in asset.describe()
+                assert not hasattr(cls, "preview") or asset.preview() != Preview(), (
+                    f"preview() shows nothing of {obj!r}"
+                )
 
     @pytest.mark.parametrize("seed", ["0", "1"])
     def test_another_process_loads_and_saves_the_same(self, tmp_path: Path, seed: str) -> None:

@@ -1,0 +1,90 @@
+"""``molexp assets show`` shows what the kind of an asset shows of it."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+import molexp as me
+from tests.cli.helpers import program
+from tests.record.helpers import install
+
+KINDS = """
+    from molexp import AssetKind, hookimpl
+    from molexp.contracts import NoFields, Preview
+
+    class Plain(AssetKind[str, NoFields]):
+        name = "plain"
+        def save(self, obj, sink):
+            sink.write(obj.encode())
+            return NoFields()
+        def load(self, source):
+            with source.open() as stream:
+                return stream.read().decode()
+
+    class Note(Plain):
+        name = "note"
+        def preview(self, source):
+            text = self.load(source)
+            return Preview(text=f"it begins: {text[:5]}", html=f"<b>{text}</b>")
+
+    class Bad(Plain):
+        name = "bad"
+        def preview(self, source):
+            return Preview(text=str(1 / 0))
+
+    @hookimpl
+    def molexp_register_asset_kinds():
+        return [Plain, Note, Bad]
+"""
+
+
+@pytest.fixture
+def show(here, tmp_path, monkeypatch):
+    """Show an asset of a run that has one of each kind; no plugin is tried before."""
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    plugins = install(tmp_path / "site", "molexp-notes", KINDS)
+    with me.Workspace("./lab", plugins=plugins).Project("p").Experiment("e").Run(id="r").start() as ctx:
+        for kind in ("plain", "note", "bad"):
+            getattr(ctx, kind).save(kind, "hello, world")
+    sys.modules.pop("molexp_notes")
+    site = {"PYTHONPATH": str(tmp_path / "site"), "MOLEXP_PLUGIN_TIMEOUT": "0"}
+
+    def show(name, *options):
+        return program(here, "-w", "lab", "assets", "show", f"p/e/r:{name}", *options, env=site)
+
+    return show
+
+
+def test_text_is_shown_and_other_forms_are_named(show):
+    done = show("note")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.endswith("it begins: hello\n")
+    assert "HTML; --preview FILE writes it" in done.out
+
+
+def test_a_preview_is_written_to_a_new_file_in_the_form_that_its_name_says(show, here):
+    done = show("note", "--preview", "a.HTML")
+    assert (done.code, done.err) == (0, "")
+    assert " a.HTML\n" in done.out
+    assert (here / "a.HTML").read_bytes() == b"<b>hello, world</b>"
+
+    again = show("note", "--preview", "a.HTML")
+    assert (again.code, again.out) == (4, "")
+    assert "File exists" in again.err
+
+
+@pytest.mark.parametrize(("name", "file", "form"), [("plain", "a.txt", "text"), ("note", "a.png", "PNG")])
+def test_a_form_that_the_kind_does_not_make_is_an_error_and_no_file(show, here, name, file, form):
+    done = show(name, "--preview", file)
+    assert (done.code, done.out) == (4, "")
+    assert f"The kind {name!r} makes no preview of {name!r} as {form}." in done.err
+    assert not (here / file).exists()
+
+
+def test_a_preview_that_raises_is_named_and_passed_over(show):
+    done = show("bad")
+    assert done.code == 0
+    assert "p/e/r#1:bad:bad@1" in done.out
+    assert "The asset kind 'bad' of molexp-notes 1.0 is passed over: preview() raised ZeroDivisionError" in done.err
