@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import importlib
+import json
 import signal
+import subprocess
 import sys
 import tracemalloc
+from textwrap import dedent
 
 import pytest
 
 import molexp as me
 from molexp.contracts import Merges
-from tests.record.helpers import install
+from molexp.plugins import PluginWarning
+from tests.record.helpers import Place, install
+from tests.servers.fixtures import moto, proxied
+
+__all__ = ["moto", "proxied"]
 
 SERIES = """
+    import os, signal
     from dataclasses import dataclass
     from molexp.contracts import AssetKind
     from molexp.hookspecs import hookimpl
@@ -29,9 +37,15 @@ SERIES = """
 
         def append(self, item):
             self.count, self.last = self.count + 1, float(item)
+            if self.last == -7:
+                os.kill(os.getpid(), signal.SIGINT)
+            if self.last == -8:
+                return "no bytes"
             return f"{float(item)!r}\\n".encode()
 
         def fields(self):
+            if self.last == -9:
+                raise ValueError("no fields")
             return Fields(self.count, self.last)
 
     class Series(AssetKind[list[float], Fields]):
@@ -141,6 +155,69 @@ def test_an_item_that_cannot_be_encoded_is_left_out(their_run):
         assert ctx.series.load("md") == [1, 2]
 
 
+INTERRUPTS, NO_BYTES, NO_FIELDS = -7, -8, -9
+
+
+def test_after_ctrl_c_amid_an_item_the_record_is_of_the_items_that_are_there(place, plugins, their_run):
+    with (
+        pytest.raises(KeyboardInterrupt),
+        their_run.start() as ctx,
+        ctx.series.growing("md", every=3600) as items,
+    ):
+        for item in (1, 2, 3, INTERRUPTS):
+            items.append(item)
+    asset = found(place, plugins)
+    assert (asset.fields.items, asset.fields.last, asset.load()) == (3, 3, [1, 2, 3])
+    assert place.load().fsck(read_data=True).findings == ()
+
+
+def test_after_an_item_that_is_counted_and_not_there_it_grows_no_more(place, plugins, their_run):
+    with their_run.start() as ctx, ctx.series.growing("md", every=3600) as items:
+        items.append(1)
+        items.append(2)
+        with pytest.raises(TypeError):
+            items.append(NO_BYTES)
+        with pytest.raises(me.StoreError, match="it grows no more"):
+            items.append(4)
+    asset = found(place, plugins)
+    assert (asset.fields.items, asset.load()) == (2, [1, 2])
+    assert place.load().fsck(read_data=True).findings == ()
+
+
+def test_a_kind_whose_fields_fail_leaves_nothing_and_the_name_is_free(place, plugins, their_run):
+    with their_run.start() as ctx:
+        with pytest.raises(ValueError, match="no fields"), ctx.series.growing("md") as items:
+            items.append(NO_FIELDS)
+        with ctx.series.growing("md") as items:
+            items.append(1)
+    assert [asset.load() for asset in place.load(plugins=plugins).run("p/e/r").assets] == [[1]]
+    assert place.load().fsck(read_data=True).findings == ()
+
+
+def test_a_kind_whose_fields_fail_at_the_end_prevents_no_end(place, plugins, their_run):
+    ctx = their_run.start()
+    growing = ctx.series.growing("md", every=3600)
+    items = growing.__enter__()
+    items.append(1)
+    items.append(NO_FIELDS)
+    with pytest.warns(PluginWarning, match="The last items of 'md' are not recorded.*ValueError: no fields"):
+        ctx.finish("succeeded")
+    assert place.load().run("p/e/r").status == "succeeded"
+    assert found(place, plugins).load() == [1]
+    assert place.load().fsck(read_data=True).findings == ()
+
+
+@pytest.mark.filterwarnings("ignore::molexp.plugins.PluginWarning")
+def test_a_kind_whose_fields_fail_at_the_end_of_the_block_frees_the_name(place, plugins, their_run):
+    with their_run.start() as ctx:
+        with pytest.raises(ValueError, match="no fields"), ctx.series.growing("md", every=3600) as items:
+            items.append(1)
+            items.append(NO_FIELDS)
+        with ctx.series.growing("md") as items:
+            items.append(3)
+    assert [asset.load() for asset in place.load(plugins=plugins).run("p/e/r").assets] == [[1], [3]]
+
+
 def test_without_an_item_there_is_no_asset_and_the_name_is_free(place, plugins, their_run):
     with their_run.start() as ctx:
         with ctx.series.growing("md"):
@@ -203,6 +280,53 @@ def test_memory_does_not_grow_with_the_items(lab, plugins):
         tracemalloc.stop()
     assert peak < 2_000_000
     assert lab.load(plugins=plugins).run("p/e/r").asset("md").fields.items == 100_001
+
+
+def test_it_grows_while_the_network_is_away(moto, proxied, plugins):
+    bucket, proxy = proxied(moto.fresh())
+    place = Place(bucket.url, {**bucket.storage_options, "retry_timeout": 0.5})
+    with place.workspace(plugins=plugins).Project("p").Experiment("e").Run(id="r").start() as ctx:
+        with ctx.series.growing("md", every=0) as items:
+            items.append(1)
+            proxy.down()
+            items.append(2)
+            assert ctx.series.load("md") == [1, 2]
+            with pytest.raises(me.StoreError):
+                items.flush()
+            items.append(3)
+        proxy.up()
+    assert (found(place, plugins).load(), found(place, plugins).fields.items) == ([1, 2, 3], 3)
+
+
+def test_on_s3_it_is_sent_when_that_is_asked_for_and_survives_kill_9_here(moto, plugins, tmp_path):
+    bucket = moto.fresh()
+    place = Place(bucket.url, bucket.storage_options)
+    code = """
+        import json, os, signal, sys
+        import molexp as me
+        from molexp.plugins import PluginManager
+
+        installed = [*sys.path]
+        sys.path.append("site")
+        import molexp_series
+
+        workspace = me.Workspace(
+            sys.argv[1], storage_options=json.loads(sys.argv[2]), plugins=PluginManager(path=installed, extra=[molexp_series])
+        )
+        with workspace.Project("p").Experiment("e").Run(id="r").start() as ctx, ctx.series.growing("md", every=0) as items:
+            for item in range(100):
+                items.append(item)
+            os.kill(os.getpid(), signal.SIGKILL)
+    """
+    command = [sys.executable, "-c", dedent(code), place.url, json.dumps(place.options)]
+    done = subprocess.run(command, check=False, cwd=tmp_path)
+    assert done.returncode == -signal.SIGKILL
+    assert not place.store.exists(KEY)  # it is in the spool
+
+    run = place.load(plugins=plugins).run("p/e/r")
+    assert run.status == "interrupted"
+    assert (run.asset("md").fields.items, run.asset("md").load()) == (100, [*map(float, range(100))])
+    assert place.load().fsck(read_data=True).findings == ()
 
 
 def test_in_memory_the_items_are_dropped():

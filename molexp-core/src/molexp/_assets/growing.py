@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,7 @@ class GrowingPayload(Growing):
         self._items = threading.RLock()  # of items: the bytes of one come in one piece, and are in the fields
         self._new = False
         self._broken = False
+        self._whole: tuple[int, Any] | None = None  # the bytes and the fields of the items that are all there
 
     def append(self, item: Any, /) -> None:
         """Append an item; it is recorded at the next flush, which follows at once if the last one is long ago.
@@ -64,29 +66,41 @@ class GrowingPayload(Growing):
                 raise StoreError(
                     f"An item of {self._slot.name!r} could not be written: it grows no more.", key=self._slot.key
                 )
-            data = self._growth.append(item)
+            before = self._so_far() if self._appender is not None else None
+            encoded = False
             try:
+                data = self._growth.append(item)
+                encoded = True
+                if before is None:
+                    self._fields(self._growth.fields())  # what cannot be recorded leaves nothing
                 self.write(data)
-            except StoreError:
-                self._broken = True  # part of an item may be there: nothing can follow it
+            except BaseException as error:
+                if encoded or not isinstance(error, Exception):  # it is counted, and may not be there, or in part
+                    self._broken, self._whole = True, before
                 raise
             self._new = True
             if time.monotonic() >= self._due:
-                self.flush()
+                self._note()
 
     def flush(self) -> None:
-        """Record all that was appended; from now on it survives the death of this process."""
+        """Record all that was appended, and let the store see it."""
         with self._items:
             super().flush()
-            if self._new and self._appender is not None and not self._broken:
-                facts = self._facts()
-                if self._record:
-                    self._record |= facts
-                    self._assets.recorder.record({"type": "asset", "asset": self._record})
-                else:
-                    self._record = self._assets.publish(self._slot, tags=self._tags, **facts)
-                self._new = False
-            self._due = time.monotonic() + self._every
+            self._note()
+
+    def _note(self) -> None:
+        """Record all that was appended; from now on it survives the death of this process."""
+        if self._new and self._appender is not None:
+            if self._assets.writer.outbox is None:  # else it is safe in the spool, and the computation need not wait
+                super().flush()
+            facts = self._facts()
+            if self._record:
+                self._record |= facts
+                self._assets.recorder.record({"type": "asset", "asset": self._record})
+            else:
+                self._record = self._assets.publish(self._slot, tags=self._tags, **facts)
+            self._new = False
+        self._due = time.monotonic() + self._every
 
     def close(self) -> None:
         """Take no more, and make the asset's record final."""
@@ -96,11 +110,8 @@ class GrowingPayload(Growing):
             self._appender.close()
             self._appender = self._plain = None
             if self._record:
-                if self._broken:
-                    size = self._assets.writer.store.stat(self._slot.key).size
-                    self._record |= {"size": size, "content_hash": None}
-                elif self._new:
-                    self._record |= self._facts()
+                if self._new or self._broken:
+                    self._record |= self._last_facts()
                 self._assets.writer.completed(self._record)
             self._slot.growing = None
 
@@ -114,22 +125,51 @@ class GrowingPayload(Growing):
         with self._items:
             try:
                 if self._appender is not None:
-                    self.flush()
+                    self._note()
             finally:
-                self.close()
-                self._slot.growing = None
                 self._check = self._refuse
+                self._slot.growing = None
+                self.close()
 
     def _refuse(self) -> None:
         raise ContextClosedError(
             self._assets.writer.path, why=f"{self._slot.name!r} grows no more: its block has ended"
         )
 
+    def _so_far(self) -> tuple[int, Any]:
+        return self._size + len(self._unhashed), self._growth.fields()
+
+    def _fields(self, found: Any) -> Mapping[str, Any]:
+        return record_of(self._kind.fields, found, self._given, f"{self._kind.name} {self._slot.name!r}")[1]
+
     def _facts(self) -> dict[str, Any]:
+        if self._whole is not None:
+            grown, fields = self._whole
+            return {**self._rest(), "grown": grown, "fields": self._fields(fields)}
         facts = super()._facts()
-        where = f"{self._kind.name} {self._slot.name!r}"
-        fields = record_of(self._kind.fields, self._growth.fields(), self._given, where)[1]
-        return {**facts, "grown": facts["size"], "fields": fields}
+        return {**facts, "grown": facts["size"], "fields": self._fields(self._growth.fields())}
+
+    def _last_facts(self) -> dict[str, Any]:
+        """Return what the record says at the end of the attempt, which no mistake of a kind prevents."""
+        try:
+            return self._facts()
+        except StoreError:
+            raise
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - it is a stranger's code
+            from molexp.plugins import PluginWarning
+
+            text = f"{type(error).__name__}: {error}"
+            warnings.warn(
+                PluginWarning(
+                    f"The last items of {self._slot.name!r} are not recorded, for want of their fields: {text}"
+                ),
+                stacklevel=2,
+            )
+            return self._rest()
+
+    def _rest(self) -> dict[str, Any]:
+        """Return what the record says of a payload that has more than whole items."""
+        return {"size": self._assets.writer.store.stat(self._slot.key).size, "content_hash": None}
 
     def _open(self) -> Appender:
         """Open the payload, which is recorded when there is an item in it."""
