@@ -282,6 +282,22 @@ def test_memory_does_not_grow_with_the_items(lab, plugins):
     assert lab.load(plugins=plugins).run("p/e/r").asset("md").fields.items == 100_001
 
 
+@pytest.mark.parametrize("every", [0, 3600])
+def test_a_copy_that_is_made_while_it_grows_has_the_items_that_were_flushed(lab, copy, plugins, every):
+    run = lab.workspace(plugins=plugins).Project("p").Experiment("e").Run(id="r")
+    with run.start() as ctx, ctx.series.growing("md", every=every) as items:
+        for last in (1, 2, 3):
+            items.append(last)
+            assert me.sync_workspace(lab.url, copy.url).ok
+            seen = copy.load(plugins=plugins).run("p/e/r")
+            recorded = last if not every else 1
+            assert (seen.status, seen.asset("md").fields.items) == ("running", recorded)
+            assert seen.asset("md").load() == [*range(1, recorded + 1)]
+    assert me.sync_workspace(lab.url, copy.url).ok
+    assert copy.load(plugins=plugins).run("p/e/r").asset("md").load() == [1, 2, 3]
+    assert copy.load().fsck(read_data=True).findings == ()
+
+
 def test_it_grows_while_the_network_is_away(moto, proxied, plugins):
     bucket, proxy = proxied(moto.fresh())
     place = Place(bucket.url, {**bucket.storage_options, "retry_timeout": 0.5})

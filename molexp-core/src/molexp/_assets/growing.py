@@ -72,7 +72,7 @@ class GrowingPayload(Growing):
                 data = self._growth.append(item)
                 encoded = True
                 if before is None:
-                    self._fields(self._growth.fields())  # what cannot be recorded leaves nothing
+                    self._fields(self._growth.fields())  # fields that cannot be recorded leave nothing
                 self.write(data)
             except BaseException as error:
                 if encoded or not isinstance(error, Exception):  # it is counted, and may not be there, or in part

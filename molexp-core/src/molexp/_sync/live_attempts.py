@@ -78,8 +78,11 @@ class LiveCopy:
 
     def _payload(self, entry: Stat, record: dict[str, Any], *, exact: bool) -> None:
         recorded = str(record.get("content_hash") or "") if exact else ""
-        if record.get("size") is None or not recorded:
+        if record.get("size") is None or not recorded or record.get("grown") is not None:
             good = guard(self._copier, entry.key, partial(grow, self._copier, entry, entry.size, entry.key))
+            there = self._copier.destination.entries.get(entry.key)
+            if good and there is not None and there.size < count(record.get("grown")):
+                good = False  # a large one that is not sent again for every item
         else:
             good = self._copier.bring(entry, recorded=recorded, replace=True, passing=True).good
         if not good:
