@@ -151,6 +151,40 @@ def test_check_looks_at_one_alone_and_says_what_it_costs_and_what_tests_it(here,
     assert program(here, "plugins", "check", "molexp-sf", env=env).code == 3
 
 
+KINDS = """
+    from molexp import AssetKind, hookimpl
+    from molexp.contracts import NoFields
+    class Plain(AssetKind[str, NoFields]):
+        name = "plain"
+        def save(self, obj, sink): return NoFields()
+        def load(self, source): ...
+        def accepts(self, obj): return False
+        def accepted(self, obj): ...
+        def merge_all(self, parts): ...
+        def load_old(self, source): ...
+    class Misspelt(Plain):
+        name = "misspelt"
+        type = ("ase.Atoms",)
+        def upgrades(self, fields, schema): return fields
+    @hookimpl
+    def molexp_register_asset_kinds():
+        return [Plain, Misspelt]
+"""
+
+
+def test_check_names_what_resembles_an_ability_that_a_kind_lacks_and_refuses_nothing(here, install):
+    env = install("molexp-kinds", KINDS)
+    done = program(here, "plugins", "check", "kinds", env=env)
+    assert (done.code, row(done, "kinds")[3]) == (0, "loaded")
+    start = "molexp: kinds (molexp-kinds 2.0): the asset kind 'misspelt': it has "
+    assert done.err.splitlines() == [
+        f"{start}'type', for which nobody asks: is it meant to be 'types'?",
+        f"{start}'upgrades', for which nobody asks: is it meant to be 'upgrade'?",
+    ]
+    (found,) = program(here, "plugins", "check", "kinds", "--json", env=env).json()["plugins"]
+    assert [f"molexp: kinds (molexp-kinds 2.0): {one}" for one in found["doubts"]] == done.err.splitlines()
+
+
 def test_check_tries_again_what_hung_and_nothing_else_hangs(here, install):
     env = install("molexp-slow", "import os, time; time.sleep(0 if os.environ.get('FAST') else 600)\n" + dedent(GOOD))
     done = program(here, "plugins", "check", "slow", "--timeout", "1", "--json", env=env)

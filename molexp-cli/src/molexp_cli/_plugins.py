@@ -142,7 +142,13 @@ def check_plugins(
     unknown = manager.unknown_names() if name is None else {}
     if as_json:
         plugins = [
-            {**_facts(one), "provides": _provides(trial), "kits": _kits(trial), "tried": _measured(trial)}
+            {
+                **_facts(one),
+                "provides": _provides(trial),
+                "kits": _kits(trial),
+                "tried": _measured(trial),
+                "doubts": _doubts(manager, trial),
+            }
             for one, trial in found
         ]
         write(molexp.to_json({"plugins": plugins, "unknown_names": dict(unknown)}, pretty=True))
@@ -154,12 +160,20 @@ def check_plugins(
         for one, trial in found:
             if trial is not None and trial.seconds > _HEAVY and trial.packages:
                 say(f"{one}: importing it takes {trial.seconds:.1f} s, mostly of {', '.join(trial.packages)}")
+            for doubt in _doubts(manager, trial):
+                say(f"{one}: {doubt}")
         _tell_unknown(unknown, "")
     broken = [one for one, _ in found if one.status == "broken"]
     if broken or unknown:
         if broken:
             say(f"{len(broken)} of {len(found)} plugins {'does' if len(broken) == 1 else 'do'} not work.")
         raise typer.Exit(FAILED)
+
+
+def _doubts(manager: PluginManager, trial: Trial | None) -> list[str]:
+    doubts = manager.doubts()
+    kinds = (_provides(trial) or {}).get("asset kind", ())
+    return [f"the asset kind {kind!r}: {doubt}" for kind in kinds for doubt in doubts.get(kind, ())]
 
 
 def _try_out(manager: PluginManager, plugins: list[PluginInfo], seconds: float) -> dict[tuple[str, str], Trial]:

@@ -31,6 +31,7 @@ from molexp.plugins._sorts import (
     SORTS,
     STORAGE_BACKENDS,
     Sort,
+    misspelt,
 )
 
 if TYPE_CHECKING:
@@ -133,6 +134,14 @@ class PluginManager:
                 if claimed:
                     found[sort.what] = tuple(sorted(claimed))
         return found
+
+    def doubts(self) -> Mapping[str, tuple[str, ...]]:
+        """Return what looks like a mistake of asset kinds, by their names; nothing is refused for it. Imports every plugin.
+
+        An example is a method `accept`, where the contract has `accepts`.
+        """
+        kinds = self._registry(ASSET_KINDS).classes
+        return {name: found for name, cls in kinds.items() if (found := tuple(misspelt(cls)))}
 
     def tried(self, plugin: PluginInfo) -> Trial | None:
         """Return what is remembered of trying a plugin; None if it was not tried, or has changed since."""

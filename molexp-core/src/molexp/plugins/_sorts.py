@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import keyword
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib import import_module
 from typing import Any, NamedTuple
@@ -23,6 +23,9 @@ PLAIN = ("builtins", "pathlib")
 
 ANY = "*"
 """Among a store's schemes: whatever nobody else claims, if it takes that."""
+
+_ABILITIES = ("accepts", "describe", "growing", "merge", "preview", "upgrade", "validate")
+_ALIKE = 0.8  # of two names, from which one may be meant to be the other: `accept` and `accepts`, not `merge_all` and `merge`
 
 _URL_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")  # RFC 3986, section 3.1, in its canonical lower case
 _PLAIN_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
@@ -145,6 +148,18 @@ def _check_kind_of_plugin(cls: type[Any]) -> None:
         )
     if unreadable := unreadable_field(cls.fields):
         raise Unusable(f"{_shown(cls)}.fields has {unreadable}, which JSON does not give back")
+
+
+def misspelt(cls: type[Any]) -> Iterator[str]:
+    """Yield, for people, the names of an asset kind that resemble one of the contract which it lacks: nobody asks for them."""
+    from difflib import get_close_matches
+
+    bases = [base for base in cls.__mro__ if base not in contracts.AssetKind.__mro__]
+    own = {name for base in bases for name in vars(base) if not name.startswith("_")}
+    lacking = [name for name in (*_ABILITIES, *vars(contracts.AssetKind)["__annotations__"]) if name not in own]
+    for name in sorted(own.difference(_ABILITIES, dir(contracts.AssetKind))):
+        for alike in get_close_matches(name, lacking, 1, _ALIKE):
+            yield f"it has {name!r}, for which nobody asks: is it meant to be {alike!r}?"
 
 
 @cache
