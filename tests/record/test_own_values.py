@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import gc
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import attrs
 import numpy as np
@@ -16,6 +18,8 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
+from msgspec import Struct
+from msgspec import field as struct_field
 
 import molexp as me
 from molexp._values.copies import own_copy
@@ -255,13 +259,21 @@ class Frozen:
     items: list[int] = attrs.Factory(lambda: [1])
 
 
+class Plain(Struct):
+    items: list[int] = struct_field(default_factory=lambda: [1])
+
+
+class Carrying(Struct, frozen=True, dict=True):
+    items: list[int] = struct_field(default_factory=lambda: [1])
+
+
 class Handle:
     """An object that stands for something, and does not say how it is copied."""
 
 
 COPIED = [
     {"a": [1]}, [[1]], ([1],), {1, 2}, bytearray(b"x"), deque([[1]]), OrderedDict(a=[1]), defaultdict(list, a=[1]),
-    Named([1]), Data(), Frozen(), np.arange(3),
+    Named([1]), Data(), Frozen(), Plain(), Carrying(), np.arange(3),
 ]  # fmt: skip
 
 
@@ -272,6 +284,14 @@ def test_containers_records_and_arrays_are_copied(value):
     assert np.array_equal(made, value) if isinstance(value, np.ndarray) else made == value
     spoil(made)
     assert np.array_equal(value, before) if isinstance(value, np.ndarray) else value == before
+
+
+def test_the_copy_of_a_struct_carries_what_the_struct_carries():
+    value = Carrying()
+    vars(value)["unit"] = "eV"
+    made = own_copy([value])[0]
+    assert made is not value
+    assert made.unit == "eV"
 
 
 def test_other_objects_are_shared():
@@ -300,3 +320,13 @@ def test_very_deep_values_are_shared():
     for _ in range(100_000):
         value = [value]
     assert own_copy(value) is value
+
+
+def test_a_program_may_remember_something_of_an_asset_while_the_asset_is_there(run):
+    with run.start() as ctx:
+        asset = ctx.artifact.save("a.json", [1])
+        remembered = WeakKeyDictionary({asset: "seen"})
+        assert remembered[ctx.asset("a.json")] == "seen"
+        del asset
+    gc.collect()
+    assert not remembered

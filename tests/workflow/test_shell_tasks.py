@@ -143,3 +143,8 @@ def test_a_task_that_waits_for_a_failed_command_is_skipped(wf):
 def test_an_exit_code_comes_back_from_a_command_within_a_task(wf):
     wf.add(lambda ctx: ctx.shell(["sh", "-c", "exit 4"], check=False), name="a")
     assert wf.build().execute_sync().outputs["a"] == 4
+
+
+def test_another_version_of_molexp_does_not_change_it(wf):
+    wf.shell("relax", ["xtb", "mol.xyz", "--opt"], outputs={"final": "xtbopt.xyz"}, timeout=60)
+    assert wf.build().workflow_id == "28e51538e75274af"

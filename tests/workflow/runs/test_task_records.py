@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -130,6 +132,65 @@ def test_an_outcome_is_in_the_store_when_somebody_is_told(place, run):
     wf.build().execute_sync(run=run, check=True, listener=listener)
 
     assert seen == [True] * 3
+
+
+def together(*blocking):
+    """``quick`` and then ``blocking``, which calls functions, end in one step of the event loop."""
+    wf, gate = WorkflowBuilder("together"), []
+
+    async def at_the_gate():
+        gate.append(asyncio.Event())
+        await gate[-1].wait()
+
+    @wf.task
+    async def quick(ctx):
+        await at_the_gate()
+
+    @wf.task
+    async def slow(ctx):
+        await at_the_gate()
+        for function in blocking:
+            function()
+
+    @wf.task
+    async def opens(ctx):
+        for event in gate:
+            event.set()
+
+    return wf.build()
+
+
+def test_an_outcome_is_soon_in_the_store_though_another_task_blocks_the_event_loop(place, run, monkeypatch):
+    monkeypatch.setenv("MOLEXP_LEASE_BEAT", "0.02")
+    seen: list[str] = []
+
+    def block():
+        until = time.monotonic() + 60
+        while "quick" not in seen and time.monotonic() < until:
+            time.sleep(0.01)
+            seen[:] = _in_store(place)
+
+    together(block).execute_sync(run=run, check=True)
+
+    assert "quick" in seen
+
+
+def test_a_forked_process_does_not_write_what_waits(lab, lab_run):
+    us = os.getpid()
+
+    def fork():
+        if (child := os.fork()) == 0:
+            sys.exit()
+        os.waitpid(child, 0)
+
+    try:
+        together(fork).execute_sync(run=lab_run, check=True)
+    finally:
+        if os.getpid() != us:
+            os._exit(0)
+
+    events = Path(lab.url, "projects/metals/experiments/cu/runs/one/executions/1.jsonl").read_text()
+    assert events.count('"status":"succeeded"') == 3
 
 
 def test_outcomes_that_come_together_are_sent_together(place, run):

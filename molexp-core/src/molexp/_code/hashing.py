@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from molexp._code.locations import is_molexp
 from molexp._code.objects import innermost, origin_of
 from molexp._code.syntax import UnknownSourceError
 from molexp._code.walk import Walk, digest
@@ -47,7 +48,10 @@ def code_of(obj: object) -> Code:
         obj: a function of any sort, a partial, a bound method, a class or an instance with a method ``execute``.
     """
     try:
-        return Code("sha256:" + digest(Walk(origin_of(innermost(obj)), None).all_of(obj)))
+        file = origin_of(innermost(obj))
+        if file and is_molexp(file):  # a command as a task: another version of MolExp is no other task
+            file = None
+        return Code("sha256:" + digest(Walk(file, None).all_of(obj)))
     except UnknownSourceError as error:
         return Code(UNKNOWN, str(error))
     except RecursionError:

@@ -52,6 +52,11 @@ def is_own(file: str) -> bool:
     return not path.startswith((_OURS, *_STDLIB)) and INSTALLED.isdisjoint(path.split(os.sep))
 
 
+def is_molexp(file: str) -> bool:
+    """Tell whether a file is MolExp's, in whatever way that is installed."""
+    return os.path.abspath(file).startswith(_OURS)
+
+
 def namespace_named(name: object) -> Namespace:
     """Return the namespace of a module that is loaded; an empty one otherwise."""
     module = sys.modules.get(name) if type(name) is str else None

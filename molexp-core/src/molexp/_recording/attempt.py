@@ -174,6 +174,7 @@ class Attempt(Writer):
                 sign |= {**self.process.memory_now, **self._summaries()}
                 self.store.write(layout.lease(self.path, self.number), encode(sign))
                 self._silent_at = began + 2 * self.interval
+            self.catch_up()  # a task that blocks the event loop keeps it from doing so
             self._look_around()
             if self.outbox is not None:
                 self.send()  # for those who follow it

@@ -139,9 +139,9 @@ class Writer:
             self.contents.add(event)
 
     def catch_up(self) -> None:
-        """Write the events that wait for the next."""
+        """Write the events that wait for the next; a forked process leaves them to the one that it is a copy of."""
         with self.lock:
-            if self._waiting:
+            if self._waiting and HERE.pid == self._pid:
                 self._log.write(*self._waiting)
                 self._waiting.clear()
 

@@ -76,7 +76,10 @@ def _other(value: Any, kind: type[Any], memo: dict[int, Any]) -> Any:
             made[index] = _own(item, memo)
         return made
     if isinstance(value, Struct):
-        return _record(value, kind.__struct_fields__, memo, force_setattr)
+        made = _record(value, kind.__struct_fields__, memo, force_setattr)
+        if hasattr(value, "__dict__"):  # a struct that is copied leaves out what else it carries
+            made.__dict__.update(value.__dict__)
+        return made
     names = getattr(kind, "__dataclass_fields__", None) or [one.name for one in getattr(kind, "__attrs_attrs__", ())]
     return _record(value, names, memo, object.__setattr__) if names else value
 

@@ -96,7 +96,7 @@ class Producer(Struct, frozen=True):
     task: str | None = None
 
 
-class Asset(Struct, Generic[T_co, F_co], frozen=True, kw_only=True):
+class Asset(Struct, Generic[T_co, F_co], frozen=True, kw_only=True, weakref=True):
     """A typed, named, versioned record about bytes: `load` returns a ``T_co``, and `fields` is an ``F_co``.
 
     Two assets are equal if they are of one workspace and have one id. Unpickled where its kind is not installed, an asset is a `molexp.UnknownAsset`. Inside the block of a run, or in a task, whoever asks for the bytes is on record as using it: that attempt, and task.
