@@ -164,6 +164,10 @@ class PluginManager:
         found = try_out(plugin, seconds)
         if found is None:
             raise PluginError(f"The plugin {plugin} was not tried: no other process of Python could be started.")
+        with self._lock:
+            for one in self._discovered():
+                if one.guarded and one.is_of(plugin):
+                    one.tried = found  # also if it had less time than others give it
         return found
 
     def unknown_names(self) -> Mapping[str, str]:
