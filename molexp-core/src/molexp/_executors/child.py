@@ -77,7 +77,9 @@ class Child:
 
     def __init__(self, shared: Children) -> None:
         self._shared = shared
-        self._lock = threading.Lock()  # held to kill the process, and to let go of it before it is collected
+        # Held to kill the process, and to let go of it before it is collected. The garbage collector may come while this is
+        # held, and stop what is served: it has found that nobody has the executor any more.
+        self._lock = threading.RLock()
         self._process: multiprocessing.process.BaseProcess | None = None
         self._connection: Connection[Any, Any] | None = None
         self._permits: tuple[Connection[Any, Any], Connection[Any, Any]] | None = None
@@ -100,7 +102,9 @@ class Child:
         packed: dict[Job[Work], Packed] = {}
         rest = _pack(jobs, packed, ended)
         with self._lock:
-            self._jobs = [job for job in packed if not job.dropped] if not self._closed else []
+            self._jobs = [job for job in packed if not job.dropped]
+            if self._closed:
+                self._jobs.clear()
             self._begun, self._answered = min(1, len(self._jobs)), 0
         give_back(jobs if self._closed else rest)
         if self._jobs:
@@ -133,9 +137,11 @@ class Child:
             self._begun = len(self._jobs)
             sent = [*self._jobs]
         heads, bodies = [packed[job][0] for job in sent], [packed[job][1] for job in sent]
+        # Both are made before either is sent: without memory for the second, the worker would wait for it.
+        messages = pickle.dumps((HERE.script, heads)), b"".join(bodies) if len(bodies) > 1 else bodies[0]
         try:
-            self._connection.send_bytes(pickle.dumps((HERE.script, heads)))
-            self._connection.send_bytes(b"".join(bodies) if len(bodies) > 1 else bodies[0])
+            for message in messages:
+                self._connection.send_bytes(message)
         except OSError:
             raise _DeadError from None
         return sent
