@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import importlib
 import os
+import resource
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 import molexp as me
 from molexp.errors import InvalidNameError
-from tests.record.helpers import install
+from tests.record.helpers import DEADLINE, Place, install
+from tests.servers.fixtures import moto
+
+__all__ = ["moto"]
 
 GRID = """
     from pathlib import Path
@@ -239,3 +244,30 @@ def test_a_program_writes_into_a_folder_that_becomes_an_asset(lab, plugins, grid
             assert isinstance(folder, Path)
             (folder / "a").write_bytes(b"1")
         assert ctx.plain.load("density") == {"a": b"1"}
+
+
+def test_what_a_failed_save_left_in_the_spool_is_no_part_of_the_next_one(moto, plugins, grid, monkeypatch):
+    bucket = moto.fresh()
+    place = Place(bucket.url, bucket.storage_options)
+    before, later = resource.getrlimit(resource.RLIMIT_FSIZE), threading.Event()
+    send = type(place.store).put_file
+
+    def large(path):
+        path.write_bytes(bytes(3 << 20))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, before[1]))  # as if the disk were full from now on
+
+    def slowly(self, path, key, **options):
+        assert not key.endswith("/a") or later.wait(DEADLINE)
+        send(self, path, key, **options)
+
+    monkeypatch.setattr(type(place.store), "put_file", slowly)
+    with place.workspace(plugins=plugins).Project("p").Experiment("e").Run(id="r").start() as ctx:
+        try:
+            with pytest.raises(me.StoreError):
+                ctx.grid.save("density", grid({"a": b"1", "b": large}))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        ctx.grid.save("density", grid({"c": b"3"}))
+        later.set()
+    asset = place.load(plugins=plugins).run("p/e/r").asset("density")
+    assert (asset.load(), asset.size) == ({"c": b"3"}, 1)

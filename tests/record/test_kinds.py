@@ -12,6 +12,7 @@ import pytest
 
 import molexp as me
 from molexp.contracts import NoFields
+from molexp.plugins import PluginManager
 from tests.record.helpers import install
 
 TRAJECTORY = """
@@ -309,6 +310,16 @@ def test_queries_see_upgraded_fields(place, aged):
     assert [asset.producer.run for asset in assets('unit == "nm"', kind="aged")] == ["p/e/old"]
     assert [asset.producer.run for asset in assets(sort="-unit")] == ["p/e/old", "p/e/new"]
     assert list(assets("count == 258 and n is not null")) == []
+
+
+def test_a_question_about_no_field_of_a_kind_imports_none(place, aged):
+    saved_by(place, aged(1), "old")
+    aged(2)
+    assets = place.load(plugins=PluginManager(path=[*sys.path])).catalog.assets
+    assert list(assets("size > 1000 and not kind == 'log'", sort="-created_at")) == []
+    assert "molexp_aged" not in sys.modules
+    assert list(assets("fields.count == 1")) == []
+    assert "molexp_aged" in sys.modules
 
 
 def test_a_newer_record_is_unknown_says_who_wrote_it_and_is_not_loaded(place, aged):

@@ -117,8 +117,8 @@ class FolderSink:
             staged.drop()
 
     def _is_taken(self) -> bool:
-        there = self._store.children(self.key)
-        return bool(there.entries or there.folders) or self._store.exists(self.key)
+        # What a save that failed has left counts, also if it waits in the spool.
+        return next(iter(self._store.list(self.key)), None) is not None or self._store.exists(self.key)
 
     def _put(self, path: Path, key: str) -> tuple[int, str]:
         box = self._outbox

@@ -171,10 +171,10 @@ def about_assets(
     """
     question = Question(limit=checked_limit(limit))
     if where is not None or sort is not None:
-        named = (
-            [equal["kind"]] if equal["kind"] else [one for (one,) in index.select("SELECT DISTINCT kind FROM assets")]
-        )
-        upgraded = kinds.upgraded_fields(named)
+        upgraded = set[str]()
+        if _is_about_fields(where, sort):  # else no kind is imported for it
+            found = index.select("SELECT DISTINCT kind FROM assets")
+            upgraded = kinds.upgraded_fields([equal["kind"]] if equal["kind"] else [one for (one,) in found])
         own = {*fields_of_kinds(index), *upgraded} - {*ASSET_ROOTS}
 
         def recorded(field: Field) -> Field:
@@ -190,6 +190,17 @@ def about_assets(
         if wanted is not None:
             question.where.append(Condition(Field((name,)), "==", wanted))
     return question
+
+
+def _is_about_fields(where: str | None, sort: str | None) -> bool:
+    """Tell whether a question about assets may name a field of a kind."""
+    plain = {*ASSET_ROOTS} - {"fields"}
+    try:
+        if where is not None:
+            parse_query(where, plain)
+    except QueryError:
+        return True
+    return sort is not None and sort.removeprefix("-").partition(".")[0] not in plain
 
 
 def _asset_column(name: str, roots: Collection[str]) -> Field:

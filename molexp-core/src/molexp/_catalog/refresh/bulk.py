@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain
 
 from molexp._catalog.index.entries import Entry
@@ -57,14 +57,16 @@ def telling(total: int) -> Iterator[Callable[[int], None]]:
 
     def tell(done: int) -> None:
         nonlocal said
-        if time.monotonic() >= due and sys.stderr is not None and sys.stderr.isatty():
-            sys.stderr.write(f"\rReading runs: {done} of {total}")
-            sys.stderr.flush()
-            said = True
+        with suppress(OSError, ValueError):  # it is closed, or the terminal is gone
+            if time.monotonic() >= due and sys.stderr is not None and sys.stderr.isatty():
+                sys.stderr.write(f"\rReading runs: {done} of {total}")
+                sys.stderr.flush()
+                said = True
 
     try:
         yield tell
     finally:
         if said:
-            sys.stderr.write("\r\033[K")
-            sys.stderr.flush()
+            with suppress(OSError, ValueError):
+                sys.stderr.write("\r\033[K")
+                sys.stderr.flush()
