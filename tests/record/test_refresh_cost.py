@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shutil
@@ -346,6 +347,15 @@ def test_a_long_first_open_says_on_a_terminal_how_far_it_is(lab, lab_exp, monkey
     os.close(ours)
     assert ("Reading runs: 0 of " in said) is is_told
     assert said.rstrip(".").endswith("\r\033[K") is is_told, "the line is taken away"
+
+
+def test_a_long_first_open_needs_no_standard_error(lab, lab_exp, monkeypatch):
+    grow(lab_exp, 3)
+    tune(monkeypatch, "seconds that a first open is silent", 0.0)
+    closed = io.StringIO()
+    closed.close()
+    monkeypatch.setattr(sys, "stderr", closed)
+    assert len(lab.load().catalog.runs()) == 3
 
 
 # ----------------------------------------------------------------------------------------------------------- system calls

@@ -117,7 +117,7 @@ class FolderSink:
             staged.drop()
 
     def _is_taken(self) -> bool:
-        # What a save that failed has left counts, also if it waits in the spool.
+        # A save that failed may have left files, which may wait in the spool.
         return next(iter(self._store.list(self.key)), None) is not None or self._store.exists(self.key)
 
     def _put(self, path: Path, key: str) -> tuple[int, str]:
