@@ -92,8 +92,25 @@ IN_AN_EVENT_LOOP = """
 """
 
 
+TO_ANOTHER_THREAD = IN_AN_EVENT_LOOP.replace(
+    "            os.write",
+    """
+            import signal, threading, time
+            threading.Thread(target=time.sleep, args=[300], daemon=True).start()
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGUSR1])  # so the loop goes on sleeping
+            os.write""",
+)
+
+
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
-@pytest.mark.parametrize("code", [IN_AN_EVENT_LOOP, IN_AN_EVENT_LOOP.replace("async with", "with")])
+@pytest.mark.parametrize(
+    "code",
+    [
+        pytest.param(IN_AN_EVENT_LOOP, id="async with"),
+        pytest.param(IN_AN_EVENT_LOOP.replace("async with", "with"), id="with"),
+        pytest.param(TO_ANOTHER_THREAD, id="to another thread"),
+    ],
+)
 def test_a_warning_ends_it_as_interrupted_in_an_event_loop_too(lab, tmp_path, name, code):
     number = getattr(signal, name)
     returned, _, err = signalled(lab, tmp_path, number, code)

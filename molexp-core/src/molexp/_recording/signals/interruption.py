@@ -5,10 +5,15 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import weakref
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import asyncio
+
     from molexp._recording.signals.handlers import Signals
+
+_TICK = 1.0  # seconds
 
 
 class Interrupter:
@@ -23,8 +28,12 @@ class Interrupter:
         self._lock = threading.Lock()
         self.sent = False
         asyncio = sys.modules.get("asyncio")  # whoever runs a loop has imported it
-        in_event_loop = asyncio is not None and asyncio._get_running_loop() is not None
-        self._armed = threading.get_ident() == threading.main_thread().ident and not in_event_loop
+        loop = None if asyncio is None else asyncio._get_running_loop()
+        in_main_thread = threading.get_ident() == threading.main_thread().ident
+        self._armed = in_main_thread and loop is None
+        self._ticking = loop is not None and in_main_thread
+        if loop is not None and self._ticking:
+            _tick(loop, weakref.ref(self))
 
     def fire(self) -> None:
         """Interrupt the block. Called by the heart's thread."""
@@ -37,6 +46,7 @@ class Interrupter:
     def disarm(self) -> BaseException | None:
         """Allow none any more, as the block ends; returns the interruption that arrived at the last instant."""
         late: BaseException | None = None
+        self._ticking = False
         while True:
             try:
                 with self._lock:
@@ -48,6 +58,10 @@ class Interrupter:
             else:
                 return late
 
+    def is_ticking(self) -> bool:
+        """Tell whether the block is in an event loop of the main thread, and goes on."""
+        return self._ticking
+
     def _choose(self) -> int | None:
         """Return a signal whose handler raises; None if the program handles Ctrl-C in a way of its own."""
         handler = signal.getsignal(signal.SIGINT)
@@ -55,6 +69,16 @@ class Interrupter:
             return signal.SIGINT
         ignored = handler == signal.SIG_IGN  # as in a shell script's background jobs
         return signal.SIGTERM if ignored and self._signals.handles(signal.SIGTERM) else None
+
+
+def _tick(loop: asyncio.AbstractEventLoop, of: weakref.ref[Interrupter]) -> None:
+    """Wake an event loop each second while the block goes on.
+
+    A signal that comes right before the loop goes to sleep does not wake it: its handler would wait for what does.
+    """
+    interrupter = of()
+    if interrupter is not None and interrupter.is_ticking():
+        loop.call_later(_TICK, _tick, loop, of)
 
 
 def is_interrupted() -> bool:
