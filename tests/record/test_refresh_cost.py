@@ -343,7 +343,10 @@ def test_a_long_first_open_says_on_a_terminal_how_far_it_is(lab, lab_exp, monkey
         assert len(lab.load().catalog.runs()) == 3
         terminal.write(".")
         terminal.flush()
-        said = os.read(ours, 1000).decode()
+        data = b""
+        while not data.endswith(b"."):
+            data += os.read(ours, 1000)
+        said = data.decode()
     os.close(ours)
     assert ("Reading runs: 0 of " in said) is is_told
     assert said.rstrip(".").endswith("\r\033[K") is is_told, "the line is taken away"

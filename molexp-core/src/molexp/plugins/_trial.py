@@ -29,6 +29,7 @@ _FROM_OUTSIDE = {signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGKILL}
 """Signals by which schedulers, users and the system end any process: they say nothing of the plugin."""
 
 _SHOWN = 200  # characters of what it printed that are kept
+_STARTING = 60.0  # seconds that an interpreter may take to start
 _LOOKS = (0.002, 0.02)  # seconds between looks at the process, at first and later
 
 
@@ -64,7 +65,7 @@ def _tried(plugin: PluginInfo, limit: float) -> Trial | None:
         except (OSError, ValueError):
             return None  # no more processes, or none at all
         try:
-            stopped = _watch(process, limit, (out, err))
+            stopped = _watch(process, limit, told, (out, err))
         finally:
             with suppress(OSError):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -80,14 +81,19 @@ def _scratch() -> IO[bytes]:
     return open(os.memfd_create("trial"), "w+b") if sys.platform == "linux" else tempfile.TemporaryFile()
 
 
-def _watch(process: subprocess.Popen[bytes], limit: float, printed: tuple[IO[bytes], ...]) -> str:
-    """Wait for the end of a trial, and return why it was stopped; "" if it was not."""
-    deadline, pause = time.monotonic() + limit, _LOOKS[0]
+def _watch(process: subprocess.Popen[bytes], limit: float, told: IO[bytes], printed: tuple[IO[bytes], ...]) -> str:
+    """Wait for the end of a trial, and return why it was stopped; "" if it was not.
+
+    The limit counts from when the plugin is imported: a machine with much to do takes its time to start an interpreter.
+    """
+    deadline, pause, began = time.monotonic() + limit + _STARTING, _LOOKS[0], False
     while True:
         time.sleep(pause)
         if _ended(process):
             return ""
         pause = min(2 * pause, _LOOKS[1])
+        if not began and os.fstat(told.fileno()).st_size:
+            deadline, began = time.monotonic() + limit, True
         if time.monotonic() > deadline:
             return f"did not end within {limit:g} s ({TIMEOUT} sets this limit)"
         if _memory(process.pid) > MEMORY:
