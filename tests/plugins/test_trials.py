@@ -82,7 +82,19 @@ def test_what_was_found_says_what_it_provides(counted):
     assert found.modules >= 2
 
 
-def test_a_plugin_whose_code_or_metadata_changed_is_tried_again(counted, site):
+class Finder:
+    """A finder of distributions as the backport `importlib_metadata` adds one, which many libraries import."""
+
+    def find_spec(self, *_):
+        return None
+
+    def find_distributions(self, *_):
+        return iter(())
+
+
+@pytest.mark.parametrize("finders", [[], [Finder()]], ids=["", "beside another finder"])
+def test_a_plugin_whose_code_or_metadata_changed_is_tried_again(counted, site, monkeypatch, finders):
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, *finders])
     counted()
     assert counted("x = 'another line'") == ["elsewhere", "here"]
     assert counted() == ["here"]

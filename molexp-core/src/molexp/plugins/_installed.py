@@ -116,7 +116,7 @@ def _found_by_finders(path: Sequence[str]) -> Iterator[Installed]:
     from importlib.metadata import distributions
 
     for one in distributions(path=list(path)):
-        found = Installed(str(one.locate_file("")), "", one.read_text)
+        found = Installed(str(one.locate_file("")), "", one.read_text, str(getattr(one, "_path", "")))
         try:
             name = normalized(found.metadata().name)
         except (OSError, ValueError):
