@@ -68,6 +68,8 @@ def record(ws: me.Workspace) -> tuple[dict[str, bytes], list[Any]]:
     store = ws._session.store
     keys = [entry.key for entry in store.list() if not entry.key.startswith(f"{layout.DERIVED}/")]
     files = {key: store.read(key) for key in keys if not key.endswith("/run.json")}
+    for key in [key for key in files if key.endswith(".json")]:
+        files[key] = files[key].removesuffix(b"\n")  # a cut may take that alone: the document is whole
     return files, [run.to_dict() for run in ws.project("p").experiment("e").runs]
 
 
