@@ -9,35 +9,7 @@ import pytest
 import molexp as me
 from tests.cli.helpers import program
 from tests.record.helpers import install
-
-KINDS = """
-    from molexp import AssetKind, hookimpl
-    from molexp.contracts import NoFields, Preview
-
-    class Plain(AssetKind[str, NoFields]):
-        name = "plain"
-        def save(self, obj, sink):
-            sink.write(obj.encode())
-            return NoFields()
-        def load(self, source):
-            with source.open() as stream:
-                return stream.read().decode()
-
-    class Note(Plain):
-        name = "note"
-        def preview(self, source):
-            text = self.load(source)
-            return Preview(text=f"it begins: {text[:5]}", html=f"<b>{text}</b>")
-
-    class Bad(Plain):
-        name = "bad"
-        def preview(self, source):
-            return Preview(text=str(1 / 0))
-
-    @hookimpl
-    def molexp_register_asset_kinds():
-        return [Plain, Note, Bad]
-"""
+from tests.record.previews import KINDS
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import typer
 
 from molexp_cli._bars import pieces_bar
 from molexp_cli._failing import REFUSED
-from molexp_cli._options import JsonOption, WorkspaceOption, located
+from molexp_cli._options import AssetArgument, JsonOption, WorkspaceOption, located
 from molexp_cli._output import say, write, write_log
 
 STDOUT = "-"
@@ -31,14 +31,7 @@ def add_to(assets: typer.Typer) -> None:
 
 def get_asset(
     ctx: typer.Context,
-    of: Annotated[
-        str,
-        typer.Argument(
-            metavar="ASSET",
-            show_default=False,
-            help="The asset's id, from `molexp assets list`, or RUN:NAME for an asset of a run, such as @latest:volumes.json.",
-        ),
-    ],
+    of: AssetArgument,
     destination: Annotated[
         str,
         typer.Argument(metavar="[DEST]", help="The file to write, or a folder to put it into; - is standard output."),

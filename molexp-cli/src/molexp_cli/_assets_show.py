@@ -9,7 +9,7 @@ import typer
 
 from molexp_cli import _words
 from molexp_cli._extending import rendered
-from molexp_cli._options import JsonOption, WorkspaceOption, located
+from molexp_cli._options import AssetArgument, JsonOption, WorkspaceOption, located
 from molexp_cli._output import headline, pairs, write
 
 if TYPE_CHECKING:
@@ -33,14 +33,7 @@ def add_to(assets: typer.Typer) -> None:
 
 def show_asset(
     ctx: typer.Context,
-    of: Annotated[
-        str,
-        typer.Argument(
-            metavar="ASSET",
-            show_default=False,
-            help="The asset's id, from `molexp assets list`, or RUN:NAME for an asset of a run, such as @latest:volumes.json.",
-        ),
-    ],
+    of: AssetArgument,
     preview: Annotated[
         Path | None,
         typer.Option(

@@ -29,6 +29,15 @@ WhereArgument = Annotated[
     typer.Argument(metavar="[WHERE]", show_default=False, help="Show only what matches this query."),
 ]
 
+AssetArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="ASSET",
+        show_default=False,
+        help="The asset's id, from `molexp assets list`, or RUN:NAME for an asset of a run, such as @latest:volumes.json.",
+    ),
+]
+
 RunArgument = Annotated[
     str,
     typer.Argument(

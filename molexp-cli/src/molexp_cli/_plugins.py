@@ -140,6 +140,7 @@ def check_plugins(
         if any(one.value == other.value and str(one) == str(other) for other in wanted)
     ]
     unknown = manager.unknown_names() if name is None else {}
+    doubts = manager.doubts()
     if as_json:
         plugins = [
             {
@@ -147,7 +148,7 @@ def check_plugins(
                 "provides": _provides(trial),
                 "kits": _kits(trial),
                 "tried": _measured(trial),
-                "doubts": _doubts(manager, trial),
+                "doubts": _doubts(doubts, trial),
             }
             for one, trial in found
         ]
@@ -160,7 +161,7 @@ def check_plugins(
         for one, trial in found:
             if trial is not None and trial.seconds > _HEAVY and trial.packages:
                 say(f"{one}: importing it takes {trial.seconds:.1f} s, mostly of {', '.join(trial.packages)}")
-            for doubt in _doubts(manager, trial):
+            for doubt in _doubts(doubts, trial):
                 say(f"{one}: {doubt}")
         _tell_unknown(unknown, "")
     broken = [one for one, _ in found if one.status == "broken"]
@@ -170,8 +171,7 @@ def check_plugins(
         raise typer.Exit(FAILED)
 
 
-def _doubts(manager: PluginManager, trial: Trial | None) -> list[str]:
-    doubts = manager.doubts()
+def _doubts(doubts: Mapping[str, tuple[str, ...]], trial: Trial | None) -> list[str]:
     kinds = (_provides(trial) or {}).get("asset kind", ())
     return [f"the asset kind {kind!r}: {doubt}" for kind in kinds for doubt in doubts.get(kind, ())]
 

@@ -24,6 +24,7 @@ from molexp._values.times import parse_time
 from molexp.contracts import AssetKind, Describes, Merges, Preview, Previews, Store, Upgrades
 from molexp.contracts._assets import Asset, Producer
 from molexp.errors import KeyNotFoundError, MolexpError, PluginError, PluginLoadError, PluginMissingError
+from molexp.plugins._sorts import PLAIN
 
 if TYPE_CHECKING:
     from molexp._assets.local_copies import Copies
@@ -42,7 +43,7 @@ class KeySource(Struct, Generic[F], frozen=True):
 
     @property
     def name(self) -> str:
-        """Return the value that it was saved as."""
+        """The asset's name."""
         return self.asset.name
 
     @property
@@ -152,7 +153,7 @@ class Library:
         Those count that name the class of the object, or the nearest one that it inherits from. Where none does, and where
         artifacts alone name a class that it inherits from, those are asked that accept objects without having named a class.
         """
-        plain = type(obj).__module__.partition(".")[0] in ("builtins", "pathlib")  # Python 3.13 has pathlib._local
+        plain = type(obj).__module__.partition(".")[0] in PLAIN  # Python 3.13 has pathlib._local
         for cls in type(obj).__mro__[:-1]:
             names = {f"{cls.__module__}.{cls.__qualname__}", f"{cls.__module__.partition('.')[0]}.{cls.__qualname__}"}
             found = [name for name in self.plugins.kinds_of_types(names) if self._accepts(name, obj, unasked=True)]

@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import IO, TYPE_CHECKING, Any
 
 from molexp._assets.assets import said
-from molexp._storage.hashing import FILE, FOLDER, hash_of
+from molexp._storage.hashing import FILE, FOLDER, hash_of, is_of_folder
 from molexp._storage.layout import is_run, owner_of
 from molexp.errors import HashMismatchError, MolexpError
 
@@ -60,9 +60,7 @@ def checked(asset: Asset, store: Store, stream: IO[bytes]) -> IO[bytes]:
 
 def is_folder(asset: Asset) -> bool:
     """Tell whether an asset is a folder of files."""
-    if asset.kind == "data":
-        return bool(said(asset, "directory"))
-    return str(asset.content_hash).startswith(FOLDER)
+    return is_of_folder(asset.kind, said(asset, "directory"), asset.content_hash)
 
 
 def is_hashed(asset: Asset) -> bool:

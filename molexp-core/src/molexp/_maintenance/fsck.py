@@ -23,7 +23,7 @@ from molexp._record.spool_draining import abandoned, drain
 from molexp._record.validation import decode_document
 from molexp._storage import layout
 from molexp._storage.equivalence import changed
-from molexp._storage.hashing import FOLDER
+from molexp._storage.hashing import is_of_folder
 from molexp._storage.layout import claim_key, definition_key, end_key
 from molexp._storage.links import not_followed, reading_record
 from molexp._values.documents import decode_lines, decode_object, encode_pretty
@@ -331,7 +331,7 @@ class _Checker:
         fields = fields if isinstance(fields, dict) else {}
         whose = f"{what}, outside of the workspace, which may change there" if fields.get("external") else what
         recorded, size = record.get("content_hash"), record.get("size")
-        folder = bool(fields.get("directory")) or str(recorded).startswith(FOLDER)
+        folder = is_of_folder(record.get("kind"), fields.get("directory"), recorded)
         try:
             if linked and folder:  # its contents are not walked through
                 if not store.local_path(key).is_dir():

@@ -27,6 +27,11 @@ def hash_of(store: Store, key: str, *, progress: Callable[[int], Any] | None = N
         return hashed(stream, progress=progress)[1]
 
 
+def is_of_folder(kind: object, directory: object, content_hash: object) -> bool:
+    """Tell whether a record is that of a folder of files: imported data says so, and of other kinds the hash does."""
+    return bool(directory) if kind == "data" else str(content_hash).startswith(FOLDER)
+
+
 def folder_hash(files: Iterable[tuple[str, str]]) -> str:
     """Return the hash of a folder, from the relative names of its files and their hashes."""
     whole = sha256()

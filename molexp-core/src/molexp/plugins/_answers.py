@@ -29,8 +29,8 @@ def recall(plugin: PluginInfo) -> Trial | None:
 
 
 def guarding() -> float:
-    """Return the seconds that a trial may take; 0 where nothing is tried, such as in a trial."""
-    return 0.0 if os.environ.get(ONGOING) or not sys.executable else _time_limit()
+    """Return the seconds that a trial may take; 0 where nothing is tried: in a trial, and on Windows, which cannot end one."""
+    return 0.0 if os.environ.get(ONGOING) or not sys.executable or sys.platform == "win32" else _time_limit()
 
 
 def _time_limit() -> float:

@@ -18,6 +18,7 @@ from typing import IO, Any
 
 from msgspec.structs import replace
 
+from molexp._values.groups import kill_group
 from molexp.plugins._answers import ONGOING, TIMEOUT, from_document, guarding, remember, stamp_of
 from molexp.plugins._info import PluginInfo, Trial
 
@@ -25,7 +26,8 @@ MEMORY = 2 << 30  # bytes that importing a plugin may take
 PRINTED = 16 << 20  # bytes that it may print
 
 _PROGRAM = "import sys, json; r = json.loads(sys.argv[1]); sys.path[:] = r['path']; from molexp.plugins._tried import main; main(r)"
-_FROM_OUTSIDE = {signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGKILL}
+_SIGKILL = getattr(signal, "SIGKILL", 9)
+_FROM_OUTSIDE = {getattr(signal, "SIGHUP", 1), signal.SIGINT, signal.SIGTERM, _SIGKILL}
 """Signals by which schedulers, users and the system end any process: they say nothing of the plugin."""
 
 _SHOWN = 200  # characters of what it printed that are kept
@@ -67,8 +69,7 @@ def _tried(plugin: PluginInfo, limit: float) -> Trial | None:
         try:
             stopped = _watch(process, limit, told, (out, err))
         finally:
-            with suppress(OSError):
-                os.killpg(process.pid, signal.SIGKILL)
+            kill_group(process.pid, _SIGKILL)
             process.wait()
         found = _judge(_reported(told), process.returncode, stopped, out, time.monotonic() - started)
         if found is not None and (stopped or -process.returncode not in _FROM_OUTSIDE):
