@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 import pytest
@@ -34,6 +35,7 @@ def test_text_is_shown_and_other_forms_are_named(show):
     assert (done.code, done.err) == (0, "")
     assert done.out.endswith("it begins: hello\n")
     assert "HTML; --preview FILE writes it" in done.out
+    assert re.search(r"created +\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ\n", done.out), "as every command shows times"
 
 
 def test_a_preview_is_written_to_a_new_file_in_the_form_that_its_name_says(show, here):

@@ -30,7 +30,7 @@ Examples:
 _COLUMNS: list[tuple[str, Callable[[molexp.Asset], str]]] = [
     ("ASSET", lambda asset: asset.id),
     ("SIZE", lambda asset: _words.size(asset.size)),
-    ("CREATED", lambda asset: _words.moment(asset.created_at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"))),
+    ("CREATED", lambda asset: _words.moment(asset.created_at)),
     ("MADE BY", lambda asset: asset.producer.run if asset.producer and asset.producer.run != asset.scope else ""),
     ("TAGS", lambda asset: " ".join(sorted(asset.tags))),
 ]

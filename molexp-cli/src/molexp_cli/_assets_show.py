@@ -94,7 +94,7 @@ def _facts(asset: molexp.Asset, record: dict[str, Any]) -> list[tuple[str, str]]
         ("is", asset.describe()),
         ("kind", asset.kind),
         ("size", _words.size(asset.size)),
-        ("created", _words.moment(record.get("created_at"))),
+        ("created", _words.moment(asset.created_at)),
         ("made by", asset.producer.run if asset.producer else ""),
         ("tags", " ".join(sorted(asset.tags))),
         ("hash", asset.content_hash or ""),

@@ -43,9 +43,9 @@ def short(found: Any) -> str:
     return f"{found:.6g}" if isinstance(found, float) else value(found)
 
 
-def moment(text: Any) -> str:
-    """Format a time of the record to the second."""
-    shown = str(text or "")
+def moment(time: Any) -> str:
+    """Format a time, in UTC or as the record has it, to the second."""
+    shown = time.strftime("%Y-%m-%dT%H:%M:%SZ") if hasattr(time, "strftime") else str(time or "")
     return f"{shown[:10]} {shown[11:19]}Z" if len(shown) > 19 and shown[10] == "T" else shown
 
 

@@ -280,7 +280,7 @@ class Library:
             "producer": {name: getattr(asset.producer, name) for name in Producer.__struct_fields__}
             if asset.producer
             else None,
-            "created_at": asset.created_at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "created_at": asset.created_at.isoformat(),
             "tags": sorted(asset.tags),
             "schema": schema,
             "distribution": asset.distribution,
