@@ -37,6 +37,7 @@ MODULES = (
     "molexp.scripts",
     "molexp_fs",
     "molexp_s3_store",
+    "molexp_science",
 )
 SETUP = """\
 from pathlib import Path
@@ -66,6 +67,7 @@ ORDER = (
     "molexp.testing",
     "molexp_fs",
     "molexp_s3_store",
+    "molexp_science",
 )
 SECTIONS = ("Args", "Attributes", "Example", "Examples", "Note", "Raises", "Returns", "Yields")
 LABEL = re.compile(r"^([*`\w. ,]+):")
@@ -181,7 +183,7 @@ def method_entry(name: str, raw: Any, function: Any) -> str:
 
 def inherits_privately(base: type) -> bool:
     """Tell whether members of this base are documented with its subclasses, because it has no page of its own."""
-    if not base.__module__.startswith(("molexp.", "molexp_fs.", "molexp_s3_store.")):
+    if not base.__module__.startswith(("molexp.", "molexp_fs.", "molexp_s3_store.", "molexp_science.")):
         return False
     return not any(getattr(importlib.import_module(name), base.__name__, None) is base for name in MODULES)
 
@@ -279,7 +281,11 @@ def constant_doc(module: ModuleType, name: str) -> str:
         return "The version of this distribution."
     ours = [
         module,
-        *(m for n, m in sorted(sys.modules.items()) if n.startswith(("molexp.", "molexp_fs.", "molexp_s3_store."))),
+        *(
+            m
+            for n, m in sorted(sys.modules.items())
+            if n.startswith(("molexp.", "molexp_fs.", "molexp_s3_store.", "molexp_science."))
+        ),
     ]
     for candidate in ours:
         if getattr(candidate, name, None) is getattr(module, name):

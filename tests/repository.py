@@ -18,6 +18,7 @@ DISTRIBUTIONS = {
     "molexp-core": ROOT / "molexp-core",
     "molexp-fs": ROOT / "molexp-fs",
     "molexp-s3-store": ROOT / "molexp-s3-store",
+    "molexp-science": ROOT / "molexp-science",
 }
 
 

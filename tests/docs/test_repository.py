@@ -71,6 +71,7 @@ HEAVY = (
     "molexp.workflow",
     "molexp_fs",
     "molexp_s3_store",
+    "molexp_science",
     "numpy",
     "pandas",
     "rich",

@@ -29,6 +29,7 @@ PACKAGES = {
     "molexp-core": "molexp",
     "molexp-fs": "molexp_fs",
     "molexp-s3-store": "molexp_s3_store",
+    "molexp-science": "molexp_science",
 }
 
 
@@ -110,6 +111,7 @@ def test_a_source_distribution_leaves_tests_and_tools_out(dist, name):
         ("molexp-core", {"cattrs", "msgspec", "packaging", "platformdirs", "pluggy", "pyyaml"}),
         ("molexp-fs", {"molexp-core"}),
         ("molexp-s3-store", {"attrs", "fsspec", "molexp-core", "obstore", "s3fs", "universal-pathlib"}),
+        ("molexp-science", {"molexp-core"}),
     ],
 )
 def test_a_distribution_requires_no_more_than_the_design_gives_it(dist, name, needed):

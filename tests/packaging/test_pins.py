@@ -31,9 +31,10 @@ def test_packages_tell_that_version():
     import molexp_cli
     import molexp_fs
     import molexp_s3_store
+    import molexp_science
 
     version = pyproject("molexp")["project"]["version"]
-    packages = (molexp, molexp_cli, molexp_fs, molexp_s3_store)
+    packages = (molexp, molexp_cli, molexp_fs, molexp_s3_store, molexp_science)
     assert {package.__version__ for package in packages} == {version}
 
 

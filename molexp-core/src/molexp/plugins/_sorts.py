@@ -186,6 +186,7 @@ def _plain_name(cls: Any) -> tuple[str, ...]:
 
 
 _CORE_KINDS = ("artifact", "checkpoint", "data", "error_trace", "execution_state", "log", "metrics")
+_SCIENCE_KINDS = ("array", "table", "tensors", "zarr")
 
 STORAGE_BACKENDS = Sort(
     hook="molexp_register_storage_backends",
@@ -199,7 +200,7 @@ ASSET_KINDS = Sort(
     what="asset kind",
     base="AssetKind",
     names=_kind_name,
-    packages=dict.fromkeys(_CORE_KINDS, "molexp-core"),
+    packages=dict.fromkeys(_CORE_KINDS, "molexp-core") | dict.fromkeys(_SCIENCE_KINDS, "molexp-science"),
 )
 RUN_ID_SCHEMES = Sort(
     hook="molexp_register_run_id_schemes",

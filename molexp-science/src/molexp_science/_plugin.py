@@ -1,0 +1,16 @@
+"""The plugin that this distribution registers with MolExp."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from molexp.contracts import Declared
+from molexp.hookspecs import hookimpl
+
+_KINDS: tuple[Declared, ...] = ()
+
+
+@hookimpl
+def molexp_register_asset_kinds() -> Iterable[Declared]:
+    """Register the kinds, each imported when an object of it is saved or loaded."""
+    return _KINDS
