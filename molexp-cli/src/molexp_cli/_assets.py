@@ -8,24 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from molexp_cli import _assets_add, _assets_get, _assets_show, _words
+from molexp_cli import _words
 from molexp_cli._extending import ColumnOption, columns_of
 from molexp_cli._options import JsonOption, LimitOption, WhereArgument, WorkspaceOption, located
 from molexp_cli._output import table, tell_unreadable, write
 
 if TYPE_CHECKING:
     import molexp
-
-LIST_EPILOG = """
-Examples:
-
-\b
-  molexp assets list --name model.json
-  molexp assets list 'kind == "checkpoint" and step > 100' --limit 10
-  molexp assets list 'size > 1e9 and producer like "metals/cu/%"'
-  molexp assets list --kind checkpoint --sort -step
-  molexp assets list --producer @latest --json | jq -r '.[].key'
-"""
 
 _COLUMNS: list[tuple[str, Callable[[molexp.Asset], str]]] = [
     ("ASSET", lambda asset: asset.id),
@@ -35,20 +24,6 @@ _COLUMNS: list[tuple[str, Callable[[molexp.Asset], str]]] = [
     ("TAGS", lambda asset: " ".join(sorted(asset.tags))),
 ]
 _SELDOM = ("MADE BY", "TAGS")  # these columns are shown only if an asset has a value in them
-
-
-def group() -> typer.Typer:
-    """Return the group with its commands."""
-    assets = typer.Typer(
-        help="List, show, copy and import assets: the files of runs, and imported data.",
-        no_args_is_help=True,
-        rich_markup_mode=None,
-        epilog="See also: molexp lineage.",
-    )
-    assets.command("list", short_help="List assets; filter them.", epilog=LIST_EPILOG)(list_assets)
-    for module in (_assets_show, _assets_get, _assets_add):
-        module.add_to(assets)
-    return assets
 
 
 def list_assets(
@@ -84,6 +59,13 @@ def list_assets(
 
     WHERE is a query, written as for `molexp runs list`. Its fields are name, kind, size, producer, created_at, tags, and
     those that a kind adds, such as step.
+
+    Examples:
+        molexp assets list --name model.json
+        molexp assets list 'kind == "checkpoint" and step > 100' --limit 10
+        molexp assets list 'size > 1e9 and producer like "metals/cu/%"'
+        molexp assets list --kind checkpoint --sort -step
+        molexp assets list --producer @latest --json | jq -r '.[].key'
     """
     import molexp
 

@@ -12,22 +12,6 @@ from molexp_cli._bars import pieces_bar
 from molexp_cli._options import JsonOption, WorkspaceOption, located
 from molexp_cli._output import write
 
-EPILOG = """
-Examples:
-
-\b
-  molexp assets add reference.h5 --to metals/cu
-  molexp assets add frames/ --to metals --name training-set --tag checked
-  molexp assets add features.parquet --to . --move
-  molexp assets add s3://bucket/reference.h5 --to metals
-  id=$(molexp assets add features.parquet --to metals)
-"""
-
-
-def add_to(assets: typer.Typer) -> None:
-    """Add the command to the group."""
-    assets.command("add", short_help="Import a file or folder as data, for runs to find.", epilog=EPILOG)(add_asset)
-
 
 def add_asset(
     ctx: typer.Context,
@@ -66,6 +50,13 @@ def add_asset(
 
     Runs in that scope find the data by its name. New content under the same name becomes a new version; earlier versions
     stay. If you import the same content again, the existing version is kept.
+
+    Examples:
+        molexp assets add reference.h5 --to metals/cu
+        molexp assets add frames/ --to metals --name training-set --tag checked
+        molexp assets add features.parquet --to . --move
+        molexp assets add s3://bucket/reference.h5 --to metals
+        id=$(molexp assets add features.parquet --to metals)
     """
     import molexp
 

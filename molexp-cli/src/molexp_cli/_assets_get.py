@@ -13,21 +13,6 @@ from molexp_cli._output import say, write, write_log
 
 STDOUT = "-"
 
-EPILOG = """
-Examples:
-
-\b
-  molexp assets get 'metals/cu/cu-1#1:artifact:volumes.json@1'
-  molexp assets get @latest:trajectory.xyz /scratch/ --overwrite
-  molexp assets get 'metals:data:reference@2' reference.h5
-  molexp assets get @latest:volumes.json - | jq length
-"""
-
-
-def add_to(assets: typer.Typer) -> None:
-    """Add the command to the group."""
-    assets.command("get", short_help="Copy an asset's file or folder to this machine.", epilog=EPILOG)(get_asset)
-
 
 def get_asset(
     ctx: typer.Context,
@@ -46,6 +31,12 @@ def get_asset(
 
     MolExp compares the bytes with the hash on record, if there is one. DEST ends up complete, or stays as it was. If a
     download from S3 was interrupted, repeat the command to resume it.
+
+    Examples:
+        molexp assets get 'metals/cu/cu-1#1:artifact:volumes.json@1'
+        molexp assets get @latest:trajectory.xyz /scratch/ --overwrite
+        molexp assets get 'metals:data:reference@2' reference.h5
+        molexp assets get @latest:volumes.json - | jq length
     """
     import molexp
 

@@ -16,20 +16,6 @@ if TYPE_CHECKING:
     import molexp
     from molexp.contracts import Preview
 
-EPILOG = """
-Examples:
-
-\b
-  molexp assets show @latest:volumes.json
-  molexp assets show 'metals/cu/cu-1#1:artifact:volumes.json@1' --json
-  molexp assets show @latest:spectrum --preview spectrum.png
-"""
-
-
-def add_to(assets: typer.Typer) -> None:
-    """Add the command to the group."""
-    assets.command("show", short_help="Describe an asset, with the fields of its kind.", epilog=EPILOG)(show_asset)
-
 
 def show_asset(
     ctx: typer.Context,
@@ -48,6 +34,11 @@ def show_asset(
     """Describe an asset: its description, its fields, its origin, and what its kind and plugins' renderers show of it.
 
     Text is shown. Images and HTML are written to a file by --preview.
+
+    Examples:
+        molexp assets show @latest:volumes.json
+        molexp assets show 'metals/cu/cu-1#1:artifact:volumes.json@1' --json
+        molexp assets show @latest:spectrum --preview spectrum.png
     """
     import molexp
 

@@ -8,45 +8,26 @@ from molexp_cli._failing import FAILED
 from molexp_cli._options import JsonOption, WorkspaceOption, located
 from molexp_cli._output import table, tell_report, write
 
-EPILOG = """
-Examples:
-
-\b
-  molexp catalog verify
-  molexp catalog rebuild
-  molexp catalog compact --json | jq .counts
-  molexp catalog unreadable
-"""
-
-
-def group() -> typer.Typer:
-    """Return the group with its commands."""
-    catalog = typer.Typer(
-        help="Check and rebuild the index that answers queries. It is derived from the files.",
-        no_args_is_help=True,
-        rich_markup_mode=None,
-        epilog=EPILOG,
-    )
-    for name, short_help, command in (
-        ("verify", "Compare the index with the files, and correct it.", verify),
-        ("rebuild", "Rebuild the index from the files.", rebuild),
-        ("compact", "Fold journals into a snapshot.", compact),
-        ("unreadable", "List files that cannot be read.", unreadable),
-    ):
-        catalog.command(name, short_help=short_help, epilog=EPILOG)(command)
-    return catalog
-
 
 def verify(ctx: typer.Context, as_json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
     """Read all files, compare the index with them, and report and correct any difference.
 
     There should be none: the index notices every change of a workspace.
+
+    Examples:
+        molexp catalog verify
+        molexp catalog verify --json | jq .ok
     """
     tell_report(located(ctx, workspace).catalog.verify(), as_json=as_json)
 
 
 def rebuild(ctx: typer.Context, as_json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
-    """Rebuild the index from all files. If files cannot be read, name them and exit with 1."""
+    """Rebuild the index from all files. If files cannot be read, name them and exit with 1.
+
+    Examples:
+        molexp catalog rebuild
+        molexp -w s3://bucket/lab catalog rebuild
+    """
     tell_report(located(ctx, workspace).catalog.rebuild(), as_json=as_json)
 
 
@@ -54,6 +35,10 @@ def compact(ctx: typer.Context, as_json: JsonOption = False, workspace: Workspac
     """Fold the journals of finished writers into a snapshot, which new readers start from.
 
     MolExp also does this on its own. Other processes may continue to write meanwhile.
+
+    Examples:
+        molexp catalog compact
+        molexp catalog compact --json | jq .counts
     """
     tell_report(located(ctx, workspace).catalog.compact(), as_json=as_json)
 
@@ -62,6 +47,10 @@ def unreadable(ctx: typer.Context, as_json: JsonOption = False, workspace: Works
     """List the files that cannot be read, with the reasons; exit with 1 if there are any.
 
     Answers leave these files out and are otherwise complete. MolExp reads a file again when it changes.
+
+    Examples:
+        molexp catalog unreadable
+        molexp catalog unreadable --json | jq -r 'keys[]'
     """
     import molexp
 

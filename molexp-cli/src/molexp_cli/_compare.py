@@ -10,20 +10,6 @@ from molexp_cli import _words
 from molexp_cli._options import JsonOption, WorkspaceOption, located
 from molexp_cli._output import say, table, tell_unreadable, write
 
-EPILOG = """
-Examples:
-
-\b
-  molexp compare metals/cu/cu-small metals/cu/cu-large
-  molexp compare cu-small cu-large @latest
-  molexp compare cu-small cu-large --json | jq '.[]["results.energy"]'
-"""
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the command to the program."""
-    app.command("compare", short_help="Show how runs differ.", epilog=EPILOG)(compare)
-
 
 def compare(
     ctx: typer.Context,
@@ -42,6 +28,11 @@ def compare(
 
     Fields are parameters, results, metrics, configuration, status and origin (host, git, versions of packages). A cell is
     empty if the run does not have the field. Ids and times always differ, and are left out.
+
+    Examples:
+        molexp compare metals/cu/cu-small metals/cu/cu-large
+        molexp compare cu-small cu-large @latest
+        molexp compare cu-small cu-large --json | jq '.[]["results.energy"]'
     """
     import molexp
 

@@ -15,24 +15,6 @@ if TYPE_CHECKING:
 
 _SHOWN = 10  # a line names at most this many saved files
 
-EPILOG = """
-Examples:
-
-\b
-  molexp exec metals/cu --set a=3.6 -- xtb mol.xyz --opt
-  molexp exec metals/cu --set cell.a=3.6 --set 'scales=[0.98, 1.0]' --tag test -- ./relax.sh
-  molexp exec metals/cu --id cu-large --output '*.xyz' --output 'out/**/*.log' -- xtb mol.xyz
-  molexp -w s3://bucket/lab exec metals/cu --timeout 3600 -- python train.py
-
-Exit codes: that of the command, or 128 + n if signal n ended it; 124 timeout; 125 an error in MolExp itself; 126 the
-command cannot be executed; 127 the command was not found; 130 Ctrl-C; 143 SIGTERM.
-"""
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the command to the program."""
-    app.command("exec", short_help="Track any command as a run.", epilog=EPILOG)(execute)
-
 
 def execute(
     ctx: typer.Context,
@@ -85,6 +67,15 @@ def execute(
 
     MolExp shows what the command prints, and keeps it in the logs stdout and stderr. The run fails if the command does not
     exit with 0. Ctrl-C and SIGTERM are passed on to the command. It has 20 seconds to end, or until you send them again.
+
+    Examples:
+        molexp exec metals/cu --set a=3.6 -- xtb mol.xyz --opt
+        molexp exec metals/cu --set cell.a=3.6 --set 'scales=[0.98, 1.0]' --tag test -- ./relax.sh
+        molexp exec metals/cu --id cu-large --output '*.xyz' --output 'out/**/*.log' -- xtb mol.xyz
+        molexp -w s3://bucket/lab exec metals/cu --timeout 3600 -- python train.py
+
+    Exit codes: that of the command, or 128 + n if signal n ended it; 124 timeout; 125 an error in MolExp itself; 126 the
+    command cannot be executed; 127 the command was not found; 130 Ctrl-C; 143 SIGTERM.
     """
     if "--" not in ctx.find_root().obj:
         raise typer.BadParameter(

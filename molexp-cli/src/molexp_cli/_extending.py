@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from molexp_cli._commands import SECTIONS, LazyGroup, built
 from molexp_cli._output import say
 
 if TYPE_CHECKING:
@@ -22,8 +23,10 @@ ColumnOption = Annotated[
 Columns = list[tuple[str, Callable[[Any], str]]]
 
 
-class ExtendedGroup(typer.core.TyperGroup):
+class ExtendedGroup(LazyGroup):
     """The commands of MolExp, and those of plugins, whose names MolExp does not use."""
+
+    sections = SECTIONS
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Return a command; None if nobody has it."""
@@ -38,10 +41,8 @@ def _command(name: str) -> Any:
         function = default_manager().command(name)
     except PluginError:  # plugins that do not work are told in warnings
         return None
-    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     try:
-        app.command(name, context_settings={"help_option_names": ["-h", "--help"]})(function)
-        return typer.main.get_command(app)
+        return built(name, function)
     except Exception as error:  # noqa: BLE001 - its annotations are a stranger's
         say(f"warning: the command {name!r} of a plugin cannot be used: {type(error).__name__}: {error}")
         return None

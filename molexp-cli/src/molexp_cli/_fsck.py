@@ -12,21 +12,6 @@ from molexp_cli._bars import bytes_bar
 from molexp_cli._options import JsonOption, WorkspaceOption, located
 from molexp_cli._output import say, tell_report
 
-EPILOG = """
-Examples:
-
-\b
-  molexp fsck
-  molexp fsck --repair
-  molexp -w s3://bucket/lab fsck --read-data
-  molexp fsck --json | jq '.findings[].key'
-"""
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the command to the program."""
-    app.command("fsck", short_help="Check a workspace for damaged, missing or changed files.", epilog=EPILOG)(fsck)
-
 
 def fsck(
     ctx: typer.Context,
@@ -52,6 +37,12 @@ def fsck(
 
     Without --repair nothing is written. --read-data may take long: you can stop it at any time, and the next call resumes.
     Exits with 1 if a problem remains.
+
+    Examples:
+        molexp fsck
+        molexp fsck --repair
+        molexp -w s3://bucket/lab fsck --read-data
+        molexp fsck --json | jq '.findings[].key'
     """
     import molexp
 

@@ -9,20 +9,6 @@ import typer
 from molexp_cli._options import JsonOption, WorkspaceOption, located
 from molexp_cli._output import say, tell_report
 
-EPILOG = """
-Examples:
-
-\b
-  molexp gc
-  molexp gc --yes
-  molexp -w s3://bucket/lab gc --json | jq .counts.bytes
-"""
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the command to the program."""
-    app.command("gc", short_help="Free the storage of deleted runs and killed processes.", epilog=EPILOG)(gc)
-
 
 def gc(
     ctx: typer.Context,
@@ -35,6 +21,11 @@ def gc(
     """Free the files of deleted runs, of unfinished imports, and old temporary files.
 
     Without --yes it only shows what would be freed, and writes nothing. Exits with 1 if something cannot be read or freed.
+
+    Examples:
+        molexp gc
+        molexp gc --yes
+        molexp -w s3://bucket/lab gc --json | jq .counts.bytes
     """
     report = located(ctx, workspace).gc(dry_run=not yes)
     tell_report(report, as_json=as_json, ok=report.ok if yes else not report.counts["unreadable"])

@@ -9,23 +9,6 @@ import typer
 from molexp_cli._options import JsonOption, WorkspaceOption, located
 from molexp_cli._output import tell_unreadable, write
 
-EPILOG = """
-Examples:
-
-\b
-  molexp lineage @latest
-  molexp lineage metals/cu/cu-large:volumes.json --up
-  molexp lineage 'metals/cu:data:reference@1' --down
-  molexp lineage @latest --json | jq -r '.downstream[] | [.source, .how, .target] | @tsv'
-"""
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the command to the program."""
-    app.command("lineage", short_help="Show what an asset or a run was made from, and what used it.", epilog=EPILOG)(
-        lineage
-    )
-
 
 def lineage(
     ctx: typer.Context,
@@ -46,6 +29,12 @@ def lineage(
 
     Deleted runs and assets are shown where others refer to them. An entry that occurs again is marked; its first place in
     the tree has everything below it.
+
+    Examples:
+        molexp lineage @latest
+        molexp lineage metals/cu/cu-large:volumes.json --up
+        molexp lineage 'metals/cu:data:reference@1' --down
+        molexp lineage @latest --json | jq -r '.downstream[] | [.source, .how, .target] | @tsv'
     """
     import molexp
 

@@ -9,20 +9,6 @@ import typer
 from molexp_cli._options import RunArgument, WorkspaceOption, located
 from molexp_cli._output import write, write_log
 
-EPILOG = """
-Examples:
-
-\b
-  molexp logs metals/cu/cu-large
-  molexp logs @latest stdout --follow
-  molexp logs @latest --json | jq -r 'select(.log == "stderr").line'
-"""
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the command to the program."""
-    app.command("logs", short_help="Print the logs of a run, also while it runs.", epilog=EPILOG)(logs)
-
 
 def logs(
     ctx: typer.Context,
@@ -43,6 +29,11 @@ def logs(
 
     A file or another program gets the bytes unchanged. On a terminal, colours are left out and control characters are
     escaped. If there are several logs, each has its name above it, as `tail` does, with the attempt if there are several.
+
+    Examples:
+        molexp logs metals/cu/cu-large
+        molexp logs @latest stdout --follow
+        molexp logs @latest --json | jq -r 'select(.log == "stderr").line'
     """
     import molexp
 

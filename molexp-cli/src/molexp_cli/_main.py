@@ -1,7 +1,4 @@
-"""The program: it assembles the commands and turns errors into messages and exit codes.
-
-A new command is a function in a module of its own (or a group's), and a line in `_assemble`.
-"""
+"""The program: its own options, and errors turned into messages and exit codes. The commands are in `_commands`."""
 
 from __future__ import annotations
 
@@ -12,23 +9,8 @@ from typing import Annotated
 
 import typer
 
-from molexp_cli import (
-    __version__,
-    _assets,
-    _catalog,
-    _compare,
-    _exec,
-    _fsck,
-    _gc,
-    _lineage,
-    _logs,
-    _marking,
-    _plugins,
-    _run,
-    _runs,
-    _show,
-    _sync,
-)
+from molexp_cli import __version__
+from molexp_cli._commands import CONTEXT
 from molexp_cli._extending import ExtendedGroup
 from molexp_cli._failing import INTERRUPTED, answer
 from molexp_cli._options import WorkspaceOption
@@ -84,19 +66,14 @@ def _assemble() -> typer.Typer:
         pretty_exceptions_enable=False,
         no_args_is_help=True,
         suggest_commands=False,  # `_failing` suggests closer names only
-        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+        context_settings=CONTEXT,
         epilog=EPILOG,
     )
     app.callback()(_program)
-    for module in (_run, _exec, _show, _logs, _compare, _lineage, _marking, _sync, _fsck, _gc):
-        module.add_to(app)
-    for name, group in (("runs", _runs), ("assets", _assets), ("catalog", _catalog), ("plugins", _plugins)):
-        app.add_typer(group.group(), name=name)
     return app
 
 
 app = _assemble()
-"""All commands."""
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -29,25 +29,6 @@ _Paths: TypeAlias = Annotated[
     typer.Argument(metavar="PATH...", show_default=False, help="Paths of runs, as `molexp delete` printed them."),
 ]
 
-_EPILOG = """
-Examples:
-
-\b
-  molexp {0} metals/cu/cu-large
-  molexp {0} metals/cu/cu-large metals/cu/cu-small
-"""
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the commands to the program."""
-    app.command("cancel", short_help="Ask runs to stop.", epilog=_EPILOG.format("cancel"))(cancel)
-    app.command("archive", short_help="Hide runs in lists.", epilog=_EPILOG.format("archive"))(archive)
-    app.command("unarchive", short_help="Show archived runs in lists again.", epilog=_EPILOG.format("unarchive"))(
-        unarchive
-    )
-    app.command("delete", short_help="Delete runs; gc frees their storage.", epilog=_EPILOG.format("delete"))(delete)
-    app.command("restore", short_help="Bring back deleted runs.", epilog=_EPILOG.format("restore"))(restore)
-
 
 def cancel(
     ctx: typer.Context,
@@ -61,17 +42,31 @@ def cancel(
 
     A run that was never started is cancelled at once, and so is the copy of a run that continues elsewhere. A run that has
     ended stays as it is.
+
+    Examples:
+        molexp cancel metals/cu/cu-large
+        molexp cancel metals/cu/cu-large metals/cu/cu-small
     """
     _change(_found(ctx, workspace, runs), lambda run: run.cancel(reason))
 
 
 def archive(ctx: typer.Context, runs: _Runs, workspace: WorkspaceOption = None) -> None:
-    """Hide runs in lists, unless you ask for archived ones. All other commands find them as before."""
+    """Hide runs in lists, unless you ask for archived ones. All other commands find them as before.
+
+    Examples:
+        molexp archive metals/cu/cu-large
+        molexp archive metals/cu/cu-large metals/cu/cu-small
+    """
     _change(_found(ctx, workspace, runs), lambda run: run.archive())
 
 
 def unarchive(ctx: typer.Context, runs: _Runs, workspace: WorkspaceOption = None) -> None:
-    """Show archived runs in lists again."""
+    """Show archived runs in lists again.
+
+    Examples:
+        molexp unarchive metals/cu/cu-large
+        molexp unarchive metals/cu/cu-large metals/cu/cu-small
+    """
     _change(_found(ctx, workspace, runs), lambda run: run.unarchive())
 
 
@@ -79,12 +74,21 @@ def delete(ctx: typer.Context, runs: _Runs, workspace: WorkspaceOption = None) -
     """Delete runs. Until `molexp gc --yes` frees their files, `molexp restore` brings them back.
 
     A run that is still running is not deleted; the others that you name are.
+
+    Examples:
+        molexp delete metals/cu/cu-large
+        molexp delete metals/cu/cu-large metals/cu/cu-small
     """
     _change(_found(ctx, workspace, runs), lambda run: run.delete())
 
 
 def restore(ctx: typer.Context, runs: _Paths, workspace: WorkspaceOption = None) -> None:
-    """Bring back deleted runs that gc has not freed yet. If one cannot be brought back, the others still are."""
+    """Bring back deleted runs that gc has not freed yet. If one cannot be brought back, the others still are.
+
+    Examples:
+        molexp restore metals/cu/cu-large
+        molexp restore metals/cu/cu-large metals/cu/cu-small
+    """
     _change({path.strip("/").lower(): path for path in runs}, located(ctx, workspace).restore)
 
 

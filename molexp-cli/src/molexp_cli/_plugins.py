@@ -8,25 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from molexp_cli import _plugins_install, _plugins_new
 from molexp_cli._failing import FAILED
 from molexp_cli._options import JsonOption
 from molexp_cli._output import headline, pairs, say, table, write
 
 if TYPE_CHECKING:
     from molexp.plugins import PluginInfo, PluginManager, Trial
-
-EPILOG = """
-Examples:
-
-\b
-  molexp plugins list
-  molexp plugins show molexp-fs
-  molexp plugins check && echo all of them work
-  molexp plugins new kind molexp-spectra
-  molexp plugins install molexp-s3-store
-  MOLEXP_DISABLE_PLUGINS=broken-thing molexp plugins list --json
-"""
 
 _KITS = {
     "molexp_register_storage_backends": ("storage backend", "StoreTests"),
@@ -43,24 +30,15 @@ _AT_ONCE = 4  # processes in which plugins are tried
 _HEAVY = 1.0  # seconds of importing that are told
 
 
-def group() -> typer.Typer:
-    """Return the group with its commands."""
-    plugins = typer.Typer(
-        help="List, check, begin and install plugins.", no_args_is_help=True, rich_markup_mode=None, epilog=EPILOG
-    )
-    plugins.command("list", short_help="List plugins without importing them.", epilog=EPILOG)(list_plugins)
-    plugins.command("show", short_help="Show what a plugin provides.", epilog=EPILOG)(show_plugin)
-    plugins.command("check", short_help="Try every plugin; exit with 1 if one fails.", epilog=EPILOG)(check_plugins)
-    for module in (_plugins_new, _plugins_install):
-        module.add_to(plugins)
-    return plugins
-
-
 def list_plugins(as_json: JsonOption = False) -> None:
     """List the plugins from their metadata, without importing them, and the interpreter that they are installed for.
 
     A plugin is "available" until something that it provides is needed. Then it is "loaded" or "broken". What one provides
     is known once it was used or checked.
+
+    Examples:
+        molexp plugins list
+        MOLEXP_DISABLE_PLUGINS=broken-thing molexp plugins list --json
     """
     import molexp
     from molexp.plugins import PluginManager
@@ -88,6 +66,10 @@ def show_plugin(
     """Show a plugin: its origin, its status, and what it provides.
 
     This imports all plugins that can be imported.
+
+    Examples:
+        molexp plugins show molexp-fs
+        molexp plugins show molexp-fs --json
     """
     import molexp
     from molexp.plugins import PluginManager
@@ -126,6 +108,10 @@ def check_plugins(
 
     A check is remembered: what was kept out because of an earlier one is used again if it works now. Plugins that
     MOLEXP_PLUGINS or MOLEXP_DISABLE_PLUGINS excludes are not tried. Unknown names in these variables are reported, too.
+
+    Examples:
+        molexp plugins check && echo all of them work
+        molexp plugins check molexp-lab
     """
     import molexp
     from molexp.plugins import PluginManager

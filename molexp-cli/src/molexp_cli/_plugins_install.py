@@ -15,19 +15,6 @@ from molexp_cli._failing import FAILED
 from molexp_cli._options import JsonOption
 from molexp_cli._output import prints_aside, say, write
 
-EPILOG = """
-Examples:
-
-\b
-  molexp plugins install molexp-s3-store
-  molexp plugins install 'molexp-lab>=1.2' --dry-run
-"""
-
-
-def add_to(plugins: typer.Typer) -> None:
-    """Add the command."""
-    plugins.command("install", short_help="Install a plugin for this interpreter.", epilog=EPILOG)(install)
-
 
 def install(
     requirement: Annotated[
@@ -39,6 +26,10 @@ def install(
     """Install a plugin where this program finds it.
 
     That is pip or uv in an environment, `pipx inject` if pipx installed this program, and `uv tool install --with` if uv did.
+
+    Examples:
+        molexp plugins install molexp-s3-store
+        molexp plugins install 'molexp-lab>=1.2' --dry-run
     """
     import molexp
     from molexp.plugins import install_command

@@ -13,14 +13,6 @@ from molexp_cli import __version__
 from molexp_cli._options import JsonOption
 from molexp_cli._output import say, write
 
-EPILOG = """
-Examples:
-
-\b
-  molexp plugins new kind molexp-spectra
-  molexp plugins new store lab-store --into ~/code
-"""
-
 _WHAT = {
     "kind": ("asset kind", "kinds"),
     "store": ("storage backend", "store"),
@@ -31,11 +23,6 @@ _WHAT = {
 """The sorts of plugins: what people call them, and the module that has them."""
 
 _NAME = re.compile(r"[a-z](?:[a-z0-9]|[-_.](?=[a-z0-9]))*")
-
-
-def add_to(plugins: typer.Typer) -> None:
-    """Add the command."""
-    plugins.command("new", short_help="Begin a plugin of your own.", epilog=EPILOG)(new)
 
 
 def new(
@@ -49,6 +36,10 @@ def new(
     """Make a folder with a plugin that works: code, tests, types, a README and a file for continuous integration.
 
     Install it with `pip install -e 'NAME[test]'`, and its tests pass. Then put your own code in the place of the example.
+
+    Examples:
+        molexp plugins new kind molexp-spectra
+        molexp plugins new store lab-store --into ~/code
     """
     import molexp
     from molexp.errors import MolexpError

@@ -20,31 +20,6 @@ if TYPE_CHECKING:
     import molexp
     from molexp.scripts import PlannedRun, Summary
 
-RUN_EPILOG = """
-Examples:
-
-\b
-  molexp run train.py
-  molexp run train.py --dry-run
-  molexp run train.py -j 4 --executor process
-  molexp run train.py --profile gpu --override optimizer.lr=1e-4 --override +note=test
-  molexp run train.py --resume
-  molexp run train.py --changed
-
-The script opens a workspace, binds workflows to experiments, and ends with me.entry(ws). MolExp imports it, so code below
-`if __name__ == "__main__":` does not run. A second call finds the same runs and skips those that succeeded.
-
-Exit codes: 0 every run succeeded, now or earlier; 1 a run failed, or an experiment could not start; 130 Ctrl-C.
-"""
-
-EXECUTE_EPILOG = """
-Examples:
-
-\b
-  molexp execute metals/cu/70a71d299d353bdd077c --script train.py
-  molexp -w s3://bucket/lab execute @latest --script train.py --resume
-"""
-
 ResumeOption = Annotated[
     bool, typer.Option("--resume", help="When a run is executed again, execute only the tasks that need it.")
 ]
@@ -70,12 +45,6 @@ CaptureOption = Annotated[
         help="Record what runs print in their logs stdout and stderr. With -j, this needs --executor process.",
     ),
 ]
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the commands to the program."""
-    app.command("run", short_help="Run a script's experiments.", epilog=RUN_EPILOG)(run)
-    app.command("execute", short_help="Execute one existing run.", epilog=EXECUTE_EPILOG)(execute)
 
 
 def run(
@@ -125,6 +94,19 @@ def run(
 
     An experiment starts when all runs of the experiments before it have succeeded. Runs that another process is executing
     are left alone.
+
+    Examples:
+        molexp run train.py
+        molexp run train.py --dry-run
+        molexp run train.py -j 4 --executor process
+        molexp run train.py --profile gpu --override optimizer.lr=1e-4 --override +note=test
+        molexp run train.py --resume
+        molexp run train.py --changed
+
+    The script opens a workspace, binds workflows to experiments, and ends with me.entry(ws). MolExp imports it, so code below
+    `if __name__ == "__main__":` does not run. A second call finds the same runs and skips those that succeeded.
+
+    Exit codes: 0 every run succeeded, now or earlier; 1 a run failed, or an experiment could not start; 130 Ctrl-C.
     """
     if ctx.find_root().params.get("workspace") is not None:
         raise typer.BadParameter("the script chooses its workspace; remove -w", ctx=ctx)
@@ -185,6 +167,10 @@ def execute(
     """Execute one existing run in this process, for example in the job of a scheduler.
 
     It is an error if the run is being executed, or if it succeeded before and you do not give --rerun.
+
+    Examples:
+        molexp execute metals/cu/70a71d299d353bdd077c --script train.py
+        molexp -w s3://bucket/lab execute @latest --script train.py --resume
     """
     import molexp
     from molexp.scripts import execute_one

@@ -16,20 +16,6 @@ from molexp_cli._output import Lines, on_terminal, say, table, tell_unreadable, 
 if TYPE_CHECKING:
     import molexp
 
-LIST_EPILOG = """
-Examples:
-
-\b
-  molexp runs list
-  molexp runs list 'params.a > 3 and results.energy < 0'
-  molexp runs list 'status == "failed" or results.loss is null' --sort -created_at
-  molexp runs list --experiment metals/cu --status failed --status interrupted
-  molexp runs list --param a=3.6 --param solver.tol=1e-9 --sort -results.energy --limit 10
-  molexp runs list 'metrics.loss.min < 0.1' --sort metrics.val_loss
-  molexp runs list --json | jq -r '.[].path'
-"""
-
-
 _COLUMNS: list[tuple[str, Callable[[molexp.RunRow], str]]] = [
     ("RUN", lambda row: f"{row.project}/{row.experiment}/{row.id}"),
     ("STATUS", lambda row: _words.standing(row.status, row.as_of)),
@@ -44,18 +30,6 @@ _COLUMNS: list[tuple[str, Callable[[molexp.RunRow], str]]] = [
 ]
 _PAGE = 50  # runs that are printed at once; a terminal shows no more unless you ask for them
 _SELDOM = ("CAUSE", "PROFILE", "CONFIG", "METRICS", "TAGS")  # these columns are shown only if a run has a value in them
-
-
-def group() -> typer.Typer:
-    """Return the group with its commands."""
-    runs = typer.Typer(
-        help="List the runs of a workspace.",
-        no_args_is_help=True,
-        rich_markup_mode=None,
-        epilog="See also: molexp show.",
-    )
-    runs.command("list", short_help="List runs; filter and sort them.", epilog=LIST_EPILOG)(list_runs)
-    return runs
 
 
 def list_runs(
@@ -105,6 +79,15 @@ def list_runs(
     or, not. Quote text.
 
     MolExp reads the values of parameters as YAML does: 1e-3 is a number, true is a boolean, other words are text.
+
+    Examples:
+        molexp runs list
+        molexp runs list 'params.a > 3 and results.energy < 0'
+        molexp runs list 'status == "failed" or results.loss is null' --sort -created_at
+        molexp runs list --experiment metals/cu --status failed --status interrupted
+        molexp runs list --param a=3.6 --param solver.tol=1e-9 --sort -results.energy --limit 10
+        molexp runs list 'metrics.loss.min < 0.1' --sort metrics.val_loss
+        molexp runs list --json | jq -r '.[].path'
     """
     import molexp
 

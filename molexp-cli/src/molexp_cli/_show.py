@@ -15,23 +15,7 @@ from molexp_cli._output import drawable, headline, pairs, say, table, tell_unrea
 if TYPE_CHECKING:
     import molexp
 
-EPILOG = """
-Examples:
-
-\b
-  molexp show metals/cu/cu-large
-  molexp show @latest
-  molexp show metals/cu/@latest
-  molexp show 20261123-08 --json | jq .results
-  molexp show @latest --graph
-"""
-
 _NAMED = 4  # a line of a graph names at most this many tasks
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the command to the program."""
-    app.command("show", short_help="Show everything on record about a run.", epilog=EPILOG)(show)
 
 
 def show(
@@ -47,6 +31,13 @@ def show(
     """Show a run: status, parameters, results, attempts, files, tags, and why it ended.
 
     The graph has one line for each task, below a task that it depends on. If it depends on several, the line names them.
+
+    Examples:
+        molexp show metals/cu/cu-large
+        molexp show @latest
+        molexp show metals/cu/@latest
+        molexp show 20261123-08 --json | jq .results
+        molexp show @latest --graph
     """
     import molexp
 

@@ -17,22 +17,6 @@ from molexp_cli._output import say, write
 if TYPE_CHECKING:
     import molexp
 
-EPILOG = """
-Examples:
-
-\b
-  molexp sync ./lab /archive/lab
-  molexp sync ./lab s3://bucket/lab --dry-run
-  molexp sync /mnt/laptop/lab ./lab --merge
-  molexp sync ./lab /archive/lab --json | jq .conflicts
-  molexp sync s3://bucket/lab ./copy --follow
-"""
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the command to the program."""
-    app.command("sync", short_help="Copy a workspace, or merge it into another one.", epilog=EPILOG)(sync)
-
 
 def sync(
     source: Annotated[
@@ -77,6 +61,13 @@ def sync(
     says so and tries again. Ctrl-C ends it.
 
     Exits with 1 if there is a conflict, if bytes differ from the record, or if something cannot be read.
+
+    Examples:
+        molexp sync ./lab /archive/lab
+        molexp sync ./lab s3://bucket/lab --dry-run
+        molexp sync /mnt/laptop/lab ./lab --merge
+        molexp sync ./lab /archive/lab --json | jq .conflicts
+        molexp sync s3://bucket/lab ./copy --follow
     """
     import molexp
 
