@@ -34,6 +34,14 @@ One of an asset kind says which objects it is tried with::
         def kind(self): return MyKind
         def objects(self): ...           # two or more, as different as they come
         def fields(self, obj): ...       # the fields that its record must have
+
+One of a run-id scheme says which ids it has given already::
+
+    from molexp.testing import RunIdSchemeTests
+
+    class TestMyScheme(RunIdSchemeTests):
+        def scheme(self): return MyScheme
+        def known_ids(self): ...         # identities with their ids, which never change
 """
 
 import pytest
@@ -42,6 +50,7 @@ import pytest
 pytest.register_assert_rewrite(
     "molexp.testing._executor_tests",
     "molexp.testing._kind_tests",
+    "molexp.testing._scheme_tests",
     "molexp.testing._store_capabilities",
     "molexp.testing._store_documents",
     "molexp.testing._store_listings",
@@ -52,6 +61,15 @@ pytest.register_assert_rewrite(
 from molexp.testing._conformance import Conformance, declared_override, required  # noqa: E402
 from molexp.testing._executor_tests import ExecutorTests  # noqa: E402
 from molexp.testing._kind_tests import AssetKindTests  # noqa: E402
+from molexp.testing._scheme_tests import RunIdSchemeTests  # noqa: E402
 from molexp.testing._store_tests import StoreTests  # noqa: E402
 
-__all__ = ["AssetKindTests", "Conformance", "ExecutorTests", "StoreTests", "declared_override", "required"]
+__all__ = [
+    "AssetKindTests",
+    "Conformance",
+    "ExecutorTests",
+    "RunIdSchemeTests",
+    "StoreTests",
+    "declared_override",
+    "required",
+]

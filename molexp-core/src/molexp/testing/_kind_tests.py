@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 import copy
-import datetime
-import inspect
-import json
 import os
 import pickle
-import subprocess
-import sys
-import time
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,14 +14,13 @@ import pytest
 
 from molexp.testing._conformance import Conformance, required
 from molexp.testing._kind_sinks import FullDisk, LocalPayload
+from molexp.testing._kit_process import a_day_later, answer_of, manager_with
 
 if TYPE_CHECKING:
     from molexp.contracts import AssetKind
     from molexp.plugins import PluginManager
 
 _FOREIGN: tuple[Any, ...] = ({"a": 1}, [1], (1,), "text", b"bytes", 1, 1.5, None, object(), Path("a"), ValueError("a"))
-_PATIENCE = 300  # seconds for a process on a machine that is busy
-_DAY = 86_400
 
 
 class AssetKindTests(Conformance, abstract=True):
@@ -123,7 +115,7 @@ class AssetKindTests(Conformance, abstract=True):
         for number, obj in enumerate(self.objects()):
             (tmp_path / "later").mkdir(exist_ok=True)
             again = LocalPayload(tmp_path / "later" / str(number), name="another")
-            with _a_day_later(self.kind()):
+            with a_day_later(self.kind()):
                 self.kind()().save(obj, again)
             assert again.digest() == first[number], f"{obj!r} has other bytes a day later, under another name"
 
@@ -165,70 +157,16 @@ class AssetKindTests(Conformance, abstract=True):
     def test_another_process_loads_and_saves_the_same(self, tmp_path: Path, seed: str) -> None:
         """Load and save where sets have another order, and modules remember nothing."""
         first = [LocalPayload(tmp_path / str(number)).digest() for number, _ in enumerate(self._saved(tmp_path))]
-        command = [
-            sys.executable,
-            "-m",
-            "molexp.testing._kind_worker",
-            inspect.getfile(type(self)),
-            type(self).__qualname__,
-        ]
-        done = subprocess.run(
-            [*command, str(tmp_path)],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=_PATIENCE,
-            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        )
-        assert done.returncode == 0, done.stderr
-        for (is_same, digest), obj, known in zip(
-            json.loads(done.stdout.splitlines()[-1]), self.objects(), first, strict=True
-        ):
+        found = answer_of("molexp.testing._kind_worker", self, str(tmp_path), PYTHONHASHSEED=seed)
+        for (is_same, digest), obj, known in zip(found, self.objects(), first, strict=True):
             assert is_same, f"{obj!r} is another object when it is loaded by another process"
             assert digest == known, f"{obj!r} has other bytes when it is saved by another process"
 
     # ----------------------------------------------------------------------------------------------------------- pieces
 
     def _manager(self) -> PluginManager:
-        from molexp.hookspecs import hookimpl
-        from molexp.plugins import PluginManager
-
-        cls = self.kind()
-
-        class Plugin:
-            @hookimpl
-            def molexp_register_asset_kinds(self) -> list[type[AssetKind[Any, Any]]]:
-                return [cls]
-
-        others = [path for path in sys.path if path]
-        known = PluginManager(path=others, environ={"MOLEXP_PLUGINS": "molexp-core"}, extra=[Plugin()])
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # as of a kind that cannot be registered
-            known.asset_kinds()
-        return known
+        return manager_with("asset_kinds", self.kind())
 
     def _saved(self, folder: Path) -> Iterator[tuple[Any, Any]]:
         for number, obj in enumerate(self.objects()):
             yield obj, self.kind()().save(obj, LocalPayload(folder / str(number)))
-
-
-@contextmanager
-def _a_day_later(cls: type[Any]) -> Iterator[None]:
-    """Let the clock be a day ahead, as far as Python's modules tell the time."""
-    now, now_ns = time.time, time.time_ns
-    real = datetime.datetime
-
-    class Later(real):  # type: ignore[valid-type, misc]
-        @classmethod
-        def now(cls, tz: Any = None) -> Any:
-            return real.now(tz) + datetime.timedelta(days=1)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(time, "time", lambda: now() + _DAY)
-        patch.setattr(time, "time_ns", lambda: now_ns() + _DAY * 10**9)
-        patch.setattr(datetime, "datetime", Later)
-        module = sys.modules.get(cls.__module__)
-        for name, value in list(vars(module).items()) if module is not None else ():
-            if value is real:
-                patch.setattr(module, name, Later)
-        yield

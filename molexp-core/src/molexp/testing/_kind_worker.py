@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 from molexp.testing._kind_sinks import LocalPayload
-
-
-def kit_of(file: str, name: str) -> Any:
-    """Return an instance of a kit's subclass, from the file of its module."""
-    spec = importlib.util.spec_from_file_location("molexp_kit_under_test", file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    found: Any = module
-    for part in name.split("."):
-        found = getattr(found, part)
-    return found()
+from molexp.testing._kit_process import kit_of
 
 
 def main(file: str, name: str, folder: str) -> None:
