@@ -124,7 +124,7 @@ def test_a_table_keeps_integers_beside_gaps(exp):
 
     assert frame["params.seed"][0] == 4873214862074861313
     assert frame["params.seed"].isna().tolist() == [False, True]
-    assert frame["params.n"].dtype == "float64"
+    assert str(frame["params.n"].dtype) == "Int64"
 
 
 def test_a_program_that_is_not_there_is_an_error_that_says_what_to_look_at(run):

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from molexp._assets.data_assets import DataAssets
     from molexp._assets.logs import LogReader, Logs
     from molexp._assets.metrics import Metrics
+    from molexp._assets.run_metrics import RunMetrics
     from molexp._assets.streams import LogHandle
     from molexp._catalog.lineage.graph import Lineage, LineageEdge, LineageNode
     from molexp._exec.commands import TrackedCommand, track_command
@@ -100,6 +101,7 @@ __all__ = [
     "Rows",
     "Run",
     "RunContext",
+    "RunMetrics",
     "RunRow",
     "RunStatus",
     "RunT",
@@ -161,6 +163,7 @@ _LATE = {  # names that take time to import, by module
     "molexp._record.reports": ("Finding", "Report"),
     "molexp._hierarchy.run_context": ("RunContext",),
     "molexp._assets.metrics": ("Metrics",),
+    "molexp._assets.run_metrics": ("RunMetrics",),
     "molexp._assets.logs": ("LogReader", "Logs"),
     "molexp._assets.streams": ("LogHandle",),
     "molexp._sync.reports": ("SyncProgress", "SyncReport"),

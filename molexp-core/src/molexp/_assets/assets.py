@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -152,17 +152,21 @@ class MetricsAsset(Asset[Sequence[dict[str, Any]], NoFields], frozen=True):
 
         return Points(self._pieces())
 
-    def _pieces(self) -> Iterable[Piece | MixedPiece]:
+    def _points(self) -> Iterator[list[dict[str, Any]]]:
+        """Yield the points of this attempt alone, many at a time."""
         from molexp._assets.builtin_kinds import MetricsKind
-        from molexp._assets.metric_columns import pieces_of
         from molexp._assets.registry import KeySource
+
+        return MetricsKind.pieces(KeySource(self, cast("Library", self._used())))
+
+    def _pieces(self) -> Iterable[Piece | MixedPiece]:
+        from molexp._assets.metric_columns import pieces_of
         from molexp._record.metrics import joined_points
 
-        attempts = [MetricsKind.pieces(KeySource(one, cast("Library", one._used()))) for one in (*self.earlier, self)]
-        kept = (
-            [[*pieces_of(points)] for points in joined_points(attempts)] if self.earlier else map(pieces_of, attempts)
-        )
-        return chain.from_iterable(reversed([*kept]))
+        if not self.earlier:
+            return pieces_of(self._points())
+        attempts = [cast("MetricsAsset", one)._points() for one in (*self.earlier, self)]
+        return chain.from_iterable(reversed([[*pieces_of(points)] for points in joined_points(attempts)]))
 
     def to_columns(self) -> dict[str, array[Any] | list[Any]]:
         """Return the values of all points by their names; ``numpy.asarray`` takes each as it is.
@@ -180,9 +184,9 @@ class MetricsAsset(Asset[Sequence[dict[str, Any]], NoFields], frozen=True):
         Raises:
             ModuleNotFoundError: pandas is not installed.
         """
-        from molexp._assets.metric_columns import frame_of
+        from molexp._values.frames import to_pandas
 
-        return frame_of(self.to_columns())
+        return to_pandas(self.to_columns())
 
 
 class ErrorTraceAsset(Asset[str, ErrorTraceFields], frozen=True):

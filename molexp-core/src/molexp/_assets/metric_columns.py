@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, chain, repeat
 from typing import Any, ClassVar, TypeAlias, overload
 
-from molexp._values.tables import import_pandas
+from molexp._values.numbers import EXACT
+from molexp._values.tables import Column
 
-Column: TypeAlias = "array[Any] | list[Any]"
 Point: TypeAlias = "dict[str, Any]"
 
 _GAP = float("nan")
@@ -158,13 +157,32 @@ def _with_values(column: Column, values: Column) -> Column:
     return column
 
 
-def frame_of(columns: Mapping[str, Column]) -> Any:
-    """Return a `pandas.DataFrame` of columns; arrays become its own without a list between.
+def series_of(pieces: Iterable[Piece | MixedPiece]) -> Iterator[tuple[str, Column, Column, Column]]:
+    """Yield what each piece has under each name: the steps, the times, and the values, without gaps."""
+    for piece in pieces:
+        columns = dict(piece.columns)
+        nothing = [_GAP] * piece.size
+        steps = _packed([step if type(step) is int else 0 for step in columns.pop("step", nothing)])
+        times = _packed([time if type(time) is float else _GAP for time in columns.pop("time", nothing)])
+        for name, column in columns.items():
+            if isinstance(piece, Piece):
+                yield name, steps, times, column
+                continue
+            there = [place for place, value in enumerate(column) if value is not _GAP]
+            some, at, values = (_packed([found[place] for place in there]) for found in (steps, times, column))
+            yield name, some, at, values
 
-    Raises:
-        ModuleNotFoundError: pandas is not installed.
-    """
-    pandas = import_pandas()
-    numpy = sys.modules["numpy"]  # pandas has imported it
-    arrays = {name: numpy.asarray(column) if isinstance(column, array) else column for name, column in columns.items()}
-    return pandas.DataFrame(arrays)
+
+def joined(columns: Sequence[Column]) -> Column:
+    """Return columns, one after the other, as one: of integers, of floats, or a list of what is neither."""
+    codes = {column.typecode if isinstance(column, array) else "" for column in columns}
+    if len(codes) == 1 and codes != {""}:
+        found = array(codes.pop())
+        for column in columns:
+            found.extend(column)
+        return found
+    if codes == {"q", "d"} and all(
+        -EXACT < value < EXACT for column in columns for value in column if type(value) is int
+    ):
+        return array("d", chain.from_iterable(columns))
+    return [*chain.from_iterable(columns)]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from molexp._record.edits import write_edit
+from molexp._record.edits import labels, write_edit
 from molexp._storage import layout, schemas
 from molexp._storage.local_keys import key_of
 from molexp._values.documents import check_schema
@@ -19,7 +20,8 @@ from molexp.errors import CorruptRecordError, NotFoundError, StoreError
 
 if TYPE_CHECKING:
     from molexp._assets.data_assets import DataAssets
-    from molexp._assets.logs import Logs
+    from molexp._assets.logs import LogReader, Logs
+    from molexp._assets.run_metrics import RunMetrics
     from molexp._hierarchy.experiment import Experiment
     from molexp._hierarchy.run_context import RunContext
     from molexp._hierarchy.session import Session
@@ -49,6 +51,11 @@ class Run:
         ...     run.flush()  # others see it now
         >>> print(run.status, run.results["energy"], run.asset("volumes.json").load())
         succeeded -3.7 [1.0, 2.0]
+        >>> with run.start() as ctx:
+        ...     ctx.log("relax").append("converged")
+        ...     ctx.metrics.log(step=1, force=0.5)
+        >>> run.log("relax").tail(1), run.metrics.last["force"]
+        (['converged'], 0.5)
         >>> run.annotate(tags=["checked"], note="as published")
         >>> run.to_dict()["tags"]
         ['checked']
@@ -180,16 +187,19 @@ class Run:
         return results
 
     @property
-    def metrics(self) -> Mapping[str, Mapping[str, Any]]:
-        """The summary of its metrics over all attempts, by name: last, step, min, min_step, max, max_step, count.
+    def metrics(self) -> RunMetrics:
+        """Its metrics over all attempts: by name the last, least and greatest value, and a table of all points.
 
-        Of a run that goes on, as of its newest sign of life. The points are ``run.asset("metrics").load()``.
+        The summary of a run that goes on is as of its newest sign of life. The points are read when you ask for them.
         """
+        from molexp._assets.run_metrics import RunMetrics
         from molexp._record.metrics import run_metrics
 
-        found = run_metrics(self._session.store, self.path, self._state())
-        metrics: Mapping[str, Mapping[str, Any]] = self._value(found.get("metrics") or {})
-        return metrics
+        state = self._state()
+        summary = run_metrics(self._session.store, self.path, state).get("metrics") or {}
+        session = self._session
+        send = partial(session.process.send, session.store, self.path)
+        return RunMetrics(self._value(summary), self.path, session.library, state.attempts, send)
 
     @property
     def execution_history(self) -> Sequence[Mapping[str, Any]]:
@@ -256,6 +266,14 @@ class Run:
         from molexp._assets.logs import Logs
 
         return Logs(self._session.store, self._state().assets())
+
+    def log(self, name: str) -> LogReader:
+        """Return one of its logs, all attempts joined: the same as ``run.logs[name]``.
+
+        Raises:
+            NotFoundError: with the nearest names.
+        """
+        return self.logs[name]
 
     @overload
     def asset(self, name: str, *, kind: type[AssetKind[T, F]], version: int | None = None) -> Asset[T, F]: ...
@@ -374,7 +392,7 @@ class Run:
 
     def annotate(self, *, tags: Iterable[str] = (), untag: Iterable[str] = (), note: str | None = None) -> None:
         """Add and remove tags, add a note."""
-        added, removed = _labels(tags), _labels(untag)
+        added, removed = labels(tags), labels(untag)
         if note is not None and not isinstance(note, str):
             raise TypeError(f"A note is text, not {note!r}.")
         if not (added or removed or note):
@@ -422,15 +440,3 @@ class Run:
 
 def _unpickle(cls: type[Run], experiment: Experiment, id: str, definition: dict[str, Any] | None) -> Run:
     return cls(experiment, id, definition=definition)
-
-
-def _labels(labels: Iterable[str]) -> list[str]:
-    if isinstance(labels, str):
-        raise TypeError(f"Tags are a collection of texts, not one text: write [{labels!r}].")
-    given = list(labels)
-    if wrong := [label for label in given if not isinstance(label, str)]:
-        raise TypeError(f"A tag is text, not {wrong[0]!r}.")
-    found = sorted({label.strip() for label in given})
-    if "" in found:
-        raise ValueError("A tag is empty.")
-    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from molexp._storage import layout, schemas
@@ -82,3 +83,21 @@ def _counted(edit_id: str) -> tuple[str, int]:
 
 def _file(edit_id: str) -> str:
     return f"{edit_id}.json"
+
+
+def labels(given: Iterable[str]) -> list[str]:
+    """Return tags as they are recorded: without blanks around them, each once, sorted.
+
+    Raises:
+        TypeError: one is no text, or they are one text.
+        ValueError: one is empty.
+    """
+    if isinstance(given, str):
+        raise TypeError(f"Tags are a collection of texts, not one text: write [{given!r}].")
+    every = list(given)
+    if wrong := [label for label in every if not isinstance(label, str)]:
+        raise TypeError(f"A tag is text, not {wrong[0]!r}.")
+    found = sorted({label.strip() for label in every})
+    if "" in found:
+        raise ValueError("A tag is empty.")
+    return found

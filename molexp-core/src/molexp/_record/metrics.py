@@ -27,7 +27,8 @@ LARGEST = 64 << 20
 
 _GROWING = 8 << 20  # of one that is still being written, which is read each time
 _PIECE = 1 << 20
-_METRICS = "metrics"
+METRICS = "metrics"
+"""The kind of files of metrics."""
 _NEVER = float("inf")
 
 Limits = dict[str, float]
@@ -90,7 +91,7 @@ def run_metrics(store: Store, path: str, state: RunState) -> dict[str, Any]:
     """
     found: dict[str, Series] = {}
     logged, left_out = False, 0
-    for names, missing in reversed([*_kept(store, _since_fresh(state.attempts), _live(store, path, state))]):
+    for names, missing in reversed([*_kept(store, since_fresh(state.attempts), _live(store, path, state))]):
         logged, left_out = True, max(left_out, missing)
         for name, one in names.items():
             if name in found:
@@ -109,7 +110,7 @@ def _live(store: Store, path: str, state: RunState) -> dict[str, Any]:
     """Return summaries of what the newest attempt is still writing, by key."""
     if not state.attempts or (last := state.attempts[-1]).ended:
         return {}
-    if all(one.get("kind") != _METRICS or "summary" in one for one in last.contents.assets.values()):
+    if all(one.get("kind") != METRICS or "summary" in one for one in last.contents.assets.values()):
         return {}
     key = layout.lease(path, last.number)
     try:
@@ -121,7 +122,8 @@ def _live(store: Store, path: str, state: RunState) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _since_fresh(attempts: Iterable[AttemptFacts]) -> list[AttemptFacts]:
+def since_fresh(attempts: Iterable[AttemptFacts]) -> list[AttemptFacts]:
+    """Return the attempts whose metrics count: those from the newest one on that started fresh."""
     found: list[AttemptFacts] = []
     for attempt in attempts:
         found = [attempt] if attempt.head.get("fresh") else [*found, attempt]
@@ -134,11 +136,11 @@ def _kept(
     """Yield what is left of each file of metrics, newest first: its names, and how many more it has."""
     limits: dict[str, Limits] = {}  # by task
     for attempt in reversed(attempts):
-        records = [one for one in attempt.contents.assets.values() if one.get("kind") == _METRICS]
+        records = [one for one in attempt.contents.assets.values() if one.get("kind") == METRICS]
         own: list[tuple[str, dict[str, Series]]] = []
         for record in sorted(records, key=lambda one: str(one.get("created_at")), reverse=True):
             names, left_out = _summary(store, record, live)
-            task = _task(record)
+            task = task_of(record)
             yield _below(store, record, names, limits.get(task, {})), left_out
             own.append((task, names))
         for task, names in own:
@@ -224,7 +226,8 @@ def _until(points: Iterable[Mapping[str, Any]], limits: Limits) -> Iterator[dict
             yield {"step": step, **{name: value for name, value in point.items() if step < limits.get(name, -_NEVER)}}
 
 
-def _task(record: Mapping[str, Any]) -> str:
+def task_of(record: Mapping[str, Any]) -> str:
+    """Return the task whose metrics a record is about; "" for those of the run itself."""
     producer = record.get("producer")
     return str(producer.get("task") or "") if isinstance(producer, dict) else ""
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from typing import Any, TypeGuard
 
-__all__ = ["LONG_BITS", "MAX_DIGITS", "NUMBER", "count", "integer", "is_count", "is_number", "is_too_long"]
+__all__ = ["EXACT", "LONG_BITS", "MAX_DIGITS", "NUMBER", "count", "integer", "is_count", "is_number", "is_too_long"]
 
 MAX_DIGITS = 4300
 """Decimal digits of an integer: as many as Python itself converts unless it is told otherwise."""
 
 NUMBER = "[1-9][0-9]{0,17}"
 """The pattern of a number in the name of a file: 1, 2, ..., always below 2**63."""
+
+EXACT = 1 << 53
+"""The integer up to which every one is a float, too."""
 
 _COUNTS = 1 << 63
 _SHORT = 600  # digits that `int` converts, whatever `sys.set_int_max_str_digits` says (least: 640)

@@ -1,11 +1,19 @@
-"""Answers as tables: sequences that become lists of dicts, frames, or HTML."""
+"""Answers as tables: sequences that become lists of dicts, frames, files, or HTML."""
 
 from __future__ import annotations
 
+import os
+from abc import abstractmethod
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Generic, TypeVar, overload
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, overload
+
+from molexp._values.times import parse_time
 
 R = TypeVar("R")
+
+Column: TypeAlias = "array[Any] | list[Any]"
+"""The values of one name, in the order of the rows; None in a list stands for a value that a row does not have."""
 
 _SHOWN = 50  # rows that a notebook shows
 _LISTED = 10  # rows that a repr shows
@@ -17,6 +25,9 @@ RUN_COLUMNS = (
     "status",
     "cause",
     "created_at",
+    "attempts",
+    "seconds",
+    "host",
     "parameters",
     "results",
     "metrics",
@@ -31,8 +42,70 @@ RUN_COLUMNS = (
 _NESTED = ("parameters", "results", "metrics", "config")  # become columns of their own, for each name in them
 
 
-class Rows(Sequence[R], Generic[R]):
-    """A sequence of records.
+class Table:
+    """A table that becomes a frame or a file. Libraries that read Arrow's PyCapsule streams take it as it is: ``pyarrow.table(rows)``.
+
+    In Arrow, polars, CSV and Parquet all values of a column are of one type. Where they are not, the column is text: each
+    text is as it is, and everything else is JSON. pandas keeps such values as they are.
+    """
+
+    @abstractmethod
+    def _table(self) -> dict[str, Column]:
+        """Return the values by the names of the columns."""
+
+    def to_pandas(self) -> Any:
+        """Return a `pandas.DataFrame`. Integers stay integers where some are missing, and times are in UTC.
+
+        Raises:
+            ModuleNotFoundError: pandas is not installed.
+        """
+        from molexp._values.frames import to_pandas
+
+        return to_pandas(self._table())
+
+    def to_polars(self) -> Any:
+        """Return a `polars.DataFrame`.
+
+        Raises:
+            ModuleNotFoundError: polars is not installed.
+        """
+        from molexp._values.frames import to_polars
+
+        return to_polars(self._table())
+
+    def to_csv(self, path: str | os.PathLike[str] | None = None) -> str | None:
+        """Write the table as CSV, in UTF-8, with a line of names; without a path, return the text.
+
+        Args:
+            path: the file, which is replaced.
+        """
+        from molexp._values.frames import to_csv
+
+        return to_csv(self._table(), path)
+
+    def to_parquet(self, path: str | os.PathLike[str]) -> None:
+        """Write the table as Parquet.
+
+        Args:
+            path: the file, which is replaced.
+
+        Raises:
+            ModuleNotFoundError: pyarrow is not installed.
+        """
+        from molexp._values.frames import to_parquet
+
+        to_parquet(self._table(), path)
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        from molexp._values.frames import to_arrow
+
+        return to_arrow(self._table()).__arrow_c_stream__(requested_schema)
+
+
+class Rows(Table, Sequence[R], Generic[R]):
+    """A sequence of records, and a table of them, with columns such as ``status``, ``params.lr``, ``results.loss``.
+
+    A table of runs says of their attempts how many there are, and of the newest one the host and how many seconds it took.
 
     Attributes:
         unreadable: keys that could not be read, with the reasons; rows may be missing here.
@@ -95,20 +168,10 @@ class Rows(Sequence[R], Generic[R]):
         """Return each record as a dict, nested as it is."""
         return [dict(self._describe(row)) for row in self]
 
-    def to_pandas(self) -> Any:
-        """Return a `pandas.DataFrame`, one row a record, with columns such as ``status``, ``params.lr``, ``results.loss``.
-
-        Raises:
-            ModuleNotFoundError: pandas is not installed.
-        """
-        pandas = import_pandas()
+    def _table(self) -> dict[str, Column]:
         flat = self._flat()
-        columns = self._names(flat) if flat else [name for name in self._columns if name not in _NESTED]
-        frame = pandas.DataFrame(flat, columns=columns)
-        for name in frame.columns[frame.dtypes == "float64"]:  # integers beside gaps became floats, which hold 53 bits
-            if any(type(row.get(name)) is int and abs(row[name]) > _EXACT for row in flat):
-                frame[name] = pandas.Series([row.get(name) for row in flat], dtype=object)
-        return frame
+        names = self._names(flat) if flat else [name for name in self._columns if name not in _NESTED]
+        return {name: [row.get(name) for row in flat] for name in names}
 
     def _repr_html_(self) -> str:
         from html import escape
@@ -134,6 +197,8 @@ class Rows(Sequence[R], Generic[R]):
     def _pick(self, record: Mapping[str, Any]) -> Mapping[str, Any]:
         if not self._columns:
             return record
+        if isinstance(history := record.get("execution_history"), Sequence) and history:
+            record = {**record, **_of_attempts(history)}
         return {name: record[name] for name in self._columns if name in record}
 
 
@@ -173,20 +238,18 @@ class Pages(Iterator[Rows[R]], Generic[R]):
         return next(self._pages)
 
 
-def import_pandas() -> Any:
-    """Return the module.
-
-    Raises:
-        ModuleNotFoundError: pandas is not installed.
-    """
+def _of_attempts(history: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what a table says of a run's attempts."""
+    newest = history[-1]
+    found: dict[str, Any] = {"attempts": len(history), "host": newest.get("host")}
     try:
-        import pandas
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("to_pandas() needs pandas: pip install pandas", name="pandas") from error
-    return pandas
+        began, ended = parse_time(newest["started_at"]), parse_time(newest["ended_at"])
+        found["seconds"] = (ended - began).total_seconds()
+    except (KeyError, TypeError, ValueError, AttributeError):  # it goes on, or its record is damaged
+        pass
+    return found
 
 
-_EXACT = 2**53  # the largest integer up to which every one is a float
 _NAMES = {"parameters": "params"}  # the name of a column is the name in queries
 _WHOLE = ("execution_history", "tags", "notes")
 
