@@ -2,6 +2,28 @@
 
 from __future__ import annotations
 
-__all__ = ["__version__"]
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from molexp_science._arrays import ArrayAsset, ArrayFields, ArrayKind
+    from molexp_science._tensors import TensorsFields, TensorsKind
+
+__all__ = ["ArrayAsset", "ArrayFields", "ArrayKind", "TensorsFields", "TensorsKind", "__version__"]
 
 __version__ = "0.1.0"
+
+_LATE = {  # names by module: each is imported when it is asked for
+    "_arrays": ("ArrayAsset", "ArrayFields", "ArrayKind"),
+    "_tensors": ("TensorsFields", "TensorsKind"),
+}
+_HOME = {name: module for module, names in _LATE.items() for name in names}
+
+
+if not TYPE_CHECKING:  # to a type checker it would make every misspelt name one of unknown type
+
+    def __getattr__(name: str) -> Any:
+        if name in _HOME:
+            from importlib import import_module
+
+            return getattr(import_module(f"molexp_science.{_HOME[name]}"), name)
+        raise AttributeError(f"module 'molexp_science' has no attribute {name!r}")

@@ -7,7 +7,10 @@ from collections.abc import Iterable
 from molexp.contracts import Declared
 from molexp.hookspecs import hookimpl
 
-_KINDS: tuple[Declared, ...] = ()
+_KINDS = (
+    Declared("array", "molexp_science._arrays:ArrayKind", types=("numpy.ndarray",)),
+    Declared("tensors", "molexp_science._tensors:TensorsKind", types=("collections.OrderedDict",)),
+)
 
 
 @hookimpl
