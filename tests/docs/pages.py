@@ -54,7 +54,7 @@ class Block:
 
     def compiled(self) -> CodeType:
         """The code, with the page's own lines in tracebacks."""
-        return compile("\n" * self.line + self.code, str(self.page), "exec")
+        return compile("\n" * self.line + self.code, str(self.page), "exec", dont_inherit=True)
 
     def run(self, namespace: dict[str, object]) -> None:
         """Do what it shows."""

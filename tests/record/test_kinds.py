@@ -312,6 +312,31 @@ def test_queries_see_upgraded_fields(place, aged):
     assert list(assets("count == 258 and n is not null")) == []
 
 
+def test_queries_see_the_default_of_a_field_that_an_older_record_lacks(place, tmp_path, monkeypatch):
+    """A field is added without another schema, which what was written before does not say."""
+
+    def version(number: int, more: str):
+        monkeypatch.delitem(sys.modules, "molexp_aged", raising=False)
+        monkeypatch.syspath_prepend(str(site := tmp_path / f"site{number}"))
+        source = AGED.replace("SCHEMA", "1").replace("FIELD", "count").replace('unit: str = "A"', more)
+        return install(site, "molexp-aged", source, version=f"1.{number}")
+
+    unit, maker = 'unit: str = "A"', "maker: str | None = None"
+    saved_by(place, version(0, maker), "old")
+    plugins = version(1, f"{unit}; tags_: tuple[int, ...] = (7,); {maker}")
+    saved_by(place, plugins, "new")
+    assets = place.load(plugins=plugins).catalog.assets
+
+    old, new = assets(kind="aged")
+    assert (old.fields, old.schema, old.distribution) == (new.fields, 1, "molexp-aged 1.0")
+    for where in ('unit == "A"', "7 in tags_", "maker is null", 'unit == "A" and count == 258 or maker == "me"'):
+        assert [asset.producer.run for asset in assets(where)] == ["p/e/old", "p/e/new"], where
+        assert [asset.producer.run for asset in assets(where, kind="aged", sort="-unit")] == ["p/e/old", "p/e/new"]
+    for where in ('unit != "A"', "unit is null", "not 7 in tags_", 'unit < "A"'):
+        assert list(assets(where)) == [], where
+    sys.modules.pop("molexp_aged", None)
+
+
 def test_a_question_about_no_field_of_a_kind_imports_none(place, aged):
     saved_by(place, aged(1), "old")
     aged(2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -247,21 +247,23 @@ class Library:
             stored = plain(kind.upgrade(restore(stored), schema), where="upgrade", nan=True)
         return record_from(kind.fields, stored, f"{kind.name} {record.get('name')!r}")
 
-    def upgraded_fields(self, kinds: Iterable[str]) -> set[str]:
-        """Return the names of the fields of those of some kinds that read records of older schemas."""
-        found: set[str] = set()
+    def fields_of_kinds(self, kinds: Iterable[str]) -> Iterator[tuple[str, str, bool, bool]]:
+        """Yield the fields of some kinds: kind, field, and whether it has a default, and is upgraded where it is older."""
         for name in kinds:
             with suppress(PluginError):
-                if (kind := self.kind(name)).schema > 1 and isinstance(kind, Upgrades):
-                    fields: Any = kind.fields
-                    found.update(field.name for field in fields_of(fields))
-        return found
+                kind = self.kind(name)
+                fields: Any = kind.fields
+                upgrades = kind.schema > 1 and isinstance(kind, Upgrades)
+                yield from ((name, field.name, field.fills, upgrades) for field in fields_of(fields))
 
-    def upgraded(self, record: Mapping[str, Any]) -> Mapping[str, Any]:
+    def as_read(self, record: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return a record with its fields as its kind reads them now; as it is, if that cannot read them."""
         try:
             kind = self.kind(str(record.get("kind")))
-            if _schema(record) >= kind.schema:
+            fields: Any = kind.fields
+            stored = record.get("fields") or {}
+            lacks = any(one.fills and one.name not in stored for one in fields_of(fields))
+            if _schema(record) >= kind.schema and not lacks:
                 return record
             return {**record, "fields": plain(values_of(self._fields(kind, record)), where="fields", nan=True)}
         except (Exception, SystemExit):  # noqa: BLE001 - a stranger's code; `asset` says what is wrong

@@ -33,12 +33,14 @@ class FieldOf(NamedTuple):
         name: its name.
         type: its annotation, which may be text.
         needed: true if it has no default.
+        fills: true if it has a default other than None, which is what it has where a record lacks it.
         converts: true if the class converts what it is given.
     """
 
     name: str
     type: Any
     needed: bool
+    fills: bool
     converts: bool
 
 
@@ -52,18 +54,29 @@ def fields_of(cls: Any) -> tuple[FieldOf, ...]:
     if (found := getattr(cls, "__attrs_attrs__", None)) is not None:
         nothing = sys.modules["attr"].NOTHING  # whoever has such a class has imported it
         return tuple(
-            FieldOf(one.alias, one.type, one.default is nothing, one.converter is not None) for one in found if one.init
+            FieldOf(
+                one.alias,
+                one.type,
+                one.default is nothing,
+                one.default is not nothing and one.default is not None,
+                one.converter is not None,
+            )
+            for one in found
+            if one.init
         )
     if (found := getattr(cls, "__dataclass_fields__", None)) is not None:
         missing = sys.modules["dataclasses"].MISSING
         mine = [one for one in sys.modules["dataclasses"].fields(cls) if one.init]
-        return tuple(
-            FieldOf(one.name, one.type, one.default is missing and one.default_factory is missing, False)
-            for one in mine
-        )
+        return tuple(FieldOf(one.name, one.type, *_needed_and_fills(missing, one), False) for one in mine)
     if hasattr(cls, "__struct_fields__"):
-        return tuple(FieldOf(one.name, one.type, one.required, False) for one in msgspec.structs.fields(cls))
+        own = msgspec.structs.fields(cls)
+        return tuple(FieldOf(one.name, one.type, *_needed_and_fills(msgspec.NODEFAULT, one), False) for one in own)
     raise TypeError(f"{cls!r} is no attrs class, dataclass or msgspec struct")
+
+
+def _needed_and_fills(missing: Any, field: Any) -> tuple[bool, bool]:
+    made = field.default_factory is not missing
+    return not made and field.default is missing, made or (field.default is not missing and field.default is not None)
 
 
 def is_record(cls: Any) -> bool:

@@ -82,7 +82,7 @@ class Question(Struct):
         limit: the number of rows to return at most; None for all.
         scope: the path of the project or experiment that it is about; "" for all.
         hides: archived runs are left out, because nothing in it is about them.
-        upgrade: returns an asset's record as its kind reads it now, where some may have been written by older ones.
+        as_read: returns an asset's record as its kind reads it now, where some may have been written by older ones.
     """
 
     where: list[Expression] = field(default_factory=list)
@@ -93,12 +93,16 @@ class Question(Struct):
     limit: int | None = None
     scope: str = ""
     hides: bool = False
-    upgrade: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
+    as_read: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
 
     def names(self, column: str) -> bool:
         """Tell whether a condition, or the order, is about a column."""
-        fields = [field for one in self.where for field in fields_of(one)]
-        return (column,) in [field.parts for field in [*fields, self.sort] if field is not None]
+        return (column,) in [field.parts for field in self.fields()]
+
+    def fields(self) -> list[Field]:
+        """Return the fields that conditions and the order are about."""
+        found = [field for one in self.where for field in fields_of(one)]
+        return found if self.sort is None else [*found, self.sort]
 
 
 Row = tuple[str, bytes]
@@ -143,7 +147,7 @@ class Asking:
         self.generation = generation
         self._table: Table = ASSETS if assets else RUNS
         self._asked = _ASSETS if assets else _RUNS
-        self._upgrade: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
+        self._as_read: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
         self._origins: dict[str, Mapping[str, Any]] = {}
 
     def answer(
@@ -180,9 +184,9 @@ class Asking:
         """Divide the work between SQL and documents, for the state that the index is in."""
         compiler = Compiler(self._index, self._table)
         conditions, rest = [*question.conditions], list[Expression]()
-        self._upgrade = question.upgrade
+        self._as_read = question.as_read
         for expression in question.where:
-            if self._is_upgraded(fields_of(expression)):
+            if self._is_read_by_kinds(fields_of(expression)):
                 rest.append(expression)
                 continue
             more, left = compiler.split(expression)
@@ -193,15 +197,15 @@ class Asking:
             whole = Joined("and", tuple(rest))
             checks.append(lambda document: matches(whole, lambda field: self._look_up(document, field)))
         order = None
-        if question.sort is not None and not self._is_upgraded([question.sort]):
+        if question.sort is not None and not self._is_read_by_kinds([question.sort]):
             order = compiler.order(question.sort)
         where = "".join(f" AND {sql}" for sql, _ in conditions)
         bound = [value for _, some in conditions for value in some]
         return Plan(where, bound, checks, order, question.sort is None or order is not None)
 
-    def _is_upgraded(self, fields: Iterable[Field]) -> bool:
+    def _is_read_by_kinds(self, fields: Iterable[Field]) -> bool:
         """Tell whether the index may have one of these fields as an older kind wrote it."""
-        return self._upgrade is not None and any(one.parts[0] == "fields" for one in fields)
+        return self._as_read is not None and any(one.parts[0] == "fields" for one in fields)
 
     def numbers(self, plan: Plan, question: Question) -> array[int]:
         """Return the numbers of the rows that SQL finds, in order."""
@@ -259,7 +263,7 @@ class Asking:
         if field.parts == ("notes",):
             return text_of_notes(document)
         if self._assets:
-            document = self._upgrade(document) if self._upgrade is not None and root == "fields" else document
+            document = self._as_read(document) if self._as_read is not None and root == "fields" else document
             return _of_asset(document, field)
         if root == "params":
             return reach({"params": document.get("parameters")}, field.parts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, Protocol, TypedDict
 
@@ -149,10 +149,10 @@ _MAPPINGS = {
 class Kinds(Protocol):
     """The kinds of assets, as far as questions need them."""
 
-    def upgraded_fields(self, kinds: Iterable[str], /) -> set[str]:
-        """Return the names of the fields of those of some kinds that read records of older schemas."""
+    def fields_of_kinds(self, kinds: Iterable[str], /) -> Iterator[tuple[str, str, bool, bool]]:
+        """Yield the fields of some kinds: kind, field, and whether it has a default, and is upgraded where it is older."""
 
-    def upgraded(self, record: Mapping[str, Any], /) -> Mapping[str, Any]:
+    def as_read(self, record: Mapping[str, Any], /) -> Mapping[str, Any]:
         """Return a record with its fields as its kind reads them now."""
 
 
@@ -171,11 +171,11 @@ def about_assets(
     """
     question = Question(limit=checked_limit(limit))
     if where is not None or sort is not None:
-        upgraded = set[str]()
+        known = list[tuple[str, str, bool, bool]]()
         if _is_about_fields(where, sort):  # else no kind is imported for it
             found = index.select("SELECT DISTINCT kind FROM assets")
-            upgraded = kinds.upgraded_fields([equal["kind"]] if equal["kind"] else [one for (one,) in found])
-        own = {*fields_of_kinds(index), *upgraded} - {*ASSET_ROOTS}
+            known += kinds.fields_of_kinds([equal["kind"]] if equal["kind"] else [one for (one,) in found])
+        own = {*recorded_fields(index), *(field for _, field, *_ in known)} - {*ASSET_ROOTS}
 
         def recorded(field: Field) -> Field:
             return Field(("fields", *field.parts)) if field.parts[0] in own else field
@@ -185,11 +185,25 @@ def about_assets(
         if sort is not None:
             question.descending = sort.startswith("-")
             question.sort = recorded(_asset_column(sort.removeprefix("-"), {*ASSET_ROOTS, *own}))
-        question.upgrade = kinds.upgraded if upgraded else None
+        named = {one.parts[1] for one in question.fields() if one.parts[0] == "fields" and len(one.parts) > 1}
+        if any(
+            upgrades or (fills and one in named and _lacks(index, kind, one)) for kind, one, fills, upgrades in known
+        ):
+            question.as_read = kinds.as_read
     for name, wanted in equal.items():
         if wanted is not None:
             question.where.append(Condition(Field((name,)), "==", wanted))
     return question
+
+
+def _lacks(index: Index, kind: str, field: str) -> bool:
+    """Tell whether the record of an asset of this kind lacks a field, or has null in it: the asset may have its default."""
+    names = "SELECT id FROM names WHERE name = ? OR (name > ? AND name < ?)"
+    sql = (
+        f"SELECT 1 FROM assets WHERE kind = ? AND id NOT IN (SELECT owner FROM fields WHERE name IN ({names})) LIMIT 1"  # noqa: S608 - constants
+    )
+    name = f"@fields.{field}"
+    return bool(index.select(sql, (kind, name, f"{name}.", f"{name}/")))
 
 
 def _is_about_fields(where: str | None, sort: str | None) -> bool:
@@ -219,7 +233,7 @@ def _asset_column(name: str, roots: Collection[str]) -> Field:
     return field
 
 
-def fields_of_kinds(index: Index) -> tuple[str, ...]:
+def recorded_fields(index: Index) -> tuple[str, ...]:
     """Return the fields of kinds that some asset has."""
     names = index.select("SELECT name FROM names WHERE name > '@fields.' AND name < '@fields/'")
     return tuple({name.removeprefix("@fields.").partition(".")[0].rstrip(ELEMENTS) for (name,) in names})
