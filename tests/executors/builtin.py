@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from molexp._executors import InlineExecutor, ProcessExecutor
 from molexp.testing import _executor_calls as kit
-from molexp.testing._executor_tests import Gate
+from molexp.testing._executor_base import Gate
 
 __all__ = ["Gate", "InlineExecutor", "ProcessExecutor", "kit"]

@@ -131,10 +131,14 @@ class Executor(ABC):
         """Run `call` and return how it ended.
 
         A function that returns an awaitable, as a coroutine function does, is awaited. An error that the call raises
-        is an outcome, not an error of the executor, `SystemExit` in a worker included. A worker that dies is an
-        outcome too, whose error says so, and so is a call, a result or an error that cannot travel. Only the
-        cancellation of the awaiting task is raised: it stops the call where that is possible, and does not wait for it
-        where it is not.
+        is an outcome, not an error of the executor, `SystemExit` in a worker included. Its traceback, or a cause of it,
+        tells where it was raised. A worker that dies is an outcome too, whose error says so: the call is not made
+        again. So is a call, a result or an error that cannot travel. What a call prints is no part of its answer. A call
+        elsewhere finds the modules that are found here as it is submitted, by `sys.path`.
+
+        Only the cancellation of the awaiting task is raised. It stops the call where that is possible, and does not wait
+        for it where it is not; a call that waits for its turn is never made. Once a call has ended, another one takes its
+        place.
 
         The call's `resources` are what an executor that allocates some asks for. One that runs calls with what this
         process has may leave them aside, and says so.

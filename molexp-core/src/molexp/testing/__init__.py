@@ -48,7 +48,10 @@ import pytest
 
 # Before they are imported: their asserts explain themselves like those of a test module.
 pytest.register_assert_rewrite(
+    "molexp.testing._executor_base",
+    "molexp.testing._executor_limits",
     "molexp.testing._executor_tests",
+    "molexp.testing._executor_travel",
     "molexp.testing._kind_tests",
     "molexp.testing._scheme_tests",
     "molexp.testing._store_capabilities",

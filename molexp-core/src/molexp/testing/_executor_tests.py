@@ -7,90 +7,25 @@ import functools
 import os
 import threading
 import traceback
-from collections.abc import Callable, Coroutine
-from typing import Any, ClassVar, Self
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from molexp.contracts import Call, Executor, Outcome
 from molexp.testing import _executor_calls as calls
-from molexp.testing._conformance import Conformance, required
+from molexp.testing._executor_base import ExecutorAccess, Gate
+from molexp.testing._executor_limits import LimitTests
+from molexp.testing._executor_travel import TravelTests
 
 
-class Gate:
-    """A gate at which calls report and wait to be let through; it lives on the event loop that submits them."""
-
-    def __init__(self, patience: float) -> None:
-        self.patience = patience
-        self.address: tuple[str, int] = ("", 0)
-        self._arrived: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
-        self._inside: list[asyncio.StreamWriter] = []
-        self._closed = False
-
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._receive, "127.0.0.1", 0)
-        self.address = self._server.sockets[0].getsockname()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        while not self._arrived.empty():
-            self._inside.append(self._arrived.get_nowait())
-        self._closed = True
-        self.open()
-        self._server.close()
-
-    async def _receive(self, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._closed:  # too late: a call of an executor that fails
-            writer.close()
-        await self._arrived.put(writer)
-
-    def call(self, value: Any) -> Call:
-        """Return a call that passes this gate and returns `value`."""
-        return Call(calls.pass_gate, (self.address, self.patience, value))
-
-    async def arrivals(self, number: int) -> None:
-        """Wait until so many more calls wait here."""
-        for _ in range(number):
-            self._inside.append(await asyncio.wait_for(self._arrived.get(), self.patience))
-
-    def open(self) -> None:
-        """Let them through."""
-        for writer in self._inside:
-            writer.close()
-        self._inside.clear()
-
-
-class ExecutorTests(Conformance, abstract=True):
+class ExecutorTests(LimitTests, TravelTests, ExecutorAccess, abstract=True):
     """Tests of what every `molexp.contracts.Executor` must do; a subclass defines the fixture ``executor``.
 
     The fixture gives an executor that can run two calls at once, and closes it afterwards; all tests may share one. Calls
     report at a socket of the machine that runs the tests; nothing is decided by time, except that a call which does not come, or come back, within
     `patience` seconds never will.
     """
-
-    patience: ClassVar[float] = 60.0
-    """Seconds to wait for what has to happen; only an executor that fails waits so long."""
-
-    @required
-    def executor(self) -> Executor:
-        """Define it as a pytest fixture that gives an executor, of at least two workers."""
-        raise NotImplementedError
-
-    def play(self, *scenes: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run each scene in an event loop of its own."""
-        for scene in scenes:
-            asyncio.run(scene())
-
-    def submit(self, executor: Executor, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Outcome:
-        """Submit one call alone."""
-        found: list[Outcome] = []
-
-        async def scene() -> None:
-            found.append(await executor.submit(Call(function, args, kwargs)))
-
-        self.play(scene)
-        assert isinstance(found[0], Outcome)
-        return found[0]
 
     # ------------------------------------------------------------------------------------------------- what it says
 
@@ -136,7 +71,9 @@ class ExecutorTests(Conformance, abstract=True):
         assert outcome.value is None
         assert isinstance(outcome.error, calls.Unlucky)
         assert outcome.error.step == 7
-        assert function.__name__ in "".join(traceback.format_exception(outcome.error)), "it does not tell where"
+        assert f"in {function.__name__}\n" in "".join(traceback.format_exception(outcome.error)), (
+            "it does not tell where"
+        )
 
     def test_an_error_that_does_not_travel_is_told_all_the_same(self, executor: Executor) -> None:
         error = self.submit(executor, calls.stubborn).error
@@ -212,9 +149,9 @@ class ExecutorTests(Conformance, abstract=True):
 
     def test_more_calls_than_workers_get_an_outcome_each(self, executor: Executor) -> None:
         async def scene() -> None:
-            submitted = [executor.submit(Call(calls.add, (number,))) for number in range(60)]
+            submitted = [executor.submit(Call(calls.add, (number,))) for number in range(24)]
             outcomes = await asyncio.wait_for(asyncio.gather(*submitted), self.patience)
-            assert [outcome.value for outcome in outcomes] == list(range(60))
+            assert [outcome.value for outcome in outcomes] == list(range(24))
 
         self.play(scene)
 

@@ -1,0 +1,100 @@
+"""The number of calls that run at once, the time at which they begin, and what cancelling leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+
+import pytest
+
+from molexp.contracts import Call, Executor, Outcome
+from molexp.testing import _executor_calls as calls
+from molexp.testing._executor_base import ExecutorAccess, Gate
+
+
+class LimitTests(ExecutorAccess, abstract=True):
+    """Each test makes an executor of its own, with few workers."""
+
+    def test_no_more_calls_run_at_once_than_it_has_workers(self, executor: Executor) -> None:
+        async def scene() -> None:
+            async with self.with_workers(executor, 2) as few, Gate(self.patience) as gate:
+                submitted = [asyncio.create_task(few.submit(gate.call(number))) for number in range(5)]
+                for expected in (2, 2, 1):
+                    await gate.arrivals(expected)
+                    await asyncio.sleep(self.grace)
+                    assert gate.queue == 0, "it has 2 workers, and more calls than that run at once"
+                    gate.open()
+                assert [outcome.value for outcome in await asyncio.gather(*submitted)] == [0, 1, 2, 3, 4]
+
+        self.play(scene)
+
+    def test_a_call_that_waits_for_its_turn_has_not_begun(self, executor: Executor) -> None:
+        async def scene() -> None:
+            began: list[str] = []
+            async with self.with_workers(executor, 1) as one, Gate(self.patience) as gate:
+                made = [gate.call(name, functools.partial(began.append, name)) for name in ("first", "second")]
+                submitted = [asyncio.create_task(one.submit(call)) for call in made]
+                await gate.arrivals(1)
+                assert began == ["first"], f"{began} began, and the first keeps the only worker"
+                gate.open()
+                await gate.arrivals(1)
+                assert began == ["first", "second"]
+                gate.open()
+                await asyncio.gather(*submitted)
+
+        self.play(scene)
+
+    def test_cancelling_stops_a_call_that_runs(self, executor: Executor) -> None:
+        if executor.in_process or not self.stops_calls:
+            pytest.skip("its calls cannot be stopped")
+
+        async def scene() -> None:
+            async with Gate(self.patience) as gate:
+                task = asyncio.create_task(executor.submit(gate.call("late")))
+                await gate.arrivals(1)
+                task.cancel()
+                await gate.vanished()  # or the call that was cancelled goes on
+
+        self.play(scene)
+
+    def test_a_call_that_is_cancelled_while_it_waits_is_never_made(self, executor: Executor) -> None:
+        async def scene() -> None:
+            async with self.with_workers(executor, 1) as one, Gate(self.patience) as gate:
+                running = asyncio.create_task(one.submit(gate.call("through")))
+                await gate.arrivals(1)
+                waiting = asyncio.create_task(one.submit(gate.call("never")))
+                await asyncio.sleep(0)  # it is submitted
+                waiting.cancel()
+                await asyncio.wait({waiting}, timeout=self.patience / 2)
+                gate.open()
+                assert await running == Outcome(value="through")
+                assert await asyncio.wait_for(one.submit(Call(calls.add, (1,))), self.patience) == Outcome(value=1)
+                assert gate.queue == 0, "the call was made after it was cancelled"
+
+        self.play(scene)
+
+    def test_a_call_that_is_cancelled_leaves_its_worker_to_others(self, executor: Executor) -> None:
+        async def scene() -> None:
+            async with self.with_workers(executor, 2) as few, Gate(self.patience) as gate:
+                for _ in range(2):
+                    tasks = [asyncio.create_task(few.submit(gate.call(number))) for number in range(4)]
+                    await gate.arrivals(2)
+                    for task in tasks:
+                        task.cancel()
+                    await asyncio.wait(tasks, timeout=self.patience / 2)
+                    gate.open()  # for those that cannot be stopped
+                both = [asyncio.create_task(few.submit(gate.call(number))) for number in range(2)]
+                await gate.arrivals(2)  # or a worker is missing
+                gate.open()
+                assert await asyncio.gather(*both) == [Outcome(value=0), Outcome(value=1)]
+
+        self.play(scene)
+
+    def test_a_call_that_fails_leaves_its_worker_to_others(self, executor: Executor) -> None:
+        async def scene() -> None:
+            async with self.with_workers(executor, 1) as one:
+                for call in (Call(calls.unlucky), Call(calls.stubborn), Call(calls.leave, (3,)), Call(calls.add, (1,))):
+                    outcome = await asyncio.wait_for(one.submit(call), self.patience)
+                assert outcome == Outcome(value=1)
+
+        self.play(scene)
