@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from molexp._catalog.index.cells import unpacked
 from molexp._record.causes import cause_of_run
 from molexp._values.documents import decode_object
-from molexp._values.ids import spelled
+from molexp._values.ids import nearest, spelled
 from molexp._values.plain import restore
 from molexp._values.status import RunStatus
-from molexp.errors import CorruptRecordError
+from molexp._values.tables import RUN_COLUMNS, cells
+from molexp.errors import CorruptRecordError, NotFoundError
 
 if TYPE_CHECKING:
     from molexp._hierarchy.session import Session
 
 
-class RunRow:
+class RunRow(Mapping[str, Any]):
     """A run as the catalog answers it: a snapshot, with the names of ``run.json``. Its document is read when it is used.
+
+    It is a mapping as well, of the columns that a table has of it: ``row["results.energy"]``, ``dict(row)``. So
+    ``pandas.DataFrame(rows)`` and ``polars.DataFrame(rows)`` make frames of rows.
 
     Attributes:
         path: ``project/experiment/run``.
@@ -29,13 +33,14 @@ class RunRow:
         ('cu-small', 'succeeded', -3.7)
     """
 
-    __slots__ = ("_data", "_document", "_session", "path")
+    __slots__ = ("_cells", "_data", "_document", "_session", "path")
 
     def __init__(self, session: Session | None, path: str, data: bytes) -> None:
         self.path = path
         self._session = session
         self._data = data
         self._document: Mapping[str, Any] | None = None
+        self._cells: dict[str, Any] | None = None
 
     def __repr__(self) -> str:
         return f"<RunRow {self.path} {self.status}>"
@@ -51,7 +56,26 @@ class RunRow:
 
     def __setstate__(self, state: tuple[str, bytes, Mapping[str, Any]]) -> None:
         self.path, self._data, self._document = state
-        self._session = None
+        self._session = self._cells = None
+
+    def _flat(self) -> dict[str, Any]:
+        if self._cells is None:
+            self._cells = cells(describe_row(self), RUN_COLUMNS)
+        return self._cells
+
+    def __getitem__(self, column: str) -> Any:
+        try:
+            return self._flat()[column]
+        except KeyError:
+            raise NotFoundError(
+                "column", str(column), where=self.path, nearest=nearest(str(column), self._flat())
+            ) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._flat())
+
+    def __len__(self) -> int:
+        return len(self._flat())
 
     @property
     def document(self) -> Mapping[str, Any]:

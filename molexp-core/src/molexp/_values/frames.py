@@ -37,7 +37,7 @@ def _series(pandas: Any, column: Column) -> Any:
         whole, gaps = ("bool", "boolean") if kinds == {bool} else ("int64", "Int64")
         return pandas.Series(column, dtype=gaps if None in column else whole)
     if kinds == {datetime}:
-        return pandas.to_datetime(pandas.Series(column), utc=True)
+        return pandas.to_datetime(pandas.Series(column))
     if kinds == {str} or (kinds and kinds <= {int, float} and _fit(column, EXACT)):
         return pandas.Series(column)
     return pandas.Series(column, dtype=object)
@@ -108,7 +108,7 @@ def _of_one_type(name: str, column: Column) -> Column:
     if isinstance(column, array):
         return column
     kinds = _kinds(column)
-    if len(kinds) <= 1 and kinds <= {*_SIMPLE} and (kinds != {int} or _fit(column, _WORD)):
+    if len(kinds) <= 1 and kinds <= {*_SIMPLE} and _fit(column, _WORD):
         return column
     if kinds == {int, float} and _fit(column, EXACT):
         return [value if value is None else float(value) for value in column]

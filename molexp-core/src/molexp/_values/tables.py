@@ -186,20 +186,13 @@ class Rows(Table, Sequence[R], Generic[R]):
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
 
     def _flat(self, limit: int | None = None) -> list[dict[str, Any]]:
-        return [flatten(self._pick(self._describe(row))) for row in self._rows[:limit]]
+        return [cells(self._describe(row), self._columns) for row in self._rows[:limit]]
 
     def _names(self, flat: Iterable[Mapping[str, Any]]) -> list[str]:
         """Return all names that rows have, those of one sort together."""
         ranks = {_NAMES.get(name, name): rank for rank, name in enumerate(self._columns)}
         names = dict.fromkeys(name for row in flat for name in row)
         return sorted(names, key=lambda name: ranks.get(name, ranks.get(name.partition(".")[0], len(ranks))))
-
-    def _pick(self, record: Mapping[str, Any]) -> Mapping[str, Any]:
-        if not self._columns:
-            return record
-        if isinstance(history := record.get("execution_history"), Sequence) and history:
-            record = {**record, **_of_attempts(history)}
-        return {name: record[name] for name in self._columns if name in record}
 
 
 class Pages(Iterator[Rows[R]], Generic[R]):
@@ -238,18 +231,6 @@ class Pages(Iterator[Rows[R]], Generic[R]):
         return next(self._pages)
 
 
-def _of_attempts(history: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return what a table says of a run's attempts."""
-    newest = history[-1]
-    found: dict[str, Any] = {"attempts": len(history), "host": newest.get("host")}
-    try:
-        began, ended = parse_time(newest["started_at"]), parse_time(newest["ended_at"])
-        found["seconds"] = (ended - began).total_seconds()
-    except (KeyError, TypeError, ValueError, AttributeError):  # it goes on, or its record is damaged
-        pass
-    return found
-
-
 _NAMES = {"parameters": "params"}  # the name of a column is the name in queries
 _WHOLE = ("execution_history", "tags", "notes")
 
@@ -272,3 +253,24 @@ def flatten(record: Mapping[str, Any]) -> dict[str, Any]:
         else:
             visit(name, value)
     return flat
+
+
+def cells(record: Mapping[str, Any], columns: tuple[str, ...]) -> dict[str, Any]:
+    """Return what a table has of a record: these columns, or all there are if there are none."""
+    if not columns:
+        return flatten(record)
+    if isinstance(history := record.get("execution_history"), Sequence) and history:
+        record = {**record, **_of_attempts(history)}
+    return flatten({name: record[name] for name in columns if name in record})
+
+
+def _of_attempts(history: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what a table says of a run's attempts."""
+    newest = history[-1]
+    found: dict[str, Any] = {"attempts": len(history), "host": newest.get("host")}
+    try:
+        began, ended = parse_time(newest["started_at"]), parse_time(newest["ended_at"])
+        found["seconds"] = (ended - began).total_seconds()
+    except (KeyError, TypeError, ValueError, AttributeError):  # it goes on, or its record is damaged
+        pass
+    return found
