@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -64,9 +65,9 @@ def test_without_a_command_there_is_help_and_a_usage_error(molexp):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["rnus"], "No such command 'rnus'. Did you mean 'runs'?"),
+        (["rnus"], "No such command 'rnus'.\nhint: Did you mean 'runs'? Try 'molexp --help'.\n"),
         (["runs", "lits"], "Did you mean 'list'?"),
-        (["runs", "list", "--jsn"], "No such option: --jsn. Did you mean '--json'?"),
+        (["runs", "list", "--jsn"], "No such option: --jsn\nhint: Did you mean '--json'?"),
         (["--versoin"], "Did you mean '--version'?"),
         (["show"], "Missing argument 'RUN'"),
         (["runs", "list", "--limit"], "--limit"),
@@ -86,7 +87,7 @@ def test_what_is_mistyped_is_answered_with_the_nearest_name_and_where_to_read(mo
     [
         (
             ["status=failed"],
-            "there is no field 'failed'.\n  status=failed\n         ^\nIf it is text, quote it: 'failed'.",
+            "there is no field 'failed'.\n  status=failed\n         ^\nhint: If it is text, quote it: 'failed'.",
         ),
         (["--param", "a"], "Invalid value for --param: 'a' sets no parameter: write NAME=VALUE"),
     ],
@@ -131,11 +132,51 @@ def test_in_every_locale_arguments_are_utf_8(in_lab, here, locale):
 
 
 def test_a_traceback_is_shown_to_those_who_ask_for_it(here):
-    for wanted, shown in (("", False), ("0", False), ("1", True)):
-        done = program(here, "runs", "list", env={"MOLEXP_DEBUG": wanted})
+    for wanted, options, shown in (("", [], False), ("0", [], False), ("1", [], True), ("", ["--debug"], True)):
+        done = program(here, *options, "runs", "list", env={"MOLEXP_DEBUG": wanted})
         assert done.code == 3
         assert ("Traceback" in done.err) is shown
-        assert done.err.splitlines()[-1].startswith("molexp: No workspace is given")
+        message, hint = done.err.splitlines()[-2:]
+        assert message.startswith("molexp: No workspace is given")
+        assert hint.startswith("hint: Name one with -w URL")
+    tracked = program(here, "-w", "lab", "exec", "p/e", "--", "echo", "--debug", "--json")
+    assert (tracked.code, tracked.out) == (0, "--debug --json\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "named", "message", "hint"),
+    [
+        (["runs", "list", "-p", "q"], 3, "not_found", "There is no project 'q' in ", ""),
+        (["runs", "list", "stat == 1"], 2, "query", "The query cannot be understood: ", "Did you mean 'status'?"),
+        (["runs", "list", "--jsn"], 2, "usage", "No such option: --jsn", "Did you mean '--json'? Try 'molexp runs list --help'."),
+        (["runs", "list", "--status", "bad"], 2, "usage", "Unknown status 'bad'.", ""),
+        (["-w", "labb", "runs", "list"], 3, "not_found", "There is no workspace ", "Did you mean 'lab'? "),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("asked", [["--json"], ["--output", "json"], ["--output=jsonl"]], ids=" ".join)
+def test_a_program_gets_an_error_as_json(in_lab, molexp, arguments, code, named, message, hint, asked):
+    done = molexp(*arguments, *asked)
+    assert (done.code, done.out) == (code, "")
+    error = json.loads(done.err.splitlines()[-1])["error"]
+    assert list(error) == ["code", "message", "hint"]
+    assert error["code"] == named
+    assert error["message"].startswith(message)
+    assert error["hint"].startswith(hint)
+
+
+def test_hints_are_commands_and_not_python(in_lab, molexp):
+    run = in_lab.Project("p").Experiment("e").Run(id="one")
+    with run.start():
+        hint = molexp("delete", "one").err.splitlines()[-1]
+    assert hint == "hint: Wait until it ends, or stop it: molexp cancel p/e/one"
+    hint = molexp("-w", "lba", "show", "one").err.splitlines()[-1]
+    assert hint == "hint: Did you mean 'lab'? `molexp exec` makes one, and so does a script."
+
+
+def test_a_workspace_below_the_current_folder_is_named(lab, molexp):
+    (message, hint) = molexp("runs", "list").err.splitlines()
+    assert message.startswith("molexp: No workspace is given")
+    assert hint.startswith("hint: There is one in 'lab'. Name one with -w URL")
 
 
 @pytest.mark.parametrize(
@@ -171,7 +212,8 @@ def test_an_answer_that_cannot_be_written_is_a_failure(in_lab, here, unbuffered)
             [PROGRAM, "runs", "list", "--json"], stdout=full, stderr=subprocess.PIPE, text=True, check=False,
             cwd=here, env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
         )  # fmt: skip
-    assert (done.returncode, done.stderr) == (4, "molexp: No space left on device\n")
+    assert done.returncode == 4
+    assert json.loads(done.stderr)["error"] == {"code": "os", "message": "No space left on device", "hint": ""}
 
 
 def test_streams_that_are_closed_are_no_error(in_lab, here):

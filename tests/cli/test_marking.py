@@ -80,14 +80,14 @@ def test_a_run_that_cannot_be_changed_hinders_no_other(exp, molexp):
 def test_a_run_is_cancelled_as_the_errors_advise(exp, molexp):
     exp.Run(id="waits")
     with pytest.raises(me.RunCancelledError, match="too hot"), exp.Run(id="busy").start() as ctx:
-        assert "`molexp cancel`" in molexp("delete", "busy").err
+        assert "hint: Wait until it ends, or stop it: molexp cancel p/e/busy\n" in molexp("delete", "busy").err
         me.sync_workspace("lab", "copy")
         done = molexp("cancel", "busy", "waits", "one", "--reason", "too hot")
         assert (done.code, done.out) == (0, "p/e/busy\np/e/waits\np/e/one\n")
         ctx._attempt.beat()
         ctx.set_result("x", 1)
     assert [exp.run(name).status for name in ("busy", "waits", "one")] == ["cancelled", "cancelled", "succeeded"]
-    assert "`molexp cancel`" in molexp("-w", "copy", "delete", "busy").err
+    assert "give this attempt up here: molexp cancel p/e/busy" in molexp("-w", "copy", "delete", "busy").err
     assert molexp("-w", "copy", "cancel", "busy").code == 0
     assert me.Workspace("copy").run("busy").status == "cancelled"
     assert molexp("-w", "copy", "delete", "busy").code == 0

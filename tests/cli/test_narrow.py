@@ -74,4 +74,4 @@ def test_a_current_folder_that_was_removed_is_named(molexp, here, words):
     here.rmdir()
     done = molexp(*words)
     assert (done.code, done.out) == (125 if words[0] == "exec" else 4, "")
-    assert done.err == "molexp: The current folder was removed. Change to another one with cd.\n"
+    assert done.err == "molexp: The current folder was removed.\nhint: Change to another one with cd.\n"

@@ -10,8 +10,9 @@ import typer
 
 from molexp_cli import _words
 from molexp_cli._extending import ColumnOption, columns_of
+from molexp_cli._formats import Format, OutputOption, form_of, write_records
 from molexp_cli._options import JsonOption, LimitOption, WhereArgument, WorkspaceOption, located
-from molexp_cli._output import table, tell_unreadable, write
+from molexp_cli._output import table, tell_unreadable
 
 if TYPE_CHECKING:
     import molexp
@@ -52,6 +53,7 @@ def list_assets(
         ),
     ] = None,
     limit: LimitOption = None,
+    output: OutputOption = None,
     as_json: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
@@ -66,16 +68,16 @@ def list_assets(
         molexp assets list 'size > 1e9 and producer like "metals/cu/%"'
         molexp assets list --kind checkpoint --sort -step
         molexp assets list --producer @latest --json | jq -r '.[].key'
+        molexp assets list --kind checkpoint --output csv > checkpoints.csv
     """
-    import molexp
-
-    columns = [*_COLUMNS, *columns_of("assets", column, as_json=as_json)]
+    form = form_of(output, as_json)
+    columns = [*_COLUMNS, *columns_of("assets", column, as_json=form is not Format.TABLE)]
     opened = located(ctx, workspace)
     made_by = opened.run(producer) if producer is not None else None
     found = opened.catalog.assets(where, kind=kind, name=name, scope=scope, producer=made_by, sort=sort, limit=limit)
     tell_unreadable(found.unreadable)
-    if as_json:
-        write(molexp.to_json(found, pretty=True))
+    if form is not Format.TABLE:
+        write_records(form, found)
         return
     if kind is not None:
         columns += _fields_of(found)

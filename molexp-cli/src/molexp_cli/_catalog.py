@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from molexp_cli._failing import FAILED
+from molexp_cli._formats import Format, OutputOption, form_of, write_records
 from molexp_cli._options import JsonOption, WorkspaceOption, located
 from molexp_cli._output import table, tell_report, write
 
@@ -43,7 +44,9 @@ def compact(ctx: typer.Context, as_json: JsonOption = False, workspace: Workspac
     tell_report(located(ctx, workspace).catalog.compact(), as_json=as_json)
 
 
-def unreadable(ctx: typer.Context, as_json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
+def unreadable(
+    ctx: typer.Context, output: OutputOption = None, as_json: JsonOption = False, workspace: WorkspaceOption = None
+) -> None:
     """List the files that cannot be read, with the reasons; exit with 1 if there are any.
 
     Answers leave these files out and are otherwise complete. MolExp reads a file again when it changes.
@@ -51,13 +54,17 @@ def unreadable(ctx: typer.Context, as_json: JsonOption = False, workspace: Works
     Examples:
         molexp catalog unreadable
         molexp catalog unreadable --json | jq -r 'keys[]'
+        molexp catalog unreadable --output jsonl
     """
     import molexp
 
     found = located(ctx, workspace).catalog.unreadable()
-    if as_json:
+    form = form_of(output, as_json)
+    if form is Format.JSON:
         write(molexp.to_json(dict(found), pretty=True))
-    else:
+    elif form is Format.TABLE:
         table(("KEY", "REASON"), found.items())
+    else:
+        write_records(form, [{"key": key, "reason": reason} for key, reason in found.items()])
     if found:
         raise typer.Exit(FAILED)

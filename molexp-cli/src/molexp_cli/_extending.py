@@ -58,7 +58,9 @@ def columns_of(table: str, names: Iterable[str] | None, *, as_json: bool) -> Col
     if not names:
         return []
     if as_json:
-        raise typer.BadParameter("A column is for the table: JSON has the rows as they are.", param_hint="--column")
+        raise typer.BadParameter(
+            "A column is for the table: other forms have the rows as they are.", param_hint="--column"
+        )
     from molexp.plugins import default_manager
 
     manager = default_manager()

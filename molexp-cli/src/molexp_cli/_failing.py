@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Sequence
 from difflib import get_close_matches
+from itertools import pairwise
 from typing import Any
 
 import typer
@@ -33,25 +34,53 @@ def answer(error: Exception, arguments: Sequence[str]) -> int | None:
     code = _code(error)
     if code is None:
         return None
-    if debugging():
+    ours = _before_a_command(arguments)
+    if debugging(ours):
         import traceback
 
         say("".join(traceback.format_exception(error)).rstrip(), prefix="")
-    if isinstance(error, _UsageError):
-        _explain_usage(error, arguments)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        say(error.format_message(), prefix="")  # type: ignore[attr-defined]
+        return code
+    message, hint = _usage(error, arguments) if isinstance(error, _UsageError) else parts(error)
+    if _wants_json(ours):
+        import molexp
+
+        found = {"code": _name(error), "message": message, "hint": hint}
+        say(molexp.to_json({"error": found}), prefix="")
     else:
-        say(sentence(error))
+        say(f"{message}\nhint: {hint}" if hint else message)
     return code
 
 
-def sentence(error: BaseException) -> str:
-    """Return the message for an error."""
+def parts(error: BaseException) -> tuple[str, str]:
+    """Return the message for an error, and the hint: what to do next at the command line."""
     if isinstance(error, FileNotFoundError) and error.filename is None and not _is_somewhere():
-        return "The current folder was removed. Change to another one with cd."
+        return "The current folder was removed.", "Change to another one with cd."
     if isinstance(error, OSError) and error.strerror and type(error).__module__ == "builtins":
         place = f": {os.fspath(error.filename)!r}" if error.filename else ""
-        return f"{error.strerror}{place}"
-    return "\n".join([str(error) or type(error).__name__, *getattr(error, "__notes__", ())])
+        return f"{error.strerror}{place}", ""
+    message, hint = str(error) or type(error).__name__, getattr(error, "hint", "")
+    message = message.removesuffix(hint).rstrip()
+    return "\n".join([message, *getattr(error, "__notes__", ())]), _at_the_shell(error, hint)
+
+
+def _at_the_shell(error: Any, hint: str) -> str:
+    """Return a hint in words of the command line where the error has it in those of Python."""
+    from molexp import errors
+
+    match error:
+        case errors.NotFoundError(what="workspace") if "Create one" in hint:
+            return f"{hint.partition('Create one')[0]}`molexp exec` makes one, and so does a script."
+        case errors.RunBusyError(as_of=None):
+            return f"Wait until it ends, or stop it: molexp cancel {error.run}"
+        case errors.RunBusyError():
+            return f"Sync again to bring its end, or give this attempt up here: molexp cancel {error.run}"
+        case errors.RunFinishedError():
+            return "Add --rerun to execute it again."
+        case errors.StorePermissionError() if hint:
+            return "Check the owner and mode of the folder."
+    return hint
 
 
 def _is_somewhere() -> bool:
@@ -62,9 +91,28 @@ def _is_somewhere() -> bool:
     return True
 
 
-def debugging() -> bool:
+def debugging(arguments: Sequence[str] = ()) -> bool:
     """Tell whether tracebacks are wanted."""
-    return os.environ.get("MOLEXP_DEBUG", "").strip().lower() not in {"", "0", "false", "no", "off"}
+    asked = os.environ.get("MOLEXP_DEBUG", "").strip().lower()
+    return "--debug" in arguments or asked not in {"", "0", "false", "no", "off"}
+
+
+def _before_a_command(arguments: Sequence[str]) -> Sequence[str]:
+    """Return the arguments that are ours: those before the command of `molexp exec`."""
+    return arguments[: arguments.index("--")] if "--" in arguments else arguments
+
+
+def _wants_json(arguments: Sequence[str]) -> bool:
+    forms = ("json", "jsonl")
+    given = any(f"--output={form}" in arguments or ("--output", form) in pairwise(arguments) for form in forms)
+    return "--json" in arguments or (given and "exec" not in arguments)  # its --output names files
+
+
+def _name(error: Exception) -> str:
+    """Return the name of a kind of error for programs: ``not_found``, ``run_busy``, ``usage``."""
+    if isinstance(error, _UsageError) or type(error) is ValueError:
+        return "usage"
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(error).__name__.removesuffix("Error")).lower()
 
 
 def _code(error: Exception) -> int | None:
@@ -79,17 +127,14 @@ def _code(error: Exception) -> int | None:
     return REFUSED if isinstance(error, MolexpError | OSError) else None
 
 
-def _explain_usage(error: Any, arguments: Sequence[str]) -> None:
-    if type(error).__name__ == "NoArgsIsHelpError":
-        say(error.format_message(), prefix="")
-        return
+def _usage(error: Any, arguments: Sequence[str]) -> tuple[str, str]:
+    """Return the message for an error of usage, and the hint."""
     message = str(error.message if hasattr(error, "possibilities") else error.format_message())
-    if near := _alike(error):
-        message = f"{message.rstrip('.')}. Did you mean {' or '.join(map(repr, near))}?"
     path = error.ctx.command_path if error.ctx is not None else "molexp"
+    hints = [f"Did you mean {' or '.join(map(repr, near))}?"] if (near := _alike(error)) else []
     if path == "molexp exec" and "--" not in arguments:
-        message = f"{message}{'' if message[-1:] in '.?' else '.'} Is '--' missing before the command?"
-    say(f"{message}\nTry '{path} --help'.")
+        hints.append("Is '--' missing before the command?")
+    return message, " ".join([*hints, f"Try '{path} --help'."])
 
 
 def _alike(error: Any) -> list[str]:

@@ -54,6 +54,9 @@ def _program(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error, also of one that you can mend.")
+    ] = False,
 ) -> None:
     """Track runs for computational science, without a server, a database or a lock file."""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from molexp_cli._failing import FAILED
+from molexp_cli._formats import Format, OutputOption, form_of, write_records
 from molexp_cli._options import JsonOption
 from molexp_cli._output import headline, pairs, say, table, write
 
@@ -30,7 +31,7 @@ _AT_ONCE = 4  # processes in which plugins are tried
 _HEAVY = 1.0  # seconds of importing that are told
 
 
-def list_plugins(as_json: JsonOption = False) -> None:
+def list_plugins(output: OutputOption = None, as_json: JsonOption = False) -> None:
     """List the plugins from their metadata, without importing them, and the interpreter that they are installed for.
 
     A plugin is "available" until something that it provides is needed. Then it is "loaded" or "broken". What one provides
@@ -39,6 +40,7 @@ def list_plugins(as_json: JsonOption = False) -> None:
     Examples:
         molexp plugins list
         MOLEXP_DISABLE_PLUGINS=broken-thing molexp plugins list --json
+        molexp plugins list --output csv
     """
     import molexp
     from molexp.plugins import PluginManager
@@ -46,10 +48,14 @@ def list_plugins(as_json: JsonOption = False) -> None:
     manager = PluginManager()
     found = [(one, manager.tried(one)) for one in manager.plugins()]
     unknown = manager.unknown_names()
-    if as_json:
+    form = form_of(output, as_json)
+    if form is not Format.TABLE:
         plugins = [{**_facts(one), "provides": _provides(trial)} for one, trial in found]
-        about = {"interpreter": sys.executable, "prefix": sys.prefix}
-        write(molexp.to_json({**about, "plugins": plugins, "unknown_names": dict(unknown)}, pretty=True))
+        if form is Format.JSON:
+            about = {"interpreter": sys.executable, "prefix": sys.prefix}
+            write(molexp.to_json({**about, "plugins": plugins, "unknown_names": dict(unknown)}, pretty=True))
+        else:
+            write_records(form, plugins)
         return
     table(
         ("PLUGIN", "DISTRIBUTION", "VERSION", "STATUS", "PROVIDES", "WHY"),

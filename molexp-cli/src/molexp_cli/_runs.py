@@ -10,8 +10,9 @@ import typer
 
 from molexp_cli import _words
 from molexp_cli._extending import ColumnOption, Columns, columns_of
+from molexp_cli._formats import Format, OutputOption, form_of, names_of, write_pages
 from molexp_cli._options import JsonOption, LimitOption, WhereArgument, WorkspaceOption, located, parameters_of
-from molexp_cli._output import Lines, on_terminal, say, table, tell_unreadable, write
+from molexp_cli._output import Lines, on_terminal, say, table, tell_unreadable
 
 if TYPE_CHECKING:
     import molexp
@@ -69,6 +70,7 @@ def list_runs(
     ] = None,
     column: ColumnOption = None,
     limit: LimitOption = None,
+    output: OutputOption = None,
     as_json: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
@@ -88,10 +90,12 @@ def list_runs(
         molexp runs list --param a=3.6 --param solver.tol=1e-9 --sort -results.energy --limit 10
         molexp runs list 'metrics.loss.min < 0.1' --sort metrics.val_loss
         molexp runs list --json | jq -r '.[].path'
+        molexp runs list --output csv > runs.csv
     """
     import molexp
 
-    columns = [*_COLUMNS, *columns_of("runs", column, as_json=as_json)]
+    form = form_of(output, as_json)
+    columns = [*_COLUMNS, *columns_of("runs", column, as_json=form is not Format.TABLE)]
     opened = located(ctx, workspace)
     filters: dict[str, Any] = {
         "project": project,
@@ -117,8 +121,9 @@ def list_runs(
         _check_names(opened, project, experiment)
         _name_unknown(opened, where)
     found = _up_to(limit, chain([first], pages) if first is not None else ())
-    if as_json:
-        _write_json(found)
+    if form is not Format.TABLE:
+        again = _up_to(limit, opened.catalog.run_pages(where, **filters)) if form is Format.CSV else ()
+        write_pages(form, found, names_of(again))
     elif on_terminal():
         shown = list(islice(chain.from_iterable(found), None if limit is not None else _PAGE + 1))
         _draw(shown, pages, limit, columns)
@@ -133,17 +138,6 @@ def _up_to(limit: int | None, pages: Iterable[molexp.Rows[molexp.RunRow]]) -> It
         yield page if left is None or len(page) <= left else page[:left]
         if left is not None and (left := left - len(page)) <= 0:
             return
-
-
-def _write_json(pages: Iterable[molexp.Rows[molexp.RunRow]]) -> None:
-    """Print a list, some rows at a time."""
-    import molexp
-
-    before = "[\n"
-    for rows in _parts(pages):
-        write(before + molexp.to_json(rows, pretty=True).removeprefix("[\n").removesuffix("\n]"), end="")
-        before = ",\n"
-    write("[]" if before == "[\n" else "\n]")
 
 
 def _write_lines(pages: Iterable[molexp.Rows[molexp.RunRow]], columns: Columns) -> None:

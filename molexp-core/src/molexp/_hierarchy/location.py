@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+from itertools import islice
 from pathlib import Path
 
 from molexp._hierarchy.workspace import Workspace
 from molexp._record.enclosing import holds_workspace
 from molexp._storage import layout
+from molexp._values.ids import nearest
 from molexp._values.paths import spelled
 from molexp.contracts import RemotePath
 from molexp.errors import NotFoundError, ReadOnlyError
 
 VARIABLE = "MOLEXP_WORKSPACE"
+
+_LOOKED_AT = 1000  # entries of a folder
+_SEVERAL = 3  # workspaces that an error names
 
 
 def locate_workspace(
@@ -49,9 +54,15 @@ def locate_workspace(
     try:
         return _load(named, read_only)
     except NotFoundError as error:
-        if url is None:
-            error.args = (f"{error} ({VARIABLE} says {named!r}.)",)
-        raise
+        beside = Path(named).absolute().parent if "://" not in named else None
+        near = nearest(Path(named).name, [one.name for one in _workspaces_in(beside)]) if beside is not None else []
+        found = NotFoundError(
+            "workspace",
+            error.name,
+            nearest=[named.removesuffix(Path(named).name) + name for name in near],
+            hint=f"{VARIABLE} says {named!r}. {error.hint}" if url is None else error.hint,
+        )
+        raise found from None
 
 
 def _load(url: str, read_only: bool) -> Workspace:
@@ -66,10 +77,22 @@ def _nearest(start: Path) -> Path:
     for candidate in (folder, *folder.parents):
         if holds_workspace(candidate):
             return candidate
-    error = NotFoundError("workspace", str(folder))
-    message = (
-        f"No workspace is given, and there is none in {str(folder)!r} or above it. Name one with -w URL, or set "
-        f"{VARIABLE}, or go to a folder that has a {layout.WORKSPACE}, or lies below one that has."
+    below = sorted(found.name for found in _workspaces_in(folder))
+    error = NotFoundError("workspace", str(folder), nearest=below[:_SEVERAL])
+    named = f"There is one in {', '.join(map(repr, below[:_SEVERAL]))}. " if below else ""
+    error.hint = (
+        f"{named}Name one with -w URL, or set {VARIABLE}, or go to a folder that has a {layout.WORKSPACE}, or lies below "
+        "one that has."
     )
-    error.args = (message,)
+    error.args = (f"No workspace is given, and there is none in {str(folder)!r} or above it. {error.hint}",)
     raise error
+
+
+def _workspaces_in(folder: Path) -> list[Path]:
+    """Return the workspaces that lie in a folder; where it has very many entries, those among the first."""
+    try:
+        return [
+            Path(entry.path) for entry in islice(os.scandir(folder), _LOOKED_AT) if holds_workspace(Path(entry.path))
+        ]
+    except OSError:
+        return []

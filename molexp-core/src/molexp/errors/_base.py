@@ -16,6 +16,9 @@ def _restore(cls: type[MolexpError], args: tuple[Any, ...], facts: dict[str, Any
 class MolexpError(Exception):
     """The root of the tree; catch it to catch whatever MolExp raises on purpose.
 
+    Attributes:
+        hint: the end of the message, if that says what to do next.
+
     Example:
         >>> try:
         ...     ws.run("metals/cu/missing")
@@ -23,6 +26,8 @@ class MolexpError(Exception):
         ...     print(type(error).__name__)
         NotFoundError
     """
+
+    hint: str = ""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -62,9 +67,8 @@ class NotFoundError(MolexpError, KeyError):
         self.where = where
         self.nearest: tuple[str, ...] = tuple(nearest)
         place = f" in {where}" if where else ""
-        super().__init__(
-            f"There is no {what} {name!r}{place}.{nearest_names(self.nearest)}{' ' + hint if hint else ''}"
-        )
+        self.hint = f"{nearest_names(self.nearest)} {hint}".strip()
+        super().__init__(f"There is no {what} {name!r}{place}. {self.hint}".rstrip())
 
 
 def signal_name(exit_code: int | None) -> str:

@@ -54,6 +54,7 @@ class NotPicklableError(ExecutorError, TypeError):
     def __init__(self, call: str, *, what: str, reason: str, hint: str) -> None:
         self.what = what
         self.reason = reason
+        self.hint = hint
         super().__init__(f"{what} of the call {call!r} cannot go to another process: {reason}. {hint}", call=call)
 
 

@@ -37,9 +37,8 @@ class PluginLoadError(PluginError):
         self.asked = asked
         listed = "\n".join(f"  {name}: {cause}" for name, cause in self.causes.items())
         head = f"{asked} is not available; these plugins" if asked else "These plugins"
-        super().__init__(
-            f"{head} could not be loaded:\n{listed}\nRepair or uninstall them, or set MOLEXP_DISABLE_PLUGINS."
-        )
+        self.hint = "Repair or uninstall them, or set MOLEXP_DISABLE_PLUGINS."
+        super().__init__(f"{head} could not be loaded:\n{listed}\n{self.hint}")
 
 
 class PluginMissingError(PluginError, LookupError):
@@ -74,4 +73,5 @@ class PluginMissingError(PluginError, LookupError):
         self.nearest: tuple[str, ...] = tuple(nearest)
         do = f" Install it: {command or f'pip install {package}'}" if package else ""
         have = f" Available: {', '.join(self.known)}." if self.known and not package else ""
-        super().__init__(f"No installed plugin provides the {what} {name!r}.{nearest_names(self.nearest)}{have}{do}")
+        self.hint = f"{nearest_names(self.nearest)}{have}{do}".strip()
+        super().__init__(f"No installed plugin provides the {what} {name!r}. {self.hint}".rstrip())

@@ -32,6 +32,7 @@ class ConflictError(MolexpError):
         self.name = name
         self.stored = stored
         self.given = given
+        self.hint = hint
         if stored == "deleted":
             super().__init__(f"The {what} {name!r} was deleted, and its id is not free yet. {hint}")
             return
@@ -106,7 +107,8 @@ class ProfileError(MolexpError, ValueError):
         self.nearest: tuple[str, ...] = tuple(nearest)
         place = f"{file}{f', line {line}' if line else ''}: " if file else ""
         what = reason if file else reason[:1].upper() + reason[1:]
-        super().__init__(f"{place}{what}.{nearest_names(self.nearest)}{' ' + hint if hint else ''}")
+        self.hint = f"{nearest_names(self.nearest)} {hint}".strip()
+        super().__init__(f"{place}{what}. {self.hint}".rstrip())
 
 
 class StorageSettingsError(MolexpError, ValueError):
@@ -126,7 +128,8 @@ class StorageSettingsError(MolexpError, ValueError):
     def __init__(self, file: str, reason: str, *, hint: str = "") -> None:
         self.file = file
         self.reason = reason
-        super().__init__(f"{file}: {reason}. {hint or 'Correct the file, or move it away.'}")
+        self.hint = hint or "Correct the file, or move it away."
+        super().__init__(f"{file}: {reason}. {self.hint}")
 
 
 class QueryError(MolexpError, ValueError):
@@ -151,8 +154,9 @@ class QueryError(MolexpError, ValueError):
         self.position = position
         self.reason = reason
         self.nearest: tuple[str, ...] = tuple(nearest)
-        advice = f"{nearest_names(self.nearest)} {hint}".strip()
-        lines = [f"The query cannot be understood: {reason}.", *_pointed(text, position), *([advice] if advice else [])]
+        self.hint = f"{nearest_names(self.nearest)} {hint}".strip()
+        lines = [f"The query cannot be understood: {reason}.", *_pointed(text, position)]
+        lines += [self.hint] if self.hint else []
         super().__init__("\n".join(lines))
 
 
@@ -191,6 +195,7 @@ class CorruptRecordError(RecordError):
 
     def __init__(self, key: str, reason: str) -> None:
         self.reason = reason
+        self.hint = self.ADVICE
         super().__init__(f"{key!r} cannot be read: {reason}. {self.ADVICE}", key=key)
 
 

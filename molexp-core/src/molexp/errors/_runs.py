@@ -60,6 +60,7 @@ class RunBusyError(RunError):
                 "Sync again to bring its end; or give this attempt up here with run.cancel() (`molexp cancel`), then start the "
                 "next one."
             )
+        self.hint = then
         super().__init__(f"Run {run!r} {where}. {then}", run=run)
 
 
@@ -80,11 +81,8 @@ class RunFinishedError(RunError):
     def __init__(self, run: str, *, status: str, attempt: int) -> None:
         self.status = status
         self.attempt = attempt
-        super().__init__(
-            f"Run {run!r} is finished ({status}, attempt {attempt}). "
-            "Start it with if_succeeded='rerun' for another attempt.",
-            run=run,
-        )
+        self.hint = "Start it with if_succeeded='rerun' for another attempt."
+        super().__init__(f"Run {run!r} is finished ({status}, attempt {attempt}). {self.hint}", run=run)
 
 
 class RunSupersededError(RunError):
@@ -236,9 +234,10 @@ class HashMismatchError(AssetError):
         self.key = key
         self.recorded = recorded
         self.found = found
+        self.hint = hint or _AS_IT_WAS
         super().__init__(
             f"The bytes of {name!r}, in {key!r}, are not those that were recorded.\nrecorded: {recorded}\n"
-            f"found: {found}\n{hint or _AS_IT_WAS}",
+            f"found: {found}\n{self.hint}",
             name=name,
         )
 
@@ -261,8 +260,9 @@ class NoKindError(AssetError, TypeError):
     def __init__(self, name: str, type_name: str, *, kinds: Iterable[str] = (), hint: str = "") -> None:
         self.type_name = type_name
         self.kinds: tuple[str, ...] = tuple(kinds)
-        known = f" Installed kinds: {', '.join(self.kinds)}." if self.kinds else ""
-        super().__init__(f"No way to save {name!r}, of type {type_name}.{' ' + hint if hint else ''}{known}", name=name)
+        known = f"Installed kinds: {', '.join(self.kinds)}." if self.kinds else ""
+        self.hint = f"{hint} {known}".strip()
+        super().__init__(f"No way to save {name!r}, of type {type_name}. {self.hint}".rstrip(), name=name)
 
 
 class CommandError(MolexpError):

@@ -149,9 +149,10 @@ class StorePermissionError(StoreError):
 
     def __init__(self, key: str, *, url: str = "", detail: str = "", action: str = "access") -> None:
         self.action = action
+        self.hint = "Check the owner and mode of the folder, or open it with read_only=True."
         super().__init__(
             f"No permission to {action} {key or 'the workspace'!r} in {url or 'the store'}"
-            f"{': ' + detail if detail else ''}. Check the owner and mode of the folder, or open it with read_only=True.",
+            f"{': ' + detail if detail else ''}. {self.hint}",
             key=key,
             url=url,
         )
@@ -170,6 +171,7 @@ class ReadOnlyError(StorePermissionError):
     def __init__(self, key: str = "", *, url: str = "", detail: str = "") -> None:
         super().__init__(key, url=url)
         self.action = "write"
+        self.hint = ""
         why = detail or "it was opened with read_only=True"
         self.args: tuple[Any, ...] = (f"Cannot write to {url or 'the workspace'}: {why}. Nothing was changed.",)
 
@@ -264,8 +266,6 @@ class UnsupportedOperationError(StoreError):
     def __init__(self, operation: str, *, capability: str = "", url: str = "", hint: str = "") -> None:
         self.operation = operation
         self.capability = capability
+        self.hint = hint
         need = f" (it does not declare the capability {capability!r})" if capability else ""
-        super().__init__(
-            f"{url or 'This store'} cannot {operation}{need}.{' ' + hint if hint else ''}",
-            url=url,
-        )
+        super().__init__(f"{url or 'This store'} cannot {operation}{need}. {hint}".rstrip(), url=url)

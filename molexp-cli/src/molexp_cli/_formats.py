@@ -1,0 +1,142 @@
+"""Lists for programs: JSON, JSON lines and CSV, a page of records at a time."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+import typer
+
+from molexp_cli._output import write
+
+if TYPE_CHECKING:
+    import molexp
+
+
+class Format(StrEnum):
+    """The form of a list."""
+
+    TABLE = "table"
+    JSON = "json"
+    JSONL = "jsonl"
+    CSV = "csv"
+
+
+OutputOption = Annotated[
+    Format | None,
+    typer.Option(
+        "--output",
+        show_default=False,
+        help="Answer in this form; jsonl has an object on each line. --json is short for --output json.",
+    ),
+]
+
+Records: TypeAlias = "molexp.Rows[Any] | Sequence[Mapping[str, Any]]"
+
+_AT_ONCE = 50  # records that are printed at once
+_ROOTS = {"parameters": "params"}  # a column is called as a query calls it
+
+
+def form_of(output: Format | None, as_json: bool) -> Format:
+    """Return the form of a list that two options ask for.
+
+    Raises:
+        typer.BadParameter: they contradict each other.
+    """
+    if as_json and output not in (None, Format.JSON):
+        raise typer.BadParameter(f"--json is short for --output json; remove it, or --output {output}.")
+    return Format.JSON if as_json else output or Format.TABLE
+
+
+def write_records(form: Format, records: Records) -> None:
+    """Print all records of a list in a form for programs."""
+    write_pages(form, [records], names_of([records]) if form is Format.CSV else ())
+
+
+def write_pages(form: Format, pages: Iterable[Records], names: Sequence[str] = ()) -> None:
+    """Print the records of a list in a form for programs, some at a time.
+
+    Args:
+        form: the form; not a table.
+        pages: the records. None is kept.
+        names: the columns of CSV. A field within another one has a dotted name, such as ``results.energy``.
+    """
+    parts = (page[at : at + _AT_ONCE] for page in pages for at in range(0, len(page), _AT_ONCE))
+    match form:
+        case Format.CSV:
+            _write_csv(parts, names)
+        case Format.JSONL:
+            _write_jsonl(parts)
+        case _:
+            _write_json(parts)
+
+
+def names_of(pages: Iterable[Records]) -> list[str]:
+    """Return the columns of CSV that have all fields of all records, the fields within one together."""
+    found: dict[str, None] = {}
+    for page in pages:
+        columns = getattr(page, "columns", None)
+        found |= dict.fromkeys(columns if columns is not None else (name for one in page for name in _flat(one)))
+    roots = [*dict.fromkeys(name.partition(".")[0] for name in found)]
+    return sorted(found, key=lambda name: roots.index(name.partition(".")[0]))
+
+
+def _write_json(parts: Iterable[Records]) -> None:
+    import molexp
+
+    before = "[\n"
+    for part in parts:
+        write(before + molexp.to_json(part, pretty=True).removeprefix("[\n").removesuffix("\n]"), end="")
+        before = ",\n"
+    write("[]" if before == "[\n" else "\n]")
+
+
+def _write_jsonl(parts: Iterable[Records]) -> None:
+    import molexp
+
+    for part in parts:
+        write("\n".join(map(molexp.to_json, _dicts(part))))
+
+
+def _write_csv(parts: Iterable[Records], names: Sequence[str]) -> None:
+    if names:
+        _write_lines([names])
+    for part in parts:
+        _write_lines([_cell(flat.get(name)) for name in names] for flat in map(_flat, _dicts(part)))
+
+
+def _write_lines(lines: Iterable[Sequence[str]]) -> None:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(lines)
+    write(text.getvalue(), end="")
+
+
+def _cell(value: Any) -> str:
+    if value is None or isinstance(value, str):
+        return value or ""
+    if isinstance(value, float):
+        return repr(value)  # NaN and infinity as every reader of CSV has them
+    import molexp
+
+    return molexp.to_json(value)
+
+
+def _dicts(records: Records) -> Sequence[Mapping[str, Any]]:
+    return records.to_dicts() if hasattr(records, "to_dicts") else records
+
+
+def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a record as one level, with dotted names."""
+    return dict(_leaves(record, ""))
+
+
+def _leaves(found: Mapping[str, Any], above: str) -> Iterator[tuple[str, Any]]:
+    for key, value in found.items():
+        name = f"{above}.{key}" if above else _ROOTS.get(key, key)
+        if isinstance(value, Mapping) and value and not any(str(inner).startswith("$") for inner in value):
+            yield from _leaves(value, name)
+        elif value != {}:
+            yield name, value
