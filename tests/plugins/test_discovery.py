@@ -398,3 +398,29 @@ def test_what_is_wrong_with_a_module_that_is_handed_over_is_told_as_always(site)
     manager = site.manager(extra=[object()])
     with pytest.warns(PluginWarning, match=r"object \(object\): 'object' has no hooks"):
         assert dict(manager.asset_kinds()) == {}
+
+
+@pytest.mark.parametrize("name", ["molexp-core", "molexp-fs", "molexp-s3-store"])
+def test_what_our_own_plugins_provide_is_known_before_they_are_imported(name):
+    manager = PluginManager(environ={})
+    (plugin,) = manager.find(name)
+
+    declared = manager.declares(plugin)
+
+    assert [one.status for one in manager.find(name)] == ["available"]
+    provided = {what: tuple(one for one in names if one != "*") for what, names in manager.provides(plugin).items()}
+    assert declared == provided
+
+
+def test_what_a_stranger_provides_is_known_once_it_was_tried(site, monkeypatch):
+    site.install_kind("theirs", "spectrum")
+    monkeypatch.setenv("PYTHONPATH", str(site.folder))
+    (plugin,) = PluginManager(environ={}).find("theirs")
+    assert PluginManager(environ={}).declares(plugin) is None
+
+    source = (site.folder / "theirs.py").read_text().replace("from recorder import events", "events = []")
+    (site.folder / "theirs.py").write_text(source)
+    assert PluginManager(environ={}).try_out(plugin).complete
+
+    assert PluginManager(environ={}).declares(plugin) == {"asset kind": ("spectrum",)}
+    assert site.events == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -34,8 +34,8 @@ _HEAVY = 1.0  # seconds of importing that are told
 def list_plugins(output: OutputOption = None, as_json: JsonOption = False) -> None:
     """List the plugins from their metadata, without importing them, and the interpreter that they are installed for.
 
-    A plugin is "available" until something that it provides is needed. Then it is "loaded" or "broken". What one provides
-    is known once it was used or checked.
+    A plugin is "available" until something that it provides is needed. Then it is "loaded" or "broken". What one of others
+    provides is known once it was used or checked.
 
     Examples:
         molexp plugins list
@@ -46,11 +46,11 @@ def list_plugins(output: OutputOption = None, as_json: JsonOption = False) -> No
     from molexp.plugins import PluginManager
 
     manager = PluginManager()
-    found = [(one, manager.tried(one)) for one in manager.plugins()]
+    found = [(one, manager.declares(one)) for one in manager.plugins()]
     unknown = manager.unknown_names()
     form = form_of(output, as_json)
     if form is not Format.TABLE:
-        plugins = [{**_facts(one), "provides": _provides(trial)} for one, trial in found]
+        plugins = [{**_facts(one), "provides": provided} for one, provided in found]
         if form is Format.JSON:
             about = {"interpreter": sys.executable, "prefix": sys.prefix}
             write(molexp.to_json({**about, "plugins": plugins, "unknown_names": dict(unknown)}, pretty=True))
@@ -59,7 +59,7 @@ def list_plugins(output: OutputOption = None, as_json: JsonOption = False) -> No
         return
     table(
         ("PLUGIN", "DISTRIBUTION", "VERSION", "STATUS", "PROVIDES", "WHY"),
-        [(one.name, one.distribution, one.version, one.status, _told(trial), one.cause) for one, trial in found],
+        [(one.name, one.distribution, one.version, one.status, _told(provided), one.cause) for one, provided in found],
     )
     say(f"these are the plugins of {sys.executable}, in {sys.prefix}")
     _tell_unknown(unknown, "warning: ")
@@ -179,7 +179,17 @@ def _try_out(manager: PluginManager, plugins: list[PluginInfo], seconds: float) 
 def _row(one: PluginInfo, trial: Trial | None) -> tuple[str, ...]:
     seconds, modules = (f"{trial.seconds:.2f}", str(trial.modules)) if trial is not None else ("", "")
     kits = " ".join(sorted({kit for kit in _kits(trial).values() if kit}))
-    return (one.name, one.distribution, one.version, one.status, seconds, modules, _told(trial), kits, one.cause)
+    return (
+        one.name,
+        one.distribution,
+        one.version,
+        one.status,
+        seconds,
+        modules,
+        _told(_provides(trial)),
+        kits,
+        one.cause,
+    )
 
 
 def _facts(one: PluginInfo) -> dict[str, Any]:
@@ -213,8 +223,8 @@ def _provides(trial: Trial | None) -> dict[str, list[str]] | None:
     return {_KITS.get(hook, (hook,))[0]: sorted(names) for hook, names in trial.provides.items()}
 
 
-def _told(trial: Trial | None) -> str:
-    return "; ".join(f"{what} {', '.join(names)}" for what, names in (_provides(trial) or {}).items())
+def _told(provided: Mapping[str, Iterable[str]] | None) -> str:
+    return "; ".join(f"{what} {', '.join(names)}" for what, names in (provided or {}).items())
 
 
 def _kits(trial: Trial | None) -> dict[str, str]:

@@ -8,15 +8,16 @@ import threading
 import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from molexp._values.ids import nearest
 from molexp.errors import NotFoundError, PluginError, PluginLoadError, PluginMissingError
 from molexp.hookspecs import GROUP
+from molexp.plugins._contests import Registry, reject_namesakes, settle
 from molexp.plugins._discovery import discover
 from molexp.plugins._environment import install_command
 from molexp.plugins._info import PluginInfo, PluginWarning, Trial
-from molexp.plugins._plugin import Fault, Plugin
+from molexp.plugins._plugin import Plugin
 from molexp.plugins._selection import Selection, normalized
 from molexp.plugins._sorts import (
     ANY,
@@ -40,14 +41,6 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 4  # processes in which new plugins are tried
 _REMEDY = " (to leave it out: MOLEXP_DISABLE_PLUGINS={})"
-
-
-class _Registry(NamedTuple):
-    """Everything of one sort: the names that can be used, who claims those that cannot, and where the former are from."""
-
-    classes: Mapping[str, type[Any]]
-    contested: Mapping[str, Mapping[str, str]]
-    owners: Mapping[str, str]
 
 
 class PluginManager:
@@ -85,8 +78,8 @@ class PluginManager:
         self._asking: Plugin | None = None
         self._plugins: tuple[Plugin, ...] | None = None
         self._unknown: dict[str, str] = {}
-        self._registries: dict[str, _Registry] = {}
-        self._by_name: dict[tuple[str, str], _Registry] = {}
+        self._registries: dict[str, Registry] = {}
+        self._by_name: dict[tuple[str, str], Registry] = {}
         self._review_due = True
         self._told: set[tuple[str, str]] = set()
 
@@ -134,6 +127,14 @@ class PluginManager:
                 if claimed:
                     found[sort.what] = tuple(sorted(claimed))
         return found
+
+    def declares(self, plugin: PluginInfo) -> Mapping[str, tuple[str, ...]] | None:
+        """Return what a plugin registers, as far as that is known without importing any: sort of thing to names.
+
+        None if it is not known: nobody has used the plugin here, or it has changed since.
+        """
+        with self._lock:
+            return next((one.declares() for one in self._discovered() if one.is_of(plugin)), None)
 
     def doubts(self) -> Mapping[str, tuple[str, ...]]:
         """Return what looks like a mistake of asset kinds, by their names; nothing is refused for it. Imports every plugin.
@@ -263,7 +264,7 @@ class PluginManager:
         if self._plugins is None:
             found = discover(GROUP, self._path)
             plugins = (*map(self._plugin, found), *map(_handed_over, self._extra))
-            _reject(plugins)
+            reject_namesakes(plugins)
             installed = [name for one in found for name in (one.name, one.distribution)]
             self._unknown = dict(self._selection.unknown(installed))
             self._plugins = plugins
@@ -275,7 +276,7 @@ class PluginManager:
 
     # -------------------------------------------------------------------------------------------------------- loading
 
-    def _registry(self, sort: Sort) -> _Registry:
+    def _registry(self, sort: Sort) -> Registry:
         known = self._registries.get(sort.hook)
         if known is None:
             with self._lock:
@@ -285,7 +286,7 @@ class PluginManager:
                     self._review_due = True
         return known
 
-    def _collect(self, sort: Sort, name: str = "") -> _Registry:
+    def _collect(self, sort: Sort, name: str = "") -> Registry:
         """Ask each plugin, or each that may provide this name; called with the lock held."""
         if self._asking is not None:
             raise PluginError(
@@ -303,7 +304,7 @@ class PluginManager:
                 self._asking = None
             for claimed, cls in contributions:
                 claims.setdefault(claimed, []).append((plugin, cls))
-        return _settle(sort, claims)
+        return settle(sort, claims)
 
     def _all(self, sort: Sort) -> Mapping[str, type[Any]]:
         registry = self._registry(sort)
@@ -328,10 +329,11 @@ class PluginManager:
     def _tell(self) -> None:
         """Warn of each fault once. Without the lock: a filter may turn the warning into an error."""
         broken = [info for info in self.plugins() if info.status == "broken"]
-        faults = {str(info): (info.cause, _REMEDY.format(info.name)) for info in broken}
-        faults.update((subject, (cause, "")) for subject, cause in self.unknown_names().items())
-        for subject, (causes, remedy) in faults.items():
-            news = [cause for cause in causes.splitlines() if (subject, cause) not in self._told]
+        faults = [(str(info), info.cause.splitlines(), _REMEDY.format(info.name)) for info in broken]
+        faults += [(subject, [cause], "") for subject, cause in self.unknown_names().items()]
+        faults += [(one.label, [*one.doubts()], "") for one in self._discovered()]
+        for subject, causes, remedy in faults:
+            news = [cause for cause in causes if (subject, cause) not in self._told]
             self._told.update((subject, cause) for cause in news)
             if news:
                 warnings.warn(PluginWarning(f"{subject}: {'; '.join(news)}{remedy}"), stacklevel=4)
@@ -396,48 +398,6 @@ def _try_out(plugins: Sequence[Plugin]) -> None:
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             for _ in pool.map(Plugin.try_out, plugins):
                 pass
-
-
-def _reject(plugins: Sequence[Plugin]) -> None:
-    """Mark the plugins that must not be imported: unsuitable, or with a name that another one has too."""
-    enabled: dict[str, list[Plugin]] = {}
-    for plugin in plugins:
-        if not plugin.disabled:
-            enabled.setdefault(plugin.found.name, []).append(plugin)
-            if plugin.found.cause:
-                plugin.reject(plugin.found.cause)
-    for name, namesakes in enabled.items():
-        if len(namesakes) > 1:
-            ours = [plugin for plugin in namesakes if normalized(plugin.found.distribution) in OURS]
-            if len(ours) == 1:
-                for plugin in namesakes:
-                    if plugin is not ours[0]:
-                        plugin.reject(
-                            f"the plugin name {name!r} is that of {ours[0].found.distribution}; it was not loaded"
-                        )
-                continue
-            who = " and ".join(f"{plugin.found.distribution} {plugin.found.version}" for plugin in namesakes)
-            for plugin in namesakes:
-                plugin.reject(f"the plugin name {name!r} is used by {who}; none of them was loaded")
-
-
-def _settle(sort: Sort, claims: Mapping[str, list[tuple[Plugin, type[Any]]]]) -> _Registry:
-    """Register the names that are claimed once; one that is claimed twice belongs to nobody."""
-    classes: dict[str, type[Any]] = {}
-    contested: dict[str, dict[str, str]] = {}
-    owners: dict[str, str] = {}
-    for name, claimants in claims.items():
-        (plugin, cls), *others = claimants
-        if not others:
-            classes[name] = cls
-            owners[name] = f"{plugin.found.distribution} {plugin.found.version}".strip()
-            continue
-        who = " and ".join(f"{one.label} as {its.__module__}.{its.__qualname__}" for one, its in claimants)
-        cause = f"the {sort.what} {name!r} is registered by {who}; neither is used"
-        contested[name] = {one.label: cause for one, _ in claimants}
-        for one in {id(one): one for one, _ in claimants}.values():
-            one.faults.append(Fault(cause, hides=()))
-    return _Registry(MappingProxyType(classes), MappingProxyType(contested), MappingProxyType(owners))
 
 
 @functools.cache

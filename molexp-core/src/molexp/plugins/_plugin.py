@@ -15,7 +15,7 @@ from molexp.contracts import Declared
 from molexp.plugins._info import PluginInfo, PluginStatus, Trial
 from molexp.plugins._loading import Hook, Unusable, call_hook, hooks_of, isolated, load, load_hooks
 from molexp.plugins._selection import normalized
-from molexp.plugins._sorts import ASSET_KINDS, SORTS, Sort
+from molexp.plugins._sorts import ASSET_KINDS, OURS, SORTS, Sort, misspelt
 
 EVERY_HOOK = tuple(sort.hook for sort in SORTS)
 
@@ -127,6 +127,24 @@ class Plugin(Struct):
         if tried is not None and tried.complete:
             return tried.provides.get(ASSET_KINDS.hook, {})
         return {name: self.declared_types.get(name, what.types) for name, what in self._kept(ASSET_KINDS)}
+
+    def declares(self) -> Mapping[str, tuple[str, ...]] | None:
+        """Return the names that it registers, by sort, as far as they are known without importing it; None if they are not."""
+        if self._distribution in OURS:
+            found = {
+                sort.what: [one for one, own in sort.packages.items() if own == self._distribution] for sort in SORTS
+            }
+        elif self.untried or self.tried is None:
+            return None
+        else:
+            found = {sort.what: [*self.tried.provides.get(sort.hook, ())] for sort in SORTS}
+        return {what: tuple(sorted(names)) for what, names in found.items() if names}
+
+    def doubts(self) -> Iterator[str]:
+        """Yield, for people, the methods of its asset kinds that nobody calls because their names are misspelt."""
+        for name, cls in self.contributions.get(ASSET_KINDS.hook, ()):
+            if not isinstance(cls, Declared) and self._distribution not in OURS:
+                yield from (f"the asset kind {name!r}: {doubt}" for doubt in misspelt(cls, methods=True))
 
     def _kept(self, sort: Sort) -> list[tuple[str, type[Any] | Declared]]:
         """Return the names and classes of this sort that it registers, or its declarations of them."""

@@ -150,16 +150,21 @@ def _check_kind_of_plugin(cls: type[Any]) -> None:
         raise Unusable(f"{_shown(cls)}.fields has {unreadable}, which JSON does not give back")
 
 
-def misspelt(cls: type[Any]) -> Iterator[str]:
-    """Yield, for people, the names of an asset kind that resemble one of the contract which it lacks: nobody asks for them."""
+def misspelt(cls: type[Any], *, methods: bool = False) -> Iterator[str]:
+    """Yield, for people, the names of an asset kind that resemble one of the contract which it lacks: nobody asks for them.
+
+    With `methods`, only those of methods which resemble an optional method.
+    """
     from difflib import get_close_matches
 
     bases = [base for base in cls.__mro__ if base not in contracts.AssetKind.__mro__]
     own = {name for base in bases for name in vars(base) if not name.startswith("_")}
-    lacking = [name for name in (*_ABILITIES, *vars(contracts.AssetKind)["__annotations__"]) if name not in own]
+    optional = _ABILITIES if methods else (*_ABILITIES, *vars(contracts.AssetKind)["__annotations__"])
+    lacking = [name for name in optional if name not in own]
     for name in sorted(own.difference(_ABILITIES, dir(contracts.AssetKind))):
         for alike in get_close_matches(name, lacking, 1, _ALIKE):
-            yield f"it has {name!r}, for which nobody asks: is it meant to be {alike!r}?"
+            if not methods or callable(getattr(cls, name, None)):
+                yield f"it has {name!r}, for which nobody asks: is it meant to be {alike!r}?"
 
 
 @cache
