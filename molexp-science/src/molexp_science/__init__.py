@@ -6,14 +6,26 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from molexp_science._arrays import ArrayAsset, ArrayFields, ArrayKind
+    from molexp_science._tables import TableAsset, TableFields, TableKind
     from molexp_science._tensors import TensorsFields, TensorsKind
 
-__all__ = ["ArrayAsset", "ArrayFields", "ArrayKind", "TensorsFields", "TensorsKind", "__version__"]
+__all__ = [
+    "ArrayAsset",
+    "ArrayFields",
+    "ArrayKind",
+    "TableAsset",
+    "TableFields",
+    "TableKind",
+    "TensorsFields",
+    "TensorsKind",
+    "__version__",
+]
 
 __version__ = "0.1.0"
 
 _LATE = {  # names by module: each is imported when it is asked for
     "_arrays": ("ArrayAsset", "ArrayFields", "ArrayKind"),
+    "_tables": ("TableAsset", "TableFields", "TableKind"),
     "_tensors": ("TensorsFields", "TensorsKind"),
 }
 _HOME = {name: module for module, names in _LATE.items() for name in names}

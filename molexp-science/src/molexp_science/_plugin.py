@@ -9,6 +9,11 @@ from molexp.hookspecs import hookimpl
 
 _KINDS = (
     Declared("array", "molexp_science._arrays:ArrayKind", types=("numpy.ndarray",)),
+    Declared(
+        "table",
+        "molexp_science._tables:TableKind",
+        types=("pandas.DataFrame", "polars.DataFrame", "polars.LazyFrame", "pyarrow.Table", "pyarrow.RecordBatch"),
+    ),
     Declared("tensors", "molexp_science._tensors:TensorsKind", types=("collections.OrderedDict",)),
 )
 
