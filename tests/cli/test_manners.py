@@ -170,7 +170,7 @@ def test_hints_are_commands_and_not_python(in_lab, molexp):
         hint = molexp("delete", "one").err.splitlines()[-1]
     assert hint == "hint: Wait until it ends, or stop it: molexp cancel p/e/one"
     hint = molexp("-w", "lba", "show", "one").err.splitlines()[-1]
-    assert hint == "hint: Did you mean 'lab'? `molexp exec` makes one, and so does a script."
+    assert hint == "hint: Did you mean 'lab'? `molexp init` makes one."
 
 
 def test_a_workspace_below_the_current_folder_is_named(lab, molexp):

@@ -224,3 +224,39 @@ def test_the_runs_of_an_experiment_are_listed_by_one_request_and_one_is_looked_u
         found, counts = asked(lambda name=name: name in exp.runs)
         assert (found, sum(counts.values())) == (there, int(name != "no id"))
     assert ("hidden" in exp.runs, exp.run("tagged") in exp.runs, 5 in exp.runs) == (False, True, False)
+
+
+def test_many_runs_are_changed_without_looking_each_of_them_up(counting):
+    """Edits of runs that a query found cost what an edit costs; an experiment and a project are not read again for each."""
+    import molexp as me
+
+    workspace = me.Workspace("counting://changed", plugins=counting)
+    counting_store = importlib.import_module("counting_store")
+    exp = workspace.Project("metals").Experiment("cu")
+    for number in range(20):
+        with exp.Run(id=f"r{number:02}").start():
+            pass
+    paths = [row.path for row in workspace.catalog.runs()]
+    counts = []
+    for path in paths:
+        counting_store.COUNTS.clear()
+        assert [one.error for one in me.change_runs(workspace, [path], me.Run.archive)] == [None]
+        counts.append(dict(counting_store.COUNTS))
+
+    assert counts[1] == counts[19]
+    assert sum(counts[1].values()) <= 11, counts[1]
+    assert [row.id for row in workspace.catalog.runs()] == []
+
+
+def test_totals_of_many_runs_read_none_of_them(counting):
+    import molexp as me
+
+    workspace = me.Workspace("counting://totals", plugins=counting)
+    counting_store = importlib.import_module("counting_store")
+    exp = workspace.Project("metals").Experiment("cu")
+    exp.runs.create_many([{"n": number} for number in range(200)])
+    workspace.catalog.totals()
+    counting_store.COUNTS.clear()
+    assert workspace.catalog.totals()[0].runs == 200
+    assert counting_store.COUNTS["read"] <= 2, counting_store.COUNTS
+    assert sum(counting_store.COUNTS.values()) <= 10, counting_store.COUNTS

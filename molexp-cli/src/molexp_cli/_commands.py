@@ -32,15 +32,31 @@ class Group(NamedTuple):
 
 
 SECTIONS: Mapping[str, Mapping[str, Command | Group]] = {
+    "Begin": {
+        "init": Command("_workspace:init", "Make a workspace."),
+    },
     "Execute": {
         "run": Command("_run:run", "Run a script's experiments."),
         "execute": Command("_run:execute", "Execute one existing run."),
         "exec": Command("_exec:execute", "Track any command as a run."),
     },
     "Read": {
+        "info": Command("_workspace:info", "Show what is in the workspace, and who writes to it."),
+        "status": Command("_workspace:status", "The same as info."),
+        "ls": Command("_ls:ls", "List projects, experiments, runs or assets: one level."),
         "runs": Group(
-            "List runs; filter and sort them.",
-            {"list": Command("_runs:list_runs", "List runs; filter and sort them.")},
+            "List, tag, archive, delete and cancel runs.",
+            {
+                "list": Command("_runs:list_runs", "List runs; filter and sort them."),
+                "tag": Command("_marking:tag_runs", "Add a tag to runs."),
+                "untag": Command("_marking:untag_runs", "Remove a tag from runs."),
+                "note": Command("_marking:note_runs", "Add a note to runs."),
+                "archive": Command("_marking:archive_runs", "Hide runs in lists."),
+                "unarchive": Command("_marking:unarchive_runs", "Show archived runs in lists again."),
+                "delete": Command("_marking:delete_runs", "Delete runs; gc frees their storage."),
+                "restore": Command("_marking:restore_runs", "Bring back deleted runs."),
+                "cancel": Command("_marking:cancel_runs", "Ask runs to stop."),
+            },
             "See also: molexp show.",
         ),
         "show": Command("_show:show", "Show everything on record about a run."),

@@ -31,7 +31,7 @@ _UsageError: Any = typer.BadParameter.__mro__[1]  # the base class of click's us
 
 def answer(error: Exception, arguments: Sequence[str]) -> int | None:
     """Print a message for an error and return the exit code, or None if it is a bug of ours."""
-    code = _code(error)
+    code = code_of(error)
     if code is None:
         return None
     ours = _before_a_command(arguments)
@@ -42,15 +42,20 @@ def answer(error: Exception, arguments: Sequence[str]) -> int | None:
     if type(error).__name__ == "NoArgsIsHelpError":
         say(error.format_message(), prefix="")  # type: ignore[attr-defined]
         return code
-    message, hint = _usage(error, arguments) if isinstance(error, _UsageError) else parts(error)
+    found = facts(error, arguments)
     if _wants_json(ours):
         import molexp
 
-        found = {"code": _name(error), "message": message, "hint": hint}
         say(molexp.to_json({"error": found}), prefix="")
     else:
-        say(f"{message}\nhint: {hint}" if hint else message)
+        say(f"{found['message']}\nhint: {found['hint']}" if found["hint"] else found["message"])
     return code
+
+
+def facts(error: Exception, arguments: Sequence[str] = ()) -> dict[str, str]:
+    """Return an error for programs: its code, the message, and the hint."""
+    message, hint = _usage(error, arguments) if isinstance(error, _UsageError) else parts(error)
+    return {"code": _name(error), "message": message, "hint": hint}
 
 
 def parts(error: BaseException) -> tuple[str, str]:
@@ -71,7 +76,7 @@ def _at_the_shell(error: Any, hint: str) -> str:
 
     match error:
         case errors.NotFoundError(what="workspace") if "Create one" in hint:
-            return f"{hint.partition('Create one')[0]}`molexp exec` makes one, and so does a script."
+            return f"{hint.partition('Create one')[0]}`molexp init` makes one."
         case errors.RunBusyError(as_of=None):
             return f"Wait until it ends, or stop it: molexp cancel {error.run}"
         case errors.RunBusyError():
@@ -115,7 +120,8 @@ def _name(error: Exception) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(error).__name__.removesuffix("Error")).lower()
 
 
-def _code(error: Exception) -> int | None:
+def code_of(error: Exception) -> int | None:
+    """Return the exit code for an error, or None if it is a bug of ours."""
     if isinstance(error, _UsageError):
         return USAGE
     from molexp.errors import MolexpError, NotFoundError

@@ -1,20 +1,27 @@
-"""``molexp cancel``, ``archive``, ``unarchive``, ``delete`` and ``restore``: change runs by name."""
+"""``molexp cancel``, ``archive``, ``unarchive``, ``delete`` and ``restore``, and the same for many ``molexp runs``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from molexp_cli._failing import answer
-from molexp_cli._options import WorkspaceOption, located
-from molexp_cli._output import write
+from molexp_cli._changing import (
+    ArchivedOption,
+    Chosen,
+    Deed,
+    DryRunOption,
+    RunsArgument,
+    WhereOption,
+    YesOption,
+    apply,
+    change,
+)
+from molexp_cli._options import JsonOption, WorkspaceOption, located
 
 if TYPE_CHECKING:
     import molexp
-
-T = TypeVar("T")
 
 _Runs: TypeAlias = Annotated[
     list[str],
@@ -28,16 +35,18 @@ _Paths: TypeAlias = Annotated[
     list[str],
     typer.Argument(metavar="PATH...", show_default=False, help="Paths of runs, as `molexp delete` printed them."),
 ]
+_Reason: TypeAlias = Annotated[
+    str, typer.Option("--reason", metavar="TEXT", show_default=False, help="Record this reason.")
+]
+
+_CANCEL = Deed("cancel", "asked to stop")
+_ARCHIVE = Deed("archive", "archived")
+_UNARCHIVE = Deed("unarchive", "unarchived")
+_DELETE = Deed("delete", "deleted", "`molexp restore` brings them back, until `molexp gc --yes` frees their files.")
+_RESTORE = Deed("restore", "restored")
 
 
-def cancel(
-    ctx: typer.Context,
-    runs: _Runs,
-    reason: Annotated[
-        str, typer.Option("--reason", metavar="TEXT", show_default=False, help="Record this reason.")
-    ] = "",
-    workspace: WorkspaceOption = None,
-) -> None:
+def cancel(ctx: typer.Context, runs: _Runs, reason: _Reason = "", workspace: WorkspaceOption = None) -> None:
     """Ask runs to stop. The process that executes a run notices within a minute, and ends it as cancelled.
 
     A run that was never started is cancelled at once, and so is the copy of a run that continues elsewhere. A run that has
@@ -47,7 +56,7 @@ def cancel(
         molexp cancel metals/cu/cu-large
         molexp cancel metals/cu/cu-large metals/cu/cu-small
     """
-    _change(_found(ctx, workspace, runs), lambda run: run.cancel(reason))
+    change(ctx, workspace, Chosen(runs), _CANCEL, lambda run: run.cancel(reason))
 
 
 def archive(ctx: typer.Context, runs: _Runs, workspace: WorkspaceOption = None) -> None:
@@ -57,7 +66,7 @@ def archive(ctx: typer.Context, runs: _Runs, workspace: WorkspaceOption = None) 
         molexp archive metals/cu/cu-large
         molexp archive metals/cu/cu-large metals/cu/cu-small
     """
-    _change(_found(ctx, workspace, runs), lambda run: run.archive())
+    change(ctx, workspace, Chosen(runs), _ARCHIVE, lambda run: run.archive())
 
 
 def unarchive(ctx: typer.Context, runs: _Runs, workspace: WorkspaceOption = None) -> None:
@@ -67,7 +76,7 @@ def unarchive(ctx: typer.Context, runs: _Runs, workspace: WorkspaceOption = None
         molexp unarchive metals/cu/cu-large
         molexp unarchive metals/cu/cu-large metals/cu/cu-small
     """
-    _change(_found(ctx, workspace, runs), lambda run: run.unarchive())
+    change(ctx, workspace, Chosen(runs), _UNARCHIVE, lambda run: run.unarchive())
 
 
 def delete(ctx: typer.Context, runs: _Runs, workspace: WorkspaceOption = None) -> None:
@@ -79,37 +88,196 @@ def delete(ctx: typer.Context, runs: _Runs, workspace: WorkspaceOption = None) -
         molexp delete metals/cu/cu-large
         molexp delete metals/cu/cu-large metals/cu/cu-small
     """
-    _change(_found(ctx, workspace, runs), lambda run: run.delete())
+    change(ctx, workspace, Chosen(runs), _DELETE, lambda run: run.delete())
 
 
-def restore(ctx: typer.Context, runs: _Paths, workspace: WorkspaceOption = None) -> None:
+def restore(ctx: typer.Context, runs: _Paths, as_json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
     """Bring back deleted runs that gc has not freed yet. If one cannot be brought back, the others still are.
 
     Examples:
         molexp restore metals/cu/cu-large
         molexp restore metals/cu/cu-large metals/cu/cu-small
     """
-    _change({path.strip("/").lower(): path for path in runs}, located(ctx, workspace).restore)
+    paths = {path.strip("/").lower(): path for path in runs}
+    apply(located(ctx, workspace), [*paths], _RESTORE, lambda run: run.restore(), as_json=as_json)
 
 
-def _found(ctx: typer.Context, workspace: str | None, names: list[str]) -> dict[str, molexp.Run]:
-    """Return the named runs by path. All must exist before the first is changed."""
-    opened = located(ctx, workspace)
-    return {run.path: run for run in map(opened.run, names)}
+# --------------------------------------------------------------------------------------------------------- molexp runs
 
 
-def _change(named: Mapping[str, T], change: Callable[[T], object]) -> None:
-    """Change each run and print its path. If one cannot be changed, say so and continue with the others."""
-    said: dict[str, int] = {}
-    for path, one in named.items():
-        try:
-            change(one)
-        except Exception as error:
-            if str(error) not in said:  # an error that all of them have, such as a read-only disk, is printed once
-                if (code := answer(error, ())) is None:
-                    raise
-                said[str(error)] = code
-        else:
-            write(path)
-    if said:
-        raise typer.Exit(next(iter(said.values())))
+def cancel_runs(
+    ctx: typer.Context,
+    runs: RunsArgument = None,
+    where: WhereOption = None,
+    reason: _Reason = "",
+    archived: ArchivedOption = False,
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Ask runs to stop: those that you name, or those that match a query. Runs that have ended stay as they are.
+
+    The process that executes a run notices within a minute, and ends it as cancelled. A run that was never started is
+    cancelled at once. A query takes only runs that have not ended.
+
+    Examples:
+        molexp runs cancel metals/cu/cu-large
+        molexp runs cancel --where 'params.a > 4' --reason 'too large'
+        molexp runs cancel --where 'status == "created"' --yes
+    """
+    chosen = Chosen(runs, where, archived, yes, dry_run, as_json)
+    keep = partial(_is_cancellable, archived=archived)
+    change(ctx, workspace, chosen, _CANCEL, lambda run: run.cancel(reason), keep=keep)
+
+
+def archive_runs(
+    ctx: typer.Context,
+    runs: RunsArgument = None,
+    where: WhereOption = None,
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Hide runs in lists: those that you name, or those that match a query.
+
+    Lists show them with --archived. All other commands find them as before.
+
+    Examples:
+        molexp runs archive @latest
+        molexp runs archive --where 'status == "failed" and created_at < "2026-01-01"' --dry-run
+    """
+    change(ctx, workspace, Chosen(runs, where, False, yes, dry_run, as_json), _ARCHIVE, lambda run: run.archive())
+
+
+def unarchive_runs(
+    ctx: typer.Context,
+    runs: RunsArgument = None,
+    where: WhereOption = None,
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Show archived runs in lists again: those that you name, or the archived ones that match a query.
+
+    Examples:
+        molexp runs unarchive metals/cu/cu-large
+        molexp runs unarchive --where 'experiment == "cu"' --yes
+    """
+    chosen = Chosen(runs, where, True, yes, dry_run, as_json)
+    change(ctx, workspace, chosen, _UNARCHIVE, lambda run: run.unarchive(), keep=_is_archived)
+
+
+def delete_runs(
+    ctx: typer.Context,
+    runs: RunsArgument = None,
+    where: WhereOption = None,
+    archived: ArchivedOption = False,
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Delete runs: those that you name, or those that match a query. Runs that are executed right now stay.
+
+    Until `molexp gc --yes` frees their files, `molexp runs restore` brings them back. It takes the paths that this command
+    prints.
+
+    Examples:
+        molexp runs delete cu-large cu-small
+        molexp runs delete --where 'status == "failed"' --dry-run
+        molexp runs delete --where '"draft" in tags' --yes > deleted.txt
+    """
+    chosen = Chosen(runs, where, archived, yes, dry_run, as_json)
+    change(ctx, workspace, chosen, _DELETE, lambda run: run.delete())
+
+
+def restore_runs(
+    ctx: typer.Context, runs: _Paths, as_json: JsonOption = False, workspace: WorkspaceOption = None
+) -> None:
+    """Bring back deleted runs that gc has not freed yet, by their whole paths. Queries do not find deleted runs.
+
+    If one cannot be brought back, the others still are.
+
+    Examples:
+        molexp runs restore metals/cu/cu-large metals/cu/cu-small
+        molexp runs restore $(cat deleted.txt)
+    """
+    restore(ctx, runs, as_json, workspace)
+
+
+def tag_runs(
+    ctx: typer.Context,
+    tag: Annotated[str, typer.Argument(metavar="TAG", show_default=False, help="The tag.")],
+    runs: RunsArgument = None,
+    where: WhereOption = None,
+    archived: ArchivedOption = False,
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Add a tag to runs: those that you name, or those that match a query.
+
+    Examples:
+        molexp runs tag published @latest
+        molexp runs tag outlier --where 'results.energy > 0' --yes
+        molexp runs list --tag published
+    """
+    chosen = Chosen(runs, where, archived, yes, dry_run, as_json)
+    change(ctx, workspace, chosen, Deed("tag", "tagged"), lambda run: run.annotate(tags=[tag]))
+
+
+def untag_runs(
+    ctx: typer.Context,
+    tag: Annotated[str, typer.Argument(metavar="TAG", show_default=False, help="The tag.")],
+    runs: RunsArgument = None,
+    where: WhereOption = None,
+    archived: ArchivedOption = False,
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Remove a tag from runs: those that you name, or those that match a query.
+
+    Examples:
+        molexp runs untag draft @latest
+        molexp runs untag draft --where '"draft" in tags' --yes
+    """
+    chosen = Chosen(runs, where, archived, yes, dry_run, as_json)
+    change(ctx, workspace, chosen, Deed("untag", "untagged"), lambda run: run.annotate(untag=[tag]))
+
+
+def note_runs(
+    ctx: typer.Context,
+    text: Annotated[str, typer.Argument(metavar="TEXT", show_default=False, help="The note.")],
+    runs: RunsArgument = None,
+    where: WhereOption = None,
+    archived: ArchivedOption = False,
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Add a note to runs: those that you name, or those that match a query. `molexp show` prints it, queries search it.
+
+    Examples:
+        molexp runs note 'the basis set was wrong' @latest
+        molexp runs note 'rerun after the fix' --where 'cause == "out_of_memory"' --yes
+        molexp runs list 'notes like "%basis%"'
+    """
+    if not text.strip():
+        raise typer.BadParameter("The note is empty.", ctx=ctx, param_hint="TEXT")
+    chosen = Chosen(runs, where, archived, yes, dry_run, as_json)
+    change(ctx, workspace, chosen, Deed("note", "noted"), lambda run: run.annotate(note=text))
+
+
+def _is_archived(row: molexp.RunRow) -> bool:
+    return row.document.get("archived") is True
+
+
+def _is_cancellable(row: molexp.RunRow, *, archived: bool) -> bool:
+    return not row.status.finished and (archived or not _is_archived(row))

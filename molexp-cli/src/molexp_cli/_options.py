@@ -69,5 +69,10 @@ def located(ctx: typer.Context, workspace: str | None, *, create: bool = False) 
     """Return the workspace to use. ``-w`` may stand before the command or after it."""
     import molexp
 
-    given = workspace if workspace is not None else ctx.find_root().params.get("workspace")
-    return molexp.locate_workspace(given, create=create)
+    return molexp.locate_workspace(given_workspace(ctx, workspace), create=create)
+
+
+def given_workspace(ctx: typer.Context, workspace: str | None) -> str | None:
+    """Return the workspace that ``-w`` names, before the command or after it; None if there is none."""
+    found = workspace if workspace is not None else ctx.find_root().params.get("workspace")
+    return None if found is None else str(found)

@@ -63,10 +63,10 @@ def tell_warnings() -> None:
     warnings.showwarning = show
 
 
-def say(text: str, *, prefix: str = "molexp: ") -> None:
+def say(text: str, *, prefix: str = "molexp: ", end: str = "\n") -> None:
     """Print a message to standard error."""
     try:
-        sys.stderr.write(f"{prefix}{printable(text)}\n")
+        sys.stderr.write(f"{prefix}{printable(text)}{end}")
         sys.stderr.flush()
     except (OSError, ValueError):
         pass  # nobody reads it; the exit code tells the same

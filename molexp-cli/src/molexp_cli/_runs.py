@@ -119,7 +119,7 @@ def list_runs(
     first = next(pages, None)
     if first is None:
         _check_names(opened, project, experiment)
-        _name_unknown(opened, where)
+        name_unknown(opened, where)
     found = _up_to(limit, chain([first], pages) if first is not None else ())
     if form is not Format.TABLE:
         again = _up_to(limit, opened.catalog.run_pages(where, **filters)) if form is Format.CSV else ()
@@ -182,7 +182,7 @@ def _check_names(opened: molexp.Workspace, project: str | None, experiment: str 
             inside.experiment(name)
 
 
-def _name_unknown(opened: molexp.Workspace, where: str | None) -> None:
+def name_unknown(opened: molexp.Workspace, where: str | None) -> None:
     """Tell you which fields of the query no run has. This is no error, because a later run may have them."""
     for name, near in opened.catalog.unknown_fields(where).items() if where is not None else ():
         hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""

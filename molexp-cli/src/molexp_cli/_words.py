@@ -9,6 +9,20 @@ from typing import Any
 _METRICS = 4  # a row has room for this many
 
 
+def counted(number: int, what: str) -> str:
+    """Return a number with what is counted, as in "1 run" and "2 runs"."""
+    return f"{number:,}".replace(",", " ") + f" {what}{'' if number == 1 else 's'}"
+
+
+def place(url: str) -> str:
+    """Return where a workspace lies: the path of a folder, or a URL."""
+    if not url.startswith("file://"):
+        return url
+    from urllib.parse import unquote
+
+    return unquote(url.removeprefix("file://"))
+
+
 def value(found: Any) -> str:
     """Format a value on one line: plain text as it is, everything else as JSON."""
     if isinstance(found, str) and found and found.isprintable() and found.strip() == found:

@@ -44,8 +44,10 @@ if TYPE_CHECKING:
     from molexp._assets.run_metrics import RunMetrics
     from molexp._assets.streams import LogHandle
     from molexp._catalog.lineage.graph import Lineage, LineageEdge, LineageNode
+    from molexp._catalog.query.totals import Totals
     from molexp._exec.commands import TrackedCommand, track_command
     from molexp._hierarchy.catalog import Catalog
+    from molexp._hierarchy.changing import Changed, change_runs
     from molexp._hierarchy.entry import entry
     from molexp._hierarchy.location import locate_workspace
     from molexp._hierarchy.run_context import RunContext
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
     from molexp._values.sweeps import grid
     from molexp._views.description import describe_run, to_json
     from molexp._views.log_reading import LogLine, read_logs
+    from molexp._views.workspaces import describe_workspace
     from molexp.contracts._assets import Asset, Producer
     from molexp.hookspecs import hookimpl
     from molexp.plugins import PluginManager
@@ -71,6 +74,7 @@ __all__ = [
     "AssetKind",
     "Catalog",
     "Cause",
+    "Changed",
     "CheckpointAsset",
     "Context",
     "DataAsset",
@@ -108,11 +112,14 @@ __all__ = [
     "Runs",
     "SyncProgress",
     "SyncReport",
+    "Totals",
     "TrackedCommand",
     "UnknownAsset",
     "WorkflowGraph",
     "Workspace",
+    "change_runs",
     "describe_run",
+    "describe_workspace",
     "entry",
     "errors",
     "follow_workspace",
@@ -151,7 +158,9 @@ _LATE = {  # names that take time to import, by module
         "UnknownAsset",
     ),
     "molexp.contracts._assets": ("Asset", "Producer"),
+    "molexp._catalog.query.totals": ("Totals",),
     "molexp._hierarchy.catalog": ("Catalog",),
+    "molexp._hierarchy.changing": ("Changed", "change_runs"),
     "molexp._hierarchy.run_rows": ("RunRow",),
     "molexp._catalog.lineage.graph": ("Lineage", "LineageEdge", "LineageNode"),
     "molexp._exec.commands": ("TrackedCommand", "track_command"),
@@ -159,6 +168,7 @@ _LATE = {  # names that take time to import, by module
     "molexp._assets.data_assets": ("DataAssets",),
     "molexp._views.description": ("describe_run", "to_json"),
     "molexp._views.log_reading": ("LogLine", "read_logs"),
+    "molexp._views.workspaces": ("describe_workspace",),
     "molexp._hierarchy.location": ("locate_workspace",),
     "molexp._record.reports": ("Finding", "Report"),
     "molexp._hierarchy.run_context": ("RunContext",),

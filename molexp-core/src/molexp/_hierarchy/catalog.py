@@ -5,13 +5,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import wraps
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from msgspec.structs import replace
 
 from molexp._catalog.compaction.snapshots import damaged_parts
-from molexp._catalog.index.database import BUSY, is_busy
 from molexp._catalog.index.stored import GONE, compare
 from molexp._catalog.query.answers import Asking, Question, Row, unknown_fields
 from molexp._catalog.query.paging import Pager, in_pages
@@ -22,16 +20,18 @@ from molexp._catalog.query.questions import (
     parse_run_query,
     refuse_unknown,
 )
+from molexp._catalog.query.totals import Totals, count_totals
 from molexp._catalog.refresh.journals import read_news
 from molexp._catalog.refresh.refresh import Refresher
 from molexp._hierarchy.run import Run
 from molexp._hierarchy.run_rows import RunRow, describe_row
+from molexp._hierarchy.sound_index import from_a_sound_index
 from molexp._query.expressions import Condition, Field
 from molexp._storage import layout
 from molexp._values.documents import decode_object
 from molexp._values.tables import RUN_COLUMNS, Pages, Rows
 from molexp.contracts._kinds import kind_name
-from molexp.errors import CorruptRecordError, KeyNotFoundError, MolexpError, NotFoundError, StoreError
+from molexp.errors import KeyNotFoundError, NotFoundError, StoreError
 
 if TYPE_CHECKING:
     from molexp._catalog.index.index import Index
@@ -42,50 +42,11 @@ if TYPE_CHECKING:
     from molexp.contracts import AssetKind
     from molexp.contracts._assets import Asset
 
-P = ParamSpec("P")
 T = TypeVar("T")
 F = TypeVar("F")
 
 _SOME = 400  # rows of which each is looked at; of more, those in folders that were not looked at a moment ago
 _TRIES = 5  # questions that are asked again because what the index had was not there
-
-
-_EITHER = (
-    *(sqlite3.DataError, sqlite3.IntegrityError, sqlite3.NotSupportedError, sqlite3.ProgrammingError),
-    *(ArithmeticError, AttributeError, LookupError, TypeError, ValueError),
-)
-"""Errors that come from a fault of ours or of the caller, or from a damaged index: the index is checked."""
-
-
-def _kept(location: str) -> MolexpError:
-    return MolexpError(
-        f"The index {location!r} is kept locked by another process for more than {BUSY:g} s: one that was stopped, or a "
-        "program that looks into it. End that, or let MOLEXP_CACHE_DIR name another folder."
-    )
-
-
-def _from_a_sound_index(answer: Callable[Concatenate[Catalog, P], T]) -> Callable[Concatenate[Catalog, P], T]:
-    """Answer again from a new index if the one at hand turns out to be damaged, or gone."""
-
-    @wraps(answer)
-    def answer_again(self: Catalog, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        for again in (
-            False,
-            True,
-        ):  # a damaged file; then a folder that cannot hold one, or a snapshot that is no better
-            try:
-                return answer(self, *args, **kwargs)
-            except (sqlite3.DatabaseError, CorruptRecordError, *_EITHER) as error:
-                if isinstance(error, sqlite3.Error) and is_busy(error):
-                    raise _kept(self._session.index.location) from error
-                if isinstance(error, _EITHER) and (isinstance(error, MolexpError) or not self._session.index.damage()):
-                    raise
-                self._session.index.discard()
-                if again and self._session.workspace.exists():
-                    self._session.index.anew(self._read_all)
-        return answer(self, *args, **kwargs)
-
-    return answer_again
 
 
 class Catalog:
@@ -102,6 +63,8 @@ class Catalog:
         ['volumes.json']
         >>> [node.label for node in ws.catalog.lineage("cu-small:volumes.json").upstream]
         ['cu-small']
+        >>> [(one.path, one.runs) for one in ws.catalog.totals() if one.runs]
+        [('metals/cu', 1)]
         >>> (ws.catalog.verify().ok, ws.catalog.rebuild().ok, ws.catalog.compact().ok)
         (True, True, True)
         >>> dict(ws.catalog.unreadable())
@@ -117,7 +80,7 @@ class Catalog:
     def __repr__(self) -> str:
         return f"<catalog of {self._session.store.url}>"
 
-    @_from_a_sound_index
+    @from_a_sound_index
     def runs(
         self,
         where: str | None = None,
@@ -168,7 +131,7 @@ class Catalog:
             refuse_unknown(self._session.index, question.sort)
         return self._run_rows(rows, *self._beside(question))
 
-    @_from_a_sound_index
+    @from_a_sound_index
     def run_pages(self, where: str | None = None, /, **filters: Unpack[RunFilters]) -> Pages[RunRow]:
         """Return what `runs` returns, a page at a time, so that an answer of any length fits into memory.
 
@@ -194,6 +157,19 @@ class Catalog:
         left_out, hidden = self._beside(question)
         return Pages((self._run_rows(page, left_out, hidden) for page in rows), count, left_out, hidden)
 
+    @from_a_sound_index
+    def totals(self, *, project: str | None = None) -> Rows[Totals]:
+        """Return how many runs each experiment has, by status, and how large they are; no run is read for it.
+
+        Experiments without runs and data are left out. Data of a project, or of the workspace, has a row of its own.
+
+        Args:
+            project: a project's id; by default all of them.
+        """
+        self._refresh()
+        found = count_totals(self._session.index, project)
+        return Rows(found, Totals.to_dict, unreadable=self._left_out(project or ""))
+
     @overload
     def assets(
         self, where: str | None = None, /, *, kind: type[AssetKind[T, F]], **filters: Unpack[AssetFilters]
@@ -204,7 +180,7 @@ class Catalog:
         self, where: str | None = None, /, *, kind: str | None = None, **filters: Unpack[AssetFilters]
     ) -> Rows[Asset]: ...
 
-    @_from_a_sound_index
+    @from_a_sound_index
     def assets(
         self,
         where: str | None = None,
@@ -271,7 +247,7 @@ class Catalog:
             path = run.strip("/")  # it may be gone, and something of it left
             return self._lineage("run" if layout.is_run(path) else "asset", path, error, upstream, downstream)
 
-    @_from_a_sound_index
+    @from_a_sound_index
     def _lineage(
         self, kind: Kind, name: str, reason: NotFoundError | None, upstream: bool, downstream: bool
     ) -> Lineage:
@@ -290,13 +266,13 @@ class Catalog:
             raise reason or NotFoundError(kind, name, where=self._session.store.url)
         return found
 
-    @_from_a_sound_index
+    @from_a_sound_index
     def unreadable(self) -> Mapping[str, str]:
         """Return what could not be read, key to reason; the answers are right for the rest."""
         self._refresh()
         return {**self._session.index.problems(), **self._journals}
 
-    @_from_a_sound_index
+    @from_a_sound_index
     def rebuild(self) -> Report:
         """Read everything anew, into an empty index; until that is done, answers come from what was known."""
         from molexp._record.reports import Finding, Report
@@ -304,7 +280,7 @@ class Catalog:
         counts = self._session.index.anew(self._read_all) if self._session.workspace.exists() else {}
         return Report("rebuild", tuple(Finding(*problem) for problem in self.unreadable().items()), counts)
 
-    @_from_a_sound_index
+    @from_a_sound_index
     def verify(self) -> Report:
         """Read everything and compare: what differed is reported, and mended; what cannot be read is reported, too."""
         from molexp._record.reports import Finding, Report
@@ -327,7 +303,7 @@ class Catalog:
         findings += [Finding(*problem) for problem in self.unreadable().items()]
         return Report("verify", tuple(findings), {"rows": rows})
 
-    @_from_a_sound_index
+    @from_a_sound_index
     def compact(self) -> Report:
         """Fold the journals of writers that are done into a snapshot, from which new readers begin.
 
@@ -346,7 +322,7 @@ class Catalog:
 
         return Report("compact", (), Compactor(self._session, self._session.index).compact())
 
-    @_from_a_sound_index
+    @from_a_sound_index
     def unknown_fields(self, where: str) -> Mapping[str, tuple[str, ...]]:
         """Return fields of a query that no run has, each with those that look similar: it may be misspelt, or not there yet.
 
@@ -431,7 +407,7 @@ class Catalog:
         if self._session.workspace.exists():
             self._session.compact_if_due()
 
-    @_from_a_sound_index
+    @from_a_sound_index
     def _page(self, pager: Pager) -> list[Row]:
         return pager.page()
 

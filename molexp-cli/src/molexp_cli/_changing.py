@@ -1,0 +1,199 @@
+"""Change many runs: which ones, whether you mean it, and what became of each."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
+
+from molexp_cli import _words
+from molexp_cli._bars import count_bar
+from molexp_cli._failing import FAILED, answer, code_of, facts
+from molexp_cli._options import located
+from molexp_cli._output import on_terminal, say, tell_unreadable, write
+from molexp_cli._runs import name_unknown
+
+if TYPE_CHECKING:
+    import molexp
+
+RunsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[RUN]...",
+        show_default=False,
+        help="Runs: their paths, the beginnings of their ids, or @latest.",
+    ),
+]
+WhereOption = Annotated[
+    str | None,
+    typer.Option("--where", metavar="QUERY", show_default=False, help="Take the runs that match this query instead."),
+]
+ArchivedOption = Annotated[bool, typer.Option("--archived", help="With --where: include archived runs.")]
+YesOption = Annotated[
+    bool, typer.Option("--yes", "-y", help="Do not ask, even if the query matches more than one run.")
+]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Print the runs that would be changed, and change nothing.")
+]
+
+_TOLD = 10  # errors that are printed; the rest are counted
+_SHOWN = 50  # paths that a terminal shows; of more there is only a line that counts them
+_SCOPES = 3  # experiments that a question names
+
+
+class Deed(NamedTuple):
+    """Words for a change of runs, and for the way back.
+
+    Attributes:
+        verb: as in "delete 3 runs".
+        past: as in "3 runs deleted".
+        then: said after it, on a terminal.
+    """
+
+    verb: str
+    past: str
+    then: str = ""
+
+
+class Chosen(NamedTuple):
+    """The options by which runs are chosen, and how sure you are."""
+
+    names: Sequence[str] | None
+    where: str | None = None
+    archived: bool = False
+    yes: bool = False
+    dry_run: bool = False
+    as_json: bool = False
+
+
+def change(
+    ctx: typer.Context,
+    workspace: str | None,
+    chosen: Chosen,
+    deed: Deed,
+    do: Callable[[molexp.Run], object],
+    *,
+    keep: Callable[[molexp.RunRow], bool] | None = None,
+) -> None:
+    """Change the runs that are chosen, print their paths, and exit with the code of the first error if there was one.
+
+    Args:
+        ctx: the command.
+        workspace: its option ``-w``.
+        chosen: its other options.
+        deed: the words for the change.
+        do: changes one run.
+        keep: of the runs that match the query, only these are changed.
+    """
+    if bool(chosen.names) == (chosen.where is not None):
+        raise typer.BadParameter("Name runs, or choose them with --where QUERY: one of the two.", ctx=ctx)
+    opened = located(ctx, workspace)
+    paths = _matching(opened, chosen, keep) if chosen.where is not None else _named(opened, chosen.names or ())
+    if chosen.dry_run:
+        _tell_plan(paths, chosen, deed)
+        return
+    if chosen.where is not None and len(paths) > 1 and not chosen.yes:
+        _ask(paths, deed)
+    if chosen.where is not None and not paths and not chosen.as_json:
+        say(f"No run matches, so nothing was {deed.past}.")
+    apply(opened, paths, deed, do, as_json=chosen.as_json)
+
+
+def _named(opened: molexp.Workspace, names: Iterable[str]) -> list[str]:
+    """Return the paths of named runs, each once. All must exist before the first is changed."""
+    return [*dict.fromkeys(opened.run(name).path for name in names)]
+
+
+def _matching(opened: molexp.Workspace, chosen: Chosen, keep: Callable[[molexp.RunRow], bool] | None) -> list[str]:
+    pages = opened.catalog.run_pages(chosen.where, archived=chosen.archived or keep is not None)
+    tell_unreadable(pages.unreadable)
+    if pages.archived:
+        say(f"{_words.counted(pages.archived, 'archived run')} left out. Add --archived to include them.")
+    paths = [row.path for page in pages for row in page if keep is None or keep(row)]
+    if not paths:
+        name_unknown(opened, chosen.where)
+    return paths
+
+
+def _tell_plan(paths: Sequence[str], chosen: Chosen, deed: Deed) -> None:
+    if chosen.as_json:
+        import molexp
+
+        write(molexp.to_json({"dry_run": True, "changed": [*paths], "failed": []}, pretty=True))
+        return
+    for path in paths:
+        write(path)
+    say(f"{_words.counted(len(paths), 'run')} would be {deed.past}; nothing was changed.")
+
+
+def _ask(paths: Sequence[str], deed: Deed) -> None:
+    """Return if the change is wanted.
+
+    Raises:
+        Exit: it is not.
+        BadParameter: there is nobody to ask.
+    """
+    scopes = dict[str, int]()
+    for path in paths:
+        above = path.rpartition("/")[0]
+        scopes[above] = scopes.get(above, 0) + 1
+    named = [f"{count} of {scope}" for scope, count in [*scopes.items()][:_SCOPES]]
+    if len(scopes) > _SCOPES:
+        named.append(f"and of {_words.counted(len(scopes) - _SCOPES, 'more experiment')}")
+    what = f"{deed.verb} {_words.counted(len(paths), 'run')} ({', '.join(named)})"
+    if not (sys.stdin is not None and sys.stdin.isatty()):
+        raise typer.BadParameter(
+            f"The query matches {_words.counted(len(paths), 'run')}. Add --yes to {deed.verb} them, or --dry-run to list them."
+        )
+    say(f"{what[0].upper()}{what[1:]}? [y/N] ", prefix="", end="")
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        say("Nothing was changed.", prefix="")
+        raise typer.Exit(FAILED)
+
+
+def apply(
+    opened: molexp.Workspace,
+    paths: Sequence[str],
+    deed: Deed,
+    do: Callable[[molexp.Run], object],
+    *,
+    as_json: bool = False,
+) -> None:
+    """Change runs, and tell what became of each."""
+    import molexp
+
+    many = on_terminal() and len(paths) > _SHOWN
+    failed: dict[str, Exception] = {}
+    changed: list[str] = []
+    with count_bar("runs", len(paths) if many else 0) as advance:
+        for path, error in molexp.change_runs(opened, paths, do):
+            advance()
+            if error is not None:
+                if code_of(error) is None:
+                    raise error
+                failed[path] = error
+                continue
+            changed.append(path)
+            if not (as_json or many):
+                write(path)
+    if as_json:
+        problems = [{"path": path, **facts(error)} for path, error in failed.items()]
+        write(molexp.to_json({"dry_run": False, "changed": changed, "failed": problems}, pretty=True))
+    else:
+        _tell_errors(failed)
+        if many or (failed and changed):
+            whole = f"{len(changed)} of {len(paths)} runs" if failed else _words.counted(len(changed), "run")
+            say(f"{whole} {deed.past}." + (f" {deed.then}" if changed and deed.then else ""))
+    if failed:
+        raise typer.Exit(next(code for error in failed.values() if (code := code_of(error)) is not None))
+
+
+def _tell_errors(failed: dict[str, Exception]) -> None:
+    """Print each error once, and the first ones only: all runs may have the same, such as a read-only disk."""
+    different = {str(error): error for error in failed.values()}
+    for error in [*different.values()][:_TOLD]:
+        answer(error, ())
+    if len(different) > _TOLD:
+        say(f"and {len(different) - _TOLD} more errors; --json has all of them")

@@ -1,0 +1,193 @@
+"""``molexp ls``: one level of a workspace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+
+from molexp_cli import _words
+from molexp_cli._options import JsonOption, WorkspaceOption, located
+from molexp_cli._output import headline, on_terminal, say, table, tell_unreadable, write
+
+if TYPE_CHECKING:
+    import molexp
+
+_PAGE = 50  # runs that a terminal shows
+
+
+class Level(NamedTuple):
+    """One level of a workspace.
+
+    Attributes:
+        title: the name of the first column.
+        entries: all that lies there, each with an ``id``; of runs, those that are shown.
+        total: the number of entries that there are.
+    """
+
+    title: str
+    entries: list[dict[str, Any]]
+    total: int
+
+
+def ls(
+    ctx: typer.Context,
+    path: Annotated[
+        str,
+        typer.Argument(
+            metavar="[PATH]",
+            show_default=False,
+            help="A project, PROJECT/EXPERIMENT, or a run. By default, the workspace.",
+        ),
+    ] = "",
+    as_json: JsonOption = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """List one level: the projects of the workspace, the experiments of a project, the runs of an experiment, a run's assets.
+
+    Names stand beside ids, and data that was imported there below. A terminal shows the newest 50 runs.
+
+    Examples:
+        molexp ls
+        molexp ls metals
+        molexp ls metals/cu --json | jq -r '.entries[].path'
+        molexp ls metals/cu/@latest
+    """
+    import molexp
+
+    opened = located(ctx, workspace)
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    scope = "/".join(parts)
+    level = _level(opened, parts, None if as_json or not on_terminal() else _PAGE)
+    data = [_asset(one) for one in opened.data_assets_of(scope).values()] if _is_scope(parts) else []
+    if as_json:
+        write(molexp.to_json({"path": scope, "entries": level.entries, "data": data}, pretty=True))
+        return
+    if level.entries:
+        _show(level)
+    elif not data:
+        say(f"There are no {level.title.lower()}s in {scope or _words.place(opened.url)} yet.")
+    if data:
+        if level.entries:
+            write("")
+        headline("data")
+        _show(Level("NAME", data, len(data)))
+    if level.total > len(level.entries):
+        say(
+            f"The newest {len(level.entries)} of {_words.counted(level.total, 'run')} are shown. `molexp runs list -e {scope}` "
+            "lists, filters and sorts them."
+        )
+
+
+def _is_scope(parts: list[str]) -> bool:
+    return len(parts) < 3 and "@latest" not in parts
+
+
+def _level(opened: molexp.Workspace, parts: list[str], limit: int | None) -> Level:
+    if not _is_scope(parts):
+        run = opened.run("/".join(parts))
+        entries = [_asset(asset) for asset in run.assets]
+        return Level("ASSET", [{"id": one.pop("name"), **one} for one in entries], len(entries))
+    if not parts:
+        totals = opened.catalog.totals()
+        tell_unreadable(totals.unreadable)
+        return _of("PROJECT", _projects(opened, totals))
+    project = opened.project(parts[0])
+    if len(parts) == 1:
+        totals = opened.catalog.totals(project=project.id)
+        tell_unreadable(totals.unreadable)
+        return _of("EXPERIMENT", _experiments(project, totals))
+    experiment = project.experiment(parts[1])
+    pages = opened.catalog.run_pages(experiment=experiment.path, sort="-created_at" if limit else None)
+    tell_unreadable(pages.unreadable)
+    rows = [*islice(chain.from_iterable(pages), limit)]
+    return Level("RUN", [_run(row) for row in rows], pages.total or len(rows))
+
+
+def _of(title: str, entries: Iterable[dict[str, Any]]) -> Level:
+    found = [*entries]
+    return Level(title, found, len(found))
+
+
+def _projects(opened: molexp.Workspace, totals: Iterable[molexp.Totals]) -> Iterator[dict[str, Any]]:
+    by_project: dict[str, list[molexp.Totals]] = {}
+    for one in totals:
+        by_project.setdefault(one.project, []).append(one)
+    for project in opened.projects:
+        within = by_project.get(project.id, [])
+        yield {**_named(project), "experiments": len(project.experiments), **_summed(within)}
+
+
+def _experiments(project: molexp.Project, totals: Iterable[molexp.Totals]) -> Iterator[dict[str, Any]]:
+    by_experiment = {one.experiment: one for one in totals}
+    for experiment in project.experiments:
+        found = by_experiment.get(experiment.id)
+        yield {**_named(experiment), **_summed([found] if found is not None else [])}
+
+
+def _named(one: molexp.Project | molexp.Experiment) -> dict[str, Any]:
+    return {"id": one.id, "path": one.path, "name": one.name}
+
+
+def _summed(totals: list[molexp.Totals]) -> dict[str, Any]:
+    statuses: dict[str, int] = {}
+    for one in totals:
+        for status, count in one.statuses.items():
+            statuses[status] = statuses.get(status, 0) + count
+    return {
+        "runs": sum(statuses.values()),
+        "statuses": statuses,
+        "archived": sum(one.archived for one in totals),
+        "newest": max((one.newest for one in totals), default="") or None,
+        "size": sum(one.size for one in totals),
+    }
+
+
+def _run(row: molexp.RunRow) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "path": row.path,
+        "status": str(row.status),
+        "created_at": row.created_at,
+        "parameters": row.parameters,
+    }
+
+
+def _asset(asset: molexp.Asset) -> dict[str, Any]:
+    return {
+        "name": asset.name,
+        "kind": asset.kind,
+        "version": asset.version,
+        "size": asset.size,
+        "created_at": asset.created_at,
+        "asset": asset.id,
+    }
+
+
+_CELLS: dict[str, Callable[[Any], str]] = {
+    "name": str,
+    "kind": str,
+    "version": str,
+    "experiments": str,
+    "runs": str,
+    "status": str,
+    "statuses": lambda found: ", ".join(f"{count} {status}" for status, count in found.items()),
+    "archived": lambda found: str(found or ""),
+    "size": _words.size,
+    "newest": _words.moment,
+    "created_at": _words.moment,
+    "parameters": _words.settings,
+}
+_TITLES = {"created_at": "CREATED", "statuses": "STATUS"}
+
+
+def _show(level: Level) -> None:
+    """Draw a level as a table; columns in which nobody has anything are left out, and names that are the ids."""
+    columns = [(level.title, [str(one.get("id") or one.get("name")) for one in level.entries])]
+    for key, cell in _CELLS.items():
+        found = [cell(one[key]) if one.get(key) is not None else "" for one in level.entries]
+        if any(found) and found != columns[0][1]:
+            columns.append((_TITLES.get(key, key.upper()), found))
+    table([title for title, _ in columns], zip(*(cells for _, cells in columns), strict=True), least=1)

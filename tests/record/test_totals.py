@@ -1,0 +1,74 @@
+"""Totals, descriptions of a workspace, and changes of many runs."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+import molexp as me
+
+
+@pytest.fixture
+def metals(ws):
+    for name in ("cu", "ag"):
+        exp = ws.Project("metals").Experiment(name)
+        for number in range(3):
+            with exp.Run({"n": number}, id=f"{name}-{number}").start() as ctx:
+                ctx.artifact.save("data.bin", b"x" * 100)
+        exp.Run(id=f"{name}-waits")
+    ws.run("cu-0").archive()
+    ws.run("cu-1").delete()
+    ws.Project("empty").Experiment("nothing")
+    return ws
+
+
+def test_totals_count_runs_by_status_without_archived_and_deleted_ones(metals):
+    ag, cu = metals.catalog.totals()
+    assert (ag.path, ag.runs, ag.statuses, ag.archived) == ("metals/ag", 4, {"pending": 1, "succeeded": 3}, 0)
+    assert (cu.path, cu.runs, cu.statuses, cu.archived) == ("metals/cu", 2, {"pending": 1, "succeeded": 1}, 1)
+    assert ag.size >= 300
+    assert ag.newest == metals.run("ag-waits").created_at
+    assert metals.catalog.totals(project="empty") == []
+
+
+def test_data_of_a_project_has_totals_of_its_own(metals, tmp_path):
+    file = tmp_path / "reference.csv"
+    file.write_bytes(b"x" * 1000)
+    metals.project("metals").data_assets.import_asset("reference", file)
+    first = metals.catalog.totals(project="metals")[0]
+    assert (first.path, first.runs, first.size) == ("metals", 0, 1000)
+    assert first.to_dict()["path"] == "metals"
+
+
+def test_totals_follow_what_others_do(place, metals):
+    assert metals.catalog.totals(project="metals")[1].runs == 2
+    place.load().project("metals").experiment("cu").Run(id="more")
+    assert metals.catalog.totals(project="metals")[1].runs == 3
+
+
+def test_a_description_of_a_workspace_says_what_is_in_it(metals):
+    found = me.describe_workspace(metals)
+    assert (found["url"], found["id"], found["schema"]) == (metals.url, metals.id, 1)
+    assert (found["projects"], found["experiments"], found["runs"], found["archived"]) == (2, 3, 6, 1)
+    assert found["statuses"] == {"pending": 2, "succeeded": 4}
+    assert found["newest"]["path"] == "metals/ag/ag-waits"
+    assert (found["writers"], found["unreadable"]) == ([], {})
+
+
+def test_a_description_names_who_executes_runs_now(metals):
+    exp = metals.project("metals").experiment("ag")
+    with exp.Run(id="one").start(), exp.Run(id="two").start():
+        (writer,) = me.describe_workspace(metals)["writers"]
+    assert writer["pid"] == os.getpid()
+    assert writer["runs"] == ["metals/ag/one", "metals/ag/two"]
+    assert writer["since"]
+    assert me.describe_workspace(metals)["writers"] == []
+
+
+def test_a_run_that_cannot_be_changed_hinders_no_other(metals):
+    paths = ["metals/ag/ag-0", "metals/ag/none", "metals/none/ag-0", "ag-1", "metals/ag/AG-1"]
+    done = list(me.change_runs(metals, paths, me.Run.archive))
+    assert [one.path for one in done] == paths
+    assert [type(one.error) for one in done] == [type(None), *[me.NotFoundError] * 3, type(None)]
+    assert [metals.run(f"ag-{number}").archived for number in range(3)] == [True, True, False]
