@@ -152,7 +152,7 @@ def test_a_text_that_names_an_existing_file_asks_for_a_path(run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("value", "kind"), [(object(), "object"), (3, "int"), (np.zeros(3), "numpy.ndarray"), (None, "NoneType")]
+    ("value", "kind"), [(object(), "object"), (3, "int"), (np.float64(3), "numpy.float64"), (None, "NoneType")]
 )
 def test_anything_else_names_the_type_and_the_kinds(place, run, value, kind):
     with run.start() as ctx:

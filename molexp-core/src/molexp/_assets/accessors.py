@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from molexp._assets.builtin_kinds import WHAT_FILES_TAKE, FileKind, format_of
+from molexp._assets.builtin_kinds import FileKind, format_of
+from molexp._assets.choosing import no_kind
 from molexp._recording.usage import uses
 from molexp._values.structuring import check_given, fields_of, record_of
 from molexp.contracts import AssetKind, GrowingAsset, Grows
@@ -15,8 +16,7 @@ from molexp.contracts._assets import Asset
 from molexp.errors import NoKindError, NotFoundError
 
 if TYPE_CHECKING:
-    from molexp._assets.naming import AttemptAssets
-    from molexp._assets.registry import Library
+    from molexp._assets.naming import AttemptAssets, Slot
 
 T = TypeVar("T")
 F = TypeVar("F")
@@ -79,28 +79,7 @@ class Accessor(Generic[T, F]):
         accepts: Callable[[Any], bool] | None = getattr(kind, "accepts", None)  # isinstance of a protocol is slow
         if accepts is not None and not accepts(obj):
             raise no_kind(name, obj, assets.library)
-        validate: Callable[[Any], None] | None = getattr(kind, "validate", None)
-        if validate is not None:
-            validate(obj)
-        slot = assets.reserve(kind, name, self._task)
-        with slot.lock:
-            sink = assets.sink(slot)
-            try:
-                found = kind.save(obj, sink)
-                if not sink.written:
-                    raise TypeError(f"The kind {kind.name!r} wrote nothing for {name!r}: its save() must use the sink.")
-                if not isinstance(found, kind.fields):
-                    wanted = kind.fields.__qualname__
-                    raise TypeError(f"save() of the kind {kind.name!r} returned {found!r}, which is no {wanted}.")
-                made, values = record_of(kind.fields, found, fields, f"{kind.name} {name!r}")
-                sink.publish()
-            except BaseException:
-                sink.abandon()
-                assets.release(slot)
-                raise
-            slot.key = sink.key
-            record = assets.publish(slot, size=sink.size, content_hash=sink.content_hash, fields=values, tags=tags)
-            return assets.asset(slot, record, made)
+        return save_in(assets, assets.reserve(kind, name, self._task), obj, tags, fields)
 
     @contextmanager
     def writing(self, name: str, *, tags: Iterable[str] = (), **fields: Any) -> Iterator[Path]:
@@ -209,6 +188,34 @@ class Accessor(Generic[T, F]):
             uses(self._assets.recorder, asset, "name")
 
 
+def save_in(assets: AttemptAssets, slot: Slot, obj: Any, tags: Iterable[str], given: Mapping[str, Any]) -> Asset:
+    """Save an object that its kind accepts under a name that was reserved; if that fails, the name is free."""
+    kind = slot.kind
+    with slot.lock:
+        sink = assets.sink(slot)
+        try:
+            validate: Callable[[Any], None] | None = getattr(kind, "validate", None)
+            if validate is not None:
+                validate(obj)
+            found = kind.save(obj, sink)
+            if not sink.written:
+                raise TypeError(
+                    f"The kind {kind.name!r} wrote nothing for {slot.name!r}: its save() must use the sink."
+                )
+            if not isinstance(found, kind.fields):
+                wanted = kind.fields.__qualname__
+                raise TypeError(f"save() of the kind {kind.name!r} returned {found!r}, which is no {wanted}.")
+            made, values = record_of(kind.fields, found, given, f"{kind.name} {slot.name!r}")
+            sink.publish()
+        except BaseException:
+            sink.abandon()
+            assets.release(slot)
+            raise
+        slot.key = sink.key
+        record = assets.publish(slot, size=sink.size, content_hash=sink.content_hash, fields=values, tags=tags)
+        return assets.asset(slot, record, made)
+
+
 class _Dropping:
     """Takes items where there is no run."""
 
@@ -217,12 +224,3 @@ class _Dropping:
 
     def flush(self) -> None:
         """Do nothing."""
-
-
-def no_kind(name: str, obj: Any, library: Library) -> NoKindError:
-    """Return the error for an object that a kind does not accept: names its type and the kinds that do."""
-    cls = type(obj)
-    type_name = cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
-    accepting = library.kinds_for(obj)
-    hint = f"Use ctx.{accepting[0]}.save(...)." if accepting else WHAT_FILES_TAKE
-    return NoKindError(name, type_name, kinds=accepting or library.kind_names(savable=True), hint=hint)

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from molexp._assets.lookup import Finder
 
 
+OUTPUT = "output:"
+"""The mark of a name under which an object is saved because a task returned it; no other name has a colon."""
+
+
 class Slot(Struct):
     """A name of an attempt: what holds it, and where."""
 
@@ -134,6 +138,16 @@ class AttemptAssets:
             stem = f"{base}/{payload.removesuffix(kind.suffix)}"
             return f"{stem}.{writer}{kind.suffix}", f"{stem}.{new_token()}{kind.suffix}"
         return f"{base}/{task or writer}/{payload}", f"{base}/{task or writer}/{new_token()}/{payload}"
+
+    def reserve_output(self, kind: AssetKind[Any, Any], name: str, task: str) -> Slot:
+        """Take a name for what a task returned: one with the mark of outputs, which nobody can give to anything else."""
+        with self.writer.lock:
+            self.recorder.check()
+            own = f"{OUTPUT}{kind.name}:{name}"
+            if (slot := self._slots.get(own)) is None:
+                key = f"{self.writer.payloads}/checkpoints/outputs/{new_token()}/{task}{kind.suffix}"
+                slot = self._slots[own] = Slot(kind, f"{OUTPUT}{name}", task, key)
+            return slot
 
     def release(self, slot: Slot) -> None:
         """Give up a name under which nothing was saved."""

@@ -24,7 +24,6 @@ from molexp._values.times import parse_time
 from molexp.contracts import AssetKind, Describes, Merges, Preview, Previews, Store, Upgrades
 from molexp.contracts._assets import Asset, Producer
 from molexp.errors import KeyNotFoundError, MolexpError, PluginError, PluginLoadError, PluginMissingError
-from molexp.plugins._sorts import PLAIN
 
 if TYPE_CHECKING:
     from molexp._assets.local_copies import Copies
@@ -147,45 +146,7 @@ class Library:
         kinds = self.plugins.asset_kinds()
         return sorted(name for name, kind in kinds.items() if not (savable and getattr(kind, "unsaved", False)))
 
-    def kinds_for(self, obj: Any) -> list[str]:
-        """Return the kinds that an object can be saved as without being named: one, none, or several that contend for it.
-
-        Those count that name the class of the object, or the nearest one that it inherits from. Where none does, and where
-        artifacts alone name a class that it inherits from, those are asked that accept objects without having named a class.
-        """
-        plain = type(obj).__module__.partition(".")[0] in PLAIN  # Python 3.13 has pathlib._local
-        for cls in type(obj).__mro__[:-1]:
-            names = {f"{cls.__module__}.{cls.__qualname__}", f"{cls.__module__.partition('.')[0]}.{cls.__qualname__}"}
-            found = [name for name in self.plugins.kinds_of_types(names) if self._accepts(name, obj, unasked=True)]
-            if found == ["artifact"] and not plain:
-                break
-            if found:
-                return sorted(found)
-        found = [name for name in self.plugins.asset_kinds() if self._accepts(name, obj)]
-        return sorted([name for name in found if name != "artifact"] or found)
-
-    def _accepts(self, name: str, obj: Any, *, unasked: bool = False) -> bool:
-        """Tell whether a kind accepts an object; one that cannot tell is named once, and does not.
-
-        Args:
-            name: the kind's name.
-            obj: the object.
-            unasked: the answer of a kind that has no `accepts`.
-        """
-        try:
-            cls = self.plugins.asset_kind(name)
-        except PluginError:
-            return False  # two plugins contend for it, which a warning has told
-        if not hasattr(cls, "accepts"):
-            return unasked
-        try:
-            kind: Any = self.kind(name)
-            return bool(kind.accepts(obj))
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - it is a stranger's code, and others can save the object
-            self._tell(name, "accepts", error)
-            return False
-
-    def _tell(self, name: str, what: str, error: BaseException) -> None:
+    def tell(self, name: str, what: str, error: BaseException) -> None:
         """Warn, once, of a kind that raised where others go on without it."""
         if (name, what) not in self._told:
             self._told.add((name, what))
@@ -296,7 +257,7 @@ class Library:
             try:
                 return str(kind.describe(asset))
             except (Exception, SystemExit) as error:  # noqa: BLE001 - it is a stranger's code, and there is something to say all the same
-                self._tell(asset.kind, "describe", error)
+                self.tell(asset.kind, "describe", error)
         return f"{asset.kind} {asset.name!r}, {asset.size} bytes"
 
     def preview(self, asset: Asset) -> Preview | None:
@@ -308,7 +269,7 @@ class Library:
                 raise TypeError(f"it returned {type(found).__qualname__}, which is no Preview")
             return found
         except (Exception, SystemExit) as error:  # noqa: BLE001 - it is a stranger's code, and there is more to show
-            self._tell(asset.kind, "preview", error)
+            self.tell(asset.kind, "preview", error)
             return None
 
     # ---------------------------------------------------------------------------------------------------------- bytes

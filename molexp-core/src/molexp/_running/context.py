@@ -9,13 +9,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
-from molexp._assets.accessors import Accessor, no_kind
+from molexp._assets.accessors import Accessor
 from molexp._assets.builtin_kinds import ErrorTraceKind, LogKind
+from molexp._assets.choosing import kinds_for, no_kind
 from molexp._assets.metrics import Metrics
 from molexp._assets.streams import Growing, LogHandle, grow
 from molexp._recording.usage import misses, uses
 from molexp._running.endings import message_of
 from molexp._values.documents import encode
+from molexp._values.loaded import type_name
 from molexp._values.plain import plain
 from molexp._values.times import utc_now
 from molexp.contracts._assets import Asset
@@ -343,7 +345,7 @@ class Context:
 
     def _choose(self, name: str, obj: Any) -> str:
         assert self._assets is not None
-        found = self._assets.library.kinds_for(obj)
+        found = kinds_for(self._assets.library, obj)
         if len(found) == 1:
             return found[0]
         if found:
@@ -355,9 +357,7 @@ def describe_error(
     error: BaseException, assets: AttemptAssets | None, task: str | None, *, name: str = "error-trace"
 ) -> dict[str, Any]:
     """Save an error's traceback, of the run or of a task; returns what the record says of the error."""
-    cls = type(error)
-    kind = cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
-    described: dict[str, Any] = {"type": kind, "message": message_of(error)[:4096], "task": task}
+    described: dict[str, Any] = {"type": type_name(error), "message": message_of(error)[:4096], "task": task}
     if assets is None:
         return described
     try:

@@ -1,9 +1,18 @@
-"""Types of libraries that are not imported here: a value can be of one only where somebody has imported its library."""
+"""Types of objects: their names, and those of libraries that are not imported here.
+
+A value can be of such a type only where somebody has imported its library.
+"""
 
 from __future__ import annotations
 
 import sys
 from typing import Any
+
+
+def type_name(value: object) -> str:
+    """Return the full name of an object's class; that of a built-in one without its module."""
+    cls = type(value)
+    return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
 
 
 def loaded_types(module: str, *names: str) -> tuple[type[Any], ...]:

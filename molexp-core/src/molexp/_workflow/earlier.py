@@ -44,11 +44,13 @@ class Earlier(Struct):
         run: the run.
         records: the records by label.
         looked: the assets that each used, and those that it looked for in vain, by label.
+        assets: the records of all assets of the run, by their ids without its path.
     """
 
     run: Run
     records: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     looked: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
+    assets: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     _newest: dict[tuple[Any, ...], str] = field(default_factory=dict)
 
     @classmethod
@@ -65,6 +67,7 @@ class Earlier(Struct):
         return found
 
     def _add(self, contents: Contents) -> None:
+        self.assets.update((str(one.get("id")).partition("#")[2], one) for one in contents.assets.values())
         for label, record in contents.tasks.items():
             self.records[label] = record
             if not record.get("reused"):

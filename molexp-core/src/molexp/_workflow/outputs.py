@@ -1,16 +1,20 @@
 """Outputs of tasks as JSON that gives back exactly what the task returned, or not at all.
 
-Lists, tuples, dicts with text for keys, text, numbers, bools, None, paths and assets go both ways. What would come back
-as something else (a numpy array as a list, an enum as its value) is not stored: such a task is executed again.
+Lists, tuples, dicts with text for keys, text, numbers, bools, None, paths and assets go both ways. An object that an asset
+kind saves stands there as a reference; see `saved_parts`. What would come back as something else (an enum as its value)
+is not stored: such a task is executed again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
+
 from molexp._values.canonical import canonical_hash
+from molexp._values.loaded import type_name
 from molexp._values.plain import restore
 from molexp._values.value_path import MAX_DEPTH
 from molexp.errors import MolexpError
@@ -27,78 +31,105 @@ class NotRestorableError(Exception):
     """An output, or a part of it, that JSON cannot carry."""
 
 
-def pack(value: Any, run: Run | None) -> Any:
+Take = Callable[[Any, str], dict[str, Any] | None]
+"""Called with an object that JSON cannot carry and where it is; returns what stands for it, or None."""
+
+
+def pack(value: Any, run: Run | None, take: Take | None = None) -> Any:
     """Return the stored form of an output.
 
     Args:
         value: the output.
         run: the run; paths inside its workspace are stored relative to it.
+        take: asked about what JSON cannot carry; its answer stands in a tag ``$saved``.
 
     Raises:
         NotRestorableError: it cannot be stored; says what and where.
     """
-    return _pack(value, run, "output", 0)
+    return _Packer(run, take).pack(value, "output", 0)
 
 
-def unpack(stored: Any, run: Run | None) -> Any:
-    """Return the output that `pack` stored.
+def unpack(stored: Any, run: Run | None, give: Callable[[Any], Any] | None = None) -> Any:
+    """Return the output that `pack` stored; `give` returns the object that a tag ``$saved`` stands for.
 
     Raises:
         NotRestorableError: a file or an asset that it refers to is no longer there.
     """
-    return restore(stored, resolve=lambda tag, payload: _unpack_tag(tag, payload, run))
+
+    def resolve(tag: str, payload: Any) -> Any:
+        if tag == "$tuple" and isinstance(payload, list):
+            return tuple(unpack(payload, run, give))
+        if tag == "$saved" and give is not None:
+            return give(payload)
+        return _unpack_tag(tag, payload, run)
+
+    return restore(stored, resolve=resolve)
 
 
-def fingerprint(stored: Any) -> str:
-    """Return a hash of an output's stored form, equal for equal outputs."""
-    return canonical_hash(stored)
+def fingerprint(stored: Any, *, parts: bool = False) -> str:
+    """Return a hash of an output's stored form, equal for equal outputs; if it has `parts`, these count by their bytes."""
+    return canonical_hash(_by_bytes(stored) if parts else stored)
 
 
-def _pack(value: Any, run: Run | None, where: str, depth: int) -> Any:
-    if depth > MAX_DEPTH:
-        raise NotRestorableError(f"{where} is nested too deep")
-    kind = type(value)
-    if kind in _PLAIN:
-        if kind is str and not value.isascii():
-            _check_text(value, where)
-        return value
-    if kind is float:
-        return value if value - value == 0.0 else {"$float": repr(value)}
-    if kind is list or kind is tuple:
-        items = [_pack(item, run, f"{where}[{number}]", depth + 1) for number, item in enumerate(value)]
-        return items if kind is list else {"$tuple": items}
-    if kind is dict:
-        return _pack_dict(value, run, where, depth)
-    return _pack_reference(value, run, where)
+def _by_bytes(stored: Any) -> Any:
+    """Return a stored form in which the attempt that saved an object does not show."""
+    if type(stored) is list:
+        return [_by_bytes(item) for item in stored]
+    if type(stored) is not dict:
+        return stored
+    if type(said := stored.get("$saved")) is dict:
+        return {"$saved": {name: value for name, value in said.items() if name != "asset"}}
+    return {key: _by_bytes(item) for key, item in stored.items()}
 
 
-def _pack_dict(value: dict[Any, Any], run: Run | None, where: str, depth: int) -> Any:
-    packed = {}
-    for key, item in value.items():
-        if type(key) is not str:
-            raise NotRestorableError(
-                f"{where} has the key {key!r}, of type {type(key).__name__}; keys in JSON are text"
-            )
-        _check_text(key, where)
-        packed[key] = _pack(item, run, f"{where}.{key}", depth + 1)
-    if any(key.startswith("$") for key in packed):
-        return {"$dict": [[key, item] for key, item in packed.items()]}
-    return packed
+class _Packer(Struct, frozen=True):
+    run: Run | None
+    take: Take | None
 
+    def pack(self, value: Any, where: str, depth: int) -> Any:
+        if depth > MAX_DEPTH:
+            raise NotRestorableError(f"{where} is nested too deep")
+        kind = type(value)
+        if kind in _PLAIN:
+            if kind is str and not value.isascii():
+                _check_text(value, where)
+            return value
+        if kind is float:
+            return value if value - value == 0.0 else {"$float": repr(value)}
+        if kind is list or kind is tuple:
+            items = [self.pack(item, f"{where}[{number}]", depth + 1) for number, item in enumerate(value)]
+            return items if kind is list else {"$tuple": items}
+        if kind is dict:
+            return self._dict(value, where, depth)
+        return self._reference(value, where)
 
-def _pack_reference(value: Any, run: Run | None, where: str) -> Any:
-    from molexp.contracts._assets import Asset
+    def _dict(self, value: dict[Any, Any], where: str, depth: int) -> Any:
+        packed = {}
+        for key, item in value.items():
+            if type(key) is not str:
+                raise NotRestorableError(
+                    f"{where} has the key {key!r}, of type {type(key).__name__}; keys in JSON are text"
+                )
+            _check_text(key, where)
+            packed[key] = self.pack(item, f"{where}.{key}", depth + 1)
+        if any(key.startswith("$") for key in packed):
+            return {"$dict": [[key, item] for key, item in packed.items()]}
+        return packed
 
-    if isinstance(value, Asset):
-        return {"$asset": value.id}
-    if type(value) is _PATH:
-        referred = run._refer(value) if run is not None and value.is_absolute() else None
-        return referred if isinstance(referred, dict) else {"$path": str(value)}
-    if run is not None and isinstance(referred := run._refer(value), dict) and "$key" in referred:
-        return referred  # a path on storage that has no files
-    cls = type(value)
-    name = cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
-    raise NotRestorableError(f"{where} is of type {name}, which JSON does not give back as it was")
+    def _reference(self, value: Any, where: str) -> Any:
+        from molexp.contracts._assets import Asset
+
+        run = self.run
+        if isinstance(value, Asset):
+            return {"$asset": value.id}
+        if type(value) is _PATH:
+            referred = run._refer(value) if run is not None and value.is_absolute() else None
+            return referred if isinstance(referred, dict) else {"$path": str(value)}
+        if run is not None and isinstance(referred := run._refer(value), dict) and "$key" in referred:
+            return referred  # a path on storage that has no files
+        if self.take is not None and (said := self.take(value, where)) is not None:
+            return {"$saved": said}
+        raise NotRestorableError(f"{where} is of type {type_name(value)}, which JSON does not give back as it was")
 
 
 def _check_text(text: str, where: str) -> None:
@@ -109,8 +140,6 @@ def _check_text(text: str, where: str) -> None:
 
 
 def _unpack_tag(tag: str, payload: Any, run: Run | None) -> Any:
-    if tag == "$tuple" and isinstance(payload, list):
-        return tuple(unpack(payload, run))
     if tag == "$path" and isinstance(payload, str):
         path = Path(payload)
         if not path.exists():

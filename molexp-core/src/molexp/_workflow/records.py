@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -22,6 +23,7 @@ from molexp._values.times import utc_now
 from molexp._workflow.earlier import Earlier, codes_of
 from molexp._workflow.outputs import NotRestorableError, fingerprint, pack, unpack
 from molexp._workflow.results import FAILED, SUCCEEDED, TaskOutcome
+from molexp._workflow.saved_parts import Parts, Restorer
 from molexp.errors import AssetExistsError, MolexpError, SerializationError
 
 if TYPE_CHECKING:
@@ -71,6 +73,7 @@ class TaskRecords:
         self._assets = context._assets
         self._run: Run = context.run
         self._earlier = earlier
+        self._restorer = Restorer(self._assets.library, earlier.assets)
         self._code = codes_of(workflow).tasks  # before any is executed
         self._ran: dict[str, Code] = {}  # the code of tries, as the processes say that executed them
         counting = {name: value for name, value in config.items() if name not in RESERVED}
@@ -119,7 +122,7 @@ class TaskRecords:
         if record.get("inputs") != signature.inputs:
             return None, "its inputs changed"
         try:
-            output, stored = self._restore(record)
+            output, stored = self._restore(label, record)
         except (NotRestorableError, MolexpError) as error:
             return None, f"its output cannot be restored: {error}"
         except Exception as error:  # noqa: BLE001 - a record that somebody mended, or a newer version wrote
@@ -130,17 +133,21 @@ class TaskRecords:
         self._write_soon(label, {**kept, "reused": True, "why": outcome.reason}, self.first_retry(label))
         return outcome, "unchanged"
 
-    def _restore(self, record: Mapping[str, Any]) -> tuple[Any, str]:
+    def _restore(self, label: str, record: Mapping[str, Any]) -> tuple[Any, str]:
         if "not_restorable" in record:
             raise NotRestorableError(str(record["not_restorable"]))
-        if "saved" in record:
-            saved = unpack(record["saved"], self._run)  # that a resume reads it says nothing of what the task uses
+        assembled = "assembled" in record  # older versions do not look there, and execute the task again
+        said = record["assembled"] if assembled else record
+        if "saved" in said:
+            saved = unpack(said["saved"], self._run)  # that a resume reads it says nothing of what the task uses
             stored = self._run._session.library.load(saved)["output"]
-        elif "output" in record:
-            stored = record["output"]
+        elif "output" in said:
+            stored = said["output"]
         else:
             raise NotRestorableError("its record does not have it")
-        return unpack(stored, self._run), fingerprint(stored)
+        known: dict[str, Any] = {}
+        give = partial(self._restorer.restore, label, known) if assembled else None
+        return unpack(stored, self._run, give), fingerprint(stored, parts=assembled)
 
     # ------------------------------------------------------------------------------------------------------------- writing
 
@@ -222,9 +229,12 @@ class TaskRecords:
 
     def _store(self, outcome: TaskOutcome, signature: Signature | None, retry: int) -> dict[str, Any]:
         """Return the entries of the record for an output."""
+        parts = Parts(self._assets.library)
         try:
-            stored = pack(outcome.output, self._run)
-            known = fingerprint(stored)
+            stored = pack(outcome.output, self._run, parts.take)
+            if parts.found:
+                self._save_parts(parts, outcome, retry, alone="$saved" in stored)
+            known = fingerprint(stored, parts=bool(parts.found))
             said = {"output": stored} if len(encode(stored)) <= INLINE_OUTPUT else self._save(stored, outcome, retry)
         except (NotRestorableError, SerializationError, AssetExistsError) as error:
             outcome.restorable = False
@@ -234,7 +244,14 @@ class TaskRecords:
             return {"not_restorable": str(error)}
         outcome.restorable = True
         self._outputs[outcome.name] = known
-        return said
+        return {"assembled": said} if parts.found else said
+
+    def _save_parts(self, parts: Parts, outcome: TaskOutcome, retry: int, *, alone: bool) -> None:
+        recorder = self.recorder(outcome.name, retry)
+        try:
+            parts.save(self._assets.of(recorder), outcome.name, alone=alone)
+        finally:
+            recorder.end("it has ended")
 
     def _save(self, stored: Any, outcome: TaskOutcome, retry: int) -> dict[str, Any]:
         """Save an output that is too large for the record, and return the entry that refers to it."""
