@@ -8,12 +8,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from molexp._profiles.overrides import override
 from molexp._profiles.profiles import Profiles
 from molexp._values.plain import plain
 from molexp.errors import ProfileError
+
+if TYPE_CHECKING:
+    from molexp.contracts import Resources
 
 FILES = ("molcfg.yaml", "molcfg.yml", "molcfg.toml", "molcfg.json")
 """The names of profile files that are looked for."""
@@ -98,3 +101,33 @@ def resolve_profile(profile: str | None, overrides: Mapping[str, Any] | None, *,
         raise ProfileError("", reason, hint=hint)
     found: dict[str, Any] = plain(config, where="config", nan=False)
     return found
+
+
+def resources_of(config: Mapping[str, Any]) -> Resources:
+    """Return the resources that a configuration asks for.
+
+    Raises:
+        ProfileError: they make no sense.
+    """
+    from molexp.contracts import Resources
+
+    try:
+        return Resources.of(_mapping(config, "resources", "{cores: 4, memory: 8GB}"))
+    except ValueError as error:
+        raise ProfileError("", f"the profile's {str(error).rstrip('.')}") from error
+
+
+def scheduler_of(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the arguments that a configuration has for its executor.
+
+    Raises:
+        ProfileError: it is no mapping.
+    """
+    return _mapping(config, "scheduler", "{partition: gpu}")
+
+
+def _mapping(config: Mapping[str, Any], name: str, example: str) -> Mapping[str, Any]:
+    found = config.get(name)
+    if found is not None and not isinstance(found, Mapping):
+        raise ProfileError("", f"the profile's {name} is {found!r}; it must be a mapping, such as {example}")
+    return found or {}

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from molexp._executors.process import INTERRUPTIBLE
 from molexp._hierarchy.run import Run
-from molexp._profiles import find_profiles, resolve_profile, use_profiles
+from molexp._profiles import find_profiles, resolve_profile, resources_of, scheduler_of, use_profiles
 from molexp._record.definitions import deleted
 from molexp._recording.process import this_process
 from molexp._recording.signals.event_loops import run_to_end
@@ -190,25 +190,30 @@ class Drive:
 
         Raises:
             PluginMissingError: there is no such executor; with the nearest names.
-            ProfileError: as `plan`.
+            ProfileError: as `plan`, the profile's ``resources`` make no sense, or the executor does not take its ``scheduler``.
             ValueError: there is less than one job, or several in one process whose output is to be captured.
         """
         if jobs < 1:
             raise ValueError(f"jobs must be at least 1, not {jobs}.")
         with use_profiles(self._profiles), this_process().signals.minding():
-            name = executor or resolve_profile(self._profile, self._overrides).get("executor") or INLINE
+            config = resolve_profile(self._profile, self._overrides)
+            name = str(executor or config.get("executor") or INLINE)
             if self._capture and jobs > 1 and name == INLINE:
                 raise ValueError(
                     "The output of several runs at a time can only be told apart in processes of their own: "
                     "use the executor 'process', or one job."
                 )
-            return run_to_end(self._execute(jobs, str(name), observer or (lambda _: None)))
+            # The settings of the profile are for its own executor, not for another one that you choose.
+            options = {name: scheduler_of(config)} if name != INLINE and name == config.get("executor", name) else {}
+            executors = Executors(workers=jobs, options=options)
+            executors.check([name])
+            return run_to_end(self._execute(jobs, name, executors, resources_of(config), observer or (lambda _: None)))
 
-    async def _execute(self, jobs: int, executor: str, observer: Observer) -> Summary:
+    async def _execute(
+        self, jobs: int, executor: str, executors: Executors, resources: Resources, observer: Observer
+    ) -> Summary:
         summary = self.summary = Summary()
         self._cancelled.clear()
-        executors = Executors(workers=jobs)
-        executors.check([executor])
         failed = ""
         try:
             for experiment, workflow in self.script.experiments:
@@ -217,9 +222,15 @@ class Drive:
                     observer(Event(what="held", path=self._label(experiment), reason=failed))
                     continue
                 planned = list(self._plan(experiment, workflow))
+                at_once = jobs
+                if executor != INLINE and executors[executor].queues:
+                    at_once = len(planned)  # it says itself how many of them run
+                    for run in planned:
+                        if run.action not in (SKIP, LEAVE):
+                            run.run()  # all are there before the first is executed
                 observer(Event(what="experiment", path=self._label(experiment), runs=len(planned)))
-                drive = partial(_PlannedExecution, self, workflow, executor, executors, observer)
-                failed = await self._experiment(planned, jobs, drive)
+                drive = partial(_PlannedExecution, self, workflow, executor, executors, resources, observer)
+                failed = await self._experiment(planned, at_once, drive)
         finally:
             await executors.close()
             for execution in self._cancelled:  # their processes have ended by now
@@ -227,10 +238,10 @@ class Drive:
         return summary
 
     async def _experiment(
-        self, planned: list[PlannedRun], jobs: int, drive: Callable[[PlannedRun], _PlannedExecution]
+        self, planned: list[PlannedRun], at_once: int, drive: Callable[[PlannedRun], _PlannedExecution]
     ) -> str:
         """Execute the runs of one experiment; returns why those after it cannot begin, or ""."""
-        limit = asyncio.Semaphore(jobs)
+        limit = asyncio.Semaphore(max(at_once, 1))
         summary = self.summary
         summary.waiting += [run.label for run in planned if run.action not in (SKIP, LEAVE)]
 
@@ -256,6 +267,7 @@ class _PlannedExecution(Struct):
     workflow: Workflow
     executor: str
     executors: Executors
+    resources: Resources
     observer: Observer
     planned: PlannedRun
     begun: bool = False
@@ -327,7 +339,7 @@ class _PlannedExecution(Struct):
             loop.call_soon_threadsafe(self._begin)
 
         how = RunCall(str(self.drive.script.path), run, options)
-        call = Call(execute_run, (how,), resources=Resources(), name=run.path, started=began)
+        call = Call(execute_run, (how,), resources=self.resources, name=run.path, started=began)
         outcome = await self.executors[self.executor].submit(call)
         if isinstance(outcome.error, RunFinishedError | RunBusyError):
             raise outcome.error

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from molexp._workflow.tasks import INLINE
+from molexp.errors import ProfileError
 
 if TYPE_CHECKING:
     from molexp.contracts import Executor
@@ -13,11 +14,24 @@ if TYPE_CHECKING:
 
 
 class Executors:
-    """Executors by name."""
+    """Executors by name.
 
-    def __init__(self, plugins: PluginManager | None = None, *, workers: int | None = None) -> None:
+    Args:
+        plugins: those who have them.
+        workers: the number of calls at a time that each executes at most.
+        options: further arguments of executors, by name.
+    """
+
+    def __init__(
+        self,
+        plugins: PluginManager | None = None,
+        *,
+        workers: int | None = None,
+        options: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
         self._plugins = plugins
         self._workers = workers
+        self._options = options or {}
         self._made: dict[str, Executor] = {}
 
     def check(self, names: Iterable[str]) -> None:
@@ -25,9 +39,12 @@ class Executors:
 
         Raises:
             PluginMissingError: there is no such executor; with the nearest names.
+            ProfileError: it does not take its options.
         """
         for name in names:
-            if name != INLINE:
+            if name in self._options:
+                self[name]
+            elif name != INLINE:
                 self._class(name)
 
     def __getitem__(self, name: str) -> Executor:
@@ -37,8 +54,20 @@ class Executors:
             PluginMissingError: there is none; with the nearest names.
         """
         if (found := self._made.get(name)) is None:
-            found = self._made[name] = self._class(name)(workers=self._workers)
+            found = self._made[name] = self._new(name)
         return found
+
+    def _new(self, name: str) -> Executor:
+        options = self._options.get(name, {})
+        kind = self._class(name)
+        try:
+            return kind(workers=self._workers, **options)
+        except (TypeError, ValueError) as error:
+            if not options:
+                raise
+            raise ProfileError(
+                "", f"the executor {name!r} does not take scheduler={dict(options)!r}: {error}"
+            ) from error
 
     def _class(self, name: str) -> type[Executor]:
         if self._plugins is None:

@@ -30,7 +30,8 @@ from molexp.contracts._store import Capability, Durability, Listing, Stat, Store
 from molexp.contracts._streams import Anchored, Appender, Cloning, StagedFile, StreamWriter
 
 if TYPE_CHECKING:
-    from molexp.contracts._executors import Call, Executor, Outcome, Resources
+    from molexp.contracts._executors import Call, Executor, Outcome
+    from molexp.contracts._resources import Resources
 
 __all__ = [
     "Accepts",

@@ -9,28 +9,7 @@ from typing import Any, ClassVar, Self
 
 from msgspec import Struct, field
 
-
-class Resources(Struct, frozen=True):
-    """The resources that a call needs.
-
-    Attributes:
-        cores: processor cores.
-        memory: bytes of memory, if it matters.
-        gpus: accelerators.
-        walltime: seconds, if there is a limit.
-        extra: other requests that an executor understands, by its own names.
-
-    Example:
-        >>> from molexp.contracts import Resources
-        >>> Resources(cores=4, memory=8 << 30, walltime=3600.0).cores
-        4
-    """
-
-    cores: int = 1
-    memory: int | None = None
-    gpus: int = 0
-    walltime: float | None = None
-    extra: Mapping[str, Any] = field(default_factory=dict)
+from molexp.contracts._resources import Resources
 
 
 class Call(Struct, frozen=True):
@@ -118,6 +97,9 @@ class Executor(ABC):
 
     in_process: ClassVar[bool] = False
     """True if calls share this process's memory, and need not be picklable."""
+
+    queues: ClassVar[bool] = False
+    """True if calls wait in a queue of its own: it gets all that there are at once, and `workers` limits those that run."""
 
     def __init__(self, *, workers: int | None = None) -> None:
         if workers is not None and (not isinstance(workers, int) or isinstance(workers, bool)):

@@ -1,0 +1,127 @@
+"""The resources that a call needs, and how people write them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from typing import Any, Final, NoReturn
+
+from msgspec import Struct, field
+
+_BYTES: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(i?B|)\s*", re.IGNORECASE)
+_CLOCK: Final = re.compile(r"\s*(?:(\d+)-)?(\d+):(\d\d):(\d\d)\s*")
+_SPANS: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(d|h|min|m|s)[a-z]*\s*", re.IGNORECASE)
+_SECONDS: Final = {"d": 86400.0, "h": 3600.0, "min": 60.0, "m": 60.0, "s": 1.0}
+
+
+class Resources(Struct, frozen=True):
+    """The resources that a call needs.
+
+    Attributes:
+        cores: processor cores, of each task.
+        memory: bytes of memory on each node, if it matters.
+        gpus: accelerators on each node.
+        walltime: seconds, if there is a limit.
+        nodes: the number of machines.
+        tasks: the number of processes that the call starts on them, as its ranks.
+        extra: other requests that an executor understands, by its own names.
+
+    Example:
+        >>> from molexp.contracts import Resources
+        >>> Resources(cores=4, memory=8 << 30, walltime=3600.0).cores
+        4
+    """
+
+    cores: int = 1
+    memory: int | None = None
+    gpus: int = 0
+    walltime: float | None = None
+    nodes: int = 1
+    tasks: int = 1
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Resources:
+        """Return the resources that a mapping asks for, as in the ``resources`` of a profile.
+
+        Memory is a number of bytes, or a text: ``8GB`` is decimal; ``8GiB`` and ``8G`` are binary, as Slurm reads them. The wall time
+        is a number of seconds, or a text: ``1:30:00``, ``2-00:00:00``, ``90 min``, ``1h30m``.
+
+        Raises:
+            ValueError: a name or value has no meaning; with the nearest name.
+
+        Example:
+            >>> from molexp.contracts import Resources
+            >>> Resources.of({"memory": "8 GiB", "walltime": "1:30:00"})
+            Resources(cores=1, memory=8589934592, gpus=0, walltime=5400.0, nodes=1, tasks=1, extra={})
+        """
+        found: dict[str, Any] = {}
+        for name, value in given.items():
+            if name not in _READERS:
+                near = get_close_matches(str(name), _READERS)
+                meant = f" Did you mean {near[0]!r}?" if near else ""
+                raise ValueError(f"resources has {name!r}, which is not one of {', '.join(_READERS)}.{meant}")
+            found[name] = _READERS[name](name, value)
+        return cls(**found)
+
+
+def _count(least: int) -> Callable[[str, Any], int]:
+    def read(name: str, value: Any) -> int:
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            _refuse(name, value, f"a whole number, at least {least}")
+        return value
+
+    return read
+
+
+def _memory(name: str, value: Any) -> int | None:
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
+        return value
+    found = _BYTES.fullmatch(value) if isinstance(value, str) else None
+    if found is None or not float(found[1]):
+        _refuse(name, value, "a number of bytes, or a text such as 8GB or 512MiB")
+    base = 1000 if found[3].upper() == "B" else 1024
+    return int(float(found[1]) * base ** " KMGT".index(found[2].upper() or " "))
+
+
+def _walltime(name: str, value: Any) -> float | None:
+    if value is None:
+        return None
+    found = _seconds(value)
+    if found is None or found <= 0:
+        _refuse(name, value, "a number of seconds, or a text such as 1:30:00, 2-00:00:00 or 90 min")
+    return found
+
+
+def _seconds(value: Any) -> float | None:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, str):
+        return None
+    if (clock := _CLOCK.fullmatch(value)) is not None:
+        days, hours, minutes, seconds = (int(part or 0) for part in clock.groups())
+        return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
+    parts = _SPANS.findall(value)
+    return sum(float(number) * _SECONDS[unit.lower()] for number, unit in parts) if not _SPANS.sub("", value) else None
+
+
+def _others(name: str, value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        _refuse(name, value, "a mapping")
+    return dict(value)
+
+
+_READERS: Final[Mapping[str, Callable[[str, Any], Any]]] = {
+    "cores": _count(1),
+    "memory": _memory,
+    "gpus": _count(0),
+    "walltime": _walltime,
+    "nodes": _count(1),
+    "tasks": _count(1),
+    "extra": _others,
+}
+
+
+def _refuse(name: str, value: Any, wanted: str) -> NoReturn:
+    raise ValueError(f"resources.{name} is {value!r}; it must be {wanted}")
