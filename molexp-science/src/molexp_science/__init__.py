@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from molexp_science._arrays import ArrayAsset, ArrayFields, ArrayKind
     from molexp_science._tables import TableAsset, TableFields, TableKind
     from molexp_science._tensors import TensorsFields, TensorsKind
+    from molexp_science._zarr import ZarrAsset, ZarrFields, ZarrKind
 
 __all__ = [
     "ArrayAsset",
@@ -18,6 +19,9 @@ __all__ = [
     "TableKind",
     "TensorsFields",
     "TensorsKind",
+    "ZarrAsset",
+    "ZarrFields",
+    "ZarrKind",
     "__version__",
 ]
 
@@ -27,6 +31,7 @@ _LATE = {  # names by module: each is imported when it is asked for
     "_arrays": ("ArrayAsset", "ArrayFields", "ArrayKind"),
     "_tables": ("TableAsset", "TableFields", "TableKind"),
     "_tensors": ("TensorsFields", "TensorsKind"),
+    "_zarr": ("ZarrAsset", "ZarrFields", "ZarrKind"),
 }
 _HOME = {name: module for module, names in _LATE.items() for name in names}
 

@@ -15,6 +15,11 @@ _KINDS = (
         types=("pandas.DataFrame", "polars.DataFrame", "polars.LazyFrame", "pyarrow.Table", "pyarrow.RecordBatch"),
     ),
     Declared("tensors", "molexp_science._tensors:TensorsKind", types=("collections.OrderedDict",)),
+    Declared(
+        "zarr",
+        "molexp_science._zarr:ZarrKind",
+        types=("zarr.Array", "zarr.Group", "xarray.Dataset", "xarray.DataArray"),
+    ),
 )
 
 
