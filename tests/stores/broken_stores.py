@@ -1,7 +1,4 @@
-"""Stores that are wrong in one way each, and the kit run on them; `test_kit_catches_broken_stores.py` starts it.
-
-Not collected by itself: most of what is in here fails, on purpose.
-"""
+"""Stores that are wrong in one way each; `tests.kits.planted_stores` says which check catches each of them."""
 
 from __future__ import annotations
 
@@ -50,10 +47,6 @@ class Broken(LocalStoreTests, abstract=True):
         if hasattr(self.kind, "meeting"):
             monkeypatch.setattr(self.kind, "meeting", Meeting())
         return self.kind.open(str(tmp_path / "lab"), {})
-
-
-class TestNothingBroken(Broken):
-    pass
 
 
 class LostWrite(LocalStore):
@@ -267,7 +260,7 @@ class FollowingStore(LocalStore):
         return Path(self.locate(key)).read_bytes()[start:][:length]
 
     def list(self, prefix: str = "") -> Iterator[Stat]:
-        return self.through(prefix or "x").list(prefix)
+        return LocalStore.list(self.through(prefix or "x"), prefix)
 
 
 class TestFollowingStore(Broken):

@@ -18,6 +18,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 class LocalStoreTests(StoreTests, abstract=True):
+    folds_keys = Path(__file__.swapcase()).exists()
     options: ClassVar[dict[str, Any]] = {}
 
     @pytest.fixture
@@ -38,6 +39,10 @@ class LocalStoreTests(StoreTests, abstract=True):
         return {
             os.path.relpath(os.path.join(folder, name), root) for folder, _, names in os.walk(root) for name in names
         }
+
+    def break_storage(self, store: Store) -> None:
+        shutil.rmtree(self.root(store))
+        self.root(store).write_bytes(b"no folder any more")
 
     def root(self, store: Store) -> Path:
         return Path(store.locate("x")).parent

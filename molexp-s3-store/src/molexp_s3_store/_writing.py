@@ -81,7 +81,9 @@ class Writer:
         return self
 
     def write(self, data: bytes, /) -> int:
-        """Take the next bytes."""
+        """Take the next bytes, of any buffer, whose items may be larger than bytes."""
+        if not isinstance(data, bytes):
+            data = bytes(data)
         if self._upload is not None:
             self._upload.write(data)
         else:

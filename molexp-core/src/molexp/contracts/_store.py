@@ -85,7 +85,11 @@ class Store(ABC):
     - A reader sees the bytes of one `write` or `create`, never a mix and never a part.
     - `create` is exact: of any number of racing callers, anywhere, one succeeds.
     - Read your writes: what an operation that returned has done, the next operation of this host sees.
-    - Every key is checked with `check_key` before any I/O. A key may not also be a folder of other keys.
+    - Every key is checked with `check_key` before any I/O. A key may not also be a folder of other keys: a store refuses to
+      make such a one where it can tell.
+    - Case counts in keys, unless the storage itself ignores it. A key is listed as it was made. A store may find it by another
+      composition of its letters, too: "é" is one character or two.
+    - Reading creates nothing. What is read is `bytes`; a buffer of another sort that is written is copied, or a `TypeError`.
     - Nothing outside of the store is touched. What is not a regular file (a symbolic link, a pipe) is listed, never entered,
       and described with `Stat.special`; to read or append to it raises `SpecialFileError`, and a key that has one among
       its folders is not there. Only `through` follows a link, where a record says that an asset is external.

@@ -13,6 +13,7 @@ They need pytest. A test module of a storage backend is one class::
         def raw_write(self, store, key, data): ...   # by other means than the store's own
         def raw_read(self, store, key): ...
         def raw_keys(self, store): ...
+        def break_storage(self, store): ...
 
 One of an executor is shorter still::
 
@@ -56,9 +57,11 @@ pytest.register_assert_rewrite(
     "molexp.testing._scheme_tests",
     "molexp.testing._store_capabilities",
     "molexp.testing._store_documents",
+    "molexp.testing._store_keys",
     "molexp.testing._store_listings",
     "molexp.testing._store_payloads",
     "molexp.testing._store_races",
+    "molexp.testing._store_values",
 )
 
 from molexp.testing._conformance import Conformance, declared_override, required  # noqa: E402

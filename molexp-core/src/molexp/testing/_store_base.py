@@ -92,6 +92,11 @@ class StoreBackDoor(Conformance, abstract=True):
         """Return all keys, and the names of anything else that lies there: a leftover is found by this."""
         raise NotImplementedError
 
+    @required
+    def break_storage(self, store: Store) -> None:
+        """Make the storage fail from now on: spoil its file, delete its bucket. Call `pytest.skip` if nothing can fail."""
+        raise NotImplementedError
+
 
 def need(store: Store, capability: Capability) -> None:
     """Skip a test of an ability that this store does not declare."""
