@@ -218,20 +218,51 @@ def test_a_broken_one_is_a_warning_for_whoever_needs_it_and_nothing_to_others(he
 # -------------------------------------------------------------------------------------------------------------- install
 
 
+RECEIPT = """
+[tool]
+requirements = [
+    { name = "molexp-cli", extras = ["x"], git = "https://example.org/molexp.git?subdirectory=molexp-cli&rev=main" },
+    { name = "mine", marker = "python_full_version >= '3.12'", specifier = ">=2" },
+    { name = "our", editable = "/our" },
+    { name = "their", path = "/wheels/their-1.0-py3-none-any.whl" },
+]
+python = "3.12"
+
+[tool.options]
+index = [{ url = "https://example.org/simple", explicit = false, default = true, format = "simple" }]
+find-links = ["file:///wheels"]
+no-build = true
+exclude-newer-package = { mine = "2026-01-01T00:00:00Z" }
+"""
+"""As uv 0.13 writes them."""
+
+AGAIN = (
+    "uv tool install 'molexp-cli[x] @ git+https://example.org/molexp.git@main#subdirectory=molexp-cli' "
+    "--with \"mine>=2 ; python_full_version >= '3.12'\" --with-editable /our "
+    "--with 'their @ /wheels/their-1.0-py3-none-any.whl' --with molexp-lab --python 3.12 "
+    "--default-index https://example.org/simple --find-links file:///wheels --no-build"
+)
+
+
 @pytest.mark.parametrize(
     ("file", "text", "command"),
     [
         (
             "uv-receipt.toml",
-            '[tool]\nrequirements = [{name = "molexp-cli", extras = ["x"]}, {name = "mine", specifier = ">=2"}, {name = "our", editable = "/our"}]',
-            ["uv", "tool", "install", "molexp-cli[x]", "--with", "mine>=2", "--with", "/our", "--with", "molexp-lab"],
+            RECEIPT,
+            AGAIN,
+        ),
+        (
+            "uv-receipt.toml",
+            '[tool]\nrequirements = [{ name = "molexp-cli", editable = "/cli" }, { name = "molexp-lab" }]',
+            "uv tool install --editable /cli --with molexp-lab",
         ),
         (
             "pipx_metadata.json",
-            '{"main_package": {"package": "molexp-cli"}}',
-            ["pipx", "inject", "molexp-cli", "molexp-lab"],
+            '{"main_package": {"package": "molexp-cli", "suffix": "@dev"}}',
+            "pipx inject prefix molexp-lab",
         ),
-        ("pipx_metadata.json", "{", ["pipx", "inject", "prefix", "molexp-lab"]),
+        ("pipx_metadata.json", "{", "pipx inject prefix molexp-lab"),
     ],
 )
 def test_the_command_that_installs_one_fits_the_environment(tmp_path, monkeypatch, molexp, file, text, command):
@@ -240,8 +271,8 @@ def test_the_command_that_installs_one_fits_the_environment(tmp_path, monkeypatc
     (prefix / file).write_text(text)
     monkeypatch.setattr(sys, "prefix", str(prefix))
 
-    assert shlex.split(molexp("plugins", "install", "molexp-lab", "--dry-run").out) == command
-    assert molexp("plugins", "install", "molexp-lab", "--dry-run", "--json").json()["command"] == command
+    assert shlex.split(molexp("plugins", "install", "molexp-lab", "--dry-run").out) == shlex.split(command)
+    assert molexp("plugins", "install", "molexp-lab", "--dry-run", "--json").json()["command"] == shlex.split(command)
 
 
 def test_in_an_environment_it_is_pip_of_this_interpreter_or_uv(molexp):
@@ -275,3 +306,12 @@ def test_an_option_is_no_name_of_a_distribution(molexp, name):
     done = molexp("plugins", "install", "--", name)
     assert done.code == 2
     assert "is no name of a distribution" in done.err
+
+
+def test_a_python_of_the_operating_system_is_left_alone(tmp_path, monkeypatch, molexp):
+    (tmp_path / "EXTERNALLY-MANAGED").touch()
+    monkeypatch.setattr("sysconfig.get_path", lambda _: str(tmp_path))
+    monkeypatch.setattr(sys, "prefix", sys.base_prefix)
+    done = molexp("plugins", "install", "molexp-lab>=1")
+    assert done.code == 4
+    assert "uv tool install molexp-cli --with 'molexp-lab>=1'" in done.err

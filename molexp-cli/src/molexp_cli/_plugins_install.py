@@ -18,7 +18,8 @@ from molexp_cli._output import prints_aside, say, write
 
 def install(
     requirement: Annotated[
-        str, typer.Argument(metavar="NAME", help="A distribution, as for pip: a name, perhaps with a version.")
+        str,
+        typer.Argument(metavar="NAME", help="A distribution, as for pip: a name, perhaps with a version, or a path."),
     ],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the command, and do not run it.")] = False,
     as_json: JsonOption = False,
@@ -30,6 +31,7 @@ def install(
     Examples:
         molexp plugins install molexp-s3-store
         molexp plugins install 'molexp-lab>=1.2' --dry-run
+        molexp plugins install ./molexp_lab-1.0-py3-none-any.whl
     """
     import molexp
     from molexp.plugins import install_command
@@ -39,7 +41,7 @@ def install(
     command = install_command(requirement)
     if not dry_run:
         if command[0] != "pipx" and command[:3] != ["uv", "tool", "install"]:
-            _refuse_managed(command)
+            _refuse_managed(requirement)
         code = _run(command)
     if as_json:
         write(molexp.to_json({"command": command, "exit_code": None if dry_run else code}, pretty=True))
@@ -52,7 +54,7 @@ def install(
         say("Installed. `molexp plugins check` tries it.")
 
 
-def _refuse_managed(command: list[str]) -> None:
+def _refuse_managed(requirement: str) -> None:
     """Refuse to change a Python that belongs to the operating system, as pip does, with what to do."""
     from molexp.errors import PluginError
 
@@ -60,7 +62,7 @@ def _refuse_managed(command: list[str]) -> None:
     if sys.prefix == sys.base_prefix and marker.exists():
         raise PluginError(
             f"{sys.prefix} belongs to the operating system, which installs packages there itself. Install MolExp and its plugins "
-            f"into an environment of your own: python -m venv ENV, or uv tool install molexp-cli --with {shlex.quote(command[-1])}."
+            f"into an environment of your own: python -m venv ENV, or uv tool install molexp-cli --with {shlex.quote(requirement)}."
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
 
 def install_command(requirement: str) -> list[str]:
@@ -18,8 +19,8 @@ def install_command(requirement: str) -> list[str]:
     """
     if (tool := _read("uv-receipt.toml")) and (command := _uv_tool(tool, requirement)):
         return command
-    if tool := _read("pipx_metadata.json"):
-        return ["pipx", "inject", _pipx_environment(tool), requirement]
+    if _read("pipx_metadata.json"):
+        return ["pipx", "inject", os.path.basename(sys.prefix), requirement]
     from importlib.util import find_spec
 
     if find_spec("pip") is not None:
@@ -36,30 +37,57 @@ def _read(name: str) -> str:
 
 
 def _uv_tool(receipt: str, requirement: str) -> list[str]:
-    """Return the command that installs a tool of uv again, with what it has already, and one package more."""
+    """Return the command that installs a tool of uv again, as it was installed, and one package more; [] if it is not known."""
     import tomllib
 
     try:
-        first, *others = [_written(one) for one in tomllib.loads(receipt)["tool"]["requirements"]]
-    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError):
+        tool = tomllib.loads(receipt)["tool"]
+        first, *others = tool["requirements"]
+        command = ["uv", "tool", "install", *(["--editable"] if "editable" in first else []), _written(first)]
+        for one in others:
+            command += ["--with-editable" if "editable" in one else "--with", _written(one)]
+        if requirement not in command:
+            command += ["--with", requirement]
+        if python := tool.get("python"):
+            command += ["--python", python]
+        return [*command, *_options(tool.get("options", {}))]
+    except (tomllib.TOMLDecodeError, AttributeError, KeyError, TypeError, ValueError):
         return []
-    kept = [part for one in dict.fromkeys([*others, requirement]) for part in ("--with", one)]
-    return ["uv", "tool", "install", first, *kept]
 
 
-def _written(entry: dict[str, str]) -> str:
+def _written(entry: dict[str, Any]) -> str:
     """Return a requirement of a receipt as it is written on a command line."""
-    if place := entry.get("editable") or entry.get("directory") or entry.get("path") or entry.get("url"):
-        return place
-    return (
-        entry["name"] + (f"[{','.join(entry['extras'])}]" if entry.get("extras") else "") + entry.get("specifier", "")
+    name = entry["name"] + (f"[{','.join(entry['extras'])}]" if entry.get("extras") else "")
+    if place := entry.get("editable"):
+        return str(place) + name.removeprefix(entry["name"])
+    where = entry.get("directory") or entry.get("path") or entry.get("url")
+    if git := entry.get("git"):
+        where = _git(git)
+    written = f"{name} @ {where}" if where else name + entry.get("specifier", "")
+    return f"{written} ; {entry['marker']}" if entry.get("marker") else written
+
+
+def _git(place: str) -> str:
+    """Return the URL of a repository as requirements have it; receipts have its revision and subfolder as a query."""
+    from urllib.parse import parse_qs
+
+    url, _, query = place.partition("?")
+    known = {key: values[0] for key, values in parse_qs(query.partition("#")[0]).items()}
+    revision = known.get("rev") or known.get("tag") or known.get("branch")
+    return f"git+{url}{f'@{revision}' if revision else ''}" + (
+        f"#subdirectory={known['subdirectory']}" if "subdirectory" in known else ""
     )
 
 
-def _pipx_environment(metadata: str) -> str:
-    import json
-
-    try:
-        return str(json.loads(metadata)["main_package"]["package"])
-    except (ValueError, KeyError, TypeError):
-        return os.path.basename(sys.prefix)
+def _options(options: dict[str, Any]) -> list[str]:
+    """Return the options of a receipt, such as the folders and servers that packages are found in, as they are written."""
+    found: list[str] = []
+    for name, value in options.items():
+        for one in value if isinstance(value, list) else [value]:
+            if name == "index" and isinstance(one, dict):
+                found += ["--default-index" if one.get("default") else "--index", one["url"]]
+            elif one is True:
+                found.append(f"--{name}")
+            elif isinstance(one, str):
+                found += [f"--{name}", one]
+    return found
