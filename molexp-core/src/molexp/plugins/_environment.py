@@ -57,13 +57,14 @@ def _uv_tool(receipt: str, requirement: str) -> list[str]:
 
 def _written(entry: dict[str, Any]) -> str:
     """Return a requirement of a receipt as it is written on a command line."""
-    name = entry["name"] + (f"[{','.join(entry['extras'])}]" if entry.get("extras") else "")
+    extras = f"[{','.join(entry['extras'])}]" if entry.get("extras") else ""
     if place := entry.get("editable"):
-        return str(place) + name.removeprefix(entry["name"])
+        return f"{place}{extras}"
+    name = f"{entry['name']}{extras}"
     where = entry.get("directory") or entry.get("path") or entry.get("url")
     if git := entry.get("git"):
         where = _git(git)
-    written = f"{name} @ {where}" if where else name + entry.get("specifier", "")
+    written = f"{name} @ {where}" if where else f"{name}{entry.get('specifier', '')}"
     return f"{written} ; {entry['marker']}" if entry.get("marker") else written
 
 
