@@ -260,3 +260,20 @@ def test_totals_of_many_runs_read_none_of_them(counting):
     assert workspace.catalog.totals()[0].runs == 200
     assert counting_store.COUNTS["read"] <= 2, counting_store.COUNTS
     assert sum(counting_store.COUNTS.values()) <= 10, counting_store.COUNTS
+
+
+def test_a_list_of_projects_asks_once_for_each_and_a_name_once(counting):
+    import molexp as me
+
+    workspace = me.Workspace("counting://scopes", plugins=counting)
+    counting_store = importlib.import_module("counting_store")
+    for number in range(20):
+        workspace.Project(f"p{number:02}")
+    workspace.project("p07").rename("another name")
+    counting_store.COUNTS.clear()
+    assert len(workspace.projects.ids()) == 20
+    assert sum(counting_store.COUNTS.values()) <= 1 + 20 + 3, counting_store.COUNTS
+    project = workspace.project("p03")
+    counting_store.COUNTS.clear()
+    assert project.name == "p03"
+    assert dict(counting_store.COUNTS) == {"children": 1}

@@ -147,7 +147,16 @@ def _ask(paths: Sequence[str], deed: Deed) -> None:
         raise typer.BadParameter(
             f"The query matches {_words.counted(len(paths), 'run')}. Add --yes to {deed.verb} them, or --dry-run to list them."
         )
-    say(f"{what[0].upper()}{what[1:]}? [y/N] ", prefix="", end="")
+    confirm(f"{what[0].upper()}{what[1:]}?")
+
+
+def confirm(question: str) -> None:
+    """Ask on the terminal; return if the answer is yes.
+
+    Raises:
+        Exit: it is not.
+    """
+    say(f"{question} [y/N] ", prefix="", end="")
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         say("Nothing was changed.", prefix="")
         raise typer.Exit(FAILED)
@@ -182,7 +191,7 @@ def apply(
         problems = [{"path": path, **facts(error)} for path, error in failed.items()]
         write(molexp.to_json({"dry_run": False, "changed": changed, "failed": problems}, pretty=True))
     else:
-        _tell_errors(failed)
+        tell_errors(failed)
         if many or (failed and changed):
             whole = f"{len(changed)} of {len(paths)} runs" if failed else _words.counted(len(changed), "run")
             say(f"{whole} {deed.past}." + (f" {deed.then}" if changed and deed.then else ""))
@@ -190,7 +199,7 @@ def apply(
         raise typer.Exit(next(code for error in failed.values() if (code := code_of(error)) is not None))
 
 
-def _tell_errors(failed: dict[str, Exception]) -> None:
+def tell_errors(failed: dict[str, Exception]) -> None:
     """Print each error once, and the first ones only: all runs may have the same, such as a read-only disk."""
     different = {str(error): error for error in failed.values()}
     for error in [*different.values()][:_TOLD]:

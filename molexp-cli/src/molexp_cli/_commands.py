@@ -81,6 +81,32 @@ SECTIONS: Mapping[str, Mapping[str, Command | Group]] = {
         "delete": Command("_marking:delete", "Delete runs; gc frees their storage."),
         "restore": Command("_marking:restore", "Bring back deleted runs."),
     },
+    "Organize": {
+        "projects": Group(
+            "List, rename, archive and delete projects.",
+            {
+                "list": Command("_scopes:list_projects", "List projects, with counts of their runs."),
+                "rename": Command("_scopes:rename_project", "Give a project another name."),
+                "archive": Command("_scopes:archive_projects", "Hide projects in lists."),
+                "unarchive": Command("_scopes:unarchive_projects", "Show archived projects in lists again."),
+                "delete": Command("_scopes:delete_projects", "Delete projects with all of their runs."),
+                "restore": Command("_scopes:restore_projects", "Bring back deleted projects."),
+            },
+            "See also: molexp ls.",
+        ),
+        "experiments": Group(
+            "List, rename, archive and delete experiments.",
+            {
+                "list": Command("_scopes:list_experiments", "List experiments, with counts of their runs."),
+                "rename": Command("_scopes:rename_experiment", "Give an experiment another name."),
+                "archive": Command("_scopes:archive_experiments", "Hide experiments in lists."),
+                "unarchive": Command("_scopes:unarchive_experiments", "Show archived experiments in lists again."),
+                "delete": Command("_scopes:delete_experiments", "Delete experiments with all of their runs."),
+                "restore": Command("_scopes:restore_experiments", "Bring back deleted experiments."),
+            },
+            "See also: molexp ls.",
+        ),
+    },
     "Maintain": {
         "sync": Command("_sync:sync", "Copy a workspace, or merge it into another one."),
         "fsck": Command("_fsck:fsck", "Check a workspace for damaged, missing or changed files."),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 
 import typer
 
@@ -14,6 +14,8 @@ from molexp_cli._output import headline, on_terminal, say, table, tell_unreadabl
 
 if TYPE_CHECKING:
     import molexp
+
+_Scope = TypeVar("_Scope", "molexp.Project", "molexp.Experiment")
 
 _PAGE = 50  # runs that a terminal shows
 
@@ -42,6 +44,9 @@ def ls(
             help="A project, PROJECT/EXPERIMENT, or a run. By default, the workspace.",
         ),
     ] = "",
+    archived: Annotated[
+        bool, typer.Option("--archived", help="Include archived runs, and what has no others.")
+    ] = False,
     as_json: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
@@ -60,20 +65,20 @@ def ls(
     opened = located(ctx, workspace)
     parts = [part for part in path.split("/") if part not in ("", ".")]
     scope = "/".join(parts)
-    level = _level(opened, parts, None if as_json or not on_terminal() else _PAGE)
+    level = _level(opened, parts, None if as_json or not on_terminal() else _PAGE, archived)
     data = [_asset(one) for one in opened.data_assets_of(scope).values()] if _is_scope(parts) else []
     if as_json:
         write(molexp.to_json({"path": scope, "entries": level.entries, "data": data}, pretty=True))
         return
     if level.entries:
-        _show(level)
-    elif not data:
+        show_level(level)
+    elif not data and not level.total:
         say(f"There are no {level.title.lower()}s in {scope or _words.place(opened.url)} yet.")
     if data:
         if level.entries:
             write("")
         headline("data")
-        _show(Level("NAME", data, len(data)))
+        show_level(Level("NAME", data, len(data)))
     if level.total > len(level.entries):
         say(
             f"The newest {len(level.entries)} of {_words.counted(level.total, 'run')} are shown. `molexp runs list -e {scope}` "
@@ -85,23 +90,22 @@ def _is_scope(parts: list[str]) -> bool:
     return len(parts) < 3 and "@latest" not in parts
 
 
-def _level(opened: molexp.Workspace, parts: list[str], limit: int | None) -> Level:
+def _level(opened: molexp.Workspace, parts: list[str], limit: int | None, archived: bool) -> Level:
     if not _is_scope(parts):
         run = opened.run("/".join(parts))
         entries = [_asset(asset) for asset in run.assets]
         return Level("ASSET", [{"id": one.pop("name"), **one} for one in entries], len(entries))
     if not parts:
-        totals = opened.catalog.totals()
-        tell_unreadable(totals.unreadable)
-        return _of("PROJECT", _projects(opened, totals))
+        return _of("PROJECT", projects_of(opened, archived))
     project = opened.project(parts[0])
     if len(parts) == 1:
-        totals = opened.catalog.totals(project=project.id)
-        tell_unreadable(totals.unreadable)
-        return _of("EXPERIMENT", _experiments(project, totals))
+        return _of("EXPERIMENT", experiments_of(opened, [project], archived))
     experiment = project.experiment(parts[1])
-    pages = opened.catalog.run_pages(experiment=experiment.path, sort="-created_at" if limit else None)
+    pages = opened.catalog.run_pages(
+        experiment=experiment.path, archived=archived, sort="-created_at" if limit else None
+    )
     tell_unreadable(pages.unreadable)
+    _tell_hidden(pages.archived, "archived run")
     rows = [*islice(chain.from_iterable(pages), limit)]
     return Level("RUN", [_run(row) for row in rows], pages.total or len(rows))
 
@@ -111,20 +115,42 @@ def _of(title: str, entries: Iterable[dict[str, Any]]) -> Level:
     return Level(title, found, len(found))
 
 
-def _projects(opened: molexp.Workspace, totals: Iterable[molexp.Totals]) -> Iterator[dict[str, Any]]:
+def projects_of(opened: molexp.Workspace, archived: bool) -> list[dict[str, Any]]:
+    """Describe the projects; leave out what was deleted, and those that have archived runs only unless they are wanted."""
+    totals = opened.catalog.totals()
+    tell_unreadable(totals.unreadable)
     by_project: dict[str, list[molexp.Totals]] = {}
     for one in totals:
         by_project.setdefault(one.project, []).append(one)
-    for project in opened.projects:
-        within = by_project.get(project.id, [])
-        yield {**_named(project), "experiments": len(project.experiments), **_summed(within)}
+    found = [(project, _summed(by_project.get(project.id, []))) for project in opened.projects]
+    shown = _shown(found, "project", archived)
+    return [{**_named(project), "experiments": len(project.experiments), **summed} for project, summed in shown]
 
 
-def _experiments(project: molexp.Project, totals: Iterable[molexp.Totals]) -> Iterator[dict[str, Any]]:
-    by_experiment = {one.experiment: one for one in totals}
-    for experiment in project.experiments:
-        found = by_experiment.get(experiment.id)
-        yield {**_named(experiment), **_summed([found] if found is not None else [])}
+def experiments_of(
+    opened: molexp.Workspace, projects: Iterable[molexp.Project], archived: bool
+) -> list[dict[str, Any]]:
+    """Describe the experiments of projects; leave out what was deleted, and archived ones unless they are wanted."""
+    within = [*projects]
+    totals = opened.catalog.totals(project=within[0].id if len(within) == 1 else None)
+    tell_unreadable(totals.unreadable)
+    by_path = {one.path: [one] for one in totals}
+    found = [(one, _summed(by_path.get(one.path, []))) for project in within for one in project.experiments]
+    return [{**_named(one), **summed} for one, summed in _shown(found, "experiment", archived)]
+
+
+def _shown(
+    found: Iterable[tuple[_Scope, dict[str, Any]]], what: str, archived: bool
+) -> list[tuple[_Scope, dict[str, Any]]]:
+    there = [(one, of) for one, of in found if of["runs"] or of["archived"] or not one.deleted]
+    shown = [(one, of) for one, of in there if archived or of["runs"] or not of["archived"]]
+    _tell_hidden(len(there) - len(shown), f"archived {what}")
+    return shown
+
+
+def _tell_hidden(count: int, what: str) -> None:
+    if count:
+        say(f"{_words.counted(count, what)} not shown. Add --archived to list them.")
 
 
 def _named(one: molexp.Project | molexp.Experiment) -> dict[str, Any]:
@@ -183,7 +209,7 @@ _CELLS: dict[str, Callable[[Any], str]] = {
 _TITLES = {"created_at": "CREATED", "statuses": "STATUS"}
 
 
-def _show(level: Level) -> None:
+def show_level(level: Level) -> None:
     """Draw a level as a table; columns in which nobody has anything are left out, and names that are the ids."""
     columns = [(level.title, [str(one.get("id") or one.get("name")) for one in level.entries])]
     for key, cell in _CELLS.items():

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from molexp._hierarchy.run import Run
+from molexp._hierarchy.scopes import change_all, hidden_runs, mark_deleted, mark_restored, name_of, rename
 from molexp._hierarchy.session import Session
 from molexp._record.definitions import WAS_DELETED, deleted, member_ids
 from molexp._record.fences import VOID, is_defined
@@ -51,6 +52,15 @@ class Experiment:
         True
         >>> exp.derived_run({"a": 3.7}).id == exp.derived_id({"a": 3.7})
         True
+        >>> exp.rename("A sweep of the lattice constant")
+        >>> (exp.name, exp.id)
+        ('A sweep of the lattice constant', 'sweep')
+        >>> exp.delete()
+        >>> (exp.deleted, len(exp.runs))
+        (True, 0)
+        >>> exp.restore()
+        >>> (exp.deleted, len(exp.runs))
+        (False, 4)
     """
 
     def __init__(
@@ -89,8 +99,41 @@ class Experiment:
 
     @property
     def name(self) -> str:
-        """Its name as it was first given."""
-        return str((self._definition or {}).get("name") or self.id)
+        """Its name: as it was first given, or by the last `rename`."""
+        return name_of(self._session, self.path, str((self._definition or {}).get("name") or self.id))
+
+    def rename(self, name: str) -> None:
+        """Give it another name. Its id and all paths stay as they are.
+
+        Raises:
+            ValueError: the name is empty.
+            SchemaError: it was made by a newer MolExp.
+        """
+        self._repeated()  # refuses what a newer version made
+        rename(self._session, self.path, name)
+
+    @property
+    def deleted(self) -> bool:
+        """Tell whether it was deleted. It is listed all the same while something is in it."""
+        return deleted(self._session.store, self.path)
+
+    def delete(self) -> None:
+        """Delete all its runs, and leave it out of lists once `Workspace.gc` has freed them.
+
+        A run that is made in it later is there, and so is the experiment.
+
+        Raises:
+            RunBusyError: a run is being executed; the others are deleted.
+        """
+        self._repeated()
+        change_all(self.project.workspace, [run.path for run in self.runs], "delete")
+        mark_deleted(self._session, self.path)
+
+    def restore(self) -> None:
+        """Show it again, and all its deleted runs that were not freed yet."""
+        self._repeated()
+        mark_restored(self._session, self.path)
+        change_all(self.project.workspace, hidden_runs(self), "restore")
 
     @property
     def definition(self) -> Mapping[str, Any]:

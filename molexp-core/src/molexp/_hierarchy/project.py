@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from molexp._hierarchy.experiment import Experiment
-from molexp._record.definitions import Members, choose_id, member_ids, require
+from molexp._hierarchy.scopes import mark_deleted, mark_restored, name_of, rename
+from molexp._record.definitions import Members, choose_id, deleted, member_ids, require
 from molexp._record.revisions import define_experiment, look_up_definition
 from molexp._storage import layout, schemas
 from molexp._values.documents import check_schema
@@ -27,7 +28,6 @@ class Project:
 
     Attributes:
         id: its id, unique in the workspace.
-        name: its name as it was first given.
         path: the same as `id`.
         workspace: the workspace.
 
@@ -38,13 +38,19 @@ class Project:
         >>> exp = project.Experiment("pair", params={"sigma": 3.4})
         >>> project.experiment("pair") == exp
         True
+        >>> project.rename("Rare gases")
+        >>> (project.name, project.id)
+        ('Rare gases', 'noble-gases')
+        >>> project.delete()
+        >>> project.deleted
+        True
+        >>> project.restore()
     """
 
     def __init__(self, workspace: Workspace, id: str, definition: dict[str, Any] | None) -> None:
         self.workspace = workspace
         self.id = id
         self.path = id
-        self.name: str = str((definition or {}).get("name") or id)
         self._definition = definition
         self._session: Session = workspace._session
 
@@ -61,6 +67,44 @@ class Project:
 
     def __hash__(self) -> int:
         return hash((self.id, self._session.store.url))
+
+    @property
+    def name(self) -> str:
+        """Its name: as it was first given, or by the last `rename`."""
+        return name_of(self._session, self.path, str((self._definition or {}).get("name") or self.id))
+
+    def rename(self, name: str) -> None:
+        """Give it another name. Its id and all paths stay as they are.
+
+        Raises:
+            ValueError: the name is empty.
+            SchemaError: it was made by a newer MolExp.
+        """
+        self._check_writable()
+        rename(self._session, self.path, name)
+
+    @property
+    def deleted(self) -> bool:
+        """Tell whether it was deleted. It is listed all the same while something is in it."""
+        return deleted(self._session.store, self.path)
+
+    def delete(self) -> None:
+        """Delete all runs of all its experiments, and leave it out of lists once `Workspace.gc` has freed them.
+
+        Raises:
+            RunBusyError: a run is being executed; the others are deleted.
+        """
+        self._check_writable()
+        for experiment in self.experiments:
+            experiment.delete()
+        mark_deleted(self._session, self.path)
+
+    def restore(self) -> None:
+        """Show it again, and all its deleted runs that were not freed yet."""
+        self._check_writable()
+        mark_restored(self._session, self.path)
+        for name in member_ids(self._session.store, self.path):
+            self.experiment(name).restore()
 
     def _check_writable(self) -> None:
         """Raise if it was made by a newer MolExp, or that cannot be told: nothing is created in it then.

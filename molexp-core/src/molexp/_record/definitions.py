@@ -118,6 +118,20 @@ def is_there(store: Store, path: str) -> bool:
     return store.exists(layout.document(path)) or bool(member_ids(store, path))
 
 
+def is_listed(store: Store, path: str) -> bool:
+    """Tell whether there is a project or experiment at `path`, and whether it was not deleted or has something all the same."""
+    listing = store.children(layout.folder(path))
+    is_defined = any(entry.key == layout.document(path) for entry in listing.entries)
+    if is_defined and (
+        layout.EDITS not in listing.folders or layout.DATA in listing.folders or not deleted(store, path)
+    ):
+        return True
+    members = member_ids(store, path)
+    if layout.is_experiment(path) or not is_defined:
+        return bool(members)
+    return any(is_listed(store, f"{path}/{name}") for name in members)
+
+
 def choose_id(name: str, id: str | None, what: str) -> str:
     """Return the id that was given, or the slug of the name.
 
@@ -174,7 +188,7 @@ class Members(Generic[E]):
     def ids(self) -> list[str]:
         """Return their ids, sorted."""
         above = f"{self._path}/" if self._path else ""
-        return [name for name in member_ids(self._store, self._path) if is_there(self._store, above + name)]
+        return [name for name in member_ids(self._store, self._path) if is_listed(self._store, above + name)]
 
     def __iter__(self) -> Iterator[E]:
         return (self._make(name) for name in self.ids())

@@ -278,6 +278,7 @@ class Edits(Struct, eq=False):
     archived: bool = False
     deleted: bool = False
     cancels: list[dict[str, Any]] = field(default_factory=list)
+    name: str = ""
 
     def add(self, edit: Mapping[str, Any]) -> None:
         """Fold one edit in; unknown ones count for nothing here."""
@@ -293,6 +294,8 @@ class Edits(Struct, eq=False):
                 self.deleted = word == "delete"
             case "cancel":
                 self.cancels.append(dict(edit))
+            case "rename":
+                self.name = str(edit.get("name") or "")
 
     def cancel_of(self, attempt: int) -> dict[str, Any] | None:
         """Return the request to cancel this attempt, if there is one; attempt 0 stands for a run not yet started."""
