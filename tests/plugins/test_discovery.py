@@ -332,11 +332,11 @@ def test_what_nothing_provides_names_the_package_to_install(site, scheme, packag
 
 
 def test_a_misspelt_name_gets_the_nearest(site):
-    site.install_kind("kinds", "trajectory")
+    site.install_kind("kinds", "walk")
 
-    with pytest.raises(PluginMissingError, match="'trajectory'") as caught:
-        site.manager().asset_kind("trajectry")
-    assert caught.value.nearest == ("trajectory",)
+    with pytest.raises(PluginMissingError, match="'walk'") as caught:
+        site.manager().asset_kind("wolk")
+    assert caught.value.nearest == ("walk",)
 
 
 def test_an_unrelated_broken_plugin_hides_no_package_to_install(site):

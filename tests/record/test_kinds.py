@@ -29,7 +29,7 @@ TRAJECTORY = """
         pass
 
     class Trajectory(AssetKind[Frames, Facts]):
-        name = "trajectory"
+        name = "walk"
         suffix = ".xyz"
 
         def accepts(self, obj):
@@ -37,7 +37,7 @@ TRAJECTORY = """
 
         def validate(self, obj):
             if not obj:
-                raise ValueError("a trajectory has at least one frame")
+                raise ValueError("a walk has at least one frame")
 
         def save(self, obj, sink):
             with sink.open() as stream:
@@ -82,13 +82,13 @@ RUN = "projects/metals/experiments/cu/runs/one"
 def test_by_class_by_name_and_by_choice(their_run, kind):
     with their_run.start() as ctx:
         by_class = ctx[kind.Trajectory].save("a", kind.Frames(["x", "y"]), box=[1.0], tags=["raw"])
-        by_name = ctx.trajectory.save("b", kind.Frames(["x"]))
+        by_name = ctx.walk.save("b", kind.Frames(["x"]))
         by_choice = ctx.save("c", kind.Frames(["z"]))
         assert ctx[kind.Trajectory].load("a") == ["x", "y"]
-        assert ctx.trajectory.latest() == by_choice
-        assert "trajectory" in dir(ctx)
+        assert ctx.walk.latest() == by_choice
+        assert "walk" in dir(ctx)
 
-    assert [asset.kind for asset in (by_class, by_name, by_choice)] == ["trajectory"] * 3
+    assert [asset.kind for asset in (by_class, by_name, by_choice)] == ["walk"] * 3
     assert (by_class.fields.frames, by_class.fields.box, by_class.tags) == (2, [1.0], {"raw"})
     assert by_class.key == f"{RUN}/artifacts/a.xyz"
     assert by_class.describe() == "2 frames"
@@ -96,28 +96,28 @@ def test_by_class_by_name_and_by_choice(their_run, kind):
 
 def test_records_are_typed_in_look_ups_and_in_the_catalog(place, plugins, their_run, kind):
     with their_run.start() as ctx:
-        asset = ctx.trajectory.save("a", kind.Frames(["x", "y"]))
+        asset = ctx.walk.save("a", kind.Frames(["x", "y"]))
 
     workspace = place.load(plugins=plugins)
-    (found,) = workspace.catalog.assets(kind="trajectory")
+    (found,) = workspace.catalog.assets(kind="walk")
     assert found == asset == workspace.run("metals/cu/one").asset("a")
     assert found.fields.frames == 2
     assert found.load() == ["x", "y"]
-    assert list(workspace.catalog.assets(kind="trajectory").to_dicts()[0]["fields"]) == ["frames", "box"]
+    assert list(workspace.catalog.assets(kind="walk").to_dicts()[0]["fields"]) == ["frames", "box"]
 
 
 def test_an_asset_is_found_by_its_name_and_kind_or_the_name_of_that(place, plugins, their_run, kind):
     with their_run.start() as ctx:
-        saved = ctx.trajectory.save("a", kind.Frames(["x"]))
+        saved = ctx.walk.save("a", kind.Frames(["x"]))
         ctx.checkpoint.save("a", [1])
-        for one in (kind.Trajectory, "trajectory"):
+        for one in (kind.Trajectory, "walk"):
             assert ctx.asset("a", kind=one) == ctx.find_asset("a", kind=one) == saved
         assert ctx.find_asset("b", kind=kind.Trajectory) is None
         with pytest.raises(me.AmbiguousAssetError):
             ctx.asset("a")
     run = place.load(plugins=plugins).run("metals/cu/one")
-    assert run.asset("a", kind=kind.Trajectory) == run.asset("a", kind="trajectory") == saved
-    with pytest.raises(me.NotFoundError, match="There is no trajectory asset 'b'"):
+    assert run.asset("a", kind=kind.Trajectory) == run.asset("a", kind="walk") == saved
+    with pytest.raises(me.NotFoundError, match="There is no walk asset 'b'"):
         run.asset("b", kind=kind.Trajectory)
 
 
@@ -125,11 +125,11 @@ def test_what_it_refuses_is_not_recorded(their_run, kind, place):
     with their_run.start() as ctx:
         before = place.everything()
         with pytest.raises(ValueError, match="at least one frame"):
-            ctx.trajectory.save("a", kind.Frames())
+            ctx.walk.save("a", kind.Frames())
         with pytest.raises(me.NoKindError, match=r"'a'.* list"):
-            ctx.trajectory.save("a", [1, 2])
-        with pytest.raises(TypeError, match="no field 'colour' of trajectory 'a'; there are: frames, box"):
-            ctx.trajectory.save("a", kind.Frames(["x"]), colour="red")
+            ctx.walk.save("a", [1, 2])
+        with pytest.raises(TypeError, match="no field 'colour' of walk 'a'; there are: frames, box"):
+            ctx.walk.save("a", kind.Frames(["x"]), colour="red")
         assert [key for key in place.everything() if key not in before and "a.xyz" not in key] == []
         assert ctx.find_asset("a") is None
 
@@ -152,7 +152,7 @@ def test_an_unknown_kind_is_an_attribute_error_that_names_the_nearest(run):
     with run.start() as ctx:
         with pytest.raises(AttributeError, match=r"'artefact'.*Did you mean 'artifact'"):
             ctx.artefact.save("a", "text")
-        assert not hasattr(ctx, "trajectory")
+        assert not hasattr(ctx, "walk")
 
 
 def test_a_kind_that_writes_nothing_is_told_so(tmp_path, monkeypatch, place):
@@ -164,9 +164,9 @@ def test_a_kind_that_writes_nothing_is_told_so(tmp_path, monkeypatch, place):
     plugins = install(tmp_path / "lazy", "molexp-lazy", source)
     run = place.workspace(plugins=plugins).Project("metals").Experiment("cu").Run(id="one")
 
-    with run.start() as ctx, pytest.raises(TypeError, match="'trajectory' wrote nothing for 'a'"):
+    with run.start() as ctx, pytest.raises(TypeError, match="'walk' wrote nothing for 'a'"):
         frames = importlib.import_module("molexp_lazy").Frames(["x"])
-        ctx.trajectory.save("a", frames)
+        ctx.walk.save("a", frames)
     assert run.assets == []
 
 
@@ -175,12 +175,12 @@ def test_a_kind_that_writes_nothing_is_told_so(tmp_path, monkeypatch, place):
 
 def test_without_its_plugin_an_asset_keeps_every_field_and_names_the_writer(place, their_run, kind):
     with their_run.start() as ctx:
-        asset = ctx.trajectory.save("a", kind.Frames(["x", "y"]), box=[1.0], tags=["raw"])
+        asset = ctx.walk.save("a", kind.Frames(["x", "y"]), box=[1.0], tags=["raw"])
 
     found = place.load().run("metals/cu/one").asset("a")
     assert isinstance(found, me.UnknownAsset)
     assert dict(found.fields) == {"frames": 2, "box": [1.0]}
-    assert (found.id, found.kind, found.size, found.tags) == (asset.id, "trajectory", asset.size, frozenset({"raw"}))
+    assert (found.id, found.kind, found.size, found.tags) == (asset.id, "walk", asset.size, frozenset({"raw"}))
     assert found.read_bytes() == b"x\ny\n"
     assert "molexp-trajectories" in found.problem
     with pytest.raises(me.MolexpError, match="molexp-trajectories"):
@@ -191,7 +191,7 @@ def test_without_its_plugin_an_asset_keeps_every_field_and_names_the_writer(plac
 
 def test_without_its_plugin_the_run_goes_on_and_nothing_is_lost(place, plugins, their_run, kind):
     with their_run.start() as ctx:
-        asset = ctx.trajectory.save("a", kind.Frames(["x", "y"]))
+        asset = ctx.walk.save("a", kind.Frames(["x", "y"]))
     with place.load().run("metals/cu/one").start() as ctx:
         ctx.set_result("second", True)
         assert ctx.asset("a").id == asset.id
@@ -203,7 +203,7 @@ def test_without_its_plugin_the_run_goes_on_and_nothing_is_lost(place, plugins, 
 
 def test_fields_of_a_newer_version_survive(place, plugins, their_run, kind):
     with their_run.start() as ctx:
-        ctx.trajectory.save("a", kind.Frames(["x"]))
+        ctx.walk.save("a", kind.Frames(["x"]))
     key = f"{RUN}/executions/1.end.json"
     end = place.document(key)
     end["assets"][0]["fields"]["thermostat"] = "nose"
@@ -220,7 +220,7 @@ def test_fields_of_a_newer_version_survive(place, plugins, their_run, kind):
 @pytest.mark.parametrize("damage", [{"frames": "many"}, {}, None, {"frames": None}])
 def test_a_record_that_its_kind_does_not_understand_is_kept_as_unknown(place, plugins, their_run, kind, damage):
     with their_run.start() as ctx:
-        ctx.trajectory.save("a", kind.Frames(["x"]))
+        ctx.walk.save("a", kind.Frames(["x"]))
     key = f"{RUN}/executions/1.end.json"
     end = place.document(key)
     end["assets"][0]["fields"] = damage
@@ -364,8 +364,8 @@ def test_a_newer_record_is_unknown_says_who_wrote_it_and_is_not_loaded(place, ag
 
 def test_assets_are_equal_hashable_and_picklable(place, plugins, their_run, kind):
     with their_run.start() as ctx:
-        saved = ctx.trajectory.save("a", kind.Frames(["x"]), box=[1.0])
-        other = ctx.trajectory.save("b", kind.Frames(["x"]), box=[1.0])
+        saved = ctx.walk.save("a", kind.Frames(["x"]), box=[1.0])
+        other = ctx.walk.save("b", kind.Frames(["x"]), box=[1.0])
     found = place.load(plugins=plugins).run("metals/cu/one").asset("a")
     unknown = place.load().run("metals/cu/one").asset("a")
 
@@ -376,14 +376,14 @@ def test_assets_are_equal_hashable_and_picklable(place, plugins, their_run, kind
 
 def test_assets_of_plugins_pickle_as_ours_do(lab, plugins, kind):
     with lab.workspace(plugins=plugins).Project("metals").Experiment("cu").Run(id="one").start() as ctx:
-        saved = ctx.trajectory.save("a", kind.Frames(["x"]), box=[1.0])
+        saved = ctx.walk.save("a", kind.Frames(["x"]), box=[1.0])
     copied = pickle.loads(pickle.dumps(saved))
     assert (copied, copied.fields, copied.read_bytes()) == (saved, saved.fields, b"x\n")
 
 
 def test_an_asset_that_is_unpickled_without_its_plugin_is_unknown_and_says_what_its_record_says(lab, plugins, kind):
     with lab.workspace(plugins=plugins).Project("metals").Experiment("cu").Run(id="one").start() as ctx:
-        saved = ctx.trajectory.save("a", kind.Frames(["x"]), box=[1.0], tags=["t"])
+        saved = ctx.walk.save("a", kind.Frames(["x"]), box=[1.0], tags=["t"])
     program = "import sys, pickle; from pathlib import Path; a = pickle.loads(Path(sys.argv[1]).read_bytes()); "
     told = "print([type(a).__name__, a.id, a.fields, a.record['fields'], sorted(a.tags), a.created_at, a.read_bytes(), a.problem])"
     again = "; assert pickle.loads(pickle.dumps(a)) == a"
@@ -394,7 +394,7 @@ def test_an_asset_that_is_unpickled_without_its_plugin_is_unknown_and_says_what_
     )
     assert done.returncode == 0, done.stderr
     fields = {"frames": 1, "box": [1.0]}
-    problem = f"the kind 'trajectory' is not installed; it was written by {saved.distribution}"
+    problem = f"the kind 'walk' is not installed; it was written by {saved.distribution}"
     wanted = ["UnknownAsset", saved.id, fields, fields, ["t"], saved.created_at, b"x\n", problem]
     assert done.stdout == f"{wanted}\n"
 
@@ -405,7 +405,7 @@ def test_an_asset_that_is_unpickled_without_its_plugin_is_unknown_and_says_what_
 def test_assets_are_sorted_by_columns_and_by_fields_of_kinds(place, plugins, their_run, kind):
     with their_run.start() as ctx:
         for name, frames in (("b", 2), ("a", 3), ("c", 1)):
-            ctx.trajectory.save(name, kind.Frames("x" * frames))
+            ctx.walk.save(name, kind.Frames("x" * frames))
         ctx.artifact.save("d.json", [1])
     assets = place.load(plugins=plugins).catalog.assets
 

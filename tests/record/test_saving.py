@@ -170,8 +170,8 @@ def test_save_chooses_the_kind_that_accepts(run):
     with run.start() as ctx:
         assert ctx.save("a.json", {"a": 1}).kind == "artifact"
         assert ctx.save("b", b"state", kind="checkpoint", step=7).step == 7
-        with pytest.raises(me.PluginMissingError, match="'trajectory'"):
-            ctx.save("c", b"x", kind="trajectory")
+        with pytest.raises(me.PluginMissingError, match="'walk'"):
+            ctx.save("c", b"x", kind="walk")
 
 
 def test_what_json_cannot_carry_is_named_by_its_path(run):

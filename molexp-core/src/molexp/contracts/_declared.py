@@ -17,8 +17,8 @@ class Declared(Struct, frozen=True):
 
     Example:
         >>> from molexp.contracts import Declared
-        >>> Declared("trajectory", "molexp_lab.kinds:TrajectoryKind", types=("ase.atoms.Atoms",)).name
-        'trajectory'
+        >>> Declared("geometry", "molexp_lab.kinds:GeometryKind", types=("molexp_lab.kinds.Geometry",)).name
+        'geometry'
     """
 
     name: str

@@ -191,7 +191,7 @@ def _plain_name(cls: Any) -> tuple[str, ...]:
 
 
 _CORE_KINDS = ("artifact", "checkpoint", "data", "error_trace", "execution_state", "log", "metrics")
-_SCIENCE_KINDS = ("array", "table", "tensors", "zarr")
+_SCIENCE_KINDS = ("array", "figure", "image", "structure", "table", "tensors", "trajectory", "zarr")
 
 STORAGE_BACKENDS = Sort(
     hook="molexp_register_storage_backends",
