@@ -12,7 +12,7 @@ import pytest
 
 from tests.repository import ROOT
 
-RIGHT = """
+HEAD = """
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import Any
 
 import molexp as me
 from molexp import ExperimentT, ProjectT, RunStatus, RunT
-from molexp.contracts import Call, Executor, Outcome, Resources, Sink, Source
+from molexp.contracts import Call, Executor, Growth, Outcome, Resources, Sink, Source
 
 
 def prepare(ws: me.Workspace) -> me.Experiment:
@@ -42,8 +42,9 @@ def relax(ctx: me.Context) -> float:
     length: int = ctx[Text].load("note").count("e") + (noted.fields.words if noted is not None else 0)
     ctx.set_result("length", length)
     return min(volumes)
+"""
 
-
+KINDS = """
 @dataclass(frozen=True)
 class Words:
     words: int
@@ -61,6 +62,22 @@ class Text(me.AssetKind[str, Words]):
             return stream.read().decode()
 
 
+class Word:
+    def append(self, item: str) -> bytes:
+        return item.encode()
+
+    def fields(self) -> Words:
+        return Words(1)
+
+
+class Prose(Text):
+    name = "prose"
+
+    def growing(self) -> Growth[str, Words]:
+        return Word()
+"""
+
+REST = """
 class Lab(me.Workspace):
     def newest(self) -> RunT:
         return self.run("@latest")
@@ -89,6 +106,12 @@ with exp.Run({"a": 3.5}).start() as ctx:
     for step in range(100):
         ctx.metrics.log(step=step, loss=1 / (step + 1))
     relax(ctx)
+    with ctx[Prose].growing("prose") as prose:
+        prose.append("converged")
+        prose.flush()
+    length: int = ctx[Prose].load("prose").count("e")
+    with ctx.prose.growing("more") as more:
+        more.append("of any type")
     made: RunT = ctx.run
     data: me.DataAssets = made.experiment.data_assets
     feature: me.DataAsset = data.import_asset("feature-cache", "features.parquet", action="move")
@@ -152,6 +175,9 @@ molexp.workflow.WorkflowBuilder("relax").build().execute_sync(parameters={})
 handle = molexp.workflow.WorkflowBuilder("relax").build().start(check=True)
 ctx.checkpoint.save("a", 1).fields
 number = 0 if (asset := ctx.checkpoint.latest()) is None else asset.fields.stp
+with ctx[Prose].growing("prose") as words: words.append(3)
+ctx[Text].save("note", 3)
+ctx[Prose].load("prose").cuont("e")
 """
 
 
@@ -183,10 +209,15 @@ def _has_mypy():
 
 
 def test_the_documented_api_passes_strict_checks(tmp_path):
-    assert found(tmp_path, RIGHT) == {}
+    assert found(tmp_path, HEAD + KINDS + REST) == {}
 
 
 def test_every_mistake_is_reported(tmp_path):
-    wrong = {number for number, line in enumerate(WRONG.splitlines(), 1) if line and not line.startswith("import")}
-    reported = found(tmp_path, WRONG)
+    before = (
+        "from dataclasses import dataclass\nfrom molexp.contracts import Growth, Sink, Source\nimport molexp as me"
+        + KINDS
+    )
+    lines = enumerate(WRONG.splitlines(), len(before.splitlines()) + 1)
+    wrong = {number for number, line in lines if line and not line.startswith("import")}
+    reported = found(tmp_path, before + WRONG)
     assert reported.keys() == wrong, reported

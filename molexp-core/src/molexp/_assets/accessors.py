@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 from molexp._assets.builtin_kinds import FileKind, format_of
 from molexp._assets.choosing import no_kind
@@ -16,10 +16,14 @@ from molexp.contracts._assets import Asset
 from molexp.errors import NoKindError, NotFoundError
 
 if TYPE_CHECKING:
+    from contextlib import _GeneratorContextManager
+
     from molexp._assets.naming import AttemptAssets, Slot
+    from molexp.contracts import Growth, Sink, Source
 
 T = TypeVar("T")
 F = TypeVar("F")
+Item_contra = TypeVar("Item_contra", contravariant=True)
 
 
 class Accessor(Generic[T, F]):
@@ -214,6 +218,25 @@ def save_in(assets: AttemptAssets, slot: Slot, obj: Any, tags: Iterable[str], gi
         slot.key = sink.key
         record = assets.publish(slot, size=sink.size, content_hash=sink.content_hash, fields=values, tags=tags)
         return assets.asset(slot, record, made)
+
+
+if TYPE_CHECKING:
+
+    class GrowingKind(Protocol[T, F, Item_contra]):
+        """A kind whose assets grow by items, as checkers of types see it."""
+
+        def save(self, obj: T, sink: Sink, /) -> F: ...
+
+        def load(self, source: Source[F], /) -> T: ...
+
+        def growing(self) -> Growth[Item_contra, F]: ...
+
+    class GrowingAccessor(Accessor[T, F], Generic[T, F, Item_contra]):
+        """An accessor of such a kind, as checkers of types see it: its writers take items of one type."""
+
+        def growing(
+            self, name: str, *, every: float = 1.0, tags: Iterable[str] = (), **fields: Any
+        ) -> _GeneratorContextManager[GrowingAsset[Item_contra]]: ...
 
 
 class _Dropping:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import logging
     import subprocess
 
+    from molexp._assets.accessors import GrowingAccessor, GrowingKind
     from molexp._assets.assets import CheckpointFields, FileFields
     from molexp._assets.naming import AttemptAssets
     from molexp._recording.writer import Recorder
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 F = TypeVar("F")
+Item = TypeVar("Item")
 
 
 class RecordedRun(Protocol):
@@ -290,7 +292,13 @@ class Context:
         uses(self._recorder, found, "name" if version is None else "version")
         return found
 
-    def __getitem__(self, kind: type[AssetKind[T, F]]) -> Accessor[T, F]:
+    @overload
+    def __getitem__(self, kind: type[GrowingKind[T, F, Item]]) -> GrowingAccessor[T, F, Item]: ...
+
+    @overload
+    def __getitem__(self, kind: type[AssetKind[T, F]]) -> Accessor[T, F]: ...
+
+    def __getitem__(self, kind: type[Any]) -> Accessor[Any, Any]:
         if self._assets is None:
             return Accessor(None)
         return Accessor(self._assets.library.kind_of(kind), self._assets, self._task)

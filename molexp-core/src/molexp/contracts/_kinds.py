@@ -25,6 +25,13 @@ from msgspec import Struct
 if TYPE_CHECKING:
     from molexp.contracts._assets import Asset
 
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar as TypeVarWithDefault
+
+    Item_contra = TypeVarWithDefault("Item_contra", contravariant=True, default=Any)
+else:
+    Item_contra = TypeVar("Item_contra", contravariant=True)
+
 T = TypeVar("T")
 F = TypeVar("F")
 T_contra = TypeVar("T_contra", contravariant=True)
@@ -337,8 +344,8 @@ class Grows(Protocol[T_contra, F_co]):
         """Return what encodes the items of one asset."""
 
 
-class GrowingAsset(Protocol):
-    """An asset that grows, as ``ctx.trajectory.growing("md")`` gives it.
+class GrowingAsset(Protocol[Item_contra]):
+    """An asset that grows by items, as ``ctx.trajectory.growing("md")`` gives it.
 
     Example:
         >>> def write(frames: "GrowingAsset") -> None:
@@ -346,7 +353,7 @@ class GrowingAsset(Protocol):
         ...     frames.flush()
     """
 
-    def append(self, item: Any, /) -> None:
+    def append(self, item: Item_contra, /) -> None:
         """Append an item. It is recorded at the next flush, which follows at once if the last one is long ago."""
 
     def flush(self) -> None:
