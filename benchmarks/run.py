@@ -17,6 +17,7 @@ import growth
 import metric_points
 import payloads
 import s3
+import science
 import start_up
 import syncs
 import tracked_run
@@ -29,6 +30,7 @@ SUITES: Mapping[str, Suite] = {
     "tracked_run": tracked_run.measure,
     "metric_points": metric_points.measure,
     "payloads": payloads.measure,
+    "science": science.measure,
     "start_up": start_up.measure,
     "workflows": workflows.measure,
     "syncs": syncs.measure,
@@ -48,6 +50,7 @@ PROMISES: Mapping[str, str] = {
     "A tracked run costs little more than its files": "tracked run|^run ",
     "Metrics and logs are read back by columns and in pieces": "points|a log of|query of metrics",
     "Large files cost a copy and a hash": " MB by ",
+    "Weights, arrays and tables cost little more than a file and a hash": "^state dict|^array|^frame",
     "A first open costs little more than reading and parsing": "first open of .* runs[^,]* / ",
     "Snapshots are compressed, and memory is bounded": "snapshot / index|verification of|peak memory",
     "Many small tasks cost little more than a pool": "map_over|tasks",
