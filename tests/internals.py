@@ -27,6 +27,7 @@ from molexp._values.groups import GROUPS
 from molexp._values.ids import check_payload_name, fold_name
 from molexp.plugins import _trial
 from molexp.plugins._harms import State
+from molexp.plugins._sorts import TYPES_OF_SCIENCE
 from tests import warm
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "time_of_followers",
     "try_plugins_in_forks",
     "tune",
+    "types_of_science",
     "writers_are_silent",
 ]
 
@@ -150,6 +152,11 @@ def place_of(place: str) -> tuple[Any, str]:
 def state_of_process() -> State:
     """Return the state of this process that importing a plugin must not change; `harms` tells what has changed since."""
     return State.now()
+
+
+def types_of_science() -> dict[str, str]:
+    """Return the classes of which the core knows that a kind of molexp-science saves them."""
+    return dict(TYPES_OF_SCIENCE)
 
 
 def try_plugins_in_forks(monkeypatch: pytest.MonkeyPatch) -> None:

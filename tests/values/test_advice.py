@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from typing import Any
 
 import numpy
@@ -10,6 +11,7 @@ import pytest
 
 import molexp as me
 from molexp.errors import NoKindError, SerializationError
+from tests.internals import types_of_science
 
 
 class Model:
@@ -57,9 +59,66 @@ def test_it_is_said_of_parameters_as_a_whole(exp, value):
         exp.Run(value)
 
 
-def test_arrays_are_saved_as_it_says(exp):
+WITHOUT = me.PluginManager(environ={"MOLEXP_PLUGINS": "molexp-core"})
+INSTALL = r"install what saves it, .*(pip|uv|pipx)\b.* 'molexp\[science\]'.*, and use ctx.array.save\('forces', value\)"
+
+
+@pytest.fixture
+def bare() -> me.Experiment:
+    """An experiment where no kind of arrays is installed."""
+    return me.Workspace("memory://bare", plugins=WITHOUT).Project("p").Experiment("e")
+
+
+@pytest.mark.parametrize("place", ["forces", "fit"])
+def test_what_an_installed_kind_saves_is_saved_by_the_call_that_is_advised(exp, place):
+    pytest.importorskip("molexp_science")
     value = numpy.arange(2000.0)
     with exp.Run().start() as ctx:
+        with pytest.raises(
+            SerializationError, match=r"at most 1000 .* use value.tolist\(\), or save it as an asset"
+        ) as caught:
+            ctx.set_result(place, value if place == "forces" else {"forces": [value]})
+        assert caught.value.path == ("results.forces" if place == "forces" else "results.fit.forces[0]")
+        call = re.search(r"ctx\.array\.save\(.*, value\)", str(caught.value))
+        assert call is not None
+        saved = eval(call[0])
+        assert (saved.load() == value).all()
+        assert saved.name == place
+
+
+def test_what_no_installed_kind_saves_but_one_of_molexps_names_the_command(bare):
+    value = numpy.arange(2000.0)
+    with bare.Run().start() as ctx:
+        with pytest.raises(SerializationError, match=f"artifact.writing.*; or {INSTALL}"):
+            ctx.set_result("forces", value)
+        with pytest.raises(NoKindError, match=INSTALL.replace("install", "Install", 1)) as caught:
+            ctx.save("forces", value)
+        with pytest.raises(NoKindError, match=r"with ctx\.artifact\.writing"):
+            ctx.save("forces", object())
+    assert "artifact" in caught.value.kinds
+
+
+def test_a_result_that_is_too_large_is_saved_by_the_call_that_is_advised(bare):
+    value = [0.5] * 20_000
+    with bare.Run().start() as ctx:
+        for name, call in (("forces", "'forces.json'"), ("a:b", "'NAME.json'")):
+            with pytest.raises(SerializationError, match=rf"at most 65536; .*ctx\.artifact\.save\({call}, value\)"):
+                ctx.set_result(name, value)
+        assert ctx.artifact.save("forces.json", value).load() == value
+        with pytest.raises(SerializationError, match=r"ctx\.artifact\.save\('log', value\)"):
+            ctx.set_result("log", "x" * 70_000)
+
+
+def test_classes_of_which_the_core_knows_the_kind_are_those_that_the_kinds_name():
+    plugin = pytest.importorskip("molexp_science._plugin")
+    declared = {one: kind.name for kind in plugin.molexp_register_asset_kinds() for one in kind.types}
+    others = [one for one in declared if one.startswith(("collections.", "molexp_science.")) or "Lazy" in one]
+    assert {one: kind for one, kind in declared.items() if one not in others} == types_of_science()
+
+
+def test_arrays_are_saved_as_it_says(exp):
+    value = numpy.arange(2000.0)
+    with me.Workspace("memory://old", plugins=WITHOUT).Project("p").Experiment("e").Run().start() as ctx:
         with pytest.raises(SerializationError) as caught:
             ctx.set_result("a", value)
         assert IN_RUNS in str(caught.value)
@@ -73,7 +132,7 @@ def test_bytes_and_the_rest(exp):
     with pytest.raises(SerializationError, match="make the file's path the parameter"):
         exp.Run({"a": object()})
     with exp.Run().start() as ctx:
-        with pytest.raises(SerializationError, match=r"ctx.artifact.save\(NAME, value\)"):
+        with pytest.raises(SerializationError, match=r"ctx.artifact.save\('a', value\)"):
             ctx.set_result("a", b"\0")
         ctx.artifact.save("NAME", b"\0")
         with pytest.raises(SerializationError, match=r"ctx.artifact.writing\('NAME'\)"):

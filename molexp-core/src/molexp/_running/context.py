@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 from molexp._assets.accessors import Accessor
 from molexp._assets.builtin_kinds import ErrorTraceKind, LogKind
-from molexp._assets.choosing import kinds_for, no_kind
+from molexp._assets.choosing import kinds_for, no_kind, offer, to_install
 from molexp._assets.metrics import Metrics
 from molexp._assets.streams import Growing, LogHandle, grow
 from molexp._recording.usage import misses, uses
 from molexp._running.endings import message_of
+from molexp._values.advice import advice
 from molexp._values.documents import encode
 from molexp._values.loaded import type_name
 from molexp._values.plain import plain
 from molexp._values.times import utc_now
+from molexp._values.value_path import Unfit
 from molexp.contracts._assets import Asset
 from molexp.contracts._kinds import kind_name
 from molexp.errors import AssetError, InvalidNameError, MolexpError, NotFoundError, PluginError, SerializationError
@@ -56,6 +58,7 @@ class RecordedRun(Protocol):
 
 RESULT_LIMIT = 64 * 1024  # bytes of JSON a result may take
 _MARKS = frozenset(" \t\n=")  # of a line, rather than of a log's name
+_PLAIN = (dict, list, tuple, str, int, float)  # if one of these is no result, it is not for its class
 _LONGEST_TRACE = 1 << 20  # characters of a traceback that are kept
 
 
@@ -133,9 +136,13 @@ class Context:
         if not isinstance(name, str) or not name:
             raise InvalidNameError("a result's name", repr(name), "it must be text, and not empty")
         refer = self.run._refer if self.run is not None else None
-        stored = plain(value, where=f"results.{name}", nan=True, refer=refer)
+        try:
+            stored = plain(value, where=f"results.{name}", nan=True, refer=refer)
+        except SerializationError as error:
+            raise self._advised(error, name) from None
         if type(stored) not in (int, float, bool) and (size := len(encode(stored))) > RESULT_LIMIT:
-            reason = f"it takes {size} bytes as JSON, and a result at most {RESULT_LIMIT}; save it as an artifact"
+            advised = offer(self._assets.library, value, name) if self._assets is not None else ""
+            reason = f"it takes {size} bytes as JSON, and a result at most {RESULT_LIMIT}; {advised or 'save it as an artifact'}"
             raise SerializationError(f"results.{name}", type(value).__name__, reason)
         if self._recorder is not None:
             event = {"type": "result", "at": utc_now(), "name": name, "value": stored}
@@ -334,6 +341,21 @@ class Context:
         return self._workdir
 
     # --------------------------------------------------------------------------------------------------------- pieces
+
+    def _advised(self, error: SerializationError, name: str) -> SerializationError:
+        """Return an error about a result; if a kind saves the value that is in the way, it has the call that does."""
+        unfit = error.__context__
+        if self._assets is None or not isinstance(unfit, Unfit) or isinstance(unfit.value, _PLAIN):
+            return error
+        library = self._assets.library
+        if offered := offer(library, unfit.value, name):
+            what = unfit.reason.partition("; ")[0]
+            reason = f"{what}; {advice(unfit.value, in_run=True, offer=offered)}"
+        elif offered := to_install(library, unfit.value, name):
+            reason = f"{unfit.reason}; or {offered}"
+        else:
+            return error
+        return SerializationError(error.path, error.type_name, reason)
 
     def _began(self, process: subprocess.Popen[bytes]) -> None:
         """Note that a command of `shell` runs; the call waits for its end."""

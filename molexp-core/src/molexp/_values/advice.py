@@ -7,18 +7,19 @@ from typing import Any
 from molexp._values.loaded import loaded_types
 
 
-def advice(value: Any, *, in_run: bool) -> str:
+def advice(value: Any, *, in_run: bool, offer: str = "") -> str:
     """Return the advice, half a sentence.
 
     Args:
         value: the value.
         in_run: True if a context is there to save files with; parameters are given before.
+        offer: the advice of somebody who knows more of its class.
     """
     cls = type(value)
     package = cls.__module__.partition(".")[0]
     if isinstance(value, complex) or (package == "numpy" and cls.__name__.startswith("c")):
         return "record its parts, [value.real, value.imag]"
-    if isinstance(value, bytes | bytearray | memoryview):
+    if not offer and isinstance(value, bytes | bytearray | memoryview):
         return (
             "save it as a file, with ctx.artifact.save(NAME, value)" if in_run else "use its text, as from value.hex()"
         )
@@ -31,6 +32,8 @@ def advice(value: Any, *, in_run: bool) -> str:
     if package == "omegaconf":
         return "use OmegaConf.to_container(value, resolve=True)"
     numbers = "use value.tolist(), or " if hasattr(cls, "tolist") else ""
+    if offer:
+        return f"{numbers}{offer}"
     if not in_run:
         return f"{numbers}write it to a file, and make the file's path the parameter"
     is_array = issubclass(cls, loaded_types("numpy", "ndarray"))

@@ -16,13 +16,15 @@ class Unfit(Exception):  # noqa: N818 - never leaves this package: it becomes a 
     """Something that JSON cannot carry, on its way up to whoever knows what the whole value is called.
 
     Attributes:
-        type_name: the offending type.
+        value: the value.
+        type_name: the type of it.
         reason: the problem, and the remedy.
         steps: the keys and indices that lead there, innermost first.
     """
 
     def __init__(self, value: object, reason: str) -> None:
         super().__init__(reason)
+        self.value = value
         self.type_name = type(value).__name__
         self.reason = reason
         self.steps: list[str | int] = []

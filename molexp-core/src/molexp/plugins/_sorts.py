@@ -193,6 +193,17 @@ def _plain_name(cls: Any) -> tuple[str, ...]:
 _CORE_KINDS = ("artifact", "checkpoint", "data", "error_trace", "execution_state", "log", "metrics")
 _SCIENCE_KINDS = ("array", "figure", "image", "structure", "table", "tensors", "trajectory", "zarr")
 
+TYPES_OF_SCIENCE: Mapping[str, str] = {
+    "numpy.ndarray": "array",
+    **dict.fromkeys(("matplotlib.Figure", "matplotlib.Axes", "plotly.BaseFigure"), "figure"),
+    "PIL.Image": "image",
+    **dict.fromkeys(("ase.Atoms", "pymatgen.IStructure", "pymatgen.IMolecule", "rdkit.Mol"), "structure"),
+    **dict.fromkeys(("pandas.DataFrame", "polars.DataFrame", "pyarrow.Table", "pyarrow.RecordBatch"), "table"),
+    **dict.fromkeys(("ase.TrajectoryReader", "ase.SlicedTrajectory"), "trajectory"),
+    **dict.fromkeys(("zarr.Array", "zarr.Group", "xarray.Dataset", "xarray.DataArray"), "zarr"),
+}
+"""The kinds of molexp-science that save objects of these classes, for the advice to install it."""
+
 STORAGE_BACKENDS = Sort(
     hook="molexp_register_storage_backends",
     what="storage backend",
