@@ -63,6 +63,7 @@ LIMITS = {
     "seconds that a locked index is waited for": "molexp._catalog.index.database:BUSY",
     "bytes of metrics that are read": "molexp._record.metrics:LARGEST",
     "bytes of metrics that are read at a time": "molexp._record.metrics:_PIECE",
+    "the file that lists mounts": "molexp._views.file_systems:_MOUNTS",
     "rows of a page": "molexp._catalog.query.paging:_AT_ONCE",
     "seconds that a first open is silent": "molexp._catalog.refresh.bulk:QUIET",
     "seconds between looks at everything": "molexp._sync.follow:_EVERYTHING",
@@ -90,7 +91,7 @@ MOMENTS = {
 """Calls between which something may happen."""
 
 
-def tune(monkeypatch: pytest.MonkeyPatch | None, limit: str, value: float) -> None:
+def tune(monkeypatch: pytest.MonkeyPatch | None, limit: str, value: float | str) -> None:
     """Set one of the `LIMITS`; without a `monkeypatch`, for the rest of this process."""
     holder, name = place_of(LIMITS[limit])
     if monkeypatch is None:

@@ -109,6 +109,7 @@ SECTIONS: Mapping[str, Mapping[str, Command | Group]] = {
     },
     "Maintain": {
         "sync": Command("_sync:sync", "Copy a workspace, or merge it into another one."),
+        "doctor": Command("_doctor:doctor", "Check whether MolExp can work here."),
         "fsck": Command("_fsck:fsck", "Check a workspace for damaged, missing or changed files."),
         "gc": Command("_gc:gc", "Free the storage of deleted runs and killed processes."),
         "catalog": Group(

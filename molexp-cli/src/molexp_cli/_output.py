@@ -29,6 +29,9 @@ _PLANE = 0xFFFF
 _ASCII = str.maketrans("●├─│", "*|-|")
 _COLORS = {
     "succeeded": "green",
+    "ok": "green",
+    "warn": "yellow",
+    "fail": "red",
     "loaded": "green",
     "failed": "red",
     "broken": "red",
@@ -331,3 +334,35 @@ def _console() -> Any:
 
     plain = bool(os.environ.get("NO_COLOR"))
     return Console(color_system=None if plain else "auto", highlight=False, emoji=False)
+
+
+_STATUS, _NAME = 4, 13  # characters of the columns of a checklist
+
+
+def checklist(status: str, name: str, found: str, hint: str = "") -> None:
+    """Print a line of a checklist, and below it what can be done."""
+    head = f"{status:<{_STATUS}}  {name:<{_NAME}}  "
+    lines = [(printable(line).replace("\n", " "), False) for line in [found]] + [
+        (f"hint: {printable(hint)}", True)
+    ] * bool(hint)
+    if not on_terminal():
+        write("\n".join(f"{' ' * len(head) if is_hint else head}{line}".rstrip() for line, is_hint in lines))
+        return
+    import textwrap
+
+    from rich.text import Text
+
+    console = _console()
+    room = max(_ROOM, console.width - len(head))
+    drawn = [
+        (part, is_hint)
+        for line, is_hint in lines
+        for part in textwrap.wrap(line, room, break_long_words=False, break_on_hyphens=False)
+    ]
+    for number, (part, is_hint) in enumerate(drawn):
+        before = (
+            Text(" " * len(head))
+            if number
+            else Text(head[:_STATUS], style=_COLORS.get(status, "")).append(head[_STATUS:], style="not dim bold")
+        )
+        console.print(before.append(part, style="dim" if is_hint else "not bold"), soft_wrap=True)

@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from molexp._values.graph import GraphTask, WorkflowGraph
     from molexp._values.sweeps import grid
     from molexp._views.description import describe_run, to_json
+    from molexp._views.diagnosis import Check, diagnose
     from molexp._views.log_reading import LogLine, read_logs
     from molexp._views.workspaces import describe_workspace
     from molexp.contracts._assets import Asset, Producer
@@ -75,6 +76,7 @@ __all__ = [
     "Catalog",
     "Cause",
     "Changed",
+    "Check",
     "CheckpointAsset",
     "Context",
     "DataAsset",
@@ -120,6 +122,7 @@ __all__ = [
     "change_runs",
     "describe_run",
     "describe_workspace",
+    "diagnose",
     "entry",
     "errors",
     "follow_workspace",
@@ -167,6 +170,7 @@ _LATE = {  # names that take time to import, by module
     "molexp._running.context": ("Context",),
     "molexp._assets.data_assets": ("DataAssets",),
     "molexp._views.description": ("describe_run", "to_json"),
+    "molexp._views.diagnosis": ("Check", "diagnose"),
     "molexp._views.log_reading": ("LogLine", "read_logs"),
     "molexp._views.workspaces": ("describe_workspace",),
     "molexp._hierarchy.location": ("locate_workspace",),
