@@ -7,6 +7,7 @@ from textwrap import dedent
 
 import pytest
 
+import molexp as me
 from molexp.contracts import Resources
 from tests.cli.helpers import program
 from tests.cli.test_run import write
@@ -22,7 +23,7 @@ PLUGIN = """
 CODE = """
     import json, os
     import msgspec
-    from molexp.contracts import Executor
+    from molexp.contracts import Executor, Outcome
     from molexp.plugins import default_manager
 
     class Batch(Executor):
@@ -30,8 +31,9 @@ CODE = """
         queues = True
         process = None
 
-        def __init__(self, *, workers=None, partition="short", array=0):
+        def __init__(self, *, workers=None, partition="short", array=0, lost="never"):
             super().__init__(workers=workers)
+            self.lost = lost
             if array < 0:
                 raise ValueError("array is negative")
             self.partition = partition
@@ -41,9 +43,12 @@ CODE = """
             said["runs"] = len(os.listdir("lab/projects/p/experiments/e/runs"))
             with open("submitted.jsonl", "a") as file:
                 print(json.dumps(said), file=file)
+            if self.lost == "before":
+                return Outcome(error=RuntimeError("the job was cancelled while it waited"))
             if self.process is None:
                 self.process = default_manager().executor("process")(workers=self.workers)
-            return await self.process.submit(call)
+            outcome = await self.process.submit(call)
+            return Outcome(error=RuntimeError("the answer did not come back")) if self.lost == "after" else outcome
 
         async def close(self):
             if self.process is not None:
@@ -72,6 +77,8 @@ PROFILES = """
       odd: {executor: batch, scheduler: {partition: long, colour: blue}}
       wrong: {executor: batch, scheduler: {array: -1}}
       text: {executor: batch, scheduler: long}
+      unlucky: {executor: batch, scheduler: {lost: before}}
+      deaf: {executor: batch, scheduler: {lost: after}}
 """
 
 
@@ -147,6 +154,33 @@ def test_what_makes_no_sense_is_refused_before_the_first_run(here, batch, profil
     assert words in done.err
     assert submitted(here) == []
     assert not (here / "lab/projects/p/experiments/e/runs").exists()
+
+
+def test_a_run_at_which_no_attempt_began_was_not_started_and_is_executed_the_next_time(here, batch):
+    done = program(here, "run", "sweep.py", "--profile", "unlucky", env=batch)
+
+    assert (done.code, done.lines()[0]) == (1, "3 not started"), done.err
+    runs = me.Workspace.load(here / "lab").project("p").experiment("e").runs
+    assert [run.status for run in runs] == ["pending"] * 3
+    for run in runs:
+        assert f"  {run.path}  not started: RuntimeError: the job was cancelled while it waited" in done.lines()
+    assert program(here, "run", "sweep.py", "--profile", "cluster", env=batch).out == "3 succeeded\n"
+
+
+def test_the_record_says_how_a_run_ended_whose_executor_lost_the_answer(here, batch):
+    done = program(here, "run", "sweep.py", "--profile", "deaf", env=batch)
+
+    assert (done.code, done.out) == (0, "3 succeeded\n"), done.err
+
+
+def test_of_a_run_that_failed_before_the_old_attempt_is_not_taken_for_a_new_one(here, batch):
+    script = (here / "sweep.py").read_text()
+    write(here, script.replace('ctx.params["x"] * 2', "1 / 0"), "sweep.py")
+    assert program(here, "run", "sweep.py", env=batch).lines()[0] == "3 failed"
+
+    done = program(here, "run", "sweep.py", "--profile", "unlucky", env=batch)
+
+    assert (done.code, done.lines()[0]) == (1, "3 not started"), done.err
 
 
 @pytest.mark.parametrize(

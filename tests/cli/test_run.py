@@ -162,6 +162,26 @@ def test_a_run_that_somebody_executes_is_left_alone(here, sweep):
     assert f"p/sum  not begun: run {run.path} is being executed" in done.out
 
 
+def test_runs_that_others_execute_are_no_success(here):
+    write(here, SWEEP.replace("total.build().bind_to(last)", ""))
+    (planned, *_) = program(here, "run", "sweep.py", "-n", "--json").json()
+    run = me.Workspace.load(here / "lab").project("p").experiment("e").derived_run(planned["parameters"])
+    with run.start():
+        done = program(here, "run", "sweep.py")
+    assert (done.code, done.lines()[0]) == (5, "5 succeeded, 1 left"), done.err
+
+
+def test_with_wait_they_are_awaited_and_the_next_experiment_begins(here, sweep):
+    (planned, *_) = program(here, "run", "sweep.py", "-n", "--json").json()
+    run = me.Workspace.load(here / "lab").project("p").experiment("e").derived_run(planned["parameters"])
+    with run.start() as ctx:
+        waiting = spawn(here, "run", "sweep.py", "--wait", stdout=-1, stderr=-1)
+        eventually(lambda: len(executed(here)) == 5)
+        ctx.set_result("y", 2)
+    out, err = waiting.communicate(timeout=60)
+    assert (waiting.returncode, out) == (0, b"7 succeeded\n"), err
+
+
 # --------------------------------------------------------------------------------------------------------------- profiles
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from molexp_cli._failing import FAILED, INTERRUPTED, REFUSED
+from molexp_cli._failing import FAILED, INTERRUPTED, LEFT, REFUSED
 from molexp_cli._options import JsonOption, RunArgument, WorkspaceOption, located
 from molexp_cli._output import headline, prints_aside, say, table, write
 from molexp_cli._progress import progress
@@ -63,6 +63,12 @@ def run(
     rerun: RerunOption = False,
     changed: ChangedOption = False,
     capture: CaptureOption = False,
+    wait: Annotated[
+        bool,
+        typer.Option(
+            "--wait", help="Wait for runs that other processes execute, and then go on to the next experiment."
+        ),
+    ] = False,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -106,7 +112,8 @@ def run(
     The script opens a workspace, binds workflows to experiments, and ends with me.entry(ws). MolExp imports it, so code below
     `if __name__ == "__main__":` does not run. A second call finds the same runs and skips those that succeeded.
 
-    Exit codes: 0 every run succeeded, now or earlier; 1 a run failed, or an experiment could not start; 130 Ctrl-C.
+    Exit codes: 0 every run succeeded, now or earlier; 1 a run failed, or an experiment could not start; 5 runs were left to
+    other processes, and nothing failed; 130 Ctrl-C.
     """
     if ctx.find_root().params.get("workspace") is not None:
         raise typer.BadParameter("the script chooses its workspace; remove -w", ctx=ctx)
@@ -132,7 +139,7 @@ def run(
         return
     try:
         with prints_aside(as_json), progress() as observer:
-            summary = drive.execute(jobs=jobs, executor=executor, observer=observer)
+            summary = drive.execute(jobs=jobs, executor=executor, observer=observer, wait=wait)
     except KeyboardInterrupt:
         _show_summary(drive.summary, as_json)
         say("cancelled")
@@ -145,6 +152,8 @@ def run(
     _show_summary(summary, as_json)
     if not summary.ok:
         raise typer.Exit(FAILED)
+    if summary.left:
+        raise typer.Exit(LEFT)
 
 
 def execute(
@@ -233,6 +242,7 @@ def _show_summary(summary: Summary, as_json: bool) -> None:
         *summary.ended.values(),
         *(["skipped"] * len(summary.skipped)),
         *(["left"] * len(summary.left)),
+        *(["not started"] * len(summary.unstarted)),
         *(["not begun"] * len(summary.waiting)),
     ]
     counted = {word: words.count(word) for word in dict.fromkeys(words)}
@@ -243,6 +253,8 @@ def _show_summary(summary: Summary, as_json: bool) -> None:
             write(f"  {path}  {status}{': ' + reason if reason else ''}")
     for path, who in summary.left.items():
         write(f"  {path}  {who}")
+    for path, why in summary.unstarted.items():
+        write(f"  {path}  not started: {why.partition(chr(10))[0]}")
     for path, why in summary.held.items():
         write(f"  {path}  not begun: {why}")
     if summary.changed:

@@ -1,4 +1,4 @@
-"""Runs whose process died: the parent of the process records the cause."""
+"""Runs whose call ended with an error: the record says what became of them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,28 @@ if TYPE_CHECKING:
     from molexp._hierarchy.run import Run
 
 
-def end_of_dead(run: Run, error: WorkerDiedError) -> tuple[RunStatus, str]:
-    """Return the end of a run whose process died: the end on record, else the end of the process, which is recorded."""
-    how = Death(f"process {error.pid} {error.how}", cause_of_error(error), error.pid)
+def end_on_record(run: Run, error: BaseException, *, before: int) -> tuple[RunStatus, str]:
+    """Return the status of a run whose call ended with an error, and the reason.
+
+    It is the status on record. If the process died, its end is recorded as that of the run. It is pending if no attempt
+    began, and running if an attempt is alive, whatever its executor says.
+
+    Args:
+        run: the run.
+        error: the error of its call.
+        before: the number of attempts that there were before the call.
+    """
+    told = f"{type(error).__name__}: {error}"
+    how = None
+    if isinstance(error, WorkerDiedError):
+        how = Death(f"process {error.pid} {error.how}", cause_of_error(error), error.pid)
     try:
         attempts = read_attempts(run._session.store, layout.folder(run.path))
-        newest = run._session.observer.settle(run.path, attempts[-1], how=how) if attempts else None
+        if len(attempts) <= before:
+            return RunStatus.PENDING, told
+        newest = run._session.observer.settle(run.path, attempts[-1], how=how)
     except MolexpError:
-        newest = None
-    if newest is None or newest.status is RunStatus.RUNNING:
-        return RunStatus.FAILED, f"{type(error).__name__}: {error}"
-    return newest.status, str(newest.head.get("reason") or "")
+        return RunStatus.FAILED, told
+    if newest.status is RunStatus.RUNNING:
+        return (RunStatus.FAILED if how else RunStatus.RUNNING), told
+    return newest.status, str(newest.head.get("reason") or told)

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Struct
 
-from molexp._executors.process import INTERRUPTIBLE
 from molexp._hierarchy.run import Run
 from molexp._profiles import find_profiles, resolve_profile, resources_of, scheduler_of, use_profiles
 from molexp._record.definitions import deleted
 from molexp._recording.process import this_process
 from molexp._recording.signals.event_loops import run_to_end
 from molexp._values.status import RunStatus
-from molexp._workflow import bindings
-from molexp._workflow.deaths import end_of_dead
+from molexp._workflow.deaths import end_on_record
 from molexp._workflow.earlier import Codes, Earlier, codes_of
 from molexp._workflow.executors import Executors
 from molexp._workflow.options import RunOptions
@@ -27,6 +24,7 @@ from molexp._workflow.plans import LEAVE, RESUME, SKIP, START, Event, Observer, 
 from molexp._workflow.scripts import Script, load_script
 from molexp._workflow.tasks import INLINE
 from molexp._workflow.under_run import execute_under_run
+from molexp._workflow.whole_runs import RunCall, execute_run
 from molexp.contracts import Call, Resources
 from molexp.errors import (
     CorruptRecordError,
@@ -35,14 +33,14 @@ from molexp.errors import (
     RunBusyError,
     RunFinishedError,
     ScriptError,
-    UnboundExperimentError,
-    WorkerDiedError,
 )
 
 if TYPE_CHECKING:
     from molexp._hierarchy.experiment import Experiment
-    from molexp._workflow.results import TaskOutcome, WorkflowResult
+    from molexp._workflow.results import TaskOutcome
     from molexp._workflow.workflow import Workflow
+
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0  # seconds between two looks at a run that another process executes
 
 
 class Drive:
@@ -126,14 +124,15 @@ class Drive:
                 if run_id in planned:
                     continue  # two points that are equal are one run
                 planned.add(run_id)
-                action, why, changed = self._decide(experiment, run_id, codes)
+                decided = self._decide(experiment, run_id, codes)
                 yield PlannedRun(
                     experiment=experiment,
                     id=run_id,
                     parameters=dict(point),
-                    action=action,
-                    why=why,
-                    changed=changed,
+                    action=decided.action,
+                    why=decided.why,
+                    changed=decided.changed,
+                    attempts=decided.attempts,
                     place=experiment._session.store.url if self._several else "",
                     **given,  # type: ignore[arg-type]
                 )
@@ -147,43 +146,49 @@ class Drive:
             self._spaces[experiment] = [{}] if space is None else list(space)
         return self._spaces[experiment]
 
-    def _decide(self, experiment: Experiment, run_id: str, codes: Codes) -> tuple[str, str, str]:
-        """Return what to do with a run, why, and what has changed since it succeeded: from one reading of it."""
+    def _decide(self, experiment: Experiment, run_id: str, codes: Codes) -> _Decision:
+        """Decide what to do with a run: from one reading of it."""
         run = Run(experiment, run_id)
         try:
             state = run._state()
         except NotFoundError:
             if deleted(experiment._session.store, f"{experiment.path}/{run_id}"):
-                return SKIP, "was deleted", ""
-            return START, "new", ""
+                return _Decision(SKIP, "was deleted")
+            return _Decision(START, "new")
         except CorruptRecordError as error:
-            return LEAVE, f"it cannot be read: {error}", ""
+            return _Decision(LEAVE, f"it cannot be read: {error}")
         found = state.to_document()
         status = RunStatus(found["status"])
-        newest = found["execution_history"][-1] if found["execution_history"] else {}
+        history = found["execution_history"]
+        newest = history[-1] if history else {}
         if newest.get("problem") and not self._rerun:
-            return LEAVE, f"its newest attempt cannot be read ({newest['problem']}); --rerun executes it again", ""
+            why = f"its newest attempt cannot be read ({newest['problem']}); --rerun executes it again"
+            return _Decision(LEAVE, why)
         if status is RunStatus.RUNNING:
             where = f" elsewhere, as of {as_of}," if (as_of := found.get("as_of")) else ""
-            return LEAVE, f"is being executed{where} by process {newest.get('pid')} on {newest.get('host')}", ""
+            why = f"is being executed{where} by process {newest.get('pid')} on {newest.get('host')}"
+            return _Decision(LEAVE, why)
         if status is RunStatus.PENDING:
-            return START, "was not started yet", ""
+            return _Decision(START, "was not started yet")
         again = RESUME if self._resume else START
         if status is not RunStatus.SUCCEEDED:
-            return again, f"{status} before", ""
+            return _Decision(again, f"{status} before", attempts=len(history))
         changed = Earlier.of(run, state.attempts).changed_since(newest.get("workflow"), codes)
         why = f"succeeded before{changed and ', and '}{changed}"
-        if self._rerun:
-            return again, why, changed
-        return (RESUME if changed and self._changed else SKIP), why, changed
+        if not self._rerun:
+            again = RESUME if changed and self._changed else SKIP
+        return _Decision(again, why, changed, len(history))
 
     # ----------------------------------------------------------------------------------------------------------- executing
 
-    def execute(self, *, jobs: int = 1, executor: str | None = None, observer: Observer | None = None) -> Summary:
+    def execute(
+        self, *, jobs: int = 1, executor: str | None = None, observer: Observer | None = None, wait: bool = False
+    ) -> Summary:
         """Execute the plan and wait for all of it; an experiment begins when those before it have succeeded.
 
         Args:
             jobs: the number of runs at a time.
+            wait: wait for runs that others execute, too, until the record says that they have ended.
             executor: name of the executor that executes whole runs; by default the configuration's ``executor``, else
                 ``inline``.
             observer: called with each event, as it happens.
@@ -207,11 +212,11 @@ class Drive:
             options = {name: scheduler_of(config)} if name != INLINE and name == config.get("executor", name) else {}
             executors = Executors(workers=jobs, options=options)
             executors.check([name])
-            return run_to_end(self._execute(jobs, name, executors, resources_of(config), observer or (lambda _: None)))
+            return run_to_end(
+                self._execute(_Mode(jobs, name, executors, resources_of(config), observer or (lambda _: None), wait))
+            )
 
-    async def _execute(
-        self, jobs: int, executor: str, executors: Executors, resources: Resources, observer: Observer
-    ) -> Summary:
+    async def _execute(self, mode: _Mode) -> Summary:
         summary = self.summary = Summary()
         self._cancelled.clear()
         failed = ""
@@ -219,30 +224,29 @@ class Drive:
             for experiment, workflow in self.script.experiments:
                 if failed:
                     summary.held[self._label(experiment)] = failed
-                    observer(Event(what="held", path=self._label(experiment), reason=failed))
+                    mode.observer(Event(what="held", path=self._label(experiment), reason=failed))
                     continue
                 planned = list(self._plan(experiment, workflow))
-                at_once = jobs
-                if executor != INLINE and executors[executor].queues:
+                at_once = mode.jobs
+                if mode.executor != INLINE and mode.executors[mode.executor].queues:
                     at_once = len(planned)  # it says itself how many of them run
                     for run in planned:
                         if run.action not in (SKIP, LEAVE):
                             run.run()  # all are there before the first is executed
-                observer(Event(what="experiment", path=self._label(experiment), runs=len(planned)))
-                drive = partial(_PlannedExecution, self, workflow, executor, executors, resources, observer)
-                failed = await self._experiment(planned, at_once, drive)
+                mode.observer(Event(what="experiment", path=self._label(experiment), runs=len(planned)))
+                executions = [_PlannedExecution(self, workflow, mode, run) for run in planned]
+                failed = await self._experiment(executions, at_once, wait=mode.wait)
         finally:
-            await executors.close()
+            await mode.executors.close()
             for execution in self._cancelled:  # their processes have ended by now
                 summary.ended[execution.planned.label] = execution.status()
         return summary
 
-    async def _experiment(
-        self, planned: list[PlannedRun], at_once: int, drive: Callable[[PlannedRun], _PlannedExecution]
-    ) -> str:
+    async def _experiment(self, executions: list[_PlannedExecution], at_once: int, *, wait: bool) -> str:
         """Execute the runs of one experiment; returns why those after it cannot begin, or ""."""
         limit = asyncio.Semaphore(max(at_once, 1))
         summary = self.summary
+        planned = [execution.planned for execution in executions]
         summary.waiting += [run.label for run in planned if run.action not in (SKIP, LEAVE)]
 
         async def one(execution: _PlannedExecution) -> None:
@@ -250,14 +254,38 @@ class Drive:
                 await execution.execute()
 
         async with asyncio.TaskGroup() as group:
-            for run in planned:
-                group.create_task(one(drive(run)))
+            for execution in executions:
+                group.create_task(one(execution))
+        for execution in executions if wait else ():
+            await execution.wait_for_others()
         for path in [run.label for run in planned]:
             if summary.ended.get(path, RunStatus.SUCCEEDED) != RunStatus.SUCCEEDED:
                 return f"run {path} {summary.ended[path]}"
             if path in summary.left:
                 return f"run {path} {summary.left[path]}"
+            if path in summary.unstarted:
+                return f"run {path} was not started: {summary.unstarted[path]}"
         return ""
+
+
+class _Decision(NamedTuple):
+    """What to do with a run, why, what has changed since it succeeded, and the number of attempts at it so far."""
+
+    action: str
+    why: str
+    changed: str = ""
+    attempts: int = 0
+
+
+class _Mode(Struct, frozen=True):
+    """How the runs are executed."""
+
+    jobs: int
+    executor: str
+    executors: Executors
+    resources: Resources
+    observer: Observer
+    wait: bool
 
 
 class _PlannedExecution(Struct):
@@ -265,16 +293,13 @@ class _PlannedExecution(Struct):
 
     drive: Drive
     workflow: Workflow
-    executor: str
-    executors: Executors
-    resources: Resources
-    observer: Observer
+    mode: _Mode
     planned: PlannedRun
     begun: bool = False
 
     def tell(self, what: str, **facts: Any) -> None:
         """Tell the observer of something."""
-        self.observer(Event(what=what, path=self.planned.label, parameters=self.planned.parameters, **facts))
+        self.mode.observer(Event(what=what, path=self.planned.label, parameters=self.planned.parameters, **facts))
 
     async def execute(self) -> None:
         """Execute the run, or leave it, as planned."""
@@ -302,12 +327,12 @@ class _PlannedExecution(Struct):
             summary.ended[planned.label] = self.status()
             self.drive._cancelled.append(self)
             raise
-        summary.ended[planned.label] = str(status)
-        if reason:
-            summary.reasons[planned.label] = reason
-        self._begin()
-        seconds = asyncio.get_running_loop().time() - started
-        self.tell("ended", status=str(status), reason=reason, seconds=seconds)
+        if status is RunStatus.RUNNING:
+            self._leave(f"is on record as running; its executor says: {reason}")
+            return
+        if status is not RunStatus.PENDING:
+            self._begin()
+        self._end(status, reason, seconds=asyncio.get_running_loop().time() - started)
 
     def _begin(self) -> None:
         """Say that the run has begun, once: when its first task does, for until then somebody else may have it."""
@@ -316,9 +341,10 @@ class _PlannedExecution(Struct):
             self.tell("started", reason=self.planned.why, tasks=len(self.workflow.tasks))
 
     def status(self) -> str:
-        """Return the status of the run on record."""
+        """Return the status of the run on record, once it was stopped."""
         try:
-            return str(Run(self.planned.experiment, self.planned.id).status)
+            found = Run(self.planned.experiment, self.planned.id).status
+            return "ending" if found is RunStatus.RUNNING else str(found)  # its process was told to end it
         except MolexpError:  # it was never created, or nothing can be read: it is not going on, at any rate
             return str(RunStatus.CANCELLED)
 
@@ -330,8 +356,8 @@ class _PlannedExecution(Struct):
             "if_succeeded": "rerun" if self.drive._rerun or planned.changed else "error",
             "capture": self.drive._capture,
         }
-        if self.executor == INLINE:
-            result = await execute_under_run(self.workflow, run, self.executors, self._tell_task, **options)
+        if self.mode.executor == INLINE:
+            result = await execute_under_run(self.workflow, run, self.mode.executors, self._tell_task, **options)
             return result.status, result.reason
         loop = asyncio.get_running_loop()
 
@@ -339,14 +365,12 @@ class _PlannedExecution(Struct):
             loop.call_soon_threadsafe(self._begin)
 
         how = RunCall(str(self.drive.script.path), run, options)
-        call = Call(execute_run, (how,), resources=self.resources, name=run.path, started=began)
-        outcome = await self.executors[self.executor].submit(call)
+        call = Call(execute_run, (how,), resources=self.mode.resources, name=run.path, started=began)
+        outcome = await self.mode.executors[self.mode.executor].submit(call)
         if isinstance(outcome.error, RunFinishedError | RunBusyError):
             raise outcome.error
-        if isinstance(outcome.error, WorkerDiedError):
-            return end_of_dead(run, outcome.error)
         if outcome.error is not None:
-            return RunStatus.FAILED, f"{type(outcome.error).__name__}: {outcome.error}"
+            return end_on_record(run, outcome.error, before=planned.attempts)
         return RunStatus(outcome.value[0]), outcome.value[1]
 
     def _tell_task(self, task: str, outcome: TaskOutcome | None) -> None:
@@ -362,6 +386,33 @@ class _PlannedExecution(Struct):
             seconds=outcome.duration,
         )
 
+    async def wait_for_others(self) -> None:
+        """Wait until who executes the run has ended it, if it was left for that; its end counts as one of ours."""
+        pause, label = _SHORTEST_PAUSE, self.planned.label
+        while label in self.drive.summary.left:
+            try:
+                run = Run(self.planned.experiment, self.planned.id)
+                status, newest = run.status, run.execution_history[-1]
+            except MolexpError:
+                return  # it was left because it cannot be read
+            if status is not RunStatus.RUNNING:
+                del self.drive.summary.left[label]
+                self._end(status, str(newest.get("reason") or ""))
+                return
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def _end(self, status: RunStatus, reason: str, **facts: Any) -> None:
+        summary, label = self.drive.summary, self.planned.label
+        if status is RunStatus.PENDING:
+            summary.unstarted[label] = reason
+            self.tell("ended", status="not started", reason=reason)
+            return
+        summary.ended[label] = str(status)
+        if reason:
+            summary.reasons[label] = reason
+        self.tell("ended", status=str(status), reason=reason, **facts)
+
     def _skip(self, why: str) -> None:
         self.drive.summary.skipped.append(self.planned.label)
         self.tell("ended", status="skipped", reason=why)
@@ -369,65 +420,3 @@ class _PlannedExecution(Struct):
     def _leave(self, who: str) -> None:
         self.drive.summary.left[self.planned.label] = who
         self.tell("ended", status="left", reason=who)
-
-
-class RunCall(Struct, frozen=True):
-    """A whole run for another process: which script has its workflow, which run it is, and how it is executed."""
-
-    script: str
-    run: Run
-    options: RunOptions
-
-
-def execute_run(call: RunCall) -> tuple[str, str]:
-    """Execute one run in this process, by the workflow that its script binds; returns its status, and why."""
-    try:
-        bindings.get_workflow(call.run.experiment)
-    except UnboundExperimentError:
-        load_script(call.script)
-    result = _execute_bound(call.run, call.options)
-    return str(result.status), result.reason
-
-
-setattr(execute_run, INTERRUPTIBLE, True)
-
-
-def execute_one(
-    script: str | os.PathLike[str],
-    run: Run,
-    *,
-    resume: bool = False,
-    if_succeeded: Literal["rerun", "error"] = "error",
-    capture: bool = False,
-) -> WorkflowResult:
-    """Execute one run that exists, by the workflow that a script binds to its experiment. For schedulers.
-
-    Args:
-        script: the script's path.
-        run: the run.
-        resume: execute only the tasks that need it.
-        if_succeeded: ``"rerun"`` repeats a run that succeeded.
-        capture: record what it prints, as its logs ``stdout`` and ``stderr``.
-
-    Raises:
-        ScriptError: the script cannot be imported.
-        UnboundExperimentError: it binds nothing to the run's experiment.
-        RunBusyError: an attempt at the run is alive.
-        RunFinishedError: it succeeded already.
-    """
-    this_process().stand_alone()
-    load_script(script)
-    return _execute_bound(run, {"resume": resume, "if_succeeded": if_succeeded, "capture": capture})
-
-
-def _execute_bound(run: Run, options: RunOptions) -> WorkflowResult:
-    workflow = bindings.get_workflow(run.experiment)
-
-    async def execute() -> WorkflowResult:
-        executors = Executors(run._session.plugins)
-        try:
-            return await execute_under_run(workflow, run, executors, **options)
-        finally:
-            await executors.close()
-
-    return run_to_end(execute())

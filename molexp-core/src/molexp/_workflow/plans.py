@@ -33,6 +33,7 @@ class PlannedRun(Struct, frozen=True, kw_only=True):
         profile: name of the profile.
         overrides: values over the profile's.
         place: the workspace's URL, if the script has several.
+        attempts: the number of attempts at it so far.
     """
 
     experiment: Experiment
@@ -45,6 +46,7 @@ class PlannedRun(Struct, frozen=True, kw_only=True):
     profile: str | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
     place: str = ""
+    attempts: int = 0
 
     @property
     def label(self) -> str:
@@ -74,7 +76,7 @@ class Event(Struct, frozen=True, kw_only=True):
         what: ``experiment`` (it begins), ``started``, ``task`` (one started, or has an outcome), ``ended``, or ``held``
             (an experiment is not begun).
         path: the run's path, or the experiment's.
-        status: the status in which the run or task ended; "" while it is going on.
+        status: the status in which the run or task ended, ``left`` or ``not started``; "" while it is going on.
         reason: the reason, for people.
         task: the task's name.
         seconds: the time that it took; 0.0 if it was not executed.
@@ -108,6 +110,7 @@ class Summary(Struct):
         left: runs that were left alone, and the reason.
         held: experiments that were not begun, and the reason.
         waiting: runs that were to be executed, and have not begun.
+        unstarted: runs that no attempt began at, because their executor could not execute them, and the reason.
     """
 
     ended: dict[str, str] = field(default_factory=dict)
@@ -117,10 +120,10 @@ class Summary(Struct):
     left: dict[str, str] = field(default_factory=dict)
     held: dict[str, str] = field(default_factory=dict)
     waiting: list[str] = field(default_factory=list)
+    unstarted: dict[str, str] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
         """Tell whether every run that was executed succeeded, and nothing was held back."""
-        return (
-            not self.held and not self.waiting and all(status == RunStatus.SUCCEEDED for status in self.ended.values())
-        )
+        succeeded = all(status == RunStatus.SUCCEEDED for status in self.ended.values())
+        return succeeded and not self.held and not self.waiting and not self.unstarted

@@ -1,0 +1,84 @@
+"""Execute one run by the workflow that a script binds to its experiment, in this process."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
+
+from molexp._executors.process import INTERRUPTIBLE
+from molexp._hierarchy.run import Run
+from molexp._recording.process import this_process
+from molexp._recording.signals.event_loops import run_to_end
+from molexp._workflow import bindings
+from molexp._workflow.executors import Executors
+from molexp._workflow.options import RunOptions
+from molexp._workflow.scripts import load_script
+from molexp._workflow.under_run import execute_under_run
+from molexp.errors import UnboundExperimentError
+
+if TYPE_CHECKING:
+    from molexp._workflow.results import WorkflowResult
+
+
+class RunCall(Struct, frozen=True):
+    """A whole run for another process: which script has its workflow, which run it is, and how it is executed."""
+
+    script: str
+    run: Run
+    options: RunOptions
+
+
+def execute_run(call: RunCall) -> tuple[str, str]:
+    """Execute one run in this process, by the workflow that its script binds; returns its status, and why."""
+    try:
+        bindings.get_workflow(call.run.experiment)
+    except UnboundExperimentError:
+        load_script(call.script)
+    result = _execute_bound(call.run, call.options)
+    return str(result.status), result.reason
+
+
+setattr(execute_run, INTERRUPTIBLE, True)
+
+
+def execute_one(
+    script: str | os.PathLike[str],
+    run: Run,
+    *,
+    resume: bool = False,
+    if_succeeded: Literal["rerun", "error"] = "error",
+    capture: bool = False,
+) -> WorkflowResult:
+    """Execute one run that exists, by the workflow that a script binds to its experiment. For schedulers.
+
+    Args:
+        script: the script's path.
+        run: the run.
+        resume: execute only the tasks that need it.
+        if_succeeded: ``"rerun"`` repeats a run that succeeded.
+        capture: record what it prints, as its logs ``stdout`` and ``stderr``.
+
+    Raises:
+        ScriptError: the script cannot be imported.
+        UnboundExperimentError: it binds nothing to the run's experiment.
+        RunBusyError: an attempt at the run is alive.
+        RunFinishedError: it succeeded already.
+    """
+    this_process().stand_alone()
+    load_script(script)
+    return _execute_bound(run, {"resume": resume, "if_succeeded": if_succeeded, "capture": capture})
+
+
+def _execute_bound(run: Run, options: RunOptions) -> WorkflowResult:
+    workflow = bindings.get_workflow(run.experiment)
+
+    async def execute() -> WorkflowResult:
+        executors = Executors(run._session.plugins)
+        try:
+            return await execute_under_run(workflow, run, executors, **options)
+        finally:
+            await executors.close()
+
+    return run_to_end(execute())
