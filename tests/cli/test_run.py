@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import signal
 from pathlib import Path
@@ -385,42 +383,6 @@ def test_a_terminal_shows_what_goes_on(here, sweep):
     assert terminal.end() == 0
     assert "7 succeeded" in terminal.text
     assert terminal.text.count(" succeeded in ") == 7
-
-
-def test_execute_runs_one_run_that_exists(here, sweep):
-    planned = program(here, "run", "sweep.py", "-n", "--json").json()[0]
-    ws = me.Workspace.load(here / "lab")
-    run = ws.project("p").experiment("e").derived_run(planned["parameters"])
-
-    done = program(here, "-w", "lab", "execute", run.path, "--script", "sweep.py")
-    assert done.code == 0, done.err
-    assert run.status == "succeeded"
-    again = program(here, "execute", "-w", "lab", run.path, "-s", "sweep.py")
-    assert again.code == 4
-    assert "--rerun" in again.err
-    assert program(here, "execute", "-w", "lab", run.path, "-s", "sweep.py", "--rerun").code == 0
-    assert len(run.execution_history) == 2
-    unsaid = program(here, "execute", "-w", "lab", run.path)
-    assert unsaid.code == 2
-    assert "--script" in unsaid.err
-
-
-@pytest.mark.parametrize("where", ["here", "absolute", "above"])
-def test_a_script_that_only_the_record_names_is_not_executed(here, sweep, where):
-    planned = program(here, "run", "sweep.py", "-n", "--json").json()[0]
-    experiment = me.Workspace.load(here / "lab").project("p").experiment("e")
-    run = experiment.derived_run(planned["parameters"])
-    hostile = {"here": here / "x.py", "absolute": here.parent / "x.py", "above": here.parent / "x.py"}[where]
-    hostile.write_text("open('ran', 'w')")
-    named = {"here": "x.py", "absolute": str(hostile), "above": "../x.py"}[where]
-    document = here / "lab/projects/p/experiments/e/experiment.json"
-    source = {"file": named, "sha256": hashlib.sha256(hostile.read_bytes()).hexdigest()}
-    document.write_text(json.dumps({**json.loads(document.read_text()), "workflow_source": source}))
-
-    done = program(here, "-w", "lab", "execute", run.path)
-    assert done.code == 2
-    assert f"execute {run.path} --script {named}" in done.err
-    assert not (here / "ran").exists()
 
 
 def test_several_that_a_launcher_starts_share_the_sweep(here, sweep):

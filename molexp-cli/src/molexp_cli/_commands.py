@@ -37,7 +37,7 @@ SECTIONS: Mapping[str, Mapping[str, Command | Group]] = {
     },
     "Execute": {
         "run": Command("_run:run", "Run a script's experiments."),
-        "execute": Command("_run:execute", "Execute one existing run."),
+        "execute": Command("_run:execute", "Execute existing runs."),
         "exec": Command("_exec:execute", "Track any command as a run."),
     },
     "Read": {

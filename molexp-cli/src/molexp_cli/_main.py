@@ -38,8 +38,8 @@ Examples:
 MolExp takes the workspace that -w names, else the one that MOLEXP_WORKSPACE names. Otherwise it looks for a folder with a
 workspace.json, starting in the current folder and going up.
 
-Exit codes: 0 success; 1 a run failed, or a check found a problem; 2 wrong usage; 3 not found; 4 any other error; 130
-Ctrl-C. `molexp exec` exits with the code of its command.
+Exit codes: 0 success; 1 a run failed, or a check found a problem; 2 wrong usage; 3 not found; 4 any other error; 5 runs
+were left to the processes that execute them; 130 Ctrl-C. `molexp exec` exits with the code of its command.
 """
 
 

@@ -1,4 +1,4 @@
-"""``molexp run`` and ``molexp execute``: run the experiments of a script, or one of their runs."""
+"""``molexp run`` and ``molexp execute``: run the experiments of a script, or some of their runs."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from molexp_cli._failing import FAILED, INTERRUPTED, LEFT, REFUSED
-from molexp_cli._options import JsonOption, RunArgument, WorkspaceOption, located
+from molexp_cli._failing import FAILED, INTERRUPTED, LEFT, REFUSED, answer
+from molexp_cli._options import JsonOption, WorkspaceOption, located
 from molexp_cli._output import headline, prints_aside, say, table, write
 from molexp_cli._progress import progress
 from molexp_cli._words import settings
 
 if TYPE_CHECKING:
     import molexp
-    from molexp.scripts import PlannedRun, Summary
+    from molexp.scripts import PlannedRun, Script, Summary
 
 ResumeOption = Annotated[
     bool, typer.Option("--resume", help="When a run is executed again, execute only the tasks that need it.")
@@ -43,6 +43,15 @@ CaptureOption = Annotated[
     typer.Option(
         "--capture",
         help="Record what runs print in their logs stdout and stderr. With -j, this needs --executor process.",
+    ),
+]
+
+_Runs = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="RUN...",
+        show_default=False,
+        help="One or more runs: their paths, the beginnings of their ids, or @latest.",
     ),
 ]
 
@@ -158,47 +167,80 @@ def run(
 
 def execute(
     ctx: typer.Context,
-    run: RunArgument,
+    runs: _Runs,
     script: Annotated[
         Path | None,
         typer.Option(
             "--script",
             "-s",
             metavar="FILE",
-            help="The script that binds the run's workflow. MolExp never runs a script just because the record names it.",
+            help="The script that binds the workflow. MolExp never runs a script just because the record names it.",
         ),
     ] = None,
     resume: ResumeOption = False,
     rerun: RerunOption = False,
+    skip_done: Annotated[
+        bool,
+        typer.Option(
+            "--skip-done",
+            help="Leave runs as they are that succeeded, were cancelled, or are being executed; that is no error.",
+        ),
+    ] = False,
     capture: CaptureOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Execute one existing run in this process, for example in the job of a scheduler.
+    """Execute existing runs in this process, one after the other, for example in the job of a scheduler.
 
-    It is an error if the run is being executed, or if it succeeded before and you do not give --rerun.
+    It is an error if a run is being executed, or if it succeeded before and you give neither --rerun nor --skip-done. The
+    runs after it are executed all the same.
 
     Examples:
         molexp execute metals/cu/70a71d299d353bdd077c --script train.py
+        molexp execute cu-small cu-large --script train.py --skip-done
         molexp -w s3://bucket/lab execute @latest --script train.py --resume
-    """
-    import molexp
-    from molexp.scripts import execute_one
 
-    found = located(ctx, workspace).run(run)
+    Exit codes: 0 every run succeeded or was skipped; 1 a run failed; 4 a run could not be executed; 130 Ctrl-C.
+    """
+    if rerun and skip_done:
+        raise typer.BadParameter("--rerun executes what --skip-done leaves as it is; give one of them", ctx=ctx)
+    found = [located(ctx, workspace).run(run) for run in dict.fromkeys(runs)]
     if script is None:
-        raise typer.BadParameter(_unsaid(found, located(ctx, workspace).url), ctx=ctx)
-    say(f"run {found.path}")
+        raise typer.BadParameter(_unsaid(found[0], located(ctx, workspace).url), ctx=ctx)
+    from molexp.scripts import load_script
+
+    loaded = load_script(script)
     try:
-        result = execute_one(script, found, resume=resume, if_succeeded="rerun" if rerun else "error", capture=capture)
-    except molexp.RunFinishedError as error:
-        say(f"{error.run} succeeded before; add --rerun to execute it again")
-        raise typer.Exit(REFUSED) from None
+        codes = [
+            _execute(loaded, run, resume=resume, rerun=rerun, skip_done=skip_done, capture=capture) for run in found
+        ]
     except KeyboardInterrupt:
         say("cancelled")
         raise typer.Exit(INTERRUPTED) from None
-    say(f"{found.path} {result.status}{': ' + result.reason if result.reason else ''}")
-    if result.status != "succeeded":
-        raise typer.Exit(FAILED)
+    if code := max(codes):
+        raise typer.Exit(code)
+
+
+def _execute(script: Script, run: molexp.Run, *, resume: bool, rerun: bool, skip_done: bool, capture: bool) -> int:
+    """Execute a run, and return the exit code for it."""
+    import molexp
+    from molexp.scripts import execute_one
+
+    if skip_done and run.status in ("succeeded", "cancelled", "running"):
+        say(f"{run.path} is left as it is: {run.status}")
+        return 0
+    say(f"run {run.path}")
+    try:
+        result = execute_one(script, run, resume=resume, if_succeeded="rerun" if rerun else "error", capture=capture)
+    except molexp.RunFinishedError as error:
+        say(f"{error.run} succeeded {'meanwhile' if skip_done else 'before; add --rerun to execute it again'}")
+        return 0 if skip_done else REFUSED
+    except molexp.MolexpError as error:
+        if skip_done and isinstance(error, molexp.RunBusyError):
+            say(f"{run.path} is left as it is: {error}")
+            return 0
+        return answer(error, ()) or REFUSED
+    say(f"{run.path} {result.status}{': ' + result.reason if result.reason else ''}")
+    return 0 if result.status == "succeeded" else FAILED
 
 
 def _unsaid(run: molexp.Run, url: str) -> str:

@@ -269,7 +269,7 @@ class Drive:
 
 
 class _Decision(NamedTuple):
-    """What to do with a run, why, what has changed since it succeeded, and the number of attempts at it so far."""
+    """The action for a run, its reason, the changes since it succeeded, and the number of attempts at it so far."""
 
     action: str
     why: str
@@ -278,7 +278,7 @@ class _Decision(NamedTuple):
 
 
 class _Mode(Struct, frozen=True):
-    """How the runs are executed."""
+    """The executor of the runs, and its settings."""
 
     jobs: int
     executor: str

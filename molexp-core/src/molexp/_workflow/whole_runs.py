@@ -14,7 +14,7 @@ from molexp._recording.signals.event_loops import run_to_end
 from molexp._workflow import bindings
 from molexp._workflow.executors import Executors
 from molexp._workflow.options import RunOptions
-from molexp._workflow.scripts import load_script
+from molexp._workflow.scripts import Script, load_script
 from molexp._workflow.under_run import execute_under_run
 from molexp.errors import UnboundExperimentError
 
@@ -44,7 +44,7 @@ setattr(execute_run, INTERRUPTIBLE, True)
 
 
 def execute_one(
-    script: str | os.PathLike[str],
+    script: Script | str | os.PathLike[str],
     run: Run,
     *,
     resume: bool = False,
@@ -54,7 +54,7 @@ def execute_one(
     """Execute one run that exists, by the workflow that a script binds to its experiment. For schedulers.
 
     Args:
-        script: the script's path.
+        script: the script's path, or what `load_script` made of it, for several runs.
         run: the run.
         resume: execute only the tasks that need it.
         if_succeeded: ``"rerun"`` repeats a run that succeeded.
@@ -67,7 +67,8 @@ def execute_one(
         RunFinishedError: it succeeded already.
     """
     this_process().stand_alone()
-    load_script(script)
+    if not isinstance(script, Script):
+        load_script(script)
     return _execute_bound(run, {"resume": resume, "if_succeeded": if_succeeded, "capture": capture})
 
 
