@@ -112,7 +112,8 @@ def test_a_strangers_command_column_and_renderer_are_those_of_molexp(environment
 
 
 def test_each_is_named_with_what_it_provides_and_nothing_is_wrong_with_any(environment):
-    plugins = json.loads(answer(environment, "plugins", "check", "--json"))["plugins"]
+    plugins = json.loads(answer(environment, "plugins", "list", "--json"))["plugins"]
+    assert [one["cause"] for one in plugins] == [""] * len(plugins)
     provided = {one["distribution"]: one["provides"] for one in plugins}
     assert {name: provided[name] for name in (*NEW, "molexp-lab")} == {
         "molexp-spectrum": {"asset kind": ["spectrum"]},
