@@ -73,7 +73,7 @@ class Terminal:
     def __init__(self, folder: Path, *arguments: str, env: Mapping[str, str] | None = None, columns: int = 100) -> None:
         self.text = ""
         self._fd, its = os.openpty()
-        settings = {"COLUMNS": str(columns), "LINES": "40", "TERM": "xterm-256color", **(env or {})}
+        settings = {"COLUMNS": str(columns), "LINES": "40", "PAGER": "", "TERM": "xterm-256color", **(env or {})}
         self._process = warm.Popen(
             [PROGRAM, *arguments],
             cwd=folder,

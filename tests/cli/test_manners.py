@@ -253,6 +253,7 @@ def test_help_imports_neither_core_nor_rich(arguments):
 
 
 def test_plain_answers_do_not_import_rich(in_lab):
+    in_lab.Project("p").Experiment("e").Run()
     assert not imported_by("runs", "list") & {"rich", "asyncio", "pydantic", "molexp.workflow"}
 
 

@@ -121,7 +121,7 @@ def test_fields_that_no_run_has_are_named_where_nothing_is_found(several, molexp
         "molexp: No run has the field 'params.kimd'. Did you mean 'params.kind'?",
         "molexp: No run has the field 'results.gap'.",
     ]
-    assert molexp("runs", "list", "params.a > 100").err == ""
+    assert molexp("runs", "list", "params.a > 100", "--json").err == ""
     assert molexp("runs", "list", "params.kimd == 'fcc' or results.energy < 0").err == ""
 
 
@@ -144,7 +144,10 @@ def test_a_terminal_gets_a_table_that_fits_and_has_colours(several, here):
     assert plain.end() == 0
     assert "\x1b" not in plain.text
     assert max(map(len, plain.text.splitlines())) <= 90
-    assert plain.text.count("word") == 200
+    assert "\n+1 more column: text (--wide, --columns)\n" in plain.text
+    wide = Terminal(here, "runs", "list", "--wide", columns=90)
+    assert wide.end() == 0
+    assert wide.text.count("word") == 200
     dumb = Terminal(here, "runs", "list", env={"TERM": "dumb"})
     assert dumb.end() == 0
     assert "\x1b" not in dumb.text
@@ -256,7 +259,7 @@ def test_json_in_parts_is_one_document(many, molexp):
 
 def test_a_terminal_shows_a_page_and_how_many_there_are(many, here):
     terminal = Terminal(here, "runs", "list")
-    terminal.wait_for("50 of 120 runs shown. Add --limit")
+    terminal.wait_for("120 runs: 120 pending. The first 50 are shown; add --limit")
     assert terminal.end() == 0
     assert ("n049" in terminal.text, "n050" in terminal.text) == (True, False)
 

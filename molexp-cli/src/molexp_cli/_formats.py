@@ -105,7 +105,7 @@ def _write_csv(parts: Iterable[Records], names: Sequence[str]) -> None:
     if names:
         _write_lines([names])
     for part in parts:
-        _write_lines([_cell(flat.get(name)) for name in names] for flat in map(_flat, _dicts(part)))
+        _write_lines([_cell(flat.get(name)) for name in names] for flat in map(_flat, _mappings(part)))
 
 
 def _write_lines(lines: Iterable[Sequence[str]]) -> None:
@@ -126,6 +126,11 @@ def _cell(value: Any) -> str:
 
 def _dicts(records: Records) -> Sequence[Mapping[str, Any]]:
     return records.to_dicts() if hasattr(records, "to_dicts") else records
+
+
+def _mappings(records: Records) -> Sequence[Mapping[str, Any]]:
+    """Return records as mappings; a row of runs is one of the columns of its table."""
+    return records if isinstance(records[0], Mapping) else _dicts(records)
 
 
 def _flat(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import sys
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
@@ -26,7 +26,7 @@ _WHOLE = ("ATTEMPT", "CREATED", "ENDED", "EXIT", "PID", "SIZE", "STARTED", "STAT
 _ROOM = 20  # a value has at least this many characters beside its name, however narrow the terminal is
 _COLOR_CODE = re.compile(r"\x1b\[[0-9;:]*m")
 _PLANE = 0xFFFF
-_ASCII = str.maketrans("●├─│", "*|-|")
+_ASCII = str.maketrans("●├─│…", "*|-|~")
 _COLORS = {
     "succeeded": "green",
     "ok": "green",
@@ -248,6 +248,67 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, least: int =
         Lines(columns).add([*rows])
 
 
+class Grid(NamedTuple):
+    """The columns of a table that is drawn on a terminal, some rows at a time.
+
+    Attributes:
+        titles: their headings.
+        styles: the styles of those.
+        widths: their widths.
+        right: those that are aligned at the right.
+    """
+
+    titles: Sequence[str]
+    styles: Sequence[str]
+    widths: Sequence[int]
+    right: Sequence[bool]
+
+    def draw(self, rows: Iterable[Sequence[str]], *, titled: bool = True) -> str:
+        """Return lines of cells, with the headings above them, in the colours of the terminal."""
+        from rich.table import Table
+        from rich.text import Text
+
+        console = _console(width=sum(self.widths) + 2 * len(self.widths))
+        drawn = Table(box=None, pad_edge=False, show_header=titled)
+        for title, style, width, right in zip(self.titles, self.styles, self.widths, self.right, strict=True):
+            head = drawable(printable(title))
+            drawn.add_column(Text(head.rjust(width) if right else head, style=style), width=width, no_wrap=True)
+        for row in rows:
+            cells = [drawable(printable(cell).replace("\n", " ").replace("\t", " ")) for cell in row]
+            places = zip(cells, self.widths, self.right, strict=True)  # blanks at the end count for decimal points
+            drawn.add_row(
+                *(Text(one.rjust(width) if right else one, style=_style(one)) for one, width, right in places)
+            )
+        with console.capture() as captured:
+            console.print(drawn)
+        return "".join(f"{line.rstrip()}\n" for line in str(captured.get()).splitlines())
+
+
+def width_of_terminal() -> int:
+    """Return the number of columns of the terminal."""
+    return int(_console().width)
+
+
+def height_of_terminal() -> int:
+    """Return the number of lines of the terminal."""
+    return int(_console().height)
+
+
+def faint(text: str) -> str:
+    """Return a line that explains what is above it, in the colours of the terminal, broken at blanks."""
+    from rich.text import Text
+
+    console = _console()
+    with console.capture() as captured:
+        console.print(Text(drawable(printable(text)), style="dim"))
+    return str(captured.get())
+
+
+def write_drawn(text: str) -> None:
+    """Print what was drawn."""
+    write_bytes(text.encode(sys.stdout.encoding or "utf-8", "backslashreplace"))
+
+
 def pairs(rows: Iterable[tuple[str, str]], *, indent: int = 0) -> None:
     """Print names and values, one pair on each line."""
     found = [(printable(name), printable(value)) for name, value in rows]
@@ -329,11 +390,11 @@ def _style(cell: str) -> str:
     return _COLORS.get(cell.partition(" ")[0], "")
 
 
-def _console() -> Any:
+def _console(*, width: int | None = None) -> Any:
     from rich.console import Console
 
     plain = bool(os.environ.get("NO_COLOR"))
-    return Console(color_system=None if plain else "auto", highlight=False, emoji=False)
+    return Console(color_system=None if plain else "auto", highlight=False, emoji=False, width=width)
 
 
 _STATUS, _NAME = 4, 13  # characters of the columns of a checklist

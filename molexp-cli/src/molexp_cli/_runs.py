@@ -2,17 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 from molexp_cli import _words
-from molexp_cli._extending import ColumnOption, Columns, columns_of
+from molexp_cli._extending import ColumnOption, Columns
+from molexp_cli._extending import columns_of as extra_columns
 from molexp_cli._formats import Format, OutputOption, form_of, names_of, write_pages
+from molexp_cli._listing import (
+    PLUGIN,
+    Column,
+    columns_of,
+    counted,
+    fitting,
+    grid_of,
+    measured,
+    named_columns,
+    shared,
+    statuses_of,
+)
 from molexp_cli._options import JsonOption, LimitOption, WhereArgument, WorkspaceOption, located, parameters_of
-from molexp_cli._output import Lines, on_terminal, say, table, tell_unreadable
+from molexp_cli._output import (
+    Lines,
+    faint,
+    height_of_terminal,
+    on_terminal,
+    pairs,
+    say,
+    tell_unreadable,
+    width_of_terminal,
+    write,
+)
+from molexp_cli._paging import paged, pager
 
 if TYPE_CHECKING:
     import molexp
@@ -29,7 +55,10 @@ _COLUMNS: list[tuple[str, Callable[[molexp.RunRow], str]]] = [
     ("METRICS", lambda row: _words.metrics(row.metrics)),
     ("TAGS", lambda row: " ".join(row.tags)),
 ]
-_PAGE = 50  # runs that are printed at once; a terminal shows no more unless you ask for them
+_PAGE = 50  # runs that are printed at once; a terminal without a pager shows no more unless you ask for them
+_AT_ONCE = 500  # further runs that are drawn at once
+_NAMES = 12  # least number of characters for the names of columns that are not shown
+_SAME = 60  # characters of parameters that all have, below a table
 _SELDOM = ("CAUSE", "PROFILE", "CONFIG", "METRICS", "TAGS")  # these columns are shown only if a run has a value in them
 
 
@@ -68,13 +97,29 @@ def list_runs(
             help="Sort by a column, such as created_at, params.a, results.loss or metrics.loss.min; - sorts in descending order.",
         ),
     ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            "--columns",
+            metavar="NAME,...",
+            show_default=False,
+            help="Show these columns, such as run,status,age,time,params.a,results.energy; the end of a name will do.",
+        ),
+    ] = None,
     column: ColumnOption = None,
+    wide: Annotated[
+        bool,
+        typer.Option("--wide", help="On a terminal, show every column in full; lines may be longer than the terminal."),
+    ] = False,
     limit: LimitOption = None,
     output: OutputOption = None,
     as_json: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """List the runs that match every filter, oldest first. A terminal shows the first 50 unless you set --limit.
+    """List the runs that match every filter, oldest first.
+
+    A terminal shows the columns that fit: the parameters that vary, then results and metrics. A long list goes through
+    PAGER, or less. Without one, the first 50 runs are shown unless you set --limit. A file or a pipe gets every column.
 
     WHERE is a query over fields such as status, cause, params.lr, results.loss, metrics.loss.min, tags, config.x and
     provenance.git.commit. Compare fields with == != < <= > >=, in, like, between and is null. Combine comparisons with and,
@@ -89,13 +134,14 @@ def list_runs(
         molexp runs list --experiment metals/cu --status failed --status interrupted
         molexp runs list --param a=3.6 --param solver.tol=1e-9 --sort -results.energy --limit 10
         molexp runs list 'metrics.loss.min < 0.1' --sort metrics.val_loss
+        molexp runs list --columns run,age,params.a,energy,metrics.loss.min
         molexp runs list --json | jq -r '.[].path'
         molexp runs list --output csv > runs.csv
     """
-    import molexp
-
     form = form_of(output, as_json)
-    columns = [*_COLUMNS, *columns_of("runs", column, as_json=form is not Format.TABLE)]
+    more = extra_columns("runs", column, as_json=form is not Format.TABLE)
+    if columns is not None and form in (Format.JSON, Format.JSONL):
+        raise typer.BadParameter("JSON has the rows as they are.", param_hint="--columns")
     opened = located(ctx, workspace)
     filters: dict[str, Any] = {
         "project": project,
@@ -106,29 +152,39 @@ def list_runs(
         "archived": archived,
         "sort": sort,
     }
-    if limit is None or limit > _PAGE:
-        pages = opened.catalog.run_pages(where, **filters)
-    else:
-        rows = opened.catalog.runs(where, **filters, limit=limit)
-        pages = molexp.Pages([rows] if rows else [], rows.__len__, rows.unreadable, rows.archived)
-    tell_unreadable(pages.unreadable)
-    if pages.archived:
-        say(
-            f"{pages.archived} archived run{'' if pages.archived == 1 else 's'} not shown. Add --archived to list them."
-        )
+    pages = _pages(opened, where, filters, limit)
     first = next(pages, None)
     if first is None:
         _check_names(opened, project, experiment)
         name_unknown(opened, where)
+        if form is Format.TABLE:
+            _explain_nothing(opened, where, filters)
     found = _up_to(limit, chain([first], pages) if first is not None else ())
+    chosen = named_columns(first or (), {}, columns) if columns is not None else None
     if form is not Format.TABLE:
-        again = _up_to(limit, opened.catalog.run_pages(where, **filters)) if form is Format.CSV else ()
-        write_pages(form, found, names_of(again))
-    elif on_terminal():
-        shown = list(islice(chain.from_iterable(found), None if limit is not None else _PAGE + 1))
-        _draw(shown, pages, limit, columns)
+        again = opened.catalog.run_pages(where, **filters) if form is Format.CSV and chosen is None else ()
+        write_pages(form, found, names_of(_up_to(limit, again)) if chosen is None else [one.name for one in chosen])
+    elif not on_terminal():
+        _write_lines(found, chosen, more)
+    elif first is not None:
+        _draw(opened, chain.from_iterable(found), pages, _Look(limit, columns, more, wide))
+
+
+def _pages(
+    opened: molexp.Workspace, where: str | None, filters: dict[str, Any], limit: int | None
+) -> molexp.Pages[molexp.RunRow]:
+    """Ask for runs, and tell what the answer leaves out."""
+    import molexp
+
+    if limit is None or limit > _PAGE:
+        pages = opened.catalog.run_pages(where, **filters)
     else:
-        _write_lines(found, columns)
+        rows = opened.catalog.runs(where, **filters, limit=limit)
+        pages = molexp.Pages([rows] if rows else [], lambda: None, rows.unreadable, rows.archived)
+    tell_unreadable(pages.unreadable)
+    if pages.archived:
+        say(f"{_words.counted(pages.archived, 'archived run')} not shown. Add --archived to list them.")
+    return pages
 
 
 def _up_to(limit: int | None, pages: Iterable[molexp.Rows[molexp.RunRow]]) -> Iterator[molexp.Rows[molexp.RunRow]]:
@@ -140,34 +196,117 @@ def _up_to(limit: int | None, pages: Iterable[molexp.Rows[molexp.RunRow]]) -> It
             return
 
 
-def _write_lines(pages: Iterable[molexp.Rows[molexp.RunRow]], columns: Columns) -> None:
+def _chunks(rows: Iterator[molexp.RunRow], size: int) -> Iterator[list[molexp.RunRow]]:
+    while chunk := [*islice(rows, size)]:
+        yield chunk
+
+
+def _write_lines(pages: Iterable[molexp.Rows[molexp.RunRow]], chosen: list[Column] | None, more: Columns) -> None:
     """Print a line for each run, some at a time, so that the first ones come before the last ones are read."""
+    columns: Columns = [*_COLUMNS, *more]
+    if chosen is not None:
+        columns = [(one.title, partial(_whole, one)) for one in chosen] + more
     lines = Lines([name for name, _ in columns], _SELDOM)
-    for rows in _parts(pages):
-        lines.add([[cell(row) for _, cell in columns] for row in rows])
+    for page in pages:
+        for chunk in _chunks(iter(page), _PAGE):
+            lines.add([[cell(row) for _, cell in columns] for row in chunk])
     lines.end()
 
 
-def _parts(pages: Iterable[molexp.Rows[molexp.RunRow]]) -> Iterator[molexp.Rows[molexp.RunRow]]:
-    for page in pages:
-        for start in range(0, len(page), _PAGE):
-            yield page[start : start + _PAGE]
+def _whole(column: Column, row: molexp.RunRow) -> str:
+    found = row.path if column.name == "run" else column.read(row)
+    return "" if found is None else found if isinstance(found, str) else _words.value(found)
+
+
+class _Look(NamedTuple):
+    """The options of a table on a terminal."""
+
+    limit: int | None
+    columns: str | None
+    more: Columns
+    wide: bool
 
 
 def _draw(
-    rows: Sequence[molexp.RunRow], pages: molexp.Pages[molexp.RunRow], limit: int | None, columns: Columns
+    opened: molexp.Workspace, rows: Iterator[molexp.RunRow], pages: molexp.Pages[molexp.RunRow], look: _Look
 ) -> None:
-    """Draw the runs on a terminal: a page of them if there is no limit, and how many there are."""
-    page = rows[:_PAGE] if limit is None else rows
-    cells = [[cell(row) for _, cell in columns] for row in page]
-    shown = [n for n, (name, _) in enumerate(columns) if name not in _SELDOM or any(line[n] for line in cells)]
-    table([columns[n][0] for n in shown], [[line[n] for n in shown] for line in cells])
-    if len(rows) > len(page):
-        total = pages.total
-        say(
-            f"{len(page)} of {total if total is not None else 'many'} runs shown. "
-            "Add --limit to see more, or --sort -created_at to see the newest."
+    """Draw the runs on a terminal, in a pager if there are many, and count them below."""
+    head = [*islice(rows, _PAGE)]
+    following = next(rows, None)
+    names = opened.catalog.short_ids(head)
+    known = columns_of(head, names, look.more)
+    if look.columns is not None:
+        known = [*named_columns(head, names, look.columns), *(one for one in known if one.rank == PLUGIN)]
+    shown, hidden = (measured(known, head), []) if look.wide else fitting(known, head, width_of_terminal())
+    if not look.wide and look.columns is None and {"run", "status"} - {one.name for one in shown}:
+        _list(known, chain(head, rows if look.limit is not None else ()))
+        return
+    long = following is not None or len(head) + len(("title", "count", "prompt")) > height_of_terminal()
+    command = pager() if long else []
+    statuses = Counter(statuses_of(head))
+    with paged(command, chop=look.wide) as put:
+        reads = put(grid_of(shown).draw([[one.cell(row) for one in shown] for row in head]))
+        if reads and following is not None and (command or look.limit is not None):
+            for chunk in _chunks(chain([following], rows), _AT_ONCE):
+                names.update(opened.catalog.short_ids(chunk))
+                shown = measured(shown, chunk) if look.wide else shown
+                statuses.update(statuses_of(chunk))
+                if not put(grid_of(shown).draw([[one.cell(row) for one in shown] for row in chunk], titled=False)):
+                    return
+            following = None
+        put(faint("\n".join(_below(head, pages, statuses, following is not None, hidden))))
+
+
+def _below(
+    head: Sequence[molexp.RunRow],
+    pages: molexp.Pages[molexp.RunRow],
+    statuses: Mapping[str, int],
+    goes_on: bool,
+    hidden: Sequence[Column],
+) -> Iterator[str]:
+    """Yield the lines below a table: how many runs there are, and what is not shown of them."""
+    if goes_on:
+        there = pages.statuses
+        yield (
+            f"{counted(there) if there is not None else 'Many runs'}. The first {len(head)} are shown; add --limit to see more, "
+            "or --sort -created_at to see the newest."
         )
+    else:
+        same = shared(head)
+        yield f"{counted(statuses)}{f'. All have {same}' if same and len(same) < _SAME else ''}"
+    if hidden:
+        start, end = f"+{_words.counted(len(hidden), 'more column')}", " (--wide, --columns)"
+        room = width_of_terminal() - len(start) - len(end) - 2
+        names = _words.cut(", ".join(one.title for one in hidden), room)
+        yield f"{start}: {names}{end}" if room >= _NAMES else f"{start} (--wide)"
+
+
+def _list(columns: Sequence[Column], rows: Iterable[molexp.RunRow]) -> None:
+    """Print each run as names and values, for a terminal that is too narrow for a table."""
+    for number, row in enumerate(rows):
+        if number:
+            write("")
+        pairs([(one.title, cell) for one in columns if (cell := one.cell(row))])
+
+
+def _explain_nothing(opened: molexp.Workspace, where: str | None, filters: dict[str, Any]) -> None:
+    """Say why there is no run, and how many are near."""
+    total = opened.catalog.run_pages(archived=True).total
+    if not total:
+        say(
+            f"There are no runs in {_words.place(opened.url)} yet.\nhint: `molexp run SCRIPT` and `molexp exec` make some."
+        )
+        return
+    misses = opened.catalog.near_misses(where, **filters)
+    if len(misses) == 1:
+        say(f"No run of {total} has {misses[0].condition}.{_nearest(misses[0])}")
+    elif misses:
+        each = ", ".join(f"{one.runs or 'none'} {'have' if one.runs > 1 else 'has'} {one.condition}" for one in misses)
+        say(f"No run matches all of it: of {total}, {each}.{''.join(map(_nearest, misses))}")
+
+
+def _nearest(miss: molexp.NearMiss) -> str:
+    return f"\nhint: Did you mean {' or '.join(map(repr, miss.nearest))}?" if miss.nearest else ""
 
 
 def _check_names(opened: molexp.Workspace, project: str | None, experiment: str | None) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import isfinite
+from math import isfinite, prod
 from typing import Any
 
 _METRICS = 4  # a row has room for this many
+_LIST = 12  # characters of a list that is shown as it is
+_UNITS = ((86400 * 365, "y"), (86400 * 30, "mo"), (86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
 def counted(number: int, what: str) -> str:
@@ -78,3 +80,81 @@ def size(number: Any) -> str:
             break
         amount /= 1000
     return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+
+
+def brief(found: Any, figures: int = 4) -> str:
+    """Format a value for a cell: numbers with some digits, long lists as their shape, "" for none."""
+    if found is None or found == ():
+        return ""
+    if isinstance(found, float):
+        return f"{found:.{figures}g}"
+    if isinstance(found, list | tuple):
+        if all(isinstance(one, str) for one in found):
+            return " ".join(found)
+        text = value(found)
+        return text if len(text) <= _LIST else f"[{'x'.join(map(str, _shape(found)))}]"
+    if name := getattr(found, "name", None):
+        return str(name)  # an asset
+    return value(found)
+
+
+def _shape(found: Any) -> list[int]:
+    """Return the lengths of lists within lists, as far as all of one level have one length."""
+    shape = [len(found)]
+    while found and all(isinstance(one, list | tuple) and len(one) == len(found[0]) for one in found):
+        found = [inner for one in found for inner in one]
+        shape.append(len(found) // max(1, prod(shape)))
+    return shape
+
+
+def digits(numbers: Sequence[float]) -> int:
+    """Return how many digits tell some numbers apart: four, or more where they would look the same."""
+    different = len({*numbers})
+    return next((some for some in (4, 6, 9) if len({f"{one:.{some}g}" for one in numbers}) == different), 17)
+
+
+def cut(text: str, width: int) -> str:
+    """Return a text, cut to a width."""
+    return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def age(time: str) -> str:
+    """Format how long ago a time was: "3 min ago"; "" if it is none."""
+    seconds = _since(time)
+    if seconds is None:
+        return ""
+    if seconds < 10:
+        return "now"
+    for size, unit in _UNITS:
+        if seconds >= size or size == 1:
+            return f"{int(seconds // size)} {unit} ago"
+    return ""
+
+
+def took(started: Any, ended: Any) -> str:
+    """Format how long something took, or takes already if it has not ended."""
+    since, until = _since(started), _since(ended) if ended else 0.0
+    return "" if since is None or until is None else duration(max(0.0, since - until))
+
+
+def duration(seconds: float) -> str:
+    """Format a duration: "0.4 s", "12 s", "4 min 5 s", "2 h 13 min", "3 d 4 h"."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours >= 48:
+        return f"{hours // 24} d {hours % 24} h"
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def _since(time: Any) -> float | None:
+    """Return the seconds since a time, in ISO 8601; None if it is none."""
+    from datetime import UTC, datetime
+
+    try:
+        return (datetime.now(UTC) - datetime.fromisoformat(str(time))).total_seconds()
+    except (TypeError, ValueError):
+        return None

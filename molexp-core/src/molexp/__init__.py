@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from molexp._assets.run_metrics import RunMetrics
     from molexp._assets.streams import LogHandle
     from molexp._catalog.lineage.graph import Lineage, LineageEdge, LineageNode
+    from molexp._catalog.query.near_misses import NearMiss
     from molexp._catalog.query.totals import Totals
     from molexp._exec.commands import TrackedCommand, track_command
     from molexp._hierarchy.catalog import Catalog
@@ -98,6 +99,7 @@ __all__ = [
     "Members",
     "Metrics",
     "MetricsAsset",
+    "NearMiss",
     "Pages",
     "PluginManager",
     "Producer",
@@ -161,6 +163,7 @@ _LATE = {  # names that take time to import, by module
         "UnknownAsset",
     ),
     "molexp.contracts._assets": ("Asset", "Producer"),
+    "molexp._catalog.query.near_misses": ("NearMiss",),
     "molexp._catalog.query.totals": ("Totals",),
     "molexp._hierarchy.catalog": ("Catalog",),
     "molexp._hierarchy.changing": ("Changed", "change_runs"),

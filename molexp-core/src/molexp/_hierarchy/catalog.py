@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from molexp._catalog.compaction.snapshots import damaged_parts
 from molexp._catalog.index.stored import GONE, compare
-from molexp._catalog.query.answers import Asking, Question, Row, unknown_fields
+from molexp._catalog.query.answers import Asking, Question, Row, texts_of, unknown_fields
 from molexp._catalog.query.paging import Pager, in_pages
 from molexp._catalog.query.questions import (
     RunFilters,
@@ -36,6 +36,7 @@ from molexp.errors import KeyNotFoundError, NotFoundError, StoreError
 if TYPE_CHECKING:
     from molexp._catalog.index.index import Index
     from molexp._catalog.lineage.graph import Kind, Lineage
+    from molexp._catalog.query.near_misses import NearMiss
     from molexp._catalog.query.questions import AssetFilters
     from molexp._hierarchy.session import Session
     from molexp._record.reports import Report
@@ -63,6 +64,10 @@ class Catalog:
         ['volumes.json']
         >>> [node.label for node in ws.catalog.lineage("cu-small:volumes.json").upstream]
         ['cu-small']
+        >>> ws.catalog.short_ids(ws.catalog.runs())
+        {'metals/cu/cu-small': 'cu-small'}
+        >>> [(one.condition, one.runs) for one in ws.catalog.near_misses("results.energy > 0")]
+        [('results.energy > 0', 0)]
         >>> [(one.path, one.runs) for one in ws.catalog.totals() if one.runs]
         [('metals/cu', 1)]
         >>> (ws.catalog.verify().ok, ws.catalog.rebuild().ok, ws.catalog.compact().ok)
@@ -148,14 +153,35 @@ class Catalog:
         """
         question = about_runs(where, filters)
         pager = Pager(self._session.index, question, self._asking, self._there)
-        count, rows, is_empty = pager.total, self._pages(pager), pager.is_empty
+        rows, is_empty = self._pages(pager), pager.is_empty
         if not pager.sorts:
             whole = self._ask(question)
-            count, rows, is_empty = whole.__len__, in_pages(whole), not whole
+            rows, is_empty = in_pages(whole), not whole
         if question.sort is not None and not is_empty:
             refuse_unknown(self._session.index, question.sort)
         left_out, hidden = self._beside(question)
-        return Pages((self._run_rows(page, left_out, hidden) for page in rows), count, left_out, hidden)
+        return Pages((self._run_rows(page, left_out, hidden) for page in rows), pager.statuses, left_out, hidden)
+
+    @from_a_sound_index
+    def short_ids(self, rows: Iterable[RunRow]) -> dict[str, str]:
+        """Return for each run, by its path, the shortest name that `Workspace.run` takes for it."""
+        from molexp._catalog.query.short_ids import short_ids
+
+        return short_ids(self._session.index, [row.path for row in rows])
+
+    @from_a_sound_index
+    def near_misses(self, where: str | None = None, /, **filters: Unpack[RunFilters]) -> list[NearMiss]:
+        """Return how many runs meet each condition of a question, taken alone: why none, or so few, meet them all.
+
+        It takes the arguments of `runs`, without the limit. Conditions within ``or`` and ``not`` are left out.
+
+        Raises:
+            QueryError, ValueError: as `runs` does.
+        """
+        from molexp._catalog.query.near_misses import near_misses
+
+        asking, index = self._asking(), self._session.index
+        return near_misses(about_runs(where, filters), asking.count, lambda field: texts_of(index, field))
 
     @from_a_sound_index
     def totals(self, *, project: str | None = None) -> Rows[Totals]:

@@ -71,6 +71,9 @@ class RunRow(Mapping[str, Any]):
                 "column", str(column), where=self.path, nearest=nearest(str(column), self._flat())
             ) from None
 
+    def __contains__(self, column: object) -> bool:
+        return column in self._flat()
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._flat())
 

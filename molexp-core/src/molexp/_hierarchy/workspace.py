@@ -44,6 +44,7 @@ _SETTINGS = ("run_id_scheme", "durability")
 _SEVERAL = 100  # runs that are looked at to tell whether one is meant
 _COMPARED = 1000  # runs whose names are compared with one that is not there
 _LEVELS = 2  # above a run
+_RANDOM = re.compile(r"[0-9a-f]{8}")
 _PREFIX = re.compile(r"[A-Za-z0-9._=+,-]*")
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):")  # one letter is a Windows drive
 
@@ -267,7 +268,7 @@ class Workspace:
     def run(self, path: str) -> RunT:
         """Look up a run by its path, ``metals/cu/cu-large``; by the beginning of its id; or the newest, ``@latest``.
 
-        ``metals/cu/@latest`` is the newest of one experiment.
+        ``metals/cu/@latest`` is the newest of one experiment. Of an id that was generated the random end will do.
 
         Raises:
             NotFoundError: there is none, or several begin like that; names them.
@@ -302,13 +303,13 @@ class Workspace:
             raise NotFoundError("run", path, where=self.url)
         return self._at(found[0])
 
-    def _newest(self, above: list[str], prefix: str, limit: int) -> list[str]:
-        """Return the newest runs of a scope whose ids begin like that."""
+    def _newest(self, above: list[str], prefix: str, limit: int, *, before: str = "") -> list[str]:
+        """Return the newest runs of a scope whose ids begin like that, or after any text that ends in something."""
         if len(above) > _LEVELS or not _PREFIX.fullmatch(prefix):
             return []
         project, experiment = (*above, None, None)[:2]
         begins = prefix.replace("_", r"\_")
-        where = f'id like "{begins}%"' if prefix else None
+        where = f'id like "{before}{begins}%"' if prefix else None
         rows = self.catalog.runs(
             where, project=project, experiment=experiment, archived=True, sort="-created_at", limit=limit
         )
@@ -317,6 +318,8 @@ class Workspace:
     def _by_prefix(self, parts: list[str], path: str) -> RunT:
         *above, prefix = parts
         found = sorted(self._newest(above, prefix, _SEVERAL))
+        if not found and _RANDOM.fullmatch(prefix):  # the end of a generated id
+            found = sorted(self._newest(above, prefix, _SEVERAL, before="%-"))
         exact = [one for one in found if one.rpartition("/")[2] == prefix.lower()]
         if not found:
             close = nearest(path, [row.path for row in self.catalog.runs(limit=_COMPARED)])

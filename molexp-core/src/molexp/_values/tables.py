@@ -204,8 +204,8 @@ class Pages(Iterator[Rows[R]], Generic[R]):
 
     Example:
         >>> pages = ws.catalog.run_pages()
-        >>> pages.total
-        1
+        >>> pages.total, dict(pages.statuses)
+        (1, {'succeeded': 1})
         >>> [row.id for page in pages for row in page]
         ['cu-small']
     """
@@ -213,19 +213,25 @@ class Pages(Iterator[Rows[R]], Generic[R]):
     def __init__(
         self,
         pages: Iterable[Rows[R]],
-        count: Callable[[], int | None],
+        statuses: Callable[[], Mapping[str, int] | None],
         unreadable: Mapping[str, str],
         archived: int,
     ) -> None:
         self.unreadable: Mapping[str, str] = unreadable
         self.archived: int = archived
         self._pages = iter(pages)
-        self._count = count
+        self._statuses = statuses
+
+    @property
+    def statuses(self) -> Mapping[str, int] | None:
+        """The number of rows on all pages by their status, as of now; None if only reading them all tells."""
+        return self._statuses()
 
     @property
     def total(self) -> int | None:
         """The number of rows on all pages, as of now; None if only reading them all tells."""
-        return self._count()
+        found = self.statuses
+        return None if found is None else sum(found.values())
 
     def __next__(self) -> Rows[R]:
         return next(self._pages)

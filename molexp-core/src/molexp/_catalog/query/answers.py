@@ -225,6 +225,15 @@ class Asking:
         sql = f"SELECT {number} FROM {tables} WHERE {shown}{where} ORDER BY {by} LIMIT {limit}"  # noqa: S608 - compiled
         return found + self._index.numbers(sql, plan.bound)
 
+    def statuses(self, question: Question) -> dict[str, int] | None:
+        """Return how many rows of each status there are; None if only reading them all tells."""
+        with self._index.reading():
+            plan = self.plan(question)
+            # A run in thousands is not shown: to read all of them costs a tenth of looking each up in the order of an index.
+            tables = "entities e NOT INDEXED WHERE e.shown = 1"
+            sql = f"SELECT e.status, count(*) FROM {tables}{plan.where} GROUP BY e.status"  # noqa: S608 - compiled
+            return None if plan.checks else dict(self._index.select(sql, plan.bound))
+
     def count(self, question: Question) -> int:
         """Return how many rows there are, by the state that the index is in."""
         with self._index.reading():
@@ -312,6 +321,15 @@ def _of_asset(document: Mapping[str, Any], field: Field) -> Any:
     if root in ("producer", "attempt", "task"):
         return producer.get({"producer": "run"}.get(root, root)) if isinstance(producer, dict) else None
     return reach(document, field.parts)
+
+
+def texts_of(index: Index, field: Field) -> list[str]:
+    """Return texts that some runs have in a field of their parameters, results or configuration."""
+    sql = (
+        "SELECT DISTINCT f.value FROM names n JOIN fields f ON f.name = n.id WHERE n.name = ? AND typeof(f.value) = 'text' "
+        "LIMIT 1000"
+    )
+    return [value for (value,) in index.select(sql, (".".join(field.parts),))]
 
 
 def unknown_fields(index: Index, expression: Expression) -> dict[str, tuple[str, ...]]:

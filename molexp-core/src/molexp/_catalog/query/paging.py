@@ -58,9 +58,9 @@ class Pager:
         """True if SQL finds no row."""
         return not self._numbers
 
-    def total(self) -> int | None:
-        """Return how many rows there are; None if only reading them all tells."""
-        return None if self._plan.checks else self._asking.count(self._question)
+    def statuses(self) -> dict[str, int] | None:
+        """Return how many rows of each status there are; None if only reading them all tells."""
+        return self._asking.statuses(self._question)
 
     def page(self) -> list[Row]:
         """Return the next rows; none at the end."""

@@ -1,0 +1,255 @@
+"""The table of runs on a terminal: columns chosen by whether they vary, by type and by width."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from molexp_cli import _words
+from molexp_cli._output import Grid
+
+if TYPE_CHECKING:
+    import molexp
+
+    Rows = Sequence[molexp.RunRow]
+
+PLUGIN = 15
+"""The rank of the columns that plugins provide."""
+
+_GAP = 2  # blanks between columns
+_WIDEST = 24  # characters of a cell that share the terminal with others
+_VALUES = ("params", "results", "metrics", "config")  # roots under which a run has values of its own
+_RANKS = {
+    "params": 20,
+    "results": 21,
+    "metrics": 22,
+    "config": 90,
+}  # the first to be shown; each further one comes two later
+_REST = {"tags": 40, "cause": 41, "profile": 42, "replica": 43}
+_STYLES = {"params": "cyan", "results": "bold", "metrics": "magenta"}
+
+
+class Column(NamedTuple):
+    """A column.
+
+    Attributes:
+        name: the name that queries have for it.
+        title: its heading.
+        read: returns what a row has in it.
+        rank: columns of a low rank are shown first.
+        digits: the digits of its numbers.
+        right: it is aligned at the right.
+        fraction: characters from the decimal point on, for which numbers leave room.
+        style: the style of its heading.
+        width: characters; 0 for as many as there are.
+    """
+
+    name: str
+    title: str
+    read: Callable[[Any], Any]
+    rank: int = 0
+    digits: int = 0
+    right: bool = False
+    fraction: int = 0
+    style: str = "bold"
+    width: int = 0
+
+    def cell(self, row: Any) -> str:
+        """Return the text of a cell, of one line."""
+        found = self.read(row)
+        text = found if self.rank < 20 and isinstance(found, str) else _words.brief(found, self.digits or 6)
+        if self.fraction and text:
+            text += " " * (self.fraction - len(_fraction(text)))
+        return _words.cut(text, self.width) if self.width else text
+
+
+def columns_of(rows: Rows, names: Mapping[str, str], more: Iterable[tuple[str, Callable[[Any], str]]]) -> list[Column]:
+    """Return the columns that say something about these runs.
+
+    Args:
+        rows: the runs.
+        names: their short names, by path.
+        more: columns that plugins provide.
+    """
+    found = [
+        Column("run", "RUN", lambda row: names.get(row.path, row.id)),
+        Column("experiment", "EXPERIMENT", lambda row: f"{row.project}/{row.experiment}", 1),
+        Column("status", "STATUS", lambda row: f"{row.status} elsewhere" if row.as_of else str(row.status)),
+        Column("created_at", "CREATED", lambda row: _words.age(row.created_at), 10),
+        Column("seconds", "TIME", _time, 11, right=True),
+        *_values(rows),
+        *(Column(name, name.upper(), read, PLUGIN) for name, read in more),
+    ]
+    several = len({(row.project, row.experiment) for row in rows}) > 1
+    return [
+        one
+        for one in found
+        if (several if one.name == "experiment" else one.name != "seconds" or any(map(_time, rows)))
+    ]
+
+
+def named_columns(rows: Rows, names: Mapping[str, str], wanted: str) -> list[Column]:
+    """Return the columns that a list of names asks for; ``run``, ``age`` and ``time`` are those of the table.
+
+    Raises:
+        ValueError: no run has such a column; with the nearest names.
+    """
+    known = {key for row in rows for key in row}
+    special = {"run": ("run", lambda row: names.get(row.path, row.id)), "time": ("seconds", _time)}
+    special["age"] = ("created_at", lambda row: _words.age(row.created_at))
+    found = []
+    for name in filter(None, map(str.strip, wanted.split(","))):
+        if name in special:
+            key, read = special[name]
+            found.append(Column(key, name.upper(), read, right=name == "time"))
+        else:
+            key = _resolved(name, known) if rows else name
+            found.append(_measured(Column(key, name, _reader(key), 20), rows))
+    return found
+
+
+def _resolved(name: str, known: Iterable[str]) -> str:
+    plain = f"params.{name.removeprefix('parameters.')}" if name.startswith("parameters.") else name
+    for key in (plain, f"{plain}.last"):
+        if key in known:
+            return key
+    inside = sorted(key for key in known if key.removesuffix(".last").endswith(f".{plain}"))
+    if len(inside) == 1:
+        return inside[0]
+    from difflib import get_close_matches
+
+    close = inside or get_close_matches(name, [*known, *(key.rpartition(".")[2] for key in known)])
+    hint = f" Did you mean {' or '.join(map(repr, close[:3]))}?" if close else ""
+    raise ValueError(f"No run has the column {name!r}.{hint}")
+
+
+def fitting(columns: Sequence[Column], rows: Rows, width: int) -> tuple[list[Column], list[Column]]:
+    """Return the columns that fit beside each other, each with its width, and those that are left out."""
+    sized = [one._replace(width=_needed(one, rows)) for one in columns]
+    left, kept = width + _GAP, set[str]()
+    for one in sorted(sized, key=lambda one: one.rank):
+        if one.width + _GAP <= left:
+            left -= one.width + _GAP
+            kept.add(one.name)
+    return [one for one in sized if one.name in kept], [one for one in sized if one.name not in kept]
+
+
+def measured(columns: Sequence[Column], rows: Rows) -> list[Column]:
+    """Return columns that are wide enough for all of these rows, and not narrower than before."""
+    whole = [(one, one._replace(width=0)) for one in columns]
+    return [
+        one._replace(width=max([one.width, len(one.title), *map(len, map(all_of.cell, rows))])) for one, all_of in whole
+    ]
+
+
+def grid_of(columns: Sequence[Column]) -> Grid:
+    """Return what draws the columns."""
+    return Grid(*zip(*((one.title, one.style, one.width, one.right) for one in columns), strict=True))
+
+
+def _needed(one: Column, rows: Rows) -> int:
+    longest = max([len(one.title), *(len(one.cell(row)) for row in rows)])
+    return longest if one.rank < 2 else min(longest, max(len(one.title), _WIDEST))
+
+
+def shared(rows: Rows) -> str:
+    """Return the parameters that all of several runs have in common, on one line."""
+    if len(rows) < 2:
+        return ""
+    first, *others = ({key: row[key] for key in row if key.startswith("params.")} for row in rows)
+    same = {key: value for key, value in first.items() if all(key in one and one[key] == value for one in others)}
+    return " ".join(f"{key.removeprefix('params.')}={_words.brief(value)}" for key, value in same.items())
+
+
+def counted(statuses: Mapping[str, int]) -> str:
+    """Return how many runs there are, and of which status: "15 runs: 14 succeeded, 1 failed"."""
+    import molexp
+
+    known = [str(status) for status in molexp.RunStatus]
+    first = ["succeeded", "failed", "interrupted", "cancelled"]
+    each = [f"{statuses[name]} {name}" for name in dict.fromkeys((*first, *known)) if statuses.get(name)]
+    return f"{_words.counted(sum(statuses.values()), 'run')}: {', '.join(each)}"
+
+
+def statuses_of(rows: Iterable[molexp.RunRow]) -> Mapping[str, int]:
+    """Return how many of some runs have each status."""
+    return Counter(str(row.status) for row in rows)
+
+
+def _values(rows: Rows) -> Iterator[Column]:
+    """Yield a column for each value that some of the runs have, and in which they differ if it is none that they computed."""
+    found: dict[str, list[Any]] = {}
+    for row in rows:
+        for key in row:
+            root, dot, _ = key.partition(".")
+            if (dot and root in _VALUES and (root != "metrics" or key.endswith(".last"))) or key in _REST:
+                found.setdefault(key, []).append(row[key])
+    shown = {key: values for key, values in found.items() if _tells(key, values, len(rows))}
+    titles = _titles(shown)
+    places: Counter[str] = Counter()
+    order = {key: (_weight(values), not _differ(values)) for key, values in shown.items()}
+    for key in sorted(shown, key=lambda key: (_place(key), order[key])):
+        root, (weight, same) = _root(key), order[key]
+        rank = _REST.get(key) or _RANKS[root] + 2 * places[root] + 10 * weight + 20 * same
+        places[root] += 1
+        yield _measured(Column(key, titles[key], _reader(key), rank, style=_STYLES.get(root, "bold")), rows)
+
+
+def _place(key: str) -> int:
+    return _VALUES.index(_root(key)) if _root(key) in _VALUES else len(_VALUES)
+
+
+def _differ(values: Sequence[Any]) -> bool:
+    return len({repr(value) for value in values}) > 1
+
+
+def _root(key: str) -> str:
+    return key.partition(".")[0]
+
+
+def _tells(key: str, values: Sequence[Any], rows: int) -> bool:
+    if _root(key) in ("results", "metrics") or key in ("tags", "cause"):
+        return any(value not in (None, "", (), []) for value in values)
+    if rows == 1:
+        return values[0] not in (None, 0) or _root(key) in _VALUES
+    return (len(values) < rows and key not in _REST) or _differ(values)
+
+
+def _weight(values: Sequence[Any]) -> int:
+    """Return how late values of this type come: numbers, then words, then lists and all else."""
+    kinds = {type(value) for value in values if value is not None}
+    return 0 if kinds <= {int, float, bool} else 1 if kinds <= {int, float, bool, str} else 2
+
+
+def _titles(keys: Iterable[str]) -> dict[str, str]:
+    """Return the shortest headings that tell the columns apart: the ends of their names."""
+    whole = {key: key.removesuffix(".last") if key.startswith("metrics.") else key for key in keys}
+    ends = {key: [name.split(".", part)[-1] for part in range(name.count("."), -1, -1)] for key, name in whole.items()}
+    used = Counter(end for found in ends.values() for end in found)
+    return {key: next((end for end in found if used[end] == 1), whole[key]) for key, found in ends.items()}
+
+
+def _measured(column: Column, rows: Rows) -> Column:
+    """Return a column of numbers with as many digits as tell them apart, at the right."""
+    values = [found for row in rows if (found := column.read(row)) is not None]
+    numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+    if not values or len(numbers) < len(values):
+        return column._replace(digits=_words.digits(numbers))
+    found = column._replace(digits=_words.digits(numbers), right=True)
+    return found._replace(fraction=max(len(_fraction(found.cell(row))) for row in rows))
+
+
+def _fraction(text: str) -> str:
+    """Return the end of a number, from the decimal point or the exponent on."""
+    return text[min(text.find(mark) % (len(text) + 1) for mark in ".e") :]
+
+
+def _reader(key: str) -> Callable[[Any], Any]:
+    return lambda row: row[key] if key in row else None  # noqa: SIM401 - `get` would look for the nearest name first
+
+
+def _time(row: molexp.RunRow) -> str:
+    """Return how long its newest attempt took, or takes already."""
+    history = row.execution_history
+    return _words.took(history[-1].get("started_at"), history[-1].get("ended_at")) if history else ""

@@ -1,0 +1,86 @@
+"""Reasons why no run matches: the conditions of a question, one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from molexp._catalog.query.answers import Question
+from molexp._query.expressions import Condition, Expression, Field, Joined, quoted
+from molexp._values.ids import nearest
+
+
+class NearMiss(Struct, frozen=True):
+    """One of several conditions on runs, taken alone.
+
+    Attributes:
+        condition: the condition, as a query has it.
+        runs: the number of runs that meet it.
+        nearest: values that runs have in its field and that look similar, best first, if no run meets it.
+
+    Example:
+        >>> [(one.condition, one.runs) for one in ws.catalog.near_misses("params.a == 3.5 and results.energy > 0")]
+        [('params.a == 3.5', 1), ('results.energy > 0', 0)]
+    """
+
+    condition: str
+    runs: int
+    nearest: tuple[str, ...] = ()
+
+
+def near_misses(
+    question: Question, count: Callable[[Question], int], values: Callable[[Field], Iterable[str]]
+) -> list[NearMiss]:
+    """Return how many runs meet each condition of a question.
+
+    Args:
+        question: the question.
+        count: counts the runs that a question asks for.
+        values: returns the texts that runs have in a field.
+    """
+    hidden = [Condition(Field(("archived",)), "==", False)] if question.hides else []
+    found = []
+    for one in (part for whole in question.where for part in _parts(whole)):
+        if one in hidden or (text := _text(one)) is None:
+            continue
+        number = count(replace(question, where=[one, *hidden], checks=[], sort=None))
+        near = _like(one, values) if not number else ()
+        found.append(NearMiss(text, number, near))
+    return found
+
+
+def _parts(expression: Expression) -> Iterable[Expression]:
+    return expression.parts if isinstance(expression, Joined) and expression.word == "and" else (expression,)
+
+
+def _like(one: Expression, values: Callable[[Field], Iterable[str]]) -> tuple[str, ...]:
+    if isinstance(one, Condition) and one.op == "==" and isinstance(one.value, str):
+        return nearest(one.value, values(one.field))
+    return ()
+
+
+def _text(one: Expression) -> str | None:
+    """Return a condition as a query has it; None for one that is several, or is not of the user's."""
+    if isinstance(one, Joined):
+        return None
+    name = one.field.name
+    match one.op:
+        case "null":
+            return f"{name} is null"
+        case "contains":
+            return f"{_literal(one.value)} in {name}"
+        case "in":
+            values = [*map(_literal, one.value)]
+            return f"{name} == {values[0]}" if len(values) == 1 else f"{name} in [{', '.join(values)}]"
+        case operator:
+            return f"{name} {operator} {_literal(one.value)}"
+
+
+def _literal(value: object) -> str:
+    if isinstance(value, Field):
+        return value.name
+    if isinstance(value, str):
+        return quoted(value)
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,150 @@
+"""molexp runs list on a terminal: columns that say something, within its width, and what stands below them."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+
+import pytest
+
+from tests.cli.helpers import Terminal
+
+FAILING = (2, 5)
+
+
+@pytest.fixture
+def sweep(in_lab):
+    experiment = in_lab.Project("metals").Experiment("cu", params={"xc": "PBE"})
+    for number in range(8):
+        run = experiment.derived_run({"a": 3.5 + number / 100, "cell": {"n": number % 2}})
+        try:
+            with run.start() as ctx:
+                ctx.metrics.log(step=0, loss=1 / (number + 3), rate=0.1)
+                ctx.set_result("energy", -3.712345678 + number)
+                ctx.set_result("forces", [[0.1, 0.2, 0.3]] * 2)
+                ctx.set_result("remark", "a remark that is too long to stand in a table")
+                if number in FAILING:
+                    raise ValueError("no convergence")
+        except ValueError:
+            pass
+    return experiment
+
+
+def shown(here, *words, columns=100, **env):
+    terminal = Terminal(here, "runs", "list", *words, columns=columns, env={"NO_COLOR": "1", **env})
+    assert terminal.end() == 0, terminal.text
+    return terminal.text.splitlines()
+
+
+def test_parameters_that_vary_results_and_metrics_are_columns(sweep, here):
+    head, *rows = shown(here)[:9]
+    assert head.split() == ["RUN", "STATUS", "CREATED", "TIME", "a", "n", "energy", "forces", "loss", "rate", "cause"]
+    assert re.fullmatch(
+        r"[0-9a-f]{8}  succeeded  \S.*  0\.\d s  3\.5   0  -3\.712   \[2x3\]   0\.3333   0\.1", rows[0].rstrip()
+    )
+    assert [row.split()[1] for row in rows].count("failed") == len(FAILING)
+    assert "exception" in rows[FAILING[0]]
+
+
+def test_numbers_stand_with_their_points_below_each_other(sweep, here):
+    _, *rows = shown(here, "--columns", "a,energy,loss")[:9]
+    for column in range(3):
+        points = {[found.start() for found in re.finditer(r"\.", row)][column] for row in rows}
+        assert len(points) == 1
+
+
+def test_a_line_below_counts_them_and_tells_what_all_have(sweep, here):
+    assert shown(here, columns=80)[9:] == [
+        "8 runs: 6 succeeded, 2 failed. All have xc=PBE",
+        "+2 more columns: remark, forces (--wide, --columns)",
+    ]
+
+
+@pytest.mark.parametrize("columns", [34, 45, 60, 80])
+def test_columns_that_do_not_fit_are_named_and_nothing_breaks(sweep, here, columns):
+    lines = shown(here, columns=columns)
+    assert max(map(len, lines)) <= columns
+    assert [line.split()[:2] for line in lines[1:9]] == [line.split()[:2] for line in shown(here, columns=300)[1:9]]
+    assert re.search(r"^\+\d+ more columns?.* \(--wide.*\)$", "\n".join(lines), re.MULTILINE)
+
+
+def test_a_short_id_finds_the_run(sweep, here, molexp):
+    ids = [line.split()[0] for line in shown(here)[1:9]]
+    paths = [molexp("show", short, "--json").json()["path"] for short in ids]
+    assert paths == [row.path for row in sweep.project.workspace.catalog.runs()]
+
+
+def test_an_id_that_was_generated_is_known_by_its_end_and_a_given_one_whole(in_lab, here, molexp):
+    generated = in_lab.Project("p").Experiment("e").Run()
+    in_lab.Project("p").Experiment("e").Run(id="a-name-that-somebody-gave")
+    in_lab.Project("p").Experiment("two").Run(id="a-name-that-somebody-gave")
+    _, first, second, third, *_ = shown(here)
+    assert first.split()[0] == generated.id[-8:]
+    assert molexp("show", generated.id[-8:], "--json").json()["path"] == generated.path
+    assert second.split()[:2] == ["p/e/a-name-that-somebody-gave", "p/e"]
+    assert third.split()[0] == "p/two/a-name-that-somebody-gave"
+
+
+def test_you_choose_columns_by_the_ends_of_their_names(sweep, here, molexp):
+    head, first, *_ = shown(here, "--columns", "run,time,params.a,energy,metrics.loss.min")
+    assert head.split() == ["RUN", "TIME", "params.a", "energy", "metrics.loss.min"]
+    assert first.split()[-3:] == ["3.5", "-3.712", "0.3333"]
+    piped = molexp("runs", "list", "--columns", "run,energy", "-n", "1")
+    assert [line.split() for line in piped.lines()] == [["RUN", "energy"], [sweep.runs[0].path, "-3.712345678"]]
+    csv = molexp("runs", "list", "--columns", "id,energy", "-n", "1", "--output", "csv")
+    assert csv.lines() == ["id,results.energy", f"{sweep.runs[0].id},-3.712345678"]
+    wrong = molexp("runs", "list", "--columns", "enrgy")
+    assert (wrong.code, wrong.err) == (2, "molexp: No run has the column 'enrgy'. Did you mean 'energy'?\n")
+
+
+def test_all_of_it_is_there_if_you_ask_for_it(sweep, here):
+    head, first, *_ = shown(here, "--wide", columns=60)
+    assert head.split()[-1] == "cause"
+    assert "a remark that is too long to stand in a table" in first
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["params.xc == 'PBEE'"], "No run of 8 has params.xc == \"PBEE\".\nhint: Did you mean 'PBE'?"),
+        (["params.a > 9"], "No run of 8 has params.a > 9."),
+        (
+            ["params.xc == 'PBE' and results.energy < -9", "--tag", "best"],
+            'No run matches all of it: of 8, 8 have params.xc == "PBE", none has results.energy < -9, none has "best" in tags.',
+        ),
+        (["--status", "failed", "--param", "a=3.5"], 'No run matches all of it: of 8, 2 have status == "failed", 1 has params.a == 3.5.'),
+    ],
+)  # fmt: skip
+def test_nothing_is_explained_by_what_is_near(sweep, molexp, words, message):
+    assert molexp("runs", "list", *words).err == f"molexp: {message}\n"
+
+
+def test_a_workspace_without_runs_says_how_to_make_some(in_lab, molexp, here):
+    done = molexp("runs", "list")
+    assert (
+        done.err
+        == f"molexp: There are no runs in {here / 'lab'} yet.\nhint: `molexp run SCRIPT` and `molexp exec` make some.\n"
+    )
+
+
+@pytest.mark.skipif(not shutil.which("cat"), reason="there is no cat")
+def test_a_long_list_goes_through_the_pager_whole(in_lab, here, tmp_path):
+    in_lab.Project("p").Experiment("e").runs.create_many({"n": number} for number in range(700))
+    pager = tmp_path / "pager"
+    pager.write_text('#!/bin/sh\necho "LESS=$LESS"\nexec cat\n')
+    pager.chmod(0o755)
+    lines = shown(here, PAGER=str(pager), LESS="FRX")
+    assert lines[0] == "LESS=FRX"
+    assert len(lines) == 1 + 1 + 700 + 1
+    assert lines[-1] == "700 runs: 700 pending"
+    assert len({line.split()[0] for line in lines[2:-1]}) == 700
+    assert shown(here, "-n", "3", PAGER=str(pager))[0].startswith("RUN")
+    assert len(shown(here, PAGER="head -n 20")) == 20
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no terminals to open")
+def test_a_pager_that_is_not_there_is_none(in_lab, here):
+    in_lab.Project("p").Experiment("e").runs.create_many({"n": number} for number in range(60))
+    for missing in ("", "no-such-pager -R", "'"):
+        assert len(shown(here, PAGER=missing)) == 1 + 50 + 2
