@@ -96,7 +96,24 @@ def long_logs(where: str, folder: Path, megabytes: int) -> Iterator[Line]:
 
     found = in_turns({"molexp": passed_on, "cat": cat}, rounds=5)
     detail = f"{found['molexp']:.3f} s, {found['cat']:.3f} s"
-    yield Line(f"a log of {path.stat().st_size >> 20} MB / cat", where, found["molexp"] / found["cat"], 2.0, detail)
+    size = path.stat().st_size
+    yield Line(f"a log of {size >> 20} MB / cat", where, found["molexp"] / found["cat"], 2.0, detail)
+    log = run.log("train")
+
+    def ends(_: int) -> None:
+        for _ in range(100):
+            log.tail(10)
+
+    def ends_by_hand(_: int) -> None:
+        for _ in range(100):
+            with path.open("rb") as file:
+                file.seek(-8192, os.SEEK_END)
+                file.read().decode().splitlines()[-10:]
+
+    found = in_turns({"molexp": ends, "by hand": ends_by_hand}, rounds=5)
+    detail = f"{found['molexp'] * 1e4:.0f} us, {found['by hand'] * 1e4:.0f} us"
+    ratio = found["molexp"] / found["by hand"]
+    yield Line(f"the last 10 lines of a log of {size >> 20} MB / seek by hand", where, ratio, 4.0, detail)
 
 
 def many_points(where: str, folder: Path, count: int) -> Iterator[Line]:
@@ -131,6 +148,33 @@ def many_points(where: str, folder: Path, count: int) -> Iterator[Line]:
         yield Line(f"{what}, MB of memory / 100 MB", where, more / 100, 1.0, f"{more:.0f} MB over the idle process")
 
 
+def last_values(where: str, folder: Path, runs: int) -> Iterator[Line]:
+    """Ask for the last value of a metric of many runs, each with many points."""
+    exp = me.Workspace(folder / "lab", storage_options={"durability": "never"}).Project("metals").Experiment("cu")
+    for number in range(runs):
+        with exp.Run(id=f"run-{number}").start() as ctx:
+            for step in range(1000):
+                ctx.metrics.log(step=step, loss=1 / (step + number + 1))
+    catalog = me.Workspace.load(folder / "lab").catalog
+    files = [run.asset("metrics").path for run in exp.runs]
+
+    def asked(_: int) -> None:
+        assert len([row.metrics["loss"]["last"] for row in catalog.runs()]) == runs
+
+    def by_hand(_: int) -> None:
+        found = []
+        for file in files:
+            with file.open("rb") as stream:
+                stream.seek(-512, os.SEEK_END)
+                found.append(json.loads(stream.read().splitlines()[-1])["loss"])
+        assert len(found) == runs
+
+    spent = in_turns({"molexp": asked, "by hand": by_hand}, rounds=4)
+    detail = f"{spent['molexp']:.2f} s, {spent['by hand']:.2f} s"
+    ratio = spent["molexp"] / spent["by hand"]
+    yield Line(f"the last metric of {runs} runs of 1 000 points / last lines by hand", where, ratio, 1.5, detail)
+
+
 _FIND = """
 import sys, pandas, molexp
 metrics = molexp.Workspace(sys.argv[1] + "/lab").run("metals/cu/one").asset("metrics")
@@ -140,6 +184,6 @@ metrics = molexp.Workspace(sys.argv[1] + "/lab").run("metals/cu/one").asset("met
 def measure(*, quick: bool) -> Iterator[Line]:
     """Yield the lines of the report."""
     for where, base in folders().items():
-        for suite, size in ((large_files, 256), (long_logs, 64), (many_points, 1_000_000)):
+        for suite, size in ((large_files, 256), (long_logs, 64), (many_points, 1_000_000), (last_values, 10_000)):
             with tempfile.TemporaryDirectory(dir=base, prefix="molexp-bench-") as folder:
                 yield from suite(where, Path(folder), size // 4 if quick else size)

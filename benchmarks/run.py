@@ -48,7 +48,7 @@ PROMISES: Mapping[str, str] = {
     "Lists are streamed": "runs list of .* / -n 20",
     "A short process starts quickly": "over a bare|over the same",
     "A tracked run costs little more than its files": "tracked run|^run ",
-    "Metrics and logs are read back by columns and in pieces": "points|a log of|query of metrics",
+    "Metrics and logs are read back by columns and in pieces": "points|a log of|query of metrics|the last metric",
     "Large files cost a copy and a hash": " MB by ",
     "Weights, arrays and tables cost little more than a file and a hash": "^state dict|^array|^frame",
     "A first open costs little more than reading and parsing": "first open of .* runs[^,]* / ",
