@@ -129,7 +129,7 @@ def test_a_column_that_nobody_has_is_an_error_with_the_nearest(here, finished, t
 def test_an_asset_is_shown_by_the_renderer_of_its_kind(here, finished, tools):
     done = program(here, "assets", "show", "@latest:volumes.json", env=tools)
     assert (done.code, done.err) == (0, "")
-    assert done.lines()[-1] == "values: [1, 2]"
+    assert "values: [1, 2]" in done.lines()
     assert ["kind", "artifact"] in [line.split() for line in done.lines()]
     assert ["format", "json"] in [line.split() for line in done.lines()]
     assert "values" not in program(here, "assets", "show", "@latest:volumes.json").out

@@ -29,7 +29,7 @@ from molexp._values.numbers import integer
 from molexp._values.paths import is_remote
 from molexp._values.plain import plain, restore
 from molexp._values.text_files import refuse_special
-from molexp.contracts import AssetKind, NoFields, Sink, Source
+from molexp.contracts import AssetKind, NoFields, Preview, Sink, Source
 from molexp.contracts._assets import Asset
 from molexp.contracts._copying import copy_stream
 from molexp.errors import AssetError, CorruptRecordError, MolexpError, NoKindError
@@ -103,6 +103,12 @@ class FileKind(AssetKind[Any, Files]):
         """Return one line for people."""
         return f"{self.name} {asset.name!r}, {asset.size} bytes, {asset.fields.format}"
 
+    def preview(self, source: Source[Files], /) -> Preview:
+        """Show JSON on several lines, the beginning of a text, or an image."""
+        from molexp._assets.previews import preview_of_file
+
+        return preview_of_file(source.open(), is_json=source.fields.format == "json")
+
     def _copy(self, path: Path, sink: Sink) -> Files:
         if path.is_dir():
             raise NoKindError(
@@ -175,6 +181,11 @@ class CheckpointKind(FileKind[CheckpointFields]):
     folder = "checkpoints"
     record = CheckpointAsset
 
+    def describe(self, asset: Asset, /) -> str:
+        """Return one line for people."""
+        step = asset.fields.step
+        return super().describe(asset) + (f", at step {step}" if step is not None else "")
+
 
 class _Written(AssetKind[T, F]):
     """A kind whose payload a context writes as the run goes on, never by `save`."""
@@ -205,6 +216,12 @@ class LogKind(_Written[str, NoFields]):
         """Return the text of all attempts, one after the other."""
         return in_order(parts)
 
+    def preview(self, source: Source[NoFields], /) -> Preview:
+        """Show the last lines."""
+        from molexp._assets.previews import preview_of_end
+
+        return preview_of_end(source.open())
+
 
 class MetricsKind(_Written[Sequence[dict[str, Any]], NoFields]):
     """Numbers by step; loads as a sequence of dicts with ``step``, ``time`` and the values."""
@@ -219,6 +236,12 @@ class MetricsKind(_Written[Sequence[dict[str, Any]], NoFields]):
         from molexp._assets.metric_columns import Points, pieces_of
 
         return Points(pieces_of(self.pieces(source)))
+
+    def preview(self, source: Source[NoFields], /) -> Preview:
+        """Show the last points."""
+        from molexp._assets.previews import preview_of_end
+
+        return preview_of_end(source.open())
 
     @staticmethod
     def pieces(source: Source[NoFields]) -> Iterator[list[dict[str, Any]]]:
@@ -250,6 +273,18 @@ class ErrorTraceKind(AssetKind[str, ErrorTraceFields]):
         """Return the traceback."""
         return _bytes_of(source).decode("utf-8", "replace")
 
+    def describe(self, asset: Asset, /) -> str:
+        """Return the error in one line."""
+        fields = asset.fields
+        message = " ".join(fields.message.split())[:200]
+        return f"traceback of {fields.type}: {message}" + (f", in the task {fields.task!r}" if fields.task else "")
+
+    def preview(self, source: Source[ErrorTraceFields], /) -> Preview:
+        """Show the last lines."""
+        from molexp._assets.previews import preview_of_end
+
+        return preview_of_end(source.open())
+
 
 class ExecutionStateKind(AssetKind[dict[str, Any], NoFields]):
     """Tell what became of the tasks of a workflow; this loads as a dict with ``workflow`` and ``tasks``.
@@ -279,6 +314,16 @@ class ExecutionStateKind(AssetKind[dict[str, Any], NoFields]):
             contents.add(event)
         return {"workflow": contents.workflow, "tasks": contents.tasks}
 
+    def describe(self, asset: Asset, /) -> str:
+        """Return one line for people."""
+        return f"the outcomes of the tasks of a workflow, {asset.size} bytes"
+
+    def preview(self, source: Source[NoFields], /) -> Preview:
+        """Show what became of each task."""
+        from molexp._assets.previews import preview_of_tasks
+
+        return preview_of_tasks(self.load(source)["tasks"])
+
 
 class DataKind(_Written[Path, DataFields]):
     """Imported files; loads as the local path to them."""
@@ -289,6 +334,22 @@ class DataKind(_Written[Path, DataFields]):
     def load(self, source: Source[DataFields]) -> Path:
         """Return the path to the file or folder."""
         return source.path()
+
+    def describe(self, asset: Asset, /) -> str:
+        """Return one line for people."""
+        fields = asset.fields
+        files = f"{fields.files} file{'' if fields.files == 1 else 's'}"
+        what = f"a folder of {files}" if fields.directory else "a file"
+        whence = fields.source or fields.source_asset or fields.source_key
+        return f"{what} of {asset.size} bytes" + (f", imported from {whence}" if whence else "")
+
+    def preview(self, source: Source[DataFields], /) -> Preview:
+        """Show the beginning of a text, or an image; of a folder, nothing."""
+        from molexp._assets.previews import preview_of_file
+
+        if source.fields.directory:
+            return Preview()
+        return preview_of_file(source.open(), is_json=source.name.lower().endswith(".json"))
 
 
 BUILTIN: tuple[type[AssetKind[Any, Any]], ...] = (
