@@ -1,8 +1,9 @@
-"""An argparse script, before and after: five lines, the same behaviour, and a record."""
+"""Scripts before and after: an argparse script with five lines more, a loop with three; the same behaviour, and a record."""
 
 from __future__ import annotations
 
 import difflib
+import re
 
 import pytest
 
@@ -10,24 +11,35 @@ import molexp as me
 from tests.examples.running import EXAMPLES, lines_of, run_example, type_in
 
 FOLDER = EXAMPLES / "adopt"
-BEFORE, AFTER = (FOLDER / f"{name}.py" for name in ("argparse_script_before", "argparse_script"))
+LINES = {"argparse_script": (4, 1), "loop": (3, 2)}
+"""The lines of code that are added, and those of the old ones that they replace."""
 
 
-def difference() -> list[str]:
-    before, after = (path.read_text(encoding="utf-8").splitlines(keepends=True) for path in (BEFORE, AFTER))
-    return list(difflib.unified_diff(before, after, BEFORE.name, AFTER.name, n=2))
+def difference(script: str) -> list[str]:
+    old, new = (f"{script}_before.py", f"{script}.py")
+    before, after = ((FOLDER / name).read_text(encoding="utf-8").splitlines(keepends=True) for name in (old, new))
+    return list(difflib.unified_diff(before, after, old, new, n=2))
 
 
-def test_five_lines_were_added():
-    added = [line for line in difference()[2:] if line.startswith("+")]
-    removed = [line for line in difference()[2:] if line.startswith("-")]
-    assert len(added) <= 5
-    assert len(removed) <= 1
+@pytest.mark.parametrize("script", LINES)
+def test_few_lines_were_added(script):
+    added = [line for line in difference(script)[2:] if line.startswith("+") and line.strip("+\n")]
+    removed = [line for line in difference(script)[2:] if line.startswith("-")]
+    assert (len(added), len(removed)) == LINES[script]
 
 
-def test_the_page_shows_the_difference():
+@pytest.mark.parametrize("script", LINES)
+def test_the_page_shows_the_difference(script):
     page = (FOLDER / "README.md").read_text(encoding="utf-8")
-    assert f"```diff\n{''.join(difference())}```" in page
+    assert f"```diff\n{''.join(difference(script))}```" in page
+
+
+def test_a_loop_computes_what_it_did_and_only_once(tmp_path):
+    said = run_example("adopt/loop_before.py", cwd=tmp_path)
+    assert run_example("adopt/loop.py", cwd=tmp_path, progress="pendulum/amplitudes: 3 succeeded\n") == said
+    assert run_example("adopt/loop.py", cwd=tmp_path, progress="pendulum/amplitudes: 3 skipped\n") == ""
+    rows = me.Workspace.load(tmp_path / "lab").catalog.runs(sort="params.amplitude")
+    assert [f"{row.params['amplitude']} rad: {row.results['period']:.3f} s" for row in rows] == said.splitlines()
 
 
 def test_it_does_what_it_did_and_leaves_a_record(tmp_path):
@@ -49,7 +61,11 @@ def test_it_does_what_it_did_and_leaves_a_record(tmp_path):
 
 def test_the_commands_of_the_page(tmp_path):
     for line in lines_of(FOLDER / "README.md"):
-        done = type_in(line.replace("argparse_script.py", str(AFTER)), tmp_path)
-        assert (done.returncode, done.stderr) == (0, ""), line
-    assert "period: " in done.stdout
-    assert len(me.Workspace.load(tmp_path / "lab").catalog.runs()) == 2
+        done = type_in(re.sub(r"^python (\w+)", rf"python {FOLDER}/\1", line), tmp_path)
+        assert (done.returncode, done.stderr.replace("pendulum/amplitudes: 3 ", "")) in (
+            (0, ""),
+            (0, "succeeded\n"),
+            (0, "skipped\n"),
+        )
+    assert "2.0" in done.stdout
+    assert len(me.Workspace.load(tmp_path / "lab").catalog.runs()) == 5

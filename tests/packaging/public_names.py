@@ -19,7 +19,18 @@ MODULES = [name for name in build_reference.MODULES if name.partition(".")[0] ==
 
 GIVEN = {
     *("Accessor", "Asset", "Catalog", "Context", "DataAssets", "LogHandle", "LogReader", "Logs", "Members", "Metrics"),
-    *("Experiment", "Project", "Run", "RunContext", "RunMetrics", "RunRow", "Runs", "Workflow", "WorkflowHandle"),
+    *(
+        "Experiment",
+        "Project",
+        "Run",
+        "RunContext",
+        "RunMetrics",
+        "RunRow",
+        "Runs",
+        "SkippedRun",
+        "Workflow",
+        "WorkflowHandle",
+    ),
 }
 """Users get objects of these classes, and of those below them, and make none: their constructors are internals."""
 

@@ -138,6 +138,15 @@ named: me.Asset = ctx.asset("note", kind="text")
 untyped: me.Rows[me.Asset] = ws.catalog.assets(kind="text")
 taken_at: int | None = exp.Run().asset("model").fields.step
 report: me.Report = ws.fsck()
+if ctx_or_not := run.start(if_succeeded="skip"):
+    with ctx_or_not as asked:
+        asked.set_result("energy", -3.7)
+else:
+    print(ctx_or_not.run.results)
+swept: me.Rows[me.RunRow] = exp.sweep(relax, space={"a": [3.5, 3.6]}, jobs=2, on_error="stop", executor="process")
+bound: float = exp.bind(relax)(ctx)
+last_loss: object = run.metrics.last["loss"]
+joined: list[str] = run.log("relax").tail()
 try:
     ws.run("metals/cu/none")
 except me.NotFoundError as error:
@@ -161,6 +170,9 @@ exp.Run({}, id=7)
 exp.Run().strat()
 number: int = exp.Run().id
 with exp.Run().start(wait="long") as ctx: pass
+with exp.Run().start(if_succeeded="skip") as ctx: pass
+exp.sweep(print, on_error="ignore")
+exp.sweep(7)
 ctx.set_result(1, 2)
 ctx.metrics.log(step="first")
 ctx.shell(["true"], check="no")

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from molexp._hierarchy.changing import Changed, change_runs
     from molexp._hierarchy.entry import entry
     from molexp._hierarchy.location import locate_workspace
-    from molexp._hierarchy.run_context import RunContext
+    from molexp._hierarchy.run_context import RunContext, SkippedRun
     from molexp._hierarchy.run_rows import RunRow
     from molexp._profiles.parameters import parse_parameters
     from molexp._record.reports import Finding, Report
@@ -114,6 +114,7 @@ __all__ = [
     "RunStatus",
     "RunT",
     "Runs",
+    "SkippedRun",
     "SyncProgress",
     "SyncReport",
     "Totals",
@@ -178,7 +179,7 @@ _LATE = {  # names that take time to import, by module
     "molexp._views.workspaces": ("describe_workspace",),
     "molexp._hierarchy.location": ("locate_workspace",),
     "molexp._record.reports": ("Finding", "Report"),
-    "molexp._hierarchy.run_context": ("RunContext",),
+    "molexp._hierarchy.run_context": ("RunContext", "SkippedRun"),
     "molexp._assets.metrics": ("Metrics",),
     "molexp._assets.run_metrics": ("RunMetrics",),
     "molexp._assets.logs": ("LogReader", "Logs"),

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from molexp._hierarchy.run import Run
 from molexp._hierarchy.scopes import change_all, hidden_runs, mark_deleted, mark_restored, name_of, rename
 from molexp._hierarchy.session import Session
-from molexp._record.definitions import WAS_DELETED, deleted, member_ids
-from molexp._record.fences import VOID, is_defined
+from molexp._record.definitions import WAS_DELETED, deleted, has_attempts, is_run, member_ids
 from molexp._record.prefetch import look_at
 from molexp._record.reading import read_definition
 from molexp._record.revisions import check_space, require_definition
@@ -28,9 +28,18 @@ if TYPE_CHECKING:
     from molexp._assets.data_assets import DataAssets
     from molexp._hierarchy.project import Project
     from molexp._hierarchy.run_creation import Made
-    from molexp.contracts import Store
+    from molexp._hierarchy.run_rows import RunRow
 
 RunT = Run
+F = TypeVar("F", bound="Callable[[Any], Any]")
+
+
+def _functions() -> Any:
+    """Return the module that executes functions; it is above this one, which names it instead of importing it.
+
+    See docs/explanation/decisions/0025-a-function-is-a-workflow-of-one-task.md.
+    """
+    return import_module("molexp._workflow.functions")
 
 
 class Experiment:
@@ -61,6 +70,13 @@ class Experiment:
         >>> exp.restore()
         >>> (exp.deleted, len(exp.runs))
         (False, 4)
+        >>> def relax(ctx):
+        ...     ctx.set_result("energy", -ctx.params["a"])
+        >>> rows = exp.sweep(relax, space={"a": [3.5, 3.6]}, progress=False)
+        >>> [row.results["energy"] for row in rows]
+        [-3.5, -3.6]
+        >>> exp.bind(relax) is relax  # for `molexp run`
+        True
     """
 
     def __init__(
@@ -226,7 +242,7 @@ class Experiment:
         except CorruptRecordError:
             definition = None  # whoever needs it is told
         except (NotFoundError, ValueError):
-            if isinstance(id, str) and is_id(id.lower()) and _has_attempts(self._session.store, path):
+            if isinstance(id, str) and is_id(id.lower()) and has_attempts(self._session.store, path):
                 definition = None  # the same
             else:
                 close = nearest(id, member_ids(self._session.store, self.path)) if isinstance(id, str) else ()
@@ -306,6 +322,68 @@ class Experiment:
 
         return Deriving(self, profile, overrides).id_of(parameters or {}, replica)
 
+    # ------------------------------------------------------------------------------------------------------- functions
+
+    def bind(self, function: F) -> F:
+        """Let ``molexp run`` execute a function for each point of the space, as it does a workflow; return the function.
+
+        Args:
+            function: a function of one `Context`, plain or async; it becomes a workflow of one task.
+
+        Raises:
+            TypeError: it is no function of one context.
+        """
+        _functions().bind(self, function)
+        return function
+
+    def sweep(
+        self,
+        function: Callable[[Any], Any],
+        *,
+        space: Mapping[str, Iterable[Any]] | Iterable[Mapping[str, Any]] | None = None,
+        replicas: int | None = None,
+        jobs: int = 1,
+        on_error: Literal["continue", "stop"] = "continue",
+        executor: str | None = None,
+        progress: bool = True,
+    ) -> Rows[RunRow]:
+        """Run a function once for every point of a space, and return the rows of its runs, in the order of the points.
+
+        The runs have derived ids: another call finds them, skips those that succeeded, and executes the others again.
+        ``molexp run`` finds the same runs. Ctrl-C ends the runs that are being executed, and is raised.
+
+        Args:
+            function: a function of one `Context`, plain or async.
+            space: the points: a dict of lists stands for every combination, as in `grid`; otherwise parameter dicts. The
+                experiment's own space by default.
+            replicas: the number of runs of each point; by default one, and for the experiment's own space its own number.
+            jobs: the number of runs at a time.
+            on_error: ``"continue"`` with the other runs after a failure, or ``"stop"``: begin no further run.
+            executor: ``"inline"``, in threads of this process; ``"process"``, in processes of this machine, for which the
+                function has to be at the top level of a module or script; or the name of a plugin's. By default the
+                profile's, else ``inline``.
+            progress: write the progress to standard error: a line that is drawn anew on a terminal, a few lines elsewhere.
+
+        Raises:
+            TypeError: it is no function of one context, or the space is no iterable of dicts.
+            ValueError: `on_error` is another word, or `jobs` or `replicas` is below 1.
+            SerializationError: a parameter that JSON cannot carry, NaN included; names its path and type.
+            PluginMissingError: there is no such executor; with the nearest names.
+            NotPicklableError: another process could not find the function.
+            ExecutorError: with processes, the script starts its work outside of ``if __name__ == "__main__":``.
+        """
+        rows: Rows[RunRow] = _functions().sweep(
+            self,
+            function,
+            space=space,
+            replicas=replicas,
+            jobs=jobs,
+            on_error=on_error,
+            executor=executor,
+            progress=progress,
+        )
+        return rows
+
     def _run_of(self, made: Made) -> RunT:
         return Run(self, made.id, definition=made.definition, untried=made.untried)
 
@@ -330,7 +408,7 @@ class Runs(Rows[Run]):
         experiment, store = self._experiment, self._experiment._session.store
         there = look_at(store, experiment.path)
         names = member_ids(there, experiment.path)
-        return [Run(experiment, name) for name in names if _is_run(there, f"{experiment.path}/{name}")]
+        return [Run(experiment, name) for name in names if is_run(there, f"{experiment.path}/{name}")]
 
     def __contains__(self, member: object) -> bool:
         if isinstance(member, str):
@@ -338,7 +416,7 @@ class Runs(Rows[Run]):
         store = self._experiment._session.store
         if not isinstance(member, Run) or member.experiment != self._experiment:
             return False
-        return _is_run(look_at(store, member.path), member.path)
+        return is_run(look_at(store, member.path), member.path)
 
     def create_many(
         self, space: Iterable[Mapping[str, Any]] | None = None, *, replicas: int | None = None
@@ -369,12 +447,3 @@ class Runs(Rows[Run]):
 
 def _describe(run: Run) -> dict[str, Any]:
     return {"path": run.path, **run.to_dict()}
-
-
-def _is_run(store: Store, path: str) -> bool:
-    return (is_defined(store, path) or _has_attempts(store, path)) and not deleted(store, path)
-
-
-def _has_attempts(store: Store, path: str) -> bool:
-    """Tell whether a run whose definition is missing has files of attempts, other than numbers that were given up."""
-    return any(entry.size != len(VOID) for entry in store.children(layout.executions(layout.folder(path))).entries)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from molexp._assets.logs import LogReader, Logs
     from molexp._assets.run_metrics import RunMetrics
     from molexp._hierarchy.experiment import Experiment
-    from molexp._hierarchy.run_context import RunContext
+    from molexp._hierarchy.run_context import RunContext, SkippedRun
     from molexp._hierarchy.session import Session
     from molexp._record.folding import RunState
     from molexp._values.graph import WorkflowGraph
@@ -48,12 +48,11 @@ class Run:
         >>> with run.start() as ctx:
         ...     ctx.set_result("energy", -3.7)
         ...     _ = ctx.artifact.save("volumes.json", [1.0, 2.0])
+        ...     ctx.log("relax").append("converged")
+        ...     ctx.metrics.log(step=1, force=0.5)
         ...     run.flush()  # others see it now
         >>> print(run.status, run.results["energy"], run.asset("volumes.json").load())
         succeeded -3.7 [1.0, 2.0]
-        >>> with run.start() as ctx:
-        ...     ctx.log("relax").append("converged")
-        ...     ctx.metrics.log(step=1, force=0.5)
         >>> run.log("relax").tail(1), run.metrics.last["force"]
         (['converged'], 0.5)
         >>> run.annotate(tags=["checked"], note="as published")
@@ -227,18 +226,9 @@ class Run:
             NotFoundError: there is no such run, or it was deleted.
             CorruptRecordError: the graph's document cannot be read.
         """
-        return self._graph(self._state())
+        from molexp._record.reading import read_graph
 
-    def _graph(self, state: RunState) -> WorkflowGraph | None:
-        from molexp._record.definitions import read_document
-        from molexp._values.graph import WorkflowGraph
-
-        attempt = next((one for one in reversed(state.attempts) if one.contents.workflow), None)
-        known = attempt.contents.workflow.get("graph") if attempt and attempt.contents.workflow else None
-        document = read_document(self._session.store, f"{layout.PROVENANCE}/{known}.json") if known else None
-        if attempt is None or document is None:
-            return None
-        return WorkflowGraph.from_dict(document).as_executed(attempt.contents.tasks)
+        return read_graph(self._session.store, self._state())
 
     @property
     def tags(self) -> frozenset[str]:
@@ -317,6 +307,7 @@ class Run:
 
     # ----------------------------------------------------------------------------------------------------------- doing
 
+    @overload
     def start(
         self,
         *,
@@ -324,13 +315,28 @@ class Run:
         wait: float = 0.0,
         if_succeeded: Literal["rerun", "error"] = "rerun",
         capture: bool = False,
-    ) -> RunContext:
+    ) -> RunContext: ...
+
+    @overload
+    def start(
+        self, *, fresh: bool = False, wait: float = 0.0, if_succeeded: Literal["skip"], capture: bool = False
+    ) -> RunContext | SkippedRun: ...
+
+    def start(
+        self,
+        *,
+        fresh: bool = False,
+        wait: float = 0.0,
+        if_succeeded: Literal["rerun", "error", "skip"] = "rerun",
+        capture: bool = False,
+    ) -> RunContext | SkippedRun:
         """Start an attempt at it; leave the returned context to end it.
 
         Args:
             fresh: results start empty, instead of from what earlier attempts recorded.
             wait: seconds to wait for a live attempt to end.
-            if_succeeded: ``"error"`` refuses to repeat a run that succeeded.
+            if_succeeded: ``"error"`` refuses to repeat a run that succeeded. ``"skip"`` returns a `SkippedRun` for it, which
+                is false: ``if ctx := run.start(if_succeeded="skip"):``, and below that ``with ctx:``.
             capture: record standard output and error, child processes included, as the logs ``stdout``, ``stderr``.
 
         Raises:
@@ -339,9 +345,11 @@ class Run:
             NotFoundError: it was deleted.
             SchemaError: it was written by a newer MolExp.
         """
-        from molexp._hierarchy.run_context import RunContext, start_captured
+        from molexp._hierarchy.run_context import RunContext, start_captured, start_unless_done
         from molexp._running.start import begin
 
+        if if_succeeded == "skip":
+            return start_unless_done(self, fresh=fresh, wait=wait, capture=capture)
         if capture:
             return start_captured(self, fresh=fresh, wait=wait, if_succeeded=if_succeeded)
         return RunContext(self, begin(self, fresh=fresh, wait=wait, if_succeeded=if_succeeded))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from contextvars import Token
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
 
 from molexp._assets.naming import AttemptAssets
 from molexp._record.causes import Ending
@@ -17,7 +17,7 @@ from molexp._running.endings import judge
 from molexp._running.start import begin
 from molexp._values.plain import restore
 from molexp._values.status import RunStatus
-from molexp.errors import MolexpError, RunCancelledError, RunError
+from molexp.errors import MolexpError, RunCancelledError, RunError, RunFinishedError
 
 if TYPE_CHECKING:
     from molexp._hierarchy.run import Run
@@ -254,3 +254,61 @@ def start_captured(run: Run, *, fresh: bool, wait: float, if_succeeded: str) -> 
             attempt.end(Ending(RunStatus.FAILED, "its streams could not be captured"))
             raise
     return context
+
+
+class SkippedRun:
+    """A run that `Run.start` has left as it is, because it had succeeded: it is false, where a context is true.
+
+    Attributes:
+        run: the run.
+
+    Example:
+        >>> if ctx := exp.run("cu-small").start(if_succeeded="skip"):
+        ...     with ctx:
+        ...         ctx.set_result("energy", -3.7)
+        >>> ctx.run.results["energy"], bool(ctx)
+        (-3.7, False)
+    """
+
+    def __init__(self, run: Run, why: RunFinishedError) -> None:
+        self.run = run
+        self._why = why
+
+    def __bool__(self) -> Literal[False]:
+        return False
+
+    def __repr__(self) -> str:
+        return f"<SkippedRun {self.run.path}, which had succeeded>"
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if not name.startswith("_") and hasattr(RunContext, name):
+            raise AttributeError(
+                f"Run {self.run.path!r} was skipped, and has no context. {_ASK_FIRST}", name=name, obj=self
+            )
+        raise AttributeError(name, name=name, obj=self)
+
+    if not TYPE_CHECKING:  # to a type checker, a `with` that does not ask first is a mistake
+
+        def __enter__(self) -> NoReturn:
+            self._why.add_note(f"A with block cannot be skipped. {_ASK_FIRST}")
+            raise self._why
+
+        def __exit__(self, *left_by: object) -> None:
+            """Do nothing: nobody gets this far."""
+
+        async def __aenter__(self) -> NoReturn:
+            self.__enter__()
+
+        async def __aexit__(self, *left_by: object) -> None:
+            """Do nothing: nobody gets this far."""
+
+
+_ASK_FIRST = 'Ask before it: `if ctx := run.start(if_succeeded="skip"):`, and below that `with ctx:`.'
+
+
+def start_unless_done(run: Run, *, fresh: bool, wait: float, capture: bool) -> RunContext | SkippedRun:
+    """Start an attempt at a run, unless it has succeeded; see `Run.start`."""
+    try:
+        return run.start(fresh=fresh, wait=wait, if_succeeded="error", capture=capture)
+    except RunFinishedError as error:
+        return SkippedRun(run, error)

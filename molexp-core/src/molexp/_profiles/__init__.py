@@ -9,13 +9,22 @@ from __future__ import annotations
 
 from molexp._profiles.overrides import parse_override
 from molexp._profiles.profiles import Profiles
-from molexp._profiles.resolution import FILES, find_profiles, resolve_profile, resources_of, scheduler_of, use_profiles
+from molexp._profiles.resolution import (
+    FILES,
+    find_profiles,
+    profiles_here,
+    resolve_profile,
+    resources_of,
+    scheduler_of,
+    use_profiles,
+)
 
 __all__ = [
     "FILES",
     "Profiles",
     "find_profiles",
     "parse_override",
+    "profiles_here",
     "resolve_profile",
     "resources_of",
     "scheduler_of",

@@ -68,6 +68,18 @@ def use_profiles(profiles: Profiles | None) -> Iterator[None]:
         _used.reset(token)
 
 
+def profiles_here() -> Profiles | None:
+    """Return the profiles in use, or those of the file beside the script that Python runs, or in the current directory.
+
+    Raises:
+        ProfileError: several files in one folder could be meant, or the file is wrong.
+    """
+    profiles = _used.get()
+    if profiles == "unsaid":
+        return find_profiles(getattr(sys.modules.get("__main__"), "__file__", None))
+    return profiles
+
+
 def resolve_profile(profile: str | None, overrides: Mapping[str, Any] | None, *, look: bool = False) -> dict[str, Any]:
     """Return the configuration that a profile with overrides amounts to, as it is recorded.
 
@@ -84,11 +96,9 @@ def resolve_profile(profile: str | None, overrides: Mapping[str, Any] | None, *,
             not there.
         SerializationError: JSON cannot carry an override's value.
     """
-    profiles = _used.get()
-    if profiles == "unsaid":
-        if profile is None and not overrides and not look:
-            return {}
-        profiles = find_profiles(getattr(sys.modules.get("__main__"), "__file__", None))
+    if _used.get() == "unsaid" and profile is None and not overrides and not look:
+        return {}
+    profiles = profiles_here()
     if profiles is not None:
         config = profiles.resolve(profile, overrides)
     elif profile is None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
+from molexp._record.fences import VOID, is_defined
 from molexp._record.incomplete import is_claim, settled, take_blank
 from molexp._record.validation import check_shape
 from molexp._storage import layout
@@ -220,3 +221,13 @@ def deleted(store: Store, path: str) -> bool:
     from molexp._record.reading import read_edits
 
     return read_edits(store, path).deleted
+
+
+def is_run(store: Store, path: str) -> bool:
+    """Tell whether there is a run at a path, deleted ones aside."""
+    return (is_defined(store, path) or has_attempts(store, path)) and not deleted(store, path)
+
+
+def has_attempts(store: Store, path: str) -> bool:
+    """Tell whether a run whose definition is missing has files of attempts, other than numbers that were given up."""
+    return any(entry.size != len(VOID) for entry in store.children(layout.executions(layout.folder(path))).entries)

@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from molexp._record.attempts import attempt_numbers, read_attempt, read_attempts, repeated_definition
 from molexp._record.fences import VOID, definition_keys, is_void
@@ -21,6 +21,9 @@ from molexp._values.documents import decode_object, encode_pretty
 from molexp._values.status import RunStatus
 from molexp.contracts import Store
 from molexp.errors import CorruptRecordError, KeyNotFoundError, NotFoundError, StoreError
+
+if TYPE_CHECKING:
+    from molexp._values.graph import WorkflowGraph
 
 _AWHILE = 1.0  # seconds that nobody takes between reading a run and showing it, but who was stopped meanwhile
 _FINISHED = frozenset(str(status) for status in RunStatus if status.finished)
@@ -205,3 +208,16 @@ def _is_freed(store: Store, path: str, state: RunState) -> bool:
     now = as_it_is(store)
     end = end_key(layout.folder(path), state.attempts[-1].number)
     return read_edits(now, path).deleted or not now.exists(end)
+
+
+def read_graph(store: Store, state: RunState) -> WorkflowGraph | None:
+    """Return the graph of the workflow that the newest attempt at a run executed; see `Run.workflow_graph`."""
+    from molexp._record.definitions import read_document
+    from molexp._values.graph import WorkflowGraph
+
+    attempt = next((one for one in reversed(state.attempts) if one.contents.workflow), None)
+    known = attempt.contents.workflow.get("graph") if attempt and attempt.contents.workflow else None
+    document = read_document(store, f"{layout.PROVENANCE}/{known}.json") if known else None
+    if attempt is None or document is None:
+        return None
+    return WorkflowGraph.from_dict(document).as_executed(attempt.contents.tasks)

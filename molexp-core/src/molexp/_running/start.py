@@ -51,7 +51,7 @@ class Startable(Protocol):
 def begin(run: Startable, *, fresh: bool, wait: float, if_succeeded: str) -> Attempt | Joined:
     """Claim the next attempt at a run, or join the one that rank 0 of this launch has claimed; see `Run.start`."""
     if if_succeeded not in ("rerun", "error"):
-        raise ValueError(f"if_succeeded must be 'rerun' or 'error', not {if_succeeded!r}.")
+        raise ValueError(f"if_succeeded must be 'rerun', 'error' or 'skip', not {if_succeeded!r}.")
     session = run._session
     process = session.process
     rank = process.rank

@@ -9,6 +9,7 @@ from typing import Any
 from molexp._hierarchy.run import Run
 from molexp._record.folding import RunState
 from molexp._record.metrics import run_metrics
+from molexp._record.reading import read_graph
 from molexp._values.documents import encode, encode_pretty
 from molexp._values.paths import is_remote
 from molexp._values.plain import plain, restore
@@ -49,7 +50,9 @@ def describe_run(run: Run) -> dict[str, Any]:
         **document,
         "origin": _readable(lambda: run._session.provenance_of(state)),
         "tasks": state.tasks(),
-        "workflow_graph": _readable(lambda: graph.to_dict() if (graph := run._graph(state)) is not None else None),
+        "workflow_graph": _readable(
+            lambda: graph.to_dict() if (graph := read_graph(store, state)) is not None else None
+        ),
         "problems": state.problems,
         "error": _error(state, assets, store),
         "assets": [{**asset.to_dict(), "location": store.locate(asset.key)} for asset in assets],

@@ -16,7 +16,7 @@ from molexp._workflow.options import Depends, F, TaskOptions, TaskSettings, with
 from molexp._workflow.shell import ShellTask
 from molexp._workflow.tasks import TaskSpec, spec_of
 from molexp._workflow.workflow import Workflow
-from molexp.errors import CycleError, DuplicateTaskError, UnknownTaskError, WorkflowDefinitionError
+from molexp.errors import CycleError, DuplicateTaskError, InvalidNameError, UnknownTaskError, WorkflowDefinitionError
 
 if TYPE_CHECKING:
     from molexp._workflow.context import TaskContext
@@ -238,6 +238,19 @@ class WorkflowBuilder:
             f"{shown} stands for several tasks of workflow {self.name!r}: {', '.join(names)}. Give the name of the one you mean.",
             workflow=self.name,
         )
+
+
+def workflow_of(function: Callable[[TaskContext], Any]) -> Workflow:
+    """Return a workflow of one task, which calls a function.
+
+    Raises:
+        TypeError: it is no function of one context.
+    """
+    try:
+        name = spec_of(function).name
+    except InvalidNameError:
+        name = "function"  # a lambda's
+    return WorkflowBuilder(name).add(function, name=name).build()
 
 
 def _identity(subject: Any) -> Hashable:

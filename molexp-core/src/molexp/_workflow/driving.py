@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from msgspec import Struct
 
 from molexp._hierarchy.run import Run
-from molexp._profiles import find_profiles, resolve_profile, resources_of, scheduler_of, use_profiles
+from molexp._profiles import find_profiles, profiles_here, resolve_profile, resources_of, scheduler_of, use_profiles
 from molexp._record.definitions import deleted
 from molexp._recording.process import this_process
 from molexp._recording.signals.event_loops import run_to_end
@@ -25,6 +25,7 @@ from molexp._workflow.scripts import Script, load_script
 from molexp._workflow.tasks import INLINE
 from molexp._workflow.under_run import execute_under_run
 from molexp._workflow.whole_runs import RunCall, execute_run
+from molexp._workflow.workflow import waited_for
 from molexp.contracts import Call, Resources
 from molexp.errors import (
     CorruptRecordError,
@@ -56,9 +57,11 @@ class Drive:
         changed: of the runs that succeeded, execute those whose code or inputs have changed since, or may have, and of
             their tasks those that need it.
         capture: record what runs print, as their logs ``stdout`` and ``stderr``; one run at a time in each process.
+        stop_on_failure: begin no further run once one has not succeeded.
 
     Attributes:
         script: the script.
+        planned: the runs that `execute` has come to so far, in order.
         summary: the results of `execute` so far.
 
     Raises:
@@ -78,10 +81,14 @@ class Drive:
         rerun: bool = False,
         changed: bool = False,
         capture: bool = False,
+        stop_on_failure: bool = False,
     ) -> None:
         this_process().stand_alone()  # several of them, as srun starts them, share a sweep run by run
-        file = script.path if isinstance(script, Script) else Path(script)
-        self._profiles = find_profiles(script=file, config=Path(config) if config is not None else None)
+        if isinstance(script, Script) and script.function is not None:
+            self._profiles = profiles_here()  # as for its other runs: the script is being executed
+        else:
+            file = script.path if isinstance(script, Script) else Path(script)
+            self._profiles = find_profiles(script=file, config=Path(config) if config is not None else None)
         with use_profiles(self._profiles):
             self.script: Script = script if isinstance(script, Script) else load_script(script)
         self._profile = profile
@@ -90,10 +97,20 @@ class Drive:
         self._rerun = rerun
         self._changed = changed
         self._capture = capture
+        self._stop_on_failure = stop_on_failure
         self._cancelled: list[_PlannedExecution] = []
         self._spaces: dict[Experiment, list[Any]] = {}  # an iterator gives its points only once
         self._several = len({experiment._session.store.url for experiment, _ in self.script.experiments}) > 1
+        self.planned: list[PlannedRun] = []
         self.summary: Summary = Summary()
+
+    @property
+    def _stopping(self) -> bool:
+        """Tell whether no further run is to be begun."""
+        ended = self.summary.ended.values()
+        return self._stop_on_failure and (
+            bool(self.summary.unstarted) or any(one != RunStatus.SUCCEEDED for one in ended)
+        )
 
     def plan(self) -> list[PlannedRun]:
         """Return every run in order, and what is to be done with it; create and start nothing.
@@ -212,13 +229,13 @@ class Drive:
             options = {name: scheduler_of(config)} if name != INLINE and name == config.get("executor", name) else {}
             executors = Executors(workers=jobs, options=options)
             executors.check([name])
-            return run_to_end(
-                self._execute(_Mode(jobs, name, executors, resources_of(config), observer or (lambda _: None), wait))
-            )
+            mode = _Mode(jobs, name, executors, resources_of(config), observer or (lambda _: None), wait)
+            return waited_for(self._execute(mode), run_to_end)
 
     async def _execute(self, mode: _Mode) -> Summary:
         summary = self.summary = Summary()
         self._cancelled.clear()
+        self.planned.clear()
         failed = ""
         try:
             for experiment, workflow in self.script.experiments:
@@ -227,6 +244,7 @@ class Drive:
                     mode.observer(Event(what="held", path=self._label(experiment), reason=failed))
                     continue
                 planned = list(self._plan(experiment, workflow))
+                self.planned += planned
                 at_once = mode.jobs
                 if mode.executor != INLINE and mode.executors[mode.executor].queues:
                     at_once = len(planned)  # it says itself how many of them run
@@ -311,6 +329,8 @@ class _PlannedExecution(Struct):
         if planned.action == LEAVE:
             self._leave(planned.why)
             return
+        if self.drive._stopping:
+            return
         summary.waiting.remove(planned.label)
         started = asyncio.get_running_loop().time()
         try:
@@ -364,7 +384,7 @@ class _PlannedExecution(Struct):
         def began() -> None:
             loop.call_soon_threadsafe(self._begin)
 
-        how = RunCall(str(self.drive.script.path), run, options)
+        how = RunCall(str(self.drive.script.path), run, options, self.drive.script.function)
         call = Call(execute_run, (how,), resources=self.mode.resources, name=run.path, started=began)
         outcome = await self.mode.executors[self.mode.executor].submit(call)
         if isinstance(outcome.error, RunFinishedError | RunBusyError):

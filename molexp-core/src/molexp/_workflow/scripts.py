@@ -7,8 +7,10 @@ import importlib.util
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from msgspec import Struct
 
@@ -31,10 +33,12 @@ class Script(Struct, frozen=True):
     Attributes:
         path: the file.
         experiments: the experiments that it wants to be run, in order, each with its workflow.
+        function: the function that the workflow of its one experiment calls, where the script itself asks for a sweep.
     """
 
     path: Path
     experiments: tuple[tuple[Experiment, Workflow], ...]
+    function: Callable[[Any], Any] | None = None
 
 
 def load_script(path: str | os.PathLike[str]) -> Script:

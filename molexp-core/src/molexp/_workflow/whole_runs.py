@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
 
@@ -12,6 +13,7 @@ from molexp._hierarchy.run import Run
 from molexp._recording.process import this_process
 from molexp._recording.signals.event_loops import run_to_end
 from molexp._workflow import bindings
+from molexp._workflow.builder import workflow_of
 from molexp._workflow.executors import Executors
 from molexp._workflow.options import RunOptions
 from molexp._workflow.scripts import Script, load_script
@@ -23,19 +25,26 @@ if TYPE_CHECKING:
 
 
 class RunCall(Struct, frozen=True):
-    """A whole run for another process: which script has its workflow, which run it is, and how it is executed."""
+    """A whole run for another process: which script has its workflow, which run it is, and how it is executed.
+
+    Where the script itself has asked for a sweep of a function, that is executed.
+    """
 
     script: str
     run: Run
     options: RunOptions
+    function: Callable[[Any], Any] | None = None
 
 
 def execute_run(call: RunCall) -> tuple[str, str]:
     """Execute one run in this process, by the workflow that its script binds; returns its status, and why."""
-    try:
-        bindings.get_workflow(call.run.experiment)
-    except UnboundExperimentError:
-        load_script(call.script)
+    if call.function is not None:
+        bindings.set_workflow(call.run.experiment, workflow_of(call.function))
+    else:
+        try:
+            bindings.get_workflow(call.run.experiment)
+        except UnboundExperimentError:
+            load_script(call.script)
     result = _execute_bound(call.run, call.options)
     return str(result.status), result.reason
 

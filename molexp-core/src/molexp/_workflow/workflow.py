@@ -137,12 +137,7 @@ class Workflow(Definition, frozen=True, eq=False, dict=True, weakref=True):
 
         Its arguments and errors are those of `execute`. Ctrl-C cancels what is executed, and is raised.
         """
-        coroutine = self.execute(**options)
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            return asyncio.run(coroutine)
-        return _wait_for(coroutine)
+        return waited_for(self.execute(**options), asyncio.run)
 
     @with_options(StartOptions, execute)
     def start(self, **options: Unpack[StartOptions]) -> WorkflowHandle:
@@ -299,6 +294,15 @@ def _in_thread(coroutine: Coroutine[Any, Any, T], future: Future[T], name: str) 
     thread = threading.Thread(target=contextvars.copy_context().run, args=(work,), name=name)
     thread.start()
     return thread
+
+
+def waited_for(coroutine: Coroutine[Any, Any, T], run: Callable[[Coroutine[Any, Any, T]], T]) -> T:
+    """Run a coroutine to its end by `run`; where an event loop is running, which this blocks, in a thread."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return run(coroutine)
+    return _wait_for(coroutine)
 
 
 def _wait_for(coroutine: Coroutine[Any, Any, T]) -> T:
