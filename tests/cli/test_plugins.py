@@ -177,12 +177,16 @@ def test_check_names_what_resembles_an_ability_that_a_kind_lacks_and_refuses_not
     done = program(here, "plugins", "check", "kinds", env=env)
     assert (done.code, row(done, "kinds")[3]) == (0, "loaded")
     start = "molexp: kinds (molexp-kinds 2.0): the asset kind 'misspelt': it has "
-    assert done.err.splitlines() == [
+    told = [line for line in done.err.splitlines() if "the asset kind" in line]
+    assert told == [
         f"{start}'type', for which nobody asks: is it meant to be 'types'?",
         f"{start}'upgrades', for which nobody asks: is it meant to be 'upgrade'?",
     ]
     (found,) = program(here, "plugins", "check", "kinds", "--json", env=env).json()["plugins"]
     assert [f"molexp: kinds (molexp-kinds 2.0): {one}" for one in found["doubts"]] == done.err.splitlines()
+    assert "it does not say up to which version of molexp-core it works" in done.err
+    all_of_them = program(here, "plugins", "check", env=env).err.splitlines()
+    assert [line for line in all_of_them if "molexp-kinds" in line] == told
 
 
 def test_check_tries_again_what_hung_and_nothing_else_hangs(here, install):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,18 +14,7 @@ from molexp_cli._options import JsonOption
 from molexp_cli._output import headline, pairs, say, table, write
 
 if TYPE_CHECKING:
-    from molexp.plugins import PluginInfo, PluginManager, Trial
-
-_KITS = {
-    "molexp_register_storage_backends": ("storage backend", "StoreTests"),
-    "molexp_register_asset_kinds": ("asset kind", "AssetKindTests"),
-    "molexp_register_run_id_schemes": ("run-id scheme", "RunIdSchemeTests"),
-    "molexp_register_executors": ("executor", "ExecutorTests"),
-    "molexp_register_commands": ("command", ""),
-    "molexp_register_columns": ("column", ""),
-    "molexp_register_renderers": ("renderer", ""),
-}
-"""The sort of thing that each hook registers, and the kit that tests one."""
+    from molexp.plugins import Examination, PluginInfo, PluginManager, Trial
 
 _AT_ONCE = 4  # processes in which plugins are tried
 _HEAVY = 1.0  # seconds of importing that are told
@@ -112,6 +101,9 @@ def check_plugins(
 ) -> None:
     """Try every plugin in a process of its own. Name those that do not work, with the cause, and exit with 1 if there are any.
 
+    If you name one, this also says what its author should mend: large libraries that registering it imports, a missing
+    requirement on molexp-core, types or a summary. `PluginTests` of `molexp.testing` tests the same.
+
     A check is remembered: what was kept out because of an earlier one is used again if it works now. Plugins that
     MOLEXP_PLUGINS or MOLEXP_DISABLE_PLUGINS excludes are not tried. Unknown names in these variables are reported, too.
 
@@ -124,36 +116,21 @@ def check_plugins(
 
     manager = PluginManager()
     wanted = manager.plugins() if name is None else manager.find(name)
-    tried = _try_out(manager, [one for one in wanted if one.status == "available"], timeout)
-    manager.check()
-    found = [
-        (one, tried.get((one.name, one.distribution)))
-        for one in manager.plugins()
-        if any(one.value == other.value and str(one) == str(other) for other in wanted)
-    ]
+    found = _examined(manager, wanted, timeout)
     unknown = manager.unknown_names() if name is None else {}
-    doubts = manager.doubts()
     if as_json:
-        plugins = [
-            {
-                **_facts(one),
-                "provides": _provides(trial),
-                "kits": _kits(trial),
-                "tried": _measured(trial),
-                "doubts": _doubts(doubts, trial),
-            }
-            for one, trial in found
-        ]
+        plugins = [{**_facts(one), **_details(examination)} for one, examination in found]
         write(molexp.to_json({"plugins": plugins, "unknown_names": dict(unknown)}, pretty=True))
     else:
         table(
             ("PLUGIN", "DISTRIBUTION", "VERSION", "STATUS", "SECONDS", "MODULES", "PROVIDES", "KITS", "WHY"),
-            [_row(one, trial) for one, trial in found],
+            [_row(one, examination) for one, examination in found],
         )
-        for one, trial in found:
+        for one, examination in found:
+            trial = examination.trial if examination is not None else None
             if trial is not None and trial.seconds > _HEAVY and trial.packages:
                 say(f"{one}: importing it takes {trial.seconds:.1f} s, mostly of {', '.join(trial.packages)}")
-            for doubt in _doubts(doubts, trial):
+            for doubt in _doubts(examination, of_one=name is not None):
                 say(f"{one}: {doubt}")
         _tell_unknown(unknown, "")
     broken = [one for one, _ in found if one.status == "broken"]
@@ -163,33 +140,48 @@ def check_plugins(
         raise typer.Exit(FAILED)
 
 
-def _doubts(doubts: Mapping[str, tuple[str, ...]], trial: Trial | None) -> list[str]:
-    kinds = (_provides(trial) or {}).get("asset kind", ())
-    return [f"the asset kind {kind!r}: {doubt}" for kind in kinds for doubt in doubts.get(kind, ())]
-
-
-def _try_out(manager: PluginManager, plugins: list[PluginInfo], seconds: float) -> dict[tuple[str, str], Trial]:
+def _examined(
+    manager: PluginManager, wanted: Sequence[PluginInfo], seconds: float
+) -> list[tuple[PluginInfo, Examination | None]]:
+    """Return plugins as they are after all were loaded, with what was found about those that may be tried."""
     from concurrent.futures import ThreadPoolExecutor
 
+    available = [one for one in wanted if one.status == "available"]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        trials = pool.map(lambda one: manager.try_out(one, seconds=seconds), plugins)
-        return {(one.name, one.distribution): trial for one, trial in zip(plugins, trials, strict=True)}
+        trials = [*pool.map(lambda one: manager.try_out(one, seconds=seconds), available)]
+    found = {str(one): manager.examine(one, trial=trial) for one, trial in zip(available, trials, strict=True)}
+    return [
+        (one, found.get(str(one)))
+        for one in manager.check()
+        if any(one.value == other.value and str(one) == str(other) for other in wanted)
+    ]
 
 
-def _row(one: PluginInfo, trial: Trial | None) -> tuple[str, ...]:
-    seconds, modules = (f"{trial.seconds:.2f}", str(trial.modules)) if trial is not None else ("", "")
-    kits = " ".join(sorted({kit for kit in _kits(trial).values() if kit}))
-    return (
-        one.name,
-        one.distribution,
-        one.version,
-        one.status,
-        seconds,
-        modules,
-        _told(_provides(trial)),
-        kits,
-        one.cause,
-    )
+def _doubts(examination: Examination | None, *, of_one: bool) -> Iterable[str]:
+    """Return what to tell: all, to whoever checks one plugin; of many, what matters to those who use them."""
+    if examination is None:
+        return ()
+    return examination.doubts if of_one else examination.findings["spelling"]
+
+
+def _details(examination: Examination | None) -> dict[str, Any]:
+    if examination is None:
+        return {"provides": None, "kits": {}, "tried": None, "doubts": []}
+    return {
+        "provides": examination.provides,
+        "kits": dict(examination.kits),
+        "tried": _measured(examination.trial),
+        "doubts": examination.doubts,
+    }
+
+
+def _row(one: PluginInfo, examination: Examination | None) -> tuple[str, ...]:
+    seconds = modules = provides = kits = ""
+    if examination is not None:
+        trial = examination.trial
+        seconds, modules, provides = f"{trial.seconds:.2f}", str(trial.modules), _told(examination.provides)
+        kits = " ".join(sorted({kit for kit in examination.kits.values() if kit}))
+    return (one.name, one.distribution, one.version, one.status, seconds, modules, provides, kits, one.cause)
 
 
 def _facts(one: PluginInfo) -> dict[str, Any]:
@@ -216,27 +208,8 @@ def _measured(trial: Trial | None) -> dict[str, Any] | None:
     }
 
 
-def _provides(trial: Trial | None) -> dict[str, list[str]] | None:
-    """Return sorts of things to the names that a plugin registers; None if it was not tried."""
-    if trial is None:
-        return None
-    return {_KITS.get(hook, (hook,))[0]: sorted(names) for hook, names in trial.provides.items()}
-
-
 def _told(provided: Mapping[str, Iterable[str]] | None) -> str:
     return "; ".join(f"{what} {', '.join(names)}" for what, names in (provided or {}).items())
-
-
-def _kits(trial: Trial | None) -> dict[str, str]:
-    """Return sorts of things to the conformance kits that test them; "" where there is none."""
-    if trial is None or not trial.provides:
-        return {}
-    try:
-        from molexp import testing
-    except ImportError:  # pytest is not installed
-        return {}
-    sorts = [_KITS[hook] for hook in trial.provides if hook in _KITS]
-    return {what: kit if kit and hasattr(testing, kit) else "" for what, kit in sorts}
 
 
 def _tell_unknown(unknown: Mapping[str, str], prefix: str) -> None:

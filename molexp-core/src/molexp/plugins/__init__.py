@@ -15,11 +15,17 @@ Environment variables, read when a manager is made:
   by default, ``0`` to try none.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from molexp.plugins._environment import install_command
 from molexp.plugins._info import PluginInfo, PluginStatus, PluginWarning, Trial
 from molexp.plugins._manager import PluginManager, default_manager
 
+if TYPE_CHECKING:
+    from molexp.plugins._examination import Examination
+
 __all__ = [
+    "Examination",
     "PluginInfo",
     "PluginManager",
     "PluginStatus",
@@ -28,3 +34,13 @@ __all__ = [
     "default_manager",
     "install_command",
 ]
+
+
+if not TYPE_CHECKING:  # to a type checker it would make every misspelt name one of unknown type
+
+    def __getattr__(name: str) -> Any:  # for authors of plugins alone; programs import less
+        if name == "Examination":
+            from molexp.plugins._examination import Examination
+
+            return Examination
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -18,7 +18,7 @@ from molexp.plugins._info import PluginInfo, Trial
 TIMEOUT = "MOLEXP_PLUGIN_TIMEOUT"
 ONGOING = "MOLEXP_PLUGIN_TRIAL"  # set in the process of a trial
 
-_FORMAT = 1
+_FORMAT = 2
 _MOST_FILES = 2000  # of one package whose times of change are compared
 _LARGEST = 1 << 20  # bytes of an answer; a larger file is not ours
 
@@ -67,6 +67,7 @@ def from_document(found: Any) -> Trial:
         seconds=float(found["seconds"]),
         modules=int(found["modules"]),
         packages=tuple(map(_text, found["packages"])),
+        registering=tuple(map(_text, found["registering"])),
     )
 
 

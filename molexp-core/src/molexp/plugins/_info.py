@@ -62,6 +62,7 @@ class Trial(Struct, frozen=True):
         seconds: the time that all of it took.
         modules: the number of modules that were imported.
         packages: the packages that most of them came from, the largest first.
+        registering: the packages of others that are large and were imported before anything that it declares was asked for.
 
     Example:
         >>> from molexp.plugins import PluginManager
@@ -78,6 +79,7 @@ class Trial(Struct, frozen=True):
     seconds: float = 0.0
     modules: int = 0
     packages: tuple[str, ...] = ()
+    registering: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:

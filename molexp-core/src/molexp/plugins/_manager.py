@@ -37,6 +37,7 @@ from molexp.plugins._sorts import (
 
 if TYPE_CHECKING:
     from molexp.contracts import AssetKind, Executor, RunIdScheme, Store
+    from molexp.plugins._examination import Examination
 
 
 _AT_ONCE = 4  # processes in which new plugins are tried
@@ -96,7 +97,7 @@ class PluginManager:
             self._registry(sort)
         with self._lock:
             for plugin in self._discovered():
-                plugin.make_kinds()
+                plugin.make_things()
         return self.plugins()
 
     def find(self, name: str) -> tuple[PluginInfo, ...]:
@@ -170,6 +171,27 @@ class PluginManager:
                 if one.guarded and one.is_of(plugin):
                     one.tried = found  # also if it had less time than others give it
         return found
+
+    def examine(self, plugin: PluginInfo, *, seconds: float = 30.0, trial: Trial | None = None) -> Examination:
+        """Return all that can be found out about a plugin: by its metadata, in a process of its own, and beside the others.
+
+        Imports every plugin, as `check` does.
+
+        Args:
+            plugin: the plugin.
+            seconds: the time that importing it may take.
+            trial: the findings of a process of its own, if it was tried just now.
+
+        Raises:
+            PluginError: no other process could be started.
+        """
+        from molexp.plugins._examination import examined
+
+        found = trial or self.try_out(plugin, seconds=seconds)
+        self.check()
+        with self._lock:
+            known = next((one.info() for one in self._discovered() if one.is_of(plugin)), plugin)
+        return examined(known, found, self.doubts())
 
     def unknown_names(self) -> Mapping[str, str]:
         """Return what the environment names and is not installed: ``VARIABLE=name`` to an explanation."""

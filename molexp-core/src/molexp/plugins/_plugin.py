@@ -15,7 +15,7 @@ from molexp.contracts import Declared
 from molexp.plugins._info import PluginInfo, PluginStatus, Trial
 from molexp.plugins._loading import Hook, Unusable, call_hook, hooks_of, isolated, load, load_hooks
 from molexp.plugins._selection import normalized
-from molexp.plugins._sorts import ASSET_KINDS, OURS, SORTS, Sort, misspelt
+from molexp.plugins._sorts import ASSET_KINDS, EXECUTORS, OURS, RUN_ID_SCHEMES, SORTS, Sort, misspelt
 
 EVERY_HOOK = tuple(sort.hook for sort in SORTS)
 
@@ -113,7 +113,7 @@ class Plugin(Struct):
         With a `name`, what it declares under other names is not imported. What was learned is kept, so that an
         interrupted attempt is continued and not repeated.
         """
-        kept = self._kept(sort)
+        kept = self.registered(sort)
         for declared in [what for claimed, what in kept if isinstance(what, Declared) and name in ("", claimed)]:
             classes = self._import(sort, declared)
             kept.remove((declared.name, declared))
@@ -126,7 +126,7 @@ class Plugin(Struct):
         tried = self._answer()
         if tried is not None and tried.complete:
             return tried.provides.get(ASSET_KINDS.hook, {})
-        return {name: self.declared_types.get(name, what.types) for name, what in self._kept(ASSET_KINDS)}
+        return {name: self.declared_types.get(name, what.types) for name, what in self.registered(ASSET_KINDS)}
 
     def declares(self) -> Mapping[str, tuple[str, ...]] | None:
         """Return the names that it registers, by sort, as far as they are known without importing it; None if they are not."""
@@ -146,19 +146,20 @@ class Plugin(Struct):
             if not isinstance(cls, Declared) and self._distribution not in OURS:
                 yield from (f"the asset kind {name!r}: {doubt}" for doubt in misspelt(cls, methods=True))
 
-    def _kept(self, sort: Sort) -> list[tuple[str, type[Any] | Declared]]:
-        """Return the names and classes of this sort that it registers, or its declarations of them."""
+    def registered(self, sort: Sort) -> list[tuple[str, type[Any] | Declared]]:
+        """Return the names and classes of this sort that it registers, or its declarations of them, which are not imported."""
         if self.disabled or not self._loaded():
             return []
         if sort.hook not in self.contributions:
             self.contributions[sort.hook] = self._returned(sort)
         return self.contributions[sort.hook]
 
-    def make_kinds(self) -> None:
-        """Make its asset kinds, as whoever uses them does."""
-        for name, kind in self.ask(ASSET_KINDS):
-            with self._blamed(()), self._quiet(), isolated(f"making the asset kind {name!r}"):
-                kind()
+    def make_things(self) -> None:
+        """Make what it registers and is made without arguments, as whoever uses it does."""
+        for sort in (ASSET_KINDS, RUN_ID_SCHEMES, EXECUTORS):
+            for name, cls in self.ask(sort):
+                with self._blamed(()), self._quiet(), isolated(f"making the {sort.what} {name!r}"):
+                    cls()
 
     def _loaded(self) -> bool:
         """Import it, unless something is wrong with it, and tell whether it is imported."""

@@ -41,6 +41,7 @@ class Sort(NamedTuple):
             for, and take time to import.
         names: the names that a class claims; raises `Unusable`.
         packages: names to the distribution that provides them, for what we make ourselves.
+        kit: the class of `molexp.testing` that tests one; "" if there is none.
     """
 
     hook: str
@@ -48,6 +49,7 @@ class Sort(NamedTuple):
     base: str
     names: Callable[[Any], tuple[str, ...]]
     packages: Mapping[str, str]
+    kit: str = ""
 
     def claims(self, contribution: object) -> tuple[str, ...]:
         """Check one thing that a hook returned and return the names that it claims.
@@ -210,6 +212,7 @@ STORAGE_BACKENDS = Sort(
     base="Store",
     names=_schemes,
     packages={"file": "molexp-fs", "s3": "molexp-s3-store", "memory": "molexp-core"},
+    kit="StoreTests",
 )
 ASSET_KINDS = Sort(
     hook="molexp_register_asset_kinds",
@@ -217,6 +220,7 @@ ASSET_KINDS = Sort(
     base="AssetKind",
     names=_kind_name,
     packages=dict.fromkeys(_CORE_KINDS, "molexp-core") | dict.fromkeys(_SCIENCE_KINDS, "molexp-science"),
+    kit="AssetKindTests",
 )
 RUN_ID_SCHEMES = Sort(
     hook="molexp_register_run_id_schemes",
@@ -224,6 +228,7 @@ RUN_ID_SCHEMES = Sort(
     base="RunIdScheme",
     names=_plain_name,
     packages={"molexp-1": "molexp-core"},
+    kit="RunIdSchemeTests",
 )
 EXECUTORS = Sort(
     hook="molexp_register_executors",
@@ -231,6 +236,7 @@ EXECUTORS = Sort(
     base="Executor",
     names=_plain_name,
     packages={"inline": "molexp-core", "process": "molexp-core"},
+    kit="ExecutorTests",
 )
 COMMANDS = Sort(hook="molexp_register_commands", what="command", base="", names=_plain_name, packages={})
 COLUMNS = Sort(hook="molexp_register_columns", what="column", base="", names=_plain_name, packages={})

@@ -42,22 +42,24 @@ def main(request: dict[str, Any]) -> None:
         core.ask(sort)
     before, modules, began = State.now(), set(sys.modules), time.perf_counter()
     tell(doing=f"importing {plugin.found.value!r}")
-    interrupted = ""
+    interrupted, registering = "", modules
     try:
-        _load(plugin, tell)
+        registering = _load(plugin, tell)
     except KeyboardInterrupt:
         interrupted = "it raised KeyboardInterrupt, which ends programs"
     seconds = time.perf_counter() - began
     tell(doing="looking for what it changed")
-    harms = [interrupted, *before.harms()]
-    new = [name.partition(".")[0] for name in set(sys.modules) - modules]
+    harms, own = [interrupted, *before.harms()], plugin.found.value.partition(":")[0].strip().partition(".")[0]
     trial = Trial(
         refused="; ".join(filter(None, harms)),
         faults=tuple(fault.cause for fault in plugin.faults),
         provides=_provides(plugin),
         seconds=seconds,
-        modules=len(new),
-        packages=tuple(name for name, count in Counter(new).most_common() if count >= _MANY),
+        modules=len(set(sys.modules) - modules),
+        packages=_large(set(sys.modules) - modules),
+        registering=tuple(
+            name for name in _large(registering - modules) if name not in (*sys.stdlib_module_names, own)
+        ),
     )
     for stream in (sys.stdout, sys.stderr):
         if stream is not None and not stream.closed:
@@ -68,12 +70,18 @@ def main(request: dict[str, Any]) -> None:
     tell(doing="leaving a program that has imported it")
 
 
-def _load(plugin: Plugin, tell: Any) -> None:
+def _load(plugin: Plugin, tell: Any) -> set[str]:
+    """Do all that can be done with a plugin, and return the modules that were there once it had registered."""
     for sort in SORTS:
         tell(doing=f"importing {plugin.found.value!r} and calling {sort.hook}")
+        plugin.registered(sort)
+    registering = {*sys.modules}
+    for sort in SORTS:
+        tell(doing=f"importing what {sort.hook} returned")
         plugin.ask(sort)
     tell(doing="making its asset kinds")
-    plugin.make_kinds()
+    plugin.make_things()
+    return registering
 
 
 def _provides(plugin: Plugin) -> dict[str, dict[str, tuple[str, ...]]]:
@@ -83,6 +91,12 @@ def _provides(plugin: Plugin) -> dict[str, dict[str, tuple[str, ...]]]:
             types: Any = plugin.declared_types.get(name) or getattr(cls, "types", ())
             found.setdefault(sort.hook, {})[name] = tuple(types) if sort is ASSET_KINDS else ()
     return found
+
+
+def _large(modules: set[str]) -> tuple[str, ...]:
+    """Return the packages that many of these modules are from, the largest first."""
+    counted = Counter(name.partition(".")[0] for name in modules)
+    return tuple(name for name, count in counted.most_common() if count >= _MANY)
 
 
 def _threads() -> bool:

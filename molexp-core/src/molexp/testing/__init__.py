@@ -43,6 +43,13 @@ One of a run-id scheme says which ids it has given already::
     class TestMyScheme(RunIdSchemeTests):
         def scheme(self): return MyScheme
         def known_ids(self): ...         # identities with their ids, which never change
+
+One of the whole distribution, as it is installed, names it::
+
+    from molexp.testing import PluginTests
+
+    class TestMyPlugin(PluginTests):
+        def distribution(self): return "molexp-lab"
 """
 
 import pytest
@@ -54,6 +61,7 @@ pytest.register_assert_rewrite(
     "molexp.testing._executor_tests",
     "molexp.testing._executor_travel",
     "molexp.testing._kind_tests",
+    "molexp.testing._plugin_tests",
     "molexp.testing._scheme_tests",
     "molexp.testing._store_capabilities",
     "molexp.testing._store_documents",
@@ -67,6 +75,7 @@ pytest.register_assert_rewrite(
 from molexp.testing._conformance import Conformance, declared_override, required  # noqa: E402
 from molexp.testing._executor_tests import ExecutorTests  # noqa: E402
 from molexp.testing._kind_tests import AssetKindTests  # noqa: E402
+from molexp.testing._plugin_tests import PluginTests  # noqa: E402
 from molexp.testing._scheme_tests import RunIdSchemeTests  # noqa: E402
 from molexp.testing._store_tests import StoreTests  # noqa: E402
 
@@ -74,6 +83,7 @@ __all__ = [
     "AssetKindTests",
     "Conformance",
     "ExecutorTests",
+    "PluginTests",
     "RunIdSchemeTests",
     "StoreTests",
     "declared_override",
