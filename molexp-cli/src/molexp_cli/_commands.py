@@ -112,6 +112,16 @@ SECTIONS: Mapping[str, Mapping[str, Command | Group]] = {
         "doctor": Command("_doctor:doctor", "Check whether MolExp can work here."),
         "fsck": Command("_fsck:fsck", "Check a workspace for damaged, missing or changed files."),
         "gc": Command("_gc:gc", "Free the storage of deleted runs and killed processes."),
+        "config": Group(
+            "Show and change settings; explain the values of profiles.",
+            {
+                "list": Command("_config:list_settings", "List settings, and where each comes from."),
+                "get": Command("_config:get_setting", "Print the value of a setting."),
+                "set": Command("_config:set_setting", "Store a setting in the workspace."),
+                "unset": Command("_config:unset_setting", "Remove a stored setting."),
+                "explain": Command("_config:explain_profile", "Show where each value of a profile comes from."),
+            },
+        ),
         "catalog": Group(
             "Check and rebuild the index that answers queries.",
             {

@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from molexp._views.description import describe_run, to_json
     from molexp._views.diagnosis import Check, diagnose
     from molexp._views.log_reading import LogLine, read_logs
+    from molexp._views.settings import Setting, explain_settings
     from molexp._views.workspaces import describe_workspace
     from molexp.contracts._assets import Asset, Producer
     from molexp.hookspecs import hookimpl
@@ -114,6 +115,7 @@ __all__ = [
     "RunStatus",
     "RunT",
     "Runs",
+    "Setting",
     "SkippedRun",
     "SyncProgress",
     "SyncReport",
@@ -128,6 +130,7 @@ __all__ = [
     "diagnose",
     "entry",
     "errors",
+    "explain_settings",
     "follow_workspace",
     "grid",
     "hookimpl",
@@ -176,6 +179,7 @@ _LATE = {  # names that take time to import, by module
     "molexp._views.description": ("describe_run", "to_json"),
     "molexp._views.diagnosis": ("Check", "diagnose"),
     "molexp._views.log_reading": ("LogLine", "read_logs"),
+    "molexp._views.settings": ("Setting", "explain_settings"),
     "molexp._views.workspaces": ("describe_workspace",),
     "molexp._hierarchy.location": ("locate_workspace",),
     "molexp._record.reports": ("Finding", "Report"),

@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from molexp._profiles import Profiles, find_profiles, parse_override, use_profiles
+from molexp._profiles import ExplainedValue, Profiles, find_profiles, parse_override, use_profiles
 from molexp._workflow.driving import Drive
 from molexp._workflow.plans import Event, PlannedRun, Summary
 from molexp._workflow.scripts import Script, load_script
@@ -21,6 +21,7 @@ from molexp._workflow.whole_runs import execute_one
 __all__ = [
     "Drive",
     "Event",
+    "ExplainedValue",
     "PlannedRun",
     "Profiles",
     "Script",

@@ -188,9 +188,7 @@ class Catalog:
         """Return how many runs each experiment has, by status, and how large they are; no run is read for it.
 
         Experiments without runs and data are left out. Data of a project, or of the workspace, has a row of its own.
-
-        Args:
-            project: a project's id; by default all of them.
+        With the id of a project it is about that one alone.
         """
         self._refresh()
         found = count_totals(self._session.index, project)

@@ -7,6 +7,7 @@ May import: ``_storage`` and lower.
 
 from __future__ import annotations
 
+from molexp._profiles.explaining import ExplainedValue
 from molexp._profiles.overrides import parse_override
 from molexp._profiles.profiles import Profiles
 from molexp._profiles.resolution import (
@@ -21,6 +22,7 @@ from molexp._profiles.resolution import (
 
 __all__ = [
     "FILES",
+    "ExplainedValue",
     "Profiles",
     "find_profiles",
     "parse_override",

@@ -21,11 +21,13 @@ class Source(Struct, frozen=True):
     Attributes:
         file: the name of the file in errors.
         data: the values; an empty file holds None.
+        text: the text.
         lines: the lines of its upper keys by their path, as far as the format tells.
     """
 
     file: str
     data: Any
+    text: str = ""
     lines: Mapping[tuple[str, ...], int] = field(default_factory=dict)
 
     def error(self, reason: str, *path: str, hint: str = "", nearest: tuple[str, ...] = ()) -> ProfileError:
@@ -43,11 +45,11 @@ def read_source(path: Path) -> Source:
     text = _text(path)
     if path.suffix in {".toml", ".json"}:
         data = _toml(text, file) if path.suffix == ".toml" else _json(text, file)
-        return Source(file, checked(data, file))
+        return Source(file, checked(data, file), text)
     from molexp._profiles.yaml_files import read_yaml
 
     data, lines = read_yaml(text, file)
-    return Source(file, checked(data, file), lines)
+    return Source(file, checked(data, file), text, lines)
 
 
 def checked(data: Any, file: str, where: str = "") -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from functools import reduce
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
@@ -15,6 +15,9 @@ from molexp._profiles.files import Source, read_source
 from molexp._profiles.overrides import override
 from molexp._values.ids import nearest
 from molexp.errors import ProfileError
+
+if TYPE_CHECKING:
+    from molexp._profiles.explaining import ExplainedValue
 
 _KEYS = ("defaults", "profiles")
 
@@ -28,6 +31,7 @@ class Profiles(Struct, frozen=True):
         profiles: each profile's own values by its name, without what it extends.
         order: for each profile the names whose values make it up, itself last.
         problems: the reason for each profile that cannot be resolved.
+        text: the text of the file.
     """
 
     file: str
@@ -35,6 +39,7 @@ class Profiles(Struct, frozen=True):
     profiles: Mapping[str, Mapping[str, Any]]
     order: Mapping[str, tuple[str, ...]]
     problems: Mapping[str, ProfileError]
+    text: str = ""
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Profiles:
@@ -71,7 +76,7 @@ class Profiles(Struct, frozen=True):
             except ProfileError as error:
                 problems[name] = error
         own = {name: {k: v for k, v in values.items() if k != "extends"} for name, values in profiles.items()}
-        return cls(source.file, defaults, own, order, problems)
+        return cls(source.file, defaults, own, order, problems, source.text)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -102,6 +107,20 @@ class Profiles(Struct, frozen=True):
         for name, value in (overrides or {}).items():
             override(config, name, value, file=self.file)
         return config
+
+    def explain(self, profile: str | None = None, overrides: Mapping[str, Any] | None = None) -> list[ExplainedValue]:
+        """Return every value of the configuration that `resolve` returns, with the file and line, or the override, it is from.
+
+        Raises:
+            ProfileError, SerializationError: as `resolve` does.
+        """
+        from molexp._profiles.explaining import Layer, explain
+
+        config = self.resolve(profile, overrides)
+        names = self.order[profile] if profile is not None else ()
+        layers = [Layer("defaults", ("defaults",), self.defaults)]
+        layers += [Layer(name, ("profiles", name), self.profiles[name]) for name in names]
+        return list(explain(self.file, self.text, layers, config, overrides or {}))
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

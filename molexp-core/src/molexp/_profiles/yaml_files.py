@@ -15,7 +15,6 @@ from molexp._values.value_path import MAX_DEPTH
 from molexp.errors import ProfileError
 
 _MAX_REPEATED = 100_000  # characters and members that aliases may repeat
-_DEPTH_OF_LINES = 3  # profiles, a profile, what it extends
 
 
 class _Loader(yaml.BaseLoader):
@@ -24,7 +23,7 @@ class _Loader(yaml.BaseLoader):
 
 
 def read_yaml(text: str, file: str) -> tuple[Any, dict[tuple[str, ...], int]]:
-    """Return the values of the text, and the lines of its upper keys.
+    """Return the values of the text, and the lines of its keys.
 
     Args:
         text: one document; an empty one holds None.
@@ -107,8 +106,7 @@ class _Reader:
             if key in first:
                 raise self._error(name, f"the key {key!r} is there twice, first in line {first[key]}", "Remove one.")
             first[key] = line
-            if len(path) < _DEPTH_OF_LINES:
-                self.lines[*path, key] = line
+            self.lines[*path, key] = line
             yield key, item
 
     def _error(self, node: yaml.Node, reason: str, hint: str) -> ProfileError:

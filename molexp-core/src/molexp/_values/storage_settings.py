@@ -7,7 +7,7 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from molexp._values.text_files import parse_toml, read_small
@@ -55,6 +55,32 @@ def tables_for(url: str) -> list[Mapping[str, Any]]:
         StorageSettingsError: a file cannot be read, or says something that makes no sense; names the file.
     """
     return [table for path in storage_settings_files() for table in _about(path, url)]
+
+
+def options_by_file(url: str) -> list[tuple[str, str, Any, bool]]:
+    """Return the options for the place at a URL, those that count: the file, the dotted name, the value, whether it is secret.
+
+    Raises:
+        StorageSettingsError: as `tables_for` does.
+    """
+    found: dict[str, tuple[str, str, Any, bool]] = {}
+    for path in storage_settings_files():
+        for table in _about(path, url):
+            for name, value, is_secret in _flat(table):
+                found[name] = (path, name, value, is_secret)
+    return [*found.values()]
+
+
+def _flat(table: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any, bool]]:
+    for name, value in table.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{above}{name}.")
+        else:
+            yield above + name, value, _is_secret(name)
+
+
+def _is_secret(name: str) -> bool:
+    return bool(_SECRET.search(name)) and name not in _NO_SECRET
 
 
 def _about(path: str, url: str) -> list[Mapping[str, Any]]:
@@ -129,7 +155,4 @@ def _beginning(path: str, name: str) -> str:
 
 
 def _holds_secrets(table: Mapping[str, Any]) -> bool:
-    return any(
-        _holds_secrets(value) if isinstance(value, dict) else bool(_SECRET.search(name)) and name not in _NO_SECRET
-        for name, value in table.items()
-    )
+    return any(_holds_secrets(value) if isinstance(value, dict) else _is_secret(name) for name, value in table.items())
