@@ -73,11 +73,18 @@ def in_an_environment_of_uv(folder: Path, wheels: Path) -> Installed:
     return Installed(python.parent / "molexp", env, rf"uv pip install .* --python {re.escape(str(python))}")
 
 
-def as_a_tool_of_uv(folder: Path, wheels: Path) -> Installed:
-    """The folder of wheels is known to uv's receipt alone."""
+def as_a_tool_of_uv(folder: Path, wheels: Path, *of: str | Path) -> Installed:
+    """Install it so that the folder of wheels is known to uv's receipt alone."""
     env = {**_variables(), "UV_TOOL_DIR": str(folder / "tools"), "UV_TOOL_BIN_DIR": str(folder / "bin")}
-    call(str(UV), "tool", "install", "molexp-cli", "--find-links", wheels, "--python", sys.executable, env=env)
-    return Installed(folder / "bin" / "molexp", env, r"uv tool install molexp-cli --with .* --python .* --find-links")
+    words = [*(of or ["molexp-cli"]), "--find-links", wheels, "--python", sys.executable]
+    call(str(UV), "tool", "install", *words, env=env)
+    kept = ".* ".join(re.escape(str(word)) for word in of if str(word).startswith("-"))
+    return Installed(folder / "bin" / "molexp", env, rf"uv tool install {kept}.* --with .* --python .* --find-links")
+
+
+def as_a_tool_of_uv_from_a_clone(folder: Path, wheels: Path) -> Installed:
+    core, cli = (DISTRIBUTIONS[name] for name in ("molexp-core", "molexp-cli"))
+    return as_a_tool_of_uv(folder, wheels, "--editable", cli, "--with-editable", core)
 
 
 def by_pipx(folder: Path, wheels: Path, backend: str = "pip") -> Installed:
@@ -102,7 +109,7 @@ def _variables() -> dict[str, str]:
 
 @pytest.mark.parametrize(
     "make",
-    [in_a_venv, in_an_environment_of_uv, as_a_tool_of_uv, by_pipx, by_pipx_with_uv],
+    [in_a_venv, in_an_environment_of_uv, as_a_tool_of_uv, as_a_tool_of_uv_from_a_clone, by_pipx, by_pipx_with_uv],
     ids=lambda make: make.__name__,
 )
 def test_a_plugin_is_installed_where_this_program_finds_it(make: Callable[[Path, Path], Installed], wheels, tmp_path):
