@@ -107,6 +107,10 @@ class FigureKind(AssetKind[Any, FigureFields]):
         """Tell whether it is a figure of matplotlib, its axes, or a figure of plotly."""
         return _library_of(obj) != ""
 
+    def restores(self, obj: object, /) -> bool:
+        """Tell whether it is a figure of plotly: of matplotlib, a picture is loaded."""
+        return _library_of(obj) == "plotly"
+
     def save(self, obj: Any, sink: Sink) -> FigureFields:
         """Draw the figure, or write its JSON."""
         name = _library_of(obj)

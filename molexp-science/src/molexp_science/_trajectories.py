@@ -250,6 +250,10 @@ class TrajectoryKind(AssetKind[Sequence["Atoms"], TrajectoryFields]):
         if not isinstance(obj, Iterable) and not hasattr(obj, "__getitem__"):
             raise ValueError(f"A trajectory is an iterable of ase.Atoms, not {class_name(obj)}.")
 
+    def restores(self, obj: object, /) -> bool:
+        """Tell whether it is what `load` returns."""
+        return type(obj) is Frames
+
     def save(self, obj: Iterable[Atoms], sink: Sink) -> TrajectoryFields:
         """Write the frames, one at a time."""
         growth = self.growing()

@@ -177,6 +177,23 @@ def test_numpy_arrays_are_restored_if_a_kind_of_them_is_installed(run):
     numpy.testing.assert_array_equal(found["steps"][0], value["steps"][0])
 
 
+def test_frames_and_structures_are_restored_but_no_drawings(run):
+    pytest.importorskip("molexp_science")
+    pandas, ase, figures = map(pytest.importorskip, ("pandas", "ase", "matplotlib.figure"))
+    pytest.importorskip("pyarrow")
+    frame = pandas.DataFrame({"r": [0.9, math.nan], "label": ["a", None]}, index=[5, 7])
+    value = {"scan": frame, "cell": ase.Atoms("H2O", positions=[[0.1, 0, 0], [1 / 3, 0, 0], [0, 1, 0]], cell=[4, 5, 6])}
+    giver = Giver()
+    giver.execute(run, value)
+    times, result = giver.execute(run, resume=True)
+
+    assert times == 0
+    pandas.testing.assert_frame_equal(result.outputs["only"]["scan"], frame)
+    assert result.outputs["only"]["cell"] == value["cell"]
+    _, drawn = giver.execute(run, figures.Figure())
+    assert drawn.tasks["only"].restorable is False
+
+
 def test_assets_come_back_and_so_do_paths_wherever_the_workspace_is_now(lab, lab_run, tmp_path):
     giver = Giver()
 

@@ -9,127 +9,11 @@ from pathlib import Path
 import pytest
 
 import molexp as me
-from molexp import PluginManager
-from molexp.contracts import AssetKind, NoFields
 from molexp.errors import InvalidNameError
-from molexp.hookspecs import hookimpl
 from molexp.plugins import PluginWarning
 from molexp.workflow import WorkflowBuilder
 from tests.workflow.runs.editing import Script
-
-RUN = "projects/metals/experiments/cu/runs/one"
-
-
-class Grid:
-    """Numbers on a grid, to which JSON has no way."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-
-    def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and vars(self) == vars(other)
-
-    def __hash__(self) -> int:
-        return hash(self.data)
-
-
-class Finer(Grid):
-    """A grid of a class that no kind names."""
-
-
-class GridKind(AssetKind[Grid, NoFields]):
-    name, suffix, types = "grid", ".grid", (f"{__name__}.Grid",)
-
-    def save(self, obj, sink):
-        if obj.data == b"unsavable":
-            raise ValueError("it has no numbers")
-        with sink.open() as stream:
-            for begin in range(0, len(obj.data), 1 << 20):
-                stream.write(obj.data[begin : begin + (1 << 20)])
-        return NoFields()
-
-    def load(self, source):
-        with source.open() as stream:
-            data = stream.read()
-        return Finer(b"") if data == b"other" else Grid(data)
-
-
-class Folder(Grid):
-    """A grid in several files."""
-
-
-class FolderKind(AssetKind[Folder, NoFields]):
-    name, payload, types = "grids", "folder", (f"{__name__}.Folder",)
-
-    def save(self, obj, sink):
-        with sink.folder() as folder:
-            (folder / "all").write_bytes(obj.data)
-        return NoFields()
-
-    def load(self, source):
-        return Folder((source.path() / "all").read_bytes())
-
-
-class Plugin:
-    @hookimpl
-    def molexp_register_asset_kinds(self):
-        return [GridKind, FolderKind]
-
-
-class Work:
-    """Two tasks, of which the second takes what the first returns; nobody can see in their code what that is."""
-
-    def __init__(self, place, plugins=None):
-        self.ran: list[str] = []
-        self.value = None
-        self.read = None
-        self.plugins = PluginManager(extra=[Plugin()] if plugins is None else plugins)
-        self.run = place.workspace(plugins=self.plugins).Project("metals").Experiment("cu").Run(id="one")
-
-    def execute(self, value=None, workflow=None, **options):
-        """Execute, and return the result; `ran` has the tasks that were executed."""
-        _WORK[:] = [self]
-        self.ran, self.value = [], value
-        return (workflow or _workflow)().execute_sync(run=self.run, check=True, **options)
-
-
-_WORK: list[Work] = []
-
-
-def _workflow():
-    wf = WorkflowBuilder("grids")
-
-    @wf.task
-    def only(ctx):
-        return _ran("only", ctx)
-
-    @wf.task(depends_on=[only])
-    def after(ctx):
-        return _ran("after", ctx)
-
-    return wf.build()
-
-
-def _mapped():
-    wf = WorkflowBuilder("mapped")
-
-    @wf.task
-    def numbers(ctx):
-        return [1, 2, 3]
-
-    @wf.task(map_over=numbers)
-    def each(ctx):
-        return _ran("each", ctx)
-
-    return wf.build()
-
-
-def _ran(name, ctx):
-    work = _WORK[0]
-    work.ran.append(name)
-    if name != "after":
-        return work.value(ctx) if callable(work.value) else work.value
-    return None
+from tests.workflow.runs.grids import CURRENT, Drawn, Finer, Folder, Grid, GridKind, Work, mapped, workflow
 
 
 @pytest.fixture
@@ -208,9 +92,9 @@ def test_one_object_stays_one(here):
     assert names(here.run) == ["output:only:1"]
 
 
-def test_each_item_of_a_mapped_task_is_restored(here):
-    here.execute(Grid(b"x"), workflow=_mapped)
-    result = here.execute(resume=True, workflow=_mapped)
+def test_each_item_of_amapped_task_is_restored(here):
+    here.execute(Grid(b"x"), tasks=mapped)
+    result = here.execute(resume=True, tasks=mapped)
 
     assert here.ran == [], result.tasks["each"].reason
     assert result.outputs["each"] == [Grid(b"x")] * 3
@@ -242,19 +126,19 @@ def test_outputs_are_assets_of_the_run_under_names_that_nobody_else_can_have(wor
 def test_the_latest_asset_of_a_kind_is_one_that_somebody_saved(here):
     with here.run.start() as ctx:
         ctx[GridKind].save("mine", Grid(b"mine"))
-        _WORK[:] = [here]
+        CURRENT[:] = [here]
         here.value = Grid(b"output")
-        _workflow().execute_sync(run=ctx)
+        workflow().execute_sync(run=ctx)
 
         assert ctx[GridKind].latest().name == "mine"
 
 
 def test_a_workflow_that_is_executed_twice_in_one_attempt_has_the_second_output(here):
     with here.run.start() as ctx:
-        _WORK[:] = [here]
+        CURRENT[:] = [here]
         for data in (b"first", b"second"):
             here.value = Grid(data)
-            _workflow().execute_sync(run=ctx)
+            workflow().execute_sync(run=ctx)
 
     assert here.run.asset("output:only").load() == Grid(b"second")
     assert here.execute(resume=True).outputs["only"] == Grid(b"second")
@@ -289,11 +173,11 @@ def test_bytes_that_are_not_those_that_were_saved_are_not_restored(here, lab, cl
 
 
 def test_a_kind_that_is_not_installed_any_more_is_told_once_and_the_task_is_executed(lab, here):
-    here.execute(Grid(b"x"), workflow=_mapped)
+    here.execute(Grid(b"x"), tasks=mapped)
     without = Work(lab, plugins=[])
 
     with pytest.warns(PluginWarning, match=r"'each\[0\]', and of others like it, .*'grid' is not installed") as told:
-        result = without.execute(Grid(b"x"), resume=True, workflow=_mapped)
+        result = without.execute(Grid(b"x"), resume=True, tasks=mapped)
 
     assert len(told) == 1
     assert without.ran == ["each"] * 3
@@ -304,19 +188,20 @@ def test_a_kind_that_is_not_installed_any_more_is_told_once_and_the_task_is_exec
 def test_a_kind_that_gives_back_another_class_is_not_believed(here):
     here.execute(Grid(b"other"))
 
-    assert f"gives back {__name__}.Finer" in reason(here, Grid(b"other"))
+    assert "gives back tests.workflow.runs.grids.Finer" in reason(here, Grid(b"other"))
 
 
 @pytest.mark.parametrize(
     ("value", "why"),
     [
-        (Finer(b"x"), f"output is of type {__name__}.Finer, which JSON does not give back"),
+        (Finer(b"x"), "output is of type tests.workflow.runs.grids.Finer, which JSON does not give back"),
         ([Grid(b"x"), {1}], r"output[1] is of type set"),
         (bytearray(b"x"), "output is of type bytearray"),
+        (Drawn(b"x"), "output is of type tests.workflow.runs.grids.Drawn"),
         ([Grid(b"x"), Grid(b"unsavable")], "the kind 'grid' cannot save what it has of type"),
         ([Grid(b"x") for _ in range(65)], "more than 64 objects"),
     ],
-    ids=["subclass", "set", "bytearray", "unsavable", "many"],
+    ids=["subclass", "set", "bytearray", "drawn", "unsavable", "many"],
 )
 def test_what_no_kind_gives_back_is_computed_again_and_says_why(here, value, why):
     result = here.execute(value)
@@ -325,6 +210,14 @@ def test_what_no_kind_gives_back_is_computed_again_and_says_why(here, value, why
     assert why in record(here)["not_restorable"]
     assert why in reason(here, value)
     assert here.run.experiment.project.workspace.fsck().ok
+
+
+def test_a_kind_that_cannot_tell_whether_it_restores_is_named_and_not_believed(here):
+    with pytest.warns(PluginWarning, match=r"The asset kind 'drawing' .* restores\(\) raised RuntimeError: no answer"):
+        result = here.execute(Drawn(b"raise"))
+
+    assert result.tasks["only"].restorable is False
+    assert not names(here.run)
 
 
 def test_an_older_version_does_not_see_what_it_cannot_restore(here):

@@ -173,6 +173,10 @@ class ArtifactKind(FileKind[FileFields]):
         """Tell whether `save` can write it."""
         return isinstance(obj, _TAKEN) or is_remote(obj)
 
+    def restores(self, obj: Any, /) -> bool:
+        """Tell whether it is bytes: a bytearray, say, would come back as such, too."""
+        return type(obj) is bytes
+
 
 class CheckpointKind(FileKind[CheckpointFields]):
     """A state from which work can go on."""

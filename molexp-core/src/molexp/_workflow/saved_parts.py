@@ -63,10 +63,10 @@ class Parts(Struct):
         cls = type(obj)
         try:
             kinds = kinds_naming(self.library, cls, obj)
-            kind = self.library.kind(kinds[0]) if kinds else None
+            kind: Any = self.library.kind(kinds[0]) if kinds else None
         except PluginError as error:
             raise NotRestorableError(f"{where} is of type {type_name(obj)}: {error}") from error
-        if kind is None or (kinds == ["artifact"] and cls is not bytes):  # a bytearray would come back as bytes
+        if kind is None or not self._restores(kind, obj):
             return None
         if len(kinds) > 1:
             raise NotRestorableError(
@@ -79,6 +79,16 @@ class Parts(Struct):
         said = {"kind": kind.name, "type": type_name(obj)}
         self.found[id(obj)] = Part(obj, kind, said)
         return said
+
+    def _restores(self, kind: Any, obj: Any) -> bool:
+        """Tell whether a kind says that it gives an object back as it is."""
+        if not hasattr(kind, "restores"):
+            return True
+        try:
+            return bool(kind.restores(obj))
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - it is a stranger's code, and the task has ended well
+            self.library.tell(kind.name, "restores", error)
+            return False
 
     def save(self, assets: AttemptAssets, label: str, *, alone: bool) -> None:
         """Save the objects, and complete what stands for them.

@@ -118,8 +118,8 @@ class AssetKind(ABC, Generic[T, F]):
     ``docs/explanation/values.md`` lists, in containers, unions and nested records. `save` refuses a value that would be read
     back as another one. A kind without facts has `NoFields`.
 
-    Optional abilities are protocols of their own: `Accepts`, `Validates`, `Describes`, `Previews`, `Grows`, `Merges`, `Upgrades`. A kind has one by
-    having its method.
+    Optional abilities are protocols of their own: `Accepts`, `Validates`, `Describes`, `Previews`, `Grows`, `Merges`, `Restores`, `Upgrades`.
+    A kind has one by having its method.
 
     Example:
         >>> from molexp.contracts import AssetKind, NoFields
@@ -358,6 +358,24 @@ class GrowingAsset(Protocol[Item_contra]):
 
     def flush(self) -> None:
         """Record all that was appended; from now on it survives the death of this process."""
+
+
+@runtime_checkable
+class Restores(Protocol[T_contra]):
+    """Tells which objects `AssetKind.load` gives back as they were: outputs of tasks that a resume may restore.
+
+    A kind without it says yes to every object whose very class is in `AssetKind.types`.
+
+    Example:
+        >>> from molexp.contracts import Restores
+        >>> class PlotKind:
+        ...     def restores(self, obj):
+        ...         return False  # a picture of it is loaded
+        >>> isinstance(PlotKind(), Restores)
+        True
+    """
+
+    def restores(self, obj: T_contra, /) -> bool: ...
 
 
 @runtime_checkable

@@ -24,7 +24,7 @@ PLAIN = ("builtins", "pathlib")
 ANY = "*"
 """Among a store's schemes: whatever nobody else claims, if it takes that."""
 
-_ABILITIES = ("accepts", "describe", "growing", "merge", "preview", "upgrade", "validate")
+_ABILITIES = ("accepts", "describe", "growing", "merge", "preview", "restores", "upgrade", "validate")
 _ALIKE = 0.8  # of two names, from which one may be meant to be the other: `accept` and `accepts`, not `merge_all` and `merge`
 
 _URL_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")  # RFC 3986, section 3.1, in its canonical lower case
