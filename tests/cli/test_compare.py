@@ -54,7 +54,7 @@ def test_where_nothing_differs_a_message_says_so(two, molexp):
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        ([], 2, "Missing argument"),
+        ([], 2, "Name two or more runs, or give --where."),
         (["small"], 2, "There must be at least two runs to compare; only 'metals/cu/small' was given."),
         (["small", "lrage"], 3, "There is no run 'lrage'"),
     ],
@@ -71,7 +71,43 @@ def test_a_terminal_and_a_pipe(two, here):
     assert terminal.end() == 0
     assert "\x1b[" in terminal.text
     assert "results.loss" in terminal.text
+    lines = Terminal(here, "compare", "small", "large", columns=80, env={"NO_COLOR": "1"})
+    assert lines.end() == 0
+    assert [line.split() for line in lines.text.splitlines()] == [
+        ["FIELD", "small", "large"],
+        ["params.lr", "0.1", "0.25"],
+        [],
+        ["results.loss", "nan", "0.25"],
+        ["results.text", '"one\\ntwo"'],
+    ]
     piped = program(here, "compare", "small", "large", env={"COLUMNS": "20"})
     assert piped.code == 0
     assert "\x1b" not in piped.out
     assert "metals/cu/small" in piped.lines()[0]
+
+
+def test_a_query_chooses_the_runs_and_a_baseline_is_the_first(two, molexp):
+    exp = two.Project("metals").Experiment("cu")
+    with exp.Run({"lr": 0.5}, id="third").start() as ctx:
+        ctx.set_result("loss", 0.375)
+    done = molexp("compare", "--where", "results.loss > 0", "--baseline", "large")
+    assert [line.split(maxsplit=2) for line in done.lines()[:3]] == [
+        ["FIELD", "metals/cu/large", "metals/cu/third"],
+        ["params.lr", "0.25", "0.5 (+0.25)"],
+        ["results.loss", "0.25", "0.375 (+0.125)"],
+    ]
+    assert len(molexp("compare", "--where", "params.lr < 1", "--json").json()) == 3
+    assert molexp("compare", "--where", "params.lr > 9", "--json").code == 2
+
+
+def test_runs_that_do_not_fit_side_by_side_stand_below_each_other(two, here):
+    exp = two.Project("metals").Experiment("cu")
+    for number in range(12):
+        with exp.Run({"lr": 0.5 + number}, id=f"more-{number}").start() as ctx:
+            ctx.set_result("loss", 1 / (number + 3))
+    terminal = Terminal(here, "compare", "--where", "params.lr >= 0.5", columns=60, env={"NO_COLOR": "1"})
+    assert terminal.end() == 0
+    head, *rows = terminal.text.splitlines()
+    assert head.split() == ["RUN", "lr", "loss"]
+    assert rows[0].split() == ["more-0", "0.5", "0.3333"]
+    assert len(rows) == 12

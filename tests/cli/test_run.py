@@ -382,7 +382,7 @@ def test_a_terminal_shows_what_goes_on(here, sweep):
     terminal = Terminal(here, "run", "sweep.py")
     assert terminal.end() == 0
     assert "7 succeeded" in terminal.text
-    assert terminal.text.count(" succeeded in ") == 7
+    assert " succeeded in " not in terminal.text
 
 
 def test_several_that_a_launcher_starts_share_the_sweep(here, sweep):

@@ -14,7 +14,7 @@ from tests.cli.helpers import DEADLINE
 
 def test_it_shows_what_people_ask_for(finished, molexp):
     done = molexp("show", "metals/cu/copper")
-    assert (done.code, done.err) == (0, "")
+    assert done.code == 0
     text = done.out
     assert text.startswith("metals/cu/copper\nstatus     failed\n")
     assert "error      ZeroDivisionError: division by zero\n" in text
@@ -131,3 +131,47 @@ def test_a_run_whose_definition_is_gone_is_said_to_be_damaged(finished, molexp):
     done = molexp("show", "metals/ag/silver")
     assert done.code == 4
     assert "cannot be read" in done.err
+
+
+SCRIPT = """
+import json
+import molexp as me
+
+def load(text):
+    return json.loads(text)
+
+with me.Workspace("lab").Project("p").Experiment("e").Run(id="fails").start():
+    load("{")
+"""
+
+
+def test_a_failure_ends_with_your_own_frames_and_how_to_go_on(in_lab, here, molexp):
+    (here / "mine.py").write_text(SCRIPT)
+    subprocess.run([sys.executable, "mine.py"], cwd=here, check=False, capture_output=True, timeout=DEADLINE)
+    done = molexp("show", "fails")
+    *_, trace = done.out.partition("traceback\nTraceback (most recent call last):\n")
+    assert [line.strip() for line in trace.splitlines() if "^" not in line] == [
+        f'File "{here / "mine.py"}", line 9, in <module>',
+        'load("{")',
+        f'File "{here / "mine.py"}", line 6, in load',
+        "return json.loads(text)",
+        "... 3 frames of MolExp or libraries",
+        "json.decoder.JSONDecodeError: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",
+    ]
+    assert done.err == (
+        "hint: To try again, call the script that started it, or start it in Python: ws.run('p/e/fails').start()\n"
+    )
+    assert molexp("show", "fails", "--json").json()["error"]["frames"].endswith(trace.strip())
+
+
+def test_a_command_that_failed_shows_how_to_try_it_again(in_lab, molexp):
+    molexp("exec", "p/e", "--id", "one", "--", "sh", "-c", "exit 3")
+    assert molexp("show", "one").err == "hint: To try again: molexp exec p/e --id one -- sh -c 'exit 3'\n"
+    molexp("exec", "p/e", "--id", "two", "--", "true")
+    assert molexp("show", "two").err == ""
+
+
+def test_it_says_how_long_the_run_took_and_how_long_ago_it_was(finished, molexp):
+    text = molexp("show", "copper").out
+    assert "\nduration   0.0 s\n" in text
+    assert "Z, now\n" in text

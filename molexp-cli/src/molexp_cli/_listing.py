@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from molexp_cli import _words
-from molexp_cli._output import Grid
+from molexp_cli._output import Grid, width_of_terminal
 
 if TYPE_CHECKING:
     import molexp
@@ -18,6 +18,7 @@ PLUGIN = 15
 """The rank of the columns that plugins provide."""
 
 _GAP = 2  # blanks between columns
+_NAMES = 12  # least number of characters for the names of columns that are not shown
 _WIDEST = 24  # characters of a cell that share the terminal with others
 _VALUES = ("params", "results", "metrics", "config")  # roots under which a run has values of its own
 _RANKS = {
@@ -27,7 +28,7 @@ _RANKS = {
     "config": 90,
 }  # the first to be shown; each further one comes two later
 _REST = {"tags": 40, "cause": 41, "profile": 42, "replica": 43}
-_STYLES = {"params": "cyan", "results": "bold", "metrics": "magenta"}
+STYLES = {"params": "cyan", "results": "bold", "metrics": "magenta"}
 
 
 class Column(NamedTuple):
@@ -153,6 +154,14 @@ def _needed(one: Column, rows: Rows) -> int:
     return longest if one.rank < 2 else min(longest, max(len(one.title), _WIDEST))
 
 
+def left_out(columns: Sequence[Column], how: str = "--wide, --columns") -> str:
+    """Return a line that names the columns that do not fit, as far as it is long enough."""
+    start, end = f"+{_words.counted(len(columns), 'more column')}", f" ({how})"
+    room = width_of_terminal() - len(start) - len(end) - 2
+    names = _words.cut(", ".join(one.title for one in columns), room)
+    return f"{start}: {names}{end}" if room >= _NAMES else f"{start} ({how.partition(',')[0]})"
+
+
 def shared(rows: Rows) -> str:
     """Return the parameters that all of several runs have in common, on one line."""
     if len(rows) < 2:
@@ -193,7 +202,7 @@ def _values(rows: Rows) -> Iterator[Column]:
         root, (weight, same) = _root(key), order[key]
         rank = _REST.get(key) or _RANKS[root] + 2 * places[root] + 10 * weight + 20 * same
         places[root] += 1
-        yield _measured(Column(key, titles[key], _reader(key), rank, style=_STYLES.get(root, "bold")), rows)
+        yield _measured(Column(key, titles[key], _reader(key), rank, style=STYLES.get(root, "bold")), rows)
 
 
 def _place(key: str) -> int:

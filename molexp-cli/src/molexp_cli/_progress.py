@@ -1,25 +1,33 @@
-"""Progress of runs on standard error: bars on a terminal, one line for each event elsewhere."""
+"""Progress of runs on standard error: a line for each active run on a terminal, few plain lines elsewhere."""
 
 from __future__ import annotations
 
 import os
 import sys
+import textwrap
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from molexp_cli._output import printable, say
-from molexp_cli._words import settings
+from molexp_cli._output import drawable, printable, say
+from molexp_cli._words import cut, duration, settings
 
 if TYPE_CHECKING:
     from molexp.scripts import Event
+
+_FEW = 20  # runs of an experiment of which each is told in plain lines
+_SELDOM = 30.0  # seconds between plain lines that count the runs of a larger one
+_BESIDE = 46  # characters beside the name of an active run
+_GOOD = ("succeeded", "skipped")
 
 
 @contextmanager
 def progress() -> Iterator[Callable[[Event], None]]:
     """Yield a function to call with each event of a script's runs."""
     if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
-        yield _tell
+        yield _Plain().tell
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -27,7 +35,7 @@ def progress() -> Iterator[Callable[[Event], None]]:
     console = Console(stderr=True, no_color=bool(os.environ.get("NO_COLOR")) or None, highlight=False, emoji=False)
     columns = (
         TextColumn("{task.description}", markup=False),
-        BarColumn(),
+        BarColumn(bar_width=16),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("{task.fields[now]}", markup=False),
@@ -38,10 +46,49 @@ def progress() -> Iterator[Callable[[Event], None]]:
         yield _Live(drawn).tell
 
 
-def _tell(event: Event) -> None:
-    """Print one line for an event that a reader of a log wants to see."""
-    if line := _line(event):
-        say(line)
+class _Count:
+    """Count the runs of an experiment by how they ended."""
+
+    def __init__(self, event: Event) -> None:
+        self.path = printable(event.path)
+        self.runs = event.runs
+        self.ended: Counter[str] = Counter()
+        self._began = time.monotonic()
+
+    @property
+    def done(self) -> int:
+        """The number of runs that have ended."""
+        return self.ended.total()
+
+    def now(self) -> str:
+        """Return what went wrong or was skipped, and how long the rest will take: "2 failed, about 3 min left"."""
+        told = [f"{number} {status}" for status, number in self.ended.items() if status != "succeeded"]
+        executed, left = self.done - self.ended["skipped"] - self.ended["left"], self.runs - self.done
+        if executed and left:
+            told.append(f"about {duration((time.monotonic() - self._began) / executed * left)} left")
+        return ", ".join(told)
+
+
+class _Plain:
+    """One line for each event of a small experiment; of a large one, failures, and how far it is."""
+
+    def __init__(self) -> None:
+        self._count: _Count | None = None
+        self._told = time.monotonic()
+
+    def tell(self, event: Event) -> None:
+        """Print a line for an event that a reader of a log wants to see."""
+        if event.what == "experiment":
+            self._count, self._told = _Count(event), time.monotonic()
+        count = self._count
+        if event.what == "ended" and count is not None:
+            count.ended[event.status] += 1
+        if count is None or count.runs <= _FEW or event.what == "held" or event.status not in ("", *_GOOD, "reused"):
+            if line := _line(event):
+                say(line)
+        elif event.what == "ended" and (count.done == count.runs or time.monotonic() - self._told > _SELDOM):
+            self._told = time.monotonic()
+            say(f"{count.path}: {count.done} of {count.runs} runs ended{': ' if (now := count.now()) else ''}{now}")
 
 
 def _line(event: Event) -> str:
@@ -55,7 +102,7 @@ def _described(event: Event) -> str:
         case "started":
             return f"{path} started ({event.reason})" if event.reason else f"{path} started"
         case "ended":
-            took = f" in {_duration(event.seconds)}" if event.seconds else ""
+            took = f" in {duration(event.seconds)}" if event.seconds else ""
             return f"{path} {event.status}{took}{after}"
         case "task" if event.status in ("failed", "skipped", "cancelled") or (event.status and event.reason):
             return f"{path} task {event.task} {event.status}{after}"
@@ -64,46 +111,65 @@ def _described(event: Event) -> str:
     return ""
 
 
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.2g} s" if seconds < 1 else f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
-
-
 class _Live:
-    """A bar for each active run, with lines above for runs that ended and for errors."""
+    """A line for each active run below one for all, and above them a line for each run that did not succeed."""
 
     def __init__(self, drawn: Any) -> None:
         self._drawn = drawn
         self._bars: dict[str, Any] = {}
-        self._now: dict[str, list[str]] = {}
+        self._tasks: dict[str, list[str]] = {}
+        self._count: _Count | None = None
         self._all: Any = None
 
     def tell(self, event: Event) -> None:
         """Show an event."""
         if event.what == "experiment":
-            self._all = self._drawn.add_task(printable(event.path), total=event.runs, now="runs")
+            self._count = _Count(event)
+            self._all = self._drawn.add_task(self._fitting(self._count.path), total=event.runs, now="")
         elif event.what == "started":
-            self._now[event.path] = []
+            self._tasks[event.path] = []
             name = settings(event.parameters) or event.path.rpartition("/")[2]
-            self._bars[event.path] = self._drawn.add_task(f"  {printable(name)[:40]}", total=event.tasks, now="")
+            self._bars[event.path] = self._drawn.add_task(
+                f"  {self._fitting(printable(name))}", total=event.tasks, now=""
+            )
         elif event.what == "task" and event.path in self._bars:
             self._task(event)
         elif event.what in ("ended", "held"):
-            if (bar := self._bars.pop(event.path, None)) is not None:
-                self._drawn.remove_task(bar)
-            if self._all is not None and event.what == "ended":
-                self._drawn.update(self._all, advance=1)
-            self._drawn.console.print(_line(event), markup=False)
+            self._end(event)
+
+    def _end(self, event: Event) -> None:
+        if (bar := self._bars.pop(event.path, None)) is not None:
+            self._drawn.remove_task(bar)
+        if self._count is not None and event.what == "ended":
+            self._count.ended[event.status] += 1
+            self._drawn.update(self._all, advance=1, now=self._count.now())
+        if event.status not in _GOOD:
+            self._print(_line(event))
 
     def _task(self, event: Event) -> None:
-        now = self._now[event.path]
+        now = self._tasks[event.path]
         if not event.status:
             now.append(event.task)
         elif event.task in now:
             now.remove(event.task)
-        if line := _line(event):
-            self._drawn.console.print(line, markup=False)
-        self._drawn.update(self._bars[event.path], advance=1 if event.status else 0, now=printable(" ".join(now[:3])))
+        if event.status and event.reason and event.status not in ("failed", "cancelled", "reused"):
+            self._print(_line(event))
+        self._drawn.update(
+            self._bars[event.path], advance=1 if event.status else 0, now=_shortened(printable(", ".join(now)), 16)
+        )
+
+    def _fitting(self, name: str) -> str:
+        return _shortened(name, max(12, min(40, self._drawn.console.width - _BESIDE)))
+
+    def _print(self, text: str) -> None:
+        """Print a line above the bars, broken at blanks."""
+        for line in textwrap.wrap(
+            text, self._drawn.console.width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+        ):
+            self._drawn.console.print(line, markup=False, soft_wrap=True)
+
+
+def _shortened(text: str, width: int) -> str:
+    """Return as many words of a text as fit; of a single long one, its beginning."""
+    found = textwrap.shorten(text, width, placeholder=" …") if " " in text else text
+    return drawable(cut(text if found.strip() == "…" else found, width))

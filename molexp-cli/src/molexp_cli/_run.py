@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 import signal
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,13 +14,14 @@ import typer
 
 from molexp_cli._failing import FAILED, INTERRUPTED, LEFT, REFUSED, answer
 from molexp_cli._options import JsonOption, WorkspaceOption, located
-from molexp_cli._output import headline, prints_aside, say, table, write
+from molexp_cli._output import prints_aside, say, table, write
 from molexp_cli._progress import progress
+from molexp_cli._summary import show_summary
 from molexp_cli._words import settings
 
 if TYPE_CHECKING:
     import molexp
-    from molexp.scripts import PlannedRun, Script, Summary
+    from molexp.scripts import Event, PlannedRun, Script
 
 ResumeOption = Annotated[
     bool, typer.Option("--resume", help="When a run is executed again, execute only the tasks that need it.")
@@ -146,19 +149,21 @@ def run(
     if dry_run:
         _show_plan(planned, as_json)
         return
+    seen: dict[str, str] = {}
     try:
-        with prints_aside(as_json), progress() as observer:
+        with prints_aside(as_json), progress() as tell:
+            observer = partial(_observe, seen, tell)
             summary = drive.execute(jobs=jobs, executor=executor, observer=observer, wait=wait)
     except KeyboardInterrupt:
-        _show_summary(drive.summary, as_json)
+        show_summary(drive, seen, as_json)
         say("cancelled")
         raise typer.Exit(INTERRUPTED) from None
     except SystemExit as error:  # a signal that asked us to end
-        _show_summary(drive.summary, as_json)
+        show_summary(drive, seen, as_json)
         number = getattr(error, "signum", None)
         say(f"interrupted by {signal.Signals(number).name}" if number else "interrupted")
         raise
-    _show_summary(summary, as_json)
+    show_summary(drive, seen, as_json)
     if not summary.ok:
         raise typer.Exit(FAILED)
     if summary.left:
@@ -274,32 +279,8 @@ def _described(run: PlannedRun) -> dict[str, Any]:
     }
 
 
-def _show_summary(summary: Summary, as_json: bool) -> None:
-    if as_json:
-        import molexp
-
-        write(molexp.to_json(summary))
-        return
-    words = [
-        *summary.ended.values(),
-        *(["skipped"] * len(summary.skipped)),
-        *(["left"] * len(summary.left)),
-        *(["not started"] * len(summary.unstarted)),
-        *(["not begun"] * len(summary.waiting)),
-    ]
-    counted = {word: words.count(word) for word in dict.fromkeys(words)}
-    headline(", ".join(f"{number} {word}" for word, number in counted.items()) or "nothing to run")
-    for path, status in summary.ended.items():
-        if status != "succeeded":
-            reason = summary.reasons.get(path, "").partition("\n")[0]
-            write(f"  {path}  {status}{': ' + reason if reason else ''}")
-    for path, who in summary.left.items():
-        write(f"  {path}  {who}")
-    for path, why in summary.unstarted.items():
-        write(f"  {path}  not started: {why.partition(chr(10))[0]}")
-    for path, why in summary.held.items():
-        write(f"  {path}  not begun: {why}")
-    if summary.changed:
-        write(
-            f"molexp run --changed executes {len(summary.changed)} of the skipped runs; they have changed since, or may have"
-        )
+def _observe(seen: dict[str, str], tell: Callable[[Event], None], event: Event) -> None:
+    """Keep the parameters of a run that did not succeed, for the summary, and tell of the event."""
+    if event.what == "ended" and event.status not in ("succeeded", "skipped"):
+        seen[event.path] = settings(event.parameters)
+    tell(event)

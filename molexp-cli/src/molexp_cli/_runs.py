@@ -21,6 +21,7 @@ from molexp_cli._listing import (
     counted,
     fitting,
     grid_of,
+    left_out,
     measured,
     named_columns,
     shared,
@@ -57,7 +58,6 @@ _COLUMNS: list[tuple[str, Callable[[molexp.RunRow], str]]] = [
 ]
 _PAGE = 50  # runs that are printed at once; a terminal without a pager shows no more unless you ask for them
 _AT_ONCE = 500  # further runs that are drawn at once
-_NAMES = 12  # least number of characters for the names of columns that are not shown
 _SAME = 60  # characters of parameters that all have, below a table
 _SELDOM = ("CAUSE", "PROFILE", "CONFIG", "METRICS", "TAGS")  # these columns are shown only if a run has a value in them
 
@@ -275,10 +275,7 @@ def _below(
         same = shared(head)
         yield f"{counted(statuses)}{f'. All have {same}' if same and len(same) < _SAME else ''}"
     if hidden:
-        start, end = f"+{_words.counted(len(hidden), 'more column')}", " (--wide, --columns)"
-        room = width_of_terminal() - len(start) - len(end) - 2
-        names = _words.cut(", ".join(one.title for one in hidden), room)
-        yield f"{start}: {names}{end}" if room >= _NAMES else f"{start} (--wide)"
+        yield left_out(hidden)
 
 
 def _list(columns: Sequence[Column], rows: Iterable[molexp.RunRow]) -> None:

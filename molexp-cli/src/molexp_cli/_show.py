@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +11,7 @@ import typer
 from molexp_cli import _words
 from molexp_cli._failing import NOT_FOUND
 from molexp_cli._options import JsonOption, RunArgument, WorkspaceOption, located
-from molexp_cli._output import drawable, headline, pairs, say, table, tell_unreadable, write
+from molexp_cli._output import drawable, headline, on_terminal, pairs, say, table, tell_unreadable, write
 
 if TYPE_CHECKING:
     import molexp
@@ -64,8 +65,11 @@ def show(
     _metrics(found)
     _attempts(found["execution_history"])
     _tasks(found["tasks"])
-    _files(found["assets"])
+    _files(found["assets"], str(found["path"]))
     _notes(found.get("notes") or ())
+    _traceback(found)
+    if hint := _resumed(opened.run(found["path"]), found):
+        say(f"hint: {hint}", prefix="")
 
 
 def _draw(run: molexp.Run, as_json: bool) -> None:
@@ -123,7 +127,13 @@ def _head(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield "task", str(error["task"])
         if error.get("traceback"):
             yield "traceback", str(error["traceback"])
-    yield "created", _words.moment(found.get("created_at"))
+    yield (
+        "created",
+        f"{_words.moment(found.get('created_at'))}, {_words.age(str(found.get('created_at')))}".rstrip(", "),
+    )
+    history = found["execution_history"]
+    if history and (took := _words.took(history[-1].get("started_at"), history[-1].get("ended_at"))):
+        yield "duration", took if len(history) == 1 else f"{took} of attempt {len(history)}"
     if found.get("replica"):
         yield "replica", str(found["replica"])
     if found.get("profile"):
@@ -195,6 +205,28 @@ def _attempts(history: list[Mapping[str, Any]]) -> None:
         table(("ATTEMPT", "EXIT", "COMMAND"), commands)
 
 
+def _traceback(found: Mapping[str, Any]) -> None:
+    if frames := (found["error"] or {}).get("frames"):
+        write("")
+        headline("traceback")
+        write(str(frames))
+
+
+def _resumed(run: molexp.Run, found: Mapping[str, Any]) -> str:
+    """Return how a run that did not succeed is started again; "" if there is nothing to start."""
+    history = found["execution_history"]
+    if not history or not run.status.finished or found["status"] == "succeeded":
+        return ""
+    commands = [one for attempt in history for one in attempt.get("commands") or ()]
+    if found["workflow_graph"]:
+        script = run.experiment.workflow_source
+        return f"To resume it: molexp execute {found['path']} --script {shlex.quote(script or 'SCRIPT')} --resume"
+    if len(commands) == 1 and isinstance(commands[0].get("command"), list):
+        experiment, _, name = str(found["path"]).rpartition("/")
+        return f"To try again: molexp exec {experiment} --id {name} -- {_line(commands[0]['command'])}"
+    return f"To try again, call the script that started it, or start it in Python: ws.run({found['path']!r}).start()"
+
+
 def _ended(attempt: Mapping[str, Any]) -> str:
     """Return the time of its end. An attempt that was found dead has its last sign of life, or when it was found."""
     how = "last seen " if attempt.get("found_at") else "not after " if attempt.get("ended_by") else ""
@@ -206,17 +238,24 @@ def _exit(command: Mapping[str, Any]) -> str:
 
 
 def _line(command: Any) -> str:
-    import shlex
-
     return shlex.join(map(str, command)) if isinstance(command, list) else str(command)
 
 
-def _files(assets: list[Mapping[str, Any]]) -> None:
+def _files(assets: list[Mapping[str, Any]], path: str) -> None:
+    """Print the files, on a terminal by their places in the run's folder."""
     if assets:
         write("")
-        headline("files")
+        run = f"/runs/{path.rpartition('/')[2]}/"
+        place = str(assets[0]["location"]).partition(run)[0] + run if on_terminal() else ""
+        headline(f"files in {place}" if place else "files")
         rows = [
-            (str(one["name"]), str(one["kind"]), str(one["attempt"]), _words.size(one["size"]), str(one["location"]))
+            (
+                str(one["name"]),
+                str(one["kind"]),
+                str(one["attempt"]),
+                _words.size(one["size"]),
+                str(one["location"]).removeprefix(place),
+            )
             for one in assets
         ]
         table(("NAME", "KIND", "ATTEMPT", "SIZE", "LOCATION"), rows)

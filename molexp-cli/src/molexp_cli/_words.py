@@ -25,6 +25,15 @@ def place(url: str) -> str:
     return unquote(url.removeprefix("file://"))
 
 
+def nearby(url: str) -> str:
+    """Return how you name a workspace from here: a relative path if it lies in this folder, else a path or a URL."""
+    import os
+
+    path = place(url)
+    here = os.getcwd() + os.sep
+    return path.removeprefix(here) if path.startswith(here) else path
+
+
 def value(found: Any) -> str:
     """Format a value on one line: plain text as it is, everything else as JSON."""
     if isinstance(found, str) and found and found.isprintable() and found.strip() == found:

@@ -163,7 +163,7 @@ class Catalog:
         return Pages((self._run_rows(page, left_out, hidden) for page in rows), pager.statuses, left_out, hidden)
 
     @from_a_sound_index
-    def short_ids(self, rows: Iterable[RunRow]) -> dict[str, str]:
+    def short_ids(self, rows: Iterable[RunRow | Run]) -> dict[str, str]:
         """Return for each run, by its path, the shortest name that `Workspace.run` takes for it."""
         from molexp._catalog.query.short_ids import short_ids
 
@@ -174,9 +174,6 @@ class Catalog:
         """Return how many runs meet each condition of a question, taken alone: why none, or so few, meet them all.
 
         It takes the arguments of `runs`, without the limit. Conditions within ``or`` and ``not`` are left out.
-
-        Raises:
-            QueryError, ValueError: as `runs` does.
         """
         from molexp._catalog.query.near_misses import near_misses
 

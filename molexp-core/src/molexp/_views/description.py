@@ -14,9 +14,10 @@ from molexp._values.documents import encode, encode_pretty
 from molexp._values.paths import is_remote
 from molexp._values.plain import plain, restore
 from molexp._values.tables import Rows
+from molexp._views.tracebacks import fold_traceback
 from molexp.contracts import Store
 from molexp.contracts._assets import Asset
-from molexp.errors import CorruptRecordError
+from molexp.errors import CorruptRecordError, MolexpError
 
 
 def describe_run(run: Run) -> dict[str, Any]:
@@ -25,7 +26,8 @@ def describe_run(run: Run) -> dict[str, Any]:
     It is what `Run.to_dict` says, with ``path``, ``workspace`` (its URL), ``metrics`` (see `Run.metrics`), ``assets``
     (each with its ``location``, a local path or a URL), ``tasks`` (the newest record of each), ``workflow_graph`` (None, or
     `WorkflowGraph.to_dict`), ``origin`` (the provenance's document), ``problems`` (what of it cannot be read: key to reason)
-    and ``error``: None, or what ended the newest attempt, with the ``traceback``'s location. Of an origin or a graph that
+    and ``error``: None, or what ended the newest attempt, with the ``traceback``'s location, and ``frames``: its text, with
+    the frames of your files alone. Of an origin or a graph that
     cannot be read there is the ``problem`` alone.
 
     Raises:
@@ -70,8 +72,17 @@ def _error(state: RunState, assets: list[Asset], store: Store) -> dict[str, Any]
     found = state.history[-1].get("error") if state.history else None
     if not isinstance(found, dict):
         return None
-    traces = [store.locate(asset.key) for asset in assets if asset.id == found.get("trace")]
-    return {**found, "traceback": traces[0] if traces else None}
+    trace = next((asset for asset in assets if asset.id == found.get("trace")), None)
+    if trace is None:
+        return {**found, "traceback": None, "frames": None}
+    return {**found, "traceback": store.locate(trace.key), "frames": _frames(trace)}
+
+
+def _frames(trace: Asset) -> str | None:
+    try:
+        return fold_traceback(trace.read_bytes().decode(errors="replace"))
+    except MolexpError:  # it is gone, or cannot be read: the rest is known all the same
+        return None
 
 
 def to_json(value: Any, *, pretty: bool = False) -> str:

@@ -1,0 +1,100 @@
+"""The end of ``molexp run``: how many runs ended how, what failed, and what you can do next."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from molexp_cli._output import headline, on_terminal, say, width_of_terminal, write
+from molexp_cli._words import nearby
+
+if TYPE_CHECKING:
+    from molexp.scripts import Drive, Summary
+
+_NAMED = 10  # runs of each sort that are named
+
+
+def show_summary(drive: Drive, parameters: Mapping[str, str], as_json: bool) -> None:
+    """Print what became of the runs of a script.
+
+    Args:
+        drive: it executed them.
+        parameters: those of runs that did not succeed, by path, formatted.
+        as_json: print JSON.
+    """
+    summary = drive.summary
+    if as_json:
+        import molexp
+
+        write(molexp.to_json(summary))
+        return
+    headline(_counted(summary) or "nothing to run")
+    failed = {path: status for path, status in summary.ended.items() if status != "succeeded"}
+    for path, status in islice(failed.items(), _NAMED):
+        reason = summary.reasons.get(path, "").partition("\n")[0]
+        _item(f"{path}  {status}{': ' + reason if reason else ''}", parameters.get(path, ""))
+    if len(failed) > _NAMED:
+        write(f"  and {len(failed) - _NAMED} more")
+    for path, who in summary.left.items():
+        _item(f"{path}  {who}")
+    for path, why in summary.unstarted.items():
+        _item(f"{path}  not started: {why.partition(chr(10))[0]}")
+    for path, why in summary.held.items():
+        _item(f"{path}  not begun: {why}")
+    if summary.changed:
+        number = len(summary.changed)
+        write(f"molexp run --changed executes {number} of the skipped runs; they have changed since, or may have")
+    _advise(drive, [*failed])
+
+
+def _counted(summary: Summary) -> str:
+    words = Counter(summary.ended.values())
+    others = {"skipped": summary.skipped, "left": summary.left, "not started": summary.unstarted}
+    words.update({word: len(runs) for word, runs in {**others, "not begun": summary.waiting}.items()})
+    return ", ".join(f"{number} {word}" for word, number in words.items() if number)
+
+
+def _item(text: str, parameters: str = "") -> None:
+    """Print a line about a run, on a terminal broken at blanks, and its parameters below."""
+    if not on_terminal():
+        write("\n".join([f"  {text}", *([f"    {parameters}"] if parameters else [])]))
+        return
+    import textwrap
+
+    for line, indent in ((text, "  "), (parameters, "    ")):
+        lines = textwrap.wrap(
+            line,
+            width_of_terminal(),
+            initial_indent=indent,
+            subsequent_indent="    ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        if lines:
+            write("\n".join(lines))
+
+
+def _advise(drive: Drive, failed: list[str]) -> None:
+    """Tell how to see more of what failed, how to resume, and where the results are."""
+    places: dict[str, list[str]] = {}
+    for experiment, _ in drive.script.experiments:
+        places.setdefault(nearby(experiment.project.workspace.url), []).append(experiment.path)
+    if failed:
+        path, _, url = failed[0].partition(" in ")
+        place = nearby(url) if url else next(iter(places))
+        say(f"show more: molexp -w {shlex.quote(place)} show {path}", prefix="")
+        say(f"try again: {_again()}", prefix="")
+    if drive.summary.ended and (failed or on_terminal()):  # a log of many calls need not repeat it
+        for place, paths in places.items():
+            only = f" -e {paths[0]}" if len(paths) == 1 else ""
+            say(f"results:   molexp -w {shlex.quote(place)} runs list{only}", prefix="")
+
+
+def _again() -> str:
+    """Return the command that resumes what this one left."""
+    words = [word for word in sys.argv[1:] if word not in ("--resume", "--rerun")]
+    return shlex.join(["molexp", *words, "--resume"])
