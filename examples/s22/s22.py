@@ -5,7 +5,7 @@
 
 The S22 set holds 22 dimers, bound by hydrogen bonds, by dispersion, or by both, with CCSD(T) interaction energies at
 the basis-set limit. Each dimer of the experiment's space gets a run: its interaction energy is a result, its geometry
-an artifact, and the SCF iterations a log. The second experiment begins when all of them have succeeded. It finds them
+a structure, and the SCF iterations a log. The second experiment begins when all of them have succeeded. It finds them
 through the catalog, reports the mean absolute error, and draws calculated against reference energies.
 
 What has succeeded is never computed again. Stop it with Ctrl-C and call it again, or call it in several terminals or
@@ -20,14 +20,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ase import Atoms, units
 from ase.data.s22 import create_s22_system, get_interaction_energy_s22, get_number_of_dimer_atoms, s22
 
 import molexp as me
 from molexp.workflow import TaskContext, WorkflowBuilder
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 METHOD = "GFN2-xTB"
 KCAL_MOL_PER_EV = units.mol / units.kcal
@@ -47,22 +49,22 @@ interaction = WorkflowBuilder(name="interaction-energy")
 
 
 @interaction.task
-def geometry(ctx: TaskContext) -> dict[str, Any]:
-    """Return the dimer, and each molecule as it is in the dimer."""
+def geometry(ctx: TaskContext) -> Any:
+    """Save the dimer."""
     name = ctx.params["dimer"]
     dimer = create_s22_system(name)
-    n_first, _ = get_number_of_dimer_atoms(name)
-    with ctx.artifact.writing("dimer.xyz") as path:
-        dimer.write(path, format="xyz", comment=f"{name}; the first {n_first} atoms are one molecule; angstrom")
-    # As plain numbers, which are kept: a resume of the run starts from them.
-    return {"dimer": plain(dimer), "monomer_a": plain(dimer[:n_first]), "monomer_b": plain(dimer[n_first:])}
+    dimer.info = {"name": name, "first_molecule": get_number_of_dimer_atoms(name)[0]}  # so many atoms, the first ones
+    return ctx.structure.save("dimer.xyz", dimer)
 
 
 @interaction.task(depends_on=[geometry])
 def energies(ctx: TaskContext) -> dict[str, float]:
-    """Total energies in hartree; the SCF iterations go to a log."""
+    """Total energies in hartree, of the dimer and of each molecule as it is in the dimer; the SCF iterations go to a log."""
     log = ctx.log("scf").append
-    found = {part: single_point(ctx.params["method"], atoms, log) for part, atoms in ctx.inputs.items()}
+    dimer = ctx.inputs.load()
+    first = dimer.info["first_molecule"]
+    parts = {"dimer": dimer, "monomer_a": dimer[:first], "monomer_b": dimer[first:]}
+    found = {part: single_point(ctx.params["method"], atoms, log) for part, atoms in parts.items()}
     ctx.set_result("energies_hartree", found)
     return found
 
@@ -77,17 +79,11 @@ def analysis(ctx: TaskContext) -> float:
     return calculated
 
 
-def plain(atoms: Atoms) -> dict[str, Any]:
-    """Atomic numbers and positions as lists."""
-    return {"numbers": atoms.numbers.tolist(), "positions": atoms.positions.tolist()}
-
-
-def single_point(method: str, molecule: dict[str, Any], log: Callable[[str], None]) -> float:
+def single_point(method: str, atoms: Atoms, log: Callable[[str], None]) -> float:
     """Total energy in hartree."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # molecules this small lose time with more
     from tblite.interface import Calculator  # late, because a call that finds everything on record needs none of it
 
-    atoms = Atoms(**molecule)
     log(f"{atoms.get_chemical_formula()}, {len(atoms)} atoms")
     calculator = Calculator(method, atoms.numbers, atoms.positions / units.Bohr, color=False, logger=log)
     return float(calculator.singlepoint().get("energy"))
@@ -119,8 +115,7 @@ def parity_plot(ctx: TaskContext) -> None:
     """Plot the calculated energies against those of the reference."""
     points = [(row.results["reference_kcal_mol"], row.results["interaction_energy_kcal_mol"]) for row in succeeded()]
     mae = sum(map(abs, ctx.inputs.values())) / len(ctx.inputs)
-    with ctx.artifact.writing("parity.png") as path:
-        draw_parity(path, points, f"{METHOD} on S22: mean absolute error {mae:.2f} kcal/mol")
+    ctx.figure.save("parity.png", parity(points, f"{METHOD} on S22: mean absolute error {mae:.2f} kcal/mol"))
 
 
 def succeeded() -> list[me.RunRow]:
@@ -129,11 +124,11 @@ def succeeded() -> list[me.RunRow]:
     return [found[name] for name in s22 if name in found]
 
 
-def draw_parity(path: Path, points: list[tuple[float, float]], title: str) -> None:
+def parity(points: list[tuple[float, float]], title: str) -> Figure:
     """Draw calculated against reference energies, in kcal/mol, in the order of the set."""
     from matplotlib.figure import Figure  # not pyplot, which belongs to the main thread
 
-    figure = Figure(figsize=(5.2, 5.2), layout="constrained")
+    figure = Figure(figsize=(5.2, 5.2), dpi=150, layout="constrained")
     axes = figure.subplots()
     low, start = min(min(point) for point in points) - 1.5, 0
     axes.plot([low, 0.5], [low, 0.5], color="0.6", linewidth=1, zorder=0)
@@ -145,7 +140,7 @@ def draw_parity(path: Path, points: list[tuple[float, float]], title: str) -> No
     axes.set(xlim=(low, 0.5), ylim=(low, 0.5), aspect="equal", title=title)
     axes.set(xlabel="CCSD(T)/CBS interaction energy (kcal/mol)", ylabel="calculated interaction energy (kcal/mol)")
     axes.legend(frameon=False)
-    figure.savefig(path, format="png", dpi=150)
+    return figure
 
 
 # ----------------------------------------------------------------------------------------------------------- what to run

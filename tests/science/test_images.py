@@ -95,6 +95,13 @@ def test_several_frames_are_refused(run):
         ctx.save("a", Image.open(stream))
 
 
+def test_a_resume_restores_images_without_notes():
+    noted = pattern("RGB")
+    noted.info["dpi"] = (300, 300)
+    images = (pattern("RGB"), with_a_transparent_colour(), noted)
+    assert [ImageKind().restores(image) for image in images] == [True, True, False]
+
+
 def test_a_colour_profile_is_kept(run):
     image = pattern("RGB")
     image.info["icc_profile"] = b"a profile"

@@ -12,6 +12,7 @@ from ase.build import bulk, molecule
 from ase.calculators.calculator import Calculator
 from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
+from ase.calculators.singlepoint import SinglePointCalculator
 from ase.cluster import Octahedron
 from ase.constraints import FixAtoms
 from ase.io import read
@@ -162,6 +163,16 @@ def test_results_of_other_positions_are_not_those_of_the_atoms(run):
     asset = saved(run, atoms)
     assert asset.fields.energy is None
     assert asset.load().calc is None
+
+
+def test_a_resume_restores_atoms_unless_they_can_calculate():
+    ready, moved, able = molecule("H2O"), molecule("H2O"), bulk("Cu")
+    for atoms in (ready, moved):
+        atoms.calc = SinglePointCalculator(atoms, energy=-1.0)
+    moved.positions += 1
+    able.calc = EMT()
+    able.get_potential_energy()
+    assert [StructureKind().restores(atoms) for atoms in (Atoms("H"), ready, moved, able)] == [True, True, False, False]
 
 
 # ------------------------------------------------------------------------------------------------- what cannot be kept

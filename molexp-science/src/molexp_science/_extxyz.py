@@ -70,8 +70,8 @@ def check_atoms(atoms: Any, where: str) -> None:
 # ------------------------------------------------------------------------------------------------------------- writing
 
 
-def write_frame(atoms: Atoms, where: str = "atoms") -> bytes:
-    """Return a frame of extended XYZ.
+def write_frame(atoms: Atoms, where: str = "atoms") -> tuple[bytes, float | None]:
+    """Return a frame of extended XYZ, and the energy that is in it.
 
     Args:
         atoms: the atoms. Of a calculator, the results are kept that are of the atoms as they are.
@@ -81,7 +81,8 @@ def write_frame(atoms: Atoms, where: str = "atoms") -> bytes:
         SerializationError: a part of them is kept by nothing; the error names it.
     """
     check_atoms(atoms, where)
-    return _Frame(atoms, where).encoded()
+    frame = _Frame(atoms, where)
+    return frame.encoded(), frame.energy
 
 
 class _Frame:
@@ -101,6 +102,7 @@ class _Frame:
         self.notes: dict[str, dict[str, Any]] = {}
         self._put_arrays(atoms)
         name, results = results_of(atoms)
+        self.energy = _number(results.get("energy"))
         if results:
             self._note("calculator", "name", name)
             self._put_results(results)
@@ -208,6 +210,13 @@ class _Frame:
             self._note("cell", "displacement", encode(displacement, f"{self.where}.celldisp"))
         for number, constraint in enumerate(atoms.constraints):
             self._note("constraints", str(number), _constraint(constraint, f"{self.where}.constraints[{number}]"))
+
+
+def _number(value: Any) -> float | None:
+    """Return a number, of whatever type it is; None for anything else."""
+    if isinstance(value, np.ndarray) and value.size == 1:
+        value = value.item()
+    return float(value) if isinstance(value, int | float | np.integer | np.floating) else None
 
 
 def _is_there(value: float) -> bool:

@@ -85,6 +85,10 @@ class ImageKind(AssetKind[Any, ImageFields]):
             return library("numpy", source.name).array(image)
         return image
 
+    def restores(self, obj: Any, /) -> bool:
+        """Tell whether it is an image without notes that are not kept."""
+        return isinstance(obj, imported("PIL.Image", "Image")) and obj.info.keys() <= {"transparency", "icc_profile"}
+
     def describe(self, asset: Asset[Any, ImageFields], /) -> str:
         """Return one line: size and mode."""
         fields = asset.fields

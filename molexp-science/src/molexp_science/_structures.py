@@ -79,14 +79,11 @@ def _angle(one: Sequence[float], other: Sequence[float]) -> float:
     return math.degrees(math.acos(max(-1.0, min(1.0, cosine))))
 
 
-def atoms_facts(atoms: Any) -> StructureFields:
+def atoms_facts(atoms: Any, energy: float | None) -> StructureFields:
     """Return the fields of an `ase.Atoms`."""
-    from molexp_science._extxyz import results_of
-
     cell = cell_facts(atoms.cell.array.tolist(), atoms.pbc.tolist())
-    energy = results_of(atoms)[1].get("energy")
     counts = Counter(atoms.get_chemical_symbols())
-    return facts_of("ase.Atoms", counts, len(atoms), energy=None if energy is None else float(energy), **cell)
+    return facts_of("ase.Atoms", counts, len(atoms), energy=energy, **cell)
 
 
 class StructureKind(AssetKind[Any, StructureFields]):
@@ -131,6 +128,15 @@ class StructureKind(AssetKind[Any, StructureFields]):
             from molexp_science._extxyz import read_frame
 
             return read_frame(stream, source.name)
+
+    def restores(self, obj: Any, /) -> bool:
+        """Tell whether it has no calculator that could calculate more: its results alone are given back."""
+        if _library_of(obj) != "ase" or obj.calc is None:
+            return True
+        from molexp_science._extxyz import results_of
+
+        kinds = imported("ase.calculators.singlepoint", "SinglePointCalculator")
+        return type(obj.calc) in kinds and results_of(obj)[1] != {}
 
     def describe(self, asset: Asset[Any, StructureFields], /) -> str:
         """Return one line: formula, number of atoms, cell, energy."""
@@ -198,7 +204,8 @@ def _written(name: str, obj: Any) -> tuple[bytes, StructureFields]:
     if name == "ase":
         from molexp_science._extxyz import write_frame
 
-        return write_frame(obj, "atoms"), atoms_facts(obj)
+        data, energy = write_frame(obj)
+        return data, atoms_facts(obj, energy)
     if name == "pymatgen":
         from molexp_science import _pymatgen
 

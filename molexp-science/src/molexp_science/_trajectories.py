@@ -16,7 +16,7 @@ from msgspec import Struct
 from molexp import Asset
 from molexp.contracts import AssetKind, Preview, Sink, Source
 from molexp_science._libraries import class_name, imported, library
-from molexp_science._structures import atom_lines, atoms_facts, first_rows
+from molexp_science._structures import StructureFields, atom_lines, atoms_facts, first_rows
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -63,8 +63,8 @@ class Growth:
         """
         from molexp_science._extxyz import write_frame
 
-        data = write_frame(item, f"frames[{self._fields.n_frames}]")
-        self._fields = _with_frame(self._fields, item)
+        data, energy = write_frame(item, f"frames[{self._fields.n_frames}]")
+        self._fields = _with_frame(self._fields, atoms_facts(item, energy))
         return data
 
     def fields(self) -> TrajectoryFields:
@@ -72,9 +72,9 @@ class Growth:
         return self._fields
 
 
-def _with_frame(all_: TrajectoryFields, atoms: Atoms) -> TrajectoryFields:
+def _with_frame(all_: TrajectoryFields, one: StructureFields) -> TrajectoryFields:
     """Return the fields with one frame more."""
-    one, is_first = atoms_facts(atoms), not all_.n_frames
+    is_first = not all_.n_frames
     energies = [one.energy] if one.energy is not None and math.isfinite(one.energy) else []
     least = [*energies, *([] if all_.energy_min is None else [all_.energy_min])]
     most = [*energies, *([] if all_.energy_max is None else [all_.energy_max])]
