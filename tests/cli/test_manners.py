@@ -83,6 +83,33 @@ def test_what_is_mistyped_is_answered_with_the_nearest_name_and_where_to_read(mo
 
 
 @pytest.mark.parametrize(
+    ("typed", "suggested"),
+    [
+        ("delet", "delete"),
+        ("dleete", "delete"),
+        ("edlete", "delete"),
+        ("deletes", "delete"),
+        ("rnu", "run"),
+        ("execut", "execute"),
+        ("executor", ""),
+        ("exclude", ""),
+        ("remote", ""),
+        ("storage", ""),
+        ("linage", "lineage"),
+        ("shwo", "show"),
+    ],
+)
+def test_a_command_that_acts_is_suggested_for_a_slip_of_the_finger_only(molexp, typed, suggested):
+    done = molexp(typed)
+    named = (
+        re.findall(r"'(\w+)'", done.err.partition("hint:")[2].partition("?")[0]) if "Did you mean" in done.err else []
+    )
+    acting = {"archive", "cancel", "delete", "exec", "execute", "gc", "restore", "run", "sync"}
+    assert set(named) & acting <= {suggested}
+    assert not suggested or suggested in named
+
+
+@pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (

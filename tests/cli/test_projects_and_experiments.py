@@ -76,6 +76,11 @@ def test_to_delete_them_says_how_many_runs_and_asks(metals, molexp, here, what, 
     done = molexp(what, "delete", path, "--yes")
     assert (done.code, done.out, done.err) == (0, f"{path}\n", f"molexp: {runs} runs deleted.\n")
     assert path not in listed(molexp, what, "list")
+    found = molexp("info", "--json").json()
+    assert (found["projects"], found["experiments"], found["runs"]) == ((1, 1, 1) if runs == 4 else (2, 2, 2))
+    assert {one["id"]: one["experiments"] for one in molexp("projects", "list", "--json").json()} == (
+        {"gases": 1} if runs == 4 else {"gases": 1, "metals": 1}
+    )
     assert molexp(what, "restore", path).out == f"{path}\n"
     assert path in listed(molexp, what, "list")
     assert len(molexp("runs", "list", "--json").json()) == 5

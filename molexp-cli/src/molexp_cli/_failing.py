@@ -25,6 +25,8 @@ TIMED_OUT = 124
 EXEC_FAILED = 125
 
 _ALIKE = 0.65  # a suggestion must be at least this similar: with less, `delete` would suggest `execute`
+_ACTING = frozenset({"archive", "cancel", "delete", "exec", "execute", "gc", "rename", "restore", "run", "sync"})
+"""Commands that execute, change or free something: they are suggested for a slip of the finger only."""
 _NO_COMMAND = re.compile(r"No such command '(.*)'", re.DOTALL)
 
 _UsageError: Any = typer.BadParameter.__mro__[1]  # the base class of click's usage errors, which has no public name
@@ -148,5 +150,22 @@ def _alike(error: Any) -> list[str]:
     """Return the options or commands that resemble the unknown one."""
     commands = getattr(error.ctx.command, "commands", {}) if error.ctx is not None else {}
     unknown = _NO_COMMAND.match(str(error.message))
-    names = (getattr(error, "possibilities", None) or ()) if unknown is None else commands
-    return get_close_matches(unknown[1] if unknown else getattr(error, "option_name", ""), names, cutoff=_ALIKE)
+    if unknown is None:
+        return get_close_matches(
+            getattr(error, "option_name", ""), getattr(error, "possibilities", None) or (), cutoff=_ALIKE
+        )
+    typed = unknown[1]
+    return [
+        name
+        for name in get_close_matches(typed, commands, cutoff=_ALIKE)
+        if name not in _ACTING or _is_slip(typed, name)
+    ]
+
+
+def _is_slip(typed: str, name: str) -> bool:
+    """Tell whether one letter is missing, too much or wrong, or two letters are swapped."""
+    short, long = sorted((typed, name), key=len)
+    if len(short) == len(long):
+        differing = sum(one != other for one, other in zip(typed, name, strict=True))
+        return differing == 1 or (differing == 2 and sorted(typed) == sorted(name))
+    return any(long[:at] + long[at + 1 :] == short for at in range(len(long)))

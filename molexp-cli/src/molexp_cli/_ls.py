@@ -123,8 +123,16 @@ def projects_of(opened: molexp.Workspace, archived: bool) -> list[dict[str, Any]
     for one in totals:
         by_project.setdefault(one.project, []).append(one)
     found = [(project, _summed(by_project.get(project.id, []))) for project in opened.projects]
-    shown = _shown(found, "project", archived)
-    return [{**_named(project), "experiments": len(project.experiments), **summed} for project, summed in shown]
+    filled = {one.path for one in totals if one.runs or one.archived}
+    return [
+        {**_named(project), "experiments": _count(project, filled), **summed}
+        for project, summed in _shown(found, "project", archived)
+    ]
+
+
+def _count(project: molexp.Project, filled: set[str]) -> int:
+    """Count the experiments of a project that were not deleted, or have runs all the same."""
+    return sum(one.path in filled or not one.deleted for one in project.experiments)
 
 
 def experiments_of(

@@ -39,7 +39,11 @@ def describe_workspace(workspace: Workspace) -> dict[str, Any]:
         statuses.update(one.statuses)
     newest = workspace.catalog.runs(archived=True, sort="-created_at", limit=1)
     running = workspace.catalog.runs(status=RunStatus.RUNNING, archived=True) if statuses[RunStatus.RUNNING] else ()
-    projects = workspace.projects.ids()
+    filled = {one.path for one in totals if one.runs or one.archived}
+    there = [*workspace.projects]
+    experiments = [one for project in there for one in project.experiments if one.path in filled or not one.deleted]
+    used = {one.project.id for one in experiments}
+    projects = [project for project in there if project.id in used or not project.deleted]
     return {
         "url": workspace.url,
         "id": document.get("id"),
@@ -50,7 +54,7 @@ def describe_workspace(workspace: Workspace) -> dict[str, Any]:
         "settings": _settings(workspace, problem),
         "storage": {"capabilities": sorted(session.store.capabilities), "durability": session.store.durability},
         "projects": len(projects),
-        "experiments": sum(len(workspace.project(name).experiments.ids()) for name in projects),
+        "experiments": len(experiments),
         "runs": sum(statuses.values()),
         "statuses": {status: statuses[status] for status in map(str, RunStatus) if statuses[status]},
         "archived": sum(one.archived for one in totals),
