@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import molexp as me
-from tests.cli.helpers import program
+from tests.cli.helpers import Terminal, program
 
 
 @pytest.fixture
@@ -116,3 +116,19 @@ def test_ls_of_what_is_empty_or_not_there_says_so(metals, molexp, here):
     assert (done.code, "'metals'" in done.err) == (3, True)
     molexp("init", "new")
     assert molexp("-w", "new", "ls").err == f"molexp: There are no projects in {here / 'new'} yet.\n"
+
+
+@pytest.mark.parametrize(("columns", "words"), [(120, ["SIZE", "NEWEST"]), (60, ["no room for size, newest"])])
+def test_ls_fits_the_terminal_and_says_what_has_no_room(metals, here, columns, words):
+    terminal = Terminal(here, "ls", columns=columns, env={"NO_COLOR": "1"})
+    assert terminal.end() == 0
+    assert all(len(line) <= columns for line in terminal.text.splitlines())
+    assert all(word in terminal.text for word in ("metals", "4 succeeded", *words)), terminal.text
+
+
+def test_ls_of_runs_on_a_terminal_has_the_columns_of_lists_and_whole_ids(metals, here):
+    terminal = Terminal(here, "ls", "metals/cu", columns=80, env={"NO_COLOR": "1"})
+    assert terminal.end() == 0
+    lines = [line.split() for line in terminal.text.splitlines()]
+    assert lines[0][:3] == ["RUN", "STATUS", "CREATED"]
+    assert [line[:2] for line in lines[1:3]] == [["cu-1", "succeeded"], ["cu-0", "succeeded"]], "the newest first"

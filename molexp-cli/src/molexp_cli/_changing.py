@@ -139,10 +139,9 @@ def _ask(paths: Sequence[str], deed: Deed) -> None:
     for path in paths:
         above = path.rpartition("/")[0]
         scopes[above] = scopes.get(above, 0) + 1
-    named = [f"{count} of {scope}" for scope, count in [*scopes.items()][:_SCOPES]]
-    if len(scopes) > _SCOPES:
-        named.append(f"and of {_words.counted(len(scopes) - _SCOPES, 'more experiment')}")
-    what = f"{deed.verb} {_words.counted(len(paths), 'run')} ({', '.join(named)})"
+    named = ", ".join(f"{count} of {scope}" for scope, count in scopes.items())
+    where = f"({named})" if len(scopes) <= _SCOPES else f"in {len(scopes)} experiments"
+    what = f"{deed.verb} {_words.counted(len(paths), 'run')} {where}"
     if not (sys.stdin is not None and sys.stdin.isatty()):
         raise typer.BadParameter(
             f"The query matches {_words.counted(len(paths), 'run')}. Add --yes to {deed.verb} them, or --dry-run to list them."

@@ -173,12 +173,16 @@ def shared(rows: Rows) -> str:
 
 def counted(statuses: Mapping[str, int]) -> str:
     """Return how many runs there are, and of which status: "15 runs: 14 succeeded, 1 failed"."""
+    return f"{_words.counted(sum(statuses.values()), 'run')}: {of_each_status(statuses)}"
+
+
+def of_each_status(statuses: Mapping[str, int]) -> str:
+    """Return how many runs have each status: "14 succeeded, 1 failed"."""
     import molexp
 
     known = [str(status) for status in molexp.RunStatus]
     first = ["succeeded", "failed", "interrupted", "cancelled"]
-    each = [f"{statuses[name]} {name}" for name in dict.fromkeys((*first, *known)) if statuses.get(name)]
-    return f"{_words.counted(sum(statuses.values()), 'run')}: {', '.join(each)}"
+    return ", ".join(f"{statuses[name]} {name}" for name in dict.fromkeys((*first, *known)) if statuses.get(name))
 
 
 def statuses_of(rows: Iterable[molexp.RunRow]) -> Mapping[str, int]:

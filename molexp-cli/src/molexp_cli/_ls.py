@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 
 import typer
 
 from molexp_cli import _words
+from molexp_cli._listing import Column, columns_of, fitting, grid_of, of_each_status
 from molexp_cli._options import JsonOption, WorkspaceOption, located
-from molexp_cli._output import headline, on_terminal, say, table, tell_unreadable, write
+from molexp_cli._output import (
+    faint,
+    headline,
+    on_terminal,
+    say,
+    table,
+    tell_unreadable,
+    width_of_terminal,
+    write,
+    write_drawn,
+)
 
 if TYPE_CHECKING:
     import molexp
@@ -27,11 +38,13 @@ class Level(NamedTuple):
         title: the name of the first column.
         entries: all that lies there, each with an ``id``; of runs, those that are shown.
         total: the number of entries that there are.
+        rows: the runs, of a level of runs.
     """
 
     title: str
     entries: list[dict[str, Any]]
     total: int
+    rows: Sequence[molexp.RunRow] = ()
 
 
 def ls(
@@ -107,7 +120,7 @@ def _level(opened: molexp.Workspace, parts: list[str], limit: int | None, archiv
     tell_unreadable(pages.unreadable)
     _tell_hidden(pages.archived, "archived run")
     rows = [*islice(chain.from_iterable(pages), limit)]
-    return Level("RUN", [_run(row) for row in rows], pages.total or len(rows))
+    return Level("RUN", [_run(row) for row in rows], pages.total or len(rows), rows)
 
 
 def _of(title: str, entries: Iterable[dict[str, Any]]) -> Level:
@@ -207,7 +220,7 @@ _CELLS: dict[str, Callable[[Any], str]] = {
     "experiments": str,
     "runs": str,
     "status": str,
-    "statuses": lambda found: ", ".join(f"{count} {status}" for status, count in found.items()),
+    "statuses": of_each_status,
     "archived": lambda found: str(found or ""),
     "size": _words.size,
     "newest": _words.moment,
@@ -215,13 +228,44 @@ _CELLS: dict[str, Callable[[Any], str]] = {
     "parameters": _words.settings,
 }
 _TITLES = {"created_at": "CREATED", "statuses": "STATUS"}
+_RANKS = {"name": 2, "newest": 3, "created_at": 3, "size": 4, "archived": 5}  # columns that go where there is no room
+_RIGHT = ("experiments", "runs", "archived", "size", "version")
+_AGES = ("newest", "created_at")
 
 
 def show_level(level: Level) -> None:
     """Draw a level as a table; columns in which nobody has anything are left out, and names that are the ids."""
-    columns = [(level.title, [str(one.get("id") or one.get("name")) for one in level.entries])]
+    shown = _columns(level)
+    if on_terminal():
+        rows: Any = level.rows or level.entries
+        kept, hidden = fitting(shown, rows, width_of_terminal())
+        if shown[0] in [one._replace(width=0) for one in kept]:
+            write_drawn(grid_of(kept).draw([[one.cell(row) for one in kept] for row in rows]))
+            if hidden:
+                write_drawn(faint(f"no room for {', '.join(one.title.lower() for one in hidden)}"))
+            return
+    cells = [(one.title, [one.cell(entry) for entry in level.entries]) for one in shown]
+    table([title for title, _ in cells], zip(*(found for _, found in cells), strict=True), least=1)
+
+
+def _columns(level: Level) -> list[Column]:
+    if level.rows and on_terminal():
+        return columns_of(level.rows, {row.path: row.id for row in level.rows}, ())
+    first = Column("id", level.title, lambda entry: str(entry.get("id") or entry.get("name")))
+    found = [first]
     for key, cell in _CELLS.items():
-        found = [cell(one[key]) if one.get(key) is not None else "" for one in level.entries]
-        if any(found) and found != columns[0][1]:
-            columns.append((_TITLES.get(key, key.upper()), found))
-    table([title for title, _ in columns], zip(*(cells for _, cells in columns), strict=True), least=1)
+        column = Column(
+            key,
+            _TITLES.get(key, key.upper()),
+            _reader(key, _words.age if key in _AGES and on_terminal() else cell),
+            _RANKS.get(key, 1),
+            right=key in _RIGHT and on_terminal(),
+        )
+        cells = [column.cell(entry) for entry in level.entries]
+        if any(cells) and cells != [first.cell(entry) for entry in level.entries]:
+            found.append(column)
+    return found
+
+
+def _reader(key: str, cell: Callable[[Any], str]) -> Callable[[Any], str]:
+    return lambda entry: cell(entry[key]) if entry.get(key) is not None else ""

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from molexp_cli import _words
+from molexp_cli._listing import of_each_status
 from molexp_cli._options import JsonOption, WorkspaceOption, given_workspace, located
-from molexp_cli._output import headline, pairs, say, tell_unreadable, write
+from molexp_cli._output import headline, on_terminal, pairs, say, tell_unreadable, write
 
 _SHOWN = 4  # processes, or runs of a process, that are named
 
@@ -103,13 +104,14 @@ def _lines(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "name", str(found["name"])
     yield "projects", str(found["projects"])
     yield "experiments", str(found["experiments"])
-    statuses = ", ".join(f"{count} {status}" for status, count in found["statuses"].items())
+    statuses = of_each_status(found["statuses"])
     archived = f"{found['archived']} archived" if found["archived"] else ""
     told = "; ".join(filter(None, (statuses, archived)))
     yield "runs", f"{found['runs']}{f' ({told})' if told else ''}"
     yield "size", _words.size(found["size"])
     if newest := found["newest"]:
-        yield "newest", f"{newest['path']}, {_words.moment(newest['created_at'])}"
+        created = _words.age(newest["created_at"]) if on_terminal() else _words.moment(newest["created_at"])
+        yield "newest", f"{newest['path']}, {created}"
     writers = found["writers"]
     yield "writing", "\n".join([*map(_writer, writers[:_SHOWN]), *_more(writers, "process", "processes")]) or "nobody"
     storage = found["storage"]

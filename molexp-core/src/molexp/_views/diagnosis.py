@@ -229,7 +229,7 @@ def _cache(workspace: Workspace | None) -> Iterator[Check]:
     told = f"{folder}, {_megabytes(_sizes(folder))} MB"
     location = workspace._session.index.location if workspace is not None else ""
     if location and os.path.exists(location):
-        told += f", of which the index of this workspace has {_megabytes(os.path.getsize(location))}"
+        told += f"; the index of this workspace has {_megabytes(os.path.getsize(location))} MB"
     if look_at_folder(above).sort in ("nfs", "nfs4", "cifs", "smb3"):
         hint = "Let MOLEXP_CACHE_DIR name a folder on a disk of this machine: SQLite's locks are slow there, or do not work."
         yield Check("cache", "warn", f"{told}, on a network file system", hint)
