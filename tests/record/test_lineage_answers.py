@@ -173,7 +173,7 @@ def test_it_is_drawn_as_a_tree(chain):
               └─ made metals/cu/plot#1:artifact:figure.json@1""")
     assert str(chain.catalog.lineage(FIGURE)).endswith("\nwent into nothing that is on record")
     html = chain.catalog.lineage(RELAXED)._repr_html_()
-    assert html.startswith("<pre>")
+    assert "<pre>" in html
     assert "└─ made by metals/cu/relax (succeeded)" in html
 
 

@@ -11,6 +11,7 @@ from msgspec import Struct, field
 
 from molexp._assets.assets import MetricsAsset
 from molexp._assets.metric_columns import joined, pieces_of, series_of
+from molexp._html import shown_by
 from molexp._record.metrics import METRICS, joined_points, since_fresh, task_of
 from molexp._values.ids import nearest
 from molexp._values.tables import Column, Table
@@ -53,6 +54,8 @@ class RunMetrics(Table, Mapping[str, Mapping[str, Any]]):
 
     def __repr__(self) -> str:
         return f"<metrics of {self._path}: {', '.join(self) or 'none'}>"
+
+    _repr_html_ = shown_by("metrics")
 
     def __getitem__(self, name: str) -> Mapping[str, Any]:
         try:

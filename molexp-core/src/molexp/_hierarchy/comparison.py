@@ -7,6 +7,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from molexp._catalog.index.columns import COLUMNS
+from molexp._html import shown_by
 from molexp._query.fields import leaf
 from molexp._record.metrics import run_metrics
 from molexp._values.canonical import canonical_json
@@ -24,6 +25,12 @@ _ORDER = (
 
 _NESTED = {"params": "parameters", **{name: name for name in ("results", "metrics", "config", "workflow")}}
 _OF_THE_DOCUMENT = frozenset({"schema", "type"})
+
+
+class Comparison(Rows[Mapping[str, Any]]):
+    """The fields in which runs differ, a row for each run; a notebook shows a line for each field."""
+
+    _repr_html_ = shown_by("comparison")
 
 
 def compare_runs(runs: Sequence[tuple[Session, str]]) -> Rows[Mapping[str, Any]]:
@@ -46,7 +53,7 @@ def compare_runs(runs: Sequence[tuple[Session, str]]) -> Rows[Mapping[str, Any]]
         {"path": path, **{name: leaf(fields[name]) for name in differing if name in fields}}
         for (_, path), fields in zip(runs, found, strict=True)
     ]
-    return Rows(rows, dict, ("path", *differing))
+    return Comparison(rows, dict, ("path", *differing))
 
 
 def _fields(session: Session, path: str) -> Iterator[tuple[str, Any]]:

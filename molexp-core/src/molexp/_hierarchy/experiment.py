@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from molexp._hierarchy.run import Run
 from molexp._hierarchy.scopes import change_all, hidden_runs, mark_deleted, mark_restored, name_of, rename
 from molexp._hierarchy.session import Session
+from molexp._html import shown_by
 from molexp._record.definitions import WAS_DELETED, deleted, has_attempts, is_run, member_ids
 from molexp._record.prefetch import look_at
 from molexp._record.reading import read_definition
@@ -35,10 +36,7 @@ F = TypeVar("F", bound="Callable[[Any], Any]")
 
 
 def _functions() -> Any:
-    """Return the module that executes functions; it is above this one, which names it instead of importing it.
-
-    See docs/explanation/decisions/0025-a-function-is-a-workflow-of-one-task.md.
-    """
+    """Return the module that executes functions, which is above this one: decision 25 says why it is named here."""
     return import_module("molexp._workflow.functions")
 
 
@@ -95,6 +93,8 @@ class Experiment:
         self._repeats: dict[str, Any] | None = None
         self._space = own_copy(space)
         self._replicas = replicas
+
+    _repr_html_ = shown_by("experiment")
 
     def __repr__(self) -> str:
         return f"<Experiment {self.path}>"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from molexp._hierarchy.experiment import Experiment
 from molexp._hierarchy.scopes import mark_deleted, mark_restored, name_of, rename
+from molexp._html import shown_by
 from molexp._record.definitions import Members, choose_id, deleted, member_ids, require
 from molexp._record.revisions import define_experiment, look_up_definition
 from molexp._storage import layout, schemas
@@ -53,6 +54,8 @@ class Project:
         self.path = id
         self._definition = definition
         self._session: Session = workspace._session
+
+    _repr_html_ = shown_by("project")
 
     def __repr__(self) -> str:
         return f"<Project {self.id}>"

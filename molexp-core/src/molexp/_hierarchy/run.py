@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
+from molexp._html import shown_by
 from molexp._record.edits import labels, write_edit
 from molexp._storage import layout, schemas
 from molexp._storage.local_keys import key_of
@@ -79,8 +80,10 @@ class Run:
     def __repr__(self) -> str:
         return f"<Run {self.path}>"
 
+    _repr_html_ = shown_by("run")
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickle, (type(self), self.experiment, self._id, self._definition)
+        return partial(type(self), definition=self._definition), (self.experiment, self._id)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Run):
@@ -444,7 +447,3 @@ class Run:
         from molexp._hierarchy.references import reference_resolver
 
         return restore(stored, resolve=reference_resolver(self._session))
-
-
-def _unpickle(cls: type[Run], experiment: Experiment, id: str, definition: dict[str, Any] | None) -> Run:
-    return cls(experiment, id, definition=definition)

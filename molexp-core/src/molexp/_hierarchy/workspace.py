@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from molexp._hierarchy.project import Project
 from molexp._hierarchy.run import Run
 from molexp._hierarchy.session import Session
+from molexp._html import shown_by
 from molexp._record.definitions import Members, choose_id, get_or_know, look_up, member_ids
 from molexp._record.fences import is_defined
 from molexp._storage import schemas
@@ -139,6 +140,8 @@ class Workspace:
         workspace = cls(url, storage_options=storage_options, read_only=read_only, plugins=plugins)
         workspace._session.workspace.must_exist()
         return workspace
+
+    _repr_html_ = shown_by("workspace")
 
     def __repr__(self) -> str:
         return f"<Workspace {self.url}>"

@@ -8,6 +8,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, overload
 
+from molexp._html import shown_by
 from molexp._values.times import parse_time
 
 R = TypeVar("R")
@@ -25,12 +26,12 @@ RUN_COLUMNS = (
     "status",
     "cause",
     "created_at",
-    "attempts",
-    "seconds",
-    "host",
     "parameters",
     "results",
     "metrics",
+    "attempts",
+    "seconds",
+    "host",
     "tags",
     "replica",
     "profile",
@@ -173,17 +174,12 @@ class Rows(Table, Sequence[R], Generic[R]):
         names = self._names(flat) if flat else [name for name in self._columns if name not in _NESTED]
         return {name: [row.get(name) for row in flat] for name in names}
 
-    def _repr_html_(self) -> str:
-        from html import escape
+    _repr_html_ = shown_by("rows")
 
+    def _shown(self) -> tuple[list[str], list[dict[str, Any]], int]:
+        """Return what a notebook shows: the columns, as many rows as it has room for, and the number of all."""
         flat = self._flat(_SHOWN)
-        columns = self._names(flat)
-        head = "".join(f"<th>{escape(name)}</th>" for name in columns)
-        body = "".join(
-            "<tr>" + "".join(f"<td>{escape(str(row.get(name, '')))}</td>" for name in columns) + "</tr>" for row in flat
-        )
-        more = f"<p>{len(self) - _SHOWN} more rows</p>" if len(self) > _SHOWN else ""
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
+        return self._names(flat), flat, len(self)
 
     def _flat(self, limit: int | None = None) -> list[dict[str, Any]]:
         return [cells(self._describe(row), self._columns) for row in self._rows[:limit]]

@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, Generic, Literal, Protocol, Self
 
 from msgspec import Struct
 
+from molexp._html import shown_by
 from molexp._values.structuring import values_of
 from molexp.errors import UnsupportedOperationError
 
@@ -288,6 +289,8 @@ class Asset(Struct, Generic[T_co, F_co], frozen=True, kw_only=True, weakref=True
             "tags": sorted(self.tags),
             "fields": values_of(self.fields),
         }
+
+    _repr_html_ = shown_by("asset")
 
     def describe(self) -> str:
         """Return one line for people, in the words of its kind."""

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from msgspec import Struct
 from msgspec.structs import asdict
 
+from molexp._html import shown_by
 from molexp._values.status import RunStatus
 
 Kind = Literal["asset", "run"]
@@ -123,10 +124,7 @@ class Lineage(Struct, frozen=True):
     def __str__(self) -> str:
         return "\n".join(_drawn(self))
 
-    def _repr_html_(self) -> str:
-        from html import escape
-
-        return f"<pre>{escape(str(self))}</pre>"
+    _repr_html_ = shown_by("lineage")
 
     @property
     def upstream(self) -> tuple[LineageNode, ...]:
