@@ -124,8 +124,16 @@ def test_each_is_named_with_what_it_provides_and_nothing_is_wrong_with_any(envir
     }
 
 
-def test_the_plugin_of_the_page_passes_the_conformance_kits(environment):
-    done = environment.run("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "molexp-lab/tests")
+def test_the_tests_of_the_page_pass(environment):
+    """The conformance kits of a kind and a store, and a test of a command."""
+    folders = ("molexp-lab/tests", "molexp-peaks/tests/test_commands.py")
+    done = environment.run("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", *folders)
+    assert done.code == 0, done.out
+
+
+@pytest.mark.long
+def test_the_types_of_the_command_are_right(environment):
+    done = environment.run("sh", "-c", "cd molexp-peaks && python -m mypy")
     assert done.code == 0, done.out
 
 
