@@ -117,7 +117,7 @@ def _draw(opened: molexp.Workspace, found: molexp.Rows[Any], names: list[str], b
     paths = [str(row["path"]) for row in found]
     by_path = opened.catalog.short_ids(map(opened.run, paths))
     params = [name for name in names if name.startswith("params.")]
-    names = [*params, *(name for name in names if name not in params)]
+    names = [*params, *(name for name in names if name not in params and not _is_place(name))]
     cells = {name: _cells(found, name, based and name not in params, drawn=True) for name in names}
     short = [by_path[path] for path in paths]
     widths = [max(map(len, ("FIELD", *names)))]
@@ -137,6 +137,11 @@ def _draw(opened: molexp.Workspace, found: molexp.Rows[Any], names: list[str], b
     write_drawn(grid_of(shown).draw([[one.cell(row) for one in shown] for row in found]))
     if hidden:
         write_drawn(faint(left_out(hidden, "--json has all")))
+
+
+def _is_place(name: str) -> bool:
+    """Tell whether a field says where a metric has its values, rather than which."""
+    return name.startswith("metrics.") and name.endswith((".step", ".min_step", ".max_step", ".count"))
 
 
 def _title(name: str) -> str:

@@ -63,7 +63,7 @@ def show(
             headline(title)
             pairs([(str(name), _words.value(value)) for name, value in found[values].items()], indent=2)
     _metrics(found)
-    _attempts(found["execution_history"])
+    _attempts(found["execution_history"], str((found["error"] or {}).get("message") or ""))
     _tasks(found["tasks"])
     _files(found["assets"], str(found["path"]))
     _notes(found.get("notes") or ())
@@ -166,7 +166,7 @@ def _tasks(tasks: Mapping[str, Mapping[str, Any]]) -> None:
             (
                 name,
                 "reused" if one.get("reused") else str(one.get("status")),
-                f"{one['seconds']:.3g}" if isinstance(one.get("seconds"), int | float) else "",
+                f"{one['seconds']:.3f}" if isinstance(one.get("seconds"), int | float) else "",
                 str(one.get("retries") or ""),
                 str(one.get("reason") or one.get("why") or one.get("not_restorable") or "").partition("\n")[0],
             )
@@ -175,25 +175,16 @@ def _tasks(tasks: Mapping[str, Mapping[str, Any]]) -> None:
         table(("TASK", "STATUS", "SECONDS", "RETRIES", "REASON"), rows)
 
 
-def _attempts(history: list[Mapping[str, Any]]) -> None:
+def _attempts(history: list[Mapping[str, Any]], told: str) -> None:
     if not history:
         return
     write("")
     headline("attempts")
-    rows = [
-        (
-            str(one.get("attempt")),
-            _words.standing(one.get("status"), one.get("as_of")),
-            _words.moment(one.get("started_at")),
-            _ended(one),
-            str(one.get("host") or ""),
-            str(one.get("pid") or ""),
-            str(one.get("cause") or ""),
-            str(one.get("reason") or "").partition("\n")[0],
-        )
-        for one in history
-    ]
-    table(("ATTEMPT", "STATUS", "STARTED", "ENDED", "HOST", "PID", "CAUSE", "REASON"), rows)
+    drawn = on_terminal()
+    titles = ["ATTEMPT", "STATUS", "STARTED", "TIME" if drawn else "ENDED", "HOST", "PID", "CAUSE", "REASON"]
+    rows = [_attempt(one, drawn, told.partition("\n")[0]) for one in history]
+    shown = [n for n, title in enumerate(titles) if not drawn or title != "REASON" or any(row[n] for row in rows)]
+    table([titles[n] for n in shown], [[row[n] for n in shown] for row in rows])
     commands = [
         (str(one.get("attempt")), _exit(command), _line(command.get("command")))
         for one in history
@@ -225,6 +216,25 @@ def _resumed(run: molexp.Run, found: Mapping[str, Any]) -> str:
         experiment, _, name = str(found["path"]).rpartition("/")
         return f"To try again: molexp exec {experiment} --id {name} -- {_line(commands[0]['command'])}"
     return f"To try again, call the script that started it, or start it in Python: ws.run({found['path']!r}).start()"
+
+
+def _attempt(one: Mapping[str, Any], drawn: bool, told: str) -> list[str]:
+    """Return the cells of an attempt; on a terminal, with how long it took, and without a message that stands above."""
+    ended, reason = _ended(one), str(one.get("reason") or "").partition("\n")[0]
+    if drawn:
+        whole = not (one.get("found_at") or one.get("ended_by"))
+        ended = _words.took(one.get("started_at"), one.get("ended_at")) if whole else ended
+        reason = "" if told and told in reason else reason
+    return [
+        str(one.get("attempt")),
+        _words.standing(one.get("status"), one.get("as_of")),
+        _words.moment(one.get("started_at")),
+        ended,
+        str(one.get("host") or ""),
+        str(one.get("pid") or ""),
+        str(one.get("cause") or ""),
+        reason,
+    ]
 
 
 def _ended(attempt: Mapping[str, Any]) -> str:

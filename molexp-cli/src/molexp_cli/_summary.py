@@ -47,7 +47,7 @@ def show_summary(drive: Drive, parameters: Mapping[str, str], as_json: bool) -> 
         _item(f"{path}  not begun: {why}")
     if summary.changed:
         number = len(summary.changed)
-        write(f"molexp run --changed executes {number} of the skipped runs; they have changed since, or may have")
+        _line(f"molexp run --changed executes {number} of the skipped runs; they have changed since, or may have")
     _advise(drive, [*failed])
 
 
@@ -59,23 +59,21 @@ def _counted(summary: Summary) -> str:
 
 
 def _item(text: str, parameters: str = "") -> None:
-    """Print a line about a run, on a terminal broken at blanks, and its parameters below."""
-    if not on_terminal():
-        write("\n".join([f"  {text}", *([f"    {parameters}"] if parameters else [])]))
-        return
-    import textwrap
+    """Print a line about a run, and its parameters below."""
+    _line(f"  {text}")
+    if parameters:
+        _line(f"    {parameters}")
 
-    for line, indent in ((text, "  "), (parameters, "    ")):
-        lines = textwrap.wrap(
-            line,
-            width_of_terminal(),
-            initial_indent=indent,
-            subsequent_indent="    ",
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-        if lines:
-            write("\n".join(lines))
+
+def _line(text: str) -> None:
+    """Print a line, on a terminal broken at blanks."""
+    if on_terminal():
+        import textwrap
+
+        width = width_of_terminal()
+        lines = textwrap.wrap(text, width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+        text = "\n".join(lines)
+    write(text)
 
 
 def _advise(drive: Drive, failed: list[str]) -> None:
