@@ -201,3 +201,7 @@ def test_a_log_is_found_by_a_call_too(run):
     assert run.log("train").text() == run.logs["train"].text() == "step 0\nstep 1\n"
     with pytest.raises(me.NotFoundError, match=r"no log 'trian'.*'train'"):
         run.log("trian")
+    with pytest.raises(AttributeError, match=r"ctx\.log\(NAME\)"):
+        run.log("train").append("step 2")
+    with pytest.raises(AttributeError, match=r"has no 'tial'\.$"):
+        run.log("train").tial()

@@ -167,6 +167,11 @@ def test_csv_keeps_hostile_texts(lab_exp, tmp_path, value):
         assert [row["results.x"] for row in csv.DictReader(file)] == [value]
 
 
+def test_a_descriptor_is_no_path(rows):
+    with pytest.raises(TypeError, match="int"):
+        rows.to_csv(2)
+
+
 def test_parquet_is_read_again(rows, tmp_path):
     rows.to_parquet(tmp_path / "runs.parquet")
     table = pyarrow.parquet.read_table(tmp_path / "runs.parquet")

@@ -173,6 +173,8 @@ with exp.Run().start(wait="long") as ctx: pass
 with exp.Run().start(if_succeeded="skip") as ctx: pass
 exp.sweep(print, on_error="ignore")
 exp.sweep(7)
+exp.runs[0].metrics.lst
+exp.runs[0].log("relax").append("line")
 ctx.set_result(1, 2)
 ctx.metrics.log(step="first")
 ctx.shell(["true"], check="no")

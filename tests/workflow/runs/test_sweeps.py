@@ -210,7 +210,7 @@ MISTAKES = {
     "NaN": (me.SerializationError, r"a", {"space": {"a": [float("nan")]}}),
     "no jobs": (ValueError, "at least 1", {"jobs": 0}),
     "no replica": (ValueError, "at least one replica", {"replicas": 0}),
-    "an executor": (me.PluginMissingError, "slurmm", {"executor": "slurmm", "function": swept.where}),
+    "an executor": (me.PluginMissingError, "'process'", {"executor": "proces", "function": lambda ctx: None}),
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from molexp._assets.builtin_kinds import LogKind, in_order
 from molexp._values.ids import nearest
@@ -11,6 +11,7 @@ from molexp._values.numbers import count
 from molexp.contracts import Store
 from molexp.errors import KeyNotFoundError, NotFoundError
 
+_WRITING = ("append", "write", "writelines")
 _TAIL = 1 << 14  # bytes of the end of a log that are read first
 
 
@@ -95,6 +96,12 @@ class LogReader:
 
     def __repr__(self) -> str:
         return f"<log {self.name!r}>"
+
+    if not TYPE_CHECKING:  # to a type checker it would make every misspelt name one of unknown type
+
+        def __getattr__(self, name: str) -> NoReturn:
+            how = ": it is written in the run's context, by ctx.log(NAME)" if name in _WRITING else ""
+            raise AttributeError(f"A log of a run has no {name!r}{how}.", name=name, obj=self)
 
 
 class Logs(Mapping[str, LogReader]):

@@ -69,14 +69,16 @@ class RunMetrics(Table, Mapping[str, Mapping[str, Any]]):
     def __len__(self) -> int:
         return len(self._summary)
 
-    def __getattr__(self, name: str) -> NoReturn:
-        if name == "log":
-            advice = "A run's metrics are read here. Log them in its context: `with run.start() as ctx: ctx.metrics.log(...)`."
-        elif not name.startswith("_") and name in self:
-            advice = f"Write run.metrics[{name!r}] for the summary of {name!r}, run.metrics.last[{name!r}] for its last value."
-        else:
-            advice = f"A run's metrics have no {name!r}."
-        raise AttributeError(advice, name=name, obj=self)
+    if not TYPE_CHECKING:  # to a type checker it would make every misspelt name one of unknown type
+
+        def __getattr__(self, name: str) -> NoReturn:
+            if name == "log":
+                advice = "A run's metrics are read here. Log them in its context: `with run.start() as ctx: ctx.metrics.log(...)`."
+            elif not name.startswith("_") and name in self:
+                advice = f"Write run.metrics[{name!r}] for the summary of {name!r}, run.metrics.last[{name!r}] for its last value."
+            else:
+                advice = f"A run's metrics have no {name!r}."
+            raise AttributeError(advice, name=name, obj=self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return dict, (dict(self._summary),)  # the points stay where they are

@@ -280,12 +280,14 @@ class SkippedRun:
     def __repr__(self) -> str:
         return f"<SkippedRun {self.run.path}, which had succeeded>"
 
-    def __getattr__(self, name: str) -> NoReturn:
-        if not name.startswith("_") and hasattr(RunContext, name):
-            raise AttributeError(
-                f"Run {self.run.path!r} was skipped, and has no context. {_ASK_FIRST}", name=name, obj=self
-            )
-        raise AttributeError(name, name=name, obj=self)
+    if not TYPE_CHECKING:  # to a type checker it would make every misspelt name one of unknown type
+
+        def __getattr__(self, name: str) -> NoReturn:
+            if not name.startswith("_") and hasattr(RunContext, name):
+                raise AttributeError(
+                    f"Run {self.run.path!r} was skipped, and has no context. {_ASK_FIRST}", name=name, obj=self
+                )
+            raise AttributeError(name, name=name, obj=self)
 
     if not TYPE_CHECKING:  # to a type checker, a `with` that does not ask first is a mistake
 

@@ -68,7 +68,7 @@ def to_csv(columns: Mapping[str, Column], path: str | os.PathLike[str] | None) -
         text = io.StringIO(newline="")
         _write(columns, text)
         return text.getvalue()
-    with open(path, "w", encoding="utf-8", newline="") as file:
+    with open(os.fspath(path), "w", encoding="utf-8", newline="") as file:
         _write(columns, file)
     return None
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from molexp._executors import main_module
+from molexp._executors.process import ProcessExecutor
 from molexp._executors.requests import pickled_call, unloadable
 from molexp._hierarchy.experiment import Experiment
 from molexp._hierarchy.run_rows import RunRow, describe_row
@@ -17,8 +18,10 @@ from molexp._values.tables import RUN_COLUMNS, Rows
 from molexp._workflow import bindings
 from molexp._workflow.builder import workflow_of
 from molexp._workflow.driving import Drive
+from molexp._workflow.executors import Executors
 from molexp._workflow.progress import SweepProgress
 from molexp._workflow.scripts import Script
+from molexp._workflow.tasks import INLINE
 from molexp.contracts import Call
 from molexp.errors import ExecutorError
 
@@ -46,8 +49,9 @@ def sweep(
     if on_error not in ("continue", "stop"):
         raise ValueError(f"on_error must be 'continue' or 'stop', not {on_error!r}.")
     workflow = workflow_of(function)
-    if executor not in (None, "inline"):
-        _check_travels(function, str(executor))
+    if executor is not None and executor != INLINE:
+        Executors(experiment._session.plugins).check([executor])
+        _check_travels(function, executor)
     own = space is None
     points = experiment.space if own else grid(**space) if isinstance(space, Mapping) else space
     times = replicas if replicas is not None else experiment.replicas if own else 1
@@ -82,5 +86,5 @@ def _check_travels(function: Callable[..., Any], executor: str) -> None:
     pickled_call(Call(function), name)
     if function.__module__ == "__main__" and not main_module.script():
         raise unloadable(name, f"{function.__qualname__} is defined in a session, not in a file")
-    if path := main_module.unguarded():
+    if executor == ProcessExecutor.name and (path := main_module.unguarded()):
         raise ExecutorError(main_module.advice(path), call=name)
