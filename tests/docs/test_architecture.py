@@ -14,12 +14,21 @@ from tests.repository import ROOT
 PAGE = (ROOT / "docs/explanation/architecture.md").read_text(encoding="utf-8")
 CORE = ROOT / "molexp-core/src/molexp"
 LONGEST_PATH = 3000  # lines of logic
+LARGEST_CYCLE = 6  # modules: what a workspace, a project, an experiment and a run say of each other
+LARGEST_PACKAGE = 1 / 8  # of the lines of logic of the core
 
 
 def test_the_picture_is_what_the_imports_are():
     command = [sys.executable, str(ROOT / "tools" / "structure.py"), "--picture"]
     drawn = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     assert f"```text\n{drawn}```" in PAGE, "run `uv run python tools/structure.py --picture`, and put it into the page"
+
+
+def test_few_modules_import_each_other_and_no_package_is_large():
+    structure = runpy.run_path(str(ROOT / "tools/structure.py"), run_name="structure")["examine"](ROOT)
+    assert len(structure.largest_cycle) <= LARGEST_CYCLE, structure.largest_cycle
+    largest = max(structure.packages.values(), key=lambda package: package.logic)
+    assert largest.logic <= LARGEST_PACKAGE * sum(package.logic for package in structure.packages.values())
 
 
 def test_every_package_is_told():

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from molexp._hierarchy.experiment import Experiment
 from molexp._hierarchy.project import Project
 from molexp._hierarchy.run import Run
+from molexp._hierarchy.scopes import change_each
 from molexp._storage import layout
 from molexp._values.ids import is_id
 from molexp.errors import NotFoundError
 
 if TYPE_CHECKING:
     from molexp._hierarchy.workspace import Workspace
-
-_AT_ONCE = 64  # runs that are changed at a time where requests are slow
 
 
 class Changed(NamedTuple):
@@ -52,20 +50,12 @@ def change_runs(workspace: Workspace, paths: Iterable[str], change: Callable[[Ru
         >>> [(one.path, one.error) for one in done]
         [('metals/cu/cu-small', None)]
     """
-    store, left = workspace._session.store, iter(paths)
     experiments: dict[str, Experiment] = {}
 
-    def done(path: str) -> Changed:
-        try:
-            change(_run_at(workspace, experiments, path))
-        except Exception as error:  # noqa: BLE001 - it is told, and the others are changed
-            return Changed(path, error)
-        return Changed(path)
+    def one(path: str) -> None:
+        change(_run_at(workspace, experiments, path))
 
-    at_once = 1  # the first alone: it makes what all of them use
-    while some := [*islice(left, at_once)]:
-        yield from store.each(done, some)
-        at_once = _AT_ONCE if store.slow else 1
+    return (Changed(path, error) for path, error in change_each(workspace._session.store, paths, one))
 
 
 def _run_at(workspace: Workspace, experiments: dict[str, Experiment], path: str) -> Run:

@@ -142,14 +142,15 @@ class Experiment:
             RunBusyError: a run is being executed; the others are deleted.
         """
         self._repeated()
-        change_all(self.project.workspace, [run.path for run in self.runs], "delete")
+        change_all(self._session.store, self.runs, Run.delete)
         mark_deleted(self._session, self.path)
 
     def restore(self) -> None:
         """Show it again, and all its deleted runs that were not freed yet."""
         self._repeated()
         mark_restored(self._session, self.path)
-        change_all(self.project.workspace, hidden_runs(self), "restore")
+        hidden = [Run(self, name) for name in hidden_runs(self._session, self.path)]
+        change_all(self._session.store, hidden, Run.restore)
 
     @property
     def definition(self) -> Mapping[str, Any]:

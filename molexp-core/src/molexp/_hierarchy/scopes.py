@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, TypeVar
 
 from molexp._record.definitions import deleted, member_ids
 from molexp._record.edits import write_edit
@@ -11,9 +12,12 @@ from molexp._record.prefetch import look_at
 from molexp._record.reading import read_edits
 
 if TYPE_CHECKING:
-    from molexp._hierarchy.experiment import Experiment
     from molexp._hierarchy.session import Session
-    from molexp._hierarchy.workspace import Workspace
+    from molexp.contracts import Store
+
+T = TypeVar("T")
+
+_AT_ONCE = 64  # things that are changed at a time where requests are slow
 
 
 def name_of(session: Session, path: str, first: str) -> str:
@@ -51,18 +55,33 @@ def _write(session: Session, path: str, op: str, **values: str) -> None:
     write_edit(session, path, op, announced=False, **values)  # the index has nothing of it
 
 
-def hidden_runs(experiment: Experiment) -> list[str]:
-    """Return the paths of the runs of an experiment that were deleted, and not freed yet."""
-    store = look_at(experiment._session.store, experiment.path)
-    paths = [f"{experiment.path}/{name}" for name in member_ids(store, experiment.path)]
-    return [path for path in paths if deleted(store, path)]
+def hidden_runs(session: Session, path: str) -> list[str]:
+    """Return the ids of the runs of an experiment that were deleted, and not freed yet."""
+    store = look_at(session.store, path)
+    return [name for name in member_ids(store, path) if deleted(store, f"{path}/{name}")]
 
 
-def change_all(workspace: Workspace, paths: Iterable[str], change: str) -> None:
-    """Change runs by a method of theirs; afterwards raise the first error, if there was one."""
-    from molexp._hierarchy.changing import change_runs
-    from molexp._hierarchy.run import Run
+def change_each(store: Store, some: Iterable[T], change: Callable[[T], object]) -> Iterator[tuple[T, Exception | None]]:
+    """Change things one by one, and yield each with the error that kept it as it was.
 
-    failed = [one.error for one in change_runs(workspace, paths, getattr(Run, change)) if one.error is not None]
-    if failed:
-        raise failed[0]
+    Where requests are slow, several are changed at the same time, in threads.
+    """
+    left = iter(some)
+
+    def done(one: T) -> tuple[T, Exception | None]:
+        try:
+            change(one)
+        except Exception as error:  # noqa: BLE001 - it is told, and the others are changed
+            return one, error
+        return one, None
+
+    at_once = 1  # the first alone: it makes what all of them use
+    while few := [*islice(left, at_once)]:
+        yield from store.each(done, few)
+        at_once = _AT_ONCE if store.slow else 1
+
+
+def change_all(store: Store, some: Iterable[T], change: Callable[[T], object]) -> None:
+    """Change all things that can be changed; afterwards raise the first error, if there was one."""
+    for error in [error for _, error in change_each(store, some, change) if error is not None]:
+        raise error

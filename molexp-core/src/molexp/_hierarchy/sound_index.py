@@ -5,17 +5,28 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from functools import wraps
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
 
 from molexp._catalog.index.database import BUSY, is_busy
 from molexp.errors import CorruptRecordError, MolexpError
 
 if TYPE_CHECKING:
-    from molexp._hierarchy.catalog import Catalog
+    from molexp._catalog.index.index import Index
+    from molexp._hierarchy.session import Session
+
+
+class Answering(Protocol):
+    """An object that answers from the index of its session."""
+
+    _session: Session
+
+    def _read_all(self, index: Index) -> dict[str, int]:
+        """Read all files into an index."""
+
 
 P = ParamSpec("P")
 T = TypeVar("T")
-C = TypeVar("C", bound="Catalog")
+C = TypeVar("C", bound=Answering)
 
 _EITHER = (
     *(sqlite3.DataError, sqlite3.IntegrityError, sqlite3.NotSupportedError, sqlite3.ProgrammingError),
