@@ -252,6 +252,7 @@ AREAS = (
     *("cli", "plugins", "values", "examples"),
     *("stores/test_s3.py", "stores/test_s3_fsspec.py", "stores/test_fsspec_store.py"),
     *("record/test_remote_paths.py", "record/test_queries.py"),
+    *("science/test_arrays.py", "science/test_tables.py", "science/test_tensors.py", "science/test_zarr.py"),
 )
 TOOLS = (
     "boto3",

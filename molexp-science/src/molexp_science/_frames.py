@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Iterator
 from typing import Any, Final
@@ -27,7 +28,7 @@ def encode(frame: pd.DataFrame) -> tuple[Any, dict[str, Any]]:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # of what is lost
             table = _as_parquet_has_it(pa.Table.from_pandas(frame))
-            hints = _hints(frame, table.to_pandas(), table.schema.names)
+            hints = json.loads(json.dumps(_hints(frame, table.to_pandas(), table.schema.names)))
             again = decode(table, hints)
     except (TypeError, ValueError, NotImplementedError, OverflowError, Warning) as error:
         raise ValueError(f"The frame does not become a table of Parquet: {' '.join(map(str, error.args))}") from error
@@ -65,6 +66,7 @@ def decode(table: Any, hints: dict[str, Any]) -> pd.DataFrame:
     if "index" in hints:
         index = _restored(_column_of(frame.index), hints["index"])
         frame.index = pd.Index(index, dtype=index.dtype, name=frame.index.name)
+    frame.attrs.update(hints.get("attrs", {}))
     if "freq" in hints and isinstance(frame.index, pd.DatetimeIndex | pd.TimedeltaIndex):
         frame.index.freq = pd.tseries.frequencies.to_offset(hints["freq"])  # type: ignore[misc]  # the stubs say that it is read only
     return frame
@@ -103,6 +105,8 @@ def _hints(frame: pd.DataFrame, raw: pd.DataFrame, names: list[str]) -> dict[str
         else None
     ):
         found["freq"] = freq
+    if frame.attrs != raw.attrs:
+        found["attrs"] = frame.attrs
     return found
 
 

@@ -98,13 +98,13 @@ class TableKind(AssetKind[Any, TableFields]):
 
     def accepts(self, obj: object, /) -> bool:
         """Tell whether it is a table, or may become one."""
-        return bool(_package_of(obj))
+        return bool(_package_of(obj)) or isinstance(obj, _series())  # of which `validate` says more
 
     def validate(self, obj: Any, /) -> None:
         """Raise `ValueError` for what is no table, or would be loaded as something else."""
         if isinstance(obj, imported("polars", "LazyFrame")):
             raise ValueError("A LazyFrame is a plan and has no rows yet: save frame.collect().")
-        if isinstance(obj, (*imported("pandas", "Series"), *imported("polars", "Series"))):
+        if isinstance(obj, _series()):
             raise ValueError("A Series is one column: save series.to_frame().")
         package = _package_of(obj)
         if package in ("pandas", "polars") and type(obj) is not library(package, "a table").DataFrame:
@@ -147,6 +147,10 @@ class TableKind(AssetKind[Any, TableFields]):
             cells = [[name, *map(str, values.get(name, ()))] for name in names]
         head = f"{source.fields.rows} rows, {source.fields.width} columns"
         return Preview(text="\n".join([head, *_aligned(cells)]))
+
+
+def _series() -> tuple[type[Any], ...]:
+    return (*imported("pandas", "Series"), *imported("polars", "Series"))
 
 
 def _package_of(obj: object) -> str:
