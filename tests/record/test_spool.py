@@ -11,7 +11,10 @@ from textwrap import dedent
 
 import pytest
 
+import molexp as me
+from molexp.contracts import AssetKind, NoFields
 from molexp.errors import KeyExistsError, StoreError, UnavailableError
+from molexp.hookspecs import hookimpl
 from tests import warm
 from tests.record.helpers import Place
 from tests.servers.fixtures import moto, proxied
@@ -136,6 +139,39 @@ def test_a_run_keeps_computing_while_the_network_is_away(lossy, spool):
     assert (run.status, run.results) == ("succeeded", {"loss": 0.5, "more": 1})
     assert run.logs["train"].text() == "one line\n"
     assert place.document(f"{RUN}/artifacts/a.json") == {"x": 2}
+    assert not spools(spool)
+
+
+class Notes(AssetKind[dict[str, str], NoFields]):
+    name, payload = "notes", "folder"
+
+    def save(self, obj, sink):
+        raise NotImplementedError
+
+    def load(self, source):
+        raise NotImplementedError
+
+
+class Notebooks:
+    @hookimpl
+    def molexp_register_asset_kinds(self):
+        return [Notes]
+
+
+def test_a_folder_is_saved_while_the_network_is_away(lossy, spool):
+    """The store is asked for nothing, and has all of it later."""
+    place, proxy = lossy
+    plugins = me.PluginManager(extra=[Notebooks()])
+    with place.workspace(plugins=plugins).Project("metals").Experiment("cu").Run(id="one").start() as ctx:
+        proxy.down()
+        with ctx[Notes].writing("notes") as folder:
+            (folder / "a").write_text("1")
+            (folder / "b").write_text("2")
+        proxy.up()
+
+    asset = place.load().run("metals/cu/one").asset("notes")
+    assert asset.size == 2
+    assert [(stat.key, stat.size) for stat in place.store.list(asset.key)] == [(f"{asset.key}/{n}", 1) for n in "ab"]
     assert not spools(spool)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NoReturn
 
@@ -13,12 +13,12 @@ from molexp._assets.payloads import refuse_twice
 from molexp._storage.hashing import folder_hash, hashed
 from molexp._values.ids import check_payload_name, fold_name, new_token
 from molexp.contracts import Store
-from molexp.errors import InvalidNameError
+from molexp.errors import InvalidNameError, StoreError
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from molexp._storage.spool.outbox import Outbox
+    from molexp._storage.spool.outbox import Outbox, OutgoingPayload
     from molexp.contracts import StagedFile
 
 
@@ -85,28 +85,30 @@ class FolderSink:
     def publish(self) -> None:
         """Give the files their keys, once everything that the record will say is known to be right.
 
-        Size and hash are those of what was put, also if a program still writes to a file.
+        Size and hash are those of what was put, also if a program still writes to a file. Of a folder that could not be put as a
+        whole, nothing is left.
         """
         try:
-            self._guard()
             above, _, last = self.key.rpartition("/")
-            if not self._plain or self._is_taken():
+            if self._outbox is None:  # else the store may be out of reach, and is asked nothing
+                self._guard()
+            if self._outbox is not None or not self._plain or self._is_taken():
                 self.key = f"{above}/{new_token()}/{last}"
-            written: list[str] = []
             hashes: list[tuple[str, str]] = []
+            held: list[OutgoingPayload] = []
+            keys = [f"{self.key}/{name}" for name in self._files]
             try:
-                for name, path in self._files.items():
-                    written.append(f"{self.key}/{name}")
-                    size, digest = self._put(path, written[-1])
+                for key, (name, path) in zip(keys, self._files.items(), strict=True):
+                    size, digest = self._put(path, key, held)
                     self.size += size
                     hashes.append((name, digest))
+                if self._outbox is not None:
+                    self._outbox.release(held)
             except BaseException:
-                if self._outbox is None:
-                    for key in written:
-                        self._store.delete(key)
+                self._take_back(keys[: len(hashes) + 1], held)
                 raise
             self.content_hash = folder_hash(hashes)
-            self._store.sync(written)
+            self._store.sync(keys)
         finally:
             self.abandon()
 
@@ -117,14 +119,23 @@ class FolderSink:
             staged.drop()
 
     def _is_taken(self) -> bool:
-        # A save that failed may have left files, which may wait in the spool.
+        # A process that was killed may have left files.
         return next(iter(self._store.list(self.key)), None) is not None or self._store.exists(self.key)
 
-    def _put(self, path: Path, key: str) -> tuple[int, str]:
+    def _put(self, path: Path, key: str, held: list[OutgoingPayload]) -> tuple[int, str]:
         box = self._outbox
-        opened = box.opening(key) if box is not None else self._store.open_write(key, exclusive=True)
+        opened = box.opening(key, held=held) if box is not None else self._store.open_write(key, exclusive=True)
         with path.open("rb") as source, opened as sink:
             return hashed(source, sink)
+
+    def _take_back(self, keys: Sequence[str], held: Sequence[OutgoingPayload]) -> None:
+        """Remove the files that were put before one could not be."""
+        if self._outbox is not None:
+            self._outbox.drop(held)
+            return
+        for key in keys:
+            with suppress(StoreError):  # else `fsck` names it; the error that is on its way says more
+                self._store.delete(key)
 
 
 def _refuse_file(name: str) -> NoReturn:

@@ -114,7 +114,7 @@ class Workspace:
         elif store.read_only_because:
             raise ReadOnlyError(url=store.url, detail=f"{store.read_only_because}. Pass read_only=True to read there")
         elif "append" not in store.capabilities:
-            from molexp._storage.spool.outbox import SpooledStore
+            from molexp._storage.spool.spooled_store import SpooledStore
 
             store = SpooledStore(store)
         self._session: Session = Session(store, plugins, name, read_only)

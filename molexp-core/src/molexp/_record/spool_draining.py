@@ -19,7 +19,8 @@ from molexp._storage.layout import end_key
 from molexp._storage.spool import files
 from molexp._storage.spool.files import Left, Payload, read_left, take_over
 from molexp._storage.spool.locations import distrusted_of, spools_of
-from molexp._storage.spool.outbox import SpooledStore, deliver
+from molexp._storage.spool.outbox import deliver
+from molexp._storage.spool.spooled_store import SpooledStore
 from molexp._values.ids import is_id
 from molexp.contracts import check_key
 from molexp.errors import CorruptRecordError, InvalidKeyError, KeyExistsError

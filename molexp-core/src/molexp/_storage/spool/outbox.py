@@ -6,22 +6,20 @@ import os
 import random
 import threading
 import time
-import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Self
 
 from msgspec import Struct
 
 from molexp._storage.private_files import opener
 from molexp._storage.spool.files import Spool, translate
-from molexp._storage.wrapper import WrappedStore
+from molexp._storage.spool.spooled_store import SpooledStore
 from molexp._values.threads import start_unsignalled
-from molexp.contracts import Stat, Store
-from molexp.contracts._copying import copy_stream
-from molexp.errors import CredentialsError, KeyExistsError, KeyNotFoundError, MolexpError, StoreError, UnavailableError
+from molexp.contracts import Store
+from molexp.errors import CredentialsError, KeyExistsError, MolexpError, StoreError, UnavailableError
 
 _random = random.Random()  # for pauses: the program's own numbers are left as they are
 _AT_ONCE = 6  # payloads on their way
@@ -29,79 +27,6 @@ _FIRST_PAUSE = 0.5  # seconds before a payload is tried again once the store has
 _LONGEST = 15.0
 _LINGER = 0.05  # seconds that a thread waits for more
 _CHUNK = 1 << 20
-
-
-class SpooledStore(WrappedStore):
-    """A store to this process: what waits in a spool is read from there."""
-
-    def __init__(self, store: Store) -> None:
-        super().__init__(store)
-        self.waiting: dict[str, Path] = {}
-        self.outboxes: weakref.WeakSet[Outbox] = weakref.WeakSet()
-
-    @property
-    def beneath(self) -> Store:
-        """The store that others see."""
-        return self._store
-
-    def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
-        """Return the bytes under `key`, also while they wait."""
-        if (path := self.waiting.get(key)) is not None:
-            with suppress(FileNotFoundError), path.open("rb") as file:  # it may have arrived this instant
-                file.seek(start)
-                return file.read() if length is None else file.read(length)
-        return self._store.read(key, start, length)
-
-    def open_read(self, key: str) -> IO[bytes]:
-        """Open `key` as a binary stream, also while it waits."""
-        if (path := self.waiting.get(key)) is not None:
-            with suppress(FileNotFoundError):
-                return path.open("rb")
-        return self._store.open_read(key)
-
-    def list(self, prefix: str = "") -> Iterator[Stat]:
-        """List what is there, or will be."""
-        below = f"{prefix}/" if prefix else ""
-        waiting = sorted(key for key in [*self.waiting] if key.startswith(below))
-        if not waiting:
-            return self._store.list(prefix)
-        found = {stat.key: stat for stat in self._store.list(prefix)}
-        for key in waiting:
-            with suppress(KeyNotFoundError):
-                found[key] = self.stat(key)
-        return iter([found[key] for key in sorted(found)])
-
-    def get_file(self, key: str, path: Path, *, progress: Callable[[int], Any] | None = None) -> None:
-        """Copy `key` to a local file, also while it waits."""
-        if (source := self.waiting.get(key)) is not None:
-            with suppress(FileNotFoundError):
-                with source.open("rb") as file, path.open("wb") as sink:
-                    copy_stream(file, sink, progress=progress)
-                return
-        self._store.get_file(key, path, progress=progress)
-
-    def stat(self, key: str) -> Stat:
-        """Describe a key as the store will, once it is there; it has another version then."""
-        if (path := self.waiting.get(key)) is not None:
-            with suppress(FileNotFoundError):
-                found = path.stat()
-                return Stat(key, found.st_size, f"waiting-{found.st_mtime_ns}", found.st_mtime)
-        return self._store.stat(key)
-
-    def path(self, key: str) -> Any:
-        """Return the location in the store; what waits is sent there first, because others cannot read it.
-
-        Raises:
-            StoreError: it could not be brought there, for now.
-        """
-        if key in self.waiting:
-            for outbox in [*self.outboxes]:
-                outbox.bring(key)
-        return self._store.path(key)
-
-    def exists(self, key: str) -> bool:
-        """Tell whether it is there, or will be."""
-        return key in self.waiting or self._store.exists(key)
 
 
 class OutgoingPayload(Struct, eq=False):
@@ -163,10 +88,31 @@ class Outbox:
         with self.opening(key, guard=guard) as file:
             file.write(data)
 
-    def opening(self, key: str, *, guard: Callable[[], None] | None = None) -> Opened:
-        """Yield a file for the bytes of `key`; they are sent when the block ends without an error."""
+    def opening(
+        self, key: str, *, guard: Callable[[], None] | None = None, held: list[OutgoingPayload] | None = None
+    ) -> Opened:
+        """Yield a file for the bytes of `key`; when the block ends without an error they are sent, or `held` until `release`."""
         number, path = self._spool.new_file()
-        return Opened(self, OutgoingPayload(number, key, path, guard is None, guard=guard), self._store.url)
+        return Opened(self, OutgoingPayload(number, key, path, guard is None, guard=guard), self._store.url, held)
+
+    def release(self, held: Sequence[OutgoingPayload]) -> None:
+        """Send files that were held: if that fails, none of them is sent."""
+        try:
+            for payload in held:
+                self.announce(payload)
+        except BaseException:
+            self.drop(held)
+            raise
+        for payload in held:
+            self.send(payload)
+
+    def drop(self, held: Sequence[OutgoingPayload]) -> None:
+        """Give up files that were held."""
+        for payload in held:
+            if self._store.waiting.get(payload.key) == payload.path:
+                self._arrived(payload)
+            else:
+                payload.path.unlink(missing_ok=True)
 
     def growing(self, key: str, *, guard: Callable[[], None], first: bytes = b"") -> Grown:
         """Return a file that grows, and goes to `key` as often as it is sent; it begins with what was `first` there."""
@@ -336,10 +282,13 @@ class Outbox:
 class Opened:
     """A file of the spool that is being written."""
 
-    def __init__(self, outbox: Outbox, payload: OutgoingPayload, url: str) -> None:
+    def __init__(
+        self, outbox: Outbox, payload: OutgoingPayload, url: str, held: list[OutgoingPayload] | None = None
+    ) -> None:
         self._outbox = outbox
         self._payload = payload
         self._url = url
+        self._held = held
         self._file: IO[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -363,9 +312,11 @@ class Opened:
         self._file.close()
         if kind is not None:
             self._payload.path.unlink(missing_ok=True)
-            return
-        self._outbox.announce(self._payload)
-        self._outbox.send(self._payload)
+        elif self._held is not None:
+            self._held.append(self._payload)
+        else:
+            self._outbox.announce(self._payload)
+            self._outbox.send(self._payload)
 
 
 class Grown:

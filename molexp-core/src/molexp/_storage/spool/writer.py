@@ -8,7 +8,8 @@ from typing import Any
 
 from molexp._storage.layout import segment_key
 from molexp._storage.spool.files import Spool
-from molexp._storage.spool.outbox import Outbox, SpooledStore
+from molexp._storage.spool.outbox import Outbox
+from molexp._storage.spool.spooled_store import SpooledStore
 from molexp._values.documents import encode_line
 from molexp.contracts import Store
 
