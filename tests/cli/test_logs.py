@@ -183,3 +183,75 @@ def test_a_long_log_comes_whole(run, here):
         path.write_bytes((b"x" * 99 + b"\n") * 200_000)
     done = subprocess.run([PROGRAM, "logs", "one"], cwd=here, capture_output=True, check=True)
     assert len(done.stdout) == 20_000_000
+
+
+@pytest.fixture
+def resumed(in_lab):
+    """A run of two attempts, the first of which failed."""
+    run = in_lab.Project("p").Experiment("e").Run(id="one")
+    with pytest.raises(ValueError, match="first"), run.start() as ctx:
+        ctx.log("train").append("1\n2\n3")
+        ctx.metrics.log(step=0, loss=1.0)
+        raise ValueError("the first one fails")
+    with run.start() as ctx:
+        ctx.log("train").append("4\n5")
+        ctx.metrics.log(step=1, loss=0.5)
+    return run
+
+
+@pytest.mark.parametrize(
+    ("words", "printed"),
+    [
+        (["-n", "1"], ["5"]),
+        (["-n", "3"], ["3", "4", "5"]),
+        (["--tail", "9"], ["1", "2", "3", "4", "5"]),
+        (["-n", "0"], []),
+        (["-n", "2", "--attempt", "1"], ["2", "3"]),
+        (["-n", "2", "-f"], ["4", "5"]),
+    ],
+    ids=" ".join,
+)
+def test_the_last_lines_go_over_attempts(resumed, molexp, words, printed):
+    assert molexp("logs", "one", "train", *words).lines() == printed
+    lines = [json.loads(line)["line"] for line in molexp("logs", "one", "train", *words, "--json").lines()]
+    assert lines == printed
+
+
+def test_of_a_long_log_only_the_end_is_read(in_lab, molexp):
+    with in_lab.Project("p").Experiment("e").Run(id="long").start() as ctx:
+        ctx.log("train").append("\n".join(f"line {number}" for number in range(200_000)))
+    assert molexp("logs", "long", "train", "-n", "2").lines() == ["line 199998", "line 199999"]
+
+
+def test_metrics_and_tracebacks_are_printed_too(resumed, molexp):
+    rows = [line.split() for line in molexp("logs", "one", "metrics").lines()]
+    assert rows == [["ATTEMPT", "STEP", "NAME", "VALUE"], ["1", "0", "loss", "1.0"], ["2", "1", "loss", "0.5"]]
+    assert [json.loads(line)["value"] for line in molexp("logs", "one", "metrics", "-a", "2", "--json").lines()] == [
+        0.5
+    ]
+    trace = molexp("logs", "one", "traceback").lines()
+    assert (trace[0], trace[-1]) == ("Traceback (most recent call last):", "ValueError: the first one fails")
+    assert molexp("logs", "one", "traceback", "-n", "1").lines() == trace[-1:]
+    assert molexp("logs", "one", "traceback", "--attempt", "2").out == ""
+
+
+def test_all_runs_of_an_experiment_are_followed(in_lab, here):
+    experiment = in_lab.Project("p").Experiment("e")
+    with experiment.Run(id="first").start() as one:
+        one.log("train").append("a")
+        following = spawn(here, "logs", "p/e", "train", "-f", stdout=subprocess.PIPE)
+        assert following.stdout.readline() == b"first: a\n"
+        with experiment.Run(id="second").start() as two:
+            two.log("train").append("b")
+            assert following.stdout.readline() == b"second: b\n"
+        one.log("train").append("c")
+        assert following.stdout.readline() == b"first: c\n"
+        with experiment.Run(id="silent").start():
+            pass
+    with following.stdout as rest:
+        assert rest.read() == b""
+    assert following.wait(DEADLINE) == 0
+
+
+def test_an_experiment_in_which_nothing_goes_on_says_so(resumed, molexp):
+    assert molexp("logs", "p/e", "-f").err == "molexp: No run of p/e goes on.\n"

@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from molexp._values.sweeps import grid
     from molexp._views.description import describe_run, to_json
     from molexp._views.diagnosis import Check, diagnose
-    from molexp._views.log_reading import LogLine, read_logs
+    from molexp._views.log_reading import LogLine, follow_logs, read_logs
     from molexp._views.settings import Setting, explain_settings
     from molexp._views.workspaces import describe_workspace
     from molexp.contracts._assets import Asset, Producer
@@ -131,6 +131,7 @@ __all__ = [
     "entry",
     "errors",
     "explain_settings",
+    "follow_logs",
     "follow_workspace",
     "grid",
     "hookimpl",
@@ -178,7 +179,7 @@ _LATE = {  # names that take time to import, by module
     "molexp._assets.data_assets": ("DataAssets",),
     "molexp._views.description": ("describe_run", "to_json"),
     "molexp._views.diagnosis": ("Check", "diagnose"),
-    "molexp._views.log_reading": ("LogLine", "read_logs"),
+    "molexp._views.log_reading": ("LogLine", "follow_logs", "read_logs"),
     "molexp._views.settings": ("Setting", "explain_settings"),
     "molexp._views.workspaces": ("describe_workspace",),
     "molexp._hierarchy.location": ("locate_workspace",),

@@ -76,20 +76,29 @@ class LogReader:
         return lines
 
     def _own_tail(self, n: int) -> list[str]:
-        """Return the last `n` lines of the newest attempt's, from pieces of its end that grow until they have as many."""
+        """Return the last `n` lines of the newest attempt's."""
+        return self.end(n)[1].decode("utf-8", "replace").splitlines()[-n:] if n else []
+
+    def end(self, n: int) -> tuple[int, bytes]:
+        """Return the bytes of the newest attempt's last `n` lines at least, and where they begin.
+
+        They are read in pieces of the end, which grow until they have as many lines.
+        """
         try:
             size = self.size or self._store.stat(self.key).size
             start, span = size, _TAIL
-            while start > 0:
+            while start > 0 and n > 0:
                 start, span = max(0, size - span), span * 4
                 data = self._store.read(self.key, start, size - start)
                 whole = data.partition(b"\n")[2] if start else data  # it may begin within a line
                 if start == 0 or whole.count(b"\n") >= n:
-                    return whole.decode("utf-8", "replace").splitlines()[-n:]
+                    lines = b"".join(whole.splitlines(keepends=True)[-n:])
+                    return size - len(lines), lines
+            return size, b""
         except KeyNotFoundError:
             if self.size:
                 raise
-        return []
+        return 0, b""
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.text().splitlines())
