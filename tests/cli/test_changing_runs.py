@@ -146,3 +146,19 @@ def test_many_are_counted_on_a_terminal_and_printed_to_a_file(in_lab, here, mole
     assert "p/e/" not in terminal.text
     assert len(molexp("runs", "delete", "--where", '"x" in tags', "--yes").lines()) == 55
     assert len(me.Workspace("lab").project("p").experiment("e").runs) == 5
+
+
+def test_what_was_done_before_ctrl_c_is_counted(cu, molexp, monkeypatch):
+    archive = me.Run.archive
+
+    def interrupted(run):
+        if run.path.endswith("cu-1"):
+            raise KeyboardInterrupt
+        archive(run)
+
+    monkeypatch.setattr(me.Run, "archive", interrupted)
+    done = molexp("runs", "archive", "cu-0", "cu-1", "cu-2")
+    assert (done.code, done.out) == (130, "metals/cu/cu-0\n")
+    assert "Interrupted: 1 of 3 runs archived." in done.err
+    monkeypatch.undo()
+    assert [run.archived for run in cu.runs] == [True, False, False]

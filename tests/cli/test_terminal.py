@@ -118,6 +118,18 @@ COMMANDS = [
     ("run", EVIL),
     ("plugins", "list"),
     ("plugins", "show", EVIL),
+    ("info",),
+    ("doctor",),
+    ("ls", EVIL),
+    ("ls", "p/e"),
+    ("ls", "p/e/one"),
+    ("projects", "list"),
+    ("experiments", "list"),
+    ("experiments", "delete", f"p/{EVIL}", "--yes"),
+    ("config", "get", EVIL),
+    ("config", "explain", EVIL),
+    ("runs", "tag", EVIL, "--where", f"params.x == '{EVIL}'"),
+    ("runs", "delete", "--where", "status != 'none'", "--dry-run"),
     (EVIL,),
 ]
 

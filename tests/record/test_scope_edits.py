@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 import molexp as me
@@ -27,6 +29,16 @@ def test_a_name_that_is_none_is_refused(place, exp, bad, error):
         with pytest.raises(error):
             one.rename(bad)
     assert place.everything() == before
+
+
+@pytest.mark.parametrize("name", [5, None, {"a": 1}, ["x"], ""])
+def test_an_edit_of_a_stranger_that_gives_no_text_names_nothing(lab, lab_exp, name):
+    lab_exp.rename("Copper")
+    lab_exp.rename("Kupfer")
+    key = max(key for key in lab.record() if "/edits/" in key)
+    file = lab.folder / key
+    file.write_text(json.dumps({**json.loads(file.read_text()), "name": name}))
+    assert lab_exp.name == ("cu" if name == "" else "Copper")
 
 
 def test_the_last_of_several_writers_names_it(place, exp):
@@ -90,13 +102,13 @@ def test_data_is_never_hidden(ws, exp, tmp_path):
 def test_a_sync_brings_names_and_deletions_in_both_directions(place, ws, exp, copy):
     exp.Run(id="one")
     ws.Project("metals").Experiment("ag").Run(id="other")
-    me.sync_workspace(place.url, copy.url)
+    me.sync_workspace(ws, copy.url)
     exp.rename("Copper")
     there = copy.load().project("metals")
     there.rename("Metals and alloys")
     there.experiment("ag").delete()
-    me.sync_workspace(place.url, copy.url)
-    me.sync_workspace(copy.url, place.url)
+    me.sync_workspace(ws, copy.url)
+    me.sync_workspace(copy.url, ws)
 
     for side in (place.load(), copy.load()):
         assert side.project("metals").name == "Metals and alloys"

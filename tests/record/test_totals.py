@@ -72,3 +72,16 @@ def test_a_run_that_cannot_be_changed_hinders_no_other(metals):
     assert [one.path for one in done] == paths
     assert [type(one.error) for one in done] == [type(None), *[me.NotFoundError] * 3, type(None)]
     assert [metals.run(f"ag-{number}").archived for number in range(3)] == [True, True, False]
+
+
+def test_many_runs_are_changed_by_several_at_a_time_and_none_twice(place, ws):
+    exp = ws.Project("p").Experiment("e")
+    runs = exp.runs.create_many([{"n": number} for number in range(70)])
+    paths = [run.path for run in runs]
+    assert [one.path for one in me.change_runs(ws, paths, lambda run: run.annotate(note="seen"))] == paths
+    assert all(one.error is None for one in me.change_runs(ws, paths[:40], me.Run.delete))
+
+    again = place.load()
+    assert [len(row.document["notes"]) for row in again.catalog.runs()] == [1] * 30
+    assert len(again.project("p").experiment("e").runs) == 30
+    assert again.catalog.verify().ok

@@ -175,17 +175,21 @@ def apply(
     many = on_terminal() and len(paths) > _SHOWN
     failed: dict[str, Exception] = {}
     changed: list[str] = []
-    with count_bar("runs", len(paths) if many else 0) as advance:
-        for path, error in molexp.change_runs(opened, paths, do):
-            advance()
-            if error is not None:
-                if code_of(error) is None:
-                    raise error
-                failed[path] = error
-                continue
-            changed.append(path)
-            if not (as_json or many):
-                write(path)
+    try:
+        with count_bar("runs", len(paths) if many else 0) as advance:
+            for path, error in molexp.change_runs(opened, paths, do):
+                advance()
+                if error is not None:
+                    if code_of(error) is None:
+                        raise error
+                    failed[path] = error
+                    continue
+                changed.append(path)
+                if not (as_json or many):
+                    write(path)
+    except KeyboardInterrupt:
+        say(f"Interrupted: {len(changed)} of {len(paths)} runs {deed.past}.")
+        raise
     if as_json:
         problems = [{"path": path, **facts(error)} for path, error in failed.items()]
         write(molexp.to_json({"dry_run": False, "changed": changed, "failed": problems}, pretty=True))

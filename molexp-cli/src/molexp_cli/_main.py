@@ -24,9 +24,11 @@ Examples:
 \b
   molexp run train.py -j 4 --dry-run
   molexp exec molecules/water --set basis=SVP --output '*.xyz' -- xtb mol.xyz --opt
+  molexp ls molecules
   molexp runs list 'params.basis == "SVP" and results.energy < 0'
   molexp show @latest
   molexp logs @latest --follow
+  molexp runs tag checked --where 'results.energy < 0'
   molexp compare water-1 water-2
   molexp lineage @latest
   molexp assets get @latest:volumes.json

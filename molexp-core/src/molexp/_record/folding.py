@@ -295,7 +295,8 @@ class Edits(Struct, eq=False):
             case "cancel":
                 self.cancels.append(dict(edit))
             case "rename":
-                self.name = str(edit.get("name") or "")
+                name = edit.get("name")
+                self.name = name if isinstance(name, str) else self.name
 
     def cancel_of(self, attempt: int) -> dict[str, Any] | None:
         """Return the request to cancel this attempt, if there is one; attempt 0 stands for a run not yet started."""
