@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import gc
+import warnings
+
 import pytest
 
 from molexp.testing import ExecutorTests
 from tests.executors.builtin import ProcessExecutor
 from tests.kits.planted_executors import DEFECTS, PipedExecutor, SoundKit, fixtures
 from tests.kits.playing import failures
+
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def sockets_that_were_left():
+    """Connections of executors that fail are closed by the garbage collector, here and not in the tests of others."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        gc.collect()
 
 
 def test_a_sound_executor_passes(tmp_path):

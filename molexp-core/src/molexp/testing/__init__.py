@@ -52,32 +52,17 @@ One of the whole distribution, as it is installed, names it::
         def distribution(self): return "molexp-lab"
 """
 
-import pytest
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-# Before they are imported: their asserts explain themselves like those of a test module.
-pytest.register_assert_rewrite(
-    "molexp.testing._executor_base",
-    "molexp.testing._executor_limits",
-    "molexp.testing._executor_tests",
-    "molexp.testing._executor_travel",
-    "molexp.testing._kind_tests",
-    "molexp.testing._plugin_tests",
-    "molexp.testing._scheme_tests",
-    "molexp.testing._store_capabilities",
-    "molexp.testing._store_documents",
-    "molexp.testing._store_keys",
-    "molexp.testing._store_listings",
-    "molexp.testing._store_payloads",
-    "molexp.testing._store_races",
-    "molexp.testing._store_values",
-)
-
-from molexp.testing._conformance import Conformance, declared_override, required  # noqa: E402
-from molexp.testing._executor_tests import ExecutorTests  # noqa: E402
-from molexp.testing._kind_tests import AssetKindTests  # noqa: E402
-from molexp.testing._plugin_tests import PluginTests  # noqa: E402
-from molexp.testing._scheme_tests import RunIdSchemeTests  # noqa: E402
-from molexp.testing._store_tests import StoreTests  # noqa: E402
+if TYPE_CHECKING:
+    from molexp.testing._conformance import Conformance, declared_override, required
+    from molexp.testing._executor_tests import ExecutorTests
+    from molexp.testing._kind_tests import AssetKindTests
+    from molexp.testing._plugin_tests import PluginTests
+    from molexp.testing._scheme_tests import RunIdSchemeTests
+    from molexp.testing._store_tests import StoreTests
 
 __all__ = [
     "AssetKindTests",
@@ -89,3 +74,52 @@ __all__ = [
     "declared_override",
     "required",
 ]
+
+_MODULES = {
+    "AssetKindTests": "_kind_tests",
+    "Conformance": "_conformance",
+    "ExecutorTests": "_executor_tests",
+    "PluginTests": "_plugin_tests",
+    "RunIdSchemeTests": "_scheme_tests",
+    "StoreTests": "_store_tests",
+    "declared_override": "_conformance",
+    "required": "_conformance",
+}
+_WITH_ASSERTS = (
+    "_executor_base",
+    "_executor_limits",
+    "_executor_tests",
+    "_executor_travel",
+    "_kind_tests",
+    "_kit_process",
+    "_plugin_tests",
+    "_scheme_tests",
+    "_store_base",
+    "_store_capabilities",
+    "_store_documents",
+    "_store_keys",
+    "_store_listings",
+    "_store_payloads",
+    "_store_races",
+    "_store_values",
+)
+
+
+def _explain_asserts() -> None:
+    """Let the asserts of the kits explain themselves like those of a test module. This comes before they are imported."""
+    import pytest
+
+    pytest.register_assert_rewrite(*(f"{__name__}.{module}" for module in _WITH_ASSERTS))
+
+
+if "pytest" in sys.modules:  # the processes that kits start have none, and need only a few functions
+    _explain_asserts()
+
+if not TYPE_CHECKING:  # to a type checker it would make every misspelt name one of unknown type
+
+    def __getattr__(name: str) -> Any:
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        if "pytest" not in sys.modules:
+            _explain_asserts()
+        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -23,8 +23,11 @@ class ExecutorTests(LimitTests, TravelTests, ExecutorAccess, abstract=True):
     """Tests of what every `molexp.contracts.Executor` must do; a subclass defines the fixture ``executor``.
 
     The fixture gives an executor that can run two calls at once, and closes it afterwards; all tests may share one. Calls
-    report at a socket of the machine that runs the tests; nothing is decided by time, except that a call which does not come, or come back, within
-    `patience` seconds never will.
+    report at a socket of the machine that runs the tests. Some tests make another executor of this sort, with one or two
+    workers; see `with_workers`. Set ``stops_calls = False`` if a call that runs elsewhere cannot be stopped.
+
+    Nothing is decided by time, except that a call which does not come, or come back, within `patience` seconds never will, and
+    that a call too many shows itself within `grace` seconds.
     """
 
     # ------------------------------------------------------------------------------------------------- what it says

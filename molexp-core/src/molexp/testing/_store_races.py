@@ -18,6 +18,7 @@ from molexp.testing._store_base import StoreBackDoor, copy_of, need
 
 CALLERS = 4
 ROUNDS = 25
+PATIENCE = 300  # seconds for callers to meet on a machine that is busy; only a store that fails takes them
 
 
 class RaceTests(StoreBackDoor, abstract=True):
@@ -101,7 +102,7 @@ class RaceTests(StoreBackDoor, abstract=True):
             with ThreadPoolExecutor(1) as pool:
                 lines = pool.submit(_append_until_moved, writer, f"journal/{number}", started, renamed)
                 try:
-                    assert started.wait(60)
+                    assert started.wait(PATIENCE)
                     store.rename(f"journal/{number}", f"sealed/{number}")
                     sealed = store.read(f"sealed/{number}")
                 finally:
@@ -141,7 +142,7 @@ def _append_until_moved(store: Store, key: str, started: threading.Event, rename
 
 
 def _in_threads(work: Callable[..., list[int]], store: Store, rounds: int) -> list[list[int]]:
-    barrier = threading.Barrier(CALLERS, timeout=60)
+    barrier = threading.Barrier(CALLERS, timeout=PATIENCE)
     with _eager_threads(), ThreadPoolExecutor(CALLERS) as pool:
         futures = [pool.submit(work, copy_of(store), who, rounds, barrier) for who in range(CALLERS)]
         return _results(futures, barrier)
@@ -160,7 +161,7 @@ def _eager_threads() -> Iterator[None]:
 
 def _in_processes(work: Callable[..., list[int]], store: Store, rounds: int) -> list[list[int]]:
     context = multiprocessing.get_context("spawn")
-    barrier = context.Barrier(CALLERS, timeout=120)
+    barrier = context.Barrier(CALLERS, timeout=PATIENCE)
     # pytest's own main module is not imported again by the children: they find the workers by their module's name.
     with ProcessPoolExecutor(CALLERS, context, workers.hold, (barrier,)) as pool:
         futures = [pool.submit(workers.with_held, work, store, who, rounds) for who in range(CALLERS)]
