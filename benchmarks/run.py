@@ -14,6 +14,7 @@ from functools import partial
 
 import catalog
 import growth
+import heavy_plugins
 import metric_points
 import payloads
 import s3
@@ -32,6 +33,7 @@ SUITES: Mapping[str, Suite] = {
     "payloads": payloads.measure,
     "science": science.measure,
     "start_up": start_up.measure,
+    "heavy_plugins": heavy_plugins.measure,
     "workflows": workflows.measure,
     "syncs": syncs.measure,
     "catalog": catalog.measure,
@@ -47,6 +49,7 @@ PROMISES: Mapping[str, str] = {
     "A sync, or the import of a folder, costs no more than twice rsync": "rsync",
     "Lists are streamed": "runs list of .* / -n 20",
     "A short process starts quickly": "over a bare|over the same",
+    "Plugins cost those nothing who do not need them": "heavy plugins",
     "A tracked run costs little more than its files": "tracked run|^run ",
     "Metrics and logs are read back by columns and in pieces": "points|a log of|query of metrics|the last metric",
     "Large files cost a copy and a hash": " MB by ",

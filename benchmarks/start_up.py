@@ -12,7 +12,7 @@ from measure import Line
 
 import molexp as me
 
-_TRACK = """
+TRACK = """
 import sys
 import molexp as me
 with me.Workspace(sys.argv[1]).Project("metals").Experiment("cu", params={"a": 3.6}).Run().start() as ctx:
@@ -20,7 +20,7 @@ with me.Workspace(sys.argv[1]).Project("metals").Experiment("cu", params={"a": 3
     ctx.artifact.save("volumes.json", [11.2, 11.8])
 """
 
-_COMMAND = "import sys; from molexp_cli._main import run; sys.exit(run(sys.argv[1:]))"
+COMMAND = "import sys; from molexp_cli._main import run; sys.exit(run(sys.argv[1:]))"
 
 
 def cpu_of(code: str, *arguments: str, rounds: int, **variables: str) -> float:
@@ -46,10 +46,10 @@ def measure(*, quick: bool) -> list[Line]:
     imported = cpu_of("import molexp", rounds=rounds) - nothing
     with tempfile.TemporaryDirectory(prefix="molexp-bench-") as folder:
         lab, cache = os.path.join(folder, "lab"), os.path.join(folder, "cache")
-        tracked = cpu_of(_TRACK, lab, rounds=rounds, MOLEXP_CACHE_DIR=cache) - nothing
-        helped = cpu_of(_COMMAND, "--help", rounds=rounds) - nothing
+        tracked = cpu_of(TRACK, lab, rounds=rounds, MOLEXP_CACHE_DIR=cache) - nothing
+        helped = cpu_of(COMMAND, "--help", rounds=rounds) - nothing
         me.Workspace(lab).Project("metals").Experiment("cu").runs.create_many([{"n": number} for number in range(1000)])
-        listed = cpu_of(_COMMAND, "-w", lab, "runs", "list", rounds=rounds, MOLEXP_CACHE_DIR=cache) - nothing
+        listed = cpu_of(COMMAND, "-w", lab, "runs", "list", rounds=rounds, MOLEXP_CACHE_DIR=cache) - nothing
     detail = f"bare interpreter {nothing:.0f} ms"
     return [
         Line("import molexp, over a bare interpreter", "", imported, 45.0, detail, unit=" ms"),
