@@ -44,6 +44,7 @@ class TestArrayKind(AssetKindTests):
             np.array([b"ab", b""]),
             np.array(["2026-11-29", "NaT"], "M8[D]"),
             np.array([("H", (0, 0, 1.5), 1), ("Cl", (1, 2, 3), -1)], ATOM),
+            np.ones(2000, [("α", "f8")]),
             np.arange(3 << 16, dtype=np.float32),
         ]
 

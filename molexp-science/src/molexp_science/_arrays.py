@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
@@ -120,7 +121,10 @@ class ArrayKind(AssetKind["NDArray[Any]", ArrayFields]):
         """Write the array in pieces, and find its fields in what is written."""
         np = library("numpy", sink.name)
         statistics = _Statistics(obj.dtype)
-        with sink.open() as stream:
+        with sink.open() as stream, warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", UserWarning
+            )  # of versions of numpy that cannot read long headers, or other letters
             np.lib.format.write_array(_Pieces(stream, statistics), obj, allow_pickle=False)
         return ArrayFields(
             shape=tuple(obj.shape), dtype=_spelt(obj.dtype), nbytes=int(obj.nbytes), **statistics.of_all()
@@ -151,7 +155,7 @@ class ArrayKind(AssetKind["NDArray[Any]", ArrayFields]):
             first = np.frombuffer(stream.read(10 * dtype.itemsize), dtype)
         order = "by columns" if fortran else "by rows"
         text = np.array2string(first, threshold=100)
-        return Preview(text=f"{shape} of {dtype}, {order}; the first of them:\n{text}")
+        return Preview(text=f"{shape} of {source.fields.dtype}, {order}; the first of them:\n{text}")
 
 
 def _header(np: Any, stream: Any, version: tuple[int, int]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
@@ -167,8 +171,6 @@ def _spelt(dtype: np.dtype[Any]) -> str:
 
 def _is_given_back(dtype: np.dtype[Any]) -> bool:
     """Tell whether a file gives back this type, and not another one that is as wide, as of bfloat16."""
-    import warnings
-
     np = library("numpy", "an array")
     try:
         with warnings.catch_warnings():

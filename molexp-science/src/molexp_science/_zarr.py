@@ -71,7 +71,7 @@ class ZarrAsset(Asset[Any, ZarrFields], frozen=True):
         except UnsupportedOperationError:
             return self.load()
         options = getattr(path, "storage_options", None)
-        return _open(str(path), self.fields, self.name, dict(options) if options else None)
+        return _open(str(path), self.name, dict(options) if options else None)
 
 
 class ZarrKind(AssetKind[Any, ZarrFields]):
@@ -122,7 +122,7 @@ class ZarrKind(AssetKind[Any, ZarrFields]):
 
     def load(self, source: Source[ZarrFields]) -> Any:
         """Open the folder."""
-        return _open(str(source.path()), source.fields, source.name)
+        return _open(str(source.path()), source.name)
 
     def describe(self, asset: Asset[Any, ZarrFields], /) -> str:
         """Return the names and types of its arrays, and their dimensions."""
@@ -131,7 +131,7 @@ class ZarrKind(AssetKind[Any, ZarrFields]):
         if fields.shape is not None:
             return f"{what} of {fields.dtype}, {' x '.join(map(str, fields.shape)) or 'no dimensions'}"
         sizes = f" over {shorten([f'{name}: {size}' for name, size in fields.sizes.items()])}" if fields.sizes else ""
-        return f"{what} with {shorten([*fields.arrays]) or 'no arrays'}{sizes}"
+        return f"{what} with {shorten([' '.join(name.split()) for name in fields.arrays]) or 'no arrays'}{sizes}"
 
     def preview(self, source: Source[ZarrFields], /) -> Preview:
         """Return what the library says of it."""
@@ -254,12 +254,13 @@ def _fields_of_xarray(obj: Any, dataset: Any) -> ZarrFields:
 # ------------------------------------------------------------------------------------------------------------- reading
 
 
-def _open(place: str, fields: ZarrFields, name: str, options: dict[str, Any] | None = None) -> Any:
+def _open(place: str, name: str, options: dict[str, Any] | None = None) -> Any:
     """Return what lies in a folder, or below a URL."""
     zarr = library("zarr", name)
-    if fields.package == "zarr":
-        with _quiet():
-            return zarr.open(place, mode="r", storage_options=options)
+    with _quiet():
+        found = zarr.open(place, mode="r", storage_options=options)
+    if _NOTE not in found.attrs:
+        return found
     dataset = _open_dataset(place, name, options)
     note = dataset.attrs.pop(_NOTE, {"class": "Dataset"})
     if note["class"] == "Dataset":
