@@ -33,6 +33,9 @@ def test_a_setting_is_stored_for_everybody_and_removed(in_lab, molexp):
     assert settings(molexp)["durability"] == ("always", "the workspace", True)
     assert molexp("config", "unset", "durability").code == 0
     assert settings(molexp)["durability"] == ("end", "the default", True)
+    found = molexp("config", "set", "durability", "never", "--json").json()
+    assert (found["name"], found["value"], found["from"]) == ("durability", "never", "the workspace")
+    assert molexp("config", "unset", "durability", "--json").json()["from"] == "the default"
 
 
 def test_the_environment_counts_more_and_that_is_said(in_lab, molexp, monkeypatch):

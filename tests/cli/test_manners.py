@@ -47,6 +47,26 @@ def test_help_has_a_sentence_options_that_are_explained_and_examples(molexp, pat
             assert all(" ".join(path[:1]) in example for example in examples)
 
 
+WITHOUT_JSON = {
+    ("exec",),
+    ("execute",),
+    ("plugins", "new"),
+    ("plugins", "install"),
+    ("assets", "get"),
+    ("assets", "add"),
+}
+"""Commands that execute or write something and have no answer to speak of."""
+
+
+def test_every_command_answers_in_json():
+    without = {
+        path
+        for path, command in commands()
+        if path in LEAVES and "--json" not in {option for one in command.params for option in one.opts}
+    }
+    assert without <= WITHOUT_JSON
+
+
 @pytest.mark.parametrize(
     ("path", "command"), commands(), ids=lambda one: " ".join(one) if isinstance(one, tuple) else ""
 )

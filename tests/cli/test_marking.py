@@ -53,6 +53,11 @@ def test_what_is_deleted_can_be_restored_until_gc_frees_it(exp, molexp):
     assert "has freed it" in done.err
 
 
+def test_what_was_changed_is_told_in_json(exp, molexp):
+    for command in ("archive", "unarchive", "cancel", "delete"):
+        assert molexp(command, "one", "--json").json() == {"changed": ["p/e/one"], "dry_run": False, "failed": []}
+
+
 def test_nothing_is_changed_if_one_is_not_there(exp, molexp):
     assert molexp("delete", "one", "three").code == 3
     assert listed(molexp("runs", "list")) == ["p/e/one", "p/e/two"]

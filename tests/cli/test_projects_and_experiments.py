@@ -38,6 +38,9 @@ def test_names_are_free_and_ids_stay(metals, molexp):
     assert molexp("experiments", "rename", "metals/cu", "Kupfer, PBE").out == "metals/cu\n"
     assert (metals.name, metals.experiment("cu").name) == ("Metals & alloys", "Kupfer, PBE")
     assert "Kupfer, PBE" in molexp("ls", "metals").out
+    found = molexp("projects", "rename", "metals", "Metals", "--json").json()
+    assert found == {"id": "metals", "name": "Metals", "path": "metals"}
+    assert molexp("experiments", "restore", "metals/cu", "--json").json() == {"changed": ["metals/cu"]}
     for words in (("projects", "rename", "metals", " "), ("experiments", "rename", "metals", "x")):
         assert molexp(*words).code == 2
     done = molexp("projects", "rename", "metal", "x")

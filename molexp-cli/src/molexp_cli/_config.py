@@ -52,16 +52,18 @@ def get_setting(
         molexp config get durability
         molexp config get run_id_scheme --json
     """
-    import molexp
-
     found = _setting(located(ctx, workspace), name)
-    write(molexp.to_json(_facts(found), pretty=True) if as_json else _words.value(found.value))
+    if as_json:
+        _write(found)
+    else:
+        write(_words.value(found.value))
 
 
 def set_setting(
     ctx: typer.Context,
     name: _Name,
     value: Annotated[str, typer.Argument(metavar="VALUE", show_default=False, help="The new value.")],
+    as_json: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Store a setting in the workspace, for everybody who opens it from now on.
@@ -77,16 +79,23 @@ def set_setting(
     counts = _setting(opened, name)
     if counts.value != value:
         say(f"{counts.origin} counts more here: {name} is {counts.value}.")
+    if as_json:
+        _write(counts)
 
 
-def unset_setting(ctx: typer.Context, name: _Name, workspace: WorkspaceOption = None) -> None:
+def unset_setting(
+    ctx: typer.Context, name: _Name, as_json: JsonOption = False, workspace: WorkspaceOption = None
+) -> None:
     """Remove a stored setting from the workspace, so that the default counts again.
 
     Examples:
         molexp config unset durability
         molexp -w lab config unset run_id_scheme
     """
-    _store(located(ctx, workspace), name, None)
+    opened = located(ctx, workspace)
+    _store(opened, name, None)
+    if as_json:
+        _write(_setting(opened, name))
 
 
 def explain_profile(
@@ -173,3 +182,9 @@ def _setting(opened: molexp.Workspace, name: str) -> molexp.Setting:
 
 def _facts(one: molexp.Setting) -> dict[str, object]:
     return {"name": one.name, "value": one.value, "from": one.origin, "stored": one.can_be_set}
+
+
+def _write(one: molexp.Setting) -> None:
+    import molexp
+
+    write(molexp.to_json(_facts(one), pretty=True))

@@ -46,7 +46,13 @@ _DELETE = Deed("delete", "deleted", "`molexp restore` brings them back, until `m
 _RESTORE = Deed("restore", "restored")
 
 
-def cancel(ctx: typer.Context, runs: _Runs, reason: _Reason = "", workspace: WorkspaceOption = None) -> None:
+def cancel(
+    ctx: typer.Context,
+    runs: _Runs,
+    reason: _Reason = "",
+    as_json: JsonOption = False,
+    workspace: WorkspaceOption = None,
+) -> None:
     """Ask runs to stop. The process that executes a run notices within a minute, and ends it as cancelled.
 
     A run that was never started is cancelled at once, and so is the copy of a run that continues elsewhere. A run that has
@@ -56,30 +62,30 @@ def cancel(ctx: typer.Context, runs: _Runs, reason: _Reason = "", workspace: Wor
         molexp cancel metals/cu/cu-large
         molexp cancel metals/cu/cu-large metals/cu/cu-small
     """
-    change(ctx, workspace, Chosen(runs), _CANCEL, lambda run: run.cancel(reason))
+    change(ctx, workspace, Chosen(runs, as_json=as_json), _CANCEL, lambda run: run.cancel(reason))
 
 
-def archive(ctx: typer.Context, runs: _Runs, workspace: WorkspaceOption = None) -> None:
+def archive(ctx: typer.Context, runs: _Runs, as_json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
     """Hide runs in lists, unless you ask for archived ones. All other commands find them as before.
 
     Examples:
         molexp archive metals/cu/cu-large
         molexp archive metals/cu/cu-large metals/cu/cu-small
     """
-    change(ctx, workspace, Chosen(runs), _ARCHIVE, lambda run: run.archive())
+    change(ctx, workspace, Chosen(runs, as_json=as_json), _ARCHIVE, lambda run: run.archive())
 
 
-def unarchive(ctx: typer.Context, runs: _Runs, workspace: WorkspaceOption = None) -> None:
+def unarchive(ctx: typer.Context, runs: _Runs, as_json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
     """Show archived runs in lists again.
 
     Examples:
         molexp unarchive metals/cu/cu-large
         molexp unarchive metals/cu/cu-large metals/cu/cu-small
     """
-    change(ctx, workspace, Chosen(runs), _UNARCHIVE, lambda run: run.unarchive())
+    change(ctx, workspace, Chosen(runs, as_json=as_json), _UNARCHIVE, lambda run: run.unarchive())
 
 
-def delete(ctx: typer.Context, runs: _Runs, workspace: WorkspaceOption = None) -> None:
+def delete(ctx: typer.Context, runs: _Runs, as_json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
     """Delete runs. Until `molexp gc --yes` frees their files, `molexp restore` brings them back.
 
     A run that is still running is not deleted; the others that you name are.
@@ -88,7 +94,7 @@ def delete(ctx: typer.Context, runs: _Runs, workspace: WorkspaceOption = None) -
         molexp delete metals/cu/cu-large
         molexp delete metals/cu/cu-large metals/cu/cu-small
     """
-    change(ctx, workspace, Chosen(runs), _DELETE, lambda run: run.delete())
+    change(ctx, workspace, Chosen(runs, as_json=as_json), _DELETE, lambda run: run.delete())
 
 
 def restore(ctx: typer.Context, runs: _Paths, as_json: JsonOption = False, workspace: WorkspaceOption = None) -> None:

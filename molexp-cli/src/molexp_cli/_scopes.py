@@ -57,14 +57,16 @@ def list_projects(
     _list("PROJECT", projects_of(located(ctx, workspace), archived), form)
 
 
-def rename_project(ctx: typer.Context, project: _Project, name: _Name, workspace: WorkspaceOption = None) -> None:
+def rename_project(
+    ctx: typer.Context, project: _Project, name: _Name, as_json: JsonOption = False, workspace: WorkspaceOption = None
+) -> None:
     """Give a project another name. Its id and the paths of its runs stay as they are.
 
     Examples:
         molexp projects rename metals 'Metals and alloys'
         molexp -w lab projects rename noble-gases 'Rare gases'
     """
-    _rename(_project(located(ctx, workspace), project), name)
+    _rename(_project(located(ctx, workspace), project), name, as_json)
 
 
 def archive_projects(
@@ -113,7 +115,9 @@ def delete_projects(
     _delete(opened, [_project(opened, one) for one in projects], "project", yes, dry_run, as_json)
 
 
-def restore_projects(ctx: typer.Context, projects: _Projects, workspace: WorkspaceOption = None) -> None:
+def restore_projects(
+    ctx: typer.Context, projects: _Projects, as_json: JsonOption = False, workspace: WorkspaceOption = None
+) -> None:
     """Bring back deleted projects, and all of their deleted runs that gc has not freed yet.
 
     Examples:
@@ -121,7 +125,7 @@ def restore_projects(ctx: typer.Context, projects: _Projects, workspace: Workspa
         molexp projects restore metals noble-gases
     """
     opened = located(ctx, workspace)
-    _each([_project(opened, one) for one in projects], lambda one: one.restore())
+    _restore([_project(opened, one) for one in projects], as_json)
 
 
 # --------------------------------------------------------------------------------------------------------- experiments
@@ -151,7 +155,11 @@ def list_experiments(
 
 
 def rename_experiment(
-    ctx: typer.Context, experiment: _Experiment, name: _Name, workspace: WorkspaceOption = None
+    ctx: typer.Context,
+    experiment: _Experiment,
+    name: _Name,
+    as_json: JsonOption = False,
+    workspace: WorkspaceOption = None,
 ) -> None:
     """Give an experiment another name. Its id and the paths of its runs stay as they are.
 
@@ -159,7 +167,7 @@ def rename_experiment(
         molexp experiments rename metals/cu 'Copper, PBE'
         molexp -w lab experiments rename metals/ag Silver
     """
-    _rename(_experiment(located(ctx, workspace), experiment), name)
+    _rename(_experiment(located(ctx, workspace), experiment), name, as_json)
 
 
 def archive_experiments(
@@ -208,7 +216,9 @@ def delete_experiments(
     _delete(opened, [_experiment(opened, one) for one in experiments], "experiment", yes, dry_run, as_json)
 
 
-def restore_experiments(ctx: typer.Context, experiments: _Experiments, workspace: WorkspaceOption = None) -> None:
+def restore_experiments(
+    ctx: typer.Context, experiments: _Experiments, as_json: JsonOption = False, workspace: WorkspaceOption = None
+) -> None:
     """Bring back deleted experiments, and all of their deleted runs that gc has not freed yet.
 
     Examples:
@@ -216,7 +226,7 @@ def restore_experiments(ctx: typer.Context, experiments: _Experiments, workspace
         molexp experiments restore metals/cu metals/ag
     """
     opened = located(ctx, workspace)
-    _each([_experiment(opened, one) for one in experiments], lambda one: one.restore())
+    _restore([_experiment(opened, one) for one in experiments], as_json)
 
 
 # -------------------------------------------------------------------------------------------------------------- common
@@ -243,17 +253,24 @@ def _list(title: str, entries: list[dict[str, Any]], form: Format) -> None:
         say(f"There are no {title.lower()}s yet.")
 
 
-def _rename(scope: _Scope, name: str) -> None:
+def _rename(scope: _Scope, name: str, as_json: bool) -> None:
+    import molexp
+
     if not name.strip():
         raise typer.BadParameter("The name is empty.")
     scope.rename(name)
-    write(scope.path)
+    write(molexp.to_json({"path": scope.path, "id": scope.id, "name": name}, pretty=True) if as_json else scope.path)
 
 
-def _each(scopes: Sequence[_Scope], change: Callable[[_Scope], object]) -> None:
+def _restore(scopes: Sequence[_Scope], as_json: bool) -> None:
+    import molexp
+
     for scope in scopes:
-        change(scope)
-        write(scope.path)
+        scope.restore()
+        if not as_json:
+            write(scope.path)
+    if as_json:
+        write(molexp.to_json({"changed": [scope.path for scope in scopes]}, pretty=True))
 
 
 def _runs(opened: molexp.Workspace, scope: _Scope, *, archived: bool | None) -> list[str]:
