@@ -116,3 +116,13 @@ def test_a_kind_that_raises_is_named_once_and_passed_over(lab, zoo, kind, said):
 def test_no_kind_names_the_types_that_are_saved(lab, zoo):
     with pytest.raises(me.NoKindError, match=r"'a0'.*object"):
         chosen(lab, zoo(), "object()")
+
+
+def test_a_kind_is_named_by_its_class_or_by_its_name(lab, zoo):
+    plugins = zoo()
+    with lab.workspace(plugins=plugins).Project("metals").Experiment("cu").Run().start() as ctx:
+        found = importlib.import_module("molexp_zoo")
+        assert ctx.save("a", found.Dog(), kind=found.AnimalKind) == ctx.find_asset("a", kind=found.AnimalKind)
+        assert ctx.save("b", found.Dog(), kind="animal").kind == "animal"
+        with pytest.raises(me.MolexpError, match="'of' is not registered"):
+            ctx.save("c", found.Dog(), kind=type("Other", (found.Of,), {"name": "of"}))

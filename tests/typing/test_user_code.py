@@ -110,6 +110,7 @@ with exp.Run({"a": 3.5}).start() as ctx:
         prose.append("converged")
         prose.flush()
     length: int = ctx[Prose].load("prose").count("e")
+    by_kind: me.Asset[str, Words] | None = ctx.save("note", "converged", kind=Text)
     with ctx.prose.growing("more") as more:
         more.append("of any type")
     made: RunT = ctx.run
@@ -191,6 +192,7 @@ ctx.checkpoint.save("a", 1).fields
 number = 0 if (asset := ctx.checkpoint.latest()) is None else asset.fields.stp
 with ctx[Prose].growing("prose") as words: words.append(3)
 ctx[Text].save("note", 3)
+ctx.save("note", 3, kind=Text)
 ctx[Prose].load("prose").cuont("e")
 """
 

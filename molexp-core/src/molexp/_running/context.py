@@ -148,14 +148,30 @@ class Context:
             event = {"type": "result", "at": utc_now(), "name": name, "value": stored}
             self._recorder.record(event)
 
-    def save(self, name: str, obj: Any, *, kind: str | None = None, **fields: Any) -> Asset | None:
+    @overload
+    def save(self, name: str, obj: T, *, kind: type[AssetKind[T, F]], **fields: Any) -> Asset[T, F] | None: ...
+
+    @overload
+    def save(self, name: str, obj: Any, *, kind: str | None = None, **fields: Any) -> Asset | None: ...
+
+    def save(
+        self, name: str, obj: Any, *, kind: type[AssetKind[Any, Any]] | str | None = None, **fields: Any
+    ) -> Asset | None:
         """Save `obj` as an asset of `kind`, or of the one kind that accepts it.
+
+        Args:
+            name: the asset's name.
+            obj: the object.
+            kind: its kind, or the name of that.
+            fields: as for `Accessor.save`.
 
         Raises:
             NoKindError: no kind accepts it, or several do; names its type and the kinds.
         """
         if self._assets is None:
             return None
+        if isinstance(kind, type):
+            return self[kind].save(name, obj, **fields)
         return self._accessor(kind or self._choose(name, obj)).save(name, obj, **fields)
 
     @property
