@@ -40,7 +40,7 @@ FOUND: dict[str, Where] = {
     "a snapshot brings back what a run was before it was freed": Where("", "segment", 20033, keepers=True),
     "what contradicts a snapshot is no news": Where("", "file", 5, keepers=True),
     "what came back is not read again": Where("", "file", 92, keepers=True),
-    "what came late, after its journal was deleted, is nobody's": Where("", "segment", 53, keepers=True),
+    "what came late, after its journal was deleted, is nobody's": Where("", "segment", 174, keepers=True),
     "what was gone before it was ever seen stays in the snapshot": Where("", "segment", 5844, keepers=True),
     "an edit that was fenced when it was gone is still there": Where("", "file", 1189, keepers=True),
     "what was read before a run was gone is taken in": Where("", "segment", 20114, keepers=True),
@@ -54,7 +54,7 @@ FOUND: dict[str, Where] = {
         "", "segment", 1443, keepers=True
     ),
     "what only journals announced that a reader has never seen is waited for": Where(
-        "", "segment", 20138, keepers=True
+        "", "segment", 20623, keepers=True
     ),
     "a snapshot does not say of what its author has never seen that it is gone": Where(
         "", "segment", 20114, keepers=True
