@@ -347,6 +347,19 @@ def test_a_file_that_is_cut_off_is_an_error():
         len(frames)
 
 
+def test_whoever_lacks_ase_is_told_how_to_install_it(run, monkeypatch):
+    with run.start() as ctx:
+        ctx.trajectory.save("md", steps(1))
+        ctx.save("start", Atoms("H"))
+    monkeypatch.setitem(sys.modules, "ase", None)
+    for name in ("md", "start"):
+        with pytest.raises(
+            ModuleNotFoundError, match=f"'{name}' needs ase, which is not installed here: pip install ase"
+        ):
+            run.asset(name).load()
+        assert "H" in run.asset(name).preview().text  # which needs none
+
+
 def test_it_is_shown_by_its_first_frame(run, long):
     assert long.describe() == "trajectory of 1000 frames, H2O, 3 atoms, energies -333.000000 to 0.000000 eV"
     assert long.preview().text.splitlines()[1:3] == ["first frame:", "O         0.000000      0.000000      0.119262"]
