@@ -7,10 +7,15 @@ import resource
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeAlias
 
 from measure import Line
 
 import molexp as me
+
+Run: TypeAlias = Callable[[list[str], dict[str, str]], None]
 
 TRACK = """
 import sys
@@ -23,15 +28,32 @@ with me.Workspace(sys.argv[1]).Project("metals").Experiment("cu", params={"a": 3
 COMMAND = "import sys; from molexp_cli._main import run; sys.exit(run(sys.argv[1:]))"
 
 
-def cpu_of(code: str, *arguments: str, rounds: int, **variables: str) -> float:
+def to_nowhere(command: list[str], environment: dict[str, str]) -> None:
+    """Run a command whose output nobody reads."""
+    subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
+
+
+def on_terminal(command: list[str], environment: dict[str, str]) -> None:
+    """Run a command on a terminal."""
+    ours, its = os.openpty()
+    wide = {**environment, "COLUMNS": "120", "LINES": "40", "TERM": "xterm-256color", "PAGER": ""}
+    process = subprocess.Popen(command, env=wide, stdin=its, stdout=its, stderr=its)
+    os.close(its)
+    with suppress(OSError):  # that is how a terminal ends
+        while os.read(ours, 1 << 16):
+            pass
+    os.close(ours)
+    assert process.wait() == 0
+
+
+def cpu_of(code: str, *arguments: str, rounds: int, run: Run = to_nowhere, **variables: str) -> float:
     """Least CPU milliseconds, children included, of a fresh interpreter that runs `code`."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     environment |= variables
     best = float("inf")
     for number in range(rounds + 1):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        command = [sys.executable, "-c", code, *arguments]
-        subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
+        run([sys.executable, "-c", code, *arguments], environment)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         if number:  # the first one compiles
             spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
@@ -49,11 +71,19 @@ def measure(*, quick: bool) -> list[Line]:
         tracked = cpu_of(TRACK, lab, rounds=rounds, MOLEXP_CACHE_DIR=cache) - nothing
         helped = cpu_of(COMMAND, "--help", rounds=rounds) - nothing
         me.Workspace(lab).Project("metals").Experiment("cu").runs.create_many([{"n": number} for number in range(1000)])
-        listed = cpu_of(COMMAND, "-w", lab, "runs", "list", rounds=rounds, MOLEXP_CACHE_DIR=cache) - nothing
+        command = ("-w", lab, "runs", "list")
+        listed = cpu_of(COMMAND, *command, rounds=rounds, MOLEXP_CACHE_DIR=cache) - nothing
+        few = cpu_of(COMMAND, *command, rounds=rounds, run=on_terminal, MOLEXP_CACHE_DIR=cache) - nothing
+        most = 20_000 if quick else 100_000
+        me.Workspace(lab).Project("metals").Experiment("ag").runs.create_many([{"n": n} for n in range(most - 1000)])
+        many = cpu_of(COMMAND, *command, rounds=rounds, run=on_terminal, MOLEXP_CACHE_DIR=cache) - nothing
     detail = f"bare interpreter {nothing:.0f} ms"
     return [
         Line("import molexp, over a bare interpreter", "", imported, 45.0, detail, unit=" ms"),
         Line("a fresh process that tracks one run, over the same", "", tracked, 110.0, detail, unit=" ms"),
         Line("molexp --help, over a bare interpreter", "", helped, 60.0, detail, unit=" ms"),
         Line("molexp runs list of 1 000, over a bare interpreter", "", listed, 150.0, detail, unit=" ms"),
+        Line(
+            f"the first page of {most} on a terminal", "that of 1 000", many / few, 1.5, f"{many:.0f} and {few:.0f} ms"
+        ),
     ]

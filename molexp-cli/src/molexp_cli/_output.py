@@ -337,7 +337,7 @@ def _draw_pairs(found: Iterable[tuple[str, str]], indent: int, width: int) -> No
         ]
         for number, line in enumerate([part for parts in wrapped for part in parts or [""]]):
             head = Text(" " * indent + f"{'' if number else name:<{width}}  ", style="dim")
-            console.print(head.append(line, style=_style(value) or "not dim"), soft_wrap=True)
+            console.print(head.append(line, style=f"not dim {_style(value)}".rstrip()), soft_wrap=True)
 
 
 def _draw(columns: Sequence[str], cells: list[list[str]], keep: int) -> None:
