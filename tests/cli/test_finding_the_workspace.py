@@ -65,7 +65,7 @@ def test_a_damaged_one_is_read_and_said_to_be_damaged(two, molexp, monkeypatch):
     assert (done.code, "1 file or folder could not be read" in done.err) == (0, True)
     assert "'workspace.json' cannot be read" in molexp("catalog", "unreadable").out
     assert molexp("fsck", "--repair").code == 0
-    assert molexp("runs", "list").err == ""
+    assert "could not be read" not in molexp("runs", "list").err
 
 
 def test_without_any_the_error_names_the_three_ways(here):
