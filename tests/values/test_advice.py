@@ -98,6 +98,18 @@ def test_what_no_installed_kind_saves_but_one_of_molexps_names_the_command(bare)
     assert "artifact" in caught.value.kinds
 
 
+def test_nobody_is_told_to_install_what_is_installed(exp):
+    """A kind names the class, and does not take the object."""
+    pytest.importorskip("molexp_science")
+    value = type("Mol", (), {"__module__": "rdkit.Chem.rdchem"})()
+    with exp.Run().start() as ctx:
+        for record in (ctx.save, ctx.set_result):
+            with pytest.raises((NoKindError, SerializationError)) as caught:
+                record("water", value)
+            assert "artifact.writing" in str(caught.value)
+            assert "molexp[science]" not in str(caught.value)
+
+
 def test_a_result_that_is_too_large_is_saved_by_the_call_that_is_advised(bare):
     value = [0.5] * 20_000
     with bare.Run().start() as ctx:
