@@ -38,7 +38,7 @@ name = "bfgs"
 extends = "base"
 sizes = [1, 2]
 note = """
-tol = 1
+sizes = 1
 """
 solver = { steps = 500 }
 '''
