@@ -257,8 +257,13 @@ def _watched(case: Case) -> Iterator[None]:
             case.wrong.append(f"{' '.join(arguments)}: taken for a user's mistake: {text}")
         return answer(error, arguments)
 
-    built = get_command(_main.app)
-    with patch.object(_main, "answer", watching), patch("typer.main.get_command", lambda _app: built):  # it takes 20 ms
+    program = get_command(_main.app)
+
+    def known(app: Any) -> Any:
+        """Return the program, which takes 20 ms to make, and commands, each of which it makes once."""
+        return program if app is _main.app else get_command(app)
+
+    with patch.object(_main, "answer", watching), patch("typer.main.get_command", known):
         yield
 
 

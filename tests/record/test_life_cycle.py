@@ -205,8 +205,8 @@ def test_a_run_that_succeeded_can_be_left_alone(run):
 
 
 def test_an_unknown_policy_is_refused(run):
-    with pytest.raises(ValueError, match="'skip'"):
-        run.start(if_succeeded="skip")
+    with pytest.raises(ValueError, match="'leave'"):
+        run.start(if_succeeded="leave")
     assert run.status == "pending"
 
 

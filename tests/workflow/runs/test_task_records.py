@@ -290,6 +290,18 @@ def test_large_outputs_are_checkpoints(run):
     assert asset.load() == {"output": large}
 
 
+def test_a_large_output_is_not_the_latest_checkpoint_of_a_user(run):
+    wf = WorkflowBuilder("large")
+    wf.add(lambda ctx: ctx.checkpoint.save("mine", b"weights"), name="first")
+    wf.add(lambda ctx: "a" * 9000, name="second", depends_on=["first"])
+    found = []
+    wf.add(lambda ctx: found.append(ctx.checkpoint.latest().name), name="third", depends_on=["second"])
+
+    wf.build().execute_sync(run=run, check=True)
+
+    assert found == ["mine"]
+
+
 def test_two_large_outputs_under_names_that_are_one_on_some_disks(run):
     wf = WorkflowBuilder("large")
     wf.add(lambda ctx: "a" * 9000, name="Only")

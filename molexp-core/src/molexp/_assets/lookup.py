@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from molexp._assets.naming import OUTPUT
+from molexp._assets.naming import is_output
 from molexp._assets.verification import is_grown
 from molexp._record.attempts import read_attempts, read_claim
 from molexp._values.ids import fold_name, nearest
@@ -135,7 +135,7 @@ class Finder:
         """Return the newest asset of a kind that was saved in this run, earlier attempts included; outputs of tasks are not."""
         for records in self._attempts():
             mine = (record for record in records if record.get("kind") == kind)
-            if own := [record for record in mine if not str(record.get("name")).startswith(OUTPUT)]:
+            if own := [record for record in mine if not is_output(record)]:
                 return self._library.asset(max(own, key=lambda record: str(record.get("created_at"))))
         return None
 

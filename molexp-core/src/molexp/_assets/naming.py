@@ -29,6 +29,13 @@ OUTPUT = "output:"
 """The mark of a name under which an object is saved because a task returned it; no other name has a colon."""
 
 
+def is_output(record: Mapping[str, Any]) -> bool:
+    """Tell whether an asset is what a task returned, also as JSON that is too large for the record."""
+    name, producer = str(record.get("name")), record.get("producer")
+    task = producer.get("task") if isinstance(producer, Mapping) else None
+    return name.startswith(OUTPUT) or (record.get("kind") == "checkpoint" and name == f"outputs/{task}.json")
+
+
 class Slot(Struct):
     """A name of an attempt: what holds it, and where."""
 
