@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import sys
+from pathlib import Path
 
 import pytest
 
 import molexp as me
-from tests.cli.helpers import program
+from tests.cli.helpers import Terminal, program
 from tests.record.helpers import install
 from tests.record.previews import KINDS
 
@@ -19,15 +21,50 @@ def show(here, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     plugins = install(tmp_path / "site", "molexp-notes", KINDS)
     with me.Workspace("./lab", plugins=plugins).Project("p").Experiment("e").Run(id="r").start() as ctx:
-        for kind in ("plain", "note", "bad"):
+        for kind in ("plain", "note", "bad", "plot"):
             getattr(ctx, kind).save(kind, "hello, world")
     sys.modules.pop("molexp_notes")
-    site = {"PYTHONPATH": str(tmp_path / "site"), "MOLEXP_PLUGIN_TIMEOUT": "0"}
 
     def show(name, *options):
-        return program(here, "-w", "lab", "assets", "show", f"p/e/r:{name}", *options, env=site)
+        return program(here, "-w", "lab", "assets", "show", f"p/e/r:{name}", *options, env=site(tmp_path))
 
     return show
+
+
+def site(tmp_path):
+    return {"PYTHONPATH": str(tmp_path / "site"), "MOLEXP_PLUGIN_TIMEOUT": "0"}
+
+
+def drawn(text):
+    """The images that a text draws, in kitty and in iTerm2."""
+    kitty = "".join(re.findall(r"\x1b_G(?:a=T,f=100,)?m=[01];([^\x1b]*)\x1b", text))
+    return [
+        base64.b64decode(one)
+        for one in (kitty, *re.findall(r"\x1b\]1337;File=inline=1;size=\d+:([^\a]*)\a", text))
+        if one
+    ]
+
+
+@pytest.mark.parametrize(
+    ("terminal", "images"),
+    [
+        ({"KITTY_WINDOW_ID": "1"}, 1),
+        ({"TERM": "xterm-ghostty"}, 1),
+        ({"TERM_PROGRAM": "iTerm.app"}, 1),
+        ({"TERM_PROGRAM": "WezTerm"}, 1),
+        ({"TERM_PROGRAM": "WezTerm", "TMUX": "/tmp/tmux"}, 0),
+        ({"TERM_PROGRAM": "vscode"}, 0),
+    ],
+    ids=str,
+)
+def test_an_image_is_drawn_in_terminals_that_can_and_others_have_a_link(show, here, tmp_path, terminal, images):
+    bare = dict.fromkeys(("KITTY_WINDOW_ID", "KONSOLE_VERSION", "TERM_PROGRAM", "TMUX"), "") | site(tmp_path) | terminal
+    shown = Terminal(here, "-w", "lab", "assets", "show", "p/e/r:plot", env=bare)
+
+    assert shown.end() == 0
+    assert drawn(shown.text) == [b"\x89PNG\r\n\x1a\n" + b", pixels" * 1000] * images
+    assert Path(re.search(r"file://(\S+)", shown.text)[1]).read_text() == "hello, world"
+    assert "\x1b_G" not in show("plot").out, "a file gets no image"
 
 
 def test_text_is_shown_and_other_forms_are_named(show):

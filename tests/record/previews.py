@@ -22,7 +22,7 @@ KINDS = """
     class Plot(Plain):
         name = "plot"
         def preview(self, source):
-            return Preview(png=b"\\x89PNG\\r\\n\\x1a\\n, pixels")
+            return Preview(png=b"\\x89PNG\\r\\n\\x1a\\n" + b", pixels" * 1000)
 
     class Bad(Plain):
         name = "bad"

@@ -9,6 +9,7 @@ import typer
 
 from molexp_cli import _words
 from molexp_cli._extending import rendered
+from molexp_cli._images import draw
 from molexp_cli._options import AssetArgument, JsonOption, WorkspaceOption, located
 from molexp_cli._output import headline, pairs, write
 
@@ -33,7 +34,8 @@ def show_asset(
 ) -> None:
     """Describe an asset: its description, its fields, its origin, and what its kind and plugins' renderers show of it.
 
-    Text is shown. Images and HTML are written to a file by --preview.
+    Text is shown, and so are images in terminals that can (kitty, Ghostty, Konsole, iTerm2, WezTerm). For others, and for HTML,
+    there is a link to the file, and --preview writes what the kind shows.
 
     Examples:
         molexp assets show @latest:volumes.json
@@ -50,17 +52,24 @@ def show_asset(
         return
     headline(asset.id)
     shown = asset.preview()
-    pairs([*_facts(asset, asset.to_dict()), *_forms(shown, preview)], indent=2)
+    pairs([*_facts(asset, asset.to_dict()), *_forms(asset, shown, preview)], indent=2)
+    if shown is not None:
+        draw(shown.png)
     for text in (rendered(asset), shown.text if shown is not None else ""):
         if text:
             write(text)
 
 
-def _forms(shown: Preview | None, file: Path | None) -> list[tuple[str, str]]:
+def _forms(asset: molexp.Asset, shown: Preview | None, file: Path | None) -> list[tuple[str, str]]:
+    """Return where there is more to see than text."""
     if file is not None:
         return [("preview", str(file))]
     forms = [name for name, form in (("PNG", shown.png), ("HTML", shown.html)) if form] if shown is not None else []
-    return [("preview", f"{' and '.join(forms)}; --preview FILE writes it")] if forms else []
+    if not forms:
+        return []
+    path = asset.path
+    link = path.absolute().as_uri() if isinstance(path, Path) else str(path)
+    return [("file", link), ("preview", f"{' and '.join(forms)}; --preview FILE writes it")]
 
 
 def _write_preview(asset: molexp.Asset, file: Path) -> None:
