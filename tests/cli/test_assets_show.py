@@ -63,7 +63,8 @@ def test_an_image_is_drawn_in_terminals_that_can_and_others_have_a_link(show, he
 
     assert shown.end() == 0
     assert drawn(shown.text) == [b"\x89PNG\r\n\x1a\n" + b", pixels" * 1000] * images
-    assert Path(re.search(r"file://(\S+)", shown.text)[1]).read_text() == "hello, world"
+    (link,) = re.findall(r"file://(\S+)", shown.text)
+    assert Path(link).read_text() == "hello, world"
     assert "\x1b_G" not in show("plot").out, "a file gets no image"
 
 

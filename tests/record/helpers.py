@@ -160,5 +160,6 @@ def install(folder: Path, name: str, source: str, version: str = "1.0") -> Plugi
     (folder / f"{name.replace('-', '_')}.py").write_text(dedent(source), encoding="utf-8")
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
     (info / "entry_points.txt").write_text(f"[molexp.plugins]\n{name} = {name.replace('-', '_')}\n")
+    sys.modules.pop(name.replace("-", "_"), None)  # another test's, of the same name
     importlib.invalidate_caches()
     return PluginManager(path=[*sys.path, str(folder)])

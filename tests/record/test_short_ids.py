@@ -88,3 +88,19 @@ def test_each_condition_is_counted_alone(ws):
     assert ws.catalog.near_misses() == []
     with pytest.raises(me.errors.QueryError):
         ws.catalog.near_misses("params.n >")
+
+
+def test_the_end_of_an_id_that_somebody_gave_is_no_name(ws):
+    """A date is eight hexadecimal digits, too."""
+    ws.Project("p").Experiment("e").Run(id="relax-20261129-final")
+    ws.Project("p").Experiment("e").Run(id="relax-20261129")
+    with pytest.raises(me.NotFoundError):
+        ws.run("20261129")
+
+
+def test_a_whole_id_is_found_among_many_that_begin_with_it(ws):
+    exp = ws.Project("p").Experiment("e")
+    exp.Run(id="r")
+    for number in range(101):
+        exp.Run(id=f"r-{number}")
+    assert ws.run("r").id == "r"

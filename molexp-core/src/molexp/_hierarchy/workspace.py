@@ -45,7 +45,7 @@ _SETTINGS = ("run_id_scheme", "durability")
 _SEVERAL = 100  # runs that are looked at to tell whether one is meant
 _COMPARED = 1000  # runs whose names are compared with one that is not there
 _LEVELS = 2  # above a run
-_RANDOM = re.compile(r"[0-9a-f]{8}")
+_RANDOM, _TIME = re.compile(r"[0-9a-f]{8}"), "________-______-______"  # of generated ids; any character is a _
 _PREFIX = re.compile(r"[A-Za-z0-9._=+,-]*")
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):")  # one letter is a Windows drive
 
@@ -301,37 +301,40 @@ class Workspace:
         return self._at(restore(self._session, path))
 
     def _latest(self, above: list[str], path: str) -> RunT:
-        found = self._newest(above, "", 1)
+        found = self._newest(above, None, 1)
         if not found:
             raise NotFoundError("run", path, where=self.url)
         return self._at(found[0])
 
-    def _newest(self, above: list[str], prefix: str, limit: int, *, before: str = "") -> list[str]:
-        """Return the newest runs of a scope whose ids begin like that, or after any text that ends in something."""
-        if len(above) > _LEVELS or not _PREFIX.fullmatch(prefix):
-            return []
+    def _newest(self, above: list[str], where: str | None, limit: int = _SEVERAL) -> list[str]:
+        """Return the newest runs of a scope that match a query."""
         project, experiment = (*above, None, None)[:2]
-        begins = prefix.replace("_", r"\_")
-        where = f'id like "{before}{begins}%"' if prefix else None
         rows = self.catalog.runs(
             where, project=project, experiment=experiment, archived=True, sort="-created_at", limit=limit
         )
         return [row.path for row in rows]
 
+    def _named(self, above: list[str], prefix: str) -> list[str]:
+        """Return the run of this id; else those whose ids begin like that, or are generated and end in it."""
+        if len(above) > _LEVELS or not _PREFIX.fullmatch(prefix):
+            return []
+        begins = prefix.replace("_", r"\_")
+        found = self._newest(above, f'id like "{begins}"') or self._newest(above, f'id like "{begins}%"')
+        if not found and _RANDOM.fullmatch(prefix):
+            found = self._newest(above, f'id like "{_TIME}-{prefix}"')
+        return found
+
     def _by_prefix(self, parts: list[str], path: str) -> RunT:
         *above, prefix = parts
-        found = sorted(self._newest(above, prefix, _SEVERAL))
-        if not found and _RANDOM.fullmatch(prefix):  # the end of a generated id
-            found = sorted(self._newest(above, prefix, _SEVERAL, before="%-"))
-        exact = [one for one in found if one.rpartition("/")[2] == prefix.lower()]
+        found = sorted(self._named(above, prefix))
         if not found:
             close = nearest(path, [row.path for row in self.catalog.runs(limit=_COMPARED)])
             raise NotFoundError("run", path, where=self.url, nearest=close)
-        if len(exact or found) > 1:
-            several = f"{len(found)} or more runs" if len(found) == _SEVERAL else f"{len(exact or found)} runs"
-            hint = f"{several} begin like that, such as {', '.join((exact or found)[:5])}; give more of it."
+        if len(found) > 1:
+            several = f"{len(found)}{' or more' if len(found) == _SEVERAL else ''} runs"
+            hint = f"{several} begin like that, such as {', '.join(found[:5])}; give more of it."
             raise NotFoundError("run", path, where=self.url, hint=hint)
-        return self._at((exact or found)[0])
+        return self._at(found[0])
 
     def _at(self, path: str) -> RunT:
         project, experiment, run = path.split("/")

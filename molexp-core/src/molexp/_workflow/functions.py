@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -56,7 +57,9 @@ def sweep(
     points = experiment.space if own else grid(**space) if isinstance(space, Mapping) else space
     times = replicas if replicas is not None else experiment.replicas if own else 1
     check_space(points, times)
-    planned = Experiment(experiment.project, experiment.id, experiment._definition, list(points or [{}]), times)
+    planned = Experiment(
+        experiment.project, experiment.id, experiment._definition, [{}] if points is None else list(points), times
+    )
     script = Path(getattr(sys.modules.get("__main__"), "__file__", None) or sys.argv[0] or ".")
     drive = Drive(Script(script, ((planned, workflow),), function), stop_on_failure=on_error == "stop")
     with SweepProgress(sys.stderr if progress else None) as observer:
@@ -64,6 +67,12 @@ def sweep(
             drive.execute(jobs=jobs, executor=executor, observer=observer)
         finally:
             observer.conclude(drive.summary)
+    if (changed := drive.summary.changed) and not progress:
+        warnings.warn(
+            f"{len(changed)} runs of this sweep succeeded before, with code or inputs that have changed since, or may have. They "
+            "keep their results. Delete these runs, or sweep in another experiment, to execute the function as it is now.",
+            stacklevel=3,
+        )
     return _rows(experiment, [one.path.lower() for one in drive.planned])
 
 
