@@ -8,6 +8,8 @@ import json
 
 import pytest
 
+from tests.cli.helpers import Terminal
+
 
 @pytest.fixture
 def several(in_lab):
@@ -22,7 +24,7 @@ def several(in_lab):
 
 
 def rows_of(text):
-    return list(csv.DictReader(io.StringIO(text)))
+    return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
 def test_json_lines_are_the_objects_of_json(several, molexp):
@@ -49,6 +51,32 @@ def test_csv_has_a_column_for_each_field_of_any_run(several, molexp):
     names = [*first]
     params = [names.index(name) for name in names if name.startswith("params.")]
     assert params == [*range(params[0], params[-1] + 1)]
+
+
+def test_csv_has_a_column_for_each_name_that_is_asked_for(several, molexp):
+    names = ("run", "age", "time", "status", "params.cell.n")
+    first, *_, last = rows_of(molexp("runs", "list", "--columns", ",".join(names), "--output", "csv").out)
+    assert (first["run"], last["run"]) == (several.run("n0").path, several.run("waits").path)
+    assert (first["status"], first["params.cell.n"]) == ("succeeded", "0")
+    record = molexp("runs", "list", "--limit", "1", "--json").json()[0]
+    assert first["created_at"] == record["created_at"]
+    assert float(first["seconds"]) >= 0
+
+
+def test_csv_has_texts_and_times_as_the_record_has_them(in_lab, molexp, here):
+    odd = '\x1b[2J\x85\u202e\r"a", é\r\n\t\0'
+    in_lab.Project("p").Experiment("e").Run({"odd": odd}, id="odd")
+    (row,) = rows_of(molexp("runs", "list", "--output", "csv").out)
+    assert row["params.odd"] == odd
+    terminal = Terminal(here, "runs", "list", "--output", "csv")
+    assert terminal.end() == 0
+    assert "\\u001b[2J" in terminal.text
+
+
+def test_csv_has_times_of_assets_without_quotes(several, molexp):
+    (row, *_) = rows_of(molexp("assets", "list", "--output", "csv").out)
+    (record, *_) = molexp("assets", "list", "--json").json()
+    assert row["created_at"] == record["created_at"]
 
 
 def test_csv_has_the_columns_of_those_that_are_listed(several, molexp):

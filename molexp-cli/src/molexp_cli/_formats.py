@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
-from molexp_cli._output import write
+from molexp_cli._output import on_terminal, write, write_bytes
 
 if TYPE_CHECKING:
     import molexp
@@ -56,18 +56,19 @@ def write_records(form: Format, records: Records) -> None:
     write_pages(form, [records], names_of([records]) if form is Format.CSV else ())
 
 
-def write_pages(form: Format, pages: Iterable[Records], names: Sequence[str] = ()) -> None:
+def write_pages(form: Format, pages: Iterable[Records], names: Sequence[str] = (), titles: Sequence[str] = ()) -> None:
     """Print the records of a list in a form for programs, some at a time.
 
     Args:
         form: the form; not a table.
         pages: the records. None is kept.
         names: the columns of CSV. A field within another one has a dotted name, such as ``results.energy``.
+        titles: the headings of these columns, if they are others than the names.
     """
     parts = (page[at : at + _AT_ONCE] for page in pages for at in range(0, len(page), _AT_ONCE))
     match form:
         case Format.CSV:
-            _write_csv(parts, names)
+            _write_csv(parts, names, titles or names)
         case Format.JSONL:
             _write_jsonl(parts)
         case _:
@@ -101,17 +102,25 @@ def _write_jsonl(parts: Iterable[Records]) -> None:
         write("\n".join(map(molexp.to_json, _dicts(part))))
 
 
-def _write_csv(parts: Iterable[Records], names: Sequence[str]) -> None:
-    if names:
-        _write_lines([names])
+def _write_csv(parts: Iterable[Records], names: Sequence[str], titles: Sequence[str]) -> None:
+    if titles:
+        _write_lines([titles])
     for part in parts:
         _write_lines([_cell(flat.get(name)) for name in names] for flat in map(_flat, _mappings(part)))
 
 
+class _LinesOfCsv(io.StringIO):
+    def write(self, line: str, /) -> int:
+        return super().write(line.removesuffix("\r\n") + "\n")
+
+
 def _write_lines(lines: Iterable[Sequence[str]]) -> None:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(lines)
-    write(text.getvalue(), end="")
+    text = _LinesOfCsv()
+    csv.writer(text, lineterminator="\r\n").writerows(lines)  # Python 3.11 quotes only what is in the end of a line
+    if on_terminal():
+        write(text.getvalue(), end="")
+    else:
+        write_bytes(text.getvalue().encode("utf-8", "backslashreplace"))  # it has the data as it is
 
 
 def _cell(value: Any) -> str:
@@ -119,9 +128,12 @@ def _cell(value: Any) -> str:
         return value or ""
     if isinstance(value, float):
         return repr(value)  # NaN and infinity as every reader of CSV has them
+    import json
+
     import molexp
 
-    return molexp.to_json(value)
+    text = molexp.to_json(value)
+    return str(json.loads(text)) if text.startswith('"') else text  # a time is text in JSON
 
 
 def _dicts(records: Records) -> Sequence[Mapping[str, Any]]:

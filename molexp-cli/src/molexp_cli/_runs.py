@@ -162,8 +162,12 @@ def list_runs(
     found = _up_to(limit, chain([first], pages) if first is not None else ())
     chosen = named_columns(first or (), {}, columns) if columns is not None else None
     if form is not Format.TABLE:
-        again = opened.catalog.run_pages(where, **filters) if form is Format.CSV and chosen is None else ()
-        write_pages(form, found, names_of(_up_to(limit, again)) if chosen is None else [one.name for one in chosen])
+        if chosen is not None:
+            keys = ["path" if one.name == "run" else one.name for one in chosen]
+            write_pages(form, found, keys, [one.name for one in chosen])
+            return
+        again = opened.catalog.run_pages(where, **filters) if form is Format.CSV else ()
+        write_pages(form, found, names_of(_up_to(limit, again)))
     elif not on_terminal():
         _write_lines(found, chosen, more)
     elif first is not None:
