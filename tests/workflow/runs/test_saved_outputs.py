@@ -118,9 +118,10 @@ def test_outputs_are_assets_of_the_run_under_names_that_nobody_else_can_have(wor
     assert asset.load() == Grid(b"numbers")
     assert (asset.kind, asset.producer.task, asset.tags) == ("grid", "only", frozenset())
     assert work.run.asset("only").load() == Grid(b"mine")
-    found = work.run.experiment.project.workspace.catalog.assets(kind=GridKind)
-    assert sorted(one.name for one in found) == ["only", "output:only", "outputs/only"]
-    assert work.run.experiment.project.workspace.asset(asset.id) == asset
+    ws = work.run.experiment.project.workspace
+    assert sorted(one.name for one in ws.catalog.assets(kind=GridKind)) == ["only", "output:only", "outputs/only"]
+    assert ws.asset(asset.id) == ws.asset(f"{work.run.path}:output:only") == asset
+    assert ws.catalog.lineage(f"{work.run.path}:output:only") == ws.catalog.lineage(asset.id)
 
 
 def test_the_latest_asset_of_a_kind_is_one_that_somebody_saved(here):

@@ -251,13 +251,14 @@ class Catalog:
             NotFoundError: there is no such thing, and nothing that came of it.
             AmbiguousAssetError: assets of several kinds have the name.
         """
+        from molexp._hierarchy.references import is_output_of
         from molexp.contracts._assets import Asset
 
         if isinstance(of, Asset):
             return self._lineage("asset", of.id, None, upstream, downstream)
         if isinstance(of, Run | RunRow):
             return self._lineage("run", of.path, None, upstream, downstream)
-        if of.count(":") > 1:  # names have none
+        if of.count(":") > 1 and not is_output_of(of):  # other names have none
             return self._lineage("asset", of, None, upstream, downstream)
         run, colon, name = of.partition(":")
         if colon:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from molexp._assets.data_assets import DataAssets
+from molexp._assets.naming import OUTPUT
 from molexp._record.attempts import read_attempts
 from molexp._record.fences import is_defined
 from molexp._storage import layout
@@ -50,6 +51,12 @@ def resolve_asset(session: Session, asset_id: str) -> Asset:
                 hint = f"Its bytes were replaced by version {record.get('version')} of the same name."
     near = () if hint else nearest(asset_id, ids)
     raise NotFoundError("asset", asset_id, nearest=near, hint=hint or _missing_scope(session, scope))
+
+
+def is_output_of(text: str) -> bool:
+    """Tell whether a text names what a task of a run returned, as ``@latest:output:relax``; in an id a kind stands there."""
+    run, _, name = text.partition(":")
+    return "#" not in run and name.startswith(OUTPUT)
 
 
 def _missing_scope(session: Session, scope: str) -> str:

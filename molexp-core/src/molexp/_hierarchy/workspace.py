@@ -375,10 +375,10 @@ class Workspace:
             NotFoundError: there is none; or it was replaced by a later version of the same name. With the nearest names.
             AmbiguousAssetError: assets of several kinds have the name.
         """
-        from molexp._hierarchy.references import resolve_asset
+        from molexp._hierarchy.references import is_output_of, resolve_asset
 
         run, _, name = id.partition(":")
-        if run and name and ":" not in name:  # names have none, and ids two
+        if run and name and (":" not in name or is_output_of(id)):  # other names have none, and ids two
             return self.run(run).asset(name)
         return resolve_asset(self._session, id)
 
