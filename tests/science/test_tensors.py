@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections import OrderedDict
@@ -11,6 +12,7 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 import molexp as me
 from molexp.testing import AssetKindTests
@@ -135,6 +137,19 @@ def test_what_a_file_would_not_give_back_is_refused_and_the_name_is_free(run, te
 def test_what_has_something_else_in_it_is_no_dict_of_tensors(run, tensors):
     with run.start() as ctx, pytest.raises(me.NoKindError):
         ctx.tensors.save("w", tensors)
+
+
+@pytest.mark.parametrize("library", ["chosen_by_a_file", "os", "", ["numpy"], None])
+def test_a_file_does_not_choose_a_module_that_is_imported(run, tmp_path, monkeypatch, library):
+    (tmp_path / "chosen_by_a_file.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    metadata = {"molexp": json.dumps({"library": library})}
+    with monkeypatch.context() as stranger:
+        stranger.setattr("safetensors.numpy.save_file", lambda tensors, path, **_: save_file(tensors, path, metadata))
+        saved(run, WEIGHTS)
+    with pytest.raises(me.AssetError, match="numpy, torch, jax"):
+        run.asset("w").load()
+    assert "chosen_by_a_file" not in sys.modules
 
 
 def test_whoever_lacks_the_library_is_told_how_to_install_it(run, monkeypatch):

@@ -12,6 +12,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from molexp.contracts import AssetKind, Preview, Sink, Source
+from molexp.errors import AssetError
 from molexp_science._libraries import class_name, imported, library, shorten
 
 _OURS: Final = "molexp"  # the one key of the file's metadata: several would have an order of their own in each file
@@ -138,7 +139,11 @@ class TensorsKind(AssetKind[Mapping[str, Any], TensorsFields]):
         """Read the tensors."""
         with source.open() as stream:
             note = json.loads(_header(stream).get(_RESERVED, {}).get(_OURS, "{}"))
-        kind = note.get("library", "numpy")
+        if (kind := note.get("library", "numpy")) not in tuple(_DISTINCT):  # it would be imported
+            raise AssetError(
+                f"{source.name!r} has tensors of {kind!r}, and is read as those of {', '.join(_DISTINCT)} alone.",
+                name=source.name,
+            )
         if kind != "numpy":
             library(kind, source.name)
         files = library(f"safetensors.{'torch' if kind == 'torch' else 'numpy'}", source.name)
