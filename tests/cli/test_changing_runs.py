@@ -70,6 +70,21 @@ def test_on_a_terminal_it_asks(cu, here, molexp, answer, code, left):
     assert listed(molexp) == left
 
 
+@pytest.mark.parametrize(
+    ("others", "left"), [(["cu-1"], ["cu-0", "cu-1"]), (["cu-1", "cu-2"], ["cu-0", "cu-1", "cu-2"])]
+)
+def test_runs_that_no_longer_match_when_you_answer_stay_as_they_are(cu, here, molexp, others, left):
+    terminal = Terminal(here, "runs", "delete", "--where", 'params.n > 0 and not ("good" in tags)')
+    terminal.wait_for("Delete 2 runs (2 of metals/cu)? [y/N] ")
+    molexp("runs", "tag", "good", *others)
+    cu.Run({"n": 7}, id="late")
+    terminal.press("y\n")
+    assert terminal.end() == 0
+    assert ("1 run no longer matches" if len(others) == 1 else "2 runs no longer match,") in terminal.text
+    assert ("No run matches, so nothing was deleted." in terminal.text) == (len(others) == 2)
+    assert listed(molexp) == [*left, "late"], "you were not asked about a run that is new"
+
+
 def test_a_dry_run_prints_what_would_be_changed_and_changes_nothing(cu, molexp):
     done = molexp("runs", "delete", "--where", "params.n > 0", "--dry-run")
     assert (done.code, done.out) == (0, "metals/cu/cu-1\nmetals/cu/cu-2\n")
@@ -112,6 +127,12 @@ def test_archived_runs_are_taken_only_if_asked_for_and_unarchive_takes_no_others
         "metals/cu/cu-0",
         "metals/cu/cu-1",
     ]
+
+
+def test_to_archive_runs_advises_no_option_that_it_does_not_have(cu, molexp):
+    molexp("runs", "archive", "cu-0", "cu-1")
+    done = molexp("runs", "archive", "--where", "params.n >= 0")
+    assert (done.out, done.err) == ("metals/cu/cu-2\n", "")
 
 
 def test_only_runs_that_have_not_ended_are_cancelled_by_a_query(cu, molexp):

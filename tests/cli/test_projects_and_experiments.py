@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import molexp as me
 from tests.cli.helpers import Terminal
 
 
@@ -94,10 +95,44 @@ def test_one_with_a_run_that_is_executed_stays_and_others_go(metals, molexp):
         done = molexp("experiments", "delete", "metals/cu", "metals/ag", "--yes")
         assert (done.code, done.out) == (4, "metals/ag\n")
         assert "Run 'metals/cu/busy' is being executed" in done.err
-        assert "4 of 5 runs deleted." in done.err
-        found = molexp("experiments", "delete", "metals/cu", "--yes", "--json")
-        assert found.json()["failed"][0]["code"] == "run_busy"
+        assert "1 of 5 runs deleted." in done.err
+        found = molexp("experiments", "delete", "metals/cu", "--yes", "--json").json()
+        assert (found["failed"][0]["code"], found["changed"], found["run_paths"]) == ("run_busy", [], [])
+        assert len(listed(molexp, "runs", "list", "-e", "metals/cu")) == 4, "none of its runs is deleted"
     assert listed(molexp, "experiments", "list", "metals") == ["metals/cu"]
+    runs = listed(molexp, "runs", "list", "-e", "metals/cu")
+    assert molexp("experiments", "delete", "metals/cu", "--yes", "--json").json() == {
+        "dry_run": False,
+        "changed": ["metals/cu"],
+        "runs": 4,
+        "run_paths": runs,
+        "failed": [],
+    }
+
+
+def test_data_and_experiments_without_runs_are_not_deleted_without_a_question(in_lab, molexp, here):
+    (here / "table.csv").write_text("a,1")
+    project = in_lab.Project("data")
+    experiment = project.Experiment("e")
+    done = molexp("projects", "delete", "data")
+    assert (done.code, "This deletes the project data with 1 experiment. Add --yes" in done.err) == (2, True)
+    project.data_assets.import_asset("table", here / "table.csv")
+    experiment.data_assets.import_asset("table", here / "table.csv")
+    done = molexp("projects", "delete", "data")
+    assert (done.code, "the project data with 1 experiment and 2 data assets." in done.err) == (2, True)
+    done = molexp("experiments", "delete", "data/e")
+    assert (done.code, "the experiment data/e with 1 data asset." in done.err) == (2, True)
+    assert listed(molexp, "projects", "list") == ["data"]
+    assert molexp("projects", "delete", "data", "--yes").out == "data\n"
+
+
+def test_an_error_that_nobody_expects_is_not_hidden(metals, molexp, monkeypatch):
+    def broken(run):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(me.Run, "delete", broken)
+    with pytest.raises(RuntimeError, match="a bug"):
+        molexp("projects", "delete", "metals", "--yes")
 
 
 def test_an_empty_one_is_deleted_without_a_question(in_lab, molexp):

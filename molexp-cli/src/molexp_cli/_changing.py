@@ -96,6 +96,7 @@ def change(
         return
     if chosen.where is not None and len(paths) > 1 and not chosen.yes:
         _ask(paths, deed)
+        paths = _still_matching(paths, opened, chosen, keep)
     if chosen.where is not None and not paths and not chosen.as_json:
         say(f"No run matches, so nothing was {deed.past}.")
     apply(opened, paths, deed, do, as_json=chosen.as_json)
@@ -107,13 +108,36 @@ def _named(opened: molexp.Workspace, names: Iterable[str]) -> list[str]:
 
 
 def _matching(opened: molexp.Workspace, chosen: Chosen, keep: Callable[[molexp.RunRow], bool] | None) -> list[str]:
-    pages = opened.catalog.run_pages(chosen.where, archived=chosen.archived or keep is not None)
+    pages = _pages(opened, chosen, keep)
     tell_unreadable(pages.unreadable)
     if pages.archived:
         say(f"{_words.counted(pages.archived, 'archived run')} left out. Add --archived to include them.")
-    paths = [row.path for page in pages for row in page if keep is None or keep(row)]
+    paths = _paths(pages, keep)
     if not paths:
         name_unknown(opened, chosen.where)
+    return paths
+
+
+def _pages(
+    opened: molexp.Workspace, chosen: Chosen, keep: Callable[[molexp.RunRow], bool] | None
+) -> molexp.Pages[molexp.RunRow]:
+    return opened.catalog.run_pages(chosen.where, archived=chosen.archived or keep is not None)
+
+
+def _paths(pages: Iterable[molexp.Rows[molexp.RunRow]], keep: Callable[[molexp.RunRow], bool] | None) -> list[str]:
+    return [row.path for page in pages for row in page if keep is None or keep(row)]
+
+
+def _still_matching(
+    asked: Sequence[str], opened: molexp.Workspace, chosen: Chosen, keep: Callable[[molexp.RunRow], bool] | None
+) -> list[str]:
+    """Return the runs that you were asked about and that match after your answer, too: runs may have changed meanwhile."""
+    now = {*_paths(_pages(opened, chosen, keep), keep)}
+    paths = [path for path in asked if path in now]
+    if gone := len(asked) - len(paths):
+        say(
+            f"{_words.counted(gone, 'run')} no longer {'matches' if gone == 1 else 'match'}, and stayed as {'it is' if gone == 1 else 'they are'}."
+        )
     return paths
 
 

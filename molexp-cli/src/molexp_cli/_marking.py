@@ -154,7 +154,8 @@ def archive_runs(
         molexp runs archive @latest
         molexp runs archive --where 'status == "failed" and created_at < "2026-01-01"' --dry-run
     """
-    change(ctx, workspace, Chosen(runs, where, False, yes, dry_run, as_json), _ARCHIVE, lambda run: run.archive())
+    chosen = Chosen(runs, where, False, yes, dry_run, as_json)
+    change(ctx, workspace, chosen, _ARCHIVE, lambda run: run.archive(), keep=lambda row: not _is_archived(row))
 
 
 def unarchive_runs(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, Union
 
 import typer
@@ -273,11 +273,12 @@ def _restore(scopes: Sequence[_Scope], as_json: bool) -> None:
         write(molexp.to_json({"changed": [scope.path for scope in scopes]}, pretty=True))
 
 
-def _runs(opened: molexp.Workspace, scope: _Scope, *, archived: bool | None) -> list[str]:
-    """Return the paths of the runs below a scope: archived ones, others, or all with None."""
+def _runs(opened: molexp.Workspace, scope: _Scope, *, archived: bool | None) -> dict[str, bool]:
+    """Return the paths of the runs below a scope (archived ones, others, or all with None), and whether each is running."""
     project, _, experiment = scope.path.partition("/")
     pages = opened.catalog.run_pages(project=project, experiment=experiment or None, archived=archived is not False)
-    return [row.path for page in pages for row in page if archived is not True or row.document.get("archived") is True]
+    rows = (row for page in pages for row in page if archived is not True or row.document.get("archived") is True)
+    return {row.path: row.status == "running" for row in rows}
 
 
 def _archive(opened: molexp.Workspace, scopes: Sequence[_Scope], *, archive: bool, as_json: bool) -> None:
@@ -294,61 +295,128 @@ def _delete(
     import molexp
 
     of_each = {scope: _runs(opened, scope, archived=None) for scope in scopes}
-    runs = sum(map(len, of_each.values()))
+    runs = [path for paths in of_each.values() for path in paths]
     named = f"{what} {scopes[0].path}" if len(of_each) == 1 else _words.counted(len(of_each), what)
-    told = f"the {named} with {_words.counted(runs, 'run')}"
+    contents = _contents(of_each, len(runs))
+    told = f"the {named} with {contents or '0 runs'}"
     if dry_run:
         if as_json:
-            found = {"dry_run": True, "changed": [one.path for one in of_each], "runs": runs, "failed": []}
+            found = {
+                "dry_run": True,
+                "changed": [one.path for one in of_each],
+                "runs": len(runs),
+                "run_paths": runs,
+                "failed": [],
+            }
             write(molexp.to_json(found, pretty=True))
         else:
             for scope in of_each:
                 write(scope.path)
             say(f"{told[0].upper()}{told[1:]} would be deleted; nothing was changed.")
         return
-    if runs and not yes:
+    if contents and not yes:
         if not (sys.stdin is not None and sys.stdin.isatty()):
             raise typer.BadParameter(f"This deletes {told}. Add --yes to delete it all, or --dry-run to see it.")
         confirm(f"Delete {told}?")
-    _change(opened, of_each, "deleted", molexp.Run.delete, lambda scope: scope.delete(), as_json=as_json)
+        of_each = {
+            scope: _runs(opened, scope, archived=None) for scope in scopes
+        }  # one may have been started meanwhile
+    _change(opened, of_each, "deleted", molexp.Run.delete, _finish_deletion, as_json=as_json, check=_refuse_running)
+
+
+def _contents(scopes: Iterable[_Scope], runs: int) -> str:
+    """Return what is in scopes, in words: "4 runs and 1 data asset". Experiments are named where there are no runs."""
+    import molexp
+
+    inside = [one for scope in scopes if isinstance(scope, molexp.Project) for one in scope.experiments]
+    data = sum(len(one.data_assets) for one in {one.path: one for one in (*scopes, *inside)}.values())
+    counts = {"run": runs, "experiment": 0 if runs else len(inside), "data asset": data}
+    return " and ".join(_words.counted(count, what) for what, count in counts.items() if count)
+
+
+def _finish_deletion(scope: _Scope) -> None:
+    scope.delete()
+
+
+def _refuse_running(run: molexp.Run) -> None:
+    """Raise the error of a run that is being executed and so cannot be deleted."""
+    if run.status == "running":
+        run.delete()
 
 
 def _change(
     opened: molexp.Workspace,
-    of_each: dict[_Scope, list[str]],
+    of_each: Mapping[_Scope, Mapping[str, bool]],
     past: str,
     change: Callable[[molexp.Run], object],
     finish: Callable[[_Scope], object],
     *,
     as_json: bool,
+    check: Callable[[molexp.Run], object] | None = None,
 ) -> None:
-    """Change the runs of scopes, and then each scope all of whose runs were changed; print the paths of these."""
+    """Change the runs of scopes, and then each scope all of whose runs were changed; print the paths of these.
+
+    With `check`, nothing in a scope is changed if that fails for a run in it that is running.
+    """
     import molexp
 
     failed: dict[str, Exception] = {}
     changed: list[str] = []
+    done: list[str] = []
     total = sum(map(len, of_each.values()))
     with count_bar("runs", total if total > _SHOWN and on_terminal() else 0) as advance:
         for scope, paths in of_each.items():
-            wrong: dict[str, Exception] = {}
-            for path, error in molexp.change_runs(opened, paths, change):
-                advance()
-                if error is not None:
-                    wrong[path] = error
+            running = [path for path, is_running in paths.items() if is_running and check is not None]
+            wrong = _failures(molexp.change_runs(opened, running, check or change))
             if not wrong:
-                finish(scope)
+                wrong = _failures(_counted(molexp.change_runs(opened, paths, change), advance))
+                done += [path for path in paths if path not in wrong]
+            if not wrong:
+                wrong = _failure_of(finish, scope)
+            if not wrong:
                 changed.append(scope.path)
             failed |= wrong
     if as_json:
         problems = [{"path": path, **facts(error)} for path, error in failed.items()]
-        found = {"dry_run": False, "changed": changed, "runs": total - len(failed), "failed": problems}
+        found = {"dry_run": False, "changed": changed, "runs": len(done), "run_paths": done, "failed": problems}
         write(molexp.to_json(found, pretty=True))
     else:
         for path in changed:
             write(path)
         tell_errors(failed)
         if total or failed:
-            whole = f"{total - len(failed)} of {total} runs" if failed else _words.counted(total, "run")
+            whole = f"{len(done)} of {total} runs" if failed else _words.counted(total, "run")
             say(f"{whole} {past}.")
     if failed:
         raise typer.Exit(code_of(next(iter(failed.values()))) or 1)
+
+
+def _failures(outcomes: Iterable[tuple[str, Exception | None]]) -> dict[str, Exception]:
+    """Return the errors of what failed, by path.
+
+    Raises:
+        Exception: one that is a bug of ours.
+    """
+    failed: dict[str, Exception] = {}
+    for path, error in outcomes:
+        if error is not None:
+            if code_of(error) is None:
+                raise error
+            failed[path] = error
+    return failed
+
+
+def _counted(outcomes: Iterable[molexp.Changed], advance: Callable[[], object]) -> Iterator[molexp.Changed]:
+    for outcome in outcomes:
+        advance()
+        yield outcome
+
+
+def _failure_of(finish: Callable[[_Scope], object], scope: _Scope) -> dict[str, Exception]:
+    from molexp.errors import MolexpError
+
+    try:
+        finish(scope)
+    except (MolexpError, OSError) as error:
+        return {scope.path: error}
+    return {}
