@@ -11,6 +11,7 @@ import molexp as me
 from molexp.contracts import Resources
 from tests.cli.helpers import program
 from tests.cli.test_run import write
+from tests.record.helpers import VOID
 
 PLUGIN = """
     from molexp import hookimpl
@@ -165,6 +166,18 @@ def test_a_run_at_which_no_attempt_began_was_not_started_and_is_executed_the_nex
     for run in runs:
         assert f"  {run.path}  not started: RuntimeError: the job was cancelled while it waited" in done.lines()
     assert program(here, "run", "sweep.py", "--profile", "cluster", env=batch).out == "3 succeeded\n"
+
+
+def test_a_number_that_nobody_may_claim_any_more_is_no_attempt_that_began(here, batch):
+    exp = me.Workspace(here / "lab").Project("p").Experiment("e", space=me.grid(x=[1, 2, 3]))
+    for run in exp.runs.create_many():
+        void = here / "lab/projects/p/experiments/e/runs" / run.id / "executions/1.jsonl"
+        void.parent.mkdir()
+        void.write_bytes(VOID)
+
+    done = program(here, "run", "sweep.py", "--profile", "unlucky", env=batch)
+
+    assert (done.code, done.lines()[0]) == (1, "3 not started"), done.err
 
 
 def test_the_record_says_how_a_run_ended_whose_executor_lost_the_answer(here, batch):

@@ -72,3 +72,13 @@ def test_an_attempt_with_a_number_that_cannot_be_stops_nobody(lab, reader, numbe
     reader.catalog.rebuild()
     assert [row.id for row in reader.catalog.runs("results.x == 1")] == ["b"]
     assert "b" in [row.id for row in lab.load().catalog.runs()]
+
+
+def test_sizes_whose_sum_no_database_holds_are_added_all_the_same(lab, reader):
+    for name in "ab":
+        replaced(lab, f"projects/p/experiments/e/runs/{name}/executions/1.end.json", size=HUGE - 1)
+    data = sum(row.size for row in reader.catalog.assets() if row.size and not row.name.endswith(".json"))
+
+    ws = lab.load()
+    assert [one.size for one in ws.catalog.totals()] == [2 * (HUGE - 1) + data]
+    assert ws.catalog.verify().ok, "the index is taken for a broken one, and made anew"

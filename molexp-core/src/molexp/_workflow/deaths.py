@@ -31,7 +31,8 @@ def end_on_record(run: Run, error: BaseException, *, before: int) -> tuple[RunSt
     if isinstance(error, WorkerDiedError):
         how = Death(f"process {error.pid} {error.how}", cause_of_error(error), error.pid)
     try:
-        attempts = read_attempts(run._session.store, layout.folder(run.path))
+        found = read_attempts(run._session.store, layout.folder(run.path))
+        attempts = [one for one in found if not one.void]  # the history, in which `before` were counted, has no others
         if len(attempts) <= before:
             return RunStatus.PENDING, told
         newest = run._session.observer.settle(run.path, attempts[-1], how=how)

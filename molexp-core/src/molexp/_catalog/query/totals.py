@@ -15,9 +15,9 @@ _RUNS = (
     "SELECT project, experiment, status, archived, count(*), max(created_at) "
     "FROM entities WHERE shown = 1{scope} GROUP BY project, experiment, status, archived ORDER BY project, experiment, status"
 )
-_SIZES = (
-    "SELECT coalesce(e.project, ''), coalesce(e.experiment, ''), sum(a.size) FROM assets a JOIN entities e ON e.id = a.owner "
-    "WHERE 1{scope} GROUP BY e.project, e.experiment"
+_SIZES = (  # in two halves, whose sums cannot overflow: a record may name any size below 2**63
+    "SELECT coalesce(e.project, ''), coalesce(e.experiment, ''), sum(a.size >> 32), sum(a.size & 4294967295) "
+    "FROM assets a JOIN entities e ON e.id = a.owner WHERE 1{scope} GROUP BY e.project, e.experiment"
 )
 
 
@@ -76,8 +76,9 @@ def count_totals(index: Index, project: str | None) -> list[Totals]:
         else:
             one["statuses"][status] = one["statuses"].get(status, 0) + count
         one["newest"] = max(one.get("newest", ""), newest or "")
-    for above, name, size in index.select(_SIZES.format(scope="" if project is None else " AND e.project = ?"), bound):
-        of(above, name)["size"] = size or 0
+    sizes = index.select(_SIZES.format(scope="" if project is None else " AND e.project = ?"), bound)
+    for above, name, high, low in sizes:
+        of(above, name)["size"] = ((high or 0) << 32) + (low or 0)
     for one in found.values():
         one["statuses"] = {name: one["statuses"][name] for name in map(str, RunStatus) if name in one["statuses"]}
     return [Totals(*path, **one) for path, one in sorted(found.items())]
