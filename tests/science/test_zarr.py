@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
 import xarray as xr
 import zarr
+from zarr.core.buffer.cpu import Buffer
 from zarr.storage import MemoryStore
 
 import molexp as me
@@ -154,6 +156,25 @@ def test_what_a_folder_would_not_give_back_is_refused_and_the_name_is_free(run, 
         with pytest.raises(ValueError, match=why):
             ctx.save("a", obj)
         ctx.save("a", dataset())
+    assert len(run.assets) == 1
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["{outside}/out", "../out", "../../../../out", "x/../../out", "x//out", "./out", "..\\out", "C:out", "C:/out"],
+)
+@pytest.mark.parametrize("above", ["", "inner"])
+def test_a_key_of_a_store_cannot_lead_out_of_the_folder(run, tmp_path, key, above):
+    files: dict[str, Any] = {}
+    zarr.create_group(MemoryStore(files)).create_group("inner")
+    key = key.format(outside=tmp_path)
+    files[f"{above}/{key}" if above else key] = Buffer.from_bytes(b"escaped")
+    store = MemoryStore(files)
+    with run.start() as ctx:
+        with pytest.raises(ValueError, match="outside of the asset's folder"):
+            ctx.save("a", zarr.open_group(store, path=above, mode="r"))
+        ctx.save("a", dataset())
+    assert not [*tmp_path.rglob("*out")]
     assert len(run.assets) == 1
 
 

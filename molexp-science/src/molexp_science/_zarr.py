@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any, Final
 
 from msgspec import Struct
@@ -155,16 +155,25 @@ def _copy(obj: Any, folder: Path) -> None:
     from zarr.core.sync import sync  # in the loop of zarr, to which the connections of remote stores belong
 
     store, above = obj.store_path.store, obj.store_path.path
+    prefix = f"{above}/" if above else ""
 
     async def copied() -> None:
-        async for key in store.list_prefix(f"{above}/" if above else ""):
+        keys = [key async for key in store.list_prefix(prefix)]
+        files = {key: folder / _inside(key.removeprefix(prefix)) for key in keys}  # all, before one is written
+        for key, target in files.items():
             data = await store.get(key, default_buffer_prototype())
             if data is not None:  # else it was deleted meanwhile
-                target = folder / key.removeprefix(above).lstrip("/")
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(data.to_bytes())
 
     sync(copied())
+
+
+def _inside(key: str) -> str:
+    """Return a key of a store, which a stranger may have chosen, if it is a path inside of a folder on every system."""
+    if PureWindowsPath(key).drive or "\\" in key or {"", ".", ".."} & {*key.split("/")}:
+        raise ValueError(f"The store has the key {key!r}, which would be a file outside of the asset's folder.")
+    return key
 
 
 def _fields_of_zarr(obj: Any) -> ZarrFields:
