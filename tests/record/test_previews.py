@@ -33,7 +33,7 @@ def shown(lab, plugins):
 
 def test_a_kind_shows_text_an_image_or_html(shown):
     assert shown("note") == Preview(text="it begins: hello", html="<b>hello, world</b>")
-    assert shown("plot") == Preview(png=b"\x89PNG\r\n\x1a\n, pixels")
+    assert shown("plot") == Preview(png=b"\x89PNG\r\n\x1a\n" + b", pixels" * 1000)
 
 
 def test_a_kind_without_previews_or_that_is_not_installed_shows_nothing(shown):
