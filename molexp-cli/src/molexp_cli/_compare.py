@@ -21,6 +21,7 @@ from molexp_cli._output import (
     write,
     write_drawn,
 )
+from molexp_cli._runs import name_unknown
 
 if TYPE_CHECKING:
     import molexp
@@ -68,7 +69,13 @@ def compare(
 
     opened = located(ctx, workspace)
     named = [baseline, *(runs or ())] if baseline is not None else list(runs or ())
-    asked: list[Any] = [*named, *(opened.catalog.runs(where) if where is not None else ())]
+    matching = opened.catalog.runs(where) if where is not None else ()
+    asked: list[Any] = [*named, *matching]
+    if where is not None and not matching:
+        name_unknown(opened, where)
+        if not named:
+            raise typer.BadParameter(f"No run matches {where!r}, so there is nothing to compare.")
+        say(f"No run matches {where!r}.")
     if not asked:
         raise typer.BadParameter("Name two or more runs, or give --where.", ctx=ctx)
     found = opened.compare(*asked) if baseline is None else opened.compare(*_once(opened, asked))
@@ -104,8 +111,16 @@ def _cells(found: molexp.Rows[Any], name: str, based: bool, *, drawn: bool = Fal
     if based and _is_number(first):
         for at, value in enumerate(values[1:], 1):
             if _is_number(value) and value != first:
-                cells[at] += f" ({value - first:+.3g})"
+                cells[at] += _difference(value, first)
     return cells
+
+
+def _difference(value: float, first: float) -> str:
+    """Return how far a number is from the first one; "" if that is too large for a float."""
+    try:
+        return f" ({value - first:+.3g})"
+    except OverflowError:
+        return ""
 
 
 def _is_number(value: Any) -> bool:

@@ -94,7 +94,7 @@ def named_columns(rows: Rows, names: Mapping[str, str], wanted: str) -> list[Col
     """Return the columns that a list of names asks for; ``run``, ``age`` and ``time`` are those of the table.
 
     Raises:
-        ValueError: no run has such a column; with the nearest names.
+        ValueError: no run has such a column; with the nearest names. Or no column is named.
     """
     known = {key for row in rows for key in row}
     special = {"run": ("run", lambda row: names.get(row.path, row.id)), "time": ("seconds", _time)}
@@ -107,6 +107,8 @@ def named_columns(rows: Rows, names: Mapping[str, str], wanted: str) -> list[Col
         else:
             key = _resolved(name, known) if rows else name
             found.append(_measured(Column(key, name, _reader(key), 20), rows))
+    if not found:
+        raise ValueError("--columns names no column.")
     return found
 
 

@@ -15,7 +15,7 @@ from molexp_cli._output import on_terminal, write_drawn
 
 def pager() -> list[str]:
     """Return the command of the pager; nothing if there is none, or nobody could use it."""
-    if not (on_terminal() and sys.stdin.isatty()):
+    if not (on_terminal() and sys.stdin is not None and sys.stdin.isatty()):
         return []
     wanted = os.environ.get("PAGER", "less")
     try:

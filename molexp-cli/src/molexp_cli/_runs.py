@@ -157,7 +157,7 @@ def list_runs(
     if first is None:
         _check_names(opened, project, experiment)
         name_unknown(opened, where)
-        if form is Format.TABLE:
+        if form is Format.TABLE and limit != 0:
             _explain_nothing(opened, where, filters)
     found = _up_to(limit, chain([first], pages) if first is not None else ())
     chosen = named_columns(first or (), {}, columns) if columns is not None else None

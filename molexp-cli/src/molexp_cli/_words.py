@@ -117,9 +117,9 @@ def _shape(found: Any) -> list[int]:
 
 
 def digits(numbers: Sequence[float]) -> int:
-    """Return how many digits tell some numbers apart: four, or more where they would look the same."""
+    """Return how many digits `brief` needs to tell some numbers apart: four, or more where they would look the same."""
     different = len({*numbers})
-    return next((some for some in (4, 6, 9) if len({f"{one:.{some}g}" for one in numbers}) == different), 17)
+    return next((some for some in (4, 6, 9) if len({brief(one, some) for one in numbers}) == different), 17)
 
 
 def cut(text: str, width: int) -> str:
