@@ -6,6 +6,7 @@ import pytest
 
 import molexp as me
 from tests.cli.helpers import Terminal
+from tests.record.helpers import amid
 
 
 @pytest.fixture
@@ -133,6 +134,25 @@ def test_an_error_that_nobody_expects_is_not_hidden(metals, molexp, monkeypatch)
     monkeypatch.setattr(me.Run, "delete", broken)
     with pytest.raises(RuntimeError, match="a bug"):
         molexp("projects", "delete", "metals", "--yes")
+
+
+def test_a_run_that_cannot_be_read_hinders_no_other(metals, molexp, here):
+    broken = next(iter(metals.experiment("ag").runs))
+    (next(here.glob("**/experiments/ag")) / "runs" / broken.id / "run.json").write_text('{"broken')
+
+    done = molexp("experiments", "delete", "metals/ag", "metals/cu", "--yes")
+
+    assert (done.code, done.out) == (4, "metals/cu\n"), done.err
+    assert f"'metals/ag' is not deleted, as this in it could not be: {broken.path}." in done.err
+    assert "3 runs deleted." in done.err
+
+
+def test_what_somebody_else_deletes_at_the_same_time_is_deleted(metals, molexp, monkeypatch):
+    amid(monkeypatch, metals._session.store, ["create"], "/cu/runs/", metals.experiment("cu").delete)
+
+    done = molexp("experiments", "delete", "metals/cu", "--yes")
+
+    assert (done.code, done.out, done.err) == (0, "metals/cu\n", "molexp: 3 runs deleted.\n")
 
 
 def test_an_empty_one_is_deleted_without_a_question(in_lab, molexp):

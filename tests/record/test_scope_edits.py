@@ -7,6 +7,7 @@ import json
 import pytest
 
 import molexp as me
+from tests.record.helpers import amid
 
 
 def test_a_name_is_free_and_the_id_stays(place, ws):
@@ -88,6 +89,68 @@ def test_a_run_that_is_executed_stays_and_is_named(exp):
     with exp.Run(id="busy").start(), pytest.raises(me.RunBusyError):
         exp.delete()
     assert ([run.id for run in exp.runs], exp.deleted) == (["busy"], False)
+
+
+def test_of_a_project_all_is_deleted_but_what_is_executed(ws):
+    project = ws.Project("metals")
+    for name in ("ag", "cu", "zn"):
+        for run in "ab":
+            project.Experiment(name).Run(id=run)
+    with project.experiment("cu").run("a").start(), pytest.raises(me.RunBusyError) as told:
+        project.delete()
+
+    assert [(exp.id, exp.deleted, [run.id for run in exp.runs]) for exp in project.experiments] == [
+        ("ag", True, []),
+        ("cu", False, ["a"]),
+        ("zn", True, []),
+    ]
+    assert not project.deleted
+    assert told.value.__notes__ == [
+        "'metals/cu' is not deleted, as this in it could not be: metals/cu/a. All else in it was deleted.",
+        "'metals' is not deleted, as this in it could not be: metals/cu. All else in it was deleted.",
+    ]
+    project.delete()
+    assert (project.deleted, project.experiment("cu").deleted) == (True, True)
+
+
+def test_a_run_that_cannot_be_read_keeps_its_experiment_in_sight_and_is_named(lab, lab_exp):
+    """Nobody can tell whether it is being executed, and it may be repaired."""
+    for name in "abc":
+        lab_exp.Run(id=name)
+    key = "projects/metals/experiments/cu/runs/b/run.json"
+    whole = lab.store.read(key)
+    lab.store.write(key, whole[:20])
+    for _ in range(2):
+        with pytest.raises(me.CorruptRecordError) as told:
+            lab_exp.delete()
+        assert told.value.__notes__ == [
+            "'metals/cu' is not deleted, as this in it could not be: metals/cu/b. All else in it was deleted."
+        ]
+        assert ([run.id for run in lab_exp.runs], lab_exp.deleted) == (["b"], False)
+        assert lab.load().project("metals").experiments.ids() == ["cu"]
+
+    lab.store.write(key, whole)
+    lab_exp.delete()
+    assert (len(lab_exp.runs), lab_exp.deleted) == (0, True)
+
+
+def test_what_somebody_else_deletes_at_the_same_time_is_deleted(place, exp, monkeypatch):
+    for name in "abc":
+        exp.Run(id=name)
+    other = place.load().project("metals").experiment("cu")
+    amid(monkeypatch, place.store, ["create"], "/runs/a/edits/", other.delete)
+    exp.delete()
+    assert (len(exp.runs), exp.deleted, len(place.load().catalog.runs())) == (0, True, 0)
+
+
+def test_folders_of_strangers_do_not_keep_a_project_from_being_restored(lab, lab_exp):
+    lab_exp.Run(id="one")
+    lab_exp.project.delete()
+    for name in ("aa-notes", "zz"):
+        (lab.folder / "projects/metals/experiments" / name).mkdir()
+
+    lab_exp.project.restore()
+    assert (lab_exp.deleted, len(lab_exp.runs)) == (False, 1)
 
 
 def test_data_is_never_hidden(ws, exp, tmp_path):

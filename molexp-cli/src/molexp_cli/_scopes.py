@@ -321,7 +321,7 @@ def _delete(
         of_each = {
             scope: _runs(opened, scope, archived=None) for scope in scopes
         }  # one may have been started meanwhile
-    _change(opened, of_each, "deleted", molexp.Run.delete, _finish_deletion, as_json=as_json, check=_refuse_running)
+    _change(opened, of_each, "deleted", _delete_run, _finish_deletion, as_json=as_json, check=_refuse_running)
 
 
 def _contents(scopes: Iterable[_Scope], runs: int) -> str:
@@ -332,6 +332,17 @@ def _contents(scopes: Iterable[_Scope], runs: int) -> str:
     data = sum(len(one.data_assets) for one in {one.path: one for one in (*scopes, *inside)}.values())
     counts = {"run": runs, "experiment": 0 if runs else len(inside), "data asset": data}
     return " and ".join(_words.counted(count, what) for what, count in counts.items() if count)
+
+
+def _delete_run(run: molexp.Run) -> None:
+    """Delete a run, unless somebody else did so since it was found."""
+    from molexp.errors import NotFoundError
+
+    try:
+        run.delete()
+    except NotFoundError:
+        if run in run.experiment.runs:
+            raise
 
 
 def _finish_deletion(scope: _Scope) -> None:

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from molexp._hierarchy.run import Run
-from molexp._hierarchy.scopes import change_all, hidden_runs, mark_deleted, mark_restored, name_of, rename
+from molexp._hierarchy.scopes import change_all, delete_once, hidden_runs, mark_deleted, mark_restored, name_of, rename
 from molexp._hierarchy.session import Session
 from molexp._html import shown_by
 from molexp._record.definitions import WAS_DELETED, deleted, has_attempts, is_run, member_ids
@@ -139,10 +139,10 @@ class Experiment:
         A run that is made in it later is there, and so is the experiment.
 
         Raises:
-            RunBusyError: a run is being executed; the others are deleted.
+            RunBusyError, CorruptRecordError: a run is being executed or cannot be read; the others are deleted.
         """
         self._repeated()
-        change_all(self._session.store, self.runs, Run.delete)
+        change_all(self._session.store, self.path, "deleted", self.runs, delete_once)
         mark_deleted(self._session, self.path)
 
     def restore(self) -> None:
@@ -150,7 +150,7 @@ class Experiment:
         self._repeated()
         mark_restored(self._session, self.path)
         hidden = [Run(self, name) for name in hidden_runs(self._session, self.path)]
-        change_all(self._session.store, hidden, Run.restore)
+        change_all(self._session.store, self.path, "restored", hidden, Run.restore)
 
     @property
     def definition(self) -> Mapping[str, Any]:

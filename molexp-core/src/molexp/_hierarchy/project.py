@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from molexp._hierarchy.experiment import Experiment
-from molexp._hierarchy.scopes import mark_deleted, mark_restored, name_of, rename
+from molexp._hierarchy.scopes import change_in_order, mark_deleted, mark_restored, name_of, raise_first, rename
 from molexp._html import shown_by
-from molexp._record.definitions import Members, choose_id, deleted, member_ids, require
+from molexp._record.definitions import Members, choose_id, deleted, is_there, member_ids, require
 from molexp._record.revisions import define_experiment, look_up_definition
 from molexp._storage import layout, schemas
 from molexp._values.documents import check_schema
@@ -95,19 +95,24 @@ class Project:
         """Delete all runs of all its experiments, and leave it out of lists once `Workspace.gc` has freed them.
 
         Raises:
-            RunBusyError: a run is being executed; the others are deleted.
+            RunBusyError: a run is being executed; it, its experiment and the project stay, the others are deleted.
+            CorruptRecordError: the same of a run or an experiment that cannot be read.
         """
         self._check_writable()
-        for experiment in self.experiments:
-            experiment.delete()
+        raise_first(self.path, "deleted", change_in_order(self._each(self.experiments.ids()), Experiment.delete))
         mark_deleted(self._session, self.path)
 
     def restore(self) -> None:
         """Show it again, and all its deleted runs that were not freed yet."""
         self._check_writable()
         mark_restored(self._session, self.path)
-        for name in member_ids(self._session.store, self.path):
-            self.experiment(name).restore()
+        store = self._session.store
+        there = [name for name in member_ids(store, self.path) if is_there(store, f"{self.path}/{name}")]
+        raise_first(self.path, "restored", change_in_order(self._each(there), Experiment.restore))
+
+    def _each(self, names: Iterable[str]) -> list[ExperimentT]:
+        """Return experiments whose definitions are read when they are needed: one that cannot be read hinders no other."""
+        return [Experiment(self, name, None) for name in names]
 
     def _check_writable(self) -> None:
         """Raise if it was made by a newer MolExp, or that cannot be told: nothing is created in it then.
