@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import mmap
 import sys
 import threading
 
@@ -103,6 +104,13 @@ def test_arrays_are_found_by_what_is_in_them(run):
     assert [one.name for one in find("kind == 'array' and shape == [2, 2] and mean == 2 and finite == 3")] == ["cold"]
     assert [one.name for one in find("min is null")] == ["names"]
     assert run.asset("cold").describe() == "array of float64, 2 x 2, from 1 to 3"
+
+
+def test_a_resume_restores_arrays_in_memory_and_no_files(tmp_path):
+    mapped = np.memmap(tmp_path / "a", dtype="f8", shape=(2, 2), mode="w+")
+    shared = np.frombuffer(memoryview(mmap.mmap(-1, 64)))
+    arrays = (np.zeros((2, 2)).T[:1], np.frombuffer(b"12345678"), mapped, np.asarray(mapped)[1:].T, shared)
+    assert [ArrayKind().restores(one) for one in arrays] == [True, True, False, False, False]
 
 
 def test_an_array_is_mapped_where_it_lies(run):

@@ -152,6 +152,23 @@ def test_a_file_does_not_choose_a_module_that_is_imported(run, tmp_path, monkeyp
     assert "chosen_by_a_file" not in sys.modules
 
 
+def test_a_resume_restores_plain_tensors_in_one_piece_and_no_files(tmp_path):
+    mapped = np.memmap(tmp_path / "a", dtype="f8", shape=(2, 2), mode="w+")
+    fixed = np.zeros(2)
+    fixed.flags.writeable = False
+    plain = np.zeros((2, 2))
+    for leaf, restored in [
+        (plain, True),
+        ({"deep": plain[1:]}, True),
+        (plain[:, 1], False),
+        (np.asfortranarray(np.zeros((2, 3))), False),
+        (fixed, False),
+        (mapped, False),
+        ({"deep": np.asarray(mapped)}, False),
+    ]:
+        assert TensorsKind().restores(OrderedDict(a=plain, b=leaf)) is restored
+
+
 def test_whoever_lacks_the_library_is_told_how_to_install_it(run, monkeypatch):
     asset = saved(run, WEIGHTS)
     monkeypatch.delitem(sys.modules, "safetensors.numpy", raising=False)
@@ -251,6 +268,16 @@ class TestTorch:
         with pytest.raises(ModuleNotFoundError, match="pip install torch"):
             asset.load()
 
+    def test_a_resume_restores_plain_tensors(self, torch):
+        tensor = torch.zeros(2, 3)
+        tensors = {
+            True: [tensor, tensor[1:], torch.nn.Linear(2, 2).state_dict()["weight"]],
+            False: [tensor.T, torch.nn.Parameter(tensor), torch.zeros(1, requires_grad=True), tensor.to("meta")],
+        }
+        for restored, ones in tensors.items():
+            assert {TensorsKind().restores(OrderedDict(a=one)) for one in ones} == {restored}
+        assert not TensorsKind().restores(OrderedDict(a=torch.zeros(1).share_memory_()))
+
 
 class TestJax:
     """Parameters of jax, which is too large to be installed for the tests."""
@@ -286,3 +313,8 @@ class TestJax:
     def test_a_key_of_random_numbers_is_refused(self, run, jax):
         with run.start() as ctx, pytest.raises(ValueError, match="key_data"):
             ctx.tensors.save("w", {"key": jax.random.key(0)})
+
+    def test_a_resume_restores_arrays_of_the_default_device(self, jax):
+        jnp = jax.numpy
+        assert TensorsKind().restores(OrderedDict(a=jnp.zeros(2)))
+        assert not TensorsKind().restores(OrderedDict(a=jnp.asarray(1.0)))  # of a weak type, which a file does not say

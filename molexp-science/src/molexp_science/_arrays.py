@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from molexp import Asset
 from molexp.contracts import AssetKind, Preview, Sink, Source
-from molexp_science._libraries import class_name, imported, library
+from molexp_science._libraries import class_name, imported, is_in_memory, library
 
 if TYPE_CHECKING:
     import numpy as np
@@ -136,6 +136,10 @@ class ArrayKind(AssetKind["NDArray[Any]", ArrayFields]):
         with source.open() as stream:
             found: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False, max_header_size=_LONGEST_HEADER)
         return found
+
+    def restores(self, obj: Any, /) -> bool:
+        """Tell whether it is in memory: elements of a file that it maps may be written later."""
+        return is_in_memory(obj)
 
     def describe(self, asset: Asset[Any, ArrayFields], /) -> str:
         """Return its shape, type and range."""

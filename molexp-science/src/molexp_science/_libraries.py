@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from mmap import mmap
 from typing import Any
 
 
@@ -46,3 +47,13 @@ def class_name(obj: object) -> str:
     """Return the full name of an object's class, for messages."""
     cls = type(obj)
     return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+
+
+def is_in_memory(array: Any) -> bool:
+    """Tell whether an array of numpy, and what it is a view of, has no file and no shared memory behind it."""
+    above, below = None, array
+    while below is not above:
+        above, below = below, getattr(below, "obj" if isinstance(below, memoryview) else "base", None)
+        if isinstance(below, mmap):
+            return False
+    return True

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from molexp.contracts import AssetKind, Preview, Sink, Source
 from molexp.errors import AssetError
-from molexp_science._libraries import class_name, imported, library, shorten
+from molexp_science._libraries import class_name, imported, is_in_memory, library, shorten
 
 _OURS: Final = "molexp"  # the one key of the file's metadata: several would have an order of their own in each file
 _RESERVED: Final = "__metadata__"
@@ -153,6 +153,10 @@ class TensorsKind(AssetKind[Mapping[str, Any], TensorsFields]):
         tensors |= {name: tensors[kept] for name, kept in note.get("shared", {}).items()}
         return _nested(tensors, note)
 
+    def restores(self, obj: Mapping[str, Any], /) -> bool:
+        """Tell whether its tensors are plain ones in memory, in one piece, without gradients, and where `load` puts them."""
+        return all(_IS_PLAIN[kind](leaf) if (kind := _library_of(leaf)) else False for _, leaf in _leaves(obj))
+
     def describe(self, asset: Any, /) -> str:
         """Return how many there are, and of what."""
         fields: TensorsFields = asset.fields
@@ -232,6 +236,25 @@ def _problem_of_jax(array: Any) -> str:
     return _problem_of_type(str(array.dtype), "convert it by array.astype(...), or a key by jax.random.key_data(...)")
 
 
+def _is_plain_numpy(array: Any) -> bool:
+    import numpy as np
+
+    plain = type(array) is np.ndarray and array.flags.c_contiguous and array.flags.writeable
+    return plain and is_in_memory(array)
+
+
+def _is_plain_torch(tensor: Any) -> bool:
+    import torch
+
+    plain = type(tensor) is torch.Tensor and tensor.layout is torch.strided and tensor.device.type == "cpu"
+    return plain and tensor.is_contiguous() and not (tensor.requires_grad or tensor.is_shared())
+
+
+def _is_plain_jax(array: Any) -> bool:
+    return not array.weak_type and array.devices() == library("jax.numpy", "a tensor").zeros(()).devices()
+
+
+_IS_PLAIN: Final = {"numpy": _is_plain_numpy, "torch": _is_plain_torch, "jax": _is_plain_jax}
 _PROBLEMS: Final = {"numpy": _problem_of_numpy, "torch": _problem_of_torch, "jax": _problem_of_jax}
 
 

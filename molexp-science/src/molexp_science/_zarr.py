@@ -13,7 +13,7 @@ from msgspec import Struct
 from molexp import Asset
 from molexp.contracts import AssetKind, Preview, Sink, Source
 from molexp.errors import UnsupportedOperationError
-from molexp_science._libraries import class_name, imported, library, shorten
+from molexp_science._libraries import class_name, imported, is_in_memory, library, shorten
 
 _NOTE: Final = "molexp_xarray"  # an attribute of the folder, by which a dataset of xarray is told from a group
 _VALUES: Final = "values"  # of a DataArray without a name
@@ -123,6 +123,13 @@ class ZarrKind(AssetKind[Any, ZarrFields]):
     def load(self, source: Source[ZarrFields]) -> Any:
         """Open the folder."""
         return _open(str(source.path()), source.name)
+
+    def restores(self, obj: Any, /) -> bool:
+        """Tell whether it is of xarray and wholly in memory: what is written elsewhere later is not in what is saved now."""
+        if _package_of(obj) != "xarray":
+            return False
+        whole = obj if type(obj).__name__ == "Dataset" else obj.to_dataset(name=_VALUES)
+        return all(one._in_memory and is_in_memory(one.values) for one in whole.variables.values())
 
     def describe(self, asset: Asset[Any, ZarrFields], /) -> str:
         """Return the names and types of its arrays, and their dimensions."""
