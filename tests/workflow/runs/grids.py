@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 from molexp import PluginManager
 from molexp.contracts import AssetKind, NoFields
 from molexp.hookspecs import hookimpl
@@ -31,6 +33,12 @@ class GridKind(AssetKind[Grid, NoFields]):
     def save(self, obj, sink):
         if obj.data == b"unsavable":
             raise ValueError("it has no numbers")
+        if obj.data == b"no mode":
+            raise OSError("cannot write mode F as PNG")
+        if obj.data == b"no picture":
+            raise FileNotFoundError(errno.ENOENT, "no such font")
+        if obj.data == b"full":
+            raise OSError(errno.ENOSPC, "no space left on device")
         with sink.open() as stream:
             for begin in range(0, len(obj.data), 1 << 20):
                 stream.write(obj.data[begin : begin + (1 << 20)])
@@ -71,10 +79,53 @@ class DrawingKind(GridKind):
         return False
 
 
+class Lazy:
+    """Numbers that are read when somebody asks for them."""
+
+    def __init__(self, source):
+        self.source = source
+
+    def data(self):
+        with self.source.open() as stream:
+            return stream.read()
+
+
+class LazyKind(AssetKind[Lazy, NoFields]):
+    name, types = "lazy", (f"{__name__}.Lazy",)
+
+    def save(self, obj, sink):
+        sink.write(obj.source)
+        return NoFields()
+
+    def load(self, source):
+        return Lazy(source)
+
+
+class LazyFolderKind(LazyKind):
+    """Folders whose files are read when somebody asks for them."""
+
+    name, payload, types = "lazy_folder", "folder", (f"{__name__}.LazyFolder",)
+
+    def save(self, obj, sink):
+        with sink.folder() as folder:
+            (folder / "all").write_bytes(obj.source)
+        return NoFields()
+
+    def load(self, source):
+        return LazyFolder(source)
+
+
+class LazyFolder(Lazy):
+    """The same in a folder."""
+
+    def data(self):
+        return (self.source.path() / "all").read_bytes()
+
+
 class Plugin:
     @hookimpl
     def molexp_register_asset_kinds(self):
-        return [GridKind, FolderKind, DrawingKind]
+        return [GridKind, FolderKind, DrawingKind, LazyKind, LazyFolderKind]
 
 
 class Work:

@@ -9,11 +9,24 @@ from pathlib import Path
 import pytest
 
 import molexp as me
-from molexp.errors import InvalidNameError
-from molexp.plugins import PluginWarning
+from molexp.errors import HashMismatchError, InvalidNameError
+from molexp.plugins import PluginWarning, default_manager
 from molexp.workflow import WorkflowBuilder
+from tests.record.test_sync import counted
 from tests.workflow.runs.editing import Script
-from tests.workflow.runs.grids import CURRENT, Drawn, Finer, Folder, Grid, GridKind, Work, mapped, workflow
+from tests.workflow.runs.grids import (
+    CURRENT,
+    Drawn,
+    Finer,
+    Folder,
+    Grid,
+    GridKind,
+    Lazy,
+    LazyFolder,
+    Work,
+    mapped,
+    workflow,
+)
 
 
 @pytest.fixture
@@ -48,8 +61,9 @@ SHARED = Grid(b"shared")
         b"bytes",
         {"a": [1, ({"$saved": Grid(b"deep")}, 2.5)], "b": SHARED, "c": SHARED},
         (Grid(b"beside much JSON"), ["x" * 10_000]),
+        ["$saved", Grid(b"one"), Grid(b"two")],
     ],
-    ids=["alone", "empty", "large", "folder", "bytes", "nested", "much"],
+    ids=["alone", "empty", "large", "folder", "bytes", "nested", "much", "list"],
 )
 def test_a_resume_restores_what_a_kind_saved(work, value):
     first = work.execute(value)
@@ -200,9 +214,11 @@ def test_a_kind_that_gives_back_another_class_is_not_believed(here):
         (bytearray(b"x"), "output is of type bytearray"),
         (Drawn(b"x"), "output is of type tests.workflow.runs.grids.Drawn"),
         ([Grid(b"x"), Grid(b"unsavable")], "the kind 'grid' cannot save what it has of type"),
+        (Grid(b"no mode"), "OSError: cannot write mode F as PNG"),
+        (Grid(b"no picture"), "FileNotFoundError: [Errno 2] no such font"),
         ([Grid(b"x") for _ in range(65)], "more than 64 objects"),
     ],
-    ids=["subclass", "set", "bytearray", "drawn", "unsavable", "many"],
+    ids=["subclass", "set", "bytearray", "drawn", "unsavable", "mode", "picture", "many"],
 )
 def test_what_no_kind_gives_back_is_computed_again_and_says_why(here, value, why):
     result = here.execute(value)
@@ -211,6 +227,11 @@ def test_what_no_kind_gives_back_is_computed_again_and_says_why(here, value, why
     assert why in record(here)["not_restorable"]
     assert why in reason(here, value)
     assert here.run.experiment.project.workspace.fsck().ok
+
+
+def test_a_full_disk_ends_the_workflow(here):
+    with pytest.raises(OSError, match="no space left"):
+        here.execute(Grid(b"full"))
 
 
 def test_a_kind_that_cannot_tell_whether_it_restores_is_named_and_not_believed(here):
@@ -254,6 +275,24 @@ def test_saving_and_restoring_keep_no_second_copy_in_memory(here):
     assert len(result.outputs["only"].data) == size
     assert saving < 0.2 * size
     assert restoring < 1.2 * size
+
+
+@pytest.mark.parametrize("cls", [Lazy, LazyFolder])
+def test_what_is_read_piece_by_piece_is_compared_once_and_again_after_it_changed(here, lab, monkeypatch, cls):
+    read = counted(monkeypatch, ["open_read"], default_manager().storage_backend("file"))
+    here.execute(cls(b"numbers"))
+    key = here.run.asset("output:only").key
+    key = key if cls is Lazy else f"{key}/all"
+    read.clear()
+    result = here.execute(resume=True)
+    found = result.outputs["only"]
+
+    assert result.tasks["only"].reason == "unchanged"
+    assert [found.data() for _ in range(3)] == [b"numbers"] * 3
+    assert read[f"open_read {key}"] == 1
+    (Path(lab.url) / key).write_bytes(b"NUMBERS")
+    with pytest.raises(HashMismatchError):
+        found.data()
 
 
 def _peak():

@@ -233,7 +233,7 @@ class TaskRecords:
         try:
             stored = pack(outcome.output, self._run, parts.take)
             if parts.found:
-                self._save_parts(parts, outcome, retry, alone="$saved" in stored)
+                self._save_parts(parts, outcome, retry, alone=type(stored) is dict and "$saved" in stored)
             known = fingerprint(stored, parts=bool(parts.found))
             said = {"output": stored} if len(encode(stored)) <= INLINE_OUTPUT else self._save(stored, outcome, retry)
         except (NotRestorableError, SerializationError, AssetExistsError) as error:

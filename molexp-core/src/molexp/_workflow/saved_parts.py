@@ -6,6 +6,7 @@ for a subclass. An object is restored only if the bytes are those that were save
 
 from __future__ import annotations
 
+import errno
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,6 +31,12 @@ if TYPE_CHECKING:
     from molexp.contracts import AssetKind
 
 MOST = 64  # objects of one output that are saved: each is a file
+
+_OF_STORAGE = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ENODEV, errno.ENXIO, errno.ESTALE),
+    *(errno.ENOMEM, errno.EMFILE, errno.ENFILE),
+)
+"""Errors of the system that end the workflow: the record of the task could not be written, either."""
 
 
 class Part(Struct):
@@ -97,6 +104,7 @@ class Parts(Struct):
             NotRestorableError: a kind cannot save an object.
             RunError: the attempt ended meanwhile.
             StoreError: the store cannot take it.
+            OSError: the disk is full or broken; what else a kind raises of the system is about the object.
         """
         for number, part in enumerate(self.found.values(), 1):
             slot = assets.reserve_output(part.kind, label if alone else f"{label}:{number}", label)
@@ -104,9 +112,11 @@ class Parts(Struct):
                 asset = save_in(assets, slot, part.obj, (), {})
             except (AssetError, ValueError, TypeError, LookupError, ArithmeticError) as error:
                 raise _unsavable(part, error) from error
-            except (MolexpError, OSError):
+            except MolexpError:
                 raise
             except (Exception, SystemExit) as error:
+                if isinstance(error, OSError) and error.errno in _OF_STORAGE:
+                    raise
                 raise _unsavable(part, error) from error
             part.said |= {"asset": asset.id, "hash": asset.content_hash}
 
@@ -141,8 +151,10 @@ class Restorer(Struct):
         if isinstance(asset, UnknownAsset):
             self._tell(label, asset)
             raise NotRestorableError(asset.problem)
+        source = _VerifiedSource(asset, self.library)
         try:
-            found = self.library.kind(asset.kind).load(_VerifiedSource(asset, self.library))
+            source.path()
+            found = self.library.kind(asset.kind).load(source)
         except MolexpError as error:
             raise NotRestorableError(f"{said['asset']}: {error}") from error
         except (Exception, SystemExit) as error:
@@ -173,7 +185,13 @@ class Restorer(Struct):
 
 
 class _VerifiedSource(KeySource[Any], frozen=True):
-    """A payload whose bytes are all compared with the record before a kind sees them."""
+    """A payload whose bytes are all compared with the record before a kind sees them, and again only after they were written.
+
+    Attributes:
+        compared: the state of its files when they were compared last, alone in a list.
+    """
+
+    compared: list[Any] = field(default_factory=list)
 
     def open(self) -> IO[bytes]:
         return self.path().open("rb")
@@ -181,14 +199,24 @@ class _VerifiedSource(KeySource[Any], frozen=True):
     def path(self) -> Path:
         asset, store = self.asset, self.library.store
         found = self.library.local(asset)
-        if "local_path" in store.capabilities:  # else it is a copy, which was compared
+        if "local_path" not in store.capabilities:
+            return found  # it is a copy, which was compared
+        if self.compared != (state := [_state_of(found)]):
             if is_folder(asset):
                 now = tree_of(store, asset.key, [one.key for one in store.list(asset.key)])
             else:
                 now = hash_of(store, asset.key)
             if now != asset.content_hash:
                 complain(asset, store, now)
+            self.compared[:] = state
         return found
+
+
+def _state_of(path: Path) -> list[tuple[str, int, int, int, int]]:
+    """Return what changes if somebody writes to a file, or to any file of a folder."""
+    files = sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
+    states = [(str(one), one.stat()) for one in files]
+    return [(name, one.st_ino, one.st_size, one.st_mtime_ns, one.st_ctime_ns) for name, one in states]
 
 
 def _unsavable(part: Part, error: BaseException) -> NotRestorableError:
