@@ -98,6 +98,23 @@ def test_you_choose_columns_by_the_ends_of_their_names(sweep, here, molexp):
     assert (wrong.code, wrong.err) == (2, "molexp: No run has the column 'enrgy'. Did you mean 'energy'?\n")
 
 
+def test_a_column_that_only_a_late_run_has_is_known_in_every_form(in_lab, here, molexp):
+    experiment = in_lab.Project("p").Experiment("e")
+    experiment.runs.create_many({"n": number} for number in range(60))
+    experiment.Run({"late": 1, "cell": {"size": 7}}, id="last")
+    for columns in ("run,late,size", "run,params.late,params.cell.size"):
+        titles = columns.replace("run", "RUN").split(",")
+        assert shown(here, "--columns", columns)[0].split() == titles
+        assert shown(here, "--columns", columns, "-n", "100")[61].split() == ["last", "1", "7"]
+        assert molexp("runs", "list", "--columns", columns).lines()[-1].split() == ["p/e/last", "1", "7"]
+        csv = molexp("runs", "list", "--columns", columns, "--output", "csv").lines()
+        assert (csv[0], csv[-1]) == ("run,params.late,params.cell.size", "p/e/last,1,7")
+        assert molexp("runs", "list", "--columns", columns, "-n", "3").code == 0
+    experiment.Run({"box": {"size": 8}}, id="other")
+    done = molexp("runs", "list", "--columns", "size")
+    assert (done.code, "Did you mean 'params.box.size' or 'params.cell.size'?" in done.err) == (2, True)
+
+
 def test_all_of_it_is_there_if_you_ask_for_it(sweep, here):
     head, first, *_ = shown(here, "--wide", columns=60)
     assert head.split()[-1] == "cause"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from molexp_cli import _words
@@ -28,6 +28,7 @@ _RANKS = {
     "config": 90,
 }  # the first to be shown; each further one comes two later
 _REST = {"tags": 40, "cause": 41, "profile": 42, "replica": 43}
+_SPECIAL = {"run": "run", "time": "seconds", "age": "created_at"}
 STYLES = {"params": "cyan", "results": "bold", "metrics": "magenta"}
 
 
@@ -90,33 +91,53 @@ def columns_of(rows: Rows, names: Mapping[str, str], more: Iterable[tuple[str, C
     ]
 
 
-def named_columns(rows: Rows, names: Mapping[str, str], wanted: str) -> list[Column]:
-    """Return the columns that a list of names asks for; ``run``, ``age`` and ``time`` are those of the table.
+def keys_of(wanted: str, rows: Rows, everything: Callable[[], Collection[str]]) -> list[tuple[str, str]]:
+    """Return the names that a list of columns has, each with the key of the column that it means.
+
+    Args:
+        wanted: the list. ``run``, ``age`` and ``time`` are the columns of the table.
+        rows: some of the runs.
+        everything: returns the keys of all runs. It is called if a whole name is not found in some of them.
 
     Raises:
         ValueError: no run has such a column; with the nearest names. Or no column is named.
     """
-    known = {key for row in rows for key in row}
-    special = {"run": ("run", lambda row: names.get(row.path, row.id)), "time": ("seconds", _time)}
-    special["age"] = ("created_at", lambda row: _words.age(row.created_at))
-    found = []
-    for name in filter(None, map(str.strip, wanted.split(","))):
-        if name in special:
-            key, read = special[name]
-            found.append(Column(key, name.upper(), read, right=name == "time"))
-        else:
-            key = _resolved(name, known) if rows else name
-            found.append(_measured(Column(key, name, _reader(key), 20), rows))
-    if not found:
+    names = [*filter(None, map(str.strip, wanted.split(",")))]
+    if not names:
         raise ValueError("--columns names no column.")
-    return found
+    some = {key for row in rows for key in row}
+    found = {name: _SPECIAL.get(name) or _exact(name, some) for name in names}
+    if not all(found.values()):
+        known = everything()
+        found = {name: key or (_resolved(name, known) if known else name) for name, key in found.items()}
+    return [(name, key) for name in names if (key := found[name])]
 
 
-def _resolved(name: str, known: Iterable[str]) -> str:
-    plain = f"params.{name.removeprefix('parameters.')}" if name.startswith("parameters.") else name
-    for key in (plain, f"{plain}.last"):
-        if key in known:
-            return key
+def named_columns(rows: Rows, names: Mapping[str, str], wanted: Iterable[tuple[str, str]]) -> list[Column]:
+    """Return the columns of names and keys, as `keys_of` returns them."""
+    special = {"run": lambda row: names.get(row.path, row.id), "time": _time}
+    special["age"] = lambda row: _words.age(row.created_at)
+    return [
+        Column(key, name.upper(), special[name], right=name == "time")
+        if name in special
+        else _measured(Column(key, name, _reader(key), 20), rows)
+        for name, key in wanted
+    ]
+
+
+def _exact(name: str, known: Collection[str]) -> str | None:
+    plain = _plain(name)
+    return next((key for key in (plain, f"{plain}.last") if key in known), None)
+
+
+def _plain(name: str) -> str:
+    return f"params.{name.removeprefix('parameters.')}" if name.startswith("parameters.") else name
+
+
+def _resolved(name: str, known: Collection[str]) -> str:
+    plain = _plain(name)
+    if key := _exact(name, known):
+        return key
     inside = sorted(key for key in known if key.removesuffix(".last").endswith(f".{plain}"))
     if len(inside) == 1:
         return inside[0]

@@ -21,6 +21,7 @@ from molexp_cli._listing import (
     counted,
     fitting,
     grid_of,
+    keys_of,
     left_out,
     measured,
     named_columns,
@@ -160,18 +161,19 @@ def list_runs(
         if form is Format.TABLE and limit != 0:
             _explain_nothing(opened, where, filters)
     found = _up_to(limit, chain([first], pages) if first is not None else ())
-    chosen = named_columns(first or (), {}, columns) if columns is not None else None
+    keys = keys_of(columns, first or (), partial(_all_keys, opened, where, filters)) if columns is not None else None
+    chosen = named_columns(first or (), {}, keys) if keys is not None else None
     if form is not Format.TABLE:
         if chosen is not None:
-            keys = ["path" if one.name == "run" else one.name for one in chosen]
-            write_pages(form, found, keys, [one.name for one in chosen])
+            fields = ["path" if one.name == "run" else one.name for one in chosen]
+            write_pages(form, found, fields, [one.name for one in chosen])
             return
         again = opened.catalog.run_pages(where, **filters) if form is Format.CSV else ()
         write_pages(form, found, names_of(_up_to(limit, again)))
     elif not on_terminal():
         _write_lines(found, chosen, more)
     elif first is not None:
-        _draw(opened, chain.from_iterable(found), pages, _Look(limit, columns, more, wide))
+        _draw(opened, chain.from_iterable(found), pages, _Look(limit, keys, more, wide))
 
 
 def _pages(
@@ -189,6 +191,12 @@ def _pages(
     if pages.archived:
         say(f"{_words.counted(pages.archived, 'archived run')} not shown. Add --archived to list them.")
     return pages
+
+
+def _all_keys(opened: molexp.Workspace, where: str | None, filters: dict[str, Any]) -> set[str]:
+    """Return the keys of all columns that runs which match have, however few are shown."""
+    pages = opened.catalog.run_pages(where, **{**filters, "sort": None})
+    return {key for page in pages for row in page for key in row}
 
 
 def _up_to(limit: int | None, pages: Iterable[molexp.Rows[molexp.RunRow]]) -> Iterator[molexp.Rows[molexp.RunRow]]:
@@ -226,7 +234,7 @@ class _Look(NamedTuple):
     """The options of a table on a terminal."""
 
     limit: int | None
-    columns: str | None
+    columns: Sequence[tuple[str, str]] | None
     more: Columns
     wide: bool
 
