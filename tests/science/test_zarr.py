@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import Any
 
@@ -184,6 +185,56 @@ def test_a_resume_restores_what_is_in_memory_and_no_place_that_a_later_task_writ
     kept = (dataset(), dataset().energy, read.compute())
     places = (array_of_zarr(), group_of_zarr(), dataset().chunk(), read, read.energy, xr.Dataset({"m": ("x", mapped)}))
     assert [ZarrKind().restores(one) for one in (*kept, *places)] == [True] * 3 + [False] * 6
+
+
+TEXT = {"dtype": "|O", "fill_value": "", "filters": [{"id": "vlen-utf8"}]}
+
+
+def with_pickle(folder, metadata, change):
+    """Return a group with an array whose metadata name the codec `pickle`, in one of the files that zarr reads."""
+    group = zarr.open_group(
+        folder, mode="w", zarr_format=3 if metadata == "zarr.json" else 2, attributes={"molexp_xarray": {}}
+    )
+    group.create_array("x", shape=(2,), dtype="f8", filters=())[:] = [1, 2]
+    if metadata == ".zmetadata":
+        zarr.consolidate_metadata(group.store)
+    path = folder / (metadata if metadata == ".zmetadata" else f"x/{metadata}")
+    document = json.loads(path.read_text())
+    array = document["metadata"]["x/.zarray"] if metadata == ".zmetadata" else document
+    array.update(change)
+    path.write_text(json.dumps(document))
+    return zarr.open_group(folder, mode="r", use_consolidated=metadata == ".zmetadata")
+
+
+@pytest.mark.parametrize(
+    ("metadata", "change"),
+    [
+        (".zarray", TEXT | {"filters": [{"id": "vlen-utf8"}, {"id": "pickle"}]}),
+        (".zarray", TEXT | {"compressor": {"id": "pickle", "protocol": 5}}),
+        (".zmetadata", TEXT | {"filters": [{"id": "vlen-utf8"}, {"id": "pickle"}]}),
+        ("zarr.json", {"codecs": [{"name": "bytes"}, {"name": "numcodecs.pickle", "configuration": {}}]}),
+    ],
+)
+def test_a_codec_that_unpickles_is_refused_when_it_is_saved_and_when_it_is_loaded(
+    run, tmp_path, monkeypatch, metadata, change
+):
+    group = with_pickle(tmp_path / "g", metadata, change)
+    with run.start() as ctx, pytest.raises(me.AssetError, match="pickle"):
+        ctx.save("a", group)
+    if metadata != "zarr.json":  # zarr itself knows no such codec
+        with monkeypatch.context() as older:
+            older.setattr("molexp_science._zarr._METADATA", ())
+            asset = saved(run, group)
+        for read in (asset.load, asset.opened):
+            with pytest.raises(me.AssetError, match="pickle"):
+                read()
+
+
+def test_a_group_of_zarr_that_xarray_wrote_is_a_group_again(run):
+    folder = saved(run, dataset().drop_vars("label")).path
+    with run.start() as ctx:
+        ctx.save("group", zarr.open_group(folder, mode="r"))
+    assert contents(run.asset("group").load()) == contents(zarr.open_group(folder, mode="r"))
 
 
 def test_they_are_found_by_what_is_in_them(run):

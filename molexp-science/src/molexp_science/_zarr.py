@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PureWindowsPath
 from typing import Any, Final
@@ -12,12 +13,14 @@ from msgspec import Struct
 
 from molexp import Asset
 from molexp.contracts import AssetKind, Preview, Sink, Source
-from molexp.errors import UnsupportedOperationError
+from molexp.errors import AssetError, UnsupportedOperationError
 from molexp_science._libraries import class_name, imported, is_in_memory, library, shorten
 
 _NOTE: Final = "molexp_xarray"  # an attribute of the folder, by which a dataset of xarray is told from a group
 _VALUES: Final = "values"  # of a DataArray without a name
 _LISTED: Final = 1000
+_METADATA: Final = ("zarr.json", ".zarray", ".zmetadata")
+_CODECS_OF_OBJECTS: Final = ("pickle", "msgpack2", "json2")
 
 
 class ZarrFields(Struct, frozen=True):
@@ -71,7 +74,7 @@ class ZarrAsset(Asset[Any, ZarrFields], frozen=True):
         except UnsupportedOperationError:
             return self.load()
         options = getattr(path, "storage_options", None)
-        return _open(str(path), self.name, dict(options) if options else None)
+        return _open(str(path), self.name, self.fields.package, dict(options) if options else None)
 
 
 class ZarrKind(AssetKind[Any, ZarrFields]):
@@ -113,7 +116,7 @@ class ZarrKind(AssetKind[Any, ZarrFields]):
         library("zarr", sink.name)
         with sink.folder() as path:
             if _package_of(obj) == "zarr":
-                _copy(obj, path)
+                _copy(obj, path, sink.name)
                 return _fields_of_zarr(obj)
             dataset = _as_dataset(obj)
             _write(dataset, path)
@@ -122,7 +125,7 @@ class ZarrKind(AssetKind[Any, ZarrFields]):
 
     def load(self, source: Source[ZarrFields]) -> Any:
         """Open the folder."""
-        return _open(str(source.path()), source.name)
+        return _open(str(source.path()), source.name, source.fields.package)
 
     def restores(self, obj: Any, /) -> bool:
         """Tell whether it is of xarray and wholly in memory: what is written elsewhere later is not in what is saved now."""
@@ -156,7 +159,7 @@ def _package_of(obj: object) -> str:
 # ---------------------------------------------------------------------------------------------------------------- zarr
 
 
-def _copy(obj: Any, folder: Path) -> None:
+def _copy(obj: Any, folder: Path, name: str) -> None:
     """Copy the metadata and the chunks of an array or a group, byte by byte."""
     from zarr.core.buffer import default_buffer_prototype
     from zarr.core.sync import sync  # in the loop of zarr, to which the connections of remote stores belong
@@ -170,6 +173,8 @@ def _copy(obj: Any, folder: Path) -> None:
         for key, target in files.items():
             data = await store.get(key, default_buffer_prototype())
             if data is not None:  # else it was deleted meanwhile
+                if key.rpartition("/")[2] in _METADATA:
+                    _refuse_objects(json.loads(data.to_bytes()), name)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(data.to_bytes())
 
@@ -181,6 +186,19 @@ def _inside(key: str) -> str:
     if PureWindowsPath(key).drive or "\\" in key or {"", ".", ".."} & {*key.split("/")}:
         raise ValueError(f"The store has the key {key!r}, which would be a file outside of the asset's folder.")
     return key
+
+
+def _refuse_objects(metadata: Any, name: str, *, of_codec: bool = False) -> None:
+    """Raise `AssetError` if metadata name a codec that makes Python objects of bytes: to unpickle is to execute."""
+    if isinstance(metadata, str):
+        if of_codec and metadata.removeprefix("numcodecs.") in _CODECS_OF_OBJECTS:
+            raise AssetError(f"{name!r} has the codec {metadata!r} of Python objects, which are not read.", name=name)
+    elif isinstance(metadata, Mapping):
+        for key, value in metadata.items():
+            _refuse_objects(value, name, of_codec=of_codec or key in ("codecs", "compressor", "filters"))
+    elif isinstance(metadata, list | tuple):
+        for value in metadata:
+            _refuse_objects(value, name, of_codec=of_codec)
 
 
 def _fields_of_zarr(obj: Any) -> ZarrFields:
@@ -270,12 +288,17 @@ def _fields_of_xarray(obj: Any, dataset: Any) -> ZarrFields:
 # ------------------------------------------------------------------------------------------------------------- reading
 
 
-def _open(place: str, name: str, options: dict[str, Any] | None = None) -> Any:
+def _open(place: str, name: str, package: str, options: dict[str, Any] | None = None) -> Any:
     """Return what lies in a folder, or below a URL."""
     zarr = library("zarr", name)
+    if package == "xarray":
+        library("xarray", name)
+    how = {"zarr_format": 3, "use_consolidated": False} if package == "xarray" else {}
     with _quiet():
-        found = zarr.open(place, mode="r", storage_options=options)
-    if _NOTE not in found.attrs:
+        found = zarr.open(place, mode="r", storage_options=options, **how)
+        for one in [found, *(one for _, one in (found.members(max_depth=None) if hasattr(found, "members") else ()))]:
+            _refuse_objects(one.metadata.to_dict(), name)
+    if package != "xarray":
         return found
     dataset = _open_dataset(place, name, options)
     note = dataset.attrs.pop(_NOTE, {"class": "Dataset"})
@@ -286,5 +309,6 @@ def _open(place: str, name: str, options: dict[str, Any] | None = None) -> Any:
 
 def _open_dataset(place: str, name: str, options: dict[str, Any] | None = None) -> Any:
     xarray = library("xarray", name)
+    how: dict[str, Any] = {"consolidated": False, "chunks": None, "storage_options": options}
     with _quiet():
-        return xarray.open_zarr(place, consolidated=False, chunks=None, storage_options=options).drop_encoding()
+        return xarray.open_zarr(place, zarr_format=3, **how).drop_encoding()
