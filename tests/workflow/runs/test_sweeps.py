@@ -96,17 +96,6 @@ def test_a_space_without_a_point_executes_nothing(exp):
     assert list(exp.runs) == []
 
 
-def test_results_of_another_function_are_said_to_be_those(exp):
-    def other(ctx):
-        ctx.set_result("y", -1)
-
-    exp.sweep(square, space={"a": [1]}, progress=False)
-    with pytest.warns(
-        UserWarning, match="1 runs of this sweep succeeded before, with code or inputs that have changed"
-    ):
-        exp.sweep(other, space={"a": [1]}, progress=False)
-
-
 def test_replicas_have_seeds_of_their_own(exp):
     def draw(ctx):
         ctx.set_result("seed", ctx.seed)
@@ -337,8 +326,7 @@ def test_molexp_run_drives_a_bound_function(tmp_path, monkeypatch):
     assert [row.results["square"] for row in exp.project.workspace.catalog.runs(sort="params.a")] == [1, 4]
     assert load_script("bound.py").experiments[0][1].tasks.keys() == {"square"}
     assert [one.action for one in Drive("bound.py").plan()] == ["skip", "skip"]
-    with pytest.warns(UserWarning, match="2 runs of this sweep succeeded before"):
-        assert len(exp.sweep(square, progress=False)) == 2
+    assert len(exp.sweep(square, progress=False)) == 2
     assert not CALLS, "what molexp run has done is skipped"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -67,12 +66,6 @@ def sweep(
             drive.execute(jobs=jobs, executor=executor, observer=observer)
         finally:
             observer.conclude(drive.summary)
-    if (changed := drive.summary.changed) and not progress:
-        warnings.warn(
-            f"{len(changed)} runs of this sweep succeeded before, with code or inputs that have changed since, or may have. They "
-            "keep their results. Delete these runs, or sweep in another experiment, to execute the function as it is now.",
-            stacklevel=3,
-        )
     return _rows(experiment, [one.path.lower() for one in drive.planned])
 
 
