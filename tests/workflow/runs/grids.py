@@ -13,8 +13,9 @@ from molexp.workflow import WorkflowBuilder
 class Grid:
     """Numbers on a grid, to which JSON has no way."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, **more: int) -> None:
         self.data = data
+        vars(self).update(more)
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and vars(self) == vars(other)

@@ -12,6 +12,7 @@ import molexp as me
 from molexp.errors import HashMismatchError, InvalidNameError
 from molexp.plugins import PluginWarning, default_manager
 from molexp.workflow import WorkflowBuilder
+from tests.internals import tune
 from tests.record.test_sync import counted
 from tests.workflow.runs.editing import Script
 from tests.workflow.runs.grids import (
@@ -226,6 +227,30 @@ def test_what_no_kind_gives_back_is_computed_again_and_says_why(here, value, why
     assert result.tasks["only"].restorable is False
     assert why in record(here)["not_restorable"]
     assert why in reason(here, value)
+    assert here.run.experiment.project.workspace.fsck().ok
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        (Grid(bytes(1 << 10)), 1),
+        (Grid(bytes(1025)), 0),
+        (Folder(bytes(1025)), 0),
+        ([Grid(bytes(1000)), Folder(bytes(24))], 2),
+        ([Grid(bytes(1000)), Folder(bytes(25))], 1),
+        ([Grid(bytes(10)), Folder(b"x", nbytes=1025)], 0),
+    ],
+    ids=["as large as may be", "larger", "folder", "together", "larger together", "as it says itself"],
+)
+def test_large_objects_are_not_kept_unless_somebody_asks(here, monkeypatch, value, kept):
+    tune(monkeypatch, "bytes of objects in an output", 1 << 10)
+    large = kept < len(value if isinstance(value, list) else [value])
+    here.execute(value)
+
+    assert len(names(here.run)) == kept
+    assert ("more than 0.000976562 MiB" in record(here).get("not_restorable", "")) is large
+    if large:
+        assert "save them with ctx.save(...), and return the assets" in reason(here, value)
     assert here.run.experiment.project.workspace.fsck().ok
 
 

@@ -192,8 +192,18 @@ class Accessor(Generic[T, F]):
             uses(self._assets.recorder, asset, "name")
 
 
-def save_in(assets: AttemptAssets, slot: Slot, obj: Any, tags: Iterable[str], given: Mapping[str, Any]) -> Asset:
-    """Save an object that its kind accepts under a name that was reserved; if that fails, the name is free."""
+def save_in(
+    assets: AttemptAssets,
+    slot: Slot,
+    obj: Any,
+    tags: Iterable[str],
+    given: Mapping[str, Any],
+    admit: Callable[[int], None] | None = None,
+) -> Asset:
+    """Save an object that its kind accepts under a name that was reserved; if that fails, the name is free.
+
+    `admit` is told how many bytes were written before they are published, and may raise.
+    """
     kind = slot.kind
     with slot.lock:
         sink = assets.sink(slot)
@@ -209,6 +219,8 @@ def save_in(assets: AttemptAssets, slot: Slot, obj: Any, tags: Iterable[str], gi
             if not isinstance(found, kind.fields):
                 wanted = kind.fields.__qualname__
                 raise TypeError(f"save() of the kind {kind.name!r} returned {found!r}, which is no {wanted}.")
+            if admit is not None:
+                admit(sink.size)
             made, values = record_of(kind.fields, found, given, f"{kind.name} {slot.name!r}")
             sink.publish()
         except BaseException:

@@ -68,6 +68,7 @@ class FolderSink:
         path.mkdir()
         yield path
         self._files = dict(_files_of(path, self.name))
+        self.size = sum(one.stat().st_size for one in self._files.values())
         self.written = True
 
     def write(self, data: bytes) -> NoReturn:
@@ -94,7 +95,7 @@ class FolderSink:
                 self._guard()
             if self._outbox is not None or not self._plain or self._is_taken():
                 self.key = f"{above}/{new_token()}/{last}"
-            hashes: list[tuple[str, str]] = []
+            self.size, hashes = 0, list[tuple[str, str]]()
             held: list[OutgoingPayload] = []
             keys = [f"{self.key}/{name}" for name in self._files]
             try:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from molexp.contracts import AssetKind
 
 MOST = 64  # objects of one output that are saved: each is a file
+MOST_BYTES = 256 << 20  # of the objects of one output: nobody asked for them to be kept
 
 _OF_STORAGE = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ENODEV, errno.ENXIO, errno.ESTALE),
@@ -58,6 +59,7 @@ class Parts(Struct):
 
     library: Library
     found: dict[int, Part] = field(default_factory=dict)
+    written: int = 0
 
     def take(self, obj: Any, where: str) -> dict[str, Any] | None:
         """Return what stands for an object in the record; None if no kind names its class.
@@ -101,24 +103,29 @@ class Parts(Struct):
         """Save the objects, and complete what stands for them.
 
         Raises:
-            NotRestorableError: a kind cannot save an object.
+            NotRestorableError: a kind cannot save an object, or they are too large.
             RunError: the attempt ended meanwhile.
             StoreError: the store cannot take it.
             OSError: the disk is full or broken; what else a kind raises of the system is about the object.
         """
+        _refuse_large(sum(_bytes_in_memory(part.obj) for part in self.found.values()))
         for number, part in enumerate(self.found.values(), 1):
             slot = assets.reserve_output(part.kind, label if alone else f"{label}:{number}", label)
             try:
-                asset = save_in(assets, slot, part.obj, (), {})
+                asset = save_in(assets, slot, part.obj, (), {}, self._admit)
             except (AssetError, ValueError, TypeError, LookupError, ArithmeticError) as error:
                 raise _unsavable(part, error) from error
-            except MolexpError:
+            except (MolexpError, NotRestorableError):
                 raise
             except (Exception, SystemExit) as error:
                 if isinstance(error, OSError) and error.errno in _OF_STORAGE:
                     raise
                 raise _unsavable(part, error) from error
             part.said |= {"asset": asset.id, "hash": asset.content_hash}
+
+    def _admit(self, size: int) -> None:
+        self.written += size
+        _refuse_large(self.written)
 
 
 class Restorer(Struct):
@@ -217,6 +224,22 @@ def _state_of(path: Path) -> list[tuple[str, int, int, int, int]]:
     files = sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
     states = [(str(one), one.stat()) for one in files]
     return [(name, one.st_ino, one.st_size, one.st_mtime_ns, one.st_ctime_ns) for name, one in states]
+
+
+def _bytes_in_memory(obj: Any) -> int:
+    """Return how many bytes an object says that it has; 0 if it does not say."""
+    try:
+        found = getattr(obj, "nbytes", 0)
+    except (Exception, SystemExit):  # noqa: BLE001 - it is a stranger's code; what is written counts, too
+        return 0
+    return found if isinstance(found, int) else 0
+
+
+def _refuse_large(size: int) -> None:
+    if size > MOST_BYTES:
+        raise NotRestorableError(
+            f"its objects have more than {MOST_BYTES / (1 << 20):g} MiB; save them with ctx.save(...), and return the assets"
+        )
 
 
 def _unsavable(part: Part, error: BaseException) -> NotRestorableError:
