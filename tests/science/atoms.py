@@ -38,7 +38,13 @@ def crowded() -> Atoms:
     atoms.info = {"step": 3, "time": 0.1, "ok": True, "number": "12", "true": "T", "none": None, "": 1, "empty": ""}
     atoms.info |= {"lines": "a\nb\u2028c", "quotes": 'say "x" \\ [é] {=}', "half": "\ud800", "many words": "b c"}
     atoms.info |= {"nan": math.nan, "inf": -math.inf, "zero": -0.0, "large": 10**30, "complex": 1 + 2j}
-    atoms.info |= {"f4": np.float32(0.1), "vector": np.array([1, 2]), "matrix": np.eye(2), "point": np.array(5)}
+    atoms.info |= {
+        "f4": np.float32(0.1),
+        "text": np.str_("hello"),
+        "vector": np.array([1, 2]),
+        "matrix": np.eye(2),
+        "point": np.array(5),
+    }
     atoms.info |= {"no_items": np.ones((0, 3)), "virial": np.arange(9.0).reshape(3, 3), "energy": 7.0}
     atoms.info |= {"Lattice": "b", "molexp": [1], "pbc": False, "set": {"$tuple": [1]}}
     atoms.info["nested"] = {"a": np.arange(3), "b": (1, [2.5, None]), 1: {"$tuple": 2}, "c": {}}

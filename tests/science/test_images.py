@@ -123,3 +123,20 @@ def test_whoever_lacks_pillow_is_told_how_to_install_it(run, monkeypatch):
     monkeypatch.setitem(sys.modules, "PIL.Image", None)
     with pytest.raises(ModuleNotFoundError, match="'a' needs pillow, which is not installed here: pip install pillow"):
         asset.load()
+
+
+def test_an_image_of_a_size_that_pillow_takes_for_an_attack_is_loaded(run, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with run.start() as ctx:
+        ctx.image.save("large", np.full((20, 900), 7, "uint8"))
+    assert run.asset("large").load().tolist() == [[7] * 900] * 20
+    assert run.asset("large").preview().png
+
+
+def test_an_image_of_another_size_than_the_record_says_is_not_read(run, monkeypatch):
+    with monkeypatch.context() as stranger:
+        stranger.setattr("molexp_science._images.ImageFields", lambda width, *rest: ImageFields(width - 1, *rest))
+        with run.start() as ctx:
+            ctx.save("a", pattern("RGB"))
+    with pytest.raises(ValueError, match="5 x 3 pixels, and 4 x 3"):
+        run.asset("a").load()

@@ -240,6 +240,15 @@ class TestTorch:
         assert found["high"].tolist() == [4, 5, 6, 7, 8, 9]
         assert found["all"].tolist() == [*range(10)]
 
+    def test_a_conjugate_and_a_negative_have_values_of_their_own(self, run, torch):
+        base = torch.tensor([1 + 2j, 3 - 4j], dtype=torch.complex64)
+        saved(run, {"base": base, "conjugate": base.conj(), "negative": base.conj().imag, "alone": (2 * base).conj()})
+        found = run.asset("w").load()
+        assert found["base"].tolist() == [1 + 2j, 3 - 4j]
+        assert found["conjugate"].tolist() == [1 - 2j, 3 + 4j]
+        assert found["negative"].tolist() == [-2, 4]
+        assert found["alone"].tolist() == [2 - 4j, 6 + 8j]
+
     def test_a_small_view_of_a_large_memory_is_small(self, run, torch):
         asset = saved(run, {"a": torch.zeros(1_000_000)[:10]})
         assert asset.size < 1000

@@ -87,7 +87,7 @@ def _dict(value: dict[Any, Any], where: str) -> Any:
 def _numpy(value: Any, where: str) -> Any:
     numpy: Any = sys.modules["numpy"]
     if isinstance(value, numpy.generic):
-        if value.dtype.kind not in f"{_NUMBERS}U" or value.dtype.itemsize > 16 or _is_long(value.dtype):
+        if value.dtype.kind not in f"{_NUMBERS}U" or _is_long(value.dtype):
             raise refused(value, where)
         return {"$scalar": [value.dtype.str, *_flat(value)]}
     if type(value) is numpy.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import Any
+from typing import IO, Any
 
 from msgspec import Struct
 
@@ -69,7 +69,7 @@ class ImageKind(AssetKind[Any, ImageFields]):
         stream = io.BytesIO()
         try:
             image.save(stream, format="PNG")
-            again = pil.open(io.BytesIO(stream.getvalue()))
+            again = _read(io.BytesIO(stream.getvalue()), image.size)
             is_same = again.mode == image.mode and _pixels(again) == _pixels(image)
         except OSError as error:  # Pillow knows no way to write it
             raise ValueError(_other_mode(image)) from error
@@ -111,9 +111,21 @@ class ImageKind(AssetKind[Any, ImageFields]):
 
 
 def _opened(source: Source[ImageFields]) -> Any:
-    pil = library("PIL.Image", source.name, package="pillow")
-    with source.open() as stream, pil.open(stream, formats=["PNG"]) as image:
+    library("PIL.Image", source.name, package="pillow")
+    with source.open() as stream, _read(stream, (source.fields.width, source.fields.height)) as image:
         return image.copy()
+
+
+def _read(stream: IO[bytes], size: tuple[int, int]) -> Any:
+    """Return an image that has the size that is known. Pillow's `open` refuses each one that is large, ours too."""
+    from PIL.PngImagePlugin import PngImageFile
+
+    image = PngImageFile(stream)
+    if image.size != size:
+        raise ValueError(
+            f"The image is of {image.width} x {image.height} pixels, and {size[0]} x {size[1]} were saved."
+        )
+    return image
 
 
 def _pixels(image: Any) -> tuple[bytes, bytes]:

@@ -281,11 +281,12 @@ def _distinct_torch(leaves: dict[str, Any]) -> tuple[dict[str, Any], dict[str, s
     distinct: dict[str, Any] = {}
     memory: set[Any] = set()
     for name, tensor in leaves.items():
-        place = (tensor.device, tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype)
+        bits = (tensor.is_conj(), tensor.is_neg())  # of a view of the same memory with other values
+        place = (tensor.device, tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype, bits)
         if tensor.numel() and (kept := seen.setdefault(place, name)) != name:
             shared[name] = kept
             continue
-        whole = tensor.detach().contiguous()
+        whole = tensor.detach().resolve_conj().resolve_neg().contiguous()
         storage = (tensor.device, whole.untyped_storage().data_ptr())
         distinct[name] = whole.clone() if storage in memory else whole  # a view of what another one has
         memory.add(storage)
