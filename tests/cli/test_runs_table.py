@@ -160,6 +160,30 @@ def test_a_long_list_goes_through_the_pager_whole(in_lab, here, tmp_path):
     assert len(shown(here, PAGER="head -n 20")) == 20
 
 
+@pytest.mark.skipif(not shutil.which("cat"), reason="there is no cat")
+def test_later_rows_of_a_long_list_are_not_cut_to_the_widths_of_the_first(in_lab, here):
+    experiment = in_lab.Project("p").Experiment("e")
+    experiment.runs.create_many({"n": number, "word": f"w{number}"} for number in range(50))
+    name = "a-name-that-is-longer-than-those-before"
+    experiment.Run({"n": 123456789012, "word": "longer than it"}, id=name)
+    last = shown(here, PAGER="cat")[51]
+    assert last.split() == [name, "pending", "now", "123456789012", "longer", "than", "it"]
+
+
+def test_a_number_that_is_wider_than_the_terminal_is_not_cut(in_lab, here):
+    in_lab.Project("p").Experiment("e").Run({"n": 10**100}, id="vast")
+    assert str(10**100) in "".join(shown(here, "--columns", "n", columns=60))
+
+
+def test_wide_letters_and_escaped_ones_are_measured_as_they_are_drawn(in_lab, here):
+    experiment = in_lab.Project("p").Experiment("e")
+    experiment.Run({"word": "銅の格子定数", "other": "a\x07b"}, id="one")
+    experiment.Run({"word": "銀", "other": "plain"}, id="two")
+    lines = shown(here)
+    assert "銅の格子定数" in lines[1]
+    assert "a\\u0007b" in lines[1]
+
+
 @pytest.mark.skipif(os.name == "nt", reason="there are no terminals to open")
 def test_a_pager_that_is_not_there_is_none(in_lab, here):
     in_lab.Project("p").Experiment("e").runs.create_many({"n": number} for number in range(60))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from molexp_cli import _words
-from molexp_cli._output import Grid, width_of_terminal
+from molexp_cli._output import Grid, one_line, width_of, width_of_terminal
 
 if TYPE_CHECKING:
     import molexp
@@ -63,7 +63,17 @@ class Column(NamedTuple):
         text = found if self.rank < 20 and isinstance(found, str) else _words.brief(found, self.digits or 6)
         if self.fraction and text:
             text += " " * (self.fraction - len(_fraction(text)))
-        return _words.cut(text, self.width) if self.width else text
+        text = one_line(text)
+        if not self.width or self.is_whole or width_of(text) <= self.width:
+            return text
+        while width_of(text) >= self.width:
+            text = text[:-1]
+        return f"{text}…"
+
+    @property
+    def is_whole(self) -> bool:
+        """Tell whether its cells are never cut: names of runs, statuses and numbers."""
+        return self.rank < 2 or self.right or self.name == "status"
 
 
 def columns_of(rows: Rows, names: Mapping[str, str], more: Iterable[tuple[str, Callable[[Any], str]]]) -> list[Column]:
@@ -153,7 +163,7 @@ def fitting(columns: Sequence[Column], rows: Rows, width: int) -> tuple[list[Col
     sized = [one._replace(width=_needed(one, rows)) for one in columns]
     left, kept = width + _GAP, set[str]()
     for one in sorted(sized, key=lambda one: one.rank):
-        if one.width + _GAP <= left:
+        if one.width + _GAP <= left or not kept:  # the first one is there, even if the terminal breaks its lines
             left -= one.width + _GAP
             kept.add(one.name)
     return [one for one in sized if one.name in kept], [one for one in sized if one.name not in kept]
@@ -163,8 +173,25 @@ def measured(columns: Sequence[Column], rows: Rows) -> list[Column]:
     """Return columns that are wide enough for all of these rows, and not narrower than before."""
     whole = [(one, one._replace(width=0)) for one in columns]
     return [
-        one._replace(width=max([one.width, len(one.title), *map(len, map(all_of.cell, rows))])) for one, all_of in whole
+        one._replace(width=max([one.width, width_of(one.title), *map(width_of, map(all_of.cell, rows))]))
+        for one, all_of in whole
     ]
+
+
+def widened(columns: Sequence[Column], rows: Rows, width: int) -> list[Column]:
+    """Return columns that are wider where these rows need it: those whose cells are never cut, then others in the room left."""
+    needs = [max(one.width, _needed(one._replace(width=0), rows)) for one in columns]
+    room = (
+        width
+        + _GAP
+        - sum(_GAP + (need if one.is_whole else one.width) for one, need in zip(columns, needs, strict=True))
+    )
+    found = []
+    for one, need in zip(columns, needs, strict=True):
+        more = need - one.width if one.is_whole else max(0, min(need - one.width, room))
+        room -= 0 if one.is_whole else more
+        found.append(one._replace(width=one.width + more))
+    return found
 
 
 def grid_of(columns: Sequence[Column]) -> Grid:
@@ -173,8 +200,8 @@ def grid_of(columns: Sequence[Column]) -> Grid:
 
 
 def _needed(one: Column, rows: Rows) -> int:
-    longest = max([len(one.title), *(len(one.cell(row)) for row in rows)])
-    return longest if one.rank < 2 else min(longest, max(len(one.title), _WIDEST))
+    longest = max([width_of(one.title), *(width_of(one.cell(row)) for row in rows)])
+    return longest if one.is_whole else min(longest, max(width_of(one.title), _WIDEST))
 
 
 def left_out(columns: Sequence[Column], how: str = "--wide, --columns") -> str:

@@ -274,7 +274,7 @@ class Grid(NamedTuple):
             head = drawable(printable(title))
             drawn.add_column(Text(head.rjust(width) if right else head, style=style), width=width, no_wrap=True)
         for row in rows:
-            cells = [drawable(printable(cell).replace("\n", " ").replace("\t", " ")) for cell in row]
+            cells = [drawable(one_line(cell)) for cell in row]
             places = zip(cells, self.widths, self.right, strict=True)  # blanks at the end count for decimal points
             drawn.add_row(
                 *(Text(one.rjust(width) if right else one, style=_style(one)) for one, width, right in places)
@@ -282,6 +282,20 @@ class Grid(NamedTuple):
         with console.capture() as captured:
             console.print(drawn)
         return "".join(f"{line.rstrip()}\n" for line in str(captured.get()).splitlines())
+
+
+def width_of(text: str) -> int:
+    """Return how many columns of a terminal a text takes: a letter of Chinese takes two."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return int(cell_len(text))
+
+
+def one_line(text: str) -> str:
+    """Return a text as a cell of a drawn table has it: on one line, and escaped."""
+    return printable(text).replace("\n", " ").replace("\t", " ")
 
 
 def width_of_terminal() -> int:

@@ -27,6 +27,7 @@ from molexp_cli._listing import (
     named_columns,
     shared,
     statuses_of,
+    widened,
 )
 from molexp_cli._options import JsonOption, LimitOption, WhereArgument, WorkspaceOption, located, parameters_of
 from molexp_cli._output import (
@@ -261,7 +262,7 @@ def _draw(
         if reads and following is not None and (command or look.limit is not None):
             for chunk in _chunks(chain([following], rows), _AT_ONCE):
                 names.update(opened.catalog.short_ids(chunk))
-                shown = measured(shown, chunk) if look.wide else shown
+                shown = measured(shown, chunk) if look.wide else widened(shown, chunk, width_of_terminal())
                 statuses.update(statuses_of(chunk))
                 if not put(grid_of(shown).draw([[one.cell(row) for one in shown] for row in chunk], titled=False)):
                     return
