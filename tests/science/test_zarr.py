@@ -149,6 +149,10 @@ def test_what_is_not_in_memory_is_written_in_its_pieces(run):
         (xr.Dataset({"a": ("x", np.array([{}, 1], object))}), "cannot be written"),
         (xr.Dataset(attrs={"a": object()}), "cannot be written"),
         (xr.DataArray([1], name="x", dims="x", coords={"values": 1, "x": [1]}), "rename it"),
+        (dataset().drop_indexes("r"), "loaded with the indexes r"),
+        (xr.Dataset(attrs={"a": np.float64(0.5)}), "with the attributes"),
+        (xr.Dataset({"a": ("x", [1], {"levels": np.array([1, 2])})}), "attributes of 'a'"),
+        (xr.Dataset(attrs={"a": {"b": [(1, 2)]}}), "with the attributes"),
         (type("Mine", (xr.Dataset,), {"__slots__": ()})(), "would be loaded as xarray.Dataset"),
     ],
 )

@@ -18,6 +18,7 @@ from molexp_science._libraries import class_name, imported, is_in_memory, librar
 
 _NOTE: Final = "molexp_xarray"  # an attribute of the folder, by which a dataset of xarray is told from a group
 _VALUES: Final = "values"  # of a DataArray without a name
+_REMEDY: Final = "Convert numpy's scalars and arrays by tolist(), and tuples by list(...)."
 _LISTED: Final = 1000
 _METADATA: Final = ("zarr.json", ".zarray", ".zmetadata")
 _CODECS_OF_OBJECTS: Final = ("pickle", "msgpack2", "json2")
@@ -251,8 +252,13 @@ def _compare(one: Any, other: Any) -> None:
         raise ValueError(
             f"The dataset would be loaded with the variables {shorten(sorted(map(str, other.variables)))}."
         )
+    if {*one.indexes} != {*other.indexes}:
+        raise ValueError(
+            f"The dataset would be loaded with the indexes {shorten(sorted(map(str, other.indexes)))}: those of "
+            "dimensions alone. Drop others by drop_indexes(...); rename a coordinate that has none."
+        )
     if not _same_attributes(one, other):
-        raise ValueError(f"The dataset would be loaded with the attributes {other.attrs!r}.")
+        raise ValueError(f"The dataset would be loaded with the attributes {other.attrs!r}. {_REMEDY}")
     for name, variable in one.variables.items():
         again = other.variables[name]
         if (variable.dims, variable.shape, variable.dtype) != (again.dims, again.shape, again.dtype):
@@ -261,14 +267,24 @@ def _compare(one: Any, other: Any) -> None:
                 f"over {again.dims}: convert it by astype(...)."
             )
         if not _same_attributes(variable, again):
-            raise ValueError(f"The attributes of {name!r} would be {again.attrs!r}, not {variable.attrs!r}.")
+            raise ValueError(f"The attributes of {name!r} would be {again.attrs!r}, not {variable.attrs!r}. {_REMEDY}")
         if variable.dtype.kind not in "biufc" and not variable.equals(again):
             raise ValueError(f"The variable {name!r} would have other values: convert it, as by astype(str).")
 
 
 def _same_attributes(one: Any, other: Any) -> bool:
     variable: Any = library("xarray", "a dataset").Variable
-    return bool(variable((), 0, one.attrs).identical(variable((), 0, other.attrs)))
+    is_equal = bool(variable((), 0, one.attrs).identical(variable((), 0, other.attrs)))
+    return is_equal and _types_in(one.attrs) == _types_in(other.attrs)
+
+
+def _types_in(value: Any) -> Any:
+    """Return the types of values, in dicts and lists too: 1, 1.0 and an array of it are equal."""
+    if isinstance(value, dict):
+        return {key: _types_in(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_types_in(one) for one in value]
+    return type(value)
 
 
 def _fields_of_xarray(obj: Any, dataset: Any) -> ZarrFields:
