@@ -302,5 +302,6 @@ def test_the_oldest_and_the_newest_versions_that_we_admit_will_do(at_the_edge):
     areas = [ROOT / "tests" / area for area in AREAS]
     command: list[str | Path] = [at_the_edge.python, "-m", "pytest", "-q", "-n2", "-p", "no:cacheprovider", *areas]
     command += ["--ignore-glob=*/cli/test_run*.py"]  # workflows
+    command += ["--ignore-glob=*/cli/test_screens.py"]  # each version of rich draws in its own way
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-5000:]
