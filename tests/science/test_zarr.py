@@ -185,10 +185,12 @@ def test_a_key_of_a_store_cannot_lead_out_of_the_folder(run, tmp_path, key, abov
 
 def test_a_resume_restores_what_is_in_memory_and_no_place_that_a_later_task_writes_to(run, tmp_path):
     mapped = np.memmap(tmp_path / "m", dtype="f8", shape=(2,), mode="w+")
-    read = saved(run, dataset()).load()
+    read = saved(run, dataset()).opened()
     kept = (dataset(), dataset().energy, saved(run, dataset()).load().compute())
-    places = (array_of_zarr(), group_of_zarr(), dataset().chunk(), read, read.energy, xr.Dataset({"m": ("x", mapped)}))
-    assert [ZarrKind().restores(one) for one in (*kept, *places)] == [True] * 3 + [False] * 6
+    eager = isinstance(read.energy.variable._data, np.ndarray)  # in older versions of xarray
+    lazy = () if eager else (read, read.energy)
+    places = (array_of_zarr(), group_of_zarr(), dataset().chunk(), *lazy, xr.Dataset({"m": ("x", mapped)}))
+    assert [ZarrKind().restores(one) for one in (*kept, *places)] == [True] * 3 + [False] * len(places)
 
 
 TEXT = {"dtype": "|O", "fill_value": "", "filters": [{"id": "vlen-utf8"}]}
