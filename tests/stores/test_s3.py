@@ -47,9 +47,13 @@ class S3StoreTests(StoreTests, abstract=True):
 
     def break_storage(self, store: Store) -> None:
         bucket = _BUCKETS[store.url]
-        for found in bucket.server.client.list_objects_v2(Bucket=bucket.name).get("Contents", []):
-            bucket.server.client.delete_object(Bucket=bucket.name, Key=found["Key"])
-        bucket.server.client.delete_bucket(Bucket=bucket.name)
+        client = bucket.server.client
+        for upload in client.list_multipart_uploads(Bucket=bucket.name).get("Uploads", []):
+            client.abort_multipart_upload(Bucket=bucket.name, Key=upload["Key"], UploadId=upload["UploadId"])
+        for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket.name):
+            for found in page.get("Contents", []):
+                client.delete_object(Bucket=bucket.name, Key=found["Key"])
+        client.delete_bucket(Bucket=bucket.name)
 
 
 @pytest.mark.s3
