@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import signal
 from textwrap import dedent
 
 import pytest
 
 import molexp as me
 from molexp.contracts import Resources
-from tests.cli.helpers import program
+from tests.cli.helpers import eventually, program, spawn
 from tests.cli.test_run import write
-from tests.record.helpers import VOID
+from tests.record.helpers import VOID, install
 
 PLUGIN = """
     from molexp import hookimpl
@@ -22,7 +23,7 @@ PLUGIN = """
         return [Declared("batch", "batch_code:Batch")]
 """
 CODE = """
-    import json, os
+    import asyncio, json, os
     import msgspec
     from molexp.contracts import Executor, Outcome
     from molexp.plugins import default_manager
@@ -44,6 +45,10 @@ CODE = """
             said["runs"] = len(os.listdir("lab/projects/p/experiments/e/runs"))
             with open("submitted.jsonl", "a") as file:
                 print(json.dumps(said), file=file)
+            if self.lost in ("with begin", "without begin"):
+                if self.lost == "with begin":
+                    call.begin()
+                await asyncio.Event().wait()
             if self.lost == "before":
                 return Outcome(error=RuntimeError("the job was cancelled while it waited"))
             if self.process is None:
@@ -80,6 +85,8 @@ PROFILES = """
       text: {executor: batch, scheduler: long}
       unlucky: {executor: batch, scheduler: {lost: before}}
       deaf: {executor: batch, scheduler: {lost: after}}
+      slow: {executor: batch, scheduler: {lost: with begin}}
+      queued: {executor: batch, scheduler: {lost: without begin}}
 """
 
 
@@ -87,11 +94,7 @@ PROFILES = """
 def batch(here, tmp_path):
     """Return the environment of processes that have the executor."""
     site = tmp_path / "site"
-    info = site / "molexp_batch-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: molexp-batch\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[molexp.plugins]\nbatch = batch\n")
-    (site / "batch.py").write_text(dedent(PLUGIN))
+    install(site, "molexp-batch", PLUGIN)
     (site / "batch_code.py").write_text(dedent(CODE))
     write(here, SCRIPT, "sweep.py")
     (here / "molcfg.yaml").write_text(dedent(PROFILES))
@@ -184,6 +187,19 @@ def test_the_record_says_how_a_run_ended_whose_executor_lost_the_answer(here, ba
     done = program(here, "run", "sweep.py", "--profile", "deaf", env=batch)
 
     assert (done.code, done.out) == (0, "3 succeeded\n"), done.err
+
+
+@pytest.mark.parametrize(("profile", "word"), [("slow", "ending"), ("queued", "running")])
+def test_a_run_that_began_and_is_being_ended_is_not_said_to_be_running(here, batch, profile, word):
+    process = spawn(here, "run", "sweep.py", "--profile", profile, env=batch, stdout=-1, stderr=-1)
+    eventually(lambda: len(submitted(here)) == 3)
+    first, *_ = me.Workspace.load(here / "lab").project("p").experiment("e").runs
+    with first.start():
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+
+    assert process.returncode == 130, err
+    assert f"  {first.path}  {word}" in out.decode().splitlines()
 
 
 def test_of_a_run_that_failed_before_the_old_attempt_is_not_taken_for_a_new_one(here, batch):

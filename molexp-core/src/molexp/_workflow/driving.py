@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -245,14 +246,13 @@ class Drive:
                     continue
                 planned = list(self._plan(experiment, workflow))
                 self.planned += planned
+                executions = [_PlannedExecution(self, workflow, mode, run) for run in planned]
                 at_once = mode.jobs
                 if mode.executor != INLINE and mode.executors[mode.executor].queues:
                     at_once = len(planned)  # it says itself how many of them run
-                    for run in planned:
-                        if run.action not in (SKIP, LEAVE):
-                            run.run()  # all are there before the first is executed
+                    for execution in executions:
+                        execution.create()  # all are there before the first is executed
                 mode.observer(Event(what="experiment", path=self._label(experiment), runs=len(planned)))
-                executions = [_PlannedExecution(self, workflow, mode, run) for run in planned]
                 failed = await self._experiment(executions, at_once, wait=mode.wait)
         finally:
             await mode.executors.close()
@@ -314,6 +314,13 @@ class _PlannedExecution(Struct):
     mode: _Mode
     planned: PlannedRun
     begun: bool = False
+    run: Run | None = None
+
+    def create(self) -> None:
+        """Create the run, if it is to be executed; what keeps it from that is told when its turn comes."""
+        if self.planned.action not in (SKIP, LEAVE):
+            with suppress(MolexpError, OSError):
+                self.run = self.planned.run()
 
     def tell(self, what: str, **facts: Any) -> None:
         """Tell the observer of something."""
@@ -364,13 +371,14 @@ class _PlannedExecution(Struct):
         """Return the status of the run on record, once it was stopped."""
         try:
             found = Run(self.planned.experiment, self.planned.id).status
-            return "ending" if found is RunStatus.RUNNING else str(found)  # its process was told to end it
+            ending = self.begun and found is RunStatus.RUNNING  # its process was told to end it
+            return "ending" if ending else str(found)
         except MolexpError:  # it was never created, or nothing can be read: it is not going on, at any rate
             return str(RunStatus.CANCELLED)
 
     async def _run(self) -> tuple[RunStatus, str]:
         planned = self.planned
-        run = planned.run()
+        run = self.run or planned.run()
         options: RunOptions = {
             "resume": planned.action == RESUME,
             "if_succeeded": "rerun" if self.drive._rerun or planned.changed else "error",
