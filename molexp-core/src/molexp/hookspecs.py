@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 if TYPE_CHECKING:  # executors take time to import
-    from molexp.contracts import AssetKind, Declared, Executor, RunIdScheme, Store
+    from molexp.contracts import AssetKind, Declared, Executor, Queue, RunIdScheme, Store
 
 GROUP = "molexp.plugins"
 """The entry-point group."""
@@ -65,6 +65,12 @@ def molexp_register_run_id_schemes() -> Iterable[type[RunIdScheme] | Declared]:
 @hookspec
 def molexp_register_executors() -> Iterable[type[Executor] | Declared]:
     """Return executors; called when one is first chosen by its name."""
+    raise NotImplementedError
+
+
+@hookspec
+def molexp_register_queues() -> Iterable[type[Queue] | Declared]:
+    """Return queues; called when one is first chosen by its name, to submit batches of jobs to it or to ask for them."""
     raise NotImplementedError
 
 

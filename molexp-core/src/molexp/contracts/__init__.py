@@ -32,13 +32,18 @@ from molexp.contracts._streams import Anchored, Appender, Cloning, StagedFile, S
 
 if TYPE_CHECKING:
     from molexp.contracts._executors import Call, Executor, Outcome
+    from molexp.contracts._queues import JOB_ENDS, JOB_ID, JOB_INDEX, Batch, Job, JobState, Queue
     from molexp.contracts._resources import Resources
 
 __all__ = [
+    "JOB_ENDS",
+    "JOB_ID",
+    "JOB_INDEX",
     "Accepts",
     "Anchored",
     "Appender",
     "AssetKind",
+    "Batch",
     "Call",
     "Capability",
     "Cloning",
@@ -49,12 +54,15 @@ __all__ = [
     "GrowingAsset",
     "Grows",
     "Growth",
+    "Job",
+    "JobState",
     "Listing",
     "Merges",
     "NoFields",
     "Outcome",
     "Preview",
     "Previews",
+    "Queue",
     "RemotePath",
     "Resources",
     "Restores",
@@ -82,4 +90,8 @@ if not TYPE_CHECKING:  # to a type checker it would make every misspelt name one
             from molexp.contracts import _executors
 
             return getattr(_executors, name)
+        if name in ("JOB_ENDS", "JOB_ID", "JOB_INDEX", "Batch", "Job", "JobState", "Queue"):
+            from molexp.contracts import _queues
+
+            return getattr(_queues, name)
         raise AttributeError(f"module 'molexp.contracts' has no attribute {name!r}")

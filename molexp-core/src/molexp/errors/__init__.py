@@ -42,6 +42,8 @@
     │   ├── NotPicklableError             (also TypeError) something cannot go to another process
     │   ├── RemoteError                   stands for another process's exception that cannot be pickled
     │   └── WorkerDiedError               the process that ran a call ended before it
+    ├── QueueError                        a queue refused a batch, or something else
+    │   └── QueueUnavailableError         its engine does not answer
     ├── WorkflowError                     carries the workflow's name
     │   ├── WorkflowDefinitionError       (also ValueError) tasks that cannot be joined
     │   │   ├── CycleError                they wait for each other; shows a cycle
@@ -67,6 +69,7 @@ from __future__ import annotations
 from molexp.errors._base import MolexpError, NotFoundError
 from molexp.errors._executors import ExecutorError, NotPicklableError, RemoteError, WorkerDiedError
 from molexp.errors._plugins import PluginError, PluginLoadError, PluginMissingError
+from molexp.errors._queues import QueueError, QueueUnavailableError
 from molexp.errors._record import (
     ConflictError,
     CorruptRecordError,
@@ -149,6 +152,8 @@ __all__ = [
     "PluginMissingError",
     "ProfileError",
     "QueryError",
+    "QueueError",
+    "QueueUnavailableError",
     "ReadOnlyError",
     "RecordError",
     "RemoteError",

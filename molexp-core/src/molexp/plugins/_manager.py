@@ -27,6 +27,7 @@ from molexp.plugins._sorts import (
     EXECUTORS,
     OURS,
     PLAIN,
+    QUEUES,
     RENDERERS,
     RUN_ID_SCHEMES,
     SORTS,
@@ -36,7 +37,7 @@ from molexp.plugins._sorts import (
 )
 
 if TYPE_CHECKING:
-    from molexp.contracts import AssetKind, Executor, RunIdScheme, Store
+    from molexp.contracts import AssetKind, Executor, Queue, RunIdScheme, Store
     from molexp.plugins._examination import Examination
 
 
@@ -221,6 +222,10 @@ class PluginManager:
         """Return executors by name. Raises as `storage_backends` does."""
         return self._all(EXECUTORS)
 
+    def queues(self) -> Mapping[str, type[Queue]]:
+        """Return queues by name. Raises as `storage_backends` does."""
+        return self._all(QUEUES)
+
     def storage_backend(self, scheme: str) -> type[Store]:
         """Return the storage backend for URLs with this scheme; if no plugin claims it, one that takes unclaimed schemes.
 
@@ -249,6 +254,10 @@ class PluginManager:
     def executor(self, name: str) -> type[Executor]:
         """Return the executor of this name. Raises as `storage_backend` does."""
         return self._one(EXECUTORS, name)
+
+    def queue(self, name: str) -> type[Queue]:
+        """Return the queue of this name. Raises as `storage_backend` does."""
+        return self._one(QUEUES, name)
 
     def command(self, name: str) -> Callable[..., Any]:
         """Return the function behind a command of ``molexp`` that a plugin adds. Raises as `storage_backend` does."""

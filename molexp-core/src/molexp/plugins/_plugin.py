@@ -15,7 +15,7 @@ from molexp.contracts import Declared
 from molexp.plugins._info import PluginInfo, PluginStatus, Trial
 from molexp.plugins._loading import Hook, Unusable, call_hook, hooks_of, isolated, load, load_hooks
 from molexp.plugins._selection import normalized
-from molexp.plugins._sorts import ASSET_KINDS, EXECUTORS, OURS, RUN_ID_SCHEMES, SORTS, Sort, misspelt
+from molexp.plugins._sorts import ASSET_KINDS, EXECUTORS, OURS, QUEUES, RUN_ID_SCHEMES, SORTS, Sort, misspelt
 
 EVERY_HOOK = tuple(sort.hook for sort in SORTS)
 
@@ -156,7 +156,7 @@ class Plugin(Struct):
 
     def make_things(self) -> None:
         """Make what it registers and is made without arguments, as whoever uses it does."""
-        for sort in (ASSET_KINDS, RUN_ID_SCHEMES, EXECUTORS):
+        for sort in (ASSET_KINDS, RUN_ID_SCHEMES, EXECUTORS, QUEUES):
             for name, cls in self.ask(sort):
                 with self._blamed(()), self._quiet(), isolated(f"making the {sort.what} {name!r}"):
                     cls()

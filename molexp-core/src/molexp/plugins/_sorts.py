@@ -238,9 +238,16 @@ EXECUTORS = Sort(
     packages={"inline": "molexp-core", "process": "molexp-core"},
     kit="ExecutorTests",
 )
+QUEUES = Sort(
+    hook="molexp_register_queues",
+    what="queue",
+    base="Queue",
+    names=_plain_name,
+    packages={"slurm": "molexp-slurm"},
+)
 COMMANDS = Sort(hook="molexp_register_commands", what="command", base="", names=_plain_name, packages={})
 COLUMNS = Sort(hook="molexp_register_columns", what="column", base="", names=_plain_name, packages={})
 RENDERERS = Sort(hook="molexp_register_renderers", what="renderer", base="", names=_plain_name, packages={})
-SORTS = (STORAGE_BACKENDS, ASSET_KINDS, RUN_ID_SCHEMES, EXECUTORS, COMMANDS, COLUMNS, RENDERERS)
+SORTS = (STORAGE_BACKENDS, ASSET_KINDS, RUN_ID_SCHEMES, EXECUTORS, QUEUES, COMMANDS, COLUMNS, RENDERERS)
 OURS = frozenset(package for sort in SORTS for package in sort.packages.values())
 """The distributions that are released with the core: what they register is theirs, and they are not tried before."""
