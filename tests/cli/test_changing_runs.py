@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 import molexp as me
@@ -115,6 +118,20 @@ def test_what_a_query_deleted_is_restored_by_the_paths_that_were_printed(cu, mol
     assert molexp("runs", "restore", *printed).lines() == printed
     assert listed(molexp) == ["cu-0", "cu-1", "cu-2"]
     assert molexp("runs", "restore", "cu-1").code == 3, "it takes whole paths"
+
+
+def test_delete_can_free_the_files_at_once(cu, molexp):
+    cu.Run({"n": 5}, id="kept")
+    done = molexp("runs", "delete", "--where", "params.n == 1", "--gc")
+    assert (done.code, done.out) == (0, "metals/cu/cu-1\n")
+    assert re.fullmatch(r"molexp: [\d.]+ k?B freed\.\n", done.err)
+    assert not [*Path().rglob("*/cu-1")]
+    assert molexp("runs", "restore", "metals/cu/cu-1").code == 3
+    freed = molexp("runs", "delete", "cu-0", "--gc", "--json").json()
+    assert (freed["changed"], freed["freed"]["operation"]) == (["metals/cu/cu-0"], "gc")
+    assert freed["freed"]["counts"]["bytes"] > 0
+    assert "freed" not in molexp("runs", "delete", "cu-2", "--gc", "--dry-run", "--json").json()
+    assert listed(molexp) == ["cu-2", "kept"]
 
 
 def test_archived_runs_are_taken_only_if_asked_for_and_unarchive_takes_no_others(cu, molexp):

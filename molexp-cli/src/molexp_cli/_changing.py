@@ -50,11 +50,13 @@ class Deed(NamedTuple):
         verb: as in "delete 3 runs".
         past: as in "3 runs deleted".
         then: said after it, on a terminal.
+        frees: the files of deleted runs are freed afterwards.
     """
 
     verb: str
     past: str
     then: str = ""
+    frees: bool = False
 
 
 class Chosen(NamedTuple):
@@ -214,16 +216,29 @@ def apply(
     except KeyboardInterrupt:
         say(f"Interrupted: {len(changed)} of {len(paths)} runs {deed.past}.")
         raise
+    freed = opened.gc(dry_run=False) if deed.frees and changed else None
     if as_json:
         problems = [{"path": path, **facts(error)} for path, error in failed.items()]
-        write(molexp.to_json({"dry_run": False, "changed": changed, "failed": problems}, pretty=True))
+        answered = {"dry_run": False, "changed": changed, "failed": problems}
+        write(molexp.to_json(answered | ({"freed": freed} if freed else {}), pretty=True))
     else:
         tell_errors(failed)
         if many or (failed and changed):
             whole = f"{len(changed)} of {len(paths)} runs" if failed else _words.counted(len(changed), "run")
             say(f"{whole} {deed.past}." + (f" {deed.then}" if changed and deed.then else ""))
+        if freed:
+            _tell_freed(freed)
     if failed:
         raise typer.Exit(next(code for error in failed.values() if (code := code_of(error)) is not None))
+    if freed and not freed.ok:
+        raise typer.Exit(FAILED)
+
+
+def _tell_freed(report: molexp.Report) -> None:
+    for finding in report.findings:
+        if not finding.done:
+            say(f"{finding.key}: {finding.what}")
+    say(f"{_words.size(report.counts['bytes'])} freed.")
 
 
 def tell_errors(failed: dict[str, Exception]) -> None:

@@ -184,6 +184,10 @@ def delete_runs(
     archived: ArchivedOption = False,
     yes: YesOption = False,
     dry_run: DryRunOption = False,
+    gc: Annotated[
+        bool,
+        typer.Option("--gc", help="Then free the files of all deleted runs, as `molexp gc --yes` does: for good."),
+    ] = False,
     as_json: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
@@ -196,9 +200,10 @@ def delete_runs(
         molexp runs delete cu-large cu-small
         molexp runs delete --where 'status == "failed"' --dry-run
         molexp runs delete --where '"draft" in tags' --yes > deleted.txt
+        molexp runs delete --where 'params.a > 4' --gc
     """
     chosen = Chosen(runs, where, archived, yes, dry_run, as_json)
-    change(ctx, workspace, chosen, _DELETE, lambda run: run.delete())
+    change(ctx, workspace, chosen, _DELETE._replace(then="", frees=True) if gc else _DELETE, lambda run: run.delete())
 
 
 def restore_runs(
