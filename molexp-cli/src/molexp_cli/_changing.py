@@ -228,6 +228,11 @@ def apply(
             say(f"{whole} {deed.past}." + (f" {deed.then}" if changed and deed.then else ""))
         if freed:
             _tell_freed(freed)
+    _exit(failed, freed)
+
+
+def _exit(failed: dict[str, Exception], freed: molexp.Report | None) -> None:
+    """Exit with the code of the first error, or with 1 if something could not be freed, else return."""
     if failed:
         raise typer.Exit(next(code for error in failed.values() if (code := code_of(error)) is not None))
     if freed and not freed.ok:
