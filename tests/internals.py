@@ -16,13 +16,13 @@ import molexp as me
 from molexp._catalog.compaction import compaction, in_passing
 from molexp._catalog.index.index import Entry, Findings, Folder
 from molexp._catalog.index.tables import checksum
-from molexp._exec.outputs import _name as name_of_output
 from molexp._query.evaluation import matches, reach
 from molexp._query.parser import parse
 from molexp._record.launches import Rank
 from molexp._record.owners import Owner
 from molexp._sync import follow
 from molexp._sync.sync import opened
+from molexp._values.file_names import name_for as name_of_output
 from molexp._values.groups import GROUPS
 from molexp._values.ids import check_payload_name, fold_name
 from molexp.plugins import _trial

@@ -142,8 +142,17 @@ def _head(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "tags", " ".join(found["tags"])
     if found.get("archived"):
         yield "archived", "yes"
+    yield from _imported(found.get("imported_from") or {})
     yield from _origin(found.get("origin") or {})
     yield "workspace", str(found["workspace"])
+
+
+def _imported(origin: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if not origin:
+        return
+    yield "imported from", str(origin.get("folder") or "the past")
+    who = f"by {origin.get('user')} on {origin.get('host')}"
+    yield "imported", f"{_words.moment(origin.get('at'))} {who}" if origin.get("at") else f"not to the end, {who}"
 
 
 def _origin(origin: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

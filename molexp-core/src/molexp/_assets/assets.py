@@ -25,10 +25,12 @@ class FileFields(Struct, frozen=True):
     Attributes:
         format: ``json``, ``text`` or ``binary``: what `load` returns.
         from_file: true if it is a file that was given, whose bytes are kept as they are and read as anybody's.
+        external: true if the bytes are shared with a file outside of the workspace, by a hard link, and may change there.
     """
 
     format: str = "binary"
     from_file: bool = False
+    external: bool = False
 
 
 class CheckpointFields(FileFields, frozen=True):

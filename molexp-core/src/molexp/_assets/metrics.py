@@ -87,9 +87,11 @@ class Metrics:
             taken = next(name for name in OWN if name in more)
             raise ValueError(f"No metric can be called {taken!r}, which every point has. Use another name.")
         self._step = step = self._step + 1 if step is None else step if type(step) is int else _whole(step)
-        if self._growing is None:
-            return
-        point: dict[str, Any] = {"step": step, "time": time.time(), **more}
+        if self._growing is not None:
+            self._write({"step": step, "time": time.time(), **more})
+
+    def _write(self, point: dict[str, Any]) -> None:
+        assert self._growing is not None, "points are written where there is a run"
         for value in point.values():
             if (type(value) is not int or value.bit_length() > _WORD) and (
                 type(value) is not float or value - value != 0.0

@@ -5,23 +5,18 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
-from molexp._values.ids import check_payload_name, fold_name, nfc
+from molexp._values.file_names import name_for
 from molexp.contracts._assets import Asset
-from molexp.errors import InvalidNameError, MolexpError, RunError
+from molexp.errors import MolexpError, RunError
 
 if TYPE_CHECKING:
     from molexp._running.context import Context
 
 _Stamp = tuple[int, int, int]
 
-_LONGEST = 190  # bytes of a segment, less than the limit, as one of several may get a number
-_LONGEST_SUFFIX = 20
-_KEPT = 150
 _NAMED = 5  # files that a warning names
 
 
@@ -49,7 +44,7 @@ class Outputs:
         found = []
         for path, stamp in sorted(self._files()):
             if self._before.get(path) != stamp:
-                found.append((_name(path.relative_to(self._folder).as_posix(), taken), path))
+                found.append((name_for(path.relative_to(self._folder).as_posix(), taken), path))
         return found
 
     def _files(self) -> Iterator[tuple[Path, _Stamp]]:
@@ -109,55 +104,3 @@ def _checked(pattern: str) -> str:
             "a pattern is relative to it, and has no '..'."
         )
     return pattern
-
-
-def _name(relative: str, taken: set[str]) -> str:
-    """Return a name that an artifact can have: characters that some system cannot store are quoted as in URLs."""
-    name = nfc("/".join(map(_segment, relative.split("/"))))
-    if not _can_be(name):  # too long as a whole
-        name = f"{_digest(relative)}/{name.rpartition('/')[2]}"
-    number, unique = 1, name
-    while fold_name(unique) in taken:  # differs from another one in case only
-        number += 1
-        stem, suffix = os.path.splitext(name)
-        unique = f"{stem}~{number}{suffix}"
-    taken.add(fold_name(unique))
-    return unique
-
-
-def _segment(part: str) -> str:
-    for mend in (_shortened, _quoted, _begun_otherwise, _shortened):
-        if _can_be(part):
-            break
-        part = mend(part)
-    return part
-
-
-def _can_be(name: str) -> bool:
-    try:
-        return bool(check_payload_name(name))
-    except InvalidNameError:
-        return False
-
-
-def _shortened(part: str) -> str:
-    """Shorten a name that is too long to its beginning, a hash of all of it, and its suffix."""
-    if len(part.encode(errors="surrogateescape")) <= _LONGEST:
-        return part
-    stem, suffix = os.path.splitext(part)
-    suffix = suffix if len(suffix.encode(errors="surrogateescape")) < _LONGEST_SUFFIX else ""
-    kept = stem.encode(errors="surrogateescape")[:_KEPT].decode(errors="ignore")
-    return f"{kept}~{_digest(part)}{suffix}"
-
-
-def _quoted(part: str) -> str:
-    return quote(part, safe=" +,=@~()", errors="surrogateescape").rstrip(". ") or "_"
-
-
-def _begun_otherwise(part: str) -> str:
-    """Replace the beginning of a name that is a device's (``com1.dat``, on Windows) or a temporary file's of ours."""
-    return f"%{ord(part[0]):02X}{part[1:]}"
-
-
-def _digest(text: str) -> str:
-    return sha256(text.encode(errors="surrogateescape")).hexdigest()[:8]

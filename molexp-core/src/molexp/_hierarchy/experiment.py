@@ -8,6 +8,7 @@ from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from molexp._hierarchy.past_runs import PastRuns
 from molexp._hierarchy.run import Run
 from molexp._hierarchy.scopes import change_all, delete_once, hidden_runs, mark_deleted, mark_restored, name_of, rename
 from molexp._hierarchy.session import Session
@@ -40,10 +41,10 @@ def _functions() -> Any:
     return import_module("molexp._workflow.functions")
 
 
-class Experiment:
+class Experiment(PastRuns[Run]):
     """A repeatable definition: fixed params, optionally a space of parameters and a number of replicas.
 
-    A handle holds the revision of the definition that it was made with.
+    A handle holds the revision that it was made with.
 
     Attributes:
         id: its id, unique in the project.
@@ -130,7 +131,7 @@ class Experiment:
 
     @property
     def deleted(self) -> bool:
-        """Tell whether it was deleted. It is listed all the same while something is in it."""
+        """Tell whether it was deleted. It is listed while something is in it."""
         return deleted(self._session.store, self.path)
 
     def delete(self) -> None:
@@ -159,8 +160,7 @@ class Experiment:
         Raises:
             CorruptRecordError: it cannot be read. Its runs can, which repeat what they are made from.
         """
-        found: dict[str, Any] = own_copy(self._known())
-        return found
+        return dict(own_copy(self._known()))
 
     def _known(self) -> dict[str, Any]:
         """Return the definition itself, which nobody changes."""

@@ -99,10 +99,10 @@ def make_run(
         "config": config if stated else None,
         "id": id,
     }
-    return _get_or_create(experiment, run_id, {**said, **launch}, given)
+    return get_or_create(experiment, run_id, {**said, **launch}, given)
 
 
-def _get_or_create(
+def get_or_create(
     experiment: Parent,
     id: str | None,
     said: Mapping[str, Any],
@@ -170,7 +170,7 @@ class Deriving:
         given = {"parameters": self._merged(own), "replica": replica, "config": self._config}
         said = {"own_parameters": own, "replica": replica, **self._said}
         hint = f"The run-id scheme {self._name!r} derives one id for both, and must not; use another scheme."
-        return _get_or_create(self._experiment, self._id_of(own, replica), said, given, hint)
+        return get_or_create(self._experiment, self._id_of(own, replica), said, given, hint)
 
     def sweep(self, points: Iterable[Mapping[str, Any]], replicas: int) -> list[Made]:
         """Get or create the run of every point and replica, in order: one look, one hint for all of them.
@@ -216,7 +216,7 @@ def _create(
         "id": run_id,
         **repeated,
         "token": new_token(),
-        "created_at": utc_now(),
+        "created_at": said.get("created_at") or utc_now(),
         "parameters": {**(experiment._known().get("params") or {}), **own},
         "own_parameters": own,
         "replica": said["replica"],

@@ -350,6 +350,7 @@ def end_document(
         "commands": contents.commands,
         "definition": head.get("definition"),
         "folded": folded,
+        **({"imported_from": origin} if (origin := head.get("imported_from")) else {}),
     }
     if why:
         end["cause"] = why

@@ -237,7 +237,7 @@ class AttemptFacts(Struct, eq=False):
             entry["as_of"] = self.as_of
         if self.status is not RunStatus.SUCCEEDED and (cause := self.cause):
             entry["cause"] = cause
-        for name in ("reason", "error", "ended_by", "found_at"):
+        for name in ("reason", "error", "ended_by", "found_at", "imported_from"):
             if said := head.get(name):
                 entry[name] = said
         self._add_contents(entry)
@@ -304,7 +304,7 @@ class Edits(Struct, eq=False):
 
 
 STATE_KEYS = (
-    *("status", "as_of", "cause", "workflow", "results", "tags", "notes", "archived"),
+    *("status", "as_of", "cause", "imported_from", "workflow", "results", "tags", "notes", "archived"),
     *("execution_history", "provenance"),
 )
 """Keys of ``run.json`` that repeat, for people, what the attempts and edits of the run say."""
@@ -372,6 +372,8 @@ class RunState(Struct, eq=False):
                 doc["as_of"] = as_of
             if cause := self.cause:
                 doc["cause"] = cause
+        if last and (origin := last.head.get("imported_from")):
+            doc["imported_from"] = origin
         doc["workflow"] = last.contents.workflow if last else None
         doc["provenance"] = last.contents.provenance if last else None
         doc["results"] = self.results

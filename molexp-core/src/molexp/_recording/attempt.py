@@ -301,7 +301,7 @@ class Attempt(Writer):
             if self._waiting:
                 self.catch_up()
             if self.contents.provenance is None:
-                self.contents.provenance = self.process.provenance.publish(self.store, wait=True, outbox=self.outbox)
+                self.contents.provenance = self._own_provenance()
             if self.shared:
                 self._take_in(self._foreign_writers())
             elif self._contributors:
@@ -321,6 +321,9 @@ class Attempt(Writer):
                 attempt=self.number, how=how, head=self._claim, contents=self.contents, folded=folded
             )
         return self._document
+
+    def _own_provenance(self) -> str | None:
+        return self.process.provenance.publish(self.store, wait=True, outbox=self.outbox)
 
     def _create_end(self, end: Mapping[str, Any]) -> str:
         if time.monotonic() > self._silent_at and self._is_freed():

@@ -110,6 +110,7 @@ COLUMNS = (
     Column("replica", "integer", _replica),
     Column("profile", "text", _text_of_run("profile")),
     Column("archived", "flag", lambda run, _: int(run.get("archived") is True)),
+    Column("imported", "flag", lambda run, _: int(bool(run.get("imported_from")))),
     Column("attempts", "integer", _attempts),
     Column("started_at", "text", _text_of_attempt("started_at"), compared=False),
     Column("ended_at", "text", _text_of_attempt("ended_at"), compared=False),

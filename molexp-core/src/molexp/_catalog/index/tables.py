@@ -8,7 +8,7 @@ from zlib import crc32
 from molexp._catalog.index.columns import COLUMNS, REFERENCES
 from molexp._values.status import RunStatus
 
-VERSION = 9
+VERSION = 10
 """Indexes and segments of another version are not read: what is in them is read from the files again."""
 _UNNAMED = 6
 """The last version that did not say in the file's header whose it is."""

@@ -32,8 +32,7 @@ RUN_ROOTS = (
     "config_hash",
     "id_scheme",
     "experiment_revision",
-    "execution_history",
-    "notes",
+    *("execution_history", "imported_from", "notes"),
 )
 ASSET_ROOTS = (*ASSETS.columns, *ASSETS.owners, "id", "attempt", "task", "key", "content_hash", "distribution")
 

@@ -1,0 +1,1 @@
+"""Recording runs that were executed before anybody recorded them. Begin with `recording`."""
