@@ -302,10 +302,6 @@ def test_an_executor_that_is_not_there(here, sweep, molexp):
     assert executed(here) == []
 
 
-def test_the_workspace_option_has_no_meaning(here, sweep, molexp):
-    assert molexp("-w", "lab", "run", "sweep.py").code == 2
-
-
 def test_a_space_of_something_else_than_dicts(here, molexp):
     write(here, SWEEP.replace("space=me.grid(x=[1, 2, 3])", "space=[1, 2]"), "odd.py")
     done = molexp("run", "odd.py")

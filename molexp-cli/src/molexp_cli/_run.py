@@ -12,10 +12,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from molexp_cli import _words
 from molexp_cli._failing import FAILED, INTERRUPTED, LEFT, REFUSED, answer
-from molexp_cli._options import JsonOption, WorkspaceOption, located
+from molexp_cli._options import JsonOption, WorkspaceOption, given_workspace, located
 from molexp_cli._output import prints_aside, say, table, write
 from molexp_cli._progress import progress
+from molexp_cli._selection import (
+    ConfigOption,
+    ExperimentsOption,
+    FailedOption,
+    MostOption,
+    OnlyOption,
+    OverrideOption,
+    ProfileOption,
+    SetOption,
+    driven,
+    tell_left_out,
+    tell_redirected,
+)
 from molexp_cli._summary import show_summary
 from molexp_cli._words import settings
 
@@ -89,24 +103,29 @@ def run(
             help="Show what would happen to each run, and why, and execute nothing. (The script is still imported.)",
         ),
     ] = False,
-    config: Annotated[
-        Path | None,
+    plan_only: Annotated[
+        bool,
         typer.Option(
-            "--config",
-            metavar="FILE",
-            help="Read profiles from this file. By default: molcfg.yaml, .yml, .toml or .json beside the script.",
+            "--plan-only",
+            help="Create the runs that would be executed, show them, and execute nothing: a scheduler's jobs do, by molexp execute.",
         ),
-    ] = None,
-    profile: Annotated[str | None, typer.Option("--profile", "-p", metavar="NAME", help="Use this profile.")] = None,
-    override: Annotated[
-        list[str] | None,
+    ] = False,
+    only: OnlyOption = None,
+    failed: FailedOption = False,
+    experiment: ExperimentsOption = None,
+    limit: MostOption = None,
+    set_: SetOption = None,
+    fail_fast: Annotated[
+        bool,
         typer.Option(
-            "--override",
-            metavar="NAME=VALUE",
-            help="Override a value of the profile; +NAME=VALUE adds one. Repeatable.",
+            "--fail-fast/--keep-going", help="Begin no further run after a failure, or go on with the others."
         ),
-    ] = None,
+    ] = False,
+    config: ConfigOption = None,
+    profile: ProfileOption = None,
+    override: OverrideOption = None,
     as_json: JsonOption = False,
+    workspace: WorkspaceOption = None,
 ) -> None:
     """Run every point and replica of a script's experiments; skip runs that succeeded before.
 
@@ -120,35 +139,51 @@ def run(
         molexp run train.py --profile gpu --override optimizer.lr=1e-4 --override +note=test
         molexp run train.py --resume
         molexp run train.py --changed
+        molexp run train.py --failed --resume
+        molexp run train.py --only 'params.lr < 0.01' -e train --limit 10
+        molexp run train.py --set lr=1e-3,1e-4 --set optimizer=adam -w scratch
+        molexp run train.py --plan-only --json | jq -r '.[].path'
 
     The script opens a workspace, binds workflows to experiments, and ends with me.entry(ws). MolExp imports it, so code below
-    `if __name__ == "__main__":` does not run. A second call finds the same runs and skips those that succeeded.
+    `if __name__ == "__main__":` does not run. A second call finds the same runs and skips those that succeeded. With -w, the
+    script gets that workspace in the place of its own.
 
-    Exit codes: 0 every run succeeded, now or earlier; 1 a run failed, or an experiment could not start; 5 runs were left to
-    other processes, and nothing failed; 130 Ctrl-C.
+    Options that choose runs are joined: a run has to meet all of them. -e leaves other experiments out of account; otherwise
+    runs that were not chosen and have not succeeded hold back the experiments after them.
+
+    Exit codes: 0 every run that was chosen succeeded, now or earlier; 1 a run failed, or an experiment could not start; 5 runs were left to
+    other processes, and nothing failed; 3 no planned run matches --only; 130 Ctrl-C.
     """
-    if ctx.find_root().params.get("workspace") is not None:
-        raise typer.BadParameter("the script chooses its workspace; remove -w", ctx=ctx)
-    if os.environ.get("MOLEXP_WORKSPACE"):
-        say("MOLEXP_WORKSPACE does not count here: the script chooses its workspace")
-    from molexp.scripts import Drive, parse_override
-
-    overrides = dict(parse_override(text) for text in override or ())
+    if dry_run and plan_only:
+        raise typer.BadParameter(
+            "--dry-run creates nothing, and --plan-only creates the runs; give one of them", ctx=ctx
+        )
     with prints_aside(as_json):  # the script and its tasks may print, which must stay out of the answer
-        drive = Drive(
+        drive = driven(
+            ctx,
             script,
+            only=only,
+            failed=failed,
+            limit=limit,
+            experiments=experiment,
+            settings=set_,
+            override=override,
+            workspace=workspace,
             config=config,
             profile=profile,
-            overrides=overrides,
             resume=resume,
             rerun=rerun,
             changed=changed,
             capture=capture,
+            stop_on_failure=fail_fast,
         )
-        planned = drive.plan() if dry_run else []
-    if dry_run:
+        planned = drive.plan() if dry_run else drive.create() if plan_only else []
+    if dry_run or plan_only:
         _show_plan(planned, as_json)
-        return
+        code = tell_left_out(drive, chosen=len(planned))
+        if plan_only and planned:
+            _tell_how_to_execute(script, planned)
+        raise typer.Exit(code)
     seen: dict[str, str] = {}
     try:
         with prints_aside(as_json), progress() as tell:
@@ -164,10 +199,10 @@ def run(
         say(f"interrupted by {signal.Signals(number).name}" if number else "interrupted")
         raise
     show_summary(drive, seen, as_json)
+    code = tell_left_out(drive, chosen=len(drive.planned) + len(summary.held))
     if not summary.ok:
         raise typer.Exit(FAILED)
-    if summary.left:
-        raise typer.Exit(LEFT)
+    raise typer.Exit(LEFT if summary.left else code)
 
 
 def execute(
@@ -197,7 +232,7 @@ def execute(
     """Execute existing runs in this process, one after the other, for example in the job of a scheduler.
 
     It is an error if a run is being executed, or if it succeeded before and you give neither --rerun nor --skip-done. The
-    runs after it are executed all the same.
+    runs after it are executed all the same. With -w or MOLEXP_WORKSPACE, the script gets that workspace in the place of its own.
 
     Examples:
         molexp execute metals/cu/70a71d299d353bdd077c --script train.py
@@ -213,7 +248,9 @@ def execute(
         raise typer.BadParameter(_unsaid(found[0], located(ctx, workspace).url), ctx=ctx)
     from molexp.scripts import load_script
 
-    loaded = load_script(script)
+    named = given_workspace(ctx, workspace) or os.environ.get("MOLEXP_WORKSPACE")
+    loaded = load_script(script, workspace=located(ctx, workspace).url if named else None, keep_several=True)
+    tell_redirected(loaded)
     try:
         codes = [
             _execute(loaded, run, resume=resume, rerun=rerun, skip_done=skip_done, capture=capture) for run in found
@@ -254,6 +291,14 @@ def _unsaid(run: molexp.Run, url: str) -> str:
     command = f"molexp -w {shlex.quote(url)} execute {run.path} --script {shlex.quote(source or 'SCRIPT')}"
     named = f"the record names {source!r}; check it first" if source else "the record names none"
     return f"name the script that binds the workflow of {run.experiment.path} ({named}): {command}"
+
+
+def _tell_how_to_execute(script: Path, planned: list[PlannedRun]) -> None:
+    """Print the command that executes a run that was created."""
+    one = planned[0]
+    url = one.experiment.project.workspace.url
+    command = ["molexp", "-w", url, "execute", one.path, "--script", str(script), "--skip-done"]
+    say(f"{_words.counted(len(planned), 'run')} to execute, each by a command such as\n{shlex.join(command)}")
 
 
 def _show_plan(planned: list[PlannedRun], as_json: bool) -> None:

@@ -13,22 +13,27 @@
 from __future__ import annotations
 
 from molexp._profiles import ExplainedValue, Profiles, find_profiles, parse_override, use_profiles
+from molexp._profiles.parameters import parse_settings
 from molexp._workflow.driving import Drive
 from molexp._workflow.plans import Event, PlannedRun, Summary
 from molexp._workflow.scripts import Script, load_script
+from molexp._workflow.selection import LeftOut, Selection
 from molexp._workflow.whole_runs import execute_one
 
 __all__ = [
     "Drive",
     "Event",
     "ExplainedValue",
+    "LeftOut",
     "PlannedRun",
     "Profiles",
     "Script",
+    "Selection",
     "Summary",
     "execute_one",
     "find_profiles",
     "load_script",
     "parse_override",
+    "parse_settings",
     "use_profiles",
 ]

@@ -138,7 +138,10 @@ class Child:
             sent = [*self._jobs]
         heads, bodies = [packed[job][0] for job in sent], [packed[job][1] for job in sent]
         # Both are made before either is sent: without memory for the second, the worker would wait for it.
-        messages = pickle.dumps((HERE.script, heads)), b"".join(bodies) if len(bodies) > 1 else bodies[0]
+        messages = (
+            pickle.dumps(((HERE.script, HERE.instead), heads)),
+            b"".join(bodies) if len(bodies) > 1 else bodies[0],
+        )
         try:
             for message in messages:
                 self._connection.send_bytes(message)

@@ -16,6 +16,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, Literal, TypeAlias
 
 from molexp._values.parents import die_with_parent
+from molexp._values.redirection import as_the_parent
 from molexp.errors import NotPicklableError, RemoteError
 
 READY = b"ready"
@@ -98,7 +99,7 @@ def _leave_with_the_parent() -> None:
     os._exit(1)  # in the middle of a call, too: nobody will take its outcome
 
 
-def _answer(head: Head, body: memoryview, script: str | None) -> bytes:
+def _answer(head: Head, body: memoryview, script: tuple[str | None, str | None]) -> bytes:
     name, folder, path, _ = head
     began = time.perf_counter()
     try:
@@ -121,13 +122,15 @@ def _answer(head: Head, body: memoryview, script: str | None) -> bytes:
         return _dumped_error(name, _unpicklable_result(name, value, error))
 
 
-def _loaded(body: memoryview, script: str | None) -> Any:
-    """Return the call; if that imports the script, the script sees the command line of the parent."""
+def _loaded(body: memoryview, script: tuple[str | None, str | None]) -> Any:
+    """Return the call; if that imports the script, the script sees the command line and the workspace of the parent."""
     arguments = sys.argv
     try:
-        if script is not None:
-            sys.argv = [script]
-        return pickle.loads(body)  # noqa: S301
+        path, instead = script
+        if path is not None:
+            sys.argv = [path]
+        with as_the_parent(path, instead):
+            return pickle.loads(body)  # noqa: S301
     finally:
         sys.argv = arguments
 

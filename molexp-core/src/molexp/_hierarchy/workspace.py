@@ -18,6 +18,7 @@ from molexp._storage.layout import WORKSPACE
 from molexp._storage.opening import check_durability, open_store
 from molexp._values.ids import check_id, is_id, nearest, new_token
 from molexp._values.paths import spelled
+from molexp._values.redirection import redirected
 from molexp._values.times import utc_now
 from molexp.contracts import RemotePath
 from molexp.errors import NotFoundError, ReadOnlyError
@@ -100,6 +101,7 @@ class Workspace:
             from molexp.plugins import default_manager
 
             plugins = default_manager()
+        url, storage_options = (url, storage_options) if read_only else redirected(url, storage_options)
         text = spelled(url)
         if not isinstance(text, str) or not text:
             raise ValueError("A workspace needs a path or a URL; what was given is empty or no text.")

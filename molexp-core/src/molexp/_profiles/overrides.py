@@ -67,7 +67,7 @@ def override(config: dict[str, Any], name: str, value: Any, *, file: str | None)
         raise ProfileError(
             file,
             f"there is no {name!r} to override",
-            nearest=nearest(name, _names(config)),
+            nearest=nearest(name, names_in(config)),
             hint=f"To add it, write '+{name}'.",
         )
     inner, key = place or _make(config, known, known)
@@ -111,8 +111,9 @@ def _make(config: dict[str, Any], name: str, whole: str) -> tuple[dict[str, Any]
     return config, last
 
 
-def _names(config: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+def names_in(config: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Yield the dotted name of everything in a configuration."""
     for key, value in config.items():
         yield prefix + key
         if isinstance(value, dict):
-            yield from _names(value, f"{prefix}{key}.")
+            yield from names_in(value, f"{prefix}{key}.")

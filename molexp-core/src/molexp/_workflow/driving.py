@@ -4,41 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
 from molexp._hierarchy.run import Run
 from molexp._profiles import find_profiles, profiles_here, resolve_profile, resources_of, scheduler_of, use_profiles
-from molexp._record.definitions import deleted
 from molexp._recording.process import this_process
 from molexp._recording.signals.event_loops import run_to_end
 from molexp._values.status import RunStatus
 from molexp._workflow.deaths import end_on_record
-from molexp._workflow.earlier import Codes, Earlier, codes_of
 from molexp._workflow.executors import Executors
 from molexp._workflow.options import RunOptions
-from molexp._workflow.plans import LEAVE, RESUME, SKIP, START, Event, Observer, PlannedRun, Summary
+from molexp._workflow.planning import Asked, Planning
+from molexp._workflow.plans import LEAVE, RESUME, SKIP, Event, Observer, PlannedRun, Summary
 from molexp._workflow.scripts import Script, load_script
+from molexp._workflow.selection import LeftOut, Selection
 from molexp._workflow.tasks import INLINE
 from molexp._workflow.under_run import execute_under_run
 from molexp._workflow.whole_runs import RunCall, execute_run
 from molexp._workflow.workflow import waited_for
 from molexp.contracts import Call, Resources
 from molexp.errors import (
-    CorruptRecordError,
     MolexpError,
-    NotFoundError,
     RunBusyError,
     RunFinishedError,
-    ScriptError,
 )
 
 if TYPE_CHECKING:
-    from molexp._hierarchy.experiment import Experiment
     from molexp._workflow.results import TaskOutcome
     from molexp._workflow.workflow import Workflow
 
@@ -59,6 +55,10 @@ class Drive:
             their tasks those that need it.
         capture: record what runs print, as their logs ``stdout`` and ``stderr``; one run at a time in each process.
         stop_on_failure: begin no further run once one has not succeeded.
+        selection: a choice among the runs; all of them by default.
+        settings: values of parameters over those of the points, by dotted name: every combination is a point. ``+name``
+            adds one that no experiment has. `parse_settings` reads them from text.
+        workspace: a URL or path: the script's workspace is this one instead.
 
     Attributes:
         script: the script.
@@ -69,6 +69,8 @@ class Drive:
         ScriptError: the script cannot be imported, or does not say what is to be run.
         ProfileError: the profile file is wrong, or `config` is not there.
         UnboundExperimentError: an experiment that the script names in ``order`` has no workflow.
+        NotFoundError: it has no such experiment or parameter; with the nearest names.
+        QueryError, ValueError: the selection makes no sense.
     """
 
     def __init__(
@@ -83,6 +85,9 @@ class Drive:
         changed: bool = False,
         capture: bool = False,
         stop_on_failure: bool = False,
+        selection: Selection | None = None,
+        settings: Mapping[str, Sequence[Any]] | None = None,
+        workspace: str | None = None,
     ) -> None:
         this_process().stand_alone()  # several of them, as srun starts them, share a sweep run by run
         if isinstance(script, Script) and script.function is not None:
@@ -91,17 +96,23 @@ class Drive:
             file = script.path if isinstance(script, Script) else Path(script)
             self._profiles = find_profiles(script=file, config=Path(config) if config is not None else None)
         with use_profiles(self._profiles):
-            self.script: Script = script if isinstance(script, Script) else load_script(script)
+            self.script: Script = script if isinstance(script, Script) else load_script(script, workspace=workspace)
         self._profile = profile
         self._overrides = dict(overrides or {})
-        self._resume = resume
         self._rerun = rerun
-        self._changed = changed
         self._capture = capture
         self._stop_on_failure = stop_on_failure
         self._cancelled: list[_PlannedExecution] = []
-        self._spaces: dict[Experiment, list[Any]] = {}  # an iterator gives its points only once
-        self._several = len({experiment._session.store.url for experiment, _ in self.script.experiments}) > 1
+        asked = Asked(
+            profile=profile,
+            overrides=self._overrides,
+            resume=resume,
+            rerun=rerun,
+            changed=changed,
+            selection=selection or Selection(),
+            settings=settings or {},
+        )
+        self._planning = Planning(self.script, asked)
         self.planned: list[PlannedRun] = []
         self.summary: Summary = Summary()
 
@@ -121,81 +132,24 @@ class Drive:
             SerializationError: a point that JSON cannot carry.
         """
         with use_profiles(self._profiles):
-            return [
-                planned
-                for experiment, workflow in self.script.experiments
-                for planned in self._plan(experiment, workflow)
-            ]
+            return self._planning.whole()
 
-    def _plan(self, experiment: Experiment, workflow: Workflow) -> Iterator[PlannedRun]:
-        planned = set[str]()
-        codes = codes_of(workflow)
-        for point in self._space(experiment):
-            if not isinstance(point, Mapping):
-                raise ScriptError(
-                    str(self.script.path),
-                    f"the space of {experiment.path} has {point!r}, which is not a dict of parameters",
-                )
-            for replica in range(experiment.replicas):
-                given = {"replica": replica, "profile": self._profile, "overrides": self._overrides}
-                run_id = experiment.derived_id(point, **given)  # type: ignore[arg-type]
-                if run_id in planned:
-                    continue  # two points that are equal are one run
-                planned.add(run_id)
-                decided = self._decide(experiment, run_id, codes)
-                yield PlannedRun(
-                    experiment=experiment,
-                    id=run_id,
-                    parameters=dict(point),
-                    action=decided.action,
-                    why=decided.why,
-                    changed=decided.changed,
-                    attempts=decided.attempts,
-                    place=experiment._session.store.url if self._several else "",
-                    **given,  # type: ignore[arg-type]
-                )
+    def left_out(self) -> LeftOut:
+        """Return what the selection has left out of the newest plan, and why."""
+        return self._planning.chooser.explain()
 
-    def _label(self, experiment: Experiment) -> str:
-        return f"{experiment.path} in {experiment._session.store.url}" if self._several else experiment.path
+    def create(self) -> list[PlannedRun]:
+        """Create the runs that are planned to be executed, and return them: for programs that execute them elsewhere.
 
-    def _space(self, experiment: Experiment) -> list[Any]:
-        if experiment not in self._spaces:
-            space = experiment.space
-            self._spaces[experiment] = [{}] if space is None else list(space)
-        return self._spaces[experiment]
-
-    def _decide(self, experiment: Experiment, run_id: str, codes: Codes) -> _Decision:
-        """Decide what to do with a run: from one reading of it."""
-        run = Run(experiment, run_id)
-        try:
-            state = run._state()
-        except NotFoundError:
-            if deleted(experiment._session.store, f"{experiment.path}/{run_id}"):
-                return _Decision(SKIP, "was deleted")
-            return _Decision(START, "new")
-        except CorruptRecordError as error:
-            return _Decision(LEAVE, f"it cannot be read: {error}")
-        found = state.to_document()
-        status = RunStatus(found["status"])
-        history = found["execution_history"]
-        newest = history[-1] if history else {}
-        if newest.get("problem") and not self._rerun:
-            why = f"its newest attempt cannot be read ({newest['problem']}); --rerun executes it again"
-            return _Decision(LEAVE, why)
-        if status is RunStatus.RUNNING:
-            where = f" elsewhere, as of {as_of}," if (as_of := found.get("as_of")) else ""
-            why = f"is being executed{where} by process {newest.get('pid')} on {newest.get('host')}"
-            return _Decision(LEAVE, why)
-        if status is RunStatus.PENDING:
-            return _Decision(START, "was not started yet")
-        again = RESUME if self._resume else START
-        if status is not RunStatus.SUCCEEDED:
-            return _Decision(again, f"{status} before", attempts=len(history))
-        changed = Earlier.of(run, state.attempts).changed_since(newest.get("workflow"), codes)
-        why = f"succeeded before{changed and ', and '}{changed}"
-        if not self._rerun:
-            again = RESUME if changed and self._changed else SKIP
-        return _Decision(again, why, changed, len(history))
+        Raises:
+            ProfileError, SerializationError: as `plan`.
+            ConflictError: two points would be one run, as another scheme of ids may have it.
+        """
+        with use_profiles(self._profiles):
+            found = [one for one in self._planning.whole() if one.action not in (SKIP, LEAVE)]
+            for one in found:
+                one.run()
+            return found
 
     # ----------------------------------------------------------------------------------------------------------- executing
 
@@ -237,14 +191,20 @@ class Drive:
         summary = self.summary = Summary()
         self._cancelled.clear()
         self.planned.clear()
-        failed = ""
+        planning, failed = self._planning, ""
         try:
-            for experiment, workflow in self.script.experiments:
-                if failed:
-                    summary.held[self._label(experiment)] = failed
-                    mode.observer(Event(what="held", path=self._label(experiment), reason=failed))
+            planning.restart()
+            for experiment, workflow in planning.experiments:
+                planned = [] if failed and not planning.chooser.chooses else list(planning.plan(experiment, workflow))
+                if planning.chooser.chooses and not planned:
                     continue
-                planned = list(self._plan(experiment, workflow))
+                label = planning.label(experiment)
+                if any(one.action not in (SKIP, LEAVE) for one in planned):
+                    failed = failed or planning.unmet(experiment)
+                if failed:
+                    summary.held[label] = failed
+                    mode.observer(Event(what="held", path=label, reason=failed))
+                    continue
                 self.planned += planned
                 executions = [_PlannedExecution(self, workflow, mode, run) for run in planned]
                 at_once = mode.jobs
@@ -252,10 +212,11 @@ class Drive:
                     at_once = len(planned)  # it says itself how many of them run
                     for execution in executions:
                         execution.create()  # all are there before the first is executed
-                mode.observer(Event(what="experiment", path=self._label(experiment), runs=len(planned)))
+                mode.observer(Event(what="experiment", path=label, runs=len(planned)))
                 failed = await self._experiment(executions, at_once, wait=mode.wait)
         finally:
             await mode.executors.close()
+            summary.left_out = planning.chooser.left_out.total()
             for execution in self._cancelled:  # their processes have ended by now
                 summary.ended[execution.planned.label] = execution.status()
         return summary
@@ -284,15 +245,6 @@ class Drive:
             if path in summary.unstarted:
                 return f"run {path} was not started: {summary.unstarted[path]}"
         return ""
-
-
-class _Decision(NamedTuple):
-    """The action for a run, its reason, the changes since it succeeded, and the number of attempts at it so far."""
-
-    action: str
-    why: str
-    changed: str = ""
-    attempts: int = 0
 
 
 class _Mode(Struct, frozen=True):
@@ -392,7 +344,8 @@ class _PlannedExecution(Struct):
         def began() -> None:
             loop.call_soon_threadsafe(self._begin)
 
-        how = RunCall(str(self.drive.script.path), run, options, self.drive.script.function)
+        script = self.drive.script
+        how = RunCall(str(script.path), run, options, script.function, script.instead)
         call = Call(execute_run, (how,), resources=self.mode.resources, name=run.path, started=began)
         outcome = await self.mode.executors[self.mode.executor].submit(call)
         if isinstance(outcome.error, RunFinishedError | RunBusyError):

@@ -111,6 +111,7 @@ class Summary(Struct):
         held: experiments that were not begun, and the reason.
         waiting: runs that were to be executed, and have not begun.
         unstarted: runs that no attempt began at, because their executor could not execute them, and the reason.
+        left_out: the number of runs that were not chosen.
     """
 
     ended: dict[str, str] = field(default_factory=dict)
@@ -121,6 +122,7 @@ class Summary(Struct):
     held: dict[str, str] = field(default_factory=dict)
     waiting: list[str] = field(default_factory=list)
     unstarted: dict[str, str] = field(default_factory=dict)
+    left_out: int = 0
 
     @property
     def ok(self) -> bool:

@@ -18,7 +18,9 @@ from molexp._hierarchy.entry import Entries, collecting
 from molexp._hierarchy.experiment import Experiment
 from molexp._provenance.source_tree import is_users
 from molexp._recording.process import this_process
+from molexp._values.paths import spelled
 from molexp._values.process_id import HERE
+from molexp._values.redirection import SeveralWorkspacesError, redirecting
 from molexp._workflow import bindings
 from molexp._workflow.workflow import Workflow
 from molexp.errors import MolexpError, ScriptError
@@ -34,15 +36,30 @@ class Script(Struct, frozen=True):
         path: the file.
         experiments: the experiments that it wants to be run, in order, each with its workflow.
         function: the function that the workflow of its one experiment calls, where the script itself asks for a sweep.
+        instead: the workspace that it got in the place of its own; "" if it has its own.
+        replaced: its own workspace, if it got another one.
     """
 
     path: Path
     experiments: tuple[tuple[Experiment, Workflow], ...]
     function: Callable[[Any], Any] | None = None
+    instead: str = ""
+    replaced: str = ""
 
 
-def load_script(path: str | os.PathLike[str]) -> Script:
+def load_script(
+    path: str | os.PathLike[str],
+    *,
+    workspace: str | os.PathLike[str] | None = None,
+    keep_several: bool = False,
+) -> Script:
     """Import a script; its folder is on `sys.path`, and its module is named like the file.
+
+    Args:
+        path: the file.
+        workspace: the workspace that it gets in the place of its own, wherever it opens that while it is imported. What
+            it opens to read only stays as it is.
+        keep_several: if it writes to several workspaces, it keeps them, instead of the error that one cannot replace them.
 
     Raises:
         ScriptError: there is no such file, it raised or exited, it has no `me.entry`, or nothing is bound.
@@ -56,11 +73,19 @@ def load_script(path: str | os.PathLike[str]) -> Script:
         )
     file = file.resolve()
     this_process().code_folder = str(file.parent)
-    with collecting() as entries:
-        _import(file)
+    instead = spelled(workspace) if workspace is not None else None
+    with collecting() as entries, redirecting(str(path), instead) as redirection:
+        HERE.instead = redirection.url if redirection is not None else None
+        try:
+            _import(file)
+        except SeveralWorkspacesError:
+            if not keep_several:
+                raise
+            return load_script(path)
     if not entries.workspaces:
         raise ScriptError(str(path), "nothing to run: add `me.entry(ws)` as the last line")
-    return Script(file, tuple(_experiments(str(path), entries)))
+    places = (redirection.url, redirection.replaced) if redirection is not None else ("", "")
+    return Script(file, tuple(_experiments(str(path), entries)), None, *places)
 
 
 def _experiments(path: str, entries: Entries) -> list[tuple[Experiment, Workflow]]:

@@ -27,13 +27,15 @@ if TYPE_CHECKING:
 class RunCall(Struct, frozen=True):
     """A whole run for another process: which script has its workflow, which run it is, and how it is executed.
 
-    Where the script itself has asked for a sweep of a function, that is executed.
+    Where the script itself has asked for a sweep of a function, that is executed. `instead` is the workspace that the script
+    gets in the place of its own, if any.
     """
 
     script: str
     run: Run
     options: RunOptions
     function: Callable[[Any], Any] | None = None
+    instead: str = ""
 
 
 def execute_run(call: RunCall) -> tuple[str, str]:
@@ -44,7 +46,7 @@ def execute_run(call: RunCall) -> tuple[str, str]:
         try:
             bindings.get_workflow(call.run.experiment)
         except UnboundExperimentError:
-            load_script(call.script)
+            load_script(call.script, workspace=call.instead or None)
     result = _execute_bound(call.run, call.options)
     return str(result.status), result.reason
 

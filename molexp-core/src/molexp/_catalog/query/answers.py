@@ -265,26 +265,11 @@ class Asking:
     # -------------------------------------------------------------------------------------------------------- in documents
 
     def _look_up(self, document: Mapping[str, Any], field: Field) -> Any:
+        if not self._assets:
+            return look_up(document, field, self._origin)
         root = field.parts[0]
-        if field.parts == ("tags",):
-            return document.get("tags") or None
-        if field.parts == ("notes",):
-            return text_of_notes(document)
-        if self._assets:
-            document = self._as_read(document) if self._as_read is not None and root == "fields" else document
-            return _of_asset(document, field)
-        if root == "params":
-            return reach({"params": document.get("parameters")}, field.parts)
-        if root == "metrics":
-            return unpacked(document).get(".".join(field.parts[1:-1]), {}).get(field.parts[-1], ABSENT)
-        if root == "provenance" and len(field.parts) > 1:
-            return reach({"provenance": self._origin(document.get("provenance"))}, field.parts)
-        if len(field.parts) == 1 and root in _COLUMNS:
-            return _COLUMNS[root].value_of(document)
-        if len(field.parts) == 1 and root in ("id", "project", "experiment"):
-            project, experiment, run = str(document["path"]).split("/")
-            return {"id": spelled(document.get("id"), run), "project": project, "experiment": experiment}[root]
-        return reach(document, field.parts)
+        document = self._as_read(document) if self._as_read is not None and root == "fields" else document
+        return _of_asset(document, field)
 
     def _origin(self, known: Any) -> Mapping[str, Any]:
         if not isinstance(known, str):
@@ -312,6 +297,33 @@ class Asking:
         if isinstance(value, int | float):
             return (0, value)
         return (1, value) if isinstance(value, str) else (2, f"{type(value).__name__} {value}")
+
+
+def look_up(document: Mapping[str, Any], field: Field, origin: Callable[[Any], Mapping[str, Any]]) -> Any:
+    """Return what a run has in a field; `ABSENT` if it has nothing there.
+
+    Args:
+        document: its row, as the index has it, and its path.
+        field: the field.
+        origin: returns the provenance that the document refers to.
+    """
+    root = field.parts[0]
+    if field.parts == ("tags",):
+        return document.get("tags") or None
+    if field.parts == ("notes",):
+        return text_of_notes(document)
+    if root == "params":
+        return reach({"params": document.get("parameters")}, field.parts)
+    if root == "metrics":
+        return unpacked(document).get(".".join(field.parts[1:-1]), {}).get(field.parts[-1], ABSENT)
+    if root == "provenance" and len(field.parts) > 1:
+        return reach({"provenance": origin(document.get("provenance"))}, field.parts)
+    if len(field.parts) == 1 and root in _COLUMNS:
+        return _COLUMNS[root].value_of(document)
+    if len(field.parts) == 1 and root in ("id", "project", "experiment"):
+        project, experiment, run = str(document["path"]).split("/")
+        return {"id": spelled(document.get("id"), run), "project": project, "experiment": experiment}[root]
+    return reach(document, field.parts)
 
 
 def _of_asset(document: Mapping[str, Any], field: Field) -> Any:

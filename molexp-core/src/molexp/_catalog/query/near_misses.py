@@ -11,6 +11,8 @@ from molexp._catalog.query.answers import Question
 from molexp._query.expressions import Condition, Expression, Field, Joined, quoted
 from molexp._values.ids import nearest
 
+_NUMBERS = 3  # that are named
+
 
 class NearMiss(Struct, frozen=True):
     """One of several conditions on runs, taken alone.
@@ -31,18 +33,18 @@ class NearMiss(Struct, frozen=True):
 
 
 def near_misses(
-    question: Question, count: Callable[[Question], int], values: Callable[[Field], Iterable[str]]
+    question: Question, count: Callable[[Question], int], values: Callable[[Field], Iterable[str | float]]
 ) -> list[NearMiss]:
     """Return how many runs meet each condition of a question.
 
     Args:
         question: the question.
         count: counts the runs that a question asks for.
-        values: returns the texts that runs have in a field.
+        values: returns the texts that runs have in a field; numbers may be among them.
     """
     hidden = [Condition(Field(("archived",)), "==", False)] if question.hides else []
     found = []
-    for one in (part for whole in question.where for part in _parts(whole)):
+    for one in (part for whole in question.where for part in parts_of(whole)):
         if one in hidden or (text := _text(one)) is None:
             continue
         number = count(replace(question, where=[one, *hidden], checks=[], sort=None))
@@ -51,13 +53,19 @@ def near_misses(
     return found
 
 
-def _parts(expression: Expression) -> Iterable[Expression]:
+def parts_of(expression: Expression) -> Iterable[Expression]:
+    """Return the conditions that are joined by ``and``, or the only one."""
     return expression.parts if isinstance(expression, Joined) and expression.word == "and" else (expression,)
 
 
-def _like(one: Expression, values: Callable[[Field], Iterable[str]]) -> tuple[str, ...]:
-    if isinstance(one, Condition) and one.op == "==" and isinstance(one.value, str):
-        return nearest(one.value, values(one.field))
+def _like(one: Expression, values: Callable[[Field], Iterable[str | float]]) -> tuple[str, ...]:
+    if not isinstance(one, Condition) or one.op != "==":
+        return ()
+    if isinstance(one.value, str):
+        return nearest(one.value, (text for text in values(one.field) if isinstance(text, str)))
+    if isinstance(wanted := one.value, int | float) and not isinstance(wanted, bool):
+        numbers = {other for other in values(one.field) if isinstance(other, int | float)}
+        return tuple(map(str, sorted(numbers, key=lambda other: abs(other - wanted))[:_NUMBERS]))
     return ()
 
 

@@ -1,0 +1,172 @@
+"""Planning the runs of a script: every point and replica, what is to be done with each, and which of them are chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from msgspec import Struct, field
+
+from molexp._catalog.index.folding import full_row
+from molexp._hierarchy.run import Run
+from molexp._record.definitions import deleted
+from molexp._values.plain import plain_parameters
+from molexp._values.status import RunStatus
+from molexp._workflow.earlier import Codes, Earlier, codes_of
+from molexp._workflow.plans import LEAVE, RESUME, SKIP, START, PlannedRun
+from molexp._workflow.selection import DELETED, UNREADABLE, Chooser, Points, Selection, chosen_experiments
+from molexp.errors import CorruptRecordError, NotFoundError, ScriptError
+
+if TYPE_CHECKING:
+    from molexp._hierarchy.experiment import Experiment
+    from molexp._record.folding import RunState
+    from molexp._workflow.scripts import Script
+    from molexp._workflow.workflow import Workflow
+
+
+class Asked(Struct, frozen=True, kw_only=True):
+    """The wishes of whoever drives a script; `Drive` explains each."""
+
+    profile: str | None = None
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    resume: bool = False
+    rerun: bool = False
+    changed: bool = False
+    selection: Selection = Selection()
+    settings: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+
+
+class _Decision(NamedTuple):
+    """The action for a run, its reason, the changes since it succeeded, and the number of attempts at it so far."""
+
+    action: str
+    why: str
+    changed: str = ""
+    attempts: int = 0
+
+
+class Planning:
+    """Plans the runs of a script.
+
+    Args:
+        script: the script.
+        asked: the wishes of whoever drives it.
+
+    Attributes:
+        experiments: the experiments that are chosen, in order, each with its workflow.
+        chooser: remembers what was left out since `restart`.
+
+    Raises:
+        NotFoundError: an experiment or a parameter that was named is not there.
+        QueryError, TypeError, ValueError: something in the selection makes no sense.
+    """
+
+    def __init__(self, script: Script, asked: Asked) -> None:
+        self._script = script
+        self._asked = asked
+        self._several = len({experiment._session.store.url for experiment, _ in script.experiments}) > 1
+        chosen = chosen_experiments(script, asked.selection.experiments)
+        self.experiments: list[tuple[Experiment, Workflow]] = [one for one in script.experiments if one[0] in chosen]
+        self._points = Points(asked.settings, chosen, str(script.path))
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin to choose anew."""
+        self.chooser = Chooser(self._asked.selection)
+
+    def label(self, experiment: Experiment) -> str:
+        """Return an experiment's path, and the workspace where there are several."""
+        return f"{experiment.path} in {experiment._session.store.url}" if self._several else experiment.path
+
+    def unmet(self, experiment: Experiment) -> str:
+        """Return why an experiment cannot begin: a run before it was left out and has not succeeded; else ""."""
+        before = (path for name, path in self.chooser.unmet.items() if name != self.label(experiment))
+        path = next(before, "")
+        return f"run {path}, which was not chosen, has not succeeded" if path else ""
+
+    def whole(self) -> list[PlannedRun]:
+        """Return every chosen run, in order."""
+        self.restart()
+        return [planned for one in self.experiments for planned in self.plan(*one)]
+
+    def plan(self, experiment: Experiment, workflow: Workflow) -> Iterator[PlannedRun]:
+        """Yield the chosen runs of one experiment, and what is to be done with each."""
+        planned, codes = set[str](), codes_of(workflow)
+        for point in self._points.of(experiment):
+            if not isinstance(point, Mapping):
+                raise ScriptError(
+                    str(self._script.path),
+                    f"the space of {experiment.path} has {point!r}, which is not a dict of parameters",
+                )
+            for replica in range(experiment.replicas):
+                given = {"replica": replica, "profile": self._asked.profile, "overrides": self._asked.overrides}
+                run_id = experiment.derived_id(point, **given)  # type: ignore[arg-type]
+                if run_id in planned:
+                    continue  # two points that are equal are one run
+                planned.add(run_id)
+                decided, known = self._decide(experiment, run_id, codes)
+                found = PlannedRun(
+                    experiment=experiment,
+                    id=run_id,
+                    parameters=dict(point),
+                    action=decided.action,
+                    why=decided.why,
+                    changed=decided.changed,
+                    attempts=decided.attempts,
+                    place=experiment._session.store.url if self._several else "",
+                    **given,  # type: ignore[arg-type]
+                )
+                if not self.chooser.chooses or self._is_chosen(found, known):
+                    yield found
+
+    def _is_chosen(self, planned: PlannedRun, known: RunState | str) -> bool:
+        executes = planned.action not in (SKIP, LEAVE)
+        document: dict[str, Any]
+        if isinstance(known, str):
+            document = {"status": known, "id": planned.id, "replica": planned.replica, "profile": planned.profile}
+            own = plain_parameters(dict(planned.parameters), "parameters")
+            document["parameters"] = {**planned.experiment.own_params, **own}
+        elif self.chooser.selection.where is None:
+            document = {"status": str(known.status)}
+        else:
+            document = full_row(planned.experiment._session.store, known, planned.path)
+            if self.chooser.asks_for_provenance:
+                document["provenance"] = planned.experiment._session.provenance_of(known)
+        document["path"] = planned.path
+        return self.chooser.takes(self.label(planned.experiment), document, executes=executes)
+
+    def _decide(self, experiment: Experiment, run_id: str, codes: Codes) -> tuple[_Decision, RunState | str]:
+        """Decide what to do with a run, from one reading of it; return that, too, or a word in the place of its status."""
+        run = Run(experiment, run_id)
+        try:
+            state = run._state()
+        except NotFoundError:
+            if deleted(experiment._session.store, f"{experiment.path}/{run_id}"):
+                return _Decision(SKIP, "was deleted"), DELETED
+            return _Decision(START, "new"), str(RunStatus.PENDING)
+        except CorruptRecordError as error:
+            return _Decision(LEAVE, f"it cannot be read: {error}"), UNREADABLE
+        return self._decide_by(run, state, codes), state
+
+    def _decide_by(self, run: Run, state: RunState, codes: Codes) -> _Decision:
+        found = state.to_document()
+        status = RunStatus(found["status"])
+        history = found["execution_history"]
+        newest = history[-1] if history else {}
+        if newest.get("problem") and not self._asked.rerun:
+            why = f"its newest attempt cannot be read ({newest['problem']}); --rerun executes it again"
+            return _Decision(LEAVE, why)
+        if status is RunStatus.RUNNING:
+            where = f" elsewhere, as of {as_of}," if (as_of := found.get("as_of")) else ""
+            why = f"is being executed{where} by process {newest.get('pid')} on {newest.get('host')}"
+            return _Decision(LEAVE, why)
+        if status is RunStatus.PENDING:
+            return _Decision(START, "was not started yet")
+        again = RESUME if self._asked.resume else START
+        if status is not RunStatus.SUCCEEDED:
+            return _Decision(again, f"{status} before", attempts=len(history))
+        changed = Earlier.of(run, state.attempts).changed_since(newest.get("workflow"), codes)
+        why = f"succeeded before{changed and ', and '}{changed}"
+        if not self._asked.rerun:
+            again = RESUME if changed and self._asked.changed else SKIP
+        return _Decision(again, why, changed, len(history))
