@@ -267,8 +267,7 @@ class Asking:
     def _look_up(self, document: Mapping[str, Any], field: Field) -> Any:
         if not self._assets:
             return look_up(document, field, self._origin)
-        root = field.parts[0]
-        document = self._as_read(document) if self._as_read is not None and root == "fields" else document
+        document = self._as_read(document) if self._as_read is not None and field.parts[0] == "fields" else document
         return _of_asset(document, field)
 
     def _origin(self, known: Any) -> Mapping[str, Any]:
@@ -308,10 +307,8 @@ def look_up(document: Mapping[str, Any], field: Field, origin: Callable[[Any], M
         origin: returns the provenance that the document refers to.
     """
     root = field.parts[0]
-    if field.parts == ("tags",):
-        return document.get("tags") or None
-    if field.parts == ("notes",):
-        return text_of_notes(document)
+    if field.parts in (("tags",), ("notes",)):
+        return text_of_notes(document) if root == "notes" else document.get("tags") or None
     if root == "params":
         return reach({"params": document.get("parameters")}, field.parts)
     if root == "metrics":
