@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from molexp.contracts import AssetKind, Executor, RunIdScheme, Store
+from molexp.contracts import AssetKind, Declared, Executor, RunIdScheme, Store
 from molexp.hookspecs import hookimpl
 
 
@@ -39,3 +39,9 @@ def molexp_register_executors() -> Iterable[type[Executor]]:
     from molexp._executors import InlineExecutor, ProcessExecutor
 
     return [InlineExecutor, ProcessExecutor]
+
+
+@hookimpl
+def molexp_register_queues() -> Iterable[Declared]:
+    """Register the queue of this machine."""
+    return [Declared("local", "molexp._queues.local:LocalQueue")]

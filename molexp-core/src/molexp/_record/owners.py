@@ -86,6 +86,11 @@ def _process_stat(pid: int | str) -> tuple[str, str]:
     return ("R" if fields[0] == "Z" and int(fields[17]) > 1 else fields[0]), fields[19]
 
 
+def birth_of(pid: int) -> str:
+    """Return the start time of a process, as an `Owner` has it."""
+    return _process_stat(pid)[1]
+
+
 def _stat_fields(pid: int | str) -> list[str]:
     """Return what proc(5) says of a process, from its state on; empty where that cannot be read."""
     fields = _first_line(f"/proc/{pid}/stat").rpartition(")")[2].split()  # the command's name may hold anything

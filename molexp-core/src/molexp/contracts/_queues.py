@@ -62,6 +62,7 @@ class Batch(Struct, frozen=True, kw_only=True):
             Ids that the engine no longer knows have ended.
         output: a folder for what jobs print, which exists; "" drops it.
         title: a title for people, if the engine has a place for one.
+        avoid: names of machines, as `Job.host` has them, that no job is to run on.
 
     Example:
         >>> from molexp.contracts import Batch
@@ -79,6 +80,7 @@ class Batch(Struct, frozen=True, kw_only=True):
     after: Sequence[str] = ()
     output: str = ""
     title: str = ""
+    avoid: Sequence[str] = ()
 
 
 class Job(Struct, frozen=True):
@@ -91,6 +93,7 @@ class Job(Struct, frozen=True):
         state: its state.
         word: the engine's own word for it, such as ``PENDING``, ``NODE_FAIL`` or ``OUT_OF_MEMORY``.
         reason: the engine's reason, for people, such as ``QOSMaxJobsPerUserLimit``; "" if it has none.
+        host: the machine that it runs on, or ran on; "" if that is not known.
 
     Example:
         >>> from molexp.contracts import Job, JobState
@@ -104,6 +107,7 @@ class Job(Struct, frozen=True):
     state: JobState
     word: str
     reason: str = ""
+    host: str = ""
 
 
 class Queue(ABC):
@@ -148,6 +152,16 @@ class Queue(ABC):
 
     name: ClassVar[str]
     """The name by which users choose it."""
+
+    def engine(self) -> str:
+        """Return the name of the engine that this queue would ask, such as that of a cluster: jobs of another one it cannot know.
+
+        It may ask the engine, once. "" if there is only one, wherever you ask.
+
+        Raises:
+            molexp.errors.QueueUnavailableError: the engine does not answer.
+        """
+        return ""
 
     @abstractmethod
     def script(self, batch: Batch) -> str:

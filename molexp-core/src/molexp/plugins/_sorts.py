@@ -243,7 +243,7 @@ QUEUES = Sort(
     what="queue",
     base="Queue",
     names=_plain_name,
-    packages={"slurm": "molexp-slurm"},
+    packages={"local": "molexp-core", "slurm": "molexp-slurm"},
 )
 COMMANDS = Sort(hook="molexp_register_commands", what="command", base="", names=_plain_name, packages={})
 COLUMNS = Sort(hook="molexp_register_columns", what="column", base="", names=_plain_name, packages={})

@@ -1,0 +1,158 @@
+"""The queue ``local``: batches of jobs on this machine, which go on after whoever submitted them has logged out."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from molexp._queues.files import JobFacts, QueueFiles, StoredBatch
+from molexp._queues.runner import job_id
+from molexp.contracts import Batch, Job, JobState, Queue
+from molexp.errors import QueueError, QueueUnavailableError
+
+
+class LocalQueue(Queue):
+    """Run jobs on this machine, as many at a time as there are cores for, in the order in which they were submitted.
+
+    A process in a session of its own starts them, so logging out ends none. It ends when nothing is left to do. After a restart of
+    the machine, `look` and `submit` start it again, and jobs that had not begun begin then. Of resources it knows ``cores``,
+    ``tasks`` and ``walltime``; memory and accelerators are nobody's here.
+
+    Args:
+        cores: the cores that all jobs together may have; by default those of this machine.
+        folder: the folder that the queue is kept in; by default one of the user's, for each machine.
+    """
+
+    name: ClassVar[str] = "local"
+
+    def __init__(self, *, cores: int | None = None, folder: str | None = None) -> None:
+        if cores is not None and (not isinstance(cores, int) or isinstance(cores, bool)):
+            raise TypeError(f"cores is {cores!r}; it must be a whole number, or None")
+        if cores is not None and cores < 1:
+            raise ValueError(f"cores is {cores}; it must be at least 1")
+        if folder is not None and not isinstance(folder, str):
+            raise TypeError(f"folder is {folder!r}; it must be a path")
+        self._cores = cores
+        self._folder = folder
+
+    def engine(self) -> str:
+        """Return the name of this machine."""
+        return platform.node()
+
+    def script(self, batch: Batch) -> str:
+        """Return the command of each job, as a shell would be told it, after comments that say how many there are."""
+        stored = self._stored(batch)
+        limits = f"at most {stored.at_once} at a time, {stored.cores} of {stored.limit} cores each"
+        walltime = f", {stored.walltime:.0f} s" if stored.walltime else ""
+        lines = [
+            f"# {batch.size} jobs on {platform.node()}, {limits}{walltime}",
+            *([f"# after {', '.join(batch.after)}"] if batch.after else []),
+            f"cd {shlex.quote(batch.folder)}",
+            *(f"export {name}={shlex.quote(value)}" for name, value in batch.environment.items()),
+            shlex.join(batch.command),
+        ]
+        return "\n".join(lines) + "\n"
+
+    def submit(self, batch: Batch) -> str:
+        """Put the batch into the queue's folder, and see that somebody is at work there; its token is its id."""
+        stored = self._stored(batch)
+        if not hasattr(os, "fork"):
+            raise QueueError(self.name, "this system has no fork, with which jobs are started")
+        try:
+            files = self._files()
+            files.add(stored, {**os.environ, **batch.environment})
+            files.ensure_runner()
+        except FileExistsError:
+            raise QueueError(self.name, f"there is a batch {batch.token!r} already") from None
+        except OSError as error:
+            raise QueueUnavailableError(self.name, str(error)) from error
+        return batch.token
+
+    def look(self, batches: Mapping[str, str]) -> Iterator[Job]:
+        """Return the jobs that the queue's folder has; start what is to begin if the machine was restarted since."""
+        try:
+            return iter(self._look(batches))
+        except OSError as error:
+            raise QueueUnavailableError(self.name, str(error)) from error
+
+    def _look(self, batches: Mapping[str, str]) -> list[Job]:
+        files, found, waits = self._files(), [], False
+        for token, batch in files.batches().items():
+            if token in batches:
+                for index, facts in enumerate(files.jobs(batch)):
+                    job = _job(files, token, index, facts)
+                    waits |= job.state is JobState.QUEUED
+                    found.append(job)
+        if waits:
+            files.ensure_runner()
+        return found
+
+    def cancel(self, ids: Sequence[str]) -> None:
+        """Ask the runner to end jobs, and to begin none of those that wait."""
+        try:
+            files = self._files()
+            known = files.batches()
+            for one in ids:
+                token, _, index = one.rpartition("_")
+                if one in known:
+                    files.cancel(one, None)
+                elif token in known and index.isdecimal() and int(index) < known[token].size:
+                    files.cancel(token, int(index))
+            if ids:
+                files.ensure_runner()
+        except OSError as error:
+            raise QueueUnavailableError(self.name, str(error)) from error
+
+    def _stored(self, batch: Batch) -> StoredBatch:
+        asked = batch.resources
+        limit = self._cores or _cores_here()
+        cores = asked.cores * asked.tasks
+        if asked.nodes != 1:
+            raise QueueError(self.name, f"it has one machine, and {asked.nodes} were asked for")
+        if platform.node() in batch.avoid:
+            raise QueueError(self.name, f"its one machine is {platform.node()}, which is to be avoided")
+        if cores > limit:
+            raise QueueError(self.name, f"each job needs {cores} cores, and there are {limit}")
+        return StoredBatch(
+            token=batch.token,
+            command=[*batch.command],
+            size=batch.size,
+            folder=batch.folder,
+            at=time.time(),
+            cores=cores,
+            limit=limit,
+            at_once=batch.at_once or batch.size,
+            walltime=asked.walltime,
+            after=[*batch.after],
+            output=batch.output,
+        )
+
+    def _files(self) -> QueueFiles:
+        if self._folder is not None:
+            return QueueFiles(Path(self._folder).expanduser().absolute())
+        from platformdirs import user_state_dir
+
+        return QueueFiles(Path(user_state_dir("molexp", appauthor=False)) / "queue" / (platform.node() or "here"))
+
+
+def _cores_here() -> int:
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+
+
+def _job(files: QueueFiles, token: str, index: int, facts: JobFacts) -> Job:
+    host = files.me.host if facts.owner is not None else ""
+    if facts.ended:
+        state = JobState.DONE if facts.code == 0 and facts.word == "COMPLETED" else JobState.FAILED
+        reason = f"exit code {facts.code}" if facts.code else ""
+        return Job(token, index, job_id(token, index), state, facts.word, reason, host)
+    if facts.owner is None:
+        return Job(token, index, job_id(token, index), JobState.QUEUED, "WAITING")
+    if files.is_dead(facts.owner) and not files.has_runner():
+        return Job(token, index, job_id(token, index), JobState.FAILED, "LOST", "nobody collected its exit code", host)
+    return Job(token, index, job_id(token, index), JobState.RUNNING, "RUNNING", "", host)

@@ -1,0 +1,125 @@
+"""The local queue runs batches on this machine, whoever goes away meanwhile."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import molexp as me
+from molexp.contracts import Batch, Job, JobState, Queue, Resources
+from molexp.plugins import default_manager
+
+LOCAL: Any = default_manager().queue("local")
+
+
+@pytest.fixture
+def queue(tmp_path: Path) -> Queue:
+    made: Queue = LOCAL(cores=2, folder=str(tmp_path / "queue"))
+    return made
+
+
+def batch(tmp_path: Path, token: str, script: str, **given) -> Batch:
+    return Batch(token=token, command=("/bin/sh", "-c", script), folder=str(tmp_path), **given)
+
+
+def wait(queue: Queue, token: str, until) -> list[Job]:
+    """Look until the jobs of a batch are as they are to be."""
+    deadline = time.monotonic() + 120
+    while True:
+        jobs = sorted(queue.look({token: ""}), key=lambda job: job.index)
+        if until(jobs) or time.monotonic() > deadline:
+            return jobs
+        os.sched_yield()
+
+
+def over(jobs: list[Job]) -> bool:
+    return not any(job.state.alive for job in jobs)
+
+
+def test_jobs_know_their_index_and_say_how_they_ended(queue: Queue, tmp_path: Path):
+    script = 'echo $MOLEXP_JOB_INDEX $MOLEXP_JOB_ID $MOLEXP_JOB_ENDS $WORD; exit "$MOLEXP_JOB_INDEX"'
+    first = batch(
+        tmp_path,
+        "a-1",
+        script,
+        size=2,
+        environment={"WORD": "x y"},
+        output=str(tmp_path),
+        resources=Resources(walltime=600),
+    )
+    assert "export WORD='x y'" in queue.script(first)
+    assert queue.submit(first) == "a-1"
+    last = batch(tmp_path, "a-2", "cat a-1_*.out > both", after=["a-1"])
+    queue.submit(last)
+    wait(queue, "a-2", over)
+    jobs = wait(queue, "a-1", over)
+    assert [(job.state, job.word) for job in jobs] == [(JobState.DONE, "COMPLETED"), (JobState.FAILED, "FAILED")]
+    said = [line.split() for line in (tmp_path / "both").read_text().splitlines()]
+    assert [(index, job, *word) for index, job, _, *word in said] == [
+        ("0", "a-1_0", "x", "y"),
+        ("1", "a-1_1", "x", "y"),
+    ]
+    assert all(0 < float(ends) - time.time() <= 600 for _, _, ends, *_ in said)
+    assert [*queue.look({"other": ""})] == []
+
+
+def test_cancelled_jobs_end_and_those_that_wait_never_begin(queue: Queue, tmp_path: Path):
+    queue.submit(batch(tmp_path, "b", "touch began-$MOLEXP_JOB_INDEX; exec sleep 600", size=3, at_once=1))
+    wait(queue, "b", lambda jobs: jobs[0].state is JobState.RUNNING)
+    queue.cancel(["b_1", "b_0", "none_7"])
+    wait(queue, "b", lambda jobs: jobs[2].state is JobState.RUNNING)
+    queue.cancel(["b"])
+    jobs = wait(queue, "b", over)
+    assert {job.word for job in jobs} == {"CANCELLED"}
+    assert not (tmp_path / "began-1").exists()
+
+
+def test_a_job_may_run_no_longer_than_its_walltime(queue: Queue, tmp_path: Path):
+    queue.submit(batch(tmp_path, "c", "exec sleep 600", resources=Resources(walltime=0.2)))
+    assert [job.word for job in wait(queue, "c", over)] == ["TIMEOUT"]
+
+
+def test_a_killed_runner_is_replaced_and_what_it_began_goes_on(queue: Queue, tmp_path: Path):
+    for index in range(2):
+        os.mkfifo(tmp_path / f"gate-{index}")
+    queue.submit(batch(tmp_path, "d", "cat gate-$MOLEXP_JOB_INDEX; touch done-$MOLEXP_JOB_INDEX", size=2, at_once=1))
+    wait(queue, "d", lambda jobs: jobs[0].state is JobState.RUNNING)
+    runner = _runner(tmp_path)
+    os.kill(runner, signal.SIGKILL)
+    jobs = wait(queue, "d", lambda _: _runner(tmp_path) != runner)
+    assert [job.state for job in jobs] == [JobState.RUNNING, JobState.QUEUED]
+    for index in range(2):
+        with open(tmp_path / f"gate-{index}", "w"):
+            pass
+    jobs = wait(queue, "d", over)
+    assert [job.word for job in jobs][1] == "COMPLETED"
+    assert jobs[0].word == "LOST"  # nobody could collect its exit code
+    assert (tmp_path / "done-0").exists()
+
+
+def test_impossible_batches_and_settings_are_refused(queue: Queue, tmp_path: Path):
+    for resources, why in (
+        (Resources(cores=3), "3 cores"),
+        (Resources(nodes=2), "one machine"),
+        (Resources(tasks=2, cores=2), "4 cores"),
+    ):
+        with pytest.raises(me.QueueError, match=why):
+            queue.submit(batch(tmp_path, "e", "true", resources=resources))
+    for options in ({"cores": 0}, {"cores": "4"}, {"folder": 3}, {"partition": "gpu"}):
+        with pytest.raises((TypeError, ValueError)):
+            LOCAL(**options)
+    (tmp_path / "file").touch()
+    with pytest.raises(me.QueueUnavailableError):
+        LOCAL(folder=str(tmp_path / "file" / "below")).submit(batch(tmp_path, "e", "true"))
+
+
+def _runner(tmp_path: Path) -> int:
+    """Return the process that is the newest runner, as it says itself."""
+    newest = max((tmp_path / "queue" / "runners").glob("[0-9]"), key=lambda path: path.name)
+    return int(json.loads(newest.read_text())["pid"])
