@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# What the S3 servers of tests/servers need and pip does not bring: Ceph by apt, s3rver by npm. Quick when all is there.
+# What tests need and pip does not bring: Ceph by apt and s3rver by npm for the S3 servers of tests/servers, and Chromium by
+# apt, which looks at reports. Quick when all is there.
 # What cannot be installed is said, and the tests that need it are skipped.
 set -uo pipefail
 unset NODE_OPTIONS
@@ -13,16 +14,26 @@ has() {
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
-ceph() {
-  has ceph-mon && has ceph-osd && has radosgw && has radosgw-admin && type -P ceph >/dev/null && return
-  local install=(timeout 240 apt-get install -y --no-install-recommends ceph-mon ceph-osd radosgw ceph-common)
+by_apt() {
+  local name=$1
+  local install=(timeout 240 apt-get install -y --no-install-recommends "${@:2}")
   export DEBIAN_FRONTEND=noninteractive
   if [[ $(id -u) != 0 ]] || ! has apt-get; then
-    lacking 'Ceph is not installed: that needs root and apt-get.'
+    lacking "$name is not installed: that needs root and apt-get."
   elif ! "${install[@]}" >"$log" 2>&1 && ! { timeout 120 apt-get update && "${install[@]}"; } >"$log" 2>&1; then
     tail -n 5 "$log"
-    lacking 'Ceph could not be installed by apt-get.'
+    lacking "$name could not be installed by apt-get."
   fi
+}
+
+ceph() {
+  has ceph-mon && has ceph-osd && has radosgw && has radosgw-admin && type -P ceph >/dev/null && return
+  by_apt Ceph ceph-mon ceph-osd radosgw ceph-common
+}
+
+chromium() {
+  type -P chromium >/dev/null && return
+  by_apt Chromium chromium
 }
 
 s3rver() {
@@ -38,5 +49,6 @@ s3rver() {
 }
 
 ceph
+chromium
 s3rver
 exit 0

@@ -80,7 +80,7 @@ def names_of(pages: Iterable[Records]) -> list[str]:
     found: dict[str, None] = {}
     for page in pages:
         columns = getattr(page, "columns", None)
-        found |= dict.fromkeys(columns if columns is not None else (name for one in page for name in _flat(one)))
+        found |= dict.fromkeys(columns if columns is not None else (name for one in page for name in flat(one)))
     roots = [*dict.fromkeys(name.partition(".")[0] for name in found)]
     return sorted(found, key=lambda name: roots.index(name.partition(".")[0]))
 
@@ -106,7 +106,7 @@ def _write_csv(parts: Iterable[Records], names: Sequence[str], titles: Sequence[
     if titles:
         _write_lines([titles])
     for part in parts:
-        _write_lines([_cell(flat.get(name)) for name in names] for flat in map(_flat, _mappings(part)))
+        _write_lines([_cell(one.get(name)) for name in names] for one in map(flat, _mappings(part)))
 
 
 class _LinesOfCsv(io.StringIO):
@@ -145,7 +145,7 @@ def _mappings(records: Records) -> Sequence[Mapping[str, Any]]:
     return records if isinstance(records[0], Mapping) else _dicts(records)
 
 
-def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
+def flat(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return a record as one level, with dotted names."""
     return dict(_leaves(record, ""))
 

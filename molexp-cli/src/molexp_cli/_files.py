@@ -1,0 +1,61 @@
+"""Files that commands write: complete, or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+import typer
+
+from molexp_cli._failing import REFUSED
+from molexp_cli._output import say
+
+
+def refuse_existing(path: Path, *, overwrite: bool, mark: bytes = b"") -> None:
+    """Refuse a file that exists, unless it may be replaced, or begins with a mark.
+
+    Raises:
+        Exit: it exists.
+        BadParameter: it is a folder.
+    """
+    if path.is_dir():
+        raise typer.BadParameter(f"{str(path)!r} is a folder; name a file in it.", param_hint="-o")
+    if overwrite or not (path.exists() or path.is_symlink()):
+        return
+    with suppress(OSError):
+        if mark and path.is_file():
+            with path.open("rb") as file:
+                if file.read(len(mark)) == mark:
+                    return
+    say(f"{str(path)!r} exists already; add --overwrite to replace it.")
+    raise typer.Exit(REFUSED)
+
+
+@contextmanager
+def written(path: Path) -> Iterator[IO[bytes]]:
+    """Give a file to write to, which takes the place of the path once all is written, or is removed."""
+    if not path.parent.is_dir():
+        raise FileNotFoundError(2, "There is no such folder", str(path.parent))
+    target = Path(os.path.realpath(path))  # the target of a link is replaced, not the link
+    made, name = tempfile.mkstemp(prefix=f".{target.name[:40]}.", suffix=".part", dir=target.parent)
+    try:
+        with os.fdopen(made, "w+b") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o666 & ~_umask())
+        os.replace(name, target)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(name)
+        raise
+
+
+def _umask() -> int:
+    found = os.umask(0o077)
+    os.umask(found)
+    return found

@@ -1,0 +1,69 @@
+"""Thin curves for a picture: fewer points, and none of the extremes lost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil, inf, isfinite, log10
+from typing import Any
+
+Curve = tuple[list[int], list[float | None]]
+"""Steps, and a value for each; None is a gap: NaN or infinity was logged."""
+
+_DIGITS = 5  # of a value, at least
+_LEVELS = 4  # digits of the difference between the least and the greatest value
+_MOST = 17  # digits that a number has
+
+
+def thin(steps: Sequence[int], values: Sequence[Any], points: int) -> Curve:
+    """Return at most about `points` points of a curve, the first and the last among them.
+
+    A curve is divided into parts of equally many points. Of each part the point with the least value and the one with the
+    greatest are kept, and the first one that is NaN or infinite. So the least and the greatest value of the curve are kept, too.
+
+    Args:
+        steps: the steps, in their order.
+        values: a number for each.
+        points: the number of points to keep.
+    """
+    numbers = [float(one) if isinstance(one, int | float) else inf for one in values]
+    chosen = range(len(numbers)) if len(numbers) <= points else _chosen(numbers, points)
+    write = _rounding([numbers[at] for at in chosen])
+    return [int(steps[at]) for at in chosen], [write(numbers[at]) for at in chosen]
+
+
+def _chosen(numbers: Sequence[float], points: int) -> list[int]:
+    last = len(numbers) - 1
+    parts = max(1, (points - 2) // 2)
+    kept = {0, last}
+    for part in range(parts):
+        begin, end = 1 + part * (last - 1) // parts, 1 + (part + 1) * (last - 1) // parts
+        piece = [*numbers[begin:end]]
+        if not piece:
+            continue
+        if not isfinite(sum(piece)):
+            gap = next((at for at, one in enumerate(piece) if not isfinite(one)), None)
+            kept.update([begin + gap] if gap is not None else ())
+            piece = [one if isfinite(one) else inf for one in piece]
+            highest = [-inf if one == inf else one for one in piece]
+        else:
+            highest = piece
+        kept.add(begin + piece.index(min(piece)))
+        kept.add(begin + highest.index(max(highest)))
+    return sorted(kept)
+
+
+def _rounding(numbers: Sequence[float]) -> Any:
+    """Return what rounds the values of one curve, so that neither its small values nor its small differences are lost."""
+    finite = [one for one in numbers if isfinite(one)]
+    largest = max(map(abs, finite), default=0.0)
+    span = max(finite, default=0.0) - min(finite, default=0.0)
+    digits = _DIGITS if not span else max(_DIGITS, ceil(log10(largest) - log10(span)) + _LEVELS)
+    form = f".{min(digits, _MOST)}g"
+
+    def rounded(one: float) -> float | None:
+        if not isfinite(one):
+            return None
+        found = float(format(one, form))
+        return int(found) if found.is_integer() and abs(found) < 1e6 else found
+
+    return rounded
