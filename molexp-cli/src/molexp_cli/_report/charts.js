@@ -86,7 +86,8 @@ function axis(values, { log = false, names = null } = {}) {
   const step = [1, 2, 5, 10].map((times) => times * size).find((one) => one >= rough);
   const ticks = [];
   const digits = Math.max(3, Math.ceil(Math.log10(Math.max(Math.abs(from), Math.abs(to)) / step)) + 1);
-  for (let n = Math.ceil(from / step); n * step <= to; n++) ticks.push([(n * step - from) / (to - from), brief(+(n * step).toPrecision(12), Math.min(digits, 12))]);
+  const first = Math.ceil(from / step);
+  for (let more = 0, n = first; more < 12 && n * step <= to; n = first + ++more) ticks.push([(n * step - from) / (to - from), brief(+(n * step).toPrecision(12), Math.min(digits, 12))]);
   return { at: (value) => (value - from) / (to - from), ticks };
 }
 

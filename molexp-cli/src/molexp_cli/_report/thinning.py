@@ -25,10 +25,17 @@ def thin(steps: Sequence[int], values: Sequence[Any], points: int) -> Curve:
         values: a number for each.
         points: the number of points to keep.
     """
-    numbers = [float(one) if isinstance(one, int | float) else inf for one in values]
+    numbers = [_number(one) for one in values]
     chosen = range(len(numbers)) if len(numbers) <= points else _chosen(numbers, points)
     write = _rounding([numbers[at] for at in chosen])
     return [int(steps[at]) for at in chosen], [write(numbers[at]) for at in chosen]
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value) if isinstance(value, int | float) else inf
+    except OverflowError:  # an integer that no float holds
+        return inf
 
 
 def _chosen(numbers: Sequence[float], points: int) -> list[int]:
@@ -55,8 +62,8 @@ def _chosen(numbers: Sequence[float], points: int) -> list[int]:
 def _rounding(numbers: Sequence[float]) -> Any:
     """Return what rounds the values of one curve, so that neither its small values nor its small differences are lost."""
     finite = [one for one in numbers if isfinite(one)]
-    largest = max(map(abs, finite), default=0.0)
-    span = max(finite, default=0.0) - min(finite, default=0.0)
+    largest = max(map(abs, finite), default=0.0) / 2  # halves, because the difference of two floats may be none
+    span = max(finite, default=0.0) / 2 - min(finite, default=0.0) / 2
     digits = _DIGITS if not span else max(_DIGITS, ceil(log10(largest) - log10(span)) + _LEVELS)
     form = f".{min(digits, _MOST)}g"
 
@@ -64,6 +71,7 @@ def _rounding(numbers: Sequence[float]) -> Any:
         if not isfinite(one):
             return None
         found = float(format(one, form))
+        found = found if isfinite(found) else one  # the greatest floats are not rounded up
         return int(found) if found.is_integer() and abs(found) < 1e6 else found
 
     return rounded
