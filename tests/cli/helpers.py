@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import select
@@ -72,6 +73,7 @@ class Terminal:
 
     def __init__(self, folder: Path, *arguments: str, env: Mapping[str, str] | None = None, columns: int = 100) -> None:
         self.text = ""
+        self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode  # a letter may come in two pieces
         self._fd, its = os.openpty()
         settings = {"COLUMNS": str(columns), "LINES": "40", "PAGER": "", "TERM": "xterm-256color", **(env or {})}
         self._process = warm.Popen(
@@ -109,5 +111,5 @@ class Terminal:
             data = os.read(self._fd, 65536)
         except OSError:  # the program has ended
             return False
-        self.text += data.decode("utf-8", "replace").replace("\r\n", "\n")
+        self.text += self._decode(data).replace("\r\n", "\n")
         return bool(data)

@@ -137,6 +137,8 @@ WORDS = {
     "ls-experiment": ["ls", "metals/cu"],
     "show": ["show", "@failed"],
     "compare": ["compare", "--where", "params.xc == 'PBE'"],
+    "plot": ["plot", "energy", "a"],
+    "plot-metric": ["plot", "residual", "metals/cu", "--logy"],
     "error": ["show", "metals/cu/argon"],
     "error-workspace": ["-w", "labb", "runs", "list"],
 }

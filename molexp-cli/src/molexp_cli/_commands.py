@@ -63,6 +63,7 @@ SECTIONS: Mapping[str, Mapping[str, Command | Group]] = {
         "logs": Command("_logs:logs", "Print the logs of a run, also while it runs."),
         "compare": Command("_compare:compare", "Show how runs differ."),
         "report": Command("_report.command:report", "Write one HTML file that shows runs."),
+        "plot": Command("_plot:plot", "Draw a result against a parameter, or a metric over its steps."),
         "lineage": Command("_lineage:lineage", "Show what an asset or a run was made from, and what used it."),
         "assets": Group(
             "List, show, copy and import assets: the files of runs, and data.",

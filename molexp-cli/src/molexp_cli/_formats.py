@@ -115,12 +115,22 @@ class _LinesOfCsv(io.StringIO):
 
 
 def _write_lines(lines: Iterable[Sequence[str]]) -> None:
+    text = _text_of(lines)
+    if on_terminal():
+        write(text, end="")
+    else:
+        write_bytes(text.encode("utf-8", "backslashreplace"))  # it has the data as it is
+
+
+def _text_of(lines: Iterable[Sequence[str]]) -> str:
     text = _LinesOfCsv()
     csv.writer(text, lineterminator="\r\n").writerows(lines)  # Python 3.11 quotes only what is in the end of a line
-    if on_terminal():
-        write(text.getvalue(), end="")
-    else:
-        write_bytes(text.getvalue().encode("utf-8", "backslashreplace"))  # it has the data as it is
+    return text.getvalue()
+
+
+def csv_of(records: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
+    """Return records as CSV, with a line of names."""
+    return _text_of([names, *([_cell(one.get(name)) for name in names] for one in map(flat, records))])
 
 
 def _cell(value: Any) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from molexp_cli._options import WorkspaceOption, located
+from molexp_cli._options import WorkspaceOption, experiment_named, located
 from molexp_cli._output import say, table, write, write_log
 from molexp_cli._words import value
 
@@ -64,7 +64,7 @@ def logs(
     import molexp
 
     opened = located(ctx, workspace)
-    if follow and (experiment := _experiment(opened, run)) is not None:
+    if follow and (experiment := experiment_named(opened, run)) is not None:
         _follow(opened, experiment, name, tail, as_json)
         return
     found = opened.run(run)
@@ -91,19 +91,6 @@ def _write_json(now: bool, **facts: Any) -> None:
     import molexp
 
     write(molexp.to_json(facts), now=now)
-
-
-def _experiment(opened: molexp.Workspace, path: str) -> molexp.Experiment | None:
-    """Return the experiment that a path names; None if it names a run."""
-    from molexp.errors import NotFoundError
-
-    parts = path.strip("/").split("/")
-    if len(parts) != 2 or parts[1] == "@latest":
-        return None
-    try:
-        return opened.project(parts[0]).experiment(parts[1])
-    except NotFoundError:
-        return None
 
 
 def _follow(

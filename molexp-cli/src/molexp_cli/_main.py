@@ -30,6 +30,7 @@ Examples:
   molexp logs @latest --follow
   molexp runs tag checked --where 'results.energy < 0'
   molexp compare water-1 water-2
+  molexp plot results.energy params.n --by params.basis
   molexp lineage @latest
   molexp assets get @latest:volumes.json
   molexp -w /scratch/lab runs list --json

@@ -76,3 +76,16 @@ def given_workspace(ctx: typer.Context, workspace: str | None) -> str | None:
     """Return the workspace that ``-w`` names, before the command or after it; None if there is none."""
     found = workspace if workspace is not None else ctx.find_root().params.get("workspace")
     return None if found is None else str(found)
+
+
+def experiment_named(opened: molexp.Workspace, path: str) -> molexp.Experiment | None:
+    """Return the experiment that a path names; None if it names a run."""
+    from molexp.errors import NotFoundError
+
+    parts = path.strip("/").split("/")
+    if len(parts) != 2 or parts[1] == "@latest":
+        return None
+    try:
+        return opened.project(parts[0]).experiment(parts[1])
+    except NotFoundError:
+        return None

@@ -312,9 +312,14 @@ def faint(text: str) -> str:
     """Return a line that explains what is above it, in the colours of the terminal, broken at blanks."""
     from rich.text import Text
 
+    return styled(Text(drawable(printable(text)), style="dim"))
+
+
+def styled(text: Any) -> str:
+    """Return a text of rich in the colours of the terminal."""
     console = _console()
     with console.capture() as captured:
-        console.print(Text(drawable(printable(text)), style="dim"))
+        console.print(text)
     return str(captured.get())
 
 

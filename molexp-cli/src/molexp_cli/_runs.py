@@ -160,7 +160,7 @@ def list_runs(
         _check_names(opened, project, experiment)
         name_unknown(opened, where)
         if form is Format.TABLE and limit != 0:
-            _explain_nothing(opened, where, filters)
+            explain_nothing(opened, where, filters)
     found = _up_to(limit, chain([first], pages) if first is not None else ())
     keys = keys_of(columns, first or (), partial(_all_keys, opened, where, filters)) if columns is not None else None
     chosen = named_columns(first or (), {}, keys) if keys is not None else None
@@ -299,7 +299,7 @@ def _list(columns: Sequence[Column], rows: Iterable[molexp.RunRow]) -> None:
         pairs([(one.title, cell) for one in columns if (cell := one.cell(row))])
 
 
-def _explain_nothing(opened: molexp.Workspace, where: str | None, filters: dict[str, Any]) -> None:
+def explain_nothing(opened: molexp.Workspace, where: str | None, filters: dict[str, Any]) -> None:
     """Say why there is no run, and how many are near."""
     total = opened.catalog.run_pages(archived=True).total
     if not total:

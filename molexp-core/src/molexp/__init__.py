@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from molexp._sync.follow import follow_workspace
     from molexp._sync.reports import SyncProgress, SyncReport
     from molexp._sync.sync import sync_workspace
+    from molexp._values.downsampling import downsample
     from molexp._values.graph import GraphTask, WorkflowGraph
     from molexp._values.sweeps import grid
     from molexp._views.description import describe_run, to_json
@@ -128,6 +129,7 @@ __all__ = [
     "describe_run",
     "describe_workspace",
     "diagnose",
+    "downsample",
     "entry",
     "errors",
     "explain_settings",
@@ -194,6 +196,7 @@ _LATE = {  # names that take time to import, by module
     "molexp._sync.sync": ("sync_workspace",),
     "molexp._profiles.parameters": ("parse_parameters",),
     "molexp._hierarchy.entry": ("entry",),
+    "molexp._values.downsampling": ("downsample",),
     "molexp._values.graph": ("GraphTask", "WorkflowGraph"),
     "molexp._values.sweeps": ("grid",),
     "molexp.hookspecs": ("hookimpl",),
