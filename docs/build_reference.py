@@ -38,6 +38,7 @@ MODULES = (
     "molexp_fs",
     "molexp_s3_store",
     "molexp_science",
+    "molexp_slurm",
 )
 SETUP = """\
 from pathlib import Path
@@ -55,6 +56,9 @@ with run.start() as ctx:
 """
 """Examples in docstrings may use the names that this defines."""
 
+OURS = ("molexp_fs.", "molexp_s3_store.", "molexp_science.", "molexp_slurm.")
+"""The beginnings of the names of our plugins' modules."""
+
 ORDER = (
     "molexp",
     "molexp.workflow",
@@ -68,6 +72,7 @@ ORDER = (
     "molexp_fs",
     "molexp_s3_store",
     "molexp_science",
+    "molexp_slurm",
 )
 SECTIONS = ("Args", "Attributes", "Example", "Examples", "Note", "Raises", "Returns", "Yields")
 LABEL = re.compile(r"^([*`\w. ,]+):")
@@ -183,7 +188,7 @@ def method_entry(name: str, raw: Any, function: Any) -> str:
 
 def inherits_privately(base: type) -> bool:
     """Tell whether members of this base are documented with its subclasses, because it has no page of its own."""
-    if not base.__module__.startswith(("molexp.", "molexp_fs.", "molexp_s3_store.", "molexp_science.")):
+    if not base.__module__.startswith(("molexp.", *OURS)):
         return False
     return not any(getattr(importlib.import_module(name), base.__name__, None) is base for name in MODULES)
 
@@ -281,11 +286,7 @@ def constant_doc(module: ModuleType, name: str) -> str:
         return "The version of this distribution."
     ours = [
         module,
-        *(
-            m
-            for n, m in sorted(sys.modules.items())
-            if n.startswith(("molexp.", "molexp_fs.", "molexp_s3_store.", "molexp_science."))
-        ),
+        *(m for n, m in sorted(sys.modules.items()) if n.startswith(("molexp.", *OURS))),
     ]
     for candidate in ours:
         if getattr(candidate, name, None) is getattr(module, name):

@@ -19,6 +19,7 @@ DISTRIBUTIONS = {
     "molexp-fs": ROOT / "molexp-fs",
     "molexp-s3-store": ROOT / "molexp-s3-store",
     "molexp-science": ROOT / "molexp-science",
+    "molexp-slurm": ROOT / "molexp-slurm",
 }
 
 

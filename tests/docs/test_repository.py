@@ -72,6 +72,7 @@ HEAVY = (
     "molexp_fs",
     "molexp_s3_store",
     "molexp_science",
+    "molexp_slurm",
     "numpy",
     "pandas",
     "rich",

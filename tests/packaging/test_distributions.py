@@ -30,6 +30,7 @@ PACKAGES = {
     "molexp-fs": "molexp_fs",
     "molexp-s3-store": "molexp_s3_store",
     "molexp-science": "molexp_science",
+    "molexp-slurm": "molexp_slurm",
 }
 
 
@@ -112,6 +113,7 @@ def test_a_source_distribution_leaves_tests_and_tools_out(dist, name):
         ("molexp-fs", {"molexp-core"}),
         ("molexp-s3-store", {"attrs", "fsspec", "molexp-core", "obstore", "s3fs", "universal-pathlib"}),
         ("molexp-science", {"molexp-core"}),
+        ("molexp-slurm", {"molexp-core"}),
     ],
 )
 def test_a_distribution_requires_no_more_than_the_design_gives_it(dist, name, needed):

@@ -32,9 +32,10 @@ def test_packages_tell_that_version():
     import molexp_fs
     import molexp_s3_store
     import molexp_science
+    import molexp_slurm
 
     version = pyproject("molexp")["project"]["version"]
-    packages = (molexp, molexp_cli, molexp_fs, molexp_s3_store, molexp_science)
+    packages = (molexp, molexp_cli, molexp_fs, molexp_s3_store, molexp_science, molexp_slurm)
     assert {package.__version__ for package in packages} == {version}
 
 

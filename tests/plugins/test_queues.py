@@ -42,7 +42,7 @@ def test_a_queue_is_found_by_its_name_and_the_distribution_of_a_missing_one_is_n
     with pytest.raises(me.PluginMissingError, match="printed"):
         manager().queue("printer")
     with pytest.raises(me.PluginError, match="molexp-slurm"):
-        me.PluginManager(environ={}).queue("slurm")
+        me.PluginManager(environ={"MOLEXP_PLUGINS": "molexp-core"}).queue("slurm")
 
 
 def test_an_engine_that_does_not_answer_is_another_error_than_one_that_refuses():

@@ -1,4 +1,4 @@
-"""Fixtures for the conftest of whoever tests against S3 servers: one server of a kind for all processes of a session.
+"""Fixtures for the conftest of whoever tests against servers: one server of a kind for all processes of a session.
 
 A conftest imports those that its tests use, and names them in ``__all__``, as the one of this folder does.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -19,13 +20,18 @@ CONTROLLER = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid(
 
 
 def _server(kind: str, factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = keeper.shared(kind, _folder(kind, factory), CONTROLLER)
+    yield server
+    server.client.close()
+
+
+def _folder(kind: str, factory: pytest.TempPathFactory) -> Path:
+    """The folder of the servers of this session, if that one can run."""
     if why := keeper.KINDS[kind].missing():
         pytest.skip(f"NO TEST AGAINST {kind.upper()} HERE: {why}")
     base = factory.getbasetemp()
     common = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base  # xdist: the controller's own, one for all
-    server = keeper.shared(kind, common / "servers", CONTROLLER)
-    yield server
-    server.client.close()
+    return common / "servers"
 
 
 @pytest.fixture(scope="session")
@@ -58,6 +64,18 @@ def any_server(request: pytest.FixtureRequest) -> Server:
     """A server, Ceph's where there is one, for tests of what lies above the store."""
     server: Server = request.getfixturevalue("moto" if keeper.KINDS["ceph"].missing() else "ceph")
     return server
+
+
+@pytest.fixture(scope="session")
+def slurm_server(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The configuration of a Slurm that runs."""
+    return keeper.kept("slurm", _folder("slurm", tmp_path_factory), CONTROLLER)
+
+
+@pytest.fixture(scope="session")
+def accounting_server(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """That of one with a database of what jobs became."""
+    return keeper.kept("slurm-accounting", _folder("slurm-accounting", tmp_path_factory), CONTROLLER)
 
 
 @pytest.fixture

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What tests need and pip does not bring: Ceph by apt and s3rver by npm for the S3 servers of tests/servers, and Chromium by
+# What tests need and pip does not bring: Ceph and Slurm by apt and s3rver by npm for the servers of tests/servers, and Chromium by
 # apt, which looks at reports. Quick when all is there.
 # What cannot be installed is said, and the tests that need it are skipped.
 set -uo pipefail
@@ -31,6 +31,12 @@ ceph() {
   by_apt Ceph ceph-mon ceph-osd radosgw ceph-common
 }
 
+# With the database of its accounting.
+slurm() {
+  has munged && has slurmctld && has slurmd && has sbatch && has slurmdbd && has mariadbd && return
+  by_apt Slurm slurm-wlm munge slurmdbd mariadb-server
+}
+
 chromium() {
   type -P chromium >/dev/null && return
   by_apt Chromium chromium
@@ -49,6 +55,7 @@ s3rver() {
 }
 
 ceph
+slurm
 chromium
 s3rver
 exit 0

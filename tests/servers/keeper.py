@@ -1,7 +1,7 @@
 """Keeps a server for a whole test session, and ends it with the session, however that ends.
 
-`python -m tests.servers.keeper KIND FOLDER PID` starts the server, says "ready PORT", and stays until the process PID is
-gone. The server itself ends with its standard input, so it goes where the keeper is killed, too.
+`python -m tests.servers.keeper KIND FOLDER PID` starts the server, says "ready" and where it is, and stays until the process PID
+is gone. The server itself ends with its standard input, so it goes where the keeper is killed, too.
 """
 
 from __future__ import annotations
@@ -18,29 +18,50 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from types import ModuleType
+from typing import Protocol
 
-from tests.servers import ceph, moto_server, s3rver
+from tests.servers import ceph, moto_server, s3rver, slurm
 from tests.servers.buckets import Server
 
-KINDS: dict[str, ModuleType] = {"moto": moto_server, "ceph": ceph, "s3rver": s3rver}
+
+class Kind(Protocol):
+    """A sort of server."""
+
+    def missing(self) -> str: ...
+    def command(self, folder: Path, /) -> list[str]: ...
+
+
+KINDS: dict[str, Kind] = {
+    "moto": moto_server,
+    "ceph": ceph,
+    "s3rver": s3rver,
+    "slurm": slurm,
+    "slurm-accounting": slurm.Accounting(),
+}
+KEYS = {"moto": moto_server.KEYS, "ceph": ceph.KEYS, "s3rver": s3rver.KEYS}
 ROOT = Path(__file__).resolve().parent.parent.parent
 ATTEMPTS = 3  # ports that were free when they were chosen may be taken when they are used
 
 
 def shared(kind: str, folder: Path, owner: int) -> Server:
-    """The server of the session that has `folder`; whoever asks first starts it, and it lives as long as `owner`."""
+    """The S3 server of the session that has `folder`; see `kept`."""
+    port = int(kept(kind, folder, owner, lambda port: _server(kind, int(port)).make_bucket()))
+    return _server(kind, port)
+
+
+def kept(kind: str, folder: Path, owner: int, prepare: Callable[[str], object] = lambda _: None) -> str:
+    """The address of the server of the session that has `folder`; whoever asks first starts it, and it lives as long as `owner`."""
     folder.mkdir(parents=True, exist_ok=True)
     known = folder / f"{kind}.json"
     with _locked(folder / f"{kind}.lock"):
         if not known.exists():
-            server = _start(kind, folder / kind, owner)
-            server.make_bucket()
-            known.write_text(json.dumps({"url": server.url}))
-    return _server(kind, json.loads(known.read_text())["url"])
+            where = _start(kind, folder / kind, owner)
+            prepare(where)
+            known.write_text(json.dumps({"where": where}))
+    return str(json.loads(known.read_text())["where"])
 
 
-def _start(kind: str, folder: Path, owner: int) -> Server:
+def _start(kind: str, folder: Path, owner: int) -> str:
     said = ""
     for _ in range(ATTEMPTS):
         keeper = subprocess.Popen(
@@ -54,17 +75,17 @@ def _start(kind: str, folder: Path, owner: int) -> Server:
         )
         assert keeper.stdout is not None
         with keeper.stdout:
-            word, _, port = keeper.stdout.readline().partition(" ")
+            word, _, where = keeper.stdout.readline().partition(" ")
             if word == "ready":
                 keeper.returncode = 0  # it outlives us and nobody waits for it, of which Popen would warn
-                return _server(kind, f"http://127.0.0.1:{int(port)}")
-            said = f"{word} {port}{keeper.stdout.read()}"
+                return where.strip()
+            said = f"{word} {where}{keeper.stdout.read()}"
         keeper.wait(120)
     raise RuntimeError(f"{kind} did not start: {said.strip()}")
 
 
-def _server(kind: str, url: str) -> Server:
-    return Server(kind, url, *KINDS[kind].KEYS)
+def _server(kind: str, port: int) -> Server:
+    return Server(kind, f"http://127.0.0.1:{port}", *KEYS[kind])
 
 
 @contextmanager

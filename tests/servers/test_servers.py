@@ -15,7 +15,7 @@ import pytest
 
 from tests.servers import ceph as ceph_server
 from tests.servers.buckets import Bucket, Server
-from tests.servers.keeper import KINDS, ROOT
+from tests.servers.keeper import KEYS, ROOT
 from tests.servers.proxy import Fault
 
 pytestmark = pytest.mark.skipif(find_spec("boto3") is None, reason="NO TEST AGAINST S3 SERVERS HERE: no boto3")
@@ -136,7 +136,7 @@ def test_one_server_for_all_and_none_when_they_are_killed(kind, victim, tmp_path
         asking = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)]
         url, same = [asked.communicate(timeout=100)[0].strip() for asked in asking]
         assert url == same
-        assert put(Server(kind, url, *KINDS[kind].KEYS).fresh(), "k") == 200
+        assert put(Server(kind, url, *KEYS[kind]).fresh(), "k") == 200
         (keeper,) = [pid for pid, command in processes(folder).items() if b"tests.servers.keeper" in command]
         os.kill(owner.pid if victim == "session" else keeper, signal.SIGKILL)
         _until(lambda: not processes(folder))
