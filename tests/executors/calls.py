@@ -135,3 +135,14 @@ def meet(ours: str, other: str) -> None:
     while not Path(other).exists():
         assert time.monotonic() < deadline, f"{other} never begins"
         threading.Event().wait(0.005)
+
+
+EVENTS: list[threading.Event] = []
+"""Set when `wait_here` is entered, and what it waits for."""
+
+
+def wait_here() -> str:
+    entered, leave = EVENTS
+    entered.set()
+    assert leave.wait(120)
+    return "left"

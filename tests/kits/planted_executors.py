@@ -138,6 +138,13 @@ class OneMore(InlineExecutor):
         self.workers = (workers or 2) + 1
 
 
+@planted("two calls at once in one process", "test_each_of_two_calls_at_once_has_a_process_for_itself")
+class Threads(InlineExecutor):
+    """As a worker with threads makes them: here it is this process."""
+
+    in_process = False
+
+
 @planted("begin told at submission", "test_a_call_that_waits_for_its_turn_has_not_begun")
 class Hasty(InlineExecutor):
     async def submit(self, call: Call) -> Outcome:

@@ -53,7 +53,19 @@ class _Count:
         self.path = printable(event.path)
         self.runs = event.runs
         self.ended: Counter[str] = Counter()
+        self._queued: set[str] = set()
         self._began = time.monotonic()
+
+    def take(self, event: Event) -> bool:
+        """Count an event of a run; tell whether the counts are others now."""
+        before = len(self._queued)
+        if event.what == "ended":
+            self.ended[event.status] += 1
+        if event.what == "queued":
+            self._queued.add(event.path)
+        else:
+            self._queued.discard(event.path)
+        return event.what == "ended" or before != len(self._queued)
 
     @property
     def done(self) -> int:
@@ -61,8 +73,9 @@ class _Count:
         return self.ended.total()
 
     def now(self) -> str:
-        """Return what went wrong or was skipped, and how long the rest will take: "2 failed, about 3 min left"."""
+        """Return what went wrong, was skipped or waits, and how long the rest will take: "2 failed, about 3 min left"."""
         told = [f"{number} {status}" for status, number in self.ended.items() if status != "succeeded"]
+        told += [f"{len(self._queued)} queued"] if self._queued else []
         executed, left = self.done - self.ended["skipped"] - self.ended["left"], self.runs - self.done
         if executed and left:
             told.append(f"about {duration((time.monotonic() - self._began) / executed * left)} left")
@@ -81,8 +94,8 @@ class _Plain:
         if event.what == "experiment":
             self._count, self._told = _Count(event), time.monotonic()
         count = self._count
-        if event.what == "ended" and count is not None:
-            count.ended[event.status] += 1
+        if count is not None:
+            count.take(event)
         if count is None or count.runs <= _FEW or event.what == "held" or event.status not in ("", *_GOOD, "reused"):
             if line := _line(event):
                 say(line)
@@ -101,6 +114,8 @@ def _described(event: Event) -> str:
     match event.what:
         case "started":
             return f"{path} started ({event.reason})" if event.reason else f"{path} started"
+        case "queued":
+            return f"{path} queued{after}"
         case "ended":
             took = f" in {duration(event.seconds)}" if event.seconds else ""
             return f"{path} {event.status}{took}{after}"
@@ -134,16 +149,15 @@ class _Live:
             )
         elif event.what == "task" and event.path in self._bars:
             self._task(event)
-        elif event.what in ("ended", "held"):
+        elif event.what in ("queued", "ended", "held"):
             self._end(event)
+        if event.what != "experiment" and self._count is not None and self._count.take(event):
+            self._drawn.update(self._all, advance=event.what == "ended", now=self._count.now())
 
     def _end(self, event: Event) -> None:
         if (bar := self._bars.pop(event.path, None)) is not None:
             self._drawn.remove_task(bar)
-        if self._count is not None and event.what == "ended":
-            self._count.ended[event.status] += 1
-            self._drawn.update(self._all, advance=1, now=self._count.now())
-        if event.status not in _GOOD:
+        if event.what != "queued" and event.status not in _GOOD:
             self._print(_line(event))
 
     def _task(self, event: Event) -> None:

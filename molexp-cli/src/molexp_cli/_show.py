@@ -177,11 +177,21 @@ def _tasks(tasks: Mapping[str, Mapping[str, Any]]) -> None:
                 "reused" if one.get("reused") else str(one.get("status")),
                 f"{one['seconds']:.3f}" if isinstance(one.get("seconds"), int | float) else "",
                 str(one.get("retries") or ""),
-                str(one.get("reason") or one.get("why") or one.get("not_restorable") or "").partition("\n")[0],
+                str(one.get("reason") or _where(one) or one.get("why") or one.get("not_restorable") or "").partition(
+                    "\n"
+                )[0],
             )
             for name, one in tasks.items()
         ]
         table(("TASK", "STATUS", "SECONDS", "RETRIES", "REASON"), rows)
+
+
+def _where(one: Mapping[str, Any]) -> str:
+    """Return where a task is that has not ended, if its executor has told."""
+    if one.get("status") not in ("queued", "running"):
+        return ""
+    told = (f"on {one['host']}" if one.get("host") else "", f"job {one['job']}" if one.get("job") else "")
+    return ", ".join((*filter(None, told), *([f"requeued {one['restarts']} times"] if one.get("restarts") else [])))
 
 
 def _attempts(history: list[Mapping[str, Any]], told: str) -> None:

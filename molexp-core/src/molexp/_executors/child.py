@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 from molexp._executors import main_module, worker
 from molexp._executors.pooled import close_all
 from molexp._executors.process import INTERRUPTIBLE, WORKER, Work
-from molexp._executors.requests import pickled_call, unloadable, unreadable_reply
+from molexp._executors.requests import outcome_of, pickled_call
 from molexp._executors.slots import Ended, GiveBack, Job, Jobs
 from molexp._values.groups import GROUPS, kill_group
 from molexp._values.oom_kills import memory_events, oom_kills
@@ -167,7 +167,7 @@ class Child:
             if message == worker.REST:
                 break
             job = sent[self._answered]
-            outcome, took = _outcome(message, job.name)
+            outcome, took = outcome_of(message, job.name)
             if self._stopping and isinstance(outcome.error, KeyboardInterrupt):  # `stop` asked it to
                 outcome = Outcome(error=ExecutorError(f"The call {job.name!r} was stopped.", call=job.name))
             if outcome.error is None:
@@ -366,17 +366,3 @@ def _pack(jobs: Jobs[Work], packed: dict[Job[Work], Packed], ended: Ended[Work])
         size += len(body)
         packed[job] = (job.name, folder, path, len(body)), body
     return []
-
-
-def _outcome(reply: bytes, name: str) -> tuple[Outcome, float]:
-    """Return the outcome of a call, and the seconds that it took, if it returned."""
-    try:
-        kind, content, trace, took = pickle.loads(reply)  # noqa: S301 - from our worker
-    except Exception as error:  # noqa: BLE001 - unpickling runs foreign code
-        return Outcome(error=unreadable_reply(name, error)), 0.0
-    if kind == "value":
-        return Outcome(value=content), took
-    raised: BaseException = unloadable(name, content) if kind == "unloadable" else content
-    if trace:
-        raised.__cause__ = worker.RemoteTraceback(trace)
-    return Outcome(error=raised), 0.0

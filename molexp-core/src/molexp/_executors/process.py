@@ -51,6 +51,16 @@ class ProcessExecutor(Pooled[Work]):
     Args:
         workers: the largest number of processes; `None` means as many as there are processors that this process
             may use.
+
+    Example:
+        >>> import asyncio
+        >>> from molexp.contracts import Call
+        >>> from molexp.executors import ProcessExecutor
+        >>> async def largest():
+        ...     async with ProcessExecutor(workers=1) as executor:
+        ...         return (await executor.submit(Call(max, (1, 2)))).value
+        >>> asyncio.run(largest())
+        2
     """
 
     name: ClassVar[str] = "process"

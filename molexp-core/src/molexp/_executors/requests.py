@@ -7,7 +7,7 @@ import pickle
 from collections.abc import Iterator
 from typing import Any
 
-from molexp.contracts import Call
+from molexp.contracts import Call, Outcome
 from molexp.errors import NotPicklableError
 
 _TOP_LEVEL = "Define it at the top level of a module."
@@ -44,6 +44,22 @@ def unreadable_reply(name: str, error: Exception) -> NotPicklableError:
         reason=f"it could not be loaded here ({type(error).__name__}: {error})",
         hint="Return plain data, or save it and return its name.",
     )
+
+
+def outcome_of(reply: bytes, name: str) -> tuple[Outcome, float]:
+    """Return the outcome of a call, and the seconds that it took, if it returned."""
+    try:
+        kind, content, trace, took = pickle.loads(reply)  # noqa: S301 - from our worker
+    except Exception as error:  # noqa: BLE001 - unpickling runs foreign code
+        return Outcome(error=unreadable_reply(name, error)), 0.0
+    if kind == "value":
+        return Outcome(value=content), took
+    raised: BaseException = unloadable(name, content) if kind == "unloadable" else content
+    if trace:
+        from molexp._executors.worker import RemoteTraceback
+
+        raised.__cause__ = RemoteTraceback(trace)
+    return Outcome(error=raised), 0.0
 
 
 def _explained(call: Call, name: str, error: Exception) -> NotPicklableError:

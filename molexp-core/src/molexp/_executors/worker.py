@@ -50,7 +50,7 @@ def main(connection: Connection[Any, Any], permits: Connection[Any, Any] | None)
                     connection.send_bytes(REST)
                     break
                 size = head[-1]
-                reply = _answer(head, bodies[:size], script)
+                reply = answer(head, bodies[:size], script)
                 bodies = bodies[size:]
                 _flush()
                 connection.send_bytes(reply)
@@ -99,7 +99,8 @@ def _leave_with_the_parent() -> None:
     os._exit(1)  # in the middle of a call, too: nobody will take its outcome
 
 
-def _answer(head: Head, body: memoryview, script: tuple[str | None, str | None]) -> bytes:
+def answer(head: Head, body: memoryview, script: tuple[str | None, str | None]) -> bytes:
+    """Make a call, and return its pickled `Reply`."""
     name, folder, path, _ = head
     began = time.perf_counter()
     try:

@@ -17,7 +17,7 @@ from molexp._storage.layout import claim_key, copy_keys, end_key
 from molexp._values.documents import check_schema, decode_lines, decode_object, encode_line
 from molexp._values.ids import new_token
 from molexp._values.numbers import is_count
-from molexp._values.status import RunStatus
+from molexp._values.status import UNENDED, RunStatus
 from molexp._values.times import utc_now, utc_text
 from molexp.contracts import Listing, Stat, Store
 from molexp.errors import CorruptRecordError, KeyExistsError, KeyNotFoundError, RunSupersededError, StoreError
@@ -365,11 +365,11 @@ def end_document(
 
 
 def _over(tasks: Mapping[str, dict[str, Any]], status: RunStatus, cause: str | None) -> dict[str, dict[str, Any]]:
-    """Return the records of tasks when their attempt is over: what was being executed is no longer."""
+    """Return the records of tasks when their attempt is over: what was being executed, or waited for that, is no longer."""
     became = str(RunStatus.CANCELLED if status is RunStatus.CANCELLED else RunStatus.INTERRUPTED)
     return {
         name: {**record, "status": became, **({"cause": cause} if cause else {})}
-        if record.get("status") == "running"
+        if record.get("status") in UNENDED
         else record
         for name, record in tasks.items()
     }

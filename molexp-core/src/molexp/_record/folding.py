@@ -16,7 +16,7 @@ from msgspec import Struct, field
 from molexp._record.causes import cause_of
 from molexp._record.rank_events import heard, rank_history
 from molexp._values.numbers import count, is_count
-from molexp._values.status import RunStatus
+from molexp._values.status import UNENDED, RunStatus
 
 _OF_ITSELF = ("log", "metrics", "error_trace")
 """Kinds that say what a retry of a task did, not what it produced: they count even if the retry was superseded."""
@@ -77,7 +77,7 @@ class Contents(Struct, eq=False):
             self._say(task, retry, event["name"], event.get("value"))
         elif kind == "task" and task is not None:
             self.tasks[task] = {name: value for name, value in event.items() if name != "type"}
-            if event.get("status") != "running":
+            if event.get("status") not in UNENDED:
                 self._accepted.add((task, retry))
         elif kind == "used" and isinstance(event.get("asset"), str):
             self._use(event["asset"], task, event.get("at"), event.get("by"))

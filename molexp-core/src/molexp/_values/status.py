@@ -73,3 +73,7 @@ class Cause(StrEnum):
 
     SUPERSEDED = "superseded"
     """Another process took over: the job was started again by its scheduler."""
+
+
+UNENDED = ("queued", "running")
+"""Statuses of a task that has come to no outcome."""

@@ -15,9 +15,10 @@ from molexp._recording.signals.handlers import Terminated
 from molexp._running.endings import message_of
 from molexp._values.copies import own_copy
 from molexp._workflow.context import TaskContext
+from molexp._workflow.keys import task_key
 from molexp._workflow.results import TaskOutcome
 from molexp._workflow.tasks import INLINE, TaskSpec
-from molexp.contracts import Call, Resources
+from molexp.contracts import Call, Progress, Resources
 from molexp.errors import TaskTimeoutError
 
 if TYPE_CHECKING:
@@ -136,11 +137,14 @@ class Caller(Struct, frozen=True, dict=True):
 
         call = TaskCall.of(spec, ctx, self._handle)
         executor = self.executors[spec.executor]
+        key, told = "", None
         if self.run is not None:
             self.run._coordinator.invite()
+            key = task_key(self.run.run, call.attempt, ctx.label, call.retry)
+            told = self._listener(ctx.label, call.retry) if executor.queues else None
         answered = False
         try:
-            made = Call(execute_task, (call,), resources=resources, name=ctx.label, started=started)
+            made = Call(execute_task, (call,), {}, resources, ctx.label, started, key, told)
             outcome = await executor.submit(made)
             answered = outcome.error is None
         finally:
@@ -153,6 +157,17 @@ class Caller(Struct, frozen=True, dict=True):
         if self.records is not None and outcome.value.code is not None:
             self.records.ran(ctx.label, outcome.value.code)
         return outcome.value.output
+
+    def _listener(self, label: str, retry: int) -> Callable[[Progress], None]:
+        """Return the function that records, on this event loop, how far a call is."""
+        loop, records = asyncio.get_running_loop(), self.records
+        assert records is not None
+
+        def told(progress: Progress) -> None:
+            with suppress(RuntimeError):  # the event loop is closed: nobody waits for the call any more
+                loop.call_soon_threadsafe(records.told, label, retry, progress)
+
+        return told
 
 
 async def _recorded(call: Coroutine[Any, Any, Any], recorder: TaskRecorder) -> Any:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from molexp._recording.signals.event_loops import run_to_end
 from molexp._values.status import RunStatus
 from molexp._workflow.deaths import end_on_record
 from molexp._workflow.executors import Executors
+from molexp._workflow.keys import run_key
 from molexp._workflow.options import RunOptions
 from molexp._workflow.planning import Asked, Planning
 from molexp._workflow.plans import LEAVE, RESUME, SKIP, Event, Observer, PlannedRun, Summary
@@ -27,7 +29,7 @@ from molexp._workflow.tasks import INLINE
 from molexp._workflow.under_run import execute_under_run
 from molexp._workflow.whole_runs import RunCall, execute_run
 from molexp._workflow.workflow import waited_for
-from molexp.contracts import Call, Resources
+from molexp.contracts import Call, Progress, Resources
 from molexp.errors import (
     MolexpError,
     RunBusyError,
@@ -341,18 +343,28 @@ class _PlannedExecution(Struct):
             return result.status, result.reason
         loop = asyncio.get_running_loop()
 
-        def began() -> None:
-            loop.call_soon_threadsafe(self._begin)
+        def soon(then: Callable[..., None], *args: Any) -> None:
+            with suppress(RuntimeError):  # the event loop is closed: nobody waits for the call any more
+                loop.call_soon_threadsafe(then, *args)
 
         script = self.drive.script
-        how = RunCall(str(script.path), run, options, script.function, script.instead)
-        call = Call(execute_run, (how,), resources=self.mode.resources, name=run.path, started=began)
+        how = RunCall(str(script.path), run, options, script.function, script.instead, planned.cancels)
+        key = run_key(run, planned.attempts + 1)
+        began, told = partial(soon, self._begin), partial(soon, self._tell_progress)
+        call = Call(execute_run, (how,), {}, self.mode.resources, run.path, began, key, told)
         outcome = await self.mode.executors[self.mode.executor].submit(call)
         if isinstance(outcome.error, RunFinishedError | RunBusyError):
             raise outcome.error
         if outcome.error is not None:
             return end_on_record(run, outcome.error, before=planned.attempts)
         return RunStatus(outcome.value[0]), outcome.value[1]
+
+    def _tell_progress(self, progress: Progress) -> None:
+        if progress.step != "began":
+            self.begun = False
+            job = progress.job and f"job {progress.job}"
+            again = f"restarted {progress.restarts} times" if progress.restarts else ""
+            self.tell("queued", reason=", ".join(filter(None, (job, progress.host, again))))
 
     def _tell_task(self, task: str, outcome: TaskOutcome | None) -> None:
         self._begin()

@@ -37,12 +37,13 @@ class Asked(Struct, frozen=True, kw_only=True):
 
 
 class _Decision(NamedTuple):
-    """The action for a run, its reason, the changes since it succeeded, and the number of attempts at it so far."""
+    """The action for a run, its reason, the changes since it succeeded, and how many attempts and cancels there were."""
 
     action: str
     why: str
     changed: str = ""
     attempts: int = 0
+    cancels: int = 0
 
 
 class Planning:
@@ -113,6 +114,7 @@ class Planning:
                     why=decided.why,
                     changed=decided.changed,
                     attempts=decided.attempts,
+                    cancels=decided.cancels,
                     place=experiment._session.store.url if self._several else "",
                     **given,  # type: ignore[arg-type]
                 )
@@ -162,11 +164,11 @@ class Planning:
             return _Decision(LEAVE, why)
         if status is RunStatus.PENDING:
             return _Decision(START, "was not started yet")
-        again = RESUME if self._asked.resume else START
+        again, counts = RESUME if self._asked.resume else START, (len(history), len(state.edits.cancels))
         if status is not RunStatus.SUCCEEDED:
-            return _Decision(again, f"{status} before", attempts=len(history))
+            return _Decision(again, f"{status} before", "", *counts)
         changed = Earlier.of(run, state.attempts).changed_since(newest.get("workflow"), codes)
         why = f"succeeded before{changed and ', and '}{changed}"
         if not self._asked.rerun:
             again = RESUME if changed and self._asked.changed else SKIP
-        return _Decision(again, why, changed, len(history))
+        return _Decision(again, why, changed, *counts)

@@ -34,6 +34,7 @@ class PlannedRun(Struct, frozen=True, kw_only=True):
         overrides: values over the profile's.
         place: the workspace's URL, if the script has several.
         attempts: the number of attempts at it so far.
+        cancels: the number of requests to cancel it so far.
     """
 
     experiment: Experiment
@@ -47,6 +48,7 @@ class PlannedRun(Struct, frozen=True, kw_only=True):
     overrides: Mapping[str, Any] = field(default_factory=dict)
     place: str = ""
     attempts: int = 0
+    cancels: int = 0
 
     @property
     def label(self) -> str:
@@ -73,8 +75,8 @@ class Event(Struct, frozen=True, kw_only=True):
     """One event while the runs of a script are executed.
 
     Attributes:
-        what: ``experiment`` (it begins), ``started``, ``task`` (one started, or has an outcome), ``ended``, or ``held``
-            (an experiment is not begun).
+        what: ``experiment`` (it begins), ``queued`` (an executor has the run in its queue, perhaps again), ``started``,
+            ``task`` (one started, or has an outcome), ``ended``, or ``held`` (an experiment is not begun).
         path: the run's path, or the experiment's.
         status: the status in which the run or task ended, ``left`` or ``not started``; "" while it is going on.
         reason: the reason, for people.

@@ -31,6 +31,7 @@ class SweepProgress:
         self._total = 0
         self._ended: Counter[str] = Counter()
         self._active: set[str] = set()
+        self._queued: set[str] = set()
         self._began = self._told = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -45,10 +46,15 @@ class SweepProgress:
         """Take in what has happened."""
         if event.what == "experiment":
             self._path, self._total = event.path, event.runs
+        elif event.what == "queued":
+            self._active.discard(event.path)
+            self._queued.add(event.path)
         elif event.what == "started":
             self._active.add(event.path)
+            self._queued.discard(event.path)
         elif event.what == "ended":
             self._active.discard(event.path)
+            self._queued.discard(event.path)
             self._ended[event.status] += 1
             if event.status not in ("succeeded", "skipped"):
                 self._tell_failure(event)
@@ -92,6 +98,7 @@ class SweepProgress:
         parts = [f"{self._path}: {done} of {self._total} runs"]
         parts += [f"{failed} failed"] if failed else []
         parts += [f"{len(self._active)} running"] if self._active else []
+        parts += [f"{len(self._queued)} queued"] if self._queued else []
         executed = done - self._ended["skipped"]
         if executed and done < self._total:
             left = (time.monotonic() - self._began) / executed * (self._total - done)

@@ -19,6 +19,7 @@ from molexp._storage.layout import claim_key
 from molexp._values.canonical import canonical_hash
 from molexp._values.documents import encode
 from molexp._values.numbers import count
+from molexp._values.status import UNENDED
 from molexp._values.times import utc_now
 from molexp._workflow.earlier import Earlier, codes_of
 from molexp._workflow.outputs import NotRestorableError, fingerprint, pack, unpack
@@ -32,14 +33,26 @@ if TYPE_CHECKING:
     from molexp._hierarchy.run_context import RunContext
     from molexp._workflow.definition import Definition
     from molexp._workflow.tasks import TaskSpec
+    from molexp.contracts import Progress
     from molexp.contracts._assets import Asset
 
 STATE = "execution-state"
 """Name of the asset with the outcomes of an attempt's tasks."""
 
-_OF_THE_TRY = ("at", "retry", "why", "reason", "cause")  # entries of a record that tell of its try, not of the task
+_OF_THE_TRY = (
+    "at",
+    "retry",
+    "why",
+    "reason",
+    "cause",
+    "host",
+    "job",
+    "restarts",
+)  # entries of a record that tell of its try, not of the task
 
-_EARLIER = {"failed": "it failed before", "running": "it did not end before"}
+_WHERE = ("host", "job", "restarts")  # entries of a record that tell where a queue had it executed
+
+_EARLIER = {"failed": "it failed before", **dict.fromkeys(UNENDED, "it did not end before")}
 INLINE_OUTPUT = 8 * 1024  # bytes of JSON up to which an output stands in the record itself
 
 
@@ -182,6 +195,22 @@ class TaskRecords:
             self._why.setdefault(label, why)
         self._write(label, record, retry)
 
+    def told(self, label: str, retry: int, progress: Progress) -> None:
+        """Record how far the call of a try is: it waits in a queue, began somewhere, or was requeued."""
+        known = self._attempt.contents.tasks.get(label, {})
+        if self.halted or count(known.get("retry")) != retry or known.get("status") not in UNENDED:
+            return  # it comes too late
+        began = progress.step == "began"
+        record: dict[str, Any] = {"status": "running" if began else "queued"}
+        record |= {name: known[name] for name in _WHERE if name in known and (began or name != "host")}
+        record |= {name: fact for name in _WHERE if (fact := getattr(progress, name))}
+        if why := known.get("why"):
+            record["why"] = why
+        try:
+            self._write(label, record, retry)
+        except BaseException as error:  # noqa: BLE001 - raised where the workflow is awaited
+            self._fail(error)
+
     def ran(self, label: str, code: Code) -> None:
         """Note the code of a try that another process executed, which may be another than here."""
         self._ran[label] = code
@@ -189,6 +218,8 @@ class TaskRecords:
     def ended(self, outcome: TaskOutcome, signature: Signature | None, retry: int) -> None:
         """Record the outcome of a task."""
         record = {**_end_of(outcome), "started_at": _time(outcome.started_at), "retries": outcome.retries}
+        known = self._attempt.contents.tasks.get(outcome.name, {})
+        record |= {name: known[name] for name in _WHERE if name in known}
         if signature is not None:
             signature.code = self._ran.pop(outcome.name, signature.code)
             record |= {"code": signature.code.hash, "inputs": signature.inputs}

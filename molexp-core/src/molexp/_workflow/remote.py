@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import pickle
+import threading
 from collections.abc import Mapping
 from functools import cached_property
 from types import FunctionType
@@ -15,7 +16,11 @@ from msgspec import Struct
 from molexp._code.hashing import Code, code_of
 from molexp._recording import current
 from molexp._recording.task_recorder import TaskRecorder
+from molexp._storage import layout
+from molexp._storage.layout import end_key
+from molexp._values.process_id import HERE
 from molexp._workflow.context import TaskContext
+from molexp.errors import ContextClosedError, ExecutorError
 
 if TYPE_CHECKING:
     from molexp._assets.naming import AttemptAssets
@@ -83,8 +88,28 @@ class TaskReturn(Struct, frozen=True, eq=False):
     code: Code | None = None
 
 
+_busy = threading.Lock()
+"""Held while this process executes a task."""
+
+
 def execute_task(call: TaskCall) -> TaskReturn:
-    """Execute one try of a task in this process."""
+    """Execute one try of a task in this process.
+
+    Raises:
+        ContextClosedError: its attempt has ended while the call waited.
+        ExecutorError: this process is executing another one: what a task records would be another's.
+    """
+    if not _busy.acquire(blocking=False):
+        task = str(call.given["task"])
+        said = f"The process {HERE.pid} is executing another task: an executor makes one call at a time in a process."
+        raise ExecutorError(said, call=task)
+    try:
+        return _execute_alone(call)
+    finally:
+        _busy.release()
+
+
+def _execute_alone(call: TaskCall) -> TaskReturn:
     contribution = _contribution(call)
     code = _code_of(call.subject) if contribution is not None else None
     ctx = _context(call, contribution)
@@ -145,6 +170,8 @@ def _contribution(call: TaskCall) -> Contribution | None:
 
     run = call.handle.run
     session = run._session
+    if session.store.exists(end_key(layout.folder(run.path), call.attempt)):
+        raise ContextClosedError(run.path, why=f"attempt {call.attempt} has ended")
     key = session.store.url, run.path, call.attempt
     found = _newest.get(key)
     if found is None or found.closed:

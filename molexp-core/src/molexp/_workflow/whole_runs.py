@@ -12,6 +12,7 @@ from molexp._executors.process import INTERRUPTIBLE
 from molexp._hierarchy.run import Run
 from molexp._recording.process import this_process
 from molexp._recording.signals.event_loops import run_to_end
+from molexp._values.status import RunStatus
 from molexp._workflow import bindings
 from molexp._workflow.builder import workflow_of
 from molexp._workflow.executors import Executors
@@ -28,7 +29,8 @@ class RunCall(Struct, frozen=True):
     """A whole run for another process: which script has its workflow, which run it is, and how it is executed.
 
     Where the script itself has asked for a sweep of a function, that is executed. `instead` is the workspace that the script
-    gets in the place of its own, if any.
+    gets in the place of its own, if any. There were `cancels` requests to cancel the run when it was planned: one that was
+    cancelled since stays so.
     """
 
     script: str
@@ -36,10 +38,14 @@ class RunCall(Struct, frozen=True):
     options: RunOptions
     function: Callable[[Any], Any] | None = None
     instead: str = ""
+    cancels: int = 0
 
 
 def execute_run(call: RunCall) -> tuple[str, str]:
     """Execute one run in this process, by the workflow that its script binds; returns its status, and why."""
+    cancels = call.run._state().edits.cancels
+    if len(cancels) > call.cancels:
+        return str(RunStatus.CANCELLED), str(cancels[-1].get("reason") or "it was cancelled before it began")
     if call.function is not None:
         bindings.set_workflow(call.run.experiment, workflow_of(call.function))
     else:

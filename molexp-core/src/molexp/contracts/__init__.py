@@ -31,7 +31,7 @@ from molexp.contracts._store import Capability, Durability, Listing, Stat, Store
 from molexp.contracts._streams import Anchored, Appender, Cloning, StagedFile, StreamWriter
 
 if TYPE_CHECKING:
-    from molexp.contracts._executors import Call, Executor, Outcome
+    from molexp.contracts._executors import Call, Executor, Outcome, Progress
     from molexp.contracts._queues import JOB_ENDS, JOB_ID, JOB_INDEX, Batch, Job, JobState, Queue
     from molexp.contracts._resources import Resources
 
@@ -62,6 +62,7 @@ __all__ = [
     "Outcome",
     "Preview",
     "Previews",
+    "Progress",
     "Queue",
     "RemotePath",
     "Resources",
@@ -86,7 +87,7 @@ __all__ = [
 if not TYPE_CHECKING:  # to a type checker it would make every misspelt name one of unknown type
 
     def __getattr__(name: str) -> Any:
-        if name in ("Call", "Executor", "Outcome", "Resources"):  # seldom needed, and not cheap to import
+        if name in ("Call", "Executor", "Outcome", "Progress", "Resources"):  # seldom needed, and not cheap to import
             from molexp.contracts import _executors
 
             return getattr(_executors, name)

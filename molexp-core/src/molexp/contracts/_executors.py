@@ -5,11 +5,33 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 from msgspec import Struct, field
 
 from molexp.contracts._resources import Resources
+
+
+class Progress(Struct, frozen=True):
+    """A step of a call on its way to its end, and what the executor knows of it.
+
+    Attributes:
+        step: ``queued``: it waits in a queue outside of this process; ``began``: it is being made; ``requeued``: it began,
+            and waits again.
+        host: the machine's name; "" if that is not known, or does not matter.
+        job: the id by which the engine knows it, such as a scheduler's job.
+        restarts: the number of times that it was requeued.
+
+    Example:
+        >>> from molexp.contracts import Progress
+        >>> Progress("began", host="node7", job="4711_3").host
+        'node7'
+    """
+
+    step: Literal["queued", "began", "requeued"]
+    host: str = ""
+    job: str = ""
+    restarts: int = 0
 
 
 class Call(Struct, frozen=True):
@@ -23,6 +45,11 @@ class Call(Struct, frozen=True):
         name: its name in logs and queues.
         started: called when the call begins, in the process that submitted it and from any thread: until then it waits
             for its turn, and does not count as running. It does not travel with the call.
+        key: its identity, which no other call in the world has, except the same one that is submitted again: of a run
+            ``run-WORKSPACE:PROJECT:EXPERIMENT:RUN:ATTEMPT``, of a task ``TASK-WORKSPACE:PROJECT:EXPERIMENT:RUN:ATTEMPT:TRY``,
+            and the index of an item. It has printable ASCII characters without blanks, slashes and quotes: schedulers take it as the name of a
+            job. "" if the call belongs to no run.
+        told: called with each `Progress` that an executor makes known, as `started` is. It does not travel either.
 
     Example:
         >>> from molexp.contracts import Call
@@ -37,6 +64,8 @@ class Call(Struct, frozen=True):
     resources: Resources = field(default_factory=Resources)
     name: str = ""
     started: Callable[[], None] | None = None
+    key: str = ""
+    told: Callable[[Progress], None] | None = None
 
     def __eq__(self, other: object) -> bool:
         return self.__reduce__() == other.__reduce__() if isinstance(other, Call) else NotImplemented
@@ -45,12 +74,18 @@ class Call(Struct, frozen=True):
         return hash(self.__reduce__())
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Call, (self.function, self.args, self.kwargs, self.resources, self.name)
+        return Call, (self.function, self.args, self.kwargs, self.resources, self.name, None, self.key)
 
-    def begin(self) -> None:
-        """Say that the call begins; executors do."""
+    def begin(self, host: str = "", job: str = "", restarts: int = 0) -> None:
+        """Say once that the call begins, and where; executors do."""
         if self.started is not None:
             self.started()
+        self.tell(Progress("began", host, job, restarts))
+
+    def tell(self, progress: Progress) -> None:
+        """Say how far the call is, if that is of interest; executors that have a queue do, which `begin` is part of."""
+        if self.told is not None:
+            self.told(progress)
 
 
 class Outcome(Struct, frozen=True):
@@ -121,6 +156,17 @@ class Executor(ABC):
         Only the cancellation of the awaiting task is raised. It stops the call where that is possible, and does not wait
         for it where it is not; a call that waits for its turn is never made. Once a call has ended, another one takes its
         place.
+
+        A call that runs elsewhere may expect of its process:
+
+        - `sys.path` is that of this process, and the current folder is the same, as they are when it is submitted. Where
+          the other machine has no such folder, the outcome is an error that says so.
+        - The environment is that of the worker, whatever this process has set since the worker was started.
+        - No other call is made in the process meanwhile: a call may change the folder, `sys.path`, the environment or
+          what a module remembers. Another call may come before or after it.
+        - The main module is the script of this process if the call needs it, and a guard of that does not fire.
+
+        `molexp.executors.pack`, `run_packed` and `unpack` see to all of it.
 
         The call's `resources` are what an executor that allocates some asks for. One that runs calls with what this
         process has may leave them aside, and says so.

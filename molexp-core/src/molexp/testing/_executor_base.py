@@ -17,16 +17,17 @@ _Caller: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 class Gate:
     """A gate at which calls report and wait to be let through; it lives on the event loop that submits them."""
 
-    def __init__(self, patience: float) -> None:
+    def __init__(self, patience: float, host: str = "127.0.0.1") -> None:
         self.patience = patience
+        self.host = host
         self.address: tuple[str, int] = ("", 0)
         self._arrived: asyncio.Queue[_Caller] = asyncio.Queue()
         self._inside: list[_Caller] = []
         self._closed = False
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._receive, "127.0.0.1", 0)
-        self.address = self._server.sockets[0].getsockname()
+        self._server = await asyncio.start_server(self._receive, self.host, 0)
+        self.address = self._server.sockets[0].getsockname()[:2]
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -87,6 +88,13 @@ class ExecutorAccess(Conformance, abstract=True):
 
     stops_calls: ClassVar[bool] = True
     """False if a call that runs elsewhere cannot be stopped; those in this process never are."""
+
+    gate_host: ClassVar[str] = "127.0.0.1"
+    """The address of this machine at which calls report; redefine it if they are made on other machines."""
+
+    def gate(self) -> Gate:
+        """Return a new gate, for ``async with``."""
+        return Gate(self.patience, self.gate_host)
 
     @required
     def executor(self) -> Executor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import platform
 import socket
 import sys
 from collections.abc import Awaitable
@@ -103,6 +104,12 @@ def pass_gate(address: tuple[str, int], patience: float, value: Any) -> Any:
     with socket.create_connection(address, timeout=patience) as connection:
         connection.recv(1)
     return value
+
+
+def pass_gate_and_tell(address: tuple[str, int], patience: float) -> tuple[str, int]:
+    """Report at the gate, wait until it lets through, and return the machine and the number of this process."""
+    pass_gate(address, patience, None)
+    return platform.node(), os.getpid()
 
 
 def pass_gate_and_die(address: tuple[str, int], patience: float, code: int) -> NoReturn:

@@ -9,7 +9,7 @@ import pytest
 
 from molexp.contracts import Call, Executor, Outcome
 from molexp.testing import _executor_calls as calls
-from molexp.testing._executor_base import ExecutorAccess, Gate
+from molexp.testing._executor_base import ExecutorAccess
 
 
 class LimitTests(ExecutorAccess, abstract=True):
@@ -17,7 +17,7 @@ class LimitTests(ExecutorAccess, abstract=True):
 
     def test_no_more_calls_run_at_once_than_it_has_workers(self, executor: Executor) -> None:
         async def scene() -> None:
-            async with self.with_workers(executor, 2) as few, Gate(self.patience) as gate:
+            async with self.with_workers(executor, 2) as few, self.gate() as gate:
                 submitted = [asyncio.create_task(few.submit(gate.call(number))) for number in range(5)]
                 for expected in (2, 2, 1):
                     await gate.arrivals(expected)
@@ -28,10 +28,26 @@ class LimitTests(ExecutorAccess, abstract=True):
 
         self.play(scene)
 
+    def test_each_of_two_calls_at_once_has_a_process_for_itself(self, executor: Executor) -> None:
+        """Compare their processes: a call may change the folder and `sys.path`, and a task records as the only one of its own."""
+        if executor.in_process:
+            pytest.skip("its calls share this process")
+
+        async def scene() -> None:
+            async with self.gate() as gate:
+                made = [Call(calls.pass_gate_and_tell, (gate.address, self.patience)) for _ in range(2)]
+                both = [asyncio.create_task(executor.submit(call)) for call in made]
+                await gate.arrivals(2)
+                gate.open()
+                first, second = [outcome.value for outcome in await asyncio.gather(*both)]
+                assert first != second, "two calls were made at once in one process"
+
+        self.play(scene)
+
     def test_a_call_that_waits_for_its_turn_has_not_begun(self, executor: Executor) -> None:
         async def scene() -> None:
             began: list[str] = []
-            async with self.with_workers(executor, 1) as one, Gate(self.patience) as gate:
+            async with self.with_workers(executor, 1) as one, self.gate() as gate:
                 made = [gate.call(name, functools.partial(began.append, name)) for name in ("first", "second")]
                 submitted = [asyncio.create_task(one.submit(call)) for call in made]
                 await gate.arrivals(1)
@@ -49,7 +65,7 @@ class LimitTests(ExecutorAccess, abstract=True):
             pytest.skip("its calls cannot be stopped")
 
         async def scene() -> None:
-            async with Gate(self.patience) as gate:
+            async with self.gate() as gate:
                 task = asyncio.create_task(executor.submit(gate.call("late")))
                 await gate.arrivals(1)
                 task.cancel()
@@ -59,7 +75,7 @@ class LimitTests(ExecutorAccess, abstract=True):
 
     def test_a_call_that_is_cancelled_while_it_waits_is_never_made(self, executor: Executor) -> None:
         async def scene() -> None:
-            async with self.with_workers(executor, 1) as one, Gate(self.patience) as gate:
+            async with self.with_workers(executor, 1) as one, self.gate() as gate:
                 running = asyncio.create_task(one.submit(gate.call("through")))
                 await gate.arrivals(1)
                 waiting = asyncio.create_task(one.submit(gate.call("never")))
@@ -75,7 +91,7 @@ class LimitTests(ExecutorAccess, abstract=True):
 
     def test_a_call_that_is_cancelled_leaves_its_worker_to_others(self, executor: Executor) -> None:
         async def scene() -> None:
-            async with self.with_workers(executor, 2) as few, Gate(self.patience) as gate:
+            async with self.with_workers(executor, 2) as few, self.gate() as gate:
                 for _ in range(2):
                     tasks = [asyncio.create_task(few.submit(gate.call(number))) for number in range(4)]
                     await gate.arrivals(2)

@@ -14,7 +14,7 @@ import pytest
 
 from molexp.contracts import Call, Executor, Outcome
 from molexp.testing import _executor_calls as calls
-from molexp.testing._executor_base import ExecutorAccess, Gate
+from molexp.testing._executor_base import ExecutorAccess
 from molexp.testing._executor_limits import LimitTests
 from molexp.testing._executor_travel import TravelTests
 
@@ -117,7 +117,7 @@ class ExecutorTests(LimitTests, TravelTests, ExecutorAccess, abstract=True):
             pytest.skip("its calls share this process")
 
         async def scene() -> None:
-            async with Gate(self.patience) as gate:
+            async with self.gate() as gate:
                 other = asyncio.create_task(executor.submit(gate.call("through")))
                 await gate.arrivals(1)
                 died = await executor.submit(Call(calls.die, (7,)))
@@ -133,7 +133,7 @@ class ExecutorTests(LimitTests, TravelTests, ExecutorAccess, abstract=True):
 
     def test_calls_run_at_once_beside_the_event_loop(self, executor: Executor) -> None:
         async def scene() -> None:
-            async with Gate(self.patience) as gate:
+            async with self.gate() as gate:
                 both = [asyncio.create_task(executor.submit(gate.call(number))) for number in range(2)]
                 await gate.arrivals(2)  # on this event loop, while both calls go on
                 gate.open()
@@ -160,7 +160,7 @@ class ExecutorTests(LimitTests, TravelTests, ExecutorAccess, abstract=True):
 
     def test_cancelling_returns_while_the_call_goes_on(self, executor: Executor) -> None:
         async def scene() -> None:
-            async with Gate(self.patience) as gate:
+            async with self.gate() as gate:
                 task = asyncio.create_task(executor.submit(gate.call("late")))
                 await gate.arrivals(1)
                 task.cancel()
@@ -173,7 +173,7 @@ class ExecutorTests(LimitTests, TravelTests, ExecutorAccess, abstract=True):
 
     def test_cancelling_a_call_that_waits_for_its_turn(self, executor: Executor) -> None:
         async def scene() -> None:
-            async with Gate(self.patience) as gate:
+            async with self.gate() as gate:
                 running = [asyncio.create_task(executor.submit(gate.call(number))) for number in range(2)]
                 await gate.arrivals(2)
                 waiting = [asyncio.create_task(executor.submit(gate.call(number))) for number in range(12)]
@@ -217,7 +217,7 @@ class ExecutorTests(LimitTests, TravelTests, ExecutorAccess, abstract=True):
 
     def test_close_leaves_no_call_without_an_outcome(self, executor: Executor) -> None:
         async def scene() -> None:
-            async with Gate(self.patience) as gate:
+            async with self.gate() as gate:
                 task = asyncio.create_task(executor.submit(gate.call("through")))
                 await gate.arrivals(1)
                 await asyncio.wait_for(executor.close(), self.patience)

@@ -12,7 +12,7 @@ import pytest
 
 from molexp.contracts import Call, Executor, Outcome
 from molexp.testing import _executor_calls as calls
-from molexp.testing._executor_base import ExecutorAccess, Gate
+from molexp.testing._executor_base import ExecutorAccess
 
 _MORE_THAN_A_PIPE_HOLDS = 100_000
 
@@ -40,7 +40,7 @@ class TravelTests(ExecutorAccess, abstract=True):
             pytest.skip("its calls share this process")
 
         async def scene() -> None:
-            async with Gate(self.patience) as gate:
+            async with self.gate() as gate:
                 died = asyncio.create_task(executor.submit(gate.last_call()))
                 await gate.arrivals(1)
                 again = asyncio.create_task(gate.one_more())
