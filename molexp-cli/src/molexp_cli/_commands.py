@@ -39,6 +39,7 @@ SECTIONS: Mapping[str, Mapping[str, Command | Group]] = {
         "run": Command("_run:run", "Run a script's experiments."),
         "execute": Command("_run:execute", "Execute existing runs."),
         "exec": Command("_exec:execute", "Track any command as a run."),
+        "import": Command("_import:import_folders", "Record old folders of results as runs."),
     },
     "Read": {
         "info": Command("_workspace:info", "Show what is in the workspace, and who writes to it."),

@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from molexp._profiles import ExplainedValue, Profiles, find_profiles, parse_override, use_profiles
+from molexp._profiles import ExplainedValue, Profiles, find_profiles, parse_override, read_values, use_profiles
 from molexp._profiles.parameters import parse_settings
 from molexp._workflow.driving import Drive
 from molexp._workflow.plans import Event, PlannedRun, Summary
@@ -35,5 +35,6 @@ __all__ = [
     "load_script",
     "parse_override",
     "parse_settings",
+    "read_values",
     "use_profiles",
 ]

@@ -8,6 +8,7 @@ May import: ``_storage`` and lower.
 from __future__ import annotations
 
 from molexp._profiles.explaining import ExplainedValue
+from molexp._profiles.files import read_values
 from molexp._profiles.overrides import parse_override
 from molexp._profiles.profiles import Profiles
 from molexp._profiles.resolution import (
@@ -27,6 +28,7 @@ __all__ = [
     "find_profiles",
     "parse_override",
     "profiles_here",
+    "read_values",
     "resolve_profile",
     "resources_of",
     "scheduler_of",

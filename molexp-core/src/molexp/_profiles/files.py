@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -50,6 +51,33 @@ def read_source(path: Path) -> Source:
 
     data, lines = read_yaml(text, file)
     return Source(file, checked(data, file), text, lines)
+
+
+def read_values(path: str | os.PathLike[str]) -> Any:
+    """Read a JSON, YAML or TOML file as its suffix tells, YAML by the rules of profiles: ``1e-3`` is a float, ``no`` is text.
+
+    Args:
+        path: a local file.
+
+    Returns:
+        Plain values, NaN included; None for an empty YAML file.
+
+    Raises:
+        ProfileError: it cannot be read, or is not in that format; names the line.
+
+    Example:
+        >>> from molexp.scripts import read_values
+        >>> _ = Path("params.yaml").write_text("cell: {a: 1e-3}")
+        >>> read_values("params.yaml")
+        {'cell': {'a': 0.001}}
+    """
+    file, path = str(path), Path(path)
+    text = _text(path)
+    if path.suffix in {".toml", ".json"}:
+        return _toml(text, file) if path.suffix == ".toml" else _json(text, file)
+    from molexp._profiles.yaml_files import read_yaml
+
+    return read_yaml(text, file)[0]
 
 
 def checked(data: Any, file: str, where: str = "") -> Any:
