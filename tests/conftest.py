@@ -75,6 +75,20 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return None if "soak" in collection_path.read_text(encoding="utf-8") else True
 
 
+ON_SERVERS = {
+    "s3": ("tests/record/", "tests/s3/", "tests/science/test_trajectories.py", "tests/stores/", "tests/workflow/"),
+    "slurm": ("tests/slurm/",),
+}
+"""The places of tests with these marks: the gate's workers need not collect the others."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for mark, places in ON_SERVERS.items():
+        lost = [item.nodeid for item in items if item.get_closest_marker(mark) and not item.nodeid.startswith(places)]
+        if lost:
+            raise pytest.UsageError(f"the gate looks for tests on {mark} in {', '.join(places)}: move {lost[0]}")
+
+
 def pytest_report_header(config: pytest.Config) -> str:
     return f"temporary folders: {config.option.basetemp}"
 

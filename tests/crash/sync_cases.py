@@ -49,11 +49,8 @@ def sync_case(request: dict[str, Any], fork: Callable[[Callable[[], None]], int]
     source, folder = base / "source", base / "lab"
     caches = {"watching": base / "watching", "fresh": base / "fresh"}
     os.environ["MOLEXP_CACHE_DIR"] = str(base / "writer")
-    os.environ["KILL_AT"] = "0"
-    _done(fork(lambda: fill(source, 1)))
-    if request["older"]:
-        _done(fork(lambda: _sync(source, str(folder))))
-    _done(fork(lambda: fill(source, 2)))
+    for place in _made(Path(request["folder"]), request["older"], fork).iterdir():
+        shutil.copytree(place, base / place.name)
     truth = {run.path: run.to_dict() for run in checks.all_runs(me.Workspace.load(source))}
     os.environ["KILL_AT"], os.environ["KILL_SIDE"] = str(request["k"]), request["side"]
     count = base / "operations"
@@ -79,6 +76,25 @@ def sync_case(request: dict[str, Any], fork: Callable[[Callable[[], None]], int]
         answer["operations"] = count.read_text().split()
     shutil.rmtree(base)
     return answer
+
+
+def _made(folder: Path, older: bool, fork: Callable[[Callable[[], None]], int]) -> Path:
+    """Return the folder of what cases begin with, which the first of them makes: a source, and what was synced before."""
+    made = folder / f"made-{older}"
+    if not made.exists():
+        base = Path(tempfile.mkdtemp(dir=folder))
+        source, copy = base / "made" / "source", base / "made" / "lab"
+        os.environ["KILL_AT"] = "0"
+        _done(fork(lambda: fill(source, 1)))
+        if older:
+            _done(fork(lambda: _sync(source, str(copy))))
+        _done(fork(lambda: fill(source, 2)))
+        try:
+            (base / "made").rename(made)
+        except OSError:
+            pass  # another process was faster
+        shutil.rmtree(base)
+    return made
 
 
 def _sync(source: Path, destination: str) -> None:

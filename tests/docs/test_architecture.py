@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 import re
 import runpy
-import subprocess
-import sys
 import tomllib
+from typing import Any
+
+import pytest
 
 from tests.repository import ROOT
 
@@ -18,14 +19,30 @@ LARGEST_CYCLE = 6  # modules: what a workspace, a project, an experiment and a r
 LARGEST_PACKAGE = 1 / 8  # of the lines of logic of the core
 
 
-def test_the_picture_is_what_the_imports_are():
-    command = [sys.executable, str(ROOT / "tools" / "structure.py"), "--picture"]
-    drawn = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    assert f"```text\n{drawn}```" in PAGE, "run `uv run python tools/structure.py --picture`, and put it into the page"
+@pytest.fixture(scope="module")
+def tool() -> dict[str, Any]:
+    """The names that `tools/structure.py` defines."""
+    return runpy.run_path(str(ROOT / "tools/structure.py"), run_name="structure")
 
 
-def test_few_modules_import_each_other_and_no_package_is_large():
-    structure = runpy.run_path(str(ROOT / "tools/structure.py"), run_name="structure")["examine"](ROOT)
+@pytest.fixture(scope="module")
+def structure(tool) -> Any:
+    """The core, as it finds it; that takes it a while."""
+    return tool["examine"](ROOT)
+
+
+def test_the_picture_is_what_the_imports_are(tool, structure):
+    drawn = "\n".join(tool["picture"](structure, tool["layers"](ROOT)))
+    assert f"```text\n{drawn}\n```" in PAGE, (
+        "run `uv run python tools/structure.py --picture`, and put it into the page"
+    )
+
+
+def test_the_core_keeps_to_its_order(structure):
+    assert structure.against_the_order == []
+
+
+def test_few_modules_import_each_other_and_no_package_is_large(structure):
     assert len(structure.largest_cycle) <= LARGEST_CYCLE, structure.largest_cycle
     largest = max(structure.packages.values(), key=lambda package: package.logic)
     assert largest.logic <= LARGEST_PACKAGE * sum(package.logic for package in structure.packages.values())
@@ -43,11 +60,10 @@ def test_each_package_says_what_it_is_for_in_a_few_lines():
         assert len(text.splitlines()) <= 10, f"{path} says it at length"
 
 
-def test_the_way_of_a_run_can_be_read_in_an_afternoon():
+def test_the_way_of_a_run_can_be_read_in_an_afternoon(tool):
     files = re.findall(r"^\d+\. \[`([\w/]+\.py)`\]", PAGE, re.MULTILINE)
     texts = [(CORE / file).read_text(encoding="utf-8") for file in files]
-    count = runpy.run_path(str(ROOT / "tools/structure.py"), run_name="structure")["logic_lines"]
-    lines = sum(count(text, ast.parse(text)) for text in texts)
+    lines = sum(tool["logic_lines"](text, ast.parse(text)) for text in texts)
     assert len(files) > 10
     assert lines <= LONGEST_PATH, lines
 

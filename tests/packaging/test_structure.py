@@ -51,6 +51,7 @@ def test_imports_count_wherever_they_stand(checkout: Path) -> None:
     assert found["function_level_imports"] == 1
 
 
-def test_the_core_keeps_to_its_order() -> None:
-    (found,) = measure().values()
-    assert found["against_the_order"] == []
+def test_the_picture_has_the_highest_package_first(checkout: Path) -> None:
+    command = [sys.executable, str(ROOT / "tools" / "structure.py"), "--picture", str(checkout)]
+    drawn = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert [line.split() for line in drawn.splitlines()] == [["high", "low"], ["low", "high"]]

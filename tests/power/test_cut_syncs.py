@@ -154,9 +154,9 @@ def test_a_sync_is_cut_at_every_operation(tmp_path, older):
     assert any(cut(tmp_path, left, left, older=older) for left in range(OPERATIONS))
 
 
-@pytest.mark.soak
-def test_a_sync_is_cut_many_times(tmp_path):
-    all_cuts(tmp_path, 20, 1)
+@pytest.mark.parametrize("seeds", [pytest.param(6, marks=pytest.mark.soak), pytest.param(60, marks=pytest.mark.long)])
+def test_a_sync_is_cut_many_times(tmp_path, seeds):
+    all_cuts(tmp_path, seeds, 1)
 
 
 @pytest.mark.soak

@@ -53,7 +53,7 @@ def test_a_cut(folder, todo, left, seed, durability):
 
 
 @pytest.mark.soak
-@_settings(1000, derandomize=True)
+@_settings(500, derandomize=True)
 @given(steps, st.integers(0, 300), st.integers(0, 2**32), st.sampled_from(("end", "end", "always")))
 def test_many_cuts(folder, todo, left, seed, durability):
     cut(folder, todo, left, seed, durability)

@@ -160,22 +160,8 @@ CONTENTS = {
 """Modules that vary a value, or a document, which goes to every store alike; on S3 the gate plays what ends like these."""
 
 
-HERE = Path(__file__).parent
-ANY_PYTHON = {
-    *("test_brought_back.py", "test_by_hand.py", "test_checking.py", "test_compaction.py", "test_damage.py"),
-    *("test_fencing.py", "test_foreign_files.py", "test_freed_meanwhile.py", "test_freeing.py", "test_git.py"),
-    *("test_lineage.py", "test_lineage_answers.py", "test_maintenance.py", "test_padding.py", "test_patches.py"),
-    *("test_refresh_cost.py", "test_sprinkled.py", "test_sync_at_random.py", "test_sync_conflicts.py"),
-    *("test_sync_damage.py", "test_sync_deleted.py", "test_sync_deleted_at_random.py", "test_sync_follow.py"),
-    *("test_sync_live.py",),
-}
-"""Modules on what files say to each other, through what other modules test on each Python: documents, SQLite, processes."""
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.path.name in ANY_PYTHON and item.path.parent == HERE:
-            item.add_marker(pytest.mark.any_python)
         usual = CONTENTS.get(item.path.name)
         if usual is not None and item.get_closest_marker("s3") and not item.name.endswith(usual):
             item.add_marker(pytest.mark.long)

@@ -144,7 +144,7 @@ def test_a_refresh_costs_what_changed_and_not_what_there_is(lab, lab_exp, counte
     check_same(*found)
 
 
-@pytest.mark.soak
+@pytest.mark.long
 def test_a_refresh_at_ten_thousand_runs_costs_what_it_does_at_one_thousand(lab, lab_exp, counted):
     found = []
     ws = lab.load()
@@ -278,7 +278,7 @@ def test_a_refresh_lists_no_folder_of_many_runs_where_links_are_not_counted(lab,
         assert "copied-by-hand" in {row.path.rpartition("/")[2] for row in ws.catalog.runs()}
 
 
-@pytest.mark.soak
+@pytest.mark.long
 def test_a_refresh_looks_as_often_at_one_thousand_runs_as_at_one_hundred_thousand_in_one_folder(
     lab, lab_exp, monkeypatch
 ):
@@ -392,7 +392,7 @@ def calls_of_a_run(lab, tmp_path) -> Counter[str]:
 
 
 @pytest.mark.parametrize(
-    "runs", [pytest.param(20_000, marks=pytest.mark.soak), pytest.param(100_000, marks=pytest.mark.long)]
+    "runs", [pytest.param(4000, marks=pytest.mark.soak), pytest.param(100_000, marks=pytest.mark.long)]
 )
 @pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

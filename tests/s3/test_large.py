@@ -28,7 +28,15 @@ def pattern(path: Path, size: int) -> Path:
     return path
 
 
-@pytest.mark.parametrize("size", [64 * MIB, pytest.param(2048 * MIB, marks=pytest.mark.soak)], ids=["64 MiB", "2 GiB"])
+@pytest.mark.parametrize(
+    "size",
+    [
+        64 * MIB,
+        pytest.param(512 * MIB, marks=pytest.mark.soak),  # more than the memory that it may take
+        pytest.param(2080 * MIB, marks=pytest.mark.long),  # more than 2^31 bytes
+    ],
+    ids=["64 MiB", "512 MiB", "2 GiB"],
+)
 def test_a_large_artifact_goes_up_and_comes_down_without_filling_memory(size, ceph, tmp_path, capsys):
     bucket = ceph.fresh()
     stage = Stage(Place(bucket.url, bucket.storage_options), tmp_path)

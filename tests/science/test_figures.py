@@ -19,8 +19,6 @@ import molexp as me
 from molexp.testing import AssetKindTests
 from molexp_science import FigureFields, FigureKind, Picture
 
-pytestmark = pytest.mark.any_python
-
 LABELS = {"title": "A dimer", "xlabel": "distance (Å)", "ylabel": "energy (eV)"}
 
 

@@ -13,8 +13,6 @@ import molexp as me
 from molexp.testing import AssetKindTests
 from molexp_science import ImageFields, ImageKind
 
-pytestmark = pytest.mark.any_python
-
 
 @pytest.fixture
 def run(tmp_path):

@@ -10,8 +10,6 @@ import pytest
 
 from tests import warm
 
-pytestmark = pytest.mark.any_python
-
 SAVED = """
     import sys
     import molexp as me

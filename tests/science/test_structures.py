@@ -23,8 +23,6 @@ from molexp.testing import AssetKindTests
 from molexp_science import StructureFields, StructureKind
 from tests.science import atoms as helpers
 
-pytestmark = pytest.mark.any_python
-
 
 @pytest.fixture
 def workspace(tmp_path):

@@ -19,8 +19,6 @@ from molexp.errors import AssetError, SerializationError
 from molexp.testing import AssetKindTests
 from molexp_science import StructureFields, StructureKind
 
-pytestmark = pytest.mark.any_python
-
 for name in ("pymatgen.core", "rdkit.Chem"):  # here, because they set environment variables
     with suppress(ImportError):
         import_module(name)

@@ -28,8 +28,6 @@ from molexp_science import Frames, TrajectoryFields, TrajectoryKind
 from molexp_science._extxyz import write_frame
 from tests.science import atoms as helpers
 
-pytestmark = pytest.mark.any_python
-
 
 @pytest.fixture
 def workspace(tmp_path):

@@ -46,7 +46,7 @@ class Provenance:
         self._thread: threading.Thread | None = None
         self._callers: list[str] = []
         self._data: bytes | None = None
-        self._published: set[tuple[str, str]] = set()  # URLs of workspaces, and what stands there
+        self._published: dict[str, set[str]] = {}  # by the URL of a workspace: the ids of what stands there
         self.standing: dict[str, str] = {}
         """By the URL of a workspace: the id of this process's own document, which `publish` has put there."""
 
@@ -86,19 +86,19 @@ class Provenance:
     def keep(self, store: Store, data: bytes, outbox: Outbox | None = None) -> str:
         """Publish a document that says what was executed, once; returns its id, the hash of its content."""
         known = _digest(data)
-        if (store.url, known) not in self._published:
+        if known not in (there := self._published.setdefault(store.url, set())):
             key = f"{layout.PROVENANCE}/{known}.json"
             try:
                 outbox.put(key, data) if outbox is not None else store.create(key, data)
             except KeyExistsError:
                 pass  # its name is the hash of its content
-            self._published.add((store.url, known))
+            there.add(known)
         return known
 
     def forget(self, url: str) -> None:
         """Forget that it was published at `url`: another workspace lies there now."""
         self.standing.pop(url, None)
-        self._published = {(there, known) for there, known in self._published if there != url}
+        self._published.pop(url, None)
 
 
 @lru_cache(maxsize=16)
