@@ -17,6 +17,7 @@ DISTRIBUTIONS = {
     "molexp-cli": ROOT / "molexp-cli",
     "molexp-core": ROOT / "molexp-core",
     "molexp-fs": ROOT / "molexp-fs",
+    "molexp-mcp": ROOT / "molexp-mcp",
     "molexp-s3-store": ROOT / "molexp-s3-store",
     "molexp-science": ROOT / "molexp-science",
     "molexp-slurm": ROOT / "molexp-slurm",

@@ -70,6 +70,8 @@ HEAVY = (
     "molexp.testing",
     "molexp.workflow",
     "molexp_fs",
+    "mcp",
+    "molexp_mcp",
     "molexp_s3_store",
     "molexp_science",
     "molexp_slurm",

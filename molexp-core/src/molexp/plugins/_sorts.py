@@ -245,7 +245,9 @@ QUEUES = Sort(
     names=_plain_name,
     packages={"local": "molexp-core", "slurm": "molexp-slurm"},
 )
-COMMANDS = Sort(hook="molexp_register_commands", what="command", base="", names=_plain_name, packages={})
+COMMANDS = Sort(
+    hook="molexp_register_commands", what="command", base="", names=_plain_name, packages={"mcp": "molexp-mcp"}
+)
 COLUMNS = Sort(hook="molexp_register_columns", what="column", base="", names=_plain_name, packages={})
 RENDERERS = Sort(hook="molexp_register_renderers", what="renderer", base="", names=_plain_name, packages={})
 SORTS = (STORAGE_BACKENDS, ASSET_KINDS, RUN_ID_SCHEMES, EXECUTORS, QUEUES, COMMANDS, COLUMNS, RENDERERS)
