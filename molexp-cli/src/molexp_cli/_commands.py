@@ -111,6 +111,7 @@ SECTIONS: Mapping[str, Mapping[str, Command | Group]] = {
         ),
     },
     "Maintain": {
+        "export": Command("_export.command:export", "Export runs: rows, or an archive of their files."),
         "sync": Command("_sync:sync", "Copy a workspace, or merge it into another one."),
         "doctor": Command("_doctor:doctor", "Check whether MolExp can work here."),
         "fsck": Command("_fsck:fsck", "Check a workspace for damaged, missing or changed files."),

@@ -43,7 +43,8 @@ def written(path: Path) -> Iterator[IO[bytes]]:
     target = Path(os.path.realpath(path))  # the target of a link is replaced, not the link
     made, name = tempfile.mkstemp(prefix=f".{target.name[:40]}.", suffix=".part", dir=target.parent)
     try:
-        with os.fdopen(made, "w+b") as file:
+        os.close(made)
+        with open(name, "w+b") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

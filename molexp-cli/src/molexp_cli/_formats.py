@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import IO, TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
@@ -56,7 +56,14 @@ def write_records(form: Format, records: Records) -> None:
     write_pages(form, [records], names_of([records]) if form is Format.CSV else ())
 
 
-def write_pages(form: Format, pages: Iterable[Records], names: Sequence[str] = (), titles: Sequence[str] = ()) -> None:
+def write_pages(
+    form: Format,
+    pages: Iterable[Records],
+    names: Sequence[str] = (),
+    titles: Sequence[str] = (),
+    *,
+    to: IO[bytes] | None = None,
+) -> None:
     """Print the records of a list in a form for programs, some at a time.
 
     Args:
@@ -64,15 +71,16 @@ def write_pages(form: Format, pages: Iterable[Records], names: Sequence[str] = (
         pages: the records. None is kept.
         names: the columns of CSV. A field within another one has a dotted name, such as ``results.energy``.
         titles: the headings of these columns, if they are others than the names.
+        to: the file to write to; by default standard output.
     """
     parts = (page[at : at + _AT_ONCE] for page in pages for at in range(0, len(page), _AT_ONCE))
     match form:
         case Format.CSV:
-            _write_csv(parts, names, titles or names)
+            _write_csv(parts, names, titles or names, to)
         case Format.JSONL:
-            _write_jsonl(parts)
+            _write_jsonl(parts, to)
         case _:
-            _write_json(parts)
+            _write_json(parts, to)
 
 
 def names_of(pages: Iterable[Records]) -> list[str]:
@@ -85,28 +93,35 @@ def names_of(pages: Iterable[Records]) -> list[str]:
     return sorted(found, key=lambda name: roots.index(name.partition(".")[0]))
 
 
-def _write_json(parts: Iterable[Records]) -> None:
+def _put(text: str, to: IO[bytes] | None) -> None:
+    if to is None:
+        write(text, end="")
+    else:
+        to.write(text.encode("utf-8", "backslashreplace"))
+
+
+def _write_json(parts: Iterable[Records], to: IO[bytes] | None) -> None:
     import molexp
 
     before = "[\n"
     for part in parts:
-        write(before + molexp.to_json(part, pretty=True).removeprefix("[\n").removesuffix("\n]"), end="")
+        _put(before + molexp.to_json(part, pretty=True).removeprefix("[\n").removesuffix("\n]"), to)
         before = ",\n"
-    write("[]" if before == "[\n" else "\n]")
+    _put("[]\n" if before == "[\n" else "\n]\n", to)
 
 
-def _write_jsonl(parts: Iterable[Records]) -> None:
+def _write_jsonl(parts: Iterable[Records], to: IO[bytes] | None) -> None:
     import molexp
 
     for part in parts:
-        write("\n".join(map(molexp.to_json, _dicts(part))))
+        _put("".join(f"{molexp.to_json(one)}\n" for one in _dicts(part)), to)
 
 
-def _write_csv(parts: Iterable[Records], names: Sequence[str], titles: Sequence[str]) -> None:
+def _write_csv(parts: Iterable[Records], names: Sequence[str], titles: Sequence[str], to: IO[bytes] | None) -> None:
     if titles:
-        _write_lines([titles])
+        _write_lines([titles], to)
     for part in parts:
-        _write_lines([_cell(one.get(name)) for name in names] for one in map(flat, _mappings(part)))
+        _write_lines(([_cell(one.get(name)) for name in names] for one in map(flat, _mappings(part))), to)
 
 
 class _LinesOfCsv(io.StringIO):
@@ -114,10 +129,10 @@ class _LinesOfCsv(io.StringIO):
         return super().write(line.removesuffix("\r\n") + "\n")
 
 
-def _write_lines(lines: Iterable[Sequence[str]]) -> None:
+def _write_lines(lines: Iterable[Sequence[str]], to: IO[bytes] | None) -> None:
     text = _text_of(lines)
-    if on_terminal():
-        write(text, end="")
+    if to is not None or on_terminal():
+        _put(text, to)
     else:
         write_bytes(text.encode("utf-8", "backslashreplace"))  # it has the data as it is
 

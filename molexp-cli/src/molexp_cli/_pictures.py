@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from importlib import import_module
@@ -12,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from molexp_cli import _words
+from molexp_cli._files import written
 from molexp_cli._formats import csv_of, names_of
 from molexp_cli._output import one_line
 from molexp_cli._series import Chart, Series
@@ -72,17 +71,8 @@ def save(chart: Chart, path: Path, look: Look, notes: Sequence[str] = ()) -> Non
         data = _page(chart, look, notes).encode()
     else:
         data = _picture(chart, look, kind)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)  # a temporary file is for its owner alone
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
+    with written(path) as file:
+        file.write(data)
 
 
 def _picture(chart: Chart, look: Look, kind: str) -> bytes:

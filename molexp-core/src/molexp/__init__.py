@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from molexp._views.description import describe_run, to_json
     from molexp._views.diagnosis import Check, diagnose
     from molexp._views.log_reading import LogLine, follow_logs, read_logs
+    from molexp._views.record_files import RecordFile, record_files
     from molexp._views.settings import Setting, explain_settings
     from molexp._views.workspaces import describe_workspace
     from molexp.contracts._assets import Asset, Producer
@@ -107,6 +108,7 @@ __all__ = [
     "Producer",
     "Project",
     "ProjectT",
+    "RecordFile",
     "Report",
     "Rows",
     "Run",
@@ -140,6 +142,7 @@ __all__ = [
     "locate_workspace",
     "parse_parameters",
     "read_logs",
+    "record_files",
     "sync_workspace",
     "to_json",
     "track_command",
@@ -182,6 +185,7 @@ _LATE = {  # names that take time to import, by module
     "molexp._views.description": ("describe_run", "to_json"),
     "molexp._views.diagnosis": ("Check", "diagnose"),
     "molexp._views.log_reading": ("LogLine", "follow_logs", "read_logs"),
+    "molexp._views.record_files": ("RecordFile", "record_files"),
     "molexp._views.settings": ("Setting", "explain_settings"),
     "molexp._views.workspaces": ("describe_workspace",),
     "molexp._hierarchy.location": ("locate_workspace",),

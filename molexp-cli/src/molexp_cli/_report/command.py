@@ -22,7 +22,7 @@ _OVERHEAD = 80 << 10  # bytes of a page without its document
 def report(
     ctx: typer.Context,
     where: WhereArgument = None,
-    target: Annotated[Path, typer.Option("--file", "-o", metavar="FILE", help="The file to write.")] = Path(
+    target: Annotated[Path, typer.Option("-o", "--save", metavar="FILE", help="The file to write.")] = Path(
         "report.html"
     ),
     archived: Annotated[bool, typer.Option("--archived", help="Include archived runs.")] = False,

@@ -17,8 +17,8 @@ _MOST = 17  # digits that a number has
 def thin(steps: Sequence[int], values: Sequence[Any], points: int) -> Curve:
     """Return at most about `points` points of a curve, the first and the last among them.
 
-    A curve is divided into parts of equally many points. Of each part the point with the least value and the one with the
-    greatest are kept, and the first one that is NaN or infinite. So the least and the greatest value of the curve are kept, too.
+    Those of `molexp.downsample` are kept, so the least and the greatest value of each part are among them, and of each part the
+    first one that is NaN or infinite.
 
     Args:
         steps: the steps, in their order.
@@ -39,23 +39,14 @@ def _number(value: Any) -> float:
 
 
 def _chosen(numbers: Sequence[float], points: int) -> list[int]:
-    last = len(numbers) - 1
-    parts = max(1, (points - 2) // 2)
-    kept = {0, last}
-    for part in range(parts):
-        begin, end = 1 + part * (last - 1) // parts, 1 + (part + 1) * (last - 1) // parts
-        piece = [*numbers[begin:end]]
-        if not piece:
-            continue
-        if not isfinite(sum(piece)):
-            gap = next((at for at, one in enumerate(piece) if not isfinite(one)), None)
-            kept.update([begin + gap] if gap is not None else ())
-            piece = [one if isfinite(one) else inf for one in piece]
-            highest = [-inf if one == inf else one for one in piece]
-        else:
-            highest = piece
-        kept.add(begin + piece.index(min(piece)))
-        kept.add(begin + highest.index(max(highest)))
+    import molexp
+
+    finite = [at for at, one in enumerate(numbers) if isfinite(one)]
+    kept = {0, len(numbers) - 1}
+    kept.update(map(int, molexp.downsample(finite, [numbers[at] for at in finite], points)[0]))
+    if len(finite) < len(numbers):
+        parts = {at * points // len(numbers): at for at in range(len(numbers) - 1, -1, -1) if not isfinite(numbers[at])}
+        kept.update(parts.values())
     return sorted(kept)
 
 
