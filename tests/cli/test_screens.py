@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from textwrap import dedent
@@ -15,7 +16,7 @@ from textwrap import dedent
 import pytest
 
 import molexp as me
-from tests.cli.helpers import Terminal, program
+from tests.cli.helpers import Terminal, eventually, program
 
 SCREENS = Path(__file__).parent / "screens"
 BEGAN = datetime.now(UTC) - timedelta(days=3, hours=2)
@@ -33,12 +34,13 @@ SCRIPT = """
 
     @wf.task(depends_on=[build])
     def energy(ctx):
-        while ctx.params["a"] > 3.55 and not os.path.exists("go"):
-            time.sleep(0.01)
         if ctx.params["a"] == 3.5:
             raise ValueError("the density oscillates between two states, after 60 steps of mixing")
         for step in range(3):
             ctx.metrics.log(step=step, residual=0.5 ** (step + 3))
+            ctx.metrics.flush()
+            while ctx.params["a"] > 3.55 and not os.path.exists("go"):
+                time.sleep(0.01)
         ctx.set_result("energy", -3.72 + (ctx.params["a"] - 3.6) ** 2)
         ctx.set_result("forces", [[0.0, 0.01, -0.01]] * 4)
 
@@ -73,16 +75,21 @@ def record(here):
     (here / "go").touch()
     assert program(here, "run", "relax.py").code == 1
     me.Workspace(here / "lab").Project("noble", id="noble").Experiment("ar").Run({"sigma": 3.4}, id="argon")
+    backdate(here / "lab")
+    shutil.rmtree(here / "lab/.molexp")
+    return here
+
+
+def backdate(lab):
+    """Make a record look as if it came from another machine, some days ago."""
     times = {"created_at": 0, "started_at": 1, "ended_at": 65}
-    for file in here.glob("lab/projects/**/*.json*"):
+    for file in lab.glob("projects/**/*.json*"):
         text = file.read_text()
         for name, seconds in times.items():
             moment = (BEGAN + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
             text = re.sub(rf'"{name}":( ?)"[^"]*"', rf'"{name}":\1"{moment}"', text)
         text = re.sub(r'"pid":( ?)\d+', r'"pid":\g<1>4242', re.sub(r'"host":( ?)"[^"]*"', r'"host":\1"node7"', text))
         file.write_text(text)
-    shutil.rmtree(here / "lab/.molexp")
-    return here
 
 
 def masked(text: str, here: Path) -> str:
@@ -166,6 +173,15 @@ def test_a_run_is_followed_to_its_end(here, columns):
     while not ("2/4" in (seen := screen(terminal.text)) and seen.count("1/2") == 2):
         assert terminal._read(), terminal.text
     same("run-live", columns, masked(seen, here))
+    eventually(lambda: sum(file.stat().st_size > 0 for file in here.glob("lab/**/metrics.jsonl")) == 3)
+    shutil.copytree(here / "lab", here / "copy", ignore=shutil.ignore_patterns(".molexp"))
+    backdate(here / "copy")
+    heard = time.time() - 7230  # 2 h 0 min 30 s
+    for file in here.glob("copy/projects/**/metrics.jsonl"):
+        os.utime(file, (heard, heard))
+    watched = Terminal(here, "-w", "copy", "watch", "--once", columns=columns, env={"NO_COLOR": "1"})
+    assert watched.end() == 0
+    same("watch", columns, masked(screen(watched.text), here))
     (here / "go").touch()
     assert terminal.end() == 1
     same("run-failed", columns, masked(screen(terminal.text).lstrip(), here))

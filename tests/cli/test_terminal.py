@@ -103,6 +103,7 @@ COMMANDS = [
     ("plot", "seconds", f"params.{EVIL}"),
     ("plot", "seconds", "replica", "--by", f"params.{EVIL}"),
     ("plot", EVIL),
+    ("watch", "--once", EVIL),
     ("lineage", "p/e/one"),
     ("assets", "list"),
     ("assets", "get", f"one:{EVIL}", "-"),

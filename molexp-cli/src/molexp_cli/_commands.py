@@ -62,6 +62,7 @@ SECTIONS: Mapping[str, Mapping[str, Command | Group]] = {
         ),
         "show": Command("_show:show", "Show everything on record about a run."),
         "logs": Command("_logs:logs", "Print the logs of a run, also while it runs."),
+        "watch": Command("_watch:watch", "Show the runs that go on, as they do."),
         "compare": Command("_compare:compare", "Show how runs differ."),
         "report": Command("_report.command:report", "Write one HTML file that shows runs."),
         "plot": Command("_plot:plot", "Draw a result against a parameter, or a metric over its steps."),

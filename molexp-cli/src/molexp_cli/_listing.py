@@ -158,7 +158,7 @@ def _resolved(name: str, known: Collection[str]) -> str:
     raise ValueError(f"No run has the column {name!r}.{hint}")
 
 
-def fitting(columns: Sequence[Column], rows: Rows, width: int) -> tuple[list[Column], list[Column]]:
+def fitting(columns: Sequence[Column], rows: Sequence[Any], width: int) -> tuple[list[Column], list[Column]]:
     """Return the columns that fit beside each other, each with its width, and those that are left out."""
     sized = [one._replace(width=_needed(one, rows)) for one in columns]
     left, kept = width + _GAP, set[str]()
@@ -199,7 +199,7 @@ def grid_of(columns: Sequence[Column]) -> Grid:
     return Grid(*zip(*((one.title, one.style, one.width, one.right) for one in columns), strict=True))
 
 
-def _needed(one: Column, rows: Rows) -> int:
+def _needed(one: Column, rows: Sequence[Any]) -> int:
     longest = max([width_of(one.title), *(width_of(one.cell(row)) for row in rows)])
     return longest if one.is_whole else min(longest, max(width_of(one.title), _WIDEST))
 

@@ -28,6 +28,7 @@ Examples:
   molexp runs list 'params.basis == "SVP" and results.energy < 0'
   molexp show @latest
   molexp logs @latest --follow
+  molexp watch molecules/water
   molexp runs tag checked --where 'results.energy < 0'
   molexp compare water-1 water-2
   molexp plot results.energy params.n --by params.basis

@@ -190,7 +190,7 @@ def headline(text: str) -> None:
     if on_terminal():
         from rich.text import Text
 
-        _console().print(Text(printable(text), style="bold"), soft_wrap=True)
+        terminal().print(Text(printable(text), style="bold"), soft_wrap=True)
     else:
         write(text)
 
@@ -268,7 +268,7 @@ class Grid(NamedTuple):
         from rich.table import Table
         from rich.text import Text
 
-        console = _console(width=sum(self.widths) + 2 * len(self.widths))
+        console = terminal(width=sum(self.widths) + 2 * len(self.widths))
         drawn = Table(box=None, pad_edge=False, show_header=titled)
         for title, style, width, right in zip(self.titles, self.styles, self.widths, self.right, strict=True):
             head = drawable(printable(title))
@@ -300,12 +300,12 @@ def one_line(text: str) -> str:
 
 def width_of_terminal() -> int:
     """Return the number of columns of the terminal."""
-    return int(_console().width)
+    return int(terminal().width)
 
 
 def height_of_terminal() -> int:
     """Return the number of lines of the terminal."""
-    return int(_console().height)
+    return int(terminal().height)
 
 
 def faint(text: str) -> str:
@@ -317,7 +317,7 @@ def faint(text: str) -> str:
 
 def styled(text: Any) -> str:
     """Return a text of rich in the colours of the terminal."""
-    console = _console()
+    console = terminal()
     with console.capture() as captured:
         console.print(text)
     return str(captured.get())
@@ -348,7 +348,7 @@ def _draw_pairs(found: Iterable[tuple[str, str]], indent: int, width: int) -> No
 
     from rich.text import Text
 
-    console = _console()
+    console = terminal()
     room = max(_ROOM, console.width - indent - width - 2)
     for name, value in found:
         wrapped = [
@@ -364,7 +364,7 @@ def _draw(columns: Sequence[str], cells: list[list[str]], keep: int) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    console = _console()
+    console = terminal()
     wanted = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
     room = console.width - 2 * (len(columns) - 1)
     for whole, longest in (({*_WHOLE, *columns[:keep]}, 24), (columns[:keep], 20)):
@@ -409,7 +409,8 @@ def _style(cell: str) -> str:
     return _COLORS.get(cell.partition(" ")[0], "")
 
 
-def _console(*, width: int | None = None) -> Any:
+def terminal(*, width: int | None = None) -> Any:
+    """Return the console of rich for standard output: without colours if nobody wants them."""
     from rich.console import Console
 
     plain = bool(os.environ.get("NO_COLOR"))
@@ -432,7 +433,7 @@ def checklist(status: str, name: str, found: str, hint: str = "") -> None:
 
     from rich.text import Text
 
-    console = _console()
+    console = terminal()
     room = max(_ROOM, console.width - len(head))
     drawn = [
         (part, is_hint)
