@@ -64,6 +64,7 @@ SECTIONS: Mapping[str, Mapping[str, Command | Group]] = {
         "logs": Command("_logs:logs", "Print the logs of a run, also while it runs."),
         "watch": Command("_watch:watch", "Show the runs that go on, as they do."),
         "compare": Command("_compare:compare", "Show how runs differ."),
+        "why": Command("_why:why", "Explain why a run would be executed or skipped."),
         "report": Command("_report.command:report", "Write one HTML file that shows runs."),
         "plot": Command("_plot:plot", "Draw a result against a parameter, or a metric over its steps."),
         "lineage": Command("_lineage:lineage", "Show what an asset or a run was made from, and what used it."),

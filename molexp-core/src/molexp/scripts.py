@@ -15,6 +15,7 @@ from __future__ import annotations
 from molexp._profiles import ExplainedValue, Profiles, find_profiles, parse_override, read_values, use_profiles
 from molexp._profiles.parameters import parse_settings
 from molexp._workflow.driving import Drive
+from molexp._workflow.explaining import ExplainedRun, ExplainedTask, explain_run
 from molexp._workflow.plans import Event, PlannedRun, Summary
 from molexp._workflow.scripts import Script, load_script
 from molexp._workflow.selection import LeftOut, Selection
@@ -23,6 +24,8 @@ from molexp._workflow.whole_runs import execute_one
 __all__ = [
     "Drive",
     "Event",
+    "ExplainedRun",
+    "ExplainedTask",
     "ExplainedValue",
     "LeftOut",
     "PlannedRun",
@@ -31,6 +34,7 @@ __all__ = [
     "Selection",
     "Summary",
     "execute_one",
+    "explain_run",
     "find_profiles",
     "load_script",
     "parse_override",

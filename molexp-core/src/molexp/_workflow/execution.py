@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from molexp._hierarchy.run_context import RunContext
     from molexp._workflow.definition import Definition
     from molexp._workflow.executors import Executors
-    from molexp._workflow.records import Signature, TaskRecords
+    from molexp._workflow.records import TaskRecords
+    from molexp._workflow.reusing import Signature
 
 T = TypeVar("T")
 

@@ -36,7 +36,7 @@ class Asked(Struct, frozen=True, kw_only=True):
     settings: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
 
-class _Decision(NamedTuple):
+class Decision(NamedTuple):
     """The action for a run, its reason, the changes since it succeeded, and how many attempts and cancels there were."""
 
     action: str
@@ -105,7 +105,7 @@ class Planning:
                 if run_id in planned:
                     continue  # two points that are equal are one run
                 planned.add(run_id)
-                decided, known = self._decide(experiment, run_id, codes)
+                decided, known = decide(self._asked, experiment, run_id, codes)
                 found = PlannedRun(
                     experiment=experiment,
                     id=run_id,
@@ -137,38 +137,40 @@ class Planning:
         document["path"] = planned.path
         return self.chooser.takes(self.label(planned.experiment), document, executes=executes)
 
-    def _decide(self, experiment: Experiment, run_id: str, codes: Codes) -> tuple[_Decision, RunState | str]:
-        """Decide what to do with a run, from one reading of it; return that, too, or a word in the place of its status."""
-        run = Run(experiment, run_id)
-        try:
-            state = run._state()
-        except NotFoundError:
-            if deleted(experiment._session.store, f"{experiment.path}/{run_id}"):
-                return _Decision(SKIP, "was deleted"), DELETED
-            return _Decision(START, "new"), str(RunStatus.PENDING)
-        except CorruptRecordError as error:
-            return _Decision(LEAVE, f"it cannot be read: {error}"), UNREADABLE
-        return self._decide_by(run, state, codes), state
 
-    def _decide_by(self, run: Run, state: RunState, codes: Codes) -> _Decision:
-        found = state.to_document()
-        status = RunStatus(found["status"])
-        history = found["execution_history"]
-        newest = history[-1] if history else {}
-        if newest.get("problem") and not self._asked.rerun:
-            why = f"its newest attempt cannot be read ({newest['problem']}); --rerun executes it again"
-            return _Decision(LEAVE, why)
-        if status is RunStatus.RUNNING:
-            where = f" elsewhere, as of {as_of}," if (as_of := found.get("as_of")) else ""
-            why = f"is being executed{where} by process {newest.get('pid')} on {newest.get('host')}"
-            return _Decision(LEAVE, why)
-        if status is RunStatus.PENDING:
-            return _Decision(START, "was not started yet")
-        again, counts = RESUME if self._asked.resume else START, (len(history), len(state.edits.cancels))
-        if status is not RunStatus.SUCCEEDED:
-            return _Decision(again, f"{status} before", "", *counts)
-        changed = Earlier.of(run, state.attempts).changed_since(newest.get("workflow"), codes)
-        why = f"succeeded before{changed and ', and '}{changed}"
-        if not self._asked.rerun:
-            again = RESUME if changed and self._asked.changed else SKIP
-        return _Decision(again, why, changed, *counts)
+def decide(asked: Asked, experiment: Experiment, run_id: str, codes: Codes) -> tuple[Decision, RunState | str]:
+    """Decide what to do with a run, from one reading of it; return that, too, or a word in the place of its status."""
+    run = Run(experiment, run_id)
+    try:
+        state = run._state()
+    except NotFoundError:
+        if deleted(experiment._session.store, f"{experiment.path}/{run_id}"):
+            return Decision(SKIP, "was deleted"), DELETED
+        return Decision(START, "new"), str(RunStatus.PENDING)
+    except CorruptRecordError as error:
+        return Decision(LEAVE, f"it cannot be read: {error}"), UNREADABLE
+    return _decide_by(asked, run, state, codes), state
+
+
+def _decide_by(asked: Asked, run: Run, state: RunState, codes: Codes) -> Decision:
+    found = state.to_document()
+    status = RunStatus(found["status"])
+    history = found["execution_history"]
+    newest = history[-1] if history else {}
+    if newest.get("problem") and not asked.rerun:
+        why = f"its newest attempt cannot be read ({newest['problem']}); --rerun executes it again"
+        return Decision(LEAVE, why)
+    if status is RunStatus.RUNNING:
+        where = f" elsewhere, as of {as_of}," if (as_of := found.get("as_of")) else ""
+        why = f"is being executed{where} by process {newest.get('pid')} on {newest.get('host')}"
+        return Decision(LEAVE, why)
+    if status is RunStatus.PENDING:
+        return Decision(START, "was not started yet")
+    again, counts = RESUME if asked.resume else START, (len(history), len(state.edits.cancels))
+    if status is not RunStatus.SUCCEEDED:
+        return Decision(again, f"{status} before", "", *counts)
+    changed = Earlier.of(run, state.attempts).changed_since(newest.get("workflow"), codes)
+    why = f"succeeded before{changed and ', and '}{changed}"
+    if not asked.rerun:
+        again = RESUME if changed and asked.changed else SKIP
+    return Decision(again, why, changed, *counts)

@@ -5,16 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any
-
-from msgspec import Struct
 
 from molexp._assets.accessors import Accessor
 from molexp._code.hashing import Code
 from molexp._recording.task_recorder import TaskRecorder
 from molexp._running.context import describe_error
-from molexp._storage.equivalence import RESERVED
 from molexp._storage.layout import claim_key
 from molexp._values.canonical import canonical_hash
 from molexp._values.documents import encode
@@ -22,17 +18,16 @@ from molexp._values.numbers import count
 from molexp._values.status import UNENDED
 from molexp._values.times import utc_now
 from molexp._workflow.earlier import Earlier, codes_of
-from molexp._workflow.outputs import NotRestorableError, fingerprint, pack, unpack
+from molexp._workflow.outputs import NotRestorableError, fingerprint, pack
 from molexp._workflow.results import FAILED, SUCCEEDED, TaskOutcome
-from molexp._workflow.saved_parts import Parts, Restorer
-from molexp.errors import AssetExistsError, MolexpError, SerializationError
+from molexp._workflow.reusing import Reusing, Signature
+from molexp._workflow.saved_parts import Parts
+from molexp.errors import AssetExistsError, SerializationError
 
 if TYPE_CHECKING:
     from molexp._assets.naming import AttemptAssets
-    from molexp._hierarchy.run import Run
     from molexp._hierarchy.run_context import RunContext
     from molexp._workflow.definition import Definition
-    from molexp._workflow.tasks import TaskSpec
     from molexp.contracts import Progress
     from molexp.contracts._assets import Asset
 
@@ -56,19 +51,7 @@ _EARLIER = {"failed": "it failed before", **dict.fromkeys(UNENDED, "it did not e
 INLINE_OUTPUT = 8 * 1024  # bytes of JSON up to which an output stands in the record itself
 
 
-class Signature(Struct):
-    """The code and the inputs that a task's output follows from.
-
-    Attributes:
-        code: its code.
-        inputs: a hash of its inputs, parameters and configuration.
-    """
-
-    code: Code
-    inputs: str
-
-
-class TaskRecords:
+class TaskRecords(Reusing):
     """Writes the records of the tasks of one execution, and reads those of earlier attempts."""
 
     def __init__(
@@ -84,15 +67,11 @@ class TaskRecords:
         self._attempt = context._coordinator
         self._appends = "append" in self._attempt.store.capabilities
         self._assets = context._assets
-        self._run: Run = context.run
-        self._earlier = earlier
-        self._restorer = Restorer(self._assets.library, earlier.assets)
-        self._code = codes_of(workflow).tasks  # before any is executed
+        super().__init__(
+            context.run, earlier, codes_of(workflow), params=params, config=config
+        )  # before any is executed
         self._ran: dict[str, Code] = {}  # the code of tries, as the processes say that executed them
-        counting = {name: value for name, value in config.items() if name not in RESERVED}
-        self._given = canonical_hash({"params": dict(params), "config": counting})
         self._why: dict[str, str] = {}  # the reason to execute each task again
-        self._outputs: dict[str, str] = {}  # a hash for the output of each task, as the inputs of others have it
         self._attempt.record({"type": "workflow", "at": utc_now(), "workflow": self._describe(workflow)})
         self._publish_state()
 
@@ -107,60 +86,17 @@ class TaskRecords:
         found = {"name": workflow.name, "workflow_id": workflow.workflow_id, "tasks": list(workflow.tasks)}
         return {**found, "graph": known}
 
-    # -------------------------------------------------------------------------------------------------------- signatures
-
-    def sign(self, spec: TaskSpec, index: int | None, item: Any) -> Signature:
-        """Return what the output of a task, or of one item of it, follows from; its upstreams have outcomes."""
-        code = self._code[spec.name]
-        upstream = {name: self._outputs[name] for name in spec.depends_on}
-        if index is not None and spec.map_over is not None:
-            try:
-                upstream[spec.map_over] = fingerprint(pack(item, self._run))
-            except NotRestorableError:
-                upstream[spec.map_over] = f"{upstream[spec.map_over]}[{index}]"
-        return Signature(code, canonical_hash({"given": self._given, "upstream": upstream}))
-
     # ------------------------------------------------------------------------------------------------------------ resuming
 
     def reuse(self, label: str, signature: Signature) -> tuple[TaskOutcome | None, str]:
         """Return what an earlier attempt left of a task, if it can be taken over; else why the task is executed."""
-        record = self._earlier.records.get(label)
-        if record is None:
-            return None, "it has not been executed before"
-        status = record.get("status")
-        if status != SUCCEEDED:
-            return None, _EARLIER.get(str(status), f"it was {status} before")
-        if why := self._earlier.changed(label, signature.code):
-            return None, why
-        if record.get("inputs") != signature.inputs:
-            return None, "its inputs changed"
-        try:
-            output, stored = self._restore(label, record)
-        except (NotRestorableError, MolexpError) as error:
-            return None, f"its output cannot be restored: {error}"
-        except Exception as error:  # noqa: BLE001 - a record that somebody mended, or a newer version wrote
-            return None, f"its output cannot be restored: its record makes no sense ({type(error).__name__}: {error})"
-        self._outputs[label] = stored
-        outcome = TaskOutcome(label, SUCCEEDED, output, reused=True, restorable=True, reason="unchanged")
-        kept = {name: value for name, value in record.items() if name not in _OF_THE_TRY}
-        self._write_soon(label, {**kept, "reused": True, "why": outcome.reason}, self.first_retry(label))
+        kept = self.look(label, signature)
+        if isinstance(kept, str):
+            return None, kept
+        outcome = TaskOutcome(label, SUCCEEDED, kept.output, reused=True, restorable=True, reason="unchanged")
+        said = {name: value for name, value in kept.record.items() if name not in _OF_THE_TRY}
+        self._write_soon(label, {**said, "reused": True, "why": outcome.reason}, self.first_retry(label))
         return outcome, "unchanged"
-
-    def _restore(self, label: str, record: Mapping[str, Any]) -> tuple[Any, str]:
-        if "not_restorable" in record:
-            raise NotRestorableError(str(record["not_restorable"]))
-        assembled = "assembled" in record  # older versions do not look there, and execute the task again
-        said = record["assembled"] if assembled else record
-        if "saved" in said:
-            saved = unpack(said["saved"], self._run)  # that a resume reads it says nothing of what the task uses
-            stored = self._run._session.library.load(saved)["output"]
-        elif "output" in said:
-            stored = said["output"]
-        else:
-            raise NotRestorableError("its record does not have it")
-        known: dict[str, Any] = {}
-        give = partial(self._restorer.restore, label, known) if assembled else None
-        return unpack(stored, self._run, give), fingerprint(stored, parts=assembled)
 
     # ------------------------------------------------------------------------------------------------------------- writing
 
@@ -178,10 +114,6 @@ class TaskRecords:
         """Return the number of the first try: 0, unless a task of that name was executed in this attempt before."""
         known = self._attempt.contents.tasks.get(label)
         return count(known.get("retry")) + 1 if known is not None else 0
-
-    def aggregate(self, name: str, items: int) -> None:
-        """Hash the output of a mapped task from those of its items."""
-        self._outputs[name] = canonical_hash([self._outputs[f"{name}[{index}]"] for index in range(items)])
 
     def recorder(self, label: str, retry: int) -> TaskRecorder:
         """Return the recorder of a try of a task."""
