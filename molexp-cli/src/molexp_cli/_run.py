@@ -76,7 +76,17 @@ _Runs = Annotated[
 def run(
     ctx: typer.Context,
     script: Annotated[Path, typer.Argument(metavar="SCRIPT", show_default=False, help="A Python file.")],
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, metavar="N", help="Execute N runs at a time.")] = 1,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs",
+            "-j",
+            min=1,
+            metavar="N",
+            show_default=False,
+            help="Execute N runs at a time: by default one, or as many as the executor's queue allows.",
+        ),
+    ] = None,
     executor: Annotated[
         str | None,
         typer.Option(

@@ -9,6 +9,12 @@ from molexp.hookspecs import hookimpl
 
 
 @hookimpl
+def molexp_register_executors() -> Iterable[Declared]:
+    """Register `SlurmExecutor`."""
+    return [Declared("slurm", "molexp_slurm._executor:SlurmExecutor")]
+
+
+@hookimpl
 def molexp_register_queues() -> Iterable[Declared]:
     """Register `SlurmQueue`."""
     return [Declared("slurm", "molexp_slurm._queue:SlurmQueue")]

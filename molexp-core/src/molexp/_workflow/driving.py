@@ -156,12 +156,17 @@ class Drive:
     # ----------------------------------------------------------------------------------------------------------- executing
 
     def execute(
-        self, *, jobs: int = 1, executor: str | None = None, observer: Observer | None = None, wait: bool = False
+        self,
+        *,
+        jobs: int | None = None,
+        executor: str | None = None,
+        observer: Observer | None = None,
+        wait: bool = False,
     ) -> Summary:
         """Execute the plan and wait for all of it; an experiment begins when those before it have succeeded.
 
         Args:
-            jobs: the number of runs at a time.
+            jobs: the number of runs at a time; by default one, and for an executor with a queue as many as that allows.
             wait: wait for runs that others execute, too, until the record says that they have ended.
             executor: name of the executor that executes whole runs; by default the configuration's ``executor``, else
                 ``inline``.
@@ -172,21 +177,21 @@ class Drive:
             ProfileError: as `plan`, the profile's ``resources`` make no sense, or the executor does not take its ``scheduler``.
             ValueError: there is less than one job, or several in one process whose output is to be captured.
         """
-        if jobs < 1:
+        if jobs is not None and jobs < 1:
             raise ValueError(f"jobs must be at least 1, not {jobs}.")
         with use_profiles(self._profiles), this_process().signals.minding():
             config = resolve_profile(self._profile, self._overrides)
             name = str(executor or config.get("executor") or INLINE)
-            if self._capture and jobs > 1 and name == INLINE:
+            if self._capture and (jobs or 1) > 1 and name == INLINE:
                 raise ValueError(
                     "The output of several runs at a time can only be told apart in processes of their own: "
                     "use the executor 'process', or one job."
                 )
             # The settings of the profile are for its own executor, not for another one that you choose.
             options = {name: scheduler_of(config)} if name != INLINE and name == config.get("executor", name) else {}
-            executors = Executors(workers=jobs, options=options)
+            executors = Executors(workers=jobs, otherwise=1, options=options)
             executors.check([name])
-            mode = _Mode(jobs, name, executors, resources_of(config), observer or (lambda _: None), wait)
+            mode = _Mode(jobs or 1, name, executors, resources_of(config), observer or (lambda _: None), wait)
             return waited_for(self._execute(mode), run_to_end)
 
     async def _execute(self, mode: _Mode) -> Summary:

@@ -19,6 +19,7 @@ class Executors:
     Args:
         plugins: those who have them.
         workers: the number of calls at a time that each executes at most.
+        otherwise: the same where `workers` is None, but for executors with a queue of their own.
         options: further arguments of executors, by name.
     """
 
@@ -27,10 +28,12 @@ class Executors:
         plugins: PluginManager | None = None,
         *,
         workers: int | None = None,
+        otherwise: int | None = None,
         options: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         self._plugins = plugins
         self._workers = workers
+        self._otherwise = otherwise
         self._options = options or {}
         self._made: dict[str, Executor] = {}
 
@@ -60,8 +63,9 @@ class Executors:
     def _new(self, name: str) -> Executor:
         options = self._options.get(name, {})
         kind = self._class(name)
+        workers = self._workers if self._workers is not None or kind.queues else self._otherwise
         try:
-            return kind(workers=self._workers, **options)
+            return kind(workers=workers, **options)
         except (TypeError, ValueError) as error:
             if not options:
                 raise

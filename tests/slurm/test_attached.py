@@ -1,0 +1,203 @@
+"""``molexp run`` by jobs of a real Slurm: summary, record and squeue agree, whatever becomes of jobs, submitter and controller."""
+
+from __future__ import annotations
+
+import os
+import signal
+from textwrap import dedent
+
+import pytest
+
+import molexp as me
+from tests.cli.helpers import program, spawn
+from tests.slurm.engine import eventually
+
+pytestmark = pytest.mark.slurm
+
+# Each task says that it is there, and goes on when it may.
+SCRIPT = """
+    import os, time
+    from pathlib import Path
+    import molexp as me
+    from molexp.workflow import WorkflowBuilder
+
+    wf = WorkflowBuilder("sweep")
+
+    @wf.task
+    def double(ctx):
+        x = ctx.params["x"]
+        Path(f"began-{x}-{os.environ.get('SLURM_RESTART_COUNT', '0')}").write_text(str(os.getpid()))
+        while ctx.config["waits"] and not Path(f"go-{x}").exists():
+            time.sleep(0.05)
+        ctx.set_result("y", x * 2)
+
+    ws = me.Workspace("lab")
+    wf.build().bind_to(ws.Project("p").Experiment("e", space=me.grid(x=[*range(int(os.environ["RUNS"]))])))
+    me.entry(ws)
+"""
+PROFILES = """
+    defaults: {waits: true}
+    profiles:
+      cluster:
+        executor: slurm
+        resources: {memory: 100MB}
+        scheduler: {interval: 1}
+"""
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    (folder / "sweep.py").write_text(dedent(SCRIPT))
+    (folder / "molcfg.yaml").write_text(dedent(PROFILES))
+    return folder
+
+
+class Sweep:
+    """A sweep, in the folder where it is."""
+
+    def __init__(self, folder, runs: int) -> None:
+        self.folder = folder
+        self.environment = {"RUNS": str(runs)}
+        self.arguments = ("run", "sweep.py", "-p", "cluster")
+
+    def start(self, *arguments: str):
+        return spawn(
+            self.folder, *self.arguments, *arguments, env=self.environment, stdout=-1, stderr=-1, start_new_session=True
+        )
+
+    def run(self, *arguments: str):
+        return program(self.folder, *self.arguments, *arguments, env=self.environment)
+
+    def began(self, x: int, restart: int = 0) -> bool:
+        return os.path.exists(self.folder / f"began-{x}-{restart}")
+
+    def wait_for(self, *numbers: int) -> None:
+        eventually(lambda: all(self.began(x) for x in numbers))
+
+    def let(self, *numbers: int) -> None:
+        for x in numbers:
+            (self.folder / f"go-{x}").touch()
+
+    def found(self):
+        """Return each run by its number: its status, cause, and number of attempts."""
+        runs = me.Workspace.load(self.folder / "lab").project("p").experiment("e").runs
+        return {run.parameters["x"]: (str(run.status), run.cause, len(run.execution_history)) for run in runs}
+
+
+DONE = ("succeeded", None, 1)
+
+
+def test_fifty_runs_are_one_array_and_few_questions(slurm, here):
+    sweep = Sweep(here, 50)
+    done = sweep.run("--override", "waits=false", "--override", "scheduler.interval=120", "-j", "8")
+
+    assert (done.code, done.out) == (0, "50 succeeded\n"), done.err
+    assert len(slurm.calls("sbatch")) == 1
+    assert slurm.calls("squeue") == [], "the interval is not over"
+    assert sweep.found() == dict.fromkeys(range(50), DONE)
+    assert not (here / ".molexp-slurm").exists(), "files are left"
+    history = me.Workspace.load(here / "lab").project("p").experiment("e").runs[0].execution_history
+    assert history[0]["job"].isdecimal()
+
+    slurm.forget()
+    again = sweep.run("--override", "waits=false")
+    assert (again.code, again.out) == (0, "50 skipped\n"), again.err
+    assert slurm.calls() == []
+
+
+@pytest.mark.parametrize("moment", ["before sbatch", "after sbatch", "in mid-run"])
+def test_a_submitter_that_is_killed_and_called_again_submits_nothing_twice(slurm, here, moment):
+    sweep = Sweep(here, 4)
+    if moment == "before sbatch":
+        real = slurm.commands / "sbatch"
+        kept = real.read_text()
+        real.write_text("#!/bin/sh\nkill -9 $PPID\n")
+        first = sweep.start("-j", "2")
+        first.communicate()
+        assert first.returncode == -signal.SIGKILL
+        real.write_text(kept)
+        assert slurm.alive() == {}
+    else:
+        if moment == "after sbatch":
+            slurm.ask("scontrol", "update", "PartitionName=debug", "State=DOWN")
+        first = sweep.start("-j", "2")
+        if moment == "after sbatch":
+            eventually(lambda: len(slurm.alive()) == 4)
+        else:
+            sweep.wait_for(0, 1)
+        os.killpg(first.pid, signal.SIGKILL)
+        first.communicate()
+        slurm.ask("scontrol", "update", "PartitionName=debug", "State=UP")
+
+    second = sweep.start("-j", "2")
+    sweep.let(0, 1, 2, 3)
+    out, err = second.communicate(timeout=100)
+    eventually(lambda: not slurm.alive())
+    assert sweep.found() == dict.fromkeys(range(4), DONE), err.decode()
+    assert len(slurm.calls("sbatch")) == 1, "there is a second array"
+    assert second.returncode in (0, 4 if moment == "in mid-run" else 0), out.decode()
+
+
+def test_cancelled_killed_and_requeued_jobs_are_what_summary_and_record_say(slurm, here):
+    """Of eight runs: 0 is cancelled while it runs, 2 is requeued, 6 and 7 are cancelled before they begin."""
+    sweep = Sweep(here, 8)
+    process = sweep.start("-j", "4")
+    sweep.wait_for(0, 1, 2, 3)
+    array = next(iter(slurm.alive())).partition("_")[0]
+    slurm.ask("scontrol", "hold", f"{array}_7")
+    slurm.ask("scancel", f"{array}_6", f"{array}_7", f"{array}_0")
+    slurm.ask("scontrol", "requeue", f"{array}_2")
+    eventually(lambda: slurm.alive().get(f"{array}_2") == "PENDING")
+    slurm.ask("scontrol", "update", f"JobId={array}_2", "StartTime=now")
+    sweep.let(*range(8))
+    out, err = process.communicate(timeout=100)
+
+    found = sweep.found()
+    assert found[0][0] == "interrupted"
+    assert found[2] == ("succeeded", None, 2)
+    assert [found[x] for x in (1, 3, 4, 5)] == [DONE] * 4
+    assert [found[x] for x in (6, 7)] == [("pending", None, 0)] * 2
+    assert process.returncode == 1
+    assert out.decode().splitlines()[0] == "5 succeeded, 1 interrupted, 2 not started", err.decode()
+    assert "Slurm" in out.decode()
+    assert slurm.alive() == {}
+    states = slurm.states()
+    assert {states[f"{array}_{index}"] for index in (1, 2, 3, 4, 5)} == {"COMPLETED"}
+    assert states[f"{array}_0"] == "CANCELLED"
+
+
+def test_ctrl_c_cancels_what_runs_and_what_waits_never_begins(slurm, here):
+    sweep = Sweep(here, 5)
+    process = sweep.start("-j", "2")
+    sweep.wait_for(0, 1)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+
+    assert process.returncode == 130, err.decode()
+    eventually(lambda: not slurm.alive())
+    found = sweep.found()
+    assert [found[x][0] for x in range(5)] == ["cancelled"] * 2 + ["pending"] * 3, out.decode()
+    assert not any(sweep.began(x) for x in (2, 3, 4))
+    assert not (here / ".molexp-slurm").exists(), "files are left"
+
+
+def test_a_controller_that_is_away_for_ten_seconds_costs_nothing(own, here):
+    sweep = Sweep(here, 2)
+    own.leave()
+    process = sweep.start()
+    eventually(lambda: len(own.calls()) > 1)  # it tries again
+    own.come_back()
+    sweep.wait_for(0, 1)
+    own.leave()
+    asked = len(own.calls("squeue"))
+    eventually(lambda: len(own.calls("squeue")) > asked + 1)
+    sweep.let(0, 1)
+    out, err = process.communicate(timeout=100)
+    own.come_back()
+
+    assert (process.returncode, out.decode()) == (0, "2 succeeded\n"), err.decode()
+    assert "does not answer" in err.decode()
+    assert sweep.found() == dict.fromkeys(range(2), DONE)
