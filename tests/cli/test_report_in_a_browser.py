@@ -92,13 +92,13 @@ SCREENS = [
     "page", SCREENS, indirect=True, ids=lambda one: f"{one['viewport']['width']}-{one['color_scheme']}"
 )
 def test_it_fits_every_screen_draws_its_charts_and_says_nothing(page, told):
-    page.wait_for_function("document.querySelector('#relations canvas').width > 100")
+    page.wait_for_function("document.querySelector('#relations .chart canvas').width > 100")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out"
     assert page.title() == f"{HOSTILE}: report", "what names say is text"
     assert page.inner_text("h1") == HOSTILE
     assert page.locator("img").count() == 0
-    assert ink(page, "#relations canvas") > 20
-    assert ink(page, "#curves canvas") > 20
+    assert ink(page, "#relations .chart canvas") > 20
+    assert ink(page, "#curves .chart canvas") > 20
     assert told == []
 
 
@@ -132,7 +132,7 @@ def test_it_sorts_filters_and_shows_a_run_by_the_keyboard_alone(page, told):
     page.get_by_role("button", name="Clear").press("Enter")
     assert page.inner_text("#runs output").startswith("120")
 
-    page.locator("#relations canvas").focus()
+    page.locator("#relations .chart canvas").focus()
     page.keyboard.press("ArrowRight")
     page.wait_for_selector("#relations .tip:not([hidden])")
     page.keyboard.press("Enter")

@@ -37,7 +37,7 @@ function colouring(key, runs) {
   return { of: (run) => colours.get(column.get(run)) || themed("--muted"), legend };
 }
 
-function drawLegend(colours) {
+function drawLegend(title, colours) {
   if (colours.range) {
     const canvas = make("canvas", { width: 120, height: 10, "aria-hidden": "true" });
     const pen = canvas.getContext("2d");
@@ -45,9 +45,9 @@ function drawLegend(colours) {
       pen.fillStyle = ramp(x / 119);
       pen.fillRect(x, 0, 1, 10);
     }
-    return make("p", { class: "legend" }, brief(colours.range[0], 3), canvas, brief(colours.range[1], 3), colours.log ? " (logarithmic)" : "");
+    return make("p", { class: "legend" }, make("span", {}, `${title}:`), brief(colours.range[0], 3), canvas, brief(colours.range[1], 3), colours.log ? " (logarithmic)" : "");
   }
-  return make("p", { class: "legend" }, ...colours.legend.map(([name, colour]) => {
+  return make("p", { class: "legend" }, make("span", {}, `${title}:`), ...colours.legend.map(([name, colour]) => {
     const swatch = make("i", { class: "swatch", "aria-hidden": "true" });
     swatch.style.background = colour;
     return make("span", {}, swatch, name);

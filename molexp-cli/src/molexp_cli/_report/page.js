@@ -19,6 +19,8 @@ function update({ keep = false } = {}) {
   parts.more.hidden = !drawn.left;
   parts.more.textContent = `Show more: ${counted(drawn.left)} left`;
   parts.count.textContent = runs.length === data.count ? counted(runs.length, "run") : `${counted(runs.length)} of ${counted(data.count, "run")}`;
+  const said = [state.text, [...state.statuses].join(" or "), ...[...table.filters].filter(([, text]) => text.trim()).map(([key, text]) => `${key}: ${text.trim()}`)];
+  parts.count.dataset.filter = said.some(Boolean) ? ` (${said.filter(Boolean).join("; ")})` : ""; // for paper
   parts.empty.hidden = runs.length > 0;
   parts.clear.hidden = runs.length === data.count && !state.text && !state.statuses.size;
   for (const chip of document.querySelectorAll(".chips button")) chip.setAttribute("aria-pressed", state.statuses.has(chip.dataset.status));
@@ -32,7 +34,7 @@ function drawCharts(runs) {
   clearTimeout(waiting);
   waiting = setTimeout(() => {
     const colours = colouring(state.colour, runs);
-    parts.legend?.replaceChildren(drawLegend(colours));
+    parts.legend?.replaceChildren(drawLegend(columnOf.get(state.colour)?.title || "status", colours));
     const x = columnOf.get(state.x), y = columnOf.get(state.y);
     if (parts.scatter && x && y) parts.scatter.show(scatterPlan(runs, x, y, colours, state));
     const left = new Set(runs);
@@ -160,7 +162,7 @@ function drawPlots() {
   [state.logX, state.logY] = [spreads(x), spreads(y)];
   recall();
   parts.legend = make("div", {});
-  const colours = select("Colour by", "colour", options((column) => column.key === "status" || ((column.group === "params" || column.key === "host" || column.group === "results") && column.varies && (column.numeric || few(column)))));
+  const colours = select("Colour by", "colour", options((column) => column.key === "status" || (column.key === "run" && data.count <= 60) || ((column.group === "params" || column.key === "host" || column.group === "results") && column.varies && (column.numeric || few(column)))));
   const able = (column) => numeric(column) || (column.key !== "run" && column.some && few(column) && column.group !== "metrics");
   parts.scatter = new Chart("");
   parts.scatter.element.querySelector("figcaption").remove();
@@ -261,7 +263,7 @@ function recall() {
 function start() {
   chooseColumns();
   const usual = columns.find((column) => column.group === "params" && column.varies && column.numeric);
-  if (usual) state.colour = usual.key;
+  state.colour = data.count > 1 && data.count <= PALETTE.length ? "run" : usual?.key || "status";
   recall();
   drawHeader();
   const sections = [drawRuns(), ...(data.count ? drawPlots() : []), ...drawCurves(), ...drawPictures(), ...drawFailures(), ...drawOrigins(), drawAbout()];
