@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 _PLAIN = (1e-4, 1e6)  # numbers between these are written without an exponent
+_WHOLE = 1e15  # up to here, neighbours differ by an integer
+_SAME, _LEAST, _MOST = 1e-12, 1e-300, sys.float_info.max
+_LOGARITHMS = (-330.0, math.log10(sys.float_info.max))
+_FIRST, _LAST = -300, 308  # powers of 10
 
 
 class Axis(NamedTuple):
@@ -46,28 +51,28 @@ def axis_of(values: Iterable[float], *, log: bool = False, margin: float = 0.0) 
     """
     given = [*values]
     low, high = min(given), max(given)
-    whole = not log and all(float(value).is_integer() for value in given)
+    whole = not log and max(-low, high) < _WHOLE and all(float(value).is_integer() for value in given)
     if log:
         low, high = math.log10(low), math.log10(high)
-    if low == high:
-        room = 1.0 if whole else 0.5 if log else abs(low) * 0.05
-        return Axis(low - room, high + room, log, whole)
-    room = (high - low) * margin
-    if math.isinf(room):
-        room = 0.0
-    return Axis(low - room, high + room, log, whole)
+    largest = max(abs(low), abs(high))
+    if high - low <= largest * _SAME or high - low < _LEAST:  # no digit tells them apart
+        room = 1.0 if whole or largest < _LEAST else 0.5 if log else largest * 0.05
+    else:
+        room = 0.0 if math.isinf(high - low) else (high - low) * margin
+    least, most = _LOGARITHMS if log else (-_MOST, _MOST)
+    return Axis(max(least, low - room), min(most, high + room), log, whole)
 
 
 def ticks_of(axis: Axis, most: int) -> list[tuple[float, str]]:
     """Return the numbers that stand along an axis, at most so many, each with its text."""
     if axis.log and (found := _decades(axis, most)):
         return [(value, _short(value)) for value in found]
-    low, high = (10**axis.low, 10**axis.high) if axis.log else (axis.low, axis.high)
-    if math.isinf(high - low):
-        return [(value, _short(value)) for value in (low, 0.0, high)]
+    low, high = (10 ** min(axis.low, _LAST), 10 ** min(axis.high, _LAST)) if axis.log else (axis.low, axis.high)
+    if not _LEAST < high - low < 1 / _LEAST:
+        return [(value, _short(value)) for value in ((low, 0.0, high) if low < 0 < high else (low, high))]
     step = _step((high - low) / max(1, most), 1.0 if axis.whole else 0.0)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    values = [number * step for number in range(first, last + 1)]
+    values = [found for number in range(first, last + 1) if abs(found := number * step) <= _MOST]
     return [*zip(values, _texts(values, step), strict=True)]
 
 
@@ -82,16 +87,20 @@ def _step(least: float, whole: float) -> float:
 
 def _decades(axis: Axis, most: int) -> list[float]:
     """Return powers of 10, or these with others between them; none if there are fewer than two."""
-    first, last = math.ceil(axis.low - 1e-9), math.floor(axis.high + 1e-9)
+    first, last = max(math.ceil(axis.low - 1e-9), _FIRST), min(math.floor(axis.high + 1e-9), _LAST)
     powers = range(first, last + 1)
     if len(powers) > most:
         return [10.0**power for power in powers[:: math.ceil(len(powers) / most)]]
     for between in ((1, 2, 5), (1, 3), (1,)):
-        found = [one * 10.0**power for power in range(first - 1, last + 1) for one in between]
-        found = [value for value in found if axis.low - 1e-9 <= math.log10(value) <= axis.high + 1e-9]
+        found = [one * 10.0**power for power in range(max(first - 1, _FIRST), last + 1) for one in between]
+        found = [value for value in found if 0 < value <= _MOST and _is_inside(math.log10(value), axis)]
         if 2 <= len(found) <= most:
             return found
     return []
+
+
+def _is_inside(exponent: float, axis: Axis) -> bool:
+    return axis.low - 1e-9 <= exponent <= axis.high + 1e-9
 
 
 def _texts(values: Sequence[float], step: float) -> list[str]:
