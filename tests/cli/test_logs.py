@@ -232,7 +232,42 @@ def test_metrics_and_tracebacks_are_printed_too(resumed, molexp):
     trace = molexp("logs", "one", "traceback").lines()
     assert (trace[0], trace[-1]) == ("Traceback (most recent call last):", "ValueError: the first one fails")
     assert molexp("logs", "one", "traceback", "-n", "1").lines() == trace[-1:]
-    assert molexp("logs", "one", "traceback", "--attempt", "2").out == ""
+    none = molexp("logs", "one", "traceback", "--attempt", "2")
+    assert (none.code, none.out, none.err) == (0, "", "molexp: p/e/one has no traceback of attempt 2.\n")
+
+
+def test_an_attempt_has_its_points_also_where_a_later_one_replaced_them(in_lab, molexp):
+    run = in_lab.Project("p").Experiment("e").Run(id="one")
+    for loss in (2.0, 1.0):
+        with run.start() as ctx:
+            for step in range(2):
+                ctx.metrics.log({"val/loss": loss / (step + 1)}, step=step)
+    words = {None: [], 1: ["-a", "1"], 2: ["-a", "2", "-n", "1"]}
+    found = {which: molexp("logs", "one", "metrics", *more, "--json").lines() for which, more in words.items()}
+    values = {which: [json.loads(line)["value"] for line in lines] for which, lines in found.items()}
+    assert values == {None: [1.0, 0.5], 1: [2.0, 1.0], 2: [0.5]}
+    assert molexp("logs", "one", "metrics", "-a", "3").err == "molexp: p/e/one has no metrics of attempt 3.\n"
+
+
+def test_metrics_are_followed_too(in_lab, here, molexp):
+    experiment = in_lab.Project("p").Experiment("e")
+    with experiment.Run(id="first").start() as one:
+        one.metrics.log(step=0, loss=3.0)
+        one.metrics.log(step=1, loss=2.0)
+        one.metrics.flush()
+        both = spawn(here, "logs", "p/e", "metrics", "-f", "-n", "1", stdout=subprocess.PIPE)
+        own = spawn(here, "logs", "first", "metrics", "-f", "--json", stdout=subprocess.PIPE)
+        assert both.stdout.readline().split() == b"RUN ATTEMPT STEP NAME VALUE".split()
+        assert both.stdout.readline().split() == b"first 1 1 loss 2.0".split()
+        assert [json.loads(own.stdout.readline())["value"] for _ in range(2)] == [3.0, 2.0]
+        one.metrics.log(step=2, loss=1.0)
+    for process in (both, own):
+        with process.stdout as rest:
+            assert b"1.0" in rest.read()
+        assert process.wait(DEADLINE) == 0
+    assert molexp("logs", "p/e", "metrics", "-f").err == "molexp: No run of p/e goes on.\n"
+    done = molexp("logs", "first", "traceback", "-f")
+    assert (done.code, "A traceback does not grow. Leave out --follow." in done.err) == (2, True)
 
 
 def test_all_runs_of_an_experiment_are_followed(in_lab, here):

@@ -72,7 +72,7 @@ def ticks_of(axis: Axis, most: int) -> list[tuple[float, str]]:
         return [(value, _short(value)) for value in ((low, 0.0, high) if low < 0 < high else (low, high))]
     step = _step((high - low) / max(1, most), 1.0 if axis.whole else 0.0)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    values = [found for number in range(first, last + 1) if abs(found := number * step) <= _MOST]
+    values = [one for number in range(first, last + 1) if abs(one := number * step) <= _MOST]
     return [*zip(values, _texts(values, step), strict=True)]
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from molexp_cli._options import WorkspaceOption, experiment_named, located
-from molexp_cli._output import say, table, write, write_log
-from molexp_cli._words import value
+from molexp_cli._output import say, write, write_log
+from molexp_cli._points import follow_points, print_points
 
 if TYPE_CHECKING:
     import molexp
@@ -57,6 +57,7 @@ def logs(
         molexp logs @latest stdout --follow
         molexp logs @latest --tail 20
         molexp logs metals/cu --follow
+        molexp logs @latest metrics --follow
         molexp logs @latest traceback
         molexp logs @latest metrics --attempt 2
         molexp logs @latest --json | jq -r 'select(.log == "stderr").line'
@@ -64,6 +65,9 @@ def logs(
     import molexp
 
     opened = located(ctx, workspace)
+    if follow and name is not None and name in _OTHERS and (grows := _grows(opened, run, name)):
+        grows(opened, run, attempt, tail, as_json)
+        return
     if follow and (experiment := experiment_named(opened, run)) is not None:
         _follow(opened, experiment, name, tail, as_json)
         return
@@ -85,6 +89,19 @@ def logs(
             write(f"{'' if shown is None else chr(10)}==> {which} <==")
             shown = part
         write_log(line.data, now=follow)
+
+
+def _grows(opened: molexp.Workspace, path: str, name: str) -> Callable[..., None] | None:
+    """Return what follows something that is no log; None if the run has a log of this name.
+
+    Raises:
+        BadParameter: it does not grow.
+    """
+    if experiment_named(opened, path) is None and name in opened.run(path).logs:
+        return None
+    if name != "metrics":
+        raise typer.BadParameter(f"A {name} does not grow. Leave out --follow.")
+    return follow_points
 
 
 def _write_json(now: bool, **facts: Any) -> None:
@@ -113,24 +130,14 @@ def _follow(
         say(f"No run of {experiment.path} goes on.")
 
 
-def _metrics(run: molexp.Run, attempt: int | None, tail: int | None, as_json: bool) -> None:
-    """Print the points of the metrics, a line for each."""
-    points = [one for one in run.metrics.to_dicts() if attempt in (None, one["attempt"])]
-    points = points[len(points) - tail if tail is not None and tail < len(points) else 0 :]
-    if as_json:
-        for one in points:
-            _write_json(False, **one)
-        return
-    cells = [[str(one["attempt"]), str(one["step"]), str(one["name"]), value(one["value"])] for one in points]
-    table(("ATTEMPT", "STEP", "NAME", "VALUE"), cells)
-
-
 def _traceback(run: molexp.Run, attempt: int | None, tail: int | None, as_json: bool) -> None:
     """Print the tracebacks of what failed, whole."""
+    found = False
     for asset in run.assets:
         of = asset.producer.attempt if asset.producer else None
         if asset.kind != "error_trace" or attempt not in (None, of):
             continue
+        found = True
         data = asset.read_bytes()
         lines = data.splitlines(keepends=True)
         lines = lines[len(lines) - tail :] if tail is not None and tail < len(lines) else lines
@@ -139,9 +146,11 @@ def _traceback(run: molexp.Run, attempt: int | None, tail: int | None, as_json: 
                 _write_json(False, log=asset.name, attempt=of, line=line.decode(errors="replace").rstrip("\r\n"))
         else:
             write_log(b"".join(lines))
+    if not found:
+        say(f"{run.path} has no traceback{f' of attempt {attempt}' if attempt else ''}.")
 
 
 _OTHERS: Mapping[str | None, Callable[[molexp.Run, int | None, int | None, bool], None]] = {
-    "metrics": _metrics,
+    "metrics": print_points,
     "traceback": _traceback,
 }
