@@ -69,7 +69,8 @@ def ticks_of(axis: Axis, most: int) -> list[tuple[float, str]]:
         return [(value, _short(value)) for value in found]
     low, high = (10 ** min(axis.low, _LAST), 10 ** min(axis.high, _LAST)) if axis.log else (axis.low, axis.high)
     if not _LEAST < high - low < 1 / _LEAST:
-        return [(value, _short(value)) for value in ((low, 0.0, high) if low < 0 < high else (low, high))]
+        ends = {_short(value): value for value in ((low, 0.0, high) if low < 0 < high else (low, high))}
+        return [(value, text) for text, value in ends.items()]
     step = _step((high - low) / max(1, most), 1.0 if axis.whole else 0.0)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     values = [one for number in range(first, last + 1) if abs(one := number * step) <= _MOST]
