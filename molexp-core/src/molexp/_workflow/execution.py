@@ -351,7 +351,10 @@ class Execution:
                 records.describe(error, label, first + retry)
             await asyncio.sleep(min(_LONGEST_BACKOFF, spec.backoff * 2 ** min(retry, 60)))
             retry += 1
-        self._record(outcome, signature, first + retry)
+        kept = None
+        if outcome.status == SUCCEEDED and records is not None and signature is not None and not records.halted:
+            kept = await records.keep(outcome, signature, first + retry)
+        self._record(outcome, signature, first + retry, kept)
         return outcome
 
     async def _try(
@@ -390,10 +393,16 @@ class Execution:
     def _halted(self) -> bool:
         return self.records is not None and self.records.halted
 
-    def _record(self, outcome: TaskOutcome, signature: Signature | None = None, retry: int | None = None) -> None:
-        """Record an outcome, where outcomes are recorded; `retry` counts all tries of the attempt."""
+    def _record(
+        self,
+        outcome: TaskOutcome,
+        signature: Signature | None = None,
+        retry: int | None = None,
+        kept: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Record an outcome, where outcomes are recorded; `retry` counts all tries of the attempt, `kept` tells of its output."""
         if (records := self.records) is not None and not records.halted:
-            records.ended(outcome, signature, records.first_retry(outcome.name) if retry is None else retry)
+            records.ended(outcome, signature, records.first_retry(outcome.name) if retry is None else retry, kept)
 
 
 def _reason(items: list[TaskOutcome], bad: TaskOutcome | None) -> str:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from molexp._assets.accessors import Accessor
 from molexp._code.hashing import Code
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
     from molexp._workflow.definition import Definition
     from molexp.contracts import Progress
     from molexp.contracts._assets import Asset
+
+T = TypeVar("T")
 
 STATE = "execution-state"
 """Name of the asset with the outcomes of an attempt's tasks."""
@@ -147,8 +152,10 @@ class TaskRecords(Reusing):
         """Note the code of a try that another process executed, which may be another than here."""
         self._ran[label] = code
 
-    def ended(self, outcome: TaskOutcome, signature: Signature | None, retry: int) -> None:
-        """Record the outcome of a task."""
+    def ended(
+        self, outcome: TaskOutcome, signature: Signature | None, retry: int, output: Mapping[str, Any] | None = None
+    ) -> None:
+        """Record the outcome of a task; `output` has what `keep` returned, if it succeeded."""
         record = {**_end_of(outcome), "started_at": _time(outcome.started_at), "retries": outcome.retries}
         known = self._attempt.contents.tasks.get(outcome.name, {})
         record |= {name: known[name] for name in _WHERE if name in known}
@@ -159,9 +166,7 @@ class TaskRecords(Reusing):
             record["why"] = why
         if outcome.status == FAILED and outcome.error is not None:
             record["error"] = self.describe(outcome.error, outcome.name, retry)
-        if outcome.status == SUCCEEDED:
-            record |= self._store(outcome, signature, retry)
-        self._write_soon(outcome.name, record, retry)
+        self._write_soon(outcome.name, record | dict(output or {}), retry)
 
     def _flush(self) -> None:
         try:
@@ -190,24 +195,30 @@ class TaskRecords(Reusing):
         finally:
             recorder.end("it has ended")
 
-    def _store(self, outcome: TaskOutcome, signature: Signature | None, retry: int) -> dict[str, Any]:
-        """Return the entries of the record for an output."""
+    async def keep(self, outcome: TaskOutcome, signature: Signature, retry: int) -> dict[str, Any]:
+        """Return the entries of the record for an output. A thread saves what goes into files: no other task waits for that."""
         parts = Parts(self._assets.library)
         try:
             stored = pack(outcome.output, self._run, parts.take)
-            if parts.found:
-                self._save_parts(parts, outcome, retry, alone=type(stored) is dict and "$saved" in stored)
+            said: dict[str, Any] = {"output": stored}
+            if parts.found or len(encode(stored)) > INLINE_OUTPUT:
+                said = await _in_a_thread(partial(self._save_all, parts, stored, outcome, retry))
             known = fingerprint(stored, parts=bool(parts.found))
-            said = {"output": stored} if len(encode(stored)) <= INLINE_OUTPUT else self._save(stored, outcome, retry)
         except (NotRestorableError, SerializationError, AssetExistsError) as error:
             outcome.restorable = False
             # Whoever takes it as input sees the same if the task is executed again from the same code and inputs.
-            followed = (signature.code.hash, signature.inputs) if signature is not None else ()
-            self._outputs[outcome.name] = canonical_hash([outcome.name, *followed])
+            code = self._ran.get(outcome.name, signature.code)
+            self._outputs[outcome.name] = canonical_hash([outcome.name, code.hash, signature.inputs])
             return {"not_restorable": str(error)}
         outcome.restorable = True
         self._outputs[outcome.name] = known
         return {"assembled": said} if parts.found else said
+
+    def _save_all(self, parts: Parts, stored: Any, outcome: TaskOutcome, retry: int) -> dict[str, Any]:
+        """Save the objects of an output, and the rest if it is too large for the record; return the entry for that."""
+        if parts.found:
+            self._save_parts(parts, outcome, retry, alone=type(stored) is dict and "$saved" in stored)
+        return {"output": stored} if len(encode(stored)) <= INLINE_OUTPUT else self._save(stored, outcome, retry)
 
     def _save_parts(self, parts: Parts, outcome: TaskOutcome, retry: int, *, alone: bool) -> None:
         recorder = self.recorder(outcome.name, retry)
@@ -274,6 +285,18 @@ def _end_of(outcome: TaskOutcome) -> dict[str, Any]:
 
 def _time(seconds: float) -> str | None:
     return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None).isoformat() + "Z" if seconds else None
+
+
+async def _in_a_thread(work: Callable[[], T]) -> T:
+    """Return what a function returns that is called in a thread.
+
+    Who is cancelled waits for its end all the same: the task has ended well, and an output is saved as a whole.
+    """
+    doing = asyncio.get_running_loop().run_in_executor(None, contextvars.copy_context().run, work)
+    while not doing.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait([doing])
+    return doing.result()
 
 
 def save_state(assets: AttemptAssets, kind: str, name: str, document: Any, task: str | None) -> Asset:
