@@ -36,6 +36,7 @@ MODULES = (
     "molexp.workflow.bindings",
     "molexp.workflow",
     "molexp.scripts",
+    "molexp_dask",
     "molexp_fs",
     "molexp_s3_store",
     "molexp_science",
@@ -57,7 +58,7 @@ with run.start() as ctx:
 """
 """Examples in docstrings may use the names that this defines."""
 
-OURS = ("molexp_fs.", "molexp_s3_store.", "molexp_science.", "molexp_slurm.")
+OURS = ("molexp_dask.", "molexp_fs.", "molexp_s3_store.", "molexp_science.", "molexp_slurm.")
 """The beginnings of the names of our plugins' modules."""
 
 ORDER = (
@@ -71,6 +72,7 @@ ORDER = (
     "molexp.contracts",
     "molexp.executors",
     "molexp.testing",
+    "molexp_dask",
     "molexp_fs",
     "molexp_s3_store",
     "molexp_science",

@@ -16,6 +16,7 @@ DISTRIBUTIONS = {
     "molexp": ROOT,
     "molexp-cli": ROOT / "molexp-cli",
     "molexp-core": ROOT / "molexp-core",
+    "molexp-dask": ROOT / "molexp-dask",
     "molexp-fs": ROOT / "molexp-fs",
     "molexp-mcp": ROOT / "molexp-mcp",
     "molexp-s3-store": ROOT / "molexp-s3-store",

@@ -69,6 +69,7 @@ HEAVY = (
     "matplotlib",
     "molexp.testing",
     "molexp.workflow",
+    "molexp_dask",
     "molexp_fs",
     "mcp",
     "molexp_mcp",

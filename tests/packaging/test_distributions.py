@@ -27,6 +27,7 @@ PACKAGES = {
     "molexp": None,
     "molexp-cli": "molexp_cli",
     "molexp-core": "molexp",
+    "molexp-dask": "molexp_dask",
     "molexp-fs": "molexp_fs",
     "molexp-mcp": "molexp_mcp",
     "molexp-s3-store": "molexp_s3_store",
@@ -115,6 +116,7 @@ def test_a_source_distribution_leaves_tests_and_tools_out(dist, name):
         ("molexp-mcp", {"mcp", "molexp-cli", "molexp-core", "typer"}),
         ("molexp-s3-store", {"attrs", "fsspec", "molexp-core", "obstore", "s3fs", "universal-pathlib"}),
         ("molexp-science", {"molexp-core"}),
+        ("molexp-dask", {"distributed", "molexp-core"}),
         ("molexp-slurm", {"molexp-core"}),
     ],
 )
@@ -165,7 +167,8 @@ def core_alone(dist, tmp_path_factory) -> CleanEnvironment:
 
 @pytest.fixture(scope="module")
 def the_whole(dist, tmp_path_factory) -> CleanEnvironment:
-    names = DISTRIBUTIONS.keys() - {"molexp-mcp"}  # it brings pydantic, which nothing else does
+    # One brings pydantic, the other click, which nothing else does.
+    names = DISTRIBUTIONS.keys() - {"molexp-mcp", "molexp-dask"}
     return CleanEnvironment(tmp_path_factory.mktemp("whole"), dist, *sorted(names))
 
 

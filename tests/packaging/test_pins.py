@@ -29,13 +29,14 @@ def test_installed_metadata_tells_that_version(name):
 def test_packages_tell_that_version():
     import molexp
     import molexp_cli
+    import molexp_dask
     import molexp_fs
     import molexp_s3_store
     import molexp_science
     import molexp_slurm
 
     version = pyproject("molexp")["project"]["version"]
-    packages = (molexp, molexp_cli, molexp_fs, molexp_s3_store, molexp_science, molexp_slurm)
+    packages = (molexp, molexp_cli, molexp_dask, molexp_fs, molexp_s3_store, molexp_science, molexp_slurm)
     assert {package.__version__ for package in packages} == {version}
 
 

@@ -23,7 +23,15 @@ from molexp.errors import KeyExistsError, MolexpError, NotFoundError
 Standing = Literal["ok", "warn", "fail"]
 """The end of a check: ``ok``, ``warn`` or ``fail``."""
 
-_DISTRIBUTIONS = ("molexp-core", "molexp-cli", "molexp-fs", "molexp-s3-store", "molexp-science", "molexp-slurm")
+_DISTRIBUTIONS = (
+    "molexp-core",
+    "molexp-cli",
+    "molexp-dask",
+    "molexp-fs",
+    "molexp-s3-store",
+    "molexp-science",
+    "molexp-slurm",
+)
 _PLUGINS = {"available": "ok", "loaded": "ok", "disabled": "warn", "broken": "fail"}
 _OFFSET = 2.0  # seconds: the coarsest times that a file system keeps
 _SLOW = 1.0  # seconds for one small file

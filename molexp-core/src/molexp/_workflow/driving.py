@@ -200,6 +200,7 @@ class Drive:
         self.planned.clear()
         planning, failed = self._planning, ""
         try:
+            await mode.executors.check_resources(mode.executor, mode.resources)
             planning.restart()
             for experiment, workflow in planning.experiments:
                 planned = [] if failed and not planning.chooser.chooses else list(planning.plan(experiment, workflow))

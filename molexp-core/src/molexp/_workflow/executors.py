@@ -9,7 +9,7 @@ from molexp._workflow.tasks import INLINE
 from molexp.errors import ProfileError
 
 if TYPE_CHECKING:
-    from molexp.contracts import Executor
+    from molexp.contracts import Executor, Resources
     from molexp.plugins import PluginManager
 
 
@@ -79,6 +79,20 @@ class Executors:
 
             self._plugins = default_manager()
         return self._plugins.executor(name)
+
+    async def check_resources(self, name: str, resources: Resources) -> None:
+        """Raise unless calls can get these resources from an executor.
+
+        Raises:
+            ProfileError: they cannot.
+        """
+        if name != INLINE:
+            try:
+                await self[name].check(resources)
+            except ValueError as error:
+                raise ProfileError(
+                    "", f"the executor {name!r} cannot give what the profile asks for: {error}"
+                ) from error
 
     async def close(self) -> None:
         """Let go of their workers."""

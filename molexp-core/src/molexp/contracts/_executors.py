@@ -172,6 +172,15 @@ class Executor(ABC):
         process has may leave them aside, and says so.
         """
 
+    async def check(self, resources: Resources) -> None:
+        """Raise unless calls can get these resources; the default lets all pass.
+
+        It is called before the first run is submitted, and may connect to whatever runs the calls.
+
+        Raises:
+            ValueError: they cannot, with the reason.
+        """
+
     async def close(self) -> None:
         """Release threads, processes and connections; the default does nothing.
 

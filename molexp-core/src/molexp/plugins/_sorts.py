@@ -235,7 +235,7 @@ EXECUTORS = Sort(
     what="executor",
     base="Executor",
     names=_plain_name,
-    packages={"inline": "molexp-core", "process": "molexp-core", "slurm": "molexp-slurm"},
+    packages={"inline": "molexp-core", "process": "molexp-core", "dask": "molexp-dask", "slurm": "molexp-slurm"},
     kit="ExecutorTests",
 )
 QUEUES = Sort(

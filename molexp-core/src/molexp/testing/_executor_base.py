@@ -110,6 +110,13 @@ class ExecutorAccess(Conformance, abstract=True):
         for scene in scenes:
             asyncio.run(scene())
 
+    async def _until(self, so: Callable[[], bool], otherwise: str) -> None:
+        """Wait until something is so; what is said of a call elsewhere may come later than the call itself."""
+        deadline = asyncio.get_running_loop().time() + self.patience
+        while not so():
+            assert asyncio.get_running_loop().time() < deadline, otherwise
+            await asyncio.sleep(0.001)
+
     def submit(self, executor: Executor, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Outcome:
         """Submit one call alone."""
         found: list[Outcome] = []

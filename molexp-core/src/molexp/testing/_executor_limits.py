@@ -51,10 +51,11 @@ class LimitTests(ExecutorAccess, abstract=True):
                 made = [gate.call(name, functools.partial(began.append, name)) for name in ("first", "second")]
                 submitted = [asyncio.create_task(one.submit(call)) for call in made]
                 await gate.arrivals(1)
+                await self._until(lambda: "first" in began, "it never says that the first call began")
                 assert began == ["first"], f"{began} began, and the first keeps the only worker"
                 gate.open()
                 await gate.arrivals(1)
-                assert began == ["first", "second"]
+                await self._until(lambda: "second" in began, "it never says that the second call began")
                 gate.open()
                 await asyncio.gather(*submitted)
 

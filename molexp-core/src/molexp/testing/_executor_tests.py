@@ -146,6 +146,7 @@ class ExecutorTests(LimitTests, TravelTests, ExecutorAccess, abstract=True):
             began: list[int] = []
             made = [Call(calls.add, (number,), started=functools.partial(began.append, number)) for number in range(10)]
             await asyncio.wait_for(asyncio.gather(*map(executor.submit, made)), self.patience)
+            await self._until(lambda: len(began) >= len(made), f"it has said of {began} alone that they began")
             assert sorted(began) == list(range(10))
 
         self.play(scene)

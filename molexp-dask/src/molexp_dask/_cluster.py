@@ -1,0 +1,116 @@
+"""The place of the cluster: its address, the file that has it, or the class that starts it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+from msgspec import Struct, field
+
+from molexp.errors import ExecutorError
+
+LOCAL = "distributed.LocalCluster"
+
+
+class Place(Struct, frozen=True):
+    """The place of a cluster.
+
+    Attributes:
+        address: the scheduler's address; "" if it is elsewhere, or nobody says.
+        file: the file that has the address.
+        cluster: the class that starts one.
+        options: its arguments.
+        workers: the number of calls at a time.
+    """
+
+    address: str = ""
+    file: str = ""
+    cluster: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    workers: int | None = None
+
+    @classmethod
+    def of(cls, address: str, file: str, cluster: str, options: Mapping[str, Any] | None, workers: int | None) -> Place:
+        """Return the place that the options of an executor name.
+
+        Raises:
+            TypeError: an option is of the wrong type.
+            ValueError: they name several, or none to which the others belong.
+        """
+        named = {"address": address, "scheduler_file": file, "cluster": cluster}
+        for name, value in named.items():
+            if not isinstance(value, str):
+                raise TypeError(f"{name} is {value!r}; it must be a text")
+        if len(several := [name for name, value in named.items() if value]) > 1:
+            raise ValueError(f"{' and '.join(several)} are given; the cluster has one place, so give one of them")
+        if options is not None and not isinstance(options, Mapping):
+            raise TypeError(f"options is {options!r}; it must be a mapping of arguments of the cluster's class")
+        if options and not cluster:
+            raise ValueError("options are arguments of the class that starts a cluster; name that as cluster, too")
+        return cls(address, file, cluster, dict(options or {}), workers)
+
+    def __str__(self) -> str:
+        return self.address or (f"the scheduler of {self.file}" if self.file else self.cluster or "Dask's own settings")
+
+
+async def connect(place: Place) -> tuple[Any, Any]:
+    """Return a client on the running event loop, and the cluster if it was started here, else None.
+
+    Raises:
+        ExecutorError: that is not possible, with the reason.
+    """
+    import dask
+    from distributed import Client
+
+    settings: dict[str, Any] = {"asynchronous": True, "set_as_default": False, "name": "molexp"}
+    address = place.address or ("" if place.file or place.cluster else dask.config.get("scheduler-address", None) or "")
+    cluster = None
+    try:
+        if place.file:
+            settings["scheduler_file"] = place.file
+        elif address:
+            settings["address"] = address
+        else:
+            cluster = settings["address"] = await _start(place)
+        return await Client(**settings), cluster  # type: ignore[no-untyped-call] # it says nothing of its arguments
+    except ExecutorError:
+        raise
+    except Exception as error:
+        if cluster is not None:
+            await cluster.close()
+        where = f"at {address}" if address else f"of {place}"
+        reason = f"{type(error).__name__}: {error}".rstrip(".")
+        raise ExecutorError(
+            f"The Dask cluster {where} cannot be used: {reason}. Is its scheduler running, and can this machine reach it?",
+            call="",
+        ) from error
+
+
+async def _start(place: Place) -> Any:
+    """Start a cluster; it has as many workers as calls may run at once, unless its arguments say otherwise."""
+    name = place.cluster if "." in place.cluster else f"distributed.{place.cluster or 'LocalCluster'}"
+    module, _, cls = name.rpartition(".")
+    try:
+        kind = getattr(import_module(module), cls)
+    except (ImportError, AttributeError) as error:
+        raise ExecutorError(
+            f"The class {name}, which is to start a Dask cluster, cannot be imported: {error}. Install the package that has it.",
+            call="",
+        ) from error
+    options: dict[str, Any] = {"asynchronous": True, **place.options}
+    local = name in (LOCAL, "dask.distributed.LocalCluster")
+    if local:
+        defaults = {"threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
+        options = {**defaults, **options}
+    if place.workers is not None and local:
+        options.setdefault("n_workers", place.workers)
+    try:
+        cluster = await kind(**options)
+    except Exception as error:
+        raise ExecutorError(
+            f"{name} could not start a Dask cluster: {type(error).__name__}: {error}", call=""
+        ) from error
+    if not local and "n_workers" not in options and hasattr(cluster, "adapt"):
+        cluster.adapt(minimum=0, maximum=place.workers or 1)
+    return cluster

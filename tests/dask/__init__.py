@@ -1,0 +1,1 @@
+"""Runs and tasks on Dask clusters, which are processes of this machine."""

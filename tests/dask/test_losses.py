@@ -1,0 +1,198 @@
+"""Workers and schedulers are killed, calls are cancelled: each call has an outcome in words, and is never made again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+import molexp as me
+from molexp.contracts import Call, Outcome, Resources
+from molexp_dask import DaskExecutor
+from tests.dask import calls
+from tests.dask.clusters import Cluster, cluster
+from tests.executors.builtin import Gate, kit
+from tests.repository import ROOT
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory):
+    with cluster(tmp_path_factory.mktemp("dask"), 3) as found:
+        yield found
+
+
+async def outcomes(executor: DaskExecutor, made: list[Call]) -> list[Outcome]:
+    return await asyncio.wait_for(asyncio.gather(*map(executor.submit, made)), 300)
+
+
+def lost_worker(three: Cluster, folder: Path, number: int) -> list[Outcome]:
+    """Kill the worker that makes one of the calls, from within that call."""
+
+    async def scene() -> list[Outcome]:
+        async with DaskExecutor(address=three.address) as executor:
+            made = [Call(calls.note, (str(folder), one), name=f"call {one}") for one in range(number)]
+            made[number // 2] = Call(calls.note_and_kill_the_worker, (str(folder), number // 2), name="the last")
+            return await outcomes(executor, made)
+
+    return asyncio.run(scene())
+
+
+@pytest.mark.parametrize("number", [40, pytest.param(200, marks=pytest.mark.long)])
+def test_a_worker_that_is_killed_costs_one_call(three, tmp_path, number):
+    found = lost_worker(three, tmp_path, number)
+    three.worker()
+
+    failed = [outcome.error for outcome in found if outcome.error is not None]
+    assert len(failed) == 1
+    assert isinstance(failed[0], me.ExecutorError)
+    assert "was lost while it made the call 'the last', which is not made again" in str(failed[0])
+    assert "tcp://127.0.0.1:" in str(failed[0])
+    assert Counter(file.name.partition("-")[0] for file in tmp_path.iterdir()) == Counter(map(str, range(number)))
+
+
+def test_a_worker_that_leaves_in_good_order_does_not_have_its_call_made_again(three, tmp_path):
+    async def scene() -> Outcome:
+        from distributed import Client
+
+        async with Gate(120) as gate, DaskExecutor(address=three.address) as executor:
+            running = asyncio.create_task(executor.submit(gate.call("late")))
+            await gate.arrivals(1)
+            async with Client(three.address, asynchronous=True, set_as_default=False) as client:
+                busy = [worker for worker, keys in (await client.processing()).items() if keys]
+                await client.retire_workers(busy, close_workers=True)
+            found = await asyncio.wait_for(running, 120)
+            assert gate.queue == 0
+            return found
+
+    error = asyncio.run(scene()).error
+    three.worker()
+    assert "was lost while it made the call" in str(error)
+
+
+def test_a_cancel_leaves_no_trace(three, tmp_path):
+    async def scene() -> list[str]:
+        async with DaskExecutor(address=three.address) as executor, Gate(120) as gate:
+            made = [Call(kit.pass_gate, gate.call(one).args, key=f"run-w:p:e:{one}:1") for one in range(20)]
+            tasks = [asyncio.create_task(executor.submit(call)) for call in made]
+            await gate.arrivals(3)
+            keys = three.ask(lambda dask_scheduler: [*dask_scheduler.tasks])
+            assert {key for key in keys if key.startswith("run-w:")} == {call.key for call in made}
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            await gate.vanished()
+            assert gate.queue == 0
+            found = await executor.submit(Call(kit.add, (1,)))
+            assert found == Outcome(value=1)
+        return children(three)
+
+    assert [key for key in three.ask(lambda dask_scheduler: [*dask_scheduler.tasks]) if key.startswith("run-w:")] == []
+    left = asyncio.run(scene())
+    assert [key for key in three.ask(lambda dask_scheduler: [*dask_scheduler.tasks]) if key.startswith("run-w:")] == []
+    assert left == []
+
+
+def children(three: Cluster) -> list[str]:
+    """Return the processes of calls that workers still have; those of a closed executor have ended."""
+    found: list[str] = []
+    for process in three.processes:
+        for listed in Path(f"/proc/{process.pid}/task").glob("*/children"):
+            for child in listed.read_text().split():
+                command = Path(f"/proc/{child}/cmdline").read_bytes()
+                found += [child] if b"spawn_main" in command else []
+    return found
+
+
+def test_a_submitter_that_is_killed_leaves_no_call_behind(three, tmp_path):
+    async def scene() -> None:
+        async with Gate(120) as gate:
+            code = (
+                "import asyncio\nfrom molexp.contracts import Call\nfrom molexp_dask import DaskExecutor\n"
+                "from tests.executors.builtin import kit as calls\n"
+                f"call = Call(calls.pass_gate, ({gate.address!r}, 120, 1))\n"
+                f"asyncio.run(DaskExecutor(address={three.address!r}).submit(call))\n"
+            )
+            process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, cwd=ROOT)
+            await gate.arrivals(1)
+            process.kill()
+            await process.wait()
+            await gate.vanished()
+
+    asyncio.run(scene())
+
+
+def test_when_the_scheduler_is_killed_every_call_has_an_outcome(tmp_path):
+    async def scene() -> list[Outcome]:
+        with cluster(tmp_path, 1) as found:
+            async with Gate(120) as gate, DaskExecutor(address=found.address) as executor:
+                waiting = [asyncio.create_task(executor.submit(gate.call(one))) for one in range(3)]
+                await gate.arrivals(1)
+                os.kill(found.scheduler.pid, signal.SIGKILL)
+                told = await asyncio.wait_for(asyncio.gather(*waiting), 30)
+                await gate.vanished()  # the worker stops what nobody can take any more
+                return told
+
+    for outcome in asyncio.run(scene()):
+        assert "The connection to the Dask scheduler was lost" in str(outcome.error)
+
+
+def test_a_cluster_that_is_not_there_is_told_in_words(monkeypatch):
+    import dask
+
+    async def scene() -> Outcome:
+        async with DaskExecutor(address="tcp://127.0.0.1:1") as executor:
+            return await executor.submit(Call(kit.add, (1,)))
+
+    with dask.config.set({"distributed.comm.timeouts.connect": "1s"}):
+        error = asyncio.run(scene()).error
+    assert "The Dask cluster at tcp://127.0.0.1:1 cannot be used" in str(error)
+    assert "Is its scheduler running" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("resources", "said"),
+    [
+        (
+            {"gpus": 1},
+            'gpus=1, and none of 3 Dask workers declares that (they declare: none); start workers with --resources "gpus=1"',
+        ),
+        ({"extra": {"licences": "two"}}, "resources.extra.licences is 'two'; for Dask it must be a number above 0"),
+        ({"walltime": "1:00:00"}, "resources.walltime is 3600.0, and Dask cannot give that to a call"),
+    ],
+)
+def test_resources_that_no_worker_declares_are_refused(three, resources, said):
+    async def scene() -> Outcome:
+        async with DaskExecutor(address=three.address) as executor:
+            with pytest.raises(ValueError, match="resources"):
+                await executor.check(Resources.of(resources))
+            return await executor.submit(Call(kit.add, (1,), resources=Resources.of(resources)))
+
+    assert said in str(asyncio.run(scene()).error)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"address": "tcp://a:1", "cluster": "LocalCluster"}, "address and cluster are given"),
+        ({"address": 7}, "address is 7; it must be a text"),
+        ({"options": {"n_workers": 2}}, "name that as cluster, too"),
+        ({"cluster": "LocalCluster", "options": 3}, "options is 3; it must be a mapping"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused_at_once(options, said):
+    with pytest.raises((TypeError, ValueError), match=said):
+        DaskExecutor(**options)
+
+
+def test_a_class_that_is_not_there_is_told_in_words():
+    async def scene() -> Outcome:
+        async with DaskExecutor(cluster="dask_jobqueue.NoSuchCluster") as executor:
+            return await executor.submit(Call(kit.add, (1,)))
+
+    said = str(asyncio.run(scene()).error)
+    assert "The class dask_jobqueue.NoSuchCluster, which is to start a Dask cluster, cannot be imported" in said
