@@ -40,6 +40,7 @@ SECTIONS: Mapping[str, Mapping[str, Command | Group]] = {
         "execute": Command("_run:execute", "Execute existing runs."),
         "exec": Command("_exec:execute", "Track any command as a run."),
         "import": Command("_import:import_folders", "Record old folders of results as runs."),
+        "rerun": Command("_rerun:rerun", "Execute a run again with its code of then, and compare."),
     },
     "Read": {
         "info": Command("_workspace:info", "Show what is in the workspace, and who writes to it."),

@@ -17,6 +17,7 @@ from molexp._profiles.parameters import parse_settings
 from molexp._workflow.driving import Drive
 from molexp._workflow.explaining import ExplainedRun, ExplainedTask, explain_run
 from molexp._workflow.plans import Event, PlannedRun, Summary
+from molexp._workflow.repeating import repeat_run
 from molexp._workflow.scripts import Script, load_script
 from molexp._workflow.selection import LeftOut, Selection
 from molexp._workflow.whole_runs import execute_one
@@ -40,5 +41,6 @@ __all__ = [
     "parse_override",
     "parse_settings",
     "read_values",
+    "repeat_run",
     "use_profiles",
 ]
