@@ -194,6 +194,10 @@ def test_smoothing_keeps_what_it_smooths(training, molexp):
     assert [one["loss"] for one in found] == pytest.approx([0.0, 0.1, 0.2, 0.3])
     assert [one["smoothed"] for one in found] == pytest.approx([0, 0.1 / 1.5, 0.1 * 5 / 3.5, 0.1 * 17 / 7.5])
 
+    mean = molexp("plot", "loss", "digits/mlp", "--smooth", "0.5", "--json")
+    assert mean.err == "molexp: Mean of up to 2 runs at each step, smoothed.\n"
+    assert [(one["loss"], one["smoothed"]) for one in mean.json()[:1]] == [(0.5, 0.5)]
+
 
 def test_what_is_no_number_and_what_has_no_logarithm_is_counted(in_lab, molexp):
     with in_lab.Project("p").Experiment("e").Run({}, id="odd").start() as ctx:
@@ -221,12 +225,17 @@ def test_a_peak_among_many_points_is_in_the_drawing(in_lab, molexp):
 # ----------------------------------------------------------------------------------------------------------------- pictures
 
 
-def test_pictures_are_what_their_names_say(sweep, training, here, molexp):
+def test_pictures_are_what_their_names_say(in_lab, sweep, training, here, molexp):
     for name, begins in (("e.png", b"\x89PNG"), ("e.pdf", b"%PDF"), ("e.svg", b"<?xml")):
         done = molexp("plot", "energy", "a", "--by", "xc", "-o", name)
         assert (done.code, done.out, done.err.splitlines()[-1]) == (0, "", f"molexp: Wrote {name}")
         assert Path(name).read_bytes().startswith(begins)
     assert molexp("plot", "loss", "--smooth", "0.5", "--logy", "--each", "-o", "e.png").code == 0
+    for number, value in enumerate((1e308, -1e308)):
+        with in_lab.Project("p").Experiment("vast").Run({"n": number}).start() as ctx:
+            ctx.set_result("vast", value)
+    vast = molexp("plot", "vast", "n", "-o", "vast.png")
+    assert (vast.code, "matplotlib cannot draw values from -1e+308 to 1e+308: " in vast.err) == (2, True)
     Path("folder.svg").mkdir()
     assert molexp("plot", "loss", "-o", "folder.svg").code == 4
     assert sorted(path.name for path in here.iterdir()) == ["e.pdf", "e.png", "e.svg", "folder.svg", "lab"]

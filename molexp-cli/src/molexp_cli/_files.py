@@ -41,7 +41,10 @@ def written(path: Path) -> Iterator[IO[bytes]]:
     if not path.parent.is_dir():
         raise FileNotFoundError(2, "There is no such folder", str(path.parent))
     target = Path(os.path.realpath(path))  # the target of a link is replaced, not the link
-    made, name = tempfile.mkstemp(prefix=f".{target.name[:40]}.", suffix=".part", dir=target.parent)
+    try:
+        made, name = tempfile.mkstemp(prefix=f".{target.name[:40]}.", suffix=".part", dir=target.parent)
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, str(path)) from error
     try:
         os.close(made)
         with open(name, "w+b") as file:

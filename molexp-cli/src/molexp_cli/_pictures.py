@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from importlib import import_module
@@ -35,6 +36,7 @@ _PAGE = """<!doctype html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <title>{title}</title>
 <style>
 body {{ font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }}
@@ -83,9 +85,17 @@ def _picture(chart: Chart, look: Look, kind: str) -> bytes:
             "Pictures are drawn by matplotlib. Install it: pip install matplotlib", name="matplotlib"
         ) from error
     figure = figure_of(figsize=_SIZE, dpi=_DPI, layout="constrained")
-    _Painter(figure.add_subplot(), chart, look).paint()
     found = BytesIO()
-    figure.savefig(found, format=kind)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # numpy's, of overflows at the edge
+            _Painter(figure.add_subplot(), chart, look).paint()
+            figure.savefig(found, format=kind)
+    except (ValueError, ArithmeticError) as error:
+        low, high = (end(value for one in chart.series for value in one.y) for end in (min, max))
+        raise ValueError(
+            f"matplotlib cannot draw values from {low:g} to {high:g}: {error}. Choose others by --where."
+        ) from error
     return found.getvalue()
 
 

@@ -51,6 +51,7 @@ class _Wanted(NamedTuple):
     where: str | None
     experiment: str | None
     each: bool
+    smooth: bool
 
 
 def plot(
@@ -108,7 +109,7 @@ def plot(
             "--save",
             metavar="PATH",
             show_default=False,
-            help="Write a picture: .png, .svg, .pdf, or .html with the points.",
+            help="Write a picture: .png, .svg, .pdf, or .html with the points. It replaces a file of this name.",
         ),
     ] = None,
     output: OutputOption = None,
@@ -139,7 +140,7 @@ def plot(
     if save_as is not None:
         _check_picture(save_as, form)
     opened = located(ctx, workspace)
-    wanted = _Wanted(y, others or [], by or [], where, experiment, each)
+    wanted = _Wanted(y, others or [], by or [], where, experiment, each, smooth > 0)
     chart, notes = _chart_of(opened, wanted)
     chart = for_logarithms(chart, x=logx and not chart.categories, y=logy)
     if smooth and not chart.marked:
@@ -235,7 +236,8 @@ class _Finding:
         notes = []
         if chart.several:
             most = max(count for one in chart.series for count in one.runs)
-            notes.append(f"Mean of up to {most} runs at each step, and one standard deviation to either side.")
+            spread = ", smoothed" if self._wanted.smooth else ", and one standard deviation to either side"
+            notes.append(f"Mean of up to {most} runs at each step{spread}.")
         if missing and (self._wanted.others or self._wanted.where or self._wanted.experiment):
             notes.append(f"{_words.counted(missing, 'run')} without the metric {name}.")
         return chart._replace(left_out=left_out), notes
