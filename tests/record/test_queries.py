@@ -31,24 +31,26 @@ LISTS = ["[]", "[1]", "[1.0]", "[1, 2]", '["a", true]', "[[1]]", "[nan]", f"[{',
 FIELDS = [
     *("params.v", "params.v.b", "params.v.b.c", "params.w", "results.v", "results.v.in", "results.nowhere"),
     *("status", "id", "project", "experiment", "path", "replica", "archived", "attempts", "seconds", "profile"),
-    *("tags", "config.x", "config", "workflow.name", "provenance.python", "host", "created_at", "ended_at"),
+    *("config.x", "config", "workflow.name", "provenance.python", "host", "created_at", "ended_at"),
 ]
 
 
 def conditions() -> st.SearchStrategy[str]:
     field, literal = st.sampled_from(FIELDS), st.sampled_from(LITERALS)
+    field_or_tags = st.sampled_from([*FIELDS, "tags"])  # which no single value is compared with
     order = st.sampled_from(["<", "<=", ">", ">="])
     equal = st.sampled_from(["==", "!="])
     return st.one_of(
         st.builds("{} {} {}".format, field, order, literal),
         st.builds("{} {} {}".format, field, equal, st.one_of(literal, st.sampled_from(LISTS))),
         st.builds("{} in ({}, {})".format, field, literal, literal),
-        st.builds("{} in {}".format, st.one_of(literal, st.just("null"), st.sampled_from(LISTS)), field),
+        st.builds("{} in {}".format, st.one_of(literal, st.just("null"), st.sampled_from(LISTS)), field_or_tags),
         st.builds("{} between {} and {}".format, field, literal, literal),
         st.builds('{} like "{}"'.format, field, st.sampled_from(["%", "a%", "_", "%b", r"a\\%b", "", "%a%", "1"])),
-        st.builds("{} is null".format, field),
-        st.builds("{} is not null".format, field),
-        st.builds("{} {} {}".format, field, st.one_of(order, equal), field),
+        st.builds("{} is null".format, field_or_tags),
+        st.builds("{} is not null".format, field_or_tags),
+        st.builds("{} {} {}".format, field_or_tags, equal, st.sampled_from(LISTS)),
+        st.builds("{} {} {}".format, field_or_tags, st.one_of(order, equal), field),
     )
 
 

@@ -219,7 +219,9 @@ names = st.text(max_size=5) | st.sampled_from(
     ["lr", "learning rate", "in", "NULL", "a.b", "$x", "2d", "α", "a-b", "'\"\\"]
 )
 fields = st.builds(
-    lambda root, rest: Field((root, *rest)), st.sampled_from(["params", "results", "tags"]), st.lists(names, max_size=3)
+    lambda root, rest: Field((root, *rest)),
+    st.sampled_from(["params", "results", "config"]),
+    st.lists(names, max_size=3),
 )
 scalars = st.booleans() | st.integers() | st.integers(-(10**700), 10**700) | st.floats() | st.text(max_size=6)
 lists = st.recursive(

@@ -34,6 +34,8 @@ _OPERATORS = ("not", "in", "like", "between", "is", *_OPS)
 _CONSTANTS = {"true": True, "false": False, "null": None, "inf": float("inf"), "nan": float("nan")}
 _CLOSING = {"(": ")", "[": "]"}
 _NAMED = 12  # roots in a message
+_LIST = ("tags",)  # the one field of users that is always a list
+_IN_LIST = '"good" in tags, or "good" not in tags'
 
 
 def parse(text: str, roots: Collection[str] | None = None) -> Expression:
@@ -218,6 +220,8 @@ class _Parser:
             raise self._wrong(literal, f"{what} no order", "It can be compared by == and != only.")
         if value is None:
             return Condition(field, "null") if op == "==" else negated(Condition(field, "null"))
+        if not isinstance(value, tuple):
+            self._refuse_list(field, literal.start)
         return Condition(field, op, value)
 
     def _between(self, left: _Operand) -> Expression:
@@ -246,6 +250,8 @@ class _Parser:
             hint = 'One is a field: params.lr in (1, 2), "good" in tags.'
             raise self._wrong(left, "a value is looked for in values", hint)
         values = tuple(item for item in items if item is not None)
+        if not all(isinstance(item, tuple) for item in values):
+            self._refuse_list(left, left.start)
         if len(values) == len(items):
             return Condition(left, "in", values)
         is_null = Condition(left, "null")
@@ -256,11 +262,17 @@ class _Parser:
             raise self._wrong(left, "expected a field before like", 'As in id like "cu-%".')
         if self._token.kind != "text":
             raise self._expected("a text in quotes after like", 'As in id like "cu-%".')
+        self._refuse_list(left, left.start)
         token = self._advance()
         if (len(token.value) - len(token.value.rstrip("\\"))) % 2:
             hint = r'A backslash in a pattern is escaped, and each is written twice: like "C:\\\\%".'
             raise self._wrong(token, "the pattern ends in a backslash that escapes nothing", hint)
         return Condition(left, "like", token.value)
+
+    def _refuse_list(self, field: Field, start: int) -> None:
+        """Refuse to compare a field that is always a list with one value: that is never true, and looks as if it might be."""
+        if field.parts == _LIST:
+            raise self._wrong(start, f"{field.name} is a list, which no single value equals", f"As in {_IN_LIST}.")
 
     def _null(self, left: _Operand) -> Expression:
         is_negated = self._takes("not")
