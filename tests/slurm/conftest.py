@@ -11,6 +11,7 @@ import pytest
 from tests.servers import keeper
 from tests.servers.fixtures import accounting_server, slurm_server
 from tests.slurm.engine import Slurm
+from tests.slurm.sweeps import write_sweep
 
 __all__ = ["accounting_server", "slurm_server"]
 
@@ -45,3 +46,13 @@ def own(
     slurm = _entered(conf, tmp_path, monkeypatch)
     yield slurm
     slurm.come_back()
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a sweep, in which the test is."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    write_sweep(folder)
+    return folder

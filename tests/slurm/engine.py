@@ -31,6 +31,7 @@ class Slurm:
 
     def __init__(self, conf: str, folder: Path) -> None:
         self.conf = conf
+        self._home = folder.parent
         self._log = folder / "calls"
         self._log.touch()
         self.commands = folder / "bin"
@@ -73,14 +74,17 @@ class Slurm:
         )
 
     def states(self) -> dict[str, str]:
-        """Return the state of each job that the controller knows, by its id."""
-        said = self.ask("squeue", "--noheader", "--array", "--states=all", "--format=%i %T")
-        return dict(line.split() for line in said.splitlines())
+        """Return the state of each job of this test that the controller knows, by its id."""
+        return self._states("--states=all")
 
     def alive(self) -> dict[str, str]:
         """Return those of jobs that have not ended."""
-        said = self.ask("squeue", "--noheader", "--array", "--format=%i %T")
-        return dict(line.split() for line in said.splitlines())
+        return self._states()
+
+    def _states(self, *arguments: str) -> dict[str, str]:
+        said = self.ask("squeue", "--noheader", "--array", "--format=%i %T %Z", *arguments)
+        jobs = [line.split(" ", 2) for line in said.splitlines()]
+        return {identity: state for identity, state, folder in jobs if Path(folder).is_relative_to(self._home)}
 
     @contextmanager
     def forgetting(self) -> Iterator[None]:

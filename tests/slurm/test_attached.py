@@ -4,95 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
-from textwrap import dedent
 
 import pytest
 
 import molexp as me
-from tests.cli.helpers import program, spawn
 from tests.slurm.engine import eventually
+from tests.slurm.sweeps import RUN, Sweep
 
 pytestmark = pytest.mark.slurm
-
-# Each task says that it is there, and goes on when it may.
-SCRIPT = """
-    import os, time
-    from pathlib import Path
-    import molexp as me
-    from molexp.workflow import WorkflowBuilder
-
-    wf = WorkflowBuilder("sweep")
-
-    @wf.task
-    def double(ctx):
-        x = ctx.params["x"]
-        Path(f"began-{x}-{os.environ.get('SLURM_RESTART_COUNT', '0')}").write_text(str(os.getpid()))
-        while ctx.config["waits"] and not Path(f"go-{x}").exists():
-            time.sleep(0.05)
-        ctx.set_result("y", x * 2)
-
-    ws = me.Workspace("lab")
-    wf.build().bind_to(ws.Project("p").Experiment("e", space=me.grid(x=[*range(int(os.environ["RUNS"]))])))
-    me.entry(ws)
-"""
-PROFILES = """
-    defaults: {waits: true}
-    profiles:
-      cluster:
-        executor: slurm
-        resources: {memory: 100MB}
-        scheduler: {interval: 1}
-"""
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    folder = tmp_path / "here"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    (folder / "sweep.py").write_text(dedent(SCRIPT))
-    (folder / "molcfg.yaml").write_text(dedent(PROFILES))
-    return folder
-
-
-class Sweep:
-    """A sweep, in the folder where it is."""
-
-    def __init__(self, folder, runs: int) -> None:
-        self.folder = folder
-        self.environment = {"RUNS": str(runs)}
-        self.arguments = ("run", "sweep.py", "-p", "cluster")
-
-    def start(self, *arguments: str):
-        return spawn(
-            self.folder, *self.arguments, *arguments, env=self.environment, stdout=-1, stderr=-1, start_new_session=True
-        )
-
-    def run(self, *arguments: str):
-        return program(self.folder, *self.arguments, *arguments, env=self.environment)
-
-    def began(self, x: int, restart: int = 0) -> bool:
-        return os.path.exists(self.folder / f"began-{x}-{restart}")
-
-    def wait_for(self, *numbers: int) -> None:
-        eventually(lambda: all(self.began(x) for x in numbers))
-
-    def let(self, *numbers: int) -> None:
-        for x in numbers:
-            (self.folder / f"go-{x}").touch()
-
-    def found(self):
-        """Return each run by its number: its status, cause, and number of attempts."""
-        runs = me.Workspace.load(self.folder / "lab").project("p").experiment("e").runs
-        return {run.parameters["x"]: (str(run.status), run.cause, len(run.execution_history)) for run in runs}
-
 
 DONE = ("succeeded", None, 1)
 
 
 def test_fifty_runs_are_one_array_and_few_questions(slurm, here):
     sweep = Sweep(here, 50)
-    done = sweep.run("--override", "waits=false", "--override", "scheduler.interval=120", "-j", "8")
+    done = sweep.run(*RUN, "--override", "waits=false", "--override", "scheduler.interval=120", "-j", "8")
 
     assert (done.code, done.out) == (0, "50 succeeded\n"), done.err
     assert len(slurm.calls("sbatch")) == 1
@@ -103,7 +29,7 @@ def test_fifty_runs_are_one_array_and_few_questions(slurm, here):
     assert history[0]["job"].isdecimal()
 
     slurm.forget()
-    again = sweep.run("--override", "waits=false")
+    again = sweep.run(*RUN, "--override", "waits=false")
     assert (again.code, again.out) == (0, "50 skipped\n"), again.err
     assert slurm.calls() == []
 
@@ -115,24 +41,24 @@ def test_a_submitter_that_is_killed_and_called_again_submits_nothing_twice(slurm
         real = slurm.commands / "sbatch"
         kept = real.read_text()
         real.write_text("#!/bin/sh\nkill -9 $PPID\n")
-        first = sweep.start("-j", "2")
+        first = sweep.start(*RUN, "-j", "2")
         first.communicate()
         assert first.returncode == -signal.SIGKILL
         real.write_text(kept)
         assert slurm.alive() == {}
     else:
-        if moment == "after sbatch":
-            slurm.ask("scontrol", "update", "PartitionName=debug", "State=DOWN")
-        first = sweep.start("-j", "2")
+        held = ("--override", "+scheduler.lines=['#SBATCH --hold']") if moment == "after sbatch" else ()
+        first = sweep.start(*RUN, "-j", "2", *held)
         if moment == "after sbatch":
             eventually(lambda: len(slurm.alive()) == 4)
         else:
             sweep.wait_for(0, 1)
         os.killpg(first.pid, signal.SIGKILL)
         first.communicate()
-        slurm.ask("scontrol", "update", "PartitionName=debug", "State=UP")
+        if held:
+            slurm.ask("scontrol", "release", *slurm.alive())
 
-    second = sweep.start("-j", "2")
+    second = sweep.start(*RUN, "-j", "2")
     sweep.let(0, 1, 2, 3)
     out, err = second.communicate(timeout=100)
     eventually(lambda: not slurm.alive())
@@ -144,7 +70,7 @@ def test_a_submitter_that_is_killed_and_called_again_submits_nothing_twice(slurm
 def test_cancelled_killed_and_requeued_jobs_are_what_summary_and_record_say(slurm, here):
     """Of eight runs: 0 is cancelled while it runs, 2 is requeued, 6 and 7 are cancelled before they begin."""
     sweep = Sweep(here, 8)
-    process = sweep.start("-j", "4")
+    process = sweep.start(*RUN, "-j", "4")
     sweep.wait_for(0, 1, 2, 3)
     array = next(iter(slurm.alive())).partition("_")[0]
     slurm.ask("scontrol", "hold", f"{array}_7")
@@ -163,7 +89,7 @@ def test_cancelled_killed_and_requeued_jobs_are_what_summary_and_record_say(slur
     assert process.returncode == 1
     assert out.decode().splitlines()[0] == "5 succeeded, 1 interrupted, 2 not started", err.decode()
     assert "Slurm" in out.decode()
-    assert slurm.alive() == {}
+    eventually(lambda: not slurm.alive())
     states = slurm.states()
     assert {states[f"{array}_{index}"] for index in (1, 2, 3, 4, 5)} == {"COMPLETED"}
     assert states[f"{array}_0"] == "CANCELLED"
@@ -171,7 +97,7 @@ def test_cancelled_killed_and_requeued_jobs_are_what_summary_and_record_say(slur
 
 def test_ctrl_c_cancels_what_runs_and_what_waits_never_begins(slurm, here):
     sweep = Sweep(here, 5)
-    process = sweep.start("-j", "2")
+    process = sweep.start(*RUN, "-j", "2")
     sweep.wait_for(0, 1)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
@@ -187,7 +113,7 @@ def test_ctrl_c_cancels_what_runs_and_what_waits_never_begins(slurm, here):
 def test_a_controller_that_is_away_for_ten_seconds_costs_nothing(own, here):
     sweep = Sweep(here, 2)
     own.leave()
-    process = sweep.start()
+    process = sweep.start(*RUN)
     eventually(lambda: len(own.calls()) > 1)  # it tries again
     own.come_back()
     sweep.wait_for(0, 1)

@@ -38,17 +38,17 @@ def ended(queue, batch, identity):
     return eventually(look)
 
 
-def test_a_batch_of_fifty_is_one_call_of_sbatch_and_each_job_knows_its_index_and_id(slurm, batch, tmp_path):
-    queue, made = SlurmQueue(), batch("sh", "-c", 'echo "$MOLEXP_JOB_INDEX $MOLEXP_JOB_ID"', size=50)
+def test_a_batch_is_one_call_of_sbatch_and_each_job_knows_its_index_and_id(slurm, batch, tmp_path):
+    queue, made = SlurmQueue(), batch("sh", "-c", 'echo "$MOLEXP_JOB_INDEX $MOLEXP_JOB_ID"', size=9)
     identity = queue.submit(made)
 
     jobs = ended(queue, made, identity)
     assert {job.state for job in jobs.values()} == {JobState.DONE}
-    assert sorted(jobs) == list(range(50))
+    assert sorted(jobs) == list(range(9))
     assert len(slurm.calls("sbatch")) == 1
-    printed = [lines_of(tmp_path / "output" / f"{made.token}.{index}.out") for index in range(50)]
-    assert printed == [[f"{index} {identity}_{index}"] for index in range(50)]
-    assert {job.id for job in jobs.values()} == {f"{identity}_{index}" for index in range(50)}
+    printed = [lines_of(tmp_path / "output" / f"{made.token}.{index}.out") for index in range(9)]
+    assert printed == [[f"{index} {identity}_{index}"] for index in range(9)]
+    assert {job.id for job in jobs.values()} == {f"{identity}_{index}" for index in range(9)}
 
 
 def test_odd_names_reach_the_job_as_they_are(slurm, batch, tmp_path):
@@ -75,7 +75,7 @@ def test_odd_names_reach_the_job_as_they_are(slurm, batch, tmp_path):
 
 def test_what_a_batch_needs_and_a_cluster_wants_is_what_slurm_gives(slurm, batch, tmp_path):
     queue = SlurmQueue(partition="short", constraint="tests", requeue=False, lines=["#SBATCH --nice=7"])
-    needs = Resources(cores=2, memory=100_000_000, walltime=90.0, tasks=2, extra={"exclusive": True, "mincpus": 4})
+    needs = Resources(cores=2, memory=100_000_000, walltime=90.0, tasks=2, extra={"contiguous": True, "mincpus": 4})
     made = batch("env", resources=needs, at_once=1, size=2)
     identity = queue.submit(made)
     ended(queue, made, identity)
@@ -83,7 +83,7 @@ def test_what_a_batch_needs_and_a_cluster_wants_is_what_slurm_gives(slurm, batch
     said = slurm.ask("scontrol", "--oneliner", "show", "job", f"{identity}_1")
     for word in (
         *("Partition=short", "Features=tests", "Requeue=0", "TimeLimit=00:02:00", "CPUs/Task=2", "NumNodes=1"),
-        *("MinMemoryNode=96M", "Nice=7", "OverSubscribe=NO", "MinCPUsNode=4", f"JobName={made.token}"),
+        *("MinMemoryNode=96M", "Nice=7", "Contiguous=1", "MinCPUsNode=4", f"JobName={made.token}"),
     ):
         assert word in said.split(), word
     job = variables((tmp_path / "output" / f"{made.token}.1.out").read_text())

@@ -21,9 +21,11 @@ def test_nothing_of_it_is_left_once_its_session_is_killed(victim, slurm_server, 
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as owner:
         conf = keeper.kept("slurm", folder, owner.pid)
         assert keeper.kept("slurm", folder, owner.pid) == conf, "there are two"
-        slurm = Slurm(conf, tmp_path)
+        commands = tmp_path / "commands"
+        commands.mkdir()
+        slurm = Slurm(conf, commands)
         monkeypatch.setenv("SLURM_CONF", conf)
-        slurm.ask("sbatch", "--wrap", "sleep 600", "--output", "/dev/null")
+        slurm.ask("sbatch", "--wrap", "sleep 600", "--output", "/dev/null", "--chdir", str(tmp_path))
         eventually(lambda: "RUNNING" in slurm.alive().values())
         (mine,) = [pid for pid, command in processes(folder).items() if b"tests.servers.keeper" in command]
         os.kill(owner.pid if victim == "session" else mine, signal.SIGKILL)

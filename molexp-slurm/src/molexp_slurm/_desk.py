@@ -270,6 +270,8 @@ class Desk:
             log.warning("%s Trying again in %.0f s.", error, self._rhythm.pause)
             self._rhythm.looked(self._clock(), changed=False)
             return
+        for array in self._arrays:
+            array.read()  # what jobs say themselves says more
         changed = [
             array.compare([job for job in jobs if job.token == array.exchange.token], now)
             for array in self._arrays
