@@ -27,6 +27,8 @@ with me.Workspace(sys.argv[1]).Project("metals").Experiment("cu", params={"a": 3
 
 COMMAND = "import sys; from molexp_cli._main import run; sys.exit(run(sys.argv[1:]))"
 
+COMPLETE = "from molexp_cli._main import program; program()"
+
 
 def to_nowhere(command: list[str], environment: dict[str, str]) -> None:
     """Run a command whose output nobody reads."""
@@ -61,6 +63,18 @@ def cpu_of(code: str, *arguments: str, rounds: int, run: Run = to_nowhere, **var
     return best
 
 
+def completing(line: str, rounds: int, cache: str) -> float:
+    """Measure the same of a process that a shell asks how a line may go on."""
+    return cpu_of(
+        COMPLETE,
+        rounds=rounds,
+        MOLEXP_CACHE_DIR=cache,
+        _MOLEXP_COMPLETE="complete_fish",
+        _TYPER_COMPLETE_FISH_ACTION="get-args",
+        _TYPER_COMPLETE_ARGS=line,
+    )
+
+
 def measure(*, quick: bool) -> list[Line]:
     """Yield the lines of the report, in milliseconds of CPU time."""
     rounds = 5 if quick else 15
@@ -77,12 +91,17 @@ def measure(*, quick: bool) -> list[Line]:
         most = 20_000 if quick else 100_000
         me.Workspace(lab).Project("metals").Experiment("ag").runs.create_many([{"n": n} for n in range(most - 1000)])
         many = cpu_of(COMMAND, *command, rounds=rounds, run=on_terminal, MOLEXP_CACHE_DIR=cache) - nothing
+        completed = {}
+        for words in ("show metals/ag/4", "show 4", "runs list params."):
+            completed[words] = completing(f"molexp -w {lab} {words}", rounds, cache) - nothing
+        slowest = max(completed, key=completed.__getitem__)
     detail = f"bare interpreter {nothing:.0f} ms"
     return [
         Line("import molexp, over a bare interpreter", "", imported, 45.0, detail, unit=" ms"),
         Line("a fresh process that tracks one run, over the same", "", tracked, 110.0, detail, unit=" ms"),
         Line("molexp --help, over a bare interpreter", "", helped, 60.0, detail, unit=" ms"),
         Line("molexp runs list of 1 000, over a bare interpreter", "", listed, 150.0, detail, unit=" ms"),
+        Line(f"a shell completes a word, of {most} runs", "", completed[slowest], 100.0, f"{slowest!r}", unit=" ms"),
         Line(
             f"the first page of {most} on a terminal", "that of 1 000", many / few, 1.5, f"{many:.0f} and {few:.0f} ms"
         ),

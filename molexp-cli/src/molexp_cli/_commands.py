@@ -6,6 +6,7 @@ To add a command, write a function in a module, and a line in `SECTIONS`. The do
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from importlib import import_module
 from inspect import cleandoc
@@ -14,6 +15,9 @@ from typing import Any, NamedTuple
 import typer
 
 CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+COMPLETES = "_MOLEXP_COMPLETE"
+"""The environment variable by which a shell asks how a word may go on, as Typer has it."""
 
 
 class Command(NamedTuple):
@@ -117,6 +121,7 @@ SECTIONS: Mapping[str, Mapping[str, Command | Group]] = {
         "export": Command("_export.command:export", "Export runs: rows, or an archive of their files."),
         "sync": Command("_sync:sync", "Copy a workspace, or merge it into another one."),
         "doctor": Command("_doctor:doctor", "Check whether MolExp can work here."),
+        "completion": Command("_completion:completion", "Print a script by which a shell completes words."),
         "fsck": Command("_fsck:fsck", "Check a workspace for damaged, missing or changed files."),
         "gc": Command("_gc:gc", "Free the storage of deleted runs and killed processes."),
         "config": Group(
@@ -205,7 +210,12 @@ def built(name: str, function: Callable[..., Any], **settings: Any) -> Any:
     """Return a command of a function with the annotations that Typer reads; the settings are those of `typer.Typer.command`."""
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     app.command(name, context_settings=CONTEXT, **settings)(function)
-    return typer.main.get_command(app)
+    command = typer.main.get_command(app)
+    if COMPLETES in os.environ:
+        from molexp_cli._completing import attach
+
+        attach(command, name)
+    return command
 
 
 def _command(name: str, entry: Command) -> Any:

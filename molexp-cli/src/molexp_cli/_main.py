@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from types import TracebackType
@@ -10,7 +11,7 @@ from typing import Annotated
 import typer
 
 from molexp_cli import __version__
-from molexp_cli._commands import CONTEXT
+from molexp_cli._commands import COMPLETES, CONTEXT
 from molexp_cli._extending import ExtendedGroup
 from molexp_cli._failing import INTERRUPTED, answer
 from molexp_cli._options import WorkspaceOption
@@ -72,6 +73,7 @@ def _assemble() -> typer.Typer:
         rich_markup_mode=None,  # help as plain text: rich would take longer to import than everything else
         pretty_exceptions_enable=False,
         no_args_is_help=True,
+        add_completion=False,  # `molexp completion` prints scripts of our own
         suggest_commands=False,  # `_failing` suggests closer names only
         context_settings=CONTEXT,
         epilog=EPILOG,
@@ -109,6 +111,10 @@ def _show_traceback(kind: type[BaseException], error: BaseException, trace: Trac
 def program() -> None:
     """Run the console script."""
     try:
+        if COMPLETES in os.environ:
+            from molexp_cli._completing import complete
+
+            complete(run)
         make_safe()
         tell_warnings()
         sys.excepthook = _show_traceback

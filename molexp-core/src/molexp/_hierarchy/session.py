@@ -159,8 +159,8 @@ class Session:
     def index(self) -> Index:
         """Return the reader's index."""
         if self._index is None:
-            from molexp._catalog.index.database import location_of
             from molexp._catalog.index.index import Index
+            from molexp._catalog.index.place import location_of
 
             self._index = Index(location_of(self.workspace.id, self.store.url))
         return self._index

@@ -25,6 +25,7 @@ from molexp._catalog.index import tables
 from molexp._catalog.index.database import DamagedError
 from molexp._catalog.index.entries import Rows
 from molexp._catalog.index.index import Hint, Index, Mark, MovedError
+from molexp._catalog.index.place import VERSION
 from molexp._catalog.index.stored import stored_entries
 from molexp._catalog.refresh.journals import FOREIGN, listed_journals
 from molexp._catalog.refresh.refresh import Refresher
@@ -212,7 +213,7 @@ class Compactor:
         except (CorruptRecordError, KeyNotFoundError):
             return Manifest(number)  # nobody can know any more which journals it folded
         try:
-            if manifest.version == tables.VERSION:
+            if manifest.version == VERSION:
                 self._refresher.load(manifest)
                 return manifest
         except (CorruptRecordError, KeyNotFoundError, sqlite3.DatabaseError):

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from msgspec import Struct, field
 
 from molexp._catalog.index.index import Hint, Mark
-from molexp._catalog.index.tables import VERSION
+from molexp._catalog.index.place import VERSION
 from molexp._catalog.refresh.journals import OUTAGES
 from molexp._record.journal import is_object, writer_of_journal
 from molexp._storage import key_patterns, layout, schemas

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from molexp._catalog.index.columns import INTEGERS, fits, text_of
+from molexp._catalog.index.place import ELEMENTS
 from molexp._values.canonical import canonical_json
 from molexp._values.ids import spelled
 from molexp._values.value_path import MAX_DEPTH
@@ -20,9 +21,6 @@ Cell = int | float | str | bytes
 
 TRUE, FALSE, NAN, EMPTY = b"true", b"false", b"nan", b"{}"
 """Cells of what SQLite has no type for; a list is its canonical JSON."""
-
-ELEMENTS = "\x1f"
-"""Ends the name under which the elements of a list are."""
 
 STATISTICS = ("last", "step", "min", "min_step", "max", "max_step", "count")
 """The statistics of each metric of a run, in the order of the columns of the table."""

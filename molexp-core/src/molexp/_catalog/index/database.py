@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import gc
 import os
-import platform
-import re
 import shutil
 import sqlite3
 import tempfile
@@ -18,19 +16,17 @@ import time
 from array import array
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
 from molexp._catalog.index import tables
+from molexp._catalog.index.place import VERSION
 from molexp._storage.cache_folder import SCRATCH, make_room, remove_scratch
 from molexp._storage.private_files import make_file, make_folder
-from molexp._values.cache_place import cache_folder
 
 BUSY = 20.0  # seconds to wait for another process of this user
 _MEMORY = ":memory:"
-_PLAIN = re.compile(r"[A-Za-z0-9_-]{1,64}").fullmatch
 _CACHE = 8 << 10  # KiB of pages that are kept in memory
 _BULK_CACHE = 64 << 10
 _STEP = 10_000  # pages that are copied while nobody else may change them: some hundredths of a second
@@ -41,16 +37,6 @@ _PATIENCE = 0.5  # seconds that a writer may take between its change and its mar
 
 class DamagedError(sqlite3.DatabaseError):
     """The index is not as MolExp left it."""
-
-
-def location_of(workspace: str, url: str) -> str:
-    """Return the file for the index of a workspace, by its id and where it lies; "" where there is none."""
-    if not workspace or url.startswith("memory:") or not (folder := cache_folder()):
-        return ""
-    place = sha256(url.encode()).hexdigest()[:16]
-    if not _PLAIN(workspace):  # it stands in a stranger's file, and may be a path
-        workspace = sha256(workspace.encode(errors="surrogatepass")).hexdigest()[:16]
-    return os.path.join(folder, platform.node() or "host", f"{workspace}-{place}.sqlite3")
 
 
 class Database:
@@ -368,7 +354,7 @@ def prepare(path: str, *, safe: bool = True) -> sqlite3.Connection:
         connection.execute("PRAGMA trusted_schema = OFF")
         connection.execute("PRAGMA cell_size_check = ON")
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version != tables.VERSION:
+        if version != VERSION:
             tables.make(connection)
             _mark_first(connection, path)
     except BaseException:

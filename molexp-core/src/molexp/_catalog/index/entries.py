@@ -11,7 +11,6 @@ from typing import Any
 from msgspec import Struct, field
 
 from molexp._catalog.index.cells import (
-    ELEMENTS,
     Cell,
     asset_cells,
     cells,
@@ -22,6 +21,7 @@ from molexp._catalog.index.cells import (
     source_of,
 )
 from molexp._catalog.index.columns import COLUMNS, REFERENCES, row_of_columns, text_of
+from molexp._catalog.index.place import ELEMENTS
 from molexp._catalog.index.tables import checksum
 from molexp._storage import layout
 from molexp._values.canonical import canonical_hash

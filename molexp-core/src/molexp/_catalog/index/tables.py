@@ -6,14 +6,12 @@ import sqlite3
 from zlib import crc32
 
 from molexp._catalog.index.columns import COLUMNS, REFERENCES
+from molexp._catalog.index.place import APPLICATION, VERSION
 from molexp._values.status import RunStatus
 
-VERSION = 10
-"""Indexes and segments of another version are not read: what is in them is read from the files again."""
 _UNNAMED = 6
 """The last version that did not say in the file's header whose it is."""
 _MAGIC = b"SQLite format 3\0"
-_APPLICATION = 0x6D6F6C78  # "molx", in the place where SQLite keeps whose file it is
 
 
 _COLUMNS = ", ".join([*(column.declaration for column in COLUMNS), *(f"{name} INTEGER" for name in REFERENCES)])
@@ -156,7 +154,7 @@ def make(connection: sqlite3.Connection) -> None:
             connection.execute(f'DROP {kind} IF EXISTS "{name}"')
         for statement in TABLES:
             connection.execute(statement)
-        connection.execute(f"PRAGMA application_id = {_APPLICATION}")
+        connection.execute(f"PRAGMA application_id = {APPLICATION}")
         connection.execute(f"PRAGMA user_version = {VERSION}")
     connection.execute("COMMIT")
 
@@ -166,7 +164,7 @@ def is_ours_by(head: bytes) -> bool:
     version, application = (
         int.from_bytes(head[at : at + 4], "big") for at in (60, 68)
     )  # as SQLite documents its header
-    return head.startswith(_MAGIC) and (application == _APPLICATION or (not application and 0 < version <= _UNNAMED))
+    return head.startswith(_MAGIC) and (application == APPLICATION or (not application and 0 < version <= _UNNAMED))
 
 
 _ODD_PATH = (

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from msgspec import Struct, field
 
-from molexp._catalog.index.cells import ELEMENTS, text_of_notes, unpacked
+from molexp._catalog.index.cells import text_of_notes, unpacked
 from molexp._catalog.index.columns import COLUMNS
 from molexp._catalog.index.database import sound
 from molexp._catalog.index.index import Index
+from molexp._catalog.index.place import ELEMENTS
 from molexp._catalog.query.sql import ASSETS, RUNS, Compiler, Place, Sql, Table
 from molexp._query.evaluation import ABSENT, matches, reach
 from molexp._query.expressions import Expression, Field, Joined, fields_of

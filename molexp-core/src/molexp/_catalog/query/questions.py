@@ -7,8 +7,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, Protocol, TypedDict
 
-from molexp._catalog.index.cells import ELEMENTS, STATISTICS
+from molexp._catalog.index.cells import STATISTICS
 from molexp._catalog.index.index import Index
+from molexp._catalog.index.place import ELEMENTS
 from molexp._catalog.query.answers import ASSET_ROOTS, RUN_ROOTS, Question, unknown_fields
 from molexp._catalog.query.sql import ASSETS, RUNS, WHOLE
 from molexp._query.evaluation import ABSENT, reach

@@ -5,9 +5,10 @@ from __future__ import annotations
 from math import isnan
 from typing import Any, NamedTuple, TypeAlias
 
-from molexp._catalog.index.cells import ELEMENTS, NAN, cell
+from molexp._catalog.index.cells import NAN, cell
 from molexp._catalog.index.columns import COLUMNS, REFERENCES, Type
 from molexp._catalog.index.index import Index
+from molexp._catalog.index.place import ELEMENTS
 from molexp._catalog.index.tables import RARE
 from molexp._query.expressions import ORDERS, Condition, Expression, Field, fields_of
 from molexp._values.status import RunStatus

@@ -18,6 +18,7 @@ from molexp._catalog.compaction.snapshots import Manifest
 from molexp._catalog.index import tables
 from molexp._catalog.index.entries import Entry, Rows
 from molexp._catalog.index.index import Findings, Hint, Index, MovedError
+from molexp._catalog.index.place import VERSION
 from molexp._catalog.index.stored import stored_entries
 from molexp._catalog.refresh.bulk import fold_many, telling
 from molexp._catalog.refresh.journals import OUTAGES, News, read_news
@@ -304,7 +305,7 @@ class Refresher:
 
     def _load(self, manifest: Manifest, generation: str) -> bool:
         """Take in the segments that were not; returns whether the index has begun anew with the first."""
-        if manifest.version != tables.VERSION:
+        if manifest.version != VERSION:
             raise CorruptRecordError(snapshots.manifest_key(manifest.number), "its tables are of another version")
         missing = [segment for segment in manifest.segments if segment.key not in self._index.segments()]
         anew = bool(missing) and missing[0] is manifest.segments[0]
