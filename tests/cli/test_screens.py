@@ -94,6 +94,7 @@ def backdate(lab):
 
 def masked(text: str, here: Path) -> str:
     text = text.replace(f"file://{here}", "/home/ada").replace(str(here), "/home/ada")
+    text = re.sub(r"(?<=\S)\n(?=['\"]?/home/ada)", " ", text)  # a path that is longer here begins a line
     text = re.sub(r"[\d.]+ k?B\b", lambda size: re.sub(r"\d", "x", size[0]), text)
     for pattern, instead in MASKS:
         text = re.sub(pattern, instead, text)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -67,12 +68,27 @@ def tell_warnings() -> None:
 
 
 def say(text: str, *, prefix: str = "molexp: ", end: str = "\n") -> None:
-    """Print a message to standard error."""
+    """Print a message to standard error. On a terminal, its lines are broken at blanks."""
+    message = f"{prefix}{printable(text)}"
     try:
-        sys.stderr.write(f"{prefix}{printable(text)}{end}")
+        sys.stderr.write(f"{_broken(message) if sys.stderr.isatty() else message}{end}")
         sys.stderr.flush()
     except (OSError, ValueError):
         pass  # nobody reads it; the exit code tells the same
+
+
+def _broken(message: str) -> str:
+    """Break lines that are longer than the terminal at blanks. Indented lines, such as a query and its caret, stay."""
+    width = shutil.get_terminal_size().columns
+    lines = message.split("\n")
+    if all(len(line) <= width for line in lines):
+        return message
+    from textwrap import fill
+
+    return "\n".join(
+        line if line.startswith(" ") else fill(line, width, break_long_words=False, break_on_hyphens=False)
+        for line in lines
+    )
 
 
 def tell_unreadable(found: Collection[str]) -> None:
