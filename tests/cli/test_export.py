@@ -184,6 +184,7 @@ def test_a_file_that_is_not_what_the_record_says_is_packed_and_named(filled, mol
         (["--json"], 2, "use --format json"),
         (["--license", "MIT"], 2, "Only an RO-Crate says it."),
         (["-o", "lab"], 2, "is a folder"),
+        (["-o", os.devnull, "--overwrite"], 2, "is a device"),
         (["-o", "there.csv"], 4, "add --overwrite"),
         (["--where", "params.a > 99", "-o", "x.zip"], 1, "nothing was exported"),
         (["-o", "nowhere/x.zip"], 4, "no such folder"),

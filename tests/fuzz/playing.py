@@ -169,6 +169,8 @@ def commands(case: Case) -> list[Callable[[Case], object]]:
         *(("catalog", "verify"), ("catalog", "rebuild"), ("catalog", "compact"), ("catalog", "unreadable")),
         *(("fsck",), ("fsck", "--read-data"), ("fsck", "--repair"), ("gc",), ("gc", "--yes")),
         ("compare", *case.choice.sample(list(case.before), 2)),
+        *(("report", "-o", f"{here}.html", "--overwrite"), ("export", "--format", "jsonl")),
+        *(("export", *form, "-o", f"{here}.zip", "--overwrite") for form in ((), ("--format", "ro-crate"))),
     )
     several = (*(lambda case: sync(case, "--dry-run"), sync, lambda case: sync(case, "--check"), track, track),)
     return [*(lambda case, words=words: command(case, *words) for words in simple), *several]

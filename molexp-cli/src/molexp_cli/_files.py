@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -20,10 +21,9 @@ def refuse_existing(path: Path, *, overwrite: bool, mark: bytes = b"") -> None:
 
     Raises:
         Exit: it exists.
-        BadParameter: it is a folder.
+        BadParameter: it is a folder or a device.
     """
-    if path.is_dir():
-        raise typer.BadParameter(f"{str(path)!r} is a folder; name a file in it.", param_hint="-o")
+    _check_sort(path)
     if overwrite or not (path.exists() or path.is_symlink()):
         return
     with suppress(OSError):
@@ -35,11 +35,24 @@ def refuse_existing(path: Path, *, overwrite: bool, mark: bytes = b"") -> None:
     raise typer.Exit(REFUSED)
 
 
+def _check_sort(path: Path) -> None:
+    if path.is_dir():
+        raise typer.BadParameter(f"{str(path)!r} is a folder; name a file in it.", param_hint="-o")
+    if path.exists() and not path.is_file():
+        raise typer.BadParameter(f"{str(path)!r} is a device or a pipe; name a file.", param_hint="-o")
+
+
 @contextmanager
 def written(path: Path) -> Iterator[IO[bytes]]:
-    """Give a file to write to, which takes the place of the path once all is written, or is removed."""
+    """Give a file to write to, which takes the place of the path once all is written, or is removed.
+
+    Raises:
+        OSError: it cannot be written, or is a folder, a device or a pipe.
+    """
+    if path.exists() and not (path.is_file() or path.is_dir()):  # to replace a folder fails by itself
+        raise FileExistsError(errno.EEXIST, "It is a device or a pipe", str(path))
     if not path.parent.is_dir():
-        raise FileNotFoundError(2, "There is no such folder", str(path.parent))
+        raise FileNotFoundError(errno.ENOENT, "There is no such folder", str(path.parent))
     target = Path(os.path.realpath(path))  # the target of a link is replaced, not the link
     try:
         made, name = tempfile.mkstemp(prefix=f".{target.name[:40]}.", suffix=".part", dir=target.parent)

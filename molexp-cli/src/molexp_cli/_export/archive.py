@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
+from molexp_cli._failing import parts
+
 if TYPE_CHECKING:
     import molexp
 
@@ -81,7 +83,7 @@ def pack(
     packed = Packed()
 
     def skip(path: str, error: molexp.MolexpError) -> None:
-        packed.left_out[path] = str(error)
+        packed.left_out[path] = parts(error)[0]
 
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as archive:
         for file in molexp.record_files(workspace, rows, on_error=skip):

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _IMAGES = 240  # that are read at most
+_FOUND = 20_000  # that are looked for among all there are
+_FEW = 30  # runs that are asked for theirs one by one
 _FAILURES = 60  # different ones
 _FRAMES = 4000  # characters of a traceback
 _ORIGINS = 100  # different ones
@@ -156,7 +158,9 @@ def images_of(opened: molexp.Workspace, rows: Sequence[molexp.RunRow], left_out:
     numbers = {row.path: number for number, row in enumerate(rows)}
     query = " or ".join(f'name like "%{suffix}"' for suffix in (*SUFFIXES, *map(str.upper, SUFFIXES)))
     by_run: dict[int, list[Any]] = defaultdict(list)
-    for asset in opened.catalog.assets(query):
+    ask = opened.catalog.assets
+    few = [asset for row in rows[:_FEW] for asset in ask(query, scope=row.path)] if len(rows) <= _FEW else None
+    for asset in ask(query, sort="-created_at", limit=_FOUND) if few is None else few:
         if (number := numbers.get(asset.scope)) is not None:
             by_run[number].append(asset)
     for some in by_run.values():
@@ -231,7 +235,8 @@ def origins_of(
             found = opened.run(rows[runs[0]].path).provenance or {}
         except molexp.MolexpError:
             continue
-        own = {str(name): str(one) for name, one in (found.get("packages") or {}).items()}
+        named = found.get("packages")
+        own = {str(name): str(one) for name, one in named.items()} if isinstance(named, Mapping) else {}
         if own not in packages and size_of([*packages, own]) <= room:
             packages.append(own)
         origins.append({**_origin(found), "runs": runs, "packages": packages.index(own) if own in packages else -1})

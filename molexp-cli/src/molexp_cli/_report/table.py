@@ -92,7 +92,7 @@ def _of_run(row: molexp.RunRow) -> Iterator[tuple[str, Any]]:
         "cause": row.cause,
         "error": f"{error.get('type')}: {error.get('message')}" if isinstance(error, Mapping) else newest.get("reason"),
         "tags": " ".join(row.tags),
-        "notes": "\n".join(str(one.get("text")) for one in row.document.get("notes") or ()),
+        "notes": "\n".join(str(one.get("text")) for one in row.document.get("notes") or () if isinstance(one, Mapping)),
         "replica": row.replica or None,
         "profile": row.profile,
         "as of": row.as_of,
