@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
+import assistants
 import catalog
 import growth
 import heavy_plugins
@@ -38,6 +39,7 @@ SUITES: Mapping[str, Suite] = {
     "syncs": syncs.measure,
     "catalog": catalog.measure,
     "growth": growth.measure,
+    "assistants": assistants.measure,
     "s3": s3.measure,
 }
 
@@ -56,6 +58,7 @@ PROMISES: Mapping[str, str] = {
     "Weights, arrays and tables cost little more than a file and a hash": "^state dict|^array|^frame",
     "A first open costs little more than reading and parsing": "first open of .* runs[^,]* / ",
     "Snapshots are compressed, and memory is bounded": "snapshot / index|verification of|peak memory",
+    "An assistant finds the best of many runs quickly": "of an assistant",
     "Many small tasks cost little more than a pool": "map_over|tasks",
 }
 """Promises of speed, each with a pattern of the lines that show whether it holds."""
