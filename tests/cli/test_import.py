@@ -211,6 +211,23 @@ def test_a_folder_that_does_not_fit_is_left_out_with_the_reason(molexp, here, fo
     assert f"old/{folder} is left out: {why}" in done.err
 
 
+def test_odd_names_and_values_are_told_and_the_rest_is_kept(molexp, lab, here):
+    os.makedirs(os.fsencode(here / "old") + b"/a\xff")
+    (here / "old" / "a1").mkdir()
+    (here / "old" / "a1" / "x:y?.txt").write_text("1")
+    (here / "old" / "a1" / "r.json").write_text(json.dumps({"big": "x" * 70000, "": 1, "e": float("nan")}))
+    (here / "old" / "a1" / "broken").symlink_to("/nowhere")
+    os.mkfifo(here / "old" / "a1" / "pipe")
+    command = ("-w", "lab", "import", "old", "a*", "--to", "m/cu", "--results", "r.json")
+    found = molexp(*command, "--json").json()
+    assert {name.rpartition("/")[2] for name in found["imported"]} == {"a1"}
+    assert "recorded from" in next(iter(found["failed"].values()))  # both have no parameters
+    assert len(found["notes"]) == 4
+    (run,) = lab.project("m").experiment("cu").runs
+    assert [*run.results] == ["e"]
+    assert {asset.name for asset in run.assets} == {"r.json", "x%3Ay%3F.txt"}
+
+
 def test_two_folders_with_the_same_parameters_are_told_apart(molexp, lab, here):
     for name in ("a1/try0", "a1/try1"):
         dress(here / "old" / name, 0)

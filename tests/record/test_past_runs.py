@@ -60,7 +60,7 @@ def test_its_origin_is_named_and_nothing_else_is_made_up(exp, ws, old):
     origin = run.to_dict()["imported_from"]
     assert origin == attempt["imported_from"]
     assert origin["folder"] == str(old)
-    assert origin.keys() == {"folder", "host", "user", "command", "at"}
+    assert origin.keys() == {"folder", "host", "pid", "user", "command", "at"}
     assert len(ws.catalog.runs(f"imported_from.folder == '{old}'")) == 1
 
 

@@ -12,7 +12,7 @@ import typer
 
 from molexp_cli._bars import count_bar
 from molexp_cli._failing import FAILED, INTERRUPTED, NOT_FOUND, REFUSED
-from molexp_cli._import_pattern import LeftOut, Pattern
+from molexp_cli._import_pattern import LeftOut, Pattern, spelled
 from molexp_cli._import_reading import Old, Rules, UnfitError, picked, read_old
 from molexp_cli._options import JsonOption, WorkspaceOption, located
 from molexp_cli._output import say, table, write
@@ -142,7 +142,7 @@ def import_folders(
     plan = _plan(folder, Pattern(pattern), rules)
     known = _known(ctx, workspace, f"{project}/{name}")
     actions = [
-        _AGAIN if known.get(str(old.folder)) is False else _THERE if str(old.folder) in known else _NEW
+        _AGAIN if known.get(spelled(old.folder)) is False else _THERE if spelled(old.folder) in known else _NEW
         for old in plan.old
     ]
     if not plan.old:
@@ -220,14 +220,15 @@ def _record(experiment: molexp.Experiment, plan: _Plan, *, link: bool, tags: Seq
     try:
         with count_bar("folders", len(plan.old)) as done:
             for old in plan.old:
-                folder = str(old.folder)
+                folder = spelled(old.folder)
                 try:
                     run = _record_one(experiment, old, link=link, tags=tags)
                 except (molexp.MolexpError, ValueError, OSError) as error:
                     outcome.failed[folder] = str(error)
                 else:
-                    at = str((run.to_dict().get("imported_from") or {}).get("at") or "")
-                    (outcome.imported if at >= began else outcome.there)[folder] = run.path
+                    said = run.to_dict().get("imported_from") or {}
+                    is_ours = said.get("pid") == os.getpid() and str(said.get("at") or "") >= began
+                    (outcome.imported if is_ours else outcome.there)[folder] = run.path
                 done()
     except KeyboardInterrupt:
         say(f"cancelled: {counted(len(outcome.imported), 'run')} imported; the same command continues")
@@ -286,11 +287,11 @@ def _show(plan: _Plan, actions: Sequence[str], as_json: bool) -> None:
 def _described(old: Old, action: str) -> dict[str, Any]:
     found = {name: getattr(old, name) for name in ("parameters", "replica", "status", "reason", "results", "size")}
     times = {"started_at": _moment(old.started_at), "ended_at": _moment(old.ended_at)}
-    return {"folder": str(old.folder), "action": action, **found, **times, "files": [*old.files]}
+    return {"folder": spelled(old.folder), "action": action, **found, **times, "files": [*map(spelled, old.files)]}
 
 
 def _listed(found: Sequence[LeftOut]) -> list[dict[str, str]]:
-    return [{"folder": str(one.folder), "why": one.why} for one in found]
+    return [{"folder": spelled(one.folder), "why": one.why} for one in found]
 
 
 def _report(outcome: _Outcome, plan: _Plan, as_json: bool) -> None:
@@ -303,7 +304,7 @@ def _report(outcome: _Outcome, plan: _Plan, as_json: bool) -> None:
             )
         )
     else:
-        statuses = [old.status for old in plan.old if str(old.folder) in outcome.imported]
+        statuses = [old.status for old in plan.old if spelled(old.folder) in outcome.imported]
         kinds = ", ".join(
             f"{statuses.count(status)} {status}" for status in dict.fromkeys(sorted(statuses, reverse=True))
         )
@@ -328,9 +329,9 @@ def _tell_left_out(plan: _Plan) -> None:
 def _nearby(folder: Path) -> str:
     """Return a folder as it is named from here."""
     try:
-        return str(folder.relative_to(Path.cwd()))
+        return spelled(folder.relative_to(Path.cwd()))
     except (ValueError, OSError):
-        return str(folder)
+        return spelled(folder)
 
 
 def _moment(time: str | float | None) -> str:

@@ -112,6 +112,11 @@ class Pattern:
         return Match(folder, found)
 
 
+def spelled(path: str | Path) -> str:
+    """Return a path as the record has it, whatever the encoding of its names is."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def sorted_folders(folder: Path) -> list[Path]:
     """Return the folders in a folder by name, numbers in the order of their values; not those that are hidden."""
     with os.scandir(folder) as entries:

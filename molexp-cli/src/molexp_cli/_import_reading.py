@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from molexp_cli._import_pattern import Match
+from molexp_cli._import_pattern import Match, spelled
 from molexp_cli._import_tables import TABLES, rows_of
 
 _VALUES = (".json", ".yaml", ".yml", ".toml")
@@ -78,6 +78,7 @@ def _read(match: Match, rules: Rules) -> Old:
     parameters = _merged(match.parameters, said)
     replica = _replica(parameters, rules.replica)
     results, missing = _results(folder, rules)
+    results = {name: value for name, value in results.items() if _is_fit(name, value, notes)}
     status, reason = _status(folder, rules, missing, bool(there))
     if missing and not reason:
         notes.append(missing)
@@ -114,12 +115,12 @@ def _files_in(folder: Path, notes: list[str]) -> Iterator[tuple[Path, os.stat_re
             try:
                 status = path.stat()
             except OSError as error:
-                notes.append(f"{path.relative_to(folder)} is left out: {error.strerror}")
+                notes.append(f"{spelled(path.relative_to(folder))} is left out: {error.strerror}")
                 continue
             if path.is_file():
                 yield path, status
             else:
-                notes.append(f"{path.relative_to(folder)} is left out: it is no file")
+                notes.append(f"{spelled(path.relative_to(folder))} is left out: it is no file")
 
 
 def _matching(folder: Path, patterns: Iterable[str]) -> list[Path]:
@@ -214,6 +215,18 @@ def _results(folder: Path, rules: Rules) -> tuple[dict[str, Any], str]:
         reached = {name: _reach(found, key) for name, key in rules.picked.items()}
         found = {name: value for name, value in reached.items() if value is not None}
     return found, missing
+
+
+def _is_fit(name: str, value: Any, notes: list[str]) -> bool:
+    """Tell whether a value can be a result; if it cannot, note the reason. The file that has it is kept all the same."""
+    import molexp
+
+    try:
+        molexp.Context().set_result(name, value)  # without a run, it only checks
+    except molexp.MolexpError as error:
+        notes.append(f"the result {name!r} is left out: {error}")
+        return False
+    return True
 
 
 def _named(folder: Path, source: str | None) -> Path | None:

@@ -120,8 +120,16 @@ def _checked(past: Past) -> tuple[RunStatus, str | None, str | None, list[dict[s
 def _origin(experiment: Experiment, place: str | os.PathLike[str] | None) -> dict[str, Any]:
     """Return where the run comes from, and who records it."""
     owner = experiment._session.process.owner
-    found: dict[str, Any] = {"folder": os.path.abspath(os.fspath(place))} if place is not None else {}
-    return {**found, "host": owner.host, "user": owner.user, "command": arguments_without_secrets(sys.argv)}
+    found: dict[str, Any] = {}
+    if place is not None:  # the name may be in no encoding
+        found["folder"] = os.fsencode(os.path.abspath(place)).decode("utf-8", "backslashreplace")
+    return {
+        **found,
+        "host": owner.host,
+        "pid": owner.pid,
+        "user": owner.user,
+        "command": arguments_without_secrets(sys.argv),
+    }
 
 
 def _text(given: _Time, name: str) -> str | None:
