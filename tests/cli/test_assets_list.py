@@ -45,7 +45,7 @@ def test_a_table_has_a_line_for_each_asset(several, molexp):
 
 def test_the_fields_of_a_kind_are_columns_and_sort(several, molexp):
     head, *lines = molexp("assets", "list", "--kind", "checkpoint", "--sort", "-step").lines()
-    assert head.split()[-4:] == ["FORMAT", "FROM_FILE", "EXTERNAL", "STEP"]
+    assert head.split()[-3:] == ["FORMAT", "FROM_FILE", "STEP"]
     assert [(line.split()[0], line.split()[-1]) for line in lines] == [(STATES[1], "200"), (STATES[0], "100")]
     assert "STEP" not in molexp("assets", "list").out
 

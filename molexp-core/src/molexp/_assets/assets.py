@@ -25,11 +25,19 @@ class FileFields(Struct, frozen=True):
     Attributes:
         format: ``json``, ``text`` or ``binary``: what `load` returns.
         from_file: true if it is a file that was given, whose bytes are kept as they are and read as anybody's.
-        external: true if the bytes are shared with a file outside of the workspace, by a hard link, and may change there.
     """
 
     format: str = "binary"
     from_file: bool = False
+
+
+class ArtifactFields(FileFields, frozen=True):
+    """The fields of an artifact.
+
+    Attributes:
+        external: true if the bytes are shared with a file outside of the workspace, by a hard link, and may change there.
+    """
+
     external: bool = False
 
 
@@ -100,7 +108,7 @@ class _FileAsset(Asset[Any, Files_co], frozen=True):
         return self.fields.from_file
 
 
-class ArtifactAsset(_FileAsset[FileFields], frozen=True):
+class ArtifactAsset(_FileAsset[ArtifactFields], frozen=True):
     """A file that a run produced.
 
     Example:

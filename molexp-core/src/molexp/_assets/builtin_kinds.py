@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from molexp._assets.assets import (
     ArtifactAsset,
+    ArtifactFields,
     CheckpointAsset,
     CheckpointFields,
     DataAsset,
@@ -162,7 +163,7 @@ def _refuse_file_name(name: str, text: str) -> None:
         )
 
 
-class ArtifactKind(FileKind[FileFields]):
+class ArtifactKind(FileKind[ArtifactFields]):
     """A file that a run produced."""
 
     name = "artifact"

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import subprocess
 
     from molexp._assets.accessors import GrowingAccessor, GrowingKind
-    from molexp._assets.assets import CheckpointFields, FileFields
+    from molexp._assets.assets import ArtifactFields, CheckpointFields
     from molexp._assets.naming import AttemptAssets
     from molexp._recording.writer import Recorder
     from molexp.contracts import AssetKind
@@ -175,7 +175,7 @@ class Context:
         return self._accessor(kind or self._choose(name, obj)).save(name, obj, **fields)
 
     @property
-    def artifact(self) -> Accessor[Any, FileFields]:
+    def artifact(self) -> Accessor[Any, ArtifactFields]:
         """Files that the run produces."""
         return self._accessors.get("artifact") or self._accessor("artifact")
 
