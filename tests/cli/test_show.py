@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -173,5 +174,5 @@ def test_a_command_that_failed_shows_how_to_try_it_again(in_lab, molexp):
 
 def test_it_says_how_long_the_run_took_and_how_long_ago_it_was(finished, molexp):
     text = molexp("show", "copper").out
-    assert "\nduration   0.0 s\n" in text
+    assert re.search(r"\nduration   \d+\.\d s\n", text)
     assert "Z, now\n" in text

@@ -13,12 +13,14 @@ from msgspec import Struct
 
 from molexp import Asset
 from molexp.contracts import AssetKind, Preview, Sink, Source
-from molexp.errors import AssetError, UnsupportedOperationError
+from molexp.errors import AssetError, SerializationError, UnsupportedOperationError
+from molexp_science._exact_values import decode, encode
 from molexp_science._libraries import class_name, imported, is_in_memory, library, shorten
 
 _NOTE: Final = "molexp_xarray"  # an attribute of the folder, by which a dataset of xarray is told from a group
 _VALUES: Final = "values"  # of a DataArray without a name
-_REMEDY: Final = "Convert numpy's scalars and arrays by tolist(), and tuples by list(...)."
+_KEPT: Final = "attributes"  # in the note: those that JSON has only in part, such as numpy's scalars
+_REMEDY: Final = "Convert what is in them to numbers, text, lists, dicts, or numpy's scalars and arrays of numbers."
 _LISTED: Final = 1000
 _METADATA: Final = ("zarr.json", ".zarray", ".zmetadata")
 _CODECS_OF_OBJECTS: Final = ("pickle", "msgpack2", "json2")
@@ -120,7 +122,7 @@ class ZarrKind(AssetKind[Any, ZarrFields]):
                 _copy(obj, path, sink.name)
                 return _fields_of_zarr(obj)
             dataset = _as_dataset(obj)
-            _write(dataset, path)
+            _write(_with_plain_attributes(dataset), path)
             _compare(dataset, _open_dataset(str(path), sink.name))
             return _fields_of_xarray(obj, dataset)
 
@@ -230,6 +232,55 @@ def _as_dataset(obj: Any) -> Any:
     return obj.drop_encoding().assign_attrs({_NOTE: note})
 
 
+def _with_plain_attributes(dataset: Any) -> Any:
+    """Return a dataset whose attributes anybody can read as JSON, and that notes what they were, as those of netCDF files."""
+    plain = dataset.copy()
+    kept: dict[str, Any] = {"variables": {}}
+    plain.attrs, kept["dataset"] = _parted(dataset.attrs)
+    for name, variable in plain.variables.items():
+        variable.attrs, exact = _parted(variable.attrs)
+        if exact:
+            kept["variables"][name] = exact
+    if kept["dataset"] or kept["variables"]:
+        plain.attrs[_NOTE] = plain.attrs[_NOTE] | {_KEPT: kept}
+    return plain
+
+
+def _parted(attributes: Mapping[Any, Any]) -> tuple[dict[Any, Any], dict[Any, Any]]:
+    """Return attributes as JSON has them, and those of which it has less than there is."""
+    plain, exact = dict(attributes), {}
+    for name, value in attributes.items():
+        try:
+            encoded = encode(value, name)
+        except SerializationError:
+            continue  # it is compared once it is written
+        if _types_in(simple := _simple(value)) != _types_in(value):
+            plain[name], exact[name] = simple, encoded
+    return plain, exact
+
+
+def _simple(value: Any) -> Any:
+    """Return a value without the types of numpy, with lists for tuples, and text for the keys of dicts."""
+    if isinstance(value, dict):
+        return {str(key): _simple(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_simple(one) for one in value]
+    numpy: Any = library("numpy", "a dataset")
+    return value.tolist() if isinstance(value, numpy.generic | numpy.ndarray) else value
+
+
+def _with_exact_attributes(dataset: Any) -> Any:
+    """Return a dataset that was read, with the attributes that its note has."""
+    note = dataset.attrs.get(_NOTE)
+    if isinstance(note, dict) and (kept := note.pop(_KEPT, None)):
+        for name, value in kept["dataset"].items():
+            dataset.attrs[name] = decode(value)
+        for variable, attributes in kept["variables"].items():
+            for name, value in attributes.items():
+                dataset.variables[variable].attrs[name] = decode(value)
+    return dataset
+
+
 def _write(dataset: Any, folder: Path) -> None:
     try:
         with _quiet():
@@ -281,10 +332,10 @@ def _same_attributes(one: Any, other: Any) -> bool:
 def _types_in(value: Any) -> Any:
     """Return the types of values, in dicts and lists too: 1, 1.0 and an array of it are equal."""
     if isinstance(value, dict):
-        return {key: _types_in(one) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_types_in(one) for one in value]
-    return type(value)
+        return {(type(key), key): _types_in(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [type(value), *(_types_in(one) for one in value)]
+    return type(value), str(getattr(value, "dtype", "")), getattr(value, "shape", ())
 
 
 def _fields_of_xarray(obj: Any, dataset: Any) -> ZarrFields:
@@ -327,4 +378,4 @@ def _open_dataset(place: str, name: str, options: dict[str, Any] | None = None) 
     xarray = library("xarray", name)
     how: dict[str, Any] = {"consolidated": False, "chunks": None, "storage_options": options}
     with _quiet():
-        return xarray.open_zarr(place, zarr_format=3, **how).drop_encoding()
+        return _with_exact_attributes(xarray.open_zarr(place, zarr_format=3, **how).drop_encoding())
