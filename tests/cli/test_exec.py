@@ -179,6 +179,32 @@ def test_the_workspace_itself_is_no_output(execute):
     assert [asset.name for asset in the_run().assets if asset.kind == "artifact"] == ["a"]
 
 
+def test_what_was_done_is_left_until_the_command_its_parameters_or_inputs_change(execute, here):
+    (here / "in").mkdir()
+    (here / "in" / "mol.xyz").write_text("H")
+
+    def again(*options, word="a"):
+        given = ["--skip-done", "--json", "--input", "in", *options]
+        done = execute("metals/cu", *given, "--", "sh", "-c", f"echo {word} >> log; mkdir -p traj/x; cp log traj/x/1")
+        assert done.code == 0, done.err
+        return done.json()
+
+    first = again("--output", "traj/")
+    assert (first["status"], first["attempt"], first["artifacts"]) == ("succeeded", 1, ["traj/x/1"])
+    assert again() == {**first, "skipped": True, "artifacts": []}
+    assert me.Workspace.load("lab").run(first["path"]).execution_history[0]["commands"][0]["inputs"].keys() == {"in"}
+    paths = [first["path"], again("--set", "a=1")["path"], again(word="b")["path"]]
+    (here / "in" / "mol.xyz").write_text("He")
+    paths.append(again()["path"])
+    assert len(set(paths)) == 4
+    assert (here / "log").read_text().split() == ["a", "a", "b", "a"]
+    failed = execute("metals/cu", "--skip-done", "--json", "--", "sh", "-c", "echo no; exit 3")
+    assert (failed.code, failed.json()["exit_code"], "no\n" in failed.err) == (3, 3, True)
+    assert execute("metals/cu", "--skip-done", "--json", "--", "sh", "-c", "echo no; exit 3").json()["attempt"] == 2
+    missing = execute("metals/cu", "--skip-done", "--input", "nothing", "--", "true")
+    assert (missing.code, "nothing" in missing.err) == (125, True)
+
+
 def test_in_the_folder_of_the_workspace_only_its_own_files_are_left_out(in_lab, here):
     done = program(here / "lab", "exec", "p/e", "-o", "**/*", "--", "sh", "-c", "echo x > a; mkdir b; echo y > b/c")
     assert done.code == 0

@@ -49,7 +49,6 @@ def test_help_has_a_sentence_options_that_are_explained_and_examples(molexp, pat
 
 WITHOUT_JSON = {
     ("completion",),
-    ("exec",),
     ("execute",),
     ("plugins", "new"),
     ("plugins", "install"),

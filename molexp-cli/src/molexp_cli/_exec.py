@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from molexp_cli._failing import EXEC_FAILED, FAILED, INTERRUPTED, TIMED_OUT, USAGE, answer
 from molexp_cli._options import WorkspaceOption, located, parameters_of
-from molexp_cli._output import say
+from molexp_cli._output import prints_aside, say, write
 
 if TYPE_CHECKING:
     import molexp
@@ -54,13 +54,33 @@ def execute(
             "--output",
             "-o",
             metavar="PATTERN",
-            help="Save new or changed files that match, such as '*.xyz', as artifacts. Repeatable.",
+            help="Save new or changed files that match, such as '*.xyz', or all in a folder, such as traj/, as artifacts. "
+            "Repeatable.",
         ),
     ] = None,
+    input: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input",
+            "-i",
+            metavar="PATH",
+            help="Record the hash of a file or folder that the command reads; with --skip-done, it counts. Repeatable.",
+        ),
+    ] = None,
+    skip_done: Annotated[
+        bool,
+        typer.Option(
+            "--skip-done",
+            help="Execute nothing if the same command with the same parameters and inputs has succeeded before.",
+        ),
+    ] = False,
     timeout: Annotated[
         float | None,
         typer.Option("--timeout", metavar="SECONDS", help="Kill the command and its child processes after this time."),
     ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Answer in JSON; what the command prints goes to standard error.")
+    ] = False,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Track a command as a run, with its arguments, exit code, output and files.
@@ -72,6 +92,7 @@ def execute(
         molexp exec metals/cu --set a=3.6 -- xtb mol.xyz --opt
         molexp exec metals/cu --set cell.a=3.6 --set 'scales=[0.98, 1.0]' --tag test -- ./relax.sh
         molexp exec metals/cu --id cu-large --output '*.xyz' --output 'out/**/*.log' -- xtb mol.xyz
+        molexp exec metals/cu --skip-done --input mol.xyz --output traj/ -- xtb mol.xyz --md
         molexp -w s3://bucket/lab exec metals/cu --timeout 3600 -- python train.py
 
     Exit codes: that of the command, or 128 + n if signal n ended it; 124 timeout; 125 an error in MolExp itself; 126 the
@@ -88,16 +109,19 @@ def execute(
 
     try:
         experiment = located(ctx, workspace, create=True).Project(project).Experiment(name)
-        done = molexp.track_command(
-            experiment,
-            command,
-            parameters=parameters_of(ctx, "--set", parameters) or None,
-            id=id,
-            tags=tag or (),
-            outputs=output or (),
-            timeout=timeout,
-            on_start=lambda run: say(f"run {run.path}"),
-        )
+        with prints_aside(as_json):
+            done = molexp.track_command(
+                experiment,
+                command,
+                parameters=parameters_of(ctx, "--set", parameters) or None,
+                id=id,
+                tags=tag or (),
+                outputs=output or (),
+                timeout=timeout,
+                on_start=lambda run: say(f"run {run.path}"),
+                skip_done=skip_done,
+                inputs=input or (),
+            )
     except (KeyboardInterrupt, molexp.RunCancelledError):
         say("cancelled")
         raise typer.Exit(INTERRUPTED) from None
@@ -109,12 +133,30 @@ def execute(
         if code is None:
             raise
         raise typer.Exit(code if code == USAGE else EXEC_FAILED) from None
-    if output and not done.artifacts and not done.unsaved:
+    if as_json:
+        write(molexp.to_json(_described(done)))
+    if output and not done.artifacts and not done.unsaved and not done.skipped:
         say(f"warning: no new or changed file matches --output {' '.join(map(repr, output))}")
     _report(done)
 
 
+def _described(done: molexp.TrackedCommand) -> dict[str, Any]:
+    return {
+        "path": done.run.path,
+        "status": str(done.run.status),
+        "attempt": done.attempt,
+        "exit_code": done.exit_code,
+        "skipped": done.skipped,
+        "problem": done.problem,
+        "artifacts": [asset.name for asset in done.artifacts],
+        "unsaved": dict(done.unsaved),
+    }
+
+
 def _report(done: molexp.TrackedCommand) -> None:
+    if done.skipped:
+        say(f"{done.run.path} is left as it is: it succeeded before")
+        return
     saved = f", saved {_names([asset.name for asset in done.artifacts])}" if done.artifacts else ""
     if not done.problem:
         say(f"{done.run.path} succeeded{saved}")

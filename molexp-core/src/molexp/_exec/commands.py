@@ -15,6 +15,7 @@ from msgspec import Struct, field
 
 from molexp._assets.builtin_kinds import LogKind
 from molexp._assets.streams import Growing, grow
+from molexp._exec.identity import contents_of, derived_id
 from molexp._exec.outputs import Outputs, save_each
 from molexp._hierarchy.experiment import Experiment
 from molexp._hierarchy.run import Run
@@ -50,6 +51,7 @@ class TrackedCommand(Struct, frozen=True):
         problem: the reason why the run failed; "" if it succeeded.
         artifacts: the output files that were saved.
         unsaved: those that could not be saved, by name, and the reason.
+        skipped: the run had succeeded before, and nothing was executed.
 
     Example:
         >>> done = me.track_command(exp, ["true"], parameters={"a": 3.6})
@@ -63,6 +65,7 @@ class TrackedCommand(Struct, frozen=True):
     problem: str
     artifacts: tuple[Asset, ...]
     unsaved: Mapping[str, str] = field(default_factory=dict)
+    skipped: bool = False
 
 
 def track_command(
@@ -77,6 +80,8 @@ def track_command(
     cwd: str | os.PathLike[str] | None = None,
     env: Mapping[str, str] | None = None,
     on_start: Callable[[Run], None] | None = None,
+    skip_done: bool = False,
+    inputs: Iterable[str] = (),
 ) -> TrackedCommand:
     """Run a command as an attempt at a run: argv, exit code, times, both streams and output files are recorded.
 
@@ -92,18 +97,22 @@ def track_command(
         id: the run's id, of one that is there or is created; without one it is a new run.
         tags: tags for the run.
         outputs: patterns of files in the folder where the command runs; those that are new or changed after it are
-            saved as artifacts, by their relative paths. What some system cannot store in a name is quoted or shortened.
+            saved as artifacts, by their relative paths; a pattern that ends with ``/`` means all files in a folder. What some system cannot store in a name is quoted or shortened.
             A file that cannot be saved is left out, with a warning: the run ends as the command did.
         timeout: seconds after which it is killed, with its children.
         cwd: the folder that it runs in; by default the current directory.
         env: variables over those of this process; their values are not recorded.
         on_start: called with the run, before the command starts.
+        skip_done: execute nothing if the run has succeeded before. Without an id, the id follows from the command, the
+            parameters and the contents of `inputs`.
+        inputs: files and folders that the command reads, relative to `cwd`; the hash of each is recorded.
 
     Raises:
         ValueError: the command is empty, or a pattern leads out of the folder where the command runs.
         ConflictError: a run of this id exists with other parameters.
         RunBusyError: an attempt at it is alive.
         RunCancelledError: somebody asked the run to stop.
+        FileNotFoundError: an input is not there.
 
     Example:
         >>> done = me.track_command(exp, ["sh", "-c", "echo H > mol.xyz"], outputs=["*.xyz"])
@@ -117,13 +126,17 @@ def track_command(
         raise ValueError(f"A timeout of {timeout:g} s leaves no time to run.")
     folder = Path.cwd() if cwd is None else Path(os.path.abspath(cwd))
     left = Outputs(folder, outputs, apart=_record_of(experiment._session))
-    run = experiment.Run(parameters, id=id)
+    contents = contents_of(folder, inputs)
+    derived = derived_id(experiment, argv, parameters, contents) if skip_done and id is None else id
+    run = experiment.Run(parameters, id=derived)
+    if skip_done and run.status is RunStatus.SUCCEEDED:
+        return TrackedCommand(run, len(run.execution_history), 0, "", (), skipped=True)
     run.annotate(tags=tags)
     if on_start is not None:
         on_start(run)
     this_process().code_folder = str(folder)  # the command's code is tracked, and not ours
     with run.start(capture=True) as context:
-        code, problem, cause = _execute(context, argv, folder, timeout, env)
+        code, problem, cause = _execute(context, argv, folder, timeout, env, contents)
         saved, unsaved = save_each(context, left.changed())
         if problem:
             error = {"type": "CommandError", "message": problem, "task": None}
@@ -149,7 +162,12 @@ def _record_of(session: Session) -> list[Path]:
 
 
 def _execute(
-    context: RunContext, argv: list[str], folder: Path, timeout: float | None, env: Mapping[str, str] | None
+    context: RunContext,
+    argv: list[str],
+    folder: Path,
+    timeout: float | None,
+    env: Mapping[str, str] | None,
+    inputs: Mapping[str, str],
 ) -> tuple[int | None, str, Cause]:
     """Run the command and record it; returns its exit code as a shell tells it, what is wrong, and the cause of that."""
     log = grow(context._assets, LogKind.name, "stderr", None, Growing).share()
@@ -187,6 +205,7 @@ def _execute(
         "ended_at": utc_now(),
         "log": "stdout",
         "cwd": str(folder),
+        **({"inputs": dict(inputs)} if inputs else {}),
     }
     context._attempt.record(event)
     return code, problem, cause

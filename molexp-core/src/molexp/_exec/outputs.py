@@ -25,7 +25,7 @@ class Outputs:
 
     Args:
         folder: the folder that the command runs in.
-        patterns: as `pathlib.Path.glob` takes them, relative to `folder`; ``**`` is any number of folders.
+        patterns: as `pathlib.Path.glob` takes them, relative to `folder`; ``**`` is any number of folders, and ``traj/`` all files in a folder.
         apart: files and folders that do not count: the workspace's own.
 
     Raises:
@@ -103,4 +103,4 @@ def _checked(pattern: str) -> str:
             f"The output files {pattern!r} lie outside of the folder that the command runs in; "
             "a pattern is relative to it, and has no '..'."
         )
-    return pattern
+    return f"{pattern}**/*" if pattern.endswith("/") else pattern
