@@ -201,6 +201,10 @@ def _query(ctx: Any, text: str) -> Iterable[str]:
     return [f"{head}{one}" for one in _fields(ctx, word)]
 
 
+def _fields_or_runs(ctx: Any, text: str) -> Iterable[str]:
+    return [*_fields(ctx, text), *_runs(ctx, text)]
+
+
 def _columns(ctx: Any, text: str) -> Iterable[str]:
     head, _, word = text.rpartition(",")
     return [f"{head},{one}" if head else one for one in ("run", "age", "time", *_fields(ctx, word))]
@@ -269,5 +273,9 @@ _OTHERWISE: dict[tuple[str, str], Complete] = {
     ("ls", "path"): _runs,
     ("show", "name"): _plugins,
     ("check", "name"): _plugins,
+    ("plot", "y"): _fields,
+    ("plot", "others"): _fields_or_runs,
+    ("plot", "by"): _fields,
+    ("watch", "what"): _runs,
 }
 """By the name of a command and of its parameter, where the metavar does not tell."""
