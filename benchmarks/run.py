@@ -14,6 +14,7 @@ from functools import partial
 
 import assistants
 import catalog
+import dask_calls
 import growth
 import heavy_plugins
 import metric_points
@@ -36,6 +37,7 @@ SUITES: Mapping[str, Suite] = {
     "start_up": start_up.measure,
     "heavy_plugins": heavy_plugins.measure,
     "workflows": workflows.measure,
+    "dask_calls": dask_calls.measure,
     "syncs": syncs.measure,
     "catalog": catalog.measure,
     "growth": growth.measure,
@@ -59,6 +61,7 @@ PROMISES: Mapping[str, str] = {
     "A first open costs little more than reading and parsing": "first open of .* runs[^,]* / ",
     "Snapshots are compressed, and memory is bounded": "snapshot / index|verification of|peak memory",
     "An assistant finds the best of many runs quickly": "of an assistant",
+    "A call on Dask costs little more than a bare one": "Client.submit",
     "Many small tasks cost little more than a pool": "map_over|tasks",
 }
 """Promises of speed, each with a pattern of the lines that show whether it holds."""

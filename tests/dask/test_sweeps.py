@@ -97,11 +97,11 @@ def sweep(folder: Path, number: int, *arguments: str, url: str = "lab", env: Map
     return program(folder, "run", "sweep.py", "-p", *arguments, env=env)
 
 
-def place(kind: str, folder: Path, moto: Any) -> tuple[str, dict[str, str], dict[str, Any]]:
+def place(kind: str, folder: Path, moto: Any) -> tuple[str, dict[str, str]]:
     if kind == "files":
-        return str(folder), {}, {}
-    bucket = moto.fresh()
-    return (*bucket.as_environment(), bucket.storage_options)
+        return str(folder), {}
+    url, environment = moto.fresh().as_environment()
+    return url, environment
 
 
 @pytest.mark.parametrize(
@@ -116,11 +116,14 @@ def place(kind: str, folder: Path, moto: Any) -> tuple[str, dict[str, str], dict
 def test_a_sweep_has_the_same_record_wherever_it_is_executed(here, moto, kind, number):
     found: dict[str, list[dict[str, Any]]] = {}
     for where in ("inline", "process", "dask"):
-        url, environment, options = place(kind, here / where, moto)
+        url, environment = place(kind, here / where, moto)
         done = sweep(here, number, where, "-j", "2", url=url, env=environment)
         assert done.code == 1, done.err
         assert done.lines()[0] == f"{number - 1} succeeded, 1 failed", done.out + done.err
-        runs = me.Workspace.load(url, storage_options=options).project("p").experiment("e").runs
+        if kind == "moto":  # to read a run asks the server many times
+            copied = program(here, "sync", url, where, env=environment)
+            assert copied.code == 0, copied.err
+        runs = me.Workspace.load(here / where).project("p").experiment("e").runs
         found[where] = sorted((record(run) for run in runs), key=lambda one: one["id"])
     for where in ("process", "dask"):
         for ours, inline in zip(found[where], found["inline"], strict=True):
@@ -131,9 +134,9 @@ def test_a_sweep_has_the_same_record_wherever_it_is_executed(here, moto, kind, n
 def test_progress_says_what_waits_and_where_it_began(here):
     done = sweep(here, 3, "dask", "-j", "2")
     assert done.code == 0, done.err
-    said = re.findall(r"^molexp: p/e/\w+ \(x=\d\) (queued|started|succeeded)", done.err, re.MULTILINE)
-    assert said[:3] == ["queued"] * 3
-    assert sorted(said[3:]) == ["started"] * 3 + ["succeeded"] * 3
+    said = re.findall(r"^molexp: p/e/\w+ \(x=(\d)\) (queued|started|succeeded)", done.err, re.MULTILINE)
+    for one in "012":
+        assert [step for x, step in said if x == one] == ["queued", "started", "succeeded"]
 
 
 def test_resources_that_no_worker_declares_are_refused_before_the_first_run(here):

@@ -264,6 +264,7 @@ TOUCHING = (
     *("examples/test_s22.py", "examples/test_digits.py"),
     *("stores/test_s3_fsspec.py", "stores/test_fsspec_store.py", "record/test_remote_paths.py"),
     *("record/test_life_cycle.py", "record/test_kinds.py", "record/test_profile_files.py"),
+    "dask/test_losses.py",
     *("science/test_arrays.py", "science/test_tables.py", "science/test_tensors.py", "science/test_zarr.py"),
 )
 """Modules that call each library in each way that we do."""

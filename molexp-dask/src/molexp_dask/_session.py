@@ -22,6 +22,46 @@ _T = TypeVar("_T")
 _PATIENCE = 10.0  # seconds that workers have to end the processes of a session
 
 
+class Inbox:
+    """Functions for an event loop, which other threads wake once for all that come while it is busy."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._lock = threading.Lock()
+        self._waiting: list[Callable[[], object]] = []
+
+    def put(self, function: Callable[[], object]) -> None:
+        """Let the event loop call a function soon; one that is closed does not."""
+        with self._lock:
+            self._waiting.append(function)
+            if len(self._waiting) > 1:
+                return
+        try:
+            self.loop.call_soon_threadsafe(self._take)
+        except RuntimeError:  # the loop is closed: nobody waits
+            with self._lock:
+                self._waiting.clear()
+
+    def _take(self) -> None:
+        with self._lock:
+            waiting, self._waiting = self._waiting, []
+        for function in waiting:
+            function()
+
+
+class _Work:
+    """One call: its task in the thread, and whether anybody waits for it."""
+
+    task: asyncio.Task[Outcome] | None = None
+    dropped = False
+
+    def drop(self) -> None:
+        """Stop it, or let it never begin."""
+        self.dropped = True
+        if self.task is not None:
+            self.task.cancel()
+
+
 class Session:
     """The thread; it starts with the first call, and the client in it.
 
@@ -44,6 +84,8 @@ class Session:
         self._met: set[tuple[tuple[str, float], ...]] = set()  # resources that workers were found to declare
         self._tasks: set[asyncio.Task[Any]] = set()
         self._loop = asyncio.new_event_loop()
+        self._ours = Inbox(self._loop)
+        self._theirs: Inbox | None = None  # of the event loop that came last
         self._connecting: asyncio.Task[None] | None = None
         self._thread = threading.Thread(target=self._turn, name="molexp-dask", daemon=True)
         self._thread.start()
@@ -67,7 +109,28 @@ class Session:
             return Outcome(error=error)
         if self._closed:
             return Outcome(error=_closed(call))
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._call(call, data, needs), self._loop))
+        loop = asyncio.get_running_loop()
+        if (theirs := self._theirs) is None or theirs.loop is not loop:
+            theirs = self._theirs = Inbox(loop)
+        done: asyncio.Future[Outcome] = loop.create_future()
+        work = _Work()
+
+        def begin() -> None:
+            if not work.dropped:
+                work.task = self._loop.create_task(self._call(call, data, needs, work))
+                work.task.add_done_callback(settle)
+
+        def settle(task: asyncio.Task[Outcome]) -> None:
+            outcome = Outcome(error=_closed(call)) if task.cancelled() else task.result()
+            theirs.put(lambda: None if done.done() else done.set_result(outcome))
+
+        self._ours.put(begin)
+        try:
+            return await done
+        except asyncio.CancelledError:
+            work.dropped = True  # at once: its turn may come before the thread hears of it
+            self._ours.put(work.drop)
+            raise
 
     def close(self) -> None:
         """Stop what is running, and end the thread; from any other thread, or by the garbage collector in this one."""
@@ -116,7 +179,7 @@ class Session:
         except Exception as error:
             raise ExecutorError(_unfit(self._place, error), call="") from error
 
-    async def _call(self, call: Call, data: bytes, needs: Mapping[str, float]) -> Outcome:
+    async def _call(self, call: Call, data: bytes, needs: Mapping[str, float], work: _Work) -> Outcome:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
@@ -129,6 +192,8 @@ class Session:
             if self._limit is None:
                 return await self._made(call, data, needs)
             async with self._limit:
+                if work.dropped:
+                    raise asyncio.CancelledError
                 return await self._made(call, data, needs)
         except asyncio.CancelledError:
             if self._closed:
