@@ -271,7 +271,7 @@ class Desk:
             self._rhythm.looked(self._clock(), changed=False)
             return
         for array in self._arrays:
-            array.read()  # what jobs say themselves says more
+            array.read()  # jobs themselves say more
         changed = [
             array.compare([job for job in jobs if job.token == array.exchange.token], now)
             for array in self._arrays
