@@ -45,6 +45,9 @@ SECTIONS: Mapping[str, Mapping[str, Command | Group]] = {
         "exec": Command("_exec:execute", "Track any command as a run."),
         "import": Command("_import:import_folders", "Record old folders of results as runs."),
         "rerun": Command("_rerun:rerun", "Execute a run again with its code of then, and compare."),
+        "submit": Command("_queue:submit", "Submit a script's runs to a queue."),
+        "resubmit": Command("_queue:resubmit", "Submit runs again that failed."),
+        "queue": Command("_queue:queue", "Ask the queues what became of submitted runs."),
     },
     "Read": {
         "info": Command("_workspace:info", "Show what is in the workspace, and who writes to it."),

@@ -48,20 +48,39 @@ _RESTORE = Deed("restore", "restored")
 
 def cancel(
     ctx: typer.Context,
-    runs: _Runs,
+    runs: RunsArgument = None,
     reason: _Reason = "",
+    submission: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--submission",
+            metavar="ID",
+            show_default=False,
+            help="Cancel all jobs of a submission, as `molexp queue` shows it; all is all of them. Repeatable.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Ask runs to stop. The process that executes a run notices within a minute, and ends it as cancelled.
 
     A run that was never started is cancelled at once, and so is the copy of a run that continues elsewhere. A run that has
-    ended stays as it is.
+    ended stays as it is. The job of a queue that has a cancelled run leaves it alone.
 
     Examples:
         molexp cancel metals/cu/cu-large
         molexp cancel metals/cu/cu-large metals/cu/cu-small
+        molexp cancel --submission all
     """
+    if submission:
+        if runs:
+            raise typer.BadParameter("name runs, or submissions: one of the two", ctx=ctx)
+        from molexp.submissions import cancel_submissions
+        from molexp_cli._queue import show_submissions
+
+        wanted = None if submission == ["all"] else submission
+        show_submissions(cancel_submissions(located(ctx, workspace), wanted), as_json=as_json)
+        return
     change(ctx, workspace, Chosen(runs, as_json=as_json), _CANCEL, lambda run: run.cancel(reason))
 
 

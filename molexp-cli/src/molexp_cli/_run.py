@@ -64,9 +64,9 @@ CaptureOption = Annotated[
 ]
 
 _Runs = Annotated[
-    list[str],
+    list[str] | None,
     typer.Argument(
-        metavar="RUN...",
+        metavar="[RUN...]",
         show_default=False,
         help="One or more runs: their paths, the beginnings of their ids, or @latest.",
     ),
@@ -217,7 +217,7 @@ def run(
 
 def execute(
     ctx: typer.Context,
-    runs: _Runs,
+    runs: _Runs = None,
     script: Annotated[
         Path | None,
         typer.Option(
@@ -237,6 +237,18 @@ def execute(
         ),
     ] = False,
     capture: CaptureOption = False,
+    submission: Annotated[
+        str | None,
+        typer.Option(
+            "--submission",
+            metavar="ID",
+            show_default=False,
+            help="Execute the runs of this process's job in a submission; for jobs of `molexp submit`.",
+        ),
+    ] = None,
+    first: Annotated[
+        int, typer.Option("--from", hidden=True, min=0, metavar="N", help="The number of the first job of its batch.")
+    ] = 0,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Execute existing runs in this process, one after the other, for example in the job of a scheduler.
@@ -253,6 +265,15 @@ def execute(
     """
     if rerun and skip_done:
         raise typer.BadParameter("--rerun executes what --skip-done leaves as it is; give one of them", ctx=ctx)
+    if submission is not None:
+        from molexp_cli._queue import work
+
+        if runs or script is None:
+            raise typer.BadParameter("--submission needs --script, and no RUN", ctx=ctx)
+        work(located(ctx, workspace), submission, script, first)
+        return
+    if not runs:
+        raise typer.BadParameter("name the runs", ctx=ctx, param_hint="RUN")
     found = [located(ctx, workspace).run(run) for run in dict.fromkeys(runs)]
     if script is None:
         raise typer.BadParameter(_unsaid(found[0], located(ctx, workspace).url), ctx=ctx)

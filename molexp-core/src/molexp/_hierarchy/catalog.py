@@ -27,6 +27,7 @@ from molexp._hierarchy.run import Run
 from molexp._hierarchy.run_rows import RunRow, describe_row
 from molexp._hierarchy.sound_index import from_a_sound_index
 from molexp._query.expressions import Condition, Field
+from molexp._record.submissions import open_submissions, queued_runs
 from molexp._storage import layout
 from molexp._values.documents import decode_object
 from molexp._values.tables import RUN_COLUMNS, Pages, Rows
@@ -79,7 +80,7 @@ class Catalog:
     def __init__(self, session: Session, run: Callable[[str], Run]) -> None:
         self._session = session
         self._verified: set[str] = set()
-        self._journals: Mapping[str, str] = {}
+        self._journals: dict[str, str] = {}
         self._run = run  # looks a run up in the workspace
 
     def __repr__(self) -> str:
@@ -378,7 +379,8 @@ class Catalog:
         refresher = Refresher(self._session, self._session.index)
         refresher.refresh()
         self._verified = refresher.verified
-        self._journals = refresher.unreadable
+        self._journals = {**refresher.unreadable}
+        self._session.index.note_queued(queued_runs(open_submissions(self._session.store, self._journals)))
         return refresher.generation
 
     def _ask(self, question: Question, *, assets: bool = False) -> list[Row]:

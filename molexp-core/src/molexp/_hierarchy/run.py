@@ -164,7 +164,7 @@ class Run:
     @property
     def status(self) -> RunStatus:
         """Its status. An attempt whose owner is found to be dead is ended as ``interrupted``."""
-        return self._state().status
+        return self._session.standing(self.path, self._state())
 
     @property
     def cause(self) -> str | None:
@@ -305,7 +305,7 @@ class Run:
 
     def to_dict(self) -> dict[str, Any]:
         """Return ``run.json`` as it would be written now."""
-        document: dict[str, Any] = self._value(self._state().to_document())
+        document: dict[str, Any] = self._value(self._session.document_of(self.path))
         return document
 
     # ----------------------------------------------------------------------------------------------------------- doing
@@ -360,11 +360,11 @@ class Run:
     def cancel(self, reason: str = "") -> None:
         """Ask it to stop: the owner of a live attempt sees the request at its next beat.
 
-        A run that was never started counts as cancelled at once, until somebody starts it all the same. For a finished
-        run it does nothing.
+        A run that was never started counts as cancelled at once, until somebody starts it all the same. The job of a queue
+        that has it leaves it alone. For a finished run that is not queued it does nothing.
         """
         state = self._editable()
-        if not state.attempts or state.status is RunStatus.RUNNING:
+        if not state.attempts or self._session.standing(self.path, state) in (RunStatus.QUEUED, RunStatus.RUNNING):
             number = state.attempts[-1].number if state.attempts else 0
             write_edit(self._session, self.path, "cancel", attempt=number, reason=reason)
 

@@ -13,6 +13,7 @@ from molexp._recording.process import Process, this_process
 from molexp._storage import layout
 from molexp._values.background import Background
 from molexp._values.process_id import HERE
+from molexp._values.status import RunStatus
 from molexp.contracts import Store
 from molexp.errors import NotFoundError
 
@@ -181,6 +182,21 @@ class Session:
         if state.edits.deleted:
             raise NotFoundError("run", run, hint=WAS_DELETED)
         return state
+
+    def standing(self, run: str, state: RunState) -> RunStatus:
+        """Return the status of a run: what its attempts say, or that a submission which nobody has begun has it."""
+        if state.status in (RunStatus.RUNNING, RunStatus.SUCCEEDED):
+            return state.status
+        from molexp._record.submissions import open_submissions, queued_runs
+
+        one = queued_runs(open_submissions(self.store)).get(run)
+        is_queued = one is not None and one.holds(state.status, len(state.attempts))
+        return RunStatus.QUEUED if is_queued else state.status
+
+    def document_of(self, run: str) -> dict[str, Any]:
+        """Return ``run.json`` of a run as it would be written now, with its status as of now. Raises as `state_of` does."""
+        state = self.state_of(run)
+        return state.to_document() | {"status": str(self.standing(run, state))}
 
     def provenance_of(self, state: RunState) -> Mapping[str, Any] | None:
         """Return how the process of a run's newest attempt came to be; None if nothing is known."""

@@ -27,6 +27,8 @@ from molexp._record.fences import VOID, is_defined
 from molexp._record.folding import absurd
 from molexp._record.reading import edit_keys, read_documents
 from molexp._record.reports import Finding, Report
+from molexp._record.submissions import OUTPUT
+from molexp._record.submissions import listed as submissions_listed
 from molexp._record.validation import decode_document
 from molexp._storage import key_patterns, layout
 from molexp._storage.listing import all_entries
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
 
 _ABANDONED = 24 * 3600.0  # seconds after which an unfinished temporary file or import is nobody's any more
 
+_PRINTED = 30 * 24 * 3600.0  # seconds for which the output of jobs is kept
+
 _TOKEN = re.compile(key_patterns.RANDOM_NAME)
 
 
@@ -53,6 +57,7 @@ def collect(session: MaintenanceSession, *, dry_run: bool) -> Report:
     collector.old_deletions()
     collector.abandoned_imports()
     collector.leftovers()
+    collector.outputs()
     collector.empty_folders()
     unreadable = [Finding(key, reason) for key, reason in collector.unreadable.items()]
     counts = {"found": len(collector.findings), "bytes": collector.freed, "unreadable": len(unreadable)}
@@ -80,6 +85,14 @@ class _Collector:
             self._store.prune(folder)
         self._found(entry.key, what)
         self.freed += entry.size
+
+    def outputs(self) -> None:
+        """Free what jobs of submissions printed that have ended, once it is old; runs have logs of their own."""
+        ended = {name for name, parts in submissions_listed(self._store).items() if ".end" in parts}
+        for entry in self._store.list(OUTPUT):
+            submission = entry.key.removeprefix(f"{OUTPUT}/").partition("/")[0]
+            if submission in ended and time.time() - entry.modified > _PRINTED:
+                self._free(entry, "output of a job, which has ended", f"{OUTPUT}/{submission}")
 
     def deleted_runs(self) -> None:
         """Free runs that were deleted. Before their bytes go, their experiment remembers that they were deleted."""

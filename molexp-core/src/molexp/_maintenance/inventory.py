@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from molexp._maintenance.session import MaintenanceSession
 
 _DOCUMENTS = (
-    re.compile(rf"workspace\.json|settings/{NUMBER}\.json|{key_patterns.PROVENANCE}"),
+    re.compile(rf"workspace\.json|settings/{NUMBER}\.json|{key_patterns.PROVENANCE}|{key_patterns.SUBMISSION}"),
     re.compile(r"project\.json"),
     re.compile(rf"experiment(\.{NUMBER})?\.json"),
 )

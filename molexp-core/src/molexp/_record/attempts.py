@@ -354,6 +354,7 @@ def end_document(
     }
     if why:
         end["cause"] = why
+    end |= {"submission": head["submission"]} if head.get("submission") else {}
     if last_seen:
         end["found_at"] = utc_now()
     if contents.tasks or contents.workflow:

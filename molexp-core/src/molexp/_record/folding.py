@@ -237,7 +237,7 @@ class AttemptFacts(Struct, eq=False):
             entry["as_of"] = self.as_of
         if self.status is not RunStatus.SUCCEEDED and (cause := self.cause):
             entry["cause"] = cause
-        for name in ("reason", "error", "ended_by", "found_at", "imported_from"):
+        for name in ("reason", "error", "ended_by", "found_at", "imported_from", "submission"):
             if said := head.get(name):
                 entry[name] = said
         self._add_contents(entry)

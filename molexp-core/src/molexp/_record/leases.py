@@ -163,6 +163,34 @@ class Observer(Struct):
             return facts
         if how is not None and how.pid == Owner.from_dict(facts.head.get("owner")).pid:
             verdict = Verdict(how.how, 0.0, how.cause)
+        return self._bury(path, facts, verdict, insist=insist, write=write)
+
+    def vouch(self, path: str, number: int, how: str, cause: str, by: Mapping[str, Any]) -> AttemptFacts:
+        """End an attempt of which a scheduler says that its job is over, unless it has ended; returns what is true of it.
+
+        Args:
+            path: the run's path.
+            number: the attempt.
+            how: the evidence, for people.
+            cause: the cause, as far as the scheduler tells.
+            by: facts about the scheduler, for ``ended_by``.
+        """
+        facts = read_attempt(self.store, layout.folder(path), number)
+        if facts.ended or facts.as_of:
+            return facts
+        return self._bury(path, facts, Verdict(how, 0.0, cause), insist=False, write=True, by=by)
+
+    def _bury(
+        self,
+        path: str,
+        facts: AttemptFacts,
+        verdict: Verdict,
+        *,
+        insist: bool,
+        write: bool,
+        by: Mapping[str, Any] | None = None,
+    ) -> AttemptFacts:
+        said = {"ended_by": {"host": self.me.host, "pid": self.me.pid, "user": self.me.user, **by}} if by else None
         let_go = verdict.dead == _LET_GO
         write = write and self.may_write
         complete = self._drain(path, facts.number, insist=insist, let_go=let_go) if write else True
@@ -175,7 +203,9 @@ class Observer(Struct):
         cause = verdict.cause or self._memory(facts, lease, verdict.dead)
         if write and complete:
             try:
-                ended = end_dead(self.store, layout.folder(path), facts, verdict.dead, self.me, beat=beat, cause=cause)
+                ended = end_dead(
+                    self.store, layout.folder(path), facts, verdict.dead, self.me, beat=beat, cause=cause, said=said
+                )
                 self._take_back_if_freed(path, facts.number)
             except (StoreError, RecordError):
                 if insist:

@@ -164,6 +164,8 @@ class Process:
         self._counted = float("-inf")
         self._prepared = False
         self._counts: dict[tuple[str, ...], int] = {}
+        self.submission: dict[str, Any] = {}
+        """The job of a submission that this process is, as claims say it."""
         self.expects_ranks: bool = True
         """True while other ranks may start the same runs; rank 0 learns that they do not."""
 

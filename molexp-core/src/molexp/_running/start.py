@@ -88,6 +88,7 @@ def begin(run: Startable, *, fresh: bool, wait: float, if_succeeded: str) -> Att
             "provenance": provenance.standing.get(store.url) or provenance.publish(store, wait=False),
             "definition": definition,
             **process.memory,
+            **process.submission,
             **launch,
         }
         try:

@@ -13,6 +13,7 @@ ATTEMPT = 1  # its claim, its end, a writer's file of events, and a copy
 VOID = 1
 DATA = 1
 PROVENANCE = 1
+SUBMISSION = 1  # and what the engine answered, and its end
 WORKFLOW = 1
 JOURNAL = 1
 SNAPSHOT = 1

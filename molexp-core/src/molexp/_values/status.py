@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class RunStatus(StrEnum):
-    """The status of a run: ``pending -> running -> succeeded | failed | cancelled | interrupted``.
+    """The status of a run: ``pending -> queued -> running -> succeeded | failed | cancelled | interrupted``.
 
     Example:
         >>> run.status == "succeeded"
@@ -17,6 +17,9 @@ class RunStatus(StrEnum):
 
     PENDING = "pending"
     """Defined, never attempted."""
+
+    QUEUED = "queued"
+    """Submitted to a queue, which has not begun it yet; no attempt says so, but an open submission that names it."""
 
     RUNNING = "running"
     """Its newest attempt has no end, and its owner is not known to be dead."""
@@ -34,7 +37,7 @@ class RunStatus(StrEnum):
     @property
     def finished(self) -> bool:
         """Tell whether no attempt is going on and one has been made."""
-        return self not in (RunStatus.PENDING, RunStatus.RUNNING)
+        return self not in (RunStatus.PENDING, RunStatus.QUEUED, RunStatus.RUNNING)
 
 
 class Cause(StrEnum):

@@ -50,6 +50,7 @@ def describe_run(run: Run) -> dict[str, Any]:
         "path": run.path,
         "workspace": store.url,
         **document,
+        "status": str(run._session.standing(run.path, state)),
         "origin": _readable(lambda: run._session.provenance_of(state)),
         "tasks": state.tasks(),
         "workflow_graph": _readable(

@@ -14,16 +14,21 @@ import tempfile
 import threading
 import time
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from molexp._catalog.index import tables
 from molexp._catalog.index.place import VERSION
 from molexp._storage.cache_folder import SCRATCH, make_room, remove_scratch
 from molexp._storage.private_files import make_file, make_folder
+from molexp._values.status import RunStatus
+
+if TYPE_CHECKING:
+    from molexp._record.submissions import Queued
 
 BUSY = 20.0  # seconds to wait for another process of this user
 _MEMORY = ":memory:"
@@ -50,6 +55,8 @@ class Database:
         self._connection: sqlite3.Connection | None = None
         self._discarded = False
         self._changed = 0
+        self.queued: dict[str, Queued] = {}
+        """Runs that open submissions name, as of the last look."""
         self.names: dict[str, int] = {}
         """Ids of the names of fields, as far as they were asked for."""
         _ALIVE.add(self)
@@ -78,7 +85,14 @@ class Database:
     def _connect(self) -> sqlite3.Connection:
         if self._connection is None:
             self._connection = self._open()
+            self._connection.create_function("status_now", 3, partial(_status_now, self.queued))
         return self._connection
+
+    def note_queued(self, runs: Mapping[str, Queued]) -> None:
+        """Take the runs that open submissions name for those from now on."""
+        with self.lock:
+            self.queued.clear()
+            self.queued.update(runs)
 
     def _open(self) -> sqlite3.Connection:
         if self.location:
@@ -385,3 +399,9 @@ def _unmarked_for(path: str) -> float | None:
     except OSError:
         return None  # another process has deleted it, or has not come to make it yet
     return time.time() - at / 1e9 if at % (_MARK * 10**9) else None
+
+
+def _status_now(queued: Mapping[str, Queued], path: str, status: str, attempts: int) -> str:
+    """Return the status of a run of which an index knows another one by its attempts; a function of SQL."""
+    one = queued.get(path)
+    return RunStatus.QUEUED.value if one is not None and one.holds(status, attempts) else status

@@ -10,6 +10,7 @@ from molexp._catalog.index.columns import COLUMNS, REFERENCES, Type
 from molexp._catalog.index.index import Index
 from molexp._catalog.index.place import ELEMENTS
 from molexp._catalog.index.tables import RARE
+from molexp._catalog.query.standing import status_of
 from molexp._query.expressions import ORDERS, Condition, Expression, Field, fields_of
 from molexp._values.status import RunStatus
 
@@ -185,6 +186,8 @@ class Compiler:
         return self._on_cells(condition) if column is None else _on(*column, condition)
 
     def _column(self, field: Field) -> tuple[str, Type] | None:
+        if self._table is RUNS and field.parts == ("status",):
+            return status_of(self._index), "text"
         return self._table.columns.get(field.parts[0]) if len(field.parts) == 1 else None
 
     # -------------------------------------------------------------------------------------------------------------- cells

@@ -9,11 +9,12 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from molexp._catalog.index.index import Index
+from molexp._catalog.query.standing import status_of
 from molexp._values.status import RunStatus
 
 _RUNS = (
-    "SELECT project, experiment, status, archived, count(*), max(created_at) "
-    "FROM entities WHERE shown = 1{scope} GROUP BY project, experiment, status, archived ORDER BY project, experiment, status"
+    "SELECT project, experiment, {status}, archived, count(*), max(created_at) "
+    "FROM entities e WHERE shown = 1{scope} GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3"
 )
 _SIZES = (  # in two halves, whose sums cannot overflow: a record may name any size below 2**63
     "SELECT coalesce(e.project, ''), coalesce(e.experiment, ''), sum(a.size >> 32), sum(a.size & 4294967295) "
@@ -68,7 +69,7 @@ def count_totals(index: Index, project: str | None) -> list[Totals]:
         return found.setdefault((above, name), {"statuses": {}})
 
     for above, name, status, archived, count, newest in index.select(
-        _RUNS.format(scope="" if project is None else " AND project = ?"), bound
+        _RUNS.format(status=status_of(index), scope="" if project is None else " AND project = ?"), bound
     ):
         one = of(above, name)
         if archived:

@@ -1,0 +1,276 @@
+"""Submissions on record: which runs were given to a queue, and whether it still has any of them.
+
+A submission is a document, created before the queue's engine is called; a second one, once the engine has answered; and a third
+one, by whoever establishes that nothing of it is queued or running. It is open until then.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from msgspec import Struct
+
+from molexp._record.fences import is_void
+from molexp._storage import key_patterns, layout, schemas
+from molexp._values.documents import check_schema, decode_object
+from molexp._values.numbers import is_count
+from molexp._values.status import RunStatus
+from molexp.contracts import Store
+from molexp.errors import CorruptRecordError, KeyNotFoundError, RecordError, StoreError
+
+_KEY = re.compile(key_patterns.SUBMISSION)
+FOLDER, OUTPUT = "submissions", f"{layout.DERIVED}/output"
+SUBMITTED, SETTLED = "submitted", "settled"
+
+
+def document_key(submission: str) -> str:
+    """Return the key of a submission."""
+    return f"{FOLDER}/{submission}.json"
+
+
+def job_key(submission: str) -> str:
+    """Return the key of what the engine answered."""
+    return f"{FOLDER}/{submission}.job.json"
+
+
+def end_key(submission: str) -> str:
+    """Return the key of a submission's end."""
+    return f"{FOLDER}/{submission}.end.json"
+
+
+def asked_key(submission: str) -> str:
+    """Return the key under which lies, derived, when the engine was last asked and what it said."""
+    return f"{layout.DERIVED}/asked/{submission}.json"
+
+
+class SubmittedRun(NamedTuple):
+    """A run of a submission, as it was then.
+
+    Attributes:
+        path: the run's path.
+        attempts: the number of attempts at it by then.
+        cancels: the number of requests to cancel it by then.
+    """
+
+    path: str
+    attempts: int
+    cancels: int
+
+
+class SubmissionFacts(Struct, frozen=True):
+    """A submission as it was read.
+
+    Attributes:
+        id: its id; ids sort by the time of their submission.
+        document: the first document: runs, batches, queue.
+        answer: the engine's answer; None if nobody noted that yet.
+        end: the findings since nothing of it is queued or running; None before.
+        runs: its runs, in order.
+    """
+
+    id: str
+    document: Mapping[str, Any]
+    answer: Mapping[str, Any] | None
+    end: Mapping[str, Any] | None
+    runs: tuple[SubmittedRun, ...]
+
+    @property
+    def bundle(self) -> int:
+        """The number of runs of each job."""
+        return int(self.document["bundle"])
+
+    @property
+    def jobs(self) -> int:
+        """The number of jobs."""
+        return -(-len(self.runs) // self.bundle)
+
+    @property
+    def batches(self) -> dict[str, range]:
+        """The jobs of each batch, by its token."""
+        return {token: range(first, first + size) for token, first, size in self.document["batches"]}
+
+    @property
+    def ids(self) -> dict[str, str]:
+        """The engine's id of each batch, by token; "" where it is not known, and only those that the engine may have."""
+        if self.answer is None:
+            return dict.fromkeys(self.batches, "")
+        return {token: id_ for token, id_ in dict(self.answer["ids"]).items() if token in self.batches}
+
+    def runs_of(self, job: int) -> tuple[SubmittedRun, ...]:
+        """Return the runs of a job."""
+        return self.runs[job * self.bundle : (job + 1) * self.bundle]
+
+    def queued(self) -> Iterable[SubmittedRun]:
+        """Yield the runs that the engine may have, as long as it is open."""
+        if self.answer is None:
+            yield from self.runs
+            return
+        for token in self.ids:
+            for job in self.batches[token]:
+                yield from self.runs_of(job)
+
+
+class Queued(NamedTuple):
+    """The submission that a run is in, and how the run was then."""
+
+    submission: str
+    attempts: int
+    cancels: int
+
+    def holds(self, status: str, attempts: int) -> bool:
+        """Tell whether a run that is said to have this status is queued: nobody has attempted it, or cancelled it, since."""
+        if attempts != self.attempts or status in (RunStatus.RUNNING, RunStatus.SUCCEEDED):
+            return False
+        return status != RunStatus.CANCELLED or attempts > 0 or self.cancels > 0
+
+
+def listed(store: Store) -> dict[str, set[str]]:
+    """Return the submissions that there are: id to the kinds of documents, which are "", ``.job`` and ``.end``."""
+    found: dict[str, set[str]] = {}
+    for entry in store.children(FOLDER).entries:
+        if match := _KEY.fullmatch(entry.key):
+            found.setdefault(match[1], set()).add(match[2] or "")
+    return {submission: found[submission] for submission in sorted(found) if "" in found[submission]}
+
+
+def open_submissions(store: Store, unreadable: dict[str, str] | None = None) -> list[SubmissionFacts]:
+    """Return the open submissions, the oldest first; what cannot be read of them is left out, and told in `unreadable`."""
+    found = []
+    for submission, parts in listed(store).items():
+        if ".end" in parts:
+            continue
+        try:
+            found.append(read_submission(store, submission, answered=".job" in parts))
+        except KeyNotFoundError:
+            continue
+        except RecordError as error:
+            if unreadable is not None:
+                unreadable[document_key(submission)] = str(error)
+    return [one for one in found if one.end is None]
+
+
+def queued_runs(submissions: Iterable[SubmissionFacts]) -> dict[str, Queued]:
+    """Return the runs that open submissions name; of several that name one, the oldest has it."""
+    found: dict[str, Queued] = {}
+    for one in submissions:
+        for run in one.queued():
+            found.setdefault(run.path, Queued(one.id, run.attempts, run.cancels))
+    return found
+
+
+def read_submission(store: Store, submission: str, *, answered: bool = True, ended: bool = False) -> SubmissionFacts:
+    """Return a submission.
+
+    Args:
+        store: the workspace's.
+        submission: its id.
+        answered: false if it is known that nobody has noted the engine's answer.
+        ended: true to look for its end, too.
+
+    Raises:
+        KeyNotFoundError: there is none.
+        CorruptRecordError: one of its documents cannot be read.
+    """
+    key = document_key(submission)
+    document = _decoded(store.read(key), key)
+    answer = _read_if_there(store, job_key(submission)) if answered else None
+    end = _read_if_there(store, end_key(submission)) if ended else None
+    runs = tuple(SubmittedRun(*run) for run in document["runs"])
+    return SubmissionFacts(submission, document, answer, end, runs)
+
+
+def has_ended(store: Store, submission: str) -> bool:
+    """Tell whether it is established that nothing of a submission is queued or running."""
+    return store.exists(end_key(submission))
+
+
+def _read_if_there(store: Store, key: str) -> dict[str, Any] | None:
+    try:
+        return _decoded(store.read(key), key)
+    except KeyNotFoundError:
+        return None
+
+
+def _decoded(data: bytes, key: str) -> dict[str, Any]:
+    document = decode_object(data, key)
+    if is_void(document):
+        raise KeyNotFoundError(key)
+    check_schema(document, key, schemas.SUBMISSION)
+    return check_submission(document, key)
+
+
+def check_submission(document: dict[str, Any], key: str) -> dict[str, Any]:
+    """Return a document of a submission, if it is as readers rely on; that of a newer MolExp may be anything.
+
+    Raises:
+        CorruptRecordError: it is not.
+    """
+    if is_count(schema := document.get("schema")) and schema > schemas.SUBMISSION:
+        return document
+    match = _KEY.fullmatch(key)
+    kind = {"": "submission", ".job": SUBMITTED, ".end": SETTLED}[(match and match[2]) or ""]
+    if document.get("type") != kind:
+        raise CorruptRecordError(key, f"its type is {document.get('type')!r:.40} where {kind!r} belongs")
+    if kind == SUBMITTED:
+        ids = document.get("ids")
+        if not isinstance(ids, dict) or not all(isinstance(text, str) for text in ids.values()):
+            raise CorruptRecordError(key, "its ids are no mapping of texts")
+    elif kind == "submission" and not _is_whole(document):
+        raise CorruptRecordError(key, "its runs, bundle or batches are not those of a submission")
+    return document
+
+
+def _is_whole(document: Mapping[str, Any]) -> bool:
+    runs, bundle, batches = (document.get(name) for name in ("runs", "bundle", "batches"))
+    if not isinstance(runs, list) or not runs or not isinstance(batches, list):
+        return False
+    if not is_count(bundle) or not bundle:
+        return False
+    texts = all(isinstance(document.get(name), str) for name in ("queue", "engine", "url", "script", "folder"))
+    if not texts or not isinstance(document.get("options"), dict) or not isinstance(document.get("by"), dict):
+        return False
+    if not all(_is_row(run, str, int, int) and layout.is_run(run[0]) for run in runs):
+        return False
+    at = 0
+    for batch in batches:
+        if not _is_row(batch, str, int, int) or batch[1] != at or not 0 < batch[2] <= len(runs):
+            return False
+        at += batch[2]
+    return at == -(-len(runs) // bundle)
+
+
+def _is_row(row: object, *types: type) -> bool:
+    return (
+        isinstance(row, list)
+        and len(row) == len(types)
+        and all(type(value) is wanted for value, wanted in zip(row, types, strict=True))
+    )
+
+
+def attempted_by(history: Iterable[Mapping[str, Any]], submission: str) -> bool:
+    """Tell whether one of the attempts at a run was a job's of this submission."""
+    return any(_submission_of(attempt) == submission for attempt in history)
+
+
+def _submission_of(attempt: Mapping[str, Any]) -> str:
+    found = attempt.get("submission")
+    return str(found.get("id")) if isinstance(found, Mapping) else ""
+
+
+def job_of(attempt: Mapping[str, Any]) -> tuple[str, int] | None:
+    """Return the submission and the job that an attempt belongs to, by its claim, its end or its history."""
+    found = attempt.get("submission")
+    if not isinstance(found, Mapping) or not is_count(found.get("job")):
+        return None
+    return str(found.get("id")), int(found["job"])
+
+
+def last_asked(store: Store, submission: str) -> dict[str, Any]:
+    """Return when the engine was last asked about a submission, and how many jobs were in which state; empty if never."""
+    try:
+        found = decode_object(store.read(asked_key(submission)), asked_key(submission))
+    except (StoreError, RecordError):
+        return {}
+    return found if isinstance(found.get("at"), str) and isinstance(found.get("states"), dict) else {}

@@ -1,0 +1,298 @@
+"""Deciding which runs a submission gets, and as which batches of jobs. Nothing is written here, and no engine is asked."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, structs
+
+from molexp._profiles import resolve_profile, resources_of, scheduler_of, use_profiles
+from molexp._record.submissions import OUTPUT, attempted_by, open_submissions, queued_runs
+from molexp._submissions.queues import Queues
+from molexp._values.status import RunStatus
+from molexp._workflow.plans import LEAVE, SKIP, PlannedRun
+from molexp.contracts import Batch, Resources
+from molexp.errors import MolexpError, ScriptError
+
+if TYPE_CHECKING:
+    from molexp._hierarchy.experiment import Experiment
+    from molexp._hierarchy.workspace import Workspace
+    from molexp._workflow.driving import Drive
+
+_WATCHING = Resources(walltime=600.0)
+
+
+class Wishes(Struct, frozen=True, kw_only=True):
+    """The wishes of whoever submits.
+
+    Attributes:
+        queue: the name of the queue; by default the profile's ``executor``, if there is a queue of that name.
+        bundle: the number of runs of each job, which executes them one after the other.
+        bundle_time: instead, the seconds that the runs of a job may take together, by the longest run of the experiment so far.
+        at_once: the number of jobs that run at a time at most.
+        walltime: seconds, in the place of the profile's.
+        longer: a factor for the profile's walltime.
+        go_on: the job that watches the others submits what is left then: runs that there was no time for, and the next
+            experiment.
+        after: the id of the submission that this one goes on from: what failed in it is not repeated.
+        avoid: names of machines that no job is to run on.
+
+    Example:
+        >>> from molexp.submissions import Wishes
+        >>> Wishes(queue="local", bundle=10).bundle
+        10
+    """
+
+    queue: str | None = None
+    bundle: int = 1
+    bundle_time: float | None = None
+    at_once: int | None = None
+    walltime: float | None = None
+    longer: float = 1.0
+    go_on: bool = False
+    after: str = ""
+    avoid: tuple[str, ...] = ()
+
+
+class Preparation(Struct, frozen=True):
+    """A submission that could be made.
+
+    Attributes:
+        runs: the runs that it gets, in order.
+        left: runs of the experiment that it leaves out, and the reason.
+        held: experiments that are not begun, and the reason.
+        queue: the name of the queue.
+        options: the arguments of the queue, from the profile.
+        resources: the needs of each job.
+        bundle: the number of runs of each job.
+        at_once: the number of jobs that run at a time at most; None leaves it to the engine.
+        script: the text that the engine would get for its first batch; "" if there are no runs.
+
+    Example:
+        >>> from molexp.scripts import Drive
+        >>> from molexp.submissions import Wishes, prepare
+        >>> prepared = prepare(Drive("train.py"), Wishes(queue="local"))  # doctest: +SKIP
+        >>> print(prepared.script, prepared.core_hours)  # doctest: +SKIP
+    """
+
+    runs: list[PlannedRun]
+    left: dict[str, str]
+    held: dict[str, str]
+    queue: str
+    options: Mapping[str, Any]
+    resources: Resources
+    bundle: int
+    at_once: int | None
+    script: str
+
+    @property
+    def jobs(self) -> int:
+        """The number of jobs."""
+        return -(-len(self.runs) // self.bundle)
+
+    @property
+    def core_hours(self) -> float | None:
+        """The core-hours that all jobs use at most; None if their time is not limited."""
+        if self.resources.walltime is None:
+            return None
+        return self.jobs * self.resources.cores * self.resources.tasks * self.resources.walltime / 3600
+
+
+def prepare(drive: Drive, wishes: Wishes) -> Preparation:
+    """Return what a submission would be, by the record as it is now.
+
+    Args:
+        drive: the script, and the choice among its runs.
+        wishes: the wishes for the jobs.
+
+    Raises:
+        ProfileError: no queue is named, or it does not take its options, or the resources make no sense.
+        PluginMissingError: there is no such queue; with the nearest names.
+        QueueError: the queue cannot do what is asked for.
+        ScriptError: the script asks for runs in several workspaces.
+        ValueError: a number that makes no sense.
+    """
+    _check(wishes)
+    with use_profiles(drive._profiles):
+        config = resolve_profile(drive._profile, drive._overrides)
+    chosen, left, held = _choose(drive, wishes.after)
+    workspace = workspace_of(drive)
+    queues = Queues(workspace._session.plugins)
+    name = wishes.queue or queues.name_by(config)
+    options = dict(scheduler_of(config)) if name == config.get("executor", name) else {}
+    queue = queues.get(name, options)
+    resources = resources_of(config)
+    walltime = wishes.walltime or (resources.walltime and resources.walltime * wishes.longer)
+    if wishes.longer != 1.0 and walltime is None:
+        raise ValueError("A multiple of the walltime was asked for, and the profile's resources have none.")
+    resources = structs.replace(resources, walltime=walltime)
+    bundle = wishes.bundle
+    if wishes.bundle_time is not None and chosen:
+        bundle = max(1, int(wishes.bundle_time // _longest(chosen[0].experiment, wishes)))
+    prepared = Preparation(chosen, left, held, name, options, resources, bundle, wishes.at_once, "")
+    if not chosen:
+        return prepared
+    batch = batches_of(workspace, drive, prepared, "ID", None, wishes)[0]
+    return structs.replace(prepared, script=queue.script(batch))
+
+
+def _check(wishes: Wishes) -> None:
+    if wishes.bundle < 1 or (wishes.at_once is not None and wishes.at_once < 1):
+        raise ValueError("The runs of a job, and the jobs at a time, are at least 1.")
+    for seconds in (wishes.bundle_time, wishes.walltime):
+        if seconds is not None and not seconds > 0:
+            raise ValueError(f"{seconds!r} is no time that a job could have.")
+    if not wishes.longer > 0:
+        raise ValueError(f"The walltime cannot be {wishes.longer!r} times as long.")
+
+
+def workspace_of(drive: Drive) -> Workspace:
+    """Return the one workspace of a script.
+
+    Raises:
+        ScriptError: there are several.
+    """
+    found = {experiment._session.store.url: experiment.project.workspace for experiment, _ in drive.script.experiments}
+    if len(found) > 1:
+        raise ScriptError(
+            str(drive.script.path), "it has several workspaces; choose experiments of one of them with -e"
+        )
+    return next(iter(found.values()))
+
+
+def _choose(drive: Drive, after: str) -> tuple[list[PlannedRun], dict[str, str], dict[str, str]]:
+    """Return the runs to submit, those of their experiment that are left out, and experiments that cannot begin."""
+    chosen: list[PlannedRun] = []
+    left: dict[str, str] = {}
+    held: dict[str, str] = {}
+    begun: Experiment | None = None
+    queued = queued_runs(open_submissions(workspace_of(drive)._session.store))
+    for experiment, planned in groupby(drive.plan(), key=lambda run: run.experiment):
+        if begun is not None:
+            held[experiment.path] = f"it begins when the runs of {begun.path} have succeeded"
+            continue
+        for run in planned:
+            if run.action == SKIP:
+                continue
+            begun = experiment
+            if (one := queued.get(run.path)) is not None and one.attempts == run.attempts:
+                left[run.path] = f"is queued by the submission {one.submission}"
+            elif run.action == LEAVE:
+                left[run.path] = run.why
+            elif after and (why := _is_done_with(run, after)):
+                left[run.path] = why
+            else:
+                chosen.append(run)
+    return chosen, left, held
+
+
+def _is_done_with(run: PlannedRun, after: str) -> str:
+    """Return why a run is not repeated when one submission goes on from another: it has had its chance; else ""."""
+    if not run.attempts:
+        return ""
+    history = run.run()._state().history
+    if attempted_by(history, after) or history[-1]["status"] != RunStatus.INTERRUPTED:
+        return f"{history[-1]['status']} before"
+    return ""
+
+
+def _longest(experiment: Experiment, wishes: Wishes) -> float:
+    """Return the seconds of the longest run of an experiment that succeeded; where nobody is there to be told, more than any.
+
+    Raises:
+        MolexpError: none has.
+    """
+    rows = experiment.project.workspace.catalog.runs(experiment=experiment.path, status="succeeded")
+    seconds = [row["seconds"] for row in rows if row.get("seconds")]
+    if not seconds and wishes.after:
+        return float("inf")
+    if not seconds:
+        raise MolexpError(
+            f"No run of {experiment.path} has succeeded yet, so nobody knows how long one takes. "
+            "Submit a few first (--limit 3), or say how many runs a job gets (--bundle N)."
+        )
+    return float(max(seconds))
+
+
+# ---------------------------------------------------------------------------------------------------------------- batches
+
+
+def batches_of(
+    workspace: Workspace,
+    drive: Drive,
+    prepared: Preparation,
+    submission: str,
+    largest: int | None,
+    wishes: Wishes,
+) -> list[Batch]:
+    """Return the batches of a submission; each job finds its number by its index and by where its batch begins."""
+    most = largest or prepared.jobs
+    found: list[Batch] = []
+    for first in range(0, prepared.jobs, most):
+        token = f"molexp-{submission}" + (f"-{len(found) + 1}" if first else "")
+        command = [*python(), "-w", workspace.url, "execute", "--script", str(drive.script.path)]
+        command += ["--submission", submission, *(["--from", str(first)] if first else [])]
+        found.append(
+            Batch(
+                token=token,
+                command=command,
+                size=min(most, prepared.jobs - first),
+                folder=folder_here(),
+                resources=prepared.resources,
+                at_once=prepared.at_once,
+                output=output_of(workspace, submission),
+                title=prepared.runs[0].experiment.path,
+                avoid=wishes.avoid,
+            )
+        )
+    return found
+
+
+def watching(workspace: Workspace, submission: str, after: Sequence[str], again: Sequence[str]) -> Batch:
+    """Return the job that looks after a submission when all others of it have ended.
+
+    Args:
+        workspace: the workspace.
+        submission: the id of the submission.
+        after: the engine's ids of its batches.
+        again: the arguments of ``molexp`` that submit what is left; none to submit nothing more.
+    """
+    ours = ["-w", workspace.url, "queue", "--brief"]
+    return Batch(
+        token=f"molexp-{submission}-w",
+        command=[*python(), *(again or ours)],
+        folder=folder_here(),
+        resources=_WATCHING,
+        after=tuple(after),
+        output=output_of(workspace, submission),
+        title=f"after {submission}",
+    )
+
+
+def python() -> list[str]:
+    """Return the command that is ``molexp`` here, and where jobs run.
+
+    Raises:
+        MolexpError: the command line is not installed.
+    """
+    if importlib.util.find_spec("molexp_cli") is None:
+        raise MolexpError("Jobs call the command `molexp`, which is not installed: pip install molexp-cli")
+    return [sys.executable, "-m", "molexp_cli"]
+
+
+def folder_here() -> str:
+    """Return the working folder of jobs, which is that of this process."""
+    return os.getcwd()
+
+
+def output_of(workspace: Workspace, submission: str) -> str:
+    """Return the folder for what jobs print: beside the workspace's derived files, where those are files; else "" ."""
+    store = workspace._session.store
+    if "local_path" not in store.capabilities:
+        return ""
+    return str(store.locate(f"{OUTPUT}/{submission}"))

@@ -1,0 +1,63 @@
+"""Queues by their names and options, each made once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from molexp.errors import PluginMissingError, ProfileError
+
+if TYPE_CHECKING:
+    from molexp.contracts import Queue
+    from molexp.plugins import PluginManager
+
+
+class Queues:
+    """Queues by name and options.
+
+    Args:
+        plugins: those who have them.
+    """
+
+    def __init__(self, plugins: PluginManager) -> None:
+        self._plugins = plugins
+        self._made: dict[tuple[str, str], Queue] = {}
+
+    def get(self, name: str, options: Mapping[str, Any]) -> Queue:
+        """Return a queue.
+
+        Raises:
+            PluginMissingError: there is none of this name; with the nearest names.
+            ProfileError: it does not take these options.
+        """
+        key = name, json.dumps(dict(options), sort_keys=True, default=repr)
+        if key not in self._made:
+            kind = self._plugins.queue(name)
+            try:
+                self._made[key] = kind(**options)
+            except (TypeError, ValueError) as error:
+                raise ProfileError(
+                    "", f"the queue {name!r} does not take scheduler={dict(options)!r}: {error}"
+                ) from error
+        return self._made[key]
+
+    def name_by(self, config: Mapping[str, Any]) -> str:
+        """Return the queue that a profile names: its executor, where there is a queue of that name.
+
+        Raises:
+            ProfileError: it names none.
+        """
+        name = config.get("executor")
+        if isinstance(name, str) and name:
+            try:
+                self._plugins.queue(name)
+            except PluginMissingError:
+                pass
+            else:
+                return name
+        known = ", ".join(sorted(self._plugins.queues()))
+        said = f"the profile's executor is {name!r}, which is no queue" if name else "no queue is named"
+        raise ProfileError(
+            "", f"{said}; there are {known}.", hint="Name one with --queue, or as the profile's 'executor'."
+        )

@@ -1,0 +1,371 @@
+"""Asking the engines what became of open submissions, and bringing the record up to date with what they say."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
+
+from molexp._record.owners import Owner
+from molexp._record.submissions import (
+    SETTLED,
+    SUBMITTED,
+    SubmissionFacts,
+    asked_key,
+    attempted_by,
+    document_key,
+    end_key,
+    job_key,
+    job_of,
+    last_asked,
+    listed,
+    open_submissions,
+    read_submission,
+)
+from molexp._storage import schemas
+from molexp._submissions.preparing import workspace_of
+from molexp._submissions.queues import Queues
+from molexp._values.documents import encode_line
+from molexp._values.ids import new_token
+from molexp._values.status import Cause
+from molexp._values.times import utc_now
+from molexp.contracts import Job, JobState
+from molexp.errors import KeyExistsError, MolexpError, NotFoundError, QueueError, StoreError
+
+if TYPE_CHECKING:
+    from molexp._hierarchy.workspace import Workspace
+    from molexp._workflow.driving import Drive
+
+_UNANSWERED = 600.0  # seconds for which whoever submits on another machine may take to note the engine's answer
+_NEVER = "NEVER STARTED"
+_OF_HOSTS = ("NODE_FAIL", "BOOT_FAIL")
+"""Words of engines for jobs that were lost with the machine that they ran on."""
+_CAUSES = (
+    ("OUT_OF_MEMORY", Cause.OUT_OF_MEMORY),
+    ("TIMEOUT", Cause.WALLTIME),
+    ("DEADLINE", Cause.WALLTIME),
+    ("PREEMPT", Cause.PREEMPTED),
+    ("CANCEL", Cause.CANCEL),
+)
+
+
+class SubmissionRow(Struct, frozen=True):
+    """A submission, for people.
+
+    Attributes:
+        id: its id.
+        queue: the name of its queue.
+        engine: the engine of that, such as the name of the cluster.
+        experiment: the path of the experiment of its runs.
+        at: the time at which it was submitted.
+        runs: the number of its runs.
+        jobs: the number of its jobs.
+        ids: the engine's ids of its batches.
+        open: true until it is established that nothing of it is queued or running.
+        states: the number of jobs in each state, as the engine last said; empty if it was never asked.
+        asked_at: the time at which that was; "" for never.
+        why: the reason that it could not be asked now, or what is to be said of its end.
+
+    Example:
+        >>> from molexp.submissions import submissions
+        >>> submissions(ws)
+        []
+    """
+
+    id: str
+    queue: str
+    engine: str
+    experiment: str
+    at: str
+    runs: int
+    jobs: int
+    ids: tuple[str, ...]
+    open: bool
+    states: Mapping[str, int] = field(default_factory=dict)
+    asked_at: str = ""
+    why: str = ""
+
+
+def submissions(workspace: Workspace, *, ended: bool = False) -> list[SubmissionRow]:
+    """Return the open submissions as they are on record, the oldest first. No engine is asked.
+
+    Args:
+        workspace: the workspace.
+        ended: include those that have ended.
+    """
+    store = workspace._session.store
+    if not ended:
+        return [_row(one, last_asked(store, one.id)) for one in open_submissions(store)]
+    found = []
+    for submission in listed(store):
+        with suppress(MolexpError):
+            one = read_submission(store, submission, ended=True)
+            found.append(_row(one, last_asked(store, submission)))
+    return found
+
+
+def _row(one: SubmissionFacts, asked: Mapping[str, Any], why: str = "") -> SubmissionRow:
+    document = one.document
+    return SubmissionRow(
+        id=one.id,
+        queue=str(document["queue"]),
+        engine=str(document["engine"]),
+        experiment=str(document.get("experiment") or ""),
+        at=str(document.get("at") or ""),
+        runs=len(one.runs),
+        jobs=one.jobs,
+        ids=tuple(id_ for id_ in one.ids.values() if id_),
+        open=one.end is None,
+        states=dict((one.end or {}).get("states") or asked.get("states") or {}),
+        asked_at=str((one.end or {}).get("at") or asked.get("at") or ""),
+        why=why or str((one.end or {}).get("reason") or ""),
+    )
+
+
+def reconcile(workspace: Workspace) -> list[SubmissionRow]:
+    """Ask the engines about the open submissions, and bring the record up to date with what they say.
+
+    An attempt whose job the engine calls dead is ended at once. A submission of which nothing is queued or running is ended, with
+    the engine's last word for each job that did not end well. One engine is asked once. What cannot be asked from here, or does
+    not answer, is left as it is, and the row says why.
+
+    Returns:
+        The submissions that were open before.
+    """
+    return _Reconciliation(workspace).rows()
+
+
+class _Reconciliation:
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._session = workspace._session
+        self._store = self._session.store
+        self._queues = Queues(self._session.plugins)
+
+    def rows(self) -> list[SubmissionRow]:
+        found = open_submissions(self._store)
+        if not found:
+            return []
+        going_on = self._going_on({one.id for one in found})  # before the engines are asked: later ones are not judged
+        asked, why = self._ask(found)
+        rows = []
+        for one in found:
+            if one.id in why:
+                rows.append(_row(one, last_asked(self._store, one.id), why[one.id]))
+            else:
+                rows.append(self._bring_up_to_date(one, asked[one.id], going_on))
+        return rows
+
+    # -------------------------------------------------------------------------------------------------------------- asking
+
+    def _going_on(self, ids: set[str]) -> dict[tuple[str, int], list[tuple[str, int]]]:
+        """Return runs that are going on, with their attempts, by the submission and the job that they belong to."""
+        found: dict[tuple[str, int], list[tuple[str, int]]] = {}
+        for row in self._workspace.catalog.runs(status="running", archived=True):
+            newest = row.document["execution_history"][-1]
+            if (job := job_of(newest)) is not None and job[0] in ids:
+                found.setdefault(job, []).append((row.path, int(newest["attempt"])))
+        return found
+
+    def _ask(self, found: list[SubmissionFacts]) -> tuple[dict[str, dict[int, Job]], dict[str, str]]:
+        """Ask each engine once; returns the jobs of each submission by their numbers, and why others were not asked."""
+        groups: dict[str, list[SubmissionFacts]] = {}
+        why: dict[str, str] = {}
+        for one in found:
+            if one.document["url"] != self._store.url:
+                why[one.id] = f"its jobs work in {one.document['url']}, of which this is a copy"
+            elif one.answer is None and (busy := self._is_being_submitted(one)):
+                why[one.id] = busy
+            else:
+                key = encode_line([one.document["queue"], one.document["options"], one.document["engine"]]).decode()
+                groups.setdefault(key, []).append(one)
+        jobs: dict[str, dict[int, Job]] = {one.id: {} for one in found}
+        for group in groups.values():
+            try:
+                self._ask_one(group, jobs)
+            except MolexpError as error:
+                why |= {one.id: str(error) for one in group}
+        return jobs, why
+
+    def _ask_one(self, group: list[SubmissionFacts], jobs: dict[str, dict[int, Job]]) -> None:
+        document = group[0].document
+        queue = self._queues.get(document["queue"], document["options"])
+        if (here := queue.engine()) != document["engine"]:
+            raise QueueError(queue.name, f"it asks {here!r} here, and these jobs are with {document['engine']!r}")
+        tokens: dict[str, str] = {}
+        numbers: dict[str, tuple[str, range]] = {}
+        for one in group:
+            for token, id_ in one.ids.items():
+                tokens[token] = id_
+                numbers[token] = one.id, one.batches[token]
+        for job in queue.look(tokens):
+            submission, batch = numbers[job.token]
+            if job.index < len(batch):
+                jobs[submission][batch[job.index]] = job
+
+    def _is_being_submitted(self, one: SubmissionFacts) -> str:
+        """Return who is about to note the engine's answer; "" if nobody is."""
+        owner = Owner.from_dict(one.document["by"])
+        if self._session.observer.known_dead(owner):
+            return ""
+        key = document_key(one.id)
+        if self._session.observer.unchanged_for(key, "being submitted") >= _UNANSWERED:
+            return ""
+        return f"it is being submitted by process {owner.pid} on {owner.host}"
+
+    # ------------------------------------------------------------------------------------------------------------- telling
+
+    def _bring_up_to_date(
+        self, one: SubmissionFacts, jobs: dict[int, Job], going_on: Mapping[tuple[str, int], list[tuple[str, int]]]
+    ) -> SubmissionRow:
+        for number in range(one.jobs):
+            job = jobs.get(number)
+            if job is None or not job.state.alive:
+                for path, attempt in going_on.get((one.id, number), ()):
+                    self._vouch(one, number, path, attempt, job)
+        states = dict(Counter(str(job.state) for job in jobs.values()))
+        alive = any(job.state.alive for job in jobs.values())
+        if one.answer is None and jobs:
+            one = self._note_found(one, jobs)
+        if alive:
+            asked = {"at": utc_now(), "states": states}
+            with suppress(StoreError):  # for display only
+                self._store.write(asked_key(one.id), encode_line(asked))
+            return _row(one, asked)
+        return self._end(one, jobs, states)
+
+    def _note_found(self, one: SubmissionFacts, jobs: Mapping[int, Job]) -> SubmissionFacts:
+        """Note what whoever submitted could not: which batches the engine has."""
+        ids = {token: "" for token, batch in one.batches.items() if any(number in jobs for number in batch)}
+        document = {
+            "schema": schemas.SUBMISSION,
+            "type": SUBMITTED,
+            "token": new_token(),
+            "at": utc_now(),
+            "ids": ids,
+            "watcher": "",
+            "found": True,
+        }
+        with suppress(KeyExistsError):
+            self._store.create(job_key(one.id), encode_line(document))
+        return read_submission(self._store, one.id)
+
+    def _vouch(self, one: SubmissionFacts, number: int, path: str, attempt: int, job: Job | None) -> None:
+        """End an attempt whose job is over."""
+        word = job.word if job is not None else "unknown to it"
+        queue = str(one.document["queue"])
+        name = job.id if job is not None else f"{number} of {one.id}"
+        how = f"its job {name} is over, says {queue}: {word}"
+        if job is not None and job.reason:
+            how += f" ({job.reason})"
+        by = {"scheduler": queue, "job": name, "word": word}
+        cause = next((cause for part, cause in _CAUSES if part in word.upper()), Cause.OWNER_DIED)
+        with suppress(MolexpError):
+            self._session.observer.vouch(path, attempt, how, str(cause), by)
+
+    def _end(self, one: SubmissionFacts, jobs: Mapping[int, Job], states: Mapping[str, int]) -> SubmissionRow:
+        """End a submission: nothing of it is queued or running."""
+        never = self._never_started(one)
+        words = {str(number): _said(job) for number, job in sorted(jobs.items()) if job.state is not JobState.DONE}
+        gone = one.jobs - len(jobs)
+        document = _ending("nothing of it is queued or running") | {
+            "states": {**states, **({"gone": gone} if gone else {})},
+            "jobs": words,
+            "never_started": {path: _word(jobs.get(number)) for path, number in never.items()},
+        }
+        with suppress(KeyExistsError):
+            self._store.create(end_key(one.id), encode_line(document | {"by": _by(self._session.owner)}))
+        with suppress(StoreError):
+            self._store.delete(asked_key(one.id))
+        return _row(read_submission(self._store, one.id, ended=True), {})
+
+    def _never_started(self, one: SubmissionFacts) -> dict[str, int]:
+        """Return the runs that no job of it has attempted, with the numbers of their jobs."""
+        experiments = {run.path.rpartition("/")[0] for run in one.runs}
+        attempted = {
+            row.path
+            for experiment in experiments
+            for row in self._workspace.catalog.runs(experiment=experiment, archived=True)
+            if attempted_by(row.document.get("execution_history") or (), one.id)
+        }
+        return {run.path: at // one.bundle for at, run in enumerate(one.runs) if run.path not in attempted}
+
+
+def _word(job: Job | None) -> str:
+    return _NEVER if job is None else f"{_NEVER} ({job.word})"
+
+
+def _said(job: Job) -> dict[str, str]:
+    said = {"id": job.id, "state": str(job.state), "word": job.word, "reason": job.reason, "host": job.host}
+    return {name: text for name, text in said.items() if text}
+
+
+def _by(owner: Owner) -> dict[str, Any]:
+    return {"host": owner.host, "pid": owner.pid, "user": owner.user}
+
+
+def _ending(reason: str) -> dict[str, Any]:
+    return {
+        "schema": schemas.SUBMISSION,
+        "type": SETTLED,
+        "token": new_token(),
+        "at": utc_now(),
+        "reason": reason,
+    }
+
+
+def settle_as(workspace: Workspace, submission: str, reason: str) -> None:
+    """End a submission of which the engine has nothing, and never will have; a job of it would find that out."""
+    document = _ending(reason) | {"by": _by(workspace._session.owner)}
+    with suppress(KeyExistsError):
+        workspace._session.store.create(end_key(submission), encode_line(document))
+
+
+def cancel_submissions(workspace: Workspace, ids: Iterable[str] | None = None) -> list[SubmissionRow]:
+    """Cancel the jobs of open submissions: those of some ids, or all.
+
+    Raises:
+        NotFoundError: one of the ids is that of no open submission.
+        QueueUnavailableError: the engine does not answer.
+        QueueError: it refuses, or cannot be asked from here.
+    """
+    known = {one.id: one for one in open_submissions(workspace._session.store)}
+    wanted = [*known] if ids is None else list(dict.fromkeys(ids))
+    queues = Queues(workspace._session.plugins)
+    for submission in wanted:
+        if submission not in known:
+            raise NotFoundError("open submission", submission, where=workspace.url, nearest=tuple(known)[-3:])
+    reconcile(workspace)
+    for submission in wanted:
+        one = read_submission(workspace._session.store, submission, ended=True)
+        if one.end is not None:
+            continue
+        document = one.document
+        queue = queues.get(document["queue"], document["options"])
+        if queue.engine() != document["engine"] or document["url"] != workspace.url:
+            raise QueueError(queue.name, f"the jobs of {submission} are with {document['engine']!r}, not here")
+        jobs = queue.look(one.ids)
+        watcher = str((one.answer or {}).get("watcher") or "")
+        found = [id_ for id_ in one.ids.values() if id_] or [job.id for job in jobs if job.state.alive]
+        queue.cancel([*found, *([watcher] if watcher else [])])
+    return [row for row in reconcile(workspace) if row.id in wanted] or [
+        row for row in submissions(workspace, ended=True) if row.id in wanted
+    ]
+
+
+def failed_hosts(drive: Drive) -> tuple[str, ...]:
+    """Return the machines on which a job was lost, by the ends of all submissions of a script's workspace."""
+    store = workspace_of(drive)._session.store
+    found: set[str] = set()
+    for submission, parts in listed(store).items():
+        if ".end" in parts:
+            with suppress(MolexpError):
+                end = read_submission(store, submission, ended=True).end or {}
+                jobs = end.get("jobs")
+                for said in jobs.values() if isinstance(jobs, dict) else ():
+                    if isinstance(said, dict) and said.get("word") in _OF_HOSTS and isinstance(said.get("host"), str):
+                        found.add(said["host"])
+    return tuple(sorted(found))

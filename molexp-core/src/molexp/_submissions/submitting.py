@@ -1,0 +1,173 @@
+"""Submitting: the record first, then the engine, then its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, to_builtins
+
+from molexp._profiles import use_profiles
+from molexp._record.submissions import SUBMITTED, document_key, job_key, open_submissions, queued_runs
+from molexp._storage import layout, schemas
+from molexp._submissions.preparing import Preparation, Wishes, batches_of, folder_here, prepare, watching, workspace_of
+from molexp._submissions.queues import Queues
+from molexp._submissions.reconciling import reconcile, settle_as
+from molexp._values.documents import encode_line
+from molexp._values.ids import new_run_id, new_token
+from molexp._values.times import utc_now
+from molexp.errors import KeyExistsError, QueueError, QueueUnavailableError
+
+if TYPE_CHECKING:
+    from molexp._hierarchy.workspace import Workspace
+    from molexp._workflow.driving import Drive
+    from molexp.contracts import Batch, Queue
+
+
+class Submitted(Struct, frozen=True):
+    """The outcome of submitting.
+
+    Attributes:
+        id: the id of the submission; "" if there was nothing to submit.
+        prepared: the runs that were submitted, and those that were not.
+        ids: the engine's ids of its batches.
+        watcher: the engine's id of the job that looks after it; "" if it has none.
+
+    Example:
+        >>> from molexp.scripts import Drive
+        >>> from molexp.submissions import Wishes, submit
+        >>> submit(Drive("train.py"), Wishes(queue="local")).ids  # doctest: +SKIP
+    """
+
+    id: str
+    prepared: Preparation
+    ids: tuple[str, ...] = ()
+    watcher: str = ""
+
+
+def submit(drive: Drive, wishes: Wishes, *, again: Sequence[str] = ()) -> Submitted:
+    """Submit what a script asks for and nobody has in hand: not what succeeded, is going on, or is in an open submission.
+
+    It may be killed at any instant, and called again: no run is in two batches then.
+
+    Args:
+        drive: the script, and the choice among its runs.
+        wishes: the wishes for the jobs.
+        again: the arguments of ``molexp`` with which the watching job submits what is left; those of ``molexp submit``.
+
+    Raises:
+        QueueError: the engine refuses the batch.
+        QueueUnavailableError: it does not answer. It may have accepted the batch: the next call finds out.
+        ProfileError, PluginMissingError, ScriptError, ValueError: as `prepare` does.
+    """
+    workspace = workspace_of(drive)
+    session = workspace._session
+    reconcile(workspace)
+    while True:
+        prepared = prepare(drive, wishes)
+        if not prepared.runs:
+            return Submitted("", prepared)
+        queue = Queues(session.plugins).get(prepared.queue, prepared.options)
+        submission = new_run_id()
+        batches = batches_of(workspace, drive, prepared, submission, queue.largest(), wishes)
+        document = _document(workspace, drive, prepared, submission, queue, batches)
+        session.ready()
+        session.store.create(document_key(submission), encode_line(document))
+        session.flushing.made(document_key(submission), relies_on=[layout.WORKSPACE])
+        others = queued_runs(one for one in open_submissions(session.store) if one.id != submission)
+        if any(run.path in others and others[run.path].submission < submission for run in prepared.runs):
+            settle_as(workspace, submission, "another submission, made at the same time, has some of its runs")
+            continue
+        return _call(workspace, prepared, submission, queue, batches, list(again) if wishes.go_on else [])
+
+
+def _document(
+    workspace: Workspace, drive: Drive, prepared: Preparation, submission: str, queue: Queue, batches: list[Batch]
+) -> dict[str, Any]:
+    rows: list[list[Any]] = []
+    with use_profiles(drive._profiles):
+        for planned in prepared.runs:
+            run = planned.run()
+            cancels = len(run._state().edits.cancels) if planned.why != "new" else 0
+            rows.append([planned.path, planned.attempts, cancels])
+    first, tokens = 0, []
+    for batch in batches:
+        tokens.append([batch.token, first, batch.size])
+        first += batch.size
+    return {
+        "schema": schemas.SUBMISSION,
+        "type": "submission",
+        "id": submission,
+        "token": new_token(),
+        "at": utc_now(),
+        "by": workspace._session.process.owner_document,
+        "queue": prepared.queue,
+        "options": to_builtins(prepared.options),
+        "engine": queue.engine(),
+        "url": workspace.url,
+        "script": str(drive.script.path),
+        "instead": drive.script.instead,
+        "folder": folder_here(),
+        "profile": drive._profile,
+        "overrides": to_builtins(drive._overrides),
+        "experiment": prepared.runs[0].experiment.path,
+        "resources": to_builtins(prepared.resources),
+        "bundle": prepared.bundle,
+        "at_once": prepared.at_once,
+        "resume": drive._planning._asked.resume,
+        "batches": tokens,
+        "runs": rows,
+    }
+
+
+def _call(
+    workspace: Workspace,
+    prepared: Preparation,
+    submission: str,
+    queue: Queue,
+    batches: list[Batch],
+    again: list[str],
+) -> Submitted:
+    """Call the engine, and note its answer."""
+    if batches[0].output:
+        Path(batches[0].output).mkdir(parents=True, exist_ok=True)
+    ids: dict[str, str] = {}
+    refused: QueueError | None = None
+    try:
+        for batch in batches:
+            ids[batch.token] = queue.submit(batch)
+    except QueueUnavailableError:
+        raise  # it may have the batch: whoever asks next looks for the token
+    except QueueError as error:
+        if not ids:
+            settle_as(workspace, submission, str(error))
+            raise
+        refused = error  # the batches before it are accepted: the others are submitted with the next call
+    watcher = ""
+    if refused is None:
+        arguments = [*again, "--after", submission] if again else []
+        try:
+            watcher = queue.submit(watching(workspace, submission, [*ids.values()], arguments))
+        except QueueError:
+            watcher = ""  # `molexp queue` does the same
+    note_answer(workspace, submission, ids, watcher)
+    if refused is not None:
+        raise refused
+    return Submitted(submission, prepared, tuple(ids.values()), watcher)
+
+
+def note_answer(workspace: Workspace, submission: str, ids: dict[str, str], watcher: str) -> None:
+    """Note the engine's ids, unless somebody has found them out meanwhile."""
+    document = {
+        "schema": schemas.SUBMISSION,
+        "type": SUBMITTED,
+        "token": new_token(),
+        "at": utc_now(),
+        "ids": ids,
+        "watcher": watcher,
+    }
+    try:
+        workspace._session.store.create(job_key(submission), encode_line(document))
+    except KeyExistsError:
+        return

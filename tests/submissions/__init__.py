@@ -1,0 +1,1 @@
+"""Submissions: runs that a queue executes, whoever is killed meanwhile."""

@@ -1,0 +1,140 @@
+"""Runs are submitted, queued, executed and accounted for; each document of a submission is written once."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import molexp as me
+from molexp.submissions import Wishes, prepare, submissions
+from tests.submissions.conftest import Place
+
+
+def test_one_command_submits_all_runs_as_one_batch_and_three_documents_say_what_became_of_them(place: Place):
+    os.mkfifo("gate")
+    told = place.submit("-j", "1", FAILS="3")
+    assert told.code == 0, told.err
+    assert "submitted 4 runs in 4 jobs to engine" in told.err
+    assert "at most 0.6667 core-hours" in told.err
+    assert "p/last is not submitted: it begins when the runs of p/e have succeeded" in told.err
+    assert place.batches() == [4]
+    place.until(lambda: place.rows("running"))
+    assert place.rows() == {1: "running", 2: "queued", 3: "queued", 4: "queued"}
+    again = place.submit()
+    assert (again.code, place.batches()) == (0, [4])
+    assert "is queued by the submission" in again.err
+    assert "nothing to submit" in again.err
+    listed = json.loads(place.molexp("-w", "lab", "queue", "--json").out)
+    assert [(row["runs"], row["open"], row["states"]) for row in listed] == [(4, True, {"running": 1, "queued": 3})]
+    run = me.Workspace("lab").run(next(row.path for row in me.Workspace("lab").catalog.runs(status="queued")))
+    assert (run.status, run.status.finished, run.to_dict()["status"]) == ("queued", False, "queued")
+    gate = os.open("gate", os.O_WRONLY)
+    os.unlink("gate")
+    os.close(gate)
+    place.settled()
+    assert place.rows() == {1: "succeeded", 2: "succeeded", 3: "failed", 4: "succeeded"}
+    assert place.documents() == ["end.json", "job.json", "json"]
+    assert {number: said["word"] for number, said in place.end()["jobs"].items()} == {"2": "FAILED"}
+    assert place.end()["never_started"] == {}
+    claim = me.Workspace("lab").catalog.runs(status="failed")[0].document["execution_history"][0]["submission"]
+    assert (claim["id"], claim["job"]) == (listed[0]["id"], 2)
+    assert me.Workspace("lab").fsck().ok
+    place.molexp("sync", "lab", "copy")
+    assert sorted(os.listdir("copy/submissions")) == sorted(os.listdir("lab/submissions"))
+
+
+def test_a_dry_run_prints_the_script_and_leaves_no_trace(place: Place):
+    told = place.submit("--dry-run", "--bundle", "3", "--walltime", "x2")
+    assert told.code == 0, told.err
+    assert "# 2 jobs on" in told.out
+    assert "execute --script" in told.out
+    assert "would submit 4 runs in 2 jobs to engine, at most 0.6667 core-hours" in told.err
+    assert not os.path.exists("lab/submissions")
+    assert not os.path.exists("submitted.txt")
+
+
+def test_what_cannot_be_submitted_is_refused_before_anything_is_created(place: Place):
+    for arguments, code, why in (
+        (["-p", "odd"], 2, "does not take"),
+        (["--queue", "nowhere", "-p", "cluster"], 4, "nowhere"),
+        ([], 2, "o queue is named"),
+        (["-p", "cluster", "--walltime", "soon"], 2, "is no time"),
+        (["-p", "cluster", "--bundle-time", "1h"], 4, "nobody knows how long one takes"),
+        (["-p", "parts", "--walltime", "x2"], 2, "walltime"),
+    ):
+        told = place.molexp("submit", "sweep.py", *arguments)
+        assert (told.code, why in told.err) == (code, True), told
+    refused = place.submit(ENGINE="refuses")
+    assert refused.code == 4
+    assert "refuses: invalid partition" in refused.err
+    assert "no submission is open" in place.molexp("-w", "lab", "queue").err
+    assert set(place.rows().values()) == {"pending"}
+
+
+def test_large_submissions_are_divided_into_batches_and_small_runs_are_bundled(place: Place):
+    told = place.molexp("submit", "sweep.py", "-p", "parts", "--first", "3")
+    assert told.code == 0, told.err
+    assert place.batches() == [2, 1]
+    place.settled()
+    assert place.rows() == {1: "succeeded", 2: "succeeded", 3: "succeeded"}
+    assert place.molexp("submit", "sweep.py", "-p", "parts", "--bundle-time", "24h", "--go-on").code == 0
+    place.until(lambda: place.began()[-1:] == ["5"])  # the experiment after it, by the job that looks after the first
+    place.settled()
+    assert place.batches() == [2, 1, 1, 1]
+
+
+def test_a_cancelled_run_is_never_begun_and_one_that_somebody_executed_meanwhile_is_left_alone(place: Place):
+    os.mkfifo("gate")
+    place.submit("--bundle", "4", "--resume")
+    place.until(place.began)
+    workspace = me.Workspace("lab")
+    paths = {row.parameters["x"]: row.path for row in workspace.catalog.runs(experiment="p/e")}
+    assert place.molexp("-w", "lab", "cancel", paths[2]).code == 0
+    assert place.rows()[2] == "cancelled"
+    with workspace.run(paths[3]).start():
+        pass
+    gate = os.open("gate", os.O_WRONLY)
+    os.unlink("gate")
+    os.close(gate)
+    place.settled()
+    assert place.began() == ["1", "4"]
+    assert place.rows() == {1: "succeeded", 2: "cancelled", 3: "succeeded", 4: "succeeded"}
+    (output,) = (place.folder / "lab/.molexp/output").glob("*/*[0-9a-f]_0.out")
+    said = output.read_text()
+    assert f"{paths[2]} is not begun: it was cancelled" in said
+    assert f"{paths[3]} is left as it is: succeeded" in said
+    assert place.end()["states"] == {"done": 1}
+
+
+def test_a_cancelled_submission_ends_its_jobs_and_its_runs_can_be_submitted_again(place: Place):
+    os.mkfifo("gate")
+    place.submit("-j", "1")
+    place.until(lambda: place.rows("running"))
+    told = place.molexp("-w", "lab", "cancel", "--submission", "all")
+    assert told.code == 0, told.err
+    place.settled()
+    assert place.rows() == {1: "interrupted", 2: "pending", 3: "pending", 4: "pending"}
+    assert set(place.end()["never_started"].values()) == {"NEVER STARTED (CANCELLED)"}
+    os.unlink("gate")
+    assert "submitted 4 runs" in place.submit().err
+    place.settled()
+    assert set(place.rows().values()) == {"succeeded"}
+
+
+def test_no_run_is_begun_that_there_is_no_time_for(place: Place):
+    (place.folder / "unreachable").touch()
+    place.submit("--bundle", "4")
+    (row,) = submissions(me.Workspace("lab"))
+    job = ["-w", "lab", "execute", "--script", "sweep.py", "--submission", row.id]
+    late = place.molexp(*job, MOLEXP_JOB_INDEX="0", MOLEXP_JOB_ENDS="1000")
+    assert "runs are left, for which there is not enough time" in late.err or "left as it is" in late.err
+    assert place.molexp(*job, MOLEXP_JOB_INDEX="7").code == 3
+    assert place.molexp(*job).code == 3
+
+
+def test_a_profile_may_ask_for_more_time_than_before(place: Place):
+    from molexp.scripts import Drive
+
+    drive = Drive("sweep.py", profile="cluster", config="molcfg.yaml")
+    prepared = prepare(drive, Wishes(queue="local", longer=2.0, bundle=2))
+    assert (prepared.resources.walltime, prepared.jobs, prepared.core_hours) == (1200.0, 2, 2 * 1200 / 3600)
