@@ -10,7 +10,6 @@ import pytest
 
 import molexp as me
 from molexp_mcp.answers import Answer, cell, printable
-from molexp_mcp.finding import thinned
 from molexp_mcp.permissions import Permissions
 from molexp_mcp.server import build_server
 from tests.cli.helpers import eventually
@@ -49,7 +48,7 @@ def test_the_best_runs_are_found_and_their_curves_read(ask):
     assert re.findall(r"metals/cu/\S+", text) == ["metals/cu/cu-4", "metals/cu/cu-3"]
     assert "4 more runs match" in text
     curves = ask("read_metrics", runs=["cu-4", "cu-3"], names=["loss", "lss"], points=6).text
-    assert "metals/cu/cu-4\tloss\t100 points\tlast=0.05 min=0.05 max=5\t0:5 1:2.5 " in curves
+    assert "metals/cu/cu-4\tloss\t100 points\tlast=0.05 min=0.05 max=5\t0:5 " in curves
     assert curves.count(" 99:") == 2
     assert "has no metric 'lss'; it has loss" in curves
     part = ask("read_metrics", runs=["cu-4"], first_step=10, last_step=12).text
@@ -241,18 +240,6 @@ def test_damage_is_named_and_hides_nothing(ask, lab, tmp_path):
     (tmp_path / "lab/projects/metals/experiments/cu/runs/cu-0/executions/1.end.json").write_text("{")
     assert "cannot be read" in ask("describe_workspace").text
     assert "cu-4" in ask("find_runs", sort="results.energy").text
-
-
-def test_curves_are_thinned_to_their_ends_and_extremes():
-    curve = [(step, step % 7 if step != 50 else 99) for step in range(1000)]
-    few = thinned(curve, 20)
-    assert len(few) <= 20
-    assert (50, 99) in few
-    assert few[0] == curve[0]
-    assert few[-1] == curve[-1]
-    assert few == sorted(few)
-    assert thinned([(0, float("nan"))] * 100, 10)[0][0] == 0
-    assert thinned(curve[:5], 20) == curve[:5]
 
 
 def test_cells_are_one_short_line():

@@ -239,7 +239,7 @@ def read_metrics(
     """Show the curves of metrics, thinned."""
     opened = workspaces.get(workspace)
     answer = Answer(tokens)
-    points = max(2, min(points, _POINTS))
+    points = max(4, min(points, _POINTS))
     lines, unknown = list[str](), list[str]()
     for name in runs:
         run = opened.run(name)
@@ -247,7 +247,7 @@ def read_metrics(
         curves = _curves(metrics, steps)
         for metric in names or metrics:
             if metric in metrics:
-                lines.append(_curve(f"{run.path}\t{metric}", metrics[metric], curves.get(metric, []), points))
+                lines.append(_curve(f"{run.path}\t{metric}", metrics[metric], curves.get(metric, ([], [])), points))
             else:
                 unknown.append(f"{run.path} has no metric {metric!r}; it has {', '.join(metrics) or 'none'}.")
     answer.say(
@@ -261,40 +261,23 @@ def read_metrics(
     return answer
 
 
-Curve = list[tuple[Any, Any]]
+Curve = tuple[list[float], list[float]]  # steps and values
 
 
 def _curves(metrics: me.RunMetrics, steps: tuple[float | None, float | None]) -> dict[str, Curve]:
-    """Return the points of each metric: step and value."""
+    """Return the points of each metric that are numbers."""
     first, last = (-math.inf if steps[0] is None else steps[0]), (math.inf if steps[1] is None else steps[1])
     columns = metrics.to_columns()
     curves = dict[str, Curve]()
     for name, step, value in zip(columns["name"], columns["step"], columns["value"], strict=True):
-        if step is None or first <= step <= last:
-            curves.setdefault(name, []).append((step, value))
+        if step is not None and first <= step <= last and isinstance(value, int | float):
+            curve = curves.setdefault(name, ([], []))
+            curve[0].append(step)
+            curve[1].append(value)
     return curves
 
 
 def _curve(title: str, summary: Mapping[str, Any], curve: Curve, points: int) -> str:
-    shown = " ".join(f"{cell(step)}:{cell(value)}" for step, value in thinned(curve, points))
+    shown = " ".join(f"{cell(step)}:{cell(value)}" for step, value in zip(*me.downsample(*curve, points), strict=True))
     facts = " ".join(f"{name}={cell(summary.get(name))}" for name in ("last", "min", "max"))
-    return f"{title}\t{len(curve)} points\t{facts}\t{shown}"
-
-
-def thinned(curve: Curve, points: int) -> Curve:
-    """Return at most so many points of a curve: its ends, and the least and greatest value of each stretch between."""
-    if len(curve) <= points:
-        return [*curve]
-    stretches = max(1, (points - 2) // 2)
-    kept = {0, len(curve) - 1}
-    for stretch in range(stretches):
-        begin = 1 + stretch * (len(curve) - 2) // stretches
-        end = 1 + (stretch + 1) * (len(curve) - 2) // stretches
-        inside = [
-            index
-            for index in range(begin, end)
-            if isinstance(curve[index][1], int | float) and not math.isnan(curve[index][1])
-        ]
-        if inside:
-            kept |= {min(inside, key=lambda at: curve[at][1]), max(inside, key=lambda at: curve[at][1])}
-    return [curve[index] for index in sorted(kept)]
+    return f"{title}\t{len(curve[0])} points\t{facts}\t{shown}"

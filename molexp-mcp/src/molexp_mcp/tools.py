@@ -71,7 +71,7 @@ class ReadingTools:
         self,
         runs: Annotated[list[str], Field(description="Runs, by path or beginning of the id.", min_length=1)],
         names: Annotated[list[str] | None, Field(description="Names of metrics; by default all.")] = None,
-        points: Annotated[int, Field(description="Points of each curve, at most.", ge=2, le=500)] = 20,
+        points: Annotated[int, Field(description="Points of each curve, at most.", ge=4, le=500)] = 20,
         first_step: float | None = None,
         last_step: float | None = None,
         workspace: Name = None,
