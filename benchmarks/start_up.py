@@ -92,7 +92,7 @@ def measure(*, quick: bool) -> list[Line]:
         me.Workspace(lab).Project("metals").Experiment("ag").runs.create_many([{"n": n} for n in range(most - 1000)])
         many = cpu_of(COMMAND, *command, rounds=rounds, run=on_terminal, MOLEXP_CACHE_DIR=cache) - nothing
         completed = {}
-        for words in ("show metals/ag/4", "show 4", "runs list params."):
+        for words in ("show metals/ag/4", "show 4a7", "logs 4a7 ", "runs list params."):
             completed[words] = completing(f"molexp -w {lab} {words}", rounds, cache) - nothing
         slowest = max(completed, key=completed.__getitem__)
     detail = f"bare interpreter {nothing:.0f} ms"

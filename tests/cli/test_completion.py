@@ -54,7 +54,7 @@ def asked(here: Path, line: str, **env: str) -> Done:
 
 def offered(here: Path, line: str, **env: str) -> list[str]:
     done = asked(here, line, **env)
-    assert done.err == ""
+    assert (done.code, done.err) == (0, "")
     return [word.partition("\t")[0] for word in done.lines() if word]
 
 

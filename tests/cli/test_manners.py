@@ -114,6 +114,8 @@ def test_what_is_mistyped_is_answered_with_the_nearest_name_and_where_to_read(mo
         ("executor", ""),
         ("exclude", ""),
         ("remote", ""),
+        ("return", ""),
+        ("rerum", "rerun"),
         ("storage", ""),
         ("linage", "lineage"),
         ("shwo", "show"),

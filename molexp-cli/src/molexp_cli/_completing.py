@@ -63,7 +63,6 @@ def complete(run: Callable[[list[str]], int]) -> None:
     Args:
         run: runs the program.
     """
-    code = 0
     try:
         nothing = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nothing, 2)
@@ -71,11 +70,12 @@ def complete(run: Callable[[list[str]], int]) -> None:
         from typer.completion import get_completion_inspect_parameters
 
         get_completion_inspect_parameters()  # that registers the shells
-        code = run([])
+        run([])
+    except BaseException:  # noqa: BLE001, S110 - a shell that completes a word has no use for an error
+        pass
+    with suppress(Exception):
         sys.stdout.flush()
-    except BaseException:  # noqa: BLE001 - a shell that completes a word has no use for an error
-        code = 1
-    os._exit(code)
+    os._exit(0)
 
 
 def attach(command: Any, name: str) -> None:

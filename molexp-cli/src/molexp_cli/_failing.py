@@ -25,7 +25,23 @@ TIMED_OUT = 124
 EXEC_FAILED = 125
 
 _ALIKE = 0.65  # a suggestion must be at least this similar: with less, `delete` would suggest `execute`
-_ACTING = frozenset({"archive", "cancel", "delete", "exec", "execute", "gc", "rename", "restore", "run", "sync"})
+_ACTING = frozenset(
+    {
+        "archive",
+        "cancel",
+        "delete",
+        "exec",
+        "execute",
+        "gc",
+        "import",
+        "rename",
+        "rerun",
+        "restore",
+        "run",
+        "submit",
+        "sync",
+    }
+)
 """Commands that execute, change or free something: they are suggested for a slip of the finger only."""
 _NO_COMMAND = re.compile(r"No such command '(.*)'", re.DOTALL)
 

@@ -110,10 +110,9 @@ class Glance:
     # --------------------------------------------------------------------------------------------------------------- runs
 
     def _ids(self, text: str) -> list[str]:
-        sql = f"SELECT run FROM entities WHERE run >= ? AND run < ? AND shown = 1 LIMIT {_MOST}"  # noqa: S608 - constants
-        found = {run for (run,) in self._select(sql, [text, _after(text)])}
-        for path in islice(self.experiments(), _MOST):
-            found |= {*self._few(path, text)}
+        found: set[str] = set()
+        for path in islice(self.experiments(), _MOST):  # by the index of paths: to look at each run takes too long
+            found |= {run.rpartition("/")[2] for run in self._runs(path, text)}
         return sorted(found)
 
     def _runs(self, experiment: str, text: str) -> list[str]:
@@ -145,8 +144,9 @@ class Glance:
         elif above:
             sql, bound = f"{shown} path = ? LIMIT 1", [run]
         else:
-            sql, bound = f"{shown} run >= ? AND run < ? LIMIT 2", [run, _after(run)]
-        return [number for (number,) in self._select(sql, bound)]
+            paths = [path for one in islice(self.experiments(), _MOST) for path in self._runs(one, run)]
+            sql, bound = f"{shown} path = ?", paths[:1]
+        return [number for (number,) in self._select(sql, bound)] if bound or name == LATEST else []
 
     # ------------------------------------------------------------------------------------------------------------- storage
 
