@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import pickle
+import signal
 import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
+from multiprocessing import resource_tracker
 from typing import Any, TypeVar
 
 from molexp.contracts import Call, Outcome, Progress
@@ -91,6 +93,11 @@ class Session:
         self._thread.start()
 
     def _turn(self) -> None:
+        if hasattr(
+            signal, "pthread_sigmask"
+        ):  # what a cluster starts from here: Ctrl-C is for us, who end it in good order
+            resource_tracker.ensure_running()  # at its start it would undo what comes next
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         asyncio.set_event_loop(self._loop)
         self._loop.run_forever()
         self._loop.close()
