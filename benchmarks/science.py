@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from hashlib import file_digest
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from measure import Line, folders, peak_of
+from measure import Line, folders, peak_of, take_turns
 from payloads import in_turns
 from safetensors.numpy import save_file
 
@@ -77,6 +78,34 @@ def tensors(where: str, folder: Path, megabytes: int) -> Iterator[Line]:
         yield line(f"state dict of {library}, {megabytes} MB", where, seconds, 1.25)
 
 
+def durable(where: str, folder: Path, megabytes: int) -> Iterator[Line]:
+    """Save a state dict, in wall time, against writing the file and making it as durable as the end of the run does."""
+    if where == "tmpfs":
+        return  # there is nothing to flush it to
+    state = weights(megabytes)
+
+    def write(place: Path, _count: int) -> None:
+        save_file(state, place / "weights.safetensors")
+
+    def write_and_flush(place: Path, count: int) -> None:
+        write(place, count)
+        for flushed in (place / "weights.safetensors", place):
+            number = os.open(flushed, os.O_RDONLY)
+            os.fsync(number)
+            os.close(number)
+
+    def save(place: Path, _count: int) -> None:
+        with me.Workspace(place / "lab").Project("p").Experiment("e").Run(id="one").start() as ctx:
+            ctx.tensors.save("weights", state)
+
+    contenders = {"flushed": write_and_flush, "cached": write, "saved": save}
+    found = take_turns(contenders, where=folder, count=1, rounds=3)
+    seconds = {name: micros / 1e6 for name, micros in found.micros.items()}
+    detail = f"{seconds['saved']:.2f} s, flushed {seconds['flushed']:.2f} s, cached {seconds['cached']:.2f} s"
+    what = f"state dict of {megabytes} MB, wall time / writing and flushing the file"
+    yield Line(what, where, found.ratio("saved", "flushed"), 1.25, detail)
+
+
 def arrays(where: str, folder: Path, megabytes: int) -> Iterator[Line]:
     """Save one array, whose least, greatest and mean element are found meanwhile."""
     array = np.arange(megabytes << 17, dtype=np.float64)
@@ -119,6 +148,6 @@ def memory(where: str, folder: Path, megabytes: int) -> Iterator[Line]:
 def measure(*, quick: bool) -> Iterator[Line]:
     """Yield the lines of the report."""
     for where, base in folders().items():
-        for suite, size in ((tensors, 500), (memory, 500), (arrays, 256), (tables, 1_000_000)):
+        for suite, size in ((tensors, 500), (durable, 500), (memory, 500), (arrays, 256), (tables, 1_000_000)):
             with tempfile.TemporaryDirectory(dir=base, prefix="molexp-bench-") as folder:
                 yield from suite(where, Path(folder), size // 4 if quick else size)
