@@ -174,19 +174,19 @@ def test_a_value_that_a_point_has_anyway_finds_its_run(here, script):
 
 
 def test_planned_runs_are_created_for_a_scheduler_in_the_workspace_that_is_named(here, script, tmp_path):
-    planned = program(here, "run", "relax.py", "-w", "scratch", "--set", "a=7,8", "-e", "cu", "--plan-only", "--json")
+    planned = program(here, "run", "relax.py", "-w", "scra tch", "--set", "a=7,8", "-e", "cu", "--plan-only", "--json")
     assert planned.code == 0, planned.err
-    assert f"the workspace is {here}/scratch, in the place of the script's {here}/lab" in planned.err
+    assert f"the workspace is {here}/scra tch, in the place of the script's {here}/lab" in planned.err
     first, _ = (one["path"] for one in planned.json())
     assert f"execute {first} --script relax.py" in planned.err
-    assert statuses(here, "scratch") == {7: "pending", 8: "pending"}
+    assert statuses(here, "scra tch") == {7: "pending", 8: "pending"}
     job = tmp_path / "job"
     job.mkdir()
-    url = me.Workspace.load(here / "scratch").url
+    url = me.Workspace.load(here / "scra tch").url
     done = program(job, "-w", url, "execute", first, "--script", str(script), env={"WHERE": "process"})
     assert done.code == 0, done.err
-    assert statuses(here, "scratch") == {7: "succeeded", 8: "pending"}
-    rest = program(here, "run", "relax.py", "-w", "scratch", "--set", "a=7,8", "-e", "cu", "--executor", "process")
+    assert statuses(here, "scra tch") == {7: "succeeded", 8: "pending"}
+    rest = program(here, "run", "relax.py", "-w", "scra tch", "--set", "a=7,8", "-e", "cu", "--executor", "process")
     assert rest.out == "1 succeeded, 1 skipped\n", rest.err
     assert not [*job.iterdir()]
     assert not (here / "lab").exists()
@@ -198,6 +198,6 @@ def test_one_workspace_does_not_replace_two(here, molexp):
         SCRIPT.replace('ws = me.Workspace("lab")', 'me.Workspace("other")\n    ws = me.Workspace("lab")'),
         "two.py",
     )
-    done = molexp("run", "two.py", "-w", "scratch")
+    done = molexp("run", "two.py", "-w", "scra tch")
     assert (done.code, [*here.glob("[!_]*")]) == (4, [here / "two.py"])
     assert f"it writes to two workspaces, '{here}/other' and '{here}/lab'" in done.err
