@@ -40,6 +40,7 @@ _COLORS = {
     "cancelled": "yellow",
     "disabled": "yellow",
     "running": "cyan",
+    "queued": "cyan",
 }
 
 

@@ -88,11 +88,12 @@ class _Collector:
 
     def outputs(self) -> None:
         """Free what jobs of submissions printed that have ended, once it is old; runs have logs of their own."""
-        ended = {name for name, parts in submissions_listed(self._store).items() if ".end" in parts}
-        for entry in self._store.list(OUTPUT):
-            submission = entry.key.removeprefix(f"{OUTPUT}/").partition("/")[0]
-            if submission in ended and time.time() - entry.modified > _PRINTED:
-                self._free(entry, "output of a job, which has ended", f"{OUTPUT}/{submission}")
+        with self._naming(OUTPUT):
+            ended = {name for name, parts in submissions_listed(self._store).items() if ".end" in parts}
+            for entry in self._store.list(OUTPUT):
+                submission = entry.key.removeprefix(f"{OUTPUT}/").partition("/")[0]
+                if submission in ended and time.time() - entry.modified > _PRINTED:
+                    self._free(entry, "output of a job, which has ended", f"{OUTPUT}/{submission}")
 
     def deleted_runs(self) -> None:
         """Free runs that were deleted. Before their bytes go, their experiment remembers that they were deleted."""
