@@ -6,7 +6,7 @@ import typer
 
 from molexp_cli._failing import FAILED
 from molexp_cli._options import JsonOption, WorkspaceOption, given_workspace
-from molexp_cli._output import checklist, say, write
+from molexp_cli._output import COLORS, on_terminal, printable, say, terminal, write
 
 
 def doctor(ctx: typer.Context, as_json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
@@ -29,9 +29,42 @@ def doctor(ctx: typer.Context, as_json: JsonOption = False, workspace: Workspace
         write(molexp.to_json({"ok": is_ok, "checks": found}, pretty=True))
     else:
         for one in checks:
-            checklist(one.status, one.name, one.found, one.hint)
+            _line(one.status, one.name, one.found, one.hint)
         counts = {status: sum(one.status == status for one in checks) for status in ("warn", "fail")}
         if any(counts.values()):
             say(", ".join(f"{count} {status}" for status, count in counts.items() if count), prefix="")
     if not is_ok:
         raise typer.Exit(FAILED)
+
+
+_STATUS, _NAME = 4, 13  # characters of the first two columns
+_LEAST = 20  # the third has at least this many, however narrow the terminal is
+
+
+def _line(status: str, name: str, found: str, hint: str = "") -> None:
+    """Print a line of a checklist, and below it what can be done."""
+    head = f"{status:<{_STATUS}}  {name:<{_NAME}}  "
+    lines = [(printable(line).replace("\n", " "), False) for line in [found]] + [
+        (f"hint: {printable(hint)}", True)
+    ] * bool(hint)
+    if not on_terminal():
+        write("\n".join(f"{' ' * len(head) if is_hint else head}{line}".rstrip() for line, is_hint in lines))
+        return
+    import textwrap
+
+    from rich.text import Text
+
+    console = terminal()
+    room = max(_LEAST, console.width - len(head))
+    drawn = [
+        (part, is_hint)
+        for line, is_hint in lines
+        for part in textwrap.wrap(line, room, break_long_words=False, break_on_hyphens=False)
+    ]
+    for number, (part, is_hint) in enumerate(drawn):
+        before = (
+            Text(" " * len(head))
+            if number
+            else Text(head[:_STATUS], style=COLORS.get(status, "")).append(head[_STATUS:], style="not dim bold")
+        )
+        console.print(before.append(part, style="dim" if is_hint else "not bold"), soft_wrap=True)

@@ -28,7 +28,7 @@ _ROOM = 20  # a value has at least this many characters beside its name, however
 _COLOR_CODE = re.compile(r"\x1b\[[0-9;:]*m")
 _PLANE = 0xFFFF
 _ASCII = str.maketrans("●├─│…", "*|-|~")
-_COLORS = {
+COLORS = {
     "succeeded": "green",
     "ok": "green",
     "warn": "yellow",
@@ -423,7 +423,7 @@ def _least(column: str, cells: Iterable[str], whole: Collection[str], longest: i
 
 
 def _style(cell: str) -> str:
-    return _COLORS.get(cell.partition(" ")[0], "")
+    return COLORS.get(cell.partition(" ")[0], "")
 
 
 def terminal(*, width: int | None = None) -> Any:
@@ -432,35 +432,3 @@ def terminal(*, width: int | None = None) -> Any:
 
     plain = bool(os.environ.get("NO_COLOR"))
     return Console(color_system=None if plain else "auto", highlight=False, emoji=False, width=width)
-
-
-_STATUS, _NAME = 4, 13  # characters of the columns of a checklist
-
-
-def checklist(status: str, name: str, found: str, hint: str = "") -> None:
-    """Print a line of a checklist, and below it what can be done."""
-    head = f"{status:<{_STATUS}}  {name:<{_NAME}}  "
-    lines = [(printable(line).replace("\n", " "), False) for line in [found]] + [
-        (f"hint: {printable(hint)}", True)
-    ] * bool(hint)
-    if not on_terminal():
-        write("\n".join(f"{' ' * len(head) if is_hint else head}{line}".rstrip() for line, is_hint in lines))
-        return
-    import textwrap
-
-    from rich.text import Text
-
-    console = terminal()
-    room = max(_ROOM, console.width - len(head))
-    drawn = [
-        (part, is_hint)
-        for line, is_hint in lines
-        for part in textwrap.wrap(line, room, break_long_words=False, break_on_hyphens=False)
-    ]
-    for number, (part, is_hint) in enumerate(drawn):
-        before = (
-            Text(" " * len(head))
-            if number
-            else Text(head[:_STATUS], style=_COLORS.get(status, "")).append(head[_STATUS:], style="not dim bold")
-        )
-        console.print(before.append(part, style="dim" if is_hint else "not bold"), soft_wrap=True)
