@@ -24,7 +24,7 @@ PICTURES = (".png", ".svg", ".pdf", ".html")
 _SIZE = (7.2, 4.4)  # inches
 _DPI = 160
 _POINTS = 4000  # of a series
-COLORS = 10  # in the cycle of matplotlib; of more series, each has a colour of a scale
+_COLORS = 10  # in the cycle of matplotlib; of more series, each has a colour of a scale
 _LEGEND = 20
 _INSIDE = 6  # series that a legend names inside the picture
 _TURNED = 40  # characters of all categories, from which they are written at an angle
@@ -139,7 +139,7 @@ class _Painter:
 
     def _color(self, number: int) -> Any:
         count = len(self._chart.series)
-        if count <= COLORS:
+        if count <= _COLORS:
             return f"C{number}"
         return import_module("matplotlib").colormaps["viridis"](0.95 * number / (count - 1))
 

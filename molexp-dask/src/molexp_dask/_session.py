@@ -95,7 +95,7 @@ class Session:
     def _turn(self) -> None:
         if hasattr(
             signal, "pthread_sigmask"
-        ):  # what a cluster starts from here: Ctrl-C is for us, who end it in good order
+        ):  # a cluster starts from here, and Ctrl-C is for us, who end it in good order
             resource_tracker.ensure_running()  # at its start it would undo what comes next
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         asyncio.set_event_loop(self._loop)
