@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -172,3 +174,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     queue = local(folder=str(folder / "queue"))  # no process outlives its test
     if (folder / "queue" / "batches").exists():
         queue.cancel(os.listdir(folder / "queue" / "batches"))
+        for jobs in (folder / "queue" / "batches").glob("*/jobs.jsonl"):
+            for line in map(json.loads, jobs.read_text().splitlines()):
+                with suppress(ProcessLookupError, KeyError):
+                    os.killpg(line["owner"]["pid"], signal.SIGKILL)  # it may be blocked in a gate

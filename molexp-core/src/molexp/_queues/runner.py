@@ -47,8 +47,8 @@ class Runner:
         self._running: list[_Running] = []
         self._known: dict[str, list[JobFacts]] = {}
 
-    def run(self) -> bool:
-        """Work until there is nothing to do."""
+    def run(self) -> None:
+        """Work until there is nothing to do, or the queue is gone."""
         self._begin()
         while True:
             batches = self.files.batches()
@@ -56,8 +56,8 @@ class Runner:
                 self._known[token] = self.files.jobs(batches[token])
             self._reap()
             waiting = self._start(batches)
-            if not waiting and not self._running:
-                return True
+            if (not waiting and not self._running) or not self.files.root.is_dir():  # somebody has removed the queue
+                return
             readable, _, _ = select.select([self._woken], [], [], _PAUSE)
             if readable:
                 os.read(self._woken, 4096)
@@ -203,6 +203,8 @@ def main() -> None:
     while number := QueueFiles(files.root).claim():
         runner = Runner(QueueFiles(files.root), reading)
         runner.run()
+        if not files.root.is_dir():
+            break
         files.leave(number)
         if not runner.has_work():
             break
