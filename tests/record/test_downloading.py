@@ -347,4 +347,4 @@ def test_an_asset_as_a_dict(asset):
         "metals/cu/one",
         1,
     )
-    assert found["fields"] == {"format": "binary", "from_file": True}
+    assert found["fields"] == {"format": "binary", "from_file": True, "external": False}
