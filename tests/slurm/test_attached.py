@@ -68,13 +68,15 @@ def test_a_submitter_that_is_killed_and_called_again_submits_nothing_twice(slurm
 
 
 def test_cancelled_killed_and_requeued_jobs_are_what_summary_and_record_say(slurm, here):
-    """Of eight runs: 0 is cancelled while it runs, 2 is requeued, 6 and 7 are cancelled before they begin."""
+    """Of eight runs: 0 is cancelled while it runs, 1 dies, 2 is requeued, 6 and 7 are cancelled before they begin."""
     sweep = Sweep(here, 8)
     process = sweep.start(*RUN, "-j", "4")
     sweep.wait_for(0, 1, 2, 3)
     array = next(iter(slurm.alive())).partition("_")[0]
     slurm.ask("scontrol", "hold", f"{array}_7")
     slurm.ask("scancel", f"{array}_6", f"{array}_7", f"{array}_0")
+    (here / "die-1").touch()
+    eventually(lambda: slurm.states().get(f"{array}_1") == "FAILED")
     slurm.ask("scontrol", "requeue", f"{array}_2")
     eventually(lambda: slurm.alive().get(f"{array}_2") == "PENDING")
     slurm.ask("scontrol", "update", f"JobId={array}_2", "StartTime=now")
@@ -84,14 +86,15 @@ def test_cancelled_killed_and_requeued_jobs_are_what_summary_and_record_say(slur
     found = sweep.found()
     assert found[0][0] == "interrupted"
     assert found[2] == ("succeeded", None, 2)
-    assert [found[x] for x in (1, 3, 4, 5)] == [DONE] * 4
+    assert [found[x] for x in (3, 4, 5)] == [DONE] * 3
+    assert found[1] == ("interrupted", "owner_died", 1)
     assert [found[x] for x in (6, 7)] == [("pending", None, 0)] * 2
     assert process.returncode == 1
-    assert out.decode().splitlines()[0] == "5 succeeded, 1 interrupted, 2 not started", err.decode()
+    assert out.decode().splitlines()[0] == "4 succeeded, 2 interrupted, 2 not started", err.decode()
     assert "Slurm" in out.decode()
     eventually(lambda: not slurm.alive())
     states = slurm.states()
-    assert {states[f"{array}_{index}"] for index in (1, 2, 3, 4, 5)} == {"COMPLETED"}
+    assert {states[f"{array}_{index}"] for index in (2, 3, 4, 5)} == {"COMPLETED"}
     assert states[f"{array}_0"] == "CANCELLED"
 
 

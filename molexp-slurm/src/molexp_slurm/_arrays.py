@@ -34,6 +34,7 @@ class Ticket:
     folder: str
     answered: Callable[[Outcome], None]
     job: str = ""
+    number: str = ""
     began: bool = False
     restarts: int = 0
     over: bool = False
@@ -57,6 +58,7 @@ class Ticket:
 
     def begin(self, news: Began) -> None:
         """Say that it begins, unless that is known."""
+        self.number = news.number or self.number
         if not self.began:
             self.began, self.restarts = True, news.restarts
             self.call.begin(news.host, self.job, news.restarts)
@@ -170,7 +172,8 @@ class Array:
             if ticket.gone and ticket.gone <= before:
                 printed = self.exchange.printed(index)
                 word = self.words.get(index, "")
-                ticket.end(Outcome(error=JobEndedError(ticket.name, job=ticket.job, word=word, printed=printed)))
+                facts = {"job": ticket.job, "word": word, "printed": printed, "number": ticket.number}
+                ticket.end(Outcome(error=JobEndedError(ticket.name, **facts)))
 
     def clear(self) -> None:
         """Remove the files, unless other calls of somebody else's array need them."""

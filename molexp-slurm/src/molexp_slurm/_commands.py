@@ -16,8 +16,8 @@ _PATIENCE: Final = 180.0  # seconds; the commands themselves give up sooner
 _SILENT: Final = re.compile(
     r"unable to contact|connection (refused|reset|timed out)|timed out|communication (connection )?(failure|error)"
     r"|zero bytes were transmitted|not responding|temporarily unable|temporarily unavailable|try again"
-    r"|in recovery|in standby|unable to establish|persistent connection|network is unreachable|no route to host"
-    r"|unexpected message received|resolve_ctls|configuration source|failed to fetch config",
+    r"|in recovery|in standby|persistent connection|network is unreachable|no route to host"
+    r"|unexpected message received",
     re.IGNORECASE,
 )
 """The words of commands if the controller is away, restarts or is overloaded."""
@@ -61,7 +61,8 @@ def run(command: Sequence[str], *, given: str = "", environment: Mapping[str, st
         raise QueueError("slurm", f"{program} could not be called: {error}") from error
     if done.returncode == 0:
         return done.stdout
-    said = " ".join(_PREFIX.sub("", done.stderr).split()) or f"{program} exits with {done.returncode}"
+    lines = [" ".join(line.split()) for line in _PREFIX.sub("", done.stderr).splitlines()]
+    said = "; ".join(filter(None, lines)) or f"{program} exits with {done.returncode}"
     raise (QueueUnavailableError if _SILENT.search(said) else QueueError)("slurm", said)
 
 

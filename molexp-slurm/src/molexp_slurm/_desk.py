@@ -173,6 +173,10 @@ class Desk:
                     self._submit(few)
         except QueueUnavailableError as error:
             self._later(error)
+        except QueueError as error:
+            for ticket in self._new:
+                ticket.end(Outcome(error=error))
+            self._new = []
 
     def _most(self, wanted: int) -> int:
         """Return the largest size of an array; it is asked for once, if there is more than one call."""

@@ -19,7 +19,7 @@ from molexp_slurm._site import Site
 
 # The shell says at once that the job has begun: Python takes a while to start. Whatever happens then, happens to the call alone.
 _BEGINNING = (
-    'printf "%s\\n" "$(uname -n)" "$MOLEXP_JOB_ID" "${SLURM_RESTART_COUNT:-0}" >"$1/said/.$MOLEXP_JOB_INDEX" && '
+    'printf "%s\\n" "$(uname -n)" "$MOLEXP_JOB_ID" "${SLURM_RESTART_COUNT:-0}" "$SLURM_JOB_ID" >"$1/said/.$MOLEXP_JOB_INDEX" && '
     'mv -f -- "$1/said/.$MOLEXP_JOB_INDEX" "$1/said/$MOLEXP_JOB_INDEX.began"; '
     'shift; exec "$@"'
 )
@@ -31,6 +31,7 @@ class Began(NamedTuple):
     host: str
     job: str
     restarts: int
+    number: str = ""  # of the job alone, as the claim of a run has it; `job` names array and index
 
 
 class Exchange:
@@ -140,8 +141,8 @@ def exchanges_in(folder: Path) -> Iterable[Exchange]:
 
 
 def _began(data: bytes) -> Began:
-    host, job, restarts = [*data.decode("utf-8", "replace").split("\n"), "", ""][:3]
-    return Began(host, job, int(restarts) if restarts.isdecimal() else 0)
+    host, job, restarts, number = [*data.decode("utf-8", "replace").split("\n"), "", "", ""][:4]
+    return Began(host, job, int(restarts) if restarts.isdecimal() else 0, number)
 
 
 def _put(path: Path, data: bytes) -> None:

@@ -19,7 +19,7 @@ class JobEndedError(ExecutorError):
         Job 12_3 of the call 'a/b/c' has ended without an answer: Slurm says TIMEOUT.
     """
 
-    def __init__(self, call: str, *, job: str, word: str, printed: str = "") -> None:
+    def __init__(self, call: str, *, job: str, word: str, printed: str = "", number: str = "") -> None:
         self.job = job
         self.word = word
         self.printed = printed
@@ -28,5 +28,8 @@ class JobEndedError(ExecutorError):
             if word
             else "Slurm does not know it any more, so it was probably cancelled before it began"
         )
-        shown = f" It printed last:\n{printed}" if printed else ""
-        super().__init__(f"Job {job} of the call {call!r} has ended without an answer: {told}.{shown}", call=call)
+        by = {"scheduler": "slurm", "job": number, "word": word or "unknown"} if number else {}
+        shown = f" It printed last: {printed.splitlines()[-1]}" if printed else ""
+        super().__init__(
+            f"Job {job} of the call {call!r} has ended without an answer: {told}.{shown}", call=call, scheduler=by
+        )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from molexp.errors._base import MolexpError, signal_name
 
 _ADVICE = {
@@ -22,6 +24,8 @@ class ExecutorError(MolexpError):
 
     Attributes:
         call: the name of the call.
+        scheduler: the facts by which a scheduler vouches that the job of the call is over: its name (``scheduler``), the job's
+            number as the job itself has it (``job``), and the scheduler's ``word``. An attempt of that job ends on record then.
 
     Example:
         >>> from molexp.workflow import WorkflowBuilder
@@ -31,8 +35,9 @@ class ExecutorError(MolexpError):
         ...     print(error.call)
     """
 
-    def __init__(self, message: str, *, call: str) -> None:
+    def __init__(self, message: str, *, call: str, scheduler: Mapping[str, str] | None = None) -> None:
         self.call = call
+        self.scheduler: Mapping[str, str] = dict(scheduler or {})
         super().__init__(message)
 
 
