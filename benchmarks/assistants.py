@@ -17,12 +17,7 @@ import molexp as me
 from molexp_mcp.server import build_server
 
 LIMIT = 100.0  # ms of CPU for both calls
-FIRST: dict[str, Any] = {
-    "query": "metrics.loss.last > 0",
-    "sort": "metrics.loss.min",
-    "limit": 5,
-    "columns": ["metrics.loss.min"],
-}
+FIRST: dict[str, Any] = {"sort": "metrics.loss.min", "limit": 5, "columns": ["metrics.loss.min"]}
 
 
 def measure(*, quick: bool) -> Iterator[Line]:
@@ -54,7 +49,7 @@ async def _ask(ws: me.Workspace, rounds: int) -> tuple[float, float, int]:
             assert len(best) == curves.count("points\t") == 5, found + curves
             size = len(found) + len(curves)
             began = time.process_time()
-            for row in ws.catalog.runs(FIRST["query"], sort=FIRST["sort"], limit=5):
+            for row in ws.catalog.runs(sort=FIRST["sort"], limit=5):
                 ws.run(row.path).metrics.to_columns()
             alone.append((time.process_time() - began) * 1000)
     return median(took[1:]), median(alone[1:]), size

@@ -137,7 +137,9 @@ def find_runs(
     filters: dict[str, Any] = {"archived": archived, **_scope(opened, experiment)}
     limit = max(1, min(limit, 1000))
     rows = opened.catalog.runs(query or None, sort=sort, limit=limit, **filters)
-    total = sum((opened.catalog.run_pages(query or None, **filters).statuses or {}).values())
+    total = len(rows)
+    if total == limit:
+        total = sum((opened.catalog.run_pages(query or None, **filters).statuses or {}).values())
     answer = Answer(tokens)
     if not rows:
         _nothing(answer, opened, query, filters)
