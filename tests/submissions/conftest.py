@@ -47,6 +47,8 @@ CODE = """
             return self.local.engine()
 
         def largest(self):
+            if os.path.isdir("meanwhile"):
+                os.rename("meanwhile", "lab/submissions")
             return self.at_most
 
         def script(self, batch):

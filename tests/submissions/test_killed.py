@@ -86,6 +86,38 @@ def test_of_two_submissions_with_the_same_runs_the_older_one_has_them(place: Pla
     assert set(place.rows().values()) == {"succeeded"}
 
 
+def test_a_run_that_failed_is_submitted_once_more_while_the_rest_of_its_submission_waits(place: Place):
+    os.mkfifo("gate")
+    place.submit("-j", "1", FAILS="1")
+    place.until(lambda: place.rows("running"))
+    gate = os.open("gate", os.O_WRONLY)
+    os.rename("gate", "opened")
+    os.mkfifo("gate")
+    os.close(gate)
+    place.until(lambda: place.rows("failed") and place.rows("running"))
+    place.submit("--failed", ENGINE="kills before")
+    assert place.rows()[1] == "queued"
+    assert "submitted 1 run in" in place.submit("--failed").err
+    place.until(lambda: place.rows() == {1: "running", 2: "running", 3: "queued", 4: "queued"})
+    assert "nothing to submit" in place.submit("--failed").err
+
+
+def test_a_younger_submission_that_the_engine_has_accepted_keeps_its_runs(place: Place):
+    place.submit(ENGINE="kills before")
+    os.rename("lab/submissions", "meanwhile")  # for the engine to bring back, once the next call has chosen its runs
+    (written,) = os.listdir("meanwhile")
+    document = json.loads(Path("meanwhile", written).read_text())
+    os.unlink(f"meanwhile/{written}")
+    theirs = "zz"  # the clock of their machine is ahead
+    document |= {"id": theirs, "batches": [[f"molexp-{theirs}", 0, 4]]}
+    Path(f"meanwhile/{theirs}.json").write_text(json.dumps(document))
+    answer = {"schema": 1, "type": "submitted", "ids": {f"molexp-{theirs}": "1"}}
+    Path(f"meanwhile/{theirs}.job.json").write_text(json.dumps(answer))
+    os.unlink("submitted.txt")
+    assert "nothing to submit" in place.submit().err
+    assert not os.path.exists("submitted.txt")
+
+
 def test_broken_documents_hide_nothing_else(place: Place):
     place.submit()
     place.settled()

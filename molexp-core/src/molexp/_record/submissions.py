@@ -119,6 +119,10 @@ class Queued(NamedTuple):
     attempts: int
     cancels: int
 
+    def is_of(self, attempts: int, cancels: int) -> bool:
+        """Tell whether nobody has attempted the run, or asked to cancel it, since: it has had so many attempts and requests."""
+        return (self.attempts, self.cancels) == (attempts, cancels)
+
     def holds(self, status: str, attempts: int) -> bool:
         """Tell whether a run that is said to have this status is queued: nobody has attempted it, or cancelled it, since."""
         if attempts != self.attempts or status in (RunStatus.RUNNING, RunStatus.SUCCEEDED):
@@ -152,11 +156,13 @@ def open_submissions(store: Store, unreadable: dict[str, str] | None = None) -> 
 
 
 def queued_runs(submissions: Iterable[SubmissionFacts]) -> dict[str, Queued]:
-    """Return the runs that open submissions name; of several that name one, the oldest has it."""
+    """Return the runs that open submissions name; of several that name one, the oldest of those made after its last attempt."""
     found: dict[str, Queued] = {}
     for one in submissions:
         for run in one.queued():
-            found.setdefault(run.path, Queued(one.id, run.attempts, run.cancels))
+            known = found.get(run.path)
+            if known is None or (known.attempts, known.cancels) < (run.attempts, run.cancels):
+                found[run.path] = Queued(one.id, run.attempts, run.cancels)
     return found
 
 

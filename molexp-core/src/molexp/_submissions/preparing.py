@@ -180,7 +180,7 @@ def _choose(drive: Drive, after: str) -> tuple[list[PlannedRun], dict[str, str],
             if run.action == SKIP:
                 continue
             begun = experiment
-            if (one := queued.get(run.path)) is not None and one.attempts == run.attempts:
+            if (one := queued.get(run.path)) is not None and one.is_of(run.attempts, run.cancels):
                 left[run.path] = f"is queued by the submission {one.submission}"
             elif run.action == LEAVE:
                 left[run.path] = run.why

@@ -22,7 +22,7 @@ from molexp.errors import KeyExistsError, QueueError, QueueUnavailableError
 if TYPE_CHECKING:
     from molexp._hierarchy.workspace import Workspace
     from molexp._workflow.driving import Drive
-    from molexp.contracts import Batch, Queue
+    from molexp.contracts import Batch, Queue, Store
 
 
 class Submitted(Struct, frozen=True):
@@ -75,11 +75,22 @@ def submit(drive: Drive, wishes: Wishes, *, again: Sequence[str] = ()) -> Submit
         session.ready()
         session.store.create(document_key(submission), encode_line(document))
         session.flushing.made(document_key(submission), relies_on=[layout.WORKSPACE])
-        others = queued_runs(one for one in open_submissions(session.store) if one.id != submission)
-        if any(run.path in others and others[run.path].submission < submission for run in prepared.runs):
+        if _is_late(session.store, submission, document["runs"]):
             settle_as(workspace, submission, "another submission, made at the same time, has some of its runs")
             continue
         return _call(workspace, prepared, submission, queue, batches, list(again) if wishes.go_on else [])
+
+
+def _is_late(store: Store, submission: str, rows: list[list[Any]]) -> bool:
+    """Tell whether another submission has some of the runs: one with a smaller id, or one that an engine has accepted."""
+    others = [one for one in open_submissions(store) if one.id != submission]
+    accepted = {one.id for one in others if one.answer is not None}
+    queued = queued_runs(others)
+    found = [(queued[path], attempts, cancels) for path, attempts, cancels in rows if path in queued]
+    return any(
+        one.is_of(attempts, cancels) and (one.submission < submission or one.submission in accepted)
+        for one, attempts, cancels in found
+    )
 
 
 def _document(
@@ -88,9 +99,8 @@ def _document(
     rows: list[list[Any]] = []
     with use_profiles(drive._profiles):
         for planned in prepared.runs:
-            run = planned.run()
-            cancels = len(run._state().edits.cancels) if planned.why != "new" else 0
-            rows.append([planned.path, planned.attempts, cancels])
+            planned.run()
+            rows.append([planned.path, planned.attempts, planned.cancels])
     first, tokens = 0, []
     for batch in batches:
         tokens.append([batch.token, first, batch.size])
