@@ -22,6 +22,8 @@ ARGUMENTS = {
     "stored": {"a": 1},
     "given": {"a": 2},
     "hint": "Use another name.",
+    "queue": "night",
+    "scheduler": {"state": "NODE_FAIL"},
     "reason": "it is bad",
     "path": "results.x",
     "type_name": "object",
