@@ -169,6 +169,17 @@ def test_what_slurm_refuses_is_said_in_its_words(slurm, batch):
     with pytest.raises(QueueError, match="job-name"):
         SlurmQueue().script(batch("true", resources=Resources(extra={"job-name": "mine"})))
     assert SlurmQueue().largest() == 1001
+    assert SlurmQueue().engine() == "tests", "jobs of another cluster are not looked for here"
+
+
+def test_a_machine_that_is_to_be_avoided_gets_no_job_and_one_that_is_no_more_stops_nobody(slurm, batch):
+    queue = SlurmQueue()
+    gone, ran = batch("true", avoid=["of-last-year"]), batch("true")
+    assert ended(queue, gone, queue.submit(gone))[0].state is JobState.DONE
+    host = ended(queue, ran, queue.submit(ran))[0].host
+    assert host
+    with pytest.raises(QueueError):  # there is no other one
+        queue.submit(batch("true", avoid=[host]))
 
 
 def test_a_requeued_job_is_the_same_job_and_goes_on_in_its_output(slurm, batch, tmp_path):

@@ -31,6 +31,7 @@ def test_a_script_has_all_of_its_options_and_can_be_read():
             title="a sweep",
             at_once=2,
             after=("7", "9"),
+            avoid=("n3", "n[5-6]"),
             resources=Resources(cores=4, memory=1 << 30, gpus=2, walltime=3601.0, nodes=2, tasks=8),
         )
     )
@@ -45,6 +46,7 @@ def test_a_script_has_all_of_its_options_and_can_be_read():
         "#SBATCH --mem=1024M\n"
         "#SBATCH --gpus-per-node=2\n"
         "#SBATCH --time=61\n"
+        "#SBATCH --exclude=n3,n[5-6]\n"
         '#SBATCH --chdir="/a b"\n'
         "#SBATCH --output=/out/molexp-1.%a.out\n"
         "#SBATCH --open-mode=append\n"
@@ -101,18 +103,18 @@ def test_a_batch_that_slurm_cannot_have_is_refused(extra, folder, words):
         SlurmQueue().script(Batch(token="t", command=("true",), folder=folder, resources=Resources(extra=extra)))
 
 
-# Lines of squeue 22.05: name, array, index, state, restarts, reason.
+# Lines of squeue 22.05: name, array, index, state, restarts, reason, nodes.
 RECORDED = """
-tok|12|0|RUNNING|0|None
-tok|12|1|PENDING|1|BeginTime
-tok|12|2|PENDING|0|JobHeldUser
-tok|12|3|CANCELLED|0|None
-tok|12|4|COMPLETED|0|None
-tok|12|5|COMPLETING|0|None
-tok|12|6|NODE_FAIL|0|NodeDown
-tok|12|7|SPECIAL_EXIT|0|launch failed requeued held
-tok|12|8|A_STATE_OF_TOMORROW|0|None
-wrap|13|N/A|RUNNING|0|None
+tok|12|0|RUNNING|0|None|n1
+tok|12|1|PENDING|1|BeginTime|
+tok|12|2|PENDING|0|JobHeldUser|
+tok|12|3|CANCELLED|0|None|
+tok|12|4|COMPLETED|0|None|
+tok|12|5|COMPLETING|0|None|
+tok|12|6|NODE_FAIL|0|NodeDown|n3
+tok|12|7|SPECIAL_EXIT|0|launch failed requeued held|
+tok|12|8|A_STATE_OF_TOMORROW|0|None|
+wrap|13|N/A|RUNNING|0|None|n1
 """
 
 
@@ -124,21 +126,26 @@ def test_what_squeue_says_is_read():
     ]
     assert [job.state for job in jobs if job] == states
     assert jobs[-1] is None, "a job of somebody else's"
-    assert [(job.id, job.index, job.word, job.reason) for job in jobs if job][6] == ("12_6", 6, "NODE_FAIL", "NodeDown")
+    assert [(job.id, job.word, job.reason, job.host) for job in jobs if job][6] == (
+        "12_6",
+        "NODE_FAIL",
+        "NodeDown",
+        "n3",
+    )
 
 
 def test_what_sacct_says_is_read_ranges_too():
-    found = list(jobs_of_account("tok", "12_[3-4,7%2]", "CANCELLED by 1000"))
+    found = list(jobs_of_account("tok", "12_[3-4,7%2]", "CANCELLED by 1000", "None assigned"))
     assert [(job.id, job.state, job.word) for job in found] == [
         (f"12_{index}", JobState.FAILED, "CANCELLED") for index in (3, 4, 7)
     ]
-    assert list(jobs_of_account("tok", "12", "COMPLETED")) == []
+    assert list(jobs_of_account("tok", "12", "COMPLETED", "n1")) == []
 
 
 @given(st.lists(st.tuples(st.integers(1, 3), st.integers(0, 40))))
 def test_ids_as_few_words_are_the_same_ids(pairs):
     ids = [f"{array}_{index}" for array, index in pairs]
     words = identities(ids)
-    again = {job.id for word in words for job in jobs_of_account("t", word, "PENDING")}
+    again = {job.id for word in words for job in jobs_of_account("t", word, "PENDING", "")}
     assert again == set(ids)
     assert len(words) == len({array for array, _ in pairs})

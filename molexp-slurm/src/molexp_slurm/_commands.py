@@ -84,9 +84,9 @@ def our_environment(site: Site | None = None) -> dict[str, str]:
 def squeue(*arguments: str) -> list[list[str]]:
     """Return the fields of each job that the controller knows, those that have ended lately included.
 
-    They are name, array's id, index, state, restarts and reason.
+    They are name, array's id, index, state, restarts, reason and nodes.
     """
-    form = "--Format=Name:|,ArrayJobID:|,ArrayTaskID:|,State:|,RestartCnt:|,Reason:|"
+    form = "--Format=Name:|,ArrayJobID:|,ArrayTaskID:|,State:|,RestartCnt:|,Reason:|,NodeList:|"
     try:
         said = run(["squeue", "--noheader", "--array", "--states=all", form, *arguments])
     except QueueUnavailableError:
@@ -95,21 +95,21 @@ def squeue(*arguments: str) -> list[list[str]]:
         if _GONE.search(error.reason):  # so it answers for a single job that it has forgotten
             return []
         raise
-    return [line.split("|")[:6] for line in said.splitlines() if line.count("|") >= 6]
+    return [line.split("|")[:7] for line in said.splitlines() if line.count("|") >= 7]
 
 
 def sacct(names: Iterable[str]) -> list[list[str]]:
-    """Return name, id and state of each job in the accounts; nothing where there are none, or they do not answer."""
+    """Return name, id, state and nodes of each job in the accounts; nothing where there are none, or they do not answer."""
     try:
         said = run(
             [
                 *("sacct", "--allocations", "--noheader", "--parsable2", "--starttime=now-90days"),
-                *("--format=JobName%80,JobID%80,State%40", f"--name={','.join(names)}"),
+                *("--format=JobName%80,JobID%80,State%40,NodeList%400", f"--name={','.join(names)}"),
             ]
         )
     except QueueError:
         return []
-    return [fields for line in said.splitlines() if len(fields := line.split("|")) == 3]
+    return [fields for line in said.splitlines() if len(fields := line.split("|")) == 4]
 
 
 def scancel(ids: Sequence[str], *options: str) -> None:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar, Final, Unpack
 
+from msgspec import structs
+
 from molexp.contracts import Batch, Job, Queue
 from molexp.errors import QueueError
 from molexp_slurm._commands import in_pieces, our_environment, run, sacct, scancel, squeue
@@ -13,6 +15,7 @@ from molexp_slurm._script import batch_script
 from molexp_slurm._site import Site, SiteOptions
 from molexp_slurm._states import identities, job_of, jobs_of_account
 
+_CLUSTER: Final = re.compile(r"^ClusterName\s*=\s*(\S+)", re.MULTILINE)
 _LARGEST: Final = re.compile(r"^MaxArraySize\s*=\s*(\d+)", re.MULTILINE)
 
 
@@ -43,6 +46,11 @@ class SlurmQueue(Queue):
     def __init__(self, **options: Unpack[SiteOptions]) -> None:
         self._site = Site.of(options)
 
+    def engine(self) -> str:
+        """Return the name of the cluster; see `molexp.contracts.Queue`."""
+        found = _CLUSTER.search(_config())
+        return found[1] if found else ""
+
     def script(self, batch: Batch) -> str:
         """Return the batch script; see `molexp.contracts.Queue`."""
         return batch_script(batch, self._site)
@@ -52,6 +60,8 @@ class SlurmQueue(Queue):
         try:
             return self._submit(batch)
         except QueueError as error:
+            if batch.avoid and "node name" in error.reason.lower():  # one of them is no node of the cluster any more
+                return self.submit(structs.replace(batch, avoid=()))
             if not batch.after or "depend" not in error.reason.lower():
                 raise
         known = {fields[1] for fields in squeue(f"--jobs={','.join(batch.after)}")}
@@ -84,5 +94,9 @@ class SlurmQueue(Queue):
 
     def largest(self) -> int | None:
         """Return the largest size of an array here."""
-        found = _LARGEST.search(run(["scontrol", "show", "config"]))
+        found = _LARGEST.search(_config())
         return max(int(found[1]), 1) if found else None
+
+
+def _config() -> str:
+    return run(["scontrol", "show", "config"])

@@ -69,6 +69,8 @@ def _options(batch: Batch, site: Site, after: Sequence[str]) -> Iterator[str]:
         if value := getattr(site, name):
             yield _option(name, value)
     yield from _needs(batch.resources)
+    if batch.avoid:
+        yield _option("exclude", ",".join(batch.avoid))
     yield _option("chdir", batch.folder)
     plain = batch.output and not _redirected(batch)
     yield _option("output", f"{batch.output}/{batch.token}.%a.out" if plain else "/dev/null")

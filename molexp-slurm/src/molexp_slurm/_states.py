@@ -40,20 +40,22 @@ def state_of(word: str, reason: str = "") -> JobState:
 
 
 def job_of(fields: Sequence[str]) -> Job | None:
-    """Return the job that a line of squeue tells: its name, array, index, state, restarts and reason."""
-    name, array, index, word, _, reason = fields
+    """Return the job that a line of squeue tells: its name, array, index, state, restarts, reason and nodes."""
+    name, array, index, word, _, reason, nodes = fields
     if not (array.isdecimal() and index.isdecimal()):
         return None  # no job of an array, so none of ours
-    return Job(name, int(index), f"{array}_{index}", state_of(word, reason), word, "" if reason == "None" else reason)
+    why = "" if reason == "None" else reason
+    return Job(name, int(index), f"{array}_{index}", state_of(word, reason), word, why, nodes.strip())
 
 
-def jobs_of_account(name: str, identity: str, word: str) -> Iterator[Job]:
+def jobs_of_account(name: str, identity: str, word: str, nodes: str) -> Iterator[Job]:
     """Yield the jobs that a line of sacct tells, which may be several that never began: ``12_[3-5,7]``."""
     if (found := _ARRAY.fullmatch(identity)) is None:
         return
     array, one, several = found.groups()
     for index in _indices(several or one):
-        yield Job(name, index, f"{array}_{index}", state_of(word), word.partition(" ")[0])
+        host = "" if nodes == "None assigned" else nodes
+        yield Job(name, index, f"{array}_{index}", state_of(word), word.partition(" ")[0], "", host)
 
 
 def _indices(text: str) -> Iterator[int]:
