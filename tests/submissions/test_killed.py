@@ -71,8 +71,8 @@ def test_of_two_submissions_with_the_same_runs_the_older_one_has_them(place: Pla
     place.until(lambda: place.rows("running"))
     (path,) = [one for one in (place.folder / "lab/submissions").iterdir() if one.name.count(".") == 1]
     document = json.loads(path.read_text())
-    for name, batch in (("00000000-older", "older"), ("99999999-younger", "younger")):
-        batches = [[f"molexp-{batch}", 0, 4]]
+    for name in ("00000000-older", "99999999-younger"):
+        batches = [[f"molexp-{name}", 0, 4]]
         path.with_name(f"{name}.json").write_text(json.dumps({**document, "id": name, "batches": batches}))
         path.with_name(f"{name}.job.json").write_text(
             json.dumps({"schema": 1, "type": "submitted", "ids": {batches[0][0]: "1"}})

@@ -74,6 +74,10 @@ class QueueFiles:
                 found.append(json.decode((self.root / BATCHES / name / "batch.json").read_bytes(), type=StoredBatch))
         return {batch.token: batch for batch in sorted(found, key=lambda one: one.at)}
 
+    def has(self, token: str) -> bool:
+        """Tell whether there is, or is about to be, a batch with this token."""
+        return bool(token) and os.path.lexists(self.root / BATCHES / token)
+
     def environment(self, token: str) -> dict[str, str]:
         """Return the environment in which a batch was submitted."""
         with suppress(OSError):

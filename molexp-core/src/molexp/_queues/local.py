@@ -7,6 +7,7 @@ import platform
 import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import ClassVar
 
@@ -41,8 +42,8 @@ class LocalQueue(Queue):
         self._folder = folder
 
     def engine(self) -> str:
-        """Return the name of this machine."""
-        return platform.node()
+        """Return the name of this machine, and the folder: another user's queue here is another engine."""
+        return f"{platform.node()}:{self._root()}"
 
     def script(self, batch: Batch) -> str:
         """Return the command of each job, as a shell would be told it, after comments that say how many there are."""
@@ -64,7 +65,8 @@ class LocalQueue(Queue):
         if not hasattr(os, "fork"):
             raise QueueError(self.name, "this system has no fork, with which jobs are started")
         try:
-            files = self._files()
+            files = QueueFiles(self._root())
+            self._note()
             files.add(stored, {**os.environ, **batch.environment})
             files.ensure_runner()
         except FileExistsError:
@@ -81,7 +83,10 @@ class LocalQueue(Queue):
             raise QueueUnavailableError(self.name, str(error)) from error
 
     def _look(self, batches: Mapping[str, str]) -> list[Job]:
-        files, found, waits = self._files(), [], False
+        files, found, waits = QueueFiles(self._root()), [], False
+        if not any(files.has(token) for token in batches):
+            return []
+        self._check()
         for token, batch in files.batches().items():
             if token in batches:
                 for index, facts in enumerate(files.jobs(batch)):
@@ -95,7 +100,10 @@ class LocalQueue(Queue):
     def cancel(self, ids: Sequence[str]) -> None:
         """Ask the runner to end jobs, and to begin none of those that wait."""
         try:
-            files = self._files()
+            files = QueueFiles(self._root())
+            if not any(files.has(one) or files.has(one.rpartition("_")[0]) for one in ids):
+                return
+            self._check()
             known = files.batches()
             for one in ids:
                 token, _, index = one.rpartition("_")
@@ -103,8 +111,7 @@ class LocalQueue(Queue):
                     files.cancel(one, None)
                 elif token in known and index.isdecimal() and int(index) < known[token].size:
                     files.cancel(token, int(index))
-            if ids:
-                files.ensure_runner()
+            files.ensure_runner()
         except OSError as error:
             raise QueueUnavailableError(self.name, str(error)) from error
 
@@ -132,12 +139,32 @@ class LocalQueue(Queue):
             output=batch.output,
         )
 
-    def _files(self) -> QueueFiles:
+    def _root(self) -> Path:
         if self._folder is not None:
-            return QueueFiles(Path(self._folder).expanduser().absolute())
-        from platformdirs import user_state_dir
+            return Path(self._folder).expanduser().absolute()
+        return _ours() / (platform.node() or "here")
 
-        return QueueFiles(Path(user_state_dir("molexp", appauthor=False)) / "queue" / (platform.node() or "here"))
+    def _note(self) -> None:
+        """Note that this user submits to the folder; from then on, its jobs may be started."""
+        if self._folder is not None:
+            note = _note_of(self._root())
+            note.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            note.touch()
+
+    def _check(self) -> None:
+        """Check that this user has submitted to the folder: of one that a stranger's workspace names, no job is started."""
+        if self._folder is not None and not _note_of(self._root()).exists():
+            raise QueueUnavailableError(self.name, f"you have submitted nothing to the folder {self._root()}")
+
+
+def _ours() -> Path:
+    from platformdirs import user_state_dir
+
+    return Path(user_state_dir("molexp", appauthor=False)) / "queue"
+
+
+def _note_of(folder: Path) -> Path:
+    return _ours() / "folders" / sha256(os.fsencode(folder)).hexdigest()
 
 
 def _cores_here() -> int:

@@ -23,6 +23,8 @@ from molexp.errors import CorruptRecordError, KeyNotFoundError, RecordError, Sto
 _KEY = re.compile(key_patterns.SUBMISSION)
 FOLDER, OUTPUT = "submissions", f"{layout.DERIVED}/output"
 SUBMITTED, SETTLED = "submitted", "settled"
+WATCHER = "w"
+"""The part of the token of the job that looks after the others."""
 
 
 def document_key(submission: str) -> str:
@@ -223,12 +225,17 @@ def check_submission(document: dict[str, Any], key: str) -> dict[str, Any]:
         ids = document.get("ids")
         if not isinstance(ids, dict) or not all(isinstance(text, str) for text in ids.values()):
             raise CorruptRecordError(key, "its ids are no mapping of texts")
-    elif kind == "submission" and not _is_whole(document):
+    elif kind == "submission" and not _is_whole(document, match[1] if match else ""):
         raise CorruptRecordError(key, "its runs, bundle or batches are not those of a submission")
     return document
 
 
-def _is_whole(document: Mapping[str, Any]) -> bool:
+def token_of(submission: str, part: int | str = "") -> str:
+    """Return the token of a batch of a submission: of its only one, or of a further part."""
+    return f"molexp-{submission}-{part}" if part else f"molexp-{submission}"
+
+
+def _is_whole(document: Mapping[str, Any], submission: str) -> bool:
     runs, bundle, batches = (document.get(name) for name in ("runs", "bundle", "batches"))
     if not isinstance(runs, list) or not runs or not isinstance(batches, list):
         return False
@@ -240,8 +247,10 @@ def _is_whole(document: Mapping[str, Any]) -> bool:
     if not all(_is_row(run, str, int, int) and layout.is_run(run[0]) for run in runs):
         return False
     at = 0
-    for batch in batches:
-        if not _is_row(batch, str, int, int) or batch[1] != at or not 0 < batch[2] <= len(runs):
+    for number, batch in enumerate(batches):
+        if not _is_row(batch, str, int, int) or batch[0] != token_of(submission, number and number + 1):
+            return False
+        if batch[1] != at or not 0 < batch[2] <= len(runs):
             return False
         at += batch[2]
     return at == -(-len(runs) // bundle)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct, structs
 
 from molexp._profiles import resolve_profile, resources_of, scheduler_of, use_profiles
-from molexp._record.submissions import OUTPUT, attempted_by, open_submissions, queued_runs
+from molexp._record.submissions import OUTPUT, WATCHER, attempted_by, open_submissions, queued_runs, token_of
 from molexp._submissions.queues import Queues
 from molexp._values.status import RunStatus
 from molexp._workflow.plans import LEAVE, SKIP, PlannedRun
@@ -234,7 +234,7 @@ def batches_of(
     most = largest or prepared.jobs
     found: list[Batch] = []
     for first in range(0, prepared.jobs, most):
-        token = f"molexp-{submission}" + (f"-{len(found) + 1}" if first else "")
+        token = token_of(submission, first and len(found) + 1)
         command = [*python(), "-w", workspace.url, "execute", "--script", str(drive.script.path)]
         command += ["--submission", submission, *(["--from", str(first)] if first else [])]
         found.append(
@@ -264,7 +264,7 @@ def watching(workspace: Workspace, submission: str, after: Sequence[str], again:
     """
     ours = ["-w", workspace.url, "queue", "--brief"]
     return Batch(
-        token=f"molexp-{submission}-w",
+        token=token_of(submission, WATCHER),
         command=[*python(), *(again or ours)],
         folder=folder_here(),
         resources=_WATCHING,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -13,6 +14,7 @@ from molexp._record.owners import Owner
 from molexp._record.submissions import (
     SETTLED,
     SUBMITTED,
+    WATCHER,
     SubmissionFacts,
     asked_key,
     attempted_by,
@@ -24,12 +26,14 @@ from molexp._record.submissions import (
     listed,
     open_submissions,
     read_submission,
+    token_of,
 )
 from molexp._storage import schemas
 from molexp._submissions.preparing import workspace_of
 from molexp._submissions.queues import Queues
 from molexp._values.documents import encode_line
 from molexp._values.ids import new_token
+from molexp._values.numbers import is_count
 from molexp._values.status import Cause
 from molexp._values.times import utc_now
 from molexp.contracts import Job, JobState
@@ -43,6 +47,7 @@ _UNANSWERED = 600.0  # seconds for which whoever submits on another machine may 
 _NEVER = "NEVER STARTED"
 _OF_HOSTS = ("NODE_FAIL", "BOOT_FAIL")
 """Words of engines for jobs that were lost with the machine that they ran on."""
+_HOST = re.compile(r"[\w.\[\],-]{1,200}", re.ASCII)  # of a job of several machines, all of them, as Slurm writes that
 _CAUSES = (
     ("OUT_OF_MEMORY", Cause.OUT_OF_MEMORY),
     ("TIMEOUT", Cause.WALLTIME),
@@ -119,10 +124,15 @@ def _row(one: SubmissionFacts, asked: Mapping[str, Any], why: str = "") -> Submi
         jobs=one.jobs,
         ids=tuple(id_ for id_ in one.ids.values() if id_),
         open=one.end is None,
-        states=dict((one.end or {}).get("states") or asked.get("states") or {}),
+        states=_counts((one.end or {}).get("states") or asked.get("states")),
         asked_at=str((one.end or {}).get("at") or asked.get("at") or ""),
         why=why or str((one.end or {}).get("reason") or ""),
     )
+
+
+def _counts(states: object) -> dict[str, int]:
+    """Return how many jobs are in which state, of what a document says that anybody may have written."""
+    return {name: count for name, count in states.items() if is_count(count)} if isinstance(states, dict) else {}
 
 
 def reconcile(workspace: Workspace) -> list[SubmissionRow]:
@@ -153,6 +163,8 @@ class _Reconciliation:
         asked, why = self._ask(found)
         rows = []
         for one in found:
+            if one.id not in why and not asked[one.id] and (whose := self._whose(one)):
+                why[one.id] = f"its jobs are those of {whose}, and are not shown to others, or are over"
             if one.id in why:
                 rows.append(_row(one, last_asked(self._store, one.id), why[one.id]))
             else:
@@ -202,9 +214,16 @@ class _Reconciliation:
                 tokens[token] = id_
                 numbers[token] = one.id, one.batches[token]
         for job in queue.look(tokens):
-            submission, batch = numbers[job.token]
-            if job.index < len(batch):
+            if (known := numbers.get(job.token)) is None:
+                continue
+            submission, batch = known
+            if 0 <= job.index < len(batch):
                 jobs[submission][batch[job.index]] = job
+
+    def _whose(self, one: SubmissionFacts) -> str:
+        """Return who else submitted it: engines need not tell us of the jobs of others; "" if it was us."""
+        user = Owner.from_dict(one.document["by"]).user
+        return "" if user == self._session.owner.user else user or "nobody"
 
     def _is_being_submitted(self, one: SubmissionFacts) -> str:
         """Return who is about to note the engine's answer; "" if nobody is."""
@@ -347,10 +366,10 @@ def cancel_submissions(workspace: Workspace, ids: Iterable[str] | None = None) -
         queue = queues.get(document["queue"], document["options"])
         if queue.engine() != document["engine"] or document["url"] != workspace.url:
             raise QueueError(queue.name, f"the jobs of {submission} are with {document['engine']!r}, not here")
-        jobs = queue.look(one.ids)
-        watcher = str((one.answer or {}).get("watcher") or "")
-        found = [id_ for id_ in one.ids.values() if id_] or [job.id for job in jobs if job.state.alive]
-        queue.cancel([*found, *([watcher] if watcher else [])])
+        jobs = queue.look(
+            {**one.ids, token_of(submission, WATCHER): ""}
+        )  # ids on record may be those of anybody's jobs
+        queue.cancel([job.id for job in jobs if job.state.alive])
     return [row for row in reconcile(workspace) if row.id in wanted] or [
         row for row in submissions(workspace, ended=True) if row.id in wanted
     ]
@@ -366,6 +385,10 @@ def failed_hosts(drive: Drive) -> tuple[str, ...]:
                 end = read_submission(store, submission, ended=True).end or {}
                 jobs = end.get("jobs")
                 for said in jobs.values() if isinstance(jobs, dict) else ():
-                    if isinstance(said, dict) and said.get("word") in _OF_HOSTS and isinstance(said.get("host"), str):
+                    if (
+                        isinstance(said, dict)
+                        and said.get("word") in _OF_HOSTS
+                        and _HOST.fullmatch(str(said.get("host")))
+                    ):
                         found.add(said["host"])
     return tuple(sorted(found))

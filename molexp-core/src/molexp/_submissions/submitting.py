@@ -141,7 +141,11 @@ def _call(
 ) -> Submitted:
     """Call the engine, and note its answer."""
     if batches[0].output:
-        Path(batches[0].output).mkdir(parents=True, exist_ok=True)
+        try:
+            Path(batches[0].output).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            settle_as(workspace, submission, f"there is no folder for what its jobs print: {error}")
+            raise QueueError(queue.name, f"the folder for what jobs print cannot be made: {error}") from error
     ids: dict[str, str] = {}
     refused: QueueError | None = None
     try:
