@@ -125,6 +125,45 @@ def test_what_is_not_as_it_was_is_said_before(molexp, code, monkeypatch):
     assert (done.code, "of the run is not in" in done.err, "--here" in done.err) == (4, True, True)
 
 
+def test_a_stranger_s_clone_and_record_execute_nothing_else(molexp, code):
+    assert molexp_run(code) == 0
+    touched = code.parent / "executed"
+    program_of_theirs = f"touch '{touched}'; cat; true"
+    hook = Path(".git/hooks/post-checkout")
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f"#!/bin/sh\n{program_of_theirs}\n")
+    hook.chmod(0o755)
+    Path(".git/info").mkdir(exist_ok=True)
+    Path(".git/info/attributes").write_text("*.py filter=theirs\n")
+    for name in ("core.fsmonitor", "filter.theirs.smudge", "filter.theirs.clean"):
+        git("config", name, f"sh -c '{program_of_theirs}'" if name == "core.fsmonitor" else program_of_theirs)
+    git("config", "filter.theirs.required", "true")
+    touched.unlink(missing_ok=True)  # `git config` starts nothing, but git may look at the files
+    assert molexp("-w", "lab", "rerun", "@latest", "--yes").code == 0
+    assert not touched.exists()
+
+    [old] = [row.path for row in me.Workspace.load("lab").catalog.runs() if not row.tags]
+    commit = git("rev-parse", "HEAD").strip()
+    outside = code.parent / "theirs.py"
+    outside.write_text(f"open({str(touched)!r}, 'w')")
+    for said, forged, why in (
+        ('"file": "scan.py"', f'"file": "{outside}"', "does not lie in the repository"),
+        (f'"commit": "{commit}"', '"commit": "--help"', "is no hash of one"),
+        (f'"commit": "{commit}"', f'"commit": "{commit[:-4]}0000"', "is not in"),  # and it is not fetched
+    ):
+        documents = {one: one.read_text() for one in Path("lab/provenance").iterdir()}
+        for place, text in documents.items():
+            place.write_text(text.replace(said, forged))
+        git("config", "extensions.partialClone", "origin")
+        git("config", "remote.origin.promisor", "true")
+        git("config", "remote.origin.url", "ssh://localhost/theirs")
+        git("config", "core.sshCommand", program_of_theirs)
+        done = molexp("-w", "lab", "rerun", old, "--yes")
+        assert (done.code, why in done.err, touched.exists()) == (4, True, False), done.err
+        for place, text in documents.items():
+            place.write_text(text)
+
+
 def test_what_cannot_be_repeated_is_said(molexp, in_lab, here):
     exp = in_lab.Project("m").Experiment("e")
     with exp.Run(id="block").start():

@@ -161,19 +161,33 @@ def _planned(found: Mapping[str, Any], script: str | None, repo: Path, *, here: 
 def _script(given: str | None, graph: Mapping[str, Any] | None, top: Path | None) -> str:
     """Return the script: as it was given, within the repository, or the one file that defines the tasks on record."""
     if given is not None:
-        path = Path(os.path.abspath(given))
-        return str(path.relative_to(top)) if top is not None and path.is_relative_to(top) else given
+        here = Path(os.path.abspath(given))
+        return given if top is None else _within(str(here if here.is_relative_to(top) else top / given), top)
     files = {str(task["file"]) for task in (graph or {}).get("tasks") or () if task.get("file")}
     if len(files) != 1 or top is None:
         known = f" The tasks are defined in {', '.join(sorted(files))}." if files else ""
         raise NotRepeatableError(f"The script that binds the workflow is not known.{known}", "Name it with --script.")
-    return files.pop()
+    return _within(os.path.join(top, files.pop()), top)
+
+
+def _within(path: str, top: Path) -> str:
+    """Return a path relative to the repository; a record of somebody else may name any file.
+
+    Raises:
+        NotRepeatableError: it lies elsewhere, where no commit has it.
+    """
+    inside = Path(os.path.normpath(path))
+    if not inside.is_relative_to(top):
+        hint = "Name a script in it with --script; or use --here for the code as it is now."
+        raise NotRepeatableError(f"The script {path!r} does not lie in the repository {str(top)!r}.", hint)
+    return str(inside.relative_to(top))
 
 
 def _folder(recorded: str, top: Path | None) -> str:
     """Return where a command ran, within the repository; its top, if it ran somewhere else."""
-    if top is not None and recorded and Path(recorded).is_relative_to(top):
-        return str(Path(recorded).relative_to(top))
+    inside = Path(os.path.normpath(recorded)) if recorded else None
+    if top is not None and inside is not None and inside.is_relative_to(top):
+        return str(inside.relative_to(top))
     return "." if top is not None else recorded or "."
 
 
@@ -192,7 +206,7 @@ def _execute(opened: molexp.Workspace, old: molexp.Run, plan: _Plan, into: Path 
 
     with _code_of(plan, into) as folder:
         file = folder / plan.script
-        if plan.script and not file.is_file():
+        if plan.script and not (file.is_file() and (plan.top is None or _lies_in(file, folder))):
             raise NotRepeatableError(
                 f"There is no file {plan.script!r} at that commit.", "Name the script with --script."
             )
@@ -210,6 +224,11 @@ def _execute(opened: molexp.Workspace, old: molexp.Run, plan: _Plan, into: Path 
         new.delete()
         raise NotRepeatableError(f"{new.path} was not executed, and is deleted.", "The reason stands above.")
     return new
+
+
+def _lies_in(file: Path, folder: Path) -> bool:
+    """Tell whether a file lies in a folder, and is no link that leads out of it."""
+    return file.resolve().is_relative_to(folder.resolve())
 
 
 @contextmanager

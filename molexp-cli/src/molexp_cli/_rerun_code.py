@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
@@ -18,7 +19,18 @@ from typing import Any, NoReturn
 from molexp.errors import MolexpError
 
 _NAMED = 5  # packages or files that one line names
-_QUIET = ("-c", f"core.hooksPath={os.devnull}", "-c", "advice.detachedHead=false")
+_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_OFF = (
+    f"core.hooksPath={os.devnull}",
+    "core.fsmonitor=false",
+    "extensions.partialClone=",
+    "submodule.recurse=false",
+    "advice.detachedHead=false",
+)
+"""Settings by which git runs nothing that the repository's own configuration names: a clone may be a stranger's."""
+
+_ITS_OWN = ("local", "worktree")
+_ENVIRONMENT = {"GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1", "GIT_TERMINAL_PROMPT": "0"}
 
 
 class NotRepeatableError(MolexpError):
@@ -34,16 +46,25 @@ class NotRepeatableError(MolexpError):
         super().__init__(f"{message} {hint}".rstrip())
 
 
-def git(folder: Path, *arguments: str, data: bytes | None = None) -> str:
-    """Run git in a folder, without the repository's hooks; return what it prints.
+def git(folder: Path, *arguments: str, data: bytes | None = None, off: Iterable[str] = ()) -> str:
+    """Run git in a folder, without the repository's hooks, and without fetching anything; return what it prints.
+
+    Args:
+        folder: the folder.
+        arguments: the command.
+        data: its standard input.
+        off: more settings.
 
     Raises:
         NotRepeatableError: it failed, or is not installed.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    command = ["git", *_QUIET, "-C", str(folder), *arguments]
+    options = [word for setting in (*_OFF, *off) for word in ("-c", setting)]
+    command = ["git", *options, "-C", str(folder), *arguments]
     try:
-        done = subprocess.run(command, input=data, capture_output=True, check=False, env=kept)
+        done = subprocess.run(
+            command, input=data or b"", capture_output=True, check=False, env={**kept, **_ENVIRONMENT}
+        )
     except OSError as error:
         raise NotRepeatableError(f"git cannot be started: {error.strerror}.") from None
     if done.returncode:
@@ -56,8 +77,10 @@ def repository(folder: Path, commit: str) -> Path:
     """Return the top of the working tree that a folder lies in, which has the commit.
 
     Raises:
-        NotRepeatableError: it lies in none, or the commit is not there.
+        NotRepeatableError: it lies in none, or the commit is not there, or is none.
     """
+    if not _COMMIT.fullmatch(commit):
+        raise NotRepeatableError(f"The record names {commit[:80]!r} as the commit, which is no hash of one.")
     try:
         top = Path(git(folder, "rev-parse", "--show-toplevel"))
     except NotRepeatableError:
@@ -71,6 +94,20 @@ def repository(folder: Path, commit: str) -> Path:
         hint = "Fetch it, name another clone with --repo, or use --here for the code as it is now."
         raise NotRepeatableError(f"The commit {commit[:12]} of the run is not in {str(top)!r}.", hint) from None
     return top
+
+
+def own_filters(top: Path) -> list[str]:
+    """Return the settings that turn off the filters of a repository's own configuration, which are programs that it names.
+
+    Those of the user's configuration, such as Git LFS after ``git lfs install``, are not among them.
+    """
+    try:
+        said = git(top, "config", "--null", "--show-scope", "--name-only", "--get-regexp", r"^filter\.")
+    except NotRepeatableError:
+        return []  # there is none
+    words = said.rstrip("\0").split("\0")
+    names = {name.rpartition(".")[0] for scope, name in zip(words[::2], words[1::2], strict=False) if scope in _ITS_OWN}
+    return [f"{name}.{key}" for name in sorted(names) for key in ("smudge=", "clean=", "process=", "required=false")]
 
 
 def doubts(origin: Mapping[str, Any]) -> list[str]:
@@ -121,12 +158,13 @@ def checked_out(top: Path, state: Mapping[str, Any], into: Path | None) -> Itera
     """
     temporary = Path(tempfile.mkdtemp(prefix="molexp-rerun-")) if into is None else None
     folder = temporary / top.name if temporary is not None else Path(os.path.abspath(into or ""))
+    off = own_filters(top)
     try:
-        git(top, "worktree", "add", "--detach", str(folder), str(state["commit"]))
+        git(top, "worktree", "add", "--detach", str(folder), str(state["commit"]), off=off)
         if diff := state.get("diff"):
             data = str(diff).encode(str(state.get("diff_encoding") or "utf-8"), "surrogateescape")
             try:
-                git(folder, "apply", "--whitespace=nowarn", "-", data=data)
+                git(folder, "apply", "--whitespace=nowarn", "-", data=data, off=off)
             except NotRepeatableError as error:
                 hint = "Add --without-changes to leave them out."
                 raise NotRepeatableError(f"The recorded changes cannot be applied: {error}", hint) from None
