@@ -154,8 +154,7 @@ def find_runs(
         answer.left_out(
             f"{total - shown} more runs match: narrow the query, name fewer `columns`, or raise `limit` or `max_tokens`."
         )
-    if unknown := opened.catalog.unknown_fields(query) if query else {}:
-        answer.left_out(_unknown(unknown))
+    _tell_unknown(answer, opened, query)
     if rows.unreadable:
         answer.left_out(f"{len(rows.unreadable)} records cannot be read and are left out.")
     return answer
@@ -191,8 +190,7 @@ def _nothing(answer: Answer, opened: me.Workspace, query: str, filters: Mapping[
     if misses:
         answer.say("Runs that meet each condition alone:")
         answer.data(f"{miss.condition}\t{miss.runs} runs{near(miss)}" for miss in misses)
-    if unknown := opened.catalog.unknown_fields(query) if query else {}:
-        answer.say(_unknown(unknown))
+    _tell_unknown(answer, opened, query)
 
 
 def near(miss: me.NearMiss) -> str:
@@ -200,11 +198,11 @@ def near(miss: me.NearMiss) -> str:
     return f"; similar values: {', '.join(miss.nearest)}" if miss.nearest else ""
 
 
-def _unknown(unknown: Mapping[str, Sequence[str]]) -> str:
-    return " ".join(
-        f"No run has the field {name}{f'; did you mean {cell(near[0])}?' if near else '.'}"
-        for name, near in unknown.items()
-    )
+def _tell_unknown(answer: Answer, opened: me.Workspace, query: str) -> None:
+    """Tell which fields of a query no run has, and those that are similar."""
+    if unknown := opened.catalog.unknown_fields(query) if query else {}:
+        answer.say("No run has these fields of the query; those that runs have and that are similar stand beside them:")
+        answer.data(f"{name}\t{', '.join(map(cell, near))}" for name, near in unknown.items())
 
 
 def compare_runs(workspaces: Workspaces, runs: Sequence[str], query: str, workspace: str | None, tokens: int) -> Answer:

@@ -7,7 +7,7 @@ from typing import Any
 
 import molexp as me
 from molexp.errors import MolexpError, NotFoundError
-from molexp_mcp.answers import CHARACTERS, LIMIT, Answer, cell, table
+from molexp_mcp.answers import CHARACTERS, LIMIT, Answer, cell, printable, table
 from molexp_mcp.permissions import Permissions
 from molexp_mcp.workspaces import Workspaces
 
@@ -20,9 +20,7 @@ def show_run(workspaces: Workspaces, run: str, workspace: str | None, tokens: in
     opened = workspaces.get(workspace)
     found = me.describe_run(opened.run(run))
     answer = Answer(tokens)
-    answer.say(
-        f"Run {found['path']} is {found['status']}{f', cause {cause}' if (cause := found.get('cause')) else ''}:"
-    )
+    answer.say(f"Run {found['path']} is {found['status']}:")
     missing = answer.data(_run_lines(found))
     if missing:
         answer.left_out(f"{missing} more lines: raise `max_tokens`, or use read_log, read_metrics, read_asset.")
@@ -30,6 +28,7 @@ def show_run(workspaces: Workspaces, run: str, workspace: str | None, tokens: in
 
 
 def _run_lines(found: Mapping[str, Any]) -> Iterable[str]:
+    yield from _cause(found)
     yield from _values(found)
     for name, summary in (found.get("metrics") or {}).items():
         yield f"metrics.{name}\t" + " ".join(f"{key}={cell(value)}" for key, value in summary.items())
@@ -45,6 +44,10 @@ def _run_lines(found: Mapping[str, Any]) -> Iterable[str]:
         if asset["kind"] not in _HIDDEN:
             yield f"asset\t{asset['name']}\t{asset['kind']}\t{asset.get('size')} bytes\tid={asset['id']}"
     yield from _origin(found.get("origin") or {})
+
+
+def _cause(found: Mapping[str, Any]) -> list[str]:
+    return [f"cause\t{cell(found['cause'])}"] if found.get("cause") else []
 
 
 def _values(found: Mapping[str, Any]) -> Iterable[str]:
@@ -90,8 +93,9 @@ def read_log(
     text = (
         [line for line in reader.text().splitlines() if contains in line][-lines:] if contains else reader.tail(lines)
     )
-    what = f"Lines with {contains!r}" if contains else "The end"
-    answer.say(f"{what} of the log {name!r} of {found.path} (its logs: {', '.join(logs)}):")
+    answer.say(f"{'Lines' if contains else 'The end'} of a log of {found.path}. Its name, and those of all its logs:")
+    answer.data([f"{name}\t{', '.join(logs)}"])
+    answer.say("The lines:")
     missing = answer.data((line.rstrip("\n") for line in text), newest=True)
     if missing or len(text) == lines:
         answer.left_out("Earlier lines are left out: raise `lines` and `max_tokens`, or give `contains`.")
@@ -105,14 +109,16 @@ def read_asset(
     opened = workspaces.get(workspace)
     found = opened.run(run).asset(asset) if run else opened.asset(asset)
     answer = Answer(tokens)
-    answer.say(f"{found.kind} {found.name!r}, {found.size} bytes, id {found.id}:")
+    answer.say(f"An asset of {found.size} bytes, its kind, name and id, and what is in it:")
+    answer.data([f"{cell(found.kind)}\t{cell(found.name, 300)}\t{printable(found.id)}"])
     try:
         with found.open() as file:
             file.seek(offset)
             data = file.read(min(tokens, LIMIT) * CHARACTERS)
     except (OSError, MolexpError) as error:
         answer.data(_description(found).splitlines())
-        answer.say(f"Its bytes cannot be read here: {error}")
+        answer.say("Its bytes cannot be read here:")
+        answer.data(str(error).splitlines())
         return answer
     if b"\0" in data:
         answer.say("It is no text.")
@@ -151,9 +157,7 @@ def explain_failure(workspaces: Workspaces, run: str, workspace: str | None, tok
     failed = opened.run(run)
     found = me.describe_run(failed)
     answer = Answer(tokens)
-    answer.say(
-        f"Run {found['path']} is {found['status']}{f', cause {cause}' if (cause := found.get('cause')) else ''}."
-    )
+    answer.say(f"Run {found['path']} is {found['status']}.")
     if found["status"] == "succeeded":
         answer.say("There is no failure to explain; earlier attempts are in show_run.")
         return answer
@@ -161,6 +165,7 @@ def explain_failure(workspaces: Workspaces, run: str, workspace: str | None, tok
     error = found.get("error") or {}
     answer.data(
         [
+            *_cause(found),
             *(f"{name}\t{cell(value, 500)}" for name, value in error.items() if name != "traceback" and value),
             *([f"reason\t{cell(last['reason'], 500)}"] if last.get("reason") else []),
         ]
