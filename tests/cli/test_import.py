@@ -218,14 +218,23 @@ def test_odd_names_and_values_are_told_and_the_rest_is_kept(molexp, lab, here):
     (here / "old" / "a1" / "r.json").write_text(json.dumps({"big": "x" * 70000, "": 1, "e": float("nan")}))
     (here / "old" / "a1" / "broken").symlink_to("/nowhere")
     os.mkfifo(here / "old" / "a1" / "pipe")
-    command = ("-w", "lab", "import", "old", "a*", "--to", "m/cu", "--results", "r.json")
+    (here / "old" / "a1" / "r.csv").write_text(f"cell\n{'x' * 200_000}\n")
+    (here / "old" / "a1" / "r.jsonl").write_text("[" * 200_000)
+    (here / "mine.txt").write_text("2")
+    (here / "old" / "a1" / "link.txt").symlink_to(here / "mine.txt")
+    (here / "old" / "a1" / "folder").symlink_to(here)
+    command = ("-w", "lab", "import", "old", "a*", "--to", "m/cu", "--results", "r.*")
     found = molexp(*command, "--json").json()
     assert {name.rpartition("/")[2] for name in found["imported"]} == {"a1"}
     assert "recorded from" in next(iter(found["failed"].values()))  # both have no parameters
-    assert len(found["notes"]) == 4
+    notes = "\n".join(one["why"] for one in found["notes"])
+    assert len(found["notes"]) == 6
+    assert "folder is left out: it is a link to a folder" in notes
+    assert f"link.txt is a link to {here / 'mine.txt'}, which is copied" in notes
     (run,) = lab.project("m").experiment("cu").runs
     assert [*run.results] == ["e"]
-    assert {asset.name for asset in run.assets} == {"r.json", "x%3Ay%3F.txt"}
+    assert "r.csv cannot be read: field larger than" in run.to_dict()["execution_history"][-1]["reason"]
+    assert {asset.name for asset in run.assets} == {"link.txt", "r.csv", "r.json", "r.jsonl", "x%3Ay%3F.txt"}
 
 
 def test_two_folders_with_the_same_parameters_are_told_apart(molexp, lab, here):

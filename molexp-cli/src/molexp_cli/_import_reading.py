@@ -103,13 +103,19 @@ def _read(match: Match, rules: Rules) -> Old:
 
 
 def _files_in(folder: Path, notes: list[str]) -> Iterator[tuple[Path, os.stat_result]]:
-    """Yield all files below a folder, in order; pipes, devices and links to nowhere are noted."""
+    """Yield all files below a folder, in order; pipes, devices and links that lead out of it or to folders are noted."""
+    inside = os.path.realpath(folder)
 
     def complain(error: OSError) -> None:
         raise error
 
     for above, folders, names in os.walk(folder, onerror=complain):
         folders.sort()
+        notes += [
+            f"{spelled(Path(above, name).relative_to(folder))} is left out: it is a link to a folder"
+            for name in folders
+            if os.path.islink(os.path.join(above, name))
+        ]
         for name in sorted(names):
             path = Path(above, name)
             try:
@@ -118,6 +124,8 @@ def _files_in(folder: Path, notes: list[str]) -> Iterator[tuple[Path, os.stat_re
                 notes.append(f"{spelled(path.relative_to(folder))} is left out: {error.strerror}")
                 continue
             if path.is_file():
+                if path.is_symlink() and not (target := Path(os.path.realpath(path))).is_relative_to(inside):
+                    notes.append(f"{spelled(path.relative_to(folder))} is a link to {spelled(target)}, which is copied")
                 yield path, status
             else:
                 notes.append(f"{spelled(path.relative_to(folder))} is left out: it is no file")

@@ -21,7 +21,10 @@ def rows_of(file: Path) -> list[dict[str, Any]]:
     text = file.read_text(encoding="utf-8-sig")
     if file.suffix == ".jsonl":
         return [_object(line, number) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
-    lines = [cells for cells in _cells(text, file.suffix) if any(cells)]
+    try:
+        lines = [cells for cells in _cells(text, file.suffix) if any(cells)]
+    except csv.Error as error:
+        raise ValueError(str(error)) from None
     if not lines:
         return []
     names, rows = [name.strip() for name in lines[0]], lines[1:]
@@ -33,7 +36,10 @@ def rows_of(file: Path) -> list[dict[str, Any]]:
 
 
 def _object(line: str, number: int) -> dict[str, Any]:
-    found = json.loads(line)
+    try:
+        found = json.loads(line)
+    except RecursionError:
+        raise ValueError(f"line {number} is nested too deeply") from None
     if not isinstance(found, dict):
         raise ValueError(f"line {number} is no object")
     return found
