@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import sys
 from textwrap import dedent
 
 import pytest
 
 import molexp as me
 from molexp.contracts import Resources
+from tests import warm
 from tests.cli.helpers import eventually, program, spawn
 from tests.cli.test_run import write
 from tests.record.helpers import VOID, install
@@ -120,6 +123,25 @@ def test_an_executor_with_a_queue_gets_all_runs_at_once_and_each_is_on_record_by
 
     assert done.code == 0, done.err
     assert [(one["runs"], one["partition"]) for one in submitted(here)] == [(3, "short")] * 3
+
+
+def test_a_sweep_leaves_the_number_of_runs_at_a_time_to_an_executor_with_a_queue(here, batch):
+    (here / "swept.py").write_text(
+        dedent("""
+            import molexp as me
+
+            def double(ctx):
+                return ctx.params["x"] * 2
+
+            if __name__ == "__main__":
+                experiment = me.Workspace("lab").Project("p").Experiment("e")
+                experiment.sweep(double, space={"x": [1, 2, 3]}, executor="batch")
+        """)
+    )
+    done = warm.run([sys.executable, "swept.py"], cwd=here, env={**os.environ, **batch}, capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stderr
+    assert [(one["runs"], one["workers"]) for one in submitted(here)] == [(3, None)] * 3
 
 
 def test_what_a_profile_says_as_it_is_now_counts_for_runs_that_exist(here, batch):

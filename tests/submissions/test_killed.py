@@ -65,6 +65,7 @@ def test_an_engine_that_does_not_answer_ends_nothing(place: Place):
     assert place.documents() == ["job.json", "json"]
 
 
+@pytest.mark.long
 def test_of_two_submissions_with_the_same_runs_the_older_one_has_them(place: Place):
     os.mkfifo("gate")
     place.submit("-j", "1")
@@ -86,6 +87,7 @@ def test_of_two_submissions_with_the_same_runs_the_older_one_has_them(place: Pla
     assert set(place.rows().values()) == {"succeeded"}
 
 
+@pytest.mark.long
 def test_a_run_that_failed_is_submitted_once_more_while_the_rest_of_its_submission_waits(place: Place):
     os.mkfifo("gate")
     place.submit("-j", "1", FAILS="1")
@@ -102,6 +104,7 @@ def test_a_run_that_failed_is_submitted_once_more_while_the_rest_of_its_submissi
     assert "nothing to submit" in place.submit("--failed").err
 
 
+@pytest.mark.long
 def test_a_younger_submission_that_the_engine_has_accepted_keeps_its_runs(place: Place):
     place.submit(ENGINE="kills before")
     os.rename("lab/submissions", "meanwhile")  # for the engine to bring back, once the next call has chosen its runs
@@ -118,6 +121,7 @@ def test_a_younger_submission_that_the_engine_has_accepted_keeps_its_runs(place:
     assert not os.path.exists("submitted.txt")
 
 
+@pytest.mark.long
 def test_broken_documents_hide_nothing_else(place: Place):
     place.submit()
     place.settled()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+from contextlib import suppress
 
 import molexp as me
 from molexp.submissions import Wishes, prepare, submissions
@@ -26,6 +28,16 @@ def test_one_command_submits_all_runs_as_one_batch_and_three_documents_say_what_
     assert "nothing to submit" in again.err
     listed = json.loads(place.molexp("-w", "lab", "queue", "--json").out)
     assert [(row["runs"], row["open"], row["states"]) for row in listed] == [(4, True, {"running": 1, "queued": 3})]
+    listed_runs = place.molexp("-w", "lab", "runs", "list", "--json")
+    asked = [row.get("queued_as_of") for row in json.loads(listed_runs.out)]
+    (at,) = {time for time in asked if time}
+    assert (len(asked), asked.count(None), at) == (4, 1, listed[0]["asked_at"])
+    as_of = f"queued as of {at[:10]} {at[11:19]}Z; `molexp queue` asks again"
+    for command in (["runs", "list"], ["info"], ["ls"], ["ls", "p"], ["ls", "p/e"]):
+        assert as_of in place.molexp("-w", "lab", *command).err
+    assert place.molexp("-w", "lab", "runs", "list", "--status", "running").err == ""
+    for command in (["info"], ["ls"]):
+        assert json.loads(place.molexp("-w", "lab", *command, "--json").out)["queued_as_of"] == at
     run = me.Workspace("lab").run(next(row.path for row in me.Workspace("lab").catalog.runs(status="queued")))
     assert (run.status, run.status.finished, run.to_dict()["status"]) == ("queued", False, "queued")
     gate = os.open("gate", os.O_WRONLY)
@@ -89,7 +101,8 @@ def test_a_cancelled_run_is_never_begun_and_one_that_somebody_executed_meanwhile
     place.until(place.began)
     workspace = me.Workspace("lab")
     paths = {row.parameters["x"]: row.path for row in workspace.catalog.runs(experiment="p/e")}
-    assert place.molexp("-w", "lab", "cancel", paths[2]).code == 0
+    told = place.molexp("-w", "lab", "cancel", paths[2])
+    assert (told.code, "their jobs have other runs, or have begun" in told.err) == (0, True)
     assert place.rows()[2] == "cancelled"
     with workspace.run(paths[3]).start():
         pass
@@ -106,6 +119,38 @@ def test_a_cancelled_run_is_never_begun_and_one_that_somebody_executed_meanwhile
     assert place.end()["states"] == {"done": 1}
 
 
+def test_the_job_of_a_cancelled_run_is_taken_from_its_queue_if_that_can_be_asked(place: Place):
+    os.mkfifo("gate")
+    workspace = me.Workspace("lab")
+    place.submit("-j", "1", "--first", "4")
+    place.until(lambda: place.rows("running"))
+    paths = {row.parameters["x"]: row.path for row in workspace.catalog.runs(experiment="p/e")}
+    (one,) = submissions(workspace)
+    taken = place.molexp("-w", "lab", "cancel", paths[2], "--json")
+    assert json.loads(taken.out)["withdrawn"] == [
+        {"submission": one.id, "queue": "engine", "jobs": [f"{one.ids[0]}_1"], "runs": [paths[2]], "why": ""}
+    ]
+    (place.folder / "unreachable").touch()
+    told = place.molexp("-w", "lab", "cancel", paths[3])
+    assert (told.code, "does not answer: no route to host" in told.err) == (0, True)
+    assert "1 run of" in told.err
+    assert "will not begin: the jobs that engine still has leave them alone" in told.err
+    assert place.rows() == {1: "running", 2: "cancelled", 3: "cancelled", 4: "queued"}
+    (place.folder / "unreachable").unlink()
+    (document,) = [path for path in (place.folder / "lab/submissions").iterdir() if path.name.count(".") == 1]
+    document.write_text(document.read_text().replace(f'"engine":"{one.engine}"', '"engine":"elsewhere"'))
+    told = place.molexp("-w", "lab", "cancel", paths[4])
+    assert "these jobs are with 'elsewhere'" in told.err
+    document.write_text(document.read_text().replace('"engine":"elsewhere"', f'"engine":"{one.engine}"'))
+    gate = os.open("gate", os.O_WRONLY)
+    os.unlink("gate")
+    os.close(gate)
+    place.settled()
+    assert place.began() == ["1"]
+    assert place.end()["states"] == {"done": 3, "failed": 1}
+    assert [said["word"] for said in place.end()["jobs"].values()] == ["CANCELLED"]
+
+
 def test_a_cancelled_submission_ends_its_jobs_and_its_runs_can_be_submitted_again(place: Place):
     os.mkfifo("gate")
     place.submit("-j", "1")
@@ -115,10 +160,19 @@ def test_a_cancelled_submission_ends_its_jobs_and_its_runs_can_be_submitted_agai
     place.settled()
     assert place.rows() == {1: "interrupted", 2: "pending", 3: "pending", 4: "pending"}
     assert set(place.end()["never_started"].values()) == {"NEVER STARTED (CANCELLED)"}
+    (path,) = [row.path for row in me.Workspace("lab").catalog.runs() if row.parameters == {"x": 4}]
+    with suppress(ValueError), me.Workspace("lab").run(path).start():
+        raise ValueError("it fails")
+    assert "submitted 4 runs" in place.submit("-j", "1").err
+    place.until(lambda: place.rows("running"))
+    assert place.rows() == {1: "running", 2: "queued", 3: "queued", 4: "queued"}
+    place.molexp("-w", "lab", "cancel", path)
+    assert (place.rows()[4], me.Workspace("lab").run(path).status) == ("failed", "failed")  # as before it was queued
+    gate = os.open("gate", os.O_WRONLY)
     os.unlink("gate")
-    assert "submitted 4 runs" in place.submit().err
+    os.close(gate)
     place.settled()
-    assert set(place.rows().values()) == {"succeeded"}
+    assert place.rows() == {1: "succeeded", 2: "succeeded", 3: "succeeded", 4: "failed"}
 
 
 def test_no_run_is_begun_that_there_is_no_time_for(place: Place):
@@ -138,3 +192,29 @@ def test_a_profile_may_ask_for_more_time_than_before(place: Place):
     drive = Drive("sweep.py", profile="cluster", config="molcfg.yaml")
     prepared = prepare(drive, Wishes(queue="local", longer=2.0, bundle=2))
     assert (prepared.resources.walltime, prepared.jobs, prepared.core_hours) == (1200.0, 2, 2 * 1200 / 3600)
+
+
+def test_the_rest_of_a_bundle_that_a_signal_ended_is_submitted_again_and_nothing_else(place: Place):
+    os.mkfifo("gate")
+    place.submit("--bundle", "4")
+    gate = place.until(_opened)
+    os.unlink("gate")
+    (row,) = me.Workspace("lab").catalog.runs(status="running")
+    os.kill(row.document["execution_history"][0]["pid"], signal.SIGTERM)
+    place.until(lambda: place.rows("interrupted"))
+    os.close(gate)
+    place.until(lambda: place.batches() == [1, 1])  # by the job that looks after the first
+    place.settled()
+    assert place.rows() == {1: "interrupted", 2: "succeeded", 3: "succeeded", 4: "succeeded"}
+    assert place.began() == ["1", "2", "3", "4"]
+    first = json.loads(min((place.folder / "lab/submissions").glob("*.end.json")).read_text())
+    assert [said["reason"] for said in first["jobs"].values()] == [f"exit code {128 + signal.SIGTERM}"]
+    assert place.batches() == [1, 1]
+
+
+def _opened() -> int | None:
+    """Return the end of the gate for writing, once a task has the other one."""
+    try:
+        return os.open("gate", os.O_WRONLY | os.O_NONBLOCK)
+    except OSError:
+        return None

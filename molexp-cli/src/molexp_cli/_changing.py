@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias
 
 import typer
 
@@ -37,6 +37,9 @@ YesOption = Annotated[
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Print the runs that would be changed, and change nothing.")
 ]
+
+After: TypeAlias = "Callable[[molexp.Workspace, list[str]], tuple[Mapping[str, Any], Iterable[str]]]"
+"""Does something more for the runs that were changed; returns fields for JSON, and lines for people."""
 
 _TOLD = 10  # errors that are printed; the rest are counted
 _SHOWN = 50  # paths that a terminal shows; of more there is only a line that counts them
@@ -78,6 +81,7 @@ def change(
     do: Callable[[molexp.Run], object],
     *,
     keep: Callable[[molexp.RunRow], bool] | None = None,
+    after: After | None = None,
 ) -> None:
     """Change the runs that are chosen, print their paths, and exit with the code of the first error if there was one.
 
@@ -88,6 +92,7 @@ def change(
         deed: the words for the change.
         do: changes one run.
         keep: of the runs that match the query, only these are changed.
+        after: called with the paths of the runs that were changed.
     """
     if bool(chosen.names) == (chosen.where is not None):
         raise typer.BadParameter("Name runs, or choose them with --where QUERY: one of the two.", ctx=ctx)
@@ -101,7 +106,7 @@ def change(
         paths = _still_matching(paths, opened, chosen, keep)
     if chosen.where is not None and not paths and not chosen.as_json:
         say(f"No run matches, so nothing was {deed.past}.")
-    apply(opened, paths, deed, do, as_json=chosen.as_json)
+    apply(opened, paths, deed, do, as_json=chosen.as_json, after=after)
 
 
 def _named(opened: molexp.Workspace, names: Iterable[str]) -> list[str]:
@@ -194,6 +199,7 @@ def apply(
     do: Callable[[molexp.Run], object],
     *,
     as_json: bool = False,
+    after: After | None = None,
 ) -> None:
     """Change runs, and tell what became of each."""
     import molexp
@@ -216,16 +222,19 @@ def apply(
     except KeyboardInterrupt:
         say(f"Interrupted: {len(changed)} of {len(paths)} runs {deed.past}.")
         raise
+    more, told = after(opened, changed) if after is not None and changed else ({}, [])
     freed = opened.gc(dry_run=False) if deed.frees and changed else None
     if as_json:
         problems = [{"path": path, **facts(error)} for path, error in failed.items()]
         answered = {"dry_run": False, "changed": changed, "failed": problems}
-        write(molexp.to_json(answered | ({"freed": freed} if freed else {}), pretty=True))
+        write(molexp.to_json(answered | dict(more) | ({"freed": freed} if freed else {}), pretty=True))
     else:
         tell_errors(failed)
         if many or (failed and changed):
             whole = f"{len(changed)} of {len(paths)} runs" if failed else _words.counted(len(changed), "run")
             say(f"{whole} {deed.past}." + (f" {deed.then}" if changed and deed.then else ""))
+        for line in told:
+            say(line)
         if freed:
             _tell_freed(freed)
     _exit(failed, freed)

@@ -22,6 +22,7 @@ from molexp_cli._output import (
     write,
     write_drawn,
 )
+from molexp_cli._queued import QUEUED, QueuedAsOf
 
 if TYPE_CHECKING:
     import molexp
@@ -80,8 +81,11 @@ def ls(
     scope = "/".join(parts)
     level = _level(opened, parts, None if as_json or not on_terminal() else _PAGE, archived)
     data = [_asset(one) for one in opened.data_assets_of(scope).values()] if _is_scope(parts) else []
+    queued = QueuedAsOf(opened)
+    has_queued = any(QUEUED in (one.get("status"), *(one.get("statuses") or ())) for one in level.entries)
     if as_json:
-        write(molexp.to_json({"path": scope, "entries": level.entries, "data": data}, pretty=True))
+        asked = {"queued_as_of": queued.oldest} if has_queued else {}
+        write(molexp.to_json({"path": scope, "entries": level.entries, "data": data, **asked}, pretty=True))
         return
     if level.entries:
         show_level(level)
@@ -97,6 +101,7 @@ def ls(
             f"The newest {len(level.entries)} of {_words.counted(level.total, 'run')} are shown. `molexp runs list -e {scope}` "
             "lists, filters and sorts them."
         )
+    queued.tell(seen=has_queued)
 
 
 def _is_scope(parts: list[str]) -> bool:

@@ -19,6 +19,7 @@ from molexp_cli._changing import (
     change,
 )
 from molexp_cli._options import JsonOption, WorkspaceOption, located
+from molexp_cli._withdrawing import withdrawn
 
 if TYPE_CHECKING:
     import molexp
@@ -65,7 +66,8 @@ def cancel(
     """Ask runs to stop. The process that executes a run notices within a minute, and ends it as cancelled.
 
     A run that was never started is cancelled at once, and so is the copy of a run that continues elsewhere. A run that has
-    ended stays as it is. The job of a queue that has a cancelled run leaves it alone.
+    ended stays as it is. The job of a queue that waits for a cancelled run, and for no other one, is cancelled, too, if the queue
+    can be asked from here; in any case it leaves the run alone.
 
     Examples:
         molexp cancel metals/cu/cu-large
@@ -81,7 +83,7 @@ def cancel(
         wanted = None if submission == ["all"] else submission
         show_submissions(cancel_submissions(located(ctx, workspace), wanted), as_json=as_json)
         return
-    change(ctx, workspace, Chosen(runs, as_json=as_json), _CANCEL, lambda run: run.cancel(reason))
+    change(ctx, workspace, Chosen(runs, as_json=as_json), _CANCEL, lambda run: run.cancel(reason), after=withdrawn)
 
 
 def archive(ctx: typer.Context, runs: _Runs, as_json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
@@ -153,7 +155,7 @@ def cancel_runs(
     """
     chosen = Chosen(runs, where, archived, yes, dry_run, as_json)
     keep = partial(_is_cancellable, archived=archived)
-    change(ctx, workspace, chosen, _CANCEL, lambda run: run.cancel(reason), keep=keep)
+    change(ctx, workspace, chosen, _CANCEL, lambda run: run.cancel(reason), keep=keep, after=withdrawn)
 
 
 def archive_runs(

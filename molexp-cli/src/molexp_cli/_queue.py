@@ -82,6 +82,16 @@ _Walltime = Annotated[
         help="Give each job this time, such as 2:00:00, or a multiple of the profile's, such as x2.",
     ),
 ]
+_After = Annotated[
+    str | None,
+    typer.Option(
+        "--after", hidden=True, metavar="ID", help="Go on from this submission: repeat nothing that failed in it."
+    ),
+]
+_Rest = Annotated[
+    bool,
+    typer.Option("--rest", hidden=True, help="With --after: submit only what its bundles had no time for."),
+]
 
 
 def submit(
@@ -104,12 +114,8 @@ def submit(
     config: ConfigOption = None,
     profile: ProfileOption = None,
     override: OverrideOption = None,
-    after: Annotated[
-        str | None,
-        typer.Option(
-            "--after", hidden=True, metavar="ID", help="Go on from this submission: repeat nothing that failed in it."
-        ),
-    ] = None,
+    after: _After = None,
+    rest: _Rest = False,
     as_json: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
@@ -140,7 +146,7 @@ def submit(
         "profile": profile,
         "resume": resume,
     }
-    wishes = {"queue": queue, "bundle": bundle, "at_once": jobs, "go_on": go_on, "after": after or ""}
+    wishes = {"queue": queue, "bundle": bundle, "at_once": jobs, "go_on": go_on, "after": after or "", "rest": rest}
     _submit(ctx, script, options, wishes, bundle_time, walltime, dry_run=dry_run, as_json=as_json)
 
 
@@ -157,6 +163,8 @@ def resubmit(
     config: ConfigOption = None,
     profile: ProfileOption = None,
     override: OverrideOption = None,
+    after: _After = None,
+    rest: _Rest = False,
     as_json: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
@@ -177,7 +185,7 @@ def resubmit(
         "profile": profile,
         "resume": resume,
     }
-    wishes = {"queue": queue, "bundle": bundle, "at_once": jobs}
+    wishes = {"queue": queue, "bundle": bundle, "at_once": jobs, "after": after or "", "rest": rest}
     _submit(ctx, script, options, wishes, None, walltime, dry_run=dry_run, as_json=as_json, avoids=True)
 
 

@@ -42,6 +42,7 @@ from molexp_cli._output import (
     write,
 )
 from molexp_cli._paging import paged, pager
+from molexp_cli._queued import QueuedAsOf
 
 if TYPE_CHECKING:
     import molexp
@@ -161,7 +162,8 @@ def list_runs(
         name_unknown(opened, where)
         if form is Format.TABLE and limit != 0:
             explain_nothing(opened, where, filters)
-    found = _up_to(limit, chain([first], pages) if first is not None else ())
+    queued = QueuedAsOf(opened)
+    found = queued.watched(_up_to(limit, chain([first], pages) if first is not None else ()))
     keys = keys_of(columns, first or (), partial(_all_keys, opened, where, filters)) if columns is not None else None
     chosen = named_columns(first or (), {}, keys) if keys is not None else None
     if form is not Format.TABLE:
@@ -170,11 +172,14 @@ def list_runs(
             write_pages(form, found, fields, [one.name for one in chosen])
             return
         again = opened.catalog.run_pages(where, **filters) if form is Format.CSV else ()
-        write_pages(form, found, names_of(_up_to(limit, again)))
-    elif not on_terminal():
+        records = found if form is Format.CSV else queued.described(found)
+        write_pages(form, records, names_of(_up_to(limit, again)))
+        return
+    if not on_terminal():
         _write_lines(found, chosen, more)
     elif first is not None:
         _draw(opened, chain.from_iterable(found), pages, _Look(limit, keys, more, wide))
+    queued.tell()
 
 
 def _pages(

@@ -130,7 +130,7 @@ class Watcher:
         self._since = max(self._since, datetime.now(UTC))
         self._is_first = False
         self.ended.update(str(one.row.status) for one in over)
-        queued = self._workspace.catalog.run_pages(self._within('status == "pending"')).total or 0
+        queued = self._workspace.catalog.run_pages(self._within('status in ("pending", "queued")')).total or 0
         running = sorted(self._known.values(), key=lambda one: str(one.attempt.get("started_at")))
         begun = [one for one in running if _attempt_of(one.row) != _attempt_of(known.get(one.path))]
         changed = [one for one in running if one not in begun and one.row != known[one.path].row]

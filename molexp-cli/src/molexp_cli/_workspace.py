@@ -11,6 +11,7 @@ from molexp_cli import _words
 from molexp_cli._listing import of_each_status
 from molexp_cli._options import JsonOption, WorkspaceOption, given_workspace, located
 from molexp_cli._output import headline, on_terminal, pairs, say, tell_unreadable, write
+from molexp_cli._queued import QUEUED, QueuedAsOf
 
 _SHOWN = 4  # processes, or runs of a process, that are named
 
@@ -80,13 +81,17 @@ def info(ctx: typer.Context, as_json: JsonOption = False, workspace: WorkspaceOp
     """
     import molexp
 
-    found = molexp.describe_workspace(located(ctx, workspace))
+    opened = located(ctx, workspace)
+    found = molexp.describe_workspace(opened)
     tell_unreadable(found["unreadable"])
+    queued = QueuedAsOf(opened)
+    has_queued = QUEUED in found["statuses"]
     if as_json:
-        write(molexp.to_json(found, pretty=True))
+        write(molexp.to_json({**found, **({"queued_as_of": queued.oldest} if has_queued else {})}, pretty=True))
         return
     headline(_words.place(found["url"]))
     pairs(_lines(found))
+    queued.tell(seen=has_queued)
 
 
 def status(ctx: typer.Context, as_json: JsonOption = False, workspace: WorkspaceOption = None) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from molexp._submissions.preparing import Preparation, Wishes, prepare
 from molexp._submissions.reconciling import SubmissionRow, cancel_submissions, failed_hosts, reconcile, submissions
 from molexp._submissions.submitting import Submitted, submit
+from molexp._submissions.withdrawing import Withdrawn, withdraw
 from molexp._submissions.working import execute_job
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "SubmissionRow",
     "Submitted",
     "Wishes",
+    "Withdrawn",
     "cancel_submissions",
     "execute_job",
     "failed_hosts",
@@ -29,4 +31,5 @@ __all__ = [
     "reconcile",
     "submissions",
     "submit",
+    "withdraw",
 ]

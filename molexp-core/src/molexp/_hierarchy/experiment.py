@@ -343,7 +343,7 @@ class Experiment(PastRuns[Run]):
         *,
         space: Mapping[str, Iterable[Any]] | Iterable[Mapping[str, Any]] | None = None,
         replicas: int | None = None,
-        jobs: int = 1,
+        jobs: int | None = None,
         on_error: Literal["continue", "stop"] = "continue",
         executor: str | None = None,
         progress: bool = True,
@@ -358,7 +358,7 @@ class Experiment(PastRuns[Run]):
             space: the points: a dict of lists stands for every combination, as in `grid`; otherwise parameter dicts. The
                 experiment's own space by default.
             replicas: the number of runs of each point; by default one, and for the experiment's own space its own number.
-            jobs: the number of runs at a time.
+            jobs: the number of runs at a time; by default one, and for an executor with a queue as many as that allows.
             on_error: ``"continue"`` with the other runs after a failure, or ``"stop"``: begin no further run.
             executor: ``"inline"``, in threads of this process; ``"process"``, in processes of this machine, for which the
                 function has to be at the top level of a module or script; or the name of a plugin's. By default the

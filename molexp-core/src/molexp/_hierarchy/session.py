@@ -190,7 +190,7 @@ class Session:
         from molexp._record.submissions import open_submissions, queued_runs
 
         one = queued_runs(open_submissions(self.store)).get(run)
-        is_queued = one is not None and one.holds(state.status, len(state.attempts))
+        is_queued = one is not None and one.holds(state.status, len(state.attempts), len(state.edits.cancels))
         return RunStatus.QUEUED if is_queued else state.status
 
     def document_of(self, run: str) -> dict[str, Any]:

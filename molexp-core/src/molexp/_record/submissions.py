@@ -125,11 +125,9 @@ class Queued(NamedTuple):
         """Tell whether nobody has attempted the run, or asked to cancel it, since: it has had so many attempts and requests."""
         return (self.attempts, self.cancels) == (attempts, cancels)
 
-    def holds(self, status: str, attempts: int) -> bool:
+    def holds(self, status: str, attempts: int, cancels: int) -> bool:
         """Tell whether a run that is said to have this status is queued: nobody has attempted it, or cancelled it, since."""
-        if attempts != self.attempts or status in (RunStatus.RUNNING, RunStatus.SUCCEEDED):
-            return False
-        return status != RunStatus.CANCELLED or attempts > 0 or self.cancels > 0
+        return self.is_of(attempts, cancels) and status not in (RunStatus.RUNNING, RunStatus.SUCCEEDED)
 
 
 def listed(store: Store) -> dict[str, set[str]]:

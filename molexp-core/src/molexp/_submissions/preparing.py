@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct, structs
 
 from molexp._profiles import resolve_profile, resources_of, scheduler_of, use_profiles
-from molexp._record.submissions import OUTPUT, WATCHER, attempted_by, open_submissions, queued_runs, token_of
+from molexp._record.submissions import (
+    OUTPUT,
+    WATCHER,
+    attempted_by,
+    open_submissions,
+    queued_runs,
+    read_submission,
+    token_of,
+)
 from molexp._submissions.queues import Queues
 from molexp._values.status import RunStatus
 from molexp._workflow.plans import LEAVE, SKIP, PlannedRun
@@ -23,6 +31,7 @@ if TYPE_CHECKING:
     from molexp._hierarchy.experiment import Experiment
     from molexp._hierarchy.workspace import Workspace
     from molexp._workflow.driving import Drive
+    from molexp.contracts import Store
 
 _WATCHING = Resources(walltime=600.0)
 
@@ -40,6 +49,7 @@ class Wishes(Struct, frozen=True, kw_only=True):
         go_on: the job that watches the others submits what is left then: runs that there was no time for, and the next
             experiment.
         after: the id of the submission that this one goes on from: what failed in it is not repeated.
+        rest: take only the runs of that submission whose job ended before it came to them.
         avoid: names of machines that no job is to run on.
 
     Example:
@@ -56,6 +66,7 @@ class Wishes(Struct, frozen=True, kw_only=True):
     longer: float = 1.0
     go_on: bool = False
     after: str = ""
+    rest: bool = False
     avoid: tuple[str, ...] = ()
 
 
@@ -120,7 +131,7 @@ def prepare(drive: Drive, wishes: Wishes) -> Preparation:
     _check(wishes)
     with use_profiles(drive._profiles):
         config = resolve_profile(drive._profile, drive._overrides)
-    chosen, left, held = _choose(drive, wishes.after)
+    chosen, left, held = _choose(drive, wishes)
     workspace = workspace_of(drive)
     queues = Queues(workspace._session.plugins)
     name = wishes.queue or queues.name_by(config)
@@ -165,30 +176,52 @@ def workspace_of(drive: Drive) -> Workspace:
     return next(iter(found.values()))
 
 
-def _choose(drive: Drive, after: str) -> tuple[list[PlannedRun], dict[str, str], dict[str, str]]:
+def _choose(drive: Drive, wishes: Wishes) -> tuple[list[PlannedRun], dict[str, str], dict[str, str]]:
     """Return the runs to submit, those of their experiment that are left out, and experiments that cannot begin."""
     chosen: list[PlannedRun] = []
     left: dict[str, str] = {}
     held: dict[str, str] = {}
     begun: Experiment | None = None
-    queued = queued_runs(open_submissions(workspace_of(drive)._session.store))
+    store, after = workspace_of(drive)._session.store, wishes.after
+    queued = queued_runs(open_submissions(store))
+    rest = rest_of(store, after) if wishes.rest else None
     for experiment, planned in groupby(drive.plan(), key=lambda run: run.experiment):
         if begun is not None:
             held[experiment.path] = f"it begins when the runs of {begun.path} have succeeded"
             continue
         for run in planned:
-            if run.action == SKIP:
+            if run.action == SKIP or (rest is not None and rest.get(run.path) != run.cancels):
                 continue
             begun = experiment
             if (one := queued.get(run.path)) is not None and one.is_of(run.attempts, run.cancels):
                 left[run.path] = f"is queued by the submission {one.submission}"
             elif run.action == LEAVE:
                 left[run.path] = run.why
-            elif after and (why := _is_done_with(run, after)):
+            elif after and rest is None and (why := _is_done_with(run, after)):
                 left[run.path] = why
             else:
                 chosen.append(run)
     return chosen, left, held
+
+
+def rest_of(store: Store, submission: str) -> dict[str, int]:
+    """Return the runs whose job of a submission ended before it came to them, with their requests to cancel until then.
+
+    Each such job has attempted another run, so this comes to an end. Those of a job that somebody cancelled are none.
+    """
+    one = read_submission(store, submission, ended=True)
+    end = one.end or {}
+    never, jobs = end.get("never_started"), end.get("jobs")
+    if not isinstance(never, dict):
+        return {}
+    said = jobs if isinstance(jobs, dict) else {}
+    found: dict[str, int] = {}
+    for job in range(one.jobs):
+        runs = one.runs_of(job)
+        if all(run.path in never for run in runs) or "CANCEL" in str(said.get(str(job))).upper():
+            continue
+        found |= {run.path: run.cancels for run in runs if run.path in never}
+    return found
 
 
 def _is_done_with(run: PlannedRun, after: str) -> str:

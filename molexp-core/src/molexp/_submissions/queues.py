@@ -6,9 +6,10 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from molexp.errors import PluginMissingError, ProfileError
+from molexp.errors import PluginMissingError, ProfileError, QueueError
 
 if TYPE_CHECKING:
+    from molexp._record.submissions import SubmissionFacts
     from molexp.contracts import Queue
     from molexp.plugins import PluginManager
 
@@ -41,6 +42,26 @@ class Queues:
                     "", f"the queue {name!r} does not take scheduler={dict(options)!r}: {error}"
                 ) from error
         return self._made[key]
+
+    def of(self, one: SubmissionFacts, url: str) -> Queue:
+        """Return the queue that a submission was made with, if it asks the same engine here.
+
+        Args:
+            one: the submission.
+            url: the URL of the workspace that it is read in.
+
+        Raises:
+            QueueError: its jobs are with another engine, or work in another workspace.
+            QueueUnavailableError: the engine does not answer.
+            PluginMissingError, ProfileError: as `get` does.
+        """
+        document = one.document
+        queue = self.get(document["queue"], document["options"])
+        if document["url"] != url:
+            raise QueueError(queue.name, f"its jobs work in {document['url']}, of which this is a copy")
+        if (here := queue.engine()) != document["engine"]:
+            raise QueueError(queue.name, f"it asks {here!r} here, and these jobs are with {document['engine']!r}")
+        return queue
 
     def name_by(self, config: Mapping[str, Any]) -> str:
         """Return the queue that a profile names: its executor, where there is a queue of that name.

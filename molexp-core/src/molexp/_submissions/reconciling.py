@@ -37,7 +37,7 @@ from molexp._values.numbers import is_count
 from molexp._values.status import Cause
 from molexp._values.times import utc_now
 from molexp.contracts import Job, JobState
-from molexp.errors import KeyExistsError, MolexpError, NotFoundError, QueueError, StoreError
+from molexp.errors import KeyExistsError, MolexpError, NotFoundError, StoreError
 
 if TYPE_CHECKING:
     from molexp._hierarchy.workspace import Workspace
@@ -203,10 +203,7 @@ class _Reconciliation:
         return jobs, why
 
     def _ask_one(self, group: list[SubmissionFacts], jobs: dict[str, dict[int, Job]]) -> None:
-        document = group[0].document
-        queue = self._queues.get(document["queue"], document["options"])
-        if (here := queue.engine()) != document["engine"]:
-            raise QueueError(queue.name, f"it asks {here!r} here, and these jobs are with {document['engine']!r}")
+        queue = self._queues.of(group[0], self._store.url)
         tokens: dict[str, str] = {}
         numbers: dict[str, tuple[str, range]] = {}
         for one in group:
@@ -362,14 +359,9 @@ def cancel_submissions(workspace: Workspace, ids: Iterable[str] | None = None) -
         one = read_submission(workspace._session.store, submission, ended=True)
         if one.end is not None:
             continue
-        document = one.document
-        queue = queues.get(document["queue"], document["options"])
-        if queue.engine() != document["engine"] or document["url"] != workspace.url:
-            raise QueueError(queue.name, f"the jobs of {submission} are with {document['engine']!r}, not here")
-        jobs = queue.look(
-            {**one.ids, token_of(submission, WATCHER): ""}
-        )  # ids on record may be those of anybody's jobs
-        queue.cancel([job.id for job in jobs if job.state.alive])
+        queue = queues.of(one, workspace.url)
+        tokens = {**one.ids, token_of(submission, WATCHER): ""}  # ids on record may be those of anybody's jobs
+        queue.cancel([job.id for job in queue.look(tokens) if job.state.alive])
     return [row for row in reconcile(workspace) if row.id in wanted] or [
         row for row in submissions(workspace, ended=True) if row.id in wanted
     ]

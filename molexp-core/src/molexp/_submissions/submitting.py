@@ -78,7 +78,14 @@ def submit(drive: Drive, wishes: Wishes, *, again: Sequence[str] = ()) -> Submit
         if _is_late(session.store, submission, document["runs"]):
             settle_as(workspace, submission, "another submission, made at the same time, has some of its runs")
             continue
-        return _call(workspace, prepared, submission, queue, batches, list(again) if wishes.go_on else [])
+        return _call(workspace, prepared, submission, queue, batches, _then(submission, prepared, wishes, again))
+
+
+def _then(submission: str, prepared: Preparation, wishes: Wishes, again: Sequence[str]) -> list[str]:
+    """Return the arguments of ``molexp`` that submit what a submission leaves; none if that is nothing that we are to submit."""
+    if not again or not (wishes.go_on or prepared.bundle > 1):
+        return []
+    return [*again, "--after", submission, *([] if wishes.go_on else ["--rest"])]
 
 
 def _is_late(store: Store, submission: str, rows: list[list[Any]]) -> bool:
@@ -160,9 +167,8 @@ def _call(
         refused = error  # the batches before it are accepted: the others are submitted with the next call
     watcher = ""
     if refused is None:
-        arguments = [*again, "--after", submission] if again else []
         try:
-            watcher = queue.submit(watching(workspace, submission, [*ids.values()], arguments))
+            watcher = queue.submit(watching(workspace, submission, [*ids.values()], again))
         except QueueError:
             watcher = ""  # `molexp queue` does the same
     note_answer(workspace, submission, ids, watcher)

@@ -67,7 +67,8 @@ def execute_job(
         raise NotFoundError("job", str(job), where=submission)
     process.submission = {"submission": {"id": submission, "job": job, "engine_job": os.environ.get(JOB_ID, "")}}
     try:
-        return _Job(workspace, found, script, tell).execute(found.runs_of(job))
+        with process.signals.minding():  # between two runs, too, a signal is an exit code of 128 and its number
+            return _Job(workspace, found, script, tell).execute(found.runs_of(job))
     finally:
         process.submission = {}
 

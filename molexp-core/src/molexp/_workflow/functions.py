@@ -40,7 +40,7 @@ def sweep(
     *,
     space: Mapping[str, Iterable[Any]] | Iterable[Mapping[str, Any]] | None,
     replicas: int | None,
-    jobs: int,
+    jobs: int | None,
     on_error: Literal["continue", "stop"],
     executor: str | None,
     progress: bool,

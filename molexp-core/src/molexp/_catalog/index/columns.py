@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from molexp._record.causes import cause_of_run
+from molexp._values.numbers import count
 
 Type: TypeAlias = Literal["text", "integer", "real", "flag"]
 Read: TypeAlias = Callable[[Mapping[str, Any], Mapping[str, Any]], Any]
@@ -94,6 +95,10 @@ def _attempts(run: Mapping[str, Any], _: Mapping[str, Any]) -> int:
     return len(history) if isinstance(history, list) else 0
 
 
+def _cancels(run: Mapping[str, Any], _: Mapping[str, Any]) -> int:
+    return count(run.get("cancels"))
+
+
 def _seconds(_: Mapping[str, Any], attempt: Mapping[str, Any]) -> float | None:
     started, ended = text_of(attempt.get("started_at")), text_of(attempt.get("ended_at"))
     if started is None or ended is None:
@@ -112,6 +117,7 @@ COLUMNS = (
     Column("archived", "flag", lambda run, _: int(run.get("archived") is True)),
     Column("imported", "flag", lambda run, _: int(bool(run.get("imported_from")))),
     Column("attempts", "integer", _attempts),
+    Column("cancels", "integer", _cancels, compared=False),
     Column("started_at", "text", _text_of_attempt("started_at"), compared=False),
     Column("ended_at", "text", _text_of_attempt("ended_at"), compared=False),
     Column("seconds", "real", _seconds, compared=False),

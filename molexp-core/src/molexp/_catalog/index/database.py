@@ -85,7 +85,7 @@ class Database:
     def _connect(self) -> sqlite3.Connection:
         if self._connection is None:
             self._connection = self._open()
-            self._connection.create_function("status_now", 3, partial(_status_now, self.queued))
+            self._connection.create_function("status_now", 4, partial(_status_now, self.queued))
         return self._connection
 
     def note_queued(self, runs: Mapping[str, Queued]) -> None:
@@ -401,7 +401,7 @@ def _unmarked_for(path: str) -> float | None:
     return time.time() - at / 1e9 if at % (_MARK * 10**9) else None
 
 
-def _status_now(queued: Mapping[str, Queued], path: str, status: str, attempts: int) -> str:
+def _status_now(queued: Mapping[str, Queued], path: str, status: str, attempts: int, cancels: int) -> str:
     """Return the status of a run of which an index knows another one by its attempts; a function of SQL."""
     one = queued.get(path)
-    return RunStatus.QUEUED.value if one is not None and one.holds(status, attempts) else status
+    return RunStatus.QUEUED.value if one is not None and one.holds(status, attempts, cancels) else status

@@ -205,8 +205,10 @@ def full_row(store: Store, state: RunState, path: str) -> dict[str, Any]:
 
 
 def row_of(state: RunState, path: str) -> dict[str, Any]:
-    """Return a run's row, as ``run.json`` would have it."""
+    """Return a run's row, as ``run.json`` would have it, with the number of requests to cancel the run if there are any."""
     document = state.to_document()
+    if state.edits.cancels:
+        document["cancels"] = len(state.edits.cancels)
     document.pop("token", None)
     document["project"], document["experiment"], folder = path.split("/")  # wherever it was moved to
     document["id"] = spelled(document.get("id"), folder)

@@ -11,9 +11,8 @@ def status_of(index: Index) -> str:
     """Return SQL of the status of a run."""
     if not index.queued:
         return "e.status"
-    return (
-        "CASE WHEN e.status IN ('succeeded', 'running') THEN e.status ELSE status_now(e.path, e.status, e.attempts) END"
-    )
+    now = "status_now(e.path, e.status, e.attempts, e.cancels)"
+    return f"CASE WHEN e.status IN ('succeeded', 'running') THEN e.status ELSE {now} END"
 
 
 def as_of_now(index: Index, path: str, data: bytes) -> bytes:
@@ -22,6 +21,6 @@ def as_of_now(index: Index, path: str, data: bytes) -> bytes:
         return data
     document = decode(data, path)
     history = document.get("execution_history")
-    if history is None or not one.holds(document["status"], len(history)):
+    if history is None or not one.holds(document["status"], len(history), document.get("cancels") or 0):
         return data
     return encode({**document, "status": str(RunStatus.QUEUED), "submission": one.submission})

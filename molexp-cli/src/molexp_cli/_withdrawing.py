@@ -1,0 +1,39 @@
+"""The jobs of runs that were cancelled: those that wait are taken from their queues."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from molexp_cli import _words
+
+if TYPE_CHECKING:
+    import molexp
+    from molexp.submissions import Withdrawn
+
+
+def withdrawn(opened: molexp.Workspace, paths: list[str]) -> tuple[Mapping[str, Any], Iterable[str]]:
+    """Take the jobs of cancelled runs from their queues; returns a field for JSON, and lines for people."""
+    from msgspec import structs
+
+    from molexp.submissions import withdraw
+
+    found = withdraw(opened, paths)
+    return ({"withdrawn": [structs.asdict(one) for one in found]} if found else {}), map(_line, found)
+
+
+def _line(one: Withdrawn) -> str:
+    runs = _words.counted(len(one.runs), "run")
+    if one.why:
+        return f"{one.why}\n{runs} of {one.submission} will not begin: the jobs that {one.queue} still has leave them alone."
+    if not one.jobs:
+        return f"{runs} of {one.submission} will not begin: their jobs have other runs, or have begun."
+    return f"{_words.counted(len(one.jobs), 'job')} of {one.queue} cancelled: {' '.join(one.jobs[:_SHOWN])}{_more(one)}"
+
+
+_SHOWN = 5  # jobs that are named
+
+
+def _more(one: Withdrawn) -> str:
+    left = len(one.jobs) - _SHOWN
+    return f" and {left} more" if left > 0 else ""
