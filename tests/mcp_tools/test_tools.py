@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import sys
 
@@ -268,6 +269,11 @@ def test_damage_is_named_and_hides_nothing(ask, lab, tmp_path):
     (tmp_path / "lab/projects/metals/experiments/cu/runs/cu-0/executions/1.end.json").write_text("{")
     assert "cannot be read" in ask("describe_workspace").text
     assert "cu-4" in ask("find_runs", sort="results.energy").text
+    end = tmp_path / "lab/projects/metals/experiments/cu/runs/cu-3/executions/1.end.json"
+    document = json.loads(end.read_text())
+    next(one for one in document["assets"] if one["name"] == "volumes.json")["name"] = ["no name"]
+    end.write_text(json.dumps(document))
+    assert "volume 3" in ask("read_log", run="cu-3").text
 
 
 def test_cells_are_one_short_line():

@@ -125,18 +125,18 @@ class Logs(Mapping[str, LogReader]):
         self._readers: dict[str, LogReader] = {}
         for record in records:
             if record.get("kind") == LogKind.name:
-                name, producer = str(record["name"]), record.get("producer")
+                name, producer = str(record.get("name")), record.get("producer")
                 number = count(producer.get("attempt"), 1) if isinstance(producer, dict) else 1
                 before = self._readers.get(name)
                 self._readers[name] = LogReader(
                     store,
                     name,
-                    str(record["key"]),
+                    str(record.get("key")),
                     count(record.get("size")),
                     attempt=number,
                     earlier=(*before.earlier, before.own) if before is not None else (),
                 )
-        self._others = {record.get("name"): record.get("kind") for record in records}
+        self._others = {str(record.get("name")): record.get("kind") for record in records}
 
     def __repr__(self) -> str:
         return f"<logs: {', '.join(self) or 'none'}>"
