@@ -59,24 +59,26 @@ def test_every_status_is_that_of_squeue_and_a_hangup_of_the_login_leaves_all_as_
     assert sweep.found() == dict.fromkeys(range(5), ("succeeded", None, 1))
 
 
-def test_what_is_cancelled_or_executed_by_hand_meanwhile_is_left_alone_by_its_job(slurm, here):
+def test_the_job_of_a_cancelled_run_is_taken_back_and_one_executed_by_hand_is_left_alone_by_its_job(slurm, here):
     sweep = Sweep(here, 3)
     assert sweep.run(*SUBMIT, "-j", "1").code == 0
     array = array_of(slurm)
     sweep.wait_for(0)
     paths = {run.parameters["x"]: run.path for run in me.Workspace.load(here / "lab").project("p").experiment("e").runs}
-    assert sweep.run("-w", "lab", "cancel", paths[1]).code == 0
-    slurm.ask("scontrol", "hold", f"{array}_1", f"{array}_2")
+    told = sweep.run("-w", "lab", "cancel", paths[1])
+    assert (told.code, f"1 job of slurm cancelled: {array}_1" in told.out + told.err) == (0, True), told
+    assert f"{array}_1" not in slurm.alive()
+    slurm.ask("scontrol", "hold", f"{array}_2")
     sweep.let(0, 1, 2)
     eventually(lambda: statuses(sweep)[0] == "succeeded")
     by_hand = sweep.run("-w", "lab", "execute", paths[2], "--script", "sweep.py")
     assert by_hand.code == 0, by_hand.err
-    slurm.ask("scontrol", "release", f"{array}_1", f"{array}_2")
+    slurm.ask("scontrol", "release", f"{array}_2")
     eventually(lambda: not slurm.alive())
 
     assert sweep.found() == {0: ("succeeded", None, 1), 1: ("cancelled", "cancel", 0), 2: ("succeeded", None, 1)}
     assert not sweep.began(1)
-    assert {slurm.states()[f"{array}_{x}"] for x in range(3)} == {"COMPLETED"}, (
+    assert {slurm.states()[f"{array}_{x}"] for x in (0, 2)} == {"COMPLETED"}, (
         "a job that has nothing to do exits with 0"
     )
 
